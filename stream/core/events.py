@@ -1,0 +1,168 @@
+"""What a delivery says, in one vocabulary for every provider: the types that sources return and the fold takes.
+
+The rule of this file: it names things and decides nothing.
+Field names and their meaning are the project's contract for `calls.events.v1`; consumers ignore unknown fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+SOURCES: tuple[str, ...] = (
+    "twilio_status_callback",
+    "twilio_recording_callback",
+    "twilio_amd_callback",
+    "twilio_conference_callback",
+    "twilio_other_callback",
+    "twilio_event_stream",
+    "twilio_call",
+    "twilio_call_event",
+    "twilio_insights_event",
+    "twilio_call_summary",
+    "telnyx_webhook",
+    "telnyx_texml_callback",
+    "telnyx_call_event",
+    "telnyx_webhook_delivery",
+)
+"""Every value of the raw envelope's `source`, in a fixed order: its index is a bit in `Entry.sources`."""
+
+FAMILIES: tuple[str, ...] = (
+    "progress",
+    "recording",
+    "amd",
+    "conference",
+    "insights",
+    "request_log",
+    "delivery",
+    "resource",
+    "media",
+    "transcription",
+    "other",
+)
+
+
+class DecodeError(ValueError):
+    """A delivery that cannot be read: it becomes a dead letter.
+
+    `reason` is one of the dead letters' reasons (`not_json`, `missing_id`, …), `detail` says what is wrong
+    without repeating the delivery's content.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Envelope(msgspec.Struct):
+    """A raw envelope: one delivery as the gateway or the poller landed it.
+
+    `received_at` is canonical (UTC, six fraction digits, `Z`), `received_us` the same in microseconds since 1970.
+    `body` belongs to the decoder that gets it: it may take it apart.
+    """
+
+    source: str
+    received_at: str
+    received_us: int
+    account: str | None
+    endpoint: str | None
+    delivery: dict[str, Any]
+    body: dict[str, Any]
+    ordinal: int = 0
+
+
+class Origin(msgspec.Struct):
+    """Where the delivery that was applied lies in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Event(msgspec.Struct, kw_only=True):
+    """One logical event, as `calls.events.v1` carries it (fields in that order).
+
+    A source fills what the provider said; `id`, `received_at`, `late` and `origin` are set when it is applied.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    id: str = ""
+    key: str
+    provider: str
+    account: str | None = None
+    call_id: str | None = None
+    parent_call_id: str | None = None
+    session_id: str | None = None
+    leg_id: str | None = None
+    source: str
+    family: str
+    name: str
+    status: str | None = None
+    outcome: str | None = None
+    level: str | None = None
+    edge: str | None = None
+    group: str | None = None
+    sequence_number: int | None = None
+    occurred_at: str | None = None
+    occurred_at_quality: str = "unknown"
+    received_at: str = ""
+    sip_response_code: int | None = None
+    error_code: str | None = None
+    duration_s: float | int | None = None
+    late: bool = False
+    attributes: dict[str, Any] = {}
+    origin: Origin | None = None
+
+
+class WebhookAnswer(msgspec.Struct):
+    """What the customer's application answered the provider, from a request log.
+
+    `endpoint` is the URL without user info, query and fragment; `code_class` is one of
+    `2xx, 3xx, 4xx, 5xx, timeout, none`; `response_code` None where no answer came.
+    """
+
+    endpoint: str
+    method: str | None
+    response_code: int | None
+    duration_s: float | None
+    code_class: str
+    attempts: int | None = None
+
+
+class Recording(msgspec.Struct, array_like=True, order=True):
+    """One recording of a call: what its newest callback says. `status` in the provider's words."""
+
+    id: str
+    status: str
+    duration_s: float | int | None = None
+
+
+class Reading(msgspec.Struct):
+    """One thing that a delivery says, before it is known whether it is new.
+
+    - `event`: complete but for the facts of the delivery.
+    - `rung`, `parts`: its identity within (key, family); see `stream.core.identity`.
+    - `occurred_us`: `event.occurred_at` in microseconds since 1970, None where unknown.
+    - `facts`: what it says about the call as a whole, by the names of the call record (`from`, `to`, `direction`,
+      `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`, `price_unit`), texts.
+    - `as_of_us`: how new these facts are where the source is a resource that changes (`date_updated`), else None.
+    - `hangup`: Telnyx' hangup cause, lower case, where the event ends a call and the status depends on an answer.
+    - `answer`: set on request-log and delivery rows that tell what the application answered.
+    - `recording`: set on recording events.
+    - `alarming`: the event says of itself that something went wrong (level ERROR, `….failed`, `….error`).
+    """
+
+    event: Event
+    rung: str
+    parts: tuple[Any, ...]
+    occurred_us: int | None = None
+    facts: dict[str, str] | None = None
+    as_of_us: int | None = None
+    hangup: str | None = None
+    answer: WebhookAnswer | None = None
+    recording: Recording | None = None
+    alarming: bool = False
