@@ -1,0 +1,56 @@
+"""The command line: a table of commands, each imported only when it is asked for.
+
+The rule of this file: it knows names and one line of help, so that `callstream --help` starts in a blink.
+A command lives in `stream/cli/<file>.py` and is the click command named `command` there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import NamedTuple
+
+import click
+
+
+class Entry(NamedTuple):
+    """Where a command is, and what `callstream --help` says of it."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry("stream.cli.up", "Everything on this machine: broker, topics, worker, simulator."),
+    "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
+    "topics": Entry("stream.cli.topics", "Create the topics, or say what does not match."),
+    "simulate": Entry("stream.cli.simulate", "Calls with a known truth, as the providers tell of them."),
+    "broker": Entry("stream.cli.broker", "The embedded broker alone, until it is stopped."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command when it is run, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(entry.module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("callstream"), prog_name="callstream")
+def main() -> None:
+    """Phone-call events of Twilio and Telnyx as a stream, exactly once, on Kafka.
+
+    Settings are CALLSTREAM_* variables or one TOML file (CALLSTREAM_CONFIG); README.md has the table.
+    """
