@@ -1,8 +1,9 @@
 """Instants: what a provider's time stamp means, in whole microseconds since 1970 UTC.
 
-The rule of this file: a stamp is read whole and with its offset, or not at all. A cut-off or impossible one is
-None, never a guess and never an exception: a batch must not fall over a broken date.
-Python's own parsers do not do: `email.utils` completes cut-off times, `datetime.fromisoformat` takes dates alone.
+The rule of this file: a stamp is read whole and with its offset, or not at all. A cut-off or impossible one
+is None, never a guess and never an exception: a batch must not fall over a broken date.
+Python's own parsers do not do: `email.utils` completes cut-off times, `datetime.fromisoformat` takes a date
+alone.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ _MONTHS = {
 }
 _ZONES_H = {
     **dict.fromkeys(("gmt", "ut", "utc", "z"), 0),
-    **{"edt": -4, "est": -5, "cdt": -5, "cst": -6, "mdt": -6, "mst": -7, "pdt": -7, "pst": -8},
+    **dict.fromkeys(("edt",), -4),
+    **dict.fromkeys(("est", "cdt"), -5),
+    **dict.fromkeys(("cst", "mdt"), -6),
+    **dict.fromkeys(("mst", "pdt"), -7),
+    **dict.fromkeys(("pst",), -8),
 }
 """RFC 2822 §4.3, and `UTC`. Of the military letters only Z: the RFC itself calls the others meaningless."""
 
