@@ -1,0 +1,349 @@
+"""The fold: what a delivery changes in what is known of a call, and what follows from it.
+
+The rule of this file: it decides and does nothing. It reads no clock and writes nowhere; time is in the delivery
+or in the tick. It owns the call that it is given and returns it changed: the caller keeps the stored bytes.
+
+A delivery says one or more things (`Reading`s). Each is identified, then either new (it becomes an event and joins
+the state) or another sighting of a known event (it completes the entry and remembers who saw it).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import Any
+
+import msgspec
+
+from stream.core.alerts import FAILING_CLASSES, call_failed, error_event, webhook_failing
+from stream.core.call import TIMELINE_CAP, Call, Entry, entry_of, new_call
+from stream.core.effects import (
+    ApplicationAnswered,
+    CallEnded,
+    CallErrorSeen,
+    CallEvicted,
+    CallStarted,
+    InsightsEventSeen,
+    SequenceGapClosed,
+    SequenceGapOpened,
+    StateConflict,
+)
+from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
+from stream.core.identity import event_id, fingerprint
+from stream.core.instants import utc
+from stream.core.record import (
+    POLLED_MASK,
+    CallRecord,
+    content_of,
+    describe,
+    ending,
+    missing_numbers,
+    phases,
+    stamp,
+    talk_s,
+    terminal_statuses,
+)
+from stream.core.statuses import TERMINAL
+
+BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
+GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
+FACTS_IN_CONFLICT = frozenset({"from", "to", "direction", "account", "parent_call_id", "answered_by"})
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How long things are waited for, in seconds, and the name that accounts have in alerts."""
+
+    settle_s: float = 7200.0
+    gap_grace_s: float = 10.0
+    overdue_s: float = 14400.0
+    max_age_s: float = 86400.0
+    account_alias: str = "default"
+
+
+class Folded(msgspec.Struct):
+    """What one delivery came to.
+
+    `result` is `applied`, `late` (applied behind its successor) or `duplicate`; `match` says by which identity a
+    duplicate was known: `event_id`, `sequence_number`, `content_hash` or `cross_source`. `call` is None only for what
+    belongs to no call.
+    """
+
+    call: Call | None
+    result: str
+    match: str | None
+    effects: list[Any]
+
+
+MATCH_OF_RUNG: dict[str, str] = {
+    "1": "sequence_number",
+    "1b": "content_hash",
+    "2": "event_id",
+    "3": "content_hash",
+    "4": "content_hash",
+}
+
+
+def fold(call: Call | None, readings: list[Reading], envelope: Envelope, origin: Origin, policy: Policy) -> Folded:
+    """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key."""
+    effects: list[Any] = []
+    first = readings[0].event
+    started = call is None
+    if call is None:
+        call = new_call(first.key, None)
+        call.arrival.first_us = envelope.received_us
+        call.due_s = _next_due(call, policy)
+    arrival = call.arrival
+    arrival.deliveries += 1
+    if envelope.received_us > arrival.last_us:
+        arrival.last_us = envelope.received_us
+    bit = BIT[envelope.source]
+    call.sources |= bit
+
+    result, match, changed = "duplicate", None, False
+    for reading in readings:
+        event = reading.event
+        event.id = event_id(event.key, event.family, reading.rung, reading.parts)
+        event.received_at = envelope.received_at
+        event.origin = origin
+        print_ = fingerprint(event.id)
+        known = call.knows(print_)
+        entry = entry_of(event, print_, reading.occurred_us, bit, reading.hangup)
+        if known is False:
+            late = _is_late(call, entry)
+            if result != "applied":
+                result = "late" if late else "applied"
+            event.late = late
+            _close_gap(call, entry, effects)
+            call.add(entry)
+            effects.append(event)
+            changed = True
+        elif isinstance(known, Entry):
+            if match is None:
+                match = "cross_source" if not known.sources & bit else MATCH_OF_RUNG[reading.rung]
+            changed |= _see_again(call, known, entry)
+        elif match is None:
+            match = MATCH_OF_RUNG[reading.rung]
+        changed |= _learn(call, reading, effects)
+        if known is False:
+            _follow(call, reading, effects, policy)
+    if started:
+        effects.append(CallStarted(first.provider, call.account, call.direction))
+    if changed:
+        _watch_gaps(call, envelope.received_us, policy)
+        if call.ended or _has_ended(call):
+            _conclude(call, first, envelope, effects, policy)
+    if result == "duplicate":
+        arrival.duplicates += 1
+    elif result == "late":
+        arrival.late += 1
+    return Folded(call, result, match if result == "duplicate" else None, effects)
+
+
+def due_second(from_us: int, after_s: float) -> int:
+    """The second from which a tick must look, `after_s` after an instant: never too early."""
+    return int(-((-from_us - int(after_s * 1_000_000)) // 1_000_000))
+
+
+def _has_ended(call: Call) -> bool:
+    return any(entry.status in TERMINAL for entry in call.lifecycle)
+
+
+def _is_late(call: Call, entry: Entry) -> bool:
+    """Did a successor of this progress event arrive before it?"""
+    if entry.family != "progress":
+        return False
+    for known in call.lifecycle:
+        if known.family != "progress":
+            continue
+        if entry.number is not None and known.number is not None:
+            if known.number > entry.number:
+                return True
+        elif entry.at_us is not None and known.at_us is not None and known.at_us > entry.at_us:
+            return True
+    return False
+
+
+def _see_again(call: Call, known: Entry, entry: Entry) -> bool:
+    """Another sighting of a known event: True if it told more than was known."""
+    before = (known.sources, known.at_us, known.quality, known.sip_response_code, known.duration_s, known.hangup)
+    place = known.at_us
+    known.merge(entry)
+    if known.at_us != place and known.status is None:
+        call.others.sort(key=Entry.place)
+        del call.others[TIMELINE_CAP:]
+    after = (known.sources, known.at_us, known.quality, known.sip_response_code, known.duration_s, known.hangup)
+    return before != after
+
+
+def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
+    """Take in the facts of a delivery: True if any was new."""
+    facts = reading.facts
+    known = call.facts
+    as_of_us = reading.as_of_us or 0
+    changed = False
+    for name, value in facts.items() if facts else ():
+        if known.get(name) == value and not as_of_us:
+            continue
+        changed = True
+        disputed = call.claim(name, value, as_of_us)
+        if disputed is not None:
+            effects.append(StateConflict(reading.event.provider, name if name in FACTS_IN_CONFLICT else "other"))
+    if changed:
+        call.direction = known.get("direction")
+    event = reading.event
+    account = event.account
+    if account is not None and account != call.account:
+        call.claim("account", account, 0)
+        call.account = known["account"]
+        changed = True
+    if event.error_code is not None and event.error_code not in call.error_codes:
+        changed = True
+        insort(call.error_codes, event.error_code)
+        del call.error_codes[TIMELINE_CAP:]
+        effects.append(CallErrorSeen(event.provider, event.error_code))
+    if reading.recording is not None:
+        changed |= call.record_recording(reading.recording)
+    return changed
+
+
+def _follow(call: Call, reading: Reading, effects: list[Any], policy: Policy) -> None:
+    """What follows from a new event beside the event itself."""
+    event = reading.event
+    if event.family == "insights":
+        if event.level is not None:
+            call.levels[event.level] = call.levels.get(event.level, 0) + 1
+        effects.append(InsightsEventSeen(event.edge, event.level))
+    if event.edge is not None and event.edge not in call.edges:
+        insort(call.edges, event.edge)
+        del call.edges[TIMELINE_CAP:]
+    if reading.alarming:
+        effects.append(error_event(call, event, policy.account_alias))
+    answer = reading.answer
+    if answer is not None:
+        effects.append(
+            ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
+        )
+        if answer.code_class in FAILING_CLASSES:
+            effects.append(webhook_failing(call, event, answer, policy.account_alias))
+
+
+def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], policy: Policy) -> None:
+    """The call has ended: say so once, and say again what is known whenever it changes."""
+    end = ending(call)
+    if end is None:
+        return
+    arrival = call.arrival
+    if not call.ended:
+        call.ended, call.overdue = True, False
+        arrival.ended_us = envelope.received_us
+        call.due_s = _next_due(call, policy)
+        times = phases(call, end)
+        effects.append(
+            CallEnded(
+                event.provider,
+                call.account,
+                call.direction,
+                end.outcome,
+                end.sip_response_code,
+                times.between("initiated", "ringing"),
+                times.between("initiated", "answered"),
+                talk_s(end, times),
+            )
+        )
+    if len(call.lifecycle) > 1 and not arrival.conflict and len(terminal_statuses(call)) > 1:
+        arrival.conflict = True
+        effects.append(StateConflict(event.provider, "status"))
+    if end.status == "failed" and not arrival.failed_alert:
+        arrival.failed_alert = True
+        effects.append(call_failed(call, end, _deciding(event, effects), policy.account_alias))
+    record = revise(call, envelope.received_at, settled=False)
+    if record is not None:
+        effects.append(record)
+
+
+def _deciding(event: Event, effects: list[Any]) -> Event:
+    """Of the delivery's new events the first that is terminal: what the alert rests on."""
+    for effect in effects:
+        if type(effect) is Event and effect.status in TERMINAL:
+            return effect
+    return event
+
+
+def revise(call: Call, updated_at: str, *, settled: bool) -> CallRecord | None:
+    """The next revision of the call's record, None if it would say the same again."""
+    record = describe(call, settled=settled)
+    content = content_of(record)
+    arrival = call.arrival
+    if content == arrival.content:
+        return None
+    arrival.content = content
+    arrival.revision += 1
+    return stamp(record, call, updated_at)
+
+
+def _watch_gaps(call: Call, received_us: int, policy: Policy) -> None:
+    """Set the time at which a missing number becomes a gap."""
+    arrival = call.arrival
+    if arrival.gap_due_us:
+        return
+    if any(number not in arrival.gaps for number in missing_numbers(call)):
+        arrival.gap_due_us = received_us + int(policy.gap_grace_s * 1_000_000)
+        call.due_s = _next_due(call, policy)
+
+
+def _close_gap(call: Call, entry: Entry, effects: list[Any]) -> None:
+    gaps = call.arrival.gaps
+    if gaps and entry.family == "progress" and entry.number in gaps:
+        gaps.remove(entry.number)
+        call.gaps_open = len(gaps)
+        by = "late_arrival" if entry.sources & ~POLLED_MASK else "poll_heal"
+        effects.append(SequenceGapClosed(GAP_SOURCE[call.key.partition(":")[0]], by))
+
+
+def _next_due(call: Call, policy: Policy) -> int:
+    arrival = call.arrival
+    if call.ended:
+        due = due_second(arrival.ended_us, policy.settle_s)
+    else:
+        due = due_second(arrival.first_us, policy.max_age_s if call.overdue else policy.overdue_s)
+    if arrival.gap_due_us:
+        due = min(due, due_second(arrival.gap_due_us, 0))
+    return due
+
+
+class Ticked(msgspec.Struct):
+    """What a tick came to: `call` is None when it leaves the table."""
+
+    call: Call | None
+    effects: list[Any]
+
+
+def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
+    """Look at a call that is due. Idempotent: a second look at the same time finds nothing to do."""
+    effects: list[Any] = []
+    arrival = call.arrival
+    source = GAP_SOURCE.get(call.key.partition(":")[0], "")
+    if arrival.gap_due_us and arrival.gap_due_us <= now_us:
+        arrival.gap_due_us = 0
+        opened = [number for number in missing_numbers(call) if number not in arrival.gaps]
+        if opened:
+            arrival.gaps = sorted(arrival.gaps + opened)
+            call.gaps_open = len(arrival.gaps)
+            effects.append(SequenceGapOpened(source, opened))
+    if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
+        record = revise(call, utc(now_us), settled=True)
+        if record is not None:
+            effects.append(record)
+        return _evict(call, "terminal_ttl", source, effects)
+    if not call.ended and arrival.first_us + int(policy.max_age_s * 1_000_000) <= now_us:
+        return _evict(call, "max_age", source, effects)
+    if not call.ended and arrival.first_us + int(policy.overdue_s * 1_000_000) <= now_us:
+        call.overdue = True
+    call.due_s = _next_due(call, policy)
+    return Ticked(call, effects)
+
+
+def _evict(call: Call, reason: str, source: str, effects: list[Any]) -> Ticked:
+    effects.extend(SequenceGapClosed(source, "expired") for _ in call.arrival.gaps)
+    effects.append(CallEvicted(reason))
+    return Ticked(None, effects)
+

@@ -1,0 +1,144 @@
+"""Personal data is masked before it is folded: what the state does not hold, nothing can show.
+
+Three modes: `masked` (default) keeps the ends of a number so that a person can recognise a call, `hashed` puts a
+keyed hash in its place so that equal numbers stay equal, `full` changes nothing.
+Texts that nobody needs in order to follow a call (transcripts, digits, names, headers) are blotted out in both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from stream.core.events import DecodeError, Reading
+
+BLOT = "***"
+DEPTH_LIMIT = 32
+
+_ADDRESSES = frozenset(
+    "from to caller called forwardedfrom fromformatted toformatted callerid fromsipuri tosipuri phonenumber"
+    " callerphonenumber dialedphonenumber rawto rawfrom number fromnumber tonumber originalto callednumber"
+    " callingnumber targetnumber participantlabel".split()
+)
+_TEXTS = frozenset(
+    "callername calleridname fromcity fromstate fromzip tocity tostate tozip callercity callerstate callerzip"
+    " calledcity calledstate calledzip digits digit dtmf transcriptiondata transcriptiontext transcript"
+    " transcriptionresult speechresult unstablespeechresult responsebody customheaders sipheaders headers"
+    " ipaddress location lat lon city messagehistory result_text partialresults recordingurls publicrecordingurls"
+    " recordingurl clientstate prompt body token stirpassporttoken calltoken card cardnumber securitycode"
+    " postalcode bankaccountnumber bankroutingnumber expirationdate password authorization twiml".split()
+)
+_URLS = frozenset("url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl".split())
+
+
+@lru_cache(maxsize=8192)
+def _kind(name: str) -> str | None:
+    plain = name.replace("_", "").replace("-", "").lower()
+    if plain in _ADDRESSES:
+        return "address"
+    if plain in _TEXTS:
+        return "text"
+    return "url" if plain in _URLS else None
+
+
+def _mask(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme.isalpha():
+        user, at, host = rest.partition("@")
+        return f"{scheme}:{_mask_middle(user)}{at}{host}"
+    return _mask_middle(text)
+
+
+def _mask_middle(text: str) -> str:
+    if not any(c.isalnum() for c in text):
+        return text
+    if len(text) < 8:
+        return text[:1] + "*" * (len(text) - 1)
+    return text[:3] + "*" * (len(text) - 5) + text[-2:]
+
+
+def bare_url(url: str) -> str:
+    """A URL without user info, query and fragment; what is no URL becomes the blot."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return BLOT
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+class Privacy:
+    """How numbers, addresses and texts leave.
+
+    `mode` is `masked`, `hashed` or `full`; `secret` keys the hashes (a hash of a phone number without a key is read
+    back in minutes). Raises ValueError on another mode, and on `hashed` without a secret.
+    """
+
+    def __init__(self, mode: str = "masked", secret: str = "") -> None:
+        if mode not in {"masked", "hashed", "full"}:
+            raise ValueError(f"unknown privacy mode {mode!r}: masked, hashed or full")
+        if mode == "hashed" and not secret:
+            raise ValueError("privacy mode hashed needs a secret")
+        self.mode = mode
+        key = hashlib.sha256(secret.encode()).digest()
+
+        def keyed(text: str) -> str:
+            return "h:" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).hexdigest()
+
+        address = {"masked": _mask, "hashed": keyed, "full": str}[mode]
+        self.address: Callable[[str], str] = lru_cache(maxsize=65536)(address)
+
+    def apply(self, reading: Reading) -> None:
+        """Mask what a reading carries, in place. Raises DecodeError(`too_deep`) on a body nested too far."""
+        if self.mode == "full":
+            return
+        event = reading.event
+        if event.attributes:
+            event.attributes = self._object(event.attributes, 0)
+        facts = reading.facts
+        if facts:
+            for name in ("from", "to"):
+                number = facts.get(name)
+                if number:
+                    facts[name] = self.address(number)
+
+    def _object(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, value in fields.items():
+            kind = _kind(name)
+            if type(value) is str:
+                if kind is None:
+                    out[name] = value
+                elif kind == "address":
+                    out[name] = self.address(value)
+                elif kind == "text":
+                    out[name] = BLOT if value else value
+                else:
+                    out[name] = bare_url(value)
+            else:
+                out[name] = self._value(value, kind, depth)
+        return out
+
+    def _value(self, value: Any, kind: str | None, depth: int) -> Any:
+        if value is None or type(value) is bool:
+            return value
+        if kind == "text":
+            return BLOT
+        if depth >= DEPTH_LIMIT:
+            raise DecodeError("too_deep", f"nested more than {DEPTH_LIMIT} levels")
+        if type(value) is dict:
+            return self._object(value, depth + 1)
+        if type(value) is list:
+            return [self._item(item, kind, depth + 1) for item in value]
+        if kind == "address":
+            return self.address(str(value))
+        return value
+
+    def _item(self, item: Any, kind: str | None, depth: int) -> Any:
+        if type(item) is str and kind == "address":
+            return self.address(item)
+        if type(item) is str and kind == "url":
+            return bare_url(item)
+        return self._value(item, kind, depth)
