@@ -1,7 +1,7 @@
 """Which calls a tick must look at: for each partition, keys by the second from which they are due.
 
-The rule of this file: it is an index of what the table holds and may be behind or ahead of it, so whoever takes a
-key from here asks the state itself. It changes only when a batch was committed.
+The rule of this file: it is an index of what the table holds and may be behind or ahead of it, so whoever
+takes a key from here asks the state itself. It changes only when a batch was committed.
 """
 
 from __future__ import annotations

@@ -1,32 +1,35 @@
 """One batch through the whole job: decode, mask, identify, fold, and what follows from it.
 
-The rule of this file: one bad record costs only itself. What cannot be read becomes a dead letter with its bytes;
-an error of our own does too, and many in a row stop the worker instead of draining a topic into the dead letters.
-Nothing here is awaited and nothing is kept before the commit: an aborted batch leaves no trace.
+The rule of this file: one bad record costs only itself. What cannot be read becomes a dead letter with its
+bytes; an error of our own does too, and many in a row stop the worker instead of draining a topic into the
+dead letters. Nothing here is awaited and nothing is kept before the commit: an aborted batch leaves no trace.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 import orjson
+from stream.runtime.topics import Topics
 
 from agents.due import Due
 from agents.emit import alert_outputs
 from stream.core.alerts import Alert
 from stream.core.call import Call, dump, load, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
-from stream.core.fold import Folded, Policy, fold, tick
+from stream.core.fold import GAP_SOURCE, Folded, Policy, fold, tick
 from stream.core.identity import event_id
 from stream.core.instants import instant
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
 from stream.runtime.lanes.batch import Batch, Output, Record
-from stream.runtime.metrics import Metrics, Tally
+from stream.runtime.metrics.standing import Standing
+from stream.runtime.metrics.tally import ActiveLabels, Tally
 from stream.runtime.metrics.vocabulary import UNKNOWN
-from stream.runtime.topics import Topics
+from stream.runtime.metrics.worker import Metrics
 from stream.runtime.wire import dead_letter_headers, read_envelope
 from stream.sources import DECODERS
 
@@ -38,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 Get = Callable[[bytes], bytes | None]
 
 
-class TooManyErrors(RuntimeError):
+class FaultyWorkerError(RuntimeError):
     """Errors of our own on many records in a row: the fault is here, not in the records."""
 
 
@@ -85,7 +88,7 @@ class Work:
         outputs.append(output)
 
 
-def labels(call: Call) -> tuple[str, str | None, str | None] | None:
+def labels(call: Call) -> ActiveLabels | None:
     """Under which labels a call counts as active, None once it has ended."""
     return None if call.ended else (call.key.partition(":")[0], call.account, call.direction)
 
@@ -93,7 +96,8 @@ def labels(call: Call) -> tuple[str, str | None, str | None] | None:
 class CallProcessor:
     """The job of the lanes: records in, states and outputs out.
 
-    `deployment` names this installation in alerts; `errors_limit` is how many errors of our own in a row stop it.
+    `deployment` names this installation in alerts; `errors_limit` is how many errors of our own in a row
+    stop it.
     """
 
     def __init__(
@@ -118,20 +122,22 @@ class CallProcessor:
     def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """A partition is ours: index when its calls are due, and count what stands."""
         due = Due()
-        standing = self._metrics.standing()
+        active: Counter[ActiveLabels] = Counter()
+        overdue: Counter[str] = Counter()
+        gaps_open: Counter[str] = Counter()
         for key, stored in items:
             head = load_head(stored)
             due.add(head.due_s, key)
             provider = key.partition(b":")[0].decode()
-            standing.add(
-                None if head.ended else (provider, head.account, head.direction),
-                provider if head.overdue else None,
-                provider,
-                head.gaps_open,
-            )
+            if not head.ended:
+                active[provider, head.account, head.direction] += 1
+            if head.overdue:
+                overdue[provider] += 1
+            if head.gaps_open:
+                gaps_open[GAP_SOURCE[provider]] += head.gaps_open
         self._due[partition] = due
         self._errors_in_a_row[partition] = 0
-        self._metrics.opened(partition, standing)
+        self._metrics.opened(partition, Standing(active, overdue, gaps_open))
 
     def closed(self, partition: int) -> None:
         """A partition is another's."""
@@ -140,7 +146,7 @@ class CallProcessor:
         self._metrics.closed(partition)
 
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
-        """Fold `records` in their order. Raises TooManyErrors."""
+        """Fold `records` in their order. Raises FaultyWorkerError."""
         work = Work(partition, get, self._topics, self._errors_in_a_row[partition])
         ticks = self._topics.ticks
         for at, record in enumerate(records):
@@ -171,14 +177,13 @@ class CallProcessor:
             self._apply(work, record, envelope, readings)
         except DecodeError as error:
             self._bury(work, record, source, "decode", error.reason, error.detail)
-        except Exception as error:
-            # The edge: whatever is wrong with us must not cost the records around this one.
+        except Exception as error:  # noqa: BLE001  the edge: what is wrong with us must not cost other records
             self._fail(work, records, at, source, error)
         else:
             work.errors_in_a_row = 0
 
     def _read(self, envelope: Envelope, record: Record) -> list[Reading]:
-        readings = DECODERS[envelope.source](envelope)
+        readings: list[Reading] = DECODERS[envelope.source](envelope)
         key = record.key
         if key is None or key != readings[0].event.key.encode():
             raise DecodeError("key_mismatch", "the record's key is not the call that its body names")
@@ -257,7 +262,7 @@ class CallProcessor:
         work.tally.errors[agent, type(error).__name__] += 1
         work.errors_in_a_row += 1
         if work.errors_in_a_row >= self._errors_limit:
-            raise TooManyErrors(
+            raise FaultyWorkerError(
                 f"{work.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
             ) from error
         work.failed.add((record.topic, record.offset))

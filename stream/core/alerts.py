@@ -1,9 +1,9 @@
 """Alerts: what someone should be told, as records for `calls.alerts.v1`.
 
-The rule of this file: an alert is a function of the event that opened it and of the call's state at that moment;
-its ids are functions of the input, so a replay, a crash or a second worker writes the same alert again.
-Rules of this version open one episode each and leave it firing: `call.failed` once a call, `call.error_event` once
-an event, `webhook.failing` once a failing row.
+The rule of this file: an alert is a function of the event that opened it and of the call's state at that
+moment; its ids are functions of the input, so a replay, a crash or a second worker writes the same alert
+again. Rules of this version open one episode each and leave it firing: `call.failed` once a call,
+`call.error_event` once an event, `webhook.failing` once a failing row.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import msgspec
 from stream.core.call import Call
 from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
 from stream.core.identity import name_id
-from stream.core.record import Ending, ending, phases, talk_s
 from stream.core.instants import utc
+from stream.core.record import Ending, ending, phases, talk_s
 
 RULE_VERSION = 1
 SEVERITIES: dict[str, str] = {
@@ -209,7 +209,9 @@ def call_failed(call: Call, end: Ending, event: Event, account: str) -> Alert:
     if end.entry.hangup:
         text += f" (hangup cause {end.entry.hangup})"
     reason = Reason("failed", text + ".", code, sip)
-    return _alert("call.failed", Scope("call", call.key), event, account, reason, call=_call(call, end, event))
+    return _alert(
+        "call.failed", Scope("call", call.key), event, account, reason, call=_call(call, end, event)
+    )
 
 
 def error_event(call: Call, event: Event, account: str) -> Alert:
@@ -218,7 +220,9 @@ def error_event(call: Call, event: Event, account: str) -> Alert:
     text = f"{event.group + ' ' if event.group else ''}{event.name}{place}"
     if event.error_code:
         text += f", error code {event.error_code}"
-    reason = Reason("error_event", f"The provider reported an error: {text}.", event.error_code, event.sip_response_code)
+    reason = Reason(
+        "error_event", f"The provider reported an error: {text}.", event.error_code, event.sip_response_code
+    )
     scope = Scope("call", call.key)
     return _alert("call.error_event", scope, event, account, reason, call=_call(call, ending(call), event))
 
@@ -228,10 +232,23 @@ def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: st
     what = {
         "timeout": "did not answer in time",
         "none": "did not answer",
-    }.get(answer.code_class, f"answered {answer.response_code}" if answer.response_code else "did not accept the request")
-    reason = Reason(f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code)
+    }.get(
+        answer.code_class,
+        f"answered {answer.response_code}" if answer.response_code else "did not accept the request",
+    )
+    reason = Reason(
+        f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code
+    )
     scope = Scope("endpoint", f"{event.provider}:endpoint:{event.account or ''}:{answer.endpoint}")
-    webhook = AlertWebhook(answer.endpoint, answer.method, answer.response_code, answer.duration_s, answer.attempts)
+    webhook = AlertWebhook(
+        answer.endpoint, answer.method, answer.response_code, answer.duration_s, answer.attempts
+    )
     return _alert(
-        "webhook.failing", scope, event, account, reason, call=_call(call, ending(call), event), webhook=webhook
+        "webhook.failing",
+        scope,
+        event,
+        account,
+        reason,
+        call=_call(call, ending(call), event),
+        webhook=webhook,
     )

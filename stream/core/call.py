@@ -1,8 +1,8 @@
 """What is known of one call: the state that the table keeps for each call key.
 
-The rule of this file: everything but `arrival` is a join. Merging is commutative, associative and idempotent, so the
-same deliveries leave the same knowledge in whatever order and however often they come. What depends on arrival
-(counters, revisions, what was already said) is in `Arrival`, apart.
+The rule of this file: everything but `arrival` is a join. Merging is commutative, associative and
+idempotent, so the same deliveries leave the same knowledge in whatever order and however often they come.
+What depends on arrival (counters, revisions, what was already said) is in `Arrival`, apart.
 
 In the store a call is MessagePack, fields by position: a new field goes to the end, with a default. The first
 fields are `Head`'s, so that recovery reads them without the rest.
@@ -31,9 +31,11 @@ AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
 class Entry(msgspec.Struct, array_like=True):
     """One logical event, as much of it as the state keeps.
 
-    `fingerprint` is its identity (64 bits of the id), `quality` an index of QUALITIES, `sources` a bit mask over
-    `events.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or a Telnyx
-    hangup, 2 a progress callback, 1 everything else), `hangup` Telnyx' cause where the status depends on an answer.
+    `fingerprint` is its identity (64 bits of the id), `quality` an index of QUALITIES, `sources` a bit mask
+    over
+    `events.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or a
+    Telnyx hangup, 2 a progress callback, 1 everything else), `hangup` Telnyx' cause where the status
+    depends on an answer.
     """
 
     fingerprint: int
@@ -52,7 +54,9 @@ class Entry(msgspec.Struct, array_like=True):
     edge: str | None = None
 
     def place(self) -> tuple[int, int, str, str, int]:
-        """Where it stands in the timeline: by time, number, family, name, identity; unknown times come last."""
+        """Where it stands in the timeline: by time, number, family, name, identity; unknown times come
+        last.
+        """
         at = self.at_us if self.at_us is not None else 1 << 62
         number = self.number if self.number is not None else 1 << 30
         return (at, number, self.family, self.name, self.fingerprint)
@@ -72,7 +76,9 @@ class Entry(msgspec.Struct, array_like=True):
         if other.sip_response_code is not None:
             self.sip_response_code = max(self.sip_response_code or 0, other.sip_response_code)
         if other.duration_s is not None:
-            self.duration_s = other.duration_s if self.duration_s is None else max(self.duration_s, other.duration_s)
+            self.duration_s = (
+                other.duration_s if self.duration_s is None else max(self.duration_s, other.duration_s)
+            )
         if other.hangup is not None:
             self.hangup = max(self.hangup or "", other.hangup)
 
@@ -80,8 +86,9 @@ class Entry(msgspec.Struct, array_like=True):
 class Arrival(msgspec.Struct, array_like=True):
     """What depends on the order of arrival: counters and what has been said already. Never compared.
 
-    `revision` of the last record, `content` a 64-bit hash of what it said; `ended_us` when (stream time) the call
-    was first seen terminal; `gaps` the missing numbers that were reported as gaps; `failed_alert` whether
+    `revision` of the last record, `content` a 64-bit hash of what it said; `ended_us` when (stream time)
+    the call was first seen terminal; `gaps` the missing numbers that were reported as gaps; `failed_alert`
+    whether
     `call.failed` was raised; `gap_due_us` when a gap's grace ends, 0 for none; `conflict` whether a
     conflict of terminal statuses was counted.
     """
@@ -120,8 +127,8 @@ class Call(msgspec.Struct, array_like=True):
     - `account`, `direction`: as in `facts`.
     - `facts`: what is said of the call as a whole; `as_of_us`: how new, for those of a changing resource;
       `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
-    - `lifecycle`: events that carry a status, at most 64, the weightiest; `others`: the rest of the timeline, the
-      first 48 by place; `seen`: sorted fingerprints of all events that are not in `lifecycle`.
+    - `lifecycle`: events that carry a status, at most 64, the weightiest; `others`: the rest of the
+      timeline, the first 48 by place; `seen`: sorted fingerprints of all events that are not in `lifecycle`.
     - `families`, `levels`: counts of distinct events.
     """
 
@@ -147,7 +154,8 @@ class Call(msgspec.Struct, array_like=True):
     sources: int = 0
 
     def claim(self, name: str, value: str, as_of_us: int) -> str | None:
-        """Take in a fact. The newest resource wins, then the greater text; what lost is disputed, not forgotten.
+        """Take in a fact. The newest resource wins, then the greater text; what lost is disputed, not
+        forgotten.
 
         Returns the name if this is the first time that sources disagree on it, else None.
         """
@@ -209,7 +217,9 @@ class Call(msgspec.Struct, array_like=True):
         del self.others[TIMELINE_CAP:]
 
     def _shed(self) -> None:
-        """More life-cycle events than a call can have: keep the weightiest, remember that the other was seen."""
+        """More life-cycle events than a call can have: keep the weightiest, remember that the other was
+        seen.
+        """
         self.lifecycle.sort(key=lambda entry: (entry.status in TERMINAL, entry.weight()), reverse=True)
         self._remember(self.lifecycle.pop().fingerprint)
 
@@ -218,7 +228,9 @@ class Call(msgspec.Struct, array_like=True):
             insort(self.seen, fingerprint)
 
     def record_recording(self, said: Recording) -> bool:
-        """Take in what is said of a recording: its furthest status, its longest duration. True if that is news."""
+        """Take in what is said of a recording: its furthest status, its longest duration. True if that is
+        news.
+        """
         for at, known in enumerate(self.recordings):
             if known.id == said.id:
                 durations = [d for d in (known.duration_s, said.duration_s) if d is not None]
@@ -233,7 +245,14 @@ class Call(msgspec.Struct, array_like=True):
 UPDATED = frozenset({"price", "price_unit"})
 """Facts that a provider fills in or changes later: an update, not a disagreement."""
 
-RECORDING_RANK: dict[str, int] = {"in-progress": 1, "paused": 2, "absent": 3, "failed": 4, "completed": 5, "saved": 5}
+RECORDING_RANK: dict[str, int] = {
+    "in-progress": 1,
+    "paused": 2,
+    "absent": 3,
+    "failed": 4,
+    "completed": 5,
+    "saved": 5,
+}
 
 
 def entry_of(event: Event, fingerprint: int, at_us: int | None, source_bit: int, hangup: str | None) -> Entry:

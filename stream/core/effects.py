@@ -2,7 +2,8 @@
 
 The rule of this file: an effect is a fact in the past tense and a function of the input. Late, repeated or
 contradictory deliveries are effects too, never exceptions.
-Besides these, a new `Event`, a `CallRecord` and an `Alert` are effects of their own: they are what is written.
+Besides these, a new `Event`, a `CallRecord` and an `Alert` are effects of their own: they are what is
+written.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class CallStarted(msgspec.Struct):
 class CallEnded(msgspec.Struct):
     """A call reached its first terminal status. Counted once, never corrected.
 
-    `setup_s` initiated to ringing, `answer_s` initiated to answered, `duration_s` talk time: None where unknown.
+    `setup_s` initiated to ringing, `answer_s` initiated to answered, `duration_s` talk time: None where
+    unknown.
     """
 
     provider: str

@@ -1,7 +1,9 @@
-"""What a delivery says, in one vocabulary for every provider: the types that sources return and the fold takes.
+"""What a delivery says, in one vocabulary for every provider: the types that sources return and the fold
+takes.
 
 The rule of this file: it names things and decides nothing.
-Field names and their meaning are the project's contract for `calls.events.v1`; consumers ignore unknown fields.
+Field names and their meaning are the project's contract for `calls.events.v1`; consumers ignore unknown
+fields.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class DecodeError(ValueError):
 class Envelope(msgspec.Struct):
     """A raw envelope: one delivery as the gateway or the poller landed it.
 
-    `received_at` is canonical (UTC, six fraction digits, `Z`), `received_us` the same in microseconds since 1970.
+    `received_at` is canonical (UTC, six fraction digits, `Z`), `received_us` the same in microseconds since
+    1970.
     `body` belongs to the decoder that gets it: it may take it apart.
     """
 
@@ -86,7 +89,8 @@ class Origin(msgspec.Struct):
 class Event(msgspec.Struct, kw_only=True):
     """One logical event, as `calls.events.v1` carries it (fields in that order).
 
-    A source fills what the provider said; `id`, `received_at`, `late` and `origin` are set when it is applied.
+    A source fills what the provider said; `id`, `received_at`, `late` and `origin` are set when it is
+    applied.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -147,10 +151,13 @@ class Reading(msgspec.Struct):
     - `event`: complete but for the facts of the delivery.
     - `rung`, `parts`: its identity within (key, family); see `stream.core.identity`.
     - `occurred_us`: `event.occurred_at` in microseconds since 1970, None where unknown.
-    - `facts`: what it says about the call as a whole, by the names of the call record (`from`, `to`, `direction`,
+    - `facts`: what it says about the call as a whole, by the names of the call record (`from`, `to`,
+      `direction`,
       `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`, `price_unit`), texts.
-    - `as_of_us`: how new these facts are where the source is a resource that changes (`date_updated`), else None.
-    - `hangup`: Telnyx' hangup cause, lower case, where the event ends a call and the status depends on an answer.
+    - `as_of_us`: how new these facts are where the source is a resource that changes (`date_updated`), else
+      None.
+    - `hangup`: Telnyx' hangup cause, lower case, where the event ends a call and the status depends on an
+      answer.
     - `answer`: set on request-log and delivery rows that tell what the application answered.
     - `recording`: set on recording events.
     - `alarming`: the event says of itself that something went wrong (level ERROR, `….failed`, `….error`).

@@ -1,10 +1,11 @@
 """The fold: what a delivery changes in what is known of a call, and what follows from it.
 
-The rule of this file: it decides and does nothing. It reads no clock and writes nowhere; time is in the delivery
-or in the tick. It owns the call that it is given and returns it changed: the caller keeps the stored bytes.
+The rule of this file: it decides and does nothing. It reads no clock and writes nowhere; time is in the
+delivery or in the tick. It owns the call that it is given and returns it changed: the caller keeps the
+stored bytes.
 
-A delivery says one or more things (`Reading`s). Each is identified, then either new (it becomes an event and joins
-the state) or another sighting of a known event (it completes the entry and remembers who saw it).
+A delivery says one or more things (`Reading`s). Each is identified, then either new (it becomes an event
+and joins the state) or another sighting of a known event (it completes the entry and remembers who saw it).
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ class Policy(msgspec.Struct, frozen=True):
 class Folded(msgspec.Struct):
     """What one delivery came to.
 
-    `result` is `applied`, `late` (applied behind its successor) or `duplicate`; `match` says by which identity a
-    duplicate was known: `event_id`, `sequence_number`, `content_hash` or `cross_source`. `call` is None only for what
-    belongs to no call.
+    `result` is `applied`, `late` (applied behind its successor) or `duplicate`; `match` says by which
+    identity a duplicate was known: `event_id`, `sequence_number`, `content_hash` or `cross_source`. `call`
+    is None only for what belongs to no call.
     """
 
     call: Call | None
@@ -82,7 +83,9 @@ MATCH_OF_RUNG: dict[str, str] = {
 }
 
 
-def fold(call: Call | None, readings: list[Reading], envelope: Envelope, origin: Origin, policy: Policy) -> Folded:
+def fold(
+    call: Call | None, readings: list[Reading], envelope: Envelope, origin: Origin, policy: Policy
+) -> Folded:
     """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key."""
     effects: list[Any] = []
     first = readings[0].event
@@ -164,13 +167,27 @@ def _is_late(call: Call, entry: Entry) -> bool:
 
 def _see_again(call: Call, known: Entry, entry: Entry) -> bool:
     """Another sighting of a known event: True if it told more than was known."""
-    before = (known.sources, known.at_us, known.quality, known.sip_response_code, known.duration_s, known.hangup)
+    before = (
+        known.sources,
+        known.at_us,
+        known.quality,
+        known.sip_response_code,
+        known.duration_s,
+        known.hangup,
+    )
     place = known.at_us
     known.merge(entry)
     if known.at_us != place and known.status is None:
         call.others.sort(key=Entry.place)
         del call.others[TIMELINE_CAP:]
-    after = (known.sources, known.at_us, known.quality, known.sip_response_code, known.duration_s, known.hangup)
+    after = (
+        known.sources,
+        known.at_us,
+        known.quality,
+        known.sip_response_code,
+        known.duration_s,
+        known.hangup,
+    )
     return before != after
 
 
@@ -186,7 +203,9 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         changed = True
         disputed = call.claim(name, value, as_of_us)
         if disputed is not None:
-            effects.append(StateConflict(reading.event.provider, name if name in FACTS_IN_CONFLICT else "other"))
+            effects.append(
+                StateConflict(reading.event.provider, name if name in FACTS_IN_CONFLICT else "other")
+            )
     if changed:
         call.direction = known.get("direction")
     event = reading.event
@@ -346,4 +365,3 @@ def _evict(call: Call, reason: str, source: str, effects: list[Any]) -> Ticked:
     effects.extend(SequenceGapClosed(source, "expired") for _ in call.arrival.gaps)
     effects.append(CallEvicted(reason))
     return Ticked(None, effects)
-

@@ -1,7 +1,7 @@
 """When two deliveries are one event: identities are functions of what was said and of nothing else.
 
-`id = uuid5(namespace, canonical JSON array of [version, key, family, rung, parts…])` (RFC 9562, version 5), equal
-over runs, stores, workers and order of arrival. The rungs:
+`id = uuid5(namespace, canonical JSON array of [version, key, family, rung, parts…])` (RFC 9562, version 5),
+equal over runs, stores, workers and order of arrival. The rungs:
 
 | rung | applies to | parts |
 |---|---|---|
@@ -9,7 +9,7 @@ over runs, stores, workers and order of arrival. The rungs:
 | `1b` | progress without one | status, time stamp in microseconds or None |
 | `2` | records with the provider's own event id | that id |
 | `3` | recording; AMD; a Calls row | (RecordingSid, RecordingStatus); (); (sid, status) |
-| `4` | logs and everything without an identity of its own | hash of the canonical content, ordinal among twins |
+| `4` | whatever has no identity of its own | hash of the canonical content, ordinal among twins |
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def name_id(*parts: Any) -> str:
-    """uuid5 of the canonical JSON array of `parts`, as text. The same as `uuid.uuid5`, at a third of its cost."""
+    """uuid5 of the canonical JSON array of `parts`, as text. The same as `uuid.uuid5`, at a third of its
+    cost.
+    """
     digest = _base.copy()
     digest.update(_encode(parts))
     h = digest.hexdigest()
@@ -53,7 +55,9 @@ def content_hash(content: Any) -> str:
 
 
 def sequence_number(raw: Any) -> int | None:
-    """A sequence number, or None where the text is not one: 1 to 9 ASCII digits, as a string or a JSON integer."""
+    """A sequence number, or None where the text is not one: 1 to 9 ASCII digits, as a string or a JSON
+    integer.
+    """
     if type(raw) is str:
         return int(raw) if len(raw) <= 9 and raw.isascii() and raw.isdigit() else None
     if type(raw) is int and 0 <= raw <= 999_999_999:

@@ -1,8 +1,9 @@
 """Personal data is masked before it is folded: what the state does not hold, nothing can show.
 
-Three modes: `masked` (default) keeps the ends of a number so that a person can recognise a call, `hashed` puts a
-keyed hash in its place so that equal numbers stay equal, `full` changes nothing.
-Texts that nobody needs in order to follow a call (transcripts, digits, names, headers) are blotted out in both.
+Three modes: `masked` (default) keeps the ends of a number so that a person can recognise a call, `hashed`
+puts a keyed hash in its place so that equal numbers stay equal, `full` changes nothing.
+Texts that nobody needs in order to follow a call (transcripts, digits, names, headers) are blotted out in
+both.
 """
 
 from __future__ import annotations
@@ -19,19 +20,92 @@ BLOT = "***"
 DEPTH_LIMIT = 32
 
 _ADDRESSES = frozenset(
-    "from to caller called forwardedfrom fromformatted toformatted callerid fromsipuri tosipuri phonenumber"
-    " callerphonenumber dialedphonenumber rawto rawfrom number fromnumber tonumber originalto callednumber"
-    " callingnumber targetnumber participantlabel".split()
+    {
+        "from",
+        "to",
+        "caller",
+        "called",
+        "forwardedfrom",
+        "fromformatted",
+        "toformatted",
+        "callerid",
+        "fromsipuri",
+        "tosipuri",
+        "phonenumber",
+        "callerphonenumber",
+        "dialedphonenumber",
+        "rawto",
+        "rawfrom",
+        "number",
+        "fromnumber",
+        "tonumber",
+        "originalto",
+        "callednumber",
+        "callingnumber",
+        "targetnumber",
+        "participantlabel",
+    }
 )
 _TEXTS = frozenset(
-    "callername calleridname fromcity fromstate fromzip tocity tostate tozip callercity callerstate callerzip"
-    " calledcity calledstate calledzip digits digit dtmf transcriptiondata transcriptiontext transcript"
-    " transcriptionresult speechresult unstablespeechresult responsebody customheaders sipheaders headers"
-    " ipaddress location lat lon city messagehistory result_text partialresults recordingurls publicrecordingurls"
-    " recordingurl clientstate prompt body token stirpassporttoken calltoken card cardnumber securitycode"
-    " postalcode bankaccountnumber bankroutingnumber expirationdate password authorization twiml".split()
+    {
+        "callername",
+        "calleridname",
+        "fromcity",
+        "fromstate",
+        "fromzip",
+        "tocity",
+        "tostate",
+        "tozip",
+        "callercity",
+        "callerstate",
+        "callerzip",
+        "calledcity",
+        "calledstate",
+        "calledzip",
+        "digits",
+        "digit",
+        "dtmf",
+        "transcriptiondata",
+        "transcriptiontext",
+        "transcript",
+        "transcriptionresult",
+        "speechresult",
+        "unstablespeechresult",
+        "responsebody",
+        "customheaders",
+        "sipheaders",
+        "headers",
+        "ipaddress",
+        "location",
+        "lat",
+        "lon",
+        "city",
+        "messagehistory",
+        "partialresults",
+        "recordingurls",
+        "publicrecordingurls",
+        "recordingurl",
+        "clientstate",
+        "prompt",
+        "body",
+        "token",
+        "stirpassporttoken",
+        "calltoken",
+        "card",
+        "cardnumber",
+        "securitycode",
+        "postalcode",
+        "bankaccountnumber",
+        "bankroutingnumber",
+        "expirationdate",
+        "password",
+        "authorization",
+        "twiml",
+    }
 )
-_URLS = frozenset("url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl".split())
+_URLS = frozenset(
+    {"url", "streamurl", "mediaurl", "deliveredto", "endpoint", "statuscallback", "webhookurl", "callbackurl"}
+)
 
 
 @lru_cache(maxsize=8192)
@@ -72,8 +146,8 @@ def bare_url(url: str) -> str:
 class Privacy:
     """How numbers, addresses and texts leave.
 
-    `mode` is `masked`, `hashed` or `full`; `secret` keys the hashes (a hash of a phone number without a key is read
-    back in minutes). Raises ValueError on another mode, and on `hashed` without a secret.
+    `mode` is `masked`, `hashed` or `full`; `secret` keys the hashes (a hash of a phone number without a key
+    is read back in minutes). Raises ValueError on another mode, and on `hashed` without a secret.
     """
 
     def __init__(self, mode: str = "masked", secret: str = "") -> None:
@@ -85,9 +159,12 @@ class Privacy:
         key = hashlib.sha256(secret.encode()).digest()
 
         def keyed(text: str) -> str:
-            return "h:" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).hexdigest()
+            return (
+                "h:"
+                + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).hexdigest()
+            )
 
-        address = {"masked": _mask, "hashed": keyed, "full": str}[mode]
+        address: Callable[[str], str] = _mask if mode == "masked" else keyed
         self.address: Callable[[str], str] = lru_cache(maxsize=65536)(address)
 
     def apply(self, reading: Reading) -> None:

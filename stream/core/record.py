@@ -1,7 +1,7 @@
 """The call record: what `calls.ended.v1` says of a call, derived from its state and from nothing else.
 
-The rule of this file: it reads a call and changes nothing, so the same knowledge gives the same bytes, whatever
-came first. Only `revision`, `id`, `arrival` and `updated_at` depend on arrival.
+The rule of this file: it reads a call and changes nothing, so the same knowledge gives the same bytes,
+whatever came first. Only `revision`, `id`, `arrival` and `updated_at` depend on arrival.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     """A call record. Times are RFC 3339 or None, each with its quality; durations are seconds or None.
 
     `setup_s` runs from initiated to ringing (post-dial delay, the proxy of RFC 6076's session request delay),
-    `ring_s` from ringing to the answer or the end, `duration_s` is talk time and None unless the call was answered.
+    `ring_s` from ringing to the answer or the end, `duration_s` is talk time and None unless the call was
+    answered.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -109,7 +110,9 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
 
 class Ending(msgspec.Struct):
-    """How a call ended: the winning event and what it means. `answered_us` is the first answer, if any was seen."""
+    """How a call ended: the winning event and what it means. `answered_us` is the first answer, if any was
+    seen.
+    """
 
     entry: Entry
     status: str
@@ -124,7 +127,9 @@ def answered(call: Call) -> bool:
 
 
 def meaning(call: Call, entry: Entry) -> tuple[str, str]:
-    """(status, outcome) that a terminal entry means for this call; Telnyx' depends on whether it was answered."""
+    """(status, outcome) that a terminal entry means for this call; Telnyx' depends on whether it was
+    answered.
+    """
     if entry.hangup is not None:
         return hangup(entry.hangup, entry.sip_response_code, answered=answered(call))
     status = entry.status or ""
@@ -134,8 +139,8 @@ def meaning(call: Call, entry: Entry) -> tuple[str, str]:
 def ending(call: Call) -> Ending | None:
     """How the call ended, None while no terminal event is known.
 
-    The highest (authority, number, rank) wins. Its SIP code and duration come from the strongest event of the same
-    status that has one.
+    The highest (authority, number, rank) wins. Its SIP code and duration come from the strongest event of
+    the same status that has one.
     """
     terminal = [entry for entry in call.lifecycle if entry.status in TERMINAL]
     if not terminal:
@@ -191,7 +196,12 @@ def phases(call: Call, end: Ending | None) -> Phases:
     ended: Phase = (None, UNKNOWN)
     if end is not None:
         ended = _end_time(call, end)
-        if answer[0] is None and end.outcome == "answered" and ended[0] is not None and end.duration_s is not None:
+        if (
+            answer[0] is None
+            and end.outcome == "answered"
+            and ended[0] is not None
+            and end.duration_s is not None
+        ):
             answer = (ended[0] - int(end.duration_s * 1_000_000), DERIVED)
     return Phases(initiated, _first(call, ("ringing",)), answer, ended)
 
@@ -205,7 +215,9 @@ def _end_time(call: Call, end: Ending) -> Phase:
 
 
 def talk_s(end: Ending, times: Phases) -> float | int | None:
-    """Talk time in seconds: as the provider says, else from answer to end; None unless the call was answered."""
+    """Talk time in seconds: as the provider says, else from answer to end; None unless the call was
+    answered.
+    """
     if end.outcome != "answered":
         return None
     if end.duration_s is not None:
@@ -225,17 +237,22 @@ def missing_numbers(call: Call) -> list[int]:
 
 
 def _gaps(call: Call) -> list[dict[str, Any]]:
-    gaps = [{"sequence_number": n, "state": "open", "closed_by": None} for n in missing_numbers(call)]
-    for entry in call.lifecycle:
-        if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_MASK:
-            gaps.append({"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"})
+    gaps: list[dict[str, Any]] = [
+        {"sequence_number": n, "state": "open", "closed_by": None} for n in missing_numbers(call)
+    ]
+    gaps += [
+        {"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"}
+        for entry in call.lifecycle
+        if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_MASK
+    ]
     gaps.sort(key=lambda gap: (gap["sequence_number"], gap["state"]))
     return gaps
 
 
 def _conflicts(call: Call, end: Ending | None) -> list[dict[str, Any]]:
     conflicts: list[dict[str, Any]] = [
-        {"field": name, "values": values, "chosen": call.facts[name]} for name, values in call.disputed.items()
+        {"field": name, "values": values, "chosen": call.facts[name]}
+        for name, values in call.disputed.items()
     ]
     if end is not None:
         statuses = terminal_statuses(call)

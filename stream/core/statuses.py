@@ -1,6 +1,7 @@
 """The words for where a call stands: one vocabulary, and which word wins.
 
-Twilio's words serve for every provider. Nothing here knows a call: it is tables that can be checked with a finger.
+Twilio's words serve for every provider. Nothing here knows a call: it is tables that can be checked with a
+finger.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ NAMES: dict[str, str] = {
     "canceled": "completed",
     "failed": "completed",
 }
-"""The progress event that carries a status: what one subscribes to. A busy call's last event is `completed`."""
+"""The progress event that carries a status: what one subscribes to. A busy call's last event is
+`completed`.
+"""
 
 OUTCOMES: dict[str, str] = {
     "completed": "answered",
@@ -83,7 +86,8 @@ def hangup(cause: str | None, sip_response_code: int | None, *, answered: bool) 
     """(status, outcome) of a call that Telnyx says was hung up.
 
     An answered call is `answered` whatever ended it (E.411 counts the answer, not the release cause).
-    A cause that the tables do not know is a failure where the SIP code says so (400 and above), else `unknown`.
+    A cause that the tables do not know is a failure where the SIP code says so (400 and above), else
+    `unknown`.
     """
     if answered:
         return "completed", "answered"

@@ -1,7 +1,7 @@
 """The wire: from a record's bytes to an envelope, and what cannot be read to a dead letter.
 
-The rule of this file: it is the one place that parses what others wrote to the source topics. Whatever it is handed,
-it returns an envelope or raises `DecodeError` with a reason; it never raises anything else.
+The rule of this file: it is the one place that parses what others wrote to the source topics. Whatever it
+is handed, it returns an envelope or raises `DecodeError` with a reason; it never raises anything else.
 """
 
 from __future__ import annotations
@@ -96,5 +96,5 @@ def dead_letter_headers(
         ("source_topic", topic.encode()),
         ("source_partition", b"%d" % partition),
         ("source_offset", b"%d" % offset),
-        *((name, content) for name, content in own if content is not None),
+        *own,
     ]
