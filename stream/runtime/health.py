@@ -1,0 +1,123 @@
+"""A role's own HTTP: `/metrics`, `/livez`, `/readyz`, and nothing else.
+
+No token is needed, so no personal data is in it: reasons say what is wrong, never with whose call. What live and
+ready mean is the role's to say; here it is only asked. The answers come from the role's own event loop: a loop that
+hangs does not answer, and that is an answer too.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+
+Check = Callable[[], tuple[bool, Sequence[str]]]
+"""Whether it is so, and if not, why: short sentences for an operator. Must not block."""
+
+Exposition = Callable[[str], tuple[bytes, str]]
+"""From the `Accept` header to a scrape's body and its content type."""
+
+_SHUTDOWN_S = 1.0
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why, and which setting to change."""
+
+
+@asynccontextmanager
+async def serve(
+    listen: str, *, metrics: Exposition, live: Check, ready: Check, setting: str = "CALLSTREAM_WORKER_LISTEN"
+) -> AsyncIterator[str]:
+    """Serve while the block runs; gives the base URL (port 0 in `listen` picks a free one).
+
+    `setting` is named in the `ListenError` that a wrong or taken address raises.
+    """
+    host, port = address(listen, setting)
+    runner = web.AppRunner(
+        application(metrics, live, ready), access_log=None, shutdown_timeout=_SHUTDOWN_S, handle_signals=False
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ListenError(_why(listen, setting, error)) from error
+        bound = runner.addresses[0]
+        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        yield f"http://{name}:{bound[1]}"
+    finally:
+        await runner.cleanup()
+
+
+def address(listen: str, setting: str) -> tuple[str, int]:
+    """(host, port) of `host:port` or `[v6]:port`. Raises ListenError."""
+    host, colon, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ListenError(f"{setting}: {listen!r} is not host:port")
+    return host, int(port)
+
+
+def _why(listen: str, setting: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{listen} is in use by another program: stop it, or set {setting} to another address"
+    if error.errno == errno.EACCES:
+        return f"{listen} may not be used by this user: set {setting} to a port above 1023"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{listen} is no address of this machine: set {setting} to one that is"
+    return f"cannot listen on {listen} ({error.strerror or error}): see {setting}"
+
+
+def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
+    """The three paths. Whatever else is asked for gets a bare status."""
+
+    async def scrape(request: web.Request) -> web.Response:
+        body, content_type = metrics(request.headers.get("Accept", ""))
+        response = web.Response(body=body, headers={"Content-Type": content_type})
+        response.enable_compression()
+        return response
+
+    app = web.Application(middlewares=[_bare_errors])
+    app.router.add_get("/metrics", scrape)
+    app.router.add_get("/livez", _probe(live))
+    app.router.add_get("/readyz", _probe(ready))
+    app.on_response_prepare.append(_anonymous)
+    return app
+
+
+def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def probe(_: web.Request) -> web.Response:
+        ok, reasons = _ask(check)
+        body = msgspec.json.encode({"status": "ok" if ok else "unavailable", "reasons": list(reasons)})
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(
+            status=200 if ok else 503, body=body, content_type="application/json", headers=headers
+        )
+
+    return probe
+
+
+def _ask(check: Check) -> tuple[bool, Sequence[str]]:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
+        return False, (f"the check itself failed: {type(error).__name__}",)
+
+
+@web.middleware
+async def _bare_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as answer:
+        return web.Response(status=answer.status)
+
+
+async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
+    """The `Server` header would tell versions to whoever asks."""
+    response.headers.pop("Server", None)

@@ -1,0 +1,1 @@
+"""What a worker measures of itself and of the calls: names in `families`, what a batch counts in `tally`."""

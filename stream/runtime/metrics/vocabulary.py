@@ -1,0 +1,167 @@
+"""The values that labels may take, and the one rule for all of them: what is not in its list is not a label.
+
+A label's values are known before the first event, so that every series starts at 0 and none is born at 2.
+Lists that belong to an installation (accounts, endpoints, codes) come from `Vocabulary`; the others are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stream.core.events import SOURCES
+
+OTHER = "other"
+UNKNOWN = "unknown"
+
+PROVIDERS = ("twilio", "telnyx")
+ANY_SOURCE = (*SOURCES, UNKNOWN)
+"""With the dead letters' `unknown`: an envelope whose source could not be read."""
+
+RESULTS = ("applied", "late", "duplicate", "dead_lettered")
+MATCHES = ("delivery_token", "event_id", "sequence_number", "content_hash", "cross_source")
+GAP_CLOSERS = ("late_arrival", "poll_heal", "expired")
+LATENCY_STAGES = ("received", "processed", "state_visible", "alert_published")
+HEARTBEAT_STAGES = ("state_visible",)
+DEAD_LETTER_REASONS = (
+    "not_json",
+    "not_an_object",
+    "unsupported_version",
+    "key_mismatch",
+    "missing_id",
+    "invalid_field",
+    "too_large",
+    "too_deep",
+    "unknown_source",
+    "internal_error",
+)
+AGENTS = ("callbacks", "polled", "ticks")
+LANE = "lane"
+"""The agents only hand their records over: time is spent, and most goes wrong, in the partition's lane."""
+
+LANE_ERRORS = ("processor", "aborted", "refused", "fenced", "expired", "rewound", "tick")
+"""What goes wrong in a lane, as the lanes name it to their observer."""
+
+ERRORS = (
+    "AssertionError",
+    "AttributeError",
+    "DecodeError",
+    "IndexError",
+    "KeyError",
+    "RecursionError",
+    "TypeError",
+    "ValueError",
+    "ValidationError",
+    OTHER,
+)
+"""Classes of exceptions of our own that an operator can tell apart."""
+
+TOPICS = (
+    "callbacks",
+    "polled",
+    "events",
+    "ended",
+    "alerts",
+    "alerts_active",
+    "fetches",
+    "ticks",
+    "dead_letters",
+    "changelog",
+)
+"""Topics by their role, whatever prefix they have."""
+
+PRODUCE_OUTCOMES = ("success", "error")
+WORKER_STATES = ("starting", "recovering", "rebalancing", "running", "stopping")
+TABLES = ("calls",)
+EVICTIONS = ("terminal_ttl", "max_age", "capacity")
+
+DIRECTIONS = ("inbound", "outbound", UNKNOWN)
+OUTCOMES = ("answered", "busy", "no_answer", "canceled", "rejected", "failed", UNKNOWN)
+SETUP_PHASES = ("ringing", "answered")
+EDGES = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", OTHER)
+INSIGHTS_LEVELS = ("debug", "info", "warning", "error", UNKNOWN)
+CONFLICT_FIELDS = (
+    "status",
+    "sequence_number",
+    "direction",
+    "from",
+    "to",
+    "account",
+    "answered_by",
+    "parent_call_id",
+    "session_id",
+    "leg_id",
+    OTHER,
+)
+CODE_CLASSES = ("2xx", "3xx", "4xx", "5xx", "timeout", "none")
+
+RULES = (
+    "call.failed",
+    "call.error_event",
+    "call.no_terminal_event",
+    "call.short",
+    "webhook.failing",
+    "webhook.slow",
+    "delivery.gap",
+    "delivery.callback_missing",
+    "state.conflict",
+    "kpi.burn",
+)
+SEVERITIES = ("critical", "warning", "info")
+ALERT_STATES = ("firing", "resolved")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+CAPPED_LABELS = ("account", "edge", "endpoint", "error", "error_code", "field", "sip_code", "topic")
+
+SIP_CODES = (
+    *("200", "302"),
+    *("400", "403", "404", "408", "410", "480", "484", "486", "487", "488"),
+    *("500", "502", "503", "504"),
+    *("600", "603", "608"),
+)
+"""Final responses worth a series: all that the KPIs of RFC 6076 name, and those that carriers really send."""
+
+ERROR_CODES = (
+    *("10001", "10003"),  # the account is not active
+    *("11200", "11205", "11206", "11210", "11215", "11220", "11235", "11236", "11237"),  # a webhook's URL
+    *("15003", "95200"),  # a status URL answered with an error
+    *("12100", "12200", "12300"),  # the application's TwiML
+    *("13223", "13224", "13225", "13226", "13227", "21217"),  # the number dialled
+    *("31000", "31003", "31005", "31009", "53000", "53001"),  # the client's network
+    *("31401", "31402"),  # the client's microphone
+    *("31400", "31404", "31480", "31486", "31600", "31603"),  # SIP outcomes of a client
+    *("53400", "53402", "53405"),  # media
+)
+"""Twilio's codes that can be attached to a call and point at somebody who can act."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """What an installation lets into labels.
+
+    - `account_alias`: the name for a provider account that has no entry of its own.
+    - `accounts`: provider's account id to its alias. Empty: one account, every event is `account_alias`'s.
+      Else an account that is not listed is `other`.
+    - `endpoints`: URL of the customer's application, without query, to a short name. A URL never is a label.
+    - `sip_codes`, `error_codes`: codes that get a series of their own.
+    - `topics`: a topic's full name to its role, one of TOPICS.
+    """
+
+    account_alias: str = "default"
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    sip_codes: Sequence[str] = SIP_CODES
+    error_codes: Sequence[str] = ERROR_CODES
+    topics: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self, label: str) -> tuple[str, ...]:
+        """All values of a label whose list belongs to the installation."""
+        if label == "account":
+            aliases = dict.fromkeys((self.account_alias, *self.accounts.values()))
+            return (*aliases, OTHER) if self.accounts else (*aliases,)
+        if label == "endpoint":
+            return (*dict.fromkeys(self.endpoints.values()), OTHER)
+        if label == "sip_code":
+            return (*self.sip_codes, OTHER)
+        if label == "error_code":
+            return (*self.error_codes, OTHER)
+        raise KeyError(label)
