@@ -1,0 +1,105 @@
+"""What a lane has not folded yet, and in which order it will.
+
+The rule of this file: the order is a function of the records alone, so that a repetition interleaves the same way.
+Of the topics' next records the one with the lowest (time stamp, place of its topic) comes first;
+each topic's own order is always kept, whatever its time stamps say.
+Records that arrived a moment ago wait for what other topics may still bring.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Cut(NamedTuple):
+    """The records of one batch, and for each topic in it the offset that is next."""
+
+    records: list[Any]
+    ends: dict[str, int]
+
+
+class Chunk:
+    """Consecutive records of one topic. `end` is the offset after them, `arrived` in seconds of any one clock."""
+
+    __slots__ = ("arrived", "end", "place", "records")
+
+    def __init__(self, records: list[Any], end: int, arrived: float) -> None:
+        self.records = records
+        self.end = end
+        self.arrived = arrived
+        self.place = 0
+
+
+class Backlog:
+    """The queued records of a lane, by topic. `topics` are in their order of precedence."""
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._queues: dict[str, deque[Chunk]] = {topic: deque() for topic in topics}
+        self._sizes = dict.fromkeys(topics, 0)
+        self.size = 0
+
+    def add(self, topic: str, records: list[Any], end: int, arrived: float) -> None:
+        """Queue `records`, which follow those already queued of `topic`."""
+        if records:
+            self._queues[topic].append(Chunk(records, end, arrived))
+            self._sizes[topic] += len(records)
+            self.size += len(records)
+
+    def queued(self, topic: str) -> int:
+        """How many records of `topic` wait."""
+        return self._sizes[topic]
+
+    def oldest_arrival(self) -> float | None:
+        """When the chunk that has waited longest arrived."""
+        return min((queue[0].arrived for queue in self._queues.values() if queue), default=None)
+
+    def take(self, limit: int, ripe_before: float) -> Cut:
+        """Up to `limit` records, in order, ending with the last that arrived before `ripe_before`.
+
+        Younger ones are taken only if an older one comes after them.
+        """
+        waiting = {topic: queue for topic, queue in self._queues.items() if queue}
+        ripe = sum(chunk.arrived <= ripe_before for queue in waiting.values() for chunk in queue)
+        records: list[Any] = []
+        ends: dict[str, int] = {}
+        while ripe and len(records) < limit:
+            if len(waiting) == 1:
+                ((topic, queue),) = waiting.items()
+                count = limit - len(records)
+            else:
+                topic, queue, count = _next_run(waiting, limit - len(records))
+            chunk = queue[0]
+            run = chunk.records[chunk.place : chunk.place + count]
+            chunk.place += len(run)
+            records += run
+            self._sizes[topic] -= len(run)
+            if chunk.place < len(chunk.records):
+                ends[topic] = run[-1].offset + 1
+                continue
+            ends[topic] = chunk.end
+            queue.popleft()
+            ripe -= chunk.arrived <= ripe_before
+            if not queue:
+                del waiting[topic]
+        self.size -= len(records)
+        return Cut(records, ends)
+
+
+def _next_run(waiting: dict[str, deque[Chunk]], limit: int) -> tuple[str, deque[Chunk], int]:
+    """The topic whose next record is first, and how many of its chunk come before any other topic's next."""
+    heads = sorted(
+        (queue[0].records[queue[0].place].timestamp, place, topic)
+        for place, (topic, queue) in enumerate(waiting.items())
+    )
+    (_, place, topic), (other_at, other_place, _) = heads[0], heads[1]
+    chunk = waiting[topic][0]
+    stop = min(len(chunk.records), chunk.place + limit)
+    at = chunk.place + 1
+    while at < stop:
+        timestamp = chunk.records[at].timestamp
+        if timestamp > other_at or (timestamp == other_at and place > other_place):
+            break
+        at += 1
+    return topic, waiting[topic], at - chunk.place

@@ -1,0 +1,223 @@
+"""How records come from Kafka to the lanes: chunks of a partition, through Faust's agents, when the gate is open.
+
+The rule of this file: a chunk says where its fetch began, so that a hole between the broker and a lane is seen.
+Faust commits nothing: offsets go with the lanes' transactions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from aiokafka import TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+
+from stream.runtime.lanes.lane import Start
+
+if TYPE_CHECKING:
+    from stream.runtime.lanes.lanes import Lanes
+
+FETCH_WAIT_S = 1.0
+HELD_BACK_WAIT_S = 0.05
+"""How long a fetch may last while a partition is held back: it is asked for again only with the next one."""
+IDLE_S = 0.005
+LONGEST_POLL_MS = 500
+DRAIN_S = 4.0
+
+
+class Fetched(NamedTuple):
+    """Records, and for each partition asked for: the next offset, the end that is known, when it was heard of."""
+
+    records: Mapping[TopicPartition, list[Any]]
+    positions: dict[TP, int]
+    ends: dict[TP, int]
+    heard_ms: int
+
+
+class Chunk(NamedTuple):
+    """Consecutive records of a partition: fetched from `begin` up to `end`."""
+
+    begin: int
+    records: list[Any]
+    end: int
+
+
+class LaneConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the Kafka consumer."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        """Extends AIOKafkaConsumerThread._create_worker_consumer: it reads committed only with `exactly_once`."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = LONGEST_POLL_MS
+        return consumer
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Replaces AIOKafkaConsumerThread.verify_event_path: it complains of commits that Faust does not make."""
+
+    async def fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
+        """Records of `partitions`, waiting up to `timeout_s` for the first."""
+        return cast(Fetched, await self.call_thread(self._fetch, partitions, timeout_s))
+
+    async def _fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
+        consumer = self._ensure_consumer()
+        records = await self._fetch_records(consumer, partitions, timeout=timeout_s)  # type: ignore[arg-type]
+        positions: dict[TP, int] = {}
+        ends: dict[TP, int] = {}
+        heard_ms = 0
+        subscription = consumer._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is not None:
+            for tp in partitions:
+                state = assignment.state_value(TopicPartition(tp.topic, tp.partition))
+                if state is None or state._position is None:
+                    continue
+                # Control records and aborted ones take offsets and are never handed out: the position knows.
+                positions[tp] = state._position
+                ends[tp] = state.lso or 0
+                heard_ms = max(heard_ms, state.timestamp or 0)
+        return Fetched(records, positions, ends, heard_ms)
+
+    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """The group's committed offsets, asked of the broker."""
+        return cast(
+            "Mapping[TopicPartition, int | None]", await self.call_thread(self._committed, list(partitions))
+        )
+
+    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+        consumer = self._ensure_consumer()
+        found = await asyncio.gather(*(consumer.committed(tp) for tp in partitions))
+        return dict(zip(partitions, found, strict=True))
+
+
+class LaneConsumer(driver.Consumer):
+    """Hands the agents one message for each fetched chunk of a source partition."""
+
+    _thread: LaneConsumerThread
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes of this consumer's app."""
+        return cast("Lanes", self.app.lanes)  # type: ignore[attr-defined]
+
+    def _new_consumer_thread(self) -> LaneConsumerThread:
+        """Replaces Consumer._new_consumer_thread: our thread."""
+        self._expected: dict[TP, int] = {}
+        self._rewound: dict[TP, int] = {}
+        return LaneConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Replaces faust.transport.consumer.Consumer.getmany, _wait_next_records and _getmany.
+
+        They hand out single records, fetch sources during a rebalance, and sleep a second when all is held back.
+        """
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        generation = self.app.consumer_generation_id
+        wanted = set()
+        if self.lanes.gate == generation:
+            wanted = {tp for tp in self._get_active_partitions() if tp.topic in self.lanes.sources}
+        if not wanted or self.should_stop:
+            await asyncio.sleep(IDLE_S)
+            return
+        fetched = await self._thread.fetch(wanted, HELD_BACK_WAIT_S if self._buffered_partitions else timeout)
+        if not self._holds(generation):
+            return
+        self.lanes.heard(fetched.heard_ms, fetched.ends)
+        for atp, records in fetched.records.items():
+            tp = TP(atp.topic, atp.partition)
+            if not self._holds(generation):
+                return
+            if tp not in wanted or not await self._continues(tp, records[0].offset):
+                continue
+            begin, end = self._expected[tp], max(fetched.positions.get(tp, 0), records[-1].offset + 1)
+            self._expected[tp] = end
+            yield tp, cast(Message, self._chunk(tp, Chunk(begin, records, end), generation))
+
+    def _holds(self, generation: int) -> bool:
+        return self.flow_active and self.app.consumer_generation_id == generation == self.lanes.gate
+
+    async def _continues(self, tp: TP, first: int) -> bool:
+        """Whether a fetch that starts at `first` follows the last. At a hole, fetch again once, then believe it."""
+        expected = self._expected[tp]
+        if first == expected or self._rewound.get(tp) == expected:
+            return True
+        self._rewound[tp] = expected
+        self.lanes.rewound(tp, expected, first)
+        await self._thread.seek_wait({tp: expected})
+        return False
+
+    def _chunk(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
+        last = chunk.records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            cast(bytes, chunk),
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation,
+        )
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Replaces faust.transport.consumer.Consumer._new_offset: there is never anything to commit."""
+        return None
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Replaces faust.transport.consumer.Consumer._add_gap: every chunk would be a gap."""
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Extends Consumer.on_partitions_revoked: it forgets first and waits afterwards. Lanes finish before."""
+        self.lanes.interrupt()
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        await self.lanes.close(DRAIN_S)
+        self._expected.clear()
+        self._rewound.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Extends Consumer.on_partitions_assigned: the former owners are fenced before any offset is read."""
+        if not self.app.should_stop:
+            await self.lanes.open(assigned, generation_id)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def wait_empty(self) -> None:
+        """Replaces Consumer.wait_empty: it waits for ever for the message that an agent's loop still refers to."""
+        await self.lanes.close(DRAIN_S)
+        self._unacked_messages.clear()
+
+    async def perform_seek(self) -> None:
+        """Replaces Consumer.perform_seek: it skips partitions without a commit, and believes expired offsets."""
+        tps = [tp for tp in self.assignment() if tp.topic in self.lanes.sources]
+        if not tps:
+            return
+        committed = await self._thread.committed([TopicPartition(*tp) for tp in tps])
+        begins = await self._thread.earliest_offsets(*tps)
+        ends = await self._thread.highwaters(*tps)
+        starts = {}
+        for tp in tps:
+            had = committed[TopicPartition(*tp)]
+            starts[tp] = Start(max(begins[tp], had or 0), had)
+            if had is not None and had < begins[tp]:
+                self.lanes.expired(tp, had, begins[tp])
+        self._expected = {tp: start.offset for tp, start in starts.items()}
+        self._read_offset.update({tp: start.offset or None for tp, start in starts.items()})
+        self._rewound.clear()
+        await self._thread.seek_wait(self._expected)
+        self.lanes.begin(starts, ends)
+
+
+class LaneTransport(driver.Transport):
+    """Faust's transport with our consumer."""
+
+    Consumer = LaneConsumer

@@ -1,0 +1,272 @@
+"""One lane: the records of one partition number, folded and committed batch by batch, strictly in order.
+
+The rule of this file: nothing shows in the store that is not committed, and no batch begins before the one before it
+is committed. A lane lives for one assignment; what it had not committed when it was closed, the next owner reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+
+from stream.runtime.lanes.backlog import Backlog, Cut
+from stream.runtime.lanes.batch import Batch, Output, Processor
+from stream.runtime.lanes.exits import OWN_FAULT, end_process
+from stream.runtime.lanes.observer import Observer
+from stream.runtime.lanes.store import States
+from stream.runtime.lanes.transactions import Fenced, LaneProducer, TransactionFailed
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+log = logging.getLogger("callstream.lanes")
+
+
+class Pace(NamedTuple):
+    """How a lane gathers its batches."""
+
+    max_batch: int = 1000
+    collect_s: float = 0.02
+    """How long a record waits for company."""
+    hold_s: float = 0.2
+    """How long a batch waits for a topic that is known to have unread records."""
+
+
+class Start(NamedTuple):
+    """Where a source partition's reading begins. `committed` is what the group has, None before its first commit."""
+
+    offset: int
+    committed: int | None
+
+
+class Ground(NamedTuple):
+    """What every lane stands on."""
+
+    processor: Processor
+    states: States
+    observer: Observer
+    changelog: str
+    pace: Pace
+    max_errors_in_a_row: int
+    known_end: Callable[[TopicPartition], int]
+    """Up to where a source partition is known to have records."""
+    committed: Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int | None]]]
+    current: Callable[[], bool]
+    """Whether the assignment that the lanes were opened for still holds."""
+    parked: Callable[[int, str], None]
+    finished: Callable[[], None]
+    """Told of each batch that was committed."""
+    drained: Callable[[str, int], None]
+    """Told when a topic's queue has room again."""
+
+
+class Lane:
+    """The lane of `partition`. `topics` in their order of precedence."""
+
+    def __init__(
+        self, partition: int, topics: Sequence[str], producer: LaneProducer, ground: Ground
+    ) -> None:
+        self.partition = partition
+        self.producer = producer
+        self.errors_in_a_row = 0
+        self.is_open = False
+        self.tail: dict[str, int] = {}
+        self._topics = topics
+        self._ground = ground
+        self._backlog = Backlog(topics)
+        self._committed: dict[str, int | None] = {}
+        self._excused: dict[str, int] = {}
+        self._full: set[str] = set()
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._busy_since: float | None = None
+        self._in_work = 0
+        self._closing = False
+
+    def begin(self, starts: Mapping[str, Start]) -> None:
+        """Where each topic's reading begins."""
+        self.tail = {topic: start.offset for topic, start in starts.items()}
+        self._committed = {topic: start.committed for topic, start in starts.items()}
+
+    def start(self) -> None:
+        """Go to work."""
+        self._task = asyncio.create_task(self._work(), name=f"lane-{self.partition}")
+
+    @property
+    def queued(self) -> int:
+        """Records that are fetched and not committed."""
+        return self._backlog.size + self._in_work
+
+    def waiting_s(self, now: float) -> float:
+        """How long the lane has had records without a commit."""
+        return 0.0 if self._busy_since is None else now - self._busy_since
+
+    def behind(self, topic: str) -> int:
+        """How many offsets of `topic` are known and not committed."""
+        committed = self._committed.get(topic)
+        if committed is None:
+            return 0
+        return max(0, self._ground.known_end(TopicPartition(topic, self.partition)) - committed)
+
+    def put(self, topic: str, begin: int, records: list[object], end: int) -> bool:
+        """Queue records fetched from `begin` up to `end`. True when the queue of `topic` is now full."""
+        tail = self.tail[topic]
+        if begin > tail:
+            end_process(f"records {tail}..{begin - 1} of {topic}-{self.partition} were lost on the way to their lane")
+        if begin < tail:
+            records = [record for record in records if record.offset >= tail]  # type: ignore[attr-defined]
+        self.tail[topic] = max(tail, end)
+        now = time.monotonic()
+        if records and self._busy_since is None:
+            self._busy_since = now
+        self._backlog.add(topic, records, end, now)
+        self._arrived.set()
+        if self._backlog.queued(topic) >= 2 * self._ground.pace.max_batch:
+            self._full.add(topic)
+            return True
+        return False
+
+    async def close(self, drain_s: float) -> None:
+        """Drop what is queued, let the batch in work finish, then give up the producer."""
+        self._closing = True
+        task, self._task = self._task, None
+        if task is not None:
+            if self._in_work:
+                await asyncio.wait([task], timeout=drain_s)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=1.0)
+        await self.producer.close()
+
+    async def _work(self) -> None:
+        pace = self._ground.pace
+        try:
+            while not self._closing:
+                await self._gather()
+                cut = self._backlog.take(pace.max_batch, time.monotonic() - pace.collect_s)
+                if not cut.records:
+                    continue
+                self._in_work = len(cut.records)
+                self._room()
+                await self._carry_out(cut)
+                self._in_work = 0
+                self._busy_since = time.monotonic() if self._backlog.size else None
+        except Fenced as error:
+            self._in_work, self._busy_since = 0, None
+            if not self._closing and self._ground.current():
+                self._ground.observer.error("fenced")
+                self._ground.parked(self.partition, str(error))
+        except Exception as error:
+            log.exception("lane %d", self.partition)
+            end_process(f"lane {self.partition}: {error!r}", OWN_FAULT)
+
+    def _room(self) -> None:
+        """Let the topics be fetched again whose queue is down to one batch."""
+        for topic in list(self._full):
+            if self._backlog.queued(topic) < self._ground.pace.max_batch:
+                self._full.discard(topic)
+                self._ground.drained(topic, self.partition)
+
+    async def _gather(self) -> None:
+        """Wait for records, then for their company, then for topics that are known to be behind."""
+        pace = self._ground.pace
+        while (oldest := self._backlog.oldest_arrival()) is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        now = time.monotonic()
+        if oldest + pace.collect_s > now:
+            await asyncio.sleep(oldest + pace.collect_s - now)
+        deadline = time.monotonic() + pace.hold_s
+        while missing := self._missing():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._excused.update(missing)
+                return
+            self._arrived.clear()
+            await _wait(self._arrived, left)
+
+    def _missing(self) -> dict[str, int]:
+        """Topics with nothing queued that have unread records, up to where. One that did not come is excused once."""
+        missing = {}
+        for topic in self._topics:
+            if not self._backlog.queued(topic) and topic in self.tail:
+                end = self._ground.known_end(TopicPartition(topic, self.partition))
+                if end > max(self.tail[topic], self._excused.get(topic, 0)):
+                    missing[topic] = end
+        return missing
+
+    async def _carry_out(self, cut: Cut) -> None:
+        began = time.monotonic()
+        made = await self._fold(cut)
+        process_s = time.monotonic() - began
+        position = await self._commit(made, cut)
+        if made.states:
+            self._ground.states.write(self.partition, made.states, position)
+        self._committed.update(cut.ends)
+        self.errors_in_a_row = 0
+        made.committed()
+        self._ground.finished()
+        total_s = time.monotonic() - began
+        self._ground.observer.batch(self.partition, len(cut.records), process_s, total_s)
+
+    async def _fold(self, cut: Cut) -> Batch:
+        get = self._ground.states.reader(self.partition)
+        while True:
+            try:
+                return self._ground.processor.process(self.partition, cut.records, get)
+            except Exception as error:  # the job's own fault: the state is untouched, the same records come again
+                log.exception("lane %d: the job failed on a batch of %d", self.partition, len(cut.records))
+                await self._pause("processor", error)
+
+    async def _commit(self, made: Batch, cut: Cut) -> int | None:
+        """Commit the batch, however often it takes. Returns the changelog's next offset, if it is known."""
+        outputs: dict[str, list[Output]] = dict(made.outputs)
+        if made.states:
+            outputs[self._ground.changelog] = [Output(key, state) for key, state in made.states.items()]
+        offsets = {TopicPartition(topic, self.partition): end for topic, end in cut.ends.items()}
+        while True:
+            try:
+                ends = await self.producer.transact(outputs, offsets)
+                return ends.get(self._ground.changelog)
+            except TransactionFailed as error:
+                kind = "refused" if error.refused else "aborted"
+                log.error("lane %d: a batch of %d was not committed: %s", self.partition, len(cut.records), error)
+                if await self._settled(offsets):
+                    return None
+                await self._pause(kind, error)
+
+    async def _settled(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """End the transaction whose outcome is not known. True when it was committed after all."""
+        if not self._ground.current():
+            raise Fenced("the assignment is over")
+        await self.producer.open()
+        found = await self._ground.committed(list(offsets))
+        if all(found[tp] == offset for tp, offset in offsets.items()):
+            return True
+        before = {tp: self._committed.get(tp.topic) for tp in offsets}
+        if any(found[tp] != offset for tp, offset in before.items()):
+            end_process(f"lane {self.partition}: committed offsets are {found}, expected {before} or {offsets}")
+        return False
+
+    async def _pause(self, kind: str, error: BaseException) -> None:
+        self.errors_in_a_row += 1
+        self._ground.observer.error(kind)
+        if self.errors_in_a_row >= self._ground.max_errors_in_a_row:
+            end_process(
+                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {error!r}", OWN_FAULT
+            )
+        await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (self.errors_in_a_row - 1), LONGEST_PAUSE_S))
+        if not self._ground.current():
+            raise Fenced("the assignment is over")
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,73 @@
+"""The worker as a process of its own: our loop, our signals, our exit code.
+
+The rule of this file: SIGTERM and SIGINT stop cleanly, the second one at once; whatever else ends the app is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream.runtime.lanes.app import LanesApp
+
+STOP_TIMEOUT_S = 20.0
+STOPPED = 0
+CRASHED = 1
+
+log = logging.getLogger("callstream.lanes")
+
+
+def run(app: LanesApp) -> int:
+    """Run `app` until a signal or a crash. Returns the exit code: 0 if it was asked to stop and did."""
+    loop = app.loop  # Faust's services have taken hold of it already
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(serve(app))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def serve(app: LanesApp) -> int:
+    """Start `app` in the running loop, wait for a signal or a crash, stop it."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _ask, asked)
+    starting = asyncio.create_task(app.start())
+    crashed = asyncio.create_task(_ended(app, starting))
+    wanted = asyncio.create_task(asked.wait())
+    await asyncio.wait([crashed, wanted], return_when=asyncio.FIRST_COMPLETED)
+    crashed.cancel()
+    wanted.cancel()
+    reason = app.crash_reason or (starting.exception() if starting.done() and not starting.cancelled() else None)
+    try:
+        await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        log.error("not stopped within %.0f s", STOP_TIMEOUT_S)
+        return CRASHED
+    finally:
+        starting.cancel()
+        await asyncio.wait([starting])
+    if reason is not None:
+        log.error("crashed: %r", reason)
+        return CRASHED
+    return STOPPED
+
+
+async def _ended(app: LanesApp, starting: asyncio.Task[None]) -> None:
+    await asyncio.wait([starting])
+    if starting.cancelled() or starting.exception() is not None:
+        return
+    while not app.should_stop:
+        await asyncio.sleep(0.2)
+
+
+def _ask(asked: asyncio.Event) -> None:
+    if asked.is_set():
+        os._exit(CRASHED)
+    asked.set()

@@ -1,0 +1,162 @@
+"""One lane's producer: a batch's outputs, changelog and source offsets, all or nothing.
+
+The rule of this file: a commit is asked for only after every record was acknowledged, because aiokafka's
+`commit_transaction` does not look at refused batches.
+A producer that failed is never used again: its sequence numbers are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+    UnknownProducerId,
+)
+from aiokafka.partitioner import murmur2
+
+from stream.runtime.lanes.batch import KEYED, Output
+from stream.runtime.lanes.observer import Observer
+
+MAX_BATCH_BYTES = 262_144
+MAX_REQUEST_BYTES = 8 << 20
+TRANSACTION_TIMEOUT_MS = 15_000
+OPEN_TIMEOUT_S = 60.0
+CLOSE_TIMEOUT_S = 2.0
+
+FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, UnknownProducerId)
+REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class Fenced(Exception):
+    """Another owner has opened this lane: nothing may be written until the next assignment."""
+
+
+class TransactionFailed(Exception):
+    """The batch was not committed, or whether it was is not known. `refused`: the broker does not take a record."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(repr(cause))
+        self.refused = isinstance(cause, REFUSED)
+
+
+class LaneProducer:
+    """The transactional producer of one partition number. `connection` are aiokafka's settings to reach the broker."""
+
+    def __init__(self, group: str, partition: int, connection: Mapping[str, Any], observer: Observer) -> None:
+        self._group = group
+        self._partition = partition
+        self._connection = connection
+        self._observer = observer
+        self._producer: Any = None
+
+    async def open(self) -> None:
+        """Fence the former owner. On return its last transaction is ended, one way or the other, and visible."""
+        await self.close()
+        self._producer = AIOKafkaProducer(
+            transactional_id=f"{self._group}-{self._partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
+            **self._connection,
+        )
+        await asyncio.wait_for(self._producer.start(), OPEN_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """Close without a flush: what is left in the buffer must not go out."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        producer._closed = True
+        sender = producer._sender.sender_task
+        if sender is not None and not sender.done():
+            sender.cancel()
+        with contextlib.suppress(Exception):  # whatever it is, the producer is gone
+            await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
+
+    async def transact(
+        self, outputs: Mapping[str, Iterable[Output]], offsets: Mapping[TopicPartition, int]
+    ) -> dict[str, int]:
+        """Write `outputs` and the consumer's `offsets` in one transaction.
+
+        Returns for each topic the offset after its last record in the lane's own partition.
+        Raises Fenced, or TransactionFailed: then open again before the next call.
+        """
+        if self._producer is None:
+            raise Fenced("the lane is closed")
+        try:
+            await self._producer.begin_transaction()
+            ends = await self._produce(outputs)
+            await self._producer.send_offsets_to_transaction(dict(offsets), self._group)
+            await self._producer.commit_transaction()
+        except FENCED as error:
+            raise Fenced(repr(error)) from error
+        except (KafkaError, AssertionError, OSError, TimeoutError) as error:
+            raise TransactionFailed(error) from error
+        return ends
+
+    async def _produce(self, outputs: Mapping[str, Iterable[Output]]) -> dict[str, int]:
+        producer, began = self._producer, time.monotonic()
+        parts = await self._by_partition(outputs)
+        for topic, partition in parts:  # in one request, before the first batch asks for its own
+            producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
+        sent = [
+            (topic, partition, count, await producer.send_batch(batch, topic, partition=partition))
+            for (topic, partition), records in parts.items()
+            for batch, count in _batches(producer, records)
+        ]
+        # All of them, so that none is left that nobody looks at.
+        results = await asyncio.gather(*(future for *_, future in sent), return_exceptions=True)
+        seconds = time.monotonic() - began
+        ends: dict[str, int] = {}
+        failure: BaseException | None = None
+        for (topic, partition, count, _), result in zip(sent, results, strict=True):
+            failed = isinstance(result, BaseException)
+            self._observer.produced(topic, count, seconds, not failed)
+            if failed:
+                failure = failure or result
+            elif partition == self._partition:
+                ends[topic] = result.offset + count
+        if failure is not None:
+            raise failure
+        return ends
+
+    async def _by_partition(
+        self, outputs: Mapping[str, Iterable[Output]]
+    ) -> dict[tuple[str, int], list[Output]]:
+        parts: dict[tuple[str, int], list[Output]] = {}
+        for topic, records in outputs.items():
+            count = len(await self._producer.partitions_for(topic))
+            for record in records:
+                partition = record[3]
+                if partition is None:
+                    partition = self._partition
+                elif partition == KEYED:
+                    partition = (murmur2(record[0] or b"") & 0x7FFFFFFF) % count
+                parts.setdefault((topic, partition), []).append(record)
+        return parts
+
+
+def _batches(producer: Any, records: list[Output]) -> Iterable[tuple[Any, int]]:
+    """`records` in full batches, with the number of records in each."""
+    batch, count = producer.create_batch(), 0
+    for key, value, headers, _ in records:
+        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            yield batch, count
+            batch, count = producer.create_batch(), 0
+            batch.append(timestamp=None, key=key, value=value, headers=headers)
+        count += 1
+    if count:
+        yield batch, count
