@@ -1,0 +1,139 @@
+"""Reads what came out and compares it with the truth, waiting for as long as there is progress.
+
+Outputs are read as consumers should: read_committed, so that what was aborted is not there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from stream.simulate.compare import Comparison
+from stream.simulate.report import Report
+from stream.simulate.truth import Truth
+
+QUIET_S = 2.0
+"""How long nothing more must come after all is there: what comes twice comes a little later."""
+
+FETCH_BYTES = 4 * 1024 * 1024
+
+Waiting = Callable[[int, int], None]
+"""Told now and then how many of the expected events are there."""
+
+
+class CheckError(Exception):
+    """The outputs could not be read: it is not known whether anything differs."""
+
+
+class OutputTopics(NamedTuple):
+    """The topics that are compared."""
+
+    events: str
+    ended: str
+    alerts: str
+    dead_letters: str
+
+
+Mark = Mapping[TopicPartition, int]
+"""Where the outputs of a run begin."""
+
+
+def _consumer(bootstrap: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_bytes=8 * FETCH_BYTES,
+        fetch_max_wait_ms=100,
+    )
+
+
+async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
+    """The ends of the output topics. Take it before anything is written."""
+    consumer = _consumer(bootstrap)
+    try:
+        await consumer.start()
+        existing = await consumer.topics()
+        missing = sorted(set(topics) - existing)
+        if missing:
+            raise CheckError(f"there is no topic {', '.join(missing)}")
+        ends: Mark = await consumer.end_offsets(
+            [
+                TopicPartition(topic, partition)
+                for topic in topics
+                for partition in consumer.partitions_for_topic(topic)
+            ]
+        )
+        return ends
+    except KafkaError as error:
+        raise CheckError(f"{bootstrap}: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def check(
+    bootstrap: str,
+    topics: OutputTopics,
+    truth: Truth,
+    since: Mark,
+    *,
+    timeout_s: float = 60.0,
+    quiet_s: float = QUIET_S,
+    alone: bool = False,
+    waiting: Waiting | None = None,
+) -> Report:
+    """Compare what came out since the mark with the truth.
+
+    Waits until everything is there and `quiet_s` nothing more has come, or until nothing new has come for
+    `timeout_s`: then what is missing is missing. `alone` as in Comparison. Raises CheckError.
+    """
+    began = time.monotonic()
+    comparison = Comparison(truth, alone=alone)
+    consumer = _consumer(bootstrap)
+    try:
+        await consumer.start()
+        consumer.assign(list(since))
+        for place, offset in since.items():
+            consumer.seek(place, offset)
+        last = time.monotonic()
+        while True:
+            fetched = await consumer.getmany(timeout_ms=200)
+            for place, records in fetched.items():
+                _tell(comparison, topics, place.topic, records)
+            now = time.monotonic()
+            if fetched:
+                last = now
+            if waiting is not None:
+                waiting(comparison.events_found, comparison.events_expected)
+            if now - last >= (quiet_s if comparison.complete else timeout_s):
+                break
+    except KafkaError as error:
+        raise CheckError(f"{bootstrap}: {error!r}") from error
+    finally:
+        await consumer.stop()
+    report = comparison.report()
+    report.seconds = last - began
+    return report
+
+
+def _tell(comparison: Comparison, topics: OutputTopics, topic: str, records: list[ConsumerRecord]) -> None:
+    if topic == topics.dead_letters:
+        for record in records:
+            headers = {name: value.decode(errors="replace") for name, value in record.headers}
+            key = record.key.decode(errors="replace") if record.key is not None else None
+            comparison.dead_letter(key, headers.get("reason", "?"), headers.get("error", "?"))
+        return
+    tell = {
+        topics.events: comparison.event,
+        topics.ended: comparison.record,
+        topics.alerts: comparison.alert,
+    }[topic]
+    for record in records:
+        tell(orjson.loads(record.value))

@@ -1,0 +1,91 @@
+"""What a comparison with the truth found, for a person and for a program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+EXAMPLES = 10
+
+KINDS: dict[str, str] = {
+    "event_missing": "events missing",
+    "event_unexpected": "events unexpected",
+    "event_repeated": "events repeated",
+    "event_different": "events that say something else",
+    "call_missing": "calls without a record of their end",
+    "call_wrong": "calls with a wrong status or outcome",
+    "call_unexpected": "calls with a record of an end that nobody reported",
+    "record_repeated": "call records repeated",
+    "alert_missing": "alerts missing",
+    "alert_unexpected": "alerts unexpected",
+    "alert_repeated": "alerts repeated",
+    "dead_letter": "deliveries in the dead letters",
+}
+"""Every kind of difference, and its words."""
+
+
+@dataclass
+class Report:
+    """The counts, and of each kind of difference how many there are and the first ten of them.
+
+    `others` counts records of calls that this run did not make: someone else's traffic on the same topics.
+    """
+
+    calls: int = 0
+    calls_ended: int = 0
+    deliveries: int = 0
+    events_expected: int = 0
+    events_found: int = 0
+    alerts_expected: int = 0
+    alerts_found: int = 0
+    others: int = 0
+    seconds: float = 0.0
+    differences: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing differs."""
+        return not self.differences
+
+    def differ(self, kind: str, example: str) -> None:
+        """Note a difference."""
+        assert kind in KINDS, kind
+        self.differences[kind] = self.differences.get(kind, 0) + 1
+        examples = self.examples.setdefault(kind, [])
+        if len(examples) < EXAMPLES:
+            examples.append(example)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "ok": self.ok,
+            "calls": self.calls,
+            "calls_ended": self.calls_ended,
+            "deliveries": self.deliveries,
+            "events": {"expected": self.events_expected, "found": self.events_found},
+            "alerts": {"expected": self.alerts_expected, "found": self.alerts_found},
+            "others": self.others,
+            "seconds": round(self.seconds, 3),
+            "differences": {kind: self.differences.get(kind, 0) for kind in KINDS},
+            "examples": self.examples,
+        }
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        found = [
+            f"deliveries  {self.deliveries:>9,}   of {self.calls:,} calls, {self.calls_ended:,} ended",
+            f"events      {self.events_found:>9,}   of {self.events_expected:,} expected",
+            f"alerts      {self.alerts_found:>9,}   of {self.alerts_expected:,} expected",
+        ]
+        if self.others:
+            found.append(
+                f"others      {self.others:>9,}   records of calls that are not of this run, not compared"
+            )
+        if self.ok:
+            return [*found, "No difference."]
+        for kind, count in self.differences.items():
+            found += ["", f"{count:,} {KINDS[kind]}:", *(f"  {example}" for example in self.examples[kind])]
+            if count > EXAMPLES:
+                found.append(f"  … and {count - EXAMPLES:,} more")
+        return found

@@ -1,0 +1,161 @@
+"""The traffic of many calls as the gateway and the poller land it: raw envelopes in order of delivery.
+
+Two clocks. Calls take place on their own one; deliveries are received one after the other, `rate` a second.
+A run without end is live: there the two are one, and what is not due yet leaves its slot empty. In a finite run
+the calls took place before (`lookback_s`), and nobody waits for them: the n-th delivery is received n / rate after
+the start, or 20 µs after the one before where there is no rate.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import orjson
+
+from stream.simulate.call import Report, SimulatedCall
+from stream.simulate.chance import uuid_text
+from stream.simulate.network import deliveries
+from stream.simulate.options import CALLBACK_SOURCES, Options
+from stream.simulate.scenario import SECOND_US, legs
+from stream.simulate.stamps import iso_us
+from stream.simulate.telnyx import TelnyxCall
+from stream.simulate.truth import Truth
+from stream.simulate.twilio import TwilioCall
+
+FULL_SPEED_STEP_US = 20
+REPLAYED_SPAN_S = 300
+DELIVERIES_A_CALL = 16
+"""About; it paces how fast calls begin and promises nothing."""
+
+
+class Record(NamedTuple):
+    """A Kafka record to be written; `at_us` is the envelope's `received_at`."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    at_us: int
+
+
+class Traffic:
+    """Iterate over it, once. `truth` (if asked for) knows what must come out of what was iterated so far.
+
+    `topics` are the names of the callbacks topic and of the polled topic.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        topics: tuple[str, str] = ("calls.callbacks.v1", "calls.polled.v1"),
+        *,
+        with_truth: bool = True,
+    ) -> None:
+        self.options = options
+        self.truth: Truth | None = Truth() if with_truth else None
+        self.calls = 0
+        self.deliveries = 0
+        self._topics = topics
+        self._rng = random.Random(f"callstream {options.seed}")
+        self._twilio_account = f"AC{self._rng.getrandbits(128):032x}"
+        self._telnyx_account = uuid_text(self._rng)
+        self._heap: list[tuple[int, int, SimulatedCall, Report, int]] = []
+        self._pushes = 0
+        self._waiting: list[SimulatedCall] = []
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._live() if self.options.live else self._replayed()
+
+    def _replayed(self) -> Iterator[Record]:
+        options = self.options
+        assert options.calls is not None
+        step_us = SECOND_US / options.rate if options.rate else FULL_SPEED_STEP_US
+        now_us = options.start_us - options.lookback_s * SECOND_US
+        pace_us = REPLAYED_SPAN_S * SECOND_US // (options.calls * DELIVERIES_A_CALL) or 1
+        heap = self._heap
+        while True:
+            while self.calls < options.calls and (not heap or heap[0][0] > now_us):
+                self._begin(now_us)
+            if not heap:
+                return
+            now_us = max(now_us + pace_us, heap[0][0] if self.calls >= options.calls else 0)
+            yield self._next(options.start_us + int(self.deliveries * step_us))
+
+    def _live(self) -> Iterator[Record]:
+        """Calls begin at up to twice the steady pace: the rate is reached soon and without a flood."""
+        options, heap = self.options, self._heap
+        slot = 0
+        while options.seconds is None or slot < options.rate * options.seconds:
+            now_us = options.start_us + int(slot * SECOND_US / options.rate)
+            slot += 1
+            allowed = 4 + 2 * slot // DELIVERIES_A_CALL
+            while self.calls < allowed and (not heap or heap[0][0] > now_us):
+                self._begin(now_us)
+            if heap and heap[0][0] <= now_us:
+                yield self._next(now_us)
+
+    def _begin(self, now_us: int) -> None:
+        """Begin a call, or what is left of one: its first callback is due now."""
+        if not self._waiting:
+            self._waiting = self._calls(now_us - 150_000)
+        call = self._waiting.pop()
+        self.calls += 1
+        if self.truth is not None:
+            self.truth.add(call)
+        for due_us, report, attempt in deliveries(self._rng, call, self.options):
+            self._pushes += 1
+            heappush(self._heap, (due_us, self._pushes, call, report, attempt))
+
+    def _calls(self, began_us: int) -> list[SimulatedCall]:
+        """The legs of a new call, the first one last."""
+        rng, options = self._rng, self.options
+        found: list[SimulatedCall] = []
+        if rng.random() < options.telnyx:
+            session = uuid_text(rng)
+            told = legs(rng, began_us, options.failed)
+            found += [TelnyxCall(rng, self._telnyx_account, leg, session, options) for leg in told]
+        else:
+            parent: str | None = None
+            for leg in legs(rng, began_us, options.failed):
+                call = TwilioCall(rng, self._twilio_account, leg, parent, options)
+                parent = call.id
+                found.append(call)
+        found.reverse()
+        return found
+
+    def _next(self, received_us: int) -> Record:
+        _, _, call, report, attempt = heappop(self._heap)
+        self.deliveries += 1
+        if self.truth is not None:
+            call.seen.add((report.source, report.number))
+        pushed = report.source in CALLBACK_SOURCES
+        envelope: dict[str, Any] = {
+            "v": 1,
+            "source": report.source,
+            "received_at": iso_us(received_us),
+            "account": call.account,
+            "endpoint": call.endpoint(report.source),
+            "delivery": {
+                "token": call.token(report, attempt),
+                "attempt": None,
+                "query": None,
+                "verified": True,
+            },
+            "body": call.body(report, attempt),
+        }
+        if report.ordinal is not None:
+            envelope["ordinal"] = report.ordinal
+        topic = self._topics[0 if pushed else 1]
+        return Record(topic, call.key.encode(), orjson.dumps(envelope), received_us)
+
+
+def generate(
+    options: Options,
+    topics: tuple[str, str] = ("calls.callbacks.v1", "calls.polled.v1"),
+    *,
+    with_truth: bool = True,
+) -> Traffic:
+    """The traffic of a run; equal options give equal bytes."""
+    return Traffic(options, topics, with_truth=with_truth)

@@ -1,0 +1,186 @@
+"""What must come out of a simulation: events, final states, alerts, from the calls themselves.
+
+The rule of this file: it knows what took place and what was delivered, and does not ask a decoder. It shares
+with the program only the function that makes ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from stream.core.identity import content_hash, event_id
+from stream.simulate.call import Report, SimulatedCall
+from stream.simulate.telnyx import WEBHOOK_URL, TelnyxCall
+from stream.simulate.twilio import API_URL, TwilioCall
+from stream.simulate.twilio_names import NAME_OF
+
+OUTCOME_OF = {
+    "completed": "answered",
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "canceled",
+    "failed": "failed",
+}
+
+
+class ExpectedEvent(NamedTuple):
+    """An event that must come out exactly once. `status` and `number` are None where it has none."""
+
+    id: str
+    key: str
+    family: str
+    name: str
+    status: str | None = None
+    number: int | None = None
+
+
+class ExpectedAlert(NamedTuple):
+    """An alert that must fire exactly once. `event_id` opens it; None where any event of the call may."""
+
+    rule: str
+    scope: str
+    event_id: str | None
+
+
+class ExpectedCall(NamedTuple):
+    """What must come out of one call. `status` and `outcome` are None where nobody said that it ended."""
+
+    key: str
+    events: list[ExpectedEvent]
+    status: str | None
+    outcome: str | None
+    alerts: list[ExpectedAlert]
+
+
+class Truth:
+    """The calls of a run; each knows which of its reports were delivered."""
+
+    def __init__(self) -> None:
+        self.calls: list[SimulatedCall] = []
+
+    def add(self, call: SimulatedCall) -> None:
+        """A call has begun."""
+        self.calls.append(call)
+
+    def accounts(self) -> set[str]:
+        """The accounts that the calls belong to."""
+        return {call.account for call in self.calls}
+
+    def expected(self) -> Iterator[ExpectedCall]:
+        """What must come out of each call of which anything was delivered."""
+        for call in self.calls:
+            if not call.seen:
+                continue
+            if isinstance(call, TwilioCall):
+                yield _twilio(call)
+            elif isinstance(call, TelnyxCall):
+                yield _telnyx(call)
+
+
+def _twilio(call: TwilioCall) -> ExpectedCall:
+    key, seen = call.key, call.seen
+    events: list[ExpectedEvent] = []
+    alerts: list[ExpectedAlert] = []
+    said = {step for source, step in seen if source == "twilio_status_callback"}
+    for index, request in enumerate(call.requests):
+        if ("twilio_call_event", index) not in seen:
+            continue
+        if request.step is not None:
+            said.add(request.step)
+        row = call.body(Report("twilio_call_event", index, 0, 0), 1)
+        event = ExpectedEvent(_log_id(key, "request_log", row, 0), key, "request_log", "")
+        events.append(event)
+        if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
+            url = request.url.partition("?")[0]
+            alerts.append(ExpectedAlert("webhook.failing", f"twilio:endpoint:{call.account}:{url}", event.id))
+    statuses = set()
+    for step in sorted(said):
+        sent = call.callbacks[step]
+        statuses.add(sent.status)
+        rung, parts = ("1", (sent.number, sent.status))
+        if sent.number is None:
+            rung, parts = "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000)  # type: ignore[assignment]
+        id_ = event_id(key, "progress", rung, parts)
+        events.append(ExpectedEvent(id_, key, "progress", NAME_OF[sent.status], sent.status, sent.number))
+    rows = {row.status for n, row in enumerate(call.rows) if ("twilio_call", n) in seen}
+    for status in sorted(rows):
+        id_ = event_id(key, "resource", "3", (call.id, status))
+        events.append(ExpectedEvent(id_, key, "resource", "", status))
+    for index, insight in enumerate(call.insights):
+        if ("twilio_insights_event", index) not in seen:
+            continue
+        row = insight.row(call.id, call.account)
+        event = ExpectedEvent(_log_id(key, "insights", row, insight.ordinal), key, "insights", insight.name)
+        events.append(event)
+        if insight.level == "ERROR":
+            alerts.append(ExpectedAlert("call.error_event", key, event.id))
+    end = call.leg.ending.status if call.leg.ending.status in statuses | rows else None
+    if end == "failed":
+        alerts.append(ExpectedAlert("call.failed", key, None))
+    return ExpectedCall(key, events, end, OUTCOME_OF[end] if end else None, alerts)
+
+
+def _log_id(key: str, family: str, row: object, ordinal: int) -> str:
+    """The id of a row that has none of its own: its content and its place among twins."""
+    return event_id(key, family, "4", (content_hash(row), ordinal))
+
+
+_TELNYX_PROGRESS = {
+    "call.initiated": ("initiated", "initiated"),
+    "call.answered": ("answered", "in-progress"),
+}
+
+
+def _telnyx(call: TelnyxCall) -> ExpectedCall:
+    key, seen = call.key, call.seen
+    events: list[ExpectedEvent] = []
+    alerts: list[ExpectedAlert] = []
+    said = {index for source, index in seen if source == "telnyx_webhook"}
+    for index, row in enumerate(call.log):
+        if ("telnyx_call_event", index) not in seen:
+            continue
+        body = call.body(Report("telnyx_call_event", index, 0, 0), 1)
+        for volatile in ("attempt", "status"):
+            body["metadata"].pop(volatile, None)
+        family = "other" if row.hook is None else "delivery"
+        event = ExpectedEvent(_log_id(key, family, body, 0), key, family, row.name)
+        events.append(event)
+        if row.hook is not None:
+            said.add(row.hook)
+        if row.failed:
+            scope = f"telnyx:endpoint:{call.account}:{WEBHOOK_URL}"
+            alerts.append(ExpectedAlert("webhook.failing", scope, event.id))
+    names = {call.hooks[index].name for index in said}
+    status, outcome = _telnyx_end(call, names)
+    for index in sorted(said):
+        hook = call.hooks[index]
+        id_ = event_id(key, _telnyx_family(hook.name), "2", (hook.id,))
+        if hook.name in _TELNYX_PROGRESS:
+            events.append(ExpectedEvent(id_, key, "progress", *_TELNYX_PROGRESS[hook.name]))
+        elif hook.name == "call.hangup":
+            events.append(ExpectedEvent(id_, key, "progress", "completed"))
+        else:
+            events.append(ExpectedEvent(id_, key, _telnyx_family(hook.name), hook.name))
+        if hook.name.endswith(".error"):
+            alerts.append(ExpectedAlert("call.error_event", key, id_))
+    if status == "failed":
+        alerts.append(ExpectedAlert("call.failed", key, None))
+    return ExpectedCall(key, events, status, outcome, alerts)
+
+
+def _telnyx_family(name: str) -> str:
+    if name in _TELNYX_PROGRESS or name == "call.hangup":
+        return "progress"
+    return "recording" if name.startswith("call.recording.") else "other"
+
+
+def _telnyx_end(call: TelnyxCall, names: set[str]) -> tuple[str | None, str | None]:
+    """Status and outcome. Where nobody saw an answer, a normal hangup ends an unanswered call."""
+    if "call.hangup" not in names:
+        return None, None
+    ending = call.leg.ending
+    if ending.status == "completed":
+        return ("completed", "answered") if "call.answered" in names else ("no-answer", "no_answer")
+    outcome = "rejected" if ending.cause == "call_rejected" else OUTCOME_OF[ending.status]
+    return ending.status, outcome

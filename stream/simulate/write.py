@@ -1,0 +1,124 @@
+"""Records to Kafka, as fast as it takes them or each at its time.
+
+Batches are built here and handed over whole: one `send` a record costs twice the processor. The partition is
+murmur2 of the key, as Java's default partitioner has it, so that one call is one partition in both topics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from stream.simulate.traffic import Record
+
+BATCH_BYTES = 128 * 1024
+REQUEST_BYTES = 8 * 1024 * 1024
+BREATH = 2000
+"""Records between two looks at the loop: what sends them runs in it."""
+
+PACE_S = 0.005
+UNCHECKED_LIMIT = 256
+
+Progress = Callable[[int], None]
+
+
+@lru_cache(maxsize=65536)
+def key_hash(key: bytes) -> int:
+    """What a partition is taken of: the positive murmur2 of the key."""
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+class Writer:
+    """A producer for one run. Raises what Kafka's raises: a run with a hole would have no known truth."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
+            linger_ms=0,
+        )
+        self._partitions: dict[str, int] = {}
+        self._open: dict[tuple[str, int], Any] = {}
+        self._sent: list[asyncio.Future[Any]] = []
+        self.written = 0
+
+    async def __aenter__(self) -> Writer:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._producer.stop()
+
+    async def write(
+        self, records: Iterable[Record], *, paced: bool = False, progress: Progress | None = None
+    ) -> int:
+        """Write all records and wait until they are acknowledged: how many. Paced: each at its `at_us`."""
+        before = self.written
+        if paced:
+            await self._at_their_time(records, progress)
+        else:
+            await self._at_full_speed(records, progress)
+        await self._flush()
+        await asyncio.gather(*self._sent)
+        self._sent.clear()
+        return self.written - before
+
+    async def _at_full_speed(self, records: Iterable[Record], progress: Progress | None) -> None:
+        for record in records:
+            await self._append(record)
+            if self.written % BREATH == 0:
+                await asyncio.sleep(0)
+                if progress is not None:
+                    progress(self.written)
+
+    async def _at_their_time(self, records: Iterable[Record], progress: Progress | None) -> None:
+        """The first record is due now, each other as much later as its `at_us` is."""
+        first_us: int | None = None
+        begin = time.monotonic()
+        for record in records:
+            first_us = record.at_us if first_us is None else first_us
+            while (wait_s := (record.at_us - first_us) / 1e6 - (time.monotonic() - begin)) > 0:
+                await self._flush()
+                await asyncio.sleep(max(wait_s, PACE_S))
+                if progress is not None:
+                    progress(self.written)
+            await self._append(record)
+
+    async def _append(self, record: Record) -> None:
+        topic = record.topic
+        count = self._partitions.get(topic)
+        if count is None:
+            count = self._partitions[topic] = len(await self._producer.partitions_for(topic))
+        place = (topic, key_hash(record.key) % count)
+        batch = self._open.get(place)
+        if batch is None:
+            batch = self._open[place] = self._producer.create_batch()
+        if batch.append(key=record.key, value=record.value, timestamp=None) is None:
+            await self._send(place)
+            batch = self._open[place] = self._producer.create_batch()
+            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
+                raise ValueError(f"a record of {len(record.value)} bytes does not fit a batch")
+        self.written += 1
+
+    async def _send(self, place: tuple[str, int]) -> None:
+        batch = self._open.pop(place)
+        self._sent.append(await self._producer.send_batch(batch, place[0], partition=place[1]))
+        if len(self._sent) > UNCHECKED_LIMIT:
+            await asyncio.gather(*self._sent)
+            self._sent.clear()
+
+    async def _flush(self) -> None:
+        for place in list(self._open):
+            await self._send(place)
