@@ -14,7 +14,7 @@ from stream.core.call import Call
 from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
 from stream.core.identity import name_id
 from stream.core.instants import utc
-from stream.core.record import Ending, ending, phases, talk_s
+from stream.core.record import Survey, survey
 
 RULE_VERSION = 1
 SEVERITIES: dict[str, str] = {
@@ -172,45 +172,44 @@ def _evidence(event: Event) -> Evidence:
     )
 
 
-def _call(call: Call, end: Ending | None, event: Event) -> AlertCall:
-    times = phases(call, end)
-    numbers = [e.number for e in call.lifecycle if e.number is not None and e.family == "progress"]
-    facts = call.facts.get
-    started, ended = times.initiated[0], times.ended[0]
+def _call(call: Call, seen: Survey, event: Event) -> AlertCall:
+    facts, end = call.facts.get, seen.end
+    started, ended = seen.initiated[0], seen.ended[0]
     return AlertCall(
         id=call.key.partition(":")[2],
         parent_id=facts("parent_call_id"),
         session_id=facts("session_id"),
         leg_id=facts("leg_id"),
         direction=call.direction,
-        status=end.status if end else event.status,
+        status=end.status if end else seen.status,
         outcome=end.outcome if end else None,
         started_at=utc(started) if started is not None else None,
         ended_at=utc(ended) if ended is not None else None,
-        duration_seconds=talk_s(end, times) if end else None,
+        duration_seconds=seen.talk_s(),
         from_masked=facts("from"),
         to_masked=facts("to"),
         edge=event.edge,
         stir_attestation=facts("stir_attestation"),
-        last_sequence_number=max(numbers, default=None),
-        missing_sequence_numbers=call.arrival.gaps,
+        last_sequence_number=seen.last_number,
+        missing_sequence_numbers=seen.missing_numbers(),
     )
 
 
-def call_failed(call: Call, end: Ending, event: Event, account: str) -> Alert:
+def call_failed(call: Call, seen: Survey, event: Event, account: str) -> Alert:
     """A call ended as failed. `event` is the delivery's event that decided it."""
     code = event.error_code or (call.error_codes[0] if call.error_codes else None)
-    sip = end.sip_response_code
+    end = seen.end
+    sip = end.sip_response_code if end else None
     text = "The call failed"
     if sip is not None:
         text += f" with SIP response code {sip}"
     if code is not None:
         text += f"{' and' if sip is not None else ' with'} error code {code}"
-    if end.entry.hangup:
+    if end and end.entry.hangup:
         text += f" (hangup cause {end.entry.hangup})"
     reason = Reason("failed", text + ".", code, sip)
     return _alert(
-        "call.failed", Scope("call", call.key), event, account, reason, call=_call(call, end, event)
+        "call.failed", Scope("call", call.key), event, account, reason, call=_call(call, seen, event)
     )
 
 
@@ -224,7 +223,7 @@ def error_event(call: Call, event: Event, account: str) -> Alert:
         "error_event", f"The provider reported an error: {text}.", event.error_code, event.sip_response_code
     )
     scope = Scope("call", call.key)
-    return _alert("call.error_event", scope, event, account, reason, call=_call(call, ending(call), event))
+    return _alert("call.error_event", scope, event, account, reason, call=_call(call, survey(call), event))
 
 
 def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: str) -> Alert:
@@ -249,6 +248,6 @@ def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: st
         event,
         account,
         reason,
-        call=_call(call, ending(call), event),
+        call=_call(call, survey(call), event),
         webhook=webhook,
     )

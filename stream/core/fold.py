@@ -32,16 +32,14 @@ from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import event_id, fingerprint
 from stream.core.instants import utc
 from stream.core.record import (
+    NUMBERS_KEPT,
     POLLED_MASK,
     CallRecord,
-    content_of,
+    Survey,
     describe,
-    ending,
-    missing_numbers,
-    phases,
+    knowledge_of,
     stamp,
-    talk_s,
-    terminal_statuses,
+    survey,
 )
 from stream.core.statuses import TERMINAL
 
@@ -132,7 +130,7 @@ def fold(
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed:
         _watch_gaps(call, envelope.received_us, policy)
-        if call.ended or _has_ended(call):
+        if call.ended or _has_ended(readings):
             _conclude(call, first, envelope, effects, policy)
     if result == "duplicate":
         arrival.duplicates += 1
@@ -146,8 +144,8 @@ def due_second(from_us: int, after_s: float) -> int:
     return int(-((-from_us - int(after_s * 1_000_000)) // 1_000_000))
 
 
-def _has_ended(call: Call) -> bool:
-    return any(entry.status in TERMINAL for entry in call.lifecycle)
+def _has_ended(readings: list[Reading]) -> bool:
+    return any(reading.event.status in TERMINAL for reading in readings)
 
 
 def _is_late(call: Call, entry: Entry) -> bool:
@@ -197,17 +195,8 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     known = call.facts
     as_of_us = reading.as_of_us or 0
     changed = False
-    for name, value in facts.items() if facts else ():
-        if known.get(name) == value and not as_of_us:
-            continue
-        changed = True
-        disputed = call.claim(name, value, as_of_us)
-        if disputed is not None:
-            effects.append(
-                StateConflict(reading.event.provider, name if name in FACTS_IN_CONFLICT else "other")
-            )
-    if changed:
-        call.direction = known.get("direction")
+    if facts and (as_of_us or not facts.items() <= known.items()):
+        changed = _claim_all(call, reading, facts, as_of_us, effects)
     event = reading.event
     account = event.account
     if account is not None and account != call.account:
@@ -221,6 +210,24 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         effects.append(CallErrorSeen(event.provider, event.error_code))
     if reading.recording is not None:
         changed |= call.record_recording(reading.recording)
+    return changed
+
+
+def _claim_all(
+    call: Call, reading: Reading, facts: dict[str, str], as_of_us: int, effects: list[Any]
+) -> bool:
+    known = call.facts
+    changed = False
+    for name, value in facts.items():
+        if known.get(name) != value:
+            changed = True
+        elif not as_of_us:
+            continue
+        disputed = call.claim(name, value, as_of_us)
+        if disputed is not None:
+            field = name if name in FACTS_IN_CONFLICT else "other"
+            effects.append(StateConflict(reading.event.provider, field))
+    call.direction = known.get("direction")
     return changed
 
 
@@ -247,7 +254,8 @@ def _follow(call: Call, reading: Reading, effects: list[Any], policy: Policy) ->
 
 def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], policy: Policy) -> None:
     """The call has ended: say so once, and say again what is known whenever it changes."""
-    end = ending(call)
+    seen = survey(call)
+    end = seen.end
     if end is None:
         return
     arrival = call.arrival
@@ -255,7 +263,6 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
         call.due_s = _next_due(call, policy)
-        times = phases(call, end)
         effects.append(
             CallEnded(
                 event.provider,
@@ -263,18 +270,18 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
                 call.direction,
                 end.outcome,
                 end.sip_response_code,
-                times.between("initiated", "ringing"),
-                times.between("initiated", "answered"),
-                talk_s(end, times),
+                seen.setup_s(),
+                seen.answer_s(),
+                seen.talk_s(),
             )
         )
-    if len(call.lifecycle) > 1 and not arrival.conflict and len(terminal_statuses(call)) > 1:
+    if len(seen.statuses) > 1 and not arrival.conflict:
         arrival.conflict = True
         effects.append(StateConflict(event.provider, "status"))
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
-        effects.append(call_failed(call, end, _deciding(event, effects), policy.account_alias))
-    record = revise(call, envelope.received_at, settled=False)
+        effects.append(call_failed(call, seen, _deciding(event, effects), policy.account_alias))
+    record = revise(call, seen, envelope.received_at, settled=False)
     if record is not None:
         effects.append(record)
 
@@ -287,24 +294,27 @@ def _deciding(event: Event, effects: list[Any]) -> Event:
     return event
 
 
-def revise(call: Call, updated_at: str, *, settled: bool) -> CallRecord | None:
+def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallRecord | None:
     """The next revision of the call's record, None if it would say the same again."""
-    record = describe(call, settled=settled)
-    content = content_of(record)
+    content = knowledge_of(call, settled=settled)
     arrival = call.arrival
     if content == arrival.content:
         return None
     arrival.content = content
     arrival.revision += 1
-    return stamp(record, call, updated_at)
+    return stamp(describe(call, seen, settled=settled), call, updated_at)
 
 
 def _watch_gaps(call: Call, received_us: int, policy: Policy) -> None:
     """Set the time at which a missing number becomes a gap."""
+    numbers = 0
+    for entry in call.lifecycle:
+        if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
+            numbers |= 1 << entry.number
     arrival = call.arrival
-    if arrival.gap_due_us:
+    if not numbers & (numbers + 1) or arrival.gap_due_us:
         return
-    if any(number not in arrival.gaps for number in missing_numbers(call)):
+    if any(number not in arrival.gaps for number in survey(call).missing_numbers()):
         arrival.gap_due_us = received_us + int(policy.gap_grace_s * 1_000_000)
         call.due_s = _next_due(call, policy)
 
@@ -343,13 +353,13 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
     source = GAP_SOURCE.get(call.key.partition(":")[0], "")
     if arrival.gap_due_us and arrival.gap_due_us <= now_us:
         arrival.gap_due_us = 0
-        opened = [number for number in missing_numbers(call) if number not in arrival.gaps]
+        opened = [number for number in survey(call).missing_numbers() if number not in arrival.gaps]
         if opened:
             arrival.gaps = sorted(arrival.gaps + opened)
             call.gaps_open = len(arrival.gaps)
             effects.append(SequenceGapOpened(source, opened))
     if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
-        record = revise(call, utc(now_us), settled=True)
+        record = revise(call, survey(call), utc(now_us), settled=True)
         if record is not None:
             effects.append(record)
         return _evict(call, "terminal_ttl", source, effects)

@@ -182,21 +182,23 @@ class Privacy:
                     facts[name] = self.address(number)
 
     def _object(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for name, value in fields.items():
-            kind = _kind(name)
-            if type(value) is str:
-                if kind is None:
-                    out[name] = value
-                elif kind == "address":
-                    out[name] = self.address(value)
-                elif kind == "text":
-                    out[name] = BLOT if value else value
-                else:
-                    out[name] = bare_url(value)
-            else:
-                out[name] = self._value(value, kind, depth)
-        return out
+        """Masks in place: names that always come together are looked up together."""
+        for name, kind in _plan(tuple(fields)):
+            value = fields[name]
+            if type(value) is not str:
+                fields[name] = self._value(value, kind, depth)
+            elif value:
+                fields[name] = self._text(value, kind)
+        if not _all_texts(fields):
+            for name, value in fields.items():
+                if type(value) in _NESTED:
+                    fields[name] = self._value(value, _kind(name), depth)
+        return fields
+
+    def _text(self, text: str, kind: str) -> str:
+        if kind == "address":
+            return self.address(text)
+        return BLOT if kind == "text" else bare_url(text)
 
     def _value(self, value: Any, kind: str | None, depth: int) -> Any:
         if value is None or type(value) is bool:
@@ -209,13 +211,27 @@ class Privacy:
             return self._object(value, depth + 1)
         if type(value) is list:
             return [self._item(item, kind, depth + 1) for item in value]
-        if kind == "address":
-            return self.address(str(value))
-        return value
+        return self.address(str(value)) if kind == "address" else value
 
     def _item(self, item: Any, kind: str | None, depth: int) -> Any:
-        if type(item) is str and kind == "address":
-            return self.address(item)
-        if type(item) is str and kind == "url":
-            return bare_url(item)
+        if type(item) is str:
+            return self._text(item, kind) if kind is not None else item
         return self._value(item, kind, depth)
+
+
+_NESTED = (dict, list)
+
+
+def _all_texts(fields: dict[str, Any]) -> bool:
+    """The cheapest way that Python has to ask."""
+    try:
+        "".join(fields.values())
+    except TypeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _plan(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Which of these names carry something to mask, and of what kind."""
+    return [(name, kind) for name in names if (kind := _kind(name)) is not None]

@@ -15,7 +15,7 @@ from stream.core.call import QUALITIES, Call, Entry
 from stream.core.events import SCHEMA_VERSION, SOURCES
 from stream.core.identity import name_id
 from stream.core.instants import utc
-from stream.core.statuses import OUTCOMES, RANK, TERMINAL, hangup
+from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
 
 TWILIO_EXPECTED = ["twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_status_callback"]
 TELNYX_EXPECTED = ["telnyx_call_event", "telnyx_webhook"]
@@ -30,7 +30,8 @@ POLLED = frozenset(
     }
 )
 POLLED_MASK = sum(1 << bit for bit, source in enumerate(SOURCES) if source in POLLED)
-GAP_NUMBERS = 256
+NUMBERS_KEPT = 256
+"""Sequence numbers below this are watched for gaps."""
 
 UNKNOWN = QUALITIES.index("unknown")
 DERIVED = QUALITIES.index("derived")
@@ -110,9 +111,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
 
 class Ending(msgspec.Struct):
-    """How a call ended: the winning event and what it means. `answered_us` is the first answer, if any was
-    seen.
-    """
+    """How a call ended: the winning event and what it means."""
 
     entry: Entry
     status: str
@@ -121,152 +120,186 @@ class Ending(msgspec.Struct):
     duration_s: float | int | None
 
 
-def answered(call: Call) -> bool:
-    """Was the call seen answered, by any source?"""
-    return any(entry.status == "in-progress" for entry in call.lifecycle)
+class Survey(msgspec.Struct):
+    """The life cycle of a call, looked at once: what the record, the alerts and the counters are told from.
 
-
-def meaning(call: Call, entry: Entry) -> tuple[str, str]:
-    """(status, outcome) that a terminal entry means for this call; Telnyx' depends on whether it was
-    answered.
+    - `initiated`, `ringing`, `answered`, `ended`: when each phase began. The answer is derived from end minus
+      talk time where no answered event came.
+    - `end`: how it ended, None while no terminal event is known; `terminal`: all terminal entries.
+    - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
+    - `status`: the furthest status seen of a call that has not ended.
+    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number` the highest, None without one.
     """
-    if entry.hangup is not None:
-        return hangup(entry.hangup, entry.sip_response_code, answered=answered(call))
-    status = entry.status or ""
-    return status, OUTCOMES[status]
-
-
-def ending(call: Call) -> Ending | None:
-    """How the call ended, None while no terminal event is known.
-
-    The highest (authority, number, rank) wins. Its SIP code and duration come from the strongest event of
-    the same status that has one.
-    """
-    terminal = [entry for entry in call.lifecycle if entry.status in TERMINAL]
-    if not terminal:
-        return None
-    if len(terminal) > 1:
-        terminal.sort(key=Entry.weight, reverse=True)
-    winner = terminal[0]
-    same = [entry for entry in terminal if entry.status == winner.status]
-    sip = next((e.sip_response_code for e in same if e.sip_response_code is not None), None)
-    duration = next((e.duration_s for e in same if e.duration_s is not None), None)
-    status, outcome = meaning(call, winner)
-    return Ending(winner, status, outcome, sip, duration)
-
-
-def current_status(call: Call) -> str | None:
-    """The furthest status seen of a call that has not ended."""
-    statuses = [entry.status for entry in call.lifecycle if entry.status is not None]
-    return max(statuses, key=RANK.__getitem__, default=None)
-
-
-def _first(call: Call, statuses: tuple[str, ...]) -> Phase:
-    best: Phase = (None, UNKNOWN)
-    for entry in call.lifecycle:
-        if entry.status in statuses and entry.family == "progress" and entry.at_us is not None:
-            mine = (entry.at_us, entry.quality)
-            if best[0] is None or mine < (best[0], best[1]):
-                best = mine
-    return best
-
-
-class Phases(msgspec.Struct):
-    """When each phase of a call began."""
 
     initiated: Phase
     ringing: Phase
     answered: Phase
     ended: Phase
+    end: Ending | None
+    terminal: list[Entry]
+    statuses: list[str]
+    status: str | None
+    numbers: int
+    last_number: int | None
 
-    def between(self, start: str, end: str) -> float | None:
-        """Seconds from one phase to another, None unless both are known and in that order."""
-        a, b = getattr(self, start)[0], getattr(self, end)[0]
-        if a is None or b is None or b < a:
+    def setup_s(self) -> float | None:
+        """Initiated to ringing: the post-dial delay."""
+        return _between(self.initiated, self.ringing)
+
+    def answer_s(self) -> float | None:
+        """Initiated to answered."""
+        return _between(self.initiated, self.answered)
+
+    def ring_s(self) -> float | None:
+        """Ringing to the answer, or to the end where none came."""
+        return _between(self.ringing, self.answered if self.answered[0] is not None else self.ended)
+
+    def talk_s(self) -> float | int | None:
+        """Talk time: as the provider says, else from answer to end; None unless the call was answered."""
+        end = self.end
+        if end is None or end.outcome != "answered":
             return None
-        return float((b - a) / 1_000_000)
+        return end.duration_s if end.duration_s is not None else _between(self.answered, self.ended)
+
+    def missing_numbers(self) -> list[int]:
+        """Sequence numbers below the highest one seen that no source has shown."""
+        numbers = self.numbers
+        if not numbers & (numbers + 1):
+            return []
+        return [number for number in range(numbers.bit_length()) if not numbers >> number & 1]
 
 
-def phases(call: Call, end: Ending | None) -> Phases:
-    """The times of a call. The answer is derived from end minus talk time where no answered event came."""
-    initiated = _first(call, ("initiated",))
-    if initiated[0] is None:
-        initiated = _first(call, ("queued",))
-    answer = _first(call, ("in-progress",))
-    ended: Phase = (None, UNKNOWN)
-    if end is not None:
-        ended = _end_time(call, end)
+NEVER: Phase = (None, UNKNOWN)
+
+
+def survey(call: Call) -> Survey:
+    """Look at a call's life cycle."""
+    phases: dict[str, Phase] = {}
+    terminal: list[Entry] = []
+    numbers, last_number, was_answered = 0, None, False
+    furthest = -1
+    for entry in call.lifecycle:
+        status = entry.status or ""
+        if status in TERMINAL:
+            terminal.append(entry)
+        elif status == "in-progress":
+            was_answered = True
+        rank = RANK[status]
+        if rank > furthest:
+            furthest = rank
+        if entry.family != "progress":
+            continue
+        number = entry.number
+        if number is not None:
+            if number < NUMBERS_KEPT:
+                numbers |= 1 << number
+            if last_number is None or number > last_number:
+                last_number = number
+        at_us = entry.at_us
+        if at_us is not None:
+            known = phases.get(status)
+            if known is None or (at_us, entry.quality) < known:
+                phases[status] = (at_us, entry.quality)
+    answered = phases.get("in-progress", NEVER)
+    ended, end, statuses = NEVER, None, [""]
+    if terminal:
+        terminal.sort(key=Entry.weight, reverse=True)
+        end = _ending(terminal, was_answered)
+        ended = _end_time(terminal)
+        statuses = [end.status]
+        if len(terminal) > 1:
+            statuses = sorted({meaning(entry, was_answered)[0] for entry in terminal}, key=RANK.__getitem__)
         if (
-            answer[0] is None
+            answered[0] is None
             and end.outcome == "answered"
-            and ended[0] is not None
             and end.duration_s is not None
+            and ended[0] is not None
         ):
-            answer = (ended[0] - int(end.duration_s * 1_000_000), DERIVED)
-    return Phases(initiated, _first(call, ("ringing",)), answer, ended)
+            answered = (ended[0] - int(end.duration_s * 1_000_000), DERIVED)
+    return Survey(
+        phases.get("initiated") or phases.get("queued", NEVER),
+        phases.get("ringing", NEVER),
+        answered,
+        ended,
+        end,
+        terminal,
+        statuses,
+        STATUSES[furthest] if furthest >= 0 else None,
+        numbers,
+        last_number,
+    )
 
 
-def _end_time(call: Call, end: Ending) -> Phase:
-    if end.entry.at_us is not None:
-        return end.entry.at_us, end.entry.quality
-    others = [e for e in call.lifecycle if e.status in TERMINAL and e.at_us is not None]
-    same = [e for e in others if e.status == end.entry.status] or others
-    return min(((e.at_us, e.quality) for e in same if e.at_us is not None), default=(None, UNKNOWN))
+def meaning(entry: Entry, answered: bool) -> tuple[str, str]:
+    """(status, outcome) that a terminal entry means; Telnyx' depends on whether the call was answered."""
+    if entry.hangup is not None:
+        return hangup(entry.hangup, entry.sip_response_code, answered=answered)
+    status = entry.status or ""
+    return status, OUTCOMES[status]
 
 
-def talk_s(end: Ending, times: Phases) -> float | int | None:
-    """Talk time in seconds: as the provider says, else from answer to end; None unless the call was
-    answered.
-    """
-    if end.outcome != "answered":
-        return None
-    if end.duration_s is not None:
-        return end.duration_s
-    return times.between("answered", "ended")
+def _ending(terminal: list[Entry], answered: bool) -> Ending:
+    """The weightiest wins. Its SIP code and duration come from the strongest of its status that has one."""
+    winner = terminal[0]
+    sip, duration = winner.sip_response_code, winner.duration_s
+    for entry in terminal:
+        if entry.status == winner.status:
+            if sip is None:
+                sip = entry.sip_response_code
+            if duration is None:
+                duration = entry.duration_s
+    status, outcome = meaning(winner, answered)
+    return Ending(winner, status, outcome, sip, duration)
 
 
-def missing_numbers(call: Call) -> list[int]:
-    """Sequence numbers below the highest one seen (of 0 to 255) that no source has shown."""
-    numbers = {e.number for e in call.lifecycle if e.number is not None and e.family == "progress"}
-    if not numbers:
-        return []
-    top = min(max(numbers), GAP_NUMBERS)
-    if len(numbers) > top:
-        return []
-    return [number for number in range(top) if number not in numbers]
+def _end_time(terminal: list[Entry]) -> Phase:
+    """The winner's time; where it has none, the earliest of its status, else of any terminal event."""
+    winner = terminal[0]
+    if winner.at_us is not None:
+        return winner.at_us, winner.quality
+    timed = [entry for entry in terminal if entry.at_us is not None]
+    same = [entry for entry in timed if entry.status == winner.status] or timed
+    return min(((entry.at_us, entry.quality) for entry in same), default=NEVER)
 
 
-def _gaps(call: Call) -> list[dict[str, Any]]:
+def _derived_answer(ended: Phase, duration_s: float | int | None) -> Phase:
+    if ended[0] is None or duration_s is None:
+        return NEVER
+    return ended[0] - int(duration_s * 1_000_000), DERIVED
+
+
+def _between(start: Phase, end: Phase) -> float | None:
+    """Seconds from one phase to another, None unless both are known and in that order."""
+    a, b = start[0], end[0]
+    return (b - a) / 1_000_000 if a is not None and b is not None and b >= a else None
+
+
+def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
     gaps: list[dict[str, Any]] = [
-        {"sequence_number": n, "state": "open", "closed_by": None} for n in missing_numbers(call)
+        {"sequence_number": n, "state": "open", "closed_by": None} for n in seen.missing_numbers()
     ]
     gaps += [
         {"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"}
         for entry in call.lifecycle
         if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_MASK
     ]
-    gaps.sort(key=lambda gap: (gap["sequence_number"], gap["state"]))
+    if len(gaps) > 1:
+        gaps.sort(key=lambda gap: (gap["sequence_number"], gap["state"]))
     return gaps
 
 
-def _conflicts(call: Call, end: Ending | None) -> list[dict[str, Any]]:
+def _conflicts(call: Call, seen: Survey) -> list[dict[str, Any]]:
     conflicts: list[dict[str, Any]] = [
         {"field": name, "values": values, "chosen": call.facts[name]}
         for name, values in call.disputed.items()
     ]
-    if end is not None:
-        statuses = terminal_statuses(call)
-        if len(statuses) > 1:
-            conflicts.append({"field": "status", "values": sorted(statuses), "chosen": end.status})
-    for number, values in sorted(_double_numbers(call).items()):
-        conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
+    if seen.end is not None and len(seen.statuses) > 1:
+        conflicts.append({"field": "status", "values": sorted(seen.statuses), "chosen": seen.end.status})
+    if len(call.lifecycle) > seen.numbers.bit_count():
+        for number, values in _double_numbers(call).items():
+            conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
     conflicts.sort(key=lambda conflict: str(conflict["field"]))
     return conflicts
-
-
-def terminal_statuses(call: Call) -> set[str]:
-    """The different terminal statuses that sources gave the call."""
-    return {meaning(call, entry)[0] for entry in call.lifecycle if entry.status in TERMINAL}
 
 
 def _double_numbers(call: Call) -> dict[int, list[str]]:
@@ -307,13 +340,12 @@ def _timeline(call: Call) -> list[Item]:
     ]
 
 
-def describe(call: Call, *, settled: bool) -> CallRecord:
+def describe(call: Call, seen: Survey, *, settled: bool) -> CallRecord:
     """The record of a call as it is known now, but for what depends on arrival (see `stamp`)."""
     provider, _, call_id = call.key.partition(":")
-    end = ending(call)
-    times = phases(call, end)
+    end = seen.end
     facts = call.facts.get
-    told = [_moment(phase) for phase in (times.initiated, times.ringing, times.answered, times.ended)]
+    sources = source_names(call.sources)
     return CallRecord(
         key=call.key,
         provider=provider,
@@ -326,21 +358,21 @@ def describe(call: Call, *, settled: bool) -> CallRecord:
         direction=call.direction,
         from_=facts("from"),
         to=facts("to"),
-        status=end.status if end else current_status(call),
+        status=end.status if end else seen.status,
         outcome=end.outcome if end else None,
         settled=settled,
         terminal_source=_terminal_source(end),
-        initiated_at=told[0][0],
-        initiated_at_quality=told[0][1],
-        ringing_at=told[1][0],
-        ringing_at_quality=told[1][1],
-        answered_at=told[2][0],
-        answered_at_quality=told[2][1],
-        ended_at=told[3][0],
-        ended_at_quality=told[3][1],
-        setup_s=times.between("initiated", "ringing"),
-        ring_s=times.between("ringing", "answered" if times.answered[0] is not None else "ended"),
-        duration_s=talk_s(end, times) if end else None,
+        initiated_at=_told(seen.initiated),
+        initiated_at_quality=QUALITIES[seen.initiated[1]],
+        ringing_at=_told(seen.ringing),
+        ringing_at_quality=QUALITIES[seen.ringing[1]],
+        answered_at=_told(seen.answered),
+        answered_at_quality=QUALITIES[seen.answered[1]],
+        ended_at=_told(seen.ended),
+        ended_at_quality=QUALITIES[seen.ended[1]],
+        setup_s=seen.setup_s(),
+        ring_s=seen.ring_s(),
+        duration_s=seen.talk_s(),
         sip_response_code=end.sip_response_code if end else None,
         error_codes=call.error_codes,
         answered_by=facts("answered_by"),
@@ -350,12 +382,12 @@ def describe(call: Call, *, settled: bool) -> CallRecord:
         edges=call.edges,
         insights_levels=dict(sorted(call.levels.items())),
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
-        gaps=_gaps(call),
-        conflicts=_conflicts(call, end),
-        sources=source_names(call.sources),
+        gaps=_gaps(call, seen),
+        conflicts=_conflicts(call, seen),
+        sources=sources,
         completeness={
             "expected": TWILIO_EXPECTED if provider == "twilio" else TELNYX_EXPECTED,
-            "seen": source_names(call.sources),
+            "seen": sources,
         },
         timeline=_timeline(call),
     )
@@ -368,16 +400,29 @@ def _terminal_source(end: Ending | None) -> str | None:
     return min(names, key=SOURCES.index)
 
 
-def _moment(phase: Phase) -> tuple[str | None, str]:
-    return (utc(phase[0]) if phase[0] is not None else None), QUALITIES[phase[1]]
+def _told(phase: Phase) -> str | None:
+    return utc(phase[0]) if phase[0] is not None else None
 
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 
 
-def content_of(record: CallRecord) -> int:
-    """A 64-bit hash of what a record says, without what depends on arrival."""
-    return int.from_bytes(hashlib.blake2b(_encode(record), digest_size=8).digest(), "big") >> 1
+def knowledge_of(call: Call, *, settled: bool) -> int:
+    """A 64-bit hash of all that a record is told from: another revision is due when it changes."""
+    told = (
+        settled,
+        call.facts,
+        call.disputed,
+        call.lifecycle,
+        call.others,
+        call.families,
+        call.levels,
+        call.edges,
+        call.error_codes,
+        call.recordings,
+        call.sources,
+    )
+    return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
 
 def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:

@@ -33,17 +33,14 @@ def read_envelope(value: bytes | None) -> Envelope:
         raise DecodeError("invalid_field", "source is not a text")
     if source not in _KNOWN_SOURCES:
         raise DecodeError("unknown_source", "source is not one of the known ones")
-    received_at = raw.get("received_at")
-    received_us = instant(received_at) if type(received_at) is str else None
-    if received_us is None:
-        raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
+    received_at, received_us = _received(raw.get("received_at"))
     body = raw.get("body")
     if type(body) is not dict:
         raise DecodeError("invalid_field", "body is not an object")
     delivery = raw.get("delivery")
     return Envelope(
         source,
-        utc(received_us),
+        received_at,
         received_us,
         _text_or_none(raw, "account"),
         _text_or_none(raw, "endpoint"),
@@ -51,6 +48,21 @@ def read_envelope(value: bytes | None) -> Envelope:
         body,
         _ordinal(raw.get("ordinal")),
     )
+
+
+def _received(text: Any) -> tuple[str, int]:
+    """When it was received: the canonical text and the microseconds. Ours is canonical as it comes."""
+    if type(text) is not str:
+        raise DecodeError("invalid_field", "received_at is not a text")
+    if len(text) == _CANONICAL_LENGTH and text[19] == "." and text[26] == "Z":
+        second_us = instant(text[:19] + "Z")
+        fraction = text[20:26]
+        if second_us is not None and text[10] == "T" and fraction.isascii() and fraction.isdigit():
+            return text, second_us + int(fraction)
+    received_us = instant(text)
+    if received_us is None:
+        raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
+    return utc(received_us), received_us
 
 
 def _object(value: bytes | None) -> dict[str, Any]:
