@@ -31,12 +31,13 @@ REBALANCE_TIMEOUT_S = 20.0
 REQUEST_TIMEOUT_S = 40.0
 FETCH_BYTES = 1 << 20
 
-NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka")
+NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "callstream.faust")
 
 
 class LanesApp(faust.App):  # type: ignore[misc]
     """A Faust app whose agents feed lanes. Made by `build_app`."""
 
+    logger = logging.getLogger("callstream.faust")
     lanes: Lanes
     table: StateTable
     _pulse: tuple[asyncio.Task[None], ...] = ()

@@ -7,8 +7,9 @@ Faust commits nothing: offsets go with the lanes' transactions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+import logging
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -19,12 +20,16 @@ from stream.runtime.lanes.lane import Start
 if TYPE_CHECKING:
     from stream.runtime.lanes.lanes import Lanes
 
-FETCH_WAIT_S = 1.0
+T = TypeVar("T")
+
 HELD_BACK_WAIT_S = 0.05
 """How long a fetch may last while a partition is held back: it is asked for again only with the next one."""
 IDLE_S = 0.005
 LONGEST_POLL_MS = 500
 DRAIN_S = 4.0
+
+
+log = logging.getLogger("callstream.faust")
 
 
 class Fetched(NamedTuple):
@@ -47,6 +52,8 @@ class Chunk(NamedTuple):
 class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the Kafka consumer."""
 
+    logger = log
+
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         """Extends AIOKafkaConsumerThread._create_worker_consumer: it reads committed only with `exactly_once`."""
         consumer = super()._create_worker_consumer(transport)
@@ -57,9 +64,27 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Replaces AIOKafkaConsumerThread.verify_event_path: it complains of commits that Faust does not make."""
 
+    async def begins(self, partitions: Sequence[TP]) -> dict[TP, int]:
+        """The first offsets that are kept."""
+        found = await self._in_thread(self._ensure_consumer().beginning_offsets(_named(partitions)))
+        return {TP(*tp): offset or 0 for tp, offset in found.items()}
+
+    async def ends(self, partitions: Sequence[TP]) -> dict[TP, int]:
+        """The last stable offsets."""
+        found = await self._in_thread(self._ensure_consumer().end_offsets(_named(partitions)))
+        return {TP(*tp): offset or 0 for tp, offset in found.items()}
+
+    async def read_from(self, offsets: Mapping[TP, int]) -> None:
+        """Fetch from `offsets` next."""
+        await self._in_thread(self._seek_wait(self._ensure_consumer(), dict(offsets)))
+
+    async def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` in the thread. Mode's call_thread does not wake it: the work waits for up to a second."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
     async def fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
         """Records of `partitions`, waiting up to `timeout_s` for the first."""
-        return cast(Fetched, await self.call_thread(self._fetch, partitions, timeout_s))
+        return await self._in_thread(self._fetch(partitions, timeout_s))
 
     async def _fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
         consumer = self._ensure_consumer()
@@ -82,9 +107,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
         """The group's committed offsets, asked of the broker."""
-        return cast(
-            "Mapping[TopicPartition, int | None]", await self.call_thread(self._committed, list(partitions))
-        )
+        return await self._in_thread(self._committed(list(partitions)))
 
     async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         consumer = self._ensure_consumer()
@@ -92,8 +115,15 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         return dict(zip(partitions, found, strict=True))
 
 
+def _named(tps: Sequence[TP]) -> list[TopicPartition]:
+    """aiokafka's names for Faust's partitions."""
+    return [TopicPartition(tp.topic, tp.partition) for tp in tps]
+
+
 class LaneConsumer(driver.Consumer):
     """Hands the agents one message for each fetched chunk of a source partition."""
+
+    logger = log
 
     _thread: LaneConsumerThread
 
@@ -146,7 +176,7 @@ class LaneConsumer(driver.Consumer):
             return True
         self._rewound[tp] = expected
         self.lanes.rewound(tp, expected, first)
-        await self._thread.seek_wait({tp: expected})
+        await self._thread.read_from({tp: expected})
         return False
 
     def _chunk(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
@@ -201,9 +231,8 @@ class LaneConsumer(driver.Consumer):
         tps = [tp for tp in self.assignment() if tp.topic in self.lanes.sources]
         if not tps:
             return
-        committed = await self._thread.committed([TopicPartition(*tp) for tp in tps])
-        begins = await self._thread.earliest_offsets(*tps)
-        ends = await self._thread.highwaters(*tps)
+        committed = await self._thread.committed(_named(tps))
+        begins, ends = await self._thread.begins(tps), await self._thread.ends(tps)
         starts = {}
         for tp in tps:
             had = committed[TopicPartition(*tp)]
@@ -213,7 +242,7 @@ class LaneConsumer(driver.Consumer):
         self._expected = {tp: start.offset for tp, start in starts.items()}
         self._read_offset.update({tp: start.offset or None for tp, start in starts.items()})
         self._rewound.clear()
-        await self._thread.seek_wait(self._expected)
+        await self._thread.read_from(self._expected)
         self.lanes.begin(starts, ends)
 
 

@@ -36,6 +36,8 @@ class DirectRecovery(Recovery):
     Faust waits for `end - 1` of each changelog, for ever where a control record has that offset.
     """
 
+    logger = logging.getLogger("callstream.faust")
+
     async def _build_highwaters(
         self, consumer: ConsumerT, tps: set[TP], destination: Counter[TP], title: str
     ) -> None:
@@ -75,15 +77,14 @@ class DirectRecovery(Recovery):
         app.lanes.enter(Phase.RECOVERING)
         thread = cast("LaneConsumerThread", cast(Any, app.consumer)._thread)
         tps = sorted(self.active_tps)
-        ends = {tp: end or 0 for tp, end in (await thread.highwaters(*tps)).items()} if tps else {}
-        begins = await thread.earliest_offsets(*tps) if tps else {}
+        ends, begins = (await thread.ends(tps), await thread.begins(tps)) if tps else ({}, {})
         if generation != app.consumer_generation_id:
             raise RebalanceAgain()
-        at = {tp: self._start(tp, begins[tp] or 0, ends[tp]) for tp in tps}
+        at = {tp: self._start(tp, begins[tp], ends[tp]) for tp in tps}
         left = {tp for tp in tps if at[tp] < ends[tp]}
         total = 0
         if left:
-            await thread.seek_wait({tp: at[tp] for tp in left})
+            await thread.read_from({tp: at[tp] for tp in left})
         while left:
             app.lanes.observer.recovery(sum(ends[tp] - at[tp] for tp in left))
             fetched = await thread.fetch(left, FETCH_WAIT_S)
@@ -117,6 +118,8 @@ class DirectRecovery(Recovery):
 
 class LaneTableManager(TableManager):
     """Faust's table manager with our recovery."""
+
+    logger = logging.getLogger("callstream.faust")
 
     @property
     def recovery(self) -> Recovery:

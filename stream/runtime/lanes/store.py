@@ -6,6 +6,7 @@ So a kept partition is not read again from the beginning, and a lost one is forg
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, cast
@@ -23,6 +24,9 @@ ROCKSDB_OPTIONS: Mapping[str, int] = {
     "max_write_buffer_number": 2,
     "block_cache_size": 8 << 20,
 }
+
+
+log = logging.getLogger("callstream.faust")
 
 
 class States(Protocol):
@@ -59,6 +63,8 @@ class States(Protocol):
 
 class MemoryStates(memory.Store):  # type: ignore[misc,type-arg]
     """A dict for each partition. Faust's own memory store is one dict for all and forgets only what it recovered."""
+
+    logger = log
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,6 +120,8 @@ class MemoryStates(memory.Store):  # type: ignore[misc,type-arg]
 class RocksStates(rocksdb.Store):  # type: ignore[misc]
     """A RocksDB for each partition, Faust's own. States and position change in one write batch."""
 
+    logger = log
+
     def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
         return cast(Callable[[bytes], bytes | None], self._db_for_partition(partition).get)
 
@@ -158,6 +166,8 @@ class RocksStates(rocksdb.Store):  # type: ignore[misc]
 
 class StateTable(faust.Table):  # type: ignore[misc,type-arg]
     """A Faust table whose states the lanes write and the recovery reads, by partition."""
+
+    logger = log
 
     @property
     def states(self) -> States:

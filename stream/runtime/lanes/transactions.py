@@ -43,7 +43,10 @@ class Fenced(Exception):
 
 
 class TransactionFailed(Exception):
-    """The batch was not committed, or whether it was is not known. `refused`: the broker does not take a record."""
+    """The batch was not committed, or it is not known whether it was.
+
+    `refused`: the broker does not take a record.
+    """
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(repr(cause))
@@ -51,7 +54,7 @@ class TransactionFailed(Exception):
 
 
 class LaneProducer:
-    """The transactional producer of one partition number. `connection` are aiokafka's settings to reach the broker."""
+    """The transactional producer of one partition number. `connection` are aiokafka's settings."""
 
     def __init__(self, group: str, partition: int, connection: Mapping[str, Any], observer: Observer) -> None:
         self._group = group
@@ -61,7 +64,7 @@ class LaneProducer:
         self._producer: Any = None
 
     async def open(self) -> None:
-        """Fence the former owner. On return its last transaction is ended, one way or the other, and visible."""
+        """Fence the former owner. On return its last transaction is ended, one way or the other."""
         await self.close()
         self._producer = AIOKafkaProducer(
             transactional_id=f"{self._group}-{self._partition}",
@@ -153,6 +156,7 @@ def _batches(producer: Any, records: list[Output]) -> Iterable[tuple[Any, int]]:
     """`records` in full batches, with the number of records in each."""
     batch, count = producer.create_batch(), 0
     for key, value, headers, _ in records:
+        headers = list(headers) if headers else []  # aiokafka takes nothing else
         if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
             yield batch, count
             batch, count = producer.create_batch(), 0

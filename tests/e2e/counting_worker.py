@@ -1,0 +1,93 @@
+"""A worker with the smallest job that can tell lost from doubled: each key counts what it has seen.
+
+The rule of this file: everything it writes is a function of the records and their order.
+A state is `[numbers seen by topic as bit masks, deliveries applied]`; each record makes one output that says its
+place among its key's deliveries, so a repetition in another order would show.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from stream.runtime import lanes, settings, topics
+
+SETTINGS = settings.load()
+NAMES = topics.names(SETTINGS.topic_prefix)
+DELAY_S = float(os.environ.get("COUNTING_DELAY_S", "0"))
+RAISE_EVERY = int(os.environ.get("COUNTING_RAISE_EVERY", "0"))
+BIG_KEY = os.environ.get("COUNTING_BIG_KEY", "").encode()
+
+
+class Counting:
+    """Counts. Says on standard output what was opened and closed."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def process(
+        self, partition: int, records: Sequence[lanes.Record], get: Callable[[bytes], bytes | None]
+    ) -> lanes.Batch:
+        states: dict[bytes, Any] = {}
+        outputs: list[lanes.Output] = []
+        self.calls += 1
+        if RAISE_EVERY and self.calls % RAISE_EVERY == 0:
+            raise RuntimeError("the counting worker was told to fail")
+        if DELAY_S:
+            time.sleep(DELAY_S)
+        for record in records:
+            tick = record.topic == NAMES.ticks
+            key = b"tick:%d" % partition if tick else record.key or b""
+            number = 0 if tick else orjson.loads(record.value or b"")["s"]
+            state = states.get(key) or orjson.loads(get(key) or b'{"seen":{},"n":0}')
+            state["n"] += 1
+            if not tick:
+                mask = int(state["seen"].get(record.topic, "0"), 16)
+                state["seen"][record.topic] = f"{mask | 1 << number:x}"
+            states[key] = state
+            body = {"key": key.decode(), "topic": record.topic, "offset": record.offset, "s": number, "n": state["n"]}
+            outputs.append(lanes.Output(key, orjson.dumps(body)))
+        encoded: dict[bytes, bytes | None] = {key: orjson.dumps(state) for key, state in states.items()}
+        return lanes.Batch(encoded, {NAMES.events: outputs})
+
+    def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
+        print(f"opened {partition} with {sum(1 for _ in items)} states", flush=True)
+
+    def closed(self, partition: int) -> None:
+        print(f"closed {partition}", flush=True)
+
+
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+app = lanes.build_app(SETTINGS, Counting())
+
+
+@app.agent(app.lanes.topic(NAMES.callbacks))
+async def callbacks(stream: Any) -> None:
+    async for event in events(stream):
+        app.lanes.put(event)
+
+
+@app.agent(app.lanes.topic(NAMES.polled))
+async def polled(stream: Any) -> None:
+    async for event in events(stream):
+        app.lanes.put(event)
+
+
+@app.agent(app.lanes.topic(NAMES.ticks))
+async def ticks(stream: Any) -> None:
+    async for event in events(stream):
+        app.lanes.put(event)
+
+
+def events(stream: Any) -> AsyncIterator[Any]:
+    return stream.noack().events()  # type: ignore[no-any-return]
+
+
+if __name__ == "__main__":
+    sys.exit(lanes.run(app))
