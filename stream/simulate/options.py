@@ -16,8 +16,8 @@ class Options:
     - `calls`: how many call legs; None for calls without end. `seconds`: when such a run is cut off, if ever.
     - `rate`: deliveries a second; 0 for as fast as Kafka takes them.
     - `duplicates`, `reorder`, `drop`, `late`: shares (0 to 1) of the callbacks that come twice, come behind
-      their successor, never come, or come only after the call's end. Polled rows are repeated as often (windows
-      overlap) and never lost: a poller asks again.
+      their successor, never come, or come only after the call's end. Polled rows are repeated as often
+      (windows overlap) and never lost: a poller asks again.
     - `failed`: share of the calls that fail; `telnyx`: share of the calls that are Telnyx';
       `failing_webhooks`: share of the requests that the customer's application fails;
       `errors`: share of the calls that did not fail and still have an event of level ERROR.

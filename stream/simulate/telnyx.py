@@ -26,7 +26,7 @@ class Hook(NamedTuple):
 
 
 class LogRow(NamedTuple):
-    """A row of `call_events`: of this webhook or, where it is None, of a command. `failed`: its delivery did."""
+    """A row of `call_events`: of this webhook or (None) of a command. `failed`: it was not delivered."""
 
     hook: int | None
     name: str

@@ -1,9 +1,9 @@
 """The traffic of many calls as the gateway and the poller land it: raw envelopes in order of delivery.
 
 Two clocks. Calls take place on their own one; deliveries are received one after the other, `rate` a second.
-A run without end is live: there the two are one, and what is not due yet leaves its slot empty. In a finite run
-the calls took place before (`lookback_s`), and nobody waits for them: the n-th delivery is received n / rate after
-the start, or 20 µs after the one before where there is no rate.
+A run without end is live: there the two are one, and what is not due yet leaves its slot empty. In a finite
+run the calls took place before (`lookback_s`), and nobody waits for them: the n-th delivery is received
+n / rate after the start, or 20 µs after the one before where there is no rate.
 """
 
 from __future__ import annotations

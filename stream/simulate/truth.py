@@ -110,7 +110,7 @@ def _twilio(call: TwilioCall) -> ExpectedCall:
     for index, insight in enumerate(call.insights):
         if ("twilio_insights_event", index) not in seen:
             continue
-        row = insight.row(call.id, call.account)
+        row = {name: said for name, said in insight.row(call.id, call.account).items() if said is not None}
         event = ExpectedEvent(_log_id(key, "insights", row, insight.ordinal), key, "insights", insight.name)
         events.append(event)
         if insight.level == "ERROR":
@@ -131,6 +131,9 @@ _TELNYX_PROGRESS = {
     "call.answered": ("answered", "in-progress"),
 }
 
+_NORMAL = frozenset({"normal_clearing", "time_limit"})
+"""Hangup causes that do not say whether anybody answered."""
+
 
 def _telnyx(call: TelnyxCall) -> ExpectedCall:
     key, seen = call.key, call.seen
@@ -143,7 +146,7 @@ def _telnyx(call: TelnyxCall) -> ExpectedCall:
         body = call.body(Report("telnyx_call_event", index, 0, 0), 1)
         for volatile in ("attempt", "status"):
             body["metadata"].pop(volatile, None)
-        family = "other" if row.hook is None else "delivery"
+        family = "request_log" if row.hook is None else "delivery"
         event = ExpectedEvent(_log_id(key, family, body, 0), key, family, row.name)
         events.append(event)
         if row.hook is not None:
@@ -159,7 +162,8 @@ def _telnyx(call: TelnyxCall) -> ExpectedCall:
         if hook.name in _TELNYX_PROGRESS:
             events.append(ExpectedEvent(id_, key, "progress", *_TELNYX_PROGRESS[hook.name]))
         elif hook.name == "call.hangup":
-            events.append(ExpectedEvent(id_, key, "progress", "completed"))
+            said_status = "completed" if call.leg.ending.cause in _NORMAL else call.leg.ending.status
+            events.append(ExpectedEvent(id_, key, "progress", "completed", said_status))
         else:
             events.append(ExpectedEvent(id_, key, _telnyx_family(hook.name), hook.name))
         if hook.name.endswith(".error"):

@@ -68,8 +68,19 @@ class TwilioCall:
     """One Twilio call leg."""
 
     __slots__ = (
-        "account", "base", "callbacks", "id", "insights", "key", "leg", "nonce", "parent", "requests", "rows", "seen"
-    )  # fmt: skip
+        "account",
+        "base",
+        "callbacks",
+        "id",
+        "insights",
+        "key",
+        "leg",
+        "nonce",
+        "parent",
+        "requests",
+        "rows",
+        "seen",
+    )
 
     def __init__(
         self, rng: random.Random, account: str, leg: Leg, parent: str | None, options: Options

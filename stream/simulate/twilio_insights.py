@@ -20,7 +20,7 @@ _SDK_ERRORS: Weighted[tuple[str, str, int]] = Weighted(
 
 
 class Insight(NamedTuple):
-    """One row. `edge` and `level` may be None; `data` is its edge's payload, `ordinal` its place among twins."""
+    """One row. `edge`, `level` may be None; `data` is its edge's payload, `ordinal` its place among twins."""
 
     at_us: int
     edge: str | None
