@@ -1,8 +1,8 @@
 """A role's own HTTP: `/metrics`, `/livez`, `/readyz`, and nothing else.
 
-No token is needed, so no personal data is in it: reasons say what is wrong, never with whose call. What live and
-ready mean is the role's to say; here it is only asked. The answers come from the role's own event loop: a loop that
-hangs does not answer, and that is an answer too.
+No token is needed, so no personal data is in it: reasons say what is wrong, never with whose call.
+What live and ready mean is the role's to say; here it is only asked. The answers come from the role's own
+event loop: a loop that hangs does not answer, and that is an answer too.
 """
 
 from __future__ import annotations
