@@ -1,1 +1,42 @@
+"""What each provider says, one file a source: from a raw envelope's body to readings of events.
 
+A decoder is pure and may take the envelope's body apart. It raises `DecodeError` on a delivery that cannot be
+read and nothing else; what is merely odd is read as null, with the raw value in the event's `attributes`.
+The first reading is the delivery's own event; others are observations of events inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stream.core.events import Envelope, Reading
+from stream.sources import (
+    generic,
+    telnyx_call_event,
+    telnyx_texml_callback,
+    telnyx_webhook,
+    twilio_call,
+    twilio_call_event,
+    twilio_insights_event,
+    twilio_status_callback,
+)
+
+Decoder = Callable[[Envelope], list[Reading]]
+
+DECODERS: dict[str, Decoder] = {
+    "twilio_status_callback": twilio_status_callback.decode,
+    "twilio_recording_callback": generic.recording_callback,
+    "twilio_amd_callback": generic.amd_callback,
+    "twilio_conference_callback": generic.conference_callback,
+    "twilio_other_callback": generic.other_callback,
+    "twilio_event_stream": generic.event_stream,
+    "twilio_call": twilio_call.decode,
+    "twilio_call_event": twilio_call_event.decode,
+    "twilio_insights_event": twilio_insights_event.decode,
+    "twilio_call_summary": generic.call_summary,
+    "telnyx_webhook": telnyx_webhook.decode,
+    "telnyx_texml_callback": telnyx_texml_callback.decode,
+    "telnyx_call_event": telnyx_call_event.decode,
+    "telnyx_webhook_delivery": generic.webhook_delivery,
+}
+"""The decoder of each source that a raw envelope may name."""

@@ -1,0 +1,252 @@
+"""The sources that are kept as events and interpreted no further: never dropped, never a call's progress.
+
+Each is known by the first rung that fits: a provider's event id, a recording's or AMD result's natural key, else
+its content. An event that names a call belongs to it; a conference's own has the conference as its key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
+from stream.core.identity import content_hash, sequence_number
+from stream.sources import fields, form, withheld
+from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
+
+_SUMMARY_PATH = re.compile(r"/Voice/([^/]+)/Summary")
+
+_OTHER_CALLBACKS = (
+    ("StreamEvent", "media"),
+    ("SiprecEvent", "media"),
+    ("TranscriptionEvent", "transcription"),
+)
+"""Parameters that name an event, and its family."""
+
+_STREAM_FAMILIES = (
+    (".insights.call-event", "insights"),
+    (".call-summary", "resource"),
+    (".api-request.", "request_log"),
+    (".status-callback.recording", "recording"),
+    (".status-callback.amd", "amd"),
+    (".status-callback.transcription", "transcription"),
+    (".status-callback.stream", "media"),
+    (".media.", "media"),
+    ("conference", "conference"),
+)
+"""By a part of a CloudEvent's type, the first that fits; else `other`."""
+
+
+def recording_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
+    """A recording's step, by (RecordingSid, RecordingStatus): minutes after the call, several a call."""
+    body = _form(envelope)
+    status = fields.text(body.get("RecordingStatus"))
+    recording_id = fields.identifier(body.get("RecordingSid"), "RecordingSid")
+    duration_s = fields.whole_number(body.get("RecordingDuration"))
+    event = _callback(envelope, body, provider, "recording", status)
+    event.error_code = fields.error_code(body.get("ErrorCode"))
+    if recording_id is None or status is None:
+        return [_by_content(envelope, event)]
+    recording = Recording(recording_id, status, duration_s)
+    return [Reading(event, "3", (recording_id, status), recording=recording)]
+
+
+def amd_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
+    """Who or what answered, once a call: an update of it, whenever it comes."""
+    body = _form(envelope)
+    event = _callback(envelope, body, provider, "amd", "amd")
+    answered_by = fields.text(body.get("AnsweredBy"))
+    return [Reading(event, "3", (), facts={"answered_by": answered_by} if answered_by else None)]
+
+
+def conference_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
+    """A conference's step. Its counter runs over the conference, not over the call that it may name."""
+    body = _form(envelope)
+    event = _callback(envelope, body, provider, "conference", fields.text(body.get("StatusCallbackEvent")))
+    event.sequence_number = sequence_number(body.get("SequenceNumber"))
+    if event.sequence_number is not None:
+        del body["SequenceNumber"]
+    return [_by_content(envelope, event, _stamp(event, body, "Timestamp"))]
+
+
+def other_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
+    """Media streams, SIPREC, transcriptions, and requests for instructions (answer URL, `<Dial>` action)."""
+    body = _form(envelope)
+    named_by, family = next(
+        ((name, family) for name, family in _OTHER_CALLBACKS if body.get(name)), ("", "other")
+    )
+    event = _callback(envelope, body, provider, family, fields.text(body.get(named_by)))
+    return [_by_content(envelope, event, _stamp(event, body, "Timestamp"))]
+
+
+def event_stream(envelope: Envelope) -> list[Reading]:
+    """A CloudEvent of Twilio Event Streams. A status callback in it is that callback's event, seen again."""
+    fields.check_depth(envelope.body)
+    row = withheld.passed_on(envelope.body)
+    event_id = fields.identifier(row.get("id"), "id")
+    data = _data(row)
+    parameters = _object(_object(data.get("request")).get("parameters"))
+    named = {**pascal_case(data), **pascal_case(parameters)}
+    key, call_id = _key(named | {"CallSid": named.get("CallSid") or _sid(data)}, "twilio")
+    account = fields.lenient_identifier(named.get("AccountSid")) or envelope.account
+
+    kind = fields.text(row.get("type")) or "unknown"
+    if call_id is not None and "status-callback.call." in kind:
+        observed = progress_within(parameters, call_id, account, envelope.source)
+        if observed:
+            return observed
+    event = Event(
+        key=key,
+        provider="twilio",
+        account=account,
+        call_id=call_id,
+        source=envelope.source,
+        family=next((family for part, family in _STREAM_FAMILIES if part in kind), "other"),
+        name=kind[: fields.WORD_LIMIT],
+        level=fields.level(data.get("level")),
+        edge=fields.word(data, "edge"),
+        group=fields.word(data, "group"),
+        attributes=row,
+    )
+    if type(row.get("data")) is str:
+        row["data"] = data
+    occurred_us = _stamp(event, row, "time")
+    if event_id is None:
+        return [_by_content(envelope, event, occurred_us)]
+    alarming = event.family == "insights" and event.level == "error"
+    return [Reading(event, "2", (event_id,), occurred_us, alarming=alarming)]
+
+
+def call_summary(envelope: Envelope) -> list[Reading]:
+    """A Voice Insights summary: it changes after it is first seen, and each version is an event."""
+    fields.check_depth(envelope.body)
+    row = withheld.passed_on(envelope.body)
+    call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
+    if call_id is None:
+        path = _SUMMARY_PATH.search(envelope.endpoint or "")
+        call_id = fields.required_identifier(path[1] if path else None, "call_sid")
+    event = Event(
+        key=f"twilio:{call_id}",
+        provider="twilio",
+        account=fields.lenient_identifier(row.pop("account_sid", None)) or envelope.account,
+        call_id=call_id,
+        source=envelope.source,
+        family="resource",
+        name="call_summary",
+        attributes=row,
+    )
+    answered_by = fields.text(row.get("answered_by"))
+    facts = {"answered_by": answered_by} if answered_by else None
+    return [Reading(event, "4", (content_hash(row), envelope.ordinal), facts=facts)]
+
+
+def webhook_delivery(envelope: Envelope) -> list[Reading]:
+    """Telnyx' own account of one webhook: whether it arrived, after how many attempts."""
+    fields.check_depth(envelope.body)
+    row = withheld.passed_on(envelope.body)
+    webhook = _object(row.pop("webhook", None))
+    payload = _object(webhook.get("payload")) or webhook
+    leg_id = fields.identifier(payload.get("call_leg_id"), "call_leg_id")
+    conference_id = fields.identifier(payload.get("conference_id"), "conference_id")
+    if leg_id is None and conference_id is None:
+        raise DecodeError("missing_id", "neither call_leg_id nor conference_id")
+    session_id = fields.lenient_identifier(payload.get("call_session_id"))
+    attempts = row.get("attempts")
+    for attempt in attempts if type(attempts) is list else []:
+        if type(attempt) is dict:
+            # Headers with signatures, and the bodies of both sides.
+            attempt.pop("http", None)
+    event = Event(
+        key=f"telnyx:{leg_id}" if leg_id is not None else f"telnyx:conference:{conference_id}",
+        provider="telnyx",
+        account=envelope.account,
+        call_id=leg_id,
+        session_id=session_id,
+        leg_id=leg_id,
+        source=envelope.source,
+        family="delivery",
+        name=fields.word(webhook, "event_type") or "unknown",
+        attributes=row,
+    )
+    delivery_id = fields.identifier(row.get("id"), "id")
+    occurred_us = _stamp(event, row, "finished_at")
+    if delivery_id is None:
+        return [_by_content(envelope, event, occurred_us)]
+    return [Reading(event, "2", (delivery_id,), occurred_us)]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _form(envelope: Envelope) -> dict[str, Any]:
+    """The form's parameters without what is withheld; those that are not known here repeated as sent."""
+    single, repeated = form.flat(envelope.body)
+    unknown = {name: values for name, values in repeated.items() if name not in KNOWN}
+    body: dict[str, Any] = withheld.passed_on(single | unknown)
+    return body
+
+
+def _callback(
+    envelope: Envelope, body: dict[str, Any], provider: str, family: str, name: str | None
+) -> Event:
+    key, call_id = _key(body, provider)
+    body.pop("CallSid", None)
+    account = fields.lenient_identifier(body.get("AccountSid"))
+    if account is not None:
+        del body["AccountSid"]
+    return Event(
+        key=key,
+        provider=provider,
+        account=account or envelope.account,
+        call_id=call_id,
+        source=envelope.source,
+        family=family,
+        name=(name or "unknown")[: fields.WORD_LIMIT],
+        attributes=body,
+    )
+
+
+def _key(named: dict[str, Any], provider: str) -> tuple[str, str | None]:
+    call_id = fields.identifier(named.get("CallSid"), "CallSid")
+    if call_id is not None:
+        return f"{provider}:{call_id}", call_id
+    conference_id = fields.identifier(named.get("ConferenceSid"), "ConferenceSid")
+    if conference_id is None:
+        raise DecodeError("missing_id", "neither CallSid nor ConferenceSid")
+    return f"{provider}:conference:{conference_id}", None
+
+
+def _stamp(event: Event, body: dict[str, Any], name: str) -> int | None:
+    """Take the event's time out of the body, in either form; an unreadable one stays there."""
+    occurred_us, event.occurred_at, event.occurred_at_quality = fields.either_stamp(body.get(name))
+    if occurred_us is not None:
+        del body[name]
+    return occurred_us
+
+
+def _by_content(envelope: Envelope, event: Event, occurred_us: int | None = None) -> Reading:
+    return Reading(event, "4", (content_hash(envelope.body), envelope.ordinal), occurred_us)
+
+
+def _data(row: dict[str, Any]) -> dict[str, Any]:
+    """A CloudEvent's data: an object, or the JSON text of one. What is neither has no call in it."""
+    data = row.get("data")
+    if type(data) is str:
+        try:
+            data = msgspec.json.decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            raise DecodeError("invalid_field", "data is no JSON") from None
+        fields.check_depth(data)
+        data = withheld.passed_on(data)
+    if type(data) is not dict:
+        raise DecodeError("missing_id", "data is no object")
+    return data
+
+
+def _sid(data: dict[str, Any]) -> Any:
+    """`data.sid` where it is a call's: Event Streams call the subject of an event so."""
+    sid = data.get("sid")
+    return sid if type(sid) is str and sid.startswith("CA") else None

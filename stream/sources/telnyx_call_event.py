@@ -1,0 +1,114 @@
+"""A row of Telnyx' call_events: one command that was sent to Telnyx, or one webhook that Telnyx sent.
+
+A webhook's row tells two things: what was delivered and whether the application took it (the row, which has
+no id), and the event itself (`metadata.event`, under the webhook's id). `metadata` is open, and may be empty.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
+from stream.core.identity import content_hash
+from stream.sources import fields, telnyx_webhook, urls, withheld
+
+_VOLATILE = frozenset({"attempt", "status"})
+"""What changes in a row while its webhook is being delivered: no part of what the row is."""
+
+_FAMILIES = {"webhook": "delivery", "command": "request_log"}
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    fields.check_depth(envelope.body)
+    row = envelope.body
+    metadata = row.get("metadata")
+    if metadata is not None and type(metadata) is not dict:
+        raise DecodeError("invalid_field", "metadata is no object")
+    metadata = metadata or {}
+    inner = metadata.get("event") if telnyx_webhook.is_event(metadata.get("event")) else metadata
+
+    leg_id = fields.identifier(row.get("call_leg_id"), "call_leg_id")
+    session_id = fields.lenient_identifier(row.get("call_session_id"))
+    account = envelope.account or fields.lenient_identifier(metadata.get("organization_id"))
+    observed = _observed(inner, account, leg_id, session_id)
+    if leg_id is not None:
+        key = f"telnyx:{leg_id}"
+    elif observed is not None:
+        key = observed.event.key
+        leg_id = observed.event.leg_id
+    else:
+        raise DecodeError("missing_id", "call_leg_id is missing")
+    own = _own(envelope, row, metadata, key, leg_id, session_id, account, observed is not None)
+    # An event of another leg is left out: that call's state may be another partition's.
+    return [own] if observed is None or observed.event.key != key else [own, observed]
+
+
+def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:
+    """The event inside; one that cannot be read is no reason to lose the row around it."""
+    if not telnyx_webhook.is_event(inner):
+        return None
+    try:
+        return telnyx_webhook.reading_of(inner, account, "telnyx_call_event", leg_id, session_id)
+    except DecodeError:
+        return None
+
+
+def _own(
+    envelope: Envelope,
+    row: dict[str, Any],
+    metadata: dict[str, Any],
+    key: str,
+    leg_id: str | None,
+    session_id: str | None,
+    account: str | None,
+    inner_is_read: bool,
+) -> Reading:
+    stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
+    identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
+    attributes: dict[str, Any] = withheld.passed_on(row)
+    if inner_is_read:
+        attributes["metadata"] = {
+            name: value
+            for name, value in attributes["metadata"].items()
+            if name not in ("event", "event_type", "id", "occurred_at", "payload")
+        }
+    attributes.pop("call_leg_id", None)
+    if session_id is not None:
+        del attributes["call_session_id"]
+    field = "event_timestamp" if "event_timestamp" in row else "occurred_at"
+    occurred_us, occurred_at, quality = fields.iso8601_stamp(row.get(field))
+    if occurred_us is not None:
+        del attributes[field]
+    kind = row.get("type")
+    event = Event(
+        key=key,
+        provider="telnyx",
+        account=account,
+        call_id=leg_id,
+        session_id=session_id,
+        leg_id=leg_id,
+        source="telnyx_call_event",
+        family=_FAMILIES.get(kind, "other") if type(kind) is str else "other",
+        name=fields.word(attributes, "name") or "unknown",
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        attributes=attributes,
+    )
+    return Reading(event, "4", identity, occurred_us, answer=_answer(metadata) if kind == "webhook" else None)
+
+
+def _answer(metadata: dict[str, Any]) -> WebhookAnswer | None:
+    """Telnyx says whether the delivery succeeded, not how it was answered."""
+    delivered_to = metadata.get("delivered_to")
+    endpoint = urls.bare(delivered_to) if type(delivered_to) is str else None
+    code_class = {"delivered": "2xx", "failed": "none"}.get(str(metadata.get("status")))
+    if endpoint is None or code_class is None:
+        return None
+    return WebhookAnswer(
+        endpoint=endpoint,
+        method=None,
+        response_code=None,
+        duration_s=None,
+        code_class=code_class,
+        attempts=fields.whole_number(metadata.get("attempt")),
+    )

@@ -1,0 +1,39 @@
+"""Telnyx' TeXML callbacks: Twilio's forms with Telnyx' ids, signed as Telnyx signs.
+
+`CallSid` is the key throughout; `CallLegId` comes only at the end and links the call to Call Control's events.
+`Timestamp` is RFC 2822 in the text of the documentation, ISO 8601 in its samples: both are read.
+A callback that is no call progress (recording, AMD, conference, …) is kept as Twilio's of its kind is.
+"""
+
+from __future__ import annotations
+
+from stream.core.events import Envelope, Reading
+from stream.sources import fields, form, generic
+from stream.sources.twilio_status_callback import progress
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    body, repeated = form.flat(envelope.body)
+    if body.get("CallbackSource") != "call-progress-events":
+        if body.get("RecordingSid") and body.get("RecordingStatus"):
+            return generic.recording_callback(envelope, "telnyx")
+        if body.get("ConferenceSid"):
+            return generic.conference_callback(envelope, "telnyx")
+        if not body.get("CallStatus"):
+            kind = generic.amd_callback if body.get("AnsweredBy") else generic.other_callback
+            return kind(envelope, "telnyx")
+
+    leg_id = fields.lenient_identifier(body.get("CallLegId"))
+    session_id = fields.lenient_identifier(body.get("CallSessionId"))
+    reading = progress(body, envelope.account, envelope.source, "telnyx", fields.either_stamp)
+    event, facts = reading.event, reading.facts
+    event.attributes.update(repeated)
+    if event.sip_response_code is None:
+        event.sip_response_code = fields.sip_response_code(body.get("SipHangupCause"))
+    if facts is not None and leg_id is not None:
+        event.leg_id = facts["leg_id"] = leg_id
+        del event.attributes["CallLegId"]
+    if facts is not None and session_id is not None:
+        event.session_id = facts["session_id"] = session_id
+        del event.attributes["CallSessionId"]
+    return [reading]

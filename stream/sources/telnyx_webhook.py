@@ -1,0 +1,237 @@
+"""Telnyx' webhook: a JSON event with an id of its own, sent at least once, in no order and without a counter.
+
+Version 2 wraps it in `data`; version 1 and `conference.floor.changed` do not; a GET carries its fields as
+query parameters. It is recognised by shape. `meta` (attempt, delivered_to) belongs to the delivery.
+A hangup's cause does not prove an answer, so that its status is settled where the call is known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
+from stream.core.identity import content_hash
+from stream.core.statuses import HANGUPS
+from stream.sources import fields, withheld
+
+_STEPS = {
+    "call.initiated": ("initiated", "initiated"),
+    "call.ringing": ("ringing", "ringing"),
+    "call.answered": ("answered", "in-progress"),
+    "call.hangup": ("completed", "completed"),
+}
+"""(name, status) of the events that are a call's progress; a hangup's status depends on its cause."""
+
+_FAMILIES = (
+    ("call.recording.transcription", "transcription"),
+    ("call.recording", "recording"),
+    ("call.machine", "amd"),
+    ("call.transcription", "transcription"),
+    ("conference.", "conference"),
+    ("streaming.", "media"),
+    ("siprec.", "media"),
+    ("call.fork", "media"),
+    ("call.playback", "media"),
+    ("call.speak", "media"),
+)
+"""By prefix of the event's name, the first that fits; else `other`."""
+
+_DIRECTIONS = {"incoming": "inbound", "outgoing": "outbound"}
+_ALARMING = (".error", ".failed", "_failed")
+_OF_THE_RECORD = frozenset(
+    {"record_type", "event_type", "id", "webhook_id", "occurred_at", "created_at", "meta", "payload"}
+)
+_OF_A_PAYMENT = frozenset(
+    {"call_leg_id", "call_session_id", "connection_id", "from", "to", "occurred_at", "status"}
+)
+"""All that is kept of `call.payment.*`: the rest is card and bank data."""
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    fields.check_depth(envelope.body)
+    record = envelope.body.get("data")
+    if record is None:
+        record = envelope.body
+    return [reading_of(_parsed(record, "data"), envelope.account, "telnyx_webhook")]
+
+
+def reading_of(
+    record: dict[str, Any],
+    account: str | None,
+    source: str,
+    leg_id: str | None = None,
+    session_id: str | None = None,
+) -> Reading:
+    """What one event says, whichever source it came by. `leg_id`, `session_id`: where it says none."""
+    event_type = _event_type(record)
+    dotted = event_type if "." in event_type else event_type.replace("_", ".")
+    payload = _payload(record, dotted)
+
+    leg_id = fields.identifier(payload.pop("call_leg_id", None), "call_leg_id") or leg_id
+    if session := fields.lenient_identifier(payload.get("call_session_id")):
+        session_id = session
+        del payload["call_session_id"]
+    key = _key(leg_id, payload)
+    event_id = fields.identifier(record.get("id"), "id") or fields.identifier(
+        record.get("webhook_id"), "webhook_id"
+    )
+    occurred_us, occurred_at, quality = _stamp(record, payload)
+
+    step = _STEPS.get(dotted)
+    name, status = step if step is not None else (event_type[: fields.WORD_LIMIT], None)
+    if name != event_type:
+        payload["event_type"] = event_type
+    outcome = cause = None
+    if dotted == "call.hangup":
+        cause = _cause(payload)
+        status, outcome = HANGUPS.get(cause, ("completed", None))
+    sip_response_code = fields.sip_response_code(payload.get("sip_hangup_cause"))
+    if sip_response_code is not None:
+        del payload["sip_hangup_cause"]
+
+    family = "progress" if step is not None else _family(dotted)
+    event = Event(
+        key=key,
+        provider="telnyx",
+        account=account,
+        call_id=leg_id,
+        session_id=session_id,
+        leg_id=leg_id,
+        source=source,
+        family=family,
+        name=name,
+        status=status,
+        outcome=outcome,
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        sip_response_code=sip_response_code,
+        attributes=payload,
+    )
+    rung, parts = _identity(event_id, event, occurred_us, record)
+    return Reading(
+        event,
+        rung,
+        parts,
+        occurred_us,
+        _facts(payload, leg_id, session_id, dotted),
+        hangup=cause,
+        recording=_recording(payload, event_id, dotted) if family == "recording" else None,
+        alarming=dotted.endswith(_ALARMING) or payload.get("status") == "error",
+    )
+
+
+def is_event(value: Any) -> bool:
+    return type(value) is dict and "event_type" in value
+
+
+def _parsed(value: Any, name: str) -> dict[str, Any]:
+    """An object, or the JSON text of one, as a GET carries it."""
+    if type(value) is str:
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            raise DecodeError("invalid_field", f"{name} is no JSON") from None
+        fields.check_depth(value)
+    if type(value) is not dict:
+        raise DecodeError("invalid_field", f"{name} is no object")
+    return value
+
+
+def _event_type(record: dict[str, Any]) -> str:
+    event_type = record.get("event_type")
+    if event_type is None or event_type == "":
+        return "unknown"
+    if type(event_type) is not str:
+        raise DecodeError("invalid_field", "event_type is no text")
+    return event_type
+
+
+def _payload(record: dict[str, Any], dotted: str) -> dict[str, Any]:
+    payload = record.get("payload")
+    if payload is None:
+        payload = {name: value for name, value in record.items() if name not in _OF_THE_RECORD}
+    payload = _parsed(payload, "payload")
+    if dotted.startswith("call.payment"):
+        payload = {name: value for name, value in payload.items() if name in _OF_A_PAYMENT}
+    kept: dict[str, Any] = withheld.passed_on(payload)
+    return kept
+
+
+def _key(leg_id: str | None, payload: dict[str, Any]) -> str:
+    if leg_id is not None:
+        return f"telnyx:{leg_id}"
+    conference_id = fields.identifier(payload.get("conference_id"), "conference_id")
+    if conference_id is None:
+        raise DecodeError("missing_id", "neither call_leg_id nor conference_id")
+    return f"telnyx:conference:{conference_id}"
+
+
+def _stamp(record: dict[str, Any], payload: dict[str, Any]) -> fields.Stamp:
+    """`occurred_at` of the event, else of its payload (conferences), else when it was made (version 1)."""
+    for raw in (record.get("occurred_at"), payload.get("occurred_at"), record.get("created_at")):
+        stamp = fields.iso8601_stamp(raw)
+        if stamp[0] is not None:
+            if raw == payload.get("occurred_at"):
+                del payload["occurred_at"]
+            return stamp
+    raw = record.get("occurred_at") or record.get("created_at")
+    if raw is not None:
+        payload.setdefault("occurred_at", withheld.passed_on(raw))
+    return fields.NO_STAMP
+
+
+def _cause(payload: dict[str, Any]) -> str:
+    """The hangup cause, lower case; the empty text where there is none: the call has ended all the same."""
+    cause = payload.get("hangup_cause")
+    return cause[: fields.WORD_LIMIT].lower() if type(cause) is str else ""
+
+
+def _family(dotted: str) -> str:
+    return next((family for prefix, family in _FAMILIES if dotted.startswith(prefix)), "other")
+
+
+def _identity(
+    event_id: str | None, event: Event, occurred_us: int | None, record: dict[str, Any]
+) -> tuple[str, tuple[Any, ...]]:
+    if event_id is not None:
+        return "2", (event_id,)
+    if event.family == "progress":
+        return "1b", (event.status, occurred_us)
+    return "4", (content_hash({name: value for name, value in record.items() if name != "meta"}), 0)
+
+
+def _facts(
+    payload: dict[str, Any], leg_id: str | None, session_id: str | None, dotted: str
+) -> dict[str, str]:
+    direction = fields.text(payload.get("direction"))
+    cost_parts = payload.get("cost_parts")
+    first_part = cost_parts[0] if type(cost_parts) is list and cost_parts else None
+    said = {
+        "from": fields.text(payload.get("from")),
+        "to": fields.text(payload.get("to")),
+        "direction": _DIRECTIONS.get(direction or "", direction),
+        "session_id": session_id,
+        "leg_id": leg_id,
+    }
+    if dotted.startswith("call.machine"):
+        said["answered_by"] = fields.text(payload.get("result"))
+    if dotted == "call.cost":
+        cost = payload.get("total_cost")
+        said["price"] = fields.text(str(cost) if type(cost) in (int, float) else cost)
+        said["price_unit"] = fields.text(first_part.get("currency")) if type(first_part) is dict else None
+    return {name: value for name, value in said.items() if value}
+
+
+def _recording(payload: dict[str, Any], event_id: str | None, dotted: str) -> Recording | None:
+    """`call.recording.saved` has no status: the last word of its name is one."""
+    recording_id = fields.lenient_identifier(payload.get("recording_id")) or event_id
+    if recording_id is None:
+        return None
+    started_us = fields.iso8601_stamp(payload.get("recording_started_at"))[0]
+    ended_us = fields.iso8601_stamp(payload.get("recording_ended_at"))[0]
+    duration_s = None
+    if started_us is not None and ended_us is not None and ended_us >= started_us:
+        duration_s = (ended_us - started_us) / 1_000_000
+    return Recording(recording_id, dotted.rpartition(".")[2][: fields.WORD_LIMIT], duration_s)

@@ -1,0 +1,75 @@
+"""A row of Twilio's Calls resource: what the call is now, not what happened.
+
+A row with a status that is known already is an update of facts, as new as its `date_updated` (the resource is
+eventually consistent, and the price comes later). `duration` is a text of seconds, null where nobody talked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.core.events import Envelope, Event, Reading
+from stream.core.statuses import OUTCOMES, TERMINAL, status_of
+from stream.sources import fields, withheld
+
+_FACTS = {
+    "from": "from",
+    "to": "to",
+    "direction": "direction",
+    "answered_by": "answered_by",
+    "price": "price",
+    "price_unit": "price_unit",
+}
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    fields.check_depth(envelope.body)
+    row = withheld.passed_on(envelope.body)
+    call_id = fields.required_identifier(row.pop("sid", None), "sid")
+    account = fields.lenient_identifier(row.get("account_sid"))
+    parent_call_id = fields.lenient_identifier(row.get("parent_call_sid"))
+
+    word = fields.status_word(row.get("status"), "status")
+    status = status_of(word)
+    if status == word:
+        row.pop("status", None)
+    duration_s = fields.whole_number(row.get("duration"))
+    if duration_s is not None:
+        del row["duration"]
+
+    facts = {name: found for field, name in _FACTS.items() if (found := fields.text(row.get(field)))}
+    if parent_call_id is not None:
+        facts["parent_call_id"] = parent_call_id
+        del row["parent_call_sid"]
+    if account is not None:
+        del row["account_sid"]
+
+    occurred_us, occurred_at, quality = fields.rfc2822_stamp(_stamp_of(status, row))
+    event = Event(
+        key=f"twilio:{call_id}",
+        provider="twilio",
+        account=account or envelope.account,
+        call_id=call_id,
+        parent_call_id=parent_call_id,
+        source="twilio_call",
+        family="resource",
+        name="call",
+        status=status,
+        outcome=OUTCOMES.get(status or ""),
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        duration_s=duration_s,
+        attributes=row,
+    )
+    as_of_us = fields.rfc2822_stamp(row.get("date_updated"))[0]
+    identity = (call_id, word if status is None else status)
+    return [Reading(event, "3", identity, occurred_us, facts, as_of_us)]
+
+
+def _stamp_of(status: str | None, row: dict[str, Any]) -> Any:
+    """When the row's status began. `ringing` has no stamp of its own; a call that failed early has no end."""
+    if status in TERMINAL:
+        return row.get("end_time")
+    if status == "in-progress":
+        return row.get("start_time")
+    return row.get("date_created") if status == "queued" else None

@@ -1,0 +1,100 @@
+"""A row of Twilio's Call Events: one request that Twilio made, or was sent, and how it was answered.
+
+The row has no id, no number and no time of its own: it is known by its content, and stamped with its
+response's `date_created`. It does not name its call: the resource's path does, else its logged parameters.
+A logged progress callback is also an observation of that progress event, under the callback's own identity.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
+from stream.core.identity import content_hash
+from stream.sources import fields, urls, withheld
+from stream.sources.twilio_parameters import pascal_case, progress_within
+
+_PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
+
+_CEILING_S = 15.0
+"""Twilio waits no longer for any call-related request; who has not answered by then timed out."""
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    fields.check_depth(envelope.body)
+    identity = (content_hash(envelope.body), envelope.ordinal)
+    row = withheld.passed_on(envelope.body)
+    request = _object(row, "request")
+    response = _object(row, "response")
+    parameters = request.get("parameters")
+
+    path = _PATH.search(envelope.endpoint or "")
+    named = pascal_case(parameters) if type(parameters) is dict else {}
+    call_id = path[2] if path else fields.required_identifier(named.get("CallSid"), "call_sid")
+    account = (
+        (path[1] if path else None) or fields.lenient_identifier(named.get("AccountSid")) or envelope.account
+    )
+
+    body = response.pop("response_body", None)
+    if body:
+        # Bodies hold what the caller hears and enters; a hash still tells whether two answers are the same.
+        response["response_body_hash"] = content_hash(body)
+    occurred_us, occurred_at, quality = fields.rfc2822_stamp(response.get("date_created"))
+    if occurred_us is not None:
+        del response["date_created"]
+    raw_url = request.get("url")
+    url = raw_url if type(raw_url) is str else ""
+    event = Event(
+        key=f"twilio:{call_id}",
+        provider="twilio",
+        account=account,
+        call_id=call_id,
+        source="twilio_call_event",
+        family="request_log",
+        name=_name(url),
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        attributes=row,
+    )
+    own = Reading(event, "4", identity, occurred_us, answer=_answer(url, request, response))
+    return [own, *progress_within(parameters, call_id, account, "twilio_call_event")]
+
+
+def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
+    value = row.get(name)
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        raise DecodeError("invalid_field", f"{name} is no object")
+    return value
+
+
+def _name(url: str) -> str:
+    if urls.bare(url) is None:
+        return "unknown"
+    return "api_request" if urls.is_twilio_api(url) else "webhook"
+
+
+def _answer(url: str, request: dict[str, Any], response: dict[str, Any]) -> WebhookAnswer | None:
+    """What the customer's application answered; None for a request that did not go to it."""
+    endpoint = urls.bare(url)
+    if endpoint is None or urls.is_twilio_api(url):
+        return None
+    duration_ms = fields.whole_number(response.get("request_duration"))
+    duration_s = None if duration_ms is None else duration_ms / 1000
+    code = fields.whole_number(response.get("response_code"))
+    if code is not None and not 200 <= code <= 599:
+        code = None
+    if code is not None:
+        code_class = f"{code // 100}xx"
+    else:
+        code_class = "timeout" if duration_s is not None and duration_s >= _CEILING_S else "none"
+    method = request.get("method")
+    return WebhookAnswer(
+        endpoint=endpoint,
+        method=method[:16] if type(method) is str else None,
+        response_code=code,
+        duration_s=duration_s,
+        code_class=code_class,
+    )

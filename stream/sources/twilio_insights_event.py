@@ -1,0 +1,71 @@
+"""A row of Twilio's Voice Insights Events: what one edge of the media network saw.
+
+Names, groups and levels are an open vocabulary, edge and level are often null, and null stays null. A row has
+no id: it is known by its content, and identical twins by their place in one complete read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stream.core.events import Envelope, Event, Reading
+from stream.core.identity import content_hash
+from stream.sources import fields, withheld
+
+_PATH = re.compile(r"/Voice/([^/]+)/Events")
+_PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversation_relay_data")
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    fields.check_depth(envelope.body)
+    # A field that is null here and missing there is the same row.
+    told = {name: value for name, value in envelope.body.items() if value is not None}
+    identity = (content_hash(told), envelope.ordinal)
+    row = withheld.passed_on(envelope.body)
+
+    call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
+    if call_id is None:
+        path = _PATH.search(envelope.endpoint or "")
+        call_id = fields.required_identifier(path[1] if path else None, "call_sid")
+    account = fields.lenient_identifier(row.get("account_sid"))
+    if account is not None:
+        del row["account_sid"]
+    occurred_us, occurred_at, quality = fields.iso8601_stamp(row.get("timestamp"))
+    if occurred_us is not None:
+        del row["timestamp"]
+    level = fields.level(row.get("level"))
+    if level is not None:
+        del row["level"]
+    event = Event(
+        key=f"twilio:{call_id}",
+        provider="twilio",
+        account=account or envelope.account,
+        call_id=call_id,
+        source="twilio_insights_event",
+        family="insights",
+        name=fields.word(row, "name") or "unknown",
+        level=level,
+        edge=fields.word(row, "edge"),
+        group=fields.word(row, "group"),
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        error_code=_error_code(row),
+        attributes=row,
+    )
+    return [Reading(event, "4", identity, occurred_us, alarming=level == "error")]
+
+
+def _error_code(row: dict[str, Any]) -> str | None:
+    """The code in the edge's payload: `error.code`, or `error_code` in one of ConversationRelay's objects."""
+    for name in _PAYLOADS:
+        payload = row.get(name)
+        if type(payload) is not dict:
+            continue
+        for inner in (payload, *payload.values()):
+            if type(inner) is dict and (code := fields.error_code(inner.get("error_code"))):
+                return code
+        error = payload.get("error")
+        if type(error) is dict and (code := fields.error_code(error.get("code"))):
+            return code
+    return None

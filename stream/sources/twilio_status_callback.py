@@ -1,0 +1,152 @@
+"""Twilio's status callback: a form of PascalCase parameters, one for each step of a call.
+
+An event is subscribed to by name (initiated, ringing, answered, completed), what happened is in `CallStatus`:
+a busy call's last event is `completed` with status `busy`. `CallDuration` is seconds; `Duration` is minutes
+and stays an attribute. Only `CallSid` is needed.
+
+This is the hot path. Parameters are taken out of the body and what remains is the event's attributes; usual
+texts are looked up in tables, and only unusual ones are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stream.core.events import Envelope, Event, Reading
+from stream.core.identity import sequence_number
+from stream.core.statuses import NAMES, OUTCOMES, STATUSES, status_of
+from stream.sources import fields, form
+
+_ID_LIMIT = fields.ID_LIMIT
+_TEXT_LIMIT = fields.TEXT_LIMIT
+
+_Step = tuple[str | None, str, str | None]
+_STEPS: dict[str | None, _Step] = {
+    status: (status, NAMES[status], OUTCOMES.get(status)) for status in STATUSES
+}
+"""What a `CallStatus` in its usual spelling means: (status, name, outcome)."""
+
+_NUMBERS: dict[Any, int] = {str(number): number for number in range(256)}
+_SIP_RESPONSE_CODES: dict[Any, int] = {str(code): code for code in range(100, 700)}
+
+
+def decode(envelope: Envelope) -> list[Reading]:
+    body = envelope.body
+    try:
+        # The cheapest question "are all values texts?" that Python has; the answer is almost always yes.
+        "".join(body.values())
+    except TypeError:
+        body, repeated = form.flat(body)
+        reading = progress(body, envelope.account, "twilio_status_callback")
+        reading.event.attributes.update(repeated)
+        return [reading]
+    return [progress(body, envelope.account, "twilio_status_callback")]
+
+
+def progress(
+    parameters: dict[str, Any],
+    account: str | None,
+    source: str,
+    provider: str = "twilio",
+    stamp: Callable[[Any], fields.Stamp] = fields.rfc2822_stamp,
+) -> Reading:
+    """The progress event that `parameters` tell of; takes them apart.
+
+    Values are texts but for what `form` lets through. The same parameters give the same identity, whichever
+    source they came by.
+    """
+    take = parameters.pop
+    get = parameters.get
+    call_id = take("CallSid", None)
+    if type(call_id) is not str or not 0 < len(call_id) <= _ID_LIMIT:
+        call_id = fields.required_identifier(call_id, "CallSid")
+    if sent := get("AccountSid"):
+        if len(sent) <= _ID_LIMIT:
+            del parameters["AccountSid"]
+        account = sent[:_ID_LIMIT]
+
+    word = take("CallStatus", None)
+    step = _STEPS.get(word)
+    if step is None:
+        step = _unusual_step(word)
+        if word is not None:
+            parameters["CallStatus"] = word
+    status, name, outcome = step
+
+    raw = take("SequenceNumber", None)
+    number = _NUMBERS.get(raw) if type(raw) is str else None
+    if number is None and raw is not None:
+        number = sequence_number(raw)
+        if number is None:
+            parameters["SequenceNumber"] = raw
+
+    raw = take("Timestamp", None)
+    occurred_us, occurred_at, quality = stamp(raw)
+    if occurred_us is None and raw is not None:
+        parameters["Timestamp"] = raw
+
+    facts: dict[str, str] = {}
+    if value := get("From"):
+        facts["from"] = value[:_TEXT_LIMIT]
+    if value := get("To"):
+        facts["to"] = value[:_TEXT_LIMIT]
+    if value := get("Direction"):
+        facts["direction"] = value[:_TEXT_LIMIT]
+    if value := get("AnsweredBy"):
+        facts["answered_by"] = value[:_TEXT_LIMIT]
+
+    parent_call_id = duration_s = sip_response_code = error_code = None
+    if "ParentCallSid" in parameters:
+        parent_call_id = fields.lenient_identifier(get("ParentCallSid"))
+        if parent_call_id is not None:
+            facts["parent_call_id"] = parent_call_id
+            del parameters["ParentCallSid"]
+    if "CallDuration" in parameters:
+        duration_s = fields.whole_number(get("CallDuration"))
+        if duration_s is not None:
+            del parameters["CallDuration"]
+    if "SipResponseCode" in parameters:
+        raw = get("SipResponseCode")
+        sip_response_code = _SIP_RESPONSE_CODES.get(raw) or fields.sip_response_code(raw)
+        if sip_response_code is not None:
+            del parameters["SipResponseCode"]
+    if "ErrorCode" in parameters:
+        error_code = fields.error_code(get("ErrorCode"))
+        if error_code is not None and len(error_code) < fields.WORD_LIMIT:
+            del parameters["ErrorCode"]
+    take("StirPassportToken", None)
+    take("CallToken", None)
+
+    identity = word if status is None else status
+    return Reading(
+        Event(
+            key=f"{provider}:{call_id}",
+            provider=provider,
+            account=account,
+            call_id=call_id,
+            parent_call_id=parent_call_id,
+            source=source,
+            family="progress",
+            name=name,
+            status=status,
+            outcome=outcome,
+            sequence_number=number,
+            occurred_at=occurred_at,
+            occurred_at_quality=quality,
+            sip_response_code=sip_response_code,
+            error_code=error_code,
+            duration_s=duration_s,
+            attributes=parameters,
+        ),
+        "1b" if number is None else "1",
+        (identity, occurred_us) if number is None else (number, identity),
+        occurred_us,
+        facts,
+    )
+
+
+def _unusual_step(word: str | None) -> _Step:
+    """What an unusual spelling of a status means (`cancelled`, `BUSY`); an unknown one means nothing."""
+    status = status_of(word)
+    return _STEPS[status] if status is not None else (None, "unknown", None)
