@@ -1,0 +1,110 @@
+"""The Faust app, with its agents: `agents.app.app`, which is what `faust -A agents worker` finds.
+
+The rule of this file: it puts together and decides nothing. Reading `app` loads the settings, finds the broker and
+creates what topics are missing; importing this module does none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+import logging
+from contextlib import AsyncExitStack
+from typing import Any
+
+import mode
+
+from agents import callbacks, polled, ticks, verdict
+from agents.processor import CallProcessor
+from stream.core.fold import Policy
+from stream.core.privacy import Privacy
+from stream.runtime import health, settings, topics
+from stream.runtime.broker import BrokerError
+from stream.runtime.broker.ownership import find_running
+from stream.runtime.lanes import LanesApp, build_app
+from stream.runtime.metrics.vocabulary import Vocabulary
+from stream.runtime.metrics.worker import Metrics
+
+GARBAGE_THRESHOLD = 50_000
+"""Objects made before the collector looks for cycles: a batch makes tens of thousands, and no cycle among them."""
+
+
+class HealthServer(mode.Service):
+    """The worker's own HTTP, up while the app is: also during recovery, when it says so."""
+
+    def __init__(self, app: LanesApp, metrics: Metrics, listen: str) -> None:
+        super().__init__()
+        self._app = app
+        self._metrics = metrics
+        self._listen = listen
+        self._open = AsyncExitStack()
+
+    async def on_start(self) -> None:
+        url = await self._open.enter_async_context(
+            health.serve(
+                self._listen,
+                metrics=self._metrics.exposition,
+                live=lambda: verdict.live(self._app.lanes.progress()),
+                ready=lambda: verdict.ready(self._app.lanes.progress()),
+            )
+        )
+        logging.getLogger("callstream").info("health and metrics at %s", url)
+
+    async def on_stop(self) -> None:
+        await self._open.aclose()
+
+
+def build(chosen: settings.Settings) -> LanesApp:
+    """The worker's app for these settings; `chosen.kafka` must name a broker."""
+    names = topics.names(chosen.topic_prefix)
+    roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
+    metrics = Metrics(Vocabulary(account_alias=chosen.account_alias, topics=roles))
+    logging.getLogger().addHandler(metrics.log_counter)
+    processor = CallProcessor(
+        names,
+        Policy(
+            settle_s=chosen.settle_s,
+            gap_grace_s=chosen.gap_grace_s,
+            overdue_s=chosen.overdue_s,
+            max_age_s=chosen.max_age_s,
+            account_alias=chosen.account_alias,
+        ),
+        Privacy(chosen.privacy, chosen.privacy_key),
+        metrics,
+        deployment=chosen.topic_prefix.rstrip(".-_") or "callstream",
+        errors_limit=chosen.max_errors_in_a_row,
+    )
+    app = build_app(chosen, processor, metrics.observer)
+    callbacks.declare(app, names.callbacks)
+    polled.declare(app, names.polled)
+    ticks.declare(app, names.ticks)
+    app.add_dependency(HealthServer(app, metrics, chosen.worker_listen))
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
+    return app
+
+
+def from_environment() -> LanesApp:
+    """The app of the environment's settings, on a broker that runs already, with its topics in place.
+
+    Raises SettingsError, BrokerError and TopicMismatch, each of which says what to do.
+    """
+    chosen = settings.load()
+    if not chosen.kafka:
+        running = find_running(chosen.data_dir / "broker")
+        if running is None:
+            raise BrokerError("no broker: set CALLSTREAM_KAFKA, or start one with `callstream broker`")
+        chosen = dataclasses.replace(chosen, kafka=f"127.0.0.1:{running.port}")
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(topics.ensure(chosen.kafka, chosen))
+    finally:
+        loop.close()
+    return build(chosen)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = app = from_environment()
+    return app

@@ -1,0 +1,16 @@
+"""The first step: the providers' callbacks, as the gateway landed them, go to their call's lane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.runtime.lanes import LanesApp
+
+
+def declare(app: LanesApp, topic: str) -> None:
+    """Have `app` consume `topic`."""
+
+    @app.agent(app.lanes.topic(topic))  # type: ignore[untyped-decorator]
+    async def callbacks(batches: Any) -> None:
+        async for batch in batches.noack().events():
+            app.lanes.put(batch)
