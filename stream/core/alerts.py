@@ -12,7 +12,7 @@ import msgspec
 
 from stream.core.call import Call
 from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
-from stream.core.identity import name_id
+from stream.core.identity import VERSION, name_id
 from stream.core.instants import utc
 from stream.core.record import Survey, survey
 
@@ -133,10 +133,10 @@ def _alert(
     call: AlertCall | None = None,
     webhook: AlertWebhook | None = None,
 ) -> Alert:
-    fingerprint = name_id("alert", rule, event.provider, event.account, scope.id)
-    episode_id = name_id("episode", fingerprint, event.id)
+    fingerprint = name_id(VERSION, "alert", rule, event.provider, event.account, scope.type, scope.id)
+    episode_id = name_id(VERSION, "episode", fingerprint, event.id)
     return Alert(
-        id=name_id("revision", fingerprint, episode_id, 1),
+        id=name_id(VERSION, "revision", fingerprint, episode_id, 1),
         fingerprint=fingerprint,
         episode_id=episode_id,
         severity=SEVERITIES[rule],

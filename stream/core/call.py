@@ -20,10 +20,14 @@ from stream.core.statuses import RANK, TERMINAL
 LIFECYCLE_CAP = 64
 TIMELINE_CAP = 48
 SEEN_CAP = 4096
+NUMBERS_KEPT = 256
 VALUES_CAP = 8
 
 QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown")
 QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
+
+LOGS = frozenset({"insights", "request_log", "delivery"})
+"""Families whose events are identified by their whole content (rung 4), the time in it included."""
 
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
 
@@ -32,9 +36,8 @@ class Entry(msgspec.Struct, array_like=True):
     """One logical event, as much of it as the state keeps.
 
     `fingerprint` is its identity (64 bits of the id), `quality` an index of QUALITIES, `sources` a bit mask
-    over
-    `events.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or a
-    Telnyx hangup, 2 a progress callback, 1 everything else), `hangup` Telnyx' cause where the status
+    over `events.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or
+    a Telnyx hangup, 2 a progress callback, 1 everything else), `hangup` Telnyx' cause where the status
     depends on an answer.
     """
 
@@ -54,12 +57,20 @@ class Entry(msgspec.Struct, array_like=True):
     edge: str | None = None
 
     def place(self) -> tuple[int, int, str, str, int]:
-        """Where it stands in the timeline: by time, number, family, name, identity; unknown times come
-        last.
-        """
+        """Where it stands in the timeline: by time, number, family, name; unknown times come last."""
         at = self.at_us if self.at_us is not None else 1 << 62
         number = self.number if self.number is not None else 1 << 30
         return (at, number, self.family, self.name, self.fingerprint)
+
+    def precedence(self) -> tuple[int, int, int]:
+        """Which of too many are kept, lowest first: all but logs, then of the logs the earliest.
+
+        It never changes for an event, or what is kept would depend on who came first: a log's time is part of
+        its identity, another event's may still become an earlier one.
+        """
+        if self.family in LOGS:
+            return (1, self.at_us if self.at_us is not None else 1 << 62, self.fingerprint)
+        return (0, 0, self.fingerprint)
 
     def weight(self) -> tuple[int, int, int, int]:
         """How strongly its status counts: the highest terminal weight decides the call's status."""
@@ -73,6 +84,8 @@ class Entry(msgspec.Struct, array_like=True):
             mine = (self.at_us, self.quality) if self.at_us is not None else (1 << 62, 4)
             self.at_us, self.quality = min(mine, (other.at_us, other.quality))
         self.authority = max(self.authority, other.authority)
+        if self.status is not None and other.status is not None:
+            self.status = max(self.status, other.status, key=RANK.__getitem__)
         if other.sip_response_code is not None:
             self.sip_response_code = max(self.sip_response_code or 0, other.sip_response_code)
         if other.duration_s is not None:
@@ -88,8 +101,7 @@ class Arrival(msgspec.Struct, array_like=True):
 
     `revision` of the last record, `content` a 64-bit hash of what it said; `ended_us` when (stream time)
     the call was first seen terminal; `gaps` the missing numbers that were reported as gaps; `failed_alert`
-    whether
-    `call.failed` was raised; `gap_due_us` when a gap's grace ends, 0 for none; `conflict` whether a
+    whether `call.failed` was raised; `gap_due_us` when a gap's grace ends, 0 for none; `conflict` whether a
     conflict of terminal statuses was counted.
     """
 
@@ -127,8 +139,8 @@ class Call(msgspec.Struct, array_like=True):
     - `account`, `direction`: as in `facts`.
     - `facts`: what is said of the call as a whole; `as_of_us`: how new, for those of a changing resource;
       `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
-    - `lifecycle`: events that carry a status, at most 64, the weightiest; `others`: the rest of the
-      timeline, the first 48 by place; `seen`: sorted fingerprints of all events that are not in `lifecycle`.
+    - `lifecycle`: events that carry a status, in no order, at most 64, the weightiest; `others`: the rest of
+      the timeline, at most 48, by precedence; `seen`: sorted fingerprints of all events that are not in `lifecycle`.
     - `families`, `levels`: counts of distinct events.
     """
 
@@ -188,6 +200,14 @@ class Call(msgspec.Struct, array_like=True):
             del values[VALUES_CAP:]
         return None
 
+    def unplaced_numbers(self) -> int:
+        """Bit set of the sequence numbers of progress events whose status nobody knows."""
+        numbers = 0
+        for entry in self.others:
+            if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
+                numbers |= 1 << entry.number
+        return numbers
+
     def knows(self, fingerprint: int) -> Entry | bool:
         """The event with this identity: its entry, True if it is known without one, False if it is new."""
         for entry in self.lifecycle:
@@ -213,7 +233,7 @@ class Call(msgspec.Struct, array_like=True):
                 self._shed()
             return
         self._remember(entry.fingerprint)
-        insort(self.others, entry, key=Entry.place)
+        insort(self.others, entry, key=Entry.precedence)
         del self.others[TIMELINE_CAP:]
 
     def _shed(self) -> None:

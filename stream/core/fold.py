@@ -14,9 +14,10 @@ from bisect import insort
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from stream.core.alerts import FAILING_CLASSES, call_failed, error_event, webhook_failing
-from stream.core.call import TIMELINE_CAP, Call, Entry, entry_of, new_call
+from stream.core.call import NUMBERS_KEPT, TIMELINE_CAP, Call, Entry, entry_of, new_call
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
@@ -32,7 +33,6 @@ from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import event_id, fingerprint
 from stream.core.instants import utc
 from stream.core.record import (
-    NUMBERS_KEPT,
     POLLED_MASK,
     CallRecord,
     Survey,
@@ -97,9 +97,10 @@ def fold(
     if envelope.received_us > arrival.last_us:
         arrival.last_us = envelope.received_us
     bit = BIT[envelope.source]
+    result, match = "duplicate", None
+    changed = not call.sources & bit
     call.sources |= bit
 
-    result, match, changed = "duplicate", None, False
     for reading in readings:
         event = reading.event
         event.id = event_id(event.key, event.family, reading.rung, reading.parts)
@@ -120,7 +121,7 @@ def fold(
         elif isinstance(known, Entry):
             if match is None:
                 match = "cross_source" if not known.sources & bit else MATCH_OF_RUNG[reading.rung]
-            changed |= _see_again(call, known, entry)
+            changed |= _see_again(known, entry)
         elif match is None:
             match = MATCH_OF_RUNG[reading.rung]
         changed |= _learn(call, reading, effects)
@@ -163,30 +164,11 @@ def _is_late(call: Call, entry: Entry) -> bool:
     return False
 
 
-def _see_again(call: Call, known: Entry, entry: Entry) -> bool:
+def _see_again(known: Entry, entry: Entry) -> bool:
     """Another sighting of a known event: True if it told more than was known."""
-    before = (
-        known.sources,
-        known.at_us,
-        known.quality,
-        known.sip_response_code,
-        known.duration_s,
-        known.hangup,
-    )
-    place = known.at_us
+    before = astuple(known)
     known.merge(entry)
-    if known.at_us != place and known.status is None:
-        call.others.sort(key=Entry.place)
-        del call.others[TIMELINE_CAP:]
-    after = (
-        known.sources,
-        known.at_us,
-        known.quality,
-        known.sip_response_code,
-        known.duration_s,
-        known.hangup,
-    )
-    return before != after
+    return astuple(known) != before
 
 
 def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
@@ -287,11 +269,13 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
 
 
 def _deciding(event: Event, effects: list[Any]) -> Event:
-    """Of the delivery's new events the first that is terminal: what the alert rests on."""
-    for effect in effects:
-        if type(effect) is Event and effect.status in TERMINAL:
-            return effect
-    return event
+    """What the alert rests on: of the delivery's new terminal events the one with the lowest (number, id)."""
+    new = [effect for effect in effects if type(effect) is Event and effect.status in TERMINAL]
+    return min(new, key=_number_and_id, default=event)
+
+
+def _number_and_id(event: Event) -> tuple[int, str]:
+    return (event.sequence_number if event.sequence_number is not None else 1 << 30, event.id)
 
 
 def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallRecord | None:
@@ -307,7 +291,7 @@ def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallR
 
 def _watch_gaps(call: Call, received_us: int, policy: Policy) -> None:
     """Set the time at which a missing number becomes a gap."""
-    numbers = 0
+    numbers = call.unplaced_numbers() if call.others else 0
     for entry in call.lifecycle:
         if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
             numbers |= 1 << entry.number

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from stream.core.call import QUALITIES, Call, Entry
+from stream.core.call import NUMBERS_KEPT, QUALITIES, Call, Entry
 from stream.core.events import SCHEMA_VERSION, SOURCES
 from stream.core.identity import name_id
 from stream.core.instants import utc
@@ -30,7 +30,6 @@ POLLED = frozenset(
     }
 )
 POLLED_MASK = sum(1 << bit for bit, source in enumerate(SOURCES) if source in POLLED)
-NUMBERS_KEPT = 256
 """Sequence numbers below this are watched for gaps."""
 
 UNKNOWN = QUALITIES.index("unknown")
@@ -176,7 +175,9 @@ def survey(call: Call) -> Survey:
     """Look at a call's life cycle."""
     phases: dict[str, Phase] = {}
     terminal: list[Entry] = []
-    numbers, last_number, was_answered = 0, None, False
+    numbers = call.unplaced_numbers() if call.others else 0
+    last_number = numbers.bit_length() - 1 if numbers else None
+    was_answered = False
     furthest = -1
     for entry in call.lifecycle:
         status = entry.status or ""
@@ -215,7 +216,7 @@ def survey(call: Call) -> Survey:
             and end.duration_s is not None
             and ended[0] is not None
         ):
-            answered = (ended[0] - int(end.duration_s * 1_000_000), DERIVED)
+            answered = _derived_answer(ended[0], end.duration_s)
     return Survey(
         phases.get("initiated") or phases.get("queued", NEVER),
         phases.get("ringing", NEVER),
@@ -262,10 +263,10 @@ def _end_time(terminal: list[Entry]) -> Phase:
     return min(((entry.at_us, entry.quality) for entry in same), default=NEVER)
 
 
-def _derived_answer(ended: Phase, duration_s: float | int | None) -> Phase:
-    if ended[0] is None or duration_s is None:
-        return NEVER
-    return ended[0] - int(duration_s * 1_000_000), DERIVED
+def _derived_answer(ended_us: int, duration_s: float | int) -> Phase:
+    """Nothing is derived from a talk that would have begun before 1970: a clock or a duration is wrong."""
+    answered_us = ended_us - int(duration_s * 1_000_000)
+    return (answered_us, DERIVED) if answered_us >= 0 else NEVER
 
 
 def _between(start: Phase, end: Phase) -> float | None:
