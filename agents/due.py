@@ -7,6 +7,7 @@ takes a key from here asks the state itself. It changes only when a batch was co
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable, Iterator
 
 
 class Due:
@@ -25,17 +26,14 @@ class Due:
         else:
             keys.append(key)
 
-    def until(self, second: int, at_most: int) -> list[tuple[int, bytes]]:
-        """(second, key) of those that are due at `second`, the longest due first, about `at_most` of them.
+    def until(self, second: int) -> Iterator[tuple[int, bytes]]:
+        """(second, key) of those that are due at `second`, the longest due first, within a second by key.
 
-        Within a second they are sorted: the order does not depend on how the index was filled.
+        The order does not depend on how the index was filled. It must not change meanwhile.
         """
-        found: list[tuple[int, bytes]] = []
         for due in sorted(self._seconds_until(second)):
-            found.extend((due, key) for key in sorted(set(self._keys[due])))
-            if len(found) >= at_most:
-                break
-        return found[:at_most]
+            for key in sorted(set(self._keys[due])):
+                yield due, key
 
     def _seconds_until(self, second: int) -> list[int]:
         """Those of the heap, walked from its top: what is later is not touched."""
@@ -48,7 +46,7 @@ class Due:
                 places += (2 * at + 1, 2 * at + 2)
         return found
 
-    def forget(self, looked_at: list[tuple[int, bytes]]) -> None:
+    def forget(self, looked_at: Iterable[tuple[int, bytes]]) -> None:
         """These were looked at; where they are due again they were added again."""
         by_second: dict[int, set[bytes]] = {}
         for second, key in looked_at:

@@ -8,7 +8,8 @@ dead letters. Nothing here is awaited and nothing is kept before the commit: an 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from typing import Any
 
 import msgspec
@@ -17,8 +18,9 @@ from stream.runtime.topics import Topics
 
 from agents.due import Due
 from agents.emit import alert_outputs
+from agents.work import Get, Work, labels
 from stream.core.alerts import Alert
-from stream.core.call import Call, dump, load, load_head
+from stream.core.call import Call, dump, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
 from stream.core.fold import GAP_SOURCE, Folded, Policy, fold, tick
 from stream.core.identity import event_id
@@ -38,59 +40,9 @@ LOOKED_AT_PER_TICK = 5000
 
 _encode = msgspec.json.Encoder().encode
 
-Get = Callable[[bytes], bytes | None]
-
 
 class FaultyWorkerError(RuntimeError):
     """Errors of our own on many records in a row: the fault is here, not in the records."""
-
-
-class Work:
-    """What one batch has come to so far. Dropped whole if the batch is aborted."""
-
-    __slots__ = (
-        "added",
-        "calls",
-        "errors_in_a_row",
-        "failed",
-        "get",
-        "looked_at",
-        "outputs",
-        "partition",
-        "tally",
-        "topics",
-    )
-
-    def __init__(self, partition: int, get: Get, topics: Topics, errors_in_a_row: int) -> None:
-        self.partition = partition
-        self.get = get
-        self.topics = topics
-        self.calls: dict[bytes, Call | None] = {}
-        self.outputs: dict[str, list[Output]] = {}
-        self.tally = Tally(partition)
-        self.added: list[tuple[int, bytes]] = []
-        self.looked_at: list[tuple[int, bytes]] = []
-        self.errors_in_a_row = errors_in_a_row
-        self.failed: set[tuple[str, int]] = set()
-
-    def call(self, key: bytes) -> Call | None:
-        """The state of a call: as this batch left it, else as the store has it."""
-        if key in self.calls:
-            return self.calls[key]
-        stored = self.get(key)
-        return load(stored) if stored is not None else None
-
-    def write(self, topic: str, output: Output) -> None:
-        """One more record for `topic`."""
-        outputs = self.outputs.get(topic)
-        if outputs is None:
-            outputs = self.outputs[topic] = []
-        outputs.append(output)
-
-
-def labels(call: Call) -> ActiveLabels | None:
-    """Under which labels a call counts as active, None once it has ended."""
-    return None if call.ended else (call.key.partition(":")[0], call.account, call.direction)
 
 
 class CallProcessor:
@@ -147,11 +99,11 @@ class CallProcessor:
 
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
         """Fold `records` in their order. Raises FaultyWorkerError."""
-        work = Work(partition, get, self._topics, self._errors_in_a_row[partition])
+        work = Work(partition, get, self._errors_in_a_row[partition])
         ticks = self._topics.ticks
         for at, record in enumerate(records):
             if record.topic == ticks:
-                self._tick(work, record)
+                self._tick(work, records, at)
             else:
                 self._deliver(work, records, at, record)
         states = {key: dump(call) if call is not None else None for key, call in work.calls.items()}
@@ -192,31 +144,35 @@ class CallProcessor:
         return readings
 
     def _apply(self, work: Work, record: Record, envelope: Envelope, readings: list[Reading]) -> None:
-        origin = Origin(record.topic, record.partition, record.offset)
-        key = record.key
+        key, origin = record.key, Origin(record.topic, record.partition, record.offset)
         assert key is not None
-        if is_call(readings[0].event):
-            call = work.call(key)
-            due_s = call.due_s if call is not None else 0
-            before = labels(call) if call is not None else None
-            overdue = call is not None and call.overdue
-            folded = fold(call, readings, envelope, origin, self._policy)
-            call = folded.call
-            assert call is not None
-            work.calls[key] = call
-            if call.due_s != due_s:
-                work.added.append((call.due_s, key))
-            work.tally.active_moved(before, labels(call))
-            if overdue and not call.overdue:
-                work.tally.overdue[readings[0].event.provider] -= 1
-        else:
+        first = readings[0]
+        if not is_call(first.event):
             folded = pass_through(readings, envelope, origin)
-        self._carry_out(work, key, folded.effects)
-        self._count(work.tally, folded, readings[0], envelope)
+            self._carry_out(work, self._written(key, folded.effects), folded.effects)
+            self._count(work.tally, folded, first, envelope)
+            return
+        call, provider = work.call(key), first.event.provider
+        due_s, before, overdue = 0, None, False
+        if call is not None:
+            due_s, before, overdue = call.due_s, labels(call, provider), call.overdue
+        folded = fold(call, readings, envelope, origin, self._policy)
+        call = folded.call
+        assert call is not None
+        outputs = self._written(key, folded.effects)
+        # Whatever could fail is behind us: a record is applied whole or not at all.
+        work.calls[key] = call
+        if call.due_s != due_s:
+            work.added.add((call.due_s, key))
+        work.tally.active_moved(before, labels(call, provider))
+        if overdue and not call.overdue:
+            work.tally.overdue[provider] -= 1
+        self._carry_out(work, outputs, folded.effects)
+        self._count(work.tally, folded, first, envelope)
 
-    def _carry_out(self, work: Work, key: bytes, effects: list[Any]) -> None:
-        """Write and count what follows. All of it is encoded before any of it is written."""
-        topics = work.topics
+    def _written(self, key: bytes, effects: list[Any]) -> list[tuple[str, Output]]:
+        """What is to be written, and to which topic."""
+        topics = self._topics
         outputs: list[tuple[str, Output]] = []
         for effect in effects:
             kind = type(effect)
@@ -227,11 +183,18 @@ class CallProcessor:
             elif kind is Alert:
                 said, active = alert_outputs(effect, self._deployment)
                 outputs += ((topics.alerts, said), (topics.alerts_active, active))
-                count_alert(work.tally, effect)
-            else:
-                work.tally.count(effect)
+        return outputs
+
+    def _carry_out(self, work: Work, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
+        """Write and count."""
         for topic, output in outputs:
             work.write(topic, output)
+        for effect in effects:
+            kind = type(effect)
+            if kind is Alert:
+                count_alert(work.tally, effect)
+            elif kind is not Event and kind is not CallRecord:
+                work.tally.count(effect)
 
     def _count(self, tally: Tally, folded: Folded, first: Reading, envelope: Envelope) -> None:
         source = envelope.source
@@ -251,80 +214,100 @@ class CallProcessor:
         headers = dead_letter_headers(
             reason, stage, detail, record.topic, record.partition, record.offset, record.headers
         )
-        work.write(work.topics.dead_letters, Output(record.key, record.value, headers))
+        work.write(self._topics.dead_letters, Output(record.key, record.value, headers))
         work.tally.processed[source, "dead_lettered"] += 1
         work.tally.dead_letters[source, reason] += 1
 
     def _fail(self, work: Work, records: Sequence[Record], at: int, source: str, error: Exception) -> None:
         """An error of our own: undo what the record did to its call, and keep its bytes."""
         record = records[at]
-        agent = "polled" if record.topic == self._topics.polled else "callbacks"
+        self._count_error(work, "polled" if record.topic == self._topics.polled else "callbacks", error)
+        work.failed.add((record.topic, record.offset))
+        if record.key in work.calls:
+            work.calls[record.key] = self._before(work, records[:at], record.key)
+        self._bury(work, record, source, "fold", "internal_error", type(error).__name__)
+
+    def _count_error(self, work: Work, agent: str, error: Exception) -> None:
         work.tally.errors[agent, type(error).__name__] += 1
         work.errors_in_a_row += 1
         if work.errors_in_a_row >= self._errors_limit:
             raise FaultyWorkerError(
                 f"{work.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
             ) from error
-        work.failed.add((record.topic, record.offset))
-        self._restore(work, records[:at], record.key)
-        self._bury(work, record, source, "fold", "internal_error", type(error).__name__)
 
-    def _restore(self, work: Work, earlier: Sequence[Record], key: bytes | None) -> None:
-        """The call as it was before the record that failed half-way: folded again from the store."""
-        if key is None or work.calls.pop(key, None) is None:
-            return
-        again = Work(work.partition, work.get, work.topics, 0)
+    def _before(self, work: Work, earlier: Sequence[Record], key: bytes) -> Call | None:
+        """A call as it was before something failed half-way: folded again from the store."""
+        call = work.stored(key)
         for record in earlier:
-            if (record.topic, record.offset) in work.failed:
-                continue
-            if record.topic == work.topics.ticks:
+            if record.topic == self._topics.ticks:
                 now_us = read_tick(record.value)
-                if now_us is not None:
-                    self._look(again, key, now_us)
-            elif record.key == key:
-                self._apply_again(again, record)
-        if key in again.calls:
-            work.calls[key] = again.calls[key]
+                if call is not None and now_us is not None and (record.offset, key) in work.ticked:
+                    call = tick(call, now_us, self._policy).call
+            elif record.key == key and (record.topic, record.offset) not in work.failed:
+                call = self._again(call, record)
+        return call
 
-    def _apply_again(self, again: Work, record: Record) -> None:
+    def _again(self, call: Call | None, record: Record) -> Call | None:
         try:
             envelope = read_envelope(record.value)
             readings = self._read(envelope, record)
         except DecodeError:
-            return
-        self._apply(again, record, envelope, readings)
+            return call
+        if not is_call(readings[0].event):
+            return call
+        origin = Origin(record.topic, record.partition, record.offset)
+        return fold(call, readings, envelope, origin, self._policy).call
 
     # -- a tick
 
-    def _tick(self, work: Work, record: Record) -> None:
+    def _tick(self, work: Work, records: Sequence[Record], at: int) -> None:
+        record = records[at]
         now_us = read_tick(record.value)
         if now_us is None:
             self._bury(work, record, UNKNOWN, "decode", "invalid_field", "now is not a time")
             return
         work.tally.heartbeat_us = max(work.tally.heartbeat_us, now_us)
-        now_s = now_us // 1_000_000
-        due = self._due[work.partition].until(now_s, LOOKED_AT_PER_TICK)
-        due += sorted(entry for entry in work.added if entry[0] <= now_s)
-        for entry in due:
-            work.looked_at.append(entry)
-            self._look(work, entry[1], now_us)
+        looked = 0
+        for second, key in self._waiting(work, now_us // 1_000_000):
+            if looked == LOOKED_AT_PER_TICK:
+                break
+            work.looked_at.add((second, key))
+            work.added.discard((second, key))
+            try:
+                looked += self._look(work, record.offset, second, key, now_us)
+            except Exception as error:  # noqa: BLE001  the edge: one call must not stop the others
+                self._count_error(work, "ticks", error)
+                if key in work.calls:
+                    work.calls[key] = self._before(work, records[:at], key)
 
-    def _look(self, work: Work, key: bytes, now_us: int) -> None:
+    def _waiting(self, work: Work, now_s: int) -> Iterator[tuple[int, bytes]]:
+        """(second, key) of what may be due, in that order, whichever batch made it so."""
+        added = sorted(entry for entry in work.added if entry[0] <= now_s)
+        indexed = (
+            entry
+            for entry in self._due[work.partition].until(now_s)
+            if entry not in work.looked_at and entry not in work.added
+        )
+        return merge(indexed, added)
+
+    def _look(self, work: Work, offset: int, second: int, key: bytes, now_us: int) -> bool:
+        """Look at a call, if it is due from this second on. False for one that an older index remembers."""
         call = work.call(key)
-        if call is None or call.due_s > now_us // 1_000_000:
-            return
-        due_s, before, overdue = call.due_s, labels(call), call.overdue
-        ticked = tick(call, now_us, self._policy)
-        work.calls[key] = ticked.call
+        if call is None or call.due_s != second:
+            return False
         provider = call.key.partition(":")[0]
-        if ticked.call is None:
-            work.tally.active_moved(before, None)
-            work.tally.overdue[provider] -= overdue
-        else:
-            work.tally.overdue[provider] += call.overdue - overdue
-            if call.due_s != due_s:
-                work.added.append((call.due_s, key))
-        self._carry_out(work, key, ticked.effects)
+        before, overdue = labels(call, provider), call.overdue
+        ticked = tick(call, now_us, self._policy)
+        call = ticked.call
+        outputs = self._written(key, ticked.effects)
+        work.calls[key] = call
+        work.ticked.add((offset, key))
+        if call is not None:
+            work.added.add((call.due_s, key))
+        work.tally.active_moved(before, labels(call, provider) if call is not None else None)
+        work.tally.overdue[provider] += (call is not None and call.overdue) - overdue
+        self._carry_out(work, outputs, ticked.effects)
+        return True
 
 
 def count_alert(tally: Tally, alert: Alert) -> None:

@@ -26,7 +26,7 @@ VALUES_CAP = 8
 QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown")
 QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
 
-LOGS = frozenset({"insights", "request_log", "delivery"})
+LOGS = frozenset({"insights", "request_log"})
 """Families whose events are identified by their whole content (rung 4), the time in it included."""
 
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
@@ -140,7 +140,8 @@ class Call(msgspec.Struct, array_like=True):
     - `facts`: what is said of the call as a whole; `as_of_us`: how new, for those of a changing resource;
       `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
     - `lifecycle`: events that carry a status, in no order, at most 64, the weightiest; `others`: the rest of
-      the timeline, at most 48, by precedence; `seen`: sorted fingerprints of all events that are not in `lifecycle`.
+      the timeline, at most 48, by precedence; `seen`: sorted fingerprints of all events that are not in
+      `lifecycle`.
     - `families`, `levels`: counts of distinct events.
     """
 
