@@ -32,7 +32,7 @@ def metrics() -> Metrics:
 def fed(metrics: Metrics) -> Metrics:
     """Every family has been fed at least once."""
     metrics.opened(
-        0, Standing({("twilio", "AC1", "inbound"): 3}, {"twilio": 1}, {"twilio_status_callback": 2})
+        0, Standing({("twilio", "AC1", "inbound"): 3}, {"twilio": 3}, {"twilio_status_callback": 2})
     )
     metrics.add(full_tally())
     observer = metrics.observer
@@ -75,6 +75,7 @@ def full_tally() -> Tally:
         effects.InsightsEventSeen("carrier_edge", "WARNING"),
         effects.CallErrorSeen("twilio", "13224"),
         effects.ApplicationAnswered("twilio", "https://app.example.test/voice", "5xx", 0.4),
+        effects.ApplicationAnswered("twilio", "https://elsewhere.example.test/CA1", "timeout", None),
         effects.CallEvicted("terminal_ttl"),
     ):
         assert tally.count(effect)

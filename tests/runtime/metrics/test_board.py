@@ -105,6 +105,13 @@ def test_a_worker_is_starting_until_it_says_otherwise(metrics: Metrics) -> None:
     assert state == {"starting": 1, "recovering": 0, "rebalancing": 0, "running": 0, "stopping": 0}
 
 
+def test_what_feeds_everything_leaves_no_family_at_0(fed: Metrics) -> None:
+    shown = {name for (name, _), value in samples(fed).items() if value}
+
+    for family in fed.board.registry.collect():
+        assert shown & {sample.name for sample in family.samples}, family.name
+
+
 def test_a_scrape_does_not_hold_up_the_worker(fed: Metrics) -> None:
     took_s = []
     for _ in range(5):

@@ -29,7 +29,7 @@ def test_the_table_s_calls_are_active_as_soon_as_their_partition_is_opened(metri
 def test_a_batch_moves_the_calls_of_its_partition(fed: Metrics) -> None:
     assert active(fed) == 2
     assert active(fed, "second") == 1
-    assert value(fed, "calls_overdue", provider="twilio") == 0
+    assert value(fed, "calls_overdue", provider="twilio") == 2
     assert value(fed, "sequence_gaps_open", source="twilio_status_callback") == 3
 
 
