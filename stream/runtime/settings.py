@@ -1,0 +1,234 @@
+"""Every setting of the program, from CALLSTREAM_* variables or one TOML file, checked once at start.
+
+The rule of this file: a setting is a field here with its meaning, and nothing else reads the environment.
+A variable wins over the file. An unknown name is an error: a misspelt setting is one that is not on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "CALLSTREAM_"
+
+_BESIDE = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
+"""Names with our prefix that are no settings: where the file is, and what CI asks of the tests."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used. The message begins with its name; it never holds a secret's value."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word for part in value.split(",") if (word := part.strip()))
+
+
+def _path(value: str) -> Path:
+    if not value:
+        raise ValueError("is empty")
+    return Path(value).expanduser()
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", value) or not least <= int(value) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(value)
+
+    return read
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def read(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not least <= number <= most:
+            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        return number
+
+    return read
+
+
+def _matching(pattern: str, what: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {what}")
+        return value
+
+    return read
+
+
+_listen = _matching(r".+:\d{1,5}", "host:port")
+_url = _matching(r"https?://[^\s?#]+", "an http or https URL")
+_optional_url = _matching(r"(https?://[^\s?#]+)?", "an http or https URL")
+_servers = _matching(r"([^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*)?", "host:port, several with commas")
+# The dot at the end keeps two prefixes from sharing an application id.
+_prefix = _matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")
+_name = _matching(r"[A-Za-z0-9._-]{0,200}", "letters, digits, dots, - and _")
+
+_SECONDS = _number(0.001, 10_000_000)
+
+
+def _setting(
+    default: Any, meaning: str, read: Callable[[str], Any], *, secret: bool = False, name: str = ""
+) -> Any:
+    about = {"meaning": meaning, "read": read, "secret": secret, "name": name}
+    return field(default=default, repr=not secret, metadata=about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a role runs with. Durations in seconds."""
+
+    kafka: str = _setting("", "bootstrap servers; empty: the embedded broker", _servers)
+    topic_prefix: str = _setting("calls.", "of every topic, and of the application id", _prefix)
+    partitions: int = _setting(12, "of every keyed topic; never changes in place", _whole(1, 1000))
+    data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", _path)
+    store: str = _setting("memory", "`memory` or `rocksdb` for the tables", _one_of("memory", "rocksdb"))
+    gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway's HTTP is", _listen)
+    worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", _listen)
+    poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", _listen)
+    simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", _listen)
+    public_url: str = _setting("", "what providers sign; empty: from the request", _optional_url)
+    account_alias: str = _setting("default", "name of the account in metrics and envelopes", _name)
+    twilio_account_sid: str = _setting("", "account of Twilio", _name)
+    twilio_auth_token: tuple[str, ...] = _setting(
+        (), "verifies signatures; several with commas while rotating", _words, secret=True
+    )
+    twilio_api_key: str = _setting("", "user of Twilio's REST resources", _name)
+    twilio_api_secret: str = _setting("", "its secret", _text, secret=True)
+    telnyx_public_key: str = _setting("", "verifies signatures of Telnyx", _text)
+    telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", _text, secret=True)
+    twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", _url)
+    twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", _url)
+    telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", _url)
+    poll_interval_s: float = _setting(60.0, "between two reads of a window", _SECONDS)
+    poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", _SECONDS)
+    poll_concurrency: int = _setting(5, "requests at once, for each account", _whole(1, 1000))
+    poll_rate: float = _setting(10.0, "requests a second, for each account", _number(0.001, 10_000))
+    api_token: str = _setting(
+        "", "bearer token of the query API; empty: only loopback may read", _text, secret=True
+    )
+    settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", _SECONDS)
+    gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", _SECONDS)
+    overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", _SECONDS)
+    max_age_s: float = _setting(86_400.0, "a call without an end leaves the table after that long", _SECONDS)
+    privacy: str = _setting(
+        "masked",
+        "`masked`, `hashed` or `full`: numbers and addresses in what leaves",
+        _one_of("masked", "hashed", "full"),
+    )
+    # Kafka's brokers refuse less than 6 s.
+    session_timeout_s: float = _setting(
+        10.0, "a silent worker loses its partitions after that long", _number(6, 1800)
+    )
+    instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", _name)
+    max_errors_in_a_row: int = _setting(
+        100, "errors of our own before the worker stops", _whole(1, 1_000_000)
+    )
+    kafka_libs: str = _setting("", "folder of Kafka's jars for the embedded broker", _text, name="KAFKA_LIBS")
+    cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", _path)
+
+
+def variable(about: Field[Any]) -> str:
+    """The environment's name of a field."""
+    return str(about.metadata["name"]) or PREFIX + about.name.upper()
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the environment and the TOML file that CALLSTREAM_CONFIG names. Raises SettingsError."""
+    texts = {
+        name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in _BESIDE
+    }
+    if "KAFKA_LIBS" in environ:
+        texts["KAFKA_LIBS"] = environ["KAFKA_LIBS"]
+    for name, value in _from_file(environ.get("CALLSTREAM_CONFIG", "")).items():
+        texts.setdefault(name, value)
+
+    values: dict[str, Any] = {}
+    for about in fields(Settings):
+        name = variable(about)
+        text = _take(texts, name, secret=about.metadata["secret"])
+        if text is not None:
+            values[about.name] = _read(about, name, text)
+    if texts:
+        raise SettingsError(f"{min(texts)} is not a setting of callstream (the README has the table of all)")
+    values.setdefault("cache_dir", _user_cache(environ))
+    return Settings(**values)
+
+
+def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
+    """Removes a setting from `texts` and returns it; of a secret also what is in the file of NAME_FILE."""
+    given = texts.pop(name, None)
+    file = texts.pop(f"{name}_FILE", None) if secret else None
+    if file is None:
+        return given
+    if given is not None:
+        raise SettingsError(f"{name} and {name}_FILE are both set: one of them")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}_FILE={file} cannot be read: {error}") from None
+
+
+def _read(about: Field[Any], name: str, text: str) -> Any:
+    try:
+        return about.metadata["read"](text.strip())
+    except ValueError as error:
+        shown = "" if about.metadata["secret"] else f"={text}"
+        raise SettingsError(f"{name}{shown} {error}") from None
+
+
+def _from_file(path: str) -> dict[str, str]:
+    """The TOML file's keys as variables: `store = "rocksdb"` is CALLSTREAM_STORE."""
+    if not path:
+        return {}
+    try:
+        content = tomllib.loads(Path(path).expanduser().read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {error}") from None
+    found = {}
+    for key, value in content.items():
+        name = "KAFKA_LIBS" if key == "kafka_libs" else PREFIX + key.upper()
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            value = ",".join(value)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise SettingsError(f"{name}: `{key}` in {path} must be a text or a number")
+        found[name] = str(value)
+    return found
+
+
+def _user_cache(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "callstream"
+
+
+def table() -> str:
+    """The settings as a Markdown table, as the README shows it."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for about in fields(Settings):
+        assert about.default is not MISSING
+        default = f"`{about.default}`" if about.default not in ("", ()) else "–"
+        file = " (or `…_FILE`)" if about.metadata["secret"] else ""
+        rows.append(f"| `{variable(about)}`{file} | {default} | {about.metadata['meaning']} |")
+    return "\n".join(rows)
