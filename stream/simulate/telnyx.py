@@ -37,7 +37,7 @@ class LogRow(NamedTuple):
 class TelnyxCall:
     """One Telnyx call leg."""
 
-    __slots__ = ("account", "common", "hooks", "id", "key", "leg", "log", "seen", "session")
+    __slots__ = ("_sends", "account", "common", "hooks", "id", "key", "leg", "log", "seen", "session")
 
     def __init__(self, rng: random.Random, account: str, leg: Leg, session: str, options: Options) -> None:
         self.id = uuid_text(rng)
@@ -58,12 +58,13 @@ class TelnyxCall:
         }
         self.hooks = _hooks(rng, leg)
         self.log = _log(rng, leg, self.hooks, options) if "telnyx_call_event" in options.sources else []
-        if "telnyx_webhook" not in options.sources:
-            self.log, self.hooks = _commands(self.log), []
+        self._sends = "telnyx_webhook" in options.sources
 
     def reports(self) -> list[Report]:
         """See SimulatedCall."""
-        found = [Report("telnyx_webhook", n, hook.at_us) for n, hook in enumerate(self.hooks)]
+        found: list[Report] = []
+        if self._sends:
+            found += [Report("telnyx_webhook", n, hook.at_us) for n, hook in enumerate(self.hooks)]
         log_us = self.leg.ended_us + LOG_AFTER_US
         return found + [Report("telnyx_call_event", n, log_us, 0) for n in range(len(self.log))]
 
@@ -184,7 +185,3 @@ def _log(rng: random.Random, leg: Leg, hooks: list[Hook], options: Options) -> l
     for n, hook in enumerate(hooks):
         rows.append(LogRow(n, hook.name, hook.at_us, rng.random() < options.failing_webhooks))
     return rows
-
-
-def _commands(rows: list[LogRow]) -> list[LogRow]:
-    return [row for row in rows if row.hook is None]

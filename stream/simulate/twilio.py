@@ -68,6 +68,7 @@ class TwilioCall:
     """One Twilio call leg."""
 
     __slots__ = (
+        "_sends",
         "account",
         "base",
         "callbacks",
@@ -102,13 +103,14 @@ class TwilioCall:
         self.insights: list[Insight] = []
         if "twilio_insights_event" in wanted:
             self.insights = insights(rng, leg, options.errors)
-        if "twilio_status_callback" not in wanted:
-            self.callbacks = []
+        self._sends = "twilio_status_callback" in wanted
 
     def reports(self) -> list[Report]:
         """See SimulatedCall."""
         end_us = self.leg.ended_us
-        found = [Report("twilio_status_callback", n, c.at_us) for n, c in enumerate(self.callbacks)]
+        found: list[Report] = []
+        if self._sends:
+            found += [Report("twilio_status_callback", n, c.at_us) for n, c in enumerate(self.callbacks)]
         found += [Report("twilio_call", n, row.read_us) for n, row in enumerate(self.rows)]
         insights_us, log_us = end_us + INSIGHTS_AFTER_US, end_us + LOG_AFTER_US
         found += [
