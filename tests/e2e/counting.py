@@ -45,7 +45,9 @@ NO_FAULTS = Sums(0, 0, 0, 0, 0, 0, 0)
 
 
 class Workload:
-    """`count` records over `keys` keys, two topics and `partitions` partitions, in a shuffled but fixed order."""
+    """`count` records over `keys` keys, two topics and `partitions` partitions, in a shuffled but fixed
+    order.
+    """
 
     def __init__(self, names: topics.Topics, count: int, partitions: int, keys: int = 500) -> None:
         self.names = names
@@ -96,7 +98,9 @@ def worker(
 def compare(bootstrap: str, workload: Workload) -> Sums:
     """What a reader finds, against what was sent."""
     names = workload.names
-    states = {key: orjson.loads(state) for key, state in latest(read_topic(bootstrap, names.changelog)).items()}
+    states = {
+        key: orjson.loads(state) for key, state in latest(read_topic(bootstrap, names.changelog)).items()
+    }
     lost = doubled = 0
     for key, sent in workload.truth.items():
         state = states.get(key, {"seen": {}, "n": 0})

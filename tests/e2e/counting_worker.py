@@ -1,7 +1,8 @@
 """A worker with the smallest job that can tell lost from doubled: each key counts what it has seen.
 
 The rule of this file: everything it writes is a function of the records and their order.
-A state is `[numbers seen by topic as bit masks, deliveries applied]`; each record makes one output that says its
+A state is `[numbers seen by topic as bit masks, deliveries applied]`; each record makes one output that says
+its
 place among its key's deliveries, so a repetition in another order would show.
 """
 
@@ -51,7 +52,13 @@ class Counting:
                 mask = int(state["seen"].get(record.topic, "0"), 16)
                 state["seen"][record.topic] = f"{mask | 1 << number:x}"
             states[key] = state
-            body = {"key": key.decode(), "topic": record.topic, "offset": record.offset, "s": number, "n": state["n"]}
+            body = {
+                "key": key.decode(),
+                "topic": record.topic,
+                "offset": record.offset,
+                "s": number,
+                "n": state["n"],
+            }
             outputs.append(lanes.Output(key, orjson.dumps(body)))
         encoded: dict[bytes, bytes | None] = {key: orjson.dumps(state) for key, state in states.items()}
         return lanes.Batch(encoded, {NAMES.events: outputs})
@@ -63,7 +70,9 @@ class Counting:
         print(f"closed {partition}", flush=True)
 
 
-logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+logging.basicConfig(
+    stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+)
 app = lanes.build_app(SETTINGS, Counting())
 
 

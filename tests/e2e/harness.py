@@ -84,7 +84,9 @@ class WorkerProcess:
             if self.exit_code is not None:
                 raise AssertionError(f"the worker ended with {self.exit_code}:\n{self.output()[-4000:]}")
             if time.monotonic() - began > timeout_s:
-                raise AssertionError(f"the worker was not ready after {timeout_s} s:\n{self.output()[-4000:]}")
+                raise AssertionError(
+                    f"the worker was not ready after {timeout_s} s:\n{self.output()[-4000:]}"
+                )
             time.sleep(0.1)
         return time.monotonic() - began
 

@@ -1,7 +1,8 @@
 """The ground the worker stands on: Faust's agents, our batches, Kafka's transactions.
 
 A lane is one partition number of all source topics.
-It folds its records in batches and commits each batch in one Kafka transaction: outputs, changelog, source offsets.
+It folds its records in batches and commits each batch in one Kafka transaction: outputs, changelog, source
+offsets.
 This package is the one place that touches Faust's inside; `ground.py` lists what it replaces and relies on.
 
     app = lanes.build_app(settings, processor, observer)

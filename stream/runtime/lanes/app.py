@@ -20,7 +20,7 @@ from stream.runtime.lanes.lane import Pace
 from stream.runtime.lanes.lanes import Lanes
 from stream.runtime.lanes.observer import NullObserver, Observer, Phase
 from stream.runtime.lanes.recovery import LaneTableManager
-from stream.runtime.lanes.store import StateTable, States
+from stream.runtime.lanes.store import States, StateTable
 from stream.runtime.lanes.ticks import Ticker
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FETCH_BYTES = 1 << 20
 NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "callstream.faust")
 
 
-class LanesApp(faust.App):  # type: ignore[misc]
+class LanesApp(faust.App):
     """A Faust app whose agents feed lanes. Made by `build_app`."""
 
     logger = logging.getLogger("callstream.faust")
@@ -63,10 +63,15 @@ def build_app(
     pace: Pace | None = None,
     ticking: bool = True,
 ) -> LanesApp:
-    """The worker's app over `settings.kafka`, which must name a broker. Agents are declared on it by the caller."""
+    """The worker's app over `settings.kafka`, which must name a broker.
+
+    Agents are declared on it by the caller.
+    """
     names = topics.names(settings.topic_prefix)
     app_id = topics.app_id(settings.topic_prefix)
-    for name in NOISY_LOGGERS:  # offset tables on each rebalance, thousands of errors a second without a broker
+    for (
+        name
+    ) in NOISY_LOGGERS:  # offset tables on each rebalance, thousands of errors a second without a broker
         logging.getLogger(name).setLevel(logging.WARNING)
     app = LanesApp(
         app_id,
@@ -114,7 +119,7 @@ def build_app(
         failed=lambda: app.lanes.observer.error("tick"),
     )
 
-    @app.task  # type: ignore[untyped-decorator]
+    @app.task
     async def pulse() -> None:
         app._pulse = (asyncio.create_task(app.lanes.pulse()),)
         if ticking:

@@ -1,6 +1,7 @@
 """What a lane has not folded yet, and in which order it will.
 
-The rule of this file: the order is a function of the records alone, so that a repetition interleaves the same way.
+The rule of this file: the order is a function of the records alone, so that a repetition interleaves the same
+way.
 Of the topics' next records the one with the lowest (time stamp, place of its topic) comes first;
 each topic's own order is always kept, whatever its time stamps say.
 Records that arrived a moment ago wait for what other topics may still bring.
@@ -21,7 +22,10 @@ class Cut(NamedTuple):
 
 
 class Chunk:
-    """Consecutive records of one topic. `end` is the offset after them, `arrived` in seconds of any one clock."""
+    """Consecutive records of one topic.
+
+    `end` is the offset after them, `arrived` in seconds of any one clock.
+    """
 
     __slots__ = ("arrived", "end", "place", "records")
 

@@ -1,7 +1,8 @@
 """What the lanes ask of the job that runs on them, and what they get back.
 
 The rule of this file: it names the two sides of the hand-over and does nothing.
-The job sees records, states and outputs; transactions, offsets and partitions' owners are the lanes' business.
+The job sees records, states and outputs; transactions, offsets and partitions' owners are the lanes'
+business.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 KEYED = -1
-"""As an output's partition: the one that the key hashes to (murmur2, Java's default) in the output's own topic."""
+"""As an output's partition: the one that the key hashes to (murmur2, Java's default) in the output's own
+topic.
+"""
 
 
 class Record(Protocol):
@@ -56,7 +59,8 @@ class Batch(msgspec.Struct):
 class Processor(Protocol):
     """The job. Synchronous, and pure of Kafka, clock and chance.
 
-    What it returns is a function of the records and of what `get` says: after an abort the same records come again,
+    What it returns is a function of the records and of what `get` says: after an abort the same records come
+    again,
     and a reader of uncommitted records must then see the same outputs.
     """
 

@@ -1,6 +1,8 @@
-"""How records come from Kafka to the lanes: chunks of a partition, through Faust's agents, when the gate is open.
+"""How records come from Kafka to the lanes: chunks of a partition, through Faust's agents, when the gate is
+open.
 
-The rule of this file: a chunk says where its fetch began, so that a hole between the broker and a lane is seen.
+The rule of this file: a chunk says where its fetch began, so that a hole between the broker and a lane is
+seen.
 Faust commits nothing: offsets go with the lanes' transactions.
 """
 
@@ -33,7 +35,9 @@ log = logging.getLogger("callstream.faust")
 
 
 class Fetched(NamedTuple):
-    """Records, and for each partition asked for: the next offset, the end that is known, when it was heard of."""
+    """Records, and for each partition asked for: the next offset, the end that is known, when it was heard
+    of.
+    """
 
     records: Mapping[TopicPartition, list[Any]]
     positions: dict[TP, int]
@@ -55,14 +59,18 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     logger = log
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
-        """Extends AIOKafkaConsumerThread._create_worker_consumer: it reads committed only with `exactly_once`."""
+        """Extends AIOKafkaConsumerThread._create_worker_consumer: it reads committed only with
+        `exactly_once`.
+        """
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = LONGEST_POLL_MS
         return consumer
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Replaces AIOKafkaConsumerThread.verify_event_path: it complains of commits that Faust does not make."""
+        """Replaces AIOKafkaConsumerThread.verify_event_path: it complains of commits that Faust does not
+        make.
+        """
 
     async def begins(self, partitions: Sequence[TP]) -> dict[TP, int]:
         """The first offsets that are kept."""
@@ -88,7 +96,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
         consumer = self._ensure_consumer()
-        records = await self._fetch_records(consumer, partitions, timeout=timeout_s)  # type: ignore[arg-type]
+        records = await self._fetch_records(consumer, partitions, timeout=timeout_s)
         positions: dict[TP, int] = {}
         ends: dict[TP, int] = {}
         heard_ms = 0
@@ -130,7 +138,7 @@ class LaneConsumer(driver.Consumer):
     @property
     def lanes(self) -> Lanes:
         """The lanes of this consumer's app."""
-        return cast("Lanes", self.app.lanes)  # type: ignore[attr-defined]
+        return cast("Lanes", self.app.lanes)
 
     def _new_consumer_thread(self) -> LaneConsumerThread:
         """Replaces Consumer._new_consumer_thread: our thread."""
@@ -141,10 +149,11 @@ class LaneConsumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Replaces faust.transport.consumer.Consumer.getmany, _wait_next_records and _getmany.
 
-        They hand out single records, fetch sources during a rebalance, and sleep a second when all is held back.
+        They hand out single records, fetch sources during a rebalance, and sleep a second when all is held
+        back.
         """
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+            await self.wait(self.can_resume_flow)
         generation = self.app.consumer_generation_id
         wanted = set()
         if self.lanes.gate == generation:
@@ -167,10 +176,13 @@ class LaneConsumer(driver.Consumer):
             yield tp, cast(Message, self._chunk(tp, Chunk(begin, records, end), generation))
 
     def _holds(self, generation: int) -> bool:
-        return self.flow_active and self.app.consumer_generation_id == generation == self.lanes.gate
+        return bool(self.flow_active) and self.app.consumer_generation_id == generation == self.lanes.gate
 
     async def _continues(self, tp: TP, first: int) -> bool:
-        """Whether a fetch that starts at `first` follows the last. At a hole, fetch again once, then believe it."""
+        """Whether a fetch that starts at `first` follows the last.
+
+        At a hole, fetch again once, then believe it.
+        """
         expected = self._expected[tp]
         if first == expected or self._rewound.get(tp) == expected:
             return True
@@ -205,7 +217,10 @@ class LaneConsumer(driver.Consumer):
         """Replaces faust.transport.consumer.Consumer._add_gap: every chunk would be a gap."""
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Extends Consumer.on_partitions_revoked: it forgets first and waits afterwards. Lanes finish before."""
+        """Extends Consumer.on_partitions_revoked: it forgets first and waits afterwards.
+
+        Lanes finish before.
+        """
         self.lanes.interrupt()
         self.stop_flow()
         self.app.flow_control.suspend()
@@ -222,12 +237,16 @@ class LaneConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def wait_empty(self) -> None:
-        """Replaces Consumer.wait_empty: it waits for ever for the message that an agent's loop still refers to."""
+        """Replaces Consumer.wait_empty: it waits for ever for the message that an agent's loop still
+        refers to.
+        """
         await self.lanes.close(DRAIN_S)
         self._unacked_messages.clear()
 
     async def perform_seek(self) -> None:
-        """Replaces Consumer.perform_seek: it skips partitions without a commit, and believes expired offsets."""
+        """Replaces Consumer.perform_seek: it skips partitions without a commit, and believes expired
+        offsets.
+        """
         tps = [tp for tp in self.assignment() if tp.topic in self.lanes.sources]
         if not tps:
             return

@@ -1,7 +1,9 @@
 """One lane: the records of one partition number, folded and committed batch by batch, strictly in order.
 
-The rule of this file: nothing shows in the store that is not committed, and no batch begins before the one before it
-is committed. A lane lives for one assignment; what it had not committed when it was closed, the next owner reads again.
+The rule of this file: nothing shows in the store that is not committed, and no batch begins before the one
+before it
+is committed. A lane lives for one assignment; what it had not committed when it was closed, the next owner
+reads again.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class Pace(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a source partition's reading begins. `committed` is what the group has, None before its first commit."""
+    """Where a source partition's reading begins.
+
+    `committed` is what the group has, None before its first commit.
+    """
 
     offset: int
     committed: int | None
@@ -68,9 +73,7 @@ class Ground(NamedTuple):
 class Lane:
     """The lane of `partition`. `topics` in their order of precedence."""
 
-    def __init__(
-        self, partition: int, topics: Sequence[str], producer: LaneProducer, ground: Ground
-    ) -> None:
+    def __init__(self, partition: int, topics: Sequence[str], producer: LaneProducer, ground: Ground) -> None:
         self.partition = partition
         self.producer = producer
         self.errors_in_a_row = 0
@@ -117,7 +120,9 @@ class Lane:
         """Queue records fetched from `begin` up to `end`. True when the queue of `topic` is now full."""
         tail = self.tail[topic]
         if begin > tail:
-            end_process(f"records {tail}..{begin - 1} of {topic}-{self.partition} were lost on the way to their lane")
+            end_process(
+                f"records {tail}..{begin - 1} of {topic}-{self.partition} were lost on the way to their lane"
+            )
         if begin < tail:
             records = [record for record in records if record.offset >= tail]  # type: ignore[attr-defined]
         self.tail[topic] = max(tail, end)
@@ -191,7 +196,10 @@ class Lane:
             await _wait(self._arrived, left)
 
     def _missing(self) -> dict[str, int]:
-        """Topics with nothing queued that have unread records, up to where. One that did not come is excused once."""
+        """Topics with nothing queued that have unread records, up to where.
+
+        One that did not come is excused once.
+        """
         missing = {}
         for topic in self._topics:
             if not self._backlog.queued(topic) and topic in self.tail:
@@ -219,7 +227,9 @@ class Lane:
         while True:
             try:
                 return self._ground.processor.process(self.partition, cut.records, get)
-            except Exception as error:  # the job's own fault: the state is untouched, the same records come again
+            except (
+                Exception
+            ) as error:  # the job's own fault: the state is untouched, the same records come again
                 log.exception("lane %d: the job failed on a batch of %d", self.partition, len(cut.records))
                 await self._pause("processor", error)
 
@@ -235,7 +245,9 @@ class Lane:
                 return ends.get(self._ground.changelog)
             except TransactionFailed as error:
                 kind = "refused" if error.refused else "aborted"
-                log.error("lane %d: a batch of %d was not committed: %s", self.partition, len(cut.records), error)
+                log.error(
+                    "lane %d: a batch of %d was not committed: %s", self.partition, len(cut.records), error
+                )
                 if await self._settled(offsets):
                     return None
                 await self._pause(kind, error)
@@ -250,7 +262,9 @@ class Lane:
             return True
         before = {tp: self._committed.get(tp.topic) for tp in offsets}
         if any(found[tp] != offset for tp, offset in before.items()):
-            end_process(f"lane {self.partition}: committed offsets are {found}, expected {before} or {offsets}")
+            end_process(
+                f"lane {self.partition}: committed offsets are {found}, expected {before} or {offsets}"
+            )
         return False
 
     async def _pause(self, kind: str, error: BaseException) -> None:
@@ -258,7 +272,8 @@ class Lane:
         self._ground.observer.error(kind)
         if self.errors_in_a_row >= self._ground.max_errors_in_a_row:
             end_process(
-                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {error!r}", OWN_FAULT
+                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {error!r}",
+                OWN_FAULT,
             )
         await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (self.errors_in_a_row - 1), LONGEST_PAUSE_S))
         if not self._ground.current():

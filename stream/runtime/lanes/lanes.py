@@ -1,6 +1,7 @@
 """All lanes of this process, for one assignment at a time.
 
-The rule of this file: records pass only while the gate is open, from the end of an assignment's recovery until the
+The rule of this file: records pass only while the gate is open, from the end of an assignment's recovery
+until the
 next one begins. `app.rebalancing` and `app.in_recovery` do not cover all of that.
 """
 
@@ -80,11 +81,11 @@ class Lanes:
         lane = self._lanes.get(message.partition)
         if lane is None or message.generation_id != self.gate or message.partition in self._parked:
             return  # its assignment is over: whoever has the partition now reads it again
-        begin, records, end = message.value  # type: ignore[misc]
+        begin, records, end = message.value
         size = sum(len(record.value) for record in records if record.value is not None)
         self.observer.consumed(message.topic, len(records), size)
         if lane.put(message.topic, begin, records, end):
-            self._app.consumer.on_buffer_full(message.tp)  # type: ignore[attr-defined]
+            self._app.consumer.on_buffer_full(message.tp)
 
     # What the consumer and the recovery call, in this order.
 
@@ -110,7 +111,8 @@ class Lanes:
         """Fence the former owners of `assigned`. On return their last transactions are ended."""
         await self.close(0)
         by_topic = {
-            topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in (*self._order, self._changelog)
+            topic: {tp.partition for tp in assigned if tp.topic == topic}
+            for topic in (*self._order, self._changelog)
         }
         numbers = by_topic[self._changelog]
         if any(owned != numbers for owned in by_topic.values()):
@@ -124,7 +126,7 @@ class Lanes:
             pace=self._pace,
             max_errors_in_a_row=self._max_errors_in_a_row,
             known_end=lambda tp: self._ends.get(TP(*tp), 0),
-            committed=lambda tps: self._app.consumer._thread.committed(tps),  # type: ignore[attr-defined]
+            committed=lambda tps: self._app.consumer._thread.committed(tps),
             current=lambda: self._generation == generation == self._app.consumer_generation_id,
             parked=self._park,
             finished=self._finished,
@@ -181,7 +183,9 @@ class Lanes:
 
     def rewound(self, tp: TP, expected: int, found: int) -> None:
         """A fetch did not follow the one before it; it is asked for again."""
-        log.warning("%s-%d: got offset %d, expected %d: fetching again", tp.topic, tp.partition, found, expected)
+        log.warning(
+            "%s-%d: got offset %d, expected %d: fetching again", tp.topic, tp.partition, found, expected
+        )
         self.observer.error("rewound")
 
     def expired(self, tp: TP, committed: int, begin: int) -> None:
@@ -229,7 +233,7 @@ class Lanes:
         self._last_batch_at = self._heard_at = time.monotonic()
 
     def _drained(self, topic: str, number: int) -> None:
-        self._app.consumer.on_buffer_drop(TP(topic, number))  # type: ignore[attr-defined]
+        self._app.consumer.on_buffer_drop(TP(topic, number))
 
     def _park(self, number: int, why: str) -> None:
         generation = self._generation
@@ -242,4 +246,3 @@ class Lanes:
                 end_process(f"lane {number} was fenced and no new assignment came")
 
         asyncio.get_running_loop().call_later(wait_s, give_up)
-

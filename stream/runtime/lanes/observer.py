@@ -1,6 +1,7 @@
 """What the lanes tell whoever counts.
 
-The rule of this file: each method is called at most a few times for a batch, never for a record, and must not block.
+The rule of this file: each method is called at most a few times for a batch, never for a record, and must not
+block.
 """
 
 from __future__ import annotations

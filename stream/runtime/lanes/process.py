@@ -1,6 +1,7 @@
 """The worker as a process of its own: our loop, our signals, our exit code.
 
-The rule of this file: SIGTERM and SIGINT stop cleanly, the second one at once; whatever else ends the app is an error.
+The rule of this file: SIGTERM and SIGINT stop cleanly, the second one at once; whatever else ends the app is
+an error.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def run(app: LanesApp) -> int:
     loop = app.loop  # Faust's services have taken hold of it already
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(serve(app))
+        return int(loop.run_until_complete(serve(app)))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
@@ -44,7 +45,9 @@ async def serve(app: LanesApp) -> int:
     await asyncio.wait([crashed, wanted], return_when=asyncio.FIRST_COMPLETED)
     crashed.cancel()
     wanted.cancel()
-    reason = app.crash_reason or (starting.exception() if starting.done() and not starting.cancelled() else None)
+    reason = app.crash_reason or (
+        starting.exception() if starting.done() and not starting.cancelled() else None
+    )
     try:
         await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
     except TimeoutError:
@@ -63,8 +66,7 @@ async def _ended(app: LanesApp, starting: asyncio.Task[None]) -> None:
     await asyncio.wait([starting])
     if starting.cancelled() or starting.exception() is not None:
         return
-    while not app.should_stop:
-        await asyncio.sleep(0.2)
+    await app.wait_until_stopped()
 
 
 def _ask(asked: asyncio.Event) -> None:

@@ -23,7 +23,9 @@ class Progress(NamedTuple):
     queued: int
     """Records that were fetched and not yet committed."""
     waiting_s: float
-    """For how long the lane that is worst off has had records without a commit; 0 when there is nothing to do."""
+    """For how long the lane that is worst off has had records without a commit; 0 when there is nothing to
+    do.
+    """
     phase_s: float
     """Since when the worker is in this phase."""
     last_batch_s: float | None

@@ -1,6 +1,7 @@
 """Reading the changelog straight into the store.
 
-The rule of this file: sources are read only after the changelogs of the present assignment were read to their ends,
+The rule of this file: sources are read only after the changelogs of the present assignment were read to their
+ends,
 and the ends are asked for only after the former owners were fenced.
 """
 
@@ -49,7 +50,9 @@ class DirectRecovery(Recovery):
     ) -> None:
         """Replaces Recovery._build_offsets: the store knows them."""
 
-    async def _seek_offsets(self, consumer: ConsumerT, tps: set[TP], offsets: Counter[TP], title: str) -> None:
+    async def _seek_offsets(
+        self, consumer: ConsumerT, tps: set[TP], offsets: Counter[TP], title: str
+    ) -> None:
         """Replaces Recovery._seek_offsets: `read_changelogs` seeks."""
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
@@ -110,8 +113,13 @@ class DirectRecovery(Recovery):
         if known is not None and begin <= known <= end:
             return known
         if known is not None:
-            log.warning("states of partition %d are of offset %d, outside its changelog's %d..%d: reading anew",
-                        tp.partition, known, begin, end)
+            log.warning(
+                "states of partition %d are of offset %d, outside its changelog's %d..%d: reading anew",
+                tp.partition,
+                known,
+                begin,
+                end,
+            )
         states.clear(tp.partition)
         return begin
 
@@ -125,5 +133,7 @@ class LaneTableManager(TableManager):
     def recovery(self) -> Recovery:
         """Replaces TableManager.recovery: it makes a faust.tables.recovery.Recovery."""
         if self._recovery is None:
-            self._recovery = DirectRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            self._recovery: Recovery | None = DirectRecovery(
+                self.app, self, beacon=self.beacon, loop=self.loop
+            )
         return self._recovery

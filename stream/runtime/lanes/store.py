@@ -1,6 +1,7 @@
 """Where the table's states are: one part for each partition, in memory or in RocksDB.
 
-The rule of this file: a part knows the changelog offset up to which it is right, and changes together with it.
+The rule of this file: a part knows the changelog offset up to which it is right, and changes together with
+it.
 So a kept partition is not read again from the beginning, and a lost one is forgotten whole.
 """
 
@@ -61,8 +62,11 @@ class States(Protocol):
         ...
 
 
-class MemoryStates(memory.Store):  # type: ignore[misc,type-arg]
-    """A dict for each partition. Faust's own memory store is one dict for all and forgets only what it recovered."""
+class MemoryStates(memory.Store):
+    """A dict for each partition.
+
+    Faust's own memory store is one dict for all and forgets only what it recovered.
+    """
 
     logger = log
 
@@ -117,7 +121,7 @@ class MemoryStates(memory.Store):  # type: ignore[misc,type-arg]
                 self._positions.pop(tp.partition, None)
 
 
-class RocksStates(rocksdb.Store):  # type: ignore[misc]
+class RocksStates(rocksdb.Store):
     """A RocksDB for each partition, Faust's own. States and position change in one write batch."""
 
     logger = log
@@ -164,7 +168,7 @@ class RocksStates(rocksdb.Store):  # type: ignore[misc]
         return int(db.property_int_value("rocksdb.estimate-num-keys") or 0)
 
 
-class StateTable(faust.Table):  # type: ignore[misc,type-arg]
+class StateTable(faust.Table):
     """A Faust table whose states the lanes write and the recovery reads, by partition."""
 
     logger = log
@@ -174,7 +178,7 @@ class StateTable(faust.Table):  # type: ignore[misc,type-arg]
         """The states, by partition."""
         return cast(States, self.data)
 
-    def _new_store(self) -> StoreT:  # type: ignore[type-arg]
+    def _new_store(self) -> StoreT:
         """Replaces faust.tables.base.Collection._new_store: Faust's stores are not by partition."""
         kind, url, options = MemoryStates, "memory://", None
         if self.app.conf.store.scheme == "rocksdb":
@@ -195,4 +199,6 @@ class StateTable(faust.Table):  # type: ignore[misc,type-arg]
         )
 
     def apply_changelog_batch(self, batch: Any) -> None:
-        """Replaces faust.tables.base.Collection.apply_changelog_batch: the recovery has applied the records."""
+        """Replaces faust.tables.base.Collection.apply_changelog_batch: the recovery has applied the
+        records.
+        """

@@ -24,7 +24,10 @@ log = logging.getLogger("callstream.lanes")
 
 
 class Ticker:
-    """Sends ticks to `topic` for the partitions that `numbers` names. The callbacks are told what became of a round."""
+    """Sends ticks to `topic` for the partitions that `numbers` names.
+
+    The callbacks are told what became of a round.
+    """
 
     def __init__(
         self,
@@ -44,14 +47,18 @@ class Ticker:
         """Tick until cancelled."""
         while True:
             producer = AIOKafkaProducer(
-                enable_idempotence=True, acks="all", linger_ms=0, request_timeout_ms=10_000, **self._connection
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=0,
+                request_timeout_ms=10_000,
+                **self._connection,
             )
             try:
                 await asyncio.wait_for(producer.start(), LONGEST_S)
                 while True:
                     await asyncio.sleep(EVERY_S - datetime.now(UTC).timestamp() % EVERY_S)
                     await asyncio.wait_for(self._round(producer), LONGEST_S)
-            except Exception as error:  # no broker, or a producer that is of no more use
+            except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
                 log.warning("ticks: %r", error)
                 self._failed()
                 await asyncio.sleep(REST_S)

@@ -126,9 +126,8 @@ class LaneProducer:
         ends: dict[str, int] = {}
         failure: BaseException | None = None
         for (topic, partition, count, _), result in zip(sent, results, strict=True):
-            failed = isinstance(result, BaseException)
-            self._observer.produced(topic, count, seconds, not failed)
-            if failed:
+            self._observer.produced(topic, count, seconds, not isinstance(result, BaseException))
+            if isinstance(result, BaseException):
                 failure = failure or result
             elif partition == self._partition:
                 ends[topic] = result.offset + count
