@@ -1,7 +1,7 @@
 """The sources that are kept as events and interpreted no further: never dropped, never a call's progress.
 
-Each is known by the first rung that fits: a provider's event id, a recording's or AMD result's natural key, else
-its content. An event that names a call belongs to it; a conference's own has the conference as its key.
+Each is known by the first rung that fits: a provider's event id, a recording's or AMD result's natural key,
+else its content. An event that names a call belongs to it; a conference's own has the conference as its key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Telnyx' TeXML callbacks: Twilio's forms with Telnyx' ids, signed as Telnyx signs.
 
-`CallSid` is the key throughout; `CallLegId` comes only at the end and links the call to Call Control's events.
+`CallSid` is the key throughout; `CallLegId` comes only at the end and links the call to Call Control events.
 `Timestamp` is RFC 2822 in the text of the documentation, ISO 8601 in its samples: both are read.
 A callback that is no call progress (recording, AMD, conference, …) is kept as Twilio's of its kind is.
 """
