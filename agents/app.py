@@ -1,7 +1,7 @@
 """The Faust app, with its agents: `agents.app.app`, which is what `faust -A agents worker` finds.
 
-The rule of this file: it puts together and decides nothing. Reading `app` loads the settings, finds the broker and
-creates what topics are missing; importing this module does none of it.
+The rule of this file: it puts together and decides nothing. Reading `app` loads the settings, finds the
+broker and creates what topics are missing; importing this module does none of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics
 
 GARBAGE_THRESHOLD = 50_000
-"""Objects made before the collector looks for cycles: a batch makes tens of thousands, and no cycle among them."""
+"""Objects made before the collector looks for cycles: a batch makes tens of thousands, and no cycle among
+them.
+"""
 
 
 class HealthServer(mode.Service):

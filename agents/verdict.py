@@ -1,4 +1,5 @@
-"""Is the worker live, is it ready: from the facts that the lanes know of themselves to yes or no, with reasons.
+"""Is the worker live, is it ready: from the facts that the lanes know of themselves to yes or no, with
+reasons.
 
 The rule of this file: every no names its reason, and no reason names a call.
 """

@@ -138,6 +138,7 @@ class Settings:
         "`masked`, `hashed` or `full`: numbers and addresses in what leaves",
         _one_of("masked", "hashed", "full"),
     )
+    privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", _text, secret=True)
     # Kafka's brokers refuse less than 6 s.
     session_timeout_s: float = _setting(
         10.0, "a silent worker loses its partitions after that long", _number(6, 1800)

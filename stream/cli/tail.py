@@ -1,0 +1,57 @@
+"""`callstream tail`: what a topic carries, one line a record, as a read_committed consumer sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from stream.cli.reading import records
+from stream.runtime import settings, topics
+from stream.runtime.broker.ownership import find_running
+
+TOPICS = ("callbacks", "polled", "events", "ended", "alerts", "alerts_active", "dead_letters")
+
+
+@click.command()
+@click.argument("topic", type=click.Choice(TOPICS))
+@click.option("-n", "--count", type=click.IntRange(1), help="Stop after so many records.")
+@click.option("--from-beginning", is_flag=True, help="Start with the oldest record, not with the next one.")
+@click.option("--no-follow", is_flag=True, help="Stop at the end instead of waiting for more.")
+@click.option("--keys", is_flag=True, help="Print the key before the value.")
+def command(topic: str, count: int | None, from_beginning: bool, no_follow: bool, keys: bool) -> None:
+    """Print the records of TOPIC, one JSON value a line."""
+    try:
+        chosen = settings.load()
+    except settings.SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    bootstrap = chosen.kafka or _running(chosen)
+    name = getattr(topics.names(chosen.topic_prefix), topic)
+    try:
+        asyncio.run(_print(bootstrap, name, count, from_beginning, not no_follow, keys))
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.stderr.close()  # `| head` closed the pipe: nothing more to say
+
+
+def _running(chosen: settings.Settings) -> str:
+    running = find_running(chosen.data_dir / "broker")
+    if running is None:
+        raise click.ClickException("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
+    return f"127.0.0.1:{running.port}"
+
+
+async def _print(
+    bootstrap: str, topic: str, count: int | None, from_beginning: bool, follow: bool, keys: bool
+) -> None:
+    left = count
+    async for record in records(
+        bootstrap, topic, from_beginning=from_beginning, follow=follow or bool(count)
+    ):
+        value = (record.value or b"null").decode("utf-8", "replace")
+        key = (record.key or b"").decode("utf-8", "replace") + "\t" if keys else ""
+        click.echo(key + value)
+        if left is not None:
+            left -= 1
+            if not left:
+                return

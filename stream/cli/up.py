@@ -1,0 +1,179 @@
+"""`callstream up`: everything on this machine, with something to watch.
+
+The broker (embedded, or the one that the settings name), the topics, a worker and the simulator, in one
+process group. Ctrl-C ends everything in seconds, cleanly; a second one ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import click
+import orjson
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.live import Live
+
+from stream.cli.children import Child
+from stream.cli.figures import look
+from stream.cli.reading import records
+from stream.cli.view import Notice, Scene, alert_line, line, panel
+from stream.runtime import settings, topics
+from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.broker.ports import free_port
+
+PLAIN_EVERY_S = 5.0
+LIVE_EVERY_S = 1.0
+
+
+@click.command()
+@click.option("--rate", default=50.0, show_default=True, help="Simulated deliveries a second.")
+@click.option("--no-simulate", is_flag=True, help="No simulated calls: only broker, topics and worker.")
+@click.option("--for", "seconds", type=click.FloatRange(1), help="Stop by itself after so many seconds.")
+@click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
+def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
+    """Everything on this machine: broker, topics, worker, simulator."""
+    try:
+        chosen = settings.load()
+        code = asyncio.run(Household(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
+    except (settings.SettingsError, BrokerError, topics.TopicMismatch) as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(code)
+
+
+class Household:
+    """The roles of one `callstream up`, and the scene that it shows of them."""
+
+    def __init__(self, chosen: settings.Settings, *, rate: float, plain: bool) -> None:
+        self._settings = chosen
+        self._rate = rate
+        self._console = Console(highlight=False)
+        self._live = self._console.is_terminal and not plain
+        self._scene = Scene([])
+        self._children: list[Child] = []
+        self._stop = asyncio.Event()
+
+    async def run(self, seconds: float | None) -> int:
+        """Run until a signal, the end of the time, or the end of a role that does not come back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._ask)
+        if seconds is not None:
+            loop.call_later(seconds, self._stop.set)
+        async with embedded(self._settings, say=self._say) as broker:
+            self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
+            await topics.ensure(broker.bootstrap, self._settings)
+            try:
+                await self._work()
+            finally:
+                self._say("Stopping (Ctrl-C again ends it at once) …")
+                await asyncio.gather(*(child.stop() for child in reversed(self._children)))
+        self._say("Stopped.")
+        return 0
+
+    async def _work(self) -> None:
+        data = self._settings.data_dir.absolute()
+        worker_at = self._free_listen()
+        environ = {
+            **os.environ,
+            "CALLSTREAM_KAFKA": self._settings.kafka,
+            "CALLSTREAM_WORKER_LISTEN": worker_at,
+        }
+        self._begin("worker", ["worker"], environ, data / "worker.log")
+        if self._rate:
+            simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
+            simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.05"]
+            simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
+            self._begin("simulator", simulate, environ, data / "simulator.log")
+        url = f"http://{worker_at}"
+        self._scene.links = self._links(url, data)
+        running = [asyncio.create_task(child.run()) for child in self._children]
+        watching = [asyncio.create_task(self._watch_alerts()), asyncio.create_task(self._show(url))]
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([stop, *watching], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (stop, *watching, *running):
+                task.cancel()
+            await asyncio.gather(stop, *watching, return_exceptions=True)
+
+    def _begin(self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path) -> None:
+        self._children.append(Child(name, arguments, environ, log, again=True, say=self._say))
+
+    def _free_listen(self) -> str:
+        """The worker's address; another port where that one is taken, which is said."""
+        host, _, port = self._settings.worker_listen.rpartition(":")
+        free = free_port(int(port))
+        if free != int(port):
+            self._say(f"Port {port} is in use by another program; the worker's HTTP is at port {free}.")
+        return f"{host}:{free}"
+
+    def _links(self, url: str, data: Path) -> list[tuple[str, str]]:
+        there = "" if "CALLSTREAM_KAFKA" not in os.environ else "  (with the same CALLSTREAM_KAFKA)"
+        return [
+            ("metrics, health", f"{url}/metrics   {url}/readyz"),
+            ("a topic", f"callstream tail alerts{there}   (events, ended, dead_letters, …)"),
+            ("Kafka", self._settings.kafka),
+            ("logs", str(data)),
+            ("stop", "Ctrl-C"),
+        ]
+
+    async def _watch_alerts(self) -> None:
+        topic = topics.names(self._settings.topic_prefix).alerts
+        while True:
+            with contextlib.suppress(KafkaError):
+                async for record in records(self._settings.kafka, topic):
+                    notice = Notice.of(orjson.loads(record.value))
+                    self._scene.alerts.append(notice)
+                    self._scene.alerts_seen += 1
+                    if not self._live and self._scene.alerts_seen <= 3:
+                        click.echo(f"alert: {alert_line(notice)}")
+            await asyncio.sleep(1)
+
+    async def _show(self, url: str) -> None:
+        if not self._live:
+            for what, where in self._scene.links:
+                click.echo(f"{what}: {where}")
+        async with aiohttp.ClientSession() as client:
+            if self._live:
+                with Live(
+                    panel(self._scene), console=self._console, screen=False, auto_refresh=False
+                ) as view:
+                    while True:
+                        await self._look(client, url)
+                        view.update(panel(self._scene), refresh=True)
+                        await asyncio.sleep(LIVE_EVERY_S)
+            while True:
+                await asyncio.sleep(PLAIN_EVERY_S)
+                await self._look(client, url)
+                click.echo(line(self._scene))
+                if self._scene.alerts and self._scene.alerts_seen > 3:
+                    click.echo(f"newest alert: {alert_line(self._scene.alerts[-1])}")
+
+    async def _look(self, client: aiohttp.ClientSession, url: str) -> None:
+        earlier = self._scene.now
+        now = await look(client, url, time.monotonic())
+        self._scene.rate = now.rate_since(earlier) if now is not None else None
+        self._scene.now = now
+
+    def _ask(self) -> None:
+        if self._stop.is_set():
+            for child in self._children:
+                child.kill()
+            os._exit(130)
+        self._stop.set()
+
+    def _say(self, text: str) -> None:
+        if self._live and self._scene.links and not self._stop.is_set():
+            self._scene.notes.append(text)
+        else:
+            click.echo(text)
