@@ -1,0 +1,58 @@
+"""What a faultless worker would write for a simulation: its decoders and its fold, without Kafka."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from stream.core.alerts import Alert
+from stream.core.call import Call
+from stream.core.events import Event, Origin
+from stream.core.fold import Policy, fold
+from stream.core.record import CallRecord
+from stream.runtime.wire import read_envelope
+from stream.simulate.compare import Comparison
+from stream.simulate.report import Report
+from stream.simulate.traffic import Traffic
+from stream.simulate.truth import Truth
+from stream.sources import DECODERS
+
+
+class Outputs(NamedTuple):
+    """Records as JSON reads them, each list in the order of its topic."""
+
+    events: list[dict[str, Any]]
+    records: list[dict[str, Any]]
+    alerts: list[dict[str, Any]]
+
+
+def outputs_of(traffic: Traffic) -> Outputs:
+    """All that comes out of a run."""
+    calls: dict[bytes, Call | None] = {}
+    found = Outputs([], [], [])
+    lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
+    policy = Policy()
+    for offset, record in enumerate(traffic):
+        envelope = read_envelope(record.value)
+        readings = DECODERS[envelope.source](envelope)
+        assert readings[0].event.key.encode() == record.key
+        folded = fold(calls.get(record.key), readings, envelope, Origin(record.topic, 0, offset), policy)
+        calls[record.key] = folded.call
+        for effect in folded.effects:
+            if type(effect) in lists:
+                lists[type(effect)].append(orjson.loads(msgspec.json.encode(effect)))
+    return found
+
+
+def compared(truth: Truth, outputs: Outputs, *, alone: bool = True) -> Report:
+    """The report of a comparison of these outputs with the truth."""
+    comparison = Comparison(truth, alone=alone)
+    for event in outputs.events:
+        comparison.event(event)
+    for record in outputs.records:
+        comparison.record(record)
+    for alert in outputs.alerts:
+        comparison.alert(alert)
+    return comparison.report()
