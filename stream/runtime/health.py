@@ -1,8 +1,8 @@
 """A role's own HTTP: `/metrics`, `/livez`, `/readyz`, and nothing else.
 
 No token is needed, so no personal data is in it: reasons say what is wrong, never with whose call.
-What live and ready mean is the role's to say; here it is only asked. The answers come from the role's own
-event loop: a loop that hangs does not answer, and that is an answer too.
+A role passes what live and ready mean for it; `worker_live` and `worker_ready` are the worker's.
+The answers come from the role's own event loop: a loop that hangs does not answer, and that is an answer too.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from stream.runtime.lanes.progress import Progress
 
 Check = Callable[[], tuple[bool, Sequence[str]]]
 """Whether it is so, and if not, why: short sentences for an operator. Must not block."""
@@ -22,6 +26,46 @@ Exposition = Callable[[str], tuple[bytes, str]]
 """From the `Accept` header to a scrape's body and its content type."""
 
 _SHUTDOWN_S = 1.0
+_BROKER_SILENT_S = 10.0
+_STALLED_S = 60.0
+_STALLED_WITHOUT_BROKER_S = 600.0
+_PHASE_S = 300.0
+
+
+def worker_live(progress: Progress) -> tuple[bool, list[str]]:
+    """Whether a worker makes progress or has nothing to do. If not, a restart may help.
+
+    A stall while the broker is silent is the broker's: a restart would not help, so it may last longer.
+    """
+    reasons = []
+    patience_s = _STALLED_S if _hears(progress) else _STALLED_WITHOUT_BROKER_S
+    if progress.waiting_s > patience_s:
+        reasons.append(f"a lane has had records for {progress.waiting_s:.0f} s and committed none")
+    if progress.phase in {"starting", "rebalancing"} and progress.phase_s > _PHASE_S:
+        reasons.append(f"{progress.phase} for {progress.phase_s:.0f} s")
+    return not reasons, reasons
+
+
+def worker_ready(progress: Progress) -> tuple[bool, list[str]]:
+    """Whether a worker is recovered, has partitions, and has heard from the broker in the last 10 s."""
+    reasons = []
+    if progress.phase != "running":
+        reasons.append(f"the worker is {progress.phase}")
+    if not progress.assigned:
+        reasons.append("no partition is assigned")
+    elif not progress.recovered:
+        reasons.append("the table is not recovered")
+    if progress.parked:
+        reasons.append(f"another worker has taken over partitions {', '.join(map(str, progress.parked))}")
+    if progress.broker_heard_s is None:
+        reasons.append("the broker has not answered yet")
+    elif not _hears(progress):
+        reasons.append(f"the broker has been silent for {progress.broker_heard_s:.0f} s")
+    return not reasons, reasons
+
+
+def _hears(progress: Progress) -> bool:
+    return progress.broker_heard_s is not None and progress.broker_heard_s <= _BROKER_SILENT_S
 
 
 class ListenError(Exception):

@@ -10,7 +10,22 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import ClientSession
 
-from stream.runtime.health import ListenError, address, serve
+from stream.runtime.health import ListenError, address, serve, worker_live, worker_ready
+from stream.runtime.lanes.observer import Phase
+from stream.runtime.lanes.progress import Progress
+
+AT_WORK = Progress(
+    phase=Phase.RUNNING,
+    assigned=(0, 1, 2),
+    recovered=True,
+    parked=(),
+    queued=40,
+    waiting_s=0.03,
+    phase_s=900.0,
+    last_batch_s=0.02,
+    broker_heard_s=0.01,
+    errors_in_a_row=0,
+)
 
 
 @dataclass
@@ -195,3 +210,50 @@ def test_an_address_is_a_host_and_a_port(listen: str, parts: tuple[str, int]) ->
 def test_what_is_no_address_is_refused_by_the_name_of_its_setting(listen: str) -> None:
     with pytest.raises(ListenError, match=r"CALLSTREAM_WORKER_LISTEN: .* is not host:port"):
         address(listen, "CALLSTREAM_WORKER_LISTEN")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [
+        ({}, []),
+        ({"queued": 0, "waiting_s": 0.0, "last_batch_s": 86_400.0}, []),
+        ({"waiting_s": 61.0}, ["a lane has had records for 61 s and committed none"]),
+        ({"waiting_s": 61.0, "broker_heard_s": 60.0}, []),
+        (
+            {"waiting_s": 601.0, "broker_heard_s": 600.0},
+            ["a lane has had records for 601 s and committed none"],
+        ),
+        ({"phase": Phase.REBALANCING, "phase_s": 20.0}, []),
+        ({"phase": Phase.REBALANCING, "phase_s": 301.0}, ["rebalancing for 301 s"]),
+        ({"phase": Phase.STARTING, "phase_s": 301.0, "broker_heard_s": None}, ["starting for 301 s"]),
+        ({"phase": Phase.RECOVERING, "phase_s": 3000.0}, []),
+    ],
+)
+def test_a_worker_is_live_while_it_gets_on_or_has_nothing_to_do(
+    changed: dict[str, object], reasons: list[str]
+) -> None:
+    assert worker_live(AT_WORK._replace(**changed)) == (not reasons, reasons)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [
+        ({}, []),
+        (
+            {"phase": Phase.RECOVERING, "recovered": False},
+            ["the worker is recovering", "the table is not recovered"],
+        ),
+        ({"assigned": (), "recovered": False}, ["no partition is assigned"]),
+        ({"parked": (1, 2)}, ["another worker has taken over partitions 1, 2"]),
+        ({"broker_heard_s": 10.0}, []),
+        ({"broker_heard_s": 12.4}, ["the broker has been silent for 12 s"]),
+        (
+            {"phase": Phase.STARTING, "assigned": (), "recovered": False, "broker_heard_s": None},
+            ["the worker is starting", "no partition is assigned", "the broker has not answered yet"],
+        ),
+    ],
+)
+def test_a_worker_is_ready_when_recovered_assigned_and_in_touch_with_the_broker(
+    changed: dict[str, object], reasons: list[str]
+) -> None:
+    assert worker_ready(AT_WORK._replace(**changed)) == (not reasons, reasons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from stream.runtime.metrics import families as f
@@ -68,14 +69,15 @@ class Metrics:
 
     def _add_latency(self, tally: Tally, now_us: int) -> None:
         latency = self.board.buckets(f.EVENT_LATENCY)
+        at = partial(self.board.admit, f.EVENT_LATENCY)
         for source, occurred_us in tally.occurred_us.items():
             occurred_us.sort()
-            latency.observe_since((source, "processed"), tally.processed_us or now_us, occurred_us)
-            latency.observe_since((source, "state_visible"), now_us, occurred_us)
+            latency.observe_since(at(source, "processed"), tally.processed_us or now_us, occurred_us)
+            latency.observe_since(at(source, "state_visible"), now_us, occurred_us)
         for source, delays_us in tally.received_after_us.items():
-            latency.observe_many((source, "received"), [delay_us / 1_000_000 for delay_us in delays_us])
+            latency.observe_many(at(source, "received"), [delay_us / 1_000_000 for delay_us in delays_us])
         for source, alerted_us in tally.alerted_us.items():
-            latency.observe_since((source, "alert_published"), now_us, sorted(alerted_us))
+            latency.observe_since(at(source, "alert_published"), now_us, sorted(alerted_us))
 
     def _add_calls(self, tally: Tally) -> None:
         self._count(f.CALLS_STARTED, tally.calls_started)

@@ -69,6 +69,9 @@ def test_ids_numbers_and_urls_never_reach_an_exposition(metrics: Metrics) -> Non
         tally.deduplicated[secret, secret] += 1
         tally.dead_letters[secret, secret] += 1
         tally.out_of_order[secret] += 1
+        tally.occurred_us[secret].append(1)
+        tally.received_after_us[secret].append(1)
+        tally.alerted_us[secret].append(1)
         tally.calls_started[secret, secret, secret] += 1
         tally.calls_ended[secret, secret, secret, secret] += 1
         tally.insights_events[secret, secret] += 1
