@@ -1,7 +1,7 @@
-"""The topics: their names, what they are made with, and that they are as they must be.
+"""The topics: what they are called, how they are made, and whether those that are there will do.
 
-The rule of this file: what is missing is created, what is there is not changed. Another retention is the
-operator's choice; another number of partitions would put one call in two places, so it is refused.
+The rule of this file: a topic that is missing is made; other retention is the operator's business; another
+number of partitions is refused, because a call would then be in two places.
 """
 
 from __future__ import annotations
@@ -9,27 +9,38 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from stream.runtime.settings import Settings
 
-DAY_MS = 86_400_000
-MIB = 1 << 20
-WAIT_S = 30.0
-"""How long a broker that is just starting is waited for."""
+WAIT_S = 60.0
+SOURCE_MAX_BYTES = 1024 * 1024
+OUTPUT_MAX_BYTES = 2 * 1024 * 1024
+_DAY_MS = 24 * 60 * 60 * 1000
 
 
-class TopicMismatch(Exception):
-    """A topic is not as it must be: the message names the topic, what is wanted and what was found."""
+class TopicError(Exception):
+    """The topics are not usable. The message says which cluster or topic, and why."""
+
+
+class TopicMismatch(TopicError):
+    """A topic is there and is not what the program needs."""
+
+    def __init__(self, topic: str, wanted: str, found: str) -> None:
+        super().__init__(f"topic {topic}: wanted {wanted}, found {found}")
+        self.topic = topic
+        self.wanted = wanted
+        self.found = found
 
 
 @dataclass(frozen=True)
 class Topics:
-    """The full names of the topics of one prefix."""
+    """The full name of each topic under one prefix."""
 
     callbacks: str
     polled: str
@@ -43,28 +54,8 @@ class Topics:
     changelog: str
 
 
-class Plan(NamedTuple):
-    """What a topic is created with."""
-
-    name: str
-    partitions: int
-    configs: dict[str, str]
-
-
-class Found(NamedTuple):
-    """A topic as it was asked for, and what became of it: `created` or `there`."""
-
-    plan: Plan
-    state: str
-
-
-def app_id(prefix: str) -> str:
-    """The Faust application id: two prefixes on one cluster share no state."""
-    return f"{prefix.rstrip('.-_')}-worker".lstrip("-")
-
-
 def names(prefix: str) -> Topics:
-    """The names of the topics with this prefix."""
+    """Every topic of a prefix: `calls.` gives `calls.callbacks.v1` and so on."""
     return Topics(
         callbacks=f"{prefix}callbacks.v1",
         polled=f"{prefix}polled.v1",
@@ -79,100 +70,115 @@ def names(prefix: str) -> Topics:
     )
 
 
-def plans(settings: Settings) -> list[Plan]:
-    """What each topic is created with."""
-    topics = names(settings.topic_prefix)
+def app_id(prefix: str) -> str:
+    """The Faust application id: `calls.` gives `calls-worker`. It names group and changelog."""
+    return f"{prefix.removesuffix('.')}-worker"
 
-    def kept(days: float, bytes_at_most: int) -> dict[str, str]:
-        return {
-            "cleanup.policy": "delete",
-            "retention.ms": str(int(days * DAY_MS)),
-            "max.message.bytes": str(bytes_at_most),
-        }
 
-    compacted = {"cleanup.policy": "compact", "max.message.bytes": str(2 * MIB)}
-    configs: Mapping[str, dict[str, str]] = {
-        topics.callbacks: kept(7, MIB),
-        topics.polled: kept(7, MIB),
-        topics.events: kept(30, 2 * MIB),
-        topics.ended: kept(30, 2 * MIB),
-        topics.alerts: kept(30, 2 * MIB),
-        topics.alerts_active: {
-            **compacted,
-            "delete.retention.ms": str(DAY_MS),
-            "max.compaction.lag.ms": str(DAY_MS // 24),
-        },
-        topics.fetches: kept(7, MIB),
-        topics.ticks: kept(1, MIB),
-        topics.dead_letters: kept(14, 2 * MIB),
-        topics.changelog: {**compacted, "min.compaction.lag.ms": str(DAY_MS // 24)},
+def _kept(days: int, max_bytes: int) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(days * _DAY_MS),
+        "max.message.bytes": str(max_bytes),
     }
-    return [Plan(name, settings.partitions, config) for name, config in configs.items()]
 
 
-async def ensure(bootstrap: str, settings: Settings) -> list[Found]:
-    """Create what is missing, and refuse what does not fit.
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "max.message.bytes": str(OUTPUT_MAX_BYTES),
+    # The newest segment is never compacted, and a recovery reads all of it.
+    "segment.bytes": str(64 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.3",
+}
 
-    Several processes may do it at once. A broker that is starting is waited for, `WAIT_S` at most; then the
-    last KafkaError is raised. Raises TopicMismatch.
+POLICIES: Mapping[str, Mapping[str, str]] = {
+    "callbacks": _kept(7, SOURCE_MAX_BYTES),
+    "polled": _kept(7, SOURCE_MAX_BYTES),
+    "events": _kept(30, OUTPUT_MAX_BYTES),
+    "ended": _kept(30, OUTPUT_MAX_BYTES),
+    "alerts": _kept(30, OUTPUT_MAX_BYTES),
+    "alerts_active": _COMPACTED,
+    "fetches": _kept(7, SOURCE_MAX_BYTES),
+    "ticks": _kept(1, SOURCE_MAX_BYTES),
+    "dead_letters": _kept(14, OUTPUT_MAX_BYTES),
+    "changelog": _COMPACTED,
+}
+"""How each topic is made. No default keeps call data longer than 30 days, Twilio's own limit."""
+
+
+async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) -> list[str]:
+    """Makes the missing topics and checks all; returns the names of those it made.
+
+    Several processes may do so at once. A broker that is just starting is waited for, `wait_s` in all.
+    Raises TopicMismatch, or TopicError when the cluster does not answer or refuses.
     """
-    limit = time.monotonic() + WAIT_S
+    topics = names(settings.topic_prefix)
+    limit = time.monotonic() + wait_s
+    made: list[str] = []
     while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
         try:
-            return await _ensure_once(bootstrap, plans(settings))
-        except (KafkaError, OSError):
-            if time.monotonic() > limit:
-                raise
-            await asyncio.sleep(0.5)
+            await admin.start()
+            made += await _make_missing(admin, topics, settings.partitions)
+            if await _all_there(admin, topics, settings.partitions):
+                return made
+            reason = "new topics have no leader yet"
+        except (KafkaError, OSError, TimeoutError) as error:
+            if isinstance(error, KafkaError) and not _may_pass(error):
+                raise TopicError(f"the cluster at {bootstrap} refuses: {error}") from error
+            reason = f"{type(error).__name__}: {error}"
+        finally:
+            await admin.close()
+        if time.monotonic() > limit:
+            raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})")
+        await asyncio.sleep(0.2)
 
 
-async def _ensure_once(bootstrap: str, wanted: list[Plan]) -> list[Found]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        found = await _partitions(admin, [plan.name for plan in wanted])
-        missing = [plan for plan in wanted if plan.name not in found]
-        if missing:
-            await _create(admin, missing)
-            found = await _settled(admin, wanted)
-        for plan in wanted:
-            if found[plan.name] != plan.partitions:
-                raise TopicMismatch(
-                    f"topic {plan.name}: {plan.partitions} partitions wanted, {found[plan.name]} found."
-                    " The number of a topic's partitions never changes in place: set CALLSTREAM_PARTITIONS to"
-                    " what is there, or CALLSTREAM_TOPIC_PREFIX to another prefix."
-                )
-        created = {plan.name for plan in missing}
-        return [Found(plan, "created" if plan.name in created else "there") for plan in wanted]
-    finally:
-        await admin.close()
+def _may_pass(error: KafkaError) -> bool:
+    """Connection errors carry no code and are worth another try, as is what Kafka calls retriable."""
+    return bool(error.retriable) or getattr(error, "errno", 0) <= 0
 
 
-async def _partitions(admin: Any, topics: list[str]) -> dict[str, int]:
-    """How many partitions each of those topics has that exist."""
-    described = await admin.describe_topics(topics)
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
-
-
-async def _create(admin: Any, missing: list[Plan]) -> None:
-    new = [
-        NewTopic(
-            name=plan.name, num_partitions=plan.partitions, replication_factor=-1, topic_configs=plan.configs
-        )
-        for plan in missing
+async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> list[str]:
+    there = set(await admin.list_topics())
+    missing = [
+        # -1 copies and an empty assignment: as many as the cluster gives a topic by default.
+        NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=dict(POLICIES[about.name]))
+        for about, name in zip(fields(topics), astuple(topics), strict=True)
+        if name not in there
     ]
-    answer = await admin.create_topics(new)
-    for name, code, *_ in answer.topic_errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            raise error(f"topic {name} could not be created")
+    if not missing:
+        return []
+    answer = await admin.create_topics(missing)
+    made = []
+    for name, code, *message in answer.topic_errors:
+        if code == 0:
+            made.append(name)
+        elif for_code(code) is not TopicAlreadyExistsError:  # another process was quicker
+            raise for_code(code)(f"{name}: {message[0] if message else for_code(code).description}")
+    return made
 
 
-async def _settled(admin: Any, wanted: list[Plan]) -> dict[str, int]:
-    """The topics once the broker shows them all; creation is not at once."""
-    limit = time.monotonic() + WAIT_S
-    while True:
-        found = await _partitions(admin, [plan.name for plan in wanted])
-        if all(plan.name in found for plan in wanted) or time.monotonic() > limit:
-            return found
-        await asyncio.sleep(0.1)
+async def _all_there(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> bool:
+    """True when every topic can be written to. Raises TopicMismatch."""
+    described: dict[str, Any] = {found["topic"]: found for found in await admin.describe_topics()}
+    ready = True
+    for name in astuple(topics):
+        found = described.get(name, {"partitions": []})["partitions"]
+        if found and len(found) != partitions:
+            raise TopicMismatch(name, f"{partitions} partitions", str(len(found)))
+        ready = ready and len(found) == partitions and all(part["leader"] >= 0 for part in found)
+    if ready:
+        for name in (topics.changelog, topics.alerts_active):
+            await _check_compacted(admin, name)
+    return ready
+
+
+async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:
+    """A changelog that forgets by age loses calls, so its policy is not the operator's business."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""})
+    (answer,) = await admin.describe_configs([resource])
+    for _code, _message, _type, _name, entries in answer.resources:
+        for entry in entries:
+            if entry[0] == "cleanup.policy" and entry[1] != "compact":
+                raise TopicMismatch(name, "cleanup.policy=compact", str(entry[1]))

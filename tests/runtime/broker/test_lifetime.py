@@ -109,9 +109,10 @@ def test_a_frozen_broker_is_stopped_too(running: Broker) -> None:
 
 def test_it_does_not_outlive_an_owner_that_was_killed(directory: Path) -> None:
     program = (
-        "import sys, time, pathlib; from stream.runtime.broker import start\n"
-        "b = start(pathlib.Path(sys.argv[1]), cache=pathlib.Path(sys.argv[2]), libs=sys.argv[3], port=int(sys.argv[4]))\n"
-        "print(b.pid, flush=True); time.sleep(600)"
+        "import sys, time; from pathlib import Path; from stream.runtime.broker import start\n"
+        "_, directory, cache, libs, port = sys.argv\n"
+        "broker = start(Path(directory), cache=Path(cache), libs=libs, port=int(port))\n"
+        "print(broker.pid, flush=True); time.sleep(600)"
     )
     arguments = [str(directory), str(SETTINGS.cache_dir), SETTINGS.kafka_libs, str(free_port())]
     with subprocess.Popen(
@@ -143,8 +144,9 @@ def test_a_note_of_a_crash_that_names_another_program_is_no_obstacle(directory: 
 
 def test_a_wanted_port_that_is_taken_is_said(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        with pytest.raises(BrokerError, match=str(other.getsockname()[1])):
-            open_broker(directory, other.getsockname()[1])
+        port = other.getsockname()[1]
+        with pytest.raises(BrokerError, match=str(port)):
+            open_broker(directory, port)
 
 
 async def test_a_cluster_in_the_settings_is_used_as_it_is(tmp_path: Path) -> None:
