@@ -16,7 +16,7 @@ import orjson
 from aiokafka.errors import KafkaError
 
 from stream.runtime import topics
-from stream.runtime.broker import embedded
+from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.settings import Settings, SettingsError, load
 from stream.simulate.check import CheckError
 from stream.simulate.options import ALL_SOURCES, POLLED_SOURCES, Options
@@ -83,7 +83,7 @@ def command(compare: bool, timeout_s: float, as_json: bool, **asked: Any) -> Non
         _give_up(str(error))
     try:
         outcome = asyncio.run(_simulate(settings, options, compare, timeout_s, as_json))
-    except (CheckError, KafkaError, OSError, topics.TopicMismatch) as error:
+    except (CheckError, KafkaError, OSError, BrokerError, topics.TopicError) as error:
         _give_up(str(error) or repr(error))
     _tell(outcome, options, as_json)
     if outcome.report is not None and not outcome.report.ok:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from stream.simulate.compare import Comparison
@@ -55,22 +56,28 @@ def _consumer(bootstrap: str) -> AIOKafkaConsumer:
     )
 
 
-async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
-    """The ends of the output topics. Take it before anything is written."""
-    consumer = _consumer(bootstrap)
+async def _partitions(bootstrap: str, topics: OutputTopics) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
-        await consumer.start()
-        existing = await consumer.topics()
-        missing = sorted(set(topics) - existing)
+        await admin.start()
+        missing = sorted(set(topics) - set(await admin.list_topics()))
         if missing:
             raise CheckError(f"there is no topic {', '.join(missing)}")
-        ends: Mark = await consumer.end_offsets(
-            [
-                TopicPartition(topic, partition)
-                for topic in topics
-                for partition in consumer.partitions_for_topic(topic)
-            ]
-        )
+        found = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]
+    ]
+
+
+async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
+    """The ends of the output topics. Take it before anything is written. Raises CheckError."""
+    consumer = _consumer(bootstrap)
+    try:
+        places = await _partitions(bootstrap, topics)
+        await consumer.start()
+        ends: Mark = await consumer.end_offsets(places)
         return ends
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {error!r}") from error
