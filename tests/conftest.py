@@ -19,6 +19,14 @@ from stream.runtime.broker.ports import free_port
 from stream.runtime.settings import Settings, load
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the broker is marked so, and comes after the tests that need none: a slip is told in seconds."""
+    for item in items:
+        if "broker" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.broker)
+    items.sort(key=lambda item: item.get_closest_marker("broker") is not None)
+
+
 class RealBroker:
     """Kafka at one address, with the ways it can go wrong. Each test finds it mended."""
 
