@@ -15,7 +15,7 @@ from typing import Any
 
 import mode
 
-from agents import callbacks, polled, ticks, verdict
+from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
 from stream.core.fold import Policy
 from stream.core.privacy import Privacy
@@ -47,8 +47,8 @@ class HealthServer(mode.Service):
             health.serve(
                 self._listen,
                 metrics=self._metrics.exposition,
-                live=lambda: verdict.live(self._app.lanes.progress()),
-                ready=lambda: verdict.ready(self._app.lanes.progress()),
+                live=lambda: health.worker_live(self._app.lanes.progress()),
+                ready=lambda: health.worker_ready(self._app.lanes.progress()),
             )
         )
         logging.getLogger("callstream").info("health and metrics at %s", url)
@@ -89,7 +89,7 @@ def build(chosen: settings.Settings) -> LanesApp:
 def from_environment() -> LanesApp:
     """The app of the environment's settings, on a broker that runs already, with its topics in place.
 
-    Raises SettingsError, BrokerError and TopicMismatch, each of which says what to do.
+    Raises SettingsError, BrokerError and TopicError, each of which says what to do.
     """
     chosen = settings.load()
     if not chosen.kafka:

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import orjson
-from stream.runtime.topics import Topics
 
 from agents.due import Due
 from agents.emit import alert_outputs
@@ -32,6 +31,7 @@ from stream.runtime.metrics.standing import Standing
 from stream.runtime.metrics.tally import ActiveLabels, Tally
 from stream.runtime.metrics.vocabulary import UNKNOWN
 from stream.runtime.metrics.worker import Metrics
+from stream.runtime.topics import Topics
 from stream.runtime.wire import dead_letter_headers, read_envelope
 from stream.sources import DECODERS
 

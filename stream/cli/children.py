@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 class Child:
     """One role, run as `callstream <arguments>`, its output in a file.
 
-    `again`: start it again when it fails; one that ends with 0 is done.
+    `again`: start it again when it ends unasked.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Child:
         self.name = name
         self.log = log
         self.starts = 0
-        self._command = [sys.executable, "-m", "stream.cli.main", *arguments]
+        self._command = [sys.executable, "-m", "stream.cli", *arguments]
         self._environ = dict(environ)
         self._again = again
         self._say = say
@@ -63,7 +63,7 @@ class Child:
         while True:
             began = time.monotonic()
             code = await self._once()
-            if self._ending or code == 0 or not self._again:
+            if self._ending or not self._again:
                 return code
             pause_s = 0.5 if time.monotonic() - began > LASTING_S else min(2 * pause_s, LONGEST_PAUSE_S)
             self._say(f"the {self.name} ended with {code}, see {self.log}; started again in {pause_s:.0f} s")

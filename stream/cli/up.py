@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import os
 import signal
 import sys
@@ -42,10 +43,12 @@ LIVE_EVERY_S = 1.0
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
 def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
     """Everything on this machine: broker, topics, worker, simulator."""
+    # The clients' own complaints about a broker that is starting help nobody who watches.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         chosen = settings.load()
         code = asyncio.run(Household(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
-    except (settings.SettingsError, BrokerError, topics.TopicMismatch) as error:
+    except (settings.SettingsError, BrokerError, topics.TopicError) as error:
         raise click.ClickException(str(error)) from None
     sys.exit(code)
 

@@ -30,7 +30,7 @@ def command(verbose: bool) -> None:
     asyncio.set_event_loop(loop)
     try:
         code = loop.run_until_complete(_work(settings.load()))
-    except (settings.SettingsError, BrokerError, topics.TopicMismatch, ListenError) as error:
+    except (settings.SettingsError, BrokerError, topics.TopicError, ListenError) as error:
         raise click.ClickException(str(error)) from None
     sys.exit(code)
 
