@@ -14,8 +14,10 @@ from functools import lru_cache
 
 SECOND_US = 1_000_000
 
-_LONGEST = 64
-"""Characters of the longest text that can be a stamp (the grammars allow blanks and comments)."""
+LONGEST = 64
+"""Characters of the longest text that can be a stamp (the grammars allow blanks and comments).
+
+Longer ones never reach the caches, whose memory is so bounded."""
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_US = (date.min.toordinal() - _EPOCH_DAY) * 86_400 * SECOND_US
@@ -52,13 +54,17 @@ _ZONES_H = {
 """RFC 2822 §4.3, and `UTC`. Of the military letters only Z: the RFC itself calls the others meaningless."""
 
 
-@lru_cache(maxsize=16_384)
 def rfc2822(text: str) -> int | None:
     """`Mon, 02 Mar 2026 10:00:19 +0000`: weekday and seconds may be missing, the zone may not.
 
     A wrong weekday is ignored. A leap second is clamped to the second before it.
     """
-    if len(text) > _LONGEST or (match := _RFC2822.fullmatch(text)) is None:
+    return _rfc2822(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=16_384)
+def _rfc2822(text: str) -> int | None:
+    if (match := _RFC2822.fullmatch(text)) is None:
         return None
     day, month, year, hour, minute, second, sign, offset_h, offset_min, zone = match.groups()
     month_number = _MONTHS.get(month.lower())
@@ -74,7 +80,6 @@ def rfc2822(text: str) -> int | None:
     )
 
 
-@lru_cache(maxsize=16_384)
 def iso8601(text: str) -> int | None:
     """`2026-03-02T10:00:19.450211Z`: any number of fraction digits (below microseconds they are dropped),
     `Z` or an offset, `T` or a blank.
@@ -82,7 +87,12 @@ def iso8601(text: str) -> int | None:
     Without a zone it is None: who cuts a stamp off cuts its zone first.
     A leap second is clamped to the last moment before it that the stamp's precision can say.
     """
-    if len(text) > _LONGEST or (match := _ISO8601.fullmatch(text)) is None:
+    return _iso8601(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=16_384)
+def _iso8601(text: str) -> int | None:
+    if (match := _ISO8601.fullmatch(text)) is None:
         return None
     year, month, day, hour, minute, second, fraction, sign, offset_h, offset_min = match.groups()
     fraction_us = int(fraction[:6].ljust(6, "0")) if fraction else 0
