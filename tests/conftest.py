@@ -20,7 +20,7 @@ from stream.runtime.settings import Settings, load
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the broker is marked so, and comes after the tests that need none: a slip is told in seconds."""
+    """Whatever uses the broker is marked so and comes last: a slip elsewhere is told within seconds."""
     for item in items:
         if "broker" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.broker)

@@ -26,7 +26,6 @@ COMMANDS: dict[str, Entry] = {
     "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
     "topics": Entry("stream.cli.topics", "Create the topics, or say what does not match."),
     "simulate": Entry("stream.cli.simulate", "Calls with a known truth, as the providers tell of them."),
-    "broker": Entry("stream.cli.broker", "The embedded broker alone, until it is stopped."),
 }
 
 

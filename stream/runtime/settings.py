@@ -49,7 +49,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", value) or not least <= int(value) <= most:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
         return int(value)
 
@@ -78,10 +78,10 @@ def _matching(pattern: str, what: str) -> Callable[[str], str]:
     return read
 
 
-_listen = _matching(r".+:\d{1,5}", "host:port")
+_listen = _matching(r".+:[0-9]{1,5}", "host:port")
 _url = _matching(r"https?://[^\s?#]+", "an http or https URL")
 _optional_url = _matching(r"(https?://[^\s?#]+)?", "an http or https URL")
-_servers = _matching(r"([^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*)?", "host:port, several with commas")
+_servers = _matching(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
 # The dot at the end keeps two prefixes from sharing an application id.
 _prefix = _matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")
 _name = _matching(r"[A-Za-z0-9._-]{0,200}", "letters, digits, dots, - and _")

