@@ -1,6 +1,6 @@
 """`callstream simulate`: calls with a known truth, written as the gateway and the poller would land them.
 
-Exit codes: 0 written, and with --check nothing differs; 1 something does; 2 it could not be done.
+Exit codes: 0 written, and with --check nothing differs; 1 something does; 2 it could not be; 130 stopped.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def command(compare: bool, timeout_s: float, as_json: bool, **asked: Any) -> Non
         outcome = asyncio.run(_simulate(settings, options, compare, timeout_s, as_json))
     except (CheckError, KafkaError, OSError, BrokerError, topics.TopicError) as error:
         _give_up(str(error) or repr(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     _tell(outcome, options, as_json)
     if outcome.report is not None and not outcome.report.ok:
         raise SystemExit(1)
