@@ -1,0 +1,215 @@
+"""The sources that are kept as events and interpreted no further (numbers: the reference's tricky cases)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stream.core.events import DecodeError, Event, Reading, Recording
+
+CALL = "CA0f00000000000000000000000000000001"
+ACCOUNT = "AC0f00000000000000000000000000000009"
+KEY = f"twilio:{CALL}"
+
+Read = Callable[..., list[Reading]]
+
+
+def recording(**changes: Any) -> dict[str, Any]:
+    return {
+        "CallSid": CALL,
+        "AccountSid": ACCOUNT,
+        "RecordingSid": "RE0f01",
+        "RecordingStatus": "completed",
+        "RecordingDuration": "48",
+        "RecordingUrl": "https://api.twilio.com/2010-04-01/Accounts/AC0f/Recordings/RE0f01",
+        "ErrorCode": "0",
+        **changes,
+    }
+
+
+def conference(**changes: Any) -> dict[str, Any]:
+    return {
+        "ConferenceSid": "CF0f01",
+        "AccountSid": ACCOUNT,
+        "StatusCallbackEvent": "participant-join",
+        "SequenceNumber": "2",
+        "Timestamp": "Mon, 02 Mar 2026 10:00:55 +0000",
+        **changes,
+    }
+
+
+def cloud_event(**changes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "type": "com.twilio.voice.status-callback.recording.processed",
+        "id": "EZ0f01",
+        "time": "2026-03-02T10:00:56.120Z",
+        "data": {"request": {"parameters": {"CallSid": CALL, "AccountSid": ACCOUNT}}},
+        **changes,
+    }
+
+
+def test_case_19_a_recording_is_known_by_its_id_and_status(read: Read) -> None:
+    (reading,) = read("twilio_recording_callback", recording())
+    assert reading == Reading(
+        event=Event(
+            key=KEY,
+            provider="twilio",
+            account=ACCOUNT,
+            call_id=CALL,
+            source="twilio_recording_callback",
+            family="recording",
+            name="completed",
+            attributes={
+                "RecordingSid": "RE0f01",
+                "RecordingStatus": "completed",
+                "RecordingDuration": "48",
+                "RecordingUrl": "https://api.twilio.com/2010-04-01/Accounts/AC0f/Recordings/RE0f01",
+                "ErrorCode": "0",
+            },
+        ),
+        rung="3",
+        parts=("RE0f01", "completed"),
+        recording=Recording("RE0f01", "completed", 48),
+    )
+
+
+def test_case_20_an_absent_recording_is_an_event_without_a_url(read: Read) -> None:
+    (reading,) = read(
+        "twilio_recording_callback", {"CallSid": CALL, "RecordingSid": "RE1", "RecordingStatus": "absent"}
+    )
+    assert (reading.event.name, reading.recording) == ("absent", Recording("RE1", "absent"))
+
+
+def test_a_recording_without_an_id_is_kept_by_its_content(read: Read) -> None:
+    (reading,) = read("twilio_recording_callback", {"CallSid": CALL, "RecordingStatus": "failed"})
+    assert (reading.rung, reading.recording, reading.event.family) == ("4", None, "recording")
+
+
+def test_case_21_an_amd_result_is_one_a_call(read: Read) -> None:
+    body = {"CallSid": CALL, "AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "4100"}
+    (reading,) = read("twilio_amd_callback", body)
+    assert (reading.event.family, reading.rung, reading.parts) == ("amd", "3", ())
+    assert reading.facts == {"answered_by": "machine_end_beep"}
+    assert reading.event.status is None
+
+
+def test_case_22_a_conferences_callback_is_no_call_progress_though_it_names_call_and_number(
+    read: Read,
+) -> None:
+    (reading,) = read("twilio_conference_callback", conference(CallSid=CALL, CallStatus="in-progress"))
+    event = reading.event
+    assert (event.key, event.family, event.name, event.status) == (
+        KEY,
+        "conference",
+        "participant-join",
+        None,
+    )
+    assert (event.sequence_number, reading.rung) == (2, "4")
+    assert event.occurred_at == "2026-03-02T10:00:55.000000Z"
+
+
+def test_a_conference_of_no_call_has_its_own_key(read: Read) -> None:
+    event = read("twilio_conference_callback", conference(StatusCallbackEvent="conference-end"))[0].event
+    assert (event.key, event.call_id) == ("twilio:conference:CF0f01", None)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "family", "name"),
+    [
+        ({"StreamSid": "MZ0f", "StreamEvent": "stream-error"}, "media", "stream-error"),
+        ({"SiprecSid": "SR0f", "SiprecEvent": "siprec-started"}, "media", "siprec-started"),
+        ({"TranscriptionEvent": "transcription-content"}, "transcription", "transcription-content"),
+        ({"DialCallStatus": "completed", "CallStatus": "in-progress"}, "other", "unknown"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_callbacks_are_told_apart_by_the_event_that_they_name(
+    read: Read, parameters: dict[str, str], family: str, name: str
+) -> None:
+    (reading,) = read(
+        "twilio_other_callback", {"CallSid": CALL, "Timestamp": "2026-03-02T10:00:55.5Z", **parameters}
+    )
+    event = reading.event
+    assert (event.family, event.name, event.status) == (family, name, None)
+    assert (event.occurred_at, event.occurred_at_quality) == ("2026-03-02T10:00:55.500000Z", "exact")
+
+
+def test_a_cloud_event_is_known_by_its_id(read: Read) -> None:
+    (reading,) = read("twilio_event_stream", cloud_event())
+    event = reading.event
+    assert (reading.rung, reading.parts) == ("2", ("EZ0f01",))
+    assert (event.key, event.account, event.family) == (KEY, ACCOUNT, "recording")
+    assert event.name == "com.twilio.voice.status-callback.recording.processed"
+    assert event.occurred_at == "2026-03-02T10:00:56.120000Z"
+
+
+def test_case_42_a_cloud_events_data_may_be_a_json_text(read: Read) -> None:
+    text = cloud_event(data=json.dumps(cloud_event()["data"]))
+    assert read("twilio_event_stream", text) == read("twilio_event_stream", cloud_event())
+
+
+def test_an_insights_cloud_event_has_its_level(read: Read) -> None:
+    body = cloud_event(
+        type="com.twilio.voice.insights.call-event.gateway",
+        data={"call_sid": CALL, "level": "ERROR", "edge": "ashburn", "group": "connection"},
+    )
+    (reading,) = read("twilio_event_stream", body)
+    event = reading.event
+    assert (event.key, event.family, event.level, event.edge) == (KEY, "insights", "error", "ashburn")
+    assert reading.alarming
+
+
+def test_a_summary_is_an_event_for_each_of_its_versions(read: Read) -> None:
+    partial, complete, again = (
+        read("twilio_call_summary", {"call_sid": CALL, "processing_state": state})[0]
+        for state in ("partial", "complete", "complete")
+    )
+    assert partial.parts != complete.parts
+    assert complete.parts == again.parts
+    assert (complete.event.family, complete.event.name, complete.rung) == ("resource", "call_summary", "4")
+
+
+def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
+    (reading,) = read("twilio_call_summary", {"call_sid": None}, endpoint=f"/v1/Voice/{CALL}/Summary")
+    assert reading.event.key == KEY
+
+
+def test_case_55_a_webhook_delivery_is_no_call_event(read: Read) -> None:
+    body = {
+        "id": "delivery-1",
+        "status": "failed",
+        "finished_at": "2026-03-02T10:00:57.1Z",
+        "attempts": [{"status": "failed", "http": {"request": {"headers": [["token", "hunter2"]]}}}],
+        "webhook": {"id": "e1", "event_type": "call.hangup", "payload": {"call_leg_id": "leg-1"}},
+    }
+    (reading,) = read("telnyx_webhook_delivery", body)
+    event = reading.event
+    assert (event.key, event.family, event.name, event.status) == (
+        "telnyx:leg-1",
+        "delivery",
+        "call.hangup",
+        None,
+    )
+    assert (reading.rung, reading.parts) == ("2", ("delivery-1",))
+    assert "hunter2" not in repr(reading)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "twilio_recording_callback",
+        "twilio_amd_callback",
+        "twilio_conference_callback",
+        "twilio_other_callback",
+        "twilio_event_stream",
+        "twilio_call_summary",
+        "telnyx_webhook_delivery",
+    ],
+)
+def test_a_delivery_that_names_neither_call_nor_conference_cannot_be_read(read: Read, source: str) -> None:
+    with pytest.raises(DecodeError, match="missing_id"):
+        read(source, {"Sparkle": "yes"})
