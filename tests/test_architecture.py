@@ -33,13 +33,13 @@ DOORS = {"stream.gateway", "stream.polling", "stream.archive", "stream.simulate"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "stream.core": {"stream.core", "msgspec"},
-    # The core's types are msgspec's, and some bodies hold JSON within JSON.
+    # Some bodies hold JSON within JSON.
     "stream.sources": {"stream.sources", "stream.core", "msgspec"},
     "stream.runtime": {"stream.runtime", "stream.core", *THIRD_PARTY_OF_RUNTIME},
     **{door: {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich"} for door in DOORS},
     "agents": {"agents", *BELOW_THE_DOORS, *THIRD_PARTY_OF_RUNTIME},
 }
-"""The import table of the design, beside the standard library. What is not here may import nothing of ours."""
+"""The import table of the design, beside the standard library. What is not here imports nothing of ours."""
 
 PURE = ("stream.core", "stream.sources")
 
