@@ -121,10 +121,10 @@ class Household:
         return f"{host}:{free}"
 
     def _links(self, url: str, data: Path) -> list[tuple[str, str]]:
-        there = "" if "CALLSTREAM_KAFKA" not in os.environ else "  (with the same CALLSTREAM_KAFKA)"
+        program = os.path.relpath(sys.argv[0])
         return [
             ("metrics, health", f"{url}/metrics   {url}/readyz"),
-            ("a topic", f"callstream tail alerts{there}   (events, ended, dead_letters, …)"),
+            ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
             ("Kafka", self._settings.kafka),
             ("logs", str(data)),
             ("stop", "Ctrl-C"),

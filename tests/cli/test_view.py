@@ -1,0 +1,57 @@
+"""What a person sees of a household."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from stream.cli.figures import Figures
+from stream.cli.view import Notice, Scene, line, panel
+
+ALERT = {
+    "detected_at": "2026-11-21T13:18:20.041696Z",
+    "severity": "critical",
+    "rule": {"id": "webhook.failing", "version": 1},
+    "provider": "twilio",
+    "scope": {"type": "endpoint", "id": "twilio:endpoint:AC1:https://app.example.test/voice"},
+    "call": {"id": "CA1"},
+    "reason": {"text": "The application answered 502 at https://app.example.test/voice."},
+}
+
+
+def shown(scene: Scene) -> str:
+    console = Console(width=160, record=True, file=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(panel(scene))
+    return capture.get()
+
+
+def test_an_alert_of_an_endpoint_names_the_call_that_showed_it():
+    notice = Notice.of(ALERT)
+    assert notice.scope == "twilio:CA1"
+    assert notice.at == "13:18:20"
+
+
+def test_a_worker_that_does_not_answer_is_said_and_nothing_is_invented():
+    scene = Scene([("stop", "Ctrl-C")])
+    assert line(scene) == "worker: not answering yet"
+    assert "not answering yet" in shown(scene)
+    assert "none yet" in shown(scene)
+
+
+def test_the_view_shows_rate_lag_outcomes_and_the_newest_alert_first():
+    scene = Scene(
+        [("stop", "Ctrl-C")], Figures(1.0, "running", 12, {"applied": 12.0}, 3, 4, {"busy": 2.0}), 6.0
+    )
+    scene.alerts.append(Notice("13:00:00", "warning", "call.failed", "twilio:CA0", "The call failed."))
+    scene.alerts.append(Notice.of(ALERT))
+    text = shown(scene)
+    assert text.index("webhook.failing") < text.index("call.failed")
+    for part in ("6/s", "applied 12", "3 records", "4 active, 2 ended", "busy 2", "Ctrl-C"):
+        assert part in text
+
+
+def test_dead_letters_are_shown_only_where_there_are_any():
+    quiet = Scene([], Figures(1.0, "running", 12))
+    loud = Scene([], Figures(1.0, "running", 12, dead_letters=7))
+    assert "dead letters" not in line(quiet)
+    assert "dead letters 7" in line(loud)
