@@ -5,6 +5,7 @@ Outputs are read as consumers should: read_committed, so that what was aborted i
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from stream.simulate.truth import Truth
 QUIET_S = 2.0
 """How long nothing more must come after all is there: what comes twice comes a little later."""
 
+ANSWER_S = 15.0
 FETCH_BYTES = 4 * 1024 * 1024
 
 Waiting = Callable[[int, int], None]
@@ -82,7 +84,7 @@ async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {error!r}") from error
     finally:
-        await consumer.stop()
+        await _stop(consumer)
 
 
 async def check(
@@ -121,13 +123,34 @@ async def check(
                 waiting(comparison.events_found, comparison.events_expected)
             if now - last >= (quiet_s if comparison.complete else timeout_s):
                 break
+        if not comparison.complete:
+            await _still_there(consumer, since)
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {error!r}") from error
     finally:
-        await consumer.stop()
+        await _stop(consumer)
     report = comparison.report()
     report.seconds = last - began
     return report
+
+
+async def _still_there(consumer: AIOKafkaConsumer, since: Mark) -> None:
+    """A broker that is gone looks like outputs that never come. Raises CheckError."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await consumer.end_offsets(list(since))
+    except TimeoutError:
+        raise CheckError("the broker does not answer any more") from None
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        # aiokafka awaits tasks that it has just cancelled; only a cancellation of ours goes on.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 def _tell(comparison: Comparison, topics: OutputTopics, topic: str, records: list[ConsumerRecord]) -> None:
