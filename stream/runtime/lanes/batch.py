@@ -31,7 +31,10 @@ class Record(Protocol):
 
 
 class Output(NamedTuple):
-    """One record to be written. `partition` None is the lane's own number, `KEYED` the key's."""
+    """One record to be written. `partition` None is the lane's own number, `KEYED` the key's.
+
+    On the hot path a plain tuple of the four will do; it takes a tenth of the time to make.
+    """
 
     key: bytes | None
     value: bytes | None

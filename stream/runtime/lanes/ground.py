@@ -160,9 +160,9 @@ RELIED_ON: tuple[Leaning, ...] = (
         "db7059aa8846",
     ),
     Leaning(
-        "aiokafka.producer.message_accumulator:BatchBuilder.append",
-        "None when the batch is full",
-        "65992902ef83",
+        "aiokafka.producer.message_accumulator:BatchBuilder",
+        "we append to its _builder and set _relative_offset; None when full",
+        "8050802ca751",
     ),
     Leaning("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
     Leaning("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),

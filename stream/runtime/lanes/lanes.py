@@ -82,7 +82,7 @@ class Lanes:
         if lane is None or message.generation_id != self.gate or message.partition in self._parked:
             return  # its assignment is over: whoever has the partition now reads it again
         begin, records, end = message.value
-        size = sum(len(record.value) for record in records if record.value is not None)
+        size = sum([len(value) for record in records if (value := record.value)])
         self.observer.consumed(message.topic, len(records), size)
         if lane.put(message.topic, begin, records, end):
             self._app.consumer.on_buffer_full(message.tp)

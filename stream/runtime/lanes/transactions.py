@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -90,7 +90,7 @@ class LaneProducer:
             await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
 
     async def transact(
-        self, outputs: Mapping[str, Iterable[Output]], offsets: Mapping[TopicPartition, int]
+        self, outputs: Mapping[str, Sequence[Output]], offsets: Mapping[TopicPartition, int]
     ) -> dict[str, int]:
         """Write `outputs` and the consumer's `offsets` in one transaction.
 
@@ -110,7 +110,7 @@ class LaneProducer:
             raise TransactionFailed(error) from error
         return ends
 
-    async def _produce(self, outputs: Mapping[str, Iterable[Output]]) -> dict[str, int]:
+    async def _produce(self, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
         producer, began = self._producer, time.monotonic()
         parts = await self._by_partition(outputs)
         for topic, partition in parts:  # in one request, before the first batch asks for its own
@@ -136,30 +136,49 @@ class LaneProducer:
         return ends
 
     async def _by_partition(
-        self, outputs: Mapping[str, Iterable[Output]]
-    ) -> dict[tuple[str, int], list[Output]]:
-        parts: dict[tuple[str, int], list[Output]] = {}
+        self, outputs: Mapping[str, Sequence[Output]]
+    ) -> dict[tuple[str, int], Sequence[Output]]:
+        parts: dict[tuple[str, int], Sequence[Output]] = {}
         for topic, records in outputs.items():
-            count = len(await self._producer.partitions_for(topic))
-            for record in records:
-                partition = record[3]
-                if partition is None:
-                    partition = self._partition
-                elif partition == KEYED:
-                    partition = (murmur2(record[0] or b"") & 0x7FFFFFFF) % count
-                parts.setdefault((topic, partition), []).append(record)
+            elsewhere = [record for record in records if record[3] is not None]
+            own = [record for record in records if record[3] is None] if elsewhere else records
+            if own:
+                parts[topic, self._partition] = own
+            if elsewhere:
+                count = len(await self._producer.partitions_for(topic))
+                for number, group in _spread(elsewhere, count).items():
+                    parts[topic, number] = [*parts.get((topic, number), ()), *group]
         return parts
 
 
-def _batches(producer: Any, records: list[Output]) -> Iterable[tuple[Any, int]]:
-    """`records` in full batches, with the number of records in each."""
-    batch, count = producer.create_batch(), 0
+def _spread(records: Iterable[Output], count: int) -> dict[int, list[Output]]:
+    """Records that name their partition or have their key name it, of `count` partitions."""
+    parts: dict[int, list[Output]] = {}
+    for record in records:
+        partition = record[3]
+        if partition == KEYED:
+            partition = (murmur2(record[0] or b"") & 0x7FFFFFFF) % count
+        parts.setdefault(cast(int, partition), []).append(record)
+    return parts
+
+
+def _batches(producer: Any, records: Iterable[Output]) -> Iterator[tuple[Any, int]]:
+    """`records` in full batches, with the number of records in each.
+
+    Appends to the batch's own builder: BatchBuilder.append asks for serializers and a clock for every record.
+    """
+    now_ms = int(time.time() * 1000)
+    batch = producer.create_batch()
+    append, count = batch._builder.append, 0
     for key, value, headers, _ in records:
-        headers = list(headers) if headers else []  # aiokafka takes nothing else
-        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+        listed = list(headers) if headers else []  # aiokafka takes nothing else
+        if append(count, now_ms, key, value, listed) is None:
+            batch._relative_offset = count
             yield batch, count
-            batch, count = producer.create_batch(), 0
-            batch.append(timestamp=None, key=key, value=value, headers=headers)
+            batch = producer.create_batch()
+            append, count = batch._builder.append, 0
+            append(count, now_ms, key, value, listed)
         count += 1
     if count:
+        batch._relative_offset = count
         yield batch, count
