@@ -1,0 +1,1 @@
+"""How fast it is: the same callbacks through the worker and through what it is compared with."""

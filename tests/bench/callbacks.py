@@ -1,0 +1,126 @@
+"""The callbacks that every candidate gets: the simulator's, written once.
+
+Status callbacks of answered, busy and failed calls, some of them twice and some behind their successor. The
+calls come in waves, so that some thousand of them are open at a time however long the run is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import orjson
+from confluent_kafka import Producer
+
+from stream.simulate.options import Options
+from stream.simulate.traffic import Record, Traffic
+
+SOURCE = frozenset({"twilio_status_callback"})
+OPEN_SHARE = 0.5
+"""About this share of a wave's calls is open at a time."""
+
+Progress = Callable[[int], None]
+
+
+class Written(msgspec.Struct):
+    """What was written, and what must come of it."""
+
+    records: int = 0
+    value_bytes: int = 0
+    events: int = 0
+    """Different ones: what is left when repetitions are dropped."""
+    calls: int = 0
+    failed: int = 0
+    """Different calls that failed: so many alerts of the full job."""
+    failed_events: int = 0
+    """Different events that say so: so many of the small job, which does not look back."""
+
+
+def callbacks(
+    records: int, open_calls: int, seed: int = 1, failed: float = 0.05, age_s: int = 600
+) -> Iterator[Record]:
+    """`records` callbacks in the order of their delivery, the first received `age_s` ago.
+
+    `failed` is the share of the calls that fail.
+    """
+    start_us = (int(time.time()) - age_s) * 1_000_000
+    left, wave = records, 0
+    while left > 0:
+        wave += 1
+        options = Options(
+            calls=int(open_calls / OPEN_SHARE),
+            sources=SOURCE,
+            telnyx=0.0,
+            failed=failed,
+            duplicates=0.02,
+            reorder=0.02,
+            seed=seed * 1000 + wave,
+            start_us=start_us,
+        )
+        for record in Traffic(options, with_truth=False):
+            yield record
+            left -= 1
+            if not left:
+                return
+
+
+class Tally:
+    """Counts what a run must come to, from the callbacks themselves."""
+
+    def __init__(self) -> None:
+        self.written = Written()
+        self._events: set[int] = set()
+        self._calls: set[bytes] = set()
+        self._failed: set[bytes] = set()
+        self._failed_events: set[int] = set()
+
+    def add(self, record: Record) -> None:
+        written, body = self.written, orjson.loads(record.value)["body"]
+        status, number = body["CallStatus"], body.get("SequenceNumber")
+        written.records += 1
+        written.value_bytes += len(record.value)
+        self._calls.add(record.key)
+        event = hash((record.key, status, body["Timestamp"] if number is None else number))
+        self._events.add(event)
+        if status == "failed":
+            self._failed.add(record.key)
+            self._failed_events.add(event)
+        written.events, written.calls = len(self._events), len(self._calls)
+        written.failed, written.failed_events = len(self._failed), len(self._failed_events)
+
+
+def write(
+    bootstrap: str, topics: dict[str, int], open_calls: int, progress: Progress | None = None
+) -> dict[str, Written]:
+    """Write the first so many callbacks to each of `topics`. Returns what each of them holds now."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "linger.ms": 20,
+            "batch.size": 500_000,
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": 1_000_000,
+            "log_level": 2,
+        }
+    )
+    tallies = {topic: Tally() for topic in topics}
+    most = max(topics.values())
+    for number, record in enumerate(callbacks(most, open_calls)):
+        for topic, count in topics.items():
+            if number < count:
+                tallies[topic].add(record)
+                while True:
+                    try:
+                        producer.produce(topic, record.value, record.key)
+                        break
+                    except BufferError:
+                        producer.poll(0.1)
+        if number % 2000 == 0:
+            producer.poll(0)
+            if progress is not None:
+                progress(number)
+    if producer.flush(120):
+        raise RuntimeError("the broker did not take all callbacks")
+    return {topic: tally.written for topic, tally in tallies.items()}

@@ -1,0 +1,44 @@
+"""Candidate: the lanes with a job that does nothing. What is left is fetching, queueing and empty commits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from agents import callbacks, polled, ticks
+from stream.runtime import topics
+from stream.runtime.lanes import Batch, Record, build_app
+from tests.bench import worker_process
+from tests.bench.candidate import task
+from tests.bench.full_job import Counting
+
+
+class Idle:
+    """Looks at nothing and changes nothing."""
+
+    def process(
+        self, partition: int, records: Sequence[Record], get: Callable[[bytes], bytes | None]
+    ) -> Batch:
+        return Batch({}, {})
+
+    def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None: ...
+
+    def closed(self, partition: int) -> None: ...
+
+
+def main() -> int:
+    asked = task()
+    chosen = worker_process.settings_of(asked)
+    worker_process.read_from(asked.topic)
+    worker_process.make_topics(chosen)
+    names = topics.names(chosen.topic_prefix)
+    app = build_app(chosen, Idle())
+    callbacks.declare(app, names.callbacks)
+    polled.declare(app, names.polled)
+    ticks.declare(app, names.ticks)
+    app.lanes.observer = Counting(app, asked)
+    return worker_process.run(app)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

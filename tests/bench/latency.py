@@ -1,0 +1,158 @@
+"""From a callback in its topic to its alert and its event, readable by a read_committed consumer.
+
+Callbacks at a steady rate, so that what is measured is a worker that keeps up, not a queue. Many of them
+fail: only those give alerts. Every output says which record it came of (`origin`, `evidence`), and the time
+of that record is when the producer was given it.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from stream.runtime import topics
+from tests.bench.callbacks import callbacks
+from tests.bench.candidate import Task
+from tests.bench.ground import CandidateFailed, Ground, end, said
+from tests.bench.standing_worker import READY
+
+WARM_UP_SHARE = 0.25
+FAILED_SHARE = 0.4
+OPEN_CALLS = 1000
+START_LIMIT_S = 60.0
+REST_S = 3.0
+"""How long after the last callback outputs are still waited for."""
+
+Place = tuple[int, int]
+
+
+class Reader(threading.Thread):
+    """Reads events and alerts as they become visible, and notes when for the record that they came of."""
+
+    def __init__(self, bootstrap: str, names: topics.Topics, partitions: int) -> None:
+        super().__init__(daemon=True)
+        self._names = names
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": names.events + "-latency",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 100,
+                "fetch.queue.backoff.ms": 1,
+                "log_level": 2,
+            }
+        )
+        self._consumer.assign(
+            [TopicPartition(topic, n, 0) for topic in (names.events, names.alerts) for n in range(partitions)]
+        )
+        self.ending = False
+        self.events: dict[Place, float] = {}
+        self.alerts: dict[Place, float] = {}
+
+    def run(self) -> None:
+        while not self.ending:
+            for message in self._consumer.consume(500, 0.005):
+                now, value = time.perf_counter(), message.value()
+                if message.error() is not None or value is None:
+                    continue
+                read = orjson.loads(value)
+                if message.topic() == self._names.events:
+                    origin = read["origin"]
+                    self.events[origin["partition"], origin["offset"]] = now
+                else:
+                    evidence = read["evidence"][0]
+                    self.alerts[evidence["partition"], evidence["offset"]] = now
+        self._consumer.close()
+
+
+def measure(
+    ground: Ground, rate: int, seconds: int, progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Percentiles in milliseconds. Raises CandidateFailed."""
+    task = ground.task("latency")
+    worker = ground.start("standing_worker", task)
+    try:
+        _wait_ready(worker, task)
+        names = topics.names(task.prefix)
+        reader = Reader(ground.bootstrap, names, ground.partitions)
+        reader.start()
+        sent = _send(ground.bootstrap, names.callbacks, rate, seconds, progress)
+        time.sleep(REST_S)
+        reader.ending = True
+        reader.join(10)
+        worker.send_signal(signal.SIGTERM)
+        try:
+            worker.wait(30)
+        except subprocess.TimeoutExpired:
+            raise CandidateFailed(f"the worker did not stop:\n{said(task)}") from None
+    finally:
+        end(worker)
+        ground.drop_topics(task.prefix.rstrip("."))
+    since = min(sent.values()) + seconds * WARM_UP_SHARE
+    return {
+        "rate": rate,
+        "sent": len(sent),
+        "events_read": len(reader.events),
+        "events_ms": percentiles(reader.events, sent, since),
+        "alerts_read": len(reader.alerts),
+        "alerts_ms": percentiles(reader.alerts, sent, since),
+        "worker": ground.result("standing_worker", task),
+    }
+
+
+def percentiles(read: dict[Place, float], sent: dict[Place, float], since: float) -> dict[str, float]:
+    """p50, p90, p99 and the longest, of the records sent after `since`, in milliseconds."""
+    took = sorted(at - sent[place] for place, at in read.items() if sent[place] >= since)
+    if not took:
+        return {}
+    found = {f"p{share}": took[len(took) * share // 100] * 1e3 for share in (50, 90, 99)}
+    return {**found, "max": took[-1] * 1e3, "n": len(took)}
+
+
+def _wait_ready(worker: subprocess.Popen[bytes], task: Task) -> None:
+    limit = time.monotonic() + START_LIMIT_S
+    while not (Path(task.directory) / READY).exists():
+        if worker.poll() is not None or time.monotonic() > limit:
+            raise CandidateFailed(f"the worker did not start:\n{said(task)}")
+        time.sleep(0.1)
+
+
+def _send(
+    bootstrap: str, topic: str, rate: int, seconds: int, progress: Callable[[int], None] | None
+) -> dict[Place, float]:
+    """Each callback at its time. Returns when the record at each (partition, offset) was handed over."""
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "linger.ms": 0, "partitioner": "murmur2_random", "log_level": 2}
+    )
+    sent: dict[Place, float] = {}
+
+    def note(at: float) -> Callable[[Any, Any], None]:
+        def delivered(error: Any, message: Any) -> None:
+            if error is None:
+                sent[message.partition(), message.offset()] = at
+
+        return delivered
+
+    traffic = callbacks(rate * seconds, OPEN_CALLS, seed=3, failed=FAILED_SHARE, age_s=0)
+    began = time.perf_counter()
+    for number, record in enumerate(traffic):
+        wait_s = began + number / rate - time.perf_counter()
+        if wait_s > 0:
+            producer.poll(0)
+            time.sleep(wait_s)
+        producer.produce(topic, record.value, record.key, on_delivery=note(time.perf_counter()))
+        if number % 100 == 0:
+            producer.poll(0)
+            if progress is not None:
+                progress(number)
+    producer.flush(30)
+    return sent

@@ -1,0 +1,212 @@
+"""Candidate: where the worker's own time goes, stage by stage, over the same callbacks in one process.
+
+Each stage is done for a whole batch before the next one begins, so that looking at the clock costs nothing.
+The sum of the stages is what the real job needs; the job itself is measured too, and what it needs more is
+what lies between the stages (`between`).
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+from confluent_kafka import Consumer, TopicPartition
+
+from agents.app import GARBAGE_THRESHOLD
+from agents.emit import alert_outputs
+from agents.processor import CallProcessor
+from stream.core.alerts import Alert
+from stream.core.call import dump, load
+from stream.core.events import Event, Origin
+from stream.core.fold import Policy, fold
+from stream.core.privacy import Privacy
+from stream.core.record import CallRecord
+from stream.runtime import topics
+from stream.runtime.lanes import Record
+from stream.runtime.metrics.vocabulary import Vocabulary
+from stream.runtime.metrics.worker import Metrics
+from stream.runtime.wire import read_envelope
+from stream.sources import DECODERS
+from tests.bench.candidate import Task, give_back, task
+
+BATCH = 1000
+RECORDS = 60_000
+ROUNDS = 3
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Stopwatch:
+    """Processor time by stage: from one `lap` to the next."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._at = time.process_time()
+
+    def start(self) -> None:
+        self._at = time.process_time()
+
+    def lap(self, stage: str) -> None:
+        now = time.process_time()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._at
+        self._at = now
+
+
+def batches_of(asked: Task) -> list[list[Record]]:
+    """Records of the callbacks topic as the lanes get them: by partition, in batches."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": asked.bootstrap,
+            "group.id": asked.prefix + "stages",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "log_level": 2,
+        }
+    )
+    found: list[Record] = []
+    with closing(consumer):
+        for partition in range(asked.partitions):
+            consumer.assign([TopicPartition(asked.topic, partition, 0)])
+            found += _whole_partition(consumer)
+            if len(found) >= min(RECORDS, asked.records):
+                break
+    return [batch for batch in _batches(found) if len(batch) == BATCH] or list(_batches(found))
+
+
+def _whole_partition(consumer: Consumer) -> Iterator[Record]:
+    while True:
+        for message in consumer.consume(5000, 0.5):
+            if message.error() is not None:
+                return
+            key, value = message.key() or b"", message.value() or b""
+            yield ConsumerRecord(
+                message.topic(),
+                message.partition(),
+                message.offset(),
+                message.timestamp()[1],
+                0,
+                key,
+                value,
+                None,
+                len(key),
+                len(value),
+                (),
+            )
+
+
+def _batches(records: list[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    for record in records:
+        if batch and (len(batch) == BATCH or batch[0].partition != record.partition):
+            yield batch
+            batch = []
+        batch.append(record)
+    if batch:
+        yield batch
+
+
+def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
+    """Seconds of each stage."""
+    watch, policy, privacy = Stopwatch(), Policy(), Privacy()
+    store: dict[bytes, bytes] = {}
+    for batch in batches:
+        watch.start()
+        envelopes = [read_envelope(record.value) for record in batch]
+        watch.lap("wire")
+        decoded = [DECODERS[envelope.source](envelope) for envelope in envelopes]
+        watch.lap("decode")
+        for readings in decoded:
+            for reading in readings:
+                privacy.apply(reading)
+        watch.lap("mask")
+        calls: dict[bytes, Any] = {}
+        for record in batch:
+            key = record.key or b""
+            if key not in calls:
+                stored = store.get(key)
+                calls[key] = load(stored) if stored is not None else None
+        watch.lap("decode_states")
+        effects: list[Any] = []
+        for record, envelope, readings in zip(batch, envelopes, decoded, strict=True):
+            key = record.key or b""
+            origin = Origin(record.topic, record.partition, record.offset)
+            folded = fold(calls[key], readings, envelope, origin, policy)
+            calls[key] = folded.call
+            effects += folded.effects
+        watch.lap("identify_and_fold")
+        for effect in effects:
+            kind = type(effect)
+            if kind is Event or kind is CallRecord:
+                _encode(effect)
+            elif kind is Alert:
+                alert_outputs(effect, "bench")
+        watch.lap("encode_outputs")
+        states = {key: dump(call) for key, call in calls.items()}
+        watch.lap("encode_states")
+        store.update(states)
+    return watch.seconds
+
+
+def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[str, float]:
+    """Seconds of the real processor over the same batches, and of what it does once they are committed."""
+    metrics = Metrics(Vocabulary())
+    job = CallProcessor(names, Policy(), Privacy(), metrics, deployment="bench", errors_limit=1)
+    stores: dict[int, dict[bytes, bytes]] = {}
+    watch = Stopwatch()
+    for batch in batches:
+        partition = batch[0].partition
+        if partition not in stores:
+            stores[partition] = {}
+            job.opened(partition, ())
+        store = stores[partition]
+        watch.start()
+        made = job.process(partition, batch, store.get)
+        watch.lap("job")
+        store.update({key: state for key, state in made.states.items() if state is not None})
+        watch.start()
+        made.committed()
+        watch.lap("count")
+    return watch.seconds
+
+
+def sample_states(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[bytes, bytes]:
+    """The states that the real processor leaves of these batches."""
+    job = CallProcessor(names, Policy(), Privacy(), Metrics(Vocabulary()), deployment="bench", errors_limit=1)
+    store: dict[bytes, bytes] = {}
+    opened: set[int] = set()
+    for batch in batches:
+        partition = batch[0].partition
+        if partition not in opened:
+            opened.add(partition)
+            job.opened(partition, ())
+        made = job.process(partition, batch, store.get)
+        store.update({key: state for key, state in made.states.items() if state is not None})
+        made.committed()
+    return store
+
+
+def _fastest(measure: Callable[[], dict[str, float]], records: int) -> dict[str, float]:
+    """Microseconds a record: of several rounds the lowest of each stage, since noise only adds."""
+    rounds = [measure() for _ in range(ROUNDS)]
+    return {stage: min(found[stage] for found in rounds) / records * 1e6 for stage in rounds[0]}
+
+
+def main() -> None:
+    asked = task()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
+    batches = batches_of(asked)
+    records = sum(len(batch) for batch in batches)
+    names = topics.names(asked.prefix)
+    stages = _fastest(lambda: by_stage(batches), records)
+    job = _fastest(lambda: whole_job(batches, names), records)
+    stages["between"] = job["job"] - sum(stages.values())
+    give_back({"records": records, "stages_us": stages, "job_us": job["job"], "count_us": job["count"]})
+
+
+if __name__ == "__main__":
+    main()
