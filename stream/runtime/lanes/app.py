@@ -6,6 +6,7 @@ The rule of this file: what Faust is told here is what `ground.py`'s fault runs 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,9 @@ REBALANCE_TIMEOUT_S = 20.0
 REQUEST_TIMEOUT_S = 40.0
 FETCH_BYTES = 1 << 20
 
+COLLECT_AFTER = (100_000, 20, 20)
+"""For the garbage collector: at Python's 700 it cost a fifth of a recovery's time."""
+
 NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "callstream.faust")
 
 
@@ -46,6 +50,12 @@ class LanesApp(faust.App):
     def states(self) -> States:
         """The table's states, by partition."""
         return self.table.states
+
+    async def on_first_start(self) -> None:
+        """Extends App.on_first_start: a thousand records are no reason to look for garbage."""
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
+        await super().on_first_start()
 
     async def on_stop(self) -> None:
         """Extends App.on_stop: no tick is sent any more while the lanes drain."""
