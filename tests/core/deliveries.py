@@ -144,7 +144,7 @@ def calls_row(status: str, *, updated: int = 60, received_s: float = 90.0, **mor
 def logged(
     told: dict[str, str], *, code: int | None = 204, received_s: float = 1000.0, ordinal: int = 0
 ) -> Delivery:
-    """A row of Call Events: one callback that Twilio sent, with its parameters in snake case, and the answer."""
+    """A row of Call Events: one callback that Twilio sent, in snake case, and its answer."""
     snake = {_snake(name): value for name, value in told.items()}
     row = {
         "request": {"method": "POST", "url": "https://hooks.example.test/tw?tenant=7", "parameters": snake},

@@ -1,0 +1,152 @@
+"""Deliveries of one call from all its sources, mixed: what a property of the fold is tried on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.core.deliveries import (
+    Delivery,
+    callback,
+    calls_row,
+    insight,
+    logged,
+    machine_detection,
+    parameters,
+    recording,
+    rfc2822,
+    telnyx,
+    telnyx_event,
+    telnyx_row,
+)
+
+PROGRESS = (
+    "queued",
+    "initiated",
+    "ringing",
+    "in-progress",
+    "completed",
+    "busy",
+    "no-answer",
+    "canceled",
+    "failed",
+)
+IN_CALLS = tuple(status for status in PROGRESS if status != "initiated")
+
+seconds = st.integers(0, 40)
+received = st.integers(0, 5000).map(float)
+numbers = st.sampled_from(("0", "1", "2", "3", "4", "9", "300", "", "-1", "1e3", None))
+optional_texts = st.sampled_from((None, "0", "12", "49"))
+
+
+@st.composite
+def callbacks(draw: st.DrawFn) -> Delivery:
+    more: dict[str, Any] = {}
+    if (duration := draw(optional_texts)) is not None:
+        more["CallDuration"] = duration
+    if (code := draw(st.sampled_from((None, "200", "404", "503")))) is not None:
+        more["SipResponseCode"] = code
+    if (who := draw(st.sampled_from((None, "human", "machine_start")))) is not None:
+        more["AnsweredBy"] = who
+    if draw(st.booleans()):
+        more["ErrorCode"] = draw(st.sampled_from(("13224", "13227")))
+    if draw(st.booleans()):
+        more["To"] = draw(st.sampled_from(("+15005550001", "+15005550002", "client:zoë")))
+    status = draw(st.sampled_from((*PROGRESS, "cancelled", "teleported")))
+    second = draw(st.one_of(st.none(), seconds))
+    return callback(status, draw(numbers), second, received_s=draw(received), **more)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Delivery:
+    end = draw(st.one_of(st.none(), seconds))
+    return calls_row(
+        draw(st.sampled_from(IN_CALLS)),
+        updated=draw(seconds),
+        received_s=draw(received),
+        end_time=None if end is None else rfc2822(end),
+        duration=draw(optional_texts),
+        price=draw(st.sampled_from((None, "-0.0075", "-0.0150"))),
+        answered_by=draw(st.sampled_from((None, "human", "machine_end_beep"))),
+        direction=draw(st.sampled_from(("outbound-api", "inbound"))),
+    )
+
+
+@st.composite
+def log_rows(draw: st.DrawFn) -> Delivery:
+    told = parameters(draw(st.sampled_from(PROGRESS)), draw(numbers), draw(seconds))
+    if (duration := draw(optional_texts)) is not None:
+        told["CallDuration"] = duration
+    return logged(
+        told,
+        code=draw(st.sampled_from((204, 500, None))),
+        ordinal=draw(st.integers(0, 1)),
+        received_s=draw(received),
+    )
+
+
+insights = st.builds(
+    insight,
+    st.sampled_from(("initiated", "ringing", "error", "high-jitter")),
+    seconds,
+    level=st.sampled_from((None, "INFO", "WARNING", "ERROR")),
+    edge=st.sampled_from((None, "carrier_edge", "sdk_edge")),
+    ordinal=st.integers(0, 1),
+    received_s=received,
+)
+recordings = st.builds(
+    recording,
+    st.sampled_from(("RE1", "RE2")),
+    st.sampled_from(("in-progress", "completed", "absent", "failed")),
+    st.sampled_from((None, "10", "44")),
+    received,
+)
+detections = st.builds(machine_detection, st.sampled_from(("human", "machine_start", "fax")), received)
+
+twilio_deliveries = st.one_of(callbacks(), rows(), log_rows(), insights, recordings, detections)
+
+
+@st.composite
+def telnyx_deliveries(draw: st.DrawFn) -> Delivery:
+    """Few ids, and each id names one event; its reports may lack what others have."""
+    kinds = {
+        "e1": ("call.initiated", {"direction": "outgoing"}),
+        "e2": ("call.ringing", {}),
+        "e3": ("call.answered", {}),
+        "e4": ("call.hangup", {"hangup_cause": "normal_clearing", "sip_hangup_cause": "200"}),
+        "e5": ("call.hangup", {"hangup_cause": "user_busy", "sip_hangup_cause": "486"}),
+        "e6": ("call.hangup", {"hangup_cause": "unspecified"}),
+        "e7": ("call.recording.saved", {"recording_id": "rec1"}),
+        "e8": ("call.machine.detection.ended", {"result": "human"}),
+        "e9": ("call.speak.failed", {"status": "error"}),
+        "e0": ("call.cost", {"total_cost": "0.0042", "cost_parts": [{"currency": "USD"}]}),
+    }
+    event_id = draw(st.sampled_from(sorted(kinds)))
+    event_type, payload = kinds[event_id]
+    if draw(st.booleans()):
+        payload = {}
+    second = draw(seconds)
+    event = telnyx_event(event_type, event_id, second, **payload)
+    if draw(st.booleans()):
+        return telnyx(event, attempt=draw(st.integers(1, 2)), received_s=draw(received))
+    return telnyx_row(event, status=draw(st.sampled_from(("delivered", "failed"))), received_s=draw(received))
+
+
+def lists_of(one: st.SearchStrategy[Delivery]) -> st.SearchStrategy[list[Delivery]]:
+    return st.lists(one, min_size=1, max_size=12)
+
+
+several = st.one_of(lists_of(twilio_deliveries), lists_of(telnyx_deliveries()))
+orders = st.randoms(use_true_random=False)
+
+
+crowds = st.lists(
+    st.one_of(
+        st.builds(insight, st.sampled_from("abcdefgh"), st.integers(0, 400), received_s=received),
+        st.builds(recording, st.integers(0, 70).map("RE{}".format), st.sampled_from(("completed",))),
+        st.builds(callback, st.sampled_from(PROGRESS), st.integers(0, 300).map(str), seconds),
+    ),
+    min_size=100,
+    max_size=260,
+)

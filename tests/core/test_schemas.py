@@ -1,0 +1,181 @@
+"""What leaves callstream is what its JSON Schemas say, and they refuse what is not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import given, settings
+from jsonschema import Draft202012Validator
+
+from stream.core.alerts import Alert
+from stream.core.events import Event
+from stream.core.record import CallRecord
+from tests.core.deliveries import (
+    Delivery,
+    answered_call,
+    callback,
+    insight,
+    logged,
+    parameters,
+    tell,
+    telnyx,
+    telnyx_event,
+)
+from tests.core.mixtures import several
+
+NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert"}
+
+
+def schema(name: str) -> dict[str, Any]:
+    text = (files("stream.core") / "schemas" / f"{name}.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+VALIDATORS = {
+    kind: Draft202012Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for kind, name in NAMES.items()
+}
+
+
+def written(effect: Any) -> dict[str, Any]:
+    """An effect as it is read from its topic."""
+    read: dict[str, Any] = orjson.loads(msgspec.json.encode(effect))
+    return read
+
+
+def wrong(kind: type[Any], record: dict[str, Any]) -> list[str]:
+    """What the schema has against a record."""
+    return sorted(error.message for error in VALIDATORS[kind].iter_errors(record))
+
+
+@pytest.mark.parametrize("name", NAMES.values())
+def test_the_schemas_are_schemas_and_know_their_address(name: str) -> None:
+    Draft202012Validator.check_schema(schema(name))
+    assert schema(name)["$id"] == f"https://callstream.io/schemas/{name}.json"
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_schema_lists_the_fields_that_a_record_has_in_its_order(kind: type[Any]) -> None:
+    fields = [field.encode_name for field in msgspec.structs.fields(kind)]
+    assert [*schema(NAMES[kind])["properties"]] == schema(NAMES[kind])["required"] == fields
+
+
+@given(several)
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_told_of_a_call_is_what_its_schema_says(deliveries: list[Delivery]) -> None:
+    for effect in tell(deliveries).effects:
+        if type(effect) in VALIDATORS:
+            assert wrong(type(effect), written(effect)) == []
+
+
+FAILED = [
+    callback("initiated", "0", 0),
+    callback("failed", "1", 3, SipResponseCode="503", ErrorCode="13224"),
+]
+
+
+def an_alert() -> dict[str, Any]:
+    return written(tell(FAILED).alerts[0])
+
+
+def a_webhook_alert() -> dict[str, Any]:
+    return written(tell([logged(parameters("completed", "3", 55), code=500)]).alerts[0])
+
+
+def an_event() -> dict[str, Any]:
+    return written(tell(FAILED).events[0])
+
+
+def a_record() -> dict[str, Any]:
+    return written(tell(answered_call()).record)
+
+
+EXAMPLES = {"alert": an_alert, "webhook_alert": a_webhook_alert, "event": an_event, "record": a_record}
+KINDS = {"alert": Alert, "webhook_alert": Alert, "event": Event, "record": CallRecord}
+GONE = object()
+
+WRONG: list[tuple[str, str, Any, str]] = [
+    # (which record, path, value instead, what the schema says of it)
+    ("alert", "colour", "red", "Additional properties are not allowed ('colour' was unexpected)"),
+    ("alert", "call.note", "x", "is not valid under any of the given schemas"),
+    ("alert", "scope.name", "x", "Additional properties are not allowed ('name' was unexpected)"),
+    ("alert", "reason.note", "x", "Additional properties are not allowed ('note' was unexpected)"),
+    ("alert", "rule.note", "x", "Additional properties are not allowed ('note' was unexpected)"),
+    ("alert", "evidence.0.note", "x", "Additional properties are not allowed ('note' was unexpected)"),
+    ("alert", "fingerprint", GONE, "'fingerprint' is a required property"),
+    ("alert", "id", "2f1d7d1e-9f3f-4c0e-8b55-2a1b3c4d5e6f", "does not match"),
+    ("alert", "state", "resolved", "None is not of type 'string'"),
+    ("alert", "ends_at", "2026-03-02T10:00:03.000000Z", "is not of type 'null'"),
+    ("alert", "state", "open", "'open' is not one of ['firing', 'resolved']"),
+    ("alert", "severity", "fatal", "'fatal' is not one of"),
+    ("alert", "rule.id", "call.odd", "'call.odd' is not one of"),
+    ("alert", "call", None, "None is not of type 'object'"),
+    ("alert", "scope.type", "galaxy", "'galaxy' is not one of"),
+    ("alert", "evidence", [], "[] should be non-empty"),
+    ("alert", "evidence", 21, "is too long"),
+    ("alert", "starts_at", "2026-03-02T10:00:03Z", "does not match"),
+    ("alert", "detected_at", "2026-03-02T10:00:03.000000+00:00", "does not match"),
+    ("alert", "updated_at", "2026-03-02 10:00:03.000000Z", "does not match"),
+    ("alert", "revision", 0, "0 is less than the minimum of 1"),
+    ("alert", "occurrences", 1.5, "1.5 is not of type 'integer'"),
+    ("alert", "account", "", "'' should be non-empty"),
+    ("alert", "labels.colour", 3, "3 is not of type 'string'"),
+    ("webhook_alert", "webhook", None, "None is not of type 'object'"),
+    ("webhook_alert", "webhook.endpoint", "https://u:p@hooks.example.test/", "is not valid under any"),
+    ("webhook_alert", "webhook.endpoint", "https://hooks.example.test/?tenant=7", "is not valid under any"),
+    ("event", "key", "nexmo:1", "does not match"),
+    ("event", "late", None, "None is not of type 'boolean'"),
+    ("event", "level", "ERROR", "'ERROR' is not one of"),
+    ("event", "status", "cancelled", "'cancelled' is not one of"),
+    ("event", "source", "carrier_pigeon", "'carrier_pigeon' is not one of"),
+    ("event", "sequence_number", "1", "'1' is not of type 'integer', 'null'"),
+    ("event", "sequence_number", -1, "-1 is less than the minimum of 0"),
+    ("event", "occurred_at", None, "'unknown' was expected"),
+    ("event", "duration_s", "49", "'49' is not of type 'number', 'null'"),
+    ("event", "sip_response_code", 16, "16 is less than the minimum of 100"),
+    ("event", "origin.offset", GONE, "'offset' is a required property"),
+    ("record", "from", GONE, "'from' is a required property"),
+    ("record", "status", "ringing", "'ringing' is not one of"),
+    ("record", "outcome", None, "'completed' is not one of"),
+    ("record", "outcome", "busy", "'answered' was expected"),
+    ("record", "duration_s", -1, "-1 is less than the minimum of 0"),
+    ("record", "revision", 0, "0 is less than the minimum of 1"),
+    ("record", "counts.by_family.gossip", 1, "'gossip' is not one of"),
+    ("record", "gaps", [{"sequence_number": 1, "state": "lost", "closed_by": None}], "'lost' is not one of"),
+    ("record", "conflicts", [{"field": "to", "values": ["a"], "chosen": "a"}], "is too short"),
+    ("record", "timeline.0.sources", [], "[] should be non-empty"),
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_records_that_are_spoilt_below_are_right_as_they_are(example: str) -> None:
+    assert wrong(KINDS[example], EXAMPLES[example]()) == []
+
+
+@pytest.mark.parametrize(("example", "path", "value", "reason"), WRONG)
+def test_a_wrong_record_is_refused_for_its_reason(example: str, path: str, value: Any, reason: str) -> None:
+    record = copy.deepcopy(EXAMPLES[example]())
+    place: Any = record
+    *way, last = path.split(".")
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    if value is GONE:
+        del place[last]
+    elif value == 21:
+        place[last] = place[last] * 21
+    else:
+        place[last] = value
+    assert any(reason in told for told in wrong(KINDS[example], record)), wrong(KINDS[example], record)
+
+
+def test_an_error_event_and_a_telnyx_failure_are_told_as_the_schema_says() -> None:
+    alerts = tell([insight("error", level="ERROR", sdk_edge={"error": {"code": 31600}})]).alerts
+    alerts += tell([telnyx(telnyx_event("call.speak.failed", "e1", 4))]).alerts
+    assert [wrong(Alert, written(alert)) for alert in alerts] == [[], []]
