@@ -54,7 +54,7 @@ JSON = st.recursive(
         ]
     ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=6),
-    max_leaves=20,
+    max_leaves=10,
 )
 BODIES = st.dictionaries(NAMES, JSON, max_size=12)
 
