@@ -94,7 +94,7 @@ class Household:
         self._begin("worker", ["worker"], environ, data / "worker.log")
         if self._rate:
             simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
-            simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.05"]
+            simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
             simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
             self._begin("simulator", simulate, environ, data / "simulator.log")
         url = f"http://{worker_at}"
