@@ -40,7 +40,7 @@ class ToSend(NamedTuple):
     topic: str
     partition: int
     key: bytes | None
-    value: bytes
+    value: bytes | None
 
 
 class WorkerProcess:

@@ -1,0 +1,173 @@
+"""The full worker as processes, and how far it has come.
+
+The rule of this file: a fault is dealt while records are on their way, and whoever deals it says how far
+they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from stream.runtime import topics
+from stream.runtime.settings import Settings
+from tests.e2e.harness import WorkerProcess, wait_until
+from tests.e2e.story import Story
+
+SHORTEST_SESSION_S = "6"
+
+
+def prepare(bootstrap: str, story: Story) -> None:
+    """The topics of a story."""
+    asyncio.run(topics.ensure(bootstrap, Settings(topic_prefix=story.prefix, partitions=story.partitions)))
+
+
+def full_worker(
+    bootstrap: str,
+    story: Story,
+    directory: Path,
+    name: str = "a",
+    *,
+    store: str = "memory",
+    data: str | None = None,
+    argv: tuple[str, ...] = ("-m", "stream.cli", "worker"),
+    environ: Mapping[str, str] | None = None,
+) -> WorkerProcess:
+    """A worker of the whole job, not started. `data` names its data directory, its own name by default."""
+    return WorkerProcess(
+        argv,
+        {
+            "CALLSTREAM_KAFKA": bootstrap,
+            "CALLSTREAM_TOPIC_PREFIX": story.prefix,
+            "CALLSTREAM_PARTITIONS": str(story.partitions),
+            "CALLSTREAM_DATA_DIR": str(directory / f"data-{data or name}"),
+            "CALLSTREAM_STORE": store,
+            "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:0",
+            "CALLSTREAM_SESSION_TIMEOUT_S": SHORTEST_SESSION_S,
+            **(environ or {}),
+        },
+        directory / f"worker-{name}.log",
+    )
+
+
+class Progress:
+    """How much of a story the worker group has committed. `sent`: how many records it is, if not its own."""
+
+    def __init__(self, bootstrap: str, story: Story, sent: int = 0) -> None:
+        self._story = story
+        self._sent = sent
+        self._tps = [
+            TopicPartition(topic, number) for topic in story.sources for number in range(story.partitions)
+        ]
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": story.group,
+                "enable.auto.commit": False,
+                "log_level": 2,
+            }
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def committed(self) -> int:
+        """Deliveries whose offsets are committed."""
+        found = self._consumer.committed(self._tps, timeout=20)
+        return sum(max(0, tp.offset) for tp in found)
+
+    def share(self) -> float:
+        """Of all deliveries of the story."""
+        return self.committed() / (self._sent or len(self._story.records))
+
+    def wait(self, share: float, timeout_s: float = 120.0) -> float:
+        """Wait until this share is committed. Returns the share that is."""
+        began = time.monotonic()
+        while (now := self._share_or_none()) is None or now < share:
+            assert time.monotonic() - began < timeout_s, f"{now} of {share} committed after {timeout_s} s"
+            time.sleep(0.01)
+        return now
+
+    def finish(self, timeout_s: float = 180.0) -> None:
+        """Wait until all of it is committed."""
+        self.wait(1.0, timeout_s)
+
+    def _share_or_none(self) -> float | None:
+        try:
+            return self.share()
+        except KafkaException:  # a broker that is away
+            return None
+
+
+def midway(share: float) -> bool:
+    """Was that in mid-stream?"""
+    print(f"fault at {share:.0%}", file=sys.stderr)
+    return 0.1 < share < 0.9
+
+
+@contextlib.contextmanager
+def supervised(worker: WorkerProcess) -> Iterator[list[int]]:
+    """Start `worker` again whenever it ends, as a supervisor would. Gives the exit codes so far."""
+    codes: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            code = worker.exit_code
+            if code is not None:
+                codes.append(code)
+                worker.start()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield codes
+    finally:
+        over.set()
+        thread.join()
+
+
+def health_url(worker: WorkerProcess, timeout_s: float = 60.0) -> str:
+    """Where the worker's own HTTP is."""
+    found: list[str] = []
+
+    def said() -> bool:
+        assert worker.exit_code is None, f"the worker ended with {worker.exit_code}:\n{worker.output()}"
+        found[:] = re.findall(r"health and metrics at (http://\S+)", worker.output())
+        return bool(found)
+
+    wait_until(said, "the worker says where its HTTP is", timeout_s)
+    return found[-1]
+
+
+def ask(url: str) -> tuple[int, Any]:
+    """(status, body) of a probe; (0, None) while nobody answers."""
+    status, text = get(url)
+    return status, json.loads(text) if status else None
+
+
+def get(url: str) -> tuple[int, str]:
+    """(status, text) of an address; (0, "") while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""

@@ -1,0 +1,123 @@
+"""The whole worker on a real Kafka: one kill -9, one hand-over, one recovery. The long runs are beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.e2e.harness import Feed, Read, ending, read_topic
+from tests.e2e.household import Progress, full_worker, midway, prepare
+from tests.e2e.poison import mixed
+from tests.e2e.story import Story
+from tests.e2e.verdict import judge
+
+pytestmark = pytest.mark.broker
+
+PARTITIONS = 4
+
+
+class RealBroker(Protocol):
+    bootstrap: str
+
+
+def test_a_worker_killed_in_mid_stream_applies_every_delivery_once(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 800)
+    prepare(broker.bootstrap, story)
+    worker = full_worker(broker.bootstrap, story, tmp_path, environ={"CALLSTREAM_INSTANCE_ID": f"{prefix}a"})
+    with Progress(broker.bootstrap, story) as progress, ending(worker):
+        worker.start().wait_ready()
+        with Feed(broker.bootstrap, story.records, rate=3000):
+            progress.wait(0.3)
+            worker.kill()
+            assert midway(progress.share())
+            assert worker.start().wait_ready() < 20
+        progress.finish()
+        assert worker.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+def test_a_worker_hands_its_calls_over_and_takes_them_back(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 1200)
+    prepare(broker.bootstrap, story)
+    one = full_worker(broker.bootstrap, story, tmp_path, "one")
+    two = full_worker(broker.bootstrap, story, tmp_path, "two", store="rocksdb")
+    with Progress(broker.bootstrap, story) as progress, ending(one, two):
+        one.start().wait_ready()
+        two.start()
+        with Feed(broker.bootstrap, story.records, rate=1200):
+            two.wait_ready()
+            assert midway(progress.wait(0.15))
+            code, _ = two.terminate()
+            assert code == 0
+            assert midway(progress.share())
+            one.wait_ready(times=3)
+        progress.finish()
+        assert one.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+def test_calls_recovered_from_the_changelog_know_what_they_have_seen(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 600)
+    prepare(broker.bootstrap, story)
+    half = len(story.records) // 2
+    old = full_worker(broker.bootstrap, story, tmp_path, "old")
+    new = full_worker(broker.bootstrap, story, tmp_path, "new", store="rocksdb")
+    with Progress(broker.bootstrap, story) as progress, ending(old, new):
+        old.start().wait_ready()
+        with Feed(broker.bootstrap, story.records[:half]):
+            pass
+        progress.wait(half / len(story.records))
+        assert old.terminate()[0] == 0
+        new.start().wait_ready()
+        # Everything that came before comes once more, in between what is new.
+        story.records += story.records[: half // 2]
+        with Feed(broker.bootstrap, story.records[half:]):
+            pass
+        progress.finish()
+        assert new.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+def test_each_third_record_bad_in_another_way_costs_none_of_the_good_ones(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 400, deliveries=2000)
+    records, reasons = mixed(story.records)
+    assert (len(story.records), len(reasons)) == (2000, 1000)
+    prepare(broker.bootstrap, story)
+    worker = full_worker(broker.bootstrap, story, tmp_path)
+    with Progress(broker.bootstrap, story, len(records)) as progress, ending(worker):
+        worker.start().wait_ready()
+        with Feed(broker.bootstrap, records):
+            pass
+        progress.finish()
+        assert worker.terminate()[0] == 0
+    assert judge(broker.bootstrap, story, poisoned=True).faults == {}
+    offsets: Counter[tuple[str, int]] = Counter()
+    expected = {}
+    for at, record in enumerate(records):
+        place = (record.topic, record.partition)
+        if at in reasons:
+            expected[*place, offsets[place]] = (reasons[at], record.key, record.value)
+        offsets[place] += 1
+    assert by_source(read_topic(broker.bootstrap, story.names.dead_letters)) == expected
+
+
+def by_source(letters: list[Read]) -> dict[tuple[str, int, int], tuple[str, bytes | None, bytes | None]]:
+    """(reason, key, bytes) of each dead letter by where it came from; no place twice."""
+    found = {}
+    for letter in letters:
+        headers = {name: value.decode() for name, value in letter.headers}
+        place = (headers["source_topic"], int(headers["source_partition"]), int(headers["source_offset"]))
+        assert place not in found, f"two dead letters of {place}"
+        found[place] = (headers["reason"], letter.key, letter.value)
+    return found
