@@ -26,7 +26,8 @@ Headers = Sequence[tuple[str, bytes]]
 def read_envelope(value: bytes | None) -> Envelope:
     """The envelope in a record's value. Raises DecodeError."""
     raw = _object(value)
-    if raw.get("v") != 1:
+    version = raw.get("v")
+    if version != 1 or type(version) is not int:
         raise DecodeError("unsupported_version", "v is not 1")
     source = raw.get("source")
     if type(source) is not str:

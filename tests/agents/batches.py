@@ -1,0 +1,103 @@
+"""Batches for the tests of the job: records as fetched, a store that is a dict, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from agents.processor import CallProcessor
+from stream.core.fold import Policy
+from stream.core.privacy import Privacy
+from stream.runtime.lanes.batch import Output
+from stream.runtime.metrics.vocabulary import Vocabulary
+from stream.runtime.metrics.worker import Metrics
+from stream.runtime.topics import names
+from tests.core.deliveries import Delivery, at
+
+TOPICS = names("calls.")
+PARTITION = 4
+
+
+@dataclass
+class Fetched:
+    """One record, as aiokafka hands it over."""
+
+    topic: str
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int = PARTITION
+    timestamp: int = 0
+
+
+class Written(NamedTuple):
+    """One record that was written."""
+
+    topic: str
+    output: Output
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.output.value or b"null")
+
+
+def record(one: Delivery, offset: int) -> Fetched:
+    polled = b'"twilio_call' in one.value or b'"twilio_insights' in one.value or b'"telnyx_call' in one.value
+    return Fetched(TOPICS.polled if polled else TOPICS.callbacks, offset, one.key.encode(), one.value)
+
+
+def records(deliveries: Iterable[Delivery]) -> list[Fetched]:
+    return [record(one, offset) for offset, one in enumerate(deliveries)]
+
+
+def a_tick(second: float, offset: int) -> Fetched:
+    return Fetched(TOPICS.ticks, offset, None, orjson.dumps({"v": 1, "now": at(second)}))
+
+
+@dataclass
+class Lane:
+    """The job on one partition: each batch is committed to the dict at once."""
+
+    policy: Policy = field(default_factory=Policy)
+    errors_limit: int = 5
+    states: dict[bytes, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(Vocabulary(), clock=lambda: 1_772_445_600.0)
+        self.processor = CallProcessor(
+            TOPICS,
+            self.policy,
+            Privacy("masked"),
+            self.metrics,
+            deployment="calls",
+            errors_limit=self.errors_limit,
+        )
+        self.processor.opened(PARTITION, self.states.items())
+
+    def run(self, batch: Sequence[Fetched]) -> list[Written]:
+        """One batch, committed."""
+        done = self.processor.process(PARTITION, batch, self.states.get)
+        for key, state in done.states.items():
+            if state is None:
+                self.states.pop(key, None)
+            else:
+                self.states[key] = state
+        done.committed()
+        return written(done.outputs)
+
+    def counted(self, name: str, **labels: str) -> float:
+        """The value of a series; 0 where there is none."""
+        value = self.metrics.board.registry.get_sample_value(f"callstream_{name}", labels)
+        return value if value is not None else 0.0
+
+
+def written(outputs: dict[str, list[Output]]) -> list[Written]:
+    return [Written(topic, Output(*one)) for topic, some in sorted(outputs.items()) for one in some]
+
+
+def to(topic: str, some: Iterable[Written]) -> list[Written]:
+    return [one for one in some if one.topic == topic]
