@@ -1,6 +1,7 @@
 """The callbacks that every candidate gets: the simulator's, written once.
 
-Status callbacks of answered, busy and failed calls, some of them twice and some behind their successor. The
+Status callbacks of answered, busy and failed calls, some of them twice and some behind their successor, three
+or four a call: of calls that are followed from their start, not of those whose owner wants the end alone. The
 calls come in waves, so that some thousand of them are open at a time however long the run is.
 """
 
@@ -17,7 +18,7 @@ from stream.simulate.options import Options
 from stream.simulate.traffic import Record, Traffic
 
 SOURCE = frozenset({"twilio_status_callback"})
-OPEN_SHARE = 0.5
+OPEN_SHARE = 0.33
 """About this share of a wave's calls is open at a time."""
 
 Progress = Callable[[int], None]
@@ -53,12 +54,17 @@ def callbacks(
             sources=SOURCE,
             telnyx=0.0,
             failed=failed,
-            duplicates=0.02,
+            duplicates=0.05,
             reorder=0.02,
             seed=seed * 1000 + wave,
             start_us=start_us,
         )
+        followed: dict[bytes, bool] = {}
         for record in Traffic(options, with_truth=False):
+            if record.key not in followed:
+                followed[record.key] = b'"CallStatus":"initiated"' in record.value
+            if not followed[record.key]:
+                continue
             yield record
             left -= 1
             if not left:

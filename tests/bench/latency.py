@@ -19,7 +19,7 @@ import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream.runtime import topics
-from tests.bench.callbacks import callbacks
+from tests.bench.callbacks import Tally, Written, callbacks
 from tests.bench.candidate import Task
 from tests.bench.ground import CandidateFailed, Ground, end, said
 from tests.bench.standing_worker import READY
@@ -85,7 +85,7 @@ def measure(
         names = topics.names(task.prefix)
         reader = Reader(ground.bootstrap, names, ground.partitions)
         reader.start()
-        sent = _send(ground.bootstrap, names.callbacks, rate, seconds, progress)
+        sent, written = _send(ground.bootstrap, names.callbacks, rate, seconds, progress)
         time.sleep(REST_S)
         reader.ending = True
         reader.join(10)
@@ -101,6 +101,8 @@ def measure(
     return {
         "rate": rate,
         "sent": len(sent),
+        "events": written.events,
+        "alerts": written.failed,
         "events_read": len(reader.events),
         "events_ms": percentiles(reader.events, sent, since),
         "alerts_read": len(reader.alerts),
@@ -128,12 +130,13 @@ def _wait_ready(worker: subprocess.Popen[bytes], task: Task) -> None:
 
 def _send(
     bootstrap: str, topic: str, rate: int, seconds: int, progress: Callable[[int], None] | None
-) -> dict[Place, float]:
+) -> tuple[dict[Place, float], Written]:
     """Each callback at its time. Returns when the record at each (partition, offset) was handed over."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 0, "partitioner": "murmur2_random", "log_level": 2}
     )
     sent: dict[Place, float] = {}
+    tally = Tally()
 
     def note(at: float) -> Callable[[Any, Any], None]:
         def delivered(error: Any, message: Any) -> None:
@@ -150,9 +153,10 @@ def _send(
             producer.poll(0)
             time.sleep(wait_s)
         producer.produce(topic, record.value, record.key, on_delivery=note(time.perf_counter()))
+        tally.add(record)
         if number % 100 == 0:
             producer.poll(0)
             if progress is not None:
                 progress(number)
     producer.flush(30)
-    return sent
+    return sent, tally.written

@@ -125,7 +125,8 @@ def _latency(result: Mapping[str, Any]) -> RenderableType:
     worker = found["worker"]
     return Group(
         table,
-        f"{found['events_read']:,} events of {found['sent']:,} callbacks; {worker['cores']:.2f} cores, "
+        f"{found['events_read']:,} of {found['events']:,} events, "
+        f"{found['alerts_read']:,} of {found['alerts']:,} alerts; {worker['cores']:.2f} cores, "
         f"batches of {worker['batch_records']:.1f}, {worker['batch_ms']:.1f} ms each",
     )
 

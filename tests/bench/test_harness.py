@@ -1,0 +1,61 @@
+"""The harness itself, with a handful of records: it measures what it says, and notices a job done wrong."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.bench import report, run, throughput
+from tests.bench.callbacks import Tally, callbacks
+from tests.bench.targets import TARGETS
+
+
+@pytest.mark.e2e
+def test_a_small_run_measures_every_part_and_every_candidate_does_its_job() -> None:
+    plan = run.Plan(
+        records=3000,
+        few_records=1000,
+        rounds=1,
+        open_calls=300,
+        partitions=3,
+        rate=100,
+        seconds=3,
+        calls=3000,
+    )
+    before = set(os.listdir("/tmp"))
+    result = run.run(plan, run.Say())
+    wrong = {name: one["wrong"] for name, one in result["throughput"].items() if one["wrong"]}
+    assert wrong == {}
+    assert {name: len(one["rounds"]) for name, one in result["throughput"].items()} == {
+        candidate.name: 1 for candidate in throughput.CANDIDATES
+    }
+    assert all(target.value(result) is not None for target in TARGETS)
+    assert result["latency"]["sent"] == 300
+    assert result["latency"]["events_read"] == result["latency"]["events"]
+    assert [result["recovery"][store]["records"] for store in ("memory", "rocksdb")] == [3000, 3000]
+    assert result["recovery"]["memory"]["states"] == 3000
+    assert report.missed(result) is not None
+    left = {name for name in set(os.listdir("/tmp")) - before if name.startswith("callstream-bench-")}
+    assert left == set()
+
+
+def test_callbacks_of_equal_seeds_tell_of_the_same_calls() -> None:
+    first, again = Tally(), Tally()
+    for tally in (first, again):
+        for record in callbacks(2000, 300):
+            tally.add(record)
+    assert first.written == again.written
+    assert first.written.records == 2000
+    assert first.written.calls < first.written.events < 2000
+
+
+def test_a_worker_that_loses_an_event_is_told_apart_from_a_fast_one() -> None:
+    tally = Tally()
+    for record in callbacks(500, 100):
+        tally.add(record)
+    written = tally.written
+    done = {"records": 500, "events": written.events, "alerts": written.failed, "dead_letters": 0}
+    assert throughput.differs(throughput.WORKER, done, written) is None
+    lost = {**done, "events": written.events - 1}
+    assert throughput.differs(throughput.WORKER, lost, written) is not None
