@@ -1,4 +1,4 @@
-"""The long fault runs of the lanes, on the counting worker: nothing lost, nothing doubled, repetitions alike."""
+"""The long fault runs of the lanes, on the counting worker: nothing lost, nothing doubled, repeats alike."""
 
 from __future__ import annotations
 
