@@ -83,6 +83,12 @@ def _kept(days: int, max_bytes: int) -> dict[str, str]:
     }
 
 
+def _source(days: int) -> dict[str, str]:
+    """The lanes merge the sources by time stamp. The broker's own clock, so that a repetition, which finds
+    everything there at once, merges as the first time did."""
+    return {**_kept(days, SOURCE_MAX_BYTES), "message.timestamp.type": "LogAppendTime"}
+
+
 _COMPACTED = {
     "cleanup.policy": "compact",
     "max.message.bytes": str(OUTPUT_MAX_BYTES),
@@ -92,14 +98,14 @@ _COMPACTED = {
 }
 
 POLICIES: Mapping[str, Mapping[str, str]] = {
-    "callbacks": _kept(7, SOURCE_MAX_BYTES),
-    "polled": _kept(7, SOURCE_MAX_BYTES),
+    "callbacks": _source(7),
+    "polled": _source(7),
     "events": _kept(30, OUTPUT_MAX_BYTES),
     "ended": _kept(30, OUTPUT_MAX_BYTES),
     "alerts": _kept(30, OUTPUT_MAX_BYTES),
     "alerts_active": _COMPACTED,
     "fetches": _kept(7, SOURCE_MAX_BYTES),
-    "ticks": _kept(1, SOURCE_MAX_BYTES),
+    "ticks": _source(1),
     "dead_letters": _kept(14, OUTPUT_MAX_BYTES),
     "changelog": _COMPACTED,
 }
