@@ -82,6 +82,7 @@ _TEXTS = frozenset(
         "city",
         "messagehistory",
         "partialresults",
+        "resulttext",
         "recordingurls",
         "publicrecordingurls",
         "recordingurl",
@@ -191,8 +192,8 @@ class Privacy:
                 fields[name] = self._text(value, kind)
         if not _all_texts(fields):
             for name, value in fields.items():
-                if type(value) in _NESTED:
-                    fields[name] = self._value(value, _kind(name), depth)
+                if type(value) in _NESTED and _kind(name) is None:
+                    fields[name] = self._value(value, None, depth)
         return fields
 
     def _text(self, text: str, kind: str) -> str:
@@ -208,7 +209,8 @@ class Privacy:
         if depth >= DEPTH_LIMIT:
             raise DecodeError("too_deep", f"nested more than {DEPTH_LIMIT} levels")
         if type(value) is dict:
-            return self._object(value, depth + 1)
+            # A copy: readings of one delivery may share what is inside, and a hash is not hashed again.
+            return self._object(dict(value), depth + 1)
         if type(value) is list:
             return [self._item(item, kind, depth + 1) for item in value]
         return self.address(str(value)) if kind == "address" else value

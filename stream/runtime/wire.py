@@ -58,7 +58,13 @@ def _received(text: Any) -> tuple[str, int]:
     if len(text) == _CANONICAL_LENGTH and text[19] == "." and text[26] == "Z":
         second_us = instant(text[:19] + "Z")
         fraction = text[20:26]
-        if second_us is not None and text[10] == "T" and fraction.isascii() and fraction.isdigit():
+        if (
+            second_us is not None
+            and text[10] == "T"
+            and text[17] != "6"
+            and fraction.isascii()
+            and fraction.isdigit()
+        ):
             return text, second_us + int(fraction)
     received_us = instant(text)
     if received_us is None:

@@ -1,0 +1,121 @@
+"""When two deliveries are one event."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.core.identity import (
+    NAMESPACE,
+    VERSION,
+    content_hash,
+    event_id,
+    fingerprint,
+    name_id,
+    sequence_number,
+)
+
+scalars = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=12))
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+objects = st.dictionaries(st.text(max_size=5), values, max_size=6)
+
+
+@given(st.lists(scalars, max_size=5))
+def test_an_id_is_the_standards_uuid5_of_the_compact_json_array(parts: list[Any]) -> None:
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    assert name_id(*parts) == str(uuid.uuid5(NAMESPACE, text))
+
+
+def test_parts_do_not_run_into_one_another() -> None:
+    assert name_id("ab", "c") != name_id("a", "bc")
+    assert name_id("1") != name_id(1)
+
+
+def test_an_id_says_version_call_family_and_rung() -> None:
+    assert event_id("twilio:CA1", "progress", "1", (3, "completed")) == name_id(
+        VERSION, "twilio:CA1", "progress", "1", 3, "completed"
+    )
+
+
+def test_the_same_number_and_status_of_two_legs_are_two_events() -> None:
+    """Case 57."""
+    assert event_id("twilio:CA1", "progress", "1", (0, "ringing")) != event_id(
+        "twilio:CA2", "progress", "1", (0, "ringing")
+    )
+
+
+def test_ids_never_change_between_versions_of_this_program() -> None:
+    assert event_id("twilio:CA1", "progress", "1", (3, "completed")) == FROZEN_ID
+
+
+FROZEN_ID = "599cba59-5cd0-5f89-bb63-6998cdb22460"
+
+
+@given(st.text(max_size=20))
+def test_what_is_remembered_of_an_id_is_its_first_64_bits(text: str) -> None:
+    made = name_id(text)
+    assert fingerprint(made) == uuid.UUID(made).int >> 64
+
+
+@given(objects, st.randoms(use_true_random=False))
+def test_content_is_the_same_in_any_order_of_its_keys(content: dict[str, Any], order: Any) -> None:
+    names = list(content)
+    order.shuffle(names)
+    assert content_hash({name: content[name] for name in names}) == content_hash(content)
+
+
+@given(values, values)
+def test_other_content_has_another_hash(one: Any, other: Any) -> None:
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (content_hash(one) == content_hash(other)) == same
+
+
+@pytest.mark.parametrize(
+    ("raw", "number"),
+    [
+        ("0", 0),
+        ("3", 3),
+        ("10", 10),
+        ("007", 7),
+        ("999999999", 999_999_999),
+        (0, 0),
+        (12, 12),
+        (999_999_999, 999_999_999),
+        ("", None),
+        ("-1", None),
+        ("+1", None),
+        ("1e3", None),
+        ("1.0", None),
+        (" 2", None),
+        ("2 ", None),
+        ("2\n", None),
+        ("٣", None),
+        ("²", None),
+        ("1_000", None),
+        ("0x1", None),
+        ("9999999999", None),
+        ("9" * 20, None),
+        (1_000_000_000, None),
+        (-1, None),
+        (1.0, None),
+        (True, None),
+        (None, None),
+        (["1"], None),
+    ],
+    ids=repr,
+)
+def test_a_sequence_number_is_one_to_nine_ascii_digits_or_a_whole_number_of_that_size(
+    raw: Any, number: int | None
+) -> None:
+    assert sequence_number(raw) == number
