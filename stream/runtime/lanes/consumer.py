@@ -239,6 +239,7 @@ class LaneConsumer(driver.Consumer):
         await self.lanes.close(DRAIN_S)
         self._expected.clear()
         self._rewound.clear()
+        self._buffered_partitions.clear()  # the lanes that would say that they have room again are gone
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

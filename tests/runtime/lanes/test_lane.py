@@ -1,0 +1,227 @@
+"""A lane between a job, a producer that fails in chosen ways, and a store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from stream.runtime.lanes import lane as lane_module
+from stream.runtime.lanes.batch import Batch, Output
+from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
+from stream.runtime.lanes.observer import NullObserver
+from stream.runtime.lanes.transactions import Fenced, TransactionFailed
+
+TOPICS = ("callbacks", "polled")
+HERE = 3
+
+
+class Ended(BaseException):
+    """What the process would have ended with."""
+
+
+class Producer:
+    """Commits. Each entry of `fails` is raised by one transaction instead, after its commit or before."""
+
+    def __init__(self, broker: dict[TopicPartition, int | None]) -> None:
+        self.broker = broker
+        self.fails: list[tuple[BaseException, bool]] = []
+        self.written: list[Mapping[str, Sequence[Output]]] = []
+        self.opened = 0
+
+    async def transact(
+        self, outputs: Mapping[str, Sequence[Output]], offsets: Mapping[TopicPartition, int]
+    ) -> dict[str, int]:
+        error, after = self.fails.pop(0) if self.fails else (None, True)
+        if after:
+            self.written.append(outputs)
+            self.broker.update(offsets)
+        if error is not None:
+            raise error
+        return {"changelog": 100}
+
+    async def open(self) -> None:
+        self.opened += 1
+
+    async def close(self) -> None: ...
+
+
+class Job:
+    """Keeps the last value of each key; fails as often as told."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.committed: list[int] = []
+
+    def process(self, partition: int, records: Sequence[Any], get: Callable[[bytes], bytes | None]) -> Batch:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("told to")
+        states: dict[bytes, bytes | None] = {record.key: record.value for record in records}
+        return Batch(states, {}, lambda: self.committed.append(len(records)))
+
+    def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None: ...
+
+    def closed(self, partition: int) -> None: ...
+
+
+class Rig:
+    """A lane and what stands around it."""
+
+    def __init__(self) -> None:
+        self.broker: dict[TopicPartition, int | None] = {
+            TopicPartition(topic, HERE): None for topic in TOPICS
+        }
+        self.producer, self.job = Producer(self.broker), Job()
+        self.states: dict[bytes, bytes | None] = {}
+        self.parked: list[int] = []
+        self.ends: dict[TopicPartition, int] = {}
+
+        async def committed(tps: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+            return {tp: self.broker[tp] for tp in tps}
+
+        states: Any = SimpleNamespace(
+            reader=lambda _: self.states.get, write=lambda _, new, __: self.states.update(new)
+        )
+        ground = Ground(
+            processor=self.job,
+            states=states,
+            observer=NullObserver(),
+            changelog="changelog",
+            pace=Pace(max_batch=10, collect_s=0.0, hold_s=0.05),
+            max_errors_in_a_row=3,
+            known_end=lambda tp: self.ends.get(tp, 0),
+            committed=committed,
+            current=lambda: True,
+            parked=lambda number, _: self.parked.append(number),
+            finished=lambda: None,
+            drained=lambda *_: None,
+        )
+        producer: Any = self.producer
+        self.lane = Lane(HERE, TOPICS, producer, ground)
+        self.lane.begin({topic: Start(0, None) for topic in TOPICS})
+        self.lane.start()
+
+    def put(self, topic: str, first: int, *values: bytes) -> bool:
+        records: list[Any] = [
+            SimpleNamespace(key=value, value=value, offset=first + place, timestamp=first + place)
+            for place, value in enumerate(values)
+        ]
+        return self.lane.put(topic, first, records, first + len(records))
+
+    async def settle(self, batches: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.job.committed) < batches:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(reason: str, code: int = 75) -> None:
+        raise Ended(reason, code)
+
+    monkeypatch.setattr(lane_module, "end_process", end)
+    monkeypatch.setattr(lane_module, "FIRST_PAUSE_S", 0.01)
+
+
+async def test_states_show_only_after_the_commit_and_offsets_go_with_it() -> None:
+    rig = Rig()
+    rig.put("callbacks", 0, b"a", b"b")
+    await rig.settle(1)
+    assert rig.states == {b"a": b"a", b"b": b"b"}
+    assert rig.broker[TopicPartition("callbacks", HERE)] == 2
+    assert rig.producer.written == [{"changelog": [(b"a", b"a", (), None), (b"b", b"b", (), None)]}]
+    await rig.lane.close(1)
+
+
+async def test_a_batch_that_was_aborted_is_written_again_by_a_new_producer() -> None:
+    rig = Rig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.states) == (1, 1, {b"a": b"a"})
+    await rig.lane.close(1)
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_written_twice() -> None:
+    rig = Rig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), True)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.states) == (1, 1, {b"a": b"a"})
+    await rig.lane.close(1)
+
+
+async def test_a_fenced_lane_parks_and_shows_nothing() -> None:
+    rig = Rig()
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.put("callbacks", 0, b"a")
+    async with asyncio.timeout(5):
+        while not rig.parked:
+            await asyncio.sleep(0.01)
+    assert (rig.parked, rig.states, rig.job.committed) == ([HERE], {}, [])
+    await rig.lane.close(1)
+
+
+async def test_a_job_that_failed_twice_is_given_the_same_records_again() -> None:
+    rig = Rig()
+    rig.job.failures = 2
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (rig.job.committed, rig.lane.errors_in_a_row) == ([1], 0)
+    await rig.lane.close(1)
+
+
+async def test_records_lost_on_the_way_end_the_process() -> None:
+    rig = Rig()
+    with pytest.raises(Ended):
+        rig.put("callbacks", 5, b"f")
+    await rig.lane.close(0)
+
+
+async def test_records_that_come_again_are_taken_once() -> None:
+    rig = Rig()
+    rig.put("callbacks", 0, b"a", b"b")
+    rig.put("callbacks", 1, b"b", b"c")
+    async with asyncio.timeout(5):
+        while sum(rig.job.committed) < 3:
+            await asyncio.sleep(0.01)
+    assert rig.broker[TopicPartition("callbacks", HERE)] == 3
+    assert sum(rig.job.committed) == 3
+    await rig.lane.close(1)
+
+
+async def test_a_batch_waits_for_a_topic_that_is_known_to_have_older_records() -> None:
+    rig = Rig()
+    rig.ends[TopicPartition("polled", HERE)] = 1
+    rig.put("callbacks", 5 - 5, b"later")
+    await asyncio.sleep(0.01)
+    assert rig.job.committed == []
+    rig.put("polled", 0, b"older")
+    await rig.settle(1)
+    assert rig.job.committed == [2]
+    await rig.lane.close(1)
+
+
+async def test_a_topic_that_does_not_come_is_not_waited_for_again() -> None:
+    rig = Rig()
+    rig.ends[TopicPartition("polled", HERE)] = 1
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    before = asyncio.get_running_loop().time()
+    rig.put("callbacks", 1, b"b")
+    await rig.settle(2)
+    assert asyncio.get_running_loop().time() - before < 0.05
+    await rig.lane.close(1)
+
+
+async def test_a_full_queue_says_so() -> None:
+    rig = Rig()
+    assert rig.put("callbacks", 0, *(b"%d" % number for number in range(20)))
+    assert not rig.put("polled", 0, b"a")
+    await rig.settle(3)
+    await rig.lane.close(1)
