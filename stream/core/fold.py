@@ -86,6 +86,7 @@ def fold(
 ) -> Folded:
     """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key."""
     effects: list[Any] = []
+    new: list[Reading] = []
     first = readings[0].event
     started = call is None
     if call is None:
@@ -117,6 +118,7 @@ def fold(
             _close_gap(call, entry, effects)
             call.add(entry)
             effects.append(event)
+            new.append(reading)
             changed = True
         elif isinstance(known, Entry):
             if match is None:
@@ -125,7 +127,9 @@ def fold(
         elif match is None:
             match = MATCH_OF_RUNG[reading.rung]
         changed |= _learn(call, reading, effects)
-        if known is False:
+    if changed:
+        # Alerts tell of the call as the whole delivery leaves it, whichever of its readings comes first.
+        for reading in new:
             _follow(call, reading, effects, policy)
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
