@@ -125,9 +125,16 @@ class Feed:
         self._records = records
         self._rate = rate
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 2}
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "log_level": 2,
+                "message.max.bytes": 2_000_000,
+            }
         )
-        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._error: Exception | None = None
         self.sent = 0
 
     def __enter__(self) -> Feed:
@@ -141,11 +148,19 @@ class Feed:
         """Wait until everything is sent and acknowledged."""
         self._thread.join(timeout_s)
         assert not self._thread.is_alive(), "the feed did not finish"
+        if self._error is not None:
+            raise self._error
         assert self._producer.flush(60) == 0, "not everything was acknowledged"
 
     def wait_sent(self, count: int) -> None:
         """Wait until `count` records were sent."""
         wait_until(lambda: self.sent >= count, f"{count} records sent")
+
+    def _run(self) -> None:
+        try:
+            self._send()
+        except Exception as error:  # noqa: BLE001  told to whoever waits for the feed
+            self._error = error
 
     def _send(self) -> None:
         began = time.monotonic()

@@ -35,8 +35,8 @@ def _bad(good: ToSend) -> Iterator[tuple[ToSend, str]]:
     """Every way in which a good record can be bad."""
     value = good.value or b""
 
-    def put(name: str, changed: Any) -> ToSend:
-        return good._replace(value=orjson.dumps({**orjson.loads(value), name: changed}))
+    def put(name: str, changed: Any, **others: Any) -> ToSend:
+        return good._replace(value=orjson.dumps({**orjson.loads(value), name: changed, **others}))
 
     def without(name: str) -> ToSend:
         envelope = orjson.loads(value)
@@ -63,7 +63,7 @@ def _bad(good: ToSend) -> Iterator[tuple[ToSend, str]]:
     yield put("body", [1, 2, 3]), "invalid_field"
     yield put("body", None), "invalid_field"
     yield without("body"), "invalid_field"
-    yield put("body", {}), "missing_id"
+    yield put("body", {}, endpoint=None), "missing_id"
     yield good._replace(key=None), "key_mismatch"
     yield good._replace(key=STRANGER), "key_mismatch"
     yield good._replace(key=(good.key or b"") + b"\xff"), "key_mismatch"

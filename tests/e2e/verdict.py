@@ -120,7 +120,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
 
 
 def _read_all(bootstrap: str, story: Story) -> dict[tuple[str, bool], list[Read]]:
-    """Every topic that is looked at, by (topic, as a reader of committed records); waiting for all at once."""
+    """Every topic that is looked at, by (topic, as a reader of committed records), all read at once."""
     names = story.names
     wanted = [(topic, True) for topic in (names.dead_letters, names.changelog, names.alerts_active)]
     wanted += [(topic, way) for topic in (names.events, names.ended, names.alerts) for way in (True, False)]
@@ -135,7 +135,7 @@ def _show(what: object, found: dict[str, Any] | None, wanted: dict[str, Any] | N
     for name in sorted((found or {}).keys() | (wanted or {}).keys()):
         one, other = (found or {}).get(name), (wanted or {}).get(name)
         if one != other:
-            print(f"  {name}: {one}\n    and: {other}")
+            print(f"  {name}: {one!s:.300}\n    and: {other!s:.300}")
 
 
 def _known(stored: bytes | None) -> Any:

@@ -1,0 +1,101 @@
+"""The broker dies under the whole worker and comes back: soon, and after longer than a session."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.e2e.harness import Feed, ending, wait_until
+from tests.e2e.household import Progress, ask, full_worker, get, health_url, midway, prepare, supervised
+from tests.e2e.story import Story
+from tests.e2e.verdict import judge
+
+pytestmark = pytest.mark.e2e
+
+PARTITIONS = 4
+
+
+class RealBroker(Protocol):
+    bootstrap: str
+
+    def kill(self) -> None: ...
+
+    def restart(self) -> None: ...
+
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
+
+@pytest.mark.parametrize(("store", "away_s"), [("memory", 0.0), ("rocksdb", 0.0), ("memory", 12.0)], ids=str)
+def test_the_broker_killed_in_mid_stream_comes_back(
+    broker: RealBroker, prefix: str, tmp_path: Path, store: str, away_s: float
+) -> None:
+    story = Story(prefix, PARTITIONS, 2500)
+    prepare(broker.bootstrap, story)
+    worker = full_worker(broker.bootstrap, story, tmp_path, store=store)
+    with Progress(broker.bootstrap, story) as progress, ending(worker):
+        worker.start().wait_ready()
+        with supervised(worker) as codes, Feed(broker.bootstrap, story.records, rate=1500):
+            assert midway(progress.wait(0.3))
+            broker.kill()
+            time.sleep(away_s)  # the fault itself: for how long there is no broker
+            broker.restart()
+            progress.finish()
+        print(f"the worker ended {len(codes)} times: {codes}", file=sys.stderr)
+        assert set(codes) <= {75}, "it gave up only to be started again"
+        worker.wait_ready()
+        assert worker.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+def test_a_broker_that_hangs_for_longer_than_a_session_costs_nothing(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 2500)
+    prepare(broker.bootstrap, story)
+    worker = full_worker(broker.bootstrap, story, tmp_path)
+    with Progress(broker.bootstrap, story) as progress, ending(worker):
+        worker.start().wait_ready()
+        with supervised(worker) as codes, Feed(broker.bootstrap, story.records, rate=1500):
+            assert midway(progress.wait(0.3))
+            broker.freeze()
+            time.sleep(14.0)  # the fault itself
+            broker.thaw()
+            progress.finish()
+        print(f"the worker ended {len(codes)} times: {codes}", file=sys.stderr)
+        assert set(codes) <= {75}
+        worker.wait_ready()
+        assert worker.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+def test_probes_say_that_the_broker_is_gone_and_that_it_is_back(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 50)
+    prepare(broker.bootstrap, story)
+    worker = full_worker(broker.bootstrap, story, tmp_path, environ={"CALLSTREAM_SESSION_TIMEOUT_S": "10"})
+    with ending(worker):
+        url = health_url(worker.start())
+        wait_until(lambda: ask(f"{url}/readyz")[0] == 200, "the worker is ready")
+        broker.kill()
+        gone_at = time.monotonic()
+        wait_until(lambda: ask(f"{url}/readyz")[0] != 200, "the worker says that it is not ready", 30)
+        noticed_s = time.monotonic() - gone_at
+        print(f"not ready {noticed_s:.1f} s after the broker was gone", file=sys.stderr)
+        assert noticed_s < 15
+        if worker.exit_code is None:
+            status, body = ask(f"{url}/readyz")
+            assert status == 503
+            assert any("silent" in reason or "rebalancing" in reason for reason in body["reasons"]), body
+            assert ask(f"{url}/livez")[0] == 200, "a restart would not bring the broker back"
+            assert get(f"{url}/metrics")[0] == 200
+        broker.restart()
+        with supervised(worker):
+            wait_until(lambda: ask(f"{health_url(worker)}/readyz")[0] == 200, "the worker is ready again", 90)
+        assert worker.terminate()[0] == 0

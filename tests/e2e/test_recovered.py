@@ -1,0 +1,85 @@
+"""The table read back from its changelog into an empty data directory, and what the probes say meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.e2e.harness import Feed, ending, latest, read_topic
+from tests.e2e.household import Progress, ask, full_worker, get, health_url, prepare
+from tests.e2e.story import Story, undisturbed
+from tests.e2e.verdict import judge
+
+pytestmark = pytest.mark.e2e
+
+PARTITIONS = 6
+
+
+class RealBroker(Protocol):
+    bootstrap: str
+
+
+@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+def test_an_empty_data_directory_knows_every_call_again(
+    broker: RealBroker, prefix: str, tmp_path: Path, store: str
+) -> None:
+    story = Story(prefix, PARTITIONS, 1500)
+    prepare(broker.bootstrap, story)
+    half = len(story.records) // 2
+    old = full_worker(broker.bootstrap, story, tmp_path, "old", store=store)
+    new = full_worker(broker.bootstrap, story, tmp_path, "new", store=store)
+    with Progress(broker.bootstrap, story) as progress, ending(old, new):
+        old.start().wait_ready()
+        with Feed(broker.bootstrap, story.records[:half]):
+            pass
+        progress.wait(half / len(story.records))
+        assert old.terminate()[0] == 0
+        new.start().wait_ready()
+        # All of the first half comes once more, before and among the rest.
+        story.records[half:half] = story.records[: half // 2]
+        story.records += story.records[half // 2 : half]
+        with Feed(broker.bootstrap, story.records[half:]):
+            pass
+        progress.finish()
+        assert new.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+def test_a_worker_is_not_ready_until_it_has_recovered(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    story = Story(prefix, PARTITIONS, 500)
+    prepare(broker.bootstrap, story)
+    worker = full_worker(broker.bootstrap, story, tmp_path)
+    write_states(broker.bootstrap, story, copies=500)
+    with ending(worker):
+        url = health_url(worker.start())
+        said: list[str] = []
+        live = set()
+        while (answer := ask(f"{url}/readyz"))[0] != 200:
+            assert worker.exit_code is None
+            if answer[0]:
+                said += answer[1]["reasons"]
+            live.add(ask(f"{url}/livez")[0])
+        assert answer == (200, {"status": "ok", "reasons": []})
+        assert live <= {0, 200}, "recovering is progress"
+        assert "the worker is recovering" in said
+        assert "the table is not recovered" in said
+        metrics = get(f"{url}/metrics")[1]
+        assert 'callstream_worker_state{state="running"} 1.0' in metrics
+        assert worker.terminate()[0] == 0
+
+
+def write_states(bootstrap: str, story: Story, copies: int) -> None:
+    """A long changelog: each call's state `copies` times."""
+    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 2, "linger.ms": 20})
+    places = {record.key: record.partition for record in story.records}
+    states = undisturbed(story).states
+    for _ in range(copies):
+        for key, state in states.items():
+            producer.produce(story.names.changelog, state, key=key, partition=places[key])
+        producer.flush(60)
+    assert latest(read_topic(bootstrap, story.names.changelog)) == states

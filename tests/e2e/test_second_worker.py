@@ -1,0 +1,83 @@
+"""Two whole workers: one joins, leaves, dies, or sleeps through its session while the other takes over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.e2e.harness import Feed, ending
+from tests.e2e.household import Progress, full_worker, midway, prepare
+from tests.e2e.story import Story
+from tests.e2e.verdict import judge
+
+pytestmark = pytest.mark.e2e
+
+PARTITIONS = 6
+
+
+class RealBroker(Protocol):
+    bootstrap: str
+
+
+@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+def test_a_second_worker_joins_and_leaves_and_joins_and_dies(
+    broker: RealBroker, prefix: str, tmp_path: Path, store: str
+) -> None:
+    story = Story(prefix, PARTITIONS, 3500)
+    prepare(broker.bootstrap, story)
+    one = full_worker(broker.bootstrap, story, tmp_path, "one", store=store)
+    two = full_worker(broker.bootstrap, story, tmp_path, "two", store=store)
+    with Progress(broker.bootstrap, story) as progress, ending(one, two):
+        one.start().wait_ready()
+        with Feed(broker.bootstrap, story.records, rate=1200):
+            assert midway(progress.wait(0.11))
+            two.start().wait_ready()
+            one.wait_ready(times=2)
+            assert midway(progress.share())
+            assert two.terminate()[0] == 0
+            one.wait_ready(times=3)
+            two.start().wait_ready()
+            progress.wait(progress.share() + 0.05)
+            two.kill()
+            assert midway(progress.share())
+            one.wait_ready(times=5)
+        progress.finish()
+        assert one.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
+
+
+@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+def test_a_worker_frozen_for_longer_than_its_session_writes_nothing_when_it_wakes(
+    broker: RealBroker, prefix: str, tmp_path: Path, store: str
+) -> None:
+    story = Story(prefix, PARTITIONS, 4500)
+    prepare(broker.bootstrap, story)
+    one = full_worker(broker.bootstrap, story, tmp_path, "one", store=store)
+    two = full_worker(broker.bootstrap, story, tmp_path, "two", store=store)
+    with Progress(broker.bootstrap, story) as progress, ending(one, two):
+        one.start().wait_ready()
+        two.start().wait_ready()
+        one.wait_ready(times=2)
+        with Feed(broker.bootstrap, story.records, rate=1300):
+            ready = {one: 2, two: 1}
+            for share, sleeper, other in ((0.12, one, two), (0.4, two, one)):
+                progress.wait(share)
+                sleeper.freeze()
+                stood = progress.share()
+                assert midway(stood)
+                ready[other] += 1
+                other.wait_ready(times=ready[other])
+                progress.wait(stood + 0.05)  # of the sleeper's partitions too
+                sleeper.wake()
+                assert midway(progress.share())
+                if sleeper.exit_code is None:
+                    ready[sleeper] += 1
+                    sleeper.wait_ready(times=ready[sleeper])
+                ready[other] += 1
+                other.wait_ready(times=ready[other])
+        progress.finish()
+        assert one.terminate()[0] == 0
+        assert two.terminate()[0] == 0
+    assert judge(broker.bootstrap, story).faults == {}
