@@ -95,7 +95,7 @@ def from_environment() -> LanesApp:
     if not chosen.kafka:
         running = find_running(chosen.data_dir / "broker")
         if running is None:
-            raise BrokerError("no broker: set CALLSTREAM_KAFKA, or start one with `callstream broker`")
+            raise BrokerError("no broker: set CALLSTREAM_KAFKA, or start one with `callstream up`")
         chosen = dataclasses.replace(chosen, kafka=f"127.0.0.1:{running.port}")
     loop = asyncio.new_event_loop()
     try:
