@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from stream.core.events import DecodeError, Reading
@@ -184,16 +184,28 @@ class Privacy:
 
     def _object(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
         """Masks in place: names that always come together are looked up together."""
-        for name, kind in _plan(tuple(fields)):
+        plan = _plan(tuple(fields))
+        if _all_texts(fields):
+            for name in plan.texts:
+                if fields[name]:
+                    fields[name] = BLOT
+            address = self.address
+            for name in plan.addresses:
+                if value := fields[name]:
+                    fields[name] = address(value)
+            for name in plan.urls:
+                if value := fields[name]:
+                    fields[name] = bare_url(value)
+            return fields
+        for name, kind in plan.kinds:
             value = fields[name]
             if type(value) is not str:
                 fields[name] = self._value(value, kind, depth)
             elif value:
                 fields[name] = self._text(value, kind)
-        if not _all_texts(fields):
-            for name, value in fields.items():
-                if type(value) in _NESTED and _kind(name) is None:
-                    fields[name] = self._value(value, None, depth)
+        for name, value in fields.items():
+            if type(value) in _NESTED and _kind(name) is None:
+                fields[name] = self._value(value, None, depth)
         return fields
 
     def _text(self, text: str, kind: str) -> str:
@@ -233,7 +245,17 @@ def _all_texts(fields: dict[str, Any]) -> bool:
     return True
 
 
+class _Plan(NamedTuple):
+    """Which names carry something to mask: with their kinds, and by kind."""
+
+    kinds: list[tuple[str, str]]
+    texts: list[str]
+    addresses: list[str]
+    urls: list[str]
+
+
 @lru_cache(maxsize=4096)
-def _plan(names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Which of these names carry something to mask, and of what kind."""
-    return [(name, kind) for name in names if (kind := _kind(name)) is not None]
+def _plan(names: tuple[str, ...]) -> _Plan:
+    kinds = [(name, kind) for name in names if (kind := _kind(name)) is not None]
+    by_kind = [[name for name, its in kinds if its == kind] for kind in ("text", "address", "url")]
+    return _Plan(kinds, *by_kind)
