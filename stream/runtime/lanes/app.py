@@ -32,6 +32,11 @@ REBALANCE_TIMEOUT_S = 20.0
 REQUEST_TIMEOUT_S = 40.0
 FETCH_BYTES = 1 << 20
 
+BATCH_TRIES = 10
+"""How often one batch is tried, with growing pauses (about 25 s in all), before the process ends.
+
+Single records that fail are the job's to set aside; a batch that fails whole is a fault that a supervisor must see."""
+
 COLLECT_AFTER = (100_000, 20, 20)
 """For the garbage collector: at Python's 700 it cost a fifth of a recovery's time."""
 
@@ -115,7 +120,7 @@ def build_app(
         processor=processor,
         observer=observer or NullObserver(),
         pace=pace or Pace(),
-        max_errors_in_a_row=settings.max_errors_in_a_row,
+        max_errors_in_a_row=BATCH_TRIES,
     )
     app.table = cast(
         StateTable,
