@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from agents import app as worker
+from agents.app import build
 from stream.runtime import topics
 from stream.runtime.broker.ports import free_port
 from stream.runtime.lanes import LanesApp, process
@@ -93,7 +93,7 @@ def prepare(task: Task) -> tuple[Settings, LanesApp]:
     if task.topic:
         read_from(task.topic)
     make_topics(chosen)
-    return chosen, worker.build(chosen)
+    return chosen, build(chosen)
 
 
 def make_topics(chosen: Settings) -> None:
