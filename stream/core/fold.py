@@ -30,7 +30,7 @@ from stream.core.effects import (
     StateConflict,
 )
 from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
-from stream.core.identity import event_id, fingerprint
+from stream.core.identity import identify
 from stream.core.instants import utc
 from stream.core.record import (
     POLLED_MASK,
@@ -104,10 +104,9 @@ def fold(
 
     for reading in readings:
         event = reading.event
-        event.id = event_id(event.key, event.family, reading.rung, reading.parts)
+        event.id, print_ = identify(event.key, event.family, reading.rung, reading.parts)
         event.received_at = envelope.received_at
         event.origin = origin
-        print_ = fingerprint(event.id)
         known = call.knows(print_)
         entry = entry_of(event, print_, reading.occurred_us, bit, reading.hangup)
         if known is False:

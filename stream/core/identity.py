@@ -39,6 +39,15 @@ def name_id(*parts: Any) -> str:
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
+def identify(key: str, family: str, rung: str, parts: tuple[Any, ...]) -> tuple[str, int]:
+    """(the id of an event, what the state remembers of it); see the ladder above."""
+    digest = _base.copy()
+    digest.update(_encode((VERSION, key, family, rung, *parts)))
+    h = digest.hexdigest()
+    start = f"{h[:12]}5{h[13:16]}"
+    return f"{start[:8]}-{start[8:12]}-{start[12:]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}", int(start, 16)
+
+
 def event_id(key: str, family: str, rung: str, parts: tuple[Any, ...]) -> str:
     """The id of an event; see the ladder above."""
     return name_id(VERSION, key, family, rung, *parts)

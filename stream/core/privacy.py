@@ -18,6 +18,9 @@ from stream.core.events import DecodeError, Reading
 
 BLOT = "***"
 DEPTH_LIMIT = 32
+LONGEST_NAME = 64
+"""Characters of the longest name that is anything to mask, and names of an object whose kinds are remembered:
+a body's names are its sender's choice."""
 
 _ADDRESSES = frozenset(
     {
@@ -109,8 +112,12 @@ _URLS = frozenset(
 )
 
 
-@lru_cache(maxsize=8192)
 def _kind(name: str) -> str | None:
+    return _known_kind(name) if len(name) <= LONGEST_NAME else None
+
+
+@lru_cache(maxsize=8192)
+def _known_kind(name: str) -> str | None:
     plain = name.replace("_", "").replace("-", "").lower()
     if plain in _ADDRESSES:
         return "address"
@@ -120,6 +127,8 @@ def _kind(name: str) -> str | None:
 
 
 def _mask(text: str) -> str:
+    if text[:1] == "+" and len(text) >= 8 and text[1:].isdigit():
+        return text[:3] + "*" * (len(text) - 5) + text[-2:]
     scheme, colon, rest = text.partition(":")
     if colon and scheme.isalpha():
         user, at, host = rest.partition("@")
@@ -177,14 +186,15 @@ class Privacy:
             event.attributes = self._object(event.attributes, 0)
         facts = reading.facts
         if facts:
-            for name in ("from", "to"):
-                number = facts.get(name)
-                if number:
-                    facts[name] = self.address(number)
+            if number := facts.get("from"):
+                facts["from"] = self.address(number)
+            if number := facts.get("to"):
+                facts["to"] = self.address(number)
 
     def _object(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
         """Masks in place: names that always come together are looked up together."""
-        plan = _plan(tuple(fields))
+        names = tuple(fields)
+        plan = _plan(names) if len(names) <= LONGEST_NAME else _plan.__wrapped__(names)
         if _all_texts(fields):
             for name in plan.texts:
                 if fields[name]:
@@ -254,7 +264,7 @@ class _Plan(NamedTuple):
     urls: list[str]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _plan(names: tuple[str, ...]) -> _Plan:
     kinds = [(name, kind) for name in names if (kind := _kind(name)) is not None]
     by_kind = [[name for name, its in kinds if its == kind] for kind in ("text", "address", "url")]

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from stream.core.events import SOURCES, DecodeError, Envelope
-from stream.core.instants import instant, utc
+from stream.core.instants import instant, iso8601, utc
 
 VALUE_LIMIT_BYTES = 512 * 1024
 """A callback's body is 256 KiB at most and a polled row is one row: an envelope above this is no delivery."""
@@ -25,29 +25,33 @@ Headers = Sequence[tuple[str, bytes]]
 
 def read_envelope(value: bytes | None) -> Envelope:
     """The envelope in a record's value. Raises DecodeError."""
-    raw = _object(value)
-    version = raw.get("v")
+    get = _object(value).get
+    version = get("v")
     if version != 1 or type(version) is not int:
         raise DecodeError("unsupported_version", "v is not 1")
-    source = raw.get("source")
+    source = get("source")
     if type(source) is not str:
         raise DecodeError("invalid_field", "source is not a text")
     if source not in _KNOWN_SOURCES:
         raise DecodeError("unknown_source", "source is not one of the known ones")
-    received_at, received_us = _received(raw.get("received_at"))
-    body = raw.get("body")
+    received_at, received_us = _received(get("received_at"))
+    body = get("body")
     if type(body) is not dict:
         raise DecodeError("invalid_field", "body is not an object")
-    delivery = raw.get("delivery")
+    account, endpoint, delivery, ordinal = get("account"), get("endpoint"), get("delivery"), get("ordinal")
+    if type(account) is not str and account is not None:
+        raise DecodeError("invalid_field", "account is neither a text nor null")
+    if type(endpoint) is not str and endpoint is not None:
+        raise DecodeError("invalid_field", "endpoint is neither a text nor null")
     return Envelope(
         source,
         received_at,
         received_us,
-        _text_or_none(raw, "account"),
-        _text_or_none(raw, "endpoint"),
+        account,
+        endpoint,
         delivery if type(delivery) is dict else {},
         body,
-        _ordinal(raw.get("ordinal")),
+        0 if ordinal is None else _ordinal(ordinal),
     )
 
 
@@ -56,7 +60,7 @@ def _received(text: Any) -> tuple[str, int]:
     if type(text) is not str:
         raise DecodeError("invalid_field", "received_at is not a text")
     if len(text) == _CANONICAL_LENGTH and text[19] == "." and text[26] == "Z":
-        second_us = instant(text[:19] + "Z")
+        second_us = iso8601(text[:19] + "Z")
         fraction = text[20:26]
         if (
             second_us is not None
@@ -89,16 +93,7 @@ def _object(value: bytes | None) -> dict[str, Any]:
     return raw
 
 
-def _text_or_none(raw: dict[str, Any], name: str) -> str | None:
-    value = raw.get(name)
-    if value is None or type(value) is str:
-        return value
-    raise DecodeError("invalid_field", f"{name} is neither a text nor null")
-
-
 def _ordinal(value: Any) -> int:
-    if value is None:
-        return 0
     if type(value) is int and 0 <= value < 1 << 31:
         return value
     raise DecodeError("invalid_field", "ordinal is not a small whole number")

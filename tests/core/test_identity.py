@@ -16,6 +16,7 @@ from stream.core.identity import (
     content_hash,
     event_id,
     fingerprint,
+    identify,
     name_id,
     sequence_number,
 )
@@ -119,3 +120,9 @@ def test_a_sequence_number_is_one_to_nine_ascii_digits_or_a_whole_number_of_that
     raw: Any, number: int | None
 ) -> None:
     assert sequence_number(raw) == number
+
+
+@given(st.text(max_size=8), st.lists(scalars, max_size=3))
+def test_an_event_is_identified_by_its_id_and_its_fingerprint_at_once(key: str, parts: list[Any]) -> None:
+    made = event_id(key, "insights", "4", tuple(parts))
+    assert identify(key, "insights", "4", tuple(parts)) == (made, fingerprint(made))
