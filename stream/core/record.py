@@ -127,7 +127,8 @@ class Survey(msgspec.Struct):
     - `end`: how it ended, None while no terminal event is known; `terminal`: all terminal entries.
     - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
     - `status`: the furthest status seen of a call that has not ended.
-    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number` the highest, None without one.
+    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number` the highest, None without one;
+      `doubled`: two statuses may have come with one number.
     """
 
     initiated: Phase
@@ -140,6 +141,7 @@ class Survey(msgspec.Struct):
     status: str | None
     numbers: int
     last_number: int | None
+    doubled: bool
 
     def setup_s(self) -> float | None:
         """Initiated to ringing: the post-dial delay."""
@@ -177,7 +179,8 @@ def survey(call: Call) -> Survey:
     terminal: list[Entry] = []
     numbers = call.unplaced_numbers() if call.others else 0
     last_number = numbers.bit_length() - 1 if numbers else None
-    was_answered = False
+    was_answered = doubled = False
+    placed = 0
     furthest = -1
     for entry in call.lifecycle:
         status = entry.status or ""
@@ -192,8 +195,9 @@ def survey(call: Call) -> Survey:
             continue
         number = entry.number
         if number is not None:
-            if number < NUMBERS_KEPT:
-                numbers |= 1 << number
+            bit = 1 << number if number < NUMBERS_KEPT else 0
+            doubled = doubled or not bit or bool(placed & bit)
+            placed |= bit
             if last_number is None or number > last_number:
                 last_number = number
         at_us = entry.at_us
@@ -226,8 +230,9 @@ def survey(call: Call) -> Survey:
         terminal,
         statuses,
         STATUSES[furthest] if furthest >= 0 else None,
-        numbers,
+        numbers | placed,
         last_number,
+        doubled,
     )
 
 
@@ -276,6 +281,8 @@ def _between(start: Phase, end: Phase) -> float | None:
 
 
 def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
+    if not call.sources & POLLED_MASK and not seen.numbers & (seen.numbers + 1):
+        return []
     gaps: list[dict[str, Any]] = [
         {"sequence_number": n, "state": "open", "closed_by": None} for n in seen.missing_numbers()
     ]
@@ -290,13 +297,15 @@ def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
 
 
 def _conflicts(call: Call, seen: Survey) -> list[dict[str, Any]]:
+    if not (call.disputed or seen.doubled or len(seen.statuses) > 1):
+        return []
     conflicts: list[dict[str, Any]] = [
         {"field": name, "values": values, "chosen": call.facts[name]}
         for name, values in call.disputed.items()
     ]
     if seen.end is not None and len(seen.statuses) > 1:
         conflicts.append({"field": "status", "values": sorted(seen.statuses), "chosen": seen.end.status})
-    if len(call.lifecycle) > seen.numbers.bit_count():
+    if seen.doubled:
         for number, values in _double_numbers(call).items():
             conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
     conflicts.sort(key=lambda conflict: str(conflict["field"]))
@@ -379,9 +388,11 @@ def describe(call: Call, seen: Survey, *, settled: bool) -> CallRecord:
         answered_by=facts("answered_by"),
         price=facts("price"),
         price_unit=facts("price_unit"),
-        recordings=[{"id": r.id, "status": r.status, "duration_s": r.duration_s} for r in call.recordings],
+        recordings=[{"id": r.id, "status": r.status, "duration_s": r.duration_s} for r in call.recordings]
+        if call.recordings
+        else [],
         edges=call.edges,
-        insights_levels=dict(sorted(call.levels.items())),
+        insights_levels=dict(sorted(call.levels.items())) if call.levels else {},
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
         gaps=_gaps(call, seen),
         conflicts=_conflicts(call, seen),
@@ -397,8 +408,8 @@ def describe(call: Call, seen: Survey, *, settled: bool) -> CallRecord:
 def _terminal_source(end: Ending | None) -> str | None:
     if end is None:
         return None
-    names = source_names(end.entry.sources)
-    return min(names, key=SOURCES.index)
+    mask = end.entry.sources
+    return SOURCES[(mask & -mask).bit_length() - 1]
 
 
 def _told(phase: Phase) -> str | None:

@@ -151,3 +151,12 @@ def test_missing_numbers_are_open_gaps_and_an_unknown_status_is_no_gap() -> None
 def test_a_huge_sequence_number_opens_no_gaps_of_its_size() -> None:
     record = tell([callback("completed", "999999999", 9)]).record
     assert len(record.gaps) <= 256
+
+
+def test_a_number_with_two_statuses_is_a_conflict_beside_a_number_whose_status_nobody_knows() -> None:
+    said = [callback("ringing", "2", 1), callback("teleported", "0", 2), callback("busy", "2", 3)]
+    assert tell(said).record.conflicts == [
+        {"field": "sequence_number 2", "values": ["ringing", "busy"], "chosen": "busy"}
+    ]
+    said = [callback("ringing", "300", 1), callback("busy", "300", 3)]
+    assert [conflict["field"] for conflict in tell(said).record.conflicts] == ["sequence_number 300"]
