@@ -56,6 +56,7 @@ def _command(pid: int) -> str:
     if not fields or fields[0] == "Z":
         return ""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+    return f"{command[:100]} … {command[-200:]}"  # Java's has its whole class path in between

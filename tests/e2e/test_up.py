@@ -42,8 +42,12 @@ def leaving_nothing(home: WorkerProcess) -> Iterator[None]:
     seen: dict[int, str] = {}
     try:
         with ending(home):
-            yield
-            seen = descendants(home.running.pid)
+            try:
+                yield
+            finally:
+                seen = descendants(home.running.pid)
+        if seen:
+            wait_gone(seen, STOPPED_S)
     finally:
         for pid in running(seen):
             os.kill(pid, signal.SIGKILL)
