@@ -45,7 +45,9 @@ from stream.core.statuses import TERMINAL
 
 BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
-FACTS_IN_CONFLICT = frozenset({"from", "to", "direction", "account", "parent_call_id", "answered_by"})
+FACTS_IN_CONFLICT = frozenset(
+    {"from", "to", "direction", "account", "parent_call_id", "answered_by", "session_id", "leg_id"}
+)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ def fold(
         arrival.last_us = envelope.received_us
     bit = BIT[envelope.source]
     result, match = "duplicate", None
-    changed = not call.sources & bit
+    changed, ended = not call.sources & bit, call.ended
     call.sources |= bit
 
     for reading in readings:
@@ -107,6 +109,8 @@ def fold(
         event.id, print_ = identify(event.key, event.family, reading.rung, reading.parts)
         event.received_at = envelope.received_at
         event.origin = origin
+        if event.status in TERMINAL:
+            ended = True
         known = call.knows(print_)
         entry = entry_of(event, print_, reading.occurred_us, bit, reading.hangup)
         if known is False:
@@ -114,10 +118,12 @@ def fold(
             if result != "applied":
                 result = "late" if late else "applied"
             event.late = late
-            _close_gap(call, entry, effects)
+            if arrival.gaps:
+                _close_gap(call, entry, effects)
             call.add(entry)
             effects.append(event)
-            new.append(reading)
+            if event.family != "progress" or reading.alarming:
+                new.append(reading)
             changed = True
         elif isinstance(known, Entry):
             if match is None:
@@ -134,7 +140,7 @@ def fold(
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed:
         _watch_gaps(call, envelope.received_us, policy)
-        if call.ended or _has_ended(readings):
+        if ended:
             _conclude(call, first, envelope, effects, policy)
     if result == "duplicate":
         arrival.duplicates += 1
@@ -146,10 +152,6 @@ def fold(
 def due_second(from_us: int, after_s: float) -> int:
     """The second from which a tick must look, `after_s` after an instant: never too early."""
     return int(-((-from_us - int(after_s * 1_000_000)) // 1_000_000))
-
-
-def _has_ended(readings: list[Reading]) -> bool:
-    return any(reading.event.status in TERMINAL for reading in readings)
 
 
 def _is_late(call: Call, entry: Entry) -> bool:
@@ -308,7 +310,7 @@ def _watch_gaps(call: Call, received_us: int, policy: Policy) -> None:
 
 def _close_gap(call: Call, entry: Entry, effects: list[Any]) -> None:
     gaps = call.arrival.gaps
-    if gaps and entry.family == "progress" and entry.number in gaps:
+    if entry.family == "progress" and entry.number in gaps:
         gaps.remove(entry.number)
         call.gaps_open = len(gaps)
         by = "late_arrival" if entry.sources & ~POLLED_MASK else "poll_heal"

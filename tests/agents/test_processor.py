@@ -425,7 +425,7 @@ def mixed(said: list[Delivery], seconds: list[int]) -> list[Fetched]:
 
 
 @given(deliveries, ticked_seconds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], seconds: list[int]) -> None:
     lane = Lane()
     batch = mixed(said, seconds)
@@ -437,7 +437,7 @@ def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], 
 
 
 @given(deliveries, ticked_seconds, st.integers(1, 5))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_nothing_depends_on_which_records_share_a_batch(
     said: list[Delivery], seconds: list[int], size: int
 ) -> None:
@@ -450,7 +450,7 @@ def test_nothing_depends_on_which_records_share_a_batch(
 
 
 @given(deliveries, ticked_seconds, st.integers(0, 10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_another_worker_goes_on_as_the_first_would_have(
     said: list[Delivery], seconds: list[int], taken_over: int
 ) -> None:
