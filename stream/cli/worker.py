@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from stream.cli.repeats import Repeats
 from stream.runtime import settings, topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.health import ListenError
@@ -25,6 +26,8 @@ def command(verbose: bool) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
     logging.getLogger("callstream").setLevel(logging.INFO)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

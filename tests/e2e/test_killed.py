@@ -44,6 +44,26 @@ def test_kill_9_three_times_in_mid_stream(
     assert judge(broker.bootstrap, story).faults == {}
 
 
+def test_kill_9_while_a_long_backlog_is_worked_off(broker: RealBroker, prefix: str, tmp_path: Path) -> None:
+    story = Story(prefix, PARTITIONS, 4000)
+    prepare(broker.bootstrap, story)
+    with Feed(broker.bootstrap, story.records):
+        pass
+    worker = full_worker(broker.bootstrap, story, tmp_path, environ={"CALLSTREAM_INSTANCE_ID": "a"})
+    with Progress(broker.bootstrap, story) as progress, ending(worker):
+        for share in (0.12, 0.3, 0.5, 0.7):
+            worker.start()
+            progress.wait(share)
+            worker.kill()
+            assert midway(progress.share())
+        worker.start().wait_ready()
+        progress.finish()
+        assert worker.terminate()[0] == 0
+    verdict = judge(broker.bootstrap, story)
+    assert verdict.faults == {}
+    assert verdict.repeated > 0, "no kill hit a transaction"
+
+
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])
 def test_sigterm_in_mid_stream_ends_with_0_and_the_next_worker_goes_on(
     broker: RealBroker, prefix: str, tmp_path: Path, store: str

@@ -1,0 +1,45 @@
+"""What a log says again and again is said once in a while, with how often it was not said.
+
+The rule of this file: only the clients' own complaints are held back. While the broker is away they come
+hundreds of times a second; whatever callstream itself has to say always goes through.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+EVERY_S = 10.0
+KEPT = 500
+"""So many different messages are remembered; with more, it begins anew."""
+
+CLIENTS = ("aiokafka", "faust", "mode", "kafka")
+
+
+class Repeats(logging.Filter):
+    """Lets a client's message pass once in EVERY_S. For a handler; `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], float] = {}
+        self._held_back: dict[tuple[str, str], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in CLIENTS:
+            return True
+        # By its text before the arguments are put in: which node or partition it is makes no other message.
+        what = (record.name, str(record.msg))
+        now = self._clock()
+        if now - self._said.get(what, -EVERY_S) < EVERY_S:
+            self._held_back[what] = self._held_back.get(what, 0) + 1
+            return False
+        if len(self._said) >= KEPT:
+            self._said.clear()
+            self._held_back.clear()
+        self._said[what] = now
+        count = self._held_back.pop(what, 0)
+        if count:
+            record.msg, record.args = f"{record.getMessage()} (and {count} times before)", ()
+        return True
