@@ -103,6 +103,12 @@ class Progress:
             time.sleep(0.01)
         return now
 
+    def timed(self, share: float, timeout_s: float = 120.0) -> float:
+        """Wait until this share is committed. Returns the seconds."""
+        began = time.monotonic()
+        self.wait(share, timeout_s)
+        return time.monotonic() - began
+
     def finish(self, timeout_s: float = 180.0) -> None:
         """Wait until all of it is committed."""
         self.wait(1.0, timeout_s)

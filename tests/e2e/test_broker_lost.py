@@ -17,6 +17,7 @@ from tests.e2e.verdict import judge
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 4
+BACK_AT_WORK_S = 45.0
 
 
 class RealBroker(Protocol):
@@ -45,9 +46,13 @@ def test_the_broker_killed_in_mid_stream_comes_back(
             broker.kill()
             time.sleep(away_s)  # the fault itself: for how long there is no broker
             broker.restart()
+            stood = progress.wait(0.0)
+            back_s = progress.timed(stood + 0.001)
             progress.finish()
+        print(f"at work {back_s:.1f} s after the broker was back", file=sys.stderr)
         print(f"the worker ended {len(codes)} times: {codes}", file=sys.stderr)
         assert set(codes) <= {75}, "it gave up only to be started again"
+        assert back_s < BACK_AT_WORK_S
         worker.wait_ready()
         assert worker.terminate()[0] == 0
     assert judge(broker.bootstrap, story).faults == {}
@@ -66,9 +71,13 @@ def test_a_broker_that_hangs_for_longer_than_a_session_costs_nothing(
             broker.freeze()
             time.sleep(14.0)  # the fault itself
             broker.thaw()
+            stood = progress.wait(0.0)
+            back_s = progress.timed(stood + 0.001)
             progress.finish()
+        print(f"at work {back_s:.1f} s after the broker was back", file=sys.stderr)
         print(f"the worker ended {len(codes)} times: {codes}", file=sys.stderr)
         assert set(codes) <= {75}
+        assert back_s < BACK_AT_WORK_S
         worker.wait_ready()
         assert worker.terminate()[0] == 0
     assert judge(broker.bootstrap, story).faults == {}
