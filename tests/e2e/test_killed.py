@@ -51,7 +51,7 @@ def test_kill_9_while_a_long_backlog_is_worked_off(broker: RealBroker, prefix: s
         pass
     worker = full_worker(broker.bootstrap, story, tmp_path, environ={"CALLSTREAM_INSTANCE_ID": "a"})
     with Progress(broker.bootstrap, story) as progress, ending(worker):
-        for share in (0.12, 0.3, 0.5, 0.7):
+        for share in (0.12, 0.25, 0.4, 0.55):
             worker.start()
             progress.wait(share)
             worker.kill()

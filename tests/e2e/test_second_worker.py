@@ -60,7 +60,7 @@ def test_a_worker_frozen_for_longer_than_its_session_writes_nothing_when_it_wake
         one.start().wait_ready()
         two.start().wait_ready()
         one.wait_ready(times=2)
-        with Feed(broker.bootstrap, story.records, rate=1300):
+        with Feed(broker.bootstrap, story.records, rate=900):
             ready = {one: 2, two: 1}
             for share, sleeper, other in ((0.12, one, two), (0.4, two, one)):
                 progress.wait(share)
