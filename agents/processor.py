@@ -17,7 +17,7 @@ import orjson
 
 from agents.due import Due
 from agents.emit import alert_outputs
-from agents.work import Get, Work, labels
+from agents.work import Get, Hot, Work, labels
 from stream.core.alerts import Alert
 from stream.core.call import Call, dump, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
@@ -69,6 +69,7 @@ class CallProcessor:
         self._deployment = deployment
         self._errors_limit = errors_limit
         self._due: dict[int, Due] = {}
+        self._hot: dict[int, Hot] = {}
         self._errors_in_a_row: dict[int, int] = {}
 
     def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
@@ -88,18 +89,20 @@ class CallProcessor:
             if head.gaps_open:
                 gaps_open[GAP_SOURCE[provider]] += head.gaps_open
         self._due[partition] = due
+        self._hot[partition] = Hot()
         self._errors_in_a_row[partition] = 0
         self._metrics.opened(partition, Standing(active, overdue, gaps_open))
 
     def closed(self, partition: int) -> None:
         """A partition is another's."""
         self._due.pop(partition, None)
+        self._hot.pop(partition, None)
         self._errors_in_a_row.pop(partition, None)
         self._metrics.closed(partition)
 
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
         """Fold `records` in their order. Raises FaultyWorkerError."""
-        work = Work(partition, get, self._errors_in_a_row[partition])
+        work = Work(partition, get, self._hot[partition], self._errors_in_a_row[partition])
         ticks = self._topics.ticks
         for at, record in enumerate(records):
             if record.topic == ticks:
@@ -115,6 +118,7 @@ class CallProcessor:
             due.forget(work.looked_at)
             for second, key in work.added:
                 due.add(second, key)
+            self._hot[work.partition].keep(work.calls)
             self._errors_in_a_row[work.partition] = work.errors_in_a_row
         self._metrics.add(work.tally)
 

@@ -6,12 +6,42 @@ The rule of this file: it remembers and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from stream.core.call import Call, load
 from stream.runtime.lanes.batch import Output
 from stream.runtime.metrics.tally import ActiveLabels, Tally
 
 Get = Callable[[bytes], bytes | None]
+
+HOT_CALLS = 1024
+"""Decoded calls kept for each partition: a call's next delivery often comes within a few batches."""
+
+
+class Hot:
+    """Calls of one partition that were just committed, decoded, so that they need not be read from the store.
+
+    Taking a call out is final: whoever changes it keeps it only by a commit, and what an aborted batch
+    changed is read from the store again.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[bytes, Call] = {}
+
+    def take(self, key: bytes) -> Call | None:
+        """The call, which is the taker's from now on; None if it is not here."""
+        return self._calls.pop(key, None)
+
+    def keep(self, calls: dict[bytes, Call | None]) -> None:
+        """What a batch committed. The longest kept make room."""
+        hot = self._calls
+        for key, call in calls.items():
+            if call is None:
+                hot.pop(key, None)
+            else:
+                hot[key] = call
+        for key in list(islice(hot, max(0, len(hot) - HOT_CALLS))):
+            del hot[key]
 
 
 class Work:
@@ -29,6 +59,7 @@ class Work:
         "errors_in_a_row",
         "failed",
         "get",
+        "hot",
         "looked_at",
         "outputs",
         "partition",
@@ -36,9 +67,10 @@ class Work:
         "ticked",
     )
 
-    def __init__(self, partition: int, get: Get, errors_in_a_row: int) -> None:
+    def __init__(self, partition: int, get: Get, hot: Hot, errors_in_a_row: int) -> None:
         self.partition = partition
         self.get = get
+        self.hot = hot
         self.calls: dict[bytes, Call | None] = {}
         self.outputs: dict[str, list[Output]] = {}
         self.tally = Tally(partition)
@@ -52,7 +84,8 @@ class Work:
         """The state of a call: as this batch left it, else as the store has it."""
         if key in self.calls:
             return self.calls[key]
-        return self.stored(key)
+        call = self.hot.take(key)
+        return call if call is not None else self.stored(key)
 
     def stored(self, key: bytes) -> Call | None:
         """The state of a call as it was before this batch."""
