@@ -31,7 +31,7 @@ def test_a_worker_killed_in_mid_stream_applies_every_delivery_once(
     worker = full_worker(broker.bootstrap, story, tmp_path, environ={"CALLSTREAM_INSTANCE_ID": f"{prefix}a"})
     with Progress(broker.bootstrap, story) as progress, ending(worker):
         worker.start().wait_ready()
-        with Feed(broker.bootstrap, story.records, rate=3000):
+        with Feed(broker.bootstrap, story.records, rate=2000):
             progress.wait(0.3)
             worker.kill()
             assert midway(progress.share())
