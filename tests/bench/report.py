@@ -17,6 +17,10 @@ from tests.bench import throughput
 from tests.bench.targets import TARGETS, Target
 
 
+BUSY = 0.7
+"""A load above this, before anything began, is somebody else's work."""
+
+
 def show(result: Mapping[str, Any], console: Console) -> None:
     """Print every part that was measured."""
     parts = {"throughput": _throughput, "stages": _stages, "latency": _latency, "recovery": _recovery}
@@ -27,6 +31,9 @@ def show(result: Mapping[str, Any], console: Console) -> None:
         elif name in result:
             found.append(part(result))
     console.print(Group(*found))
+    load = result["machine"]["load_before"]
+    if load > BUSY:
+        console.print(f"The machine was busy (load {load:.1f} before the start): these numbers are too low.")
 
 
 def missed(result: Mapping[str, Any]) -> list[str]:
@@ -86,8 +93,9 @@ def _throughput(result: Mapping[str, Any]) -> RenderableType:
     table.add_row("worker : plain Faust", "", _judged(result, "ratio", None, 1))
     return Group(
         table,
-        "The worker does the full job, exactly once. Plain Faust and the bare loop do a small one: drop",
-        "repetitions, a table with its changelog, an alert for a failed call; at least once, or less.",
+        "The worker does the full job, exactly once. Plain Faust and the bare loop do a",
+        "small one: drop repetitions, a table with its changelog, an alert for a failed",
+        "call; at least once, or less.",
         *details,
     )
 
@@ -107,7 +115,7 @@ def _stages(result: Mapping[str, Any]) -> RenderableType:
 def _latency(result: Mapping[str, Any]) -> RenderableType:
     found = result["latency"]
     table = _table(
-        f"Latency at {found['rate']:,}/s: callback produced → output readable (read_committed)",
+        f"Latency at {found['rate']:,}/s: produced → readable, read_committed",
         "output",
         "p50 ms",
         "p90 ms",

@@ -1,7 +1,7 @@
 """Candidate: where the worker's own time goes, stage by stage, over the same callbacks in one process.
 
-Each stage is done for some dozens of records before the next one begins: enough that looking at the clock costs
-nothing, and few enough that what one stage leaves is still near when the next one takes it up.
+Each stage is done for some dozens of records before the next one begins: enough that looking at the clock
+costs nothing, and few enough that what one stage leaves is still near when the next one takes it up.
 The sum of the stages is what the real job needs; the job itself is measured too, and what it needs more is
 what lies between the stages (`between`).
 """

@@ -27,7 +27,7 @@ class Candidate(NamedTuple):
 
 WORKER = Candidate("worker_memory", "full_job", CALLBACKS, "worker")
 WORKER_ROCKSDB = Candidate("worker_rocksdb", "full_job", CALLBACKS, "worker, RocksDB", "rocksdb")
-IDLE_LANES = Candidate("idle_lanes", "idle_lanes", CALLBACKS, "lanes without a job")
+IDLE_LANES = Candidate("idle_lanes", "idle_lanes", CALLBACKS, "lanes, no job")
 PLAIN_FAUST = Candidate("plain_faust", "plain_faust", FEWER_CALLBACKS, "plain Faust")
 BARE_LOOP = Candidate("bare_loop", "bare_loop", CALLBACKS, "bare loop")
 CANDIDATES = (WORKER, WORKER_ROCKSDB, IDLE_LANES, PLAIN_FAUST, BARE_LOOP)
