@@ -35,7 +35,7 @@ FETCH_BYTES = 1 << 20
 BATCH_TRIES = 10
 """How often one batch is tried, with growing pauses (about 25 s in all), before the process ends.
 
-Single records that fail are the job's to set aside; a batch that fails whole is a fault that a supervisor must see."""
+Single records that fail are the job's to set aside; a batch that fails whole is for a supervisor to see."""
 
 COLLECT_AFTER = (100_000, 20, 20)
 """For the garbage collector: at Python's 700 it cost a fifth of a recovery's time."""

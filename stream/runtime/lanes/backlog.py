@@ -10,7 +10,7 @@ Records that arrived a moment ago wait for what other topics may still bring.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -36,6 +36,10 @@ class Chunk:
         self.place = 0
 
 
+def _no(_topic: str) -> bool:
+    return False
+
+
 class Backlog:
     """The queued records of a lane, by topic. `topics` are in their order of precedence."""
 
@@ -59,10 +63,11 @@ class Backlog:
         """When the chunk that has waited longest arrived."""
         return min((queue[0].arrived for queue in self._queues.values() if queue), default=None)
 
-    def take(self, limit: int, ripe_before: float) -> Cut:
+    def take(self, limit: int, ripe_before: float, has_more: Callable[[str], bool] = _no) -> Cut:
         """Up to `limit` records, in order, ending with the last that arrived before `ripe_before`.
 
-        Younger ones are taken only if an older one comes after them.
+        Younger ones are taken only if an older one comes after them. Where a topic runs out that
+        has more to be fetched the cut ends: what it brings next may come before the others' next.
         """
         waiting = {topic: queue for topic, queue in self._queues.items() if queue}
         ripe = sum(chunk.arrived <= ripe_before for queue in waiting.values() for chunk in queue)
@@ -87,6 +92,8 @@ class Backlog:
             ripe -= chunk.arrived <= ripe_before
             if not queue:
                 del waiting[topic]
+                if waiting and has_more(topic):
+                    break
         self.size -= len(records)
         return Cut(records, ends)
 

@@ -153,7 +153,7 @@ class Lane:
         try:
             while not self._closing:
                 await self._gather()
-                cut = self._backlog.take(pace.max_batch, time.monotonic() - pace.collect_s)
+                cut = self._backlog.take(pace.max_batch, time.monotonic() - pace.collect_s, self._has_unread)
                 if not cut.records:
                     continue
                 self._in_work = len(cut.records)
@@ -200,13 +200,18 @@ class Lane:
 
         One that did not come is excused once.
         """
-        missing = {}
-        for topic in self._topics:
-            if not self._backlog.queued(topic) and topic in self.tail:
-                end = self._ground.known_end(TopicPartition(topic, self.partition))
-                if end > max(self.tail[topic], self._excused.get(topic, 0)):
-                    missing[topic] = end
-        return missing
+        return {
+            topic: self._known_end(topic)
+            for topic in self._topics
+            if not self._backlog.queued(topic) and topic in self.tail and self._has_unread(topic)
+        }
+
+    def _has_unread(self, topic: str) -> bool:
+        """Whether `topic` is known to have records that were not fetched, and was not excused from them."""
+        return self._known_end(topic) > max(self.tail[topic], self._excused.get(topic, 0))
+
+    def _known_end(self, topic: str) -> int:
+        return self._ground.known_end(TopicPartition(topic, self.partition))
 
     async def _carry_out(self, cut: Cut) -> None:
         began = time.monotonic()

@@ -98,3 +98,11 @@ def test_chunks_and_limits_do_not_change_the_order(
         ends.update(cut.ends)
         turn += 1
     assert (found, ends) == (whole.records, whole.ends)
+
+
+def test_where_a_topic_runs_out_that_has_more_to_be_fetched_the_others_do_not_go_on() -> None:
+    callbacks, polled = records("callbacks", 1, 3, 5), records("polled", 2)
+    backlog = filled((callbacks, 0.0), (polled, 0.0))
+    first = backlog.take(100, 1.0, lambda topic: topic == "polled")
+    assert first == Cut([callbacks[0], polled[0]], {"callbacks": 1, "polled": 1})
+    assert backlog.take(100, 1.0).records == callbacks[1:]
