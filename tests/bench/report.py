@@ -16,7 +16,6 @@ from rich.text import Text
 from tests.bench import throughput
 from tests.bench.targets import TARGETS, Target
 
-
 BUSY = 0.7
 """A load above this, before anything began, is somebody else's work."""
 
