@@ -1,10 +1,9 @@
 """What a lane has not folded yet, and in which order it will.
 
 The rule of this file: the order is a function of the records alone, so that a repetition interleaves the same
-way.
-Of the topics' next records the one with the lowest (time stamp, place of its topic) comes first;
-each topic's own order is always kept, whatever its time stamps say.
-Records that arrived a moment ago wait for what other topics may still bring.
+way. Of the topics' next records the one with the lowest (time stamp, place of its topic) comes first; each
+topic's own order is always kept, whatever its time stamps say. Records that arrived a moment ago wait for
+what other topics may still bring.
 """
 
 from __future__ import annotations

@@ -63,8 +63,7 @@ class Processor(Protocol):
     """The job. Synchronous, and pure of Kafka, clock and chance.
 
     What it returns is a function of the records and of what `get` says: after an abort the same records come
-    again,
-    and a reader of uncommitted records must then see the same outputs.
+    again, and a reader of uncommitted records must then see the same outputs.
     """
 
     def process(

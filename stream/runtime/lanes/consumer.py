@@ -2,8 +2,7 @@
 open.
 
 The rule of this file: a chunk says where its fetch began, so that a hole between the broker and a lane is
-seen.
-Faust commits nothing: offsets go with the lanes' transactions.
+seen. Faust commits nothing: offsets go with the lanes' transactions.
 """
 
 from __future__ import annotations

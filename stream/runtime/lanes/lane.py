@@ -1,9 +1,8 @@
 """One lane: the records of one partition number, folded and committed batch by batch, strictly in order.
 
 The rule of this file: nothing shows in the store that is not committed, and no batch begins before the one
-before it
-is committed. A lane lives for one assignment; what it had not committed when it was closed, the next owner
-reads again.
+before it is committed. A lane lives for one assignment; what it had not committed when it was closed, the
+next owner reads again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """All lanes of this process, for one assignment at a time.
 
 The rule of this file: records pass only while the gate is open, from the end of an assignment's recovery
-until the
-next one begins. `app.rebalancing` and `app.in_recovery` do not cover all of that.
+until the next one begins. `app.rebalancing` and `app.in_recovery` do not cover all of that.
 """
 
 from __future__ import annotations

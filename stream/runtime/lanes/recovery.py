@@ -1,8 +1,7 @@
 """Reading the changelog straight into the store.
 
 The rule of this file: sources are read only after the changelogs of the present assignment were read to their
-ends,
-and the ends are asked for only after the former owners were fenced.
+ends, and the ends are asked for only after the former owners were fenced.
 """
 
 from __future__ import annotations
