@@ -36,11 +36,13 @@ def alert_headers(alert: Alert, deployment: str) -> list[tuple[str, bytes]]:
 def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
     """(for `alerts`, for `alerts.active`): the same value, by scope and by fingerprint.
 
-    A call's alerts lie in the call's partition, as its key says; an endpoint's where the endpoint's key says.
+    A call's lie in the call's own partition, which is the lane's, so that a transaction touches no other; an
+    endpoint's, which any lane may write, where their keys say.
     """
     value = _encode(alert)
     headers = alert_headers(alert, deployment)
+    partition = None if alert.scope.type == "call" else KEYED
     return (
-        Output(alert.scope.id.encode(), value, headers, KEYED),
-        Output(alert.fingerprint.encode(), value, headers, KEYED),
+        Output(alert.scope.id.encode(), value, headers, partition),
+        Output(alert.fingerprint.encode(), value, headers, partition),
     )

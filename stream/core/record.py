@@ -7,6 +7,7 @@ whatever came first. Only `revision`, `id`, `arrival` and `updated_at` depend on
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -340,7 +341,7 @@ def _timeline(call: Call) -> list[Item]:
             e.name,
             e.status,
             e.number,
-            utc(e.at_us) if e.at_us is not None else None,
+            _moment(e.at_us) if e.at_us is not None else None,
             QUALITIES[e.quality],
             e.level,
             e.edge,
@@ -413,7 +414,11 @@ def _terminal_source(end: Ending | None) -> str | None:
 
 
 def _told(phase: Phase) -> str | None:
-    return utc(phase[0]) if phase[0] is not None else None
+    return _moment(phase[0]) if phase[0] is not None else None
+
+
+_moment = lru_cache(maxsize=16_384)(utc)
+"""Most times of a record are whole seconds, and many calls share them."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -449,5 +454,15 @@ def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
         "last_received_at": utc(arrival.last_us),
     }
     record.updated_at = updated_at
-    record.id = name_id(call.key, arrival.revision, arrival.content, record.arrival, updated_at)
+    record.id = name_id(
+        call.key,
+        arrival.revision,
+        arrival.content,
+        arrival.deliveries,
+        arrival.duplicates,
+        arrival.late,
+        arrival.first_us,
+        arrival.last_us,
+        updated_at,
+    )
     return record

@@ -14,7 +14,7 @@ import agents.processor
 from agents.processor import FaultyWorkerError
 from stream.core.call import load
 from stream.core.events import Envelope, Reading
-from stream.runtime.lanes.batch import KEYED, Output
+from stream.runtime.lanes.batch import Output
 from stream.sources import DECODERS
 from tests.agents.batches import TOPICS, Fetched, Lane, Written, a_tick, record, records, to, written
 from tests.core.deliveries import (
@@ -68,10 +68,8 @@ def test_a_failed_call_raises_an_alert_by_scope_and_by_fingerprint_with_its_clou
     some = Lane().run(records([callback("failed", "1", 3, SipResponseCode="503")]))
     (said,), (active,) = to(TOPICS.alerts, some), to(TOPICS.alerts_active, some)
     alert = said.json
-    assert said.output == Output(KEY, said.output.value, said.output.headers, KEYED)
-    assert active.output == Output(
-        alert["fingerprint"].encode(), said.output.value, said.output.headers, KEYED
-    )
+    assert said.output == Output(KEY, said.output.value, said.output.headers)
+    assert active.output == Output(alert["fingerprint"].encode(), said.output.value, said.output.headers)
     assert dict(said.output.headers) == {
         "content-type": b"application/json",
         "ce_specversion": b"1.0",

@@ -24,7 +24,7 @@ from tests.bench.candidate import Task
 from tests.bench.ground import CandidateFailed, Ground, end, said
 from tests.bench.standing_worker import READY
 
-WARM_UP_S = 10
+WARM_UP_S = 30.0
 """A broker that has just started takes many seconds to compile itself; nobody runs one so briefly."""
 CATCH_UP_LIMIT_S = 30.0
 FAILED_SHARE = 0.15
