@@ -120,7 +120,7 @@ def build_app(
         processor=processor,
         observer=observer or NullObserver(),
         pace=pace or Pace(),
-        max_errors_in_a_row=BATCH_TRIES,
+        max_errors_in_a_row=min(BATCH_TRIES, settings.max_errors_in_a_row),
     )
     app.table = cast(
         StateTable,
