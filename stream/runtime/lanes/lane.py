@@ -34,6 +34,8 @@ class Pace(NamedTuple):
     max_batch: int = 1000
     collect_s: float = 0.02
     """How long a record waits for company."""
+    at_once: int = 4
+    """How many lanes of a worker are in a batch at once."""
     hold_s: float = 0.2
     """How long a batch waits for a topic that is known to have unread records."""
 
@@ -57,6 +59,10 @@ class Ground(NamedTuple):
     changelog: str
     pace: Pace
     max_errors_in_a_row: int
+    slots: asyncio.Semaphore
+    """So many lanes are in a batch at once; the others gather larger ones instead of waiting for the
+    broker.
+    """
     known_end: Callable[[TopicPartition], int]
     """Up to where a source partition is known to have records."""
     committed: Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int | None]]]
@@ -152,12 +158,15 @@ class Lane:
         try:
             while not self._closing:
                 await self._gather()
-                cut = self._backlog.take(pace.max_batch, time.monotonic() - pace.collect_s, self._has_unread)
-                if not cut.records:
-                    continue
-                self._in_work = len(cut.records)
-                self._room()
-                await self._carry_out(cut)
+                async with self._ground.slots:
+                    # Cut only now: what came while the lane stood in line shares the batch.
+                    ripe_before = time.monotonic() - pace.collect_s
+                    cut = self._backlog.take(pace.max_batch, ripe_before, self._has_unread)
+                    if not cut.records:
+                        continue
+                    self._in_work = len(cut.records)
+                    self._room()
+                    await self._carry_out(cut)
                 self._in_work = 0
                 self._busy_since = time.monotonic() if self._backlog.size else None
         except Fenced as error:
@@ -281,7 +290,12 @@ class Lane:
                 f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {error!r}",
                 OWN_FAULT,
             )
-        await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (self.errors_in_a_row - 1), LONGEST_PAUSE_S))
+        slots = self._ground.slots
+        slots.release()  # others go on meanwhile
+        try:
+            await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (self.errors_in_a_row - 1), LONGEST_PAUSE_S))
+        finally:
+            await slots.acquire()
         if not self._ground.current():
             raise Fenced("the assignment is over")
 

@@ -124,6 +124,7 @@ class Lanes:
             changelog=self._changelog,
             pace=self._pace,
             max_errors_in_a_row=self._max_errors_in_a_row,
+            slots=asyncio.Semaphore(self._pace.at_once),
             known_end=lambda tp: self._ends.get(TP(*tp), 0),
             committed=lambda tps: self._app.consumer._thread.committed(tps),
             current=lambda: self._generation == generation == self._app.consumer_generation_id,

@@ -79,6 +79,7 @@ class Rig:
         self.producer, self.job = Producer(self.broker), Job()
         self.states: dict[bytes, bytes | None] = {}
         self.parked: list[int] = []
+        self.slots = asyncio.Semaphore(1)
         self.ends: dict[TopicPartition, int] = {}
 
         async def committed(tps: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
@@ -94,6 +95,7 @@ class Rig:
             changelog="changelog",
             pace=Pace(max_batch=10, collect_s=0.0, hold_s=0.05),
             max_errors_in_a_row=3,
+            slots=self.slots,
             known_end=lambda tp: self.ends.get(tp, 0),
             committed=committed,
             current=lambda: True,
@@ -224,4 +226,33 @@ async def test_a_full_queue_says_so() -> None:
     assert rig.put("callbacks", 0, *(b"%d" % number for number in range(20)))
     assert not rig.put("polled", 0, b"a")
     await rig.settle(3)
+    await rig.lane.close(1)
+
+
+async def test_a_lane_that_stands_in_line_gathers_what_comes_meanwhile_into_one_batch() -> None:
+    rig = Rig()
+    async with rig.slots:  # another lane is in a batch
+        rig.put("callbacks", 0, b"a")
+        await asyncio.sleep(0.02)
+        rig.put("callbacks", 1, b"b", b"c")
+        await asyncio.sleep(0.02)
+        assert rig.job.committed == []
+    await rig.settle(1)
+    assert rig.job.committed == [3]
+    await rig.lane.close(1)
+
+
+async def test_a_lane_whose_batch_fails_lets_others_go_on_while_it_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lane_module, "FIRST_PAUSE_S", 0.2)
+    rig = Rig()
+    rig.job.failures = 1
+    rig.put("callbacks", 0, b"a")
+    async with asyncio.timeout(5):
+        while rig.lane.errors_in_a_row == 0:
+            await asyncio.sleep(0.005)
+        async with rig.slots:
+            assert rig.job.committed == []
+    await rig.settle(1)
     await rig.lane.close(1)
