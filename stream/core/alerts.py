@@ -14,7 +14,7 @@ from stream.core.call import Call
 from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
 from stream.core.identity import VERSION, name_id
 from stream.core.instants import utc
-from stream.core.record import Survey, survey
+from stream.core.survey import Survey, survey
 
 RULE_VERSION = 1
 SEVERITIES: dict[str, str] = {

@@ -35,13 +35,12 @@ from stream.core.instants import utc
 from stream.core.record import (
     POLLED_MASK,
     CallRecord,
-    Survey,
     describe,
     knowledge_of,
     stamp,
-    survey,
 )
 from stream.core.statuses import TERMINAL
+from stream.core.survey import Survey, survey
 
 BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}

@@ -18,7 +18,7 @@ from stream.core.call import (
     new_call,
 )
 from stream.core.events import Recording
-from stream.core.record import survey
+from stream.core.survey import survey
 from tests.core.deliveries import (
     ACCOUNT,
     answered_call,

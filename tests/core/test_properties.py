@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.call import dump, load
-from stream.core.record import CallRecord, survey
+from stream.core.record import CallRecord
 from stream.core.statuses import TERMINAL
+from stream.core.survey import survey
 from tests.core.deliveries import Delivery, knowledge, said_of, tell
 from tests.core.mixtures import crowds, orders, several
 
