@@ -60,7 +60,7 @@ class DecodeError(ValueError):
         self.detail = detail
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """A raw envelope: one delivery as the gateway or the poller landed it.
 
     `received_at` is canonical (UTC, six fraction digits, `Z`), `received_us` the same in microseconds since

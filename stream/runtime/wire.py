@@ -7,8 +7,10 @@ is handed, it returns an envelope or raises `DecodeError` with a reason; it neve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 
+import msgspec
 import orjson
 
 from stream.core.events import SOURCES, DecodeError, Envelope
@@ -23,8 +25,50 @@ _CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")
 Headers = Sequence[tuple[str, bytes]]
 
 
+class _Landed(msgspec.Struct, gc=False):
+    """An envelope as ours write it: nothing to look at twice."""
+
+    v: Literal[1]
+    source: Literal[SOURCES]  # type: ignore[valid-type]
+    received_at: str
+    body: dict[str, Any]
+    account: str | None = None
+    endpoint: str | None = None
+    delivery: Any = None
+    ordinal: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] | None = None
+
+
+_decode = msgspec.json.Decoder(_Landed).decode
+
+
 def read_envelope(value: bytes | None) -> Envelope:
     """The envelope in a record's value. Raises DecodeError."""
+    if value is None:
+        raise DecodeError("not_an_object", "the value is null")
+    if len(value) > VALUE_LIMIT_BYTES:
+        raise DecodeError("too_large", f"{len(value)} bytes are more than {VALUE_LIMIT_BYTES}")
+    try:
+        landed = _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _looked_through(value)
+    text, delivery = landed.received_at, landed.delivery
+    received_us = _canonical(text)
+    if received_us is None:
+        text, received_us = _received(text)
+    return Envelope(
+        landed.source,
+        text,
+        received_us,
+        landed.account,
+        landed.endpoint,
+        delivery if type(delivery) is dict else {},
+        landed.body,
+        landed.ordinal or 0,
+    )
+
+
+def _looked_through(value: bytes) -> Envelope:
+    """The envelope in a value that is odd, or what is wrong with it."""
     get = _object(value).get
     version = get("v")
     if version != 1 or type(version) is not int:
@@ -55,32 +99,35 @@ def read_envelope(value: bytes | None) -> Envelope:
     )
 
 
+def _canonical(text: str) -> int | None:
+    """The microseconds of a text that is canonical as it comes, as ours are; None of any other."""
+    if len(text) != _CANONICAL_LENGTH or text[26] != "Z":
+        return None
+    second_us, fraction = _second_us(text[:20]), text[20:26]
+    if second_us is None or not (fraction.isascii() and fraction.isdigit()):
+        return None
+    return second_us + int(fraction)
+
+
+@lru_cache(maxsize=4096)
+def _second_us(text: str) -> int | None:
+    """The microseconds of `2026-11-20T22:10:00.`."""
+    if text[10] != "T" or text[19] != "." or text[17] == "6":
+        return None
+    return iso8601(text[:19] + "Z")
+
+
 def _received(text: Any) -> tuple[str, int]:
-    """When it was received: the canonical text and the microseconds. Ours is canonical as it comes."""
+    """When it was received: the canonical text and the microseconds."""
     if type(text) is not str:
         raise DecodeError("invalid_field", "received_at is not a text")
-    if len(text) == _CANONICAL_LENGTH and text[19] == "." and text[26] == "Z":
-        second_us = iso8601(text[:19] + "Z")
-        fraction = text[20:26]
-        if (
-            second_us is not None
-            and text[10] == "T"
-            and text[17] != "6"
-            and fraction.isascii()
-            and fraction.isdigit()
-        ):
-            return text, second_us + int(fraction)
     received_us = instant(text)
     if received_us is None:
         raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
     return utc(received_us), received_us
 
 
-def _object(value: bytes | None) -> dict[str, Any]:
-    if value is None:
-        raise DecodeError("not_an_object", "the value is null")
-    if len(value) > VALUE_LIMIT_BYTES:
-        raise DecodeError("too_large", f"{len(value)} bytes are more than {VALUE_LIMIT_BYTES}")
+def _object(value: bytes) -> dict[str, Any]:
     try:
         raw = orjson.loads(value)
     except orjson.JSONDecodeError as error:
