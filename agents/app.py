@@ -17,8 +17,8 @@ import mode
 
 from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
-from stream.core.fold import Policy
 from stream.core.privacy import Privacy
+from stream.core.waiting import Policy
 from stream.runtime import health, settings, topics
 from stream.runtime.broker import BrokerError
 from stream.runtime.broker.ownership import find_running

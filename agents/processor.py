@@ -21,11 +21,12 @@ from agents.work import Get, Hot, Work, labels
 from stream.core.alerts import Alert
 from stream.core.call import Call, dump, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
-from stream.core.fold import GAP_SOURCE, Folded, Policy, fold, tick
+from stream.core.fold import Folded, fold
 from stream.core.identity import event_id
 from stream.core.instants import instant
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
+from stream.core.waiting import GAP_SOURCE, Policy, tick
 from stream.runtime.lanes.batch import Batch, Output, Record
 from stream.runtime.metrics.standing import Standing
 from stream.runtime.metrics.tally import ActiveLabels, Tally

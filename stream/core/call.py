@@ -21,6 +21,7 @@ LIFECYCLE_CAP = 64
 TIMELINE_CAP = 48
 SEEN_CAP = 4096
 NUMBERS_KEPT = 256
+"""Sequence numbers below this are watched for gaps."""
 VALUES_CAP = 8
 
 QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown")

@@ -1,7 +1,7 @@
 """The fold: what a delivery changes in what is known of a call, and what follows from it.
 
 The rule of this file: it decides and does nothing. It reads no clock and writes nowhere; time is in the
-delivery or in the tick. It owns the call that it is given and returns it changed: the caller keeps the
+delivery. It owns the call that it is given and returns it changed: the caller keeps the
 stored bytes.
 
 A delivery says one or more things (`Reading`s). Each is identified, then either new (it becomes an event
@@ -17,46 +17,26 @@ import msgspec
 from msgspec.structs import astuple
 
 from stream.core.alerts import FAILING_CLASSES, call_failed, error_event, webhook_failing
-from stream.core.call import NUMBERS_KEPT, TIMELINE_CAP, Call, Entry, entry_of, new_call
+from stream.core.call import TIMELINE_CAP, Call, Entry, entry_of, new_call
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
     CallErrorSeen,
-    CallEvicted,
     CallStarted,
     InsightsEventSeen,
-    SequenceGapClosed,
-    SequenceGapOpened,
     StateConflict,
 )
 from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import identify
-from stream.core.instants import utc
-from stream.core.record import (
-    POLLED_MASK,
-    CallRecord,
-    describe,
-    knowledge_of,
-    stamp,
-)
+from stream.core.record import revise
 from stream.core.statuses import TERMINAL
-from stream.core.survey import Survey, survey
+from stream.core.survey import survey
+from stream.core.waiting import Policy, close_gap, next_due, watch_gaps
 
 BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
-GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
 FACTS_IN_CONFLICT = frozenset(
     {"from", "to", "direction", "account", "parent_call_id", "answered_by", "session_id", "leg_id"}
 )
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """How long things are waited for, in seconds, and the name that accounts have in alerts."""
-
-    settle_s: float = 7200.0
-    gap_grace_s: float = 10.0
-    overdue_s: float = 14400.0
-    max_age_s: float = 86400.0
-    account_alias: str = "default"
 
 
 class Folded(msgspec.Struct):
@@ -93,7 +73,7 @@ def fold(
     if call is None:
         call = new_call(first.key, None)
         call.arrival.first_us = envelope.received_us
-        call.due_s = _next_due(call, policy)
+        call.due_s = next_due(call, policy)
     arrival = call.arrival
     arrival.deliveries += 1
     if envelope.received_us > arrival.last_us:
@@ -118,7 +98,7 @@ def fold(
                 result = "late" if late else "applied"
             event.late = late
             if arrival.gaps:
-                _close_gap(call, entry, effects)
+                close_gap(call, entry, effects)
             call.add(entry)
             effects.append(event)
             if event.family != "progress" or reading.alarming:
@@ -138,7 +118,7 @@ def fold(
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed:
-        _watch_gaps(call, envelope.received_us, policy)
+        watch_gaps(call, envelope.received_us, policy)
         if ended:
             _conclude(call, first, envelope, effects, policy)
     if result == "duplicate":
@@ -146,11 +126,6 @@ def fold(
     elif result == "late":
         arrival.late += 1
     return Folded(call, result, match if result == "duplicate" else None, effects)
-
-
-def due_second(from_us: int, after_s: float) -> int:
-    """The second from which a tick must look, `after_s` after an instant: never too early."""
-    return int(-((-from_us - int(after_s * 1_000_000)) // 1_000_000))
 
 
 def _is_late(call: Call, entry: Entry) -> bool:
@@ -248,7 +223,7 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
     if not call.ended:
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
-        call.due_s = _next_due(call, policy)
+        call.due_s = next_due(call, policy)
         effects.append(
             CallEnded(
                 event.provider,
@@ -280,86 +255,3 @@ def _deciding(event: Event, effects: list[Any]) -> Event:
 
 def _number_and_id(event: Event) -> tuple[int, str]:
     return (event.sequence_number if event.sequence_number is not None else 1 << 30, event.id)
-
-
-def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallRecord | None:
-    """The next revision of the call's record, None if it would say the same again."""
-    content = knowledge_of(call, settled=settled)
-    arrival = call.arrival
-    if content == arrival.content:
-        return None
-    arrival.content = content
-    arrival.revision += 1
-    return stamp(describe(call, seen, settled=settled), call, updated_at)
-
-
-def _watch_gaps(call: Call, received_us: int, policy: Policy) -> None:
-    """Set the time at which a missing number becomes a gap."""
-    numbers = call.unplaced_numbers() if call.others else 0
-    for entry in call.lifecycle:
-        if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
-            numbers |= 1 << entry.number
-    arrival = call.arrival
-    if not numbers & (numbers + 1) or arrival.gap_due_us:
-        return
-    if any(number not in arrival.gaps for number in survey(call).missing_numbers()):
-        arrival.gap_due_us = received_us + int(policy.gap_grace_s * 1_000_000)
-        call.due_s = _next_due(call, policy)
-
-
-def _close_gap(call: Call, entry: Entry, effects: list[Any]) -> None:
-    gaps = call.arrival.gaps
-    if entry.family == "progress" and entry.number in gaps:
-        gaps.remove(entry.number)
-        call.gaps_open = len(gaps)
-        by = "late_arrival" if entry.sources & ~POLLED_MASK else "poll_heal"
-        effects.append(SequenceGapClosed(GAP_SOURCE[call.key.partition(":")[0]], by))
-
-
-def _next_due(call: Call, policy: Policy) -> int:
-    arrival = call.arrival
-    if call.ended:
-        due = due_second(arrival.ended_us, policy.settle_s)
-    else:
-        due = due_second(arrival.first_us, policy.max_age_s if call.overdue else policy.overdue_s)
-    if arrival.gap_due_us:
-        due = min(due, due_second(arrival.gap_due_us, 0))
-    return due
-
-
-class Ticked(msgspec.Struct):
-    """What a tick came to: `call` is None when it leaves the table."""
-
-    call: Call | None
-    effects: list[Any]
-
-
-def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
-    """Look at a call that is due. Idempotent: a second look at the same time finds nothing to do."""
-    effects: list[Any] = []
-    arrival = call.arrival
-    source = GAP_SOURCE.get(call.key.partition(":")[0], "")
-    if arrival.gap_due_us and arrival.gap_due_us <= now_us:
-        arrival.gap_due_us = 0
-        opened = [number for number in survey(call).missing_numbers() if number not in arrival.gaps]
-        if opened:
-            arrival.gaps = sorted(arrival.gaps + opened)
-            call.gaps_open = len(arrival.gaps)
-            effects.append(SequenceGapOpened(source, opened))
-    if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
-        record = revise(call, survey(call), utc(now_us), settled=True)
-        if record is not None:
-            effects.append(record)
-        return _evict(call, "terminal_ttl", source, effects)
-    if not call.ended and arrival.first_us + int(policy.max_age_s * 1_000_000) <= now_us:
-        return _evict(call, "max_age", source, effects)
-    if not call.ended and arrival.first_us + int(policy.overdue_s * 1_000_000) <= now_us:
-        call.overdue = True
-    call.due_s = _next_due(call, policy)
-    return Ticked(call, effects)
-
-
-def _evict(call: Call, reason: str, source: str, effects: list[Any]) -> Ticked:
-    effects.extend(SequenceGapClosed(source, "expired") for _ in call.arrival.gaps)
-    effects.append(CallEvicted(reason))
-    return Ticked(None, effects)

@@ -1,7 +1,8 @@
 """The call record: what `calls.ended.v1` says of a call, derived from its state and from nothing else.
 
-The rule of this file: it reads a call and changes nothing, so the same knowledge gives the same bytes,
-whatever came first. Only `revision`, `id`, `arrival` and `updated_at` depend on arrival.
+The rule of this file: a record is told from the call's knowledge, so the same knowledge gives the same bytes,
+whatever came first. Only `revision`, `id`, `arrival` and `updated_at` depend on arrival. `revise` notes in
+the call's arrival what was said; nothing else here changes a call.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ POLLED = frozenset(
     }
 )
 POLLED_MASK = sum(1 << bit for bit, source in enumerate(SOURCES) if source in POLLED)
-"""Sequence numbers below this are watched for gaps."""
+"""The polled sources, as bits of `Entry.sources`."""
 
 
 class Item(msgspec.Struct):
@@ -290,3 +291,14 @@ def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
         updated_at,
     )
     return record
+
+
+def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallRecord | None:
+    """The next revision of the call's record, None if it would say the same again."""
+    content = knowledge_of(call, settled=settled)
+    arrival = call.arrival
+    if content == arrival.content:
+        return None
+    arrival.content = content
+    arrival.revision += 1
+    return stamp(describe(call, seen, settled=settled), call, updated_at)

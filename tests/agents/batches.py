@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from agents.processor import CallProcessor
-from stream.core.fold import Policy
 from stream.core.privacy import Privacy
+from stream.core.waiting import Policy
 from stream.runtime.lanes.batch import Output
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics

@@ -14,10 +14,11 @@ import orjson
 from stream.core.alerts import Alert
 from stream.core.call import Call
 from stream.core.events import Envelope, Event, Origin, Reading
-from stream.core.fold import Folded, Policy, fold
+from stream.core.fold import Folded, fold
 from stream.core.instants import utc
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
+from stream.core.waiting import Policy
 from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from stream.core.fold import Policy
 from stream.core.identity import VERSION, name_id
+from stream.core.waiting import Policy
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,

@@ -10,9 +10,9 @@ import pytest
 from stream.core import effects
 from stream.core.alerts import Alert
 from stream.core.events import Event
-from stream.core.fold import Policy, due_second, tick
 from stream.core.record import CallRecord
 from stream.core.survey import survey
+from stream.core.waiting import Policy, due_second, tick
 from tests.core.deliveries import (
     LEG_ID,
     START_US,

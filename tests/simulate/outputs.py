@@ -10,8 +10,9 @@ import orjson
 from stream.core.alerts import Alert
 from stream.core.call import Call
 from stream.core.events import Event, Origin
-from stream.core.fold import Policy, fold
+from stream.core.fold import fold
 from stream.core.record import CallRecord
+from stream.core.waiting import Policy
 from stream.runtime.wire import read_envelope
 from stream.simulate.compare import Comparison
 from stream.simulate.report import Report

@@ -1,0 +1,107 @@
+"""What a call waits for: missing numbers, its end, late evidence. Time comes as ticks, and this is what one
+does.
+
+The rule of this file: it reads no clock. What is due is said by the call (`due_s`), and looking twice at the
+same time changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stream.core.call import NUMBERS_KEPT, Call, Entry
+from stream.core.effects import CallEvicted, SequenceGapClosed, SequenceGapOpened
+from stream.core.instants import utc
+from stream.core.record import POLLED_MASK, revise
+from stream.core.survey import survey
+
+GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How long things are waited for, in seconds, and the name that accounts have in alerts."""
+
+    settle_s: float = 7200.0
+    gap_grace_s: float = 10.0
+    overdue_s: float = 14400.0
+    max_age_s: float = 86400.0
+    account_alias: str = "default"
+
+
+def due_second(from_us: int, after_s: float) -> int:
+    """The second from which a tick must look, `after_s` after an instant: never too early."""
+    return int(-((-from_us - int(after_s * 1_000_000)) // 1_000_000))
+
+
+def watch_gaps(call: Call, received_us: int, policy: Policy) -> None:
+    """Set the time at which a missing number becomes a gap."""
+    numbers = call.unplaced_numbers() if call.others else 0
+    for entry in call.lifecycle:
+        if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
+            numbers |= 1 << entry.number
+    arrival = call.arrival
+    if not numbers & (numbers + 1) or arrival.gap_due_us:
+        return
+    if any(number not in arrival.gaps for number in survey(call).missing_numbers()):
+        arrival.gap_due_us = received_us + int(policy.gap_grace_s * 1_000_000)
+        call.due_s = next_due(call, policy)
+
+
+def close_gap(call: Call, entry: Entry, effects: list[Any]) -> None:
+    gaps = call.arrival.gaps
+    if entry.family == "progress" and entry.number in gaps:
+        gaps.remove(entry.number)
+        call.gaps_open = len(gaps)
+        by = "late_arrival" if entry.sources & ~POLLED_MASK else "poll_heal"
+        effects.append(SequenceGapClosed(GAP_SOURCE[call.key.partition(":")[0]], by))
+
+
+def next_due(call: Call, policy: Policy) -> int:
+    arrival = call.arrival
+    if call.ended:
+        due = due_second(arrival.ended_us, policy.settle_s)
+    else:
+        due = due_second(arrival.first_us, policy.max_age_s if call.overdue else policy.overdue_s)
+    if arrival.gap_due_us:
+        due = min(due, due_second(arrival.gap_due_us, 0))
+    return due
+
+
+class Ticked(msgspec.Struct):
+    """What a tick came to: `call` is None when it leaves the table."""
+
+    call: Call | None
+    effects: list[Any]
+
+
+def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
+    """Look at a call that is due. Idempotent: a second look at the same time finds nothing to do."""
+    effects: list[Any] = []
+    arrival = call.arrival
+    source = GAP_SOURCE.get(call.key.partition(":")[0], "")
+    if arrival.gap_due_us and arrival.gap_due_us <= now_us:
+        arrival.gap_due_us = 0
+        opened = [number for number in survey(call).missing_numbers() if number not in arrival.gaps]
+        if opened:
+            arrival.gaps = sorted(arrival.gaps + opened)
+            call.gaps_open = len(arrival.gaps)
+            effects.append(SequenceGapOpened(source, opened))
+    if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
+        record = revise(call, survey(call), utc(now_us), settled=True)
+        if record is not None:
+            effects.append(record)
+        return _evict(call, "terminal_ttl", source, effects)
+    if not call.ended and arrival.first_us + int(policy.max_age_s * 1_000_000) <= now_us:
+        return _evict(call, "max_age", source, effects)
+    if not call.ended and arrival.first_us + int(policy.overdue_s * 1_000_000) <= now_us:
+        call.overdue = True
+    call.due_s = next_due(call, policy)
+    return Ticked(call, effects)
+
+
+def _evict(call: Call, reason: str, source: str, effects: list[Any]) -> Ticked:
+    effects.extend(SequenceGapClosed(source, "expired") for _ in call.arrival.gaps)
+    effects.append(CallEvicted(reason))
+    return Ticked(None, effects)
