@@ -6,6 +6,7 @@ The rule of this file: it knows Kafka and processes, and nothing of what the wor
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -21,6 +22,15 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = "at work on partitions"
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_the_tests() -> None:
+    """Linux: a worker does not outlive a run that was killed."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Read(NamedTuple):
@@ -58,7 +68,13 @@ class WorkerProcess:
         self._seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                self.argv, env=self.environ, stdout=out, stderr=out, cwd=ROOT, start_new_session=True
+                self.argv,
+                env=self.environ,
+                stdout=out,
+                stderr=out,
+                cwd=ROOT,
+                start_new_session=True,
+                preexec_fn=_die_with_the_tests,
             )
         return self
 

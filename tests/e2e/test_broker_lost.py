@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -13,23 +12,12 @@ from tests.e2e.harness import Feed, ending, wait_until
 from tests.e2e.household import Progress, ask, full_worker, get, health_url, midway, prepare, supervised
 from tests.e2e.story import Story
 from tests.e2e.verdict import judge
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 4
 BACK_AT_WORK_S = 45.0
-
-
-class RealBroker(Protocol):
-    bootstrap: str
-
-    def kill(self) -> None: ...
-
-    def restart(self) -> None: ...
-
-    def freeze(self) -> None: ...
-
-    def thaw(self) -> None: ...
 
 
 @pytest.mark.parametrize(("store", "away_s"), [("memory", 0.0), ("rocksdb", 0.0), ("memory", 12.0)], ids=str)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -11,15 +10,12 @@ from tests.e2e.harness import Feed, ending
 from tests.e2e.household import Progress, full_worker, midway, prepare
 from tests.e2e.story import Story
 from tests.e2e.verdict import judge
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 4
 FAUST = ("-m", "faust", "-A", "agents", "worker", "-l", "info")
-
-
-class RealBroker(Protocol):
-    bootstrap: str
 
 
 def test_fausts_own_command_applies_every_delivery_once(

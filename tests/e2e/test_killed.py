@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -13,15 +12,12 @@ from tests.e2e.harness import Feed, ending
 from tests.e2e.household import Progress, full_worker, midway, prepare
 from tests.e2e.story import Story
 from tests.e2e.verdict import judge
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 4
 BACK_AT_WORK_S = 20.0
-
-
-class RealBroker(Protocol):
-    bootstrap: str
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -13,21 +12,12 @@ from stream.runtime import topics
 from stream.runtime.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import READY, Feed, WorkerProcess, ending, wait_drained
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 12
 STORES = pytest.mark.parametrize("store", ["memory", "rocksdb"])
-
-
-class RealBroker(Protocol):
-    bootstrap: str
-
-    def kill(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def restart(self) -> None: ...
 
 
 async def workload(broker: RealBroker, prefix: str, count: int) -> Workload:

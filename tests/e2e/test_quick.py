@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -13,14 +12,11 @@ from tests.e2e.household import Progress, full_worker, midway, prepare
 from tests.e2e.poison import mixed
 from tests.e2e.story import Story
 from tests.e2e.verdict import judge
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.broker
 
 PARTITIONS = 4
-
-
-class RealBroker(Protocol):
-    bootstrap: str
 
 
 def test_a_worker_killed_in_mid_stream_applies_every_delivery_once(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from confluent_kafka import Producer
@@ -12,14 +11,11 @@ from tests.e2e.harness import Feed, ending, latest, read_topic
 from tests.e2e.household import Progress, ask, full_worker, get, health_url, prepare
 from tests.e2e.story import Story, undisturbed
 from tests.e2e.verdict import judge
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 6
-
-
-class RealBroker(Protocol):
-    bootstrap: str
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -11,14 +10,11 @@ from tests.e2e.harness import Feed, ending
 from tests.e2e.household import Progress, full_worker, midway, prepare
 from tests.e2e.story import Story
 from tests.e2e.verdict import judge
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
 
 PARTITIONS = 6
-
-
-class RealBroker(Protocol):
-    bootstrap: str
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])

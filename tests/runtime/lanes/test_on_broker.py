@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -12,14 +11,11 @@ from stream.runtime import topics
 from stream.runtime.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, ending, wait_drained
+from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.broker
 
 PARTITIONS = 4
-
-
-class RealBroker(Protocol):
-    bootstrap: str
 
 
 async def workload(broker: RealBroker, prefix: str, count: int) -> Workload:

@@ -1,0 +1,69 @@
+"""A Kafka of our own, with the ways in which one goes wrong.
+
+The rule of this file: each of them can be mended, and each test finds it mended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from stream.runtime.broker import Broker, start
+from stream.runtime.broker.ports import free_port
+from stream.runtime.settings import Settings
+
+
+class RealBroker:
+    """Kafka at one address, with the ways it can go wrong. Each test finds it mended."""
+
+    def __init__(self, directory: Path, settings: Settings) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._port = free_port()
+        self._broker: Broker = self._start()
+
+    @property
+    def bootstrap(self) -> str:
+        return self._broker.bootstrap
+
+    @property
+    def pid(self) -> int:
+        """Of the Java process."""
+        return self._broker.pid
+
+    @property
+    def log(self) -> Path:
+        return self._directory / "broker.log"
+
+    def kill(self) -> None:
+        """As a power cut does; returns when it is gone."""
+        os.kill(self._broker.pid, signal.SIGKILL)
+        self._broker.stop()
+
+    def stop(self) -> None:
+        self._broker.stop()
+
+    def restart(self) -> None:
+        """The same address, the same data; returns when it answers."""
+        self._broker.stop()
+        self._broker = self._start()
+
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing."""
+        os.kill(self._broker.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._broker.pid, signal.SIGCONT)
+
+    def mend(self) -> None:
+        """Runs and answers again, whatever a test left behind."""
+        if self._broker.ended():
+            self.restart()
+        else:
+            self.thaw()
+
+    def _start(self) -> Broker:
+        return start(
+            self._directory, cache=self._settings.cache_dir, libs=self._settings.kafka_libs, port=self._port
+        )
