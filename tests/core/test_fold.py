@@ -12,7 +12,6 @@ from stream.core.alerts import Alert
 from stream.core.events import Event
 from stream.core.record import CallRecord
 from stream.core.survey import survey
-from stream.core.waiting import Policy, due_second, tick
 from tests.core.deliveries import (
     LEG_ID,
     START_US,
@@ -22,14 +21,12 @@ from tests.core.deliveries import (
     calls_row,
     delivery,
     insight,
-    knowledge,
     logged,
     machine_detection,
     parameters,
     picked,
     recording,
     rfc2822,
-    said_of,
     tell,
     telnyx,
     telnyx_event,
@@ -474,27 +471,6 @@ def test_sources_that_disagree_on_a_number_are_a_conflict_that_is_counted_once()
 
 
 # -- time
-
-
-def test_the_second_at_which_a_call_is_due_is_never_too_early() -> None:
-    assert [due_second(us, 10) for us in (0, 1, 999_999, 1_000_000)] == [10, 11, 11, 11]
-
-
-def test_a_tick_that_finds_nothing_due_changes_nothing() -> None:
-    call = tell(answered_call()).call
-    before = knowledge(call), call.due_s
-    ticked = tick(call, START_US + 60_000_000, Policy())
-    assert ticked.call is not None
-    assert (knowledge(ticked.call), ticked.call.due_s, ticked.effects) == (*before, [])
-
-
-def test_the_settled_record_is_the_last_one_but_for_being_settled() -> None:
-    told = tell(answered_call())
-    settled = tick(told.call, START_US + 9_000_000_000, Policy())
-    record, evicted = settled.effects
-    assert said_of(record) == said_of(told.record) | {"settled": True}
-    assert (record.revision, record.updated_at) == (2, at(9000))
-    assert (settled.call, evicted) == (None, effects.CallEvicted("terminal_ttl"))
 
 
 def test_times_of_receipt_and_of_update_are_those_of_the_deliveries() -> None:
