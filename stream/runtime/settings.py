@@ -6,6 +6,8 @@ A variable wins over the file. An unknown name is an error: a misspelt setting i
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import os
 import re
 import tomllib
@@ -30,6 +32,43 @@ def _text(value: str) -> str:
 
 def _words(value: str) -> tuple[str, ...]:
     return tuple(word for part in value.split(",") if (word := part.strip()))
+
+
+def _named_secrets(value: str) -> tuple[tuple[str, str], ...]:
+    """`NAME=secret` with commas or one a line; a name may come again."""
+    found = []
+    for word in _words(value.replace("\n", ",")):
+        name, _, secret = word.partition("=")
+        if not name.strip() or not secret.strip():
+            raise ValueError("must be NAME=secret, several with commas")
+        found.append((name.strip(), secret.strip()))
+    return tuple(found)
+
+
+def _public_keys(value: str) -> tuple[str, ...]:
+    """Ed25519 keys (RFC 8410), 32 bytes, with or without the 12 that a PEM file has before them."""
+    keys = _words(value)
+    for key in keys:
+        try:
+            length = len(base64.b64decode(key, validate=True))
+        except ValueError:
+            length = 0
+        if length not in (32, 44):
+            raise ValueError("must be base64 of 32 bytes, several with commas")
+    return keys
+
+
+def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(word) for word in _words(value))
+    except ValueError:
+        raise ValueError("must be addresses or networks such as 10.0.0.0/8, several with commas") from None
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", value):
+        raise ValueError("must be an http or https URL without user, query and fragment")
+    return value
 
 
 def _path(value: str) -> Path:
@@ -80,7 +119,6 @@ def _matching(pattern: str, what: str) -> Callable[[str], str]:
 
 _listen = _matching(r".+:[0-9]{1,5}", "host:port")
 _url = _matching(r"https?://[^\s?#]+", "an http or https URL")
-_optional_url = _matching(r"(https?://[^\s?#]+)?", "an http or https URL")
 _servers = _matching(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
 # The dot at the end keeps two prefixes from sharing an application id.
 _prefix = _matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")
@@ -109,15 +147,46 @@ class Settings:
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", _listen)
     poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", _listen)
     simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", _listen)
-    public_url: str = _setting("", "what providers sign; empty: from the request", _optional_url)
+    public_url: str = _setting(
+        "",
+        "what providers sign, with the path that a proxy takes off, if any; empty: from the request",
+        _origin,
+    )
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
+        (), "networks whose `Forwarded` and `X-Forwarded-*` are believed, with commas", _networks
+    )
+    body_limit_bytes: int = _setting(
+        262_144, "of a webhook request's body; a larger one is refused", _whole(1024, 262_144)
+    )
+    unsigned_callbacks: str = _setting(
+        "refuse",
+        "`refuse` or `accept`: webhooks without a signature; `accept` is for a test without accounts",
+        _one_of("refuse", "accept"),
+    )
     account_alias: str = _setting("default", "name of the account in metrics and envelopes", _name)
-    twilio_account_sid: str = _setting("", "account of Twilio", _name)
+    twilio_account_sid: str = _setting(
+        "", "account of Twilio; empty: the auth token verifies those of every account", _name
+    )
     twilio_auth_token: tuple[str, ...] = _setting(
         (), "verifies signatures; several with commas while rotating", _words, secret=True
     )
+    twilio_account_tokens: tuple[tuple[str, str], ...] = _setting(
+        (), "`AC…=token` of more accounts and of subaccounts, with commas", _named_secrets, secret=True
+    )
+    twilio_shared_keys: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`key=secret` of the shared keys that sign webhooks, with commas",
+        _named_secrets,
+        secret=True,
+    )
     twilio_api_key: str = _setting("", "user of Twilio's REST resources", _name)
     twilio_api_secret: str = _setting("", "its secret", _text, secret=True)
-    telnyx_public_key: str = _setting("", "verifies signatures of Telnyx", _text)
+    telnyx_public_key: tuple[str, ...] = _setting(
+        (), "verifies signatures of Telnyx; several with commas", _public_keys
+    )
+    telnyx_tolerance_s: float = _setting(
+        300.0, "a signature of Telnyx is refused when it is that much older or newer", _number(1, 86_400)
+    )
     telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", _text, secret=True)
     twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", _url)
     twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", _url)
@@ -196,7 +265,8 @@ def _read(about: Field[Any], name: str, text: str) -> Any:
     try:
         return about.metadata["read"](text.strip())
     except ValueError as error:
-        shown = "" if about.metadata["secret"] else f"={text}"
+        # A URL with a password in it is one of the values that cannot be used.
+        shown = "" if about.metadata["secret"] or "@" in text else f"={text}"
         raise SettingsError(f"{name}{shown} {error}") from None
 
 

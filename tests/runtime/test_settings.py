@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_TOPIC_PREFIX", "calls /."),
         ("CALLSTREAM_WORKER_LISTEN", "8081"),
         ("CALLSTREAM_PUBLIC_URL", "example.com"),
+        ("CALLSTREAM_PUBLIC_URL", "https://example.test/#x"),
+        ("CALLSTREAM_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("CALLSTREAM_TRUSTED_PROXIES", "proxy.test"),
+        ("CALLSTREAM_BODY_LIMIT_BYTES", "262145"),
+        ("CALLSTREAM_UNSIGNED_CALLBACKS", "yes"),
+        ("CALLSTREAM_TELNYX_PUBLIC_KEY", "c2hvcnQ="),
+        ("CALLSTREAM_TELNYX_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----"),
+        ("CALLSTREAM_TELNYX_TOLERANCE_S", "0"),
         ("CALLSTREAM_KAFKA", "kafka"),
         ("CALLSTREAM_DATA_DIR", ""),
     ],
@@ -90,6 +99,53 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path: Path) -> Non
     found = load({"CALLSTREAM_API_TOKEN_FILE": str(file)})
     assert found.api_token == "hunter2"
     assert "hunter2" not in repr(found)
+
+
+def test_accounts_with_tokens_come_with_commas_from_a_file_of_lines_or_from_toml(
+    tmp_path: Path,
+) -> None:
+    expected = (("AC1", "new="), ("AC1", "old"), ("AC2", "t"))
+    file = tmp_path / "tokens"
+    file.write_text("AC1=new=\nAC1 = old\n\nAC2=t\n")
+    toml = tmp_path / "callstream.toml"
+    toml.write_text('twilio_account_tokens = ["AC1=new=", "AC1=old", "AC2=t"]\n')
+    for environ in (
+        {"CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC1=new=, AC1=old,AC2=t"},
+        {"CALLSTREAM_TWILIO_ACCOUNT_TOKENS_FILE": str(file)},
+        {"CALLSTREAM_CONFIG": str(toml)},
+    ):
+        found = load(environ)
+        assert found.twilio_account_tokens == expected
+        assert "old" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CALLSTREAM_TWILIO_ACCOUNT_TOKENS", "AC1=good,hunter2"),
+        ("CALLSTREAM_TWILIO_ACCOUNT_TOKENS", "=hunter2"),
+        ("CALLSTREAM_TWILIO_SHARED_KEYS", "hunter2="),
+        ("CALLSTREAM_PUBLIC_URL", "https://me:hunter2@example.test"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_not_in_the_error(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} must") as refused:
+        load({name: value})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_proxies_are_networks_and_public_keys_are_checked() -> None:
+    key = "6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw="
+    found = load(
+        {
+            "CALLSTREAM_TRUSTED_PROXIES": "10.0.0.0/8, ::1",
+            "CALLSTREAM_TELNYX_PUBLIC_KEY": f"{key},{key}",
+            "CALLSTREAM_PUBLIC_URL": "https://hooks.example.test:8443/tw",
+        }
+    )
+    assert found.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+    assert found.telnyx_public_key == (key, key)
+    assert found.public_url == "https://hooks.example.test:8443/tw"
 
 
 def test_a_secret_twice_or_from_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
