@@ -1,0 +1,1 @@
+"""The gateway: what receives the providers' webhooks and lands them in Kafka."""
