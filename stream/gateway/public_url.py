@@ -1,0 +1,96 @@
+"""The URL that the provider signed: where it thinks that it sent the request.
+
+The rule of this file: path and query are the request's own bytes; only what stands before them is found out.
+What the operator configured comes first, then what proxies say that the operator trusts, then the request
+itself. Nothing here is ever fetched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from stream.gateway.forwarded import Hop, forwarded, x_forwarded
+from stream.gateway.request import Request
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUrl:
+    """`text` is the whole URL and may hold a customer's secrets: it is not shown.
+
+    - `origin`: scheme and authority, with the configured URL's path where it has one.
+    - `said_by`: `configured, forwarded, x_forwarded` or `request`.
+    - `remote`: the address of the client as far as it can be believed.
+    """
+
+    text: str = field(repr=False)
+    origin: str
+    said_by: str
+    remote: str | None
+
+
+def public_url(request: Request, configured: str, trusted: Sequence[Network]) -> PublicUrl | None:
+    """What the provider signed. None where the request names no host that one could be at."""
+    tail = request.path_and_query
+    if tail is None:
+        return None
+    said_by, hop = believed(request, trusted)
+    if configured:
+        origin = configured.rstrip("/")
+        return PublicUrl(origin + tail, origin, "configured", hop.remote)
+    scheme = hop.scheme or ("https" if request.secure else "http")
+    host = hop.host or request.value("Host") or ""
+    if scheme not in ("http", "https") or not is_authority(host):
+        return None
+    origin = f"{scheme}://{host}"
+    return PublicUrl(origin + tail, origin, said_by, hop.remote)
+
+
+def believed(request: Request, trusted: Sequence[Network]) -> tuple[str, Hop]:
+    """(who says it, what is to be believed): from the nearest proxy outwards as long as each is trusted."""
+    remote = clean_address(request.remote)
+    nothing = ("request", Hop(remote))
+    if not is_trusted(remote, trusted):
+        return nothing
+    for said_by, hops in (("forwarded", forwarded(request)), ("x_forwarded", x_forwarded(request))):
+        if hops:
+            return said_by, _outermost(hops, remote, trusted)
+    return nothing
+
+
+def _outermost(hops: list[Hop], remote: str | None, trusted: Sequence[Network]) -> Hop:
+    scheme = host = None
+    for hop in reversed(hops):
+        scheme, host = hop.scheme or scheme, hop.host or host
+        remote = clean_address(hop.remote)
+        if not is_trusted(remote, trusted):
+            break
+    return Hop(remote, scheme.lower() if scheme else None, host)
+
+
+def is_trusted(remote: str | None, trusted: Sequence[Network]) -> bool:
+    if remote is None or not trusted:
+        return False
+    address = ipaddress.ip_address(remote)
+    return any(address in network for network in trusted)
+
+
+def clean_address(remote: str | None) -> str | None:
+    """An IP address in one spelling: without a zone, an IPv4 one as such. None for what is none."""
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return str(mapped or address)
+
+
+def is_authority(text: str) -> bool:
+    """Whether it is a host, with or without a port, and nothing else: no user, path or blank."""
+    return _AUTHORITY.fullmatch(text) is not None
