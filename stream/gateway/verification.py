@@ -1,0 +1,147 @@
+"""Whether a request is its provider's: the one decision before anything of it is used.
+
+The rule of this file: pure; the clock is an argument, and nothing of the request is read further than the
+signature needs. A request without a signature is taken only where that was allowed, and then marked so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from stream.gateway import telnyx_signature, twilio_signature
+from stream.gateway.form_body import Pairs, TooManyParametersError, last, pairs
+from stream.gateway.public_url import believed, public_url
+from stream.gateway.refusal import Refused
+from stream.gateway.request import Request, wire_bytes
+from stream.gateway.trust import ANY_ACCOUNT, Trust
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ACCOUNT_LIMIT = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A request that may be landed.
+
+    - `account`: as the request names it, else the configured one whose token fitted, else None.
+    - `verified`: False where it came without a signature and that is allowed.
+    - `variant`: what fitted, for the delivery's evidence; None where nothing was checked.
+    - `remote`: the client's address as far as it can be believed.
+    - `parameters`: of a form or a query, since they have been read by then; None for any other body.
+    """
+
+    provider: str
+    account: str | None
+    verified: bool
+    variant: str | None
+    remote: str | None
+    parameters: Pairs | None
+
+
+def verify(request: Request, trust: Trust, now_s: float) -> Verified | Refused:
+    """Whether to take the request; `now_s` is Unix time."""
+    try:
+        parameters = _parameters(request)
+    except TooManyParametersError:
+        return Refused("malformed", "more parameters than a provider sends")
+    if provider_of(request, parameters) == "telnyx":
+        return _telnyx(request, parameters, trust, now_s)
+    return _twilio(request, parameters, trust)
+
+
+def provider_of(request: Request, parameters: Pairs | None) -> str:
+    """Whose request it says it is: by its signature, else by the form of its account, else by its path.
+
+    Telnyx' TeXML callbacks look like Twilio's, and are set up in the same way to the same place.
+    """
+    signed_by = {
+        provider
+        for provider, header in (
+            ("twilio", twilio_signature.SIGNATURE),
+            ("telnyx", telnyx_signature.SIGNATURE),
+            ("telnyx", telnyx_signature.VERSION_1_SIGNATURE),
+        )
+        if request.value(header) is not None
+    }
+    if len(signed_by) == 1:
+        return signed_by.pop()
+    if not signed_by and _UUID.fullmatch(last(parameters or [], b"AccountSid") or ""):
+        return "telnyx"
+    return "telnyx" if "telnyx" in request.path.split("/") else "twilio"
+
+
+def _parameters(request: Request) -> Pairs | None:
+    if request.is_form:
+        return pairs(request.body)
+    if request.method == "GET":
+        return pairs(wire_bytes(request.query or ""))
+    return None
+
+
+def _unchecked(request: Request, parameters: Pairs | None, trust: Trust, provider: str) -> Verified:
+    """What a request says of itself, before anything is known of its signature."""
+    hop = believed(request, trust.trusted_proxies)[1]
+    named = (last(parameters or [], b"AccountSid") or "")[:_ACCOUNT_LIMIT]
+    return Verified(
+        provider=provider,
+        account=named or None,
+        verified=False,
+        variant=None,
+        remote=hop.remote,
+        parameters=parameters,
+    )
+
+
+def _twilio(request: Request, parameters: Pairs | None, trust: Trust) -> Verified | Refused:
+    claimed = _unchecked(request, parameters, trust, "twilio")
+    signature = request.value(twilio_signature.SIGNATURE)
+    if trust.accept_unsigned and (signature is None or not trust.twilio_tokens):
+        return claimed
+    keys = trust.tokens_of(claimed.account)
+    if not keys:
+        return Refused("unknown_account", "no auth token is configured for the account that it names")
+    says = twilio_signature.signature_settings(request.value(twilio_signature.SETTINGS))
+    if says.key is not None:
+        secret = trust.twilio_shared_keys.get(says.key)
+        if secret is None:
+            return Refused("bad_signature", "signed with a shared key that is not configured")
+        keys = [(ANY_ACCOUNT, secret)]
+    seen = public_url(request, trust.public_url, trust.trusted_proxies)
+    if seen is None:
+        return Refused("malformed", "the request names no host")
+    match = twilio_signature.verify(
+        [token for _, token in keys],
+        seen.text,
+        signature,
+        parameters=parameters if request.is_form else None,
+        body=request.body,
+        algorithm=says.algorithm,
+    )
+    if isinstance(match, Refused):
+        return match
+    variant = f"{says.algorithm.lower()} key={match.key} port={match.port} url={seen.said_by}"
+    account = claimed.account or keys[match.key][0] or None
+    return replace(claimed, account=account, verified=True, variant=variant)
+
+
+def _telnyx(request: Request, parameters: Pairs | None, trust: Trust, now_s: float) -> Verified | Refused:
+    claimed = _unchecked(request, parameters, trust, "telnyx")
+    signature = request.value(telnyx_signature.SIGNATURE)
+    if trust.accept_unsigned and (signature is None or not trust.telnyx_keys):
+        return claimed
+    if signature is None and request.value(telnyx_signature.VERSION_1_SIGNATURE) is not None:
+        return Refused("bad_signature", "signed as webhook API version 1 does, which cannot be checked")
+    if not trust.telnyx_keys:
+        return Refused("unknown_account", "no public key of Telnyx is configured")
+    match = telnyx_signature.verify(
+        trust.telnyx_keys,
+        request.value(telnyx_signature.TIMESTAMP),
+        signature,
+        request.body,
+        now_s=now_s,
+        tolerance_s=trust.telnyx_tolerance_s,
+    )
+    if isinstance(match, Refused):
+        return match
+    return replace(claimed, verified=True, variant=f"ed25519 key={match.key} age_s={match.age_s:.0f}")

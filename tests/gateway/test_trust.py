@@ -1,0 +1,47 @@
+"""Whom the gateway believes, from the settings; nothing of it is shown."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from stream.gateway.trust import Trust, from_settings
+from stream.runtime.settings import load
+from tests.gateway.signing import public
+
+
+def test_accounts_tokens_keys_and_proxies_come_from_the_settings() -> None:
+    trust = from_settings(
+        load(
+            {
+                "CALLSTREAM_TWILIO_ACCOUNT_SID": "AC1",
+                "CALLSTREAM_TWILIO_AUTH_TOKEN": "new,old",
+                "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC2=sub,AC1=third,AC1=old",
+                "CALLSTREAM_TWILIO_SHARED_KEYS": "key_1=shared",
+                "CALLSTREAM_TELNYX_PUBLIC_KEY": public(),
+                "CALLSTREAM_TELNYX_TOLERANCE_S": "60",
+                "CALLSTREAM_TRUSTED_PROXIES": "10.0.0.0/8",
+                "CALLSTREAM_PUBLIC_URL": "https://h.test",
+                "CALLSTREAM_UNSIGNED_CALLBACKS": "accept",
+            }
+        )
+    )
+    assert trust.twilio_tokens == {"AC1": ("new", "old", "third"), "AC2": ("sub",)}
+    assert trust.twilio_shared_keys == {"key_1": "shared"}
+    assert (len(trust.telnyx_keys), trust.telnyx_tolerance_s) == (1, 60.0)
+    assert (trust.trusted_proxies, trust.public_url) == ((ip_network("10.0.0.0/8"),), "https://h.test")
+    assert trust.accept_unsigned
+    assert not any(secret in repr(trust) for secret in ("new", "old", "sub", "third", "shared"))
+
+
+def test_unsigned_requests_are_refused_unless_they_are_allowed() -> None:
+    assert not from_settings(load({})).accept_unsigned
+
+
+def test_a_token_speaks_for_its_own_account_and_one_without_for_any() -> None:
+    own = Trust(twilio_tokens={"AC1": ("a", "b"), "AC2": ("c",)})
+    assert own.tokens_of("AC1") == [("AC1", "a"), ("AC1", "b")]
+    assert own.tokens_of("AC3") == []
+    assert own.tokens_of(None) == [("AC1", "a"), ("AC1", "b"), ("AC2", "c")]
+    every = Trust(twilio_tokens={"": ("x",), "AC2": ("c",)})
+    assert every.tokens_of("AC3") == [("", "x")]
+    assert every.tokens_of("AC2") == [("AC2", "c"), ("", "x")]
