@@ -1,0 +1,67 @@
+"""Which source a webhook is of: told by its shape, for one address is given for all callbacks.
+
+The rule of this file: it names the source and reads nothing else. What a name means is its decoder's
+business, and what a decoder tells apart itself (Telnyx' TeXML families, media streams) is one here.
+(Twilio: "Call status callbacks", "Recording status callbacks", "Conference status callbacks"; the order is
+that of what each of them carries of the others.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stream.sources.twilio_parameters import is_progress
+
+EVENT_STREAMS_PATH = "/event-streams"
+"""How the path of the endpoint ends that Event Streams is set up with."""
+
+
+def source_of(provider: str, endpoint: str, body: Mapping[str, Any], *, form: bool) -> str:
+    """One of the callback sources of `stream.core.events.SOURCES`. `form`: of a form or a query."""
+    if provider == "telnyx":
+        return _telnyx_source(body, form=form)
+    if not form and (endpoint.endswith(EVENT_STREAMS_PATH) or is_cloud_event(body)):
+        return "twilio_event_stream"
+    return twilio_source({name: _last(value) for name, value in body.items()})
+
+
+def is_cloud_event(body: Mapping[str, Any]) -> bool:
+    """Whether it is one of Event Streams: its envelope is CloudEvents 1.0, not strictly."""
+    kind = body.get("type")
+    return "specversion" in body or (type(kind) is str and kind.startswith("com.twilio."))
+
+
+def twilio_source(parameters: dict[str, Any]) -> str:
+    """Which callback a set of PascalCase parameters is, each with one value."""
+    has = parameters.get
+    if has("ConferenceSid") and has("StatusCallbackEvent"):
+        return "twilio_conference_callback"
+    if is_progress(parameters):
+        return "twilio_status_callback"
+    if has("RecordingSid") and has("RecordingStatus"):
+        return "twilio_recording_callback"
+    if has("DialCallStatus") or has("DialCallSid"):
+        # A request for instructions, which has the parent's status and the child's duration.
+        return "twilio_other_callback"
+    if (
+        has("AnsweredBy")
+        and not has("CallbackSource")
+        and (has("MachineDetectionDuration") or not has("CallStatus"))
+    ):
+        return "twilio_amd_callback"
+    if has("CallStatus") and has("CallDuration"):
+        # Older senders have no sequence number. Only what ends a call tells how long it was.
+        return "twilio_status_callback"
+    return "twilio_other_callback"
+
+
+def _telnyx_source(body: Mapping[str, Any], *, form: bool) -> str:
+    """Call Control's JSON of either version, or its fields as parameters; else a form like Twilio's."""
+    webhook = "event_type" in body or "data" in body or "payload" in body
+    texml = "CallSid" in body or "ConferenceSid" in body or form
+    return "telnyx_texml_callback" if texml and not webhook else "telnyx_webhook"
+
+
+def _last(value: Any) -> Any:
+    return value[-1] if type(value) is list and value else value
