@@ -1,0 +1,113 @@
+"""The raw envelope: what the gateway lands of one delivery, and the key that it lands under.
+
+The rule of this file: nothing of the provider's is changed. JSON is put in byte for byte as it came, a form
+as an object of texts. The key is never worked out here: the very bytes that land are read as the worker will
+read them, and its decoder says which call they are of, so that the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, NamedTuple
+
+import orjson
+
+from stream.core.events import DecodeError
+from stream.core.instants import utc
+from stream.gateway.request import clean_text
+from stream.runtime.wire import VALUE_LIMIT_BYTES, read_envelope
+from stream.sources import DECODERS
+
+VERSION = 1
+EVIDENCE_LIMIT = 255
+"""Characters of a header that is kept as evidence; what is longer was not the provider's."""
+
+QUERY_LIMIT = 8192
+
+
+class Delivery(NamedTuple):
+    """One record for Kafka. `key` None: the worker could not read it either, and will say why."""
+
+    source: str
+    key: bytes | None
+    value: bytes
+
+
+class Evidence(NamedTuple):
+    """How a delivery came, in the envelope's `delivery`: evidence, never part of an identity.
+
+    - `token`: Twilio's idempotency token.
+    - `attempt`: the provider's count of attempts.
+    - `query`: the URL's own query of a POST, as received.
+    - `verified`, `variant`: whether its signature was checked, and what fitted.
+    - `remote`: the address that it came from, as far as it can be believed.
+    """
+
+    token: str | None = None
+    attempt: int | None = None
+    query: str | None = None
+    verified: bool = False
+    variant: str | None = None
+    remote: str | None = None
+
+
+def delivery(
+    source: str,
+    body: Any,
+    *,
+    received_us: int,
+    account: str | None,
+    endpoint: str,
+    evidence: Evidence,
+    original: bytes | None = None,
+    ordinal: int = 0,
+) -> Delivery | None:
+    """The record of one delivery; None where it is larger than any reader takes.
+
+    - `body`: a form's object, or an `orjson.Fragment` of JSON as received.
+    - `original`: the form's bytes, where the object could not say all of them.
+    - `ordinal`: its place among identical twins of one request.
+    """
+    said = {
+        "token": _bounded(evidence.token, EVIDENCE_LIMIT),
+        "attempt": evidence.attempt,
+        "query": _bounded(evidence.query, QUERY_LIMIT),
+        "verified": evidence.verified,
+        "variant": evidence.variant,
+        "remote": evidence.remote,
+    }
+    if original is not None:
+        said["original"] = base64.b64encode(original).decode()
+    envelope = {
+        "v": VERSION,
+        "source": source,
+        "received_at": utc(received_us),
+        "account": account,
+        "endpoint": endpoint,
+        "delivery": said,
+        "body": body,
+    }
+    if ordinal:
+        envelope["ordinal"] = ordinal
+    value = orjson.dumps(envelope)
+    if len(value) > VALUE_LIMIT_BYTES:
+        return None
+    return Delivery(source, call_key(value), value)
+
+
+def call_key(value: bytes) -> bytes | None:
+    """The key that the worker expects of an envelope; None where it will not read it.
+
+    Without a key it lands in any partition, touches no call, and is a dead letter with the decoder's reason.
+    """
+    try:
+        envelope = read_envelope(value)
+        return DECODERS[envelope.source](envelope)[0].event.key.encode()
+    except DecodeError:
+        return None
+    except Exception:  # noqa: BLE001  a fault of ours in a decoder must not lose a delivery: it can be read again
+        return None
+
+
+def _bounded(text: str | None, limit: int) -> str | None:
+    return None if text is None else clean_text(text[:limit])
