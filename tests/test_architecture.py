@@ -46,7 +46,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 PURE = ("stream.core", "stream.sources")
 
 PURE_OF_THE_GATEWAY = {
-    "doctor",
     "envelope",
     "form_body",
     "forwarded",
@@ -55,10 +54,8 @@ PURE_OF_THE_GATEWAY = {
     "refusal",
     "request",
     "shapes",
-    "telnyx_doctor",
     "telnyx_signature",
     "trust",
-    "twilio_doctor",
     "twilio_signature",
     "verification",
 }
@@ -138,7 +135,9 @@ def group_of(imported: str) -> str:
 
 def is_pure(path: Path) -> bool:
     layer = layer_of(module_of(path))
-    return layer in PURE or (layer == "stream.gateway" and path.stem in PURE_OF_THE_GATEWAY)
+    if layer == "stream.gateway":
+        return path.parent.name == "doctor" or path.stem in PURE_OF_THE_GATEWAY
+    return layer in PURE
 
 
 def each_file() -> list[object]:

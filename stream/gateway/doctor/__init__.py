@@ -1,0 +1,32 @@
+"""The signature doctor: for a request that was refused, what would have had to be otherwise, in one sentence.
+
+The rule of this file: it asks the provider's own doctor. It is pure, costs up to half a second, and never
+shows a token, a key or a number: who runs it in a server does so off the request path and rarely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream.gateway.doctor import telnyx, twilio
+from stream.gateway.doctor.diagnosis import Diagnosis
+from stream.gateway.form_body import TooManyParametersError, pairs
+from stream.gateway.request import Request
+from stream.gateway.trust import Trust
+from stream.gateway.verification import provider_of
+
+
+def diagnose(
+    request: Request, trust: Trust, now_s: float, *, secrets: Sequence[str] = (), urls: Sequence[str] = ()
+) -> Diagnosis:
+    """`secrets`: auth tokens or public keys to try beside the configured ones; `urls`: public URLs to try.
+
+    `now_s`: when the request was received, in Unix time.
+    """
+    try:
+        parameters = pairs(request.body) if request.is_form else None
+    except TooManyParametersError:
+        return Diagnosis(None, "The form has more parameters than a provider sends.")
+    if provider_of(request, parameters) == "telnyx":
+        return telnyx.diagnose(request, trust, now_s, secrets)
+    return twilio.diagnose(request, trust, tokens=secrets, urls=urls)
