@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from stream.gateway.doctor import diagnose
+from stream.gateway.doctor import twilio as twilio_doctor
 from stream.gateway.doctor.diagnosis import FITS, masked
 from stream.gateway.request import FORM, Request
 from stream.gateway.trust import Trust
@@ -338,6 +339,9 @@ HOSTILE: dict[str, Callable[[], Request]] = {
     "many parameters": lambda: replace(
         twilio_form(), body=b"&".join(b"p%d=%s" % (at, b"x" * 250) for at in range(999))
     ),
+    "many parameters in few bytes": lambda: replace(
+        twilio_form(), body=b"&".join(b"p%d=%s" % (at, b"x" * 8) for at in range(999))
+    ),
     "a long query": lambda: twilio_form(target="/x?" + "&".join(f"a{at}=1" for at in range(1100)), token="u"),
     "many hosts": lambda: twilio_form(
         token="u", headers=[("X-Forwarded-Host", ",".join(f"h{at}.test" for at in range(700)))]
@@ -353,6 +357,13 @@ def test_a_hostile_request_costs_a_bounded_time(name: str) -> None:
     began = time.process_time()
     assert diagnose(HOSTILE[name](), TRUST, NOW_S).fits is None
     assert time.process_time() - began < 8
+
+
+def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_changes = received(host="inner.test", headers=[("X-Forwarded-Host", HOST)])
+    assert diagnose(two_changes, TRUST, NOW_S).fits is False
+    monkeypatch.setattr(twilio_doctor, "WORK_LIMIT_BYTES", 5000)
+    assert diagnose(two_changes, TRUST, NOW_S).fits is None
 
 
 def test_what_is_no_accounts_id_is_not_shown_at_all() -> None:
