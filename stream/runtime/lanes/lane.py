@@ -34,7 +34,7 @@ class Pace(NamedTuple):
     max_batch: int = 1000
     collect_s: float = 0.02
     """How long a record waits for company."""
-    at_once: int = 4
+    at_once: int = 3
     """How many lanes of a worker are in a batch at once."""
     hold_s: float = 0.2
     """How long a batch waits for a topic that is known to have unread records."""
