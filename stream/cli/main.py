@@ -23,6 +23,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "up": Entry("stream.cli.up", "Everything on this machine: broker, topics, worker, simulator."),
     "tail": Entry("stream.cli.tail", "What a topic carries, one line a record."),
+    "gateway": Entry("stream.cli.gateway", "Receive the providers' webhooks, verify and land them."),
     "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
     "topics": Entry("stream.cli.topics", "Create the topics, or say what does not match."),
     "simulate": Entry("stream.cli.simulate", "Calls with a known truth, as the providers tell of them."),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from stream.core.events import DecodeError
+from stream.core.events import DecodeError, Reading
 from stream.core.instants import utc
 from stream.gateway.request import clean_text
 from stream.runtime.wire import VALUE_LIMIT_BYTES, read_envelope
@@ -26,11 +26,15 @@ QUERY_LIMIT = 8192
 
 
 class Delivery(NamedTuple):
-    """One record for Kafka. `key` None: the worker could not read it either, and will say why."""
+    """One record for Kafka. `key` None: the worker could not read it either, and will say why.
+
+    `delay_us`: how long after the provider's own time it was received, None where that is unknown.
+    """
 
     source: str
     key: bytes | None
     value: bytes
+    delay_us: int | None = None
 
 
 class Evidence(NamedTuple):
@@ -92,7 +96,12 @@ def delivery(
     value = orjson.dumps(envelope)
     if len(value) > VALUE_LIMIT_BYTES:
         return None
-    return Delivery(source, call_key(value), value)
+    reading = _reading(value)
+    if reading is None:
+        return Delivery(source, None, value)
+    occurred_us = reading.occurred_us
+    delay_us = None if occurred_us is None else received_us - occurred_us
+    return Delivery(source, reading.event.key.encode(), value, delay_us)
 
 
 def call_key(value: bytes) -> bytes | None:
@@ -100,9 +109,15 @@ def call_key(value: bytes) -> bytes | None:
 
     Without a key it lands in any partition, touches no call, and is a dead letter with the decoder's reason.
     """
+    reading = _reading(value)
+    return None if reading is None else reading.event.key.encode()
+
+
+def _reading(value: bytes) -> Reading | None:
+    """What the worker will read of an envelope."""
     try:
         envelope = read_envelope(value)
-        return DECODERS[envelope.source](envelope)[0].event.key.encode()
+        return DECODERS[envelope.source](envelope)[0]
     except DecodeError:
         return None
     except Exception:  # noqa: BLE001  a fault of ours in a decoder must not lose a delivery: it can be read again

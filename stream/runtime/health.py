@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -80,21 +81,28 @@ async def serve(
 
     `setting` is named in the `ListenError` that a wrong or taken address raises.
     """
-    host, port = address(listen, setting)
     runner = web.AppRunner(
         application(metrics, live, ready), access_log=None, shutdown_timeout=_SHUTDOWN_S, handle_signals=False
     )
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise ListenError(_why(listen, setting, error)) from error
-        bound = runner.addresses[0]
-        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        yield f"http://{name}:{bound[1]}"
+        yield await listen_on(runner, listen, setting)
     finally:
         await runner.cleanup()
+
+
+async def listen_on(
+    runner: web.BaseRunner, listen: str, setting: str, tls: ssl.SSLContext | None = None
+) -> str:
+    """Take connections at `listen` for a runner that is set up; gives the base URL. Raises ListenError."""
+    host, port = address(listen, setting)
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        raise ListenError(_why(listen, setting, error)) from error
+    bound = runner.addresses[0]
+    name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    return f"{'http' if tls is None else 'https'}://{name}:{bound[1]}"
 
 
 def address(listen: str, setting: str) -> tuple[str, int]:
@@ -118,6 +126,13 @@ def _why(listen: str, setting: str, error: OSError) -> str:
 
 def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
     """The three paths. Whatever else is asked for gets a bare status."""
+    app = web.Application(middlewares=[bare_errors])
+    add_routes(app, metrics, live, ready)
+    return app
+
+
+def add_routes(app: web.Application, metrics: Exposition, live: Check, ready: Check) -> None:
+    """The three paths, for a role whose HTTP has others beside them."""
 
     async def scrape(request: web.Request) -> web.Response:
         body, content_type = metrics(request.headers.get("Accept", ""))
@@ -125,12 +140,10 @@ def application(metrics: Exposition, live: Check, ready: Check) -> web.Applicati
         response.enable_compression()
         return response
 
-    app = web.Application(middlewares=[_bare_errors])
     app.router.add_get("/metrics", scrape)
     app.router.add_get("/livez", _probe(live))
     app.router.add_get("/readyz", _probe(ready))
     app.on_response_prepare.append(_anonymous)
-    return app
 
 
 def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -153,9 +166,10 @@ def _ask(check: Check) -> tuple[bool, Sequence[str]]:
 
 
 @web.middleware
-async def _bare_errors(
+async def bare_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
+    """Whoever asks for something else learns a status and nothing more."""
     try:
         return await handler(request)
     except web.HTTPException as answer:

@@ -65,6 +65,13 @@ def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
         raise ValueError("must be addresses or networks such as 10.0.0.0/8, several with commas") from None
 
 
+def _certificate(value: str) -> tuple[Path, ...]:
+    files = tuple(Path(word).expanduser() for word in _words(value))
+    if len(files) not in (0, 2):
+        raise ValueError("must be a certificate's file and its key's, with a comma between them")
+    return files
+
+
 def _origin(value: str) -> str:
     if not re.fullmatch(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", value):
         raise ValueError("must be an http or https URL without user, query and fragment")
@@ -144,6 +151,9 @@ class Settings:
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", _path)
     store: str = _setting("memory", "`memory` or `rocksdb` for the tables", _one_of("memory", "rocksdb"))
     gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway's HTTP is", _listen)
+    gateway_tls: tuple[Path, ...] = _setting(
+        (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", _certificate
+    )
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", _listen)
     poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", _listen)
     simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", _listen)

@@ -1,13 +1,13 @@
-"""All series of one worker, and their exposition: the only place that knows prometheus_client's registry.
+"""All series of one role, and their exposition: the only place that knows prometheus_client's registry.
 
-One thread writes and reads: the worker's event loop. The counter of log records is the exception: its label
+One thread writes and reads: the role's event loop. The counter of log records is the exception: its label
 sets all exist from the start, and a handler has its own lock.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import Any
@@ -17,21 +17,26 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from stream.runtime.metrics import families as f
+from stream.runtime.metrics.family import Family
 from stream.runtime.metrics.guard import Guard
 from stream.runtime.metrics.series import Buckets, Labels, Numbers
 from stream.runtime.metrics.vocabulary import Vocabulary
 
 
 class Board(Collector):
-    """Every family's series. There are no `_created` series, whatever the environment says."""
+    """The series of `families`, which have the meta families among them.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    There are no `_created` series, whatever the environment says.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, families: Sequence[Family] = f.FAMILIES) -> None:
+        self._families = families
         capped = Numbers(f.LABEL_VALUES_CAPPED, [(label,) for label in f.LABEL_VALUES_CAPPED.labels["label"]])
         self._guard = Guard(vocabulary, capped)
         self._numbers: dict[str, Numbers] = {}
         self._buckets: dict[str, Buckets] = {}
         self._before_scrape: list[Callable[[], None]] = []
-        for family in f.FAMILIES:
+        for family in families:
             if family.kind == "histogram":
                 self._buckets[family.name] = Buckets(family, self._start(family))
             else:
@@ -41,24 +46,24 @@ class Board(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def _start(self, family: f.Family) -> list[Labels]:
+    def _start(self, family: Family) -> list[Labels]:
         if family.start is not None:
             return list(family.start)
         return list(product(*(self._guard.values(label, listed) for label, listed in family.labels.items())))
 
-    def numbers(self, family: f.Family) -> Numbers:
+    def numbers(self, family: Family) -> Numbers:
         """The series of a counter or a gauge."""
         return self._numbers[family.name]
 
-    def buckets(self, family: f.Family) -> Buckets:
+    def buckets(self, family: Family) -> Buckets:
         """The series of a histogram."""
         return self._buckets[family.name]
 
-    def admit(self, family: f.Family, *raw: object, n: int = 1) -> Labels:
+    def admit(self, family: Family, *raw: object, n: int = 1) -> Labels:
         """The label set that may be shown for these raw values; see `Guard`."""
         return self._guard.admit(family, raw, n)
 
-    def count(self, family: f.Family, *raw: Any, n: int = 1) -> None:
+    def count(self, family: Family, *raw: Any, n: int = 1) -> None:
         """Add to a counter; the raw values pass the guard unless they are a known label set as they are."""
         series = self._numbers[family.name]
         if raw in series.by_labels:
@@ -73,7 +78,7 @@ class Board(Collector):
     def collect(self) -> Iterator[Metric]:
         for compute in self._before_scrape:
             compute()
-        for family in f.FAMILIES:
+        for family in self._families:
             series = self._buckets if family.kind == "histogram" else self._numbers
             yield series[family.name].metric()
 

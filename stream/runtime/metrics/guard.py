@@ -5,7 +5,7 @@ Ids, phone numbers and URLs can never be labels, because nothing reaches a label
 
 from __future__ import annotations
 
-from stream.runtime.metrics.families import CONFIGURED, RUNNING, Family
+from stream.runtime.metrics.family import CONFIGURED, RUNNING, Family
 from stream.runtime.metrics.series import Labels, Numbers
 from stream.runtime.metrics.vocabulary import OTHER, UNKNOWN, Vocabulary
 

@@ -14,7 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from stream.runtime.metrics.families import PREFIX, Family
+from stream.runtime.metrics.family import PREFIX, Family
 
 Labels = tuple[str, ...]
 """The values of a family's labels, in the family's order."""

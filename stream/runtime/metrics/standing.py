@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from stream.runtime.metrics import families as f
 from stream.runtime.metrics.board import Board
+from stream.runtime.metrics.family import Family
 from stream.runtime.metrics.tally import ActiveLabels, Tally
 
 Held = TypeVar("Held")
@@ -76,7 +77,7 @@ class Standings:
         heartbeat_s = min(self._heartbeat_s.values(), default=0.0)
         self._board.numbers(f.HEARTBEAT).set(("state_visible",), heartbeat_s)
 
-    def _sum(self, family: f.Family, held: Iterable[tuple[Any, int]]) -> None:
+    def _sum(self, family: Family, held: Iterable[tuple[Any, int]]) -> None:
         series = self._board.numbers(family)
         for labels in series.by_labels:
             series.by_labels[labels] = 0.0

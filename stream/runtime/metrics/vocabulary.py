@@ -75,6 +75,27 @@ WORKER_STATES = ("starting", "recovering", "rebalancing", "running", "stopping")
 TABLES = ("calls",)
 EVICTIONS = ("terminal_ttl", "max_age", "capacity")
 
+CALLBACK_ROUTES = ("/callbacks/twilio", "/callbacks/twilio/event-streams", "/callbacks/telnyx")
+HEALTH_ROUTES = ("/livez", "/readyz", "/metrics")
+ROUTES = (*CALLBACK_ROUTES, *HEALTH_ROUTES)
+METHODS = ("GET", "POST", OTHER)
+CALLBACK_CODES = ("204", "400", "403", "405", "408", "413", "415", "500", "503")
+CODES = ("200", "404", *CALLBACK_CODES, OTHER)
+CALLBACK_SOURCES = (
+    *(source for source in SOURCES if source.endswith("_callback")),
+    *("twilio_event_stream", "telnyx_webhook"),
+)
+REJECTIONS = (
+    "bad_signature",
+    "missing_signature",
+    "stale_timestamp",
+    "malformed",
+    "too_large",
+    "unknown_account",
+    "overloaded",
+    "produce_failed",
+)
+
 DIRECTIONS = ("inbound", "outbound", UNKNOWN)
 OUTCOMES = ("answered", "busy", "no_answer", "canceled", "rejected", "failed", UNKNOWN)
 SETUP_PHASES = ("ringing", "answered")
@@ -110,7 +131,10 @@ RULES = (
 SEVERITIES = ("critical", "warning", "info")
 ALERT_STATES = ("firing", "resolved")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-CAPPED_LABELS = ("account", "edge", "endpoint", "error", "error_code", "field", "sip_code", "topic")
+CAPPED_LABELS = (
+    *("account", "code", "edge", "endpoint", "error", "error_code", "field"),
+    *("method", "route", "sip_code", "topic"),
+)
 
 SIP_CODES = (
     *("200", "302"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from stream.runtime.metrics import families as f
 from stream.runtime.metrics.board import Board
+from stream.runtime.metrics.family import Family
 from stream.runtime.metrics.lane_observer import LaneObserver
 from stream.runtime.metrics.log_counter import LogCounter
 from stream.runtime.metrics.standing import Standing, Standings
@@ -89,15 +90,15 @@ class Metrics:
         self._count(f.CALL_ERRORS, tally.call_errors)
         self._count(f.CALL_STATE_CONFLICTS, tally.conflicts)
 
-    def _count(self, family: f.Family, counts: Mapping[Any, int]) -> None:
+    def _count(self, family: Family, counts: Mapping[Any, int]) -> None:
         for raw, n in counts.items():
             self.board.count(family, *raw, n=n)
 
-    def _count_each(self, family: f.Family, counts: Mapping[str, int]) -> None:
+    def _count_each(self, family: Family, counts: Mapping[str, int]) -> None:
         for value, n in counts.items():
             self.board.count(family, value, n=n)
 
-    def _observe(self, family: f.Family, durations: Mapping[Any, Sequence[float]]) -> None:
+    def _observe(self, family: Family, durations: Mapping[Any, Sequence[float]]) -> None:
         buckets = self.board.buckets(family)
         for raw, values in durations.items():
             buckets.observe_many(self.board.admit(family, *raw, n=len(values)), values)

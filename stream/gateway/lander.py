@@ -1,0 +1,216 @@
+"""Landing: records into the callbacks topic, each acknowledged by the broker before its sender is answered.
+
+The rule of this file: what is said to be landed is in Kafka, and what waits has a bound. aiokafka's
+idempotent producer is of no more use after one refused record, and never gives anything up by itself: here it
+is replaced in the first case, and whoever waits is told in the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from stream.gateway.envelope import Delivery
+
+ROOM_BYTES = 64 << 20
+"""So much may wait for the broker: records that were taken and are not acknowledged."""
+
+OVERHEAD_BYTES = 2048
+"""What a waiting record takes beside its value."""
+
+MAX_BATCH_BYTES = 262_144
+MAX_REQUEST_BYTES = 8 << 20
+CLOSE_S = 2.0
+PROBE_EVERY_S = 2.0
+PROBE_LIMIT_S = 3.0
+RETRY_S = 1.0
+
+Produced = Callable[[int, float, bool], None]
+"""Told of records: how many, after how many seconds, and whether the broker has them."""
+
+log = logging.getLogger("callstream.gateway")
+
+
+class NoRoomError(Exception):
+    """Too much waits for the broker already."""
+
+
+class NotLandedError(Exception):
+    """The broker does not have all of the records; some of them it may still get."""
+
+
+class Lander:
+    """The gateway's producer for `topic`. `connection` are aiokafka's settings.
+
+    All calls from the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        connection: Mapping[str, Any],
+        *,
+        produced: Produced,
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
+        self._topic = topic
+        self._connection = connection
+        self._produced = produced
+        self._room = room_bytes
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._waiting = 0
+        self._heard_at: float | None = None
+        self._failed: str | None = "the broker has not answered yet"
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for the broker."""
+        return self._waiting
+
+    def trouble(self) -> str | None:
+        """Why the broker does not take writes, as far as is known; None where it does."""
+        return self._failed
+
+    async def start(self) -> None:
+        """Returns when the broker answers. Raises KafkaError."""
+        self._producer = await self._made()
+        self._heard()
+
+    async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None:
+        """Returns when the broker has all of them.
+
+        Raises NoRoomError at once, or NotLandedError after at most `limit_s`: then some may have landed or
+        land later, which does no harm, since their sender's repetition is recognised.
+        """
+        needed = sum(len(one.value) + OVERHEAD_BYTES for one in deliveries)
+        producer = self._producer
+        if producer is None:
+            raise NotLandedError(self._failed or "the producer is being replaced")
+        if self._waiting + needed > self._room:
+            raise NoRoomError
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(limit_s):
+                if len(deliveries) == 1:
+                    await self._sent(producer, deliveries[0])
+                else:
+                    await asyncio.gather(*(self._sent(producer, one) for one in deliveries))
+        except TimeoutError:
+            self._failed = f"the broker did not acknowledge a record within {limit_s:g} s"
+            self._produced(len(deliveries), time.monotonic() - began, False)
+            raise NotLandedError(self._failed) from None
+        except KafkaError as error:
+            self._produced(len(deliveries), time.monotonic() - began, False)
+            self._failed = f"the broker refused a record ({type(error).__name__})"
+            # A record that is too large for the producer itself never reached its sequence.
+            if not isinstance(error, MessageSizeTooLargeError):
+                self._replace(producer)
+            raise NotLandedError(self._failed) from error
+        self._heard()
+        self._produced(len(deliveries), time.monotonic() - began, True)
+
+    async def _sent(self, producer: AIOKafkaProducer, one: Delivery) -> None:
+        size = len(one.value) + OVERHEAD_BYTES
+        self._waiting += size
+        try:
+            acknowledged = await producer.send(self._topic, one.value, one.key)
+        except BaseException:
+            self._waiting -= size
+            raise
+
+        def leave(_: object) -> None:
+            # A replaced producer's records count no more: they were dropped with it.
+            if producer is self._producer:
+                self._waiting -= size
+
+        acknowledged.add_done_callback(leave)
+        # Whoever gives up waiting does not take the record back: it is in a batch with others.
+        await asyncio.shield(acknowledged)
+
+    def _heard(self) -> None:
+        self._heard_at = time.monotonic()
+        self._failed = None
+
+    async def watch(self) -> None:
+        """Ask the broker now and then whether it is there, so that readiness does not wait for a webhook."""
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            producer, heard_at = self._producer, self._heard_at
+            if producer is None or (heard_at is not None and time.monotonic() - heard_at < PROBE_EVERY_S):
+                continue
+            try:
+                found = await asyncio.wait_for(producer.client.fetch_all_metadata(), PROBE_LIMIT_S)
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._failed = f"the broker does not answer ({type(error).__name__})"
+                continue
+            if found.partitions_for_topic(self._topic):
+                self._heard()
+            else:
+                self._failed = "the callbacks topic is not there"
+
+    def _replace(self, broken: AIOKafkaProducer) -> None:
+        if broken is not self._producer:
+            return
+        log.warning("the producer is replaced: %s", self._failed)
+        self._producer = None
+        self._waiting = 0
+        self._replacing = asyncio.create_task(self._replaced(broken))
+
+    async def _replaced(self, broken: AIOKafkaProducer) -> None:
+        await _drop(broken)
+        while True:
+            try:
+                self._producer = await self._made()
+            except (KafkaError, OSError) as error:
+                self._failed = f"the broker does not answer ({type(error).__name__})"
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._heard()
+                return
+
+    async def _made(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
+            **self._connection,
+        )
+        try:
+            await producer.start()
+            # Now, so that the first webhook does not wait for it.
+            await producer.partitions_for(self._topic)
+        except BaseException:
+            await _drop(producer)
+            raise
+        return producer
+
+    async def close(self, limit_s: float) -> None:
+        """Give what waits `limit_s` to arrive."""
+        if self._replacing is not None:
+            self._replacing.cancel()
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        with contextlib.suppress(TimeoutError, KafkaError):
+            await asyncio.wait_for(producer.flush(), limit_s)
+        await _drop(producer)
+
+
+async def _drop(producer: Any) -> None:
+    """Close at once: what is left in its buffer was promised to nobody."""
+    producer._closed = True
+    sender = producer._sender.sender_task
+    if sender is not None and not sender.done():
+        sender.cancel()
+    with contextlib.suppress(Exception):  # whatever it is, the producer is gone
+        await asyncio.wait_for(producer.client.close(), CLOSE_S)

@@ -1,0 +1,163 @@
+"""The gateway as a role: put together, served until it is asked to stop, ended without losing anything.
+
+The rule of this file: it puts together and decides nothing. To stop is to take no more connections, to answer
+what was taken, to flush, and to leave with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from stream.gateway import tls
+from stream.gateway.connections import Connections
+from stream.gateway.lander import Lander
+from stream.gateway.refusal import Refused
+from stream.gateway.request import Request
+from stream.gateway.server import Doors, observing
+from stream.gateway.trust import Trust, from_settings
+from stream.runtime import health, topics
+from stream.runtime.metrics.gateway import GatewayMetrics
+from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
+from stream.runtime.settings import Settings
+
+STOP_S = 8.0
+"""What was taken has so long to be answered."""
+
+FLUSH_S = 2.0
+KEEP_ALIVE_S = 30.0
+LINGER_S = 2.0
+"""What is left of a refused body is read for so long, so that its sender hears the answer."""
+UNSIGNED = "webhooks without a signature are accepted (CALLSTREAM_UNSIGNED_CALLBACKS)"
+NOBODY = "no token of Twilio and no key of Telnyx is configured: every webhook is refused"
+
+log = logging.getLogger("callstream.gateway")
+
+
+@asynccontextmanager
+async def serving(chosen: Settings) -> AsyncIterator[str]:
+    """A gateway at work while the block runs; gives its base URL. `chosen.kafka` must name a broker.
+
+    Raises ListenError, TlsError, KafkaError.
+    """
+    names = topics.names(chosen.topic_prefix)
+    metrics = GatewayMetrics(Vocabulary(account_alias=chosen.account_alias))
+    logging.getLogger().addHandler(metrics.log_counter)
+    trust = from_settings(chosen)
+    for warning in warnings(trust):
+        log.warning("%s", warning)
+    lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
+    connections = Connections()
+    doors = Doors(trust, lander, metrics, _unheard)
+    app = application(
+        doors,
+        metrics,
+        connections,
+        ready=lambda: ready(lander.trouble(), trust),
+        body_limit_bytes=chosen.body_limit_bytes,
+    )
+    secured = None
+    if chosen.gateway_tls:
+        certificate, key = chosen.gateway_tls
+        secured = tls.context(certificate, key)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=quiet(metrics),
+        handle_signals=False,
+        keepalive_timeout=KEEP_ALIVE_S,
+        lingering_time=LINGER_S,
+        shutdown_timeout=STOP_S,
+    )
+    await lander.start()
+    await runner.setup()
+    assert runner.server is not None
+    beside: list[Coroutine[Any, Any, None]] = [lander.watch(), connections.watch(runner.server)]
+    if secured is not None:
+        beside.append(tls.renew(secured, certificate, key))
+    tasks = [asyncio.create_task(one) for one in beside]
+    try:
+        yield await health.listen_on(runner, chosen.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN", secured)
+    finally:
+        await runner.cleanup()  # takes no more, then waits for what was taken
+        await lander.close(FLUSH_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        logging.getLogger().removeHandler(metrics.log_counter)
+
+
+def application(
+    doors: Doors,
+    metrics: GatewayMetrics,
+    connections: Connections,
+    *,
+    ready: health.Check,
+    body_limit_bytes: int,
+) -> web.Application:
+    """All routes of a gateway. It lives as long as its loop answers."""
+    app = web.Application(
+        middlewares=[connections.middleware, observing(metrics), health.bare_errors],
+        client_max_size=body_limit_bytes,
+    )
+    doors.add_routes(app)
+    health.add_routes(app, metrics.exposition, lambda: (True, ()), ready)
+    return app
+
+
+def quiet(metrics: GatewayMetrics) -> logging.Logger:
+    """For aiohttp's server, whose log quotes what is no HTTP: a request line may have numbers in it.
+
+    Each is counted as malformed. What goes wrong in a handler is said by `observing`.
+    """
+
+    def count(record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            metrics.rejected(UNKNOWN, "malformed")
+        return False
+
+    logger = logging.Logger("callstream.gateway.http", logging.DEBUG)  # noqa: LOG001 - of this server alone
+    logger.addFilter(count)
+    return logger
+
+
+async def serve(chosen: Settings) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    try:
+        async with serving(chosen) as url:
+            log.info("webhooks, health and metrics at %s", url)
+            await asked.wait()
+            log.info("stopping")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)
+    return 0
+
+
+def ready(trouble: str | None, trust: Trust) -> tuple[bool, Sequence[str]]:
+    """Whether the broker takes writes; what else an operator should know is said beside it."""
+    return trouble is None, [*([trouble] if trouble else []), *warnings(trust)]
+
+
+def warnings(trust: Trust) -> list[str]:
+    """What is allowed or missing and should not go unseen."""
+    if trust.accept_unsigned:
+        return [UNSIGNED]
+    return [] if trust.twilio_tokens or trust.twilio_shared_keys or trust.telnyx_keys else [NOBODY]
+
+
+def _unheard(_request: Request, _refused: Refused, _now_s: float) -> None:
+    """Nobody asks why it was refused."""

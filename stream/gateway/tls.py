@@ -1,0 +1,57 @@
+"""TLS by certificate files, which are renewed while the gateway runs.
+
+The rule of this file: a new certificate is taken up without a restart, a broken one leaves the old in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from pathlib import Path
+
+LOOK_EVERY_S = 60.0
+
+log = logging.getLogger("callstream.gateway")
+
+
+class TlsError(Exception):
+    """The certificate or its key cannot be used; the message names the file."""
+
+
+def context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """A server's context (TLS 1.2 and later). Raises TlsError."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(made, certificate, key)
+    return made
+
+
+async def renew(made: ssl.SSLContext, certificate: Path, key: Path, every_s: float = LOOK_EVERY_S) -> None:
+    """Take up new files for new connections, until cancelled."""
+    seen = _stamp(certificate, key)
+    while True:
+        await asyncio.sleep(every_s)
+        found = _stamp(certificate, key)
+        if found == seen:
+            continue
+        seen = found
+        try:
+            _load(made, certificate, key)
+        except TlsError as error:
+            log.error("the new certificate is not taken up: %s", error)
+        else:
+            log.info("a new certificate is in use")
+
+
+def _load(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        made.load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise TlsError(f"{certificate} and {key} are no certificate and its key ({error.reason})") from None
+    except OSError as error:
+        raise TlsError(f"{certificate} or {key} cannot be read ({error.strerror})") from None
+
+
+def _stamp(*files: Path) -> tuple[float | None, ...]:
+    return tuple(file.stat().st_mtime if file.exists() else None for file in files)

@@ -1,0 +1,69 @@
+"""The metrics of one gateway: told by its doors, read by a scrape."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stream.runtime.metrics import families as f
+from stream.runtime.metrics import ingest
+from stream.runtime.metrics import vocabulary as words
+from stream.runtime.metrics.board import Board
+from stream.runtime.metrics.log_counter import LogCounter
+from stream.runtime.metrics.vocabulary import Vocabulary
+
+REASONS = {"unsupported_media_type": "malformed"}
+"""Refusals that the catalogue counts under another word."""
+
+
+class Landed(Protocol):
+    """What is counted of a delivery. `delay_us`: received minus the provider's own time, None: unknown."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def delay_us(self) -> int | None: ...
+
+
+class GatewayMetrics:
+    """What a gateway counts. All calls from the event loop's thread, for each request."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.board = Board(vocabulary, ingest.FAMILIES)
+        self.log_counter = LogCounter(self.board)
+        self.routes = {path: path for path in words.ROUTES}
+        self._delay = self.board.buckets(ingest.WEBHOOK_DELIVERY_DELAY)
+        self._durations = self.board.buckets(ingest.HTTP_REQUEST_DURATION)
+        self._producing = self.board.buckets(f.PRODUCE_DURATION)
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """What a scrape gets, and its content type."""
+        return self.board.exposition(accept)
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request to a route of `routes`, or `other`, was answered."""
+        code = str(status)
+        self.board.count(
+            ingest.HTTP_REQUESTS,
+            route,
+            method if method in words.METHODS else words.OTHER,
+            code if code in words.CODES else words.OTHER,
+        )
+        self._durations.observe((route,), seconds)
+
+    def landed(self, one: Landed, verified: bool) -> None:
+        """A delivery is in Kafka."""
+        self.board.count(ingest.WEBHOOK_EVENTS_RECEIVED, one.source)
+        if not verified:
+            self.board.count(ingest.WEBHOOK_UNSIGNED_EVENTS, one.source)
+        if one.delay_us is not None:
+            self._delay.observe((one.source,), max(0, one.delay_us) / 1_000_000)
+
+    def rejected(self, source: str, reason: str) -> None:
+        """A request was not accepted."""
+        self.board.count(ingest.WEBHOOK_REQUESTS_REJECTED, source, REASONS.get(reason, reason))
+
+    def produced(self, records: int, seconds: float, ok: bool) -> None:
+        """Records were acknowledged by the broker, or were not."""
+        self.board.count(f.PRODUCE_MESSAGES, "callbacks", "success" if ok else "error", n=records)
+        self._producing.observe(("callbacks",), seconds, records)

@@ -1,0 +1,121 @@
+"""Landing on a real Kafka: what is acknowledged is there, and what waits is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stream.gateway.envelope import Delivery
+from stream.gateway.lander import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError
+from stream.runtime import topics
+from stream.runtime.settings import Settings
+from tests.e2e.harness import read_topic
+from tests.real_broker import RealBroker
+
+pytestmark = pytest.mark.broker
+
+
+def one(number: int, size: int = 100) -> Delivery:
+    return Delivery("telnyx_webhook", b"telnyx:%d" % number, b"%d " % number + b"x" * size)
+
+
+class Told:
+    def __init__(self) -> None:
+        self.good = self.bad = 0
+
+    def produced(self, records: int, seconds: float, ok: bool) -> None:
+        self.good += records * ok
+        self.bad += records * (not ok)
+
+
+@asynccontextmanager
+async def landing(
+    broker: RealBroker, prefix: str, room_bytes: int = 1 << 20
+) -> AsyncIterator[tuple[Lander, Told, str]]:
+    await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2))
+    topic, told = topics.names(prefix).callbacks, Told()
+    lander = Lander(
+        topic, {"bootstrap_servers": broker.bootstrap}, produced=told.produced, room_bytes=room_bytes
+    )
+    await lander.start()
+    watching = asyncio.create_task(lander.watch())
+    try:
+        yield lander, told, topic
+    finally:
+        watching.cancel()
+        await lander.close(1)
+
+
+async def until(good: object, limit_s: float = 30.0) -> None:
+    limit = time.monotonic() + limit_s
+    while not good():  # type: ignore[operator]
+        assert time.monotonic() < limit, "it did not come to be"
+        await asyncio.sleep(0.1)
+
+
+async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, prefix: str) -> None:
+    async with landing(broker, prefix) as (lander, told, topic):
+        await lander.land([one(1), one(2)._replace(key=None)], 5)
+        await asyncio.gather(*(lander.land([one(n)], 5) for n in range(3, 100)))
+        assert (lander.waiting_bytes, lander.trouble(), told.good, told.bad) == (0, None, 99, 0)
+    found = {record.value: record.key for record in read_topic(broker.bootstrap, topic)}
+    assert found == {one(n).value: None if n == 2 else one(n).key for n in range(1, 100)}
+
+
+async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_afterwards(
+    broker: RealBroker, prefix: str
+) -> None:
+    async with landing(broker, prefix, room_bytes=10 * (200 + OVERHEAD_BYTES)) as (lander, told, topic):
+        await lander.land([one(0)], 5)
+        broker.freeze()
+        began = time.monotonic()
+        waiting = [asyncio.create_task(lander.land([one(n)], 1)) for n in range(1, 6)]
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [NotLandedError] * 5
+        assert 0.9 < time.monotonic() - began < 3
+        assert lander.waiting_bytes > 0, "what was given up may still land, and so takes room"
+        assert lander.trouble() is not None
+        for n in range(6, 20):
+            try:
+                await lander.land([one(n)], 0.05)
+            except NoRoomError:
+                break
+            except NotLandedError:
+                continue
+        else:
+            pytest.fail("there was always room")
+        broker.thaw()
+        await until(lambda: lander.trouble() is None and lander.waiting_bytes == 0)
+        await lander.land([one(100)], 5)
+    assert {one(n).value for n in (0, 1, 2, 3, 4, 5, 100)} <= {
+        record.value for record in read_topic(broker.bootstrap, topic)
+    }
+
+
+async def test_a_broker_that_died_and_came_back_takes_writes_again(broker: RealBroker, prefix: str) -> None:
+    async with landing(broker, prefix) as (lander, told, topic):
+        await lander.land([one(1)], 5)
+        broker.kill()
+        with pytest.raises(NotLandedError):
+            await lander.land([one(2)], 0.5)
+        await until(lambda: lander.trouble() is not None)
+        broker.restart()
+        await until(lambda: lander.trouble() is None)
+        await lander.land([one(3)], 10)
+    assert {one(1).value, one(3).value} <= {record.value for record in read_topic(broker.bootstrap, topic)}
+
+
+async def test_a_refused_record_costs_itself_and_the_next_one_lands(broker: RealBroker, prefix: str) -> None:
+    """Larger than the topic takes: the broker refuses it, and with it aiokafka's sequence is lost."""
+    async with landing(broker, prefix, room_bytes=16 << 20) as (lander, told, topic):
+        with pytest.raises(NotLandedError):
+            await lander.land([one(1, 3 << 20)], 10)
+        await until(lambda: lander.trouble() is None)
+        await lander.land([one(2), one(3)], 10)
+        assert (told.good, told.bad) == (2, 1)
+    found = [record.value for record in read_topic(broker.bootstrap, topic)]
+    assert sorted(found) == [one(2).value, one(3).value]

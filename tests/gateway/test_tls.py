@@ -1,0 +1,89 @@
+"""TLS by files, on a real socket, with certificates made for the test."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from stream.gateway.tls import TlsError, context, renew
+
+
+def certify(directory: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for `name`, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files = directory / "tls.crt", directory / "tls.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return files
+
+
+async def shown(port: int) -> str:
+    """The name in the certificate that a client is shown."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    (name,) = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value)
+
+
+async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = certify(tmp_path, "first")
+    made = context(certificate, key)
+
+    async def nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(nothing, "127.0.0.1", 0, ssl=made)
+    port = server.sockets[0].getsockname()[1]
+    renewing = asyncio.create_task(renew(made, certificate, key, every_s=0.05))
+    try:
+        assert await shown(port) == "first"
+        await asyncio.sleep(0.1)
+        certify(tmp_path, "second")
+        await asyncio.sleep(0.2)
+        assert await shown(port) == "second"
+        key.write_text("no key")
+        await asyncio.sleep(0.2)
+        assert await shown(port) == "second"
+    finally:
+        renewing.cancel()
+        server.close()
+    assert "not taken up" in caplog.text
+
+
+def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
+    certificate, key = certify(tmp_path, "first")
+    key.write_text("no key")
+    with pytest.raises(TlsError, match=r"tls\.key"):
+        context(certificate, key)
+    with pytest.raises(TlsError, match="cannot be read"):
+        context(tmp_path / "missing", key)
