@@ -11,9 +11,13 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from stream.gateway.forwarded import Hop, forwarded, x_forwarded
 from stream.gateway.request import Request
+
+LONGEST_ADDRESS = 64
+"""Characters of the longest text that can be an address, with a zone. Longer ones never reach the cache."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -83,8 +87,13 @@ def is_trusted(remote: str | None, trusted: Sequence[Network]) -> bool:
 
 def clean_address(remote: str | None) -> str | None:
     """An IP address in one spelling: without a zone, an IPv4 one as such. None for what is none."""
+    return _clean_address(remote) if remote and len(remote) <= LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)
+def _clean_address(remote: str) -> str | None:
     try:
-        address = ipaddress.ip_address((remote or "").partition("%")[0])
+        address = ipaddress.ip_address(remote.partition("%")[0])
     except ValueError:
         return None
     mapped = address.ipv4_mapped if address.version == 6 else None

@@ -47,6 +47,7 @@ def _parts(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option(
     "--calls", type=click.IntRange(1), default=1_000_000, show_default=True, help="To be recovered."
 )
+@click.option("--requests", type=click.IntRange(1), default=30_000, show_default=True, help="To the gateway.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=OUT, show_default=True)
 def main(
     only: tuple[str, ...],
@@ -57,6 +58,7 @@ def main(
     rate: int,
     seconds: int,
     calls: int,
+    requests: int,
     out: Path,
 ) -> None:
     """Measure, show a table, and write the numbers to a file."""
@@ -69,6 +71,7 @@ def main(
         rate=rate,
         seconds=seconds,
         calls=calls,
+        requests=requests,
     )
     try:
         with Shown(Console(stderr=True)) as shown:

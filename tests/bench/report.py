@@ -22,7 +22,13 @@ BUSY = 0.7
 
 def show(result: Mapping[str, Any], console: Console) -> None:
     """Print every part that was measured."""
-    parts = {"throughput": _throughput, "stages": _stages, "latency": _latency, "recovery": _recovery}
+    parts = {
+        "throughput": _throughput,
+        "stages": _stages,
+        "gateway": _gateway,
+        "latency": _latency,
+        "recovery": _recovery,
+    }
     found: list[RenderableType] = []
     for name, part in parts.items():
         if "failed" in result.get(name, {}):
@@ -108,6 +114,28 @@ def _stages(result: Mapping[str, Any]) -> RenderableType:
     for stage, us in result["stages"]["summary_us"].items():
         last = stage in ("the job, all of it", "the worker, all of it")
         table.add_row(stage, f"{us:,.2f}", style="bold" if last else "", end_section=last)
+    return table
+
+
+def _gateway(result: Mapping[str, Any]) -> RenderableType:
+    found = result["gateway"]
+    columns = ("answers", "a second", "CPU µs each", "p50 ms", "p99 ms", "longest ms")
+    table = _table("Gateway: signed form callbacks, answered after Kafka's acknowledgement", "load", *columns)
+    says = {"full": "full speed", "half": "half of what is aimed at", "overload": "too many at once"}
+    for name, says_it in says.items():
+        one = found[name]
+        for status, took in sorted(one["ms"].items()):
+            table.add_row(
+                says_it,
+                f"{status}: {one['statuses'][status]:,}",
+                _judged(result, f"gateway.{name}.per_s", one["per_s"]) if status == "204" else "",
+                _plain(one.get("cpu_us")) if status == "204" else "",
+                _plain(took["p50"], 1),
+                _judged(result, f"gateway.{name}.p99", took["p99"], 1)
+                if status == "204"
+                else _plain(took["p99"], 1),
+                _plain(took["max"], 1),
+            )
     return table
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import callbacks, latency, recovery, throughput
+from tests.bench import callbacks, gateway, latency, recovery, throughput
 from tests.bench.ground import CandidateFailed, Ground, ground
 
-PARTS = ("throughput", "stages", "latency", "recovery")
+PARTS = ("throughput", "stages", "gateway", "latency", "recovery")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rate: int = 1000
     seconds: int = 12
     calls: int = 1_000_000
+    requests: int = 30_000
     limit_s: float = 200.0
 
 
@@ -64,6 +65,7 @@ def run(plan: Plan, say: Say) -> dict[str, Any]:
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "throughput": lambda: _throughput(made, plan, written, say, began),
             "stages": lambda: _stages(made, written, say),
+            "gateway": lambda: _gateway(made, plan, say),
             "latency": lambda: _latency(made, plan, say),
             "recovery": lambda: _recovery(made, plan, say),
         }
@@ -113,6 +115,11 @@ def _stages(made: Ground, written: dict[str, callbacks.Written], say: Say) -> di
     say.step("the stages of the worker, one by one")
     task = made.task("stages", topic=throughput.CALLBACKS, records=written[throughput.CALLBACKS].records)
     return made.run("stages", task)
+
+
+def _gateway(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:
+    say.step("the gateway: full speed, half of it, too many at once")
+    return gateway.measure(made, plan.requests, plan.seconds)
 
 
 def _latency(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:

@@ -65,6 +65,8 @@ TARGETS = (
         least=10,
         over=_median("plain_faust", "events_per_s"),
     ),
+    Target("gateway.full.per_s", "gateway, callbacks/s", "gateway.full.per_s", least=3000),
+    Target("gateway.half.p99", "gateway at half rate, p99 ms", "gateway.half.ms.204.p99", most=100),
     Target("latency.alerts.p50", "callback → alert, p50 ms", "latency.alerts_ms.p50", most=80),
     Target("latency.alerts.p99", "callback → alert, p99 ms", "latency.alerts_ms.p99", most=250),
     Target("recovery.memory", "recovery, memory, s", "recovery.memory.seconds", most=20),

@@ -69,7 +69,7 @@ async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, pref
 async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_afterwards(
     broker: RealBroker, prefix: str
 ) -> None:
-    async with landing(broker, prefix, room_bytes=10 * (200 + OVERHEAD_BYTES)) as (lander, told, topic):
+    async with landing(broker, prefix, room_bytes=10 * (200 + OVERHEAD_BYTES)) as (lander, _told, topic):
         await lander.land([one(0)], 5)
         broker.freeze()
         began = time.monotonic()
@@ -97,7 +97,7 @@ async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_after
 
 
 async def test_a_broker_that_died_and_came_back_takes_writes_again(broker: RealBroker, prefix: str) -> None:
-    async with landing(broker, prefix) as (lander, told, topic):
+    async with landing(broker, prefix) as (lander, _told, topic):
         await lander.land([one(1)], 5)
         broker.kill()
         with pytest.raises(NotLandedError):
