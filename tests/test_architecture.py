@@ -37,8 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stream.sources": {"stream.sources", "stream.core", "msgspec"},
     "stream.runtime": {"stream.runtime", "stream.core", *THIRD_PARTY_OF_RUNTIME},
     **{door: {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich"} for door in DOORS},
-    # Telnyx signs with Ed25519, which the standard library has not.
+    # Telnyx signs with Ed25519, which the standard library has not; the simulator does so in its place.
     "stream.gateway": {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich", "cryptography"},
+    "stream.simulate": {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich", "cryptography"},
     "agents": {"agents", *BELOW_THE_DOORS, *THIRD_PARTY_OF_RUNTIME},
 }
 """The import table of the design, beside the standard library. What is not here imports nothing of ours."""

@@ -45,6 +45,24 @@ def _named_secrets(value: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def _named_secret(value: str) -> tuple[tuple[str, str], ...]:
+    found = _named_secrets(value)
+    if len(found) > 1:
+        raise ValueError("must be one NAME=secret")
+    return found
+
+
+def _private_key(value: str) -> str:
+    """An Ed25519 key (RFC 8032): base64 of its 32 bytes."""
+    try:
+        length = len(base64.b64decode(value, validate=True))
+    except ValueError:
+        length = -1
+    if length != 32 and value:
+        raise ValueError("must be base64 of 32 bytes")
+    return value
+
+
 def _public_keys(value: str) -> tuple[str, ...]:
     """Ed25519 keys (RFC 8410), 32 bytes, with or without the 12 that a PEM file has before them."""
     keys = _words(value)
@@ -225,6 +243,15 @@ class Settings:
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", _name)
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", _whole(1, 1_000_000)
+    )
+    simulate_twilio_account_token: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`AC…=token` of the simulated calls; empty: those that the gateway verifies with",
+        _named_secret,
+        secret=True,
+    )
+    simulate_telnyx_private_key: str = _setting(
+        "", "signs the simulator's webhooks as Telnyx", _private_key, secret=True
     )
     kafka_libs: str = _setting("", "folder of Kafka's jars for the embedded broker", _text, name="KAFKA_LIBS")
     cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", _path)

@@ -24,12 +24,14 @@ class SimulatedCall(Protocol):
     """A call of either provider.
 
     `seen` holds (source, number) of every report that was delivered: what must come out follows from it.
+    `doubtful` holds those that may have been delivered: their provider gave up without knowing.
     """
 
     key: str
     account: str
     leg: Leg
     seen: set[tuple[str, int]]
+    doubtful: set[tuple[str, int]]
 
     def reports(self) -> list[Report]:
         """All that the provider says of the call, callbacks first and in the order in which they are sent."""

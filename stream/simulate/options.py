@@ -22,6 +22,7 @@ class Options:
       `failing_webhooks`: share of the requests that the customer's application fails;
       `errors`: share of the calls that did not fail and still have an event of level ERROR.
     - `sources`: which of the six sources there are.
+    - `twilio_account`: whose calls those of Twilio are; empty: an account that the seed makes up.
     - `start_us`: when the first delivery is received, microseconds since 1970.
     - `lookback_s`: how long before its delivery a finite run's calls took place. One without end is live.
     """
@@ -38,6 +39,7 @@ class Options:
     failing_webhooks: float = 0.02
     errors: float = 0.02
     sources: frozenset[str] = frozenset(ALL_SOURCES)
+    twilio_account: str = ""
     seed: int = 1
     start_us: int = 0
     lookback_s: int = 3600

@@ -37,7 +37,19 @@ class LogRow(NamedTuple):
 class TelnyxCall:
     """One Telnyx call leg."""
 
-    __slots__ = ("_sends", "account", "common", "hooks", "id", "key", "leg", "log", "seen", "session")
+    __slots__ = (
+        "_sends",
+        "account",
+        "common",
+        "doubtful",
+        "hooks",
+        "id",
+        "key",
+        "leg",
+        "log",
+        "seen",
+        "session",
+    )
 
     def __init__(self, rng: random.Random, account: str, leg: Leg, session: str, options: Options) -> None:
         self.id = uuid_text(rng)
@@ -46,6 +58,7 @@ class TelnyxCall:
         self.leg = leg
         self.session = session
         self.seen: set[tuple[str, int]] = set()
+        self.doubtful: set[tuple[str, int]] = set()
         self.common = {
             "call_control_id": "v3:" + self.id.replace("-", ""),
             "call_leg_id": self.id,

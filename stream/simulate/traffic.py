@@ -40,10 +40,25 @@ class Record(NamedTuple):
     at_us: int
 
 
-class Traffic:
-    """Iterate over it, once. `truth` (if asked for) knows what must come out of what was iterated so far.
+class Sending(NamedTuple):
+    """A report that leaves its provider, the `attempt`-th time (from 1); `at_us` is when it should arrive."""
 
-    `topics` are the names of the callbacks topic and of the polled topic.
+    call: SimulatedCall
+    report: Report
+    attempt: int
+    at_us: int
+
+    @property
+    def pushed(self) -> bool:
+        """It is a callback, and not a row that a poller reads."""
+        return self.report.source in CALLBACK_SOURCES
+
+
+class Traffic:
+    """Iterate over it, once: over the records themselves, or over `sendings` to deliver them otherwise.
+
+    `truth` (if asked for) knows what must come out of what has arrived so far. `topics` are the names of the
+    callbacks topic and of the polled topic.
     """
 
     def __init__(
@@ -59,16 +74,31 @@ class Traffic:
         self.deliveries = 0
         self._topics = topics
         self._rng = random.Random(f"callstream {options.seed}")
-        self._twilio_account = f"AC{self._rng.getrandbits(128):032x}"
+        made_up = f"AC{self._rng.getrandbits(128):032x}"
+        self._twilio_account = options.twilio_account or made_up
         self._telnyx_account = uuid_text(self._rng)
         self._heap: list[tuple[int, int, SimulatedCall, Report, int]] = []
         self._pushes = 0
         self._waiting: list[SimulatedCall] = []
 
     def __iter__(self) -> Iterator[Record]:
+        return map(self.record, self.sendings())
+
+    def sendings(self) -> Iterator[Sending]:
+        """What is sent, in this order. None of it has arrived until `record` or `arrived` is told so."""
         return self._live() if self.options.live else self._replayed()
 
-    def _replayed(self) -> Iterator[Record]:
+    def arrived(self, sending: Sending) -> None:
+        """Someone took it: all that it tells of must come out."""
+        if self.truth is not None:
+            sending.call.seen.add((sending.report.source, sending.report.number))
+
+    def doubtful(self, sending: Sending) -> None:
+        """Its provider gave it up without knowing whether it arrived: it may come out."""
+        if self.truth is not None:
+            sending.call.doubtful.add((sending.report.source, sending.report.number))
+
+    def _replayed(self) -> Iterator[Sending]:
         options = self.options
         assert options.calls is not None
         step_us = SECOND_US / options.rate if options.rate else FULL_SPEED_STEP_US
@@ -83,7 +113,7 @@ class Traffic:
             now_us = max(now_us + pace_us, heap[0][0] if self.calls >= options.calls else 0)
             yield self._next(options.start_us + int(self.deliveries * step_us))
 
-    def _live(self) -> Iterator[Record]:
+    def _live(self) -> Iterator[Sending]:
         """Calls begin at up to twice the steady pace: the rate is reached soon and without a flood."""
         options, heap = self.options, self._heap
         slot = 0
@@ -125,12 +155,15 @@ class Traffic:
         found.reverse()
         return found
 
-    def _next(self, received_us: int) -> Record:
+    def _next(self, received_us: int) -> Sending:
         _, _, call, report, attempt = heappop(self._heap)
         self.deliveries += 1
-        if self.truth is not None:
-            call.seen.add((report.source, report.number))
-        pushed = report.source in CALLBACK_SOURCES
+        return Sending(call, report, attempt, received_us)
+
+    def record(self, sending: Sending) -> Record:
+        """It as the gateway or the poller lands it, which is how it arrives."""
+        call, report, attempt, received_us = sending
+        self.arrived(sending)
         envelope: dict[str, Any] = {
             "v": 1,
             "source": report.source,
@@ -147,7 +180,7 @@ class Traffic:
         }
         if report.ordinal is not None:
             envelope["ordinal"] = report.ordinal
-        topic = self._topics[0 if pushed else 1]
+        topic = self._topics[0 if sending.pushed else 1]
         return Record(topic, call.key.encode(), orjson.dumps(envelope), received_us)
 
 

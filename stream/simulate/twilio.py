@@ -72,6 +72,7 @@ class TwilioCall:
         "account",
         "base",
         "callbacks",
+        "doubtful",
         "id",
         "insights",
         "key",
@@ -93,6 +94,7 @@ class TwilioCall:
         self.parent = parent
         self.nonce = rng.getrandbits(96)
         self.seen: set[tuple[str, int]] = set()
+        self.doubtful: set[tuple[str, int]] = set()
         self.base = twilio_callbacks.constant_part(self.id, account, leg, parent)
         wanted = options.sources
         self.callbacks = _callbacks(rng, leg)

@@ -1,0 +1,109 @@
+"""Whose calls the simulator makes and how they are signed: it holds the secrets that the providers hold.
+
+The rule of this file: written from the providers' documents and not from the gateway's code, so that the two
+check each other. No secret is in a `repr` or an error.
+(Twilio: "Secure webhooks"; Telnyx: "Webhook fundamentals".)
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from stream.runtime.settings import Settings, SettingsError
+from stream.simulate.options import Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """The simulator's side of the secrets; None where that provider's webhooks go unsigned.
+
+    `twilio_account`: whose the token is; empty where it speaks for any account.
+    """
+
+    twilio_account: str = ""
+    twilio_token: str | None = field(default=None, repr=False)
+    telnyx_key: Ed25519PrivateKey | None = field(default=None, repr=False)
+
+
+def from_settings(settings: Settings, options: Options) -> Signing:
+    """What a run needs to sign with. Raises SettingsError with the setting that is missing.
+
+    Twilio's is the simulator's own account, else the one that the gateway is set up with.
+    """
+    account, token = "", None
+    if settings.simulate_twilio_account_token:
+        account, token = settings.simulate_twilio_account_token[0]
+    elif settings.twilio_auth_token:
+        account, token = settings.twilio_account_sid, settings.twilio_auth_token[0]
+    elif settings.twilio_account_tokens:
+        account, token = settings.twilio_account_tokens[0]
+    key = settings.simulate_telnyx_private_key
+    if settings.unsigned_callbacks != "accept":
+        if token is None and options.telnyx < 1 and "twilio_status_callback" in options.sources:
+            raise SettingsError("CALLSTREAM_TWILIO_AUTH_TOKEN is needed to sign as Twilio")
+        if not key and options.telnyx > 0 and "telnyx_webhook" in options.sources:
+            raise SettingsError("CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY is needed to sign as Telnyx")
+    return Signing(
+        twilio_account=account,
+        twilio_token=token,
+        telnyx_key=Ed25519PrivateKey.from_private_bytes(base64.b64decode(key)) if key else None,
+    )
+
+
+def household(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a gateway and a simulator that believe each other, made from theirs.
+
+    The simulator has an account, a token and a key of its own, new each time unless they are set. The gateway
+    goes on believing whom it believed before.
+    """
+    account, token = (
+        settings.simulate_twilio_account_token[0]
+        if settings.simulate_twilio_account_token
+        else (f"AC{secrets.token_hex(16)}", secrets.token_hex(16))
+    )
+    private = settings.simulate_telnyx_private_key or new_private_key()
+    accounts = [*settings.twilio_account_tokens, (account, token)]
+    made = {
+        "CALLSTREAM_SIMULATE_TWILIO_ACCOUNT_TOKEN": f"{account}={token}",
+        "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY": private,
+        "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": ",".join(f"{name}={said}" for name, said in accounts),
+        "CALLSTREAM_TELNYX_PUBLIC_KEY": ",".join([*settings.telnyx_public_key, public_key_of(private)]),
+    }
+    files = {f"{name}_FILE" for name in made}
+    return {**{name: said for name, said in environ.items() if name not in files}, **made}
+
+
+def new_private_key() -> str:
+    """A key as CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY takes it: base64 of 32 bytes."""
+    key = Ed25519PrivateKey.generate()
+    raw = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    return base64.b64encode(raw).decode()
+
+
+def public_key_of(private: str) -> str:
+    """The public half, as CALLSTREAM_TELNYX_PUBLIC_KEY takes it."""
+    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(private)).public_key()
+    return base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def twilio_signature(token: str, url: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """X-Twilio-Signature of a form: the URL, then names and values in order. Voice leaves out https' port."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.port is not None:
+        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0]))
+    text = url + "".join(name + value for name, value in sorted(parameters))
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
+
+
+def telnyx_signature(key: Ed25519PrivateKey, timestamp: str, body: bytes) -> str:
+    """telnyx-signature-ed25519 of a body that is sent at a Unix time."""
+    return base64.b64encode(key.sign(timestamp.encode() + b"|" + body)).decode()
