@@ -2,6 +2,8 @@
 
 The rule of this file: it is told records one by one, in the order of their topics, and knows no Kafka. Every
 record that a read_committed consumer sees counts; nothing is forgiven because of where it came from.
+What a provider gave up may have arrived all the same. Its event says so: once that is found, all else that
+follows from it is expected too.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from stream.simulate.report import Report
-from stream.simulate.truth import ExpectedCall, ExpectedEvent, Truth
+from stream.simulate.truth import Doubt, ExpectedCall, ExpectedEvent, Truth, expected_of
 
 RULES = frozenset({"call.failed", "call.error_event", "webhook.failing"})
 """The alert rules whose truth the simulator knows; alerts of others are not compared."""
@@ -35,19 +37,20 @@ class Comparison:
         self._calls: dict[str, ExpectedCall] = {}
         self._events: dict[str, ExpectedEvent] = {}
         self._alerts: set[AlertPlace] = set()
+        self._doubts: dict[str, Doubt] = {doubt.event_id: doubt for doubt in truth.doubts()}
+        self._landed: dict[str, set[tuple[str, int]]] = {}
+        self._to_end = 0
+        self._ended: dict[str, _Ended] = {}
+        self._right: set[str] = set()
+        self._strange_alerts: list[tuple[AlertPlace, str, str]] = []
         for call in truth.expected():
-            self._calls[call.key] = call
-            self._events.update((event.id, event) for event in call.events)
-            self._alerts.update(call.alerts)
+            self._expect(call)
         self._keys = {call.key for call in truth.calls}
         self._accounts = truth.accounts()
         self._report = Report()
         self._seen_events: dict[str, int] = {}
         self._seen_records: set[str] = set()
-        self._ended: dict[str, _Ended] = {}
-        self._right: set[str] = set()
         self._found_alerts: dict[AlertPlace, str] = {}
-        self._to_end = sum(call.status is not None for call in self._calls.values())
         self._events_found = 0
         self.told = 0
 
@@ -81,6 +84,8 @@ class Comparison:
         if count > 1:
             self._report.differ("event_repeated", f"{_event(event)}, {count} times")
             return
+        if id_ not in self._events and id_ in self._doubts:
+            self._has_landed(self._doubts[id_])
         expected = self._events.get(id_)
         if expected is None:
             self._report.differ("event_unexpected", _event(event))
@@ -106,12 +111,8 @@ class Comparison:
             if known.revision == record["revision"]:
                 self._report.differ("record_repeated", f"{key}: two records of revision {known.revision}")
             return
-        self._ended[key] = ended = _Ended(record["revision"], record["status"], record["outcome"])
-        call = self._calls.get(key)
-        if call is not None and call.status is not None and (call.status, call.outcome) == ended[1:]:
-            self._right.add(key)
-        else:
-            self._right.discard(key)
+        self._ended[key] = _Ended(record["revision"], record["status"], record["outcome"])
+        self._judge_end(key)
 
     def alert(self, alert: dict[str, Any]) -> None:
         """A record of the alerts topic."""
@@ -127,14 +128,18 @@ class Comparison:
             return
         opened_by = None if rule == "call.failed" else alert["evidence"][0]["event_id"]
         place = (rule, scope, opened_by)
-        if alert["state"] != "firing" or place not in self._alerts:
+        if alert["state"] != "firing":
             self._report.differ("alert_unexpected", _alert(alert))
-        elif place in self._found_alerts:
-            self._report.differ(
-                "alert_repeated", f"{_alert(alert)}, before as alert {self._found_alerts[place]}"
-            )
         else:
-            self._found_alerts[place] = alert["id"]
+            self._fired(place, _alert(alert), alert["id"])
+
+    def _fired(self, place: AlertPlace, said: str, id_: str) -> None:
+        if place not in self._alerts:
+            self._strange_alerts.append((place, said, id_))
+        elif place in self._found_alerts:
+            self._report.differ("alert_repeated", f"{said}, before as alert {self._found_alerts[place]}")
+        else:
+            self._found_alerts[place] = id_
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
         """A record of the dead letters topic."""
@@ -142,9 +147,39 @@ class Comparison:
         if key is None or self._ours(key):
             self._report.differ("dead_letter", f"{key}: {reason} ({error})")
 
+    def _expect(self, call: ExpectedCall) -> None:
+        """All this of a call, in the place of what was expected of it before."""
+        before = self._calls.get(call.key)
+        self._to_end += (call.status is not None) - (before is not None and before.status is not None)
+        self._calls[call.key] = call
+        self._events.update((event.id, event) for event in call.events)
+        self._alerts.update(call.alerts)
+        self._judge_end(call.key)
+
+    def _has_landed(self, doubt: Doubt) -> None:
+        """A callback that its provider gave up arrived all the same."""
+        landed = self._landed.setdefault(doubt.call.key, set(doubt.call.seen))
+        landed.add(doubt.place)
+        self._report.landed += 1
+        self._expect(expected_of(doubt.call, landed))
+        strange, self._strange_alerts = self._strange_alerts, []
+        for place, said, id_ in strange:
+            self._fired(place, said, id_)
+
+    def _judge_end(self, key: str) -> None:
+        """Whether the newest record of a call's end is what must come out."""
+        call, found = self._calls.get(key), self._ended.get(key)
+        self._right.discard(key)
+        if call is None or call.status is None or found is None:
+            return
+        if (call.status, call.outcome) == found[1:]:
+            self._right.add(key)
+
     def report(self) -> Report:
         """All differences. Ask once, at the end."""
         report = self._report
+        for _, said, _ in self._strange_alerts:
+            report.differ("alert_unexpected", said)
         report.calls, report.calls_ended = len(self._calls), self._to_end
         report.events_expected, report.events_found = len(self._events), self._events_found
         report.alerts_expected, report.alerts_found = len(self._alerts), len(self._found_alerts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream.simulate.answers import Answers
+
 EXAMPLES = 10
 
 KINDS: dict[str, str] = {
@@ -20,6 +22,7 @@ KINDS: dict[str, str] = {
     "alert_unexpected": "alerts unexpected",
     "alert_repeated": "alerts repeated",
     "dead_letter": "deliveries in the dead letters",
+    "delivery_refused": "deliveries that the gateway refused for good",
 }
 """Every kind of difference, and its words."""
 
@@ -29,6 +32,8 @@ class Report:
     """The counts, and of each kind of difference how many there are and the first ten of them.
 
     `others` counts records of calls that this run did not make: someone else's traffic on the same topics.
+    `given_up` counts deliveries that their provider gave up, and of what only those told `landed` events that
+    came out all the same; neither is a difference.
     """
 
     calls: int = 0
@@ -39,6 +44,8 @@ class Report:
     alerts_expected: int = 0
     alerts_found: int = 0
     others: int = 0
+    given_up: int = 0
+    landed: int = 0
     seconds: float = 0.0
     differences: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -56,6 +63,13 @@ class Report:
         if len(examples) < EXAMPLES:
             examples.append(example)
 
+    def answered(self, answers: Answers) -> None:
+        """Note what a gateway said: what it refused for good differs, what was only given up does not."""
+        self.given_up = answers.given_up - answers.refused
+        if answers.refused:
+            self.differences["delivery_refused"] = answers.refused
+            self.examples["delivery_refused"] = answers.refusals
+
     def as_json(self) -> dict[str, Any]:
         """For a program."""
         return {
@@ -66,6 +80,8 @@ class Report:
             "events": {"expected": self.events_expected, "found": self.events_found},
             "alerts": {"expected": self.alerts_expected, "found": self.alerts_found},
             "others": self.others,
+            "given_up": self.given_up,
+            "landed": self.landed,
             "seconds": round(self.seconds, 3),
             "differences": {kind: self.differences.get(kind, 0) for kind in KINDS},
             "examples": self.examples,
@@ -78,6 +94,11 @@ class Report:
             f"events      {self.events_found:>9,}   of {self.events_expected:,} expected",
             f"alerts      {self.alerts_found:>9,}   of {self.alerts_expected:,} expected",
         ]
+        if self.given_up:
+            found.append(
+                f"given up    {self.given_up:>9,}   deliveries, lost to callbacks and not expected;"
+                f" {self.landed:,} events of them came out all the same"
+            )
         if self.others:
             found.append(
                 f"others      {self.others:>9,}   records of calls that are not of this run, not compared"

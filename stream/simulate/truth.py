@@ -6,7 +6,7 @@ with the program only the function that makes ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from stream.core.identity import content_hash, event_id
@@ -53,6 +53,14 @@ class ExpectedCall(NamedTuple):
     alerts: list[ExpectedAlert]
 
 
+class Doubt(NamedTuple):
+    """A report that may have arrived: the event that comes out exactly once if it has, and its place."""
+
+    event_id: str
+    call: SimulatedCall
+    place: tuple[str, int]
+
+
 class Truth:
     """The calls of a run; each knows which of its reports were delivered."""
 
@@ -70,16 +78,47 @@ class Truth:
     def expected(self) -> Iterator[ExpectedCall]:
         """What must come out of each call of which anything was delivered."""
         for call in self.calls:
-            if not call.seen:
-                continue
-            if isinstance(call, TwilioCall):
-                yield _twilio(call)
-            elif isinstance(call, TelnyxCall):
-                yield _telnyx(call)
+            if call.seen:
+                yield expected_of(call, call.seen)
+
+    def doubts(self) -> Iterator[Doubt]:
+        """What nobody knows to have arrived or not; see `expected_of` for what follows if it has."""
+        for call in self.calls:
+            for place in call.doubtful - call.seen:
+                yield Doubt(_callback_id(call, place[1]), call, place)
 
 
-def _twilio(call: TwilioCall) -> ExpectedCall:
-    key, seen = call.key, call.seen
+def expected_of(call: SimulatedCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
+    """What must come out of a call if just these of its reports arrive. More reports never make it less."""
+    if isinstance(call, TwilioCall):
+        return _twilio(call, seen)
+    assert isinstance(call, TelnyxCall)
+    return _telnyx(call, seen)
+
+
+def _callback_id(call: SimulatedCall, number: int) -> str:
+    """The id of the event that a callback tells of."""
+    if isinstance(call, TwilioCall):
+        return _progress_id(call, number)
+    assert isinstance(call, TelnyxCall)
+    return _hook_id(call, number)
+
+
+def _progress_id(call: TwilioCall, step: int) -> str:
+    """By its number; that of a sender without one by its status and time."""
+    sent = call.callbacks[step]
+    if sent.number is not None:
+        return event_id(call.key, "progress", "1", (sent.number, sent.status))
+    return event_id(call.key, "progress", "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000))
+
+
+def _hook_id(call: TelnyxCall, number: int) -> str:
+    hook = call.hooks[number]
+    return event_id(call.key, _telnyx_family(hook.name), "2", (hook.id,))
+
+
+def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
+    key = call.key
     events: list[ExpectedEvent] = []
     alerts: list[ExpectedAlert] = []
     said = {step for source, step in seen if source == "twilio_status_callback"}
@@ -98,10 +137,7 @@ def _twilio(call: TwilioCall) -> ExpectedCall:
     for step in sorted(said):
         sent = call.callbacks[step]
         statuses.add(sent.status)
-        rung, parts = ("1", (sent.number, sent.status))
-        if sent.number is None:
-            rung, parts = "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000)  # type: ignore[assignment]
-        id_ = event_id(key, "progress", rung, parts)
+        id_ = _progress_id(call, step)
         events.append(ExpectedEvent(id_, key, "progress", NAME_OF[sent.status], sent.status, sent.number))
     rows = {row.status for n, row in enumerate(call.rows) if ("twilio_call", n) in seen}
     for status in sorted(rows):
@@ -135,8 +171,8 @@ _NORMAL = frozenset({"normal_clearing", "time_limit"})
 """Hangup causes that do not say whether anybody answered."""
 
 
-def _telnyx(call: TelnyxCall) -> ExpectedCall:
-    key, seen = call.key, call.seen
+def _telnyx(call: TelnyxCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
+    key = call.key
     events: list[ExpectedEvent] = []
     alerts: list[ExpectedAlert] = []
     said = {index for source, index in seen if source == "telnyx_webhook"}
@@ -158,7 +194,7 @@ def _telnyx(call: TelnyxCall) -> ExpectedCall:
     status, outcome = _telnyx_end(call, names)
     for index in sorted(said):
         hook = call.hooks[index]
-        id_ = event_id(key, _telnyx_family(hook.name), "2", (hook.id,))
+        id_ = _hook_id(call, index)
         if hook.name in _TELNYX_PROGRESS:
             events.append(ExpectedEvent(id_, key, "progress", *_TELNYX_PROGRESS[hook.name]))
         elif hook.name == "call.hangup":

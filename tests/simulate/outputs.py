@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ from stream.core.waiting import Policy
 from stream.runtime.wire import read_envelope
 from stream.simulate.compare import Comparison
 from stream.simulate.report import Report
-from stream.simulate.traffic import Traffic
+from stream.simulate.traffic import Record
 from stream.simulate.truth import Truth
 from stream.sources import DECODERS
 
@@ -29,13 +30,13 @@ class Outputs(NamedTuple):
     alerts: list[dict[str, Any]]
 
 
-def outputs_of(traffic: Traffic) -> Outputs:
-    """All that comes out of a run."""
+def outputs_of(records: Iterable[Record]) -> Outputs:
+    """All that comes out of a run's records, in this order."""
     calls: dict[bytes, Call | None] = {}
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
     policy = Policy()
-    for offset, record in enumerate(traffic):
+    for offset, record in enumerate(records):
         envelope = read_envelope(record.value)
         readings = DECODERS[envelope.source](envelope)
         assert readings[0].event.key.encode() == record.key
