@@ -48,6 +48,20 @@ def key_hash(key: bytes) -> int:
     return int(murmur2(key)) & 0x7FFFFFFF
 
 
+class Pace:
+    """When a delivery is due: the first one now, each other as much later as its `at_us` is."""
+
+    def __init__(self) -> None:
+        self._first_us: int | None = None
+        self._began_s = time.monotonic()
+
+    def wait_s(self, at_us: int) -> float:
+        """How long it still is; not above 0 where it is due."""
+        if self._first_us is None:
+            self._first_us = at_us
+        return (at_us - self._first_us) / 1e6 - (time.monotonic() - self._began_s)
+
+
 class Writer:
     """A producer for one run. Raises what Kafka's raises: a run with a hole would have no known truth."""
 
@@ -74,43 +88,8 @@ class Writer:
     ) -> None:
         await self._producer.stop()
 
-    async def write(
-        self, records: Iterable[Record], *, paced: bool = False, progress: Progress | None = None
-    ) -> int:
-        """Write all records and wait until they are acknowledged: how many. Paced: each at its `at_us`."""
-        before = self.written
-        if paced:
-            await self._at_their_time(records, progress)
-        else:
-            with _rare_collections():
-                await self._at_full_speed(records, progress)
-        await self._flush()
-        await asyncio.gather(*self._sent)
-        self._sent.clear()
-        return self.written - before
-
-    async def _at_full_speed(self, records: Iterable[Record], progress: Progress | None) -> None:
-        for record in records:
-            await self._append(record)
-            if self.written % BREATH == 0:
-                await asyncio.sleep(0)
-                if progress is not None:
-                    progress(self.written)
-
-    async def _at_their_time(self, records: Iterable[Record], progress: Progress | None) -> None:
-        """The first record is due now, each other as much later as its `at_us` is."""
-        first_us: int | None = None
-        begin = time.monotonic()
-        for record in records:
-            first_us = record.at_us if first_us is None else first_us
-            while (wait_s := (record.at_us - first_us) / 1e6 - (time.monotonic() - begin)) > 0:
-                await self._flush()
-                await asyncio.sleep(max(wait_s, PACE_S))
-                if progress is not None:
-                    progress(self.written)
-            await self._append(record)
-
-    async def _append(self, record: Record) -> None:
+    async def append(self, record: Record) -> None:
+        """Take a record. It may lie in an open batch until `flush`."""
         topic = record.topic
         count = self._partitions.get(topic)
         if count is None:
@@ -126,13 +105,51 @@ class Writer:
                 raise ValueError(f"a record of {len(record.value)} bytes does not fit a batch")
         self.written += 1
 
+    async def flush(self) -> None:
+        """Hand over the open batches."""
+        for place in list(self._open):
+            await self._send(place)
+
+    async def acknowledged(self) -> None:
+        """Hand over the open batches and wait until the brokers have all of them."""
+        await self.flush()
+        await asyncio.gather(*self._sent)
+        self._sent.clear()
+
+    async def write(
+        self, records: Iterable[Record], *, paced: bool = False, progress: Progress | None = None
+    ) -> int:
+        """Write all records and wait until they are acknowledged: how many. Paced: each at its `at_us`."""
+        before = self.written
+        if paced:
+            await self._at_their_time(records, progress)
+        else:
+            with _rare_collections():
+                await self._at_full_speed(records, progress)
+        await self.acknowledged()
+        return self.written - before
+
+    async def _at_full_speed(self, records: Iterable[Record], progress: Progress | None) -> None:
+        for record in records:
+            await self.append(record)
+            if self.written % BREATH == 0:
+                await asyncio.sleep(0)
+                if progress is not None:
+                    progress(self.written)
+
+    async def _at_their_time(self, records: Iterable[Record], progress: Progress | None) -> None:
+        pace = Pace()
+        for record in records:
+            while (wait_s := pace.wait_s(record.at_us)) > 0:
+                await self.flush()
+                await asyncio.sleep(max(wait_s, PACE_S))
+                if progress is not None:
+                    progress(self.written)
+            await self.append(record)
+
     async def _send(self, place: tuple[str, int]) -> None:
         batch = self._open.pop(place)
         self._sent.append(await self._producer.send_batch(batch, place[0], partition=place[1]))
         if len(self._sent) > UNCHECKED_LIMIT:
             await asyncio.gather(*self._sent)
             self._sent.clear()
-
-    async def _flush(self) -> None:
-        for place in list(self._open):
-            await self._send(place)
