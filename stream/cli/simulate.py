@@ -1,6 +1,8 @@
 """`callstream simulate`: calls with a known truth, written as the gateway and the poller would land them.
 
-Exit codes: 0 written, and with --check nothing differs; 1 something does; 2 it could not be; 130 stopped.
+With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows to Kafka.
+Exit codes: 0 sent, and with --check nothing differs; 1 something does; 2 it could not be, or the gateway
+took nothing; 130 stopped.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +22,20 @@ from stream.runtime import topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.settings import Settings, SettingsError, load
 from stream.simulate.check import CheckError
+from stream.simulate.deliver import Plan
 from stream.simulate.options import ALL_SOURCES, POLLED_SOURCES, Options
 from stream.simulate.progress import RunProgress
+from stream.simulate.retries import TelnyxRetries, overrides
 from stream.simulate.run import Outcome, run, traffic_for
+from stream.simulate.signing import from_settings
 from stream.simulate.stamps import iso_us
+from stream.simulate.webhooks import address
 
 SHARE = click.FloatRange(0, 1)
+TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
+"""The connection overrides that a status callback should be set up with: Twilio's own defaults retry
+neither a 5xx nor a time-out.
+"""
 
 
 @click.command("simulate")
@@ -58,6 +69,36 @@ SHARE = click.FloatRange(0, 1)
 @click.option(
     "--start", metavar="TIME", help="When the first delivery is received, ISO 8601.  [default: now]"
 )
+@click.option("--gateway", metavar="URL", help="Callbacks over HTTP to this gateway of this machine, signed.")
+@click.option("--failover", metavar="URL", help="Telnyx' second address.")
+@click.option(
+    "--retry-policy",
+    metavar="OVERRIDES",
+    default=TWILIO_RETRIES,
+    show_default=True,
+    help="Twilio's connection overrides; empty is what Twilio does without any.",
+)
+@click.option(
+    "--telnyx-retries",
+    metavar="SECONDS",
+    default="1,2,4,8,16",
+    show_default=True,
+    help="How long Telnyx waits before each further attempt: at most five, 60 s together.",
+)
+@click.option(
+    "--retry-scale",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="So many times longer are the waits between attempts.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="Requests to the gateway at once.",
+)
 @click.option("--check", "compare", is_flag=True, help="Compare what comes out with the truth.")
 @click.option(
     "--timeout",
@@ -68,26 +109,55 @@ SHARE = click.FloatRange(0, 1)
     help="With --check: seconds without anything new after which what is missing is missing.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout, and nothing else there.")
-def command(compare: bool, timeout_s: float, as_json: bool, **asked: Any) -> None:
-    """Write callbacks and polled rows of simulated calls to Kafka.
+def command(
+    gateway: str | None,
+    failover: str | None,
+    retry_policy: str,
+    telnyx_retries: str,
+    retry_scale: float,
+    in_flight: int,
+    compare: bool,
+    timeout_s: float,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Write callbacks and polled rows of simulated calls to Kafka, or the callbacks to a gateway.
 
     \b
     callstream simulate --calls 20000 --duplicates 0.1 --reorder 0.1 --check
     callstream simulate --forever --rate 50
+    callstream simulate --gateway http://127.0.0.1:8080 --check
     """
     if compare and asked["forever"]:
         raise click.UsageError("--check needs an end: --calls or --for")
     try:
         settings, options = load(), _options(**asked)
+        plan = None
+        if gateway is not None:
+            signing = from_settings(settings, options)
+            options = replace(options, twilio_account=signing.twilio_account)
+            plan = Plan(
+                gateway=address(gateway, settings.public_url),
+                signing=signing,
+                twilio=overrides(retry_policy),
+                telnyx=TelnyxRetries(waits_s=_waits(telnyx_retries)),
+                failover=address(failover, settings.public_url) if failover is not None else None,
+                retry_scale=retry_scale,
+                in_flight=in_flight,
+            )
+        elif failover is not None:
+            raise ValueError("--failover needs --gateway")
     except (SettingsError, ValueError) as error:
         _give_up(str(error))
     try:
-        outcome = asyncio.run(_simulate(settings, options, compare, timeout_s, as_json))
+        outcome = asyncio.run(_simulate(settings, options, plan, compare, timeout_s, as_json))
     except (CheckError, KafkaError, OSError, BrokerError, topics.TopicError) as error:
         _give_up(str(error) or repr(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     _tell(outcome, options, as_json)
+    if outcome.answers is not None and outcome.answers.sent and not outcome.answers.taken:
+        _give_up(f"{gateway} took nothing")
     if outcome.report is not None and not outcome.report.ok:
         raise SystemExit(1)
 
@@ -123,6 +193,13 @@ def _options(
     )
 
 
+def _waits(seconds: str) -> tuple[float, ...]:
+    waits = tuple(float(word) for word in seconds.split(",") if word.strip())
+    if len(waits) > 5 or not all(wait >= 0 for wait in waits) or not sum(waits) <= 60:
+        raise ValueError("--telnyx-retries: at most five waits, 60 s together")
+    return waits
+
+
 def _microseconds(start: str) -> int:
     when = datetime.fromisoformat(start)
     if when.tzinfo is None:
@@ -131,7 +208,7 @@ def _microseconds(start: str) -> int:
 
 
 async def _simulate(
-    settings: Settings, options: Options, compare: bool, timeout_s: float, quiet: bool
+    settings: Settings, options: Options, plan: Plan | None, compare: bool, timeout_s: float, quiet: bool
 ) -> Outcome:
     async with AsyncExitStack() as stack:
         bootstrap = settings.kafka
@@ -147,6 +224,7 @@ async def _simulate(
                 traffic,
                 compare=compare,
                 timeout_s=timeout_s,
+                gateway=plan,
                 progress=shown.written,
                 waiting=shown.found,
             )
@@ -162,6 +240,7 @@ def _tell(outcome: Outcome, options: Options, as_json: bool) -> None:
             "deliveries": outcome.deliveries,
             "seconds": round(outcome.seconds, 3),
             "deliveries_per_second": round(rate, 1),
+            "gateway": outcome.answers.as_json() if outcome.answers else None,
             "check": outcome.report.as_json() if outcome.report else None,
         }
         click.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode())
@@ -170,5 +249,7 @@ def _tell(outcome: Outcome, options: Options, as_json: bool) -> None:
         f"{outcome.deliveries:,} deliveries of {outcome.calls:,} calls in {outcome.seconds:.1f} s"
         f" ({rate:,.0f}/s), --seed {options.seed} --start {iso_us(options.start_us)}"
     )
+    if outcome.answers is not None:
+        click.echo("\n".join(outcome.answers.lines()))
     if outcome.report is not None:
         click.echo("\n".join(outcome.report.lines()))

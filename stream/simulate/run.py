@@ -1,4 +1,8 @@
-"""One run from beginning to end: note where the outputs stand, write the traffic, compare what comes out."""
+"""One run from beginning to end: note where the outputs stand, send the traffic, compare what comes out.
+
+With a plan for a gateway the callbacks go there, and what it took is what must come out; the polled rows go
+to Kafka in any case.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import time
 from dataclasses import dataclass
 
 from stream.runtime.topics import names
+from stream.simulate.answers import Answers
 from stream.simulate.check import OutputTopics, Waiting, check, mark
+from stream.simulate.deliver import Courier, Plan, deliver
 from stream.simulate.options import Options
 from stream.simulate.report import Report
 from stream.simulate.traffic import Traffic
@@ -15,12 +21,16 @@ from stream.simulate.write import Progress, Writer
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was written, and how it compared with the truth if that was asked for."""
+    """What was sent, and how it compared with the truth if that was asked for.
+
+    `answers`: what the gateway said to the callbacks; None where there was none.
+    """
 
     calls: int
     deliveries: int
     seconds: float
     report: Report | None
+    answers: Answers | None = None
 
 
 def output_topics(prefix: str) -> OutputTopics:
@@ -43,18 +53,28 @@ async def run(
     compare: bool,
     timeout_s: float = 60.0,
     alone: bool = False,
+    gateway: Plan | None = None,
     progress: Progress | None = None,
     waiting: Waiting | None = None,
 ) -> Outcome:
-    """Write the traffic, each delivery at its time if it has a rate; with `compare`, check what came out.
+    """Send the traffic, each delivery at its time if it has a rate; with `compare`, check what came out.
 
+    `gateway`: where the callbacks go; None for Kafka, as a gateway lands them. A delivery that its provider
+    gave up is lost to callbacks and not expected; one that the gateway refuses for good is a difference.
     Raises CheckError, and what Kafka's producer raises.
     """
     outputs = output_topics(prefix)
     since = await mark(bootstrap, outputs) if compare else None
     began = time.monotonic()
+    paced = traffic.options.rate > 0
+    answers = None
     async with Writer(bootstrap) as writer:
-        await writer.write(traffic, paced=traffic.options.rate > 0, progress=progress)
+        if gateway is None:
+            await writer.write(traffic, paced=paced, progress=progress)
+        else:
+            async with Courier(gateway, traffic) as courier:
+                answers = courier.answers
+                await deliver(traffic, writer, courier, paced=paced, progress=progress)
     seconds = time.monotonic() - began
     report = None
     if since is not None and traffic.truth is not None:
@@ -62,4 +82,6 @@ async def run(
             bootstrap, outputs, traffic.truth, since, timeout_s=timeout_s, alone=alone, waiting=waiting
         )
         report.deliveries = traffic.deliveries
-    return Outcome(traffic.calls, traffic.deliveries, seconds, report)
+        if answers is not None:
+            report.answered(answers)
+    return Outcome(traffic.calls, traffic.deliveries, seconds, report, answers)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -10,9 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli.simulate import command
+from stream.runtime.broker.ports import free_port
 from stream.runtime.settings import load
 from stream.runtime.topics import ensure
+from stream.simulate.traffic import Record
 from tests.conftest import RealBroker
+from tests.simulate.gateway import PRIVATE, TOKEN, Gateway, running
+
+GATEWAY = "http://127.0.0.1:8080"
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -28,6 +36,7 @@ def run(*arguments: str, **environment: str) -> Result:
         ["--for", "5", "--rate", "0"],
         ["--sources", "carrier_pigeon"],
         ["--start", "2026-03-02T10:00:00"],
+        ["--failover", "http://127.0.0.1:8080"],
     ],
     ids=" ".join,
 )
@@ -36,6 +45,106 @@ def test_what_cannot_be_asked_for_is_refused_with_a_reason_and_code_2(arguments:
     assert result.exit_code == 2
     assert result.stderr.strip()
     assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gateway", "https://hooks.example.test"], "hooks.example.test is not this machine"),
+        (["--gateway", GATEWAY, "--failover", "http://192.0.2.7"], "192.0.2.7 is not this machine"),
+        (["--gateway", GATEWAY, "--retry-policy", "rc=9"], "rc=9: a whole number from 0 to 5"),
+        (["--gateway", GATEWAY, "--telnyx-retries", "1,2,3,4,5,6"], "at most five waits, 60 s together"),
+        (["--gateway", GATEWAY, "--telnyx-retries", "30,31"], "at most five waits, 60 s together"),
+        (["--gateway", GATEWAY, "--telnyx-retries", "nan"], "at most five waits, 60 s together"),
+        (["--gateway", GATEWAY, "--telnyx", "1"], "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY is needed"),
+    ],
+)
+def test_a_gateway_that_cannot_be_used_is_refused_with_its_reason(arguments: list[str], said: str) -> None:
+    unsigned = {} if "PRIVATE_KEY" in said else {"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}
+    result = run(*arguments, **unsigned)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+class NoKafka:
+    """Takes rows and forgets them."""
+
+    def __init__(self, bootstrap: str) -> None:
+        pass
+
+    async def __aenter__(self) -> NoKafka:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def append(self, record: Record) -> None:
+        pass
+
+    async def flush(self) -> None:
+        pass
+
+    async def acknowledged(self) -> None:
+        pass
+
+
+@pytest.fixture
+def without_kafka(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings of a run whose rows go nowhere."""
+
+    async def there_are_topics(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("stream.simulate.run.Writer", NoKafka)
+    monkeypatch.setattr("stream.runtime.topics.ensure", there_are_topics)
+    return {
+        "CALLSTREAM_KAFKA": "127.0.0.1:9",
+        "CALLSTREAM_SIMULATE_TWILIO_ACCOUNT_TOKEN": f"AC7={TOKEN}",
+        "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY": PRIVATE,
+    }
+
+
+@contextmanager
+def gateway_beside() -> Iterator[Gateway]:
+    """A gateway in a thread of its own: the command has its own loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    place = running()
+    try:
+        yield asyncio.run_coroutine_threadsafe(place.__aenter__(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(place.__aexit__(None, None, None), loop).result(5)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_with_a_gateway_the_result_says_what_it_answered(without_kafka: dict[str, str]) -> None:
+    with gateway_beside() as gateway:
+        wanted = ["--calls", "20", "--seed", "4", "--gateway", gateway.url]
+        said = orjson.loads(run(*wanted, "--json", **without_kafka).stdout)["gateway"]
+        sent = len(gateway.requests)
+        plain = run(*wanted, "--no-polled", **without_kafka)
+    assert gateway.refused == []
+    then_sent = len(gateway.requests) - sent
+    assert (said["sent"], said["taken"], said["given_up"]) == (sent, sent, 0)
+    assert said["answers"]["2xx"] == sent
+    assert 0 < said["p50_ms"] <= said["p99_ms"]
+    assert plain.exit_code == 0, plain.stderr
+    assert f"{then_sent} deliveries of 20 calls" in plain.stdout
+    assert f"sent, {then_sent} taken, 0 given up" in plain.stdout
+    accounts = {orjson.loads(record.value)["account"] for record in gateway.landed}
+    assert accounts == {"AC7", None}
+    assert TOKEN not in plain.output
+
+
+def test_a_gateway_that_takes_nothing_is_code_2(without_kafka: dict[str, str]) -> None:
+    dead = f"http://127.0.0.1:{free_port(0)}"
+    result = run("--calls", "5", "--gateway", dead, "--retry-scale", "0", **without_kafka)
+    assert result.exit_code == 2
+    assert f"{dead} took nothing" in result.stderr
+    assert "given up" in result.stdout
 
 
 @pytest.mark.broker
