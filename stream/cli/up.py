@@ -1,7 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
-The broker (embedded, or the one that the settings name), the topics, a worker and the simulator, in one
-process group. Ctrl-C ends everything in seconds, cleanly; a second one ends it at once.
+The broker (embedded, or the one that the settings name), the topics, a gateway, a worker, and the simulator
+that plays the providers and knocks at the gateway, in one process group. Ctrl-C ends everything in seconds,
+cleanly; a second one ends it at once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import click
@@ -31,18 +33,24 @@ from stream.cli.view import Notice, Scene, alert_line, line, panel
 from stream.runtime import settings, topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.broker.ports import free_port
+from stream.simulate.signing import household
+
+RETRY_POLICY = "rc=5&rp=all&rt=5000"
+"""What Twilio is asked for with `#…` at the end of a callback's URL: try again, whatever went wrong."""
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 1.0
+READY_EVERY_S = 0.2
+READY_LIMIT_S = 2.0
 
 
 @click.command()
 @click.option("--rate", default=50.0, show_default=True, help="Simulated deliveries a second.")
-@click.option("--no-simulate", is_flag=True, help="No simulated calls: only broker, topics and worker.")
+@click.option("--no-simulate", is_flag=True, help="No simulated calls: only what a real provider needs.")
 @click.option("--for", "seconds", type=click.FloatRange(1), help="Stop by itself after so many seconds.")
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
 def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
-    """Everything on this machine: broker, topics, worker, simulator."""
+    """Everything on this machine: broker, topics, gateway, worker, simulator."""
     # The clients' own complaints about a broker that is starting help nobody who watches.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
@@ -85,22 +93,23 @@ class Household:
 
     async def _work(self) -> None:
         data = self._settings.data_dir.absolute()
-        worker_at = self._free_listen()
+        worker_at = self._free_listen("worker", self._settings.worker_listen)
+        gateway_at = self._free_listen("gateway", self._settings.gateway_listen)
         environ = {
-            **os.environ,
+            **household(self._settings, os.environ),
             "CALLSTREAM_KAFKA": self._settings.kafka,
             "CALLSTREAM_WORKER_LISTEN": worker_at,
+            "CALLSTREAM_GATEWAY_LISTEN": gateway_at,
         }
-        self._begin("worker", ["worker"], environ, data / "worker.log")
-        if self._rate:
-            simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
-            simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
-            simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
-            self._begin("simulator", simulate, environ, data / "simulator.log")
-        url = f"http://{worker_at}"
-        self._scene.links = self._links(url, data)
-        running = [asyncio.create_task(child.run()) for child in self._children]
+        url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
+        self._scene.links = self._links(url, gateway_url, data)
+        running: list[asyncio.Task[Any]] = [
+            self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
+            self._begin("worker", ["worker"], environ, data / "worker.log"),
+        ]
         watching = [asyncio.create_task(self._watch_alerts()), asyncio.create_task(self._show(url))]
+        if self._rate:
+            running.append(asyncio.create_task(self._simulate(gateway_url, environ, data)))
         stop = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([stop, *watching], return_when=asyncio.FIRST_COMPLETED)
@@ -109,20 +118,37 @@ class Household:
                 task.cancel()
             await asyncio.gather(stop, *watching, return_exceptions=True)
 
-    def _begin(self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path) -> None:
-        self._children.append(Child(name, arguments, environ, log, again=True, say=self._say))
+    def _begin(
+        self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path
+    ) -> asyncio.Task[int]:
+        child = Child(name, arguments, environ, log, again=True, say=self._say)
+        self._children.append(child)
+        return asyncio.create_task(child.run())
 
-    def _free_listen(self) -> str:
-        """The worker's address; another port where that one is taken, which is said."""
-        host, _, port = self._settings.worker_listen.rpartition(":")
+    async def _simulate(self, gateway_url: str, environ: dict[str, str], data: Path) -> None:
+        """The providers begin to knock when somebody opens."""
+        await _wait_ready(gateway_url)
+        simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
+        simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
+        simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
+        simulate += ["--gateway", gateway_url, "--retry-policy", RETRY_POLICY]
+        await self._begin("simulator", simulate, environ, data / "simulator.log")
+
+    def _scheme(self) -> str:
+        return "https" if self._settings.gateway_tls else "http"
+
+    def _free_listen(self, role: str, listen: str) -> str:
+        """A role's address; another port where that one is taken, which is said."""
+        host, _, port = listen.rpartition(":")
         free = free_port(int(port))
         if free != int(port):
-            self._say(f"Port {port} is in use by another program; the worker's HTTP is at port {free}.")
+            self._say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
         return f"{host}:{free}"
 
-    def _links(self, url: str, data: Path) -> list[tuple[str, str]]:
+    def _links(self, url: str, gateway_url: str, data: Path) -> list[tuple[str, str]]:
         program = os.path.relpath(sys.argv[0])
         return [
+            ("webhooks go to", f"{gateway_url}/callbacks/twilio   {gateway_url}/callbacks/telnyx"),
             ("metrics, health", f"{url}/metrics   {url}/readyz"),
             ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
             ("Kafka", self._settings.kafka),
@@ -180,3 +206,15 @@ class Household:
             self._scene.notes.append(text)
         else:
             click.echo(text)
+
+
+async def _wait_ready(url: str) -> None:
+    """Wait until a role says that it is ready."""
+    limit = aiohttp.ClientTimeout(total=READY_LIMIT_S)
+    async with aiohttp.ClientSession(timeout=limit) as client:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with client.get(f"{url}/readyz", ssl=False) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(READY_EVERY_S)
