@@ -66,6 +66,7 @@ class WorkerProcess:
     def start(self) -> WorkerProcess:
         """Start it (again)."""
         self._seen = self.log.stat().st_size if self.log.exists() else 0
+        in_main_thread = threading.current_thread() is threading.main_thread()
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 self.argv,
@@ -74,7 +75,8 @@ class WorkerProcess:
                 stderr=out,
                 cwd=ROOT,
                 start_new_session=True,
-                preexec_fn=_die_with_the_tests,
+                # The signal comes when the thread ends that started it: a supervisor's ends before the test.
+                preexec_fn=_die_with_the_tests if in_main_thread else None,
             )
         return self
 
