@@ -1,0 +1,148 @@
+"""The gateway between providers and Kafka: what it acknowledged comes out, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.runtime.broker.ports import free_port
+from stream.runtime.settings import load
+from stream.simulate.signing import household
+from tests.e2e.harness import WorkerProcess, ending, wait_until
+from tests.e2e.household import get, supervised
+from tests.real_broker import RealBroker
+
+pytestmark = pytest.mark.e2e
+
+PARTITIONS = "12"
+SIMULATED_S = 400.0
+
+
+class Roles:
+    """A gateway, a worker and a simulator that believe each other, on the run's broker. Not started."""
+
+    def __init__(self, broker: RealBroker, prefix: str, directory: Path) -> None:
+        self.port = free_port()
+        self.environ = household(load({}), {}) | {
+            "CALLSTREAM_KAFKA": broker.bootstrap,
+            "CALLSTREAM_TOPIC_PREFIX": prefix,
+            "CALLSTREAM_PARTITIONS": PARTITIONS,
+            "CALLSTREAM_DATA_DIR": str(directory / "data"),
+            "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
+            "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:0",
+        }
+        self._directory = directory
+        self.gateway = self._process("gateway")
+        self.worker = self._process("worker")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _process(self, name: str, *more: str) -> WorkerProcess:
+        argv = ("-m", "stream.cli", name, *more)
+        return WorkerProcess(argv, self.environ, self._directory / f"{name}.log")
+
+    def simulator(self, *more: str) -> WorkerProcess:
+        """Calls over HTTP, compared with what comes out."""
+        return self._process(
+            "simulate", "--gateway", self.url, "--check", "--json", "--seed", "11", "--timeout", "90", *more
+        )
+
+    def open(self) -> None:
+        """Both at work."""
+        self.gateway.start()
+        self.worker.start().wait_ready()
+        self.wait_open()
+
+    def wait_open(self) -> None:
+        wait_until(lambda: get(f"{self.url}/readyz")[0] == 200, "the gateway is ready", 60)
+
+    def counted(self, family: str) -> float:
+        """Sum of a counter of the gateway."""
+        text = get(f"{self.url}/metrics")[1]
+        samples = re.findall(rf"^callstream_{family}\{{.*\}} (\S+)$", text, re.MULTILINE)
+        return sum(float(value) for value in samples)
+
+
+def said(simulator: WorkerProcess) -> dict[str, Any]:
+    """What it found, once it has ended."""
+    simulator.running.wait(SIMULATED_S)
+    found: Mapping[str, Any] = json.loads(simulator.output().strip().splitlines()[-1])
+    assert simulator.exit_code == 0, json.dumps(found)[:4000]
+    return dict(found)
+
+
+def test_ten_thousand_calls_over_http_and_a_broker_that_is_away_for_twenty_seconds(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    roles = Roles(broker, prefix, tmp_path)
+    # A provider's own patience, stretched so that it spans the fault.
+    simulator = roles.simulator(
+        *("--calls", "10000", "--duplicates", "0.1", "--reorder", "0.1"),
+        *("--retry-policy", "rc=5&rp=all&rt=5000", "--retry-scale", "10"),
+    )
+    with ending(roles.gateway, roles.worker, simulator):
+        roles.open()
+        with supervised(roles.worker):
+            simulator.start()
+            wait_until(lambda: roles.counted("webhook_events_received_total") > 5000, "callbacks arrive", 120)
+            broker.stop()
+            time.sleep(20)
+            assert get(f"{roles.url}/readyz")[0] == 503
+            assert get(f"{roles.url}/livez")[0] == 200
+            assert roles.counted("webhook_requests_rejected_total") > 0
+            broker.restart()
+            found = said(simulator)
+        assert found["gateway"]["given_up"] == 0
+        assert found["gateway"]["answers"]["5xx"] > 0
+        assert found["check"]["ok"] is True
+        assert roles.gateway.terminate()[0] == 0
+
+
+def test_a_gateway_killed_under_load_has_lost_nothing_that_it_acknowledged(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    roles = Roles(broker, prefix, tmp_path)
+    asked = ("--calls", "4000", "--duplicates", "0.05", "--no-polled", "--retry-scale", "5")
+    simulator = roles.simulator(*asked)
+    with ending(roles.gateway, roles.worker, simulator):
+        roles.open()
+        simulator.start()
+        for _ in range(2):
+            wait_until(lambda: roles.counted("webhook_events_received_total") > 1500, "callbacks arrive", 120)
+            os.kill(roles.gateway.running.pid, signal.SIGKILL)
+            roles.gateway.running.wait()
+            time.sleep(1)
+            roles.gateway.start()
+            roles.wait_open()
+        found = said(simulator)
+        answers = found["gateway"]["answers"]
+        assert answers["unreachable"] + answers["no_answer"] > 0, "it was not missed"
+        assert found["check"]["ok"] is True
+        assert roles.worker.terminate()[0] == 0
+
+
+def test_a_gateway_that_is_told_to_stop_answers_what_it_took(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    roles = Roles(broker, prefix, tmp_path)
+    simulator = roles.simulator("--calls", "2000", "--no-polled", "--retry-scale", "5")
+    with ending(roles.gateway, roles.worker, simulator):
+        roles.open()
+        simulator.start()
+        wait_until(lambda: roles.counted("webhook_events_received_total") > 1500, "callbacks arrive", 120)
+        code, seconds = roles.gateway.terminate()
+        assert (code, seconds < 10) == (0, True)
+        roles.gateway.start()
+        found = said(simulator)
+        assert found["gateway"]["answers"]["no_answer"] == 0, "a request was taken and not answered"
+        assert found["check"]["ok"] is True
