@@ -264,24 +264,43 @@ def variable(about: Field[Any]) -> str:
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment and the TOML file that CALLSTREAM_CONFIG names. Raises SettingsError."""
+    values, wrong = _gathered(environ)
+    if wrong:
+        raise wrong[0]
+    return Settings(**values)
+
+
+def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Everything for which `load` would refuse, in its order; empty where it would not."""
+    return [str(error) for error in _gathered(environ)[1]]
+
+
+def _gathered(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
+    """The values of the fields, and what is wrong with the others."""
     texts = {
         name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in _BESIDE
     }
     if "KAFKA_LIBS" in environ:
         texts["KAFKA_LIBS"] = environ["KAFKA_LIBS"]
-    for name, value in _from_file(environ.get("CALLSTREAM_CONFIG", "")).items():
+    wrong: list[SettingsError] = []
+    for name, value in _from_file(environ.get("CALLSTREAM_CONFIG", ""), wrong).items():
         texts.setdefault(name, value)
 
     values: dict[str, Any] = {}
     for about in fields(Settings):
         name = variable(about)
-        text = _take(texts, name, secret=about.metadata["secret"])
-        if text is not None:
-            values[about.name] = _read(about, name, text)
-    if texts:
-        raise SettingsError(f"{min(texts)} is not a setting of callstream (the README has the table of all)")
+        try:
+            text = _take(texts, name, secret=about.metadata["secret"])
+            if text is not None:
+                values[about.name] = _read(about, name, text)
+        except SettingsError as error:
+            wrong.append(error)
+    wrong += [
+        SettingsError(f"{name} is not a setting of callstream (the README has the table of all)")
+        for name in sorted(texts)
+    ]
     values.setdefault("cache_dir", _user_cache(environ))
-    return Settings(**values)
+    return values, wrong
 
 
 def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
@@ -307,22 +326,24 @@ def _read(about: Field[Any], name: str, text: str) -> Any:
         raise SettingsError(f"{name}{shown} {error}") from None
 
 
-def _from_file(path: str) -> dict[str, str]:
-    """The TOML file's keys as variables: `store = "rocksdb"` is CALLSTREAM_STORE."""
+def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
+    """The TOML file's keys as variables: `store = "rocksdb"` is CALLSTREAM_STORE. Adds to `wrong`."""
     if not path:
         return {}
     try:
         content = tomllib.loads(Path(path).expanduser().read_text())
     except (OSError, ValueError) as error:
-        raise SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {error}") from None
+        wrong.append(SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {error}"))
+        return {}
     found = {}
     for key, value in content.items():
         name = "KAFKA_LIBS" if key == "kafka_libs" else PREFIX + key.upper()
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             value = ",".join(value)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise SettingsError(f"{name}: `{key}` in {path} must be a text or a number")
-        found[name] = str(value)
+            wrong.append(SettingsError(f"{name}: `{key}` in {path} must be a text or a number"))
+        else:
+            found[name] = str(value)
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.runtime.settings import Settings, SettingsError, load, table, variable
+from stream.runtime.settings import Settings, SettingsError, load, problems, table, variable
 
 README = Path(__file__).parent.parent.parent / "README.md"
 
@@ -132,6 +132,34 @@ def test_a_secret_that_cannot_be_used_is_not_in_the_error(name: str, value: str)
     with pytest.raises(SettingsError, match=f"^{name} must") as refused:
         load({name: value})
     assert "hunter2" not in str(refused.value)
+
+
+def test_all_that_is_wrong_is_said_at_once_and_the_first_as_the_error_says_it(tmp_path: Path) -> None:
+    file = tmp_path / "callstream.toml"
+    file.write_text('partitions = true\nstore = "redis"\ncolour = 1\n')
+    environ = {
+        "CALLSTREAM_CONFIG": str(file),
+        "CALLSTREAM_KAFKA": "kafka",
+        "CALLSTREAM_API_TOKEN": "hunter2",
+        "CALLSTREAM_API_TOKEN_FILE": "/x",
+        "CALLSTREAM_TWILIO_SHARED_KEYS": "hunter2",
+        "CALLSTREAM_PARTITONS": "3",
+    }
+    found = problems(environ)
+    assert [problem.partition(" ")[0] for problem in found] == [
+        "CALLSTREAM_PARTITIONS:",
+        "CALLSTREAM_KAFKA=kafka",
+        "CALLSTREAM_STORE=redis",
+        "CALLSTREAM_TWILIO_SHARED_KEYS",
+        "CALLSTREAM_API_TOKEN",
+        "CALLSTREAM_COLOUR",
+        "CALLSTREAM_PARTITONS",
+    ]
+    assert "hunter2" not in " ".join(found)
+    with pytest.raises(SettingsError) as refused:
+        load(environ)
+    assert str(refused.value) == found[0]
+    assert problems({"CALLSTREAM_KAFKA": "a:1"}) == []
 
 
 def test_proxies_are_networks_and_public_keys_are_checked() -> None:
