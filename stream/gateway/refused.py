@@ -1,0 +1,122 @@
+"""Refused requests: taken off the request path, diagnosed one at a time and rarely, then forgotten.
+
+The rule of this file: it costs the gateway nothing that can be noticed. An offer only keeps the newest
+request of its kind, whatever comes; a diagnosis is made in a thread, at most one in EVERY_S. A request is
+held in memory until then, and what stays of it is the finding: a log line and a line of a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from stream.core.instants import utc
+from stream.gateway import findings
+from stream.gateway.doctor import diagnose
+from stream.gateway.doctor.bodies import lenient_pairs
+from stream.gateway.findings import Finding, shown_path
+from stream.gateway.refusal import Refused
+from stream.gateway.request import Request
+from stream.gateway.trust import Trust
+from stream.gateway.verification import provider_of
+
+EVERY_S = 5.0
+KINDS_LIMIT = 8
+"""Requests that wait, each of another kind: a flood of one kind does not hide the others."""
+
+SAID_AGAIN_S = 300.0
+"""What has been logged is logged again after so long, while requests are still refused for it."""
+
+DIAGNOSED = frozenset({"missing_signature", "bad_signature", "stale_timestamp", "unknown_account"})
+"""The reasons of `refusal.STATUSES` that a setting may mend."""
+
+log = logging.getLogger("callstream.gateway")
+
+
+class _Waiting(NamedTuple):
+    request: Request
+    reason: str
+    now_s: float
+
+
+class RefusedRequests:
+    """The queue before the signature doctor. `offer` from the event loop's thread; `run` is a task."""
+
+    def __init__(self, trust: Trust, data_dir: Path, *, every_s: float = EVERY_S) -> None:
+        self._trust = trust
+        self._file = findings.file_in(data_dir)
+        self._every_s = every_s
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._offered = asyncio.Event()
+        self._unsaid = 0
+        self._said: list[tuple[Finding, float]] = []
+        self._file_fails = False
+
+    def offer(self, request: Request, refused: Refused, now_s: float) -> None:
+        """Takes note of a refused request; `now_s`: when it was received, in Unix time. Never waits."""
+        if refused.reason not in DIAGNOSED:
+            return
+        self._unsaid += 1
+        kind = (refused.reason, request.path)
+        if kind in self._waiting or len(self._waiting) < KINDS_LIMIT:
+            self._waiting[kind] = _Waiting(request, refused.reason, now_s)
+        self._offered.set()
+
+    async def run(self) -> None:
+        """Diagnoses what was offered, until it is cancelled."""
+        while True:
+            await self._offered.wait()
+            one = self._waiting.pop(next(iter(self._waiting)))
+            if not self._waiting:
+                self._offered.clear()
+            try:
+                self._say(await asyncio.to_thread(self._find, one), one.now_s)
+            except Exception as error:  # noqa: BLE001  # a fault of the doctor's must not reach the gateway
+                log.error("The signature doctor failed on a refused request: %s", type(error).__name__)
+            del one  # while it waits, nothing of the request is left
+            await asyncio.sleep(self._every_s)
+
+    def _find(self, one: _Waiting) -> Finding:
+        """In a thread: the diagnosis, kept in the file."""
+        request = one.request
+        parameters = lenient_pairs(request.body) if request.is_form else None
+        found = diagnose(request, self._trust, one.now_s)
+        finding = Finding(
+            time=utc(int(one.now_s * 1_000_000)),
+            path=shown_path(request.path),
+            provider=provider_of(request, parameters),
+            reason=one.reason,
+            sentence=found.sentence,
+            settings=found.settings,
+        )
+        self._keep(finding)
+        return finding
+
+    def _keep(self, finding: Finding) -> None:
+        try:
+            findings.add(self._file, finding)
+        except OSError as error:
+            if not self._file_fails:
+                log.warning("What refused requests lack cannot be kept in %s: %s", self._file, error.strerror)
+            self._file_fails = True
+        else:
+            self._file_fails = False
+
+    def _say(self, finding: Finding, now_s: float) -> None:
+        self._said = [(one, at_s) for one, at_s in self._said if now_s - at_s < SAID_AGAIN_S]
+        if any(one.what == finding.what for one, _ in self._said):
+            return
+        self._said = [*self._said[1 - findings.KEPT :], (finding, now_s)]
+        settings = ", ".join(setting for setting in finding.settings if setting not in finding.sentence)
+        log.warning(
+            "A request of %s at %s was refused (%s): %s%s%s",
+            finding.provider,
+            finding.path,
+            finding.reason,
+            finding.sentence,
+            f" The setting is {settings}." if settings else "",
+            f" {self._unsaid - 1} more were refused since the last such line." if self._unsaid > 1 else "",
+        )
+        self._unsaid = 0
