@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 PURE = ("stream.core", "stream.sources")
 
 PURE_OF_THE_GATEWAY = {
+    "captured",
     "envelope",
     "form_body",
     "forwarded",
