@@ -52,6 +52,7 @@ PURE_OF_THE_GATEWAY = {
     "form_body",
     "forwarded",
     "landing",
+    "provider_setup",
     "public_url",
     "refusal",
     "request",
