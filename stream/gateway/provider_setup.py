@@ -162,8 +162,8 @@ def _twilio(url: str) -> tuple[Section, ...]:
                 ),
                 *(Entry("Types", f'{{"type": "{kind}"}}') for kind in STREAM_TYPES),
             ),
-            "No connection overrides: Twilio retries by itself for hours. Status callbacks come this way only "
-            "of calls that have a StatusCallback too.",
+            "No connection overrides: Twilio retries by itself for hours. Status callbacks come this way "
+            "only of calls that have a StatusCallback too.",
         ),
         Section(
             "twilio",

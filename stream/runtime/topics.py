@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from stream.runtime.settings import Settings
 
 WAIT_S = 60.0
+EXAMINED_WITHIN_S = 5.0
 SOURCE_MAX_BYTES = 1024 * 1024
 OUTPUT_MAX_BYTES = 2 * 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -36,6 +37,16 @@ class TopicMismatch(TopicError):
         self.topic = topic
         self.wanted = wanted
         self.found = found
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a look at the topics found: names, and those that are there and will not do."""
+
+    missing: tuple[str, ...] = ()
+    without_leader: tuple[str, ...] = ()
+    mismatches: tuple[TopicMismatch, ...] = ()
+    brokers: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,17 +178,57 @@ async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: 
 
 async def _all_there(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> bool:
     """True when every topic can be written to. Raises TopicMismatch."""
-    described: dict[str, Any] = {found["topic"]: found for found in await admin.describe_topics()}
-    ready = True
-    for name in astuple(topics):
-        found = described.get(name, {"partitions": []})["partitions"]
-        if found and len(found) != partitions:
-            raise TopicMismatch(name, f"{partitions} partitions", str(len(found)))
-        ready = ready and len(found) == partitions and all(part["leader"] >= 0 for part in found)
-    if ready:
-        for name in (topics.changelog, topics.alerts_active):
-            await _check_compacted(admin, name)
-    return ready
+    found = _compared(await admin.describe_topics(), topics, partitions)
+    if found.mismatches:
+        raise found.mismatches[0]
+    if found.missing or found.without_leader:
+        return False
+    for name in (topics.changelog, topics.alerts_active):
+        await _check_compacted(admin, name)
+    return True
+
+
+def _compared(described: Sequence[Any], topics: Topics, partitions: int) -> Examined:
+    by_name = {found["topic"]: found["partitions"] for found in described}
+    there = {name: by_name[name] for name in astuple(topics) if by_name.get(name)}
+    return Examined(
+        missing=tuple(name for name in astuple(topics) if name not in there),
+        without_leader=tuple(
+            name for name, found in there.items() if any(part["leader"] < 0 for part in found)
+        ),
+        mismatches=tuple(
+            TopicMismatch(name, f"{partitions} partitions", str(len(found)))
+            for name, found in there.items()
+            if len(found) != partitions
+        ),
+    )
+
+
+async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINED_WITHIN_S) -> Examined:
+    """What is there of the topics; nothing is made. Raises TopicError when the cluster does not answer."""
+    topics = names(settings.topic_prefix)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(wait_s * 1000))
+    why = f"no broker answers at {bootstrap}"
+    try:
+        async with asyncio.timeout(wait_s):
+            await admin.start()
+            why = f"a broker answers at {bootstrap}, but not where its advertised.listeners say"
+            brokers = len((await admin.describe_cluster())["brokers"])
+            found = _compared(await admin.describe_topics(), topics, settings.partitions)
+            others = []
+            for name in (topics.changelog, topics.alerts_active):
+                if name not in found.missing:
+                    try:
+                        await _check_compacted(admin, name)
+                    except TopicMismatch as error:
+                        others.append(error)
+    except (KafkaError, OSError, TimeoutError) as error:
+        if isinstance(error, KafkaError) and not _may_pass(error):
+            why = f"the cluster at {bootstrap} refuses"
+        raise TopicError(f"{why} ({type(error).__name__})") from error
+    finally:
+        await admin.close()
+    return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
 
 
 async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:

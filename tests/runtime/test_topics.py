@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from stream.cli.main import main
 from stream.runtime.settings import Settings
-from stream.runtime.topics import TopicError, TopicMismatch, app_id, ensure, names
+from stream.runtime.topics import Examined, TopicError, TopicMismatch, app_id, ensure, examine, names
 
 
 def described(bootstrap: str, topic: str) -> dict[str, str]:
@@ -93,6 +93,26 @@ async def test_a_changelog_that_forgets_by_age_is_refused(broker: Any, prefix: s
     make(broker.bootstrap, names(prefix).changelog, 2)
     with pytest.raises(TopicMismatch, match=r"wanted cleanup\.policy=compact, found delete"):
         await ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2))
+
+
+@pytest.mark.broker
+async def test_a_look_makes_nothing_and_finds_all_that_does_not_fit(broker: Any, prefix: str) -> None:
+    settings = Settings(topic_prefix=prefix, partitions=2)
+    assert await examine(broker.bootstrap, settings) == Examined(astuple(names(prefix)), brokers=1)
+
+    make(broker.bootstrap, names(prefix).ended, 5)
+    make(broker.bootstrap, names(prefix).changelog, 2)
+    found = await examine(broker.bootstrap, settings)
+    assert set(found.missing) == set(astuple(names(prefix))) - {names(prefix).ended, names(prefix).changelog}
+    assert [str(mismatch) for mismatch in found.mismatches] == [
+        f"topic {prefix}ended.v1: wanted 2 partitions, found 5",
+        f"topic {names(prefix).changelog}: wanted cleanup.policy=compact, found delete",
+    ]
+
+
+async def test_a_look_at_a_cluster_that_is_not_there_ends_soon() -> None:
+    with pytest.raises(TopicError, match=r"no broker answers at 127\.0\.0\.1:1 "):
+        await examine("127.0.0.1:1", Settings(), wait_s=1)
 
 
 @pytest.mark.broker
