@@ -1,0 +1,75 @@
+"""One GET with a time-out, and in a few words why there was no answer.
+
+The rule of this file: an answer's body is not read unless it is asked for, no redirect is followed, and what
+an exception says is not shown: it may hold the URL with all that is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+import aiohttp
+from yarl import URL
+
+TIMEOUT_S = 5.0
+BODY_LIMIT_BYTES = 65_536
+
+
+class Answer(NamedTuple):
+    """`date_s`: what its `Date` says, in Unix time; `sent_s`, `got_s`: ours; `body`: the beginning of it."""
+
+    status: int
+    date_s: float | None
+    sent_s: float
+    got_s: float
+    body: bytes = b""
+
+
+class Silence(NamedTuple):
+    """`there`: somebody took the connection and did not speak HTTP."""
+
+    why: str
+    there: bool = False
+
+
+async def ask(
+    client: aiohttp.ClientSession,
+    url: URL,
+    *,
+    headers: dict[str, str] | None = None,
+    with_body: bool = False,
+    any_certificate: bool = False,
+) -> Answer | Silence:
+    sent_s = time.time()
+    try:
+        async with client.get(
+            url,
+            headers=headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            ssl=not any_certificate,
+        ) as answer:
+            got_s = time.time()
+            body = await answer.content.read(BODY_LIMIT_BYTES) if with_body else b""
+            return Answer(answer.status, _date_s(answer.headers.get("Date")), sent_s, got_s, body)
+    except aiohttp.ClientSSLError:
+        return Silence("TLS failed, or its certificate is not accepted", there=True)
+    except aiohttp.ClientConnectorDNSError:
+        return Silence("there is no such host")
+    except aiohttp.ClientConnectorError as error:
+        number = error.os_error.errno
+        return Silence(os.strerror(number).lower() if number and number > 0 else "no connection")
+    except TimeoutError:
+        return Silence(f"no answer within {TIMEOUT_S:g} s")
+    except (aiohttp.ClientError, ValueError, OSError) as error:
+        return Silence(f"no answer in HTTP ({type(error).__name__})", there=True)
+
+
+def _date_s(header: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(header).timestamp() if header else None
+    except (ValueError, OverflowError):
+        return None

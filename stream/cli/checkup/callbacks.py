@@ -1,0 +1,109 @@
+"""Whether the settings let the providers' callbacks in, and nobody else's.
+
+The rule of this file: pure; it reads settings and asks nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from stream.cli.checkup.check import Check
+from stream.gateway.doctor.diagnosis import masked
+from stream.gateway.provider_setup import concerns
+from stream.gateway.telnyx_signature import public_key
+from stream.runtime.settings import Settings
+
+NOT_CONFIGURED = "not configured"
+
+_ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
+
+
+def callbacks(settings: Settings) -> list[Check]:
+    return [_twilio(settings), _telnyx(settings), _unsigned(settings), _public_url(settings)]
+
+
+def _twilio(settings: Settings) -> Check:
+    name = "twilio callbacks"
+    owners = {settings.twilio_account_sid} if settings.twilio_auth_token else set()
+    owners |= {owner for owner, _ in settings.twilio_account_tokens}
+    if not owners:
+        if settings.telnyx_public_key:
+            return Check(name, "ok", NOT_CONFIGURED)
+        mend = "set CALLSTREAM_TWILIO_AUTH_TOKEN or CALLSTREAM_TELNYX_PUBLIC_KEY (--print-setup says all)"
+        return Check(name, "warning", f"{NOT_CONFIGURED}, as is Telnyx", mend)
+    for says, mend in _wrong(settings):
+        return Check(name, "warning", says, mend)
+    tokens = len(settings.twilio_auth_token) + len(settings.twilio_account_tokens)
+    whose = "of every account" if "" in owners else f"of {_count(len(owners), 'account')}"
+    return Check(name, "ok", f"verified with {_count(tokens, 'auth token')}, those {whose}")
+
+
+def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(what is wrong with the accounts and tokens, what to do)."""
+    for token in settings.twilio_auth_token:
+        if token != token.strip("\"'"):
+            yield "an auth token has quotes around it", "take them out of CALLSTREAM_TWILIO_AUTH_TOKEN"
+    sid = settings.twilio_account_sid
+    if sid and not _ACCOUNT.fullmatch(sid):
+        yield (
+            f"the account {masked(sid)} is no account's SID, which is AC and 32 hexadecimal digits",
+            "see to CALLSTREAM_TWILIO_ACCOUNT_SID",
+        )
+    for owner, _ in settings.twilio_account_tokens:
+        if not _ACCOUNT.fullmatch(owner):
+            yield (
+                "an account that has a token is no account's SID, which is AC and 32 hexadecimal digits",
+                "see to CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
+            )
+
+
+def _telnyx(settings: Settings) -> Check:
+    name = "telnyx callbacks"
+    if not settings.telnyx_public_key:
+        return Check(name, "ok", NOT_CONFIGURED)
+    for text in settings.telnyx_public_key:
+        try:
+            public_key(text)
+        except ValueError:
+            return Check(
+                name,
+                "failed",
+                "a public key is no Ed25519 key",
+                "set CALLSTREAM_TELNYX_PUBLIC_KEY to the one that Mission Control shows",
+            )
+    return Check(name, "ok", f"verified with {_count(len(settings.telnyx_public_key), 'public key')}")
+
+
+def _unsigned(settings: Settings) -> Check:
+    name = "unsigned callbacks"
+    if settings.unsigned_callbacks == "refuse":
+        return Check(name, "ok", "refused")
+    return Check(
+        name,
+        "warning",
+        "ACCEPTED: whoever reaches the gateway can make up calls",
+        "set CALLSTREAM_UNSIGNED_CALLBACKS=refuse as soon as there are accounts",
+    )
+
+
+def _public_url(settings: Settings) -> Check:
+    name = "public URL"
+    if settings.public_url:
+        found = concerns(settings.public_url)
+        if found:
+            says = f"{settings.public_url}: {' '.join(found).removesuffix('.')}"
+            return Check(name, "warning", says, "see to CALLSTREAM_PUBLIC_URL")
+        return Check(name, "ok", settings.public_url)
+    if settings.trusted_proxies:
+        return Check(name, "ok", "as the trusted proxies say")
+    return Check(
+        name,
+        "warning",
+        "not set: taken from each request, which is wrong behind a proxy",
+        "set CALLSTREAM_PUBLIC_URL to the URL that the providers have, without /callbacks/…",
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,105 @@
+"""The gateway that runs here, and what it found out about the requests that it refused.
+
+The rule of this file: what it hears from a port is somebody's word, and shown plainly and in short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from stream.cli.checkup.asking import Answer, Silence, ask
+from stream.cli.checkup.check import Check, plain
+from stream.core.instants import iso8601
+from stream.gateway import findings
+from stream.gateway.findings import Finding
+from stream.runtime.health import address
+from stream.runtime.settings import Settings
+
+LATELY_S = 86_400.0
+SHOWN = 5
+
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}
+
+
+async def gateway(settings: Settings) -> Check:
+    host, port = address(settings.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN")
+    host = _ANYWHERE.get(host, host)
+    answer: Answer | Silence = Silence("")
+    async with aiohttp.ClientSession() as client:
+        for scheme in ("http", "https"):
+            # Its certificate is the public name's, and this is the machine itself.
+            url = URL.build(scheme=scheme, host=host, port=port, path="/readyz")
+            answer = await ask(client, url, with_body=True, any_certificate=True)
+            if isinstance(answer, Answer) or not answer.there:
+                break
+    return ready(answer, settings.gateway_listen)
+
+
+def ready(answer: Answer | Silence, listen: str) -> Check:
+    """What an answer of `/readyz` means. Pure."""
+    if isinstance(answer, Silence):
+        says = f"none answers at {listen}: {answer.why}"
+        return Check("gateway", "unknown", says, "`callstream gateway` starts one")
+    reasons = _reasons(answer.body)
+    if reasons is None or answer.status not in (200, 503):
+        says = f"something else answers at {listen} ({answer.status})"
+        return Check("gateway", "warning", says, "set CALLSTREAM_GATEWAY_LISTEN to a free address")
+    told = plain("; ".join(reasons))
+    if answer.status == 503:
+        return Check("gateway", "failed", f"{listen} is not ready: {told or 'it does not say why'}")
+    return Check("gateway", "ok", f"{listen} is ready" + (f": {told}" if told else ""))
+
+
+def _reasons(body: bytes) -> list[str] | None:
+    """The reasons of a role's `/readyz`; None where it is none."""
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    reasons = said.get("reasons") if isinstance(said, dict) and "status" in said else None
+    return [one for one in reasons if isinstance(one, str)] if isinstance(reasons, list) else None
+
+
+def lately(settings: Settings, now_s: float) -> list[Finding] | None:
+    """The findings of the last day, the newest first; None where their file cannot be read."""
+    try:
+        found = findings.read(findings.file_in(settings.data_dir))
+    except OSError:
+        return None
+    return [one for one in reversed(found) if _age_s(one, now_s) <= LATELY_S]
+
+
+def refused(found: Sequence[Finding] | None, now_s: float) -> list[Check]:
+    """The newest findings, a line each. Pure."""
+    name = "refused requests"
+    if found is None:
+        return [Check(name, "unknown", "the file that keeps them cannot be read")]
+    if not found:
+        return [Check(name, "ok", "none in the last day has been looked into")]
+    checks = [
+        Check(
+            "refused request",
+            "warning",
+            f"{plain(one.path)}, {plain(one.reason)}, {_ago(_age_s(one, now_s))}: "
+            f"{plain(one.sentence).removesuffix('.')}",
+        )
+        for one in found[:SHOWN]
+    ]
+    if len(found) > SHOWN:
+        checks.append(Check(name, "warning", f"and {len(found) - SHOWN} more in the last day"))
+    return checks
+
+
+def _age_s(one: Finding, now_s: float) -> float:
+    at_us = iso8601(one.time)
+    return float("inf") if at_us is None else max(now_s - at_us / 1_000_000, 0.0)
+
+
+def _ago(age_s: float) -> str:
+    if age_s < 120:
+        return f"{age_s:.0f} s ago"
+    return f"{age_s / 60:.0f} min ago" if age_s < 7200 else f"{age_s / 3600:.0f} h ago"

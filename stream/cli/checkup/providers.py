@@ -1,0 +1,202 @@
+"""The providers' REST resources: whether they can be reached, and whether they take the credentials.
+
+The rule of this file: one cheap read for each credential, whose answer's status is all that is looked at. A
+credential is sent to nobody over plain HTTP but to this machine, and shown nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from stream.cli.checkup.asking import Answer, Silence, ask
+from stream.cli.checkup.check import Check, State
+from stream.cli.checkup.clock import Dated, clock
+from stream.gateway import trust
+from stream.gateway.doctor.diagnosis import masked
+from stream.runtime.settings import Settings
+
+ACCOUNTS_LIMIT = 10
+"""Accounts whose tokens are tried."""
+
+
+class _Api(NamedTuple):
+    name: str
+    url: str
+    setting: str
+    used: bool
+
+
+async def providers(settings: Settings) -> list[Check]:
+    """Reachability, clock and credentials; all at once, within a few seconds."""
+    twilio = bool(settings.twilio_auth_token or settings.twilio_account_tokens or settings.twilio_api_key)
+    apis = (
+        _Api("twilio API", settings.twilio_api_url, "CALLSTREAM_TWILIO_API_URL", twilio),
+        _Api("twilio insights", settings.twilio_insights_url, "CALLSTREAM_TWILIO_INSIGHTS_URL", twilio),
+        _Api(
+            "telnyx API", settings.telnyx_api_url, "CALLSTREAM_TELNYX_API_URL", bool(settings.telnyx_api_key)
+        ),
+    )
+    async with aiohttp.ClientSession() as client:
+        reached, credentials = await asyncio.gather(
+            asyncio.gather(*(_reach(client, api) for api in apis)),
+            asyncio.gather(*_twilio(client, settings), _telnyx(client, settings)),
+        )
+    dated = [answer for _, answer in reached if answer is not None]
+    return [
+        *(check for check, _ in reached),
+        clock(dated, settings.telnyx_tolerance_s),
+        *credentials,
+        *_not_tried(settings),
+    ]
+
+
+def offline() -> list[Check]:
+    """The same where the providers are not to be asked."""
+    names = ("twilio API", "twilio insights", "telnyx API", "clock", "twilio credentials", "telnyx API key")
+    return [Check(name, "unknown", "not asked (--offline)") for name in names]
+
+
+async def _reach(client: aiohttp.ClientSession, api: _Api) -> tuple[Check, Dated | None]:
+    url = _url(api.url)
+    if url is None:
+        return Check(api.name, "failed", "its address is no URL", f"see to {api.setting}"), None
+    shown = str(url.origin())
+    answer = await ask(client, url)
+    if isinstance(answer, Silence):
+        state: State = "failed" if api.used else "warning"
+        mend = f"see to {api.setting}, the network and its firewall"
+        return Check(api.name, state, f"{shown} cannot be reached: {answer.why}", mend), None
+    took_ms = (answer.got_s - answer.sent_s) * 1000
+    check = Check(api.name, "ok", f"{shown} answers in {took_ms:.0f} ms")
+    if answer.date_s is None:
+        return check, None
+    return check, Dated(url.host or "", _is_own(url), answer.date_s, answer.sent_s, answer.got_s)
+
+
+def _url(text: str) -> URL | None:
+    """The base URL without user and password; None where it is none."""
+    try:
+        url = URL(text).with_user(None)
+    except ValueError:
+        return None
+    return url if url.host else None
+
+
+def _is_own(url: URL) -> bool:
+    try:
+        return ipaddress.ip_address(url.host or "").is_loopback
+    except ValueError:
+        return url.host == "localhost"
+
+
+def _twilio(client: aiohttp.ClientSession, settings: Settings) -> list[Awaitable[Check]]:
+    found: list[Awaitable[Check]] = [
+        _twilio_account(client, settings, *one) for one in _accounts(settings)[:ACCOUNTS_LIMIT]
+    ]
+    if settings.twilio_api_key or settings.twilio_api_secret:
+        found.append(_twilio_key(client, settings))
+    return found
+
+
+def _accounts(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
+    """(account, its tokens), of those that have a name which can be part of a path."""
+    tokens = trust.from_settings(replace(settings, telnyx_public_key=())).twilio_tokens
+    return [(account, given) for account, given in tokens.items() if account.isalnum()]
+
+
+def _not_tried(settings: Settings) -> list[Check]:
+    found = []
+    if not (settings.twilio_auth_token or settings.twilio_account_tokens or settings.twilio_api_key):
+        found.append(Check("twilio credentials", "ok", "not configured"))
+    elif settings.twilio_auth_token and not settings.twilio_account_sid:
+        mend = "set CALLSTREAM_TWILIO_ACCOUNT_SID"
+        found.append(Check("twilio credentials", "unknown", "the auth token's account is not named", mend))
+    more = len(_accounts(settings)) - ACCOUNTS_LIMIT
+    if more > 0:
+        found.append(Check("twilio credentials", "unknown", f"{more} more accounts were not tried"))
+    return found
+
+
+async def _twilio_account(
+    client: aiohttp.ClientSession, settings: Settings, account: str, tokens: tuple[str, ...]
+) -> Check:
+    own = account == settings.twilio_account_sid
+    setting = f"CALLSTREAM_TWILIO_{'AUTH_TOKEN' if own else 'ACCOUNT_TOKENS'}"
+    answers = await asyncio.gather(*(_calls(client, settings, account, account, one) for one in tokens))
+    each = [
+        _judged(f"twilio account {masked(account)}", answer, _nth(at, len(tokens)), setting)
+        for at, answer in enumerate(answers)
+    ]
+    return next((check for check in each if check.state != "ok"), each[0]._replace(says=_all(len(tokens))))
+
+
+async def _twilio_key(client: aiohttp.ClientSession, settings: Settings) -> Check:
+    name, key, secret = "twilio API key", settings.twilio_api_key, settings.twilio_api_secret
+    if not key or not secret:
+        missing = "CALLSTREAM_TWILIO_API_SECRET" if key else "CALLSTREAM_TWILIO_API_KEY"
+        return Check(name, "failed", "one half of it is missing", f"set {missing}")
+    if not settings.twilio_account_sid:
+        return Check(name, "failed", "its account is not named", "set CALLSTREAM_TWILIO_ACCOUNT_SID")
+    answer = await _calls(client, settings, settings.twilio_account_sid, key, secret)
+    return _judged(name, answer, "it", "CALLSTREAM_TWILIO_API_KEY and CALLSTREAM_TWILIO_API_SECRET")
+
+
+async def _calls(
+    client: aiohttp.ClientSession, settings: Settings, account: str, user: str, password: str
+) -> Answer | Silence | None:
+    """One row of an account's calls; None where the credential may not be sent."""
+    base = _url(settings.twilio_api_url)
+    if base is None or not _may_see(base):
+        return None
+    url = base / "2010-04-01" / "Accounts" / account / "Calls.json" % {"PageSize": "1"}
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return await ask(client, url, headers={"Authorization": f"Basic {pair}"})
+
+
+async def _telnyx(client: aiohttp.ClientSession, settings: Settings) -> Check:
+    name, base = "telnyx API key", _url(settings.telnyx_api_url)
+    if not settings.telnyx_api_key:
+        return Check(name, "ok", "not configured")
+    if not settings.telnyx_api_key.isascii() or not settings.telnyx_api_key.isprintable():
+        mend = "see to CALLSTREAM_TELNYX_API_KEY"
+        return Check(name, "failed", "it has characters that no key has", mend)
+    answer = None
+    if base is not None and _may_see(base):
+        url = base / "call_events" % {"page[size]": "1"}
+        answer = await ask(client, url, headers={"Authorization": f"Bearer {settings.telnyx_api_key}"})
+    return _judged(name, answer, "it", "CALLSTREAM_TELNYX_API_KEY")
+
+
+def _may_see(base: URL) -> bool:
+    return base.scheme == "https" or _is_own(base)
+
+
+def _judged(name: str, answer: Answer | Silence | None, what: str, setting: str) -> Check:
+    if answer is None:
+        return Check(name, "unknown", "not tried: a secret is not sent over plain HTTP")
+    if isinstance(answer, Silence):
+        return Check(name, "unknown", f"could not be tried: {answer.why}")
+    if answer.status == 200:
+        return Check(name, "ok", f"{what} is taken")
+    if answer.status == 401:
+        return Check(name, "failed", f"{what} is refused (401)", f"see to {setting}")
+    if answer.status in (403, 404):
+        mend = f"see to {setting} and to what it may read"
+        return Check(name, "failed", f"{what} may not read the account's calls ({answer.status})", mend)
+    return Check(name, "unknown", f"the answer was {answer.status}, which says nothing of {what}")
+
+
+def _nth(at: int, count: int) -> str:
+    return "the auth token" if count == 1 else f"auth token {at + 1} of {count}"
+
+
+def _all(count: int) -> str:
+    return "the auth token is taken" if count == 1 else f"all {count} auth tokens are taken"

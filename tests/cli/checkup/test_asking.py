@@ -1,0 +1,58 @@
+"""One GET: what an answer tells, and what is said where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from stream.cli.checkup import asking
+from stream.cli.checkup.asking import Answer, Silence, ask
+from tests.cli.checkup.apis import Apis
+
+
+async def test_an_answer_tells_its_status_and_the_time_there() -> None:
+    async with Apis(ahead_s=100, status=418).serving() as apis, aiohttp.ClientSession() as client:
+        answer = await ask(client, URL(f"http://127.0.0.1:{apis.port}/x"))
+    assert isinstance(answer, Answer)
+    assert answer.status == 418
+    assert answer.date_s is not None
+    assert 98 < answer.date_s - answer.got_s < 101
+    assert answer.body == b""
+
+
+async def test_who_takes_a_connection_and_is_silent_is_left_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "TIMEOUT_S", 0.2)
+    done = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(silent, "127.0.0.1", 0) as server,
+        aiohttp.ClientSession() as client,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        assert await ask(client, URL(f"http://127.0.0.1:{port}/")) == Silence("no answer within 0.2 s")
+        done.set()
+
+
+async def test_who_speaks_no_http_is_there_and_not_shown() -> None:
+    async def speaks(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-planted\r\n")
+        writer.close()
+
+    async with (
+        await asyncio.start_server(speaks, "127.0.0.1", 0) as server,
+        aiohttp.ClientSession() as client,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        found = await ask(client, URL(f"http://127.0.0.1:{port}/"))
+    assert isinstance(found, Silence)
+    assert found.there
+    assert "planted" not in found.why
