@@ -1,0 +1,302 @@
+"""`callstream doctor`: what is wrong here, why a request was refused, and what to type at the providers.
+
+The rule of this file: it says and changes nothing. What it is given to try is never shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from stream.cli.checkup import gateway as running
+from stream.cli.checkup import providers
+from stream.cli.checkup.callbacks import callbacks
+from stream.cli.checkup.check import Check
+from stream.cli.checkup.cluster import cluster
+from stream.gateway import trust as gateway_trust
+from stream.gateway.captured import LIMIT_BYTES, Capture, CaptureError, read
+from stream.gateway.doctor import diagnose
+from stream.gateway.doctor.bodies import lenient_pairs
+from stream.gateway.findings import Finding
+from stream.gateway.provider_setup import Setup, setup
+from stream.gateway.public_url import clean_address
+from stream.gateway.telnyx_signature import TIMESTAMP, public_key, seconds
+from stream.gateway.trust import Trust
+from stream.gateway.verification import provider_of
+from stream.runtime.settings import Settings, SettingsError, load, problems
+
+_OF_ITS_ACCOUNT = re.compile(r"AC[0-9A-Za-z]+=(.+)")
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--offline", is_flag=True, help="Ask nothing of the providers.")
+@click.option(
+    "--request",
+    "captured",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Say why this captured request is refused; - is standard input.",
+)
+@click.option("--url", "urls", multiple=True, help="With --request: a public URL to try; several times.")
+@click.option(
+    "--token-file",
+    "token_files",
+    multiple=True,
+    type=click.File("r"),
+    metavar="FILE",
+    help="With --request: auth tokens to try, one a line.",
+)
+@click.option("--key", "keys", multiple=True, help="With --request: a public key of Telnyx to try.")
+@click.option("--remote", help="With --request: the address that it came from, such as your proxy's.")
+@click.option("--print-setup", is_flag=True, help="Print what to type at the providers.")
+@click.option(
+    "--public-url", help="With --print-setup: where they reach the gateway [CALLSTREAM_PUBLIC_URL]."
+)
+def command(
+    as_json: bool,
+    offline: bool,
+    captured: Any,
+    urls: Sequence[str],
+    token_files: Sequence[Any],
+    keys: Sequence[str],
+    remote: str | None,
+    print_setup: bool,
+    public_url: str | None,
+) -> None:
+    """Say what is wrong: settings, broker, topics, clock, providers, refused requests.
+
+    \b
+    With --request: which variant of a captured request its signature fits, and the
+    setting that mends it. FILE is one of
+      - HTTP as it came: POST /callbacks/twilio HTTP/1.1, headers, empty line, body
+        (from `nc -l`, `tcpdump -A`, or `curl -v` with the body after the head)
+      - JSON: {"method", "url", "headers", "body" or "body_base64"} and, if known,
+        "remote" and "received_at"
+
+    With --print-setup: the callback URLs and settings for both providers.
+
+    Exit code 0: nothing is wrong (with --request: its signature fits). 1: something is. 2: the command, the
+    file or the settings cannot be read.
+    """
+    if captured is not None and print_setup:
+        raise click.UsageError("--request and --print-setup are two things: one of them")
+    if captured is None and (urls or token_files or keys or remote):
+        raise click.UsageError("--url, --token-file, --key and --remote belong to --request")
+    if public_url is not None and not print_setup:
+        raise click.UsageError("--public-url belongs to --print-setup")
+    if offline and (captured is not None or print_setup):
+        raise click.UsageError("--offline is for the checks")
+    settings = _settings(as_json)
+    if print_setup:
+        _print_setup(settings, public_url, as_json)
+    elif captured is not None:
+        _explain(
+            captured.read(LIMIT_BYTES + 1),
+            _trust(settings, as_json),
+            urls=[_origin(url) for url in urls],
+            secrets=[*_tokens(token_files), *(_key(key) for key in keys)],
+            remote=None if remote is None else _address(remote),
+            as_json=as_json,
+        )
+    else:
+        _check(settings, offline=offline, as_json=as_json)
+
+
+# ---------------------------------------------------------------- the checks
+
+
+def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
+    # What the client says of a broker that is not there, the check says in one line.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    now_s = time.time()
+    found = running.lately(settings, now_s)
+    checks = [
+        Check("settings", "ok", "all can be read"),
+        *callbacks(settings),
+        *asyncio.run(_asked(settings, offline=offline)),
+        *running.refused(found, now_s),
+    ]
+    failed = sum(check.state == "failed" for check in checks)
+    if as_json:
+        _print_json(
+            {
+                "ok": not failed,
+                "checks": [check._asdict() for check in checks],
+                "refused": [_shown(one) for one in found or ()],
+            }
+        )
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            state = click.style(f"{check.state:<8}", fg=_COLOURS[check.state])
+            mend = f" — {check.mend}" if check.mend else ""
+            click.echo(f"{state} {check.name:<{width}}  {check.says}{mend}")
+    sys.exit(1 if failed else 0)
+
+
+async def _asked(settings: Settings, *, offline: bool) -> list[Check]:
+    async def of_the_providers() -> list[Check]:
+        return providers.offline() if offline else await providers.providers(settings)
+
+    there, gateway, theirs = await asyncio.gather(
+        cluster(settings), running.gateway(settings), of_the_providers()
+    )
+    return [*there, gateway, *theirs]
+
+
+def _shown(one: Finding) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(one)
+    return found
+
+
+# ---------------------------------------------------------------- a captured request
+
+
+def _explain(
+    raw: bytes, trust: Trust, *, urls: list[str], secrets: list[str], remote: str | None, as_json: bool
+) -> None:
+    try:
+        capture = read(raw, remote=remote)
+    except CaptureError as error:
+        _unreadable([f"the captured request cannot be used: {error}"], as_json)
+    request = capture.request
+    provider = provider_of(request, lenient_pairs(request.body) if request.is_form else None)
+    received_s, notes = _received(capture, provider)
+    found = diagnose(request, trust, received_s, secrets=secrets, urls=urls)
+    if as_json:
+        _print_json({"provider": provider, **asdict(found), "notes": notes})
+    else:
+        click.echo(found.sentence)
+        for setting in found.settings:
+            click.echo(f"setting: {setting}")
+        for note in notes:
+            click.echo(f"note: {note}")
+    sys.exit(0 if found.fits else 1)
+
+
+def _received(capture: Capture, provider: str) -> tuple[float, list[str]]:
+    """(when it was received, what to know about that). Without knowing, at the time that was signed."""
+    signed_s = seconds(capture.request.value(TIMESTAMP) or "")
+    if capture.received_s is not None or provider != "telnyx" or signed_s is None:
+        return capture.received_s if capture.received_s is not None else time.time(), []
+    note = "its age was not looked at, for the capture does not say when it was received (`received_at`)"
+    return float(signed_s), [note]
+
+
+def _tokens(files: Sequence[Any]) -> list[str]:
+    """Tokens one a line, also as `AC…=token`."""
+    found = []
+    for file in files:
+        try:
+            lines = file.read(LIMIT_BYTES).splitlines()
+        except UnicodeDecodeError:
+            raise click.UsageError("a --token-file is no text") from None
+        for line in lines:
+            named = _OF_ITS_ACCOUNT.fullmatch(line.strip())
+            found.append(named[1] if named else line.strip())
+    return [token for token in found if token]
+
+
+def _key(text: str) -> str:
+    try:
+        public_key(text.strip())
+    except ValueError:
+        raise click.UsageError("a --key is no Ed25519 public key in base64") from None
+    return text
+
+
+def _address(text: str) -> str:
+    address = clean_address(text)
+    if address is None:
+        raise click.UsageError("--remote is no IP address")
+    return address
+
+
+def _trust(settings: Settings, as_json: bool) -> Trust:
+    try:
+        return gateway_trust.from_settings(settings)
+    except ValueError as error:
+        _unreadable([f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}"], as_json)
+
+
+# ---------------------------------------------------------------- what to type at the providers
+
+
+def _print_setup(settings: Settings, given: str | None, as_json: bool) -> None:
+    public_url = _origin(given) if given is not None else settings.public_url
+    if not public_url:
+        raise click.UsageError("give --public-url: where the providers reach the gateway")
+    found = setup(public_url, settings)
+    if as_json:
+        _print_json(_as_object(found))
+        return
+    click.echo(f"For a gateway that the providers reach at {found.public_url}")
+    for concern in found.concerns:
+        click.echo(click.style(f"warning: {concern}", fg="yellow"))
+    for section in found.sections:
+        click.echo(f"\n{section.provider.capitalize()}: {section.title}")
+        width = max(len(entry.name) for entry in section.entries)
+        for entry in section.entries:
+            note = f"  ({entry.note})" if entry.note and entry.value else entry.note
+            click.echo(f"  {entry.name:<{width}}  {entry.value}{note}")
+        if section.note:
+            click.echo(f"  {section.note}")
+    click.echo("\nSettings of callstream")
+    width = max(len(wanted.name) for wanted in found.settings)
+    for wanted in found.settings:
+        click.echo(f"  {wanted.name:<{width}}  {wanted.value}  ({wanted.state})")
+
+
+def _as_object(found: Setup) -> dict[str, Any]:
+    return {
+        "public_url": found.public_url,
+        "concerns": list(found.concerns),
+        "sections": [
+            {**section._asdict(), "entries": [entry._asdict() for entry in section.entries]}
+            for section in found.sections
+        ],
+        "settings": [wanted._asdict() for wanted in found.settings],
+    }
+
+
+# ---------------------------------------------------------------- both
+
+
+def _origin(url: str) -> str:
+    """A public URL as the setting takes it."""
+    try:
+        return load({"CALLSTREAM_PUBLIC_URL": url}).public_url
+    except SettingsError as error:
+        raise click.UsageError(str(error).replace("CALLSTREAM_PUBLIC_URL", "the URL", 1)) from None
+
+
+def _settings(as_json: bool) -> Settings:
+    try:
+        return load()
+    except SettingsError as error:
+        _unreadable(problems() or [str(error)], as_json)
+
+
+def _unreadable(why: Sequence[str], as_json: bool) -> NoReturn:
+    if as_json:
+        _print_json({"ok": False, "problems": list(why)})
+    else:
+        for one in why:
+            click.echo(one, err=True)
+    sys.exit(2)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
