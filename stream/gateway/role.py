@@ -20,8 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from stream.gateway import tls
 from stream.gateway.connections import Connections
 from stream.gateway.lander import Lander
-from stream.gateway.refusal import Refused
-from stream.gateway.request import Request
+from stream.gateway.refused import RefusedRequests
 from stream.gateway.server import Doors, observing
 from stream.gateway.trust import Trust, from_settings
 from stream.runtime import health, topics
@@ -56,7 +55,8 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
         log.warning("%s", warning)
     lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
     connections = Connections()
-    doors = Doors(trust, lander, metrics, _unheard)
+    refused = RefusedRequests(trust, chosen.data_dir)
+    doors = Doors(trust, lander, metrics, refused.offer)
     app = application(
         doors,
         metrics,
@@ -80,7 +80,11 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     await lander.start()
     await runner.setup()
     assert runner.server is not None
-    beside: list[Coroutine[Any, Any, None]] = [lander.watch(), connections.watch(runner.server)]
+    beside: list[Coroutine[Any, Any, None]] = [
+        lander.watch(),
+        connections.watch(runner.server),
+        refused.run(),
+    ]
     if secured is not None:
         beside.append(tls.renew(secured, certificate, key))
     tasks = [asyncio.create_task(one) for one in beside]
@@ -157,7 +161,3 @@ def warnings(trust: Trust) -> list[str]:
     if trust.accept_unsigned:
         return [UNSIGNED]
     return [] if trust.twilio_tokens or trust.twilio_shared_keys or trust.telnyx_keys else [NOBODY]
-
-
-def _unheard(_request: Request, _refused: Refused, _now_s: float) -> None:
-    """Nobody asks why it was refused."""
