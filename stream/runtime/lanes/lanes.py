@@ -138,6 +138,8 @@ class Lanes:
         try:
             await asyncio.gather(*(lane.producer.open() for lane in self._lanes.values()))
         except Exception as error:  # not fencing the former owner means not knowing where it stopped
+            if self._generation != generation:
+                return  # closed meanwhile: this assignment is over
             log.exception("lanes could not be opened")
             end_process(f"producers could not be opened: {error!r}")
 

@@ -12,6 +12,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from stream.runtime.lanes.exits import end_process
+
 if TYPE_CHECKING:
     from stream.runtime.lanes.app import LanesApp
 
@@ -48,14 +50,14 @@ async def serve(app: LanesApp) -> int:
     reason = app.crash_reason or (
         starting.exception() if starting.done() and not starting.cancelled() else None
     )
-    try:
-        await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
-    except TimeoutError:
-        log.error("not stopped within %.0f s", STOP_TIMEOUT_S)
-        return CRASHED
-    finally:
-        starting.cancel()
-        await asyncio.wait([starting])
+    stopping = asyncio.create_task(app.stop())
+    await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
+    if not stopping.done():
+        # Not cancelled and waited for: what does not stop may not be cancelled either.
+        end_process(f"not stopped within {STOP_TIMEOUT_S:.0f} s", CRASHED)
+    starting.cancel()
+    await asyncio.wait([starting])
+    stopping.result()
     if reason is not None:
         log.error("crashed: %r", reason)
         return CRASHED

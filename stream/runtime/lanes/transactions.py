@@ -62,11 +62,15 @@ class LaneProducer:
         self._connection = connection
         self._observer = observer
         self._producer: Any = None
+        self._starting: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
-        """Fence the former owner. On return its last transaction is ended, one way or the other."""
+        """Fence the former owner. On return its last transaction is ended, one way or the other.
+
+        Raises Fenced where the lane is closed meanwhile: aiokafka would ask for its producer's id for ever.
+        """
         await self.close()
-        self._producer = AIOKafkaProducer(
+        producer = self._producer = AIOKafkaProducer(
             transactional_id=f"{self._group}-{self._partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             acks="all",
@@ -75,13 +79,23 @@ class LaneProducer:
             max_request_size=MAX_REQUEST_BYTES,
             **self._connection,
         )
-        await asyncio.wait_for(self._producer.start(), OPEN_TIMEOUT_S)
+        self._starting = asyncio.ensure_future(asyncio.wait_for(producer.start(), OPEN_TIMEOUT_S))
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if self._producer is producer:
+                raise  # it is us who are told to stop
+            raise Fenced("the lane was closed while it was opened") from None
+        finally:
+            self._starting = None
 
     async def close(self) -> None:
         """Close without a flush: what is left in the buffer must not go out."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
+        if self._starting is not None:
+            self._starting.cancel()
         producer._closed = True
         sender = producer._sender.sender_task
         if sender is not None and not sender.done():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from stream.runtime import topics
+from stream.runtime.lanes.observer import NullObserver
+from stream.runtime.lanes.transactions import Fenced, LaneProducer
 from stream.runtime.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, ending, wait_drained
@@ -127,3 +131,20 @@ async def test_a_job_that_fails_now_and_then_applies_each_event_once(
 def opened(output: str) -> int:
     """How many states the worker says it found."""
     return sum(int(count) for count in re.findall(r"opened \d+ with (\d+) states", output))
+
+
+async def test_a_lane_that_is_closed_while_it_is_opened_gives_up_at_once(
+    broker: RealBroker, prefix: str
+) -> None:
+    connection = {"bootstrap_servers": broker.bootstrap}
+    one = LaneProducer(f"{prefix}worker", 0, connection, NullObserver())
+    await one.open()
+    broker.freeze()
+    opening = asyncio.create_task(one.open())
+    await asyncio.sleep(0.5)
+    assert not opening.done()
+    began = time.monotonic()
+    await one.close()
+    with pytest.raises(Fenced, match="closed while it was opened"):
+        await opening
+    assert time.monotonic() - began < 5
