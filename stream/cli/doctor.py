@@ -227,8 +227,8 @@ def _address(text: str) -> str:
 def _trust(settings: Settings, as_json: bool) -> Trust:
     try:
         return gateway_trust.from_settings(settings)
-    except ValueError as error:
-        _unreadable([f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}"], as_json)
+    except SettingsError as error:
+        _unreadable([str(error)], as_json)
 
 
 # ---------------------------------------------------------------- what to type at the providers

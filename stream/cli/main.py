@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
-    "up": Entry("stream.cli.up", "Everything on this machine: broker, topics, gateway, worker, simulator."),
+    "up": Entry("stream.cli.up", "Everything on this machine: broker, topics, roles, simulator."),
     "tail": Entry("stream.cli.tail", "What a topic carries, one line a record."),
     "gateway": Entry("stream.cli.gateway", "Receive the providers' webhooks, verify and land them."),
     "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from stream.gateway.public_url import Network
 from stream.gateway.telnyx_signature import public_key
-from stream.runtime.settings import Settings
+from stream.runtime.settings import Settings, SettingsError
 
 ANY_ACCOUNT = ""
 """The account of tokens that were configured without one."""
@@ -44,15 +44,23 @@ class Trust:
 
 
 def from_settings(settings: Settings) -> Trust:
+    """Raises SettingsError on a key that is none."""
     return Trust(
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         twilio_tokens=_tokens(settings),
         twilio_shared_keys=dict(settings.twilio_shared_keys),
-        telnyx_keys=tuple(public_key(key) for key in settings.telnyx_public_key),
+        telnyx_keys=_keys(settings.telnyx_public_key),
         telnyx_tolerance_s=settings.telnyx_tolerance_s,
         accept_unsigned=settings.unsigned_callbacks == "accept",
     )
+
+
+def _keys(texts: Iterable[str]) -> tuple[Ed25519PublicKey, ...]:
+    try:
+        return tuple(public_key(text) for text in texts)
+    except ValueError as error:
+        raise SettingsError(f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}") from None
 
 
 def _tokens(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -125,7 +125,7 @@ def fuzzed() -> Iterator[Fuzzed]:
 
 
 COMMON = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
