@@ -25,6 +25,9 @@ ROOM_BYTES = 64 << 20
 OVERHEAD_BYTES = 2048
 """What a waiting record takes beside its value."""
 
+TROUBLED_S = 1.0
+"""A broker that has just failed is given no longer: a provider that is told so soon has more attempts left."""
+
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
 CLOSE_S = 2.0
@@ -87,8 +90,9 @@ class Lander:
     async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None:
         """Returns when the broker has all of them.
 
-        Raises NoRoomError at once, or NotLandedError after at most `limit_s`: then some may have landed or
-        land later, which does no harm, since their sender's repetition is recognised.
+        Raises NoRoomError at once, or NotLandedError after at most `limit_s`, sooner while the broker is known
+        to be in trouble: then some may have landed or land later, which does no harm, since their sender's
+        repetition is recognised.
         """
         needed = sum(len(one.value) + OVERHEAD_BYTES for one in deliveries)
         producer = self._producer
@@ -97,6 +101,8 @@ class Lander:
         if self._waiting + needed > self._room:
             raise NoRoomError
         began = time.monotonic()
+        if self._failed is not None:
+            limit_s = min(limit_s, TROUBLED_S)
         try:
             async with asyncio.timeout(limit_s):
                 if len(deliveries) == 1:
@@ -104,7 +110,7 @@ class Lander:
                 else:
                     await asyncio.gather(*(self._sent(producer, one) for one in deliveries))
         except TimeoutError:
-            self._failed = f"the broker did not acknowledge a record within {limit_s:g} s"
+            self._failed = "the broker does not acknowledge records"
             self._produced(len(deliveries), time.monotonic() - began, False)
             raise NotLandedError(self._failed) from None
         except KafkaError as error:

@@ -69,7 +69,7 @@ async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, pref
 async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_afterwards(
     broker: RealBroker, prefix: str
 ) -> None:
-    async with landing(broker, prefix, room_bytes=10 * (200 + OVERHEAD_BYTES)) as (lander, _told, topic):
+    async with landing(broker, prefix, room_bytes=12 * (200 + OVERHEAD_BYTES)) as (lander, _told, topic):
         await lander.land([one(0)], 5)
         broker.freeze()
         began = time.monotonic()
@@ -77,9 +77,13 @@ async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_after
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(result) for result in results] == [NotLandedError] * 5
         assert 0.9 < time.monotonic() - began < 3
+        began = time.monotonic()
+        with pytest.raises(NotLandedError):
+            await lander.land([one(6)], 30)
+        assert time.monotonic() - began < 3, "a broker that is in trouble is not given its whole time"
         assert lander.waiting_bytes > 0, "what was given up may still land, and so takes room"
         assert lander.trouble() is not None
-        for n in range(6, 20):
+        for n in range(7, 30):
             try:
                 await lander.land([one(n)], 0.05)
             except NoRoomError:
@@ -91,7 +95,7 @@ async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_after
         broker.thaw()
         await until(lambda: lander.trouble() is None and lander.waiting_bytes == 0)
         await lander.land([one(100)], 5)
-    assert {one(n).value for n in (0, 1, 2, 3, 4, 5, 100)} <= {
+    assert {one(n).value for n in (0, 1, 2, 3, 4, 5, 6, 100)} <= {
         record.value for record in read_topic(broker.bootstrap, topic)
     }
 
