@@ -18,17 +18,19 @@ FIRST_REQUEST_S = 10.0
 
 AT_MOST = 4096
 EVERY_S = 1.0
+LOOK_S = 0.02
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Connections:
-    """The connections of one server. `cut` counts those that were ended here."""
+    """The connections of one server. `cut` counts those that were ended here for what they did not do."""
 
     def __init__(
         self, *, at_most: int = AT_MOST, first_request_s: float = FIRST_REQUEST_S, every_s: float = EVERY_S
     ) -> None:
         self.cut = 0
+        self.closing = False
         self._at_most = at_most
         self._first_request_s = first_request_s
         self._every_s = every_s
@@ -37,14 +39,28 @@ class Connections:
 
     @property
     def middleware(self) -> Any:
-        """Notes which connections have asked for something."""
+        """Notes which connections have asked for something, and says when an answer is its last."""
 
         @web.middleware
         async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
             self._asked.add(request.protocol)
-            return await handler(request)
+            response = await handler(request)
+            if self.closing:
+                response.force_close()
+            return response
 
         return note
+
+    async def close(self, server: web.Server, limit_s: float) -> None:
+        """Answer on what is connected, and let each answer be the last of its connection.
+
+        Who keeps a connection may be sending on it just now: closing it under them would leave a request that
+        nobody answers.
+        """
+        self.closing = True
+        limit = time.monotonic() + limit_s
+        while server.connections and time.monotonic() < limit:
+            await asyncio.sleep(LOOK_S)
 
     async def watch(self, server: web.Server) -> None:
         """Cut off who is too slow, and the youngest of too many, until cancelled."""

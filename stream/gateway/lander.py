@@ -26,7 +26,7 @@ OVERHEAD_BYTES = 2048
 """What a waiting record takes beside its value."""
 
 TROUBLED_S = 1.0
-"""A broker that has just failed is given no longer: a provider that is told so soon has more attempts left."""
+"""A broker that has just failed is given no longer: who is told so soon has more attempts left."""
 
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
@@ -90,9 +90,9 @@ class Lander:
     async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None:
         """Returns when the broker has all of them.
 
-        Raises NoRoomError at once, or NotLandedError after at most `limit_s`, sooner while the broker is known
-        to be in trouble: then some may have landed or land later, which does no harm, since their sender's
-        repetition is recognised.
+        Raises NoRoomError at once, or NotLandedError after at most `limit_s`, sooner while the broker is in
+        trouble: then some may have landed or land later, which does no harm, since their sender's repetition
+        is recognised.
         """
         needed = sum(len(one.value) + OVERHEAD_BYTES for one in deliveries)
         producer = self._producer

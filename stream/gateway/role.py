@@ -31,6 +31,9 @@ from stream.runtime.settings import Settings
 STOP_S = 8.0
 """What was taken has so long to be answered."""
 
+LAST_ANSWERS_S = 1.5
+"""Who is connected and silent keeps the gateway waiting for so long."""
+
 FLUSH_S = 2.0
 KEEP_ALIVE_S = 30.0
 LINGER_S = 2.0
@@ -91,7 +94,9 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     try:
         yield await health.listen_on(runner, chosen.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN", secured)
     finally:
-        await runner.cleanup()  # takes no more, then waits for what was taken
+        await asyncio.gather(*(site.stop() for site in runner.sites))
+        await connections.close(runner.server, LAST_ANSWERS_S)
+        await runner.cleanup()  # waits for what was taken
         await lander.close(FLUSH_S)
         for task in tasks:
             task.cancel()

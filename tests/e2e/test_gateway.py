@@ -76,7 +76,8 @@ class Roles:
 def said(simulator: WorkerProcess) -> dict[str, Any]:
     """What it found, once it has ended."""
     simulator.running.wait(SIMULATED_S)
-    found: Mapping[str, Any] = json.loads(simulator.output().strip().splitlines()[-1])
+    output = simulator.output()
+    found: Mapping[str, Any] = json.loads(output[output.index("{\n") :])
     assert simulator.exit_code == 0, json.dumps(found)[:4000]
     return dict(found)
 

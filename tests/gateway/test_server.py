@@ -191,6 +191,14 @@ async def test_a_connection_between_two_requests_is_left_alone() -> None:
         assert gateway.connections.cut == 0
 
 
+async def test_who_is_connected_when_it_closes_gets_an_answer_and_is_told_that_it_is_the_last() -> None:
+    async with house() as gateway:
+        assert (await gateway.ask("GET", "/livez")).headers.get("Connection") != "close"
+        gateway.connections.closing = True
+        answer = await gateway.send(signing.twilio_form())
+        assert (answer.status, answer.headers["Connection"]) == (204, "close")
+
+
 async def test_too_many_at_once_are_told_at_once_to_come_again() -> None:
     async with house(limits=Limits(at_once=3)) as gateway:
         gateway.shore.open.clear()
