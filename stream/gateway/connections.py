@@ -58,8 +58,9 @@ class Connections:
         nobody answers.
         """
         self.closing = True
-        limit = time.monotonic() + limit_s
-        while server.connections and time.monotonic() < limit:
+        for _ in range(round(limit_s / LOOK_S)):
+            if not server.connections:
+                return
             await asyncio.sleep(LOOK_S)
 
     async def watch(self, server: web.Server) -> None:
