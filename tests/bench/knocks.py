@@ -69,11 +69,12 @@ def knocks(load: Load) -> Iterator[Knock]:
 
 
 class Answer(msgspec.Struct):
-    """When it was to be sent, when it was answered (`perf_counter`), and with which status; 0 for none."""
+    """When it was to be sent and was answered (`perf_counter`), with which status (0 for none), to what."""
 
     due: float
     at: float
     status: int
+    failed_call: str | None
 
 
 class Door(asyncio.Protocol):
@@ -83,23 +84,25 @@ class Door(asyncio.Protocol):
         self._crowd = crowd
         self._transport: asyncio.Transport | None = None
         self._due: float | None = None
+        self._failed_call: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
 
-    def send(self, raw: bytes, due: float) -> None:
+    def send(self, knock: Knock, due: float) -> None:
         assert self._transport is not None
-        self._due = due
-        self._transport.write(raw)
+        self._due, self._failed_call = due, knock.failed_call
+        self._transport.write(knock.raw)
 
     def data_received(self, data: bytes) -> None:
         due, self._due = self._due, None
         if due is not None:
-            self._crowd.answered(self, Answer(due, time.perf_counter(), int(data[9:12])))
+            answer = Answer(due, time.perf_counter(), int(data[9:12]), self._failed_call)
+            self._crowd.answered(self, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._due is not None:
-            self._crowd.answered(self, Answer(self._due, time.perf_counter(), 0), lost=True)
+            self._crowd.answered(self, Answer(self._due, time.perf_counter(), 0, None), lost=True)
 
 
 class Crowd:
@@ -136,7 +139,7 @@ class Crowd:
     def _match(self) -> None:
         while self._due and self._free and self._waiting:
             due = self._due.popleft() if self._load.rate else time.perf_counter()
-            self._free.popleft().send(self._waiting.popleft().raw, due)
+            self._free.popleft().send(self._waiting.popleft(), due)
 
     def answered(self, door: Door, answer: Answer, *, lost: bool = False) -> None:
         self.answers.append(answer)
@@ -176,6 +179,11 @@ def main() -> None:
                 "ms": {
                     status: percentiles([a.at - a.due for a in answers if str(a.status) == status])
                     for status in statuses
+                },
+                "failed_calls": {
+                    answer.failed_call: answer.at
+                    for answer in sorted(answers, key=lambda answer: answer.at, reverse=True)
+                    if answer.failed_call is not None and answer.status == 204
                 },
             }
         )

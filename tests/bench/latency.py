@@ -83,7 +83,7 @@ def measure(
     task = ground.task("latency")
     worker = ground.start("standing_worker", task)
     try:
-        _wait_ready(worker, task)
+        wait_ready(worker, task)
         names = topics.names(task.prefix)
         reader = Reader(ground.bootstrap, names, ground.partitions)
         reader.start()
@@ -123,7 +123,7 @@ def percentiles(read: dict[Place, float], sent: dict[Place, float]) -> dict[str,
     return {**found, "max": took[-1] * 1e3, "n": len(took)}
 
 
-def _wait_ready(worker: subprocess.Popen[bytes], task: Task) -> None:
+def wait_ready(worker: subprocess.Popen[bytes], task: Task) -> None:
     limit = time.monotonic() + START_LIMIT_S
     while not (Path(task.directory) / READY).exists():
         if worker.poll() is not None or time.monotonic() > limit:

@@ -27,6 +27,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
         "stages": _stages,
         "gateway": _gateway,
         "latency": _latency,
+        "through": _through,
         "recovery": _recovery,
     }
     found: list[RenderableType] = []
@@ -164,6 +165,20 @@ def _latency(result: Mapping[str, Any]) -> RenderableType:
         f"{found['alerts_read']:,} of {found['alerts']:,} alerts; {worker['cores']:.2f} cores, "
         f"batches of {worker['batch_records']:.1f}, {worker['batch_ms']:.1f} ms each",
     )
+
+
+def _through(result: Mapping[str, Any]) -> RenderableType:
+    found = result["through"]
+    title = f"Through all parts at {found['rate']:,}/s: gateway's answer → alert readable, read_committed"
+    table = _table(title, "", "p50 ms", "p90 ms", "p99 ms", "longest ms", "n")
+    took = found["alerts_ms"]
+    if not took:
+        return Text(f"{title}: no alert came", style="red")
+    cells = [_judged(result, f"through.alerts.{p}", took[p]) for p in ("p50", "p90", "p99")]
+    table.add_row("alerts", *cells, _plain(took["max"]), _plain(took["n"]))
+    answer = found["answer_ms"]
+    table.add_row("answers", *(_plain(answer[p]) for p in ("p50", "p90", "p99", "max")), "")
+    return table
 
 
 def _recovery(result: Mapping[str, Any]) -> RenderableType:

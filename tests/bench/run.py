@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import callbacks, gateway, latency, recovery, throughput
+from tests.bench import callbacks, gateway, latency, recovery, through, throughput
 from tests.bench.ground import CandidateFailed, Ground, ground
 
-PARTS = ("throughput", "stages", "gateway", "latency", "recovery")
+PARTS = ("throughput", "stages", "gateway", "latency", "through", "recovery")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +67,7 @@ def run(plan: Plan, say: Say) -> dict[str, Any]:
             "stages": lambda: _stages(made, written, say),
             "gateway": lambda: _gateway(made, plan, say),
             "latency": lambda: _latency(made, plan, say),
+            "through": lambda: _through(made, plan, say),
             "recovery": lambda: _recovery(made, plan, say),
         }
         for name, part in parts.items():
@@ -125,6 +126,11 @@ def _gateway(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:
 def _latency(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:
     say.step(f"latency at {plan.rate}/s", plan.rate * plan.seconds)
     return latency.measure(made, plan.rate, plan.seconds, say.at)
+
+
+def _through(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:
+    say.step(f"from the gateway to the alert at {plan.rate}/s")
+    return through.measure(made, plan.rate, plan.seconds)
 
 
 def _recovery(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:

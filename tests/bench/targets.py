@@ -69,6 +69,8 @@ TARGETS = (
     Target("gateway.half.p99", "gateway at half rate, p99 ms", "gateway.half.ms.204.p99", most=100),
     Target("latency.alerts.p50", "callback → alert, p50 ms", "latency.alerts_ms.p50", most=80),
     Target("latency.alerts.p99", "callback → alert, p99 ms", "latency.alerts_ms.p99", most=250),
+    Target("through.alerts.p50", "gateway's answer → alert, p50 ms", "through.alerts_ms.p50", most=80),
+    Target("through.alerts.p99", "gateway's answer → alert, p99 ms", "through.alerts_ms.p99", most=250),
     Target("recovery.memory", "recovery, memory, s", "recovery.memory.seconds", most=20),
     Target("recovery.rocksdb", "recovery, RocksDB, s", "recovery.rocksdb.seconds", most=40),
 )

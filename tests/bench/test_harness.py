@@ -22,6 +22,7 @@ def test_a_small_run_measures_every_part_and_every_candidate_does_its_job() -> N
         rate=100,
         seconds=3,
         calls=3000,
+        requests=1500,
     )
     before = set(os.listdir("/tmp"))
     result = run.run(plan, run.Say())
