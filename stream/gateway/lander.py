@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream.gateway.envelope import Delivery
+from stream.runtime.producers import drop
 
 ROOM_BYTES = 64 << 20
 """So much may wait for the broker: records that were taken and are not acknowledged."""
@@ -30,7 +31,6 @@ TROUBLED_S = 1.0
 
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
-CLOSE_S = 2.0
 PROBE_EVERY_S = 2.0
 PROBE_LIMIT_S = 3.0
 RETRY_S = 1.0
@@ -171,7 +171,7 @@ class Lander:
         self._replacing = asyncio.create_task(self._replaced(broken))
 
     async def _replaced(self, broken: AIOKafkaProducer) -> None:
-        await _drop(broken)
+        await drop(broken)
         while True:
             try:
                 self._producer = await self._made()
@@ -196,7 +196,7 @@ class Lander:
             # Now, so that the first webhook does not wait for it.
             await producer.partitions_for(self._topic)
         except BaseException:
-            await _drop(producer)
+            await drop(producer)
             raise
         return producer
 
@@ -209,14 +209,4 @@ class Lander:
             return
         with contextlib.suppress(TimeoutError, KafkaError):
             await asyncio.wait_for(producer.flush(), limit_s)
-        await _drop(producer)
-
-
-async def _drop(producer: Any) -> None:
-    """Close at once: what is left in its buffer was promised to nobody."""
-    producer._closed = True
-    sender = producer._sender.sender_task
-    if sender is not None and not sender.done():
-        sender.cancel()
-    with contextlib.suppress(Exception):  # whatever it is, the producer is gone
-        await asyncio.wait_for(producer.client.close(), CLOSE_S)
+        await drop(producer)

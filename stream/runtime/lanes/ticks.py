@@ -7,13 +7,14 @@ A tick that was sent twice or late does no harm: stream time only goes forward.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+
+from stream.runtime.producers import drop
 
 EVERY_S = 1.0
 LONGEST_S = 20.0
@@ -63,7 +64,7 @@ class Ticker:
                 self._failed()
                 await asyncio.sleep(REST_S)
             finally:
-                await _drop(producer)
+                await drop(producer)  # unsent ticks are not worth waiting for
 
     async def _round(self, producer: Any) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -74,13 +75,3 @@ class Ticker:
                 raise result
         if sent:
             self._acknowledged()
-
-
-async def _drop(producer: Any) -> None:
-    """Close at once: unsent ticks are not worth waiting for."""
-    producer._closed = True
-    sender = producer._sender.sender_task
-    if sender is not None and not sender.done():
-        sender.cancel()
-    with contextlib.suppress(Exception):
-        await asyncio.wait_for(producer.client.close(), REST_S)

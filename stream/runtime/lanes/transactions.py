@@ -8,7 +8,6 @@ A producer that failed is never used again: its sequence numbers are off.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -27,12 +26,12 @@ from aiokafka.partitioner import murmur2
 
 from stream.runtime.lanes.batch import KEYED, Output
 from stream.runtime.lanes.observer import Observer
+from stream.runtime.producers import drop
 
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
 TRANSACTION_TIMEOUT_MS = 15_000
 OPEN_TIMEOUT_S = 60.0
-CLOSE_TIMEOUT_S = 2.0
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, UnknownProducerId)
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -96,12 +95,7 @@ class LaneProducer:
             return
         if self._starting is not None:
             self._starting.cancel()
-        producer._closed = True
-        sender = producer._sender.sender_task
-        if sender is not None and not sender.done():
-            sender.cancel()
-        with contextlib.suppress(Exception):  # whatever it is, the producer is gone
-            await asyncio.wait_for(producer.client.close(), CLOSE_TIMEOUT_S)
+        await drop(producer)
 
     async def transact(
         self, outputs: Mapping[str, Sequence[Output]], offsets: Mapping[TopicPartition, int]
