@@ -17,7 +17,7 @@ from stream.runtime.broker.ports import free_port
 from stream.runtime.settings import load
 from stream.runtime.topics import ensure
 from stream.simulate.traffic import Record
-from tests.conftest import RealBroker
+from tests.real_broker import RealBroker
 from tests.simulate.gateway import PRIVATE, TOKEN, Gateway, running
 
 GATEWAY = "http://127.0.0.1:8080"

@@ -16,7 +16,7 @@ from stream.simulate.check import CheckError, check, mark
 from stream.simulate.options import Options
 from stream.simulate.run import output_topics, traffic_for
 from stream.simulate.write import Writer
-from tests.conftest import RealBroker
+from tests.real_broker import RealBroker
 from tests.simulate.outputs import Outputs, outputs_of
 
 pytestmark = pytest.mark.broker
