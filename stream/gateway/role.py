@@ -21,7 +21,7 @@ from stream.gateway import tls
 from stream.gateway.connections import Connections
 from stream.gateway.lander import Lander
 from stream.gateway.refused import RefusedRequests
-from stream.gateway.server import Doors, observing
+from stream.gateway.server import Doors, Limits, observing
 from stream.gateway.trust import Trust, from_settings
 from stream.runtime import health, topics
 from stream.runtime.metrics.gateway import GatewayMetrics
@@ -59,7 +59,8 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
     connections = Connections()
     refused = RefusedRequests(trust, chosen.data_dir)
-    doors = Doors(trust, lander, metrics, refused.offer)
+    limits = Limits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
+    doors = Doors(trust, lander, metrics, refused.offer, limits)
     app = application(
         doors,
         metrics,

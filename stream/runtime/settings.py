@@ -186,6 +186,12 @@ class Settings:
     body_limit_bytes: int = _setting(
         262_144, "of a webhook request's body; a larger one is refused", _whole(1024, 262_144)
     )
+    twilio_answer_s: float = _setting(
+        5.0,
+        "Kafka's time for a webhook of Twilio, which waits 15; then it is told to come again",
+        _number(0.1, 14),
+    )
+    telnyx_answer_s: float = _setting(1.5, "the same for Telnyx, which waits 2", _number(0.1, 1.9))
     unsigned_callbacks: str = _setting(
         "refuse",
         "`refuse` or `accept`: webhooks without a signature; `accept` is for a test without accounts",
