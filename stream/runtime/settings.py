@@ -6,15 +6,15 @@ A variable wins over the file. An unknown name is an error: a misspelt setting i
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from stream.runtime import setting_kinds as kinds
 
 PREFIX = "CALLSTREAM_"
 
@@ -24,132 +24,6 @@ _BESIDE = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
 
 class SettingsError(Exception):
     """A setting that cannot be used. The message begins with its name; it never holds a secret's value."""
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(word for part in value.split(",") if (word := part.strip()))
-
-
-def _named_secrets(value: str) -> tuple[tuple[str, str], ...]:
-    """`NAME=secret` with commas or one a line; a name may come again."""
-    found = []
-    for word in _words(value.replace("\n", ",")):
-        name, _, secret = word.partition("=")
-        if not name.strip() or not secret.strip():
-            raise ValueError("must be NAME=secret, several with commas")
-        found.append((name.strip(), secret.strip()))
-    return tuple(found)
-
-
-def _named_secret(value: str) -> tuple[tuple[str, str], ...]:
-    found = _named_secrets(value)
-    if len(found) > 1:
-        raise ValueError("must be one NAME=secret")
-    return found
-
-
-def _private_key(value: str) -> str:
-    """An Ed25519 key (RFC 8032): base64 of its 32 bytes."""
-    try:
-        length = len(base64.b64decode(value, validate=True))
-    except ValueError:
-        length = -1
-    if length != 32 and value:
-        raise ValueError("must be base64 of 32 bytes")
-    return value
-
-
-def _public_keys(value: str) -> tuple[str, ...]:
-    """Ed25519 keys (RFC 8410), 32 bytes, with or without the 12 that a PEM file has before them."""
-    keys = _words(value)
-    for key in keys:
-        try:
-            length = len(base64.b64decode(key, validate=True))
-        except ValueError:
-            length = 0
-        if length not in (32, 44):
-            raise ValueError("must be base64 of 32 bytes, several with commas")
-    return keys
-
-
-def _networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(word) for word in _words(value))
-    except ValueError:
-        raise ValueError("must be addresses or networks such as 10.0.0.0/8, several with commas") from None
-
-
-def _certificate(value: str) -> tuple[Path, ...]:
-    files = tuple(Path(word).expanduser() for word in _words(value))
-    if len(files) not in (0, 2):
-        raise ValueError("must be a certificate's file and its key's, with a comma between them")
-    return files
-
-
-def _origin(value: str) -> str:
-    if not re.fullmatch(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", value):
-        raise ValueError("must be an http or https URL without user, query and fragment")
-    return value
-
-
-def _path(value: str) -> Path:
-    if not value:
-        raise ValueError("is empty")
-    return Path(value).expanduser()
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return value
-
-    return read
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return int(value)
-
-    return read
-
-
-def _number(least: float, most: float) -> Callable[[str], float]:
-    def read(value: str) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not least <= number <= most:
-            raise ValueError(f"must be a number from {least:g} to {most:g}")
-        return number
-
-    return read
-
-
-def _matching(pattern: str, what: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {what}")
-        return value
-
-    return read
-
-
-_listen = _matching(r".+:[0-9]{1,5}", "host:port")
-_url = _matching(r"https?://[^\s?#]+", "an http or https URL")
-_servers = _matching(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
-# The dot at the end keeps two prefixes from sharing an application id.
-_prefix = _matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")
-_name = _matching(r"[A-Za-z0-9._-]{0,200}", "letters, digits, dots, - and _")
-
-_SECONDS = _number(0.001, 10_000_000)
 
 
 def _setting(
@@ -163,104 +37,108 @@ def _setting(
 class Settings:
     """What a role runs with. Durations in seconds."""
 
-    kafka: str = _setting("", "bootstrap servers; empty: the embedded broker", _servers)
-    topic_prefix: str = _setting("calls.", "of every topic, and of the application id", _prefix)
-    partitions: int = _setting(12, "of every keyed topic; never changes in place", _whole(1, 1000))
-    data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", _path)
-    store: str = _setting("memory", "`memory` or `rocksdb` for the tables", _one_of("memory", "rocksdb"))
-    gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway's HTTP is", _listen)
+    kafka: str = _setting("", "bootstrap servers; empty: the embedded broker", kinds.servers)
+    topic_prefix: str = _setting("calls.", "of every topic, and of the application id", kinds.prefix)
+    partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
+    data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
+    store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
+    gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway's HTTP is", kinds.listen)
     gateway_tls: tuple[Path, ...] = _setting(
-        (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", _certificate
+        (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", kinds.certificate
     )
-    worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", _listen)
-    poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", _listen)
-    simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", _listen)
+    worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
+    poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", kinds.listen)
+    simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", kinds.listen)
     public_url: str = _setting(
         "",
         "what providers sign, with the path that a proxy takes off, if any; empty: from the request",
-        _origin,
+        kinds.origin,
     )
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
-        (), "networks whose `Forwarded` and `X-Forwarded-*` are believed, with commas", _networks
+        (), "networks whose `Forwarded` and `X-Forwarded-*` are believed, with commas", kinds.networks
     )
     body_limit_bytes: int = _setting(
-        262_144, "of a webhook request's body; a larger one is refused", _whole(1024, 262_144)
+        262_144, "of a webhook request's body; a larger one is refused", kinds.whole(1024, 262_144)
     )
     twilio_answer_s: float = _setting(
         5.0,
         "Kafka's time for a webhook of Twilio, which waits 15; then it is told to come again",
-        _number(0.1, 14),
+        kinds.number(0.1, 14),
     )
-    telnyx_answer_s: float = _setting(1.5, "the same for Telnyx, which waits 2", _number(0.1, 1.9))
+    telnyx_answer_s: float = _setting(1.5, "the same for Telnyx, which waits 2", kinds.number(0.1, 1.9))
     unsigned_callbacks: str = _setting(
         "refuse",
         "`refuse` or `accept`: webhooks without a signature; `accept` is for a test without accounts",
-        _one_of("refuse", "accept"),
+        kinds.one_of("refuse", "accept"),
     )
-    account_alias: str = _setting("default", "name of the account in metrics and envelopes", _name)
+    account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
     twilio_account_sid: str = _setting(
-        "", "account of Twilio; empty: the auth token verifies those of every account", _name
+        "", "account of Twilio; empty: the auth token verifies those of every account", kinds.name
     )
     twilio_auth_token: tuple[str, ...] = _setting(
-        (), "verifies signatures; several with commas while rotating", _words, secret=True
+        (), "verifies signatures; several with commas while rotating", kinds.words, secret=True
     )
     twilio_account_tokens: tuple[tuple[str, str], ...] = _setting(
-        (), "`AC…=token` of more accounts and of subaccounts, with commas", _named_secrets, secret=True
+        (), "`AC…=token` of more accounts and of subaccounts, with commas", kinds.named_secrets, secret=True
     )
     twilio_shared_keys: tuple[tuple[str, str], ...] = _setting(
         (),
         "`key=secret` of the shared keys that sign webhooks, with commas",
-        _named_secrets,
+        kinds.named_secrets,
         secret=True,
     )
-    twilio_api_key: str = _setting("", "user of Twilio's REST resources", _name)
-    twilio_api_secret: str = _setting("", "its secret", _text, secret=True)
+    twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
+    twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)
     telnyx_public_key: tuple[str, ...] = _setting(
-        (), "verifies signatures of Telnyx; several with commas", _public_keys
+        (), "verifies signatures of Telnyx; several with commas", kinds.public_keys
     )
     telnyx_tolerance_s: float = _setting(
-        300.0, "a signature of Telnyx is refused when it is that much older or newer", _number(1, 86_400)
+        300.0, "a signature of Telnyx is refused when it is that much older or newer", kinds.number(1, 86_400)
     )
-    telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", _text, secret=True)
-    twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", _url)
-    twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", _url)
-    telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", _url)
-    poll_interval_s: float = _setting(60.0, "between two reads of a window", _SECONDS)
-    poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", _SECONDS)
-    poll_concurrency: int = _setting(5, "requests at once, for each account", _whole(1, 1000))
-    poll_rate: float = _setting(10.0, "requests a second, for each account", _number(0.001, 10_000))
+    telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", kinds.text, secret=True)
+    twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", kinds.url)
+    twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", kinds.url)
+    telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", kinds.url)
+    poll_interval_s: float = _setting(60.0, "between two reads of a window", kinds.SECONDS)
+    poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", kinds.SECONDS)
+    poll_concurrency: int = _setting(5, "requests at once, for each account", kinds.whole(1, 1000))
+    poll_rate: float = _setting(10.0, "requests a second, for each account", kinds.number(0.001, 10_000))
     api_token: str = _setting(
-        "", "bearer token of the query API; empty: only loopback may read", _text, secret=True
+        "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
     )
-    settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", _SECONDS)
-    gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", _SECONDS)
-    overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", _SECONDS)
-    max_age_s: float = _setting(86_400.0, "a call without an end leaves the table after that long", _SECONDS)
+    settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", kinds.SECONDS)
+    gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", kinds.SECONDS)
+    overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", kinds.SECONDS)
+    max_age_s: float = _setting(
+        86_400.0, "a call without an end leaves the table after that long", kinds.SECONDS
+    )
     privacy: str = _setting(
         "masked",
         "`masked`, `hashed` or `full`: numbers and addresses in what leaves",
-        _one_of("masked", "hashed", "full"),
+        kinds.one_of("masked", "hashed", "full"),
     )
-    privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", _text, secret=True)
+    privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
     # Kafka's brokers refuse less than 6 s.
     session_timeout_s: float = _setting(
-        10.0, "a silent worker loses its partitions after that long", _number(6, 1800)
+        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
     )
-    instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", _name)
+    instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
     max_errors_in_a_row: int = _setting(
-        100, "errors of our own before the worker stops", _whole(1, 1_000_000)
+        100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)
     )
     simulate_twilio_account_token: tuple[tuple[str, str], ...] = _setting(
         (),
         "`AC…=token` of the simulated calls; empty: those that the gateway verifies with",
-        _named_secret,
+        kinds.named_secret,
         secret=True,
     )
     simulate_telnyx_private_key: str = _setting(
-        "", "signs the simulator's webhooks as Telnyx", _private_key, secret=True
+        "", "signs the simulator's webhooks as Telnyx", kinds.private_key, secret=True
     )
-    kafka_libs: str = _setting("", "folder of Kafka's jars for the embedded broker", _text, name="KAFKA_LIBS")
-    cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", _path)
+    kafka_libs: str = _setting(
+        "", "folder of Kafka's jars for the embedded broker", kinds.text, name="KAFKA_LIBS"
+    )
+    cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
 
 
 def variable(about: Field[Any]) -> str:
