@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,10 @@ from tests.bench.targets import TARGETS
 
 
 @pytest.mark.e2e
-def test_a_small_run_measures_every_part_and_every_candidate_does_its_job() -> None:
+def test_a_small_run_measures_every_part_and_every_candidate_does_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     plan = run.Plan(
         records=3000,
         few_records=1000,
@@ -24,7 +28,6 @@ def test_a_small_run_measures_every_part_and_every_candidate_does_its_job() -> N
         calls=3000,
         requests=1500,
     )
-    before = set(os.listdir("/tmp"))
     result = run.run(plan, run.Say())
     wrong = {name: one["wrong"] for name, one in result["throughput"].items() if one["wrong"]}
     assert wrong == {}
@@ -37,8 +40,7 @@ def test_a_small_run_measures_every_part_and_every_candidate_does_its_job() -> N
     assert [result["recovery"][store]["records"] for store in ("memory", "rocksdb")] == [3000, 3000]
     assert result["recovery"]["memory"]["states"] == 3000
     assert report.missed(result) is not None
-    left = {name for name in set(os.listdir("/tmp")) - before if name.startswith("callstream-bench-")}
-    assert left == set()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_callbacks_of_equal_seeds_tell_of_the_same_calls() -> None:
