@@ -65,10 +65,12 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     refused = RefusedRequests(trust, chosen.data_dir)
     limits = Limits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
     doors = Doors(trust, lander, metrics, refused.offer, limits)
+    tasks: list[asyncio.Task[None]] = []
     app = application(
         doors,
         metrics,
         connections,
+        live=lambda: live(tasks),
         ready=lambda: ready(lander.trouble(), trust),
         body_limit_bytes=chosen.body_limit_bytes,
     )
@@ -91,14 +93,14 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
     assert runner.server is not None
-    beside: list[Coroutine[Any, Any, None]] = [
-        lander.watch(),
-        connections.watch(runner.server),
-        refused.run(),
-    ]
+    beside: dict[str, Coroutine[Any, Any, None]] = {
+        "the watch over the broker": lander.watch(),
+        "the watch over connections": connections.watch(runner.server),
+        "the signature doctor": refused.run(),
+    }
     if secured is not None:
-        beside.append(tls.renew(secured, certificate, key))
-    tasks = [asyncio.create_task(one) for one in beside]
+        beside["the renewal of certificates"] = tls.renew(secured, certificate, key)
+    tasks += [asyncio.create_task(work, name=name) for name, work in beside.items()]
     try:
         yield await health.listen_on(runner, chosen.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN", secured)
     finally:
@@ -108,7 +110,9 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
         await lander.close(FLUSH_S)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for task, result in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+            if isinstance(result, Exception):
+                log.error("%s had ended: %r", task.get_name(), result)
         logging.getLogger().removeHandler(metrics.log_counter)
 
 
@@ -117,16 +121,17 @@ def application(
     metrics: GatewayMetrics,
     connections: Connections,
     *,
+    live: health.Check,
     ready: health.Check,
     body_limit_bytes: int,
 ) -> web.Application:
-    """All routes of a gateway. It lives as long as its loop answers."""
+    """All routes of a gateway."""
     app = web.Application(
         middlewares=[connections.middleware, observing(metrics), health.bare_errors],
         client_max_size=body_limit_bytes,
     )
     doors.add_routes(app)
-    health.add_routes(app, metrics.exposition, lambda: (True, ()), ready)
+    health.add_routes(app, metrics.exposition, live, ready)
     return app
 
 
@@ -162,6 +167,12 @@ async def serve(chosen: Settings) -> int:
             with contextlib.suppress(ValueError):
                 loop.remove_signal_handler(number)
     return 0
+
+
+def live(beside: Sequence[asyncio.Task[None]]) -> tuple[bool, Sequence[str]]:
+    """Whether all that runs beside the doors still does. If not, a restart helps."""
+    ended = [task.get_name() for task in beside if task.done()]
+    return not ended, [f"{name} has ended" for name in ended]
 
 
 def ready(trouble: str | None, trust: Trust) -> tuple[bool, Sequence[str]]:

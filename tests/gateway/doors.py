@@ -13,7 +13,7 @@ from stream.gateway.connections import Connections
 from stream.gateway.envelope import Delivery
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
-from stream.gateway.role import application, quiet, ready
+from stream.gateway.role import application, live, quiet, ready
 from stream.gateway.server import LIMITS, Doors, Limits
 from stream.gateway.trust import Trust
 from stream.runtime.metrics.gateway import GatewayMetrics
@@ -53,11 +53,13 @@ class House:
         self.refused: list[tuple[str, str]] = []
         self.connections = Connections(first_request_s=0.3, every_s=0.05)
         self.trouble: str | None = None
+        self.beside: list[asyncio.Task[None]] = []
         self.doors = Doors(trust, self.shore, self.metrics, self._note, limits)
         self.app = application(
             self.doors,
             self.metrics,
             self.connections,
+            live=lambda: live(self.beside),
             ready=lambda: ready(self.trouble, trust),
             body_limit_bytes=65_536,
         )

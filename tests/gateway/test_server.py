@@ -274,6 +274,19 @@ async def test_ready_means_that_the_broker_takes_writes() -> None:
         assert (await gateway.ask("GET", "/livez")).status == 200
 
 
+async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() -> None:
+    async def dies() -> None:
+        raise ZeroDivisionError
+
+    async with house() as gateway:
+        assert (await gateway.ask("GET", "/livez")).status == 200
+        gateway.beside.append(asyncio.create_task(dies(), name="the watch"))
+        await asyncio.wait(gateway.beside)
+        answer = await gateway.ask("GET", "/livez")
+        assert (answer.status, (await answer.json())["reasons"]) == (503, ["the watch has ended"])
+        gateway.beside.pop().exception()
+
+
 async def test_a_gateway_that_believes_nobody_says_so() -> None:
     async with house(Trust()) as gateway:
         said = await (await gateway.ask("GET", "/readyz")).json()
