@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from stream.gateway.envelope import Delivery
 from stream.runtime.producers import drop
@@ -116,9 +116,7 @@ class Lander:
         except KafkaError as error:
             self._produced(len(deliveries), time.monotonic() - began, False)
             self._failed = f"the broker refused a record ({type(error).__name__})"
-            # A record that is too large for the producer itself never reached its sequence.
-            if not isinstance(error, MessageSizeTooLargeError):
-                self._replace(producer)
+            self._replace(producer)
             raise NotLandedError(self._failed) from error
         self._heard()
         self._produced(len(deliveries), time.monotonic() - began, True)
