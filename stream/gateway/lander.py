@@ -124,17 +124,17 @@ class Lander:
     async def _sent(self, producer: AIOKafkaProducer, one: Delivery) -> None:
         size = len(one.value) + OVERHEAD_BYTES
         self._waiting += size
-        try:
-            acknowledged = await producer.send(self._topic, one.value, one.key)
-        except BaseException:
-            self._waiting -= size
-            raise
 
-        def leave(_: object) -> None:
+        def leave(_: object = None) -> None:
             # A replaced producer's records count no more: they were dropped with it.
             if producer is self._producer:
                 self._waiting -= size
 
+        try:
+            acknowledged = await producer.send(self._topic, one.value, one.key)
+        except BaseException:
+            leave()
+            raise
         acknowledged.add_done_callback(leave)
         # Whoever gives up waiting does not take the record back: it is in a batch with others.
         await asyncio.shield(acknowledged)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
@@ -26,7 +26,7 @@ from stream.gateway.shapes import source_of
 from stream.gateway.trust import Trust
 from stream.gateway.verification import verify
 from stream.runtime.metrics.gateway import GatewayMetrics
-from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, UNKNOWN
+from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, OTHER, ROUTES, UNKNOWN
 
 
 class Limits(NamedTuple):
@@ -184,7 +184,6 @@ def _last_of_its_connection(status: int) -> web.Response:
 
 def observing(metrics: GatewayMetrics) -> Any:
     """A middleware that counts each request and, where the log asks for it, says it without personal data."""
-    routes: Mapping[str, str] = metrics.routes
 
     @web.middleware
     async def observe(asked: web.Request, handler: Handler) -> web.StreamResponse:
@@ -199,9 +198,9 @@ def observing(metrics: GatewayMetrics) -> Any:
             return empty(500)
         finally:
             seconds = time.perf_counter() - began
-            route = routes.get(asked.path, "other")
-            metrics.answered(route, asked.method, status, seconds)
+            metrics.answered(asked.path, asked.method, status, seconds)
             if access.isEnabledFor(logging.INFO):
+                route = asked.path if asked.path in ROUTES else OTHER
                 access.info("%s %s %d %.1f ms", asked.method, route, status, seconds * 1000)
 
     return observe

@@ -123,6 +123,6 @@ async def test_a_refused_record_costs_itself_and_the_next_one_lands(broker: Real
             await lander.land([one(4, 3 << 20)._replace(key=b"telnyx:1")], 10)
         await until(lambda: lander.trouble() is None)
         await lander.land(small[1:], 10)
-        assert (told.good, told.bad) == (3, 1)
+        assert (told.good, told.bad, lander.waiting_bytes) == (3, 1, 0)
     found = [record.value for record in read_topic(broker.bootstrap, topic)]
     assert found == [each.value for each in small]

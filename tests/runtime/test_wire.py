@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Envelope
-from stream.runtime.wire import VALUE_LIMIT_BYTES, dead_letter_headers, read_envelope
+from stream.runtime.wire import VALUE_LIMIT_BYTES, _looked_through, dead_letter_headers, read_envelope
 
 RAW: dict[str, Any] = {
     "v": 1,
@@ -97,6 +98,39 @@ def test_an_envelope_with_odd_fields_is_read_or_refused(odd: dict[str, Any]) -> 
     except DecodeError as refused:
         reason = refused.reason
     assert reason in {None, "unsupported_version", "unknown_source", "invalid_field"}
+
+
+times = st.one_of(
+    st.datetimes().map(lambda at: at.strftime("%04Y-%m-%dT%H:%M:%S.%fZ")),
+    st.from_regex(
+        r"20[0-9]{2}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-6][0-9]\.[0-9]{6}[Zz]", fullmatch=True
+    ),
+    st.text("0123456789-T:.Zé", min_size=26, max_size=28),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "received_at": times,
+            "body": st.dictionaries(st.text(max_size=4), anything, max_size=4),
+            "delivery": anything,
+            "account": st.one_of(st.none(), st.text(max_size=8)),
+            "ordinal": st.one_of(st.none(), st.integers(-1, 2**31)),
+        },
+    )
+)
+def test_an_envelope_says_the_same_whichever_way_it_is_read(said: dict[str, Any]) -> None:
+    """At once into its type, or looked through because something about it is odd."""
+
+    def told(read: Callable[[bytes], Envelope]) -> Envelope | str:
+        try:
+            return read(orjson.dumps(RAW | said))
+        except DecodeError as refused:
+            return refused.reason
+
+    assert told(read_envelope) == told(_looked_through)
 
 
 def test_the_headers_of_a_dead_letter_say_why_and_where_from_and_then_its_own() -> None:

@@ -31,7 +31,6 @@ class GatewayMetrics:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.board = Board(vocabulary, ingest.FAMILIES)
         self.log_counter = LogCounter(self.board)
-        self.routes = {path: path for path in words.ROUTES}
         self._delay = self.board.buckets(ingest.WEBHOOK_DELIVERY_DELAY)
         self._durations = self.board.buckets(ingest.HTTP_REQUEST_DURATION)
         self._producing = self.board.buckets(f.PRODUCE_DURATION)
@@ -40,8 +39,9 @@ class GatewayMetrics:
         """What a scrape gets, and its content type."""
         return self.board.exposition(accept)
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """A request to a route of `routes`, or `other`, was answered."""
+    def answered(self, path: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered; a path that is no route is `other`."""
+        route = path if path in words.ROUTES else words.OTHER
         code = str(status)
         self.board.count(
             ingest.HTTP_REQUESTS,
