@@ -76,6 +76,8 @@ class Progress:
                 "bootstrap.servers": bootstrap,
                 "group.id": story.group,
                 "enable.auto.commit": False,
+                # Else the question waits for a killed worker's open transaction to time out.
+                "isolation.level": "read_uncommitted",
                 "log_level": 2,
             }
         )
