@@ -20,11 +20,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from stream.gateway import tls
 from stream.gateway.connections import Connections
-from stream.gateway.lander import Lander
 from stream.gateway.refused import RefusedRequests
 from stream.gateway.server import Doors, Limits, observing
 from stream.gateway.trust import Trust, from_settings
 from stream.runtime import health, topics
+from stream.runtime.lander import Lander
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
 from stream.runtime.settings import Settings

@@ -18,13 +18,13 @@ from aiohttp import hdrs, web
 from stream.gateway.answers import answer, busy, empty
 from stream.gateway.envelope import Delivery
 from stream.gateway.form_body import TooManyParametersError, as_object, pairs
-from stream.gateway.lander import NoRoomError, NotLandedError
 from stream.gateway.landing import deliveries
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.shapes import source_of
 from stream.gateway.trust import Trust
 from stream.gateway.verification import verify
+from stream.runtime.lander import NoRoomError, NotLandedError
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, OTHER, ROUTES, UNKNOWN
 
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 
 
 class Shore(Protocol):
-    """Where deliveries land: see `stream.gateway.lander`."""
+    """Where deliveries land: see `stream.runtime.lander`."""
 
     async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None: ...
 

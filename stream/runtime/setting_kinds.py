@@ -97,6 +97,20 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def some_of(*choices: str) -> Callable[[str], tuple[str, ...]]:
+    """Some of the choices with commas, in their order; `none` for none of them."""
+
+    def read(value: str) -> tuple[str, ...]:
+        found = words(value)
+        if found == ("none",):
+            return ()
+        if not found or set(found) - set(choices):
+            raise ValueError(f"must be some of {', '.join(choices)}, with commas, or none")
+        return tuple(choice for choice in choices if choice in found)
+
+    return read
+
+
 def whole(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:

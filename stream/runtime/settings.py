@@ -18,6 +18,11 @@ from stream.runtime import setting_kinds as kinds
 
 PREFIX = "CALLSTREAM_"
 
+POLLED_SOURCES = (
+    *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"),
+    *("telnyx_call_event", "telnyx_webhook_delivery"),
+)
+
 _BESIDE = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
 """Names with our prefix that are no settings: where the file is, and what CI asks of the tests."""
 
@@ -96,6 +101,9 @@ class Settings:
         300.0, "a signature of Telnyx is refused when it is that much older or newer", kinds.number(1, 86_400)
     )
     telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", kinds.text, secret=True)
+    telnyx_account_id: str = _setting(
+        "", "the id that records of Telnyx' rows carry; empty: the one that a row names, or none", kinds.name
+    )
     twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", kinds.url)
     twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", kinds.url)
     telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", kinds.url)
@@ -103,6 +111,16 @@ class Settings:
     poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", kinds.SECONDS)
     poll_concurrency: int = _setting(5, "requests at once, for each account", kinds.whole(1, 1000))
     poll_rate: float = _setting(10.0, "requests a second, for each account", kinds.number(0.001, 10_000))
+    poll_sources: tuple[str, ...] = _setting(
+        POLLED_SOURCES,
+        "REST sources that are read, with commas; `none`: no poller",
+        kinds.some_of(*POLLED_SOURCES),
+    )
+    time_factor: float = _setting(
+        1.0,
+        "how many times faster than the providers the simulator is, and with it the schedule of fetches",
+        kinds.number(1, 3600),
+    )
     api_token: str = _setting(
         "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
     )
@@ -241,7 +259,11 @@ def table() -> str:
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for about in fields(Settings):
         assert about.default is not MISSING
-        default = f"`{about.default}`" if about.default not in ("", ()) else "–"
+        default = f"`{_text(about.default)}`" if about.default not in ("", ()) else "–"
         file = " (or `…_FILE`)" if about.metadata["secret"] else ""
         rows.append(f"| `{variable(about)}`{file} | {default} | {about.metadata['meaning']} |")
     return "\n".join(rows)
+
+
+def _text(default: Any) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from stream.gateway.lander import NoRoomError, NotLandedError
 from stream.gateway.request import FORM
 from stream.gateway.server import Limits
 from stream.gateway.telnyx_signature import public_key
 from stream.gateway.trust import Trust
+from stream.runtime.lander import NoRoomError, NotLandedError
 from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES
 from tests.gateway import signing
 from tests.gateway.doors import TRUST, House, house

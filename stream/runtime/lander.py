@@ -1,4 +1,4 @@
-"""Landing: records into the callbacks topic, each acknowledged by the broker before its sender is answered.
+"""Landing: records into Kafka, each acknowledged by the broker before anybody is told that it is there.
 
 The rule of this file: what is said to be landed is in Kafka, and what waits has a bound. aiokafka's
 idempotent producer is of no more use after one refused record, and never gives anything up by itself: here it
@@ -12,12 +12,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from stream.gateway.envelope import Delivery
 from stream.runtime.producers import drop
 
 ROOM_BYTES = 64 << 20
@@ -38,7 +37,20 @@ RETRY_S = 1.0
 Produced = Callable[[int, float, bool], None]
 """Told of records: how many, after how many seconds, and whether the broker has them."""
 
-log = logging.getLogger("callstream.gateway")
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Landable(Protocol):
+    """A record to land."""
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def value(self) -> bytes | None: ...
+
+
+log = logging.getLogger("callstream.lander")
 
 
 class NoRoomError(Exception):
@@ -50,7 +62,7 @@ class NotLandedError(Exception):
 
 
 class Lander:
-    """The gateway's producer for `topic`. `connection` are aiokafka's settings.
+    """A role's producer, for `topic` where nothing else is said. `connection` are aiokafka's settings.
 
     All calls from the event loop's thread.
     """
@@ -87,14 +99,21 @@ class Lander:
         self._producer = await self._made()
         self._heard()
 
-    async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None:
-        """Returns when the broker has all of them.
+    async def land(
+        self,
+        records: Sequence[Landable],
+        limit_s: float,
+        *,
+        topic: str | None = None,
+        headers: Headers = (),
+    ) -> None:
+        """Returns when the broker has all of them; those of one key lie in the order given.
 
         Raises NoRoomError at once, or NotLandedError after at most `limit_s`, sooner while the broker is in
         trouble: then some may have landed or land later, which does no harm, since their sender's repetition
         is recognised.
         """
-        needed = sum(len(one.value) + OVERHEAD_BYTES for one in deliveries)
+        needed = sum(_size(one) for one in records)
         producer = self._producer
         if producer is None:
             raise NotLandedError(self._failed or "the producer is being replaced")
@@ -105,24 +124,25 @@ class Lander:
             limit_s = min(limit_s, TROUBLED_S)
         try:
             async with asyncio.timeout(limit_s):
-                if len(deliveries) == 1:
-                    await self._sent(producer, deliveries[0])
+                to = topic or self._topic
+                if len(records) == 1:
+                    await self._sent(producer, to, records[0], headers)
                 else:
-                    await asyncio.gather(*(self._sent(producer, one) for one in deliveries))
+                    await asyncio.gather(*(self._sent(producer, to, one, headers) for one in records))
         except TimeoutError:
             self._failed = "the broker does not acknowledge records"
-            self._produced(len(deliveries), time.monotonic() - began, False)
+            self._produced(len(records), time.monotonic() - began, False)
             raise NotLandedError(self._failed) from None
         except KafkaError as error:
-            self._produced(len(deliveries), time.monotonic() - began, False)
+            self._produced(len(records), time.monotonic() - began, False)
             self._failed = f"the broker refused a record ({type(error).__name__})"
             self._replace(producer)
             raise NotLandedError(self._failed) from error
         self._heard()
-        self._produced(len(deliveries), time.monotonic() - began, True)
+        self._produced(len(records), time.monotonic() - began, True)
 
-    async def _sent(self, producer: AIOKafkaProducer, one: Delivery) -> None:
-        size = len(one.value) + OVERHEAD_BYTES
+    async def _sent(self, producer: AIOKafkaProducer, topic: str, one: Landable, headers: Headers) -> None:
+        size = _size(one)
         self._waiting += size
 
         def leave(_: object = None) -> None:
@@ -131,7 +151,7 @@ class Lander:
                 self._waiting -= size
 
         try:
-            acknowledged = await producer.send(self._topic, one.value, one.key)
+            acknowledged = await producer.send(topic, one.value, one.key, headers=headers or None)
         except BaseException:
             leave()
             raise
@@ -158,7 +178,7 @@ class Lander:
             if found.partitions_for_topic(self._topic):
                 self._heard()
             else:
-                self._failed = "the callbacks topic is not there"
+                self._failed = f"the topic {self._topic} is not there"
 
     def _replace(self, broken: AIOKafkaProducer) -> None:
         if broken is not self._producer:
@@ -208,3 +228,7 @@ class Lander:
         with contextlib.suppress(TimeoutError, KafkaError):
             await asyncio.wait_for(producer.flush(), limit_s)
         await drop(producer)
+
+
+def _size(record: Landable) -> int:
+    return len(record.value or b"") + OVERHEAD_BYTES

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stream.gateway.envelope import Delivery
-from stream.gateway.lander import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError
 from stream.runtime import topics
+from stream.runtime.lander import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError
 from stream.runtime.settings import Settings
 from tests.e2e.harness import read_topic
 from tests.real_broker import RealBroker
