@@ -17,8 +17,8 @@ import mode
 
 from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
+from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.core.waiting import Policy
 from stream.runtime import health, settings, topics
 from stream.runtime.broker import BrokerError
 from stream.runtime.broker.ownership import find_running
@@ -71,6 +71,8 @@ def build(chosen: settings.Settings) -> LanesApp:
             overdue_s=chosen.overdue_s,
             max_age_s=chosen.max_age_s,
             account_alias=chosen.account_alias,
+            polled=chosen.poll_sources,
+            time_factor=chosen.time_factor,
         ),
         Privacy(chosen.privacy, chosen.privacy_key),
         metrics,

@@ -21,12 +21,14 @@ from agents.work import Get, Hot, Work, labels
 from stream.core.alerts import Alert
 from stream.core.call import Call, dump, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
+from stream.core.fetches import FETCH_RESULT, FetchRequest, result_of
 from stream.core.fold import Folded, fold
 from stream.core.identity import event_id
 from stream.core.instants import instant
+from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
-from stream.core.waiting import GAP_SOURCE, Policy, tick
+from stream.core.waiting import GAP_SOURCE, answered, tick
 from stream.runtime.lanes.batch import Batch, Output, Record
 from stream.runtime.metrics.standing import Standing
 from stream.runtime.metrics.tally import ActiveLabels, Tally
@@ -130,8 +132,10 @@ class CallProcessor:
         try:
             envelope = read_envelope(record.value)
             source = envelope.source
-            readings = self._read(envelope, record)
-            self._apply(work, record, envelope, readings)
+            if source == FETCH_RESULT:
+                self._answered(work, record, envelope)
+            else:
+                self._apply(work, record, envelope, self._read(envelope, record))
         except DecodeError as error:
             self._bury(work, record, source, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: what is wrong with us must not cost other records
@@ -175,6 +179,22 @@ class CallProcessor:
         self._carry_out(work, outputs, folded.effects)
         self._count(work.tally, folded, first, envelope)
 
+    def _answered(self, work: Work, record: Record, envelope: Envelope) -> None:
+        """A fetch came to an end. For a call that has left the table it is no news."""
+        result, key = result_of(envelope), record.key
+        if key is None or key != result.key.encode():
+            raise DecodeError("key_mismatch", "the record's key is not the call that the fetch was for")
+        call = work.call(key)
+        if call is None:
+            return
+        due_s = call.due_s
+        effects = answered(call, result, envelope.received_us, envelope.received_at, self._policy)
+        outputs = self._written(key, effects)
+        work.calls[key] = call
+        if call.due_s != due_s:
+            work.added.add((call.due_s, key))
+        self._carry_out(work, outputs, effects)
+
     def _written(self, key: bytes, effects: list[Any]) -> list[tuple[str, Output]]:
         """What is to be written, and to which topic."""
         topics = self._topics
@@ -188,6 +208,8 @@ class CallProcessor:
             elif kind is Alert:
                 said, active = alert_outputs(effect, self._deployment)
                 outputs += ((topics.alerts, said), (topics.alerts_active, active))
+            elif kind is FetchRequest:
+                outputs.append((topics.fetches, Output(key, _encode(effect))))
         return outputs
 
     def _carry_out(self, work: Work, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
@@ -255,6 +277,11 @@ class CallProcessor:
     def _again(self, call: Call | None, record: Record) -> Call | None:
         try:
             envelope = read_envelope(record.value)
+            if envelope.source == FETCH_RESULT:
+                result = result_of(envelope)
+                if call is not None and record.key == result.key.encode():
+                    answered(call, result, envelope.received_us, envelope.received_at, self._policy)
+                return call
             readings = self._read(envelope, record)
         except DecodeError:
             return call

@@ -1,8 +1,9 @@
 """What is known of one call: the state that the table keeps for each call key.
 
-The rule of this file: everything but `arrival` is a join. Merging is commutative, associative and
-idempotent, so the same deliveries leave the same knowledge in whatever order and however often they come.
-What depends on arrival (counters, revisions, what was already said) is in `Arrival`, apart.
+The rule of this file: everything but `arrival`, `fetches` and `complete` is a join. Merging is commutative,
+associative and idempotent, so the same deliveries leave the same knowledge in whatever order and however
+often they come.
+What depends on arrival (counters, revisions, what was already said, what is being read) is apart.
 
 In the store a call is MessagePack, fields by position: a new field goes to the end, with a default. The first
 fields are `Head`'s, so that recovery reads them without the rest.
@@ -103,7 +104,8 @@ class Arrival(msgspec.Struct, array_like=True):
     `revision` of the last record, `content` a 64-bit hash of what it said; `ended_us` when (stream time)
     the call was first seen terminal; `gaps` the missing numbers that were reported as gaps; `failed_alert`
     whether `call.failed` was raised; `gap_due_us` when a gap's grace ends, 0 for none; `conflict` whether a
-    conflict of terminal statuses was counted.
+    conflict of terminal statuses was counted; `missed` a bit mask of the sources that could not be read to
+    their end; `reconciled` whether callbacks and resources were compared.
     """
 
     deliveries: int = 0
@@ -118,6 +120,27 @@ class Arrival(msgspec.Struct, array_like=True):
     gap_due_us: int = 0
     gaps: list[int] = []
     conflict: bool = False
+    missed: int = 0
+    reconciled: bool = False
+
+
+class Fetch(msgspec.Struct, array_like=True):
+    """Something that is to be read of a call; see `schedule`.
+
+    - `source`: index of `fetches.FETCHED`; `edge`: index of `schedule.EDGES`, -1 for none.
+    - `due_s`: from which second on it is to be asked for, 0 while a result is awaited.
+    - `step`: of its ladder; `attempt`: how often it was asked for; `errors`: how often in a row for nothing.
+    - `content`: of the last read, 0 for none; `overdue`: read because the call's end is missing.
+    """
+
+    source: int
+    edge: int
+    due_s: int
+    step: int = 0
+    attempt: int = 0
+    errors: int = 0
+    content: int = 0
+    overdue: bool = False
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -144,6 +167,7 @@ class Call(msgspec.Struct, array_like=True):
       the timeline, at most 48, by precedence; `seen`: sorted fingerprints of all events that are not in
       `lifecycle`.
     - `families`, `levels`: counts of distinct events.
+    - `fetches`: what is to be read of it; `complete`: bit mask of the sources that were read to their end.
     """
 
     due_s: int
@@ -166,6 +190,8 @@ class Call(msgspec.Struct, array_like=True):
     error_codes: list[str] = []
     recordings: list[Recording] = []
     sources: int = 0
+    fetches: list[Fetch] = []
+    complete: int = 0
 
     def claim(self, name: str, value: str, as_of_us: int) -> str | None:
         """Take in a fact. The newest resource wins, then the greater text; what lost is disputed, not
@@ -201,6 +227,11 @@ class Call(msgspec.Struct, array_like=True):
             insort(values, value)
             del values[VALUES_CAP:]
         return None
+
+    @property
+    def whole(self) -> bool:
+        """All that is read after its end was read."""
+        return bool(self.complete) and not self.fetches and not self.arrival.missed
 
     def unplaced_numbers(self) -> int:
         """Bit set of the sequence numbers of progress events whose status nobody knows."""

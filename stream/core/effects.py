@@ -80,6 +80,28 @@ class ApplicationAnswered(msgspec.Struct):
     duration_s: float | None
 
 
+class FetchAnswered(msgspec.Struct):
+    """A poller's result reached the call that awaited it; `outcome` is one of `fetches.OUTCOMES`."""
+
+    source: str
+    outcome: str
+
+
+class CallReconciled(msgspec.Struct):
+    """Callbacks and resources of a call were compared: `match`, `missing_callback`, `missing_poll` or
+    `mismatch`."""
+
+    provider: str
+    result: str
+
+
+class CallbackMissing(msgspec.Struct):
+    """The provider's own log has an event whose callback never came."""
+
+    source: str
+    event: str
+
+
 class CallEvicted(msgspec.Struct):
     """A call left the table: `terminal_ttl` (its settle window closed) or `max_age`."""
 

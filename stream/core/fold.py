@@ -28,10 +28,12 @@ from stream.core.effects import (
 )
 from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import identify
+from stream.core.policy import Policy
 from stream.core.record import revise
+from stream.core.schedule import plan_ended
 from stream.core.statuses import TERMINAL
 from stream.core.survey import survey
-from stream.core.waiting import Policy, close_gap, next_due, watch_gaps
+from stream.core.waiting import close_gap, next_due, watch_gaps
 
 BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 FACTS_IN_CONFLICT = frozenset(
@@ -223,6 +225,8 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
     if not call.ended:
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
+        if call.fetches or policy.polled:
+            plan_ended(call, seen, envelope.received_us, policy, effects)
         call.due_s = next_due(call, policy)
         effects.append(
             CallEnded(
@@ -242,7 +246,7 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, seen, _deciding(event, effects), policy.account_alias))
-    record = revise(call, seen, envelope.received_at, settled=False)
+    record = revise(call, seen, envelope.received_at, policy.expected(event.provider), settled=False)
     if record is not None:
         effects.append(record)
 

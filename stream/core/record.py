@@ -20,8 +20,6 @@ from stream.core.instants import utc
 from stream.core.statuses import RANK
 from stream.core.survey import Ending, Phase, Survey
 
-TWILIO_EXPECTED = ["twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_status_callback"]
-TELNYX_EXPECTED = ["telnyx_call_event", "telnyx_webhook"]
 POLLED = frozenset(
     {
         "twilio_call",
@@ -176,8 +174,11 @@ def _timeline(call: Call) -> list[Item]:
     ]
 
 
-def describe(call: Call, seen: Survey, *, settled: bool) -> CallRecord:
-    """The record of a call as it is known now, but for what depends on arrival (see `stamp`)."""
+def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) -> CallRecord:
+    """The record of a call as it is known now, but for what depends on arrival (see `stamp`).
+
+    `expected`: the sources that should tell of it.
+    """
     provider, _, call_id = call.key.partition(":")
     end = seen.end
     facts = call.facts.get
@@ -224,8 +225,9 @@ def describe(call: Call, seen: Survey, *, settled: bool) -> CallRecord:
         conflicts=_conflicts(call, seen),
         sources=sources,
         completeness={
-            "expected": TWILIO_EXPECTED if provider == "twilio" else TELNYX_EXPECTED,
+            "expected": expected,
             "seen": sources,
+            "complete": source_names(call.complete) if call.complete else [],
         },
         timeline=_timeline(call),
     )
@@ -263,6 +265,7 @@ def knowledge_of(call: Call, *, settled: bool) -> int:
         call.error_codes,
         call.recordings,
         call.sources,
+        call.whole,
     )
     return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
@@ -293,7 +296,9 @@ def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
     return record
 
 
-def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallRecord | None:
+def revise(
+    call: Call, seen: Survey, updated_at: str, expected: list[str], *, settled: bool
+) -> CallRecord | None:
     """The next revision of the call's record, None if it would say the same again."""
     content = knowledge_of(call, settled=settled)
     arrival = call.arrival
@@ -301,4 +306,4 @@ def revise(call: Call, seen: Survey, updated_at: str, *, settled: bool) -> CallR
         return None
     arrival.content = content
     arrival.revision += 1
-    return stamp(describe(call, seen, settled=settled), call, updated_at)
+    return stamp(describe(call, seen, expected, settled=settled), call, updated_at)

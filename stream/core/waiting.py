@@ -13,21 +13,14 @@ import msgspec
 
 from stream.core.call import NUMBERS_KEPT, Call, Entry
 from stream.core.effects import CallEvicted, SequenceGapClosed, SequenceGapOpened
+from stream.core.fetches import FetchResult
 from stream.core.instants import utc
+from stream.core.policy import Policy
 from stream.core.record import POLLED_MASK, revise
+from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue, reconcile
 from stream.core.survey import survey
 
 GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """How long things are waited for, in seconds, and the name that accounts have in alerts."""
-
-    settle_s: float = 7200.0
-    gap_grace_s: float = 10.0
-    overdue_s: float = 14400.0
-    max_age_s: float = 86400.0
-    account_alias: str = "default"
 
 
 def due_second(from_us: int, after_s: float) -> int:
@@ -66,6 +59,8 @@ def next_due(call: Call, policy: Policy) -> int:
         due = due_second(arrival.first_us, policy.max_age_s if call.overdue else policy.overdue_s)
     if arrival.gap_due_us:
         due = min(due, due_second(arrival.gap_due_us, 0))
+    if call.fetches and (fetch_s := next_fetch_s(call)):
+        due = min(due, fetch_s)
     return due
 
 
@@ -89,16 +84,39 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
             call.gaps_open = len(arrival.gaps)
             effects.append(SequenceGapOpened(source, opened))
     if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
-        record = revise(call, survey(call), utc(now_us), settled=True)
+        seen = survey(call)
+        reconcile(call, seen, policy, effects)
+        provider = call.key.partition(":")[0]
+        record = revise(call, seen, utc(now_us), policy.expected(provider), settled=True)
         if record is not None:
             effects.append(record)
         return _evict(call, "terminal_ttl", source, effects)
     if not call.ended and arrival.first_us + int(policy.max_age_s * 1_000_000) <= now_us:
         return _evict(call, "max_age", source, effects)
-    if not call.ended and arrival.first_us + int(policy.overdue_s * 1_000_000) <= now_us:
+    overdue = not call.ended and arrival.first_us + int(policy.overdue_s * 1_000_000) <= now_us
+    if overdue and not call.overdue:
         call.overdue = True
+        plan_overdue(call, now_us, policy, effects)
+    elif call.fetches:
+        ask(call, now_us, policy, effects)
     call.due_s = next_due(call, policy)
     return Ticked(call, effects)
+
+
+def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, policy: Policy) -> list[Any]:
+    """A poller's result is behind the rows that it read: take the next step, and say so when all is read."""
+    effects: list[Any] = []
+    if not hear(call, result, now_us, policy, effects):
+        return effects
+    call.due_s = next_due(call, policy)
+    if call.ended and call.whole:
+        seen = survey(call)
+        reconcile(call, seen, policy, effects)
+        provider = call.key.partition(":")[0]
+        record = revise(call, seen, updated_at, policy.expected(provider), settled=False)
+        if record is not None:
+            effects.append(record)
+    return effects
 
 
 def _evict(call: Call, reason: str, source: str, effects: list[Any]) -> Ticked:

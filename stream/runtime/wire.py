@@ -14,12 +14,14 @@ import msgspec
 import orjson
 
 from stream.core.events import SOURCES, DecodeError, Envelope
+from stream.core.fetches import FETCH_RESULT
 from stream.core.instants import instant, iso8601, utc
 
 VALUE_LIMIT_BYTES = 512 * 1024
 """A callback's body is 256 KiB at most and a polled row is one row: an envelope above this is no delivery."""
 
-_KNOWN_SOURCES = frozenset(SOURCES)
+_LANDED_SOURCES = (*SOURCES, FETCH_RESULT)
+_KNOWN_SOURCES = frozenset(_LANDED_SOURCES)
 _CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")
 
 Headers = Sequence[tuple[str, bytes]]
@@ -29,7 +31,7 @@ class _Landed(msgspec.Struct, gc=False):
     """An envelope as ours write it: nothing to look at twice."""
 
     v: Literal[1]
-    source: Literal[SOURCES]  # type: ignore[valid-type]
+    source: Literal[_LANDED_SOURCES]  # type: ignore[valid-type]
     received_at: str
     body: dict[str, Any]
     account: str | None = None

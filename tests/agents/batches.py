@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from agents.processor import CallProcessor
+from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.core.waiting import Policy
 from stream.runtime.lanes.batch import Output
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics
@@ -46,7 +46,8 @@ class Written(NamedTuple):
 
 
 def record(one: Delivery, offset: int) -> Fetched:
-    polled = b'"twilio_call' in one.value or b'"twilio_insights' in one.value or b'"telnyx_call' in one.value
+    names = (b'"twilio_call', b'"twilio_insights', b'"telnyx_call', b'"fetch_result')
+    polled = any(name in one.value for name in names)
     return Fetched(TOPICS.polled if polled else TOPICS.callbacks, offset, one.key.encode(), one.value)
 
 

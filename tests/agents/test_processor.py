@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 import agents.processor
 from agents.processor import FaultyWorkerError
 from stream.core.call import load
-from stream.core.events import Envelope, Reading
+from stream.core.events import SOURCES, Envelope, Reading
+from stream.core.fetches import request_id
+from stream.core.policy import Policy
+from stream.core.schedule import LADDERS
 from stream.runtime.lanes.batch import Output
 from stream.sources import DECODERS
 from tests.agents.batches import TOPICS, Fetched, Lane, Written, a_tick, record, records, to, written
@@ -26,12 +29,13 @@ from tests.core.deliveries import (
     at,
     callback,
     delivery,
+    fetched,
     insight,
     knowledge,
     logged,
     parameters,
 )
-from tests.core.mixtures import telnyx_deliveries, twilio_deliveries
+from tests.core.mixtures import fetch_results, telnyx_deliveries, twilio_deliveries
 
 KEY = TWILIO_KEY.encode()
 CALLBACKS = "twilio_status_callback"
@@ -409,9 +413,69 @@ def test_a_call_whose_stored_state_cannot_be_read_costs_its_own_records_only() -
     assert lane.states[KEY] == b"\xc1 no state"
 
 
+# -- fetches
+
+
+def test_an_end_asks_for_the_resource_and_its_result_is_the_calls_next_step() -> None:
+    lane = Lane(POLLED)
+    (asked,) = to(TOPICS.fetches, lane.run(records(answered_call())))
+    assert asked.output == Output(KEY, asked.output.value, (), None)
+    assert asked.json == {
+        "v": 1,
+        "id": request_id(TWILIO_KEY, "twilio_call", None, "ended", 1),
+        "key": TWILIO_KEY,
+        "account": ACCOUNT,
+        "source": "twilio_call",
+        "edge": None,
+        "reason": "ended",
+        "due_at": at(55),
+        "attempt": 1,
+        "priority": "heal",
+    }
+    assert lane.run([record(fetched(), 7)]) == []
+    assert load(lane.states[KEY]).complete == 1 << SOURCES.index("twilio_call")
+    (again,) = to(TOPICS.fetches, lane.run([a_tick(150, 8)]))
+    assert (again.json["source"], again.json["edge"]) == ("twilio_insights_event", "carrier_edge")
+    assert lane.counted("fetches_requested_total", source="twilio_call", reason="ended") == 1
+    assert lane.counted("fetches_answered_total", source="twilio_call", outcome="success") == 1
+
+
+def test_a_result_is_no_delivery_of_a_provider() -> None:
+    lane = Lane(POLLED)
+    lane.run(records([*answered_call(), fetched()]))
+    assert load(lane.states[KEY]).arrival.deliveries == 4
+    assert lane.counted("events_processed_total", source="unknown", result="applied") == 0
+
+
+def test_a_result_for_a_call_that_has_left_the_table_makes_none() -> None:
+    lane = Lane(POLLED)
+    assert lane.run([record(fetched(), 7)]) == []
+    assert lane.states == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"key": "twilio:another"}, b"key_mismatch"),
+        ({"source": "nothing"}, b"invalid_field"),
+        ({"outcome": "perhaps"}, b"invalid_field"),
+        ({"attempt": "one"}, b"invalid_field"),
+    ],
+)
+def test_a_result_that_cannot_be_read_is_a_dead_letter(change: dict[str, Any], reason: bytes) -> None:
+    lane = Lane(POLLED)
+    odd = orjson.loads(fetched().value)
+    odd["body"] |= change
+    (letter,) = lane.run([record(Delivery(TWILIO_KEY, orjson.dumps(odd)), 7)])
+    assert (letter.topic, dict(letter.output.headers)["reason"]) == (TOPICS.dead_letters, reason)
+
+
 # -- an aborted batch, and batches of any size
 
-deliveries = st.lists(st.one_of(twilio_deliveries, telnyx_deliveries()), min_size=1, max_size=10)
+deliveries = st.lists(
+    st.one_of(twilio_deliveries, telnyx_deliveries(), fetch_results), min_size=1, max_size=10
+)
+POLLED = Policy(polled=(*LADDERS, "telnyx_webhook_delivery"), overdue_s=50, settle_s=30_000, max_age_s=40_000)
 ticked_seconds = st.lists(st.integers(0, 100_000), max_size=4)
 
 
@@ -425,7 +489,7 @@ def mixed(said: list[Delivery], seconds: list[int]) -> list[Fetched]:
 @given(deliveries, ticked_seconds)
 @settings(max_examples=30, deadline=None)
 def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], seconds: list[int]) -> None:
-    lane = Lane()
+    lane = Lane(POLLED)
     batch = mixed(said, seconds)
     first = lane.processor.process(4, batch, lane.states.get)
     second = lane.processor.process(4, batch, lane.states.get)
@@ -440,7 +504,7 @@ def test_nothing_depends_on_which_records_share_a_batch(
     said: list[Delivery], seconds: list[int], size: int
 ) -> None:
     batch = mixed(said, seconds)
-    whole, split = Lane(), Lane()
+    whole, split = Lane(POLLED), Lane(POLLED)
     at_once = whole.run(batch)
     in_parts = [one for start in range(0, len(batch), size) for one in split.run(batch[start : start + size])]
     assert at_once == sorted(in_parts, key=lambda one: one.topic)
@@ -453,10 +517,10 @@ def test_another_worker_goes_on_as_the_first_would_have(
     said: list[Delivery], seconds: list[int], taken_over: int
 ) -> None:
     batch = mixed(said, seconds)
-    alone, first = Lane(), Lane()
+    alone, first = Lane(POLLED), Lane(POLLED)
     expected = alone.run(batch[:taken_over]), alone.run(batch[taken_over:])
     told = first.run(batch[:taken_over])
-    second = Lane(states=first.states)
+    second = Lane(POLLED, states=first.states)
     assert (told, second.run(batch[taken_over:])) == expected
     assert second.states == alone.states
 

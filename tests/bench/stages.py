@@ -25,9 +25,9 @@ from stream.core.alerts import Alert
 from stream.core.call import dump, load
 from stream.core.events import Event, Origin
 from stream.core.fold import fold
+from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
-from stream.core.waiting import Policy
 from stream.runtime import topics
 from stream.runtime.lanes import Record
 from stream.runtime.metrics.vocabulary import Vocabulary

@@ -16,9 +16,9 @@ from stream.core.call import Call
 from stream.core.events import Envelope, Event, Origin, Reading
 from stream.core.fold import Folded, fold
 from stream.core.instants import utc
+from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
-from stream.core.waiting import Policy
 from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
 
@@ -260,6 +260,33 @@ def telnyx_row(event: dict[str, Any], *, status: str = "delivered", received_s: 
     return delivery("telnyx_call_event", TELNYX_KEY, row, received_s, "/v2/call_events")
 
 
+def fetched(
+    source: str = "twilio_call",
+    *,
+    attempt: int = 1,
+    outcome: str = "success",
+    complete: bool = True,
+    edge: str | None = None,
+    reason: str = "ended",
+    key: str = TWILIO_KEY,
+    received_s: float = 100.0,
+) -> Delivery:
+    """The result of a fetch, as a poller lands it behind the rows."""
+    body = {
+        "fetch_id": "f",
+        "key": key,
+        "source": source,
+        "edge": edge,
+        "reason": reason,
+        "attempt": attempt,
+        "outcome": outcome,
+        "rows": 1,
+        "complete": complete,
+        "content": "0f",
+    }
+    return delivery("fetch_result", key, body, received_s)
+
+
 class Told(NamedTuple):
     """What a run of deliveries of one call came to."""
 
@@ -320,7 +347,7 @@ def tell(
 def knowledge(call: Call) -> dict[str, Any]:
     """A state without what depends on the order of arrival; its life cycle is a set."""
     known = msgspec.structs.asdict(call)
-    for name in ("arrival", "due_s"):
+    for name in ("arrival", "due_s", "fetches", "complete"):
         del known[name]
     known["lifecycle"] = sorted(call.lifecycle, key=lambda entry: entry.fingerprint)
     return known

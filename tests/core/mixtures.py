@@ -7,9 +7,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.core.deliveries import (
+    TELNYX_KEY,
     Delivery,
     callback,
     calls_row,
+    fetched,
     insight,
     logged,
     machine_detection,
@@ -136,6 +138,28 @@ def telnyx_deliveries(draw: st.DrawFn) -> Delivery:
 def lists_of(one: st.SearchStrategy[Delivery]) -> st.SearchStrategy[list[Delivery]]:
     return st.lists(one, min_size=1, max_size=12)
 
+
+fetch_results = st.one_of(
+    st.builds(
+        fetched,
+        st.sampled_from(("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary")),
+        attempt=st.integers(1, 2),
+        outcome=st.sampled_from(("success", "empty", "not_ready", "network_error")),
+        complete=st.booleans(),
+        edge=st.sampled_from((None, "carrier_edge")),
+        reason=st.sampled_from(("ended", "overdue")),
+        received_s=received,
+    ),
+    st.builds(
+        fetched,
+        st.just("telnyx_call_event"),
+        outcome=st.sampled_from(("success", "empty")),
+        reason=st.sampled_from(("ended", "overdue")),
+        key=st.just(TELNYX_KEY),
+        received_s=received,
+    ),
+)
+"""Results of fetches, awaited or not."""
 
 several = st.one_of(lists_of(twilio_deliveries), lists_of(telnyx_deliveries()))
 orders = st.randoms(use_true_random=False)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stream.core.identity import VERSION, name_id
-from stream.core.waiting import Policy
+from stream.core.policy import Policy
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,

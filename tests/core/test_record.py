@@ -61,8 +61,9 @@ SAID = {
     "verdict": None,
     "sources": ["twilio_status_callback"],
     "completeness": {
-        "expected": ["twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_status_callback"],
+        "expected": ["twilio_status_callback"],
         "seen": ["twilio_status_callback"],
+        "complete": [],
     },
     "timeline": [
         {

@@ -15,7 +15,10 @@ from jsonschema import Draft202012Validator
 
 from stream.core.alerts import Alert
 from stream.core.events import Event
+from stream.core.fetches import FetchRequest
+from stream.core.policy import Policy
 from stream.core.record import CallRecord
+from stream.core.schedule import LADDERS
 from tests.core.deliveries import (
     Delivery,
     answered_call,
@@ -29,7 +32,8 @@ from tests.core.deliveries import (
 )
 from tests.core.mixtures import several
 
-NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert"}
+NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert", FetchRequest: "fetch_request"}
+POLLED = Policy(polled=tuple(LADDERS))
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def test_a_schema_lists_the_fields_that_a_record_has_in_its_order(kind: type[Any
 @given(several)
 @settings(max_examples=40, deadline=None)
 def test_whatever_is_told_of_a_call_is_what_its_schema_says(deliveries: list[Delivery]) -> None:
-    for effect in tell(deliveries).effects:
+    for effect in tell(deliveries, policy=POLLED).effects:
         if type(effect) in VALIDATORS:
             assert wrong(type(effect), written(effect)) == []
 
@@ -97,8 +101,24 @@ def a_record() -> dict[str, Any]:
     return written(tell(answered_call()).record)
 
 
-EXAMPLES = {"alert": an_alert, "webhook_alert": a_webhook_alert, "event": an_event, "record": a_record}
-KINDS = {"alert": Alert, "webhook_alert": Alert, "event": Event, "record": CallRecord}
+def a_request() -> dict[str, Any]:
+    return written(tell(answered_call(), policy=POLLED).all_of(FetchRequest)[0])
+
+
+EXAMPLES = {
+    "alert": an_alert,
+    "webhook_alert": a_webhook_alert,
+    "event": an_event,
+    "record": a_record,
+    "request": a_request,
+}
+KINDS = {
+    "alert": Alert,
+    "webhook_alert": Alert,
+    "event": Event,
+    "record": CallRecord,
+    "request": FetchRequest,
+}
 GONE = object()
 
 WRONG: list[tuple[str, str, Any, str]] = [
@@ -151,6 +171,12 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("record", "gaps", [{"sequence_number": 1, "state": "lost", "closed_by": None}], "'lost' is not one of"),
     ("record", "conflicts", [{"field": "to", "values": ["a"], "chosen": "a"}], "is too short"),
     ("record", "timeline.0.sources", [], "[] should be non-empty"),
+    ("record", "completeness.complete", GONE, "'complete' is a required property"),
+    ("request", "reason", "curious", "'curious' is not one of"),
+    ("request", "source", "twilio_status_callback", "'twilio_status_callback' is not one of"),
+    ("request", "attempt", 0, "0 is less than the minimum of 1"),
+    ("request", "priority", "high", "'high' is not one of"),
+    ("request", "due_at", "2026-03-02T10:00:03Z", "does not match"),
 ]
 
 

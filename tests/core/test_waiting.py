@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stream.core import effects
-from stream.core.waiting import Policy, due_second, tick
+from stream.core.policy import Policy
+from stream.core.waiting import due_second, tick
 from tests.core.deliveries import START_US, answered_call, at, callback, knowledge, said_of, tell
 
 

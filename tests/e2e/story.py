@@ -17,8 +17,8 @@ import orjson
 
 from agents.processor import CallProcessor
 from stream.core.call import Call, load
+from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.core.waiting import Policy
 from stream.runtime import topics
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics

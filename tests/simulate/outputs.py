@@ -12,8 +12,8 @@ from stream.core.alerts import Alert
 from stream.core.call import Call
 from stream.core.events import Event, Origin
 from stream.core.fold import fold
+from stream.core.policy import Policy
 from stream.core.record import CallRecord
-from stream.core.waiting import Policy
 from stream.runtime.wire import read_envelope
 from stream.simulate.compare import Comparison
 from stream.simulate.report import Report

@@ -1,11 +1,12 @@
-"""Every metric family of the worker, in one place. The gateway's are in `ingest.py`.
+"""Every metric family of the worker, in one place. The gateway's are in `ingest.py`, the poller's in
+`polling.py`.
 
 The names are the contract (dashboards and alert rules use them). A label's values are written beside it:
 `CONFIGURED` comes from the installation's lists, `RUNNING` is known only while the worker runs (partitions).
 
-Not here, because nothing in this worker feeds them yet: polling, reconciliation,
-the reorder buffer (events are never held back), `alerts_active` and `alerts_suppressed_total` (alerts open
-once and have no episodes yet), `alert_sink_requests_total`, `config_last_reload_successful`.
+Not here, because nothing in this worker feeds them yet: the reorder buffer (events are never held back),
+`alerts_active` and `alerts_suppressed_total` (alerts open once and have no episodes yet),
+`alert_sink_requests_total`, `config_last_reload_successful`.
 A family that is always 0 would lie.
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 from itertools import product
 
 from stream.core.events import SOURCES
+from stream.core.fetches import FETCHED, OUTCOMES, REASONS
+from stream.core.policy import PUSHED
 from stream.runtime.metrics import vocabulary as words
 from stream.runtime.metrics.family import CONFIGURED, RUNNING, Family, counter, gauge, histogram
 
@@ -222,6 +225,40 @@ APP_WEBHOOK_DURATION = histogram(
     (0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 5, 8, 10, 12, 15),
     provider=words.PROVIDERS,
     endpoint=CONFIGURED,
+)
+
+# Reconciliation
+
+RECONCILED_CALLS = counter(
+    "reconciled_calls_total",
+    "Calls compared across sources: match, missing_callback, missing_poll, mismatch.",
+    provider=words.PROVIDERS,
+    result=words.RECONCILIATIONS,
+)
+CALLBACKS_MISSING = Family(
+    "callbacks_missing_total",
+    "counter",
+    "Callbacks a provider record proves should have arrived and that never did.",
+    {"source": tuple(PUSHED.values()), "event": (*words.PROGRESS_EVENTS, words.OTHER)},
+    start=tuple(product(PUSHED.values(), words.PROGRESS_EVENTS)),
+)
+RECONCILIATION_LAST_SUCCESS = gauge(
+    "reconciliation_last_success_timestamp_seconds",
+    "Unix time of the last complete reconciliation pass.",
+    provider=words.PROVIDERS,
+)
+FETCHES_REQUESTED = counter(
+    "fetches_requested_total",
+    "Reads of a call's resources that were asked of the pollers.",
+    source=FETCHED,
+    reason=REASONS,
+)
+FETCHES_ANSWERED = counter(
+    "fetches_answered_total",
+    "Reads of a call's resources by what they came to; only success, empty, not_ready and not_found are the "
+    "provider's answer about the call.",
+    source=FETCHED,
+    outcome=OUTCOMES,
 )
 
 # Alerts

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stream.core import effects
+from stream.core.fetches import FetchRequest
 
 ActiveLabels = tuple[str, str | None, str | None]
 """(provider, account id, direction) of a call, as the call has them."""
@@ -39,6 +40,7 @@ class Tally:
         "alerts_published",
         "call_duration_s",
         "call_errors",
+        "callbacks_missing",
         "calls_ended",
         "calls_started",
         "conflicts",
@@ -46,6 +48,8 @@ class Tally:
         "deduplicated",
         "errors",
         "evictions",
+        "fetches_answered",
+        "fetches_requested",
         "final_responses",
         "gaps_closed",
         "gaps_detected",
@@ -59,6 +63,7 @@ class Tally:
         "processed",
         "processed_us",
         "received_after_us",
+        "reconciled",
         "setup_delay_s",
         "webhook_duration_s",
         "webhook_responses",
@@ -90,6 +95,10 @@ class Tally:
         self.webhook_duration_s: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.alerts_published: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.evictions: defaultdict[str, int] = defaultdict(int)
+        self.fetches_requested: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.fetches_answered: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.reconciled: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.callbacks_missing: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.active: defaultdict[ActiveLabels, int] = defaultdict(int)
         self.overdue: defaultdict[str, int] = defaultdict(int)
         self.gaps_open: defaultdict[str, int] = defaultdict(int)
@@ -161,6 +170,22 @@ def _call_evicted(tally: Tally, eviction: effects.CallEvicted) -> None:
     tally.evictions[eviction.reason] += 1
 
 
+def _fetch_requested(tally: Tally, request: FetchRequest) -> None:
+    tally.fetches_requested[request.source, request.reason] += 1
+
+
+def _fetch_answered(tally: Tally, answer: effects.FetchAnswered) -> None:
+    tally.fetches_answered[answer.source, answer.outcome] += 1
+
+
+def _call_reconciled(tally: Tally, found: effects.CallReconciled) -> None:
+    tally.reconciled[found.provider, found.result] += 1
+
+
+def _callback_missing(tally: Tally, missing: effects.CallbackMissing) -> None:
+    tally.callbacks_missing[missing.source, missing.event] += 1
+
+
 _COUNTERS: dict[type[Any], Callable[[Tally, Any], None]] = {
     effects.CallStarted: _call_started,
     effects.CallEnded: _call_ended,
@@ -171,4 +196,8 @@ _COUNTERS: dict[type[Any], Callable[[Tally, Any], None]] = {
     effects.CallErrorSeen: _call_error,
     effects.ApplicationAnswered: _application_answered,
     effects.CallEvicted: _call_evicted,
+    FetchRequest: _fetch_requested,
+    effects.FetchAnswered: _fetch_answered,
+    effects.CallReconciled: _call_reconciled,
+    effects.CallbackMissing: _callback_missing,
 }

@@ -98,6 +98,8 @@ REJECTIONS = (
 
 DIRECTIONS = ("inbound", "outbound", UNKNOWN)
 OUTCOMES = ("answered", "busy", "no_answer", "canceled", "rejected", "failed", UNKNOWN)
+PROGRESS_EVENTS = ("queued", "initiated", "ringing", "answered", "completed")
+RECONCILIATIONS = ("match", "missing_callback", "missing_poll", "mismatch")
 SETUP_PHASES = ("ringing", "answered")
 EDGES = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", OTHER)
 INSIGHTS_LEVELS = ("debug", "info", "warning", "error", UNKNOWN)
@@ -132,7 +134,7 @@ SEVERITIES = ("critical", "warning", "info")
 ALERT_STATES = ("firing", "resolved")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CAPPED_LABELS = (
-    *("account", "code", "edge", "endpoint", "error", "error_code", "field"),
+    *("account", "code", "edge", "endpoint", "error", "error_code", "event", "field"),
     *("method", "route", "sip_code", "topic"),
 )
 

@@ -52,6 +52,7 @@ class Metrics:
         self._count(f.APP_WEBHOOK_RESPONSES, tally.webhook_responses)
         self._observe(f.APP_WEBHOOK_DURATION, tally.webhook_duration_s)
         self._count(f.ALERTS_PUBLISHED, tally.alerts_published)
+        self._add_fetches(tally, now_us)
         self._standings.move(tally)
 
     def _add_stream(self, tally: Tally, now_us: int) -> None:
@@ -89,6 +90,14 @@ class Metrics:
         self._count(f.CALL_INSIGHTS_EVENTS, tally.insights_events)
         self._count(f.CALL_ERRORS, tally.call_errors)
         self._count(f.CALL_STATE_CONFLICTS, tally.conflicts)
+
+    def _add_fetches(self, tally: Tally, now_us: int) -> None:
+        self._count(f.FETCHES_REQUESTED, tally.fetches_requested)
+        self._count(f.FETCHES_ANSWERED, tally.fetches_answered)
+        self._count(f.CALLBACKS_MISSING, tally.callbacks_missing)
+        for (provider, result), n in tally.reconciled.items():
+            self.board.count(f.RECONCILED_CALLS, provider, result, n=n)
+            self.board.numbers(f.RECONCILIATION_LAST_SUCCESS).set((provider,), now_us / 1_000_000)
 
     def _count(self, family: Family, counts: Mapping[Any, int]) -> None:
         for raw, n in counts.items():

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from stream.core import effects
+from stream.core.fetches import FetchRequest
 from stream.runtime.metrics.standing import Standing
 from stream.runtime.metrics.tally import Tally
 from stream.runtime.metrics.vocabulary import Vocabulary
@@ -77,6 +78,19 @@ def full_tally() -> Tally:
         effects.ApplicationAnswered("twilio", "https://app.example.test/voice", "5xx", 0.4),
         effects.ApplicationAnswered("twilio", "https://elsewhere.example.test/CA1", "timeout", None),
         effects.CallEvicted("terminal_ttl"),
+        FetchRequest(
+            key="twilio:CA1",
+            account="AC1",
+            source="twilio_call",
+            edge=None,
+            reason="ended",
+            due_at="2026-03-02T10:00:00.000000Z",
+            attempt=1,
+            priority="heal",
+        ),
+        effects.FetchAnswered("twilio_call", "success"),
+        effects.CallReconciled("twilio", "missing_callback"),
+        effects.CallbackMissing("twilio_status_callback", "completed"),
     ):
         assert tally.count(effect)
     tally.active_moved(None, ("twilio", "AC2", "inbound"))

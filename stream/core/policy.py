@@ -1,0 +1,37 @@
+"""What an installation decides about calls: how long things are waited for, and what is read on demand."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+PUSHED: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_webhook"}
+"""What a provider sends by itself of every call."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How long things are waited for, in seconds, and the name that accounts have in alerts.
+
+    - `polled`: the REST sources that a poller reads; of none of the others anything is asked.
+    - `time_factor`: how many times faster than the providers the schedule of fetches runs; above 1 only with
+      the simulator.
+    """
+
+    settle_s: float = 7200.0
+    gap_grace_s: float = 10.0
+    overdue_s: float = 14400.0
+    max_age_s: float = 86400.0
+    account_alias: str = "default"
+    polled: tuple[str, ...] = ()
+    time_factor: float = 1.0
+
+    def expected(self, provider: str) -> list[str]:
+        """The sources that should tell of a call of this provider, sorted."""
+        return _expected(provider, self.polled)
+
+
+@lru_cache(maxsize=64)
+def _expected(provider: str, polled: tuple[str, ...]) -> list[str]:
+    found = [source for source in polled if source.startswith(provider)]
+    return sorted([PUSHED[provider], *found]) if provider in PUSHED else found
