@@ -6,8 +6,10 @@ The rule of this file: credentials leave it in one header and nowhere else; no `
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from dataclasses import dataclass, field
 
+from stream.runtime.account_setting import AccountSetting
 from stream.runtime.settings import Settings
 
 
@@ -46,42 +48,51 @@ class Account:
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """The accounts whose credentials are configured."""
-    found: list[Account] = []
+    """The accounts whose credentials are configured; of one that is named twice the first counts."""
+    said = [*_of_twilio(settings), *_of_telnyx(settings), *settings.poll_accounts]
+    several = Counter(one.provider for one in {(one.provider, one.id): one for one in said}.values())
+    found: dict[tuple[str, str], Account] = {}
+    for one in said:
+        alias = one.alias or (settings.account_alias if several[one.provider] == 1 else masked(one.id))
+        found.setdefault((one.provider, one.id), _account(one, alias, settings))
+    return list(found.values())
 
-    def twilio(id_: str, user: str, secret: str) -> None:
-        if id_ not in {known.id for known in found}:
-            found.append(
-                Account(
-                    provider="twilio",
-                    id=id_,
-                    alias=settings.account_alias,
-                    api_url=settings.twilio_api_url.rstrip("/"),
-                    insights_url=settings.twilio_insights_url.rstrip("/"),
-                    user=user,
-                    secret=secret,
-                    rate=settings.poll_rate,
-                    concurrency=settings.poll_concurrency,
-                )
-            )
 
-    own = settings.twilio_account_sid
+def masked(id_: str) -> str:
+    """An id in a metric or a log: its first two and last four characters."""
+    return f"{id_[:2]}...{id_[-4:]}" if len(id_) > 6 else "unnamed"
+
+
+def _of_twilio(settings: Settings) -> list[AccountSetting]:
+    """The account itself with its API key, else with its token; and those of which a token is known."""
+    own, found = settings.twilio_account_sid, []
     if own and settings.twilio_api_key and settings.twilio_api_secret:
-        twilio(own, settings.twilio_api_key, settings.twilio_api_secret)
+        user, secret = settings.twilio_api_key, settings.twilio_api_secret
+        found.append(AccountSetting(provider="twilio", id=own, user=user, secret=secret))
     elif own and settings.twilio_auth_token:
-        twilio(own, own, settings.twilio_auth_token[0])
+        found.append(AccountSetting(provider="twilio", id=own, secret=settings.twilio_auth_token[0]))
     for id_, token in settings.twilio_account_tokens:
-        twilio(id_, id_, token)
-    if settings.telnyx_api_key:
-        found.append(
-            Account(
-                provider="telnyx",
-                id=settings.telnyx_account_id,
-                alias=settings.account_alias,
-                api_url=settings.telnyx_api_url.rstrip("/"),
-                secret=settings.telnyx_api_key,
-                rate=settings.poll_rate,
-                concurrency=settings.poll_concurrency,
-            )
-        )
+        found.append(AccountSetting(provider="twilio", id=id_, secret=token))
     return found
+
+
+def _of_telnyx(settings: Settings) -> list[AccountSetting]:
+    key = settings.telnyx_api_key
+    return [AccountSetting(provider="telnyx", id=settings.telnyx_account_id, secret=key)] if key else []
+
+
+def _account(one: AccountSetting, alias: str, settings: Settings) -> Account:
+    twilio = one.provider == "twilio"
+    api_url = one.api_url or (settings.twilio_api_url if twilio else settings.telnyx_api_url)
+    insights_url = (one.insights_url or settings.twilio_insights_url) if twilio else ""
+    return Account(
+        provider=one.provider,
+        id=one.id,
+        alias=alias,
+        api_url=api_url.rstrip("/"),
+        insights_url=insights_url.rstrip("/"),
+        user=one.user or (one.id if twilio else ""),
+        secret=one.secret,
+        rate=one.rate or settings.poll_rate,
+        concurrency=one.concurrency or settings.poll_concurrency,
+    )

@@ -14,7 +14,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stream.runtime import setting_kinds as kinds
+from stream.runtime.account_setting import AccountSetting, account_settings
 
 PREFIX = "CALLSTREAM_"
 
@@ -120,6 +123,12 @@ class Settings:
         1.0,
         "how many times faster than the providers the simulator is, and with it the schedule of fetches",
         kinds.number(1, 3600),
+    )
+    poll_accounts: tuple[AccountSetting, ...] = _setting(
+        (),
+        "more accounts that are read: tables of the TOML file (see below)",
+        account_settings,
+        secret=True,
     )
     api_token: str = _setting(
         "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
@@ -242,6 +251,8 @@ def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
         name = "KAFKA_LIBS" if key == "kafka_libs" else PREFIX + key.upper()
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             value = ",".join(value)
+        elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            value = msgspec.json.encode(value).decode()
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             wrong.append(SettingsError(f"{name}: `{key}` in {path} must be a text or a number"))
         else:

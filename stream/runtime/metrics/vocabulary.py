@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stream.core.events import SOURCES
+from stream.core.fetches import PRIORITIES
 
 OTHER = "other"
 UNKNOWN = "unknown"
@@ -98,6 +99,12 @@ REJECTIONS = (
 
 DIRECTIONS = ("inbound", "outbound", UNKNOWN)
 OUTCOMES = ("answered", "busy", "no_answer", "canceled", "rejected", "failed", UNKNOWN)
+POLL_OUTCOMES = (
+    *("success", "empty", "not_ready", "not_found", "throttled", "auth_error"),
+    *("client_error", "server_error", "network_error", "rubbish"),
+)
+POLL_PRIORITIES = PRIORITIES
+POLL_STATES = ("running", "throttled", "refused", "unreachable", "standby")
 PROGRESS_EVENTS = ("queued", "initiated", "ringing", "answered", "completed")
 RECONCILIATIONS = ("match", "missing_callback", "missing_poll", "mismatch")
 SETUP_PHASES = ("ringing", "answered")

@@ -1,0 +1,84 @@
+"""Which accounts are read, with what, and what of them is shown."""
+
+from __future__ import annotations
+
+from stream.polling.account import Account, accounts
+from stream.runtime.account_setting import AccountSetting
+from stream.runtime.settings import Settings
+
+SID, OTHER = "AC" + "0a" * 16, "AC" + "0b" * 16
+
+
+def test_one_account_of_each_provider_is_read_with_what_the_settings_name() -> None:
+    found = accounts(
+        Settings(
+            twilio_account_sid=SID,
+            twilio_auth_token=("new", "old"),
+            telnyx_api_key="KEY1",
+            telnyx_account_id="org",
+            telnyx_api_url="http://127.0.0.1:1/v2/",
+            poll_rate=3.0,
+            poll_concurrency=2,
+        )
+    )
+    assert found == [
+        Account(
+            provider="twilio",
+            id=SID,
+            alias="default",
+            api_url="https://api.twilio.com",
+            insights_url="https://insights.twilio.com",
+            user=SID,
+            secret="new",
+            rate=3.0,
+            concurrency=2,
+        ),
+        Account(
+            provider="telnyx",
+            id="org",
+            alias="default",
+            api_url="http://127.0.0.1:1/v2",
+            secret="KEY1",
+            rate=3.0,
+            concurrency=2,
+        ),
+    ]
+    assert [one.authorization for one in found] == [
+        "Basic QUMwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTpuZXc=",
+        "Bearer KEY1",
+    ]
+    assert [one.name for one in found] == ["twilio/default", "telnyx/default"]
+
+
+def test_an_api_key_is_preferred_to_the_token() -> None:
+    (one,) = accounts(
+        Settings(
+            twilio_account_sid=SID,
+            twilio_auth_token=("t",),
+            twilio_api_key="SK1",
+            twilio_api_secret="s",
+            twilio_account_tokens=((SID, "other"),),
+        )
+    )
+    assert (one.id, one.user, one.secret) == (SID, "SK1", "s")
+
+
+def test_several_accounts_are_told_apart_by_alias_or_by_the_ends_of_their_ids() -> None:
+    found = accounts(
+        Settings(
+            twilio_account_tokens=((SID, "a"), (OTHER, "b")),
+            poll_accounts=(
+                AccountSetting(provider="twilio", id="AC3", alias="europe", secret="c", rate=1.5),
+            ),
+        )
+    )
+    assert [(one.alias, one.rate) for one in found] == [("AC...0a0a", 10), ("AC...0b0b", 10), ("europe", 1.5)]
+
+
+def test_no_secret_is_shown() -> None:
+    for one in accounts(Settings(twilio_account_sid=SID, twilio_auth_token=("hush",), telnyx_api_key="hush")):
+        assert "hush" not in repr(one)
+
+
+def test_without_credentials_nothing_is_read() -> None:
+    assert accounts(Settings(twilio_account_sid=SID, twilio_api_key="SK1")) == []
