@@ -25,6 +25,7 @@ COMMANDS: dict[str, Entry] = {
     "tail": Entry("stream.cli.tail", "What a topic carries, one line a record."),
     "gateway": Entry("stream.cli.gateway", "Receive the providers' webhooks, verify and land them."),
     "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
+    "poller": Entry("stream.cli.poller", "Read the providers' REST resources, within their budgets."),
     "topics": Entry("stream.cli.topics", "Create the topics, or say what does not match."),
     "doctor": Entry("stream.cli.doctor", "What is wrong here, and why a request was refused."),
     "simulate": Entry("stream.cli.simulate", "Calls with a known truth, as the providers tell of them."),

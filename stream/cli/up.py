@@ -1,8 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
-The broker (embedded, or the one that the settings name), the topics, a gateway, a worker, and the simulator
-that plays the providers and knocks at the gateway, in one process group. Ctrl-C ends everything in seconds,
-cleanly; a second one ends it at once.
+The broker (embedded, or the one that the settings name), the topics, a gateway, a worker, a poller, and the
+simulator that plays the providers: it knocks at the gateway and answers the poller. All in one process group.
+Ctrl-C ends everything in seconds, cleanly; a second one ends it at once.
 """
 
 from __future__ import annotations
@@ -30,10 +30,22 @@ from stream.cli.children import Child
 from stream.cli.figures import look
 from stream.cli.reading import records
 from stream.cli.view import Notice, Scene, alert_line, line, panel
+from stream.polling.account import accounts
 from stream.runtime import settings, topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.broker.ports import free_port
 from stream.simulate.signing import household
+
+SIMULATED: dict[str, str] = {
+    "time_factor": "60",
+    "poll_interval_s": "5",
+    "poll_rate": "100",
+    "poll_concurrency": "10",
+    "overdue_s": "300",
+}
+"""With a provider that is as fast as that, nobody who watches waits for half an hour. What is set otherwise
+stays as it is set.
+"""
 
 RETRY_POLICY = "rc=5&rp=all&rt=5000"
 """What Twilio is asked for with `#…` at the end of a callback's URL: try again, whatever went wrong."""
@@ -50,7 +62,7 @@ READY_LIMIT_S = 2.0
 @click.option("--for", "seconds", type=click.FloatRange(1), help="Stop by itself after so many seconds.")
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
 def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
-    """Everything on this machine: broker, topics, gateway, worker, simulator."""
+    """Everything on this machine: broker, topics, gateway, worker, poller, simulator."""
     # The clients' own complaints about a broker that is starting help nobody who watches.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
@@ -95,18 +107,23 @@ class Household:
         data = self._settings.data_dir.absolute()
         worker_at = self._free_listen("worker", self._settings.worker_listen)
         gateway_at = self._free_listen("gateway", self._settings.gateway_listen)
+        poller_at = self._free_listen("poller", self._settings.poller_listen)
         environ = {
-            **household(self._settings, os.environ),
+            **self._environ(),
             "CALLSTREAM_KAFKA": self._settings.kafka,
             "CALLSTREAM_WORKER_LISTEN": worker_at,
             "CALLSTREAM_GATEWAY_LISTEN": gateway_at,
+            "CALLSTREAM_POLLER_LISTEN": poller_at,
         }
         url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
-        self._scene.links = self._links(url, gateway_url, data)
+        polled = bool(self._rate or accounts(self._settings))
+        self._scene.links = self._links(url, gateway_url, f"http://{poller_at}" if polled else None, data)
         running: list[asyncio.Task[Any]] = [
             self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
             self._begin("worker", ["worker"], environ, data / "worker.log"),
         ]
+        if polled:
+            running.append(self._begin("poller", ["poller"], environ, data / "poller.log"))
         watching = [asyncio.create_task(self._watch_alerts()), asyncio.create_task(self._show(url))]
         if self._rate:
             running.append(asyncio.create_task(self._simulate(gateway_url, environ, data)))
@@ -117,6 +134,20 @@ class Household:
             for task in (stop, *watching, *running):
                 task.cancel()
             await asyncio.gather(stop, *watching, return_exceptions=True)
+
+    def _environ(self) -> dict[str, str]:
+        """What the roles run with; a simulator has accounts of its own, at an address of its own."""
+        if not self._rate:
+            return dict(os.environ)
+        simulate_at = self._free_listen("simulator", self._settings.simulate_listen)
+        defaults = settings.Settings()
+        fast = {
+            f"CALLSTREAM_{name.upper()}": value
+            for name, value in SIMULATED.items()
+            if getattr(self._settings, name) == getattr(defaults, name)
+        }
+        made = household(self._settings, os.environ, rest_url=f"http://{simulate_at}")
+        return {**made, **fast, "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
     def _begin(
         self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path
@@ -131,6 +162,7 @@ class Household:
         simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
         simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
         simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
+        simulate += ["--drop", "0.02", "--serve"]
         simulate += ["--gateway", gateway_url, "--retry-policy", RETRY_POLICY]
         await self._begin("simulator", simulate, environ, data / "simulator.log")
 
@@ -145,11 +177,13 @@ class Household:
             self._say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
         return f"{host}:{free}"
 
-    def _links(self, url: str, gateway_url: str, data: Path) -> list[tuple[str, str]]:
+    def _links(self, url: str, gateway_url: str, poller_url: str | None, data: Path) -> list[tuple[str, str]]:
         program = os.path.relpath(sys.argv[0])
+        polling = [("polling", f"{poller_url}/metrics   {poller_url}/readyz")] if poller_url else []
         return [
             ("webhooks go to", f"{gateway_url}/callbacks/twilio   {gateway_url}/callbacks/telnyx"),
             ("metrics, health", f"{url}/metrics   {url}/readyz"),
+            *polling,
             ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
             ("Kafka", self._settings.kafka),
             ("logs", str(data)),

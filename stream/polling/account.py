@@ -48,8 +48,8 @@ class Account:
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """The accounts whose credentials are configured; of one that is named twice the first counts."""
-    said = [*_of_twilio(settings), *_of_telnyx(settings), *settings.poll_accounts]
+    """The accounts whose credentials are configured; of one that is named twice its own table counts."""
+    said = [*settings.poll_accounts, *_of_twilio(settings), *_of_telnyx(settings)]
     several = Counter(one.provider for one in {(one.provider, one.id): one for one in said}.values())
     found: dict[tuple[str, str], Account] = {}
     for one in said:

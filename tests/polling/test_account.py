@@ -72,7 +72,16 @@ def test_several_accounts_are_told_apart_by_alias_or_by_the_ends_of_their_ids() 
             ),
         )
     )
-    assert [(one.alias, one.rate) for one in found] == [("AC...0a0a", 10), ("AC...0b0b", 10), ("europe", 1.5)]
+    assert [(one.alias, one.rate) for one in found] == [("europe", 1.5), ("AC...0a0a", 10), ("AC...0b0b", 10)]
+
+
+def test_a_table_of_its_own_wins_over_the_settings_without_one() -> None:
+    table = AccountSetting(provider="twilio", id=SID, secret="c", api_url="http://127.0.0.1:1")
+    (one,) = accounts(Settings(twilio_account_tokens=((SID, "a"),), poll_accounts=(table,)))
+    assert (one.secret, one.api_url, one.insights_url, one.alias) == (
+        *("c", "http://127.0.0.1:1"),
+        *("https://insights.twilio.com", "default"),
+    )
 
 
 def test_no_secret_is_shown() -> None:
