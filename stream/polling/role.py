@@ -1,0 +1,219 @@
+"""The poller as a role: put together, served until it is asked to stop, ended without losing anything.
+
+The rule of this file: it puts together and decides nothing. To stop is to begin no more reads, to let go of
+what is under way (it is read again by whoever comes next), to commit what is done, and to leave with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from stream.core.fetches import FetchRequest
+from stream.polling.account import Account, accounts
+from stream.polling.assignor import Place
+from stream.polling.backfill import Backfills
+from stream.polling.client import Client
+from stream.polling.fetching import Fetching
+from stream.polling.gate import Gates
+from stream.polling.landing import LandedPage
+from stream.polling.progress_topic import Notebook
+from stream.polling.reader import Reader
+from stream.polling.resources import RESOURCES
+from stream.polling.serving import Serving
+from stream.polling.shore import Shore
+from stream.polling.windows import Windows, watched
+from stream.runtime import health, topics
+from stream.runtime.lander import Lander
+from stream.runtime.metrics.poller import BudgetState, PollerMetrics
+from stream.runtime.metrics.vocabulary import Vocabulary
+from stream.runtime.settings import Settings
+
+FLUSH_S = 2.0
+NOBODY = "no credentials of Twilio or Telnyx are configured: nothing is read"
+
+log = logging.getLogger("callstream.poller")
+
+
+@asynccontextmanager
+async def serving(chosen: Settings) -> AsyncIterator[Poller]:
+    """A poller at work while the block runs. `chosen.kafka` must name a broker.
+
+    Raises ListenError, KafkaError.
+    """
+    poller = Poller(chosen)
+    async with poller.client:
+        await poller.start()
+        try:
+            async with health.serve(
+                chosen.poller_listen,
+                metrics=poller.metrics.exposition,
+                live=poller.live,
+                ready=poller.ready,
+                setting="CALLSTREAM_POLLER_LISTEN",
+            ) as url:
+                poller.url = url
+                yield poller
+        finally:
+            await poller.close()
+
+
+class Poller:
+    """All parts of one poller, and how they know each other."""
+
+    def __init__(self, chosen: Settings) -> None:
+        names = topics.names(chosen.topic_prefix)
+        connection = {"bootstrap_servers": chosen.kafka}
+        self.url = ""
+        self.accounts = accounts(chosen)
+        self.client = Client()
+        self.metrics = PollerMetrics(
+            Vocabulary(account_alias=chosen.account_alias),
+            [
+                (one.resource.source, one.account.alias)
+                for one in watched(self.accounts, RESOURCES, chosen.poll_sources)
+            ],
+        )
+        logging.getLogger().addHandler(self.metrics.log_counter)
+        self.gates = Gates(self.accounts, self.metrics)
+        self.metrics.budgets(self._budgets)
+        self._lander = Lander(names.polled, connection, produced=self.metrics.produced)
+        shore = Shore(
+            self._lander, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
+        )
+        reader = Reader(self.client, self.gates, shore, self.metrics)
+        self._notebook = Notebook(names.polling, connection, self._lander)
+        self._windows = Windows(
+            chosen,
+            self.accounts,
+            RESOURCES,
+            notebook=self._notebook,
+            read_url=reader.url,
+            metrics=self.metrics,
+            by=f"{socket.gethostname()}-{os.getpid()}",
+        )
+        self._backfills = Backfills(
+            self.accounts,
+            RESOURCES,
+            notebook=self._notebook,
+            read_url=reader.url,
+            read_call=reader.call,
+        )
+        self._serving = Serving(
+            self.accounts,
+            gate_of=self.gates.of,
+            read=reader.request,
+            land_result=shore.result,
+            metrics=self.metrics,
+            now_us=lambda: time.time_ns() // 1000,
+        )
+        self._fetching = Fetching(
+            chosen,
+            self._serving,
+            on_share=self._share,
+            dead_letter=shore.dead_letter,
+            metrics=self.metrics,
+        )
+        self.beside: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Join the group; what is to be read comes with the first share. Raises KafkaError."""
+        if not self.accounts:
+            log.warning("%s", NOBODY)
+        await self._lander.start()
+        self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
+        self.beside["the notebook"] = asyncio.create_task(self._notebook.run())
+        self.beside["the fetch requests"] = await self._fetching.start()
+
+    async def close(self) -> None:
+        """Let go of everything, in the order in which it is leant upon."""
+        if "the fetch requests" in self.beside:
+            await self._fetching.close()
+        await self._windows.close()
+        await self._backfills.close()
+        for task in self.beside.values():
+            task.cancel()
+        await asyncio.gather(*self.beside.values(), return_exceptions=True)
+        await self._lander.close(FLUSH_S)
+        logging.getLogger().removeHandler(self.metrics.log_counter)
+
+    async def _share(self, place: Place, owned: frozenset[int], partitions: int) -> None:
+        """A rebalance: this much of the partitions, and of every budget, is this poller's."""
+        self.gates.share(len(owned), partitions, place.rank, place.active)
+        self.metrics.owned(len(owned))
+        await asyncio.gather(
+            self._windows.own(set(owned), partitions), self._backfills.own(set(owned), partitions)
+        )
+        if owned:
+            log.info("at work on %d of %d partitions", len(owned), partitions)
+
+    def _budgets(self) -> Iterable[BudgetState]:
+        for account in self.accounts:
+            state = self.gates.of(account).state()
+            yield BudgetState(
+                account.provider,
+                account.alias,
+                state.state,
+                state.allowed_rate,
+                state.allowed_concurrency,
+                state.in_flight,
+                state.waiting,
+            )
+
+    def live(self) -> tuple[bool, Sequence[str]]:
+        """Whether all that runs beside still does. If not, a restart helps."""
+        ended = [name for name, task in self.beside.items() if task.done()]
+        return not ended, [f"{name} has ended" for name in ended]
+
+    def ready(self) -> tuple[bool, Sequence[str]]:
+        """Whether the broker takes writes; what else an operator should know is said beside it."""
+        trouble = self._lander.trouble()
+        return trouble is None, [*([trouble] if trouble else []), *self._warnings()]
+
+    def _warnings(self) -> list[str]:
+        if not self.accounts:
+            return [NOBODY]
+        said = []
+        for account in self.accounts:
+            state = self.gates.of(account).state().state
+            if state == "refused":
+                said.append(f"{account.name}: the provider refuses the credentials")
+            elif state == "unreachable":
+                said.append(f"{account.name}: the provider does not answer")
+        return said
+
+
+async def serve(chosen: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, or until a part of it has ended. Returns the exit code."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    try:
+        async with serving(chosen) as poller:
+            log.info("health and metrics at %s", poller.url)
+            stop = asyncio.create_task(asked.wait())
+            await asyncio.wait([stop, *poller.beside.values()], return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if not asked.is_set():
+                _say_ended(poller.beside)
+                return 1
+            log.info("stopping")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)
+    return 0
+
+
+def _say_ended(beside: dict[str, asyncio.Task[None]]) -> None:
+    for name, task in beside.items():
+        if task.done() and not task.cancelled():
+            log.error("%s has ended: %s", name, type(task.exception()).__name__)
