@@ -64,6 +64,9 @@ PURE_OF_THE_GATEWAY = {
 }
 """What decides in the gateway; its server, which asks these, reads the clock and the socket."""
 
+PURE_OF_THE_POLLER = {"landing", "paging", "resource", "unpacking"}
+"""What decides in the poller, beside its resources."""
+
 IMPURE_MODULES = {
     "asyncio",
     "http",
@@ -140,6 +143,8 @@ def is_pure(path: Path) -> bool:
     layer = layer_of(module_of(path))
     if layer == "stream.gateway":
         return path.parent.name == "doctor" or path.stem in PURE_OF_THE_GATEWAY
+    if layer == "stream.polling":
+        return path.parent.name == "resources" or path.stem in PURE_OF_THE_POLLER
     return layer in PURE
 
 

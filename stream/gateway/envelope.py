@@ -10,15 +10,11 @@ from __future__ import annotations
 import base64
 from typing import Any, NamedTuple
 
-import orjson
-
 from stream.core.events import DecodeError, Reading
-from stream.core.instants import utc
 from stream.gateway.request import clean_text
-from stream.runtime.wire import VALUE_LIMIT_BYTES, read_envelope
+from stream.runtime.wire import VALUE_LIMIT_BYTES, read_envelope, write_envelope
 from stream.sources import DECODERS
 
-VERSION = 1
 EVIDENCE_LIMIT = 255
 """Characters of a header that is kept as evidence; what is longer was not the provider's."""
 
@@ -82,18 +78,15 @@ def delivery(
     }
     if original is not None:
         said["original"] = base64.b64encode(original).decode()
-    envelope = {
-        "v": VERSION,
-        "source": source,
-        "received_at": utc(received_us),
-        "account": account,
-        "endpoint": endpoint,
-        "delivery": said,
-        "body": body,
-    }
-    if ordinal:
-        envelope["ordinal"] = ordinal
-    value = orjson.dumps(envelope)
+    value = write_envelope(
+        source,
+        body,
+        received_us=received_us,
+        account=account,
+        endpoint=endpoint,
+        delivery=said,
+        ordinal=ordinal,
+    )
     if len(value) > VALUE_LIMIT_BYTES:
         return None
     reading = _reading(value)
