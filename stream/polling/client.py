@@ -96,6 +96,8 @@ class Client:
     async def get(self, account: Account, url: str) -> Answer:
         """The answer, whatever its status. Raises Unanswered.
 
+        One request, or a second one where a connection that was kept turns out to be closed (aiohttp's way).
+
         Raises InsecureUrlError for a base URL without TLS on another machine, and ValueError for a URL that
         is none of the account's: a fault of the program.
         """

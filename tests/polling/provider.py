@@ -62,7 +62,7 @@ async def serving() -> AsyncIterator[Provider]:
     provider = Provider()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", provider._answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     provider.port = runner.addresses[0][1]
