@@ -85,6 +85,8 @@ class Client:
             timeout=self._timeout,
             trust_env=False,
         )
+        # aiohttp would ask a second time by itself where it was hung up on: a request that no budget knows.
+        self._session._retry_connection = False
         return self
 
     async def __aexit__(
@@ -94,9 +96,7 @@ class Client:
             await self._session.close()
 
     async def get(self, account: Account, url: str) -> Answer:
-        """The answer, whatever its status. Raises Unanswered.
-
-        One request, or a second one where a connection that was kept turns out to be closed (aiohttp's way).
+        """The answer to exactly one request, whatever its status. Raises Unanswered.
 
         Raises InsecureUrlError for a base URL without TLS on another machine, and ValueError for a URL that
         is none of the account's: a fault of the program.

@@ -105,6 +105,7 @@ async def test_a_page_that_does_not_end_in_time_is_no_answer(provider: Provider)
 async def test_who_hangs_up_or_is_not_there_is_no_answer(provider: Provider) -> None:
     provider.otherwise = hung_up
     assert (await unanswered(provider, "/x?PageToken=PA1")).kind == "network_error"
+    assert provider.paths == ["/x?PageToken=PA1"], "one request is one request"
     provider.port = 1
     assert (await unanswered(provider, "/x?PageToken=PA1")).detail == "ClientConnectorError"
 
