@@ -501,7 +501,7 @@ async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world:
         await world.read(RESOURCES["twilio_call_event"], twilio("http://10.0.0.1"), "http://10.0.0.1" + FIRST)
     with pytest.raises(ValueError):
         await world.read(RESOURCES["twilio_call_event"], twilio(), world.provider.url + FIRST)
-    assert (world.gate.told, world.told.requests) == ([], [])
+    assert (world.gate.most_inside, world.told.requests) == (0, [])
 
 
 async def test_whoever_stops_reading_leaves_the_turn(world: World) -> None:

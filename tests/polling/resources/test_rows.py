@@ -66,6 +66,7 @@ def test_a_broken_row_costs_no_other_row_a_byte(broken: bytes) -> None:
         (b'{"calls":[{"sid":"CA1"}', "not_json"),
         (b'{"calls":[{"sid":"\\ud83d"}', "not_json"),
         (b'{"calls":[{"sid":"\\ud83d"]}}', "not_json"),
+        (b'{"calls":[{"sid":"\\ud83d"]]}', "not_json"),
         (b'{"calls":[{"sid":"\\ud83d"},]}', "not_json"),
         (b'{"calls":[{"sid":"\\ud83d"} {}]}', "not_json"),
         (b'{"calls":[{"sid":"\\ud83d"}],}', "not_json"),
