@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.fetches import PRIORITIES
@@ -84,6 +84,7 @@ def test_an_unknown_priority_is_an_error() -> None:
 
 
 @given(st.lists(st.sampled_from([*PRIORITIES, "take", "take"]), max_size=400))
+@settings(deadline=None)
 def test_nobody_at_the_head_of_a_class_waits_for_more_than_twenty_five_turns(steps: list[str]) -> None:
     line: Line[int] = Line()
     waiting: dict[str, list[int]] = {name: [] for name in PRIORITIES}
@@ -104,6 +105,7 @@ def test_nobody_at_the_head_of_a_class_waits_for_more_than_twenty_five_turns(ste
 
 
 @given(st.lists(st.sampled_from(PRIORITIES[1:]), max_size=200), st.integers(1, 200))
+@settings(deadline=None)
 def test_while_heal_requests_wait_they_have_seven_of_eight_turns_and_more(
     others: list[str], turns: int
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.polling.shares import rate_share, slots_share
@@ -22,6 +22,7 @@ def test_who_stands_by_has_nothing() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(1, 64))
+@settings(deadline=None)
 def test_the_slots_of_all_members_are_the_accounts(concurrency: int, active: int) -> None:
     shares = [slots_share(concurrency, rank, active) for rank in range(active)]
     assert sum(shares) == concurrency
@@ -29,6 +30,7 @@ def test_the_slots_of_all_members_are_the_accounts(concurrency: int, active: int
 
 
 @given(st.integers(1, 10_000), st.lists(st.integers(0, 64), min_size=1, max_size=16).filter(any))
+@settings(deadline=None)
 def test_the_rates_of_all_members_are_the_accounts(rate: int, owned: list[int]) -> None:
     shares = [rate_share(float(rate), mine, sum(owned)) for mine in owned]
     exact = sum((Fraction(rate * mine, sum(owned)) for mine in owned), Fraction())
