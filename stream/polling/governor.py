@@ -38,7 +38,10 @@ LATE_S = 0.01
 OF_LATE = 100
 ENOUGH = 20
 SELDOM = 0.1
-"""Of the last so many answers at most such a share."""
+"""Seldom: of the last OF_LATE answers at most such a share, where there are ENOUGH to say so."""
+
+UNANSWERED = frozenset({"server_error", "network_error", "auth_error", "deferred", "no_account"})
+"""Outcomes from which nothing about the limits is learned."""
 
 W = TypeVar("W")
 
@@ -242,10 +245,6 @@ class Governor(Generic[W]):
         if self._standing.state != "refused":
             return False
         return len(self._line) > 0 or not self._standing.may_send(now_s)
-
-
-UNANSWERED = frozenset({"server_error", "network_error", "auth_error", "deferred", "no_account"})
-"""Outcomes from which nothing about the limits is learned."""
 
 
 def _pause_s(retry_after_s: float | None) -> float:

@@ -148,6 +148,18 @@ async def test_whoever_is_cancelled_when_the_turn_has_come_hands_it_to_the_next(
     assert gate.state().in_flight == 0
 
 
+async def test_a_turn_does_not_go_to_one_who_was_cancelled_a_moment_before() -> None:
+    gate, _ = door(concurrency=1)
+    async with gate.turn("heal", "twilio_call"):
+        cancelled, following = asyncio.create_task(ask(gate)), asyncio.create_task(ask(gate))
+        await settle()
+        cancelled.cancel()
+    async with asyncio.timeout(SOON_S):
+        results = await asyncio.gather(cancelled, following, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, type(None)]
+    assert gate.state().in_flight == 0
+
+
 async def test_a_turn_whose_owner_is_cancelled_in_its_block_is_given_back() -> None:
     gate, _ = door(concurrency=1)
     held = asyncio.Event()

@@ -141,12 +141,22 @@ def test_the_429s_of_what_was_sent_before_the_fall_count_once_and_the_longest_pa
     assert (governor.allowed_rate, governor.allowed_concurrency) == (pytest.approx(6.4), 4)
 
 
+def test_answers_to_what_was_sent_before_the_fall_do_not_raise_what_has_fallen() -> None:
+    governor = busy()
+    before, refused = send(governor, 0.0), send(governor, 1.0)
+    answer(governor, refused, "throttled", 2.0)
+    answer(governor, before, "success", 10.0)
+    assert governor.allowed_rate == 8.0
+    answer(governor, send(governor, 11.0), "success", 11.0)
+    assert governor.allowed_rate == pytest.approx(8.5)
+
+
 @pytest.mark.parametrize(("rate", "least"), [(10.0, 0.1), (100.0, 1.0), (0.5, 0.1), (0.05, 0.05)])
 def test_the_rate_falls_to_a_hundredth_but_to_a_request_in_ten_seconds_or_what_it_was(
     rate: float, least: float
 ) -> None:
     governor = busy(rate, 5)
-    for number in range(60):
+    for number in range(200):
         once(governor, "throttled", number * 1000.0)
     assert governor.allowed_rate == pytest.approx(least)
     assert governor.allowed_concurrency == 1
