@@ -66,8 +66,8 @@ class Sent:
 class Governor(Generic[W]):
     """The budget of an account: `rate` requests a second and `concurrency` at once, 0 for none at all.
 
-    Requests are spaced evenly: in no second are there more than `rate` (for a whole rate), whatever the event
-    loop's delays, as long as they are no longer than LATE_S for one request.
+    Requests are spaced evenly: in no second are there more than `rate` (rounded up), however late the event
+    loop is. Of each delay up to LATE_S is made up for.
     """
 
     def __init__(self, rate: float, concurrency: int) -> None:
