@@ -104,7 +104,8 @@ class Fetching:
         return self._assignor.place
 
     async def start(self) -> asyncio.Task[None]:
-        """Joins the group. The task that is returned ends with `close`, or with what made it fail.
+        """Joins the group. The task that is returned ends with `close`, or with what made it fail; then too
+        `close` is what gives the partitions back.
 
         Raises KafkaError.
         """

@@ -44,6 +44,7 @@ _THREAD = f"{_DRIVER}:AIOKafkaConsumerThread"
 _RECOVERY = "faust.tables.recovery:Recovery"
 _APP = "faust.app.base:App"
 _FETCHER = "aiokafka.consumer.fetcher:Fetcher"
+_COORDINATOR = "aiokafka.consumer.group_coordinator:GroupCoordinator"
 _PRODUCER = "aiokafka.producer.producer:AIOKafkaProducer"
 _TRANSACTIONS = "aiokafka.producer.transaction_manager:TransactionManager"
 
@@ -165,6 +166,19 @@ RELIED_ON: tuple[Leaning, ...] = (
         "8050802ca751",
     ),
     Leaning("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
+    Leaning(
+        f"{_COORDINATOR}._on_join_prepare",
+        "nothing is handed out any more when a poller is told to let go",
+        "620a6bbc6725",
+    ),
+    Leaning(
+        f"{_COORDINATOR}._on_join_complete",
+        "tells the assignor, then the poller, then anything is handed out",
+        "186788a437c0",
+    ),
+    Leaning(
+        f"{_COORDINATOR}.close", "its tasks are what the drop of a consumer cancels instead", "27181b0763fd"
+    ),
     Leaning("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),
 )
 """What we call or expect to happen around us."""
