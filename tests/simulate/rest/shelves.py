@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,10 +175,18 @@ def delivery(number: int, started_s: float, took_s: float = 1, status: str = "de
     }
 
 
-def asked(
-    route: Route, url: str, names: Mapping[str, str], authorization: str, now_us: int = NOW_US
+def basic(user: str = ACCOUNT, secret: str = TOKEN) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+BEARER = f"Bearer {TELNYX_KEY}"
+
+
+def answered(
+    routes: Sequence[Route], name: str, url: str, authorization: str, now_us: int = NOW_US, **names: str
 ) -> Answer:
     """What a route answers, refusals too."""
+    (route,) = (one for one in routes if one.name == name)
     parts = urlsplit(url)
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     request = Asked(parts.path, names, parameters, authorization, "http://stub.test:8083", now_us)

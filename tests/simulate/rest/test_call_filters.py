@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.simulate.rest.call_filters import Filters, filters
@@ -82,6 +82,7 @@ def test_a_call_that_waited_and_talked_for_a_day_is_found_by_its_end() -> None:
     assert numbers([*ROWS, late], wanted) == [4, 3, 2, 9]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_where_calls_are_looked_for_leaves_none_out(data: st.DataObject) -> None:
     created = sorted(data.draw(st.lists(st.integers(-200_000, 200_000), max_size=20)), reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.simulate.rest.instants import microseconds, row_time, seconds, sortable, span
@@ -12,6 +12,7 @@ from stream.simulate.stamps import iso, iso_ms, iso_us, rfc2822
 any_us = st.integers(0, 4_000_000_000_000_000)
 
 
+@settings(deadline=None)
 @given(any_us)
 def test_what_the_simulator_writes_is_read_back(at_us: int) -> None:
     assert seconds(rfc2822(at_us)) == at_us // 1_000_000
@@ -20,6 +21,7 @@ def test_what_the_simulator_writes_is_read_back(at_us: int) -> None:
     assert sortable(iso(at_us)) == iso_us(at_us // 1_000_000 * 1_000_000)
 
 
+@settings(deadline=None)
 @given(any_us, any_us)
 def test_the_order_of_texts_is_that_of_times_however_many_digits_they_have(one: int, other: int) -> None:
     one_ms, other_ms = one // 1000, other // 1000

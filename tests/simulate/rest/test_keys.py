@@ -7,11 +7,7 @@ import base64
 import pytest
 
 from stream.simulate.rest.keys import Keys
-from tests.simulate.rest.shelves import ACCOUNT, KEY, KEYS, SECRET, TELNYX_KEY, TOKEN
-
-
-def basic(user: str, secret: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+from tests.simulate.rest.shelves import ACCOUNT, KEY, KEYS, SECRET, TELNYX_KEY, TOKEN, basic
 
 
 def test_the_account_comes_in_with_its_token_and_a_key_with_its_secret() -> None:

@@ -6,7 +6,7 @@ from bisect import insort_left, insort_right
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.simulate.rest.paging import Calls, Cursor, Listing, Log, Page, cursor, page
@@ -26,6 +26,7 @@ def turn(listing: Listing, at: Cursor | None, size: int) -> Page:
     return Page(found.rows, *(one and cursor(one.token) for one in (found.before, found.after)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-5, 5), max_size=25), sizes, st.data())
 def test_each_call_is_met_once_however_many_come_into_the_list_meanwhile(
     created: list[int], size: int, data: st.DataObject
@@ -48,6 +49,7 @@ def test_each_call_is_met_once_however_many_come_into_the_list_meanwhile(
     assert len(set(met)) == len(met)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=20), sizes, st.data())
 def test_each_row_of_a_log_is_met_once_while_it_grows_also_equal_ones(
     numbers: list[int], size: int, data: st.DataObject
@@ -64,6 +66,7 @@ def test_each_row_of_a_log_is_met_once_while_it_grows_also_equal_ones(
     assert met == rows
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), sizes)
 def test_the_way_back_leads_over_the_same_pages_but_for_the_first(count: int, size: int) -> None:
     rows = [call(number, -number) for number in range(count)]

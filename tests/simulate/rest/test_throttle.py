@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.simulate.rest.throttle import Bucket, Limit, Request, Seen, Throttle
@@ -40,6 +40,7 @@ def test_who_is_refused_is_told_how_many_seconds_to_wait() -> None:
     assert throttle.come() == 1
 
 
+@settings(deadline=None)
 @given(st.floats(0.5, 50), st.lists(st.floats(0, 2), max_size=200))
 def test_no_more_than_the_rate_and_one_burst_ever_get_in(rate: float, gaps_s: list[float]) -> None:
     clock = Clock()
