@@ -37,6 +37,14 @@ class SimulatedCall(Protocol):
         """All that the provider says of the call, callbacks first and in the order in which they are sent."""
         ...
 
+    def held(self) -> set[tuple[str, int]]:
+        """(source, number) of every row that can be read in the end, where the rows are served."""
+        ...
+
+    def passing(self) -> set[tuple[str, int]]:
+        """(source, number) of what can be read of it meanwhile, and may be missed."""
+        ...
+
     def body(self, report: Report, attempt: int) -> dict[str, Any]:
         """A report as it is written. `attempt` counts from 1; it changes what a repetition changes."""
         ...

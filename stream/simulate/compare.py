@@ -2,8 +2,8 @@
 
 The rule of this file: it is told records one by one, in the order of their topics, and knows no Kafka. Every
 record that a read_committed consumer sees counts; nothing is forgiven because of where it came from.
-What a provider gave up may have arrived all the same. Its event says so: once that is found, all else that
-follows from it is expected too.
+What a provider gave up may have arrived all the same, and what it held for a while may have been read. Its
+event says so: once that is found, all else that follows from it is expected too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ AlertPlace = tuple[str, str, str | None]
 
 
 class _Ended(NamedTuple):
+    """`fault`: what is wrong with what it says of its sources."""
+
     revision: int
     status: str | None
     outcome: str | None
+    fault: str | None = None
 
 
 class Comparison:
@@ -41,6 +44,7 @@ class Comparison:
         self._landed: dict[str, set[tuple[str, int]]] = {}
         self._to_end = 0
         self._ended: dict[str, _Ended] = {}
+        self._completeness = truth.completeness()
         self._right: set[str] = set()
         self._strange_alerts: list[tuple[AlertPlace, str, str]] = []
         for call in truth.expected():
@@ -111,7 +115,9 @@ class Comparison:
             if known.revision == record["revision"]:
                 self._report.differ("record_repeated", f"{key}: two records of revision {known.revision}")
             return
-        self._ended[key] = _Ended(record["revision"], record["status"], record["outcome"])
+        wanted = self._completeness.get(key)
+        fault = wanted.fault(record["completeness"]) if wanted is not None else None
+        self._ended[key] = _Ended(record["revision"], record["status"], record["outcome"], fault)
         self._judge_end(key)
 
     def alert(self, alert: dict[str, Any]) -> None:
@@ -157,10 +163,10 @@ class Comparison:
         self._judge_end(call.key)
 
     def _has_landed(self, doubt: Doubt) -> None:
-        """A callback that its provider gave up arrived all the same."""
+        """What was in doubt arrived."""
         landed = self._landed.setdefault(doubt.call.key, set(doubt.call.seen))
         landed.add(doubt.place)
-        self._report.landed += 1
+        self._report.landed += doubt.pushed
         self._expect(expected_of(doubt.call, landed))
         strange, self._strange_alerts = self._strange_alerts, []
         for place, said, id_ in strange:
@@ -172,7 +178,7 @@ class Comparison:
         self._right.discard(key)
         if call is None or call.status is None or found is None:
             return
-        if (call.status, call.outcome) == found[1:]:
+        if (call.status, call.outcome, None) == found[1:]:
             self._right.add(key)
 
     def report(self) -> Report:
@@ -201,10 +207,13 @@ class Comparison:
             self._report.differ("call_missing", f"{key}: expected {wanted} ({call.outcome}), found no record")
         elif wanted is None and found is not None:
             self._report.differ("call_unexpected", f"{key}: found {_end(found)}")
-        elif call is not None and found is not None and (wanted, call.outcome) != found[1:]:
-            self._report.differ(
-                "call_wrong", f"{key}: expected {wanted} ({call.outcome}), found {_end(found)}"
-            )
+        elif call is not None and found is not None:
+            if (wanted, call.outcome) != (found.status, found.outcome):
+                self._report.differ(
+                    "call_wrong", f"{key}: expected {wanted} ({call.outcome}), found {_end(found)}"
+                )
+            if found.fault is not None:
+                self._report.differ("completeness_wrong", f"{key}: {found.fault}, in {_end(found)}")
 
     def _ours(self, key: str) -> bool:
         if key in self._keys or self._alone:

@@ -24,13 +24,14 @@ class Delivery(NamedTuple):
 
 
 def deliveries(rng: random.Random, call: SimulatedCall, options: Options) -> list[Delivery]:
-    """Everything of a call that will be received, in no order."""
+    """Everything of a call that will be received, in no order. Rows that are served are not among it."""
     pushed: list[Report] = []
     read: list[Report] = []
     for report in call.reports():
         (pushed if report.source in _PUSHED else read).append(report)
     found = [Delivery(due_us, report, 1) for due_us, report in _sent(rng, pushed, call.leg.ended_us, options)]
-    found += [Delivery(report.at_us, report, 1) for report in read]
+    if not options.served:
+        found += [Delivery(report.at_us, report, 1) for report in read]
     if options.duplicates:
         found += _repeated(rng, found, options.duplicates)
     return found

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 CALLBACK_SOURCES = ("twilio_status_callback", "telnyx_webhook")
 POLLED_SOURCES = ("twilio_call", "twilio_call_event", "twilio_insights_event", "telnyx_call_event")
 ALL_SOURCES = CALLBACK_SOURCES + POLLED_SOURCES
+SERVED_SOURCES = (*POLLED_SOURCES, "twilio_call_summary", "telnyx_webhook_delivery")
+"""What a served run's REST resources hold."""
+
+ALL_SERVED_SOURCES = CALLBACK_SOURCES + SERVED_SOURCES
+
+LOOKBACK_S, SERVED_LOOKBACK_S = 3600, 600
+LONGEST_TALK_S = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +28,13 @@ class Options:
     - `failed`: share of the calls that fail; `telnyx`: share of the calls that are Telnyx';
       `failing_webhooks`: share of the requests that the customer's application fails;
       `errors`: share of the calls that did not fail and still have an event of level ERROR.
-    - `sources`: which of the six sources there are.
-    - `twilio_account`: whose calls those of Twilio are; empty: an account that the seed makes up.
+    - `served`: polled rows are not delivered but held for who asks (see `world`).
+      `time_factor`: how many times faster than the providers' own delays they are there.
+    - `sources`: which sources there are; empty: all, six of them, in a served run eight.
+    - `twilio_account`, `telnyx_account`: whose the calls are; empty: accounts that the seed makes up.
     - `start_us`: when the first delivery is received, microseconds since 1970.
-    - `lookback_s`: how long before its delivery a finite run's calls took place. One without end is live.
+    - `lookback_s`: how long before its delivery a finite run's calls took place; 0: an hour, in a served run
+      ten minutes. A run without end is live.
     """
 
     calls: int | None = 1000
@@ -38,13 +48,20 @@ class Options:
     telnyx: float = 0.25
     failing_webhooks: float = 0.02
     errors: float = 0.02
-    sources: frozenset[str] = frozenset(ALL_SOURCES)
+    served: bool = False
+    time_factor: float = 1.0
+    sources: frozenset[str] = frozenset()
     twilio_account: str = ""
+    telnyx_account: str = ""
     seed: int = 1
     start_us: int = 0
-    lookback_s: int = 3600
+    lookback_s: int = 0
 
     def __post_init__(self) -> None:
+        known = ALL_SERVED_SOURCES if self.served else ALL_SOURCES
+        # What is left to us depends on `served`: a default of the field cannot say it.
+        object.__setattr__(self, "sources", self.sources or frozenset(known))
+        object.__setattr__(self, "lookback_s", self.lookback_s or self._lookback_s)
         for name in (
             "duplicates",
             "reorder",
@@ -65,11 +82,27 @@ class Options:
             raise ValueError("rate cannot be negative")
         if self.calls is None and self.rate == 0:
             raise ValueError("calls without end need a rate")
-        unknown = self.sources - set(ALL_SOURCES)
-        if unknown or not self.sources:
-            raise ValueError(f"unknown sources {sorted(unknown)}: some of {', '.join(ALL_SOURCES)}")
+        if not self.time_factor > 0:
+            raise ValueError("time_factor must be above 0")
+        unknown = self.sources - set(known)
+        if unknown:
+            raise ValueError(f"unknown sources {sorted(unknown)}: some of {', '.join(known)}")
+        if self.served and not self.sources & set(SERVED_SOURCES):
+            raise ValueError(f"nothing to serve: some of {', '.join(SERVED_SOURCES)}")
 
     @property
     def live(self) -> bool:
         """Calls take place while they are delivered: the run has a rate and no end."""
         return self.calls is None
+
+    @property
+    def longest_talk_s(self) -> int:
+        """How long anyone talks. The calls of a served finite run are over before the first is told of: a
+        poller asks by a time that is not to come.
+        """
+        short = self.served and not self.live
+        return min(LONGEST_TALK_S, self.lookback_s // 5) if short else LONGEST_TALK_S
+
+    @property
+    def _lookback_s(self) -> int:
+        return SERVED_LOOKBACK_S if self.served else LOOKBACK_S

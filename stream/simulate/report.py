@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "call_missing": "calls without a record of their end",
     "call_wrong": "calls with a wrong status or outcome",
     "call_unexpected": "calls with a record of an end that nobody reported",
+    "completeness_wrong": "calls whose last record says something else of its sources",
     "record_repeated": "call records repeated",
     "alert_missing": "alerts missing",
     "alert_unexpected": "alerts unexpected",

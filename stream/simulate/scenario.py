@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stream.simulate.chance import Weighted, between_us, skewed_us
+from stream.simulate.options import LONGEST_TALK_S
 from stream.simulate.places import Address, endpoint, number
 
 SECOND_US = 1_000_000
@@ -116,18 +117,21 @@ def _leg(
     return Leg(direction, caller, callee, began_us, ringing, answered, now, ending, talk_s)
 
 
-def legs(rng: random.Random, began_us: int, failed: float) -> list[Leg]:
-    """The legs of one call: one, or a caller's and then the one that was dialled for it."""
+def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[Leg]:
+    """The legs of one call: one, or a caller's and then the one that was dialled for it.
+
+    `most_s`: how long anyone talks; a caller whose call was dialled on as much longer as it takes.
+    """
     shape = _SHAPES.pick(rng)
     if shape == "outbound-api":
-        return [_leg(rng, shape, number(rng), number(rng), began_us, _ending(rng, failed), 600)]
+        return [_leg(rng, shape, number(rng), number(rng), began_us, _ending(rng, failed), most_s)]
     caller, line = number(rng), number(rng)
     if shape == "inbound":
-        return [_leg(rng, shape, caller, line, began_us, _ending(rng, failed), 600)]
-    parent = _leg(rng, "inbound", caller, line, began_us, ANSWERED.pick(rng), 600)
+        return [_leg(rng, shape, caller, line, began_us, _ending(rng, failed), most_s)]
+    parent = _leg(rng, "inbound", caller, line, began_us, ANSWERED.pick(rng), most_s)
     dialled_us = (parent.answered_us or began_us) + between_us(rng, 0.3, 1.5)
     callee = endpoint(rng) if rng.random() < 0.5 else number(rng)
-    child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), 600)
+    child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), most_s)
     _stretch(parent, child.ended_us + between_us(rng, 0.1, 1))
     return [parent, child]
 

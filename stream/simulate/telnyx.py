@@ -1,4 +1,8 @@
-"""Telnyx' reports of a call: webhooks, and the debugging log that says how their delivery went."""
+"""Telnyx' reports of a call: webhooks, and the debugging log that says how their delivery went.
+
+Where rows are served they name the account, as the provider's do, and `webhook_deliveries` tells the same
+deliveries once more.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from stream.simulate.chance import between_us, uuid_text
 from stream.simulate.options import Options
 from stream.simulate.scenario import SECOND_US, Leg
 from stream.simulate.stamps import iso_us
+from stream.simulate.telnyx_deliveries import Delivery, deliveries, delivery_row
 
 WEBHOOK_URL = "https://app.example.test/telnyx"
 LOG_AFTER_US = 20 * SECOND_US
@@ -39,8 +44,10 @@ class TelnyxCall:
 
     __slots__ = (
         "_sends",
+        "_served",
         "account",
         "common",
+        "deliveries",
         "doubtful",
         "hooks",
         "id",
@@ -70,8 +77,15 @@ class TelnyxCall:
             "start_time": iso_us(leg.began_us),
         }
         self.hooks = _hooks(rng, leg)
-        self.log = _log(rng, leg, self.hooks, options) if "telnyx_call_event" in options.sources else []
-        self._sends = "telnyx_webhook" in options.sources
+        self.log: list[LogRow] = []
+        self.deliveries: list[Delivery] = []
+        wanted = options.sources
+        if wanted & {"telnyx_call_event", "telnyx_webhook_delivery"}:
+            log = _log(rng, leg, self.hooks, options)
+            self.log = log if "telnyx_call_event" in wanted else []
+            self.deliveries = deliveries(rng, log) if "telnyx_webhook_delivery" in wanted else []
+        self._sends = "telnyx_webhook" in wanted
+        self._served = options.served
 
     def reports(self) -> list[Report]:
         """See SimulatedCall."""
@@ -79,13 +93,32 @@ class TelnyxCall:
         if self._sends:
             found += [Report("telnyx_webhook", n, hook.at_us) for n, hook in enumerate(self.hooks)]
         log_us = self.leg.ended_us + LOG_AFTER_US
-        return found + [Report("telnyx_call_event", n, log_us, 0) for n in range(len(self.log))]
+        found += [Report("telnyx_call_event", n, log_us, 0) for n in range(len(self.log))]
+        return found + [
+            Report("telnyx_webhook_delivery", n, sent.finished_us, 0)
+            for n, sent in enumerate(self.deliveries)
+        ]
+
+    def held(self) -> set[tuple[str, int]]:
+        """See SimulatedCall."""
+        return {(r.source, r.number) for r in self.reports() if r.source != "telnyx_webhook"}
+
+    def passing(self) -> set[tuple[str, int]]:
+        """See SimulatedCall: a row is there once its event is, also of a call whose end is not to come."""
+        over_us = self.leg.ended_us
+        logged = {("telnyx_call_event", n) for n, row in enumerate(self.log) if row.at_us < over_us}
+        sent = {
+            ("telnyx_webhook_delivery", n) for n, d in enumerate(self.deliveries) if d.finished_us < over_us
+        }
+        return logged | sent
 
     def body(self, report: Report, attempt: int) -> dict[str, Any]:
         """See SimulatedCall."""
         if report.source == "telnyx_webhook":
             meta = {"attempt": attempt, "delivered_to": WEBHOOK_URL}
             return {"data": self.event(self.hooks[report.number]), "meta": meta}
+        if report.source == "telnyx_webhook_delivery":
+            return delivery_row(self, self.deliveries[report.number], WEBHOOK_URL)
         return self._log_row(self.log[report.number], attempt)
 
     def event(self, hook: Hook) -> dict[str, Any]:
@@ -108,6 +141,8 @@ class TelnyxCall:
                 "status": "failed" if row.failed else "delivered",
                 "event": self.event(self.hooks[row.hook]),
             }
+            if self._served:
+                metadata["organization_id"] = self.account
         return {
             "record_type": "call_event",
             "call_leg_id": self.id,
@@ -120,7 +155,11 @@ class TelnyxCall:
 
     def endpoint(self, source: str) -> str:
         """See SimulatedCall."""
-        return "/callbacks/telnyx" if source == "telnyx_webhook" else "/v2/call_events"
+        return {
+            "telnyx_webhook": "/callbacks/telnyx",
+            "telnyx_call_event": "/v2/call_events",
+            "telnyx_webhook_delivery": "/v2/webhook_deliveries",
+        }[source]
 
     def token(self, report: Report, attempt: int) -> str | None:
         """Telnyx sends none."""

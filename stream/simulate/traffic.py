@@ -4,17 +4,21 @@ Two clocks. Calls take place on their own one; deliveries are received one after
 A run without end is live: there the two are one, and what is not due yet leaves its slot empty. In a finite
 run the calls took place before (`lookback_s`), and nobody waits for them: the n-th delivery is received
 n / rate after the start, or 20 µs after the one before where there is no rate.
+
+In a served run only callbacks are delivered. A world is told of each call's begin and end, at their places
+among the deliveries, whether or not any callback of it is delivered; that takes no delivery's place.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import orjson
 
+from stream.simulate.accounts import accounts, seeded
 from stream.simulate.call import Report, SimulatedCall
 from stream.simulate.chance import uuid_text
 from stream.simulate.network import deliveries
@@ -24,11 +28,19 @@ from stream.simulate.stamps import iso_us
 from stream.simulate.telnyx import TelnyxCall
 from stream.simulate.truth import Truth
 from stream.simulate.twilio import TwilioCall
+from stream.simulate.world import World, wall_us
 
 FULL_SPEED_STEP_US = 20
 REPLAYED_SPAN_S = 300
-DELIVERIES_A_CALL = 16
+DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
 """About; it paces how fast calls begin and promises nothing."""
+
+
+class Mark(Enum):
+    """What the world is told of a call."""
+
+    BEGUN = "begun"
+    ENDED = "ended"
 
 
 class Record(NamedTuple):
@@ -57,8 +69,9 @@ class Sending(NamedTuple):
 class Traffic:
     """Iterate over it, once: over the records themselves, or over `sendings` to deliver them otherwise.
 
-    `truth` (if asked for) knows what must come out of what has arrived so far. `topics` are the names of the
-    callbacks topic and of the polled topic.
+    - `truth` (if asked for) knows what must come out of what has arrived so far.
+    - `world` (of a served run) is what the calls' providers hold so far; `now_us` is its clock.
+    - `topics` are the names of the callbacks topic and of the polled topic.
     """
 
     def __init__(
@@ -67,17 +80,19 @@ class Traffic:
         topics: tuple[str, str] = ("calls.callbacks.v1", "calls.polled.v1"),
         *,
         with_truth: bool = True,
+        now_us: Callable[[], int] = wall_us,
     ) -> None:
         self.options = options
-        self.truth: Truth | None = Truth() if with_truth else None
+        served = options.sources - set(CALLBACK_SOURCES) if options.served else frozenset[str]()
+        self.truth: Truth | None = Truth(served) if with_truth else None
+        self.world: World | None = World(options, now_us) if options.served else None
         self.calls = 0
         self.deliveries = 0
         self._topics = topics
-        self._rng = random.Random(f"callstream {options.seed}")
-        made_up = f"AC{self._rng.getrandbits(128):032x}"
-        self._twilio_account = options.twilio_account or made_up
-        self._telnyx_account = uuid_text(self._rng)
-        self._heap: list[tuple[int, int, SimulatedCall, Report, int]] = []
+        self._rng = seeded(options)
+        self._accounts = accounts(options, self._rng)
+        self._a_call = CALLBACKS_A_CALL if options.served else DELIVERIES_A_CALL
+        self._heap: list[tuple[int, int, SimulatedCall, Report | Mark, int]] = []
         self._pushes = 0
         self._waiting: list[SimulatedCall] = []
 
@@ -103,11 +118,13 @@ class Traffic:
         assert options.calls is not None
         step_us = SECOND_US / options.rate if options.rate else FULL_SPEED_STEP_US
         now_us = options.start_us - options.lookback_s * SECOND_US
-        pace_us = REPLAYED_SPAN_S * SECOND_US // (options.calls * DELIVERIES_A_CALL) or 1
+        pace_us = REPLAYED_SPAN_S * SECOND_US // (options.calls * self._a_call) or 1
         heap = self._heap
         while True:
             while self.calls < options.calls and (not heap or heap[0][0] > now_us):
                 self._begin(now_us)
+            if self._told():
+                continue
             if not heap:
                 return
             now_us = max(now_us + pace_us, heap[0][0] if self.calls >= options.calls else 0)
@@ -120,11 +137,13 @@ class Traffic:
         while options.seconds is None or slot < options.rate * options.seconds:
             now_us = options.start_us + int(slot * SECOND_US / options.rate)
             slot += 1
-            allowed = 4 + 2 * slot // DELIVERIES_A_CALL
+            allowed = 4 + 2 * slot // self._a_call
             while self.calls < allowed and (not heap or heap[0][0] > now_us):
                 self._begin(now_us)
-            if heap and heap[0][0] <= now_us:
-                yield self._next(now_us)
+            while heap and heap[0][0] <= now_us:
+                if not self._told():
+                    yield self._next(now_us)
+                    break
 
     def _begin(self, now_us: int) -> None:
         """Begin a call, or what is left of one: its first callback is due now."""
@@ -134,9 +153,28 @@ class Traffic:
         self.calls += 1
         if self.truth is not None:
             self.truth.add(call)
+        if self.world is not None:
+            self._push(call.leg.began_us, call, Mark.BEGUN)
+            self._push(call.leg.ended_us, call, Mark.ENDED)
         for due_us, report, attempt in deliveries(self._rng, call, self.options):
-            self._pushes += 1
-            heappush(self._heap, (due_us, self._pushes, call, report, attempt))
+            self._push(due_us, call, report, attempt)
+
+    def _push(self, due_us: int, call: SimulatedCall, what: Report | Mark, attempt: int = 0) -> None:
+        self._pushes += 1
+        heappush(self._heap, (due_us, self._pushes, call, what, attempt))
+
+    def _told(self) -> bool:
+        """Whether a mark was next: the world knows of it now, and so does the truth."""
+        if self.world is None or not self._heap or not isinstance(self._heap[0][3], Mark):
+            return False
+        _, _, call, mark, _ = heappop(self._heap)
+        if mark is Mark.BEGUN:
+            self.world.begun(call)
+        else:
+            self.world.ended(call)
+        if self.truth is not None:
+            self.truth.marked(call, ended=mark is Mark.ENDED)
+        return True
 
     def _calls(self, began_us: int) -> list[SimulatedCall]:
         """The legs of a new call, the first one last."""
@@ -144,12 +182,12 @@ class Traffic:
         found: list[SimulatedCall] = []
         if rng.random() < options.telnyx:
             session = uuid_text(rng)
-            told = legs(rng, began_us, options.failed)
-            found += [TelnyxCall(rng, self._telnyx_account, leg, session, options) for leg in told]
+            told = legs(rng, began_us, options.failed, options.longest_talk_s)
+            found += [TelnyxCall(rng, self._accounts.telnyx, leg, session, options) for leg in told]
         else:
             parent: str | None = None
-            for leg in legs(rng, began_us, options.failed):
-                call = TwilioCall(rng, self._twilio_account, leg, parent, options)
+            for leg in legs(rng, began_us, options.failed, options.longest_talk_s):
+                call = TwilioCall(rng, self._accounts.twilio, leg, parent, options)
                 parent = call.id
                 found.append(call)
         found.reverse()
@@ -157,6 +195,7 @@ class Traffic:
 
     def _next(self, received_us: int) -> Sending:
         _, _, call, report, attempt = heappop(self._heap)
+        assert isinstance(report, Report)
         self.deliveries += 1
         return Sending(call, report, attempt, received_us)
 
@@ -189,6 +228,7 @@ def generate(
     topics: tuple[str, str] = ("calls.callbacks.v1", "calls.polled.v1"),
     *,
     with_truth: bool = True,
+    now_us: Callable[[], int] = wall_us,
 ) -> Traffic:
     """The traffic of a run; equal options give equal bytes."""
-    return Traffic(options, topics, with_truth=with_truth)
+    return Traffic(options, topics, with_truth=with_truth, now_us=now_us)

@@ -1,7 +1,8 @@
 """What must come out of a simulation: events, final states, alerts, from the calls themselves.
 
 The rule of this file: it knows what took place and what was delivered, and does not ask a decoder. It shares
-with the program only the function that makes ids.
+with the program only the function that makes ids. A row that a provider holds in the end counts as delivered:
+whoever reads finds it. What it held meanwhile may have been read, and is in doubt.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 from stream.core.identity import content_hash, event_id
 from stream.simulate.call import Report, SimulatedCall
+from stream.simulate.completeness import Completeness, completeness_of
+from stream.simulate.options import CALLBACK_SOURCES
 from stream.simulate.telnyx import WEBHOOK_URL, TelnyxCall
 from stream.simulate.twilio import API_URL, TwilioCall
 from stream.simulate.twilio_names import NAME_OF
@@ -60,16 +63,37 @@ class Doubt(NamedTuple):
     call: SimulatedCall
     place: tuple[str, int]
 
+    @property
+    def pushed(self) -> bool:
+        """It is a callback that its provider gave up."""
+        return self.place[0] in CALLBACK_SOURCES
+
 
 class Truth:
-    """The calls of a run; each knows which of its reports were delivered."""
+    """The calls of a run; each knows which of its reports were delivered.
 
-    def __init__(self) -> None:
+    `served`: the polled sources that a world holds, none where their rows are delivered.
+    """
+
+    def __init__(self, served: frozenset[str] = frozenset()) -> None:
         self.calls: list[SimulatedCall] = []
+        self.served = served
 
     def add(self, call: SimulatedCall) -> None:
         """A call has begun."""
         self.calls.append(call)
+
+    def marked(self, call: SimulatedCall, *, ended: bool) -> None:
+        """A provider has begun to hold a call; at its end it holds all that will be."""
+        call.doubtful |= call.passing()
+        if ended:
+            call.seen |= call.held()
+
+    def completeness(self) -> dict[str, Completeness]:
+        """By key, what the last record of each call must say of its sources; of none where none is served."""
+        if not self.served:
+            return {}
+        return {call.key: completeness_of(call, self.served) for call in self.calls}
 
     def accounts(self) -> set[str]:
         """The accounts that the calls belong to."""
@@ -85,7 +109,7 @@ class Truth:
         """What nobody knows to have arrived or not; see `expected_of` for what follows if it has."""
         for call in self.calls:
             for place in call.doubtful - call.seen:
-                yield Doubt(_callback_id(call, place[1]), call, place)
+                yield Doubt(_event_id(call, place), call, place)
 
 
 def expected_of(call: SimulatedCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
@@ -96,12 +120,39 @@ def expected_of(call: SimulatedCall, seen: Set[tuple[str, int]]) -> ExpectedCall
     return _telnyx(call, seen)
 
 
-def _callback_id(call: SimulatedCall, number: int) -> str:
-    """The id of the event that a callback tells of."""
+def _event_id(call: SimulatedCall, place: tuple[str, int]) -> str:
+    """The id of the event that a report is, whichever others it tells of."""
+    source, number = place
     if isinstance(call, TwilioCall):
-        return _progress_id(call, number)
+        return _twilio_id(call, source, number)
     assert isinstance(call, TelnyxCall)
-    return _hook_id(call, number)
+    return _telnyx_id(call, source, number)
+
+
+def _twilio_id(call: TwilioCall, source: str, number: int) -> str:
+    if source == "twilio_status_callback":
+        return _progress_id(call, number)
+    if source == "twilio_call":
+        return event_id(call.key, "resource", "3", (call.id, call.rows[number].status))
+    row = call.body(Report(source, number, 0), 1)
+    if source == "twilio_call_event":
+        return _log_id(call.key, "request_log", row, 0)
+    if source == "twilio_call_summary":
+        told = {name: said for name, said in row.items() if name not in ("call_sid", "account_sid")}
+        return _log_id(call.key, "resource", told, 0)
+    told = {name: said for name, said in row.items() if said is not None}
+    return _log_id(call.key, "insights", told, call.insights[number].ordinal)
+
+
+def _telnyx_id(call: TelnyxCall, source: str, number: int) -> str:
+    if source == "telnyx_webhook":
+        return _hook_id(call, number)
+    if source == "telnyx_webhook_delivery":
+        return event_id(call.key, "delivery", "2", (call.deliveries[number].id,))
+    row = call.body(Report(source, number, 0), 1)
+    for volatile in ("attempt", "status"):
+        row["metadata"].pop(volatile, None)
+    return _log_id(call.key, "request_log" if call.log[number].hook is None else "delivery", row, 0)
 
 
 def _progress_id(call: TwilioCall, step: int) -> str:
@@ -127,8 +178,7 @@ def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
             continue
         if request.step is not None:
             said.add(request.step)
-        row = call.body(Report("twilio_call_event", index, 0, 0), 1)
-        event = ExpectedEvent(_log_id(key, "request_log", row, 0), key, "request_log", "")
+        event = ExpectedEvent(_twilio_id(call, "twilio_call_event", index), key, "request_log", "")
         events.append(event)
         if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
             url = request.url.partition("?")[0]
@@ -139,19 +189,22 @@ def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
         statuses.add(sent.status)
         id_ = _progress_id(call, step)
         events.append(ExpectedEvent(id_, key, "progress", NAME_OF[sent.status], sent.status, sent.number))
-    rows = {row.status for n, row in enumerate(call.rows) if ("twilio_call", n) in seen}
-    for status in sorted(rows):
-        id_ = event_id(key, "resource", "3", (call.id, status))
+    rows = {row.status: n for n, row in enumerate(call.rows) if ("twilio_call", n) in seen}
+    for status, index in sorted(rows.items()):
+        id_ = _twilio_id(call, "twilio_call", index)
         events.append(ExpectedEvent(id_, key, "resource", "", status))
+    for version in sorted(number for source, number in seen if source == "twilio_call_summary"):
+        id_ = _twilio_id(call, "twilio_call_summary", version)
+        events.append(ExpectedEvent(id_, key, "resource", "call_summary"))
     for index, insight in enumerate(call.insights):
         if ("twilio_insights_event", index) not in seen:
             continue
-        row = {name: said for name, said in insight.row(call.id, call.account).items() if said is not None}
-        event = ExpectedEvent(_log_id(key, "insights", row, insight.ordinal), key, "insights", insight.name)
+        id_ = _twilio_id(call, "twilio_insights_event", index)
+        event = ExpectedEvent(id_, key, "insights", insight.name)
         events.append(event)
         if insight.level == "ERROR":
             alerts.append(ExpectedAlert("call.error_event", key, event.id))
-    end = call.leg.ending.status if call.leg.ending.status in statuses | rows else None
+    end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
     if end == "failed":
         alerts.append(ExpectedAlert("call.failed", key, None))
     return ExpectedCall(key, events, end, OUTCOME_OF[end] if end else None, alerts)
@@ -179,17 +232,18 @@ def _telnyx(call: TelnyxCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
     for index, row in enumerate(call.log):
         if ("telnyx_call_event", index) not in seen:
             continue
-        body = call.body(Report("telnyx_call_event", index, 0, 0), 1)
-        for volatile in ("attempt", "status"):
-            body["metadata"].pop(volatile, None)
         family = "request_log" if row.hook is None else "delivery"
-        event = ExpectedEvent(_log_id(key, family, body, 0), key, family, row.name)
+        event = ExpectedEvent(_telnyx_id(call, "telnyx_call_event", index), key, family, row.name)
         events.append(event)
         if row.hook is not None:
             said.add(row.hook)
         if row.failed:
             scope = f"telnyx:endpoint:{call.account}:{WEBHOOK_URL}"
             alerts.append(ExpectedAlert("webhook.failing", scope, event.id))
+    for index, sent in enumerate(call.deliveries):
+        if ("telnyx_webhook_delivery", index) in seen:
+            id_ = _telnyx_id(call, "telnyx_webhook_delivery", index)
+            events.append(ExpectedEvent(id_, key, "delivery", call.hooks[sent.hook].name))
     names = {call.hooks[index].name for index in said}
     status, outcome = _telnyx_end(call, names)
     for index in sorted(said):

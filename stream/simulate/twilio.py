@@ -1,6 +1,7 @@
-"""Twilio's reports of a call: status callbacks, Calls rows, the request log, Voice Insights events.
+"""Twilio's reports of a call: status callbacks, Calls rows, the request log, Voice Insights.
 
-The rule of this file: it says which there are and when; `twilio_rows` and `twilio_callbacks` write them down.
+The rule of this file: it says which there are and when; `twilio_rows`, `twilio_summary` and
+`twilio_callbacks` write them down.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
-from stream.simulate import twilio_callbacks, twilio_rows
+from stream.simulate import delays, twilio_callbacks, twilio_rows, twilio_summary
 from stream.simulate.call import Report
 from stream.simulate.chance import Weighted, between_us
 from stream.simulate.options import Options
@@ -20,7 +21,9 @@ ANSWER_URL = "https://app.example.test/voice/answer"
 API_URL = "https://api.twilio.com/2010-04-01/Accounts/{account}/Calls.json"
 
 INSIGHTS_AFTER_US, LOG_AFTER_US, PRICE_AFTER_US = 3 * SECOND_US, 30 * SECOND_US, 20 * SECOND_US
-"""A thirtieth of the providers' own delays (90 s, 15 min, 10 min), so that a short run sees them."""
+"""A thirtieth of the providers' own delays (90 s, 15 min, 10 min), so that a short run sees them.
+It is for rows that are delivered; those that are served are there after `delays`.
+"""
 
 TIMEOUT, NO_ANSWER = -1, 0
 _FAILURES: Weighted[int] = Weighted(
@@ -37,7 +40,7 @@ class Callback(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The Calls resource as it was at one reading."""
+    """The Calls resource as it was at one reading; of one that is served, as it was since `read_us`."""
 
     status: str
     read_us: int
@@ -82,6 +85,7 @@ class TwilioCall:
         "requests",
         "rows",
         "seen",
+        "summaries",
     )
 
     def __init__(
@@ -98,13 +102,16 @@ class TwilioCall:
         self.base = twilio_callbacks.constant_part(self.id, account, leg, parent)
         wanted = options.sources
         self.callbacks = _callbacks(rng, leg)
-        self.rows = _rows(rng, leg) if "twilio_call" in wanted else []
+        self.rows: list[Row] = []
+        if "twilio_call" in wanted:
+            self.rows = _states(leg, options.time_factor) if options.served else _rows(rng, leg)
         self.requests: list[Request] = []
         if "twilio_call_event" in wanted:
             self.requests = _requests(rng, self, options.failing_webhooks)
         self.insights: list[Insight] = []
         if "twilio_insights_event" in wanted:
             self.insights = insights(rng, leg, options.errors)
+        self.summaries = "twilio_call_summary" in wanted
         self._sends = "twilio_status_callback" in wanted
 
     def reports(self) -> list[Report]:
@@ -119,7 +126,26 @@ class TwilioCall:
             Report("twilio_insights_event", n, insights_us, i.ordinal) for n, i in enumerate(self.insights)
         ]
         found += [Report("twilio_call_event", n, log_us, 0) for n in range(len(self.requests))]
+        if self.summaries:
+            versions = (twilio_summary.PARTIAL, twilio_summary.COMPLETE)
+            found += [Report("twilio_call_summary", version, end_us, 0) for version in versions]
         return found
+
+    def held(self) -> set[tuple[str, int]]:
+        """See SimulatedCall."""
+        rows = {(r.source, r.number) for r in self.reports() if r.source != "twilio_status_callback"}
+        return rows - self.passing()
+
+    def passing(self) -> set[tuple[str, int]]:
+        """See SimulatedCall: the resource before its end, the summary before it is complete."""
+        last = self.leg.ending.status
+        found = {("twilio_call", n) for n, row in enumerate(self.rows) if row.status != last}
+        return found | ({("twilio_call_summary", twilio_summary.PARTIAL)} if self.summaries else set())
+
+    @property
+    def tardy(self) -> bool:
+        """Voice Insights has the last of its events late; one call in twenty."""
+        return self.nonce % 20 == 0
 
     def body(self, report: Report, attempt: int) -> dict[str, Any]:
         """See SimulatedCall."""
@@ -129,6 +155,8 @@ class TwilioCall:
             return twilio_rows.call_row(self, self.rows[report.number])
         if report.source == "twilio_call_event":
             return twilio_rows.request_row(self, self.requests[report.number])
+        if report.source == "twilio_call_summary":
+            return twilio_summary.summary_row(self, report.number)
         return self.insights[report.number].row(self.id, self.account)
 
     def endpoint(self, source: str) -> str:
@@ -137,6 +165,8 @@ class TwilioCall:
             return "/callbacks/twilio"
         if source == "twilio_insights_event":
             return f"/v1/Voice/{self.id}/Events"
+        if source == "twilio_call_summary":
+            return f"/v1/Voice/{self.id}/Summary"
         if source == "twilio_call":
             return f"/2010-04-01/Accounts/{self.account}/Calls/{self.id}.json"
         return f"/2010-04-01/Accounts/{self.account}/Calls/{self.id}/Events.json"
@@ -176,6 +206,20 @@ def _rows(rng: random.Random, leg: Leg) -> list[Row]:
     found.append(Row(leg.ending.status, leg.ended_us + between_us(rng, 0.5, 2), priced=False))
     if chance > 0.4:
         found.append(Row(leg.ending.status, leg.ended_us + PRICE_AFTER_US, priced=leg.talk_s > 0))
+    return found
+
+
+def _states(leg: Leg, time_factor: float) -> list[Row]:
+    """Every state of the resource, since when it is in it; the last one has the price of a talk."""
+    found = [Row("queued", leg.began_us, priced=False)]
+    if leg.ringing_us is not None:
+        found.append(Row("ringing", leg.ringing_us, priced=False))
+    if leg.answered_us is not None:
+        found.append(Row("in-progress", leg.answered_us, priced=False))
+    found.append(Row(leg.ending.status, leg.ended_us, priced=False))
+    if leg.talk_s > 0:
+        priced_us = leg.ended_us + delays.scaled_us(delays.PRICE_S, time_factor)
+        found.append(Row(leg.ending.status, priced_us, priced=True))
     return found
 
 

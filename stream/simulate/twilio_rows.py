@@ -22,7 +22,7 @@ def call_row(call: TwilioCall, row: Row) -> dict[str, Any]:
     leg = call.leg
     over = row.status == leg.ending.status
     uri = f"/2010-04-01/Accounts/{call.account}/Calls/{call.id}"
-    started = leg.answered_us if leg.answered_us is not None and row.status != "queued" else None
+    started = leg.answered_us if row.status not in ("queued", "ringing") else None
     price = -(-leg.talk_s // 60) * PRICE_A_MINUTE
     return {
         "sid": call.id,
