@@ -1,6 +1,7 @@
 """`callstream simulate`: calls with a known truth, written as the gateway and the poller would land them.
 
-With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows to Kafka.
+With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows to Kafka. With
+--serve a poller reads those from REST resources, as the providers serve them.
 Exit codes: 0 sent, and with --check nothing differs; 1 something does; 2 it could not be, or the gateway
 took nothing; 130 stopped.
 """
@@ -20,13 +21,16 @@ from aiokafka.errors import KafkaError
 
 from stream.runtime import topics
 from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.health import ListenError
 from stream.runtime.settings import Settings, SettingsError, load
 from stream.simulate.check import CheckError
 from stream.simulate.deliver import Plan
-from stream.simulate.options import ALL_SOURCES, POLLED_SOURCES, Options
+from stream.simulate.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
 from stream.simulate.progress import RunProgress
+from stream.simulate.rest.throttle import Limit, Limits
 from stream.simulate.retries import TelnyxRetries, overrides
 from stream.simulate.run import Outcome, run, traffic_for
+from stream.simulate.serve import Rest, served_as
 from stream.simulate.signing import from_settings
 from stream.simulate.stamps import iso_us
 from stream.simulate.webhooks import address
@@ -61,7 +65,7 @@ neither a 5xx nor a time-out.
 )
 @click.option("--polled/--no-polled", default=True, help="With or without the rows that a poller reads.")
 @click.option(
-    "--sources", metavar="NAMES", help=f"Only these sources, with commas: {', '.join(ALL_SOURCES)}."
+    "--sources", metavar="NAMES", help=f"Only these sources, with commas: {', '.join(ALL_SERVED_SOURCES)}."
 )
 @click.option(
     "--seed", type=int, help="Equal seed, start and options give equal bytes.  [default: from the clock]"
@@ -99,6 +103,31 @@ neither a 5xx nor a time-out.
     show_default=True,
     help="Requests to the gateway at once.",
 )
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Serve what a poller reads over REST, at CALLSTREAM_SIMULATE_LISTEN, instead of writing it to Kafka:"
+    " until it is stopped, with --check until that has ended, else until all has been there for the"
+    " providers' 35 minutes after the last call's end.",
+)
+@click.option(
+    "--time-factor",
+    type=click.FloatRange(1, 3600),
+    help="With --serve: so many times faster than the providers is it there."
+    "  [default: CALLSTREAM_TIME_FACTOR]",
+)
+@click.option(
+    "--rest-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="With --serve: requests a second that each provider takes; 429 above that.  [default: any]",
+)
+@click.option(
+    "--rest-in-flight",
+    type=click.IntRange(1),
+    help="With --serve: the same of requests at once.  [default: any]",
+)
+@click.option("--rest-latency", type=click.FloatRange(0), help="With --serve: seconds until an answer.")
+@click.option("--rest-errors", type=SHARE, help="With --serve: share of the answers that are a 500.")
 @click.option("--check", "compare", is_flag=True, help="Compare what comes out with the truth.")
 @click.option(
     "--timeout",
@@ -116,6 +145,10 @@ def command(
     telnyx_retries: str,
     retry_scale: float,
     in_flight: int,
+    rest_rate: float | None,
+    rest_in_flight: int | None,
+    rest_latency: float | None,
+    rest_errors: float | None,
     compare: bool,
     timeout_s: float,
     as_json: bool,
@@ -127,12 +160,28 @@ def command(
     callstream simulate --calls 20000 --duplicates 0.1 --reorder 0.1 --check
     callstream simulate --forever --rate 50
     callstream simulate --gateway http://127.0.0.1:8080 --check
+    callstream simulate --gateway http://127.0.0.1:8080 --drop 0.05 --serve --time-factor 60 --check
     """
     if compare and asked["forever"]:
         raise click.UsageError("--check needs an end: --calls or --for")
     try:
-        settings, options = load(), _options(**asked)
-        plan = None
+        settings = load()
+        options = _options(settings, **asked)
+        plan = rest = None
+        if options.served:
+            account, keys = served_as(settings, options)
+            options = replace(options, twilio_account=account, telnyx_account=settings.telnyx_account_id)
+            limit = Limit(
+                rate=rest_rate,
+                in_flight=rest_in_flight,
+                latency_s=rest_latency or 0.0,
+                error_rate=rest_errors or 0.0,
+                seed=options.seed,
+            )
+            limits = Limits(twilio=limit, telnyx=limit)
+            rest = Rest(listen=settings.simulate_listen, keys=keys, limits=limits, at=_say_where)
+        elif any((asked["time_factor"], rest_rate, rest_in_flight, rest_latency, rest_errors)):
+            raise ValueError("--time-factor and --rest-… need --serve")
         if gateway is not None:
             signing = from_settings(settings, options)
             options = replace(options, twilio_account=signing.twilio_account)
@@ -150,8 +199,8 @@ def command(
     except (SettingsError, ValueError) as error:
         _give_up(str(error))
     try:
-        outcome = asyncio.run(_simulate(settings, options, plan, compare, timeout_s, as_json))
-    except (CheckError, KafkaError, OSError, BrokerError, topics.TopicError) as error:
+        outcome = asyncio.run(_simulate(settings, options, plan, rest, compare, timeout_s, as_json))
+    except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
         _give_up(str(error) or repr(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -167,7 +216,12 @@ def _give_up(why: str) -> Any:
     raise SystemExit(2)
 
 
+def _say_where(url: str) -> None:
+    click.echo(f"the providers' REST resources are at {url}", err=True)
+
+
 def _options(
+    settings: Settings,
     calls: int | None,
     seconds: float | None,
     forever: bool,
@@ -176,17 +230,25 @@ def _options(
     sources: str | None,
     seed: int | None,
     start: str | None,
+    serve: bool,
+    time_factor: float | None,
     **shares: Any,
 ) -> Options:
     live = forever or seconds is not None
     if (live and calls is not None) or (forever and seconds is not None):
         raise ValueError("one of --calls, --for and --forever")
-    wanted = frozenset(sources.replace(" ", "").split(",")) if sources else frozenset(ALL_SOURCES)
+    known = ALL_SERVED_SOURCES if serve else ALL_SOURCES
+    wanted = frozenset(sources.replace(" ", "").split(",")) if sources else frozenset(known)
+    wanted = wanted if polled else wanted - set(SERVED_SOURCES)
+    if not wanted:
+        raise ValueError("--no-polled leaves none of these sources")
     return Options(
         calls=None if live else calls or 1000,
         seconds=seconds,
         rate=(50.0 if live else 0.0) if rate is None else rate,
-        sources=wanted if polled else wanted - set(POLLED_SOURCES),
+        sources=wanted,
+        served=serve,
+        time_factor=(time_factor or settings.time_factor) if serve else 1.0,
         seed=time.time_ns() // 1000 if seed is None else seed,
         start_us=_microseconds(start) if start else time.time_ns() // 1000,
         **shares,
@@ -208,7 +270,13 @@ def _microseconds(start: str) -> int:
 
 
 async def _simulate(
-    settings: Settings, options: Options, plan: Plan | None, compare: bool, timeout_s: float, quiet: bool
+    settings: Settings,
+    options: Options,
+    plan: Plan | None,
+    rest: Rest | None,
+    compare: bool,
+    timeout_s: float,
+    quiet: bool,
 ) -> Outcome:
     async with AsyncExitStack() as stack:
         bootstrap = settings.kafka
@@ -225,6 +293,7 @@ async def _simulate(
                 compare=compare,
                 timeout_s=timeout_s,
                 gateway=plan,
+                rest=rest,
                 progress=shown.written,
                 waiting=shown.found,
             )

@@ -42,6 +42,9 @@ class OutputTopics(NamedTuple):
     dead_letters: str
 
 
+Owed = Callable[[], float]
+"""How many seconds may pass until all is there that somebody has yet to read."""
+
 Mark = Mapping[TopicPartition, int]
 """Where the outputs of a run begin."""
 
@@ -97,11 +100,13 @@ async def check(
     quiet_s: float = QUIET_S,
     alone: bool = False,
     waiting: Waiting | None = None,
+    owed_s: Owed | None = None,
 ) -> Report:
     """Compare what came out since the mark with the truth.
 
     Waits until everything is there and `quiet_s` nothing more has come, or until nothing new has come for
-    `timeout_s`: then what is missing is missing. `alone` as in Comparison. Raises CheckError.
+    `timeout_s`: then what is missing is missing. That time does not begin while anything is owed. `alone` as
+    in Comparison. Raises CheckError.
     """
     began = time.monotonic()
     comparison = Comparison(truth, alone=alone)
@@ -117,7 +122,7 @@ async def check(
             for place, records in fetched.items():
                 _tell(comparison, topics, place.topic, records)
             now = time.monotonic()
-            if fetched:
+            if fetched or (owed_s is not None and not comparison.complete and owed_s() > 0):
                 last = now
             if waiting is not None:
                 waiting(comparison.events_found, comparison.events_expected)

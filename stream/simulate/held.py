@@ -7,7 +7,7 @@ happens a second into it is there a second after it began, and at the latest whe
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stream.simulate import delays, telnyx_deliveries
 from stream.simulate.call import Report
@@ -36,11 +36,11 @@ class Held:
     """A call that its provider knows, since `begun_us` of the wall clock.
 
     - `ended_us`: when it was said to have ended, None for not yet.
-    - `rows`: by source and place what is shown now, with its version.
+    - `shown`: by source and place, which version is shown now.
     - `looks_us`: when to look at it again, None for never.
     """
 
-    __slots__ = ("begun_us", "call", "ended_us", "looks_us", "number", "rows")
+    __slots__ = ("begun_us", "call", "ended_us", "looks_us", "number", "shown")
 
     def __init__(self, call: Call, number: int, begun_us: int) -> None:
         self.call = call
@@ -48,7 +48,7 @@ class Held:
         self.begun_us = begun_us
         self.ended_us: int | None = None
         self.looks_us: int | None = None
-        self.rows: dict[tuple[str, Place], tuple[int, dict[str, Any]]] = {}
+        self.shown: dict[tuple[str, Place], int] = {}
 
     def moment_us(self, at_us: int) -> int | None:
         """When something of the call's time is on the wall clock; None if it is not known yet."""

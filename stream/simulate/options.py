@@ -87,13 +87,18 @@ class Options:
         unknown = self.sources - set(known)
         if unknown:
             raise ValueError(f"unknown sources {sorted(unknown)}: some of {', '.join(known)}")
-        if self.served and not self.sources & set(SERVED_SOURCES):
+        if self.served and not self.polled:
             raise ValueError(f"nothing to serve: some of {', '.join(SERVED_SOURCES)}")
 
     @property
     def live(self) -> bool:
         """Calls take place while they are delivered: the run has a rate and no end."""
         return self.calls is None
+
+    @property
+    def polled(self) -> frozenset[str]:
+        """The sources of which a poller reads the rows."""
+        return self.sources - set(CALLBACK_SOURCES)
 
     @property
     def longest_talk_s(self) -> int:

@@ -1,12 +1,14 @@
 """One run from beginning to end: note where the outputs stand, send the traffic, compare what comes out.
 
-With a plan for a gateway the callbacks go there, and what it took is what must come out; the polled rows go
-to Kafka in any case.
+With a plan for a gateway the callbacks go there, and what it took is what must come out. Polled rows go to
+Kafka, or in a served run to whoever reads them from the REST resources, which are up for as long as the run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from stream.runtime.topics import names
@@ -15,6 +17,8 @@ from stream.simulate.check import OutputTopics, Waiting, check, mark
 from stream.simulate.deliver import Courier, Plan, deliver
 from stream.simulate.options import Options
 from stream.simulate.report import Report
+from stream.simulate.rest.server import serving
+from stream.simulate.serve import LAST_LOOK_S, READ_S, Rest
 from stream.simulate.traffic import Traffic
 from stream.simulate.write import Progress, Writer
 
@@ -56,13 +60,48 @@ async def run(
     gateway: Plan | None = None,
     progress: Progress | None = None,
     waiting: Waiting | None = None,
+    rest: Rest | None = None,
 ) -> Outcome:
     """Send the traffic, each delivery at its time if it has a rate; with `compare`, check what came out.
 
     `gateway`: where the callbacks go; None for Kafka, as a gateway lands them. A delivery that its provider
     gave up is lost to callbacks and not expected; one that the gateway refuses for good is a difference.
-    Raises CheckError, and what Kafka's producer raises.
+    `rest`: how a served run's resources are served, until the check has ended; without one until all has been
+    there for a while. Raises CheckError, ListenError, and what Kafka's producer raises.
     """
+    async with AsyncExitStack() as stack:
+        if rest is not None:
+            assert traffic.world is not None, "rows that are delivered are not served"
+            served = serving(traffic.world, rest.keys, rest.listen, limits=rest.limits, seen=rest.seen)
+            rest.at(await stack.enter_async_context(served))
+        outcome = await _sent(
+            bootstrap,
+            prefix,
+            traffic,
+            compare=compare,
+            timeout_s=timeout_s,
+            alone=alone,
+            gateway=gateway,
+            progress=progress,
+            waiting=waiting,
+        )
+        if rest is not None and traffic.world is not None and not compare:
+            await asyncio.sleep(traffic.world.owed_s(READ_S))
+        return outcome
+
+
+async def _sent(
+    bootstrap: str,
+    prefix: str,
+    traffic: Traffic,
+    *,
+    compare: bool,
+    timeout_s: float,
+    alone: bool,
+    gateway: Plan | None,
+    progress: Progress | None,
+    waiting: Waiting | None,
+) -> Outcome:
     outputs = output_topics(prefix)
     since = await mark(bootstrap, outputs) if compare else None
     began = time.monotonic()
@@ -78,8 +117,16 @@ async def run(
     seconds = time.monotonic() - began
     report = None
     if since is not None and traffic.truth is not None:
+        world = traffic.world
         report = await check(
-            bootstrap, outputs, traffic.truth, since, timeout_s=timeout_s, alone=alone, waiting=waiting
+            bootstrap,
+            outputs,
+            traffic.truth,
+            since,
+            timeout_s=timeout_s,
+            alone=alone,
+            waiting=waiting,
+            owed_s=None if world is None else lambda: world.owed_s(LAST_LOOK_S),
         )
         report.deliveries = traffic.deliveries
         if answers is not None:

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
@@ -39,13 +40,7 @@ def from_settings(settings: Settings, options: Options) -> Signing:
 
     Twilio's is the simulator's own account, else the one that the gateway is set up with.
     """
-    account, token = "", None
-    if settings.simulate_twilio_account_token:
-        account, token = settings.simulate_twilio_account_token[0]
-    elif settings.twilio_auth_token:
-        account, token = settings.twilio_account_sid, settings.twilio_auth_token[0]
-    elif settings.twilio_account_tokens:
-        account, token = settings.twilio_account_tokens[0]
+    account, token = twilio_account(settings)
     key = settings.simulate_telnyx_private_key
     if settings.unsigned_callbacks != "accept":
         if token is None and options.telnyx < 1 and "twilio_status_callback" in options.sources:
@@ -59,11 +54,26 @@ def from_settings(settings: Settings, options: Options) -> Signing:
     )
 
 
-def household(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a gateway and a simulator that believe each other, made from theirs.
+def twilio_account(settings: Settings) -> tuple[str, str | None]:
+    """The account of Twilio that the simulator plays and its token: its own, else the gateway's.
+
+    Empty where the token speaks for any account; None without a token.
+    """
+    if settings.simulate_twilio_account_token:
+        return settings.simulate_twilio_account_token[0]
+    if settings.twilio_auth_token:
+        return settings.twilio_account_sid, settings.twilio_auth_token[0]
+    return settings.twilio_account_tokens[0] if settings.twilio_account_tokens else ("", None)
+
+
+def household(
+    settings: Settings, environ: Mapping[str, str], *, rest_url: str | None = None
+) -> dict[str, str]:
+    """An environment for roles that believe each other and the simulator, made from theirs.
 
     The simulator has an account, a token and a key of its own, new each time unless they are set. The gateway
-    goes on believing whom it believed before.
+    goes on believing whom it believed before. With `rest_url`, where the simulator serves its resources, a
+    poller reads there, and nowhere else.
     """
     account, token = (
         settings.simulate_twilio_account_token[0]
@@ -78,8 +88,21 @@ def household(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
         "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": ",".join(f"{name}={said}" for name, said in accounts),
         "CALLSTREAM_TELNYX_PUBLIC_KEY": ",".join([*settings.telnyx_public_key, public_key_of(private)]),
     }
+    if rest_url is not None:
+        made |= _polling(settings, rest_url)
     files = {f"{name}_FILE" for name in made}
     return {**{name: said for name, said in environ.items() if name not in files}, **made}
+
+
+def _polling(settings: Settings, rest_url: str) -> dict[str, str]:
+    """What a poller reads a simulator with. Twilio's account and token it has already."""
+    return {
+        "CALLSTREAM_TELNYX_API_KEY": settings.telnyx_api_key or f"KEY{secrets.token_hex(16)}",
+        "CALLSTREAM_TELNYX_ACCOUNT_ID": settings.telnyx_account_id or str(uuid.uuid4()),
+        "CALLSTREAM_TWILIO_API_URL": rest_url,
+        "CALLSTREAM_TWILIO_INSIGHTS_URL": rest_url,
+        "CALLSTREAM_TELNYX_API_URL": f"{rest_url}/v2",
+    }
 
 
 def new_private_key() -> str:

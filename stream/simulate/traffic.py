@@ -83,7 +83,7 @@ class Traffic:
         now_us: Callable[[], int] = wall_us,
     ) -> None:
         self.options = options
-        served = options.sources - set(CALLBACK_SOURCES) if options.served else frozenset[str]()
+        served = options.polled if options.served else frozenset[str]()
         self.truth: Truth | None = Truth(served) if with_truth else None
         self.world: World | None = World(options, now_us) if options.served else None
         self.calls = 0

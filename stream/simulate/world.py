@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
@@ -24,8 +25,6 @@ from stream.simulate.telnyx import TelnyxCall
 from stream.simulate.twilio import TwilioCall
 
 KEEP_S = 7200.0
-GRACE_S = 300.0
-"""How much longer than all is there who reads is given, where nothing says that they are done."""
 
 
 def wall_us() -> int:
@@ -69,18 +68,17 @@ class World:
         held = self._held[call.id]
         held.ended_us = max(self._now_us(), call.leg.ended_us)
         self._last_end_us = max(self._last_end_us, held.ended_us)
-        self._look_again(held, held.ended_us)
+        # A look that was set before may be due sooner, where the end is told of ahead of its time.
+        self._look_again(held, min(held.ended_us, held.looks_us or held.ended_us))
 
-    @property
-    def all_there_us(self) -> int:
-        """When all is there of all calls that have ended so far; 0 if none has."""
-        after_us = scaled_us(delays.ALL_THERE_S, self._factor)
-        return self._last_end_us + after_us if self._last_end_us else 0
-
-    @property
-    def done_us(self) -> int:
-        """When whoever reads has had time for that."""
-        return self.all_there_us + scaled_us(GRACE_S, self._factor)
+    def owed_s(self, more_s: float = 0.0) -> float:
+        """Seconds until all is there of the calls that have ended so far, and `more_s` in the providers' time
+        has gone by; 0 if that is so.
+        """
+        if not self._last_end_us:
+            return 0.0
+        there_us = self._last_end_us + scaled_us(delays.ALL_THERE_S + more_s, self._factor)
+        return max(0.0, (there_us - self._now_us()) / SECOND_US)
 
     def calls(self, now_us: int) -> Sequence[dict[str, Any]]:
         """Rows of Twilio's Calls, newest first."""
@@ -146,8 +144,8 @@ class World:
         return held if known else None
 
     def _rows(self, held: Held, source: str) -> list[dict[str, Any]]:
-        shown = [(place, row) for (name, place), (_, row) in held.rows.items() if name == source]
-        return [row for _, row in sorted(shown, key=lambda found: found[0], reverse=True)]
+        places = [place for name, place in held.shown if name == source]
+        return [self._lists[source].at(place) for place in sorted(places, reverse=True)]
 
     def _read(self, held: Held, source: str, count: int) -> list[dict[str, Any]]:
         return [held.call.body(Report(source, n, 0), 1) for n in range(count)]
@@ -181,14 +179,13 @@ class World:
         for due_us, place, report, version in appearances(held, self._factor):
             if due_us > now_us:
                 next_us = due_us if next_us is None else min(next_us, due_us)
-            elif held.rows.get((report.source, place), (-1, {}))[0] < version:
-                row = held.call.body(report, version)
-                held.rows[report.source, place] = (version, row)
-                self._lists[report.source].put(place, row)
+            elif held.shown.get((report.source, place), -1) < version:
+                held.shown[report.source, place] = version
+                self._lists[report.source].put(place, partial(held.call.body, report, version))
         self._look_again(held, next_us)
 
     def _forget(self, held: Held) -> None:
-        for source, place in held.rows:
+        for source, place in held.shown:
             self._lists[source].drop(place)
         del self._held[held.call.id]
 

@@ -1,0 +1,51 @@
+"""How a served run's REST resources are served: where, whom they let in, how much they take.
+
+The rule of this file: the simulator lets in whoever has the credentials that a poller of the same settings
+reads with, and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stream.runtime.settings import Settings, SettingsError
+from stream.simulate.options import Options
+from stream.simulate.rest.keys import Keys
+from stream.simulate.rest.throttle import Limits, Seen
+from stream.simulate.signing import twilio_account
+
+READ_S = 300.0
+"""In the providers' time, how much longer than all is there the resources are served, where no check says
+that all is read.
+"""
+
+LAST_LOOK_S = 3600.0
+"""How much later than that, by the same clock, a schedule takes its last look: nothing is missing before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """`at` is told the base URL once it is open; `seen` is told of each request."""
+
+    listen: str
+    keys: Keys
+    limits: Limits = field(default_factory=Limits)
+    seen: Seen = field(default_factory=Seen)
+    at: Callable[[str], None] = lambda _: None
+
+
+def served_as(settings: Settings, options: Options) -> tuple[str, Keys]:
+    """Whose Twilio calls are served, and with which credentials all are read. Raises SettingsError."""
+    account, token = twilio_account(settings)
+    both = settings.twilio_api_key and settings.twilio_api_secret
+    providers = {source.partition("_")[0] for source in options.polled}
+    if "twilio" in providers and options.telnyx < 1 and not (account and (token or both)):
+        raise SettingsError("CALLSTREAM_TWILIO_ACCOUNT_SID and a token are needed to answer as Twilio")
+    if "telnyx" in providers and options.telnyx > 0 and not settings.telnyx_api_key:
+        raise SettingsError("CALLSTREAM_TELNYX_API_KEY is needed to answer as Telnyx")
+    return account, Keys(
+        twilio_tokens=(token,) if token else (),
+        twilio_api_keys={settings.twilio_api_key: settings.twilio_api_secret} if both else {},
+        telnyx=(settings.telnyx_api_key,) if settings.telnyx_api_key else (),
+    )
