@@ -45,6 +45,22 @@ class OutputTopics(NamedTuple):
 Owed = Callable[[], float]
 """How many seconds may pass until all is there that somebody has yet to read."""
 
+
+class Patience:
+    """How long nothing may come until no more is waited for. Times are monotonic seconds."""
+
+    def __init__(self, began_s: float, *, quiet_s: float, timeout_s: float) -> None:
+        self.last_s = began_s
+        self._quiet_s = quiet_s
+        self._timeout_s = timeout_s
+
+    def is_over(self, now_s: float, *, came: bool, complete: bool, owed_s: float) -> bool:
+        """Asked again and again. What is owed is waited for, but not when all that is expected is there."""
+        if came or (owed_s > 0 and not complete):
+            self.last_s = now_s
+        return now_s - self.last_s >= (self._quiet_s if complete else self._timeout_s)
+
+
 Mark = Mapping[TopicPartition, int]
 """Where the outputs of a run begin."""
 
@@ -116,17 +132,19 @@ async def check(
         consumer.assign(list(since))
         for place, offset in since.items():
             consumer.seek(place, offset)
-        last = time.monotonic()
+        patience = Patience(time.monotonic(), quiet_s=quiet_s, timeout_s=timeout_s)
         while True:
             fetched = await consumer.getmany(timeout_ms=200)
             for place, records in fetched.items():
                 _tell(comparison, topics, place.topic, records)
-            now = time.monotonic()
-            if fetched or (owed_s is not None and not comparison.complete and owed_s() > 0):
-                last = now
             if waiting is not None:
                 waiting(comparison.events_found, comparison.events_expected)
-            if now - last >= (quiet_s if comparison.complete else timeout_s):
+            if patience.is_over(
+                time.monotonic(),
+                came=bool(fetched),
+                complete=comparison.complete,
+                owed_s=owed_s() if owed_s is not None else 0.0,
+            ):
                 break
         if not comparison.complete:
             await _still_there(consumer, since)
@@ -135,7 +153,7 @@ async def check(
     finally:
         await _stop(consumer)
     report = comparison.report()
-    report.seconds = last - began
+    report.seconds = patience.last_s - began
     return report
 
 

@@ -87,6 +87,9 @@ class Options:
         unknown = self.sources - set(known)
         if unknown:
             raise ValueError(f"unknown sources {sorted(unknown)}: some of {', '.join(known)}")
+        pushes = self.drop < 1 and self.sources & set(CALLBACK_SOURCES)
+        if self.served and self.live and self.seconds is None and not pushes:
+            raise ValueError("without any callback a run without end has nothing to keep its pace by")
         if self.served and not self.polled:
             raise ValueError(f"nothing to serve: some of {', '.join(SERVED_SOURCES)}")
 

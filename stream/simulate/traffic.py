@@ -138,12 +138,13 @@ class Traffic:
             now_us = options.start_us + int(slot * SECOND_US / options.rate)
             slot += 1
             allowed = 4 + 2 * slot // self._a_call
-            while self.calls < allowed and (not heap or heap[0][0] > now_us):
-                self._begin(now_us)
-            while heap and heap[0][0] <= now_us:
-                if not self._told():
-                    yield self._next(now_us)
+            while True:
+                while self.calls < allowed and (not heap or heap[0][0] > now_us):
+                    self._begin(now_us)
+                if not heap or heap[0][0] > now_us or not self._told():
                     break
+            if heap and heap[0][0] <= now_us:
+                yield self._next(now_us)
 
     def _begin(self, now_us: int) -> None:
         """Begin a call, or what is left of one: its first callback is due now."""

@@ -17,8 +17,8 @@ from stream.simulate import delays, twilio_summary
 from stream.simulate.accounts import accounts, seeded
 from stream.simulate.call import Report, SimulatedCall
 from stream.simulate.delays import scaled_us
-from stream.simulate.held import Held, appearances
-from stream.simulate.newest import Newest
+from stream.simulate.held import Appearance, Held, appearances
+from stream.simulate.newest import Newest, Place
 from stream.simulate.options import Options
 from stream.simulate.scenario import SECOND_US
 from stream.simulate.telnyx import TelnyxCall
@@ -176,12 +176,16 @@ class World:
             self._forget(held)
             return
         next_us = forgotten_us
-        for due_us, place, report, version in appearances(held, self._factor):
-            if due_us > now_us:
-                next_us = due_us if next_us is None else min(next_us, due_us)
-            elif held.shown.get((report.source, place), -1) < version:
-                held.shown[report.source, place] = version
-                self._lists[report.source].put(place, partial(held.call.body, report, version))
+        fresh: dict[tuple[str, Place], Appearance] = {}
+        for found in appearances(held, self._factor):
+            where = (found.report.source, found.place)
+            if found.due_us > now_us:
+                next_us = found.due_us if next_us is None else min(next_us, found.due_us)
+            elif held.shown.get(where, -1) < found.version:
+                held.shown[where] = found.version
+                fresh[where] = found
+        for (source, place), found in fresh.items():
+            self._lists[source].put(place, partial(held.call.body, found.report, found.version))
         self._look_again(held, next_us)
 
     def _forget(self, held: Held) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -170,3 +171,67 @@ def test_outputs_that_never_come_are_differences_with_code_1(
     assert checked.exit_code == 1, checked.stderr
     assert "events missing:" in checked.stdout
     assert f"--seed 4 --start {said['start']}" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--rest-rate", "5"], "need --serve"),
+        (["--time-factor", "60"], "need --serve"),
+        (["--serve", "--no-polled"], "nothing to serve"),
+        (["--no-polled", "--sources", "twilio_call"], "none of these sources"),
+        (["--sources", "twilio_call_summary"], "unknown sources"),
+        (["--serve", "--telnyx", "1"], "CALLSTREAM_TELNYX_API_KEY is needed"),
+        (["--serve", "--telnyx", "0"], "CALLSTREAM_TWILIO_ACCOUNT_SID and a token are needed"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_served_is_refused_with_its_reason(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+class Reader(threading.Thread):
+    """Asks for Telnyx' log until there are rows, as soon as somebody listens."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__()
+        self.rows: list[object] = []
+        self._request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self.rows and not self._over.wait(0.02):
+            with suppress(OSError), urllib.request.urlopen(self._request, timeout=5) as answer:
+                self.rows = orjson.loads(answer.read())["data"]
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def test_what_is_served_can_be_read_while_it_runs_and_until_all_is_there(
+    without_kafka: dict[str, str],
+) -> None:
+    listen = f"127.0.0.1:{free_port(0)}"
+    environment = {
+        **without_kafka,
+        "CALLSTREAM_SIMULATE_LISTEN": listen,
+        "CALLSTREAM_TELNYX_API_KEY": "KEY-mine",
+        "CALLSTREAM_TELNYX_ACCOUNT_ID": "my-account",
+    }
+    reader = Reader(f"http://{listen}/v2/call_events", "KEY-mine")
+    reader.start()
+    try:
+        with gateway_beside() as gateway:
+            wanted = ["--calls", "20", "--telnyx", "1", "--gateway", gateway.url, "--serve"]
+            # Rows are there after a second, and it is served for 2100 s, 600 times faster.
+            result = run(*wanted, "--time-factor", "600", "--json", **environment)
+    finally:
+        reader.stop()
+    assert result.exit_code == 0, result.stderr
+    assert f"REST resources are at http://{listen}" in result.stderr
+    assert orjson.loads(result.stdout)["calls"] == 20
+    assert reader.rows
+    assert "KEY-mine" not in result.output + result.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -33,8 +33,11 @@ class Clock:
 
 def read(world: World, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[Record]:
     """Every row that can be read of these calls, as a poller lands it."""
+    deliveries: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in world.webhook_deliveries(now_us):
+        deliveries[row["webhook"]["payload"]["call_leg_id"]].append(row)
     for call in calls:
-        for source, rows in _resources(world, call, now_us):
+        for source, rows in _resources(world, call, deliveries, now_us):
             twins: Counter[bytes] = Counter()
             for row in rows:
                 content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
@@ -53,7 +56,7 @@ def read(world: World, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[
 
 
 def _resources(
-    world: World, call: SimulatedCall, now_us: int
+    world: World, call: SimulatedCall, deliveries: dict[str, list[dict[str, Any]]], now_us: int
 ) -> Iterator[tuple[str, Iterable[dict[str, Any] | None]]]:
     if isinstance(call, TwilioCall):
         row, summary = world.call(call.id, now_us), world.summary(call.id, now_us)
@@ -64,16 +67,12 @@ def _resources(
         return
     leg_id = call.key.partition(":")[2]
     yield "telnyx_call_event", world.telnyx_leg(leg_id, now_us)
-    deliveries = world.webhook_deliveries(now_us)
-    yield (
-        "telnyx_webhook_delivery",
-        [row for row in deliveries if row["webhook"]["payload"]["call_leg_id"] == leg_id],
-    )
+    yield "telnyx_webhook_delivery", deliveries.get(leg_id, [])
 
 
 def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) -> tuple[Traffic, Outputs]:
     """A served run whose callbacks arrive and whose rows are read: in the end, `ends_s` after the last
-    delivery, and if asked for after every so many deliveries too.
+    delivery, and if asked for after every so many deliveries and a while after the last one.
     """
     clock = Clock(options.start_us)
     traffic = Traffic(options, now_us=clock)
@@ -85,6 +84,9 @@ def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) ->
         landed.append(traffic.record(sending))
         if looks_every and traffic.deliveries % looks_every == 0:
             landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+    if looks_every:
+        clock.now_us += int(ends_s / 8 * S)
+        landed += read(traffic.world, traffic.truth.calls, clock.now_us)
     clock.now_us += int(ends_s * S)
     landed += read(traffic.world, traffic.truth.calls, clock.now_us)
     return traffic, complete(outputs_of(landed), options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
 
@@ -11,8 +12,17 @@ import orjson
 import pytest
 
 from stream.core.instants import instant
-from stream.simulate.options import ALL_SOURCES, CALLBACK_SOURCES, POLLED_SOURCES, Options
+from stream.simulate.call import SimulatedCall
+from stream.simulate.options import (
+    ALL_SERVED_SOURCES,
+    ALL_SOURCES,
+    CALLBACK_SOURCES,
+    POLLED_SOURCES,
+    Options,
+)
 from stream.simulate.traffic import generate
+from stream.simulate.world import World
+from tests.simulate.reader import Clock
 
 START_US = 1_760_000_000_000_000
 
@@ -116,9 +126,93 @@ def test_callbacks_and_rows_go_to_their_own_topics() -> None:
         {"calls": None},
         {"rate": -1.0},
         {"sources": frozenset({"carrier_pigeon"})},
+        {"sources": frozenset({"twilio_call_summary"})},
+        {"sources": frozenset({"telnyx_webhook"}), "served": True},
+        {"served": True, "time_factor": 0.0},
+        {"served": True, "calls": None, "rate": 5.0, "drop": 1.0},
     ],
     ids=str,
 )
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Options(**wrong)
+
+
+SERVED = Options(calls=200, served=True, drop=0.2, duplicates=0.1, reorder=0.1, start_us=START_US)
+
+
+def test_in_a_served_run_only_callbacks_are_delivered() -> None:
+    traffic = generate(SERVED)
+    found = {orjson.loads(record.value)["source"] for record in traffic}
+    assert found == set(CALLBACK_SOURCES)
+    assert SERVED.sources == set(ALL_SERVED_SOURCES)
+
+
+def test_equal_options_of_a_served_run_give_equal_bytes() -> None:
+    assert digest(SERVED) == digest(SERVED) == digest(SERVED, with_truth=False)
+
+
+def test_a_run_that_is_not_served_has_no_world() -> None:
+    assert generate(Options()).world is None
+
+
+def test_the_world_is_told_by_the_wall_clock_of_each_call_once_in_order() -> None:
+    clock = Clock()
+    traffic = generate(SERVED, now_us=clock)
+    assert traffic.truth is not None
+    told: list[tuple[str, str, int]] = []
+
+    class Listener(World):
+        def begun(self, call: SimulatedCall) -> None:
+            told.append(("begun", call.key, clock.now_us))
+
+        def ended(self, call: SimulatedCall) -> None:
+            told.append(("ended", call.key, clock.now_us))
+
+    traffic.world = Listener(SERVED, clock)
+    for sending in traffic.sendings():
+        clock.now_us = sending.at_us
+        assert ("begun", sending.call.key) in {(what, key) for what, key, _ in told}
+    keys = [call.key for call in traffic.truth.calls]
+    assert sorted(key for what, key, _ in told if what == "begun") == sorted(keys)
+    assert sorted(key for what, key, _ in told if what == "ended") == sorted(keys)
+    places = {(what, key): at for at, (what, key, _) in enumerate(told)}
+    assert all(places["begun", key] < places["ended", key] for key in keys)
+    moments = [at for _, _, at in told]
+    assert moments == sorted(moments)
+    assert len(set(moments)) > 100
+
+
+def test_a_mark_takes_no_deliverys_place() -> None:
+    records = list(generate(replace(SERVED, rate=200)))
+    assert {b.at_us - a.at_us for a, b in pairwise(records)} == {5000}
+
+
+def test_the_calls_of_a_served_finite_run_are_over_before_it_starts() -> None:
+    """A poller asks by time, and not for what is to come."""
+    traffic = generate(replace(SERVED, calls=1500))
+    for _ in traffic:
+        pass
+    assert traffic.truth is not None
+    legs = [call.leg for call in traffic.truth.calls]
+    assert max(leg.ended_us for leg in legs) < START_US
+    assert min(leg.began_us for leg in legs) > START_US - 601 * 1_000_000
+
+
+def test_a_live_served_run_reaches_its_rate_and_does_not_exceed_it() -> None:
+    options = Options(calls=None, seconds=240, rate=50, served=True, start_us=START_US)
+    by_second: dict[int, int] = defaultdict(int)
+    for record in generate(options, with_truth=False):
+        by_second[(record.at_us - START_US) // 1_000_000] += 1
+    assert max(by_second.values()) == 50
+    assert sum(by_second[second] for second in range(180, 240)) > 0.8 * 50 * 60
+
+
+def test_the_accounts_are_those_that_were_asked_for_and_change_nothing_else() -> None:
+    own = replace(SERVED, twilio_account="AC7", telnyx_account="my-account")
+    traffic, made_up = generate(own), generate(SERVED)
+    assert [record.key for record in traffic] == [record.key for record in made_up]
+    assert traffic.truth is not None
+    assert traffic.world is not None
+    assert traffic.truth.accounts() == {"AC7", "my-account"}
+    assert (traffic.world.twilio_account, traffic.world.telnyx_account) == ("AC7", "my-account")
