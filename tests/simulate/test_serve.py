@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
+import aiohttp
+import orjson
 import pytest
+from yarl import URL
 
+from stream.core.schedule import edges_of
 from stream.polling.account import accounts
 from stream.runtime.settings import SettingsError, load
 from stream.simulate.options import Options
+from stream.simulate.rest.keys import Keys
+from stream.simulate.rest.server import serving
 from stream.simulate.serve import served_as
 from stream.simulate.signing import household
+from stream.simulate.traffic import Traffic
+from stream.simulate.twilio import TwilioCall
+from tests.simulate.reader import START_US, Clock, S
 
 SERVED = Options(served=True)
 SECRETS = {
@@ -78,3 +90,62 @@ def test_what_is_missing_is_named(environ: dict[str, str], options: Options, mis
 def _of_the_other(options: Options) -> frozenset[str]:
     """Sources of the provider of which there are no calls."""
     return frozenset({"telnyx_call_event" if options.telnyx else "twilio_call"})
+
+
+async def test_all_that_a_world_holds_is_on_its_pages() -> None:
+    clock = Clock()
+    traffic = Traffic(Options(calls=150, served=True, start_us=START_US, seed=3), now_us=clock)
+    for sending in traffic.sendings():
+        clock.now_us = sending.at_us
+    world, truth = traffic.world, traffic.truth
+    assert world is not None
+    assert truth is not None
+    clock.now_us += 2000 * S
+    keys = Keys(twilio_tokens=("token",), telnyx=("KEY",))
+    async with (
+        serving(world, keys, "127.0.0.1:0", now_us=clock) as url,
+        aiohttp.ClientSession(raise_for_status=True) as client,
+    ):
+        account = f"{url}/2010-04-01/Accounts/{world.twilio_account}"
+        pair = base64.b64encode(f"{world.twilio_account}:token".encode()).decode()
+        basic = {"Authorization": f"Basic {pair}"}
+
+        async def pages(address: str | None, array: str) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            while address is not None:
+                async with client.get(URL(address, encoded=True), headers=basic) as answer:
+                    page = await answer.json()
+                found += page[array]
+                meta = page.get("meta") or page
+                following = meta.get("next_page_url") or meta.get("next_page_uri")
+                address = str(URL(url).join(URL(following, encoded=True))) if following else None
+            return found
+
+        async def numbered(path: str) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            for number in count(1):
+                address = f"{url}/v2/{path}?page[number]={number}&page[size]=100"
+                async with client.get(address, headers={"Authorization": "Bearer KEY"}) as answer:
+                    page = await answer.json()
+                found += page["data"]
+                if number >= page["meta"]["total_pages"]:
+                    return found
+            raise AssertionError("there is no end")
+
+        calls = [call for call in truth.calls if isinstance(call, TwilioCall)]
+        listed = await pages(f"{account}/Calls.json?PageSize=20", "calls")
+        assert listed == list(world.calls(clock()))
+        assert len(listed) == len(calls)
+        for call in calls:
+            log = await pages(f"{account}/Calls/{call.id}/Events.json?PageSize=2", "events")
+            assert log == world.call_events(call.id, clock())
+            held = world.insights(call.id, clock())
+            assert held is not None
+            read = []
+            for edge in edges_of(None, call.leg.caller.text, call.leg.callee.text):
+                read += await pages(f"{url}/v1/Voice/{call.id}/Events?Edge={edge}&PageSize=2", "events")
+            assert {orjson.dumps(row) for row in read} == {orjson.dumps(row) for row in held}
+            async with client.get(f"{url}/v1/Voice/{call.id}/Summary", headers=basic) as answer:
+                assert await answer.json() == world.summary(call.id, clock())
+        assert await numbered("call_events") == list(world.telnyx_events(clock()))
+        assert await numbered("webhook_deliveries") == list(world.webhook_deliveries(clock()))
