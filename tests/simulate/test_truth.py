@@ -13,6 +13,7 @@ from stream.simulate.options import (
     SERVED_SOURCES,
     Options,
 )
+from stream.simulate.telnyx import TelnyxCall
 from stream.simulate.traffic import generate
 from tests.simulate.outputs import compared, outputs_of
 from tests.simulate.reader import START_US, circle
@@ -117,6 +118,23 @@ def test_the_summary_that_is_complete_must_come_out_and_the_partial_one_may() ->
         assert call.held() == {("twilio_call_summary", 1)}
         assert call.passing() == {("twilio_call_summary", 0)}
     assert len(list(traffic.truth.doubts())) == 10
+
+
+def test_of_a_telnyx_call_that_lasts_only_what_has_happened_may_be_read() -> None:
+    options = Options(calls=20, telnyx=1.0, served=True, start_us=START_US)
+    traffic, _ = circle(options)
+    assert traffic.truth is not None
+    for call in traffic.truth.calls:
+        assert isinstance(call, TelnyxCall)
+        may = {call.log[n].name for source, n in call.passing() if source == "telnyx_call_event"}
+        sent = {
+            call.hooks[call.deliveries[n].hook].name
+            for source, n in call.passing()
+            if source == "telnyx_webhook_delivery"
+        }
+        assert "call.initiated" in may
+        assert not (may | sent) & {"call.hangup", "call.cost", "call.recording.saved"}
+        assert call.passing() < call.held()
 
 
 def test_a_run_that_is_not_served_says_nothing_of_completeness() -> None:

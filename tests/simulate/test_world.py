@@ -92,6 +92,36 @@ def test_a_calls_row_goes_through_its_states_and_shows_its_end_a_little_late() -
     assert [look(leg.ended_us + us) for us in afterwards] == [talking, talking, over, over, priced, priced]
 
 
+def test_a_price_is_there_sooner_and_an_end_is_not_where_time_is_faster() -> None:
+    call = twilio(options=FAST)
+    world, end_us = living(call, FAST), call.leg.ended_us
+    found = []
+    for after_us in (199_999, 200_000, 10 * S - 1, 10 * S):
+        row = world.call(call.id, end_us + after_us)
+        found.append((row["status"], row["price"] is not None) if row is not None else None)
+    assert found == [("in-progress", False), *[("completed", False)] * 2, ("completed", True)]
+
+
+def test_what_is_told_ahead_of_its_time_is_there_at_its_time() -> None:
+    """A live run whose callbacks are lost tells at once of all that is to come."""
+    call, other = twilio(), telnyx()
+    world = World(LIVE, Clock(START_US - 60 * S))
+    for told in (call, other):
+        world.begun(told)
+        world.ended(told)
+    assert world.call(call.id, START_US - 1) is None
+    assert world.call_events(call.id, START_US - 1) is None
+    assert len(world.calls(START_US - 1)) == 0
+    assert call.leg.answered_us is not None
+    talking = world.call(call.id, call.leg.answered_us)
+    assert talking is not None
+    assert talking["status"] == "in-progress"
+    end_us = call.leg.ended_us
+    assert world.insights(call.id, end_us + 90 * S - 1) == []
+    assert world.insights(call.id, end_us + 90 * S) != []
+    assert len(world.telnyx_leg(other.id, end_us + 90 * S)) == len(other.log)
+
+
 def test_the_row_of_a_price_is_a_newer_one() -> None:
     call = twilio()
     world = living(call)
