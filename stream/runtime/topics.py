@@ -60,6 +60,7 @@ class Topics:
     alerts: str
     alerts_active: str
     fetches: str
+    polling: str
     ticks: str
     dead_letters: str
     changelog: str
@@ -75,6 +76,7 @@ def names(prefix: str) -> Topics:
         alerts=f"{prefix}alerts.v1",
         alerts_active=f"{prefix}alerts.active.v1",
         fetches=f"{prefix}fetches.v1",
+        polling=f"{prefix}polling.v1",
         ticks=f"{prefix}ticks.v1",
         dead_letters=f"{prefix}dead-letters.v1",
         changelog=f"{app_id(prefix)}-calls-changelog",
@@ -116,11 +118,16 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
     "alerts": _kept(30, OUTPUT_MAX_BYTES),
     "alerts_active": _COMPACTED,
     "fetches": _kept(7, SOURCE_MAX_BYTES),
+    "polling": _COMPACTED,
     "ticks": _source(1),
     "dead_letters": _kept(14, OUTPUT_MAX_BYTES),
     "changelog": _COMPACTED,
 }
 """How each topic is made. No default keeps call data longer than 30 days, Twilio's own limit."""
+
+
+def _compacted(topics: Topics) -> list[str]:
+    return [getattr(topics, role) for role, policy in POLICIES.items() if policy is _COMPACTED]
 
 
 async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) -> list[str]:
@@ -183,7 +190,7 @@ async def _all_there(admin: AIOKafkaAdminClient, topics: Topics, partitions: int
         raise found.mismatches[0]
     if found.missing or found.without_leader:
         return False
-    for name in (topics.changelog, topics.alerts_active):
+    for name in _compacted(topics):
         await _check_compacted(admin, name)
     return True
 
@@ -216,7 +223,7 @@ async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINE
             brokers = len((await admin.describe_cluster())["brokers"])
             found = _compared(await admin.describe_topics(), topics, settings.partitions)
             others = []
-            for name in (topics.changelog, topics.alerts_active):
+            for name in _compacted(topics):
                 if name not in found.missing:
                     try:
                         await _check_compacted(admin, name)
@@ -232,7 +239,8 @@ async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINE
 
 
 async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:
-    """A changelog that forgets by age loses calls, so its policy is not the operator's business."""
+    """A changelog that forgets by age loses calls, so its policy is not the operator's business. Likewise
+    the others: alerts that still fire, and how far the providers are read."""
     resource = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""})
     (answer,) = await admin.describe_configs([resource])
     for _code, _message, _type, _name, entries in answer.resources:

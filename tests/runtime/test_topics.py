@@ -54,6 +54,7 @@ async def test_missing_topics_are_made_once_with_their_partitions_and_policies(
         "dead_letters": ("delete", "1209600000", "2097152"),
         "changelog": ("compact", "604800000", "2097152"),
         "alerts_active": ("compact", "604800000", "2097152"),
+        "polling": ("compact", "604800000", "2097152"),
     }
     found = {}
     for name in wanted:
@@ -89,8 +90,11 @@ async def test_other_retention_is_accepted_and_left_alone(broker: Any, prefix: s
 
 
 @pytest.mark.broker
-async def test_a_changelog_that_forgets_by_age_is_refused(broker: Any, prefix: str) -> None:
-    make(broker.bootstrap, names(prefix).changelog, 2)
+@pytest.mark.parametrize("role", ["changelog", "alerts_active", "polling"])
+async def test_what_must_not_forget_by_age_is_refused_where_it_does(
+    broker: Any, prefix: str, role: str
+) -> None:
+    make(broker.bootstrap, getattr(names(prefix), role), 2)
     with pytest.raises(TopicMismatch, match=r"wanted cleanup\.policy=compact, found delete"):
         await ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2))
 

@@ -65,6 +65,7 @@ TOPICS = (
     "alerts",
     "alerts_active",
     "fetches",
+    "polling",
     "ticks",
     "dead_letters",
     "changelog",
