@@ -103,7 +103,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
         return self.state in FINISHED
 
 
-Said = TypeVar("Said", Watermark, Job)
+Said = TypeVar("Said", bound=Watermark | Job)
 
 
 def window_key(source: str, account: str) -> str:

@@ -1,0 +1,155 @@
+"""The notebook: what all pollers know of how far the providers are read, kept in one compacted topic.
+
+The rule of this file: every notebook reads the whole topic, and of each key keeps what says most (see
+`progress.further`). What is noted is in Kafka before anybody goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from stream.polling.progress import (
+    Job,
+    Said,
+    UnreadableError,
+    Watermark,
+    decoded,
+    encoded,
+    further,
+    job_key,
+    window_key,
+)
+from stream.runtime.lander import Lander
+
+NOTE_S = 10.0
+"""The broker has so long to take a note."""
+
+RETRY_S = 1.0
+LOOK_MS = 500
+
+log = logging.getLogger("callstream.polling")
+
+_Kind = TypeVar("_Kind", Watermark, Job)
+
+
+class _Note(NamedTuple):
+    """A record to land."""
+
+    key: bytes | None
+    value: bytes | None
+
+
+class Notebook:
+    """The polling topic in memory. `connection` are aiokafka's settings; `run` must be running."""
+
+    def __init__(self, topic: str, connection: Mapping[str, Any], lander: Lander) -> None:
+        self._topic = topic
+        self._connection = connection
+        self._lander = lander
+        self._said: dict[str, Watermark | Job] = {}
+        self._read = asyncio.Event()
+        self._troubled = False
+        self._change = asyncio.Event()
+
+    async def ready(self) -> None:
+        """Returns when all that was in the topic at the start has been read."""
+        await self._read.wait()
+
+    async def changed(self) -> None:
+        """Returns at the next change, also to what is said already."""
+        await self._change.wait()
+
+    def watermark(self, source: str, account: str) -> Watermark | None:
+        return self._of(window_key(source, account), Watermark)
+
+    def job(self, id_: str) -> Job | None:
+        return self._of(job_key(id_), Job)
+
+    def jobs(self) -> list[Job]:
+        return [said for said in self._said.values() if isinstance(said, Job)]
+
+    def _of(self, key: str, kind: type[_Kind]) -> _Kind | None:
+        said = self._said.get(key)
+        return said if isinstance(said, kind) else None
+
+    async def note(self, said: Said) -> Said:
+        """Returns what is known of its key when the broker has it: `said`, or what says more.
+
+        Raises NoRoomError, NotLandedError: then it may be there or not.
+        """
+        await self.ready()
+        most = self._most(said)
+        record = _Note(most.key.encode(), encoded(most))
+        await self._lander.land([record], NOTE_S, topic=self._topic)
+        return self._keep(most)
+
+    def _most(self, said: Said) -> Said:
+        known = self._of(said.key, type(said))
+        return said if known is None else further(known, said)
+
+    def _keep(self, said: Said) -> Said:
+        most = self._most(said)
+        self._said[said.key] = most
+        self._tell()
+        return most
+
+    def _tell(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read the topic, from its beginning on, for ever. What ends the reading begins it again."""
+        while True:
+            consumer = AIOKafkaConsumer(
+                self._topic,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                **self._connection,
+            )
+            try:
+                await consumer.start()
+                await self._follow(consumer)
+            except (KafkaError, OSError) as error:
+                if not self._troubled:
+                    log.warning("the polling topic cannot be read (%s): once more", type(error).__name__)
+                self._troubled = True
+            finally:
+                await consumer.stop()
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+        self._troubled = False
+        while True:
+            if not self._read.is_set() and await _at(consumer, ends):
+                self._read.set()
+            for batch in (await consumer.getmany(timeout_ms=LOOK_MS)).values():
+                for record in batch:
+                    self._take(record)
+
+    def _take(self, record: ConsumerRecord) -> None:
+        if record.value is None:
+            self._said.pop((record.key or b"").decode("utf-8", "replace"), None)
+            self._tell()
+            return
+        try:
+            said = decoded(record.key, record.value)
+        except UnreadableError as error:
+            log.warning("%s/%d@%d is skipped: %s", self._topic, record.partition, record.offset, error)
+            return
+        self._keep(said)
+
+
+async def _at(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether everything before `ends` has been read."""
+    for place, end in ends.items():
+        if await consumer.position(place) < end:
+            return False
+    return True
