@@ -35,7 +35,7 @@ LOOK_MS = 500
 
 log = logging.getLogger("callstream.polling")
 
-_Kind = TypeVar("_Kind", Watermark, Job)
+_Kind = TypeVar("_Kind", bound=Watermark | Job)
 
 
 class _Note(NamedTuple):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from stream.core.instants import SECOND_US, utc
@@ -83,6 +83,7 @@ class Windows:
         metrics: PollMetrics,
         by: str,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._interval_s = settings.poll_interval_s
         self._lookback_s = settings.poll_lookback_s
@@ -92,6 +93,7 @@ class Windows:
         self._metrics = metrics
         self._by = by
         self._now_us = now_us
+        self._sleep = sleep
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owning = asyncio.Lock()
 
@@ -120,7 +122,7 @@ class Windows:
                 _say(one, outcome)
                 said = outcome
             due_s = pause_s(self._interval_s, failures) * (1 + JITTER * random.random())
-            await asyncio.sleep(max(0.0, began_s + due_s - time.monotonic()))
+            await self._sleep(max(0.0, began_s + due_s - time.monotonic()))
 
     async def _pass(self, one: Watched) -> str:
         """Reads one window to its end; returns SUCCESS, or what went wrong."""
@@ -135,7 +137,7 @@ class Windows:
                 _say_lost(one, window)
         except (NoRoomError, NotLandedError):
             return NOT_LANDED
-        except Exception as error:  # noqa: BLE001 - whatever it is: the others go on, this one is read again
+        except Exception as error:  # whatever it is: this window is read again, and the others go on
             log.debug("the window of %s", one.name, exc_info=error)
             return type(error).__name__
         return outcome
