@@ -1,6 +1,6 @@
-"""Twilio's calls that ended in a time, from rows of the Calls resource: a backfill asks about each of them.
+"""Twilio's calls that ended in a time, from landed rows of the Calls resource: a backfill asks about each.
 
-The rule of this file: pure and lenient. A row that cannot be read names no call; it is the landing's business
+The rule of this file: pure and lenient. A row that cannot be read names no call; it is the worker's business
 to say so.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import orjson
-
+from stream.core.events import DecodeError
 from stream.core.instants import instant
 from stream.core.schedule import edges_of
 from stream.core.statuses import TERMINAL, status_of
 from stream.polling.planning import Span
+from stream.runtime.wire import read_envelope
 
 
 class EndedCall(NamedTuple):
@@ -24,31 +24,30 @@ class EndedCall(NamedTuple):
     edges: tuple[str | None, ...]
 
 
-def ended_calls(rows: Iterable[bytes], span: Span) -> list[EndedCall]:
-    """The calls among `rows` that ended in `span`, in their order.
+def ended_calls(envelopes: Iterable[bytes], span: Span) -> list[EndedCall]:
+    """The calls among rows in their envelopes that ended in `span`, in their order.
 
     A call that never got far has no end: its start counts.
     """
     return [
         EndedCall(row["sid"], edges_of(_text(row, "direction"), _text(row, "from"), _text(row, "to")))
-        for row in map(_object, rows)
+        for row in map(_row, envelopes)
         if isinstance(row.get("sid"), str) and _ended_in(row, span)
     ]
 
 
 def _ended_in(row: dict[str, Any], span: Span) -> bool:
-    if status_of((_text(row, "status") or "").lower()) not in TERMINAL:
+    if status_of(_text(row, "status")) not in TERMINAL:
         return False
     ended_us = instant(_text(row, "end_time") or _text(row, "start_time") or "")
     return ended_us is not None and span.since_us <= ended_us < span.until_us
 
 
-def _object(row: bytes) -> dict[str, Any]:
+def _row(envelope: bytes) -> dict[str, Any]:
     try:
-        found = orjson.loads(row)
-    except orjson.JSONDecodeError:
+        return read_envelope(envelope).body
+    except DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(row: dict[str, Any], field: str) -> str | None:

@@ -80,10 +80,13 @@ def next_slice(done_until_us: int, until_us: int, slice_s: float | None = SLICE_
 
 
 def refusal(source: str, span: Span, now_us: int, allowance_s: float = 0.0) -> str | None:
-    """Why the time cannot be read, as a sentence for who asked; None where it can."""
+    """Why the time cannot be read, as a sentence for who asked; None where it can.
+
+    `allowance_s`: for the time since somebody asked, and for another machine's clock.
+    """
     if span.since_us >= span.until_us:
         return "the beginning must lie before the end"
-    if span.until_us > now_us:
+    if span.until_us > now_us + _us(allowance_s):
         return "the end lies in the future"
     farthest_s = FARTHEST_S.get(source)
     if farthest_s is None or span.since_us >= now_us - _us(farthest_s + allowance_s):

@@ -56,14 +56,17 @@ class Notebook:
         self._read = asyncio.Event()
         self._troubled = False
         self._change = asyncio.Event()
+        self._changes = 0
 
     async def ready(self) -> None:
         """Returns when all that was in the topic at the start has been read."""
         await self._read.wait()
 
-    async def changed(self) -> None:
-        """Returns at the next change, also to what is said already."""
-        await self._change.wait()
+    async def changed(self, since: int) -> int:
+        """Returns when more has been said than `since` things (0 at first): how many it is now."""
+        while self._changes == since:
+            await self._change.wait()
+        return self._changes
 
     def watermark(self, source: str, account: str) -> Watermark | None:
         return self._of(window_key(source, account), Watermark)
@@ -100,6 +103,7 @@ class Notebook:
         return most
 
     def _tell(self) -> None:
+        self._changes += 1
         self._change.set()
         self._change = asyncio.Event()
 

@@ -1,6 +1,7 @@
-"""What windows and backfills ask of the poller: one complete read, through the account's budget, landed.
+"""What windows and backfills ask of the poller: one read to its end, through the account's budget, landed.
 
-The rule of this file: interfaces, so that who decides what is read knows neither HTTP nor Kafka.
+The rule of this file: interfaces, so that who decides what is read knows neither HTTP nor Kafka. A read
+raises NoRoomError or NotLandedError where its rows did not land.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from stream.polling.account import Account
 from stream.polling.resource import Resource
 
 COMPLETE = frozenset({"success", "empty"})
-"""Outcomes of a read of which every page is landed."""
+"""Outcomes of a read by window of which every page is landed."""
+
+Seen = Callable[[Sequence[bytes]], None]
+"""Told of each page that is landed: its rows in their envelopes."""
 
 
 class Done(Protocol):
-    """What a read came to: `outcome` is one of `core.fetches.OUTCOMES`."""
+    """What a read came to: `outcome` is one of `core.fetches.OUTCOMES`; `rows` landed, `problem` to say."""
 
     @property
     def outcome(self) -> str: ...
@@ -24,19 +28,21 @@ class Done(Protocol):
     @property
     def rows(self) -> int: ...
 
-
-ReadUrl = Callable[[Resource, Account, str, str], Awaitable[Done]]
-"""Reads and lands all pages from a URL on: (resource, account, url, priority)."""
-
-ReadCall = Callable[[Resource, Account, str, str | None, str], Awaitable[Done]]
-"""The same about one call: (resource, account, call id, edge, priority)."""
-
-Rows = Sequence[bytes]
+    @property
+    def problem(self) -> str: ...
 
 
-class ReadRows(Protocol):
-    """As ReadUrl; `seen` is told the rows of each page, after they are landed."""
+class ReadUrl(Protocol):
+    """Reads and lands all pages from `url` on."""
 
     def __call__(
-        self, resource: Resource, account: Account, url: str, priority: str, *, seen: Callable[[Rows], None]
+        self, resource: Resource, account: Account, url: str, priority: str, seen: Seen | None = None, /
+    ) -> Awaitable[Done]: ...
+
+
+class ReadCall(Protocol):
+    """Reads and lands all of `resource` about one call, at one edge where there are edges."""
+
+    def __call__(
+        self, resource: Resource, account: Account, call_id: str, edge: str | None, priority: str, /
     ) -> Awaitable[Done]: ...

@@ -37,6 +37,13 @@ NOT_LANDED = "not_landed"
 log = logging.getLogger("callstream.polling")
 
 
+class Passed(NamedTuple):
+    """What a pass came to: SUCCESS, what the read that failed came to, NOT_LANDED, an exception's name."""
+
+    outcome: str
+    problem: str = ""
+
+
 class Watched(NamedTuple):
     """What is read by window: one resource of one account."""
 
@@ -116,39 +123,39 @@ class Windows:
         failures, said = 0, SUCCESS
         while True:
             began_s = time.monotonic()
-            outcome = await self._pass(one)
-            failures = 0 if outcome == SUCCESS else failures + 1
-            if outcome != said:
-                _say(one, outcome)
-                said = outcome
+            passed = await self._pass(one)
+            failures = 0 if passed.outcome == SUCCESS else failures + 1
+            if passed.outcome != said:
+                _say(one, passed)
+                said = passed.outcome
             due_s = pause_s(self._interval_s, failures) * (1 + JITTER * random.random())
             await self._sleep(max(0.0, began_s + due_s - time.monotonic()))
 
-    async def _pass(self, one: Watched) -> str:
-        """Reads one window to its end; returns SUCCESS, or what went wrong."""
+    async def _pass(self, one: Watched) -> Passed:
+        """Reads one window to its end."""
         known = self._known(one)
         window = next_window(
             known.watermark_us if known else None, self._now_us(), self._lookback_s, one.resource.farthest_s
         )
         try:
-            outcome = await self._read(one, window)
-            if outcome == SUCCESS:
+            passed = await self._read(one, window)
+            if passed.outcome == SUCCESS:
                 self._tell(one, await self._notebook.note(self._watermark(one, window)))
                 _say_lost(one, window)
         except (NoRoomError, NotLandedError):
-            return NOT_LANDED
+            return Passed(NOT_LANDED)
         except Exception as error:  # whatever it is: this window is read again, and the others go on
             log.debug("the window of %s", one.name, exc_info=error)
-            return type(error).__name__
-        return outcome
+            return Passed(type(error).__name__)
+        return passed
 
-    async def _read(self, one: Watched, window: Window) -> str:
+    async def _read(self, one: Watched, window: Window) -> Passed:
         assert one.resource.of_window is not None
         for url in one.resource.of_window(one.account, window.since_us, None):
             done = await self._read_url(one.resource, one.account, url, PRIORITY)
             if done.outcome not in COMPLETE:
-                return done.outcome
-        return SUCCESS
+                return Passed(done.outcome, done.problem)
+        return Passed(SUCCESS)
 
     def _known(self, one: Watched) -> Watermark | None:
         return self._notebook.watermark(one.resource.source, one.account.id)
@@ -172,11 +179,12 @@ class Windows:
             )
 
 
-def _say(one: Watched, outcome: str) -> None:
-    if outcome == SUCCESS:
+def _say(one: Watched, passed: Passed) -> None:
+    if passed.outcome == SUCCESS:
         log.info("the window of %s is read again", one.name)
-    else:
-        log.warning("the window of %s cannot be read to its end: %s", one.name, outcome)
+        return
+    why = f"{passed.outcome} ({passed.problem})" if passed.problem else passed.outcome
+    log.warning("the window of %s cannot be read to its end: %s", one.name, why)
 
 
 def _say_lost(one: Watched, window: Window) -> None:

@@ -17,7 +17,7 @@ class Notes:
     def __init__(self, *said: Watermark | Job, ready: bool = True) -> None:
         self.said: dict[str, Any] = {one.key: one for one in said}
         self.history: list[Watermark | Job] = []
-        self.refuse = 0
+        self.refuse = self._changes = 0
         self._read, self._change = asyncio.Event(), asyncio.Event()
         if ready:
             self._read.set()
@@ -28,8 +28,10 @@ class Notes:
     async def ready(self) -> None:
         await self._read.wait()
 
-    async def changed(self) -> None:
-        await self._change.wait()
+    async def changed(self, since: int) -> int:
+        while self._changes == since:
+            await self._change.wait()
+        return self._changes
 
     def watermark(self, source: str, account: str) -> Watermark | None:
         return self.said.get(window_key(source, account))
@@ -48,9 +50,15 @@ class Notes:
         most = further(self.said.get(said.key, said), said)
         self.said[said.key] = most
         self.history.append(most)
+        self.tell()
+        return most
+
+    def tell(self, *said: Watermark | Job) -> None:
+        """What another has said arrives."""
+        self.said |= {one.key: one for one in said}
+        self._changes += 1
         self._change.set()
         self._change = asyncio.Event()
-        return most
 
 
 class Came(NamedTuple):
@@ -58,6 +66,7 @@ class Came(NamedTuple):
 
     outcome: str
     rows: int = 0
+    problem: str = ""
 
 
 def account(id_: str = "AC1", provider: str = "twilio", alias: str = "default") -> Account:

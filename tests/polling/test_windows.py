@@ -34,7 +34,9 @@ class Provider:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def read_url(self, resource: Resource, account: Account, url: str, priority: str) -> Came:
+    async def read_url(
+        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
+    ) -> Came:
         self.asked.append((resource.source, account.id, url, priority))
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
@@ -43,7 +45,7 @@ class Provider:
             outcome = self.outcomes.pop(0) if self.outcomes else "success"
             if isinstance(outcome, Exception):
                 raise outcome
-            return Came(outcome, 3)
+            return Came(outcome, 3, "" if outcome == "success" else "answered badly")
         finally:
             self.at_once -= 1
 
@@ -219,8 +221,8 @@ async def test_trouble_is_said_when_it_begins_changes_and_ends_without_ids(
     await windows.close()
     what = "the window of twilio_call of twilio/default"
     assert caplog.messages == [
-        f"{what} cannot be read to its end: throttled",
-        f"{what} cannot be read to its end: auth_error",
+        f"{what} cannot be read to its end: throttled (answered badly)",
+        f"{what} cannot be read to its end: auth_error (answered badly)",
         f"{what} is read again",
     ]
 

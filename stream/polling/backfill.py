@@ -1,0 +1,107 @@
+"""Backfills: times that somebody asked for, each done by the one poller that has its partition.
+
+The rule of this file: it decides who does which and when that is over, by what the notebook says. How one is
+done is `backfill_work`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from stream.polling.account import Account
+from stream.polling.backfill_work import Means, Sleep, Work
+from stream.polling.progress import Job, partition_of
+from stream.polling.progress_topic import Notebook
+from stream.polling.reads import ReadCall, ReadUrl
+from stream.polling.resource import Resource
+from stream.polling.tasks import begin, end
+from stream.runtime.lander import NoRoomError, NotLandedError
+
+log = logging.getLogger("callstream.polling")
+
+
+class _Doing(NamedTuple):
+    """The work on one asking of a job."""
+
+    asked: int
+    task: asyncio.Task[None]
+
+
+class Backfills:
+    """The backfills of one poller: those whose key lies in its partitions.
+
+    All calls from the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        resources: Mapping[str, Resource],
+        *,
+        notebook: Notebook,
+        read_url: ReadUrl,
+        read_call: ReadCall,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        known = {(account.provider, account.id): account for account in accounts}
+        self._means = Means(known, resources, notebook, read_url, read_call, now_us, sleep)
+        self._notebook = notebook
+        self._partitions: frozenset[int] = frozenset()
+        self._all = 1
+        self._doing: dict[str, _Doing] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._ready = False
+        self._adjusting = asyncio.Lock()
+
+    async def own(self, partitions: set[int], all_: int) -> None:
+        """Do what belongs to `partitions` of `all_`, and nothing else from now on. At each rebalance."""
+        self._partitions, self._all = frozenset(partitions), all_
+        if self._watching is None:
+            self._watching = begin(self._watch(), "the watch over backfills")
+        await self._adjust()
+
+    async def close(self) -> None:
+        self._partitions = frozenset()
+        if self._watching is not None:
+            await end([self._watching])
+        await self._adjust()
+
+    async def _watch(self) -> None:
+        await self._notebook.ready()
+        self._ready, seen = True, 0
+        while True:
+            await self._adjust()
+            seen = await self._notebook.changed(seen)
+
+    async def _adjust(self) -> None:
+        """Begin what is to be done here, end what is not: done, cancelled, asked anew, or another's."""
+        if not self._ready:
+            return
+        async with self._adjusting:
+            wanted = {job.id: job for job in self._notebook.jobs() if not job.finished and self._is_mine(job)}
+            for id_, doing in list(self._doing.items()):
+                if id_ not in wanted or wanted[id_].asked != doing.asked:
+                    del self._doing[id_]
+                    await end([doing.task])
+                    await self._say_cancelled(id_)
+            for id_, job in wanted.items():
+                if id_ not in self._doing:
+                    task = begin(Work(job, self._means).run(), f"the backfill {id_}")
+                    self._doing[id_] = _Doing(job.asked, task)
+
+    def _is_mine(self, job: Job) -> bool:
+        return partition_of(job.key, self._all) in self._partitions
+
+    async def _say_cancelled(self, id_: str) -> None:
+        """Once more: what the work said meanwhile must not be the last that the topic has of it."""
+        job = self._notebook.job(id_)
+        if job is not None and job.state == "cancelled":
+            try:
+                await self._notebook.note(job)
+            except (NoRoomError, NotLandedError):
+                log.warning("that a backfill is cancelled did not land again")
