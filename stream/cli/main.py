@@ -26,6 +26,7 @@ COMMANDS: dict[str, Entry] = {
     "gateway": Entry("stream.cli.gateway", "Receive the providers' webhooks, verify and land them."),
     "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
     "poller": Entry("stream.cli.poller", "Read the providers' REST resources, within their budgets."),
+    "backfill": Entry("stream.cli.backfill", "Read a past time from a provider, at the lowest priority."),
     "topics": Entry("stream.cli.topics", "Create the topics, or say what does not match."),
     "doctor": Entry("stream.cli.doctor", "What is wrong here, and why a request was refused."),
     "simulate": Entry("stream.cli.simulate", "Calls with a known truth, as the providers tell of them."),

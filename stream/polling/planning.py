@@ -88,8 +88,12 @@ def refusal(source: str, span: Span, now_us: int, allowance_s: float = 0.0) -> s
         return "the beginning must lie before the end"
     if span.until_us > now_us + _us(allowance_s):
         return "the end lies in the future"
+    return _out_of_reach(source, span, now_us - _us(allowance_s))
+
+
+def _out_of_reach(source: str, span: Span, now_us: int) -> str | None:
     farthest_s = FARTHEST_S.get(source)
-    if farthest_s is None or span.since_us >= now_us - _us(farthest_s + allowance_s):
+    if farthest_s is None or span.since_us >= now_us - _us(farthest_s):
         return None
     if source in OF_A_CALL:
         return f"Twilio keeps {source} for 30 days only: begin later"

@@ -25,9 +25,10 @@ EVERYTHING = {0, 1, 2, 3}
 
 
 class Provider:
-    """Answers as told, then with success; remembers what it was asked."""
+    """Answers as told, then with success; remembers what it was asked. At `halt_at` it waits at the gate."""
 
-    def __init__(self, *outcomes: str | Exception) -> None:
+    def __init__(self, *outcomes: str | Exception, halt_at: int = 0) -> None:
+        self._halt_at = halt_at
         self.outcomes = list(outcomes)
         self.asked: list[tuple[str, str, str, str]] = []
         self.at_once = self.most_at_once = 0
@@ -38,6 +39,8 @@ class Provider:
         self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
     ) -> Came:
         self.asked.append((resource.source, account.id, url, priority))
+        if len(self.asked) == self._halt_at:
+            self.gate.clear()
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
@@ -150,14 +153,15 @@ async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_rea
     trouble: str | Exception,
 ) -> None:
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes = Provider("success", trouble), Notes(known(NOW_US - HOUR_US))
+    provider, notes = Provider("success", trouble, halt_at=3), Notes(known(NOW_US - HOUR_US))
     before = dict(notes.said)
     windows = poller(
         provider, notes, resources=(resource("twilio_call", urls=2),), now_us=lambda: next(clock)
     )
     await windows.own(EVERYTHING, 4)
-    await until(lambda: len(provider.asked) >= 3)
+    await until(lambda: len(provider.asked) == 3)
     assert notes.said == before
+    provider.gate.set()
     await until(lambda: notes.history)
     await windows.close()
     again = [since(NOW_US - 2 * HOUR_US, number) for number in (0, 1)]

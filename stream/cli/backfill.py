@@ -1,0 +1,207 @@
+"""`callstream backfill`: a past time is read once more, by the pollers, behind everything else that they do.
+
+The command asks and looks on; it needs Kafka only. Exit codes: 0 all is read (or it is cancelled, where
+that was asked), 1 it failed or was cancelled, 2 it could not be asked, 130 not looked at any longer: the
+pollers go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+from aiokafka.errors import KafkaError
+
+from stream.cli.job_progress import JobProgress
+from stream.cli.moments import moment
+from stream.core.instants import SECOND_US
+from stream.polling.account import accounts
+from stream.polling.asking import RefusedError, asked_for, called_off
+from stream.polling.planning import Span, refusal
+from stream.polling.progress import Job, new_job
+from stream.polling.progress_topic import Notebook
+from stream.runtime import topics
+from stream.runtime.broker.ownership import find_running
+from stream.runtime.lander import Lander, NoRoomError, NotLandedError
+from stream.runtime.settings import POLLED_SOURCES, Settings, SettingsError, load
+
+CONNECTED_WITHIN_S = 20.0
+TAKEN_WITHIN_S = 15.0
+LOOK_S = 1.0
+NOBODY = "no poller has said anything of it for {:.0f} s: is `callstream poller` running? It is waited for."
+DETACHED = "not looked at any longer: the pollers go on, and the same command shows how far they are"
+
+
+class Asked(NamedTuple):
+    """What the command was told. `now_us`: when; `wanted`: the job, as if new."""
+
+    wanted: Job
+    now_us: int
+    again: bool
+    cancel: bool
+
+
+@click.command("backfill")
+@click.option("--source", required=True, type=click.Choice(POLLED_SOURCES), help="What is read.")
+@click.option("--since", required=True, metavar="TIME", help="From then on.")
+@click.option("--until", default="now", show_default=True, metavar="TIME", help="And before then.")
+@click.option("--account", metavar="ID", help="The provider's id of the account, where there are several.")
+@click.option("--again", is_flag=True, help="From the beginning, whatever was done before.")
+@click.option("--cancel", is_flag=True, help="Stop it.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout, and nothing else there.")
+def command(source: str, since: str, until: str, account: str | None, as_json: bool, **how: bool) -> None:
+    """Read all of a source from one TIME to another, and show how far that is.
+
+    A TIME is 2026-03-02T10:00:00Z, or as long ago as 2h or 3d. The same command again goes on with what was
+    begun (with the times written out, as it shows them); Ctrl-C stops the looking, not the reading.
+
+    \b
+    callstream backfill --source twilio_call --since 3d
+    callstream backfill --source telnyx_call_event --since 2026-03-02T10:00:00Z --until 2026-03-02T12:00:00Z
+    """
+    # The clients' own complaints about a broker that is away help nobody who waits for an answer.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        settings = load()
+        asked = _asked(settings, source, since, until, account, **how)
+        bootstrap = settings.kafka or _running(settings)
+    except (SettingsError, RefusedError) as error:
+        _give_up(str(error), as_json)
+    _announce(asked, quiet=as_json)
+    try:
+        job = asyncio.run(_done(settings, bootstrap, asked, quiet=as_json))
+    except (RefusedError, KafkaError, OSError, topics.TopicError, NoRoomError, NotLandedError) as error:
+        _give_up(str(error) or type(error).__name__, as_json)
+    except KeyboardInterrupt:
+        click.echo(DETACHED, err=True)
+        raise SystemExit(130) from None
+    _tell(job, as_json)
+    raise SystemExit(0 if job.state == "done" or (asked.cancel and job.state == "cancelled") else 1)
+
+
+def _asked(
+    settings: Settings, source: str, since: str, until: str, account: str | None, *, again: bool, cancel: bool
+) -> Asked:
+    if again and cancel:
+        raise RefusedError("either --again or --cancel")
+    now_us = time.time_ns() // 1000
+    try:
+        span = Span(_second(moment(since, now_us), up=True), _second(moment(until, now_us)))
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    if (why := refusal("", span, now_us)) is not None:
+        raise RefusedError(why)
+    wanted = new_job(source, account_id(settings, source, account), *span, now_us)
+    return Asked(wanted, now_us, again, cancel)
+
+
+def _second(us: int, *, up: bool = False) -> int:
+    """The whole second at or before it, or after it: times that can be typed once more."""
+    return (us + (SECOND_US - 1) * up) // SECOND_US * SECOND_US
+
+
+def account_id(settings: Settings, source: str, given: str | None) -> str:
+    """Whose rows are asked for. Raises RefusedError where that is not clear."""
+    if given is not None:
+        return given
+    provider = source.partition("_")[0]
+    known = list(dict.fromkeys(one.id for one in accounts(settings) if one.provider == provider))
+    if not known:
+        known = [settings.telnyx_account_id if provider == "telnyx" else settings.twilio_account_sid]
+    if len(known) > 1:
+        raise RefusedError(f"{len(known)} accounts of {provider} are configured: name one with --account")
+    if not known[0] and provider == "twilio":
+        raise RefusedError("no account of twilio is configured here: name it with --account")
+    return known[0]
+
+
+def _running(settings: Settings) -> str:
+    running = find_running(settings.data_dir / "broker")
+    if running is None:
+        raise RefusedError("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
+    return f"127.0.0.1:{running.port}"
+
+
+def _announce(asked: Asked, *, quiet: bool) -> None:
+    job = asked.wanted
+    if not quiet:
+        times = f"--since {job.since} --until {job.until}"
+        click.echo(f"backfill {job.id}: --source {job.source} {times}", err=True)
+
+
+async def _done(settings: Settings, bootstrap: str, asked: Asked, *, quiet: bool) -> Job:
+    """Asks, and looks on until it is finished."""
+    await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
+    async with _notebook(topics.names(settings.topic_prefix).polling, bootstrap) as notebook:
+        known = notebook.job(asked.wanted.id)
+        if asked.cancel:
+            return await notebook.note(called_off(known, asked.now_us))
+        said = asked_for(known, asked.wanted, asked.now_us, again=asked.again)
+        if said is not None:
+            await notebook.note(said)
+        with JobProgress(quiet=quiet) as shown:
+            return await looked_on(notebook, asked.wanted.id, shown)
+
+
+@asynccontextmanager
+async def _notebook(topic: str, bootstrap: str) -> AsyncIterator[Notebook]:
+    connection: dict[str, Any] = {"bootstrap_servers": bootstrap}
+    lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
+    notebook = Notebook(topic, connection, lander)
+    await lander.start()
+    reading = asyncio.create_task(notebook.run())
+    try:
+        try:
+            await asyncio.wait_for(notebook.ready(), CONNECTED_WITHIN_S)
+        except TimeoutError:
+            raise RefusedError("the polling topic cannot be read") from None
+        yield notebook
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+        await lander.close(1)
+
+
+async def looked_on(
+    notebook: Notebook, id_: str, shown: JobProgress, *, patience_s: float = TAKEN_WITHIN_S
+) -> Job:
+    """Shows a job until it is finished. Where nobody says anything of it for `patience_s`, it says so."""
+    last, heard_s, warned, changes = None, time.monotonic(), False, 0
+    while True:
+        job = notebook.job(id_)
+        if job is None:
+            raise RefusedError("somebody has removed it")
+        if job != last:
+            last, heard_s, warned = job, time.monotonic(), False
+            shown.show(job)
+        if job.finished:
+            return job
+        if not warned and time.monotonic() - heard_s >= patience_s:
+            warned = True
+            shown.warn(NOBODY.format(patience_s))
+        try:
+            async with asyncio.timeout(min(LOOK_S, patience_s)):
+                changes = await notebook.changed(changes)
+        except TimeoutError:
+            pass  # nothing new: look at the clock
+
+
+def _tell(job: Job, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(job).decode())
+        return
+    why = f": {job.error}" if job.error else ""
+    click.echo(f"{job.state}{why}. {job.rows:,} rows of {job.source}, read up to {job.done_until}")
+
+
+def _give_up(why: str, as_json: bool) -> Any:
+    click.echo(
+        msgspec.json.encode({"error": why}) if as_json else f"callstream backfill: {why}", err=not as_json
+    )
+    raise SystemExit(2)

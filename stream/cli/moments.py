@@ -1,0 +1,29 @@
+"""Times as a person types them.
+
+The rule of this file: pure, and a time without a zone is refused: it would be another on another machine.
+"""
+
+from __future__ import annotations
+
+import re
+
+from stream.core.instants import SECOND_US, iso8601
+
+_AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def moment(text: str, now_us: int) -> int:
+    """ISO 8601 with a zone, `now`, or as long ago as `2h` or `3d`, in microseconds since 1970.
+
+    Raises ValueError.
+    """
+    text = text.strip()
+    if text == "now":
+        return now_us
+    if ago := _AGO.fullmatch(text):
+        return now_us - int(ago[1]) * _SECONDS[ago[2]] * SECOND_US
+    us = iso8601(text)
+    if us is None:
+        raise ValueError("a time is 2026-03-02T10:00:00Z (with its zone), or as long ago as 2h or 3d, or now")
+    return us
