@@ -19,8 +19,7 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from stream.cli.job_progress import JobProgress
-from stream.cli.moments import moment
-from stream.core.instants import SECOND_US
+from stream.cli.moments import moment, second_after, second_before
 from stream.polling.account import accounts
 from stream.polling.asking import RefusedError, asked_for, called_off
 from stream.polling.planning import Span, refusal
@@ -92,18 +91,13 @@ def _asked(
         raise RefusedError("either --again or --cancel")
     now_us = time.time_ns() // 1000
     try:
-        span = Span(_second(moment(since, now_us), up=True), _second(moment(until, now_us)))
+        span = Span(second_after(moment(since, now_us)), second_before(moment(until, now_us)))
     except ValueError as error:
         raise RefusedError(str(error)) from None
     if (why := refusal("", span, now_us)) is not None:
         raise RefusedError(why)
     wanted = new_job(source, account_id(settings, source, account), *span, now_us)
     return Asked(wanted, now_us, again, cancel)
-
-
-def _second(us: int, *, up: bool = False) -> int:
-    """The whole second at or before it, or after it: times that can be typed once more."""
-    return (us + (SECOND_US - 1) * up) // SECOND_US * SECOND_US
 
 
 def account_id(settings: Settings, source: str, given: str | None) -> str:

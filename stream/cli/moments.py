@@ -27,3 +27,13 @@ def moment(text: str, now_us: int) -> int:
     if us is None:
         raise ValueError("a time is 2026-03-02T10:00:00Z (with its zone), or as long ago as 2h or 3d, or now")
     return us
+
+
+def second_before(us: int) -> int:
+    """The whole second at or before it: a time that is easily typed once more."""
+    return us // SECOND_US * SECOND_US
+
+
+def second_after(us: int) -> int:
+    """The whole second at or after it. A beginning as far back as can be asked for stays one."""
+    return -(-us // SECOND_US) * SECOND_US

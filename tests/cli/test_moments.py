@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.cli.moments import moment
+from stream.cli.moments import moment, second_after, second_before
 
 NOW_US = 1_772_452_800_123_456
 S_US = 1_000_000
@@ -31,3 +31,11 @@ def test_a_time_is_an_instant_or_as_long_ago(text: str, us: int) -> None:
 def test_what_would_be_another_time_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         moment(text, NOW_US)
+
+
+def test_times_become_whole_seconds_that_lie_within_what_was_asked() -> None:
+    whole_us = 1_772_452_800_000_000
+    assert [second_before(whole_us + us) - whole_us for us in (0, 1, S_US - 1, S_US)] == [0, 0, 0, S_US]
+    assert [second_after(whole_us + us) - whole_us for us in (0, 1, S_US, S_US + 1)] == [
+        *(0, S_US, S_US, 2 * S_US)
+    ]
