@@ -70,20 +70,24 @@ _BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[str, ...]:
     """The edges that may have seen a call, in a fixed order; all four where an address is not known.
 
-    ConversationRelay's rows of clients and SIP calls are under the carrier's edge.
-    (Twilio: "Voice Insights Events", default edges; providers.md §2.4.)
+    Masked addresses do: what counts is what they begin with. ConversationRelay's rows of clients and of SIP
+    calls are under the carrier's edge. (Twilio: "Voice Insights Events", default edges.)
     """
+    found = {CARRIER, *_edges_at(from_), *_edges_at(to)}
     if direction is not None and direction.startswith("trunking"):
-        return (CARRIER, SIP)
-    if any(address is None or address.startswith("h:") for address in (from_, to)):
-        return EDGES
-    schemes = {address.partition(":")[0] for address in (from_, to) if address is not None and ":" in address}
-    found = [CARRIER]
-    if schemes & {"sip", "sips"}:
-        found.append(SIP)
-    if "client" in schemes:
-        found += (SDK, CLIENT)
-    return tuple(found)
+        found.add(SIP)
+    return tuple(edge for edge in EDGES if edge in found)
+
+
+def _edges_at(address: str | None) -> tuple[str, ...]:
+    scheme, colon, _ = (address or "h:").partition(":")
+    if not colon:
+        return ()
+    return _EDGES_AT.get(scheme.lower(), ())
+
+
+_EDGES_AT = {"client": (SDK, CLIENT), "sip": (SIP,), "sips": (SIP,), "h": EDGES}
+"""By what an address begins with; `h` is a hashed one."""
 
 
 # -- what is planned

@@ -14,7 +14,7 @@ from stream.polling.client import Client, InsecureUrlError
 from stream.polling.gate import Gates, RefusedError
 from stream.polling.landing import LandedPage
 from stream.polling.observing import PollMetrics
-from stream.polling.reading import CALL, WINDOW, Gate, Read, Reach, read, url_of_call
+from stream.polling.reading import CALL, WINDOW, Gate, Land, Reach, Read, read, url_of_call
 from stream.polling.reads import Seen
 from stream.polling.resource import Resource
 from stream.polling.resources import RESOURCES

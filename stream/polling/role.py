@@ -16,14 +16,12 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from stream.core.fetches import FetchRequest
-from stream.polling.account import Account, accounts
+from stream.polling.account import accounts
 from stream.polling.assignor import Place
 from stream.polling.backfill import Backfills
 from stream.polling.client import Client
 from stream.polling.fetching import Fetching
 from stream.polling.gate import Gates
-from stream.polling.landing import LandedPage
 from stream.polling.progress_topic import Notebook
 from stream.polling.reader import Reader
 from stream.polling.resources import RESOURCES

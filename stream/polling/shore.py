@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stream.polling.landing import LandedPage, Row
 from stream.polling.observing import PollMetrics
@@ -35,6 +35,11 @@ class Lands(Protocol):
     async def land(
         self, records: Sequence[Landable], limit_s: float, *, topic: str | None = None, headers: Headers = ()
     ) -> None: ...
+
+
+class _Record(NamedTuple):
+    key: bytes | None
+    value: bytes | None
 
 
 class Shore:
@@ -71,6 +76,14 @@ class Shore:
         for letter in page.letters:
             await self._until_landed([letter], self._dead_letters, letter.headers)
             self._metrics.dead_letter(letter.source, letter.reason)
+
+    async def result(self, key: bytes, value: bytes) -> None:
+        """What a fetch came to, behind its rows. Raises NotLandedError, NoRoomError."""
+        await self._lander.land([_Record(key, value)], LIMIT_S, topic=self._polled)
+
+    async def dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        """A record that cannot be read. Raises NotLandedError, NoRoomError."""
+        await self._lander.land([_Record(key, value)], LIMIT_S, topic=self._dead_letters, headers=headers)
 
     async def _until_landed(self, records: Sequence[Landable], topic: str, headers: Headers) -> None:
         while True:

@@ -236,6 +236,8 @@ def test_each_edge_of_a_call_is_read() -> None:
         ("outbound-dial", "sips:a@b.test", "client:anna", EDGES),
         ("trunking-originating", "+15005550006", "+15005550009", ("carrier_edge", "sip_edge")),
         (None, None, "+15005550009", EDGES),
+        ("inbound", "", "+15005550009", EDGES),
+        ("inbound", "SIP:a@b.test", "+15005550009", ("carrier_edge", "sip_edge")),
         ("inbound", "h:0123456789abcdef", "+15005550009", EDGES),
     ],
 )
