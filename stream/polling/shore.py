@@ -37,7 +37,9 @@ class Lands(Protocol):
     ) -> None: ...
 
 
-class _Record(NamedTuple):
+class _Whole(NamedTuple):
+    """A record as it is."""
+
     key: bytes | None
     value: bytes | None
 
@@ -78,12 +80,12 @@ class Shore:
             self._metrics.dead_letter(letter.source, letter.reason)
 
     async def result(self, key: bytes, value: bytes) -> None:
-        """What a fetch came to, behind its rows. Raises NotLandedError, NoRoomError."""
-        await self._lander.land([_Record(key, value)], LIMIT_S, topic=self._polled)
+        """A fetch's result, behind its rows: returns when the broker has it."""
+        await self._until_landed([_Whole(key, value)], self._polled, ())
 
     async def dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """A record that cannot be read. Raises NotLandedError, NoRoomError."""
-        await self._lander.land([_Record(key, value)], LIMIT_S, topic=self._dead_letters, headers=headers)
+        """Something that is no row and cannot be read: returns when the broker has it."""
+        await self._until_landed([_Whole(key, value)], self._dead_letters, headers)
 
     async def _until_landed(self, records: Sequence[Landable], topic: str, headers: Headers) -> None:
         while True:

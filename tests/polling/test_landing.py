@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.events import Envelope
@@ -89,6 +89,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("source", PATHS)
+@settings(max_examples=25, deadline=None)
 @given(
     rows=st.lists(st.dictionaries(st.text(max_size=8), JSON, max_size=4), max_size=4), ascii_=st.booleans()
 )

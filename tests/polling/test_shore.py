@@ -65,6 +65,17 @@ async def test_rows_land_in_their_order_and_dead_letters_behind_them_one_by_one(
     )
 
 
+async def test_a_result_lands_where_its_rows_are_and_a_dead_letter_with_its_headers() -> None:
+    landing, told, pauses = shore(broker := Broker(NotLandedError("away")))
+    await landing.result(b"twilio:CA1", b"{}")
+    await landing.dead_letter(None, None, [("reason", b"not_json")])
+    assert broker.taken == [
+        ("polled", [(b"twilio:CA1", b"{}")], []),
+        ("dead", [(None, None)], [("reason", b"not_json")]),
+    ]
+    assert (told.rows, told.dead_letters, pauses) == ([], [], [1.0])
+
+
 async def test_an_empty_page_costs_nothing() -> None:
     landing, told, _ = shore(broker := Broker())
     await landing.land(LandedPage([], []))
