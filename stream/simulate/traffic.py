@@ -119,6 +119,9 @@ class Traffic:
         step_us = SECOND_US / options.rate if options.rate else FULL_SPEED_STEP_US
         now_us = options.start_us - options.lookback_s * SECOND_US
         pace_us = REPLAYED_SPAN_S * SECOND_US // (options.calls * self._a_call) or 1
+        if options.served:
+            # Whoever reads by time looks back so far and no farther, however slowly calls are told of.
+            pace_us = max(pace_us, int(step_us))
         heap = self._heap
         while True:
             while self.calls < options.calls and (not heap or heap[0][0] > now_us):

@@ -199,6 +199,17 @@ def test_the_calls_of_a_served_finite_run_are_over_before_it_starts() -> None:
     assert min(leg.began_us for leg in legs) > START_US - 601 * 1_000_000
 
 
+def test_the_calls_of_a_slow_served_run_took_place_not_long_before_they_are_told_of() -> None:
+    clock = Clock()
+    slow = replace(SERVED, calls=300, rate=1, late=0.0)
+    ago_s = []
+    for sending in generate(slow, now_us=clock).sendings():
+        ago_s.append((sending.at_us - sending.call.leg.ended_us) / 1_000_000)
+    assert min(ago_s) > 300
+    assert max(ago_s) < 660
+    assert sending.at_us > START_US + 800 * 1_000_000
+
+
 def test_a_live_served_run_reaches_its_rate_and_does_not_exceed_it() -> None:
     options = Options(calls=None, seconds=240, rate=50, served=True, start_us=START_US)
     by_second: dict[int, int] = defaultdict(int)
