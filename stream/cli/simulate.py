@@ -169,8 +169,7 @@ def command(
         options = _options(settings, **asked)
         plan = rest = None
         if options.served:
-            account, keys = served_as(settings, options)
-            options = replace(options, twilio_account=account, telnyx_account=settings.telnyx_account_id)
+            options, keys = served_as(settings, options)
             limit = Limit(
                 rate=rest_rate,
                 in_flight=rest_in_flight,

@@ -159,6 +159,12 @@ class Settings:
         kinds.named_secret,
         secret=True,
     )
+    simulate_telnyx_account_key: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`account=API key` of the simulated Telnyx resources; empty: those that a poller reads with",
+        kinds.named_secret,
+        secret=True,
+    )
     simulate_telnyx_private_key: str = _setting(
         "", "signs the simulator's webhooks as Telnyx", kinds.private_key, secret=True
     )

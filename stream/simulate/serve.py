@@ -7,13 +7,13 @@ reads with, and nobody else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream.runtime.settings import Settings, SettingsError
 from stream.simulate.options import Options
 from stream.simulate.rest.keys import Keys
 from stream.simulate.rest.throttle import Limits, Seen
-from stream.simulate.signing import twilio_account
+from stream.simulate.signing import telnyx_account, twilio_account
 
 READ_S = 300.0
 """In the providers' time, how much longer than all is there the resources are served, where no check says
@@ -35,17 +35,21 @@ class Rest:
     at: Callable[[str], None] = lambda _: None
 
 
-def served_as(settings: Settings, options: Options) -> tuple[str, Keys]:
-    """Whose Twilio calls are served, and with which credentials all are read. Raises SettingsError."""
+def served_as(settings: Settings, options: Options) -> tuple[Options, Keys]:
+    """The options with the accounts that are served, and the credentials that read them.
+
+    Raises SettingsError with what is missing.
+    """
     account, token = twilio_account(settings)
+    id_, key = telnyx_account(settings)
     both = settings.twilio_api_key and settings.twilio_api_secret
     providers = {source.partition("_")[0] for source in options.polled}
     if "twilio" in providers and options.telnyx < 1 and not (account and (token or both)):
         raise SettingsError("CALLSTREAM_TWILIO_ACCOUNT_SID and a token are needed to answer as Twilio")
-    if "telnyx" in providers and options.telnyx > 0 and not settings.telnyx_api_key:
+    if "telnyx" in providers and options.telnyx > 0 and not key:
         raise SettingsError("CALLSTREAM_TELNYX_API_KEY is needed to answer as Telnyx")
-    return account, Keys(
+    return replace(options, twilio_account=account, telnyx_account=id_), Keys(
         twilio_tokens=(token,) if token else (),
         twilio_api_keys={settings.twilio_api_key: settings.twilio_api_secret} if both else {},
-        telnyx=(settings.telnyx_api_key,) if settings.telnyx_api_key else (),
+        telnyx=(key,) if key else (),
     )

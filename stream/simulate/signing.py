@@ -10,17 +10,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from stream.runtime.account_setting import AccountSetting
 from stream.runtime.settings import Settings, SettingsError
 from stream.simulate.options import Options
+
+SIMULATED = "simulated"
+"""The alias of the simulator's accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ def household(
 
     The simulator has an account, a token and a key of its own, new each time unless they are set. The gateway
     goes on believing whom it believed before. With `rest_url`, where the simulator serves its resources, a
-    poller reads there, and nowhere else.
+    poller reads those of the simulated accounts there, and everybody else's where it read them before.
     """
     account, token = (
         settings.simulate_twilio_account_token[0]
@@ -89,20 +95,40 @@ def household(
         "CALLSTREAM_TELNYX_PUBLIC_KEY": ",".join([*settings.telnyx_public_key, public_key_of(private)]),
     }
     if rest_url is not None:
-        made |= _polling(settings, rest_url)
+        made |= _polling(settings, rest_url, account, token)
     files = {f"{name}_FILE" for name in made}
     return {**{name: said for name, said in environ.items() if name not in files}, **made}
 
 
-def _polling(settings: Settings, rest_url: str) -> dict[str, str]:
-    """What a poller reads a simulator with. Twilio's account and token it has already."""
+def telnyx_account(settings: Settings) -> tuple[str, str]:
+    """(id, API key) of the account whose resources are served; empty where there is none."""
+    if settings.simulate_telnyx_account_key:
+        return settings.simulate_telnyx_account_key[0]
+    return settings.telnyx_account_id, settings.telnyx_api_key
+
+
+def _polling(settings: Settings, rest_url: str, account: str, token: str) -> dict[str, str]:
+    """What a poller reads a simulator with: tables of their own, so that no real credentials go there."""
+    id_, key = (
+        settings.simulate_telnyx_account_key[0]
+        if settings.simulate_telnyx_account_key
+        else (str(uuid.uuid4()), f"KEY{secrets.token_hex(16)}")
+    )
+    simulated = {"alias": SIMULATED, "insights_url": rest_url}
+    tables = [
+        *(_table(one) for one in settings.poll_accounts if one.id not in (account, id_)),
+        {**simulated, "provider": "twilio", "id": account, "secret": token, "api_url": rest_url},
+        {**simulated, "provider": "telnyx", "id": id_, "secret": key, "api_url": f"{rest_url}/v2"},
+    ]
     return {
-        "CALLSTREAM_TELNYX_API_KEY": settings.telnyx_api_key or f"KEY{secrets.token_hex(16)}",
-        "CALLSTREAM_TELNYX_ACCOUNT_ID": settings.telnyx_account_id or str(uuid.uuid4()),
-        "CALLSTREAM_TWILIO_API_URL": rest_url,
-        "CALLSTREAM_TWILIO_INSIGHTS_URL": rest_url,
-        "CALLSTREAM_TELNYX_API_URL": f"{rest_url}/v2",
+        "CALLSTREAM_SIMULATE_TELNYX_ACCOUNT_KEY": f"{id_}={key}",
+        "CALLSTREAM_POLL_ACCOUNTS": json.dumps(tables),
     }
+
+
+def _table(one: AccountSetting) -> dict[str, Any]:
+    said = {about.name: getattr(one, about.name) for about in fields(one)}
+    return {**said, "secret_file": ""}
 
 
 def new_private_key() -> str:

@@ -33,13 +33,13 @@ SECRETS = {
 
 def test_a_poller_of_a_household_is_let_in_and_reads_the_simulators_accounts() -> None:
     settings = load(household(load({}), {}, rest_url="http://127.0.0.1:8083"))
-    account, keys = served_as(settings, SERVED)
-    by_provider = {one.provider: one for one in accounts(settings)}
-    twilio, telnyx = by_provider["twilio"], by_provider["telnyx"]
-    assert keys.twilio_admits(twilio.authorization, account)
+    served, keys = served_as(settings, SERVED)
+    twilio, telnyx = accounts(settings)
+    assert keys.twilio_admits(twilio.authorization, served.twilio_account)
     assert keys.telnyx_admits(telnyx.authorization)
-    assert twilio.id == account == settings.simulate_twilio_account_token[0][0]
-    assert telnyx.id == settings.telnyx_account_id != ""
+    assert twilio.id == served.twilio_account == settings.simulate_twilio_account_token[0][0]
+    assert telnyx.id == served.telnyx_account != ""
+    assert (twilio.alias, telnyx.alias) == ("simulated", "simulated")
     assert (twilio.api_url, twilio.insights_url, telnyx.api_url) == (
         "http://127.0.0.1:8083",
         "http://127.0.0.1:8083",
@@ -51,21 +51,33 @@ def test_a_poller_with_an_api_key_is_let_in() -> None:
     own = {"CALLSTREAM_TWILIO_ACCOUNT_SID": "AC8", "CALLSTREAM_TWILIO_AUTH_TOKEN": "a-token"}
     key = {"CALLSTREAM_TWILIO_API_KEY": "SK1", "CALLSTREAM_TWILIO_API_SECRET": "its-secret"}
     settings = load({**own, **key, "CALLSTREAM_TELNYX_API_KEY": "KEY-mine"})
-    account, keys = served_as(settings, SERVED)
-    assert account == "AC8"
+    served, keys = served_as(settings, SERVED)
+    assert served.twilio_account == "AC8"
     assert keys.twilio_admits(accounts(settings)[0].authorization, "AC8")
     assert "its-secret" not in repr(keys)
 
 
-def test_what_is_set_stays_as_it_is() -> None:
-    environ = {**SECRETS, "CALLSTREAM_TELNYX_ACCOUNT_ID": "mine"}
-    made = household(load(environ), environ, rest_url="http://127.0.0.1:1")
-    assert made["CALLSTREAM_TELNYX_API_KEY"] == "KEY-mine"
-    assert made["CALLSTREAM_TELNYX_ACCOUNT_ID"] == "mine"
+def test_real_accounts_are_read_where_they_were_and_never_at_the_simulator() -> None:
+    before = {
+        "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC1=real-token",
+        "CALLSTREAM_TELNYX_API_KEY": "KEY-real",
+        "CALLSTREAM_POLL_ACCOUNTS": '[{"provider": "twilio", "id": "AC2", "alias": "eu", "secret": "real"}]',
+    }
+    found = accounts(load(household(load(before), before, rest_url="http://127.0.0.1:1")))
+    at = {one.secret: one.api_url for one in found}
+    simulated = {one.secret for one in found if one.alias == "simulated"}
+    assert {secret for secret, url in at.items() if url.startswith("http://127.0.0.1")} == simulated
+    assert {"real-token", "KEY-real", "real"} == set(at) - simulated
+
+
+def test_a_household_of_a_household_has_the_same_simulated_accounts() -> None:
+    made = household(load({}), {}, rest_url="http://127.0.0.1:1")
+    again = household(load(made), made, rest_url="http://127.0.0.1:1")
+    assert accounts(load(again)) == accounts(load(made))
 
 
 def test_without_a_simulator_to_read_no_poller_is_sent_anywhere() -> None:
-    assert not [name for name in household(load({}), {}) if "API" in name]
+    assert not [name for name in household(load({}), {}) if "API" in name or "POLL" in name]
 
 
 @pytest.mark.parametrize(
