@@ -71,7 +71,7 @@ class Read(NamedTuple):
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log; empty where nothing.
     - `rows`, `pages`: how many were landed.
     - `complete`: the rows say by themselves that nothing will follow.
-    - `content`: 16 hex digits over all rows in their order; None where it was not read to its end.
+    - `content`: 16 hex digits over all rows, in whatever order; None where it was not read to its end.
     """
 
     outcome: str

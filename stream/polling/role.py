@@ -111,6 +111,7 @@ class Poller:
             land_result=shore.result,
             metrics=self.metrics,
             now_us=lambda: time.time_ns() // 1000,
+            stale_s=chosen.settle_s,
         )
         self._fetching = Fetching(
             chosen,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 import traceback
 from collections import Counter, deque
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from stream.core.fetches import FetchRequest
+from stream.core.instants import SECOND_US, instant
 from stream.polling.account import Account
 from stream.polling.assignor import Place
 from stream.polling.fetch_wire import Answer, account_for, result_value
@@ -70,6 +72,8 @@ class Serving:
     - `read(request, account)`: lands the rows and says what it came to.
     - `land_result(key, value)`: returns when the broker has it. If it raises, it is asked again.
     - `now_us()`: since 1970.
+    - `stale_s`: a request that has been due for longer is answered `deferred`. Whoever still wants it asks
+      again; most of a backlog that nobody served is for calls that have left the table.
     """
 
     def __init__(
@@ -82,7 +86,9 @@ class Serving:
         metrics: PollMetrics,
         now_us: Callable[[], int],
         room: int = ROOM,
+        stale_s: float = math.inf,
     ) -> None:
+        self._stale_s = stale_s
         self._accounts = list(accounts)
         self._desks = {account: _Desk(account, gate_of(account), room) for account in accounts}
         self._read = read
@@ -124,6 +130,9 @@ class Serving:
         if account is None:
             self._answer(asked, "no_account")
             return
+        if self._is_stale(asked.request):
+            self._answer(asked, "deferred")
+            return
         desk = self._desks[account]
         put = desk.queue.put(asked)
         if put.replaced is not None:
@@ -131,6 +140,10 @@ class Serving:
         if put.deferred is not None:
             self._answer(put.deferred, "deferred")
         self._serve_next(desk)
+
+    def _is_stale(self, request: FetchRequest) -> bool:
+        due_us = instant(request.due_at)
+        return due_us is not None and self._now_us() - due_us > self._stale_s * SECOND_US
 
     def bury(self, send: Send, done: Callable[[], None]) -> None:
         """Takes a record that is no request: `send` lands it elsewhere, and then it is `done`."""

@@ -280,11 +280,11 @@ def content(*rows: bytes) -> str:
     return reading.content
 
 
-def test_the_content_of_a_read_is_that_of_its_rows_in_their_order() -> None:
+def test_the_content_of_a_read_is_that_of_its_rows_in_whatever_order() -> None:
     assert len(content()) == 16
-    assert content(EVENT, OTHER) == content(SAME_EVENT, OTHER)
+    assert content(EVENT, OTHER) == content(OTHER, SAME_EVENT)
     different = [
-        content(*rows) for rows in ((), (EVENT,), (EVENT, EVENT), (EVENT, OTHER), (OTHER, EVENT), (b"12",))
+        content(*rows) for rows in ((), (EVENT,), (EVENT, EVENT), (EVENT, OTHER), (OTHER, OTHER), (b"12",))
     ]
     assert len(set(different)) == len(different)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stream.core.fetches import FetchRequest
+from stream.core.instants import instant
 from stream.polling import serving as module
 from stream.polling.account import Account
 from stream.polling.assignor import Place
@@ -27,15 +28,16 @@ class Shop:
     def __init__(self, *accounts: Account, open_: bool = True, room: int = 100) -> None:
         self.gates = {account: OpenGate() for account in accounts or (TWILIO,)}
         self.provider, self.polled, self.metrics = Provider(open_=open_), Polled(), Remembered()
-        self.offsets, self.next = Offsets(), 0
+        self.offsets, self.next, self.now_us = Offsets(), 0, 0
         self.serving = Serving(
             list(self.gates),
             gate_of=self.gates.__getitem__,
             read=self.provider.read,
             land_result=self.polled.land,
             metrics=self.metrics,
-            now_us=lambda: 0,
+            now_us=lambda: self.now_us,
             room=room,
+            stale_s=7200,
         )
 
     def ask(self, *requests: FetchRequest) -> None:
@@ -270,3 +272,18 @@ def test_as_many_pollers_have_a_share_as_the_smallest_account_has_requests_at_on
         ).most
 
     assert (most(TWILIO, TELNYX), most(TELNYX), most()) == (4, 5, 1)
+
+
+async def test_what_has_been_due_for_too_long_is_put_off_without_a_read() -> None:
+    shop = Shop()
+    shop.serving.begin(ALONE)
+    due_us = instant(fetch().due_at)
+    assert due_us is not None
+    shop.now_us = due_us + 7_200_000_000
+    shop.ask(fetch(1))
+    shop.now_us += 1
+    shop.ask(fetch(2))
+    await settled()
+    assert shop.provider.calls() == ["CA1"]
+    assert shop.polled.outcomes() == {"CA1": "success", "CA2": "deferred"}
+    assert shop.state() == DONE
