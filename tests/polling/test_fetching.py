@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from stream.polling import fetching as module
 from stream.polling.account import Account
 from stream.polling.assignor import Place
 from stream.polling.fetching import Fetching, group
@@ -222,6 +223,36 @@ async def test_two_share_exactly_a_third_takes_part_and_one_that_leaves_hands_ov
         await until(lambda: len(polled.landed) == 200, "all are served by who stayed")
         assert one.share == (Place(0, 1), frozenset(range(PARTITIONS)), PARTITIONS)
         assert served(polled) == keys(range(200))
+
+
+async def test_one_that_must_share_lets_go_of_what_it_reads_and_commits_what_it_has_done(
+    broker: RealBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing is committed but when partitions change hands.
+    monkeypatch.setattr(module, "COMMIT_EVERY_S", 3600.0)
+    settings, polled = await chosen(broker, prefix), Polled()
+    one = await Poller(settings, polled).start()
+    two = Poller(settings, polled)
+    async with closing(one):
+        send(settings, range(40))
+        await until(lambda: len(polled.landed) == 40, "all are served")
+        one.provider.door.clear()
+        send(settings, range(40, 80))
+        await until(lambda: one.serving.pending() == {"twilio_call": 40}, "all wait")
+        before = one.provider.began[:]
+        await two.start()
+        async with closing(two):
+            await until(lambda: in_place(one, two), "both have a share")
+            owned = two.shares[-1][1]
+            await until(lambda: len(polled.landed) == 60, "who came has served its own")
+            await until(lambda: one.provider.in_flight == 2, "who was there has as many slots as it should")
+            assert one.provider.began != before, "what was given up is read anew"
+        assert {int(key[2:]) % PARTITIONS for key in two.provider.calls()} == owned
+        one.provider.door.set()
+        await until(lambda: len(polled.landed) >= 80, "all are served")
+        await one.close()
+        assert served(polled) == keys(range(80))
+    await until_committed(settings)
 
 
 async def test_more_pollers_than_the_smallest_account_has_requests_at_once_stand_by(

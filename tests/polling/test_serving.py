@@ -189,9 +189,10 @@ async def test_a_stop_ends_reads_lets_results_land_and_leaves_the_rest_undone() 
     assert (shop.state(), shop.gates[TWILIO].waited) == ((8, {}, {}), 1)
     shop.provider.door.set()
     await settled()
+    shop.ask(fetch(9))
+    await settled()
     assert len(shop.provider.began) == 4, "nothing more is read after the stop"
     shop.serving.begin(ALONE)
-    shop.ask(fetch(9))
     await settled()
     assert shop.polled.outcomes() == {"CA0": "success", "CA9": "success"}
 
