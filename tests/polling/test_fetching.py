@@ -21,7 +21,7 @@ from stream.polling.serving import Serving
 from stream.runtime import consumers, topics
 from stream.runtime.settings import Settings
 from stream.runtime.wire import Headers
-from tests.e2e.harness import lag
+from tests.e2e.harness import lag, wait_drained
 from tests.polling.asked import TWILIO, fetch, value
 from tests.polling.desk import OpenGate, Polled, Provider, Remembered
 from tests.real_broker import RealBroker
@@ -130,10 +130,7 @@ async def until(good: Callable[[], object], what: str, limit_s: float = 60.0) ->
 
 async def until_committed(settings: Settings) -> None:
     fetches = topics.names(settings.topic_prefix).fetches
-    limit = time.monotonic() + 30
-    while left := await asyncio.to_thread(lag, settings.kafka, group(settings.topic_prefix), [fetches]):
-        assert time.monotonic() < limit, f"{left} requests are not committed"
-        await asyncio.sleep(0.2)
+    await asyncio.to_thread(wait_drained, settings.kafka, group(settings.topic_prefix), [fetches])
 
 
 def served(polled: Polled) -> Counter[bytes]:
