@@ -246,9 +246,10 @@ async def test_one_that_must_share_lets_go_of_what_it_reads_and_commits_what_it_
             assert one.provider.began != before, "what was given up is read anew"
         assert {int(key[2:]) % PARTITIONS for key in two.provider.calls()} == owned
         one.provider.door.set()
-        await until(lambda: len(polled.landed) >= 80, "all are served")
+        send(settings, range(80, 120))
+        await until(lambda: len(polled.landed) >= 120, "all are served")
         await one.close()
-        assert served(polled) == keys(range(80))
+        assert served(polled) == keys(range(120))
     await until_committed(settings)
 
 
