@@ -101,14 +101,16 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
     for source, ladder in LADDERS.items():
         if source not in policy.polled or not source.startswith(provider):
             continue
-        # Where a row told the end already, what is left to read is the price.
-        step = (
-            PRICED_STEP if source == "twilio_call" and call.sources & _BIT[source] and _told_end(seen) else 0
-        )
+        step = _step(source, 0, seen)
         due_s = _due_s(began_us, ladder.after_s[step], policy)
         for edge in _edges(call, source):
             call.fetches.append(Fetch(_NUMBER[source], edge, due_s, step))
     ask(call, now_us, policy, effects)
+
+
+def _step(source: str, step: int, seen: Survey) -> int:
+    """The step that comes; where a row of Calls told the end already, what is left to read is the price."""
+    return max(step, PRICED_STEP) if source == "twilio_call" and _told_end(seen) else step
 
 
 def _told_end(seen: Survey) -> bool:
@@ -142,13 +144,25 @@ def _due_s(from_us: int, after_s: float, policy: Policy) -> int:
 
 
 def ask(call: Call, now_us: int, policy: Policy, effects: list[Any]) -> None:
-    """A request for whatever is due. Asking twice at the same time asks once."""
+    """A request for whatever is due and not known yet. Asking twice at the same time asks once."""
     now_s = now_us // 1_000_000
-    for fetch in call.fetches:
-        if fetch.due_s and fetch.due_s <= now_s:
-            due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
-            fetch.attempt += 1
-            effects.append(_request(call, fetch, due_us))
+    for fetch in list(call.fetches):
+        if not fetch.due_s or fetch.due_s > now_s:
+            continue
+        if _is_known(call, fetch):
+            _finish(call, fetch, answered=True)
+            continue
+        due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
+        fetch.attempt += 1
+        effects.append(_request(call, fetch, due_us))
+
+
+def _is_known(call: Call, fetch: Fetch) -> bool:
+    """Did a window bring all that the Calls resource has to say of the call?"""
+    if fetch.overdue or FETCHED[fetch.source] != "twilio_call":
+        return False
+    seen = survey(call)
+    return _told_end(seen) and ("price" in call.facts or not seen.talk_s())
 
 
 def _request(call: Call, fetch: Fetch, due_us: int) -> FetchRequest:
@@ -199,12 +213,20 @@ def hear(call: Call, result: FetchResult, now_us: int, policy: Policy, effects: 
         _finish(call, fetch, answered=result.outcome in ("success", "empty"))
         return True
     fetch.content = _content(result)
-    fetch.step += 1
-    step, before = ladder.after_s[fetch.step], ladder.after_s[fetch.step - 1]
-    fetch.due_s = max(
-        _due_s(_base_us(call, fetch, policy), step, policy), _due_s(now_us, step - before, policy)
-    )
+    _climb(call, fetch, ladder, now_us, policy)
     return True
+
+
+def _climb(call: Call, fetch: Fetch, ladder: Ladder, now_us: int, policy: Policy) -> None:
+    """The next step is due at its time, and never sooner after the last one than the ladder says."""
+    seen = survey(call)
+    before = ladder.after_s[fetch.step]
+    fetch.step += 1
+    if not fetch.overdue:
+        fetch.step = _step(FETCHED[fetch.source], fetch.step, seen)
+    after_s = ladder.after_s[fetch.step]
+    from_us = _base_us(call, fetch, seen, policy)
+    fetch.due_s = max(_due_s(from_us, after_s, policy), _due_s(now_us, after_s - before, policy))
 
 
 def _awaited(call: Call, result: FetchResult) -> Fetch | None:
@@ -246,12 +268,11 @@ def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
         call.complete |= bit
 
 
-def _base_us(call: Call, fetch: Fetch, policy: Policy) -> int:
+def _base_us(call: Call, fetch: Fetch, seen: Survey, policy: Policy) -> int:
     """Where the ladder's seconds count from."""
     if fetch.overdue:
         return call.arrival.first_us + int(policy.overdue_s * 1_000_000)
-    ended_us = survey(call).ended[0]
-    return ended_us if ended_us is not None else call.arrival.ended_us
+    return seen.ended[0] if seen.ended[0] is not None else call.arrival.ended_us
 
 
 def next_fetch_s(call: Call) -> int:

@@ -99,6 +99,7 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
         plan_overdue(call, now_us, policy, effects)
     elif call.fetches:
         ask(call, now_us, policy, effects)
+        effects += _said_whole(call, utc(now_us), policy)
     call.due_s = next_due(call, policy)
     return Ticked(call, effects)
 
@@ -109,6 +110,12 @@ def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, poli
     if not hear(call, result, now_us, policy, effects):
         return effects
     call.due_s = next_due(call, policy)
+    return effects + _said_whole(call, updated_at, policy)
+
+
+def _said_whole(call: Call, updated_at: str, policy: Policy) -> list[Any]:
+    """What follows when the last thing that is read of a call was read."""
+    effects: list[Any] = []
     if call.ended and call.whole:
         seen = survey(call)
         reconcile(call, seen, policy, effects)

@@ -221,6 +221,33 @@ def test_a_row_that_told_the_end_leaves_only_the_price_to_be_read() -> None:
     assert live([row]).steps("twilio_call") == [300.0]
 
 
+def test_what_a_window_brought_is_not_asked_for() -> None:
+    """A row with the price, read while a later step was waiting."""
+    rows = [
+        calls_row("completed", received_s=56.0, end_time=rfc2822(END_S), duration="49"),
+        calls_row(
+            "completed", updated=90, received_s=90.0, end_time=rfc2822(END_S), duration="49", price="-1"
+        ),
+    ]
+    only = Policy(polled=("twilio_call",))
+    lived = live(rows, policy=only, until_s=7000)
+    assert lived.asked == []
+    assert [record.completeness["complete"] for record in lived.records] == [[], [], ["twilio_call"]]
+    assert live(rows[:1], policy=only).steps("twilio_call") == [300.0]
+    unanswered = calls_row("busy", received_s=56.0, end_time=rfc2822(END_S))
+    assert live([unanswered], policy=only).asked == []
+
+
+def test_a_result_whose_row_told_the_end_leaves_only_the_price_to_be_read() -> None:
+    policy = Policy(polled=("twilio_call",))
+    told = tell(answered_call(), policy=policy)
+    (request,) = told.all_of(FetchRequest)
+    row = calls_row("completed", received_s=56.0, end_time=rfc2822(END_S), duration="49")
+    call = tell([row], call=told.call, policy=policy).call
+    answered(call, result(request, outcome="success", content="01"), START_US + 56_000_000, "", policy)
+    assert call.due_s == START_US // 1_000_000 + 56 + 300
+
+
 def test_each_edge_of_a_call_is_read() -> None:
     client = [callback("completed", "3", END_S, To="client:anna", CallDuration="49")]
     edges = {asked.edge for asked in live(client).asked if asked.source == "twilio_insights_event"}
