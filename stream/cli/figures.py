@@ -16,7 +16,10 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class Figures:
-    """One look at a worker. `at_s` is the reader's clock; counters count since the worker's start."""
+    """One look at a worker. `at_s` is the reader's clock; counters count since the worker's start.
+
+    `compared`: calls of which all was read, by what callbacks and resources say of each other.
+    """
 
     at_s: float
     state: str | None
@@ -27,6 +30,7 @@ class Figures:
     outcomes: dict[str, float] = field(default_factory=dict)
     alerts: dict[str, float] = field(default_factory=dict)
     dead_letters: float = 0.0
+    compared: dict[str, float] = field(default_factory=dict)
 
     def rate_since(self, earlier: Figures | None) -> float | None:
         """Deliveries a second since an earlier look, None after a restart or without one."""
@@ -65,6 +69,7 @@ def read(exposition: str, at_s: float) -> Figures:
         sums.get("callstream_calls_ended", {}),
         sums.get("callstream_alerts_published", {}),
         sum(sums.get("callstream_dead_letters", {}).values()),
+        sums.get("callstream_reconciled_calls", {}),
     )
 
 
@@ -76,6 +81,7 @@ LABELS: dict[str, str] = {
     "callstream_calls_ended": "outcome",
     "callstream_alerts_published": "rule",
     "callstream_dead_letters": "reason",
+    "callstream_reconciled_calls": "result",
 }
 """Families that are looked at (counters without their `_total`), and the label that they are split by."""
 

@@ -11,7 +11,10 @@ from stream.cli.reading import records
 from stream.runtime import settings, topics
 from stream.runtime.broker.ownership import find_running
 
-TOPICS = ("callbacks", "polled", "events", "ended", "alerts", "alerts_active", "polling", "dead_letters")
+TOPICS = (
+    *("callbacks", "polled", "events", "ended", "alerts", "alerts_active"),
+    *("fetches", "polling", "dead_letters"),
+)
 
 
 @click.command()

@@ -70,6 +70,8 @@ def line(scene: Scene) -> str:
         f"ended {sum(now.outcomes.values()):.0f} ({outcomes or '-'})",
         f"alerts {sum(now.alerts.values()):.0f}",
     ]
+    if any(now.compared.values()):
+        parts.append(f"read whole {sum(now.compared.values()):.0f} ({_counts(now.compared)})")
     if now.dead_letters:
         parts.append(f"dead letters {now.dead_letters:.0f}")
     return ", ".join(parts)
@@ -102,6 +104,8 @@ def _figures(scene: Scene) -> Table:
         ("outcomes", _counts(now.outcomes) if now else "-"),
         ("alerts", _counts(now.alerts) if now else "-"),
     ]
+    if now and any(now.compared.values()):
+        rows.append(("read whole", _counts(now.compared)))
     if now and now.dead_letters:
         rows.append(("dead letters", f"{now.dead_letters:,.0f}"))
     for name, value in rows:

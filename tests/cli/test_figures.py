@@ -24,6 +24,8 @@ def test_counts_are_summed_over_every_label_but_the_one_shown():
     tally.dead_letters["unknown", "not_json"] += 2
     tally.calls_ended["twilio", None, "inbound", "busy"] += 5
     tally.alerts_published["call.failed", "warning", "firing"] += 6
+    tally.reconciled["twilio", "match"] += 3
+    tally.reconciled["telnyx", "match"] += 4
     metrics.add(tally)
     figures = read(metrics.exposition()[0].decode(), 1.0)
     assert figures.results["applied"] == 7
@@ -31,6 +33,7 @@ def test_counts_are_summed_over_every_label_but_the_one_shown():
     assert figures.dead_letters == 2
     assert figures.outcomes["busy"] == 5
     assert figures.alerts["call.failed"] == 6
+    assert figures.compared["match"] == 7
 
 
 def test_the_rate_is_unknown_without_an_earlier_look_and_after_a_restart():

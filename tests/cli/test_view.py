@@ -55,3 +55,11 @@ def test_dead_letters_are_shown_only_where_there_are_any():
     loud = Scene([], Figures(1.0, "running", 12, dead_letters=7))
     assert "dead letters" not in line(quiet)
     assert "dead letters 7" in line(loud)
+
+
+def test_what_was_read_of_calls_is_shown_once_there_is_any():
+    quiet = Scene([], Figures(1.0, "running", 12, compared={"match": 0.0}))
+    read = Scene([], Figures(1.0, "running", 12, compared={"match": 5.0, "missing_callback": 2.0}))
+    assert "read whole" not in line(quiet) + shown(quiet)
+    assert "read whole 7 (match 5, missing_callback 2)" in line(read)
+    assert "missing_callback 2" in shown(read)
