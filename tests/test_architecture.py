@@ -64,8 +64,31 @@ PURE_OF_THE_GATEWAY = {
 }
 """What decides in the gateway; its server, which asks these, reads the clock and the socket."""
 
-PURE_OF_THE_POLLER = {"landing", "paging", "resource", "unpacking"}
-"""What decides in the poller, beside its resources."""
+PURE_OF_THE_POLLER = {
+    "account",
+    "allowance",
+    "asking",
+    "assignor",
+    "ended_calls",
+    "fetch_wire",
+    "governor",
+    "landing",
+    "line",
+    "offsets",
+    "paging",
+    "planning",
+    "progress",
+    "queue",
+    "resource",
+    "shares",
+    "standing",
+    "troubles",
+    "unpacking",
+}
+"""What decides in the poller, beside its resources; who reads, waits and lands asks these."""
+
+IMPURE_OF_THE_SIMULATED_RESOURCES = {"server", "throttle"}
+"""What a provider answers is decided without a clock: the time is a part of what is asked."""
 
 IMPURE_MODULES = {
     "asyncio",
@@ -145,6 +168,8 @@ def is_pure(path: Path) -> bool:
         return path.parent.name == "doctor" or path.stem in PURE_OF_THE_GATEWAY
     if layer == "stream.polling":
         return path.parent.name == "resources" or path.stem in PURE_OF_THE_POLLER
+    if path.parent == ROOT / "stream" / "simulate" / "rest":
+        return path.stem not in IMPURE_OF_THE_SIMULATED_RESOURCES
     return layer in PURE
 
 
@@ -175,6 +200,27 @@ def test_what_is_pure_touches_no_clock_chance_environment_or_file(path: Path) ->
         if isinstance(node, ast.Call) and (name := called_name(node)) in IMPURE_CALLS
     }
     assert not imported | called
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in source_files() if is_pure(path) and layer_of(module_of(path)) == "stream.polling"],
+    ids=module_of,
+)
+def test_what_is_pure_in_the_poller_asks_nobody_there_who_is_not(path: Path) -> None:
+    files = {name: ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in imports_of(path)}
+    assert not {
+        name
+        for name, file in files.items()
+        if name.startswith("stream.polling.") and file.exists() and not is_pure(file)
+    }
+
+
+def test_what_is_called_pure_is_there() -> None:
+    found = {(layer_of(module_of(path)), path.stem) for path in source_files()}
+    named = {("stream.gateway", stem) for stem in PURE_OF_THE_GATEWAY}
+    named |= {("stream.polling", stem) for stem in PURE_OF_THE_POLLER}
+    assert named <= found
 
 
 def called_name(call: ast.Call) -> str:

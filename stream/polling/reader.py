@@ -1,15 +1,19 @@
 """Who reads for the poller's parts: a request's call, a URL of a window, a call of a backfill.
 
-The rule of this file: it joins a read to its account's door and to the shore, and says in the log what went
-wrong, once for each account and source until it goes well again.
+The rule of this file: it joins a read to its account's door and to the shore. Of reads about a call it says
+in the log what goes wrong, for each account and source when it begins and when it is over. Windows and
+backfills say themselves what their reads came to: a trouble makes one line.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 
 from stream.core.fetches import ANSWERED, FetchRequest
 from stream.polling.account import Account
+from stream.polling.backfill_work import PRIORITY as BACKFILL
 from stream.polling.client import Client, InsecureUrlError
 from stream.polling.gate import Gates, RefusedError
 from stream.polling.landing import LandedPage
@@ -19,6 +23,7 @@ from stream.polling.reads import Seen
 from stream.polling.resource import Resource
 from stream.polling.resources import RESOURCES
 from stream.polling.shore import Shore
+from stream.polling.troubles import Troubles
 
 log = logging.getLogger("callstream.poller")
 
@@ -26,12 +31,20 @@ log = logging.getLogger("callstream.poller")
 class Reader:
     """Reads of every kind, each through its account's door. All calls from the event loop's thread."""
 
-    def __init__(self, client: Client, gates: Gates, shore: Shore, metrics: PollMetrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        gates: Gates,
+        shore: Shore,
+        metrics: PollMetrics,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._gates = gates
         self._shore = shore
         self._metrics = metrics
-        self._troubled: dict[tuple[str, str], str] = {}
+        self._now_s = now_s
+        self._troubles = Troubles()
 
     async def request(self, request: FetchRequest, account: Account) -> Read:
         """What a fetch request asks for. It does not wait for credentials that are refused."""
@@ -52,10 +65,12 @@ class Reader:
     async def url(
         self, resource: Resource, account: Account, url: str, priority: str, seen: Seen | None = None
     ) -> Read:
-        """A window from its first page on; rows that were landed lately are not landed again."""
+        """A window from its first page on. Rows that were landed lately are not landed again, but for a
+        backfill: who asks for a past time once more wants all of it.
+        """
 
         async def land(page: LandedPage) -> None:
-            await self._shore.land(page, remember=True)
+            await self._shore.land(page, remember=priority != BACKFILL)
             if seen is not None:
                 seen([row.value for row in page.records])
 
@@ -73,7 +88,9 @@ class Reader:
         url = url_of_call(resource, account, call_id, edge)
         if isinstance(url, Read):
             return url
-        return await self._read(resource, account, url, priority, gate, CALL, self._shore.land)
+        done = await self._read(resource, account, url, priority, gate, CALL, self._shore.land)
+        self._say(resource, account, done)
+        return done
 
     async def _read(
         self,
@@ -86,7 +103,7 @@ class Reader:
         land: Land,
     ) -> Read:
         try:
-            done = await read(
+            return await read(
                 resource,
                 account,
                 url,
@@ -98,18 +115,15 @@ class Reader:
                 reach=reach,
             )
         except InsecureUrlError as error:
-            done = Read("client_error", problem=str(error))
-        self._say(resource, account, done)
-        return done
+            return Read("client_error", problem=str(error))
 
     def _say(self, resource: Resource, account: Account, done: Read) -> None:
-        """In the log, when it begins to go wrong and when it goes well again."""
-        what = (account.name, resource.source)
+        # By its id: several accounts may have one alias.
+        what = (account.provider, account.id, resource.source)
         if done.outcome in ANSWERED:
-            if self._troubled.pop(what, None) is not None:
+            if self._troubles.succeeded(what, self._now_s()):
                 log.info("%s of %s is read again", resource.source, account.name)
-        elif self._troubled.get(what) != done.outcome:
-            self._troubled[what] = done.outcome
+        elif self._troubles.failed(what, done.outcome, self._now_s()):
             log.warning(
                 "%s of %s cannot be read (%s): %s",
                 *(resource.source, account.name, done.outcome, done.problem),

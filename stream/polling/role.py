@@ -13,15 +13,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from stream.polling.account import accounts
+from stream.polling.account import Account, accounts
 from stream.polling.assignor import Place
 from stream.polling.backfill import Backfills
 from stream.polling.client import Client
 from stream.polling.fetching import Fetching
-from stream.polling.gate import Gates
+from stream.polling.gate import Gates, GateState
 from stream.polling.progress_topic import Notebook
 from stream.polling.reader import Reader
 from stream.polling.resources import RESOURCES
@@ -36,6 +36,11 @@ from stream.runtime.settings import Settings
 
 FLUSH_S = 2.0
 NOBODY = "no credentials of Twilio or Telnyx are configured: nothing is read"
+ACCOUNT_TROUBLE = {
+    "refused": "the provider refuses the credentials",
+    "unreachable": "the provider does not answer",
+}
+"""By the state of an account's budget."""
 
 log = logging.getLogger("callstream.poller")
 
@@ -48,8 +53,8 @@ async def serving(chosen: Settings) -> AsyncIterator[Poller]:
     """
     poller = Poller(chosen)
     async with poller.client:
-        await poller.start()
         try:
+            await poller.start()
             async with health.serve(
                 chosen.poller_listen,
                 metrics=poller.metrics.exposition,
@@ -81,7 +86,7 @@ class Poller:
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.gates = Gates(self.accounts, self.metrics)
-        self.metrics.budgets(self._budgets)
+        self.metrics.budgets(lambda: budgets(self.accounts, self._state))
         self._lander = Lander(names.polled, connection, produced=self.metrics.produced)
         shore = Shore(
             self._lander, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
@@ -153,40 +158,44 @@ class Poller:
         if owned:
             log.info("at work on %d of %d partitions", len(owned), partitions)
 
-    def _budgets(self) -> Iterable[BudgetState]:
-        for account in self.accounts:
-            state = self.gates.of(account).state()
-            yield BudgetState(
-                account.provider,
-                account.alias,
-                state.state,
-                state.allowed_rate,
-                state.allowed_concurrency,
-                state.in_flight,
-                state.waiting,
-            )
+    def _state(self, account: Account) -> GateState:
+        return self.gates.of(account).state()
 
     def live(self) -> tuple[bool, Sequence[str]]:
-        """Whether all that runs beside still does. If not, a restart helps."""
-        ended = [name for name, task in self.beside.items() if task.done()]
-        return not ended, [f"{name} has ended" for name in ended]
+        return live(self.beside)
 
     def ready(self) -> tuple[bool, Sequence[str]]:
-        """Whether the broker takes writes; what else an operator should know is said beside it."""
-        trouble = self._lander.trouble()
-        return trouble is None, [*([trouble] if trouble else []), *self._warnings()]
+        return ready(self._lander.trouble(), [(one.name, self._state(one).state) for one in self.accounts])
 
-    def _warnings(self) -> list[str]:
-        if not self.accounts:
-            return [NOBODY]
-        said = []
-        for account in self.accounts:
-            state = self.gates.of(account).state().state
-            if state == "refused":
-                said.append(f"{account.name}: the provider refuses the credentials")
-            elif state == "unreachable":
-                said.append(f"{account.name}: the provider does not answer")
-        return said
+
+def budgets(accounts: Iterable[Account], state_of: Callable[[Account], GateState]) -> Iterator[BudgetState]:
+    """How each account's budget stands, as a scrape shows it."""
+    for account in accounts:
+        state = state_of(account)
+        yield BudgetState(
+            account.provider,
+            account.alias,
+            state.state,
+            state.allowed_rate,
+            state.allowed_concurrency,
+            state.in_flight,
+            state.waiting,
+        )
+
+
+def live(beside: Mapping[str, asyncio.Task[None]]) -> tuple[bool, Sequence[str]]:
+    """Whether all that runs beside still does. If not, a restart helps."""
+    ended = [name for name, task in beside.items() if task.done()]
+    return not ended, [f"{name} has ended" for name in ended]
+
+
+def ready(trouble: str | None, states: Sequence[tuple[str, str]]) -> tuple[bool, Sequence[str]]:
+    """Whether the broker takes writes; what else an operator should know is said beside it.
+
+    `states`: of each account its name and one of `governor.STATES`.
+    """
+    said = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
+    return trouble is None, [*([trouble] if trouble else []), *(said if states else [NOBODY])]
 
 
 async def serve(chosen: Settings) -> int:
@@ -215,4 +224,5 @@ async def serve(chosen: Settings) -> int:
 def _say_ended(beside: dict[str, asyncio.Task[None]]) -> None:
     for name, task in beside.items():
         if task.done() and not task.cancelled():
-            log.error("%s has ended: %s", name, type(task.exception()).__name__)
+            error = task.exception()
+            log.error("%s has ended%s", name, f": {type(error).__name__}" if error else "")

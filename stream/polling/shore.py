@@ -62,6 +62,7 @@ class Shore:
         self._metrics = metrics
         self._sleep = sleep
         self._remembered = Remembered(REMEMBERED_ROWS)
+        self._troubled = False
 
     async def land(self, page: LandedPage, *, remember: bool = False) -> None:
         """Returns when the broker has all of it.
@@ -90,12 +91,22 @@ class Shore:
     async def _until_landed(self, records: Sequence[Landable], topic: str, headers: Headers) -> None:
         while True:
             try:
-                return await self._lander.land(records, LIMIT_S, topic=topic, headers=headers)
+                await self._lander.land(records, LIMIT_S, topic=topic, headers=headers)
             except NotLandedError as error:
-                log.warning("%d records wait for the broker: %s", len(records), error)
+                self._say(str(error))
             except NoRoomError:
                 pass
+            else:
+                return self._say("")
             await self._sleep(PAUSE_S)
+
+    def _say(self, trouble: str) -> None:
+        """In the log, when it begins and when it is over: all reads wait for the same broker."""
+        if trouble and not self._troubled:
+            log.warning("what was read waits for the broker: %s", trouble)
+        elif self._troubled and not trouble:
+            log.info("the broker takes what was read again")
+        self._troubled = bool(trouble)
 
 
 class Remembered:

@@ -1,7 +1,8 @@
 """Windows: resources that are read again and again up to now, each by one poller, from where all is known.
 
 The rule of this file: one pass at a time for each account and source. A pass that is complete moves the
-watermark to its beginning; any other moves nothing, and the same time is read again.
+watermark to its beginning; any other moves nothing, and the same time is read again. What goes wrong with a
+pass is said here and by nobody else: when it begins, when it changes, and when it is over.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -151,3 +152,17 @@ def test_the_rows_that_are_forgotten_are_those_not_seen_for_longest() -> None:
     assert known.new([row(1), row(4)]) == [row(4)]
     known.add([row(4)])
     assert known.new([row(n) for n in (1, 2, 3, 4)]) == [row(2)]
+
+
+async def test_a_broker_that_is_away_is_said_once_and_that_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="callstream.poller")
+    away = [NotLandedError("the broker does not answer")] * 5
+    landing, _, _ = shore(Broker(*away, NoRoomError()))
+    await asyncio.gather(*(landing.land(LandedPage([row(n)], [])) for n in range(3)))
+    await landing.land(LandedPage([row(4)], []))
+    assert caplog.messages == [
+        "what was read waits for the broker: the broker does not answer",
+        "the broker takes what was read again",
+    ]
