@@ -1,4 +1,4 @@
-"""A trouble is said when it begins, when it shows another face and when it is over, however often it comes."""
+"""A trouble is said when it begins, when it shows another face and when it is over, and no more often."""
 
 from __future__ import annotations
 
