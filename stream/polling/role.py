@@ -49,12 +49,12 @@ log = logging.getLogger("callstream.poller")
 async def serving(chosen: Settings) -> AsyncIterator[Poller]:
     """A poller at work while the block runs. `chosen.kafka` must name a broker.
 
-    Raises ListenError, KafkaError.
+    It listens before it joins the group: one that cannot must not make the others share anew. Raises
+    ListenError, KafkaError.
     """
     poller = Poller(chosen)
     async with poller.client:
         try:
-            await poller.start()
             async with health.serve(
                 chosen.poller_listen,
                 metrics=poller.metrics.exposition,
@@ -63,6 +63,7 @@ async def serving(chosen: Settings) -> AsyncIterator[Poller]:
                 setting="CALLSTREAM_POLLER_LISTEN",
             ) as url:
                 poller.url = url
+                await poller.start()
                 yield poller
         finally:
             await poller.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
+from aiokafka.errors import KafkaError
 from confluent_kafka import Producer
 
 from stream.core.fetches import FETCH_RESULT
@@ -182,16 +182,19 @@ async def test_a_window_and_a_request_are_read_and_landed_and_all_is_committed_w
     assert {one[1] for one in noted} == {window_key("twilio_call", ACCOUNT)}
 
 
-@pytest.mark.broker
-async def test_one_whose_port_is_taken_leaves_the_group_and_nothing_behind(
-    broker: RealBroker, prefix: str
-) -> None:
+async def test_one_whose_port_is_taken_asks_no_broker_and_leaves_nothing_behind() -> None:
     async with provider_in_a_box(shelf(), KEYS, "127.0.0.1:0") as url:
-        chosen = settings(broker, prefix, url)
-        await topics.ensure(broker.bootstrap, chosen)
         before = asyncio.all_tasks()
-        taken = replace(chosen, poller_listen=url.removeprefix("http://"))
+        taken = Settings(kafka="127.0.0.1:1", poller_listen=url.removeprefix("http://"))
         with pytest.raises(ListenError, match="set CALLSTREAM_POLLER_LISTEN to another address"):
             async with role.serving(taken):
                 raise AssertionError("it serves")
-        await until(lambda: asyncio.all_tasks() == before, "nothing goes on")
+        assert asyncio.all_tasks() == before
+
+
+async def test_one_that_finds_no_broker_says_so_and_leaves_nothing_behind() -> None:
+    before = asyncio.all_tasks()
+    with pytest.raises(KafkaError):
+        async with role.serving(Settings(kafka="127.0.0.1:1", poller_listen="127.0.0.1:0")):
+            raise AssertionError("it serves")
+    await until(lambda: asyncio.all_tasks() == before, "nothing goes on")
