@@ -7,6 +7,7 @@ poller's.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -40,6 +41,8 @@ OUTCOMES: tuple[str, ...] = (
 )
 """`rubbish`: an answer that is not what the resource answers; `deferred`: too many wait already, ask again;
 `no_account`: no credentials for the call's account."""
+
+_CONTENT = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
 class FetchRequest(msgspec.Struct, kw_only=True):
@@ -98,4 +101,7 @@ def result_of(envelope: Envelope) -> FetchResult:
         raise DecodeError("invalid_field", f"a fetch's result: {error}") from None
     if result.source not in FETCHED or result.outcome not in OUTCOMES:
         raise DecodeError("invalid_field", "a fetch's result names no known source or outcome")
+    if result.content is not None and _CONTENT.match(result.content) is None:
+        # It becomes a part of the call's state, where a greater number could not be stored.
+        raise DecodeError("invalid_field", "a fetch's result whose content is not 16 hex digits")
     return result

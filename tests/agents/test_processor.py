@@ -460,6 +460,7 @@ def test_a_result_for_a_call_that_has_left_the_table_makes_none() -> None:
         ({"source": "nothing"}, b"invalid_field"),
         ({"outcome": "perhaps"}, b"invalid_field"),
         ({"attempt": "one"}, b"invalid_field"),
+        ({"content": "-1"}, b"invalid_field"),
     ],
 )
 def test_a_result_that_cannot_be_read_is_a_dead_letter(change: dict[str, Any], reason: bytes) -> None:
@@ -468,6 +469,15 @@ def test_a_result_that_cannot_be_read_is_a_dead_letter(change: dict[str, Any], r
     odd["body"] |= change
     (letter,) = lane.run([record(Delivery(TWILIO_KEY, orjson.dumps(odd)), 7)])
     assert (letter.topic, dict(letter.output.headers)["reason"]) == (TOPICS.dead_letters, reason)
+
+
+def test_a_result_whose_content_no_state_can_hold_costs_only_itself() -> None:
+    lane = Lane(POLLED)
+    lane.run(records(answered_call()))
+    odd = orjson.loads(fetched(complete=False).value)
+    odd["body"]["content"] = "f" * 17
+    (letter,) = lane.run([record(Delivery(TWILIO_KEY, orjson.dumps(odd)), 7)])
+    assert (letter.topic, dict(letter.output.headers)["reason"]) == (TOPICS.dead_letters, b"invalid_field")
 
 
 # -- an aborted batch, and batches of any size
