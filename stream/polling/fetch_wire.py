@@ -17,6 +17,8 @@ from stream.core.fetches import FETCH_RESULT, FETCHED, PRIORITIES, FetchRequest,
 from stream.core.instants import utc
 from stream.polling.account import Account
 
+ATTEMPTS = range(1, 1 << 31)
+
 _decode = msgspec.json.Decoder(FetchRequest).decode
 
 
@@ -54,6 +56,8 @@ def read_request(value: bytes | None) -> FetchRequest:
         raise DecodeError("unknown_source", "a fetch request for a source that is not read by call")
     if request.priority not in PRIORITIES:
         raise DecodeError("invalid_field", "a fetch request of an unknown priority")
+    if request.attempt not in ATTEMPTS:
+        raise DecodeError("invalid_field", "a fetch request whose attempt is no count")
     provider, _, call_id = request.key.partition(":")
     if not call_id or provider != _provider(request.source):
         raise DecodeError("invalid_field", "a fetch request whose key is no call of the source's provider")

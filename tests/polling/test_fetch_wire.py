@@ -39,6 +39,8 @@ def test_a_field_that_is_not_known_yet_does_no_harm() -> None:
         ({"key": "twilio:"}, "invalid_field"),
         ({"key": "twilio"}, "invalid_field"),
         ({"attempt": "one"}, "invalid_field"),
+        ({"attempt": 0}, "invalid_field"),
+        ({"attempt": 1 << 31}, "invalid_field"),
     ],
 )
 def test_what_cannot_be_served_is_told_by_its_reason_and_not_repeated(
