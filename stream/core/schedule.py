@@ -285,11 +285,10 @@ def next_fetch_s(call: Call) -> int:
 
 def reconcile(call: Call, seen: Survey, policy: Policy, effects: list[Any]) -> None:
     """Compare what was sent with what the provider's resources say: once, when no more will be read."""
-    arrival = call.arrival
-    if not policy.polled or arrival.reconciled:
+    arrival, provider = call.arrival, call.key.partition(":")[0]
+    if arrival.reconciled or not any(source.startswith(provider) for source in policy.polled):
         return
     arrival.reconciled = True
-    provider = call.key.partition(":")[0]
     missing = [
         entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_MASK
     ]

@@ -348,3 +348,10 @@ def test_a_call_that_leaves_unread_is_reconciled_with_what_is_there() -> None:
     ]
     assert lived.call is None
     assert lived.records[-1].completeness["complete"] == []
+
+
+def test_a_call_of_a_provider_of_which_nothing_is_polled_is_not_reconciled() -> None:
+    hangup = telnyx(telnyx_event("call.hangup", "e1", 10, hangup_cause="normal_clearing"))
+    lived = live([hangup], policy=Policy(polled=("twilio_call",)))
+    assert lived.call is None
+    assert [one for one in lived.effects if type(one) is CallReconciled] == []
