@@ -102,7 +102,8 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
         if source not in policy.polled or not source.startswith(provider):
             continue
         step = _step(source, 0, seen)
-        due_s = _due_s(began_us, ladder.after_s[step], policy)
+        # What is overdue is due now.
+        due_s = max(_due_s(began_us, ladder.after_s[step], policy), now_us // 1_000_000)
         for edge in _edges(call, source):
             call.fetches.append(Fetch(_NUMBER[source], edge, due_s, step))
     ask(call, now_us, policy, effects)

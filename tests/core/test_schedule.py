@@ -210,6 +210,13 @@ def test_a_schedule_that_is_behind_asks_at_once_and_then_leaves_time_between() -
     assert [round(at - 4000) for at in lived.steps("twilio_call_event")] == [0, 300, 900, 2700]
 
 
+def test_what_is_overdue_when_it_is_planned_is_due_now_and_has_waited_for_nobody() -> None:
+    row = calls_row("completed", received_s=3 * 86_400, end_time=rfc2822(END_S), duration="49")
+    requests = tell([row], policy=POLICY).all_of(FetchRequest)
+    assert len(requests) == 4
+    assert {request.due_at for request in requests} == {utc(START_US + 3 * 86_400_000_000)}
+
+
 def test_a_time_factor_runs_the_schedule_so_many_times_faster() -> None:
     lived = live(answered_call(), policy=Policy(polled=ALL, time_factor=60), until_s=1000)
     assert lived.steps("twilio_call_summary") == [30.0]
