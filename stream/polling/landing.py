@@ -41,13 +41,14 @@ class Row(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """What cannot be landed as a row, with the headers that say why."""
+    """What cannot be landed as a row, with the headers that say why. `mark`: as of a row, or of a page."""
 
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
     source: str
     reason: str
+    mark: int
 
 
 class LandedPage(NamedTuple):
@@ -116,14 +117,15 @@ class Landing:
 
     def broken_page(self, body: bytes, reason: str, detail: str) -> LandedPage:
         """A page that is not what the resource answers, kept as it came."""
-        return LandedPage([], [self._letter(body, reason, detail)])
+        return LandedPage([], [self._letter(body, reason, detail, self._mark(body, 0))])
 
     def _add(self, landed: LandedPage, row: bytes, received_us: int) -> None:
         value = self._envelope(row, received_us)
         try:
             reading = self._reading(value)
         except DecodeError as error:
-            landed.letters.append(self._letter(value, error.reason, error.detail))
+            letter = self._letter(value, error.reason, error.detail, self._mark(row, 0))
+            landed.letters.append(letter)
             self._take_in(row)
             return
         ordinal = self._twins.place(reading)
@@ -164,12 +166,12 @@ class Landing:
         digest.update(row)
         return int.from_bytes(digest.digest(), "big")
 
-    def _letter(self, value: bytes, reason: str, detail: str) -> DeadLetter:
+    def _letter(self, value: bytes, reason: str, detail: str, mark: int) -> DeadLetter:
         own = []
         if len(value) > LETTER_LIMIT_BYTES:
             own.append(("truncated", b"%d" % len(value)))
         headers = dead_letter_headers(reason, STAGE, detail, self._endpoint, -1, -1, own)
-        return DeadLetter(None, value[:LETTER_LIMIT_BYTES], headers, self._source, reason)
+        return DeadLetter(None, value[:LETTER_LIMIT_BYTES], headers, self._source, reason, mark)
 
 
 def _canonical(row: bytes) -> bytes:

@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
-from stream.polling.landing import LandedPage, Row
+from stream.polling.landing import DeadLetter, LandedPage, Row
 from stream.polling.observing import PollMetrics
 from stream.runtime.lander import Headers, Landable, NoRoomError, NotLandedError
 
@@ -68,7 +68,7 @@ class Shore:
         """Returns when the broker has all of it.
 
         - `remember`: leave out rows that were landed lately, byte for byte the same, as the windows'
-          overlap brings them again.
+          overlap brings them again; likewise what cannot be read.
         """
         records = self._remembered.new(page.records) if remember else page.records
         for batch in _batches(records):
@@ -76,8 +76,10 @@ class Shore:
             if remember:
                 self._remembered.add(batch)
             self._metrics.landed(batch[0].source, len(batch))
-        for letter in page.letters:
+        for letter in self._remembered.new(page.letters) if remember else page.letters:
             await self._until_landed([letter], self._dead_letters, letter.headers)
+            if remember:
+                self._remembered.add([letter])
             self._metrics.dead_letter(letter.source, letter.reason)
 
     async def result(self, key: bytes, value: bytes) -> None:
@@ -109,6 +111,9 @@ class Shore:
         self._troubled = bool(trouble)
 
 
+_Marked = TypeVar("_Marked", Row, DeadLetter)
+
+
 class Remembered:
     """The marks of the last rows that were landed, at most `limit` of them."""
 
@@ -116,11 +121,11 @@ class Remembered:
         self._limit = limit
         self._marks: OrderedDict[int, None] = OrderedDict()
 
-    def new(self, rows: Sequence[Row]) -> list[Row]:
+    def new(self, rows: Sequence[_Marked]) -> list[_Marked]:
         """Those that are not among them. The others are the youngest again."""
         return [row for row in rows if not self._is_known(row.mark)]
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[_Marked]) -> None:
         for row in rows:
             self._marks[row.mark] = None
             self._marks.move_to_end(row.mark)

@@ -226,6 +226,16 @@ def test_the_greatest_row_lands_and_one_byte_more_does_not() -> None:
     assert "truncated" not in dict(letter.headers)
 
 
+def test_what_cannot_be_read_has_a_mark_of_its_own_bytes_and_of_no_time() -> None:
+    rows = [b'{"sid":1}', b'{"sid":2}']
+    first, second = (
+        [letter.mark for letter in landing("twilio_call").page(rows, total=None, received_us=us).letters]
+        for us in (1, 2)
+    )
+    assert first == second
+    assert len(set(first)) == 2
+
+
 def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
     row = b'{"sid":"CA1","x":"%s"}' % (b"y" * (10 << 20))
     (letter,) = landed("twilio_call", row).letters
@@ -253,6 +263,7 @@ def test_a_broken_page_is_kept_as_it_came() -> None:
                 ],
                 "twilio_call",
                 "not_json",
+                page.letters[0].mark,
             )
         ],
     )

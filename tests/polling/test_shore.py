@@ -47,7 +47,7 @@ def row(number: int, size: int = 10) -> Row:
 
 
 def letter(number: int) -> DeadLetter:
-    return DeadLetter(None, b"bad %d" % number, [("reason", b"not_json")], "twilio_call", "not_json")
+    return DeadLetter(None, b"bad %d" % number, [("reason", b"not_json")], "twilio_call", "not_json", -number)
 
 
 async def test_rows_land_in_their_order_and_dead_letters_behind_them_one_by_one() -> None:
@@ -127,6 +127,15 @@ async def test_a_windows_row_that_was_landed_lately_is_left_out() -> None:
     assert [batch for topic, batch, _ in broker.taken if topic == "polled"] == [[row(1), row(2)], [row(3)]]
     assert told.rows == [("twilio_call", 2), ("twilio_call", 1)]
     assert told.dead_letters == [("twilio_call", "not_json")]
+
+
+async def test_what_a_window_cannot_read_is_a_dead_letter_once_and_not_with_each_overlap() -> None:
+    landing, told, _ = shore(broker := Broker())
+    for letters in ([letter(1)], [letter(1), letter(2)], [letter(2), letter(1)]):
+        await landing.land(LandedPage([], letters), remember=True)
+    await landing.land(LandedPage([], [letter(1)]))
+    assert [one for _, batch, _ in broker.taken for one in batch] == [letter(1), letter(2), letter(1)]
+    assert told.dead_letters == [("twilio_call", "not_json")] * 3
 
 
 async def test_what_was_asked_for_lands_again_and_is_not_remembered() -> None:
