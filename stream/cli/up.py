@@ -39,13 +39,14 @@ from stream.simulate.signing import household
 SIMULATED: dict[str, str] = {
     "time_factor": "60",
     "poll_interval_s": "5",
-    "poll_rate": "100",
-    "poll_concurrency": "10",
     "overdue_s": "300",
 }
 """With a provider that is as fast as that, nobody who watches waits for half an hour. What is set otherwise
 stays as it is set.
 """
+
+BUDGET: dict[str, int] = {"rate": 100, "concurrency": 10}
+"""Of the simulated accounts alone: a real one that is configured too keeps its own."""
 
 RETRY_POLICY = "rc=5&rp=all&rt=5000"
 """What Twilio is asked for with `#…` at the end of a callback's URL: try again, whatever went wrong."""
@@ -140,14 +141,15 @@ class Household:
         if not self._rate:
             return dict(os.environ)
         simulate_at = self._free_listen("simulator", self._settings.simulate_listen)
-        defaults = settings.Settings()
         fast = {
-            f"CALLSTREAM_{name.upper()}": value
-            for name, value in SIMULATED.items()
-            if getattr(self._settings, name) == getattr(defaults, name)
+            f"CALLSTREAM_{name.upper()}": value for name, value in SIMULATED.items() if self._is_default(name)
         }
-        made = household(self._settings, os.environ, rest_url=f"http://{simulate_at}")
+        budget = {name: value for name, value in BUDGET.items() if self._is_default(f"poll_{name}")}
+        made = household(self._settings, os.environ, rest_url=f"http://{simulate_at}", budget=budget)
         return {**made, **fast, "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
+
+    def _is_default(self, name: str) -> bool:
+        return bool(getattr(self._settings, name) == getattr(settings.Settings(), name))
 
     def _begin(
         self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path

@@ -28,6 +28,8 @@ from stream.simulate.options import Options
 SIMULATED = "simulated"
 """The alias of the simulator's accounts."""
 
+NO_BUDGET: Mapping[str, int] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
@@ -73,13 +75,18 @@ def twilio_account(settings: Settings) -> tuple[str, str | None]:
 
 
 def household(
-    settings: Settings, environ: Mapping[str, str], *, rest_url: str | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    rest_url: str | None = None,
+    budget: Mapping[str, int] = NO_BUDGET,
 ) -> dict[str, str]:
     """An environment for roles that believe each other and the simulator, made from theirs.
 
     The simulator has an account, a token and a key of its own, new each time unless they are set. The gateway
     goes on believing whom it believed before. With `rest_url`, where the simulator serves its resources, a
     poller reads those of the simulated accounts there, and everybody else's where it read them before.
+    `budget`: `rate` and `concurrency` of the simulated accounts, where not as for all others.
     """
     account, token = (
         settings.simulate_twilio_account_token[0]
@@ -95,7 +102,7 @@ def household(
         "CALLSTREAM_TELNYX_PUBLIC_KEY": ",".join([*settings.telnyx_public_key, public_key_of(private)]),
     }
     if rest_url is not None:
-        made |= _polling(settings, rest_url, account, token)
+        made |= _polling(settings, rest_url, account, token, budget)
     files = {f"{name}_FILE" for name in made}
     return {**{name: said for name, said in environ.items() if name not in files}, **made}
 
@@ -107,14 +114,16 @@ def telnyx_account(settings: Settings) -> tuple[str, str]:
     return settings.telnyx_account_id, settings.telnyx_api_key
 
 
-def _polling(settings: Settings, rest_url: str, account: str, token: str) -> dict[str, str]:
+def _polling(
+    settings: Settings, rest_url: str, account: str, token: str, budget: Mapping[str, int]
+) -> dict[str, str]:
     """What a poller reads a simulator with: tables of their own, so that no real credentials go there."""
     id_, key = (
         settings.simulate_telnyx_account_key[0]
         if settings.simulate_telnyx_account_key
         else (str(uuid.uuid4()), f"KEY{secrets.token_hex(16)}")
     )
-    simulated = {"alias": SIMULATED, "insights_url": rest_url}
+    simulated = {"alias": SIMULATED, "insights_url": rest_url, **budget}
     tables = [
         *(_table(one) for one in settings.poll_accounts if one.id not in (account, id_)),
         {**simulated, "provider": "twilio", "id": account, "secret": token, "api_url": rest_url},

@@ -70,6 +70,15 @@ def test_real_accounts_are_read_where_they_were_and_never_at_the_simulator() -> 
     assert {"real-token", "KEY-real", "real"} == set(at) - simulated
 
 
+def test_a_budget_for_the_simulator_is_none_for_real_accounts() -> None:
+    before = {"CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC1=real-token", "CALLSTREAM_POLL_RATE": "3"}
+    made = household(load(before), before, rest_url="http://127.0.0.1:1", budget={"concurrency": 10})
+    found = {(one.name, one.rate, one.concurrency) for one in accounts(load(made))}
+    real = next(one for one in found if "simulated" not in one[0])
+    assert real[1:] == (3.0, 5)
+    assert found - {real} == {("twilio/simulated", 3.0, 10), ("telnyx/simulated", 3.0, 10)}
+
+
 def test_a_household_of_a_household_has_the_same_simulated_accounts() -> None:
     made = household(load({}), {}, rest_url="http://127.0.0.1:1")
     again = household(load(made), made, rest_url="http://127.0.0.1:1")
