@@ -270,7 +270,9 @@ class Fetching:
             self._serving.begin(self.place)
 
     async def _tell(self, place: Place, owned: frozenset[int], limit_s: float) -> None:
-        partitions = len(self._consumer.partitions_for_topic(self._topic) or ())
+        # Metadata forget a topic while a broker has trouble with it; how many there must be is settled.
+        known = self._consumer.partitions_for_topic(self._topic)
+        partitions = len(known) if known else self._settings.partitions
         try:
             async with asyncio.timeout(limit_s):
                 await self._on_share(place, owned, partitions)

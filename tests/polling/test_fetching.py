@@ -420,3 +420,14 @@ async def test_a_broker_that_is_silent_does_not_keep_one_from_ending(broker: Rea
         broker.thaw()
     with contextlib.suppress(asyncio.CancelledError):
         await one.running
+
+
+async def test_a_share_is_one_of_all_partitions_also_where_the_metadata_have_just_lost_the_topic() -> None:
+    class Forgetful:
+        def partitions_for_topic(self, topic: str) -> None:
+            return None
+
+    poller = Poller(Settings(partitions=PARTITIONS), Polled())
+    poller.fetching._consumer = Forgetful()
+    await poller.fetching._take_up(frozenset({0, 1}))
+    assert poller.share == (poller.fetching.place, frozenset({0, 1}), PARTITIONS)
