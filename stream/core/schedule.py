@@ -106,7 +106,7 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
         due_s = max(_due_s(began_us, ladder.after_s[step], policy), now_us // 1_000_000)
         for edge in _edges(call, source):
             call.fetches.append(Fetch(_NUMBER[source], edge, due_s, step))
-    ask(call, now_us, policy, effects)
+    ask(call, now_us, policy, effects, seen)
 
 
 def _step(source: str, step: int, seen: Survey) -> int:
@@ -144,29 +144,42 @@ def _due_s(from_us: int, after_s: float, policy: Policy) -> int:
 # -- what is asked
 
 
-def ask(call: Call, now_us: int, policy: Policy, effects: list[Any]) -> None:
-    """A request for whatever is due and not known yet. Asking twice at the same time asks once."""
+def ask(call: Call, now_us: int, policy: Policy, effects: list[Any], seen: Survey | None = None) -> None:
+    """A request for whatever is due and not known yet. Asking twice at the same time asks once.
+
+    `seen`: the call's survey, where it is at hand.
+    """
     now_s = now_us // 1_000_000
-    for fetch in list(call.fetches):
-        if not fetch.due_s or fetch.due_s > now_s:
-            continue
-        if _is_known(call, fetch):
+    due = [fetch for fetch in call.fetches if fetch.due_s and fetch.due_s <= now_s]
+    if not due:
+        return
+    seen = seen or survey(call)
+    past = _is_past(call, seen, policy)
+    for fetch in due:
+        if _is_known(call, fetch, seen):
             _finish(call, fetch, answered=True)
             continue
         due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
         fetch.attempt += 1
-        effects.append(_request(call, fetch, due_us))
+        effects.append(_request(call, fetch, due_us, "backfill" if past else _ladder(fetch).priority))
 
 
-def _is_known(call: Call, fetch: Fetch) -> bool:
+def _is_known(call: Call, fetch: Fetch, seen: Survey) -> bool:
     """Did a window bring all that the Calls resource has to say of the call?"""
     if fetch.overdue or FETCHED[fetch.source] != "twilio_call":
         return False
-    seen = survey(call)
     return _told_end(seen) and ("price" in call.facts or not seen.talk_s())
 
 
-def _request(call: Call, fetch: Fetch, due_us: int) -> FetchRequest:
+def _is_past(call: Call, seen: Survey, policy: Policy) -> bool:
+    """Whether it had ended long before anybody told us, as a backfill's calls have: others come first."""
+    ended_us = seen.ended[0]
+    if not call.ended or ended_us is None:
+        return False
+    return call.arrival.ended_us - ended_us > policy.settle_s * 1_000_000
+
+
+def _request(call: Call, fetch: Fetch, due_us: int, priority: str) -> FetchRequest:
     source, reason, edge = FETCHED[fetch.source], _reason(fetch), _edge(fetch)
     return FetchRequest(
         id=request_id(call.key, source, edge, reason, fetch.attempt),
@@ -177,7 +190,7 @@ def _request(call: Call, fetch: Fetch, due_us: int) -> FetchRequest:
         reason=reason,
         due_at=utc(due_us),
         attempt=fetch.attempt,
-        priority=_ladder(fetch).priority,
+        priority=priority,
     )
 
 

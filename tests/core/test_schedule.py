@@ -217,6 +217,15 @@ def test_what_is_overdue_when_it_is_planned_is_due_now_and_has_waited_for_nobody
     assert {request.due_at for request in requests} == {utc(START_US + 3 * 86_400_000_000)}
 
 
+def test_a_call_that_ended_long_before_it_was_told_of_is_read_behind_those_of_now() -> None:
+    row = calls_row("completed", received_s=3 * 86_400, end_time=rfc2822(END_S), duration="49")
+    lived = live([row], lambda *_: {"outcome": "not_ready"}, until_s=3 * 86_400 + 3000)
+    assert len(lived.asked) > 4
+    assert {asked.priority for asked in lived.asked} == {"backfill"}
+    late = [callback("completed", "3", END_S, received_s=END_S + 7000.0)]
+    assert {asked.priority for asked in live(late).asked} == {"heal", "terminal"}
+
+
 def test_a_time_factor_runs_the_schedule_so_many_times_faster() -> None:
     lived = live(answered_call(), policy=Policy(polled=ALL, time_factor=60), until_s=1000)
     assert lived.steps("twilio_call_summary") == [30.0]
