@@ -33,5 +33,8 @@ async def end(tasks: Collection[asyncio.Task[None]], limit_s: float = END_S) -> 
 
 
 def _hear(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
+    if task.cancelled():
+        if not task.cancelling():  # By itself: something that it waited for was cancelled.
+            log.error("%s has ended: it cancelled itself", task.get_name())
+    elif (error := task.exception()) is not None:
         log.error("%s has ended: %s", task.get_name(), type(error).__name__)
