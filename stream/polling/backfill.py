@@ -54,6 +54,7 @@ class Backfills:
         self._partitions: frozenset[int] = frozenset()
         self._all = 1
         self._doing: dict[str, _Doing] = {}
+        self._last_words: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._ready = False
         self._adjusting = asyncio.Lock()
@@ -70,6 +71,7 @@ class Backfills:
         if self._watching is not None:
             await end([self._watching])
         await self._adjust()
+        await end(list(self._last_words))
 
     async def _watch(self) -> None:
         await self._notebook.ready()
@@ -88,7 +90,10 @@ class Backfills:
                 if id_ not in wanted or wanted[id_].asked != doing.asked:
                     del self._doing[id_]
                     await end([doing.task])
-                    await self._say_cancelled(id_)
+                    # Beside: a rebalance waits for this to be over, and must not wait for the broker.
+                    words = begin(self._say_cancelled(id_), f"the last word on the backfill {id_}")
+                    self._last_words.add(words)
+                    words.add_done_callback(self._last_words.discard)
             for id_, job in wanted.items():
                 if id_ not in self._doing:
                     task = begin(Work(job, self._means).run(), f"the backfill {id_}")

@@ -393,6 +393,28 @@ async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> No
     assert len(provider.urls) == 1
 
 
+async def test_a_rebalance_does_not_wait_for_the_last_word_on_a_cancelled_job() -> None:
+    class Away(Notes):
+        waited = False
+
+        async def note(self, noted: Any) -> Any:
+            if noted.state == "cancelled":
+                self.waited = True
+                await asyncio.Event().wait()
+            return await super().note(noted)
+
+    provider, asked = Provider(), job()
+    notes = Away(asked)
+    provider.gate.clear()
+    backfills = poller(provider, notes)
+    await backfills.own(ALL, 4)
+    await until(lambda: provider.at_once)
+    notes.tell(said(asked, state="cancelled"))
+    await until(lambda: notes.waited)
+    await asyncio.wait_for(backfills.own(set(), 4), 5)
+    await asyncio.wait_for(backfills.close(), 5)
+
+
 async def test_a_job_that_is_asked_again_begins_again() -> None:
     provider, asked = Provider(), job(hours=1)
     last, notes = await done_by_one(asked, provider)
