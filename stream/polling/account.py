@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from stream.runtime.account_setting import AccountSetting
-from stream.runtime.settings import Settings
+from stream.runtime.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +48,20 @@ class Account:
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """The accounts whose credentials are configured; of one that is named twice its own table counts."""
+    """The accounts whose credentials are configured; of one that is named twice its own table counts.
+
+    Raises SettingsError where two of a provider have one alias: metrics and logs could not tell them apart.
+    """
     said = [*settings.poll_accounts, *_of_twilio(settings), *_of_telnyx(settings)]
     several = Counter(one.provider for one in {(one.provider, one.id): one for one in said}.values())
     found: dict[tuple[str, str], Account] = {}
     for one in said:
         alias = one.alias or (settings.account_alias if several[one.provider] == 1 else masked(one.id))
         found.setdefault((one.provider, one.id), _account(one, alias, settings))
+    named = Counter(account.name for account in found.values())
+    for name, count in named.items():
+        if count > 1:
+            raise SettingsError(f"CALLSTREAM_POLL_ACCOUNTS: {count} accounts are called {name}")
     return list(found.values())
 
 

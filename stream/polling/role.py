@@ -130,10 +130,12 @@ class Poller:
 
     async def start(self) -> None:
         """Join the group; what is to be read comes with the first share. Raises KafkaError."""
-        if not self.accounts:
-            log.warning("%s", NOBODY)
         await self._lander.start()
         self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
+        if not self.accounts:
+            # It would take partitions from those who can read.
+            log.warning("%s", NOBODY)
+            return
         self.beside["the notebook"] = asyncio.create_task(self._notebook.run())
         self.beside["the fetch requests"] = await self._fetching.start()
 
