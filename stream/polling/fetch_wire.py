@@ -19,6 +19,9 @@ from stream.polling.account import Account
 
 ATTEMPTS = range(1, 1 << 31)
 
+REQUEST_LIMIT_BYTES = 65_536
+"""A request is a few hundred bytes. Its result repeats them; what Kafka refuses would be sent for ever."""
+
 _decode = msgspec.json.Decoder(FetchRequest).decode
 
 
@@ -42,6 +45,8 @@ def read_request(value: bytes | None) -> FetchRequest:
     """The request in a record's value. Raises DecodeError."""
     if value is None:
         raise DecodeError("not_an_object", "the value is null")
+    if len(value) > REQUEST_LIMIT_BYTES:
+        raise DecodeError("too_large", "larger than any fetch request")
     try:
         request = _decode(value)
     except msgspec.ValidationError as error:

@@ -63,7 +63,8 @@ def test_what_cannot_be_served_is_told_by_its_reason_and_not_repeated(
         (b"\xff", "not_json"),
         (b"[]", "invalid_field"),
         (b"{}", "invalid_field"),
-        (b'{"x":' + b"[" * 100_000, "too_deep"),
+        (b'{"x":' + b"[" * 60_000, "too_deep"),
+        (value(fetch(key="twilio:CA" + "1" * 1_040_000)), "too_large"),
     ],
 )
 def test_what_is_no_request_is_told_by_its_reason(raw: bytes | None, reason: str) -> None:
