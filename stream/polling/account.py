@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream.runtime.account_setting import AccountSetting
-from stream.runtime.settings import Settings, SettingsError
+from stream.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,21 +48,28 @@ class Account:
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """The accounts whose credentials are configured; of one that is named twice its own table counts.
+    """The accounts whose credentials are configured; of one that is named twice its own table counts."""
+    said: dict[tuple[str, str], AccountSetting] = {}
+    for one in [*settings.poll_accounts, *_of_twilio(settings), *_of_telnyx(settings)]:
+        said.setdefault((one.provider, one.id), one)
+    several = Counter(provider for provider, _ in said)
+    found = []
+    for one in said.values():
+        alone = several[one.provider] == 1
+        alias = one.alias or (settings.account_alias if alone else masked(one.id))
+        found.append(_account(one, alias, settings))
+    return _told_apart(found)
 
-    Raises SettingsError where two of a provider have one alias: metrics and logs could not tell them apart.
-    """
-    said = [*settings.poll_accounts, *_of_twilio(settings), *_of_telnyx(settings)]
-    several = Counter(one.provider for one in {(one.provider, one.id): one for one in said}.values())
-    found: dict[tuple[str, str], Account] = {}
-    for one in said:
-        alias = one.alias or (settings.account_alias if several[one.provider] == 1 else masked(one.id))
-        found.setdefault((one.provider, one.id), _account(one, alias, settings))
-    named = Counter(account.name for account in found.values())
-    for name, count in named.items():
-        if count > 1:
-            raise SettingsError(f"CALLSTREAM_POLL_ACCOUNTS: {count} accounts are called {name}")
-    return list(found.values())
+
+def _told_apart(found: list[Account]) -> list[Account]:
+    """Metrics and logs know an account by its name: the second of a name gets a number."""
+    names: Counter[str] = Counter()
+    told = []
+    for account in found:
+        names[account.name] += 1
+        times = names[account.name]
+        told.append(account if times == 1 else replace(account, alias=f"{account.alias}-{times}"))
+    return told
 
 
 def masked(id_: str) -> str:
