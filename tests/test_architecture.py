@@ -71,6 +71,7 @@ PURE_OF_THE_POLLER = {
     "assignor",
     "ended_calls",
     "fetch_wire",
+    "forbidden",
     "governor",
     "landing",
     "line",

@@ -141,15 +141,11 @@ class Household:
         if not self._rate:
             return dict(os.environ)
         simulate_at = self._free_listen("simulator", self._settings.simulate_listen)
-        fast = {
-            f"CALLSTREAM_{name.upper()}": value for name, value in SIMULATED.items() if self._is_default(name)
+        budget = {
+            name: value for name, value in BUDGET.items() if _is_default(self._settings, f"poll_{name}")
         }
-        budget = {name: value for name, value in BUDGET.items() if self._is_default(f"poll_{name}")}
         made = household(self._settings, os.environ, rest_url=f"http://{simulate_at}", budget=budget)
-        return {**made, **fast, "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
-
-    def _is_default(self, name: str) -> bool:
-        return bool(getattr(self._settings, name) == getattr(settings.Settings(), name))
+        return {**made, **pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
     def _begin(
         self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path
@@ -242,6 +238,21 @@ class Household:
             self._scene.notes.append(text)
         else:
             click.echo(text)
+
+
+def pace(chosen: settings.Settings) -> dict[str, str]:
+    """The variables that make a simulated day short. None where real accounts are read: they have no such
+    day.
+    """
+    if accounts(chosen):
+        return {}
+    return {
+        f"CALLSTREAM_{name.upper()}": value for name, value in SIMULATED.items() if _is_default(chosen, name)
+    }
+
+
+def _is_default(chosen: settings.Settings, name: str) -> bool:
+    return bool(getattr(chosen, name) == getattr(settings.Settings(), name))
 
 
 async def _wait_ready(url: str) -> None:

@@ -227,7 +227,8 @@ def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) ->
         completeness={
             "expected": expected,
             "seen": sources,
-            "complete": source_names(call.complete) if call.complete else [],
+            # In between it would depend on what came first.
+            "complete": source_names(call.complete) if call.whole or settled else [],
         },
         timeline=_timeline(call),
     )

@@ -66,6 +66,9 @@ takes no step."""
 _NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED)}
 _BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 
+_TEXML = _BIT["telnyx_texml_callback"]
+"""A TeXML call is known by its CallSid, which is no leg: nothing can be asked about it."""
+
 
 def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[str, ...]:
     """The edges that may have seen a call, in a fixed order; all four where an address is not known.
@@ -97,6 +100,8 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
     """The call has ended: all that is read of it from now on. Asks for what is due."""
     call.fetches = []
     provider = call.key.partition(":")[0]
+    if call.sources & _TEXML:
+        return
     began_us = seen.ended[0] if seen.ended[0] is not None else now_us
     for source, ladder in LADDERS.items():
         if source not in policy.polled or not source.startswith(provider):
@@ -129,7 +134,7 @@ def _edges(call: Call, source: str) -> list[int]:
 def plan_overdue(call: Call, now_us: int, policy: Policy, effects: list[Any]) -> None:
     """The call should have ended and nobody said so: ask the resource that knows."""
     source = HEALING.get(call.key.partition(":")[0])
-    if source is None or source not in policy.polled:
+    if source is None or source not in policy.polled or call.sources & _TEXML:
         return
     overdue_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
     call.fetches = [Fetch(_NUMBER[source], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]
@@ -218,6 +223,8 @@ def hear(call: Call, result: FetchResult, now_us: int, policy: Policy, effects: 
     ladder = _ladder(fetch)
     if result.outcome not in ANSWERED:
         pause_s = min(UNANSWERED_S * 2**fetch.errors, UNANSWERED_LIMIT_S)
+        if result.outcome == "no_account":
+            pause_s = UNANSWERED_LIMIT_S
         fetch.errors = min(fetch.errors + 1, 10)
         fetch.due_s = _due_s(now_us, pause_s, policy)
         return True

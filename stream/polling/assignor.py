@@ -17,6 +17,8 @@ from aiokafka.coordinator.protocol import (
     ConsumerProtocolMemberMetadata,
 )
 
+from stream.polling.shares import slots_share
+
 
 class Place(msgspec.Struct, frozen=True):
     """A member's place among those that are at work: the `rank`th of `active`, from 0; -1: it stands by."""
@@ -26,7 +28,7 @@ class Place(msgspec.Struct, frozen=True):
 
     def slots(self, concurrency: int) -> int:
         """How many of an account's requests at once are this member's: those i with i % active == rank."""
-        return 0 if self.rank < 0 else len(range(self.rank, concurrency, self.active))
+        return slots_share(concurrency, self.rank, self.active)
 
 
 def shares(

@@ -87,7 +87,9 @@ class Backfills:
         async with self._adjusting:
             wanted = {job.id: job for job in self._notebook.jobs() if not job.finished and self._is_mine(job)}
             for id_, doing in list(self._doing.items()):
-                if id_ not in wanted or wanted[id_].asked != doing.asked:
+                if doing.task.done() and id_ in wanted:
+                    del self._doing[id_]  # It has died, which was said: once more.
+                elif id_ not in wanted or wanted[id_].asked != doing.asked:
                     del self._doing[id_]
                     await end([doing.task])
                     # Beside: a rebalance waits for this to be over, and must not wait for the broker.

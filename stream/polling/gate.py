@@ -253,10 +253,6 @@ class Gates:
                 rate_share(account.rate, owned, partitions), slots_share(account.concurrency, rank, active)
             )
 
-    async def idle(self, limit_s: float) -> bool:
-        """Wait until no request of any account is on its way, for so long at most; whether it is so."""
-        return all(await asyncio.gather(*(gate.idle(limit_s) for gate in self)))
-
 
 def _key(account: Account) -> tuple[str, str]:
     """Several accounts may have one alias, and so one name: each has its own budget all the same."""

@@ -11,7 +11,7 @@ import re
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 MAX_PAGES_OF_A_CALL = 200
-MAX_PAGES_OF_A_WINDOW = 2000
+MAX_PAGES_OF_A_WINDOW = 20_000
 LONGEST_LINK = 8192
 """Characters of a URL that servers commonly take."""
 

@@ -19,7 +19,7 @@ from stream.polling.offsets import Offsets
 ROOM = 5000
 """So many requests may wait for an account: with 10 a second, for more than eight minutes."""
 
-_Identity = tuple[str, str, str | None]
+_Identity = tuple[str, str, str | None, str]
 
 
 class Asked(NamedTuple):
@@ -112,4 +112,5 @@ class Queue:
 
 
 def _identity(asked: Asked) -> _Identity:
-    return asked.request.key, asked.request.source, asked.request.edge
+    request = asked.request
+    return request.key, request.source, request.edge, request.reason

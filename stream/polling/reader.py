@@ -15,6 +15,7 @@ from stream.core.fetches import ANSWERED, FetchRequest
 from stream.polling.account import Account
 from stream.polling.backfill_work import PRIORITY as BACKFILL
 from stream.polling.client import Client, InsecureUrlError
+from stream.polling.forbidden import Forbidden
 from stream.polling.gate import Gates, RefusedError
 from stream.polling.landing import LandedPage
 from stream.polling.observing import PollMetrics
@@ -45,6 +46,7 @@ class Reader:
         self._metrics = metrics
         self._now_s = now_s
         self._troubles = Troubles()
+        self.forbidden = Forbidden()
 
     async def request(self, request: FetchRequest, account: Account) -> Read:
         """What a fetch request asks for. It does not wait for credentials that are refused."""
@@ -102,8 +104,11 @@ class Reader:
         reach: Reach,
         land: Land,
     ) -> Read:
+        number = self.forbidden.ask(account, resource.source, self._now_s())
+        if number is None:
+            return Read("auth_error", problem="the credentials may not read this", forbidden=True)
         try:
-            return await read(
+            done = await read(
                 resource,
                 account,
                 url,
@@ -115,7 +120,14 @@ class Reader:
                 reach=reach,
             )
         except InsecureUrlError as error:
-            return Read("client_error", problem=str(error))
+            done = Read("client_error", problem=str(error))
+        except BaseException:
+            self.forbidden.given_back(account, resource.source, number)
+            raise
+        self.forbidden.answered(
+            account, resource.source, number, done.outcome, self._now_s(), forbidden=done.forbidden
+        )
+        return done
 
     def _say(self, resource: Resource, account: Account, done: Read) -> None:
         # By its id: several accounts may have one alias.

@@ -36,6 +36,7 @@ BACKOFF_CAP_S = 30.0
 LONGEST_WAIT_S = 300.0
 """Who is asked to wait longer than this gives the read up: it is asked for again later."""
 
+FORBIDDEN = 403
 _TRIED_AGAIN = frozenset({"throttled", "server_error", "network_error"})
 
 
@@ -71,6 +72,7 @@ class Read(NamedTuple):
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log; empty where nothing.
     - `rows`, `pages`: how many were landed.
     - `complete`: the rows say by themselves that nothing will follow.
+    - `forbidden`: these credentials may not read this resource; the account's others they may.
     - `content`: 16 hex digits over all rows, in whatever order; None where it was not read to its end.
     """
 
@@ -80,6 +82,7 @@ class Read(NamedTuple):
     content: str | None = None
     pages: int = 0
     problem: str = ""
+    forbidden: bool = False
 
 
 Land = Callable[[LandedPage], Awaitable[None]]
@@ -136,6 +139,7 @@ class _Attempt(NamedTuple):
     reason: str = ""
     problem: str = ""
     retry_after_s: float | None = None
+    forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +175,22 @@ class _Asking:
                 attempt = self._judged(await self.client.get(self.account, url), url)
             except Unanswered as error:
                 attempt = _unanswered(error)
-            turn.answered(attempt.outcome, attempt.retry_after_s)
+            # One resource's 403 says nothing of the account.
+            outcome = "client_error" if attempt.forbidden else attempt.outcome
+            turn.answered(outcome, attempt.retry_after_s)
         self.metrics.requested(self.resource.source, attempt.outcome, attempt.seconds)
         return attempt
 
     def _judged(self, answer: Answer, url: str) -> _Attempt:
         if answer.status != 200:
             outcome, problem = _refusal(answer.status, self.reach.missing)
-            return _Attempt(outcome, answer.seconds, problem=problem, retry_after_s=answer.retry_after_s)
+            return _Attempt(
+                outcome,
+                answer.seconds,
+                problem=problem,
+                retry_after_s=answer.retry_after_s,
+                forbidden=answer.status == FORBIDDEN,
+            )
         try:
             page = self.resource.take(answer.body, url)
         except PageError as error:
@@ -258,14 +270,22 @@ class _Reading:
         """What a read came to that did not get to its end."""
         if attempt.reason:
             await self._land(self._landing.broken_page(attempt.body, attempt.reason, attempt.problem))
-        return Read(attempt.outcome, self._rows, pages=self._pages, problem=attempt.problem)
+        return Read(
+            attempt.outcome,
+            self._rows,
+            pages=self._pages,
+            problem=attempt.problem,
+            forbidden=attempt.forbidden,
+        )
 
 
 def _refusal(status: int, missing: str) -> tuple[str, str]:
     """(outcome, what is wrong) of a status that is not 200."""
     answered = f"answered {status}"
-    if status in (401, 403):
+    if status == 401:
         return "auth_error", f"{answered}: the credentials are not accepted"
+    if status == FORBIDDEN:
+        return "auth_error", f"{answered}: the credentials may not read this"
     if status == 404:
         return missing, answered
     if status == 429:

@@ -42,6 +42,11 @@ ACCOUNT_TROUBLE = {
 }
 """By the state of an account's budget."""
 
+OVERLAPPING = (
+    "CALLSTREAM_POLL_LOOKBACK_S is not below CALLSTREAM_SETTLE_S: rows of calls that have left the table are "
+    "read again, and make them once more"
+)
+
 log = logging.getLogger("callstream.poller")
 
 
@@ -77,6 +82,8 @@ class Poller:
         connection = {"bootstrap_servers": chosen.kafka}
         self.url = ""
         self.accounts = accounts(chosen)
+        self._sources = chosen.poll_sources
+        self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
         self.client = Client()
         self.metrics = PollerMetrics(
             Vocabulary(account_alias=chosen.account_alias),
@@ -92,7 +99,7 @@ class Poller:
         shore = Shore(
             self._lander, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
         )
-        reader = Reader(self.client, self.gates, shore, self.metrics)
+        reader = self._reader = Reader(self.client, self.gates, shore, self.metrics)
         self._notebook = Notebook(names.polling, connection, self._lander)
         self._windows = Windows(
             chosen,
@@ -132,6 +139,8 @@ class Poller:
         """Join the group; what is to be read comes with the first share. Raises KafkaError."""
         await self._lander.start()
         self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
+        if self._overlap_s >= self._settle_s:
+            log.warning("%s", OVERLAPPING)
         if not self.accounts:
             # It would take partitions from those who can read.
             log.warning("%s", NOBODY)
@@ -162,13 +171,21 @@ class Poller:
             log.info("at work on %d of %d partitions", len(owned), partitions)
 
     def _state(self, account: Account) -> GateState:
-        return self.gates.of(account).state()
+        """As its door says; who may read nothing at all is refused, whatever the door says."""
+        state = self.gates.of(account).state()
+        readable = {source for source in self._sources if source.startswith(account.provider)}
+        forbidden = set(self._reader.forbidden.sources(account))
+        return state._replace(state="refused") if readable and readable <= forbidden else state
 
     def live(self) -> tuple[bool, Sequence[str]]:
-        return live(self.beside)
+        return live(self.beside, self._windows.ended())
 
     def ready(self) -> tuple[bool, Sequence[str]]:
-        return ready(self._lander.trouble(), [(one.name, self._state(one).state) for one in self.accounts])
+        return ready(
+            self._lander.trouble(),
+            [(one.name, self._state(one).state) for one in self.accounts],
+            [(one.name, source) for one in self.accounts for source in self._reader.forbidden.sources(one)],
+        )
 
 
 def budgets(accounts: Iterable[Account], state_of: Callable[[Account], GateState]) -> Iterator[BudgetState]:
@@ -186,18 +203,22 @@ def budgets(accounts: Iterable[Account], state_of: Callable[[Account], GateState
         )
 
 
-def live(beside: Mapping[str, asyncio.Task[None]]) -> tuple[bool, Sequence[str]]:
-    """Whether all that runs beside still does. If not, a restart helps."""
-    ended = [name for name, task in beside.items() if task.done()]
+def live(beside: Mapping[str, asyncio.Task[None]], windows: Sequence[str] = ()) -> tuple[bool, Sequence[str]]:
+    """Whether all that runs beside still does, and no window has ended. If not, a restart helps."""
+    ended = [*(name for name, task in beside.items() if task.done()), *windows]
     return not ended, [f"{name} has ended" for name in ended]
 
 
-def ready(trouble: str | None, states: Sequence[tuple[str, str]]) -> tuple[bool, Sequence[str]]:
+def ready(
+    trouble: str | None, states: Sequence[tuple[str, str]], forbidden: Sequence[tuple[str, str]] = ()
+) -> tuple[bool, Sequence[str]]:
     """Whether the broker takes writes; what else an operator should know is said beside it.
 
-    `states`: of each account its name and one of `governor.STATES`.
+    - `states`: of each account its name and one of `governor.STATES`.
+    - `forbidden`: names of accounts with a source that they may not read.
     """
     said = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
+    said += [f"{name}: the credentials may not read {source}" for name, source in forbidden]
     return trouble is None, [*([trouble] if trouble else []), *(said if states else [NOBODY])]
 
 

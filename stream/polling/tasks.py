@@ -10,7 +10,8 @@ import logging
 from collections.abc import Collection, Coroutine
 from typing import Any
 
-END_S = 5.0
+END_S = 3.0
+"""Less than a rebalance waits for."""
 
 log = logging.getLogger("callstream.polling")
 

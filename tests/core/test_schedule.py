@@ -23,8 +23,10 @@ from tests.core.deliveries import (
     answered_call,
     callback,
     calls_row,
+    delivery,
     logged,
     parameters,
+    recording,
     rfc2822,
     tell,
     telnyx,
@@ -138,6 +140,33 @@ def test_a_call_of_telnyx_is_read_by_its_leg() -> None:
         (60.0, "telnyx_call_event"),
         (300.0, "telnyx_call_event"),
     ]
+
+
+def test_a_texml_call_is_not_asked_for_because_its_key_is_no_leg() -> None:
+    body = {"CallSid": "v3:abc", "CallStatus": "completed", "SequenceNumber": "3", "AccountSid": "org"}
+    ended = delivery("telnyx_texml_callback", "telnyx:v3:abc", body, 60.0)
+    assert live([ended], until_s=5000).asked == []
+    begun = delivery("telnyx_texml_callback", "telnyx:v3:abc", body | {"CallStatus": "ringing"}, 60.0)
+    assert live([begun], policy=Policy(polled=ALL, overdue_s=100), until_s=5000).asked == []
+
+
+def test_without_an_account_it_is_asked_for_as_rarely_as_may_be() -> None:
+    steps = live(answered_call(), lambda *_: {"outcome": "no_account"}).steps("twilio_call")
+    assert {round(b - a) for a, b in pairwise(steps)} == {600}
+
+
+def test_what_is_complete_is_told_when_all_is_or_nothing_more_is_awaited() -> None:
+    """In between it would depend on what came first."""
+    told = tell(answered_call(), policy=POLICY)
+    (request,) = told.all_of(FetchRequest)
+    answered(told.call, result(request, outcome="success", complete=True), START_US + 60_000_000, "", POLICY)
+    assert (
+        tell([recording("RE1", "completed")], call=told.call, policy=POLICY).record.completeness["complete"]
+        == []
+    )
+    settled = tick(told.call, START_US + 9_000_000_000, POLICY)
+    (record,) = (effect for effect in settled.effects if type(effect) is CallRecord)
+    assert record.completeness["complete"] == ["twilio_call"]
 
 
 def test_what_is_not_polled_is_not_asked_for() -> None:

@@ -298,14 +298,6 @@ async def test_every_account_has_its_own_door_and_this_pollers_share_of_its_ceil
     assert {gate.state().state for gate in gates} == {"standby"}
 
 
-async def test_all_doors_are_idle_when_each_is() -> None:
-    gates = Gates(ACCOUNTS, Noted())
-    gates.share(1, 1, 0, 1)
-    assert await gates.idle(0.0)
-    async with gates.of(ACCOUNTS[2]).turn("heal", "telnyx_call_event"):
-        assert not await gates.idle(0.01)
-
-
 STEPS = st.lists(
     st.tuples(st.sampled_from(["ask", "hasty", "cancel", "answer", "fail", "run"]), st.integers(0, 99))
 )

@@ -61,6 +61,13 @@ def test_another_source_or_edge_of_the_call_is_another_request() -> None:
     assert in_order(queue) == [1, 2, 3, 4]
 
 
+def test_another_reason_is_another_request_because_its_result_is_awaited_too() -> None:
+    queue = Queue(10)
+    for offset, reason in enumerate(("ended", "overdue")):
+        assert queue.put(asked(offset, fetch(1, reason=reason))) == Put()
+    assert len(queue.clear()) == 2
+
+
 def test_of_two_priorities_for_the_same_the_higher_one_stays() -> None:
     old_heal, old_backfill, heal = of(1, "heal"), of(2, "backfill"), of(3, "heal")
     queue = filled(old_heal, old_backfill, heal)

@@ -236,7 +236,6 @@ async def test_a_packed_page_lands_as_the_bytes_that_were_packed(world: World) -
     ("status", "reach", "outcome", "problem"),
     [
         (401, CALL, "auth_error", "answered 401: the credentials are not accepted"),
-        (403, WINDOW, "auth_error", "answered 403: the credentials are not accepted"),
         (404, CALL, "not_ready", "answered 404"),
         (404, WINDOW, "not_found", "answered 404"),
         (400, CALL, "client_error", "answered 400"),
@@ -255,6 +254,14 @@ async def test_a_refusal_ends_the_read_at_once(
     assert world.told.requests == [("twilio_call_event", outcome)]
     assert world.gate.told == [("terminal", "twilio_call_event", outcome, None)]
     assert outcome in OUTCOMES
+
+
+async def test_a_403_is_of_the_resource_and_not_of_the_account(world: World) -> None:
+    world.provider.at(FIRST, Said(403, b"{}"))
+    problem = "answered 403: the credentials may not read this"
+    assert await world.events(WINDOW) == Read("auth_error", problem=problem, forbidden=True)
+    assert world.told.requests == [("twilio_call_event", "auth_error")]
+    assert world.gate.told == [("terminal", "twilio_call_event", "client_error", None)]
 
 
 async def test_what_may_pass_is_tried_again_at_the_same_page(world: World) -> None:
@@ -461,7 +468,7 @@ async def test_pages_without_end_have_an_end(world: World, reach: Reach) -> None
 
 def test_a_window_may_be_longer_than_a_call() -> None:
     assert Reach("not_ready", 200) == CALL
-    assert Reach("not_found", 2000) == WINDOW
+    assert Reach("not_found", 20_000) == WINDOW
 
 
 async def test_a_link_cannot_move_rows_to_another_call(world: World) -> None:

@@ -67,6 +67,25 @@ def test_ready_is_who_can_land_and_what_an_operator_should_know_is_said_beside_i
     assert role.ready(trouble, states) == expected
 
 
+def test_a_source_that_an_account_may_not_read_is_said_by_its_name() -> None:
+    assert role.ready(None, [("twilio/main", "running")], [("twilio/main", "twilio_call_summary")]) == (
+        True,
+        ["twilio/main: the credentials may not read twilio_call_summary"],
+    )
+
+
+def test_an_account_that_may_read_nothing_at_all_is_refused() -> None:
+    poller = role.Poller(
+        Settings(kafka="127.0.0.1:1", telnyx_api_key="k", poll_sources=("telnyx_call_event", "twilio_call"))
+    )
+    (account,) = poller.accounts
+    states = [poller._state(account).state]
+    for source in ("telnyx_webhook_delivery", "telnyx_call_event"):
+        poller._reader.forbidden.answered(account, source, 0, "auth_error", 0.0, forbidden=True)
+        states.append(poller._state(account).state)
+    assert states == ["standby", "standby", "refused"]
+
+
 async def test_live_is_who_has_lost_no_part() -> None:
     on = asyncio.create_task(asyncio.sleep(60))
     ended = asyncio.create_task(asyncio.sleep(0))
@@ -77,6 +96,7 @@ async def test_live_is_who_has_lost_no_part() -> None:
         False,
         ["the fetch requests has ended"],
     )
+    assert role.live({"the notebook": on}, ["the window of x"]) == (False, ["the window of x has ended"])
     on.cancel()
 
 
