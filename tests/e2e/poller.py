@@ -1,0 +1,160 @@
+"""A poller as a process, what it is asked for, and what it said.
+
+The rule of this file: a provider runs beside the test in a loop of its own, so that a test that waits holds
+nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from stream.core.fetches import FetchRequest, request_id
+from stream.core.instants import utc
+from stream.runtime import topics
+from stream.runtime.broker.ports import free_port
+from stream.simulate.write import key_hash
+from tests.e2e.harness import Feed, Read, ToSend, WorkerProcess, read_topic, wait_drained, wait_until
+from tests.e2e.household import get
+from tests.real_broker import RealBroker
+
+PARTITIONS = 12
+
+T = TypeVar("T")
+Labels = Mapping[str, str]
+
+
+@contextlib.contextmanager
+def beside(entered: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """What an async context manager gives, while it works in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        given = asyncio.run_coroutine_threadsafe(entered.__aenter__(), loop).result(30)
+        try:
+            yield given
+        finally:
+            asyncio.run_coroutine_threadsafe(entered.__aexit__(None, None, None), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
+
+
+class Poller:
+    """`callstream poller`, not started. `accounts`: the tables of CALLSTREAM_POLL_ACCOUNTS."""
+
+    def __init__(
+        self,
+        broker: RealBroker,
+        prefix: str,
+        directory: Path,
+        accounts: Sequence[Mapping[str, Any]],
+        *,
+        name: str = "poller",
+        verbose: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.process = WorkerProcess(
+            ("-m", "stream.cli", "poller", *(["-v"] if verbose else [])),
+            {
+                "CALLSTREAM_KAFKA": broker.bootstrap,
+                "CALLSTREAM_TOPIC_PREFIX": prefix,
+                "CALLSTREAM_PARTITIONS": str(PARTITIONS),
+                "CALLSTREAM_DATA_DIR": str(directory / "data"),
+                "CALLSTREAM_POLLER_LISTEN": f"127.0.0.1:{self.port}",
+                "CALLSTREAM_POLL_ACCOUNTS": json.dumps(accounts),
+                **(environ or {}),
+            },
+            directory / f"{name}.log",
+        )
+
+    def get(self, path: str) -> tuple[int, str]:
+        """(status, text) of one of its own HTTP pages; (0, "") while it does not answer."""
+        return get(f"http://127.0.0.1:{self.port}{path}")
+
+    def ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+    def counted(self, family: str, **labels: str) -> float:
+        """Sum of the samples of a family that have these labels; 0 while it does not answer."""
+        return _sum(self.get("/metrics")[1], family, labels)
+
+    def wait_owns(self, partitions: int) -> None:
+        wait_until(
+            lambda: self.ready() and self.counted("poll_owned_partitions") == partitions,
+            f"a poller serves {partitions} partitions",
+            60,
+        )
+
+
+def _sum(text: str, family: str, labels: Labels) -> float:
+    samples = re.findall(rf"^callstream_{family}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
+    wanted = [f'{name}="{value}"' for name, value in labels.items()]
+    return sum(float(value) for said, value in samples if all(one in said.split(",") for one in wanted))
+
+
+def request(
+    key: str, account: str, *, priority: str = "terminal", source: str = "twilio_call_event"
+) -> FetchRequest:
+    """A request that is due now."""
+    return FetchRequest(
+        id=request_id(key, source, None, "ended", 1),
+        key=key,
+        account=account,
+        source=source,
+        edge=None,
+        reason="ended",
+        due_at=utc(time.time_ns() // 1000),
+        attempt=1,
+        priority=priority,
+    )
+
+
+def ask(broker: RealBroker, prefix: str, requests: Iterable[FetchRequest]) -> None:
+    """Into the fetches topic, as the worker does it; returns when the broker has them."""
+    topic = topics.names(prefix).fetches
+    records = [
+        ToSend(topic, key_hash(one.key.encode()) % PARTITIONS, one.key.encode(), msgspec.json.encode(one))
+        for one in requests
+    ]
+    with Feed(broker.bootstrap, records):
+        pass
+
+
+def wait_answered(broker: RealBroker, prefix: str, timeout_s: float = 120.0) -> None:
+    """Wait until the pollers' group has committed all that was asked for."""
+    group = f"{prefix.removesuffix('.')}-poller"
+    wait_drained(broker.bootstrap, group, [topics.names(prefix).fetches], timeout_s)
+
+
+def landed(broker: RealBroker, prefix: str) -> dict[str, list[dict[str, Any]]]:
+    """The envelopes of the polled topic by key, in their order."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in read_topic(broker.bootstrap, topics.names(prefix).polled):
+        assert record.key is not None
+        assert record.value is not None
+        assert record.partition == key_hash(record.key) % PARTITIONS
+        found[record.key.decode()].append(json.loads(record.value))
+    return found
+
+
+def everything(broker: RealBroker, prefix: str) -> list[Read]:
+    """All records of all topics of the prefix."""
+    return [
+        record for topic in astuple(topics.names(prefix)) for record in read_topic(broker.bootstrap, topic)
+    ]
