@@ -22,6 +22,7 @@ from stream.core.privacy import Privacy
 from stream.runtime import topics
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics
+from stream.runtime.settings import POLLED_SOURCES
 from stream.simulate.options import Options
 from stream.simulate.run import traffic_for
 from stream.simulate.truth import Truth
@@ -100,7 +101,7 @@ def undisturbed(story: Story) -> Undisturbed:
     metrics = Metrics(Vocabulary(account_alias="default", topics=roles))
     job = CallProcessor(
         names,
-        Policy(),
+        Policy(polled=POLLED_SOURCES),
         Privacy("masked", ""),
         metrics,
         deployment=story.prefix.rstrip("."),
@@ -144,7 +145,7 @@ def knowledge(stored: bytes) -> Any:
     call: Call = load(stored)
     call.lifecycle.sort(key=lambda entry: entry.fingerprint)
     known: dict[str, Any] = msgspec.structs.asdict(call)
-    for name in ("arrival", "due_s", "gaps_open", "overdue"):
+    for name in ("arrival", "due_s", "gaps_open", "overdue", "fetches", "complete"):
         del known[name]
     return known
 
