@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream.core.fetches import FetchRequest
+from stream.polling.paging import MAX_PAGES_OF_A_WINDOW
 from stream.runtime import topics
 from tests.e2e.harness import Read, ending, read_topic, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, everything, landed, request, wait_answered
@@ -32,8 +33,6 @@ STOP_S = 10.0
 RECOVERY_S = 120.0
 SLOW_S = 300.0
 """Five times the client's patience of 30 s, its pauses, and a slow machine."""
-
-_ALL_READ = 2000
 
 
 class Kind(NamedTuple):
@@ -72,7 +71,11 @@ KINDS = [
     Kind("circle", "rubbish", "invalid_field", "rubbish (the pages lead in a circle)", "success"),
     Kind("repeating", "rubbish", "invalid_field", "rubbish (the pages repeat the same rows)", "success"),
     Kind(
-        "endless", "rubbish", "invalid_field", f"rubbish (there are more than {_ALL_READ} pages)", "success"
+        "endless",
+        "rubbish",
+        "invalid_field",
+        f"rubbish (there are more than {MAX_PAGES_OF_A_WINDOW} pages)",
+        "success",
     ),
     Kind(
         *("elsewhere_next", "rubbish", "invalid_field"),
