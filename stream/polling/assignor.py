@@ -1,13 +1,14 @@
 """Which poller gets which partitions of the fetches topic, and with them its share of every account's budget.
 
-The rule of this file: shares add up to the whole. Partitions go in contiguous, even ranges to as many members
-as the smallest account has requests at once; whoever is left over stands by with none.
+The rule of this file: shares add up to the whole. Partitions go in contiguous ranges to as many members as
+the smallest account has requests at once, to each in proportion to how many of these are its own; whoever is
+left over stands by with none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -39,14 +40,18 @@ def shares(
     active = min(len(by_id), len(in_order), most)
     standby = Place(-1, active)
     found: dict[str, tuple[Place, list[int]]] = {member: (standby, []) for member in by_id}
-    for rank, (member, owned) in enumerate(zip(by_id, _ranges(in_order, active), strict=False)):
+    weights = [slots_share(most, rank, active) for rank in range(active)]
+    for rank, (member, owned) in enumerate(zip(by_id, _ranges(in_order, weights), strict=False)):
         found[member] = (Place(rank, active), owned)
     return found
 
 
-def _ranges(partitions: Sequence[int], parts: int) -> list[list[int]]:
-    """Contiguous ranges; no two differ by more than one."""
-    bounds = [len(partitions) * part // parts for part in range(parts + 1)] if parts else []
+def _ranges(partitions: Sequence[int], weights: Sequence[int]) -> list[list[int]]:
+    """Contiguous ranges: one partition for each weight, and the others in proportion to the weights."""
+    others, whole = len(partitions) - len(weights), sum(weights) or 1
+    bounds = [
+        number + others * weight // whole for number, weight in enumerate(accumulate(weights, initial=0))
+    ]
     return [list(partitions[begin:end]) for begin, end in pairwise(bounds)]
 
 

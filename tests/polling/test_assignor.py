@@ -55,9 +55,17 @@ def test_two_pollers_have_a_half_each_in_the_order_of_their_ids() -> None:
 def test_partitions_that_do_not_come_out_even_are_spread_in_ranges() -> None:
     assert assigned(["a", "b", "c"], set(range(7)), most=5) == {
         "a": (Place(0, 3), [0, 1]),
-        "b": (Place(1, 3), [2, 3]),
-        "c": (Place(2, 3), [4, 5, 6]),
+        "b": (Place(1, 3), [2, 3, 4]),
+        "c": (Place(2, 3), [5, 6]),
     }
+
+
+def test_who_has_more_requests_at_once_has_more_partitions() -> None:
+    found = assigned(["a", "b"], set(range(12)), most=5)
+    assert [(place.slots(5), owned) for place, owned in found.values()] == [  # type: ignore[attr-defined]
+        (3, [0, 1, 2, 3, 4, 5, 6]),
+        (2, [7, 8, 9, 10, 11]),
+    ]
 
 
 def test_who_would_have_no_request_at_once_of_the_smallest_account_stands_by() -> None:
@@ -107,7 +115,9 @@ def test_shares_add_up_to_exactly_every_ceiling(
     assert all(place == Place(-1, active) for place, _ in idle)
     assert [number for _, owned in working for number in owned] == sorted(partitions)
     lengths = [len(owned) for _, owned in working]
-    assert max(lengths) - min(lengths) <= 1
+    for rank, length in enumerate(lengths):
+        ideal = 1 + Fraction((len(partitions) - active) * Place(rank, active).slots(most), most)
+        assert abs(length - ideal) < 1
     assert sum(Fraction(length, len(partitions)) for length in lengths) == 1
     concurrency = most + more
     slots = [place.slots(concurrency) for place, _ in found.values()]
