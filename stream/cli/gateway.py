@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import sys
 
 import click
-from aiokafka.errors import KafkaError
 
-from stream.cli.repeats import Repeats
+from stream.cli.starting import log_to_stderr, on_a_broker, told
 from stream.gateway import role
 from stream.gateway.tls import TlsError
-from stream.runtime import settings, topics
-from stream.runtime.broker import BrokerError, embedded
-from stream.runtime.health import ListenError
+from stream.runtime import settings
 
 
 @click.command()
 @click.option("-v", "--verbose", is_flag=True, help="One line for each request, without personal data.")
 def command(verbose: bool) -> None:
     """Receive webhooks, verify them, land them in Kafka. SIGTERM or Ctrl-C stops it cleanly."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Repeats())
-    logging.getLogger("callstream").setLevel(logging.INFO)
+    log_to_stderr()
     logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
-    try:
-        code = asyncio.run(_work(settings.load()))
-    except (settings.SettingsError, BrokerError, topics.TopicError, ListenError, TlsError) as error:
-        raise click.ClickException(str(error)) from None
-    except KafkaError as error:
-        raise click.ClickException(f"the broker does not answer: {error}") from None
+    with told(TlsError):
+        code = asyncio.run(on_a_broker(settings.load(), role.serve))
     sys.exit(code)
-
-
-async def _work(chosen: settings.Settings) -> int:
-    async with embedded(chosen, say=lambda line: click.echo(line, err=True)) as broker:
-        chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
-        await topics.ensure(chosen.kafka, chosen)
-        return await role.serve(chosen)

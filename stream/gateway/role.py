@@ -7,10 +7,8 @@ what was taken, to flush, and to leave with 0.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-import signal
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +26,7 @@ from stream.runtime.lander import Lander
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
 from stream.runtime.settings import Settings
+from stream.runtime.stopping import stop_asked
 
 GARBAGE_THRESHOLD = 50_000
 """Objects made before the collector looks for cycles: a request makes hundreds, and hardly one among them."""
@@ -153,19 +152,11 @@ def quiet(metrics: GatewayMetrics) -> logging.Logger:
 
 async def serve(chosen: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    try:
+    with stop_asked() as asked:
         async with serving(chosen) as url:
             log.info("webhooks, health and metrics at %s", url)
             await asked.wait()
             log.info("stopping")
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError):
-                loop.remove_signal_handler(number)
     return 0
 
 

@@ -7,10 +7,8 @@ what is under way (it is read again by whoever comes next), to commit what is do
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +31,7 @@ from stream.runtime.lander import Lander
 from stream.runtime.metrics.poller import BudgetState, PollerMetrics
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.settings import Settings
+from stream.runtime.stopping import stop_asked
 
 FLUSH_S = 2.0
 NOBODY = "no credentials of Twilio or Telnyx are configured: nothing is read"
@@ -224,11 +223,7 @@ def ready(
 
 async def serve(chosen: Settings) -> int:
     """Serve until SIGTERM or SIGINT, or until a part of it has ended. Returns the exit code."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    try:
+    with stop_asked() as asked:
         async with serving(chosen) as poller:
             log.info("health and metrics at %s", poller.url)
             stop = asyncio.create_task(asked.wait())
@@ -238,10 +233,6 @@ async def serve(chosen: Settings) -> int:
                 _say_ended(poller.beside)
                 return 1
             log.info("stopping")
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError):
-                loop.remove_signal_handler(number)
     return 0
 
 

@@ -1,0 +1,57 @@
+"""How a role's command starts: its log, a broker, the topics; and how it tells what keeps it from starting.
+
+The rule of this file: what an operator can mend is one sentence and exit code 1, never a traceback.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from aiokafka.errors import KafkaError
+
+from stream.cli.repeats import Repeats
+from stream.runtime import topics
+from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.health import ListenError
+from stream.runtime.settings import Settings, SettingsError
+
+
+def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> None:
+    """`level`: of libraries; `ours`: of callstream itself."""
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
+    logging.getLogger("callstream").setLevel(ours)
+
+
+@contextmanager
+def told(*others: type[Exception]) -> Iterator[None]:
+    """What keeps a role from starting, as click tells it. `others`: more kinds that say what to do."""
+    mendable: tuple[type[Exception], ...] = (
+        SettingsError,
+        BrokerError,
+        topics.TopicError,
+        ListenError,
+        *others,
+    )
+    try:
+        yield
+    except mendable as error:
+        raise click.ClickException(str(error)) from None
+    except KafkaError as error:
+        raise click.ClickException(f"the broker does not answer: {error}") from None
+
+
+async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
+    """Serve on the cluster that the settings name, else on the embedded broker; the topics are there."""
+    async with embedded(chosen, say=lambda line: click.echo(line, err=True)) as broker:
+        chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
+        await topics.ensure(chosen.kafka, chosen)
+        return await serve(chosen)
