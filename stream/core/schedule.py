@@ -3,7 +3,7 @@
 The rule of this file: the schedule is a part of the call's state. It is driven by ticks and by the results
 that pollers land, so a restart forgets nothing, and it reads no clock. What is awaited is not asked again: a
 request lies in Kafka until a poller has answered it.
-(Twilio: "Call Events", "Voice Insights Events", "Call Summary"; providers.md §2.6.)
+(Twilio: "Call Events", "Voice Insights Events", "Call Summary".)
 """
 
 from __future__ import annotations
@@ -11,17 +11,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from stream.core.call import Call, Fetch
-from stream.core.effects import CallbackMissing, CallReconciled, FetchAnswered
+from stream.core.edges import EDGES, edges_of
+from stream.core.effects import FetchAnswered
 from stream.core.events import SOURCES
 from stream.core.fetches import ANSWERED, FETCHED, FetchRequest, FetchResult, request_id
 from stream.core.instants import utc
-from stream.core.policy import PUSHED, Policy
-from stream.core.record import POLLED_MASK
+from stream.core.policy import Policy
 from stream.core.survey import Survey, survey
-
-CARRIER, SIP, SDK, CLIENT = "carrier_edge", "sip_edge", "sdk_edge", "client_edge"
-EDGES: tuple[str, ...] = (CARRIER, SIP, SDK, CLIENT)
-"""Of Voice Insights, in a fixed order: a call's state keeps the index."""
 
 NO_EDGE = -1
 
@@ -70,29 +66,6 @@ _TEXML = _BIT["telnyx_texml_callback"]
 """A TeXML call is known by its CallSid, which is no leg: nothing can be asked about it."""
 
 
-def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[str, ...]:
-    """The edges that may have seen a call, in a fixed order; all four where an address is not known.
-
-    Masked addresses do: what counts is what they begin with. ConversationRelay's rows of clients and of SIP
-    calls are under the carrier's edge. (Twilio: "Voice Insights Events", default edges.)
-    """
-    found = {CARRIER, *_edges_at(from_), *_edges_at(to)}
-    if direction is not None and direction.startswith("trunking"):
-        found.add(SIP)
-    return tuple(edge for edge in EDGES if edge in found)
-
-
-def _edges_at(address: str | None) -> tuple[str, ...]:
-    scheme, colon, _ = (address or "h:").partition(":")
-    if not colon:
-        return ()
-    return _EDGES_AT.get(scheme.lower(), ())
-
-
-_EDGES_AT = {"client": (SDK, CLIENT), "sip": (SIP,), "sips": (SIP,), "h": EDGES}
-"""By what an address begins with; `h` is a hashed one."""
-
-
 # -- what is planned
 
 
@@ -102,7 +75,7 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
     provider = call.key.partition(":")[0]
     if call.sources & _TEXML:
         return
-    began_us = seen.ended[0] if seen.ended[0] is not None else now_us
+    began_us = _ended_us(seen, now_us)
     for source, ladder in LADDERS.items():
         if source not in policy.polled or not source.startswith(provider):
             continue
@@ -112,6 +85,11 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
         for edge in _edges(call, source):
             call.fetches.append(Fetch(_NUMBER[source], edge, due_s, step))
     ask(call, now_us, policy, effects, seen)
+
+
+def _ended_us(seen: Survey, heard_us: int) -> int:
+    """Where the ladder begins. A call has not ended after we heard of it, whatever a skewed clock says."""
+    return min(seen.ended[0], heard_us) if seen.ended[0] is not None else heard_us
 
 
 def _step(source: str, step: int, seen: Survey) -> int:
@@ -293,31 +271,9 @@ def _base_us(call: Call, fetch: Fetch, seen: Survey, policy: Policy) -> int:
     """Where the ladder's seconds count from."""
     if fetch.overdue:
         return call.arrival.first_us + int(policy.overdue_s * 1_000_000)
-    return seen.ended[0] if seen.ended[0] is not None else call.arrival.ended_us
+    return _ended_us(seen, call.arrival.ended_us)
 
 
 def next_fetch_s(call: Call) -> int:
     """The second from which something is to be asked, 0 for never."""
     return min((fetch.due_s for fetch in call.fetches if fetch.due_s), default=0)
-
-
-# -- what the sources say of each other
-
-
-def reconcile(call: Call, seen: Survey, policy: Policy, effects: list[Any]) -> None:
-    """Compare what was sent with what the provider's resources say: once, when no more will be read."""
-    arrival, provider = call.arrival, call.key.partition(":")[0]
-    if arrival.reconciled or not any(source.startswith(provider) for source in policy.polled):
-        return
-    arrival.reconciled = True
-    missing = [
-        entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_MASK
-    ]
-    effects += [CallbackMissing(PUSHED[provider], entry.name) for entry in missing]
-    if not call.sources & POLLED_MASK:
-        result = "missing_poll"
-    elif missing or not call.sources & ~POLLED_MASK:
-        result = "missing_callback"
-    else:
-        result = "mismatch" if len(seen.statuses) > 1 else "match"
-    effects.append(CallReconciled(provider, result))

@@ -16,8 +16,9 @@ from stream.core.effects import CallEvicted, SequenceGapClosed, SequenceGapOpene
 from stream.core.fetches import FetchResult
 from stream.core.instants import utc
 from stream.core.policy import Policy
+from stream.core.reconciliation import reconcile
 from stream.core.record import POLLED_MASK, revise
-from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue, reconcile
+from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue
 from stream.core.survey import survey
 
 GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}

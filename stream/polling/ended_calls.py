@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from stream.core.edges import edges_of
 from stream.core.events import DecodeError
 from stream.core.instants import instant
-from stream.core.schedule import edges_of
 from stream.core.statuses import TERMINAL, status_of
 from stream.polling.planning import Span
 from stream.runtime.wire import read_envelope

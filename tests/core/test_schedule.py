@@ -15,7 +15,7 @@ from stream.core.fetches import FetchRequest, FetchResult
 from stream.core.instants import utc
 from stream.core.policy import Policy
 from stream.core.record import CallRecord
-from stream.core.schedule import EDGES, LADDERS, edges_of
+from stream.core.schedule import LADDERS
 from stream.core.waiting import answered, tick
 from tests.core.deliveries import (
     START_US,
@@ -214,6 +214,17 @@ def test_a_fetch_that_failed_takes_no_step_and_is_asked_again_ever_more_slowly()
     assert pauses == [60, 120, 240, 480, 600]
 
 
+def test_an_answer_ends_the_growing_pauses() -> None:
+    fails = [True, True, False, True, False, False, False]
+    outcomes = iter(["server_error" if failed else "not_ready" for failed in fails])
+
+    def flapping(request: FetchRequest, after_s: float) -> dict[str, Any]:
+        return {"outcome": next(outcomes)} if request.source == "twilio_call" else success(request, after_s)
+
+    steps = live(answered_call(), flapping, policy=Policy(polled=("twilio_call",))).steps("twilio_call")
+    assert [round(b - a) for a, b in pairwise(steps)] == [60, 120, 30, 60, 270, 1500]
+
+
 def test_a_request_that_nobody_answers_is_not_repeated() -> None:
     """It lies in Kafka until a poller has answered it."""
     lived = live(answered_call(), lambda *_: None, until_s=7000)
@@ -299,24 +310,13 @@ def test_each_edge_of_a_call_is_read() -> None:
     assert edges == {"carrier_edge", "sdk_edge", "client_edge"}
 
 
-@pytest.mark.parametrize(
-    ("direction", "from_", "to", "edges"),
-    [
-        ("outbound-api", "+15005550006", "+15005550009", ("carrier_edge",)),
-        ("outbound-dial", "+15005550006", "client:anna", ("carrier_edge", "sdk_edge", "client_edge")),
-        ("inbound", "sip:a@b.test", "+15005550009", ("carrier_edge", "sip_edge")),
-        ("outbound-dial", "sips:a@b.test", "client:anna", EDGES),
-        ("trunking-originating", "+15005550006", "+15005550009", ("carrier_edge", "sip_edge")),
-        (None, None, "+15005550009", EDGES),
-        ("inbound", "", "+15005550009", EDGES),
-        ("inbound", "SIP:a@b.test", "+15005550009", ("carrier_edge", "sip_edge")),
-        ("inbound", "h:0123456789abcdef", "+15005550009", EDGES),
-    ],
-)
-def test_the_edges_follow_from_who_calls_whom(
-    direction: str | None, from_: str | None, to: str, edges: tuple[str, ...]
-) -> None:
-    assert edges_of(direction, from_, to) == edges
+def test_a_call_that_ended_in_the_future_is_read_as_if_it_had_ended_when_we_heard_of_it() -> None:
+    """A provider's clock, or a date that it made up."""
+    skewed = [
+        callback("completed", "3", END_S, CallDuration="49", Timestamp="Fri, 01 Jan 2100 00:00:00 +0000")
+    ]
+    lived = live(skewed, until_s=8000)
+    assert {asked.source for asked in lived.asked} == {source for source in LADDERS if "twilio" in source}
 
 
 def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its_row() -> None:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from stream.core.schedule import edges_of
+from stream.core.edges import edges_of
 from stream.polling.account import accounts
 from stream.runtime.settings import SettingsError, load
 from stream.simulate.options import Options

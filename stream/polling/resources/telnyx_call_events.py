@@ -1,4 +1,4 @@
-"""Telnyx' call_events (providers.md §4.1): the commands of a call and the webhooks that were sent of it.
+"""Telnyx' call_events: the commands of a call and the webhooks that were sent of it.
 
 - Path: `/v2/call_events`; the base URL has `/v2`. The array `data`.
 - Parameters: the `filters` below, in deepObject style; `page[size]` up to 250.

@@ -1,4 +1,4 @@
-"""How Telnyx numbers its pages (providers.md §4.1): `page[number]` from 1, `page[size]`, rows under `data`.
+"""How Telnyx numbers its pages: `page[number]` from 1, `page[size]`, rows under `data`.
 
 `meta` says `page_number`, `total_pages` and `total_results`. The next page is the same URL with the next
 number, until the last one or an empty page; without `meta` a page that is not full is the last.

@@ -1,4 +1,4 @@
-"""Telnyx' webhook_deliveries (providers.md §4.1): whether each webhook arrived, after how many attempts.
+"""Telnyx' webhook_deliveries: whether each webhook arrived, after how many attempts.
 
 - Path: `/v2/webhook_deliveries`; the base URL has `/v2`. The array `data`.
 - Parameters: `filter[started_at][gte]`, `filter[started_at][lte]`; `page[size]` up to 250.

@@ -1,4 +1,4 @@
-"""Twilio's Call Events (providers.md §2.3): the requests of a call, and how each was answered.
+"""Twilio's Call Events: the requests of a call, and how each was answered.
 
 - Path: `/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}/Events.json`, the array `events`.
 - Parameters: `PageSize` up to 1000.

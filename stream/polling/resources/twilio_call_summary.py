@@ -1,4 +1,4 @@
-"""Twilio's Voice Insights call summary (providers.md §2.5): what a call came to.
+"""Twilio's Voice Insights call summary: what a call came to.
 
 - Path: `/v1/Voice/{CallSid}/Summary` on the Insights host, one object.
 - Parameters: `ProcessingState=complete`: partial ones are filled with guesses.

@@ -1,4 +1,4 @@
-"""Twilio's Calls (providers.md §2.2): what each call is now.
+"""Twilio's Calls: what each call is now.
 
 - Path: `/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json`, one object; by window
   `/2010-04-01/Accounts/{AccountSid}/Calls.json`, the array `calls`.

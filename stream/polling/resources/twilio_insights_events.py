@@ -1,4 +1,4 @@
-"""Twilio's Voice Insights Events (providers.md §2.4): what each edge of the media network saw of a call.
+"""Twilio's Voice Insights Events: what each edge of the media network saw of a call.
 
 - Path: `/v1/Voice/{CallSid}/Events` on the Insights host.
 - Parameters: `Edge`, one of `carrier_edge, sip_edge, sdk_edge, client_edge`; without it the provider's

@@ -1,4 +1,4 @@
-"""How Twilio pages its lists, in both of its styles (providers.md §2.2, §2.4).
+"""How Twilio pages its lists, in both of its styles.
 
 - `2010-04-01`: the rows under the resource's name, `next_page_uri` relative to the host.
 - Voice Insights: the rows under the name in `meta.key`, `meta.next_page_url` absolute.

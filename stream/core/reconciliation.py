@@ -1,0 +1,34 @@
+"""What callbacks and resources say of each other, once all is read of a call.
+
+The rule of this file: only what a provider's own record proves is missing. A call is compared once; what
+comes after that is late.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.core.call import Call
+from stream.core.effects import CallbackMissing, CallReconciled
+from stream.core.policy import PUSHED, Policy
+from stream.core.record import POLLED_MASK
+from stream.core.survey import Survey
+
+
+def reconcile(call: Call, seen: Survey, policy: Policy, effects: list[Any]) -> None:
+    """Compare what was sent with what the provider's resources say: once, when no more will be read."""
+    arrival, provider = call.arrival, call.key.partition(":")[0]
+    if arrival.reconciled or not any(source.startswith(provider) for source in policy.polled):
+        return
+    arrival.reconciled = True
+    missing = [
+        entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_MASK
+    ]
+    effects += [CallbackMissing(PUSHED[provider], entry.name) for entry in missing]
+    if not call.sources & POLLED_MASK:
+        result = "missing_poll"
+    elif missing or not call.sources & ~POLLED_MASK:
+        result = "missing_callback"
+    else:
+        result = "mismatch" if len(seen.statuses) > 1 else "match"
+    effects.append(CallReconciled(provider, result))
