@@ -126,7 +126,7 @@ class Settings:
     )
     poll_accounts: tuple[AccountSetting, ...] = _setting(
         (),
-        "more accounts that are read: tables of the TOML file (see below)",
+        "more accounts that are read: `[[poll_accounts]]` tables of the TOML file",
         account_settings,
         secret=True,
     )
