@@ -94,9 +94,13 @@ class Poller:
         """Sum of the samples of a family that have these labels; 0 while it does not answer."""
         return _sum(self.get("/metrics")[1], family, labels)
 
+    def owned(self) -> float:
+        """How many partitions it serves; 0 before it is ready."""
+        return self.counted("poll_owned_partitions") if self.ready() else 0
+
     def wait_owns(self, partitions: int) -> None:
         wait_until(
-            lambda: self.ready() and self.counted("poll_owned_partitions") == partitions,
+            lambda: self.owned() == partitions,
             f"a poller serves {partitions} partitions",
             60,
         )
