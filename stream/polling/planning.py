@@ -8,22 +8,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream.core.instants import SECOND_US
+from stream.polling.resources import RESOURCES
 
 SLICE_S = 3600.0
 """So much time of a backfill is read at once: what a poller that dies has to read again."""
 
-DAY_S = 86_400.0
-
-FARTHEST_S = {
-    "telnyx_call_event": DAY_S,
-    "twilio_call_event": 30 * DAY_S,
-    "twilio_insights_event": 30 * DAY_S,
-    "twilio_call_summary": 30 * DAY_S,
-}
-"""How far back a backfill finds anything. Telnyx searches the last 24 hours unless a leg or a session is
-named; Twilio keeps the request log and Voice Insights for 30 days."""
-
-OF_A_CALL = frozenset({"twilio_call_event", "twilio_insights_event", "twilio_call_summary"})
+OF_A_CALL = frozenset(source for source, resource in RESOURCES.items() if resource.of_window is None)
 """Sources that are read call by call: Calls are listed by window, and each is asked about."""
 
 LONGEST_PAUSE_S = 600.0
@@ -92,7 +82,7 @@ def refusal(source: str, span: Span, now_us: int, allowance_s: float = 0.0) -> s
 
 
 def _out_of_reach(source: str, span: Span, now_us: int) -> str | None:
-    farthest_s = FARTHEST_S.get(source)
+    farthest_s = RESOURCES[source].farthest_s if source in RESOURCES else None
     if farthest_s is None or span.since_us >= now_us - _us(farthest_s):
         return None
     if source in OF_A_CALL:

@@ -48,7 +48,7 @@ class Resource:
       where there are no windows. What is outside the window may come too.
     - `take(body, url)`: a page's bytes apart; `url` is the one that was asked. Raises PageError.
     - `is_complete(rows)`: whether the rows of one call say by themselves that nothing will follow.
-    - `farthest_s`: how far back a window is answered at all, None for any.
+    - `farthest_s`: how far back a window, or a call by its end, is answered at all; None for any.
     """
 
     source: str

@@ -15,6 +15,7 @@ from __future__ import annotations
 from stream.polling.account import Account
 from stream.polling.resource import Page, Resource
 from stream.polling.resources import call_ids, twilio_pages
+from stream.polling.resources.twilio_pages import KEPT_S
 
 
 def of_call(account: Account, call_id: str, _edge: str | None) -> str:
@@ -26,4 +27,4 @@ def take(body: bytes, _url: str) -> Page:
     return twilio_pages.list_page(body, "events")
 
 
-RESOURCE = Resource(source="twilio_call_event", of_call=of_call, take=take)
+RESOURCE = Resource(source="twilio_call_event", of_call=of_call, take=take, farthest_s=KEPT_S)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from stream.polling.account import Account
 from stream.polling.resource import Page, PageError, Resource
 from stream.polling.resources import call_ids, rows
+from stream.polling.resources.twilio_pages import KEPT_S
 
 
 def of_call(account: Account, call_id: str, _edge: str | None) -> str:
@@ -38,4 +39,6 @@ def _is_final(row: bytes) -> bool:
     return type(summary) is dict and summary.get("processing_state") == "complete"
 
 
-RESOURCE = Resource(source="twilio_call_summary", of_call=of_call, take=take, is_complete=is_complete)
+RESOURCE = Resource(
+    source="twilio_call_summary", of_call=of_call, take=take, is_complete=is_complete, farthest_s=KEPT_S
+)

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 from stream.polling.account import Account
 from stream.polling.resource import Page, Resource
 from stream.polling.resources import call_ids, twilio_pages
+from stream.polling.resources.twilio_pages import KEPT_S
 
 
 def of_call(account: Account, call_id: str, edge: str | None) -> str:
@@ -31,4 +32,4 @@ def take(body: bytes, _url: str) -> Page:
     return twilio_pages.insights_page(body)
 
 
-RESOURCE = Resource(source="twilio_insights_event", of_call=of_call, take=take)
+RESOURCE = Resource(source="twilio_insights_event", of_call=of_call, take=take, farthest_s=KEPT_S)

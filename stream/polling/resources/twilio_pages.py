@@ -15,6 +15,9 @@ from stream.polling.account import Account
 from stream.polling.resource import Page
 from stream.polling.resources import rows
 
+KEPT_S = 30 * 86_400.0
+"""Twilio keeps a call's request log and Voice Insights for 30 days."""
+
 PAGE_SIZE = 1000
 """The most that Twilio gives at once."""
 

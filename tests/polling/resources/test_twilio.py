@@ -120,7 +120,8 @@ def test_what_twilio_has_no_windows_for_is_asked_by_call() -> None:
         True,
         True,
     ]
-    assert [one.farthest_s for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [None] * 4
+    days_30 = 30 * 86_400
+    assert [one.farthest_s for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [None, *(days_30,) * 3]
 
 
 def envelope(key: str, rows: bytes, next_page_uri: str = "null") -> bytes:
