@@ -18,7 +18,7 @@ run: $(STAMP) ## everything on this machine, with a real Kafka and simulated cal
 	@$(BIN)/callstream up
 
 test: $(STAMP) ## unit tests, then the quick ones on a real Kafka
-	@$(PYTEST) -q -n auto --dist loadgroup -m "not e2e and not broker"
+	@$(PYTEST) -q -n auto -m "not e2e and not broker"
 	@$(PYTEST) -q -m "broker and not e2e"
 
 e2e: $(STAMP) ## every fault run: kill -9, hand-over, frozen worker, lost broker (long)
