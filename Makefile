@@ -22,7 +22,7 @@ test: $(STAMP) ## unit tests, then the quick ones on a real Kafka
 	@$(PYTEST) -q -m "broker and not e2e"
 
 e2e: $(STAMP) ## every fault run: kill -9, hand-over, frozen worker, lost broker (long)
-	@$(PYTEST) -q -m e2e
+	@$(PYTEST) -q -m e2e --timeout 1800
 
 check: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,12 @@ import pytest
 
 from stream.runtime.settings import load
 from tests.real_broker import RealBroker
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches the processes that tests start, also in a run that was started in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
