@@ -147,6 +147,12 @@ def ask(call: Call, now_us: int, policy: Policy, effects: list[Any], seen: Surve
         effects.append(_request(call, fetch, due_us, "backfill" if past else _ladder(fetch).priority))
 
 
+def take_known(call: Call, seen: Survey) -> None:
+    """A call that leaves: what a window brought was read, also where an answer is still awaited."""
+    for fetch in [fetch for fetch in call.fetches if _is_known(call, fetch, seen)]:
+        _finish(call, fetch, answered=True)
+
+
 def _is_known(call: Call, fetch: Fetch, seen: Survey) -> bool:
     """Did a window bring all that the Calls resource has to say of the call?"""
     if fetch.overdue or FETCHED[fetch.source] != "twilio_call":

@@ -18,7 +18,7 @@ from stream.core.instants import utc
 from stream.core.policy import Policy
 from stream.core.reconciliation import reconcile
 from stream.core.record import POLLED_MASK, revise
-from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue
+from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue, take_known
 from stream.core.survey import survey
 
 GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
@@ -86,6 +86,7 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
             effects.append(SequenceGapOpened(source, opened))
     if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
         seen = survey(call)
+        take_known(call, seen)
         reconcile(call, seen, policy, effects)
         provider = call.key.partition(":")[0]
         record = revise(call, seen, utc(now_us), policy.expected(provider), settled=True)

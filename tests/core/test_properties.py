@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.call import dump, load
+from stream.core.policy import Policy
 from stream.core.record import CallRecord
+from stream.core.schedule import LADDERS
 from stream.core.statuses import TERMINAL
 from stream.core.survey import survey
-from tests.core.deliveries import Delivery, knowledge, said_of, tell
+from stream.core.waiting import tick
+from tests.core.deliveries import START_US, Delivery, knowledge, said_of, tell
 from tests.core.mixtures import crowds, orders, several
 
 
@@ -29,6 +32,25 @@ def test_the_order_of_arrival_does_not_change_what_is_known(deliveries: list[Del
     assert bool(records[0]) == bool(records[1])
     if records[0]:
         assert said_of(records[0][-1]) == said_of(records[1][-1])
+
+
+@given(several, orders, st.sampled_from((("twilio_call",), ("telnyx_call_event",), tuple(LADDERS))))
+@settings(max_examples=60, deadline=None)
+def test_the_settled_record_does_not_depend_on_the_order_whatever_is_polled(
+    deliveries: list[Delivery], order: Any, polled: tuple[str, ...]
+) -> None:
+    policy = Policy(polled=polled)
+    shuffled = deliveries.copy()
+    order.shuffle(shuffled)
+    first, second = (
+        [effect for effect in _settled(some, policy) if type(effect) is CallRecord]
+        for some in (deliveries, shuffled)
+    )
+    assert [said_of(record) for record in first] == [said_of(record) for record in second]
+
+
+def _settled(deliveries: list[Delivery], policy: Policy) -> list[Any]:
+    return tick(tell(deliveries, policy=policy).call, START_US + 100_000_000_000, policy).effects
 
 
 @given(several, orders)

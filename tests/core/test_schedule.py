@@ -294,6 +294,14 @@ def test_what_a_window_brought_is_not_asked_for() -> None:
     assert live([unanswered], policy=only).asked == []
 
 
+def test_what_a_window_brought_was_read_in_the_end_whether_or_not_it_was_asked_for_first() -> None:
+    policy = Policy(polled=("twilio_call",))
+    told = [callback("busy", "1", END_S), calls_row("busy", received_s=600.0, end_time=rfc2822(END_S))]
+    lives = live(told, lambda *_: None, policy=policy), live(reversed(told), policy=policy)
+    assert [len(tell(some, policy=policy).all_of(FetchRequest)) for some in (told, told[::-1])] == [1, 0]
+    assert [lived.records[-1].completeness["complete"] for lived in lives] == [["twilio_call"]] * 2
+
+
 def test_a_result_whose_row_told_the_end_leaves_only_the_price_to_be_read() -> None:
     policy = Policy(polled=("twilio_call",))
     told = tell(answered_call(), policy=policy)
