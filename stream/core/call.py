@@ -131,6 +131,7 @@ class Fetch(msgspec.Struct, array_like=True):
     - `due_s`: from which second on it is to be asked for, 0 while a result is awaited.
     - `step`: of its ladder; `attempt`: how often it was asked for; `errors`: how often in a row for nothing.
     - `content`: of the last read, 0 for none; `overdue`: read because the call's end is missing.
+    - `asked_s`: the second, by stream time, at which it was asked for last.
     """
 
     source: int
@@ -141,6 +142,7 @@ class Fetch(msgspec.Struct, array_like=True):
     errors: int = 0
     content: int = 0
     overdue: bool = False
+    asked_s: int = 0
 
 
 class Head(msgspec.Struct, array_like=True):

@@ -143,7 +143,7 @@ def ask(call: Call, now_us: int, policy: Policy, effects: list[Any], seen: Surve
             _finish(call, fetch, answered=True)
             continue
         due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
-        fetch.attempt += 1
+        fetch.attempt, fetch.asked_s = fetch.attempt + 1, now_s
         effects.append(_request(call, fetch, due_us, "backfill" if past else _ladder(fetch).priority))
 
 
@@ -204,6 +204,8 @@ def hear(call: Call, result: FetchResult, now_us: int, policy: Policy, effects: 
     if fetch is None:
         return False
     effects.append(FetchAnswered(result.source, result.outcome))
+    # Stream time does not go back: with a poller's clock that is behind, every pause would be over at once.
+    now_us = max(now_us, fetch.asked_s * 1_000_000)
     ladder = _ladder(fetch)
     if result.outcome not in ANSWERED:
         pause_s = min(UNANSWERED_S * 2**fetch.errors, UNANSWERED_LIMIT_S)

@@ -75,9 +75,10 @@ def live(
     *,
     policy: Policy = POLICY,
     until_s: int = 9000,
+    behind_s: int = 0,
 ) -> Life:
     """A call from its deliveries to its end in the table, a tick a second, each request answered at once.
-    The state goes through the store between any two steps.
+    The state goes through the store between any two steps. The poller's clock is `behind_s` behind.
     """
     told = tell(deliveries, policy=policy)
     call: Call | None = told.call
@@ -92,7 +93,7 @@ def live(
             asked.append(Asked(after_s, *_what(request)))
             came = answer(request, after_s)
             if came is not None:
-                now_us = int(now_s * 1e6)
+                now_us = int((now_s - behind_s) * 1e6)
                 effects += answered(call, result(request, **came), now_us, utc(now_us), policy)
         now_s, fresh = int(now_s) + 1, []
         if call.due_s <= now_s:
@@ -212,6 +213,17 @@ def test_a_fetch_that_failed_takes_no_step_and_is_asked_again_ever_more_slowly()
     steps = live(answered_call(), refused).steps("twilio_call")
     pauses = [round(b - a) for a, b in pairwise(steps)]
     assert pauses == [60, 120, 240, 480, 600]
+
+
+def test_a_poller_whose_clock_is_behind_does_not_have_a_call_asked_for_without_a_pause() -> None:
+    def steps(outcome: str) -> list[list[float]]:
+        answers = {"outcome": outcome}
+        lives = (live(answered_call(), lambda *_: answers, until_s=7000, behind_s=s) for s in (0, 3600))
+        return [[round(step) for step in lived.steps("twilio_insights_event")] for lived in lives]
+
+    for outcome in ("server_error", "no_account", "not_ready"):
+        right, behind = steps(outcome)
+        assert behind == right
 
 
 def test_an_answer_ends_the_growing_pauses() -> None:
