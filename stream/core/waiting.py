@@ -57,7 +57,9 @@ def next_due(call: Call, policy: Policy) -> int:
     if call.ended:
         due = due_second(arrival.ended_us, policy.settle_s)
     else:
-        due = due_second(arrival.first_us, policy.max_age_s if call.overdue else policy.overdue_s)
+        due = due_second(arrival.first_us, policy.max_age_s)
+        if not call.overdue:
+            due = min(due, due_second(arrival.first_us, policy.overdue_s))
     if arrival.gap_due_us:
         due = min(due, due_second(arrival.gap_due_us, 0))
     if call.fetches and (fetch_s := next_fetch_s(call)):

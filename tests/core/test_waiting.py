@@ -41,6 +41,14 @@ def test_a_call_without_an_end_is_overdue_and_then_leaves_without_a_record() -> 
     assert (gone.call, gone.effects) == (None, [effects.CallEvicted("max_age")])
 
 
+def test_a_call_leaves_at_its_greatest_age_also_where_that_comes_before_it_is_overdue() -> None:
+    policy = Policy(overdue_s=1000, max_age_s=100)
+    call = tell([callback("initiated", "0", 0, received_s=0.0)], policy=policy).call
+    assert call.due_s == START_US // 1_000_000 + 100
+    gone = tick(call, START_US + 100_000_000, policy)
+    assert (gone.call, gone.effects) == (None, [effects.CallEvicted("max_age")])
+
+
 def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_whoever_brings_it() -> None:
     first, ringing, answered, _ = answered_call()
     told = tell([first, answered])
