@@ -15,7 +15,7 @@ from bisect import bisect_left, insort
 
 import msgspec
 
-from stream.core.events import Event, Recording
+from stream.core.events import SOURCES, Event, Recording
 from stream.core.statuses import RANK, TERMINAL
 
 LIFECYCLE_CAP = 64
@@ -32,6 +32,8 @@ LOGS = frozenset({"insights", "request_log"})
 """Families whose events are identified by their whole content (rung 4), the time in it included."""
 
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
+
+_TEXML = 1 << SOURCES.index("telnyx_texml_callback")
 
 
 class Entry(msgspec.Struct, array_like=True):
@@ -234,6 +236,11 @@ class Call(msgspec.Struct, array_like=True):
     def whole(self) -> bool:
         """All that is read after its end was read."""
         return bool(self.complete) and not self.fetches and not self.arrival.missed
+
+    @property
+    def is_texml(self) -> bool:
+        """Its key is a CallSid, which is no leg: nothing can be asked about it."""
+        return bool(self.sources & _TEXML)
 
     def unplaced_numbers(self) -> int:
         """Bit set of the sequence numbers of progress events whose status nobody knows."""

@@ -29,6 +29,7 @@ from stream.core.effects import (
 from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import identify
 from stream.core.policy import Policy
+from stream.core.reconciliation import expected_of
 from stream.core.record import revise
 from stream.core.schedule import plan_ended
 from stream.core.statuses import TERMINAL
@@ -246,7 +247,7 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, seen, _deciding(event, effects), policy.account_alias))
-    record = revise(call, seen, envelope.received_at, policy.expected(event.provider), settled=False)
+    record = revise(call, seen, envelope.received_at, expected_of(call, policy), settled=False)
     if record is not None:
         effects.append(record)
 

@@ -14,11 +14,20 @@ from stream.core.policy import PUSHED, Policy
 from stream.core.record import POLLED_MASK
 from stream.core.survey import Survey
 
+_OF_TEXML = ["telnyx_texml_callback"]
+
+
+def expected_of(call: Call, policy: Policy) -> list[str]:
+    """The sources that should tell of this call, sorted."""
+    return _OF_TEXML if call.is_texml else policy.expected(call.key.partition(":")[0])
+
 
 def reconcile(call: Call, seen: Survey, policy: Policy, effects: list[Any]) -> None:
     """Compare what was sent with what the provider's resources say: once, when no more will be read."""
     arrival, provider = call.arrival, call.key.partition(":")[0]
-    if arrival.reconciled or not any(source.startswith(provider) for source in policy.polled):
+    if arrival.reconciled or call.is_texml:
+        return
+    if not any(source.startswith(provider) for source in policy.polled):
         return
     arrival.reconciled = True
     missing = [

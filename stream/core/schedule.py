@@ -62,9 +62,6 @@ takes no step."""
 _NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED)}
 _BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 
-_TEXML = _BIT["telnyx_texml_callback"]
-"""A TeXML call is known by its CallSid, which is no leg: nothing can be asked about it."""
-
 
 # -- what is planned
 
@@ -73,7 +70,7 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
     """The call has ended: all that is read of it from now on. Asks for what is due."""
     call.fetches = []
     provider = call.key.partition(":")[0]
-    if call.sources & _TEXML:
+    if call.is_texml:
         return
     began_us = _ended_us(seen, now_us)
     for source, ladder in LADDERS.items():
@@ -112,7 +109,7 @@ def _edges(call: Call, source: str) -> list[int]:
 def plan_overdue(call: Call, now_us: int, policy: Policy, effects: list[Any]) -> None:
     """The call should have ended and nobody said so: ask the resource that knows."""
     source = HEALING.get(call.key.partition(":")[0])
-    if source is None or source not in policy.polled or call.sources & _TEXML:
+    if source is None or source not in policy.polled or call.is_texml:
         return
     overdue_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
     call.fetches = [Fetch(_NUMBER[source], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]

@@ -16,7 +16,7 @@ from stream.core.effects import CallEvicted, SequenceGapClosed, SequenceGapOpene
 from stream.core.fetches import FetchResult
 from stream.core.instants import utc
 from stream.core.policy import Policy
-from stream.core.reconciliation import reconcile
+from stream.core.reconciliation import expected_of, reconcile
 from stream.core.record import POLLED_MASK, revise
 from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue, take_known
 from stream.core.survey import survey
@@ -90,8 +90,7 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
         seen = survey(call)
         take_known(call, seen)
         reconcile(call, seen, policy, effects)
-        provider = call.key.partition(":")[0]
-        record = revise(call, seen, utc(now_us), policy.expected(provider), settled=True)
+        record = revise(call, seen, utc(now_us), expected_of(call, policy), settled=True)
         if record is not None:
             effects.append(record)
         return _evict(call, "terminal_ttl", source, effects)
@@ -123,8 +122,7 @@ def _said_whole(call: Call, updated_at: str, policy: Policy) -> list[Any]:
     if call.ended and call.whole:
         seen = survey(call)
         reconcile(call, seen, policy, effects)
-        provider = call.key.partition(":")[0]
-        record = revise(call, seen, updated_at, policy.expected(provider), settled=False)
+        record = revise(call, seen, updated_at, expected_of(call, policy), settled=False)
         if record is not None:
             effects.append(record)
     return effects

@@ -151,6 +151,15 @@ def test_a_texml_call_is_not_asked_for_because_its_key_is_no_leg() -> None:
     assert live([begun], policy=Policy(polled=ALL, overdue_s=100), until_s=5000).asked == []
 
 
+def test_of_a_texml_call_only_its_callbacks_are_expected_and_there_is_nothing_to_compare() -> None:
+    body = {"CallSid": "v3:abc", "CallStatus": "completed", "SequenceNumber": "3", "AccountSid": "org"}
+    lived = live([delivery("telnyx_texml_callback", "telnyx:v3:abc", body, 60.0)])
+    assert [record.completeness for record in lived.records] == [
+        {"expected": ["telnyx_texml_callback"], "seen": ["telnyx_texml_callback"], "complete": []}
+    ] * 2
+    assert [effect for effect in lived.effects if type(effect) is CallReconciled] == []
+
+
 def test_without_an_account_it_is_asked_for_as_rarely_as_may_be() -> None:
     steps = live(answered_call(), lambda *_: {"outcome": "no_account"}).steps("twilio_call")
     assert {round(b - a) for a, b in pairwise(steps)} == {600}
