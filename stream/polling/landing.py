@@ -18,7 +18,7 @@ import orjson
 from stream.core.events import DecodeError, Reading
 from stream.core.identity import content_hash, identify
 from stream.polling.account import Account
-from stream.runtime.wire import dead_letter_headers, read_envelope, write_envelope
+from stream.runtime.wire import VALUE_LIMIT_BYTES, dead_letter_headers, read_envelope, write_envelope
 from stream.sources import DECODERS
 
 STAGE = "poll"
@@ -175,7 +175,11 @@ class Landing:
 
 
 def _canonical(row: bytes) -> bytes:
-    """A hash that does not depend on the order of a row's members; the row itself where that cannot be."""
+    """A hash that does not depend on the order of a row's members; the row itself where that cannot be, or
+    where the row is larger than any that lands.
+    """
+    if len(row) > VALUE_LIMIT_BYTES:
+        return row
     try:
         return content_hash(msgspec.json.decode(row)).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

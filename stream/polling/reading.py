@@ -36,6 +36,9 @@ BACKOFF_CAP_S = 30.0
 LONGEST_WAIT_S = 300.0
 """Who is asked to wait longer than this gives the read up: it is asked for again later."""
 
+WORTH_A_THREAD_BYTES = 1 << 20
+"""Of a page: a smaller one is taken apart within a second, whatever is in it."""
+
 FORBIDDEN = 403
 _TRIED_AGAIN = frozenset({"throttled", "server_error", "network_error"})
 
@@ -172,7 +175,7 @@ class _Asking:
     async def _once(self, url: str) -> _Attempt:
         async with self.gate.turn(self.priority, self.resource.source) as turn:
             try:
-                attempt = self._judged(await self.client.get(self.account, url), url)
+                attempt = await self._judged(await self.client.get(self.account, url), url)
             except Unanswered as error:
                 attempt = _unanswered(error)
             # One resource's 403 says nothing of the account.
@@ -181,7 +184,7 @@ class _Asking:
         self.metrics.requested(self.resource.source, attempt.outcome, attempt.seconds)
         return attempt
 
-    def _judged(self, answer: Answer, url: str) -> _Attempt:
+    async def _judged(self, answer: Answer, url: str) -> _Attempt:
         if answer.status != 200:
             outcome, problem = _refusal(answer.status, self.reach.missing)
             return _Attempt(
@@ -192,12 +195,18 @@ class _Asking:
                 forbidden=answer.status == FORBIDDEN,
             )
         try:
-            page = self.resource.take(answer.body, url)
+            page = await self._taken(answer.body, url)
         except PageError as error:
             return _Attempt(
                 "rubbish", answer.seconds, body=answer.body, reason=error.reason, problem=error.detail
             )
         return _Attempt("success" if page.rows else "empty", answer.seconds, page, answer.body)
+
+    async def _taken(self, body: bytes, url: str) -> Page:
+        """A large page is taken apart beside the event loop: what is odd in it can take many seconds."""
+        if len(body) < WORTH_A_THREAD_BYTES:
+            return self.resource.take(body, url)
+        return await asyncio.to_thread(self.resource.take, body, url)
 
     async def _pause(self, attempt: _Attempt, asked_s: float, tried: int) -> None:
         """As long as was asked for, and by chance some more: not all come back at once."""

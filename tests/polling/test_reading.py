@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -378,6 +379,34 @@ async def test_broken_rows_cost_no_other_row(world: World) -> None:
     assert world.bodies == [row(1), row(2)]
     assert [letter.reason for letter in world.beach.letters] == ["invalid_field", "too_large", "not_json"]
     assert len(world.beach.letters[1].value) == LETTER_LIMIT_BYTES
+
+
+async def test_a_page_of_far_too_many_rows_is_kept_whole_and_none_of_them_alone(world: World) -> None:
+    too_many = page(*[b"1"] * 20_000)
+    world.provider.at(FIRST, too_many)
+    assert await world.events() == Read("rubbish", problem="more than 10000 rows")
+    (letter,) = world.beach.letters
+    assert (letter.reason, letter.value) == ("too_large", too_many.body)
+
+
+async def test_others_go_on_while_a_large_page_is_taken_apart(world: World) -> None:
+    longest_s, ended = 0.0, False
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while not ended:
+            began_s = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest_s = max(longest_s, time.monotonic() - began_s)
+
+    deep = b"[" * (4 << 20)
+    world.provider.at(FIRST, Said(200, gzip.compress(b'{"events":[' + deep), {"Content-Encoding": "gzip"}))
+    watching = asyncio.create_task(watch())
+    took_s = time.monotonic()
+    assert (await world.events()).outcome == "rubbish"
+    took_s, ended = time.monotonic() - took_s, True
+    await watching
+    assert longest_s < took_s / 2
 
 
 @pytest.mark.parametrize("kind", ["plain", "bomb", "endless"])

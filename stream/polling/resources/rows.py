@@ -2,7 +2,8 @@
 
 The rule of this file: one broken row never loses its page. A parser refuses a whole page for half a surrogate
 pair, a wrong escape or deep nesting inside one row. Then the page is split by its brackets and quotes alone,
-and whoever reads the rows one by one finds the broken one.
+and whoever reads the rows one by one finds the broken one. So is a page with more commas than rows have, bit
+by bit: it may be nothing but millions of tiny rows, each of which costs kilobytes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from typing import Any
 import msgspec
 
 from stream.polling.resource import PageError
+
+MOST_ROWS = 10_000
+"""Of a page, and of members: ten times what any resource is asked for at once."""
+
+MOST_COMMAS = 1_000_000
+"""Of a page that is taken apart in one go: a thousand for each row of the largest."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -27,6 +34,8 @@ _CLOSES = {b"}": b"{", b"]": b"["}
 
 def members(body: bytes) -> dict[str, bytes]:
     """A page's own members. Of a name that is there twice the last counts. Raises PageError."""
+    if _is_crowded(body):
+        return dict(_split(body, named=True))
     try:
         found = {name: bytes(raw) for name, raw in _members(body).items()}
     except msgspec.ValidationError:
@@ -37,14 +46,19 @@ def members(body: bytes) -> dict[str, bytes]:
 
 
 def elements(members: dict[str, bytes], name: str) -> list[bytes]:
-    """The rows in the array `name`. Raises PageError where it is missing or no array."""
+    """The rows in the array `name`. Raises PageError where it is missing, no array, or has too many."""
     raw = members.get(name)
     if raw is None or raw[:1] != b"[":
         raise PageError("invalid_field", f"the page has no array of {name}")
+    if _is_crowded(raw):
+        return [value for _, value in _split(raw, named=False)]
     try:
-        return [bytes(row) for row in _elements(raw)]
+        found = [bytes(row) for row in _elements(raw)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [value for _, value in _split(raw, named=False)]
+    if len(found) > MOST_ROWS:
+        raise _too_many()
+    return found
 
 
 def value(members: dict[str, bytes], name: str) -> Any:
@@ -65,6 +79,11 @@ def link(value: Any) -> str | None:
     return value if type(value) is str and value else None
 
 
+def _is_crowded(raw: bytes) -> bool:
+    """Whether so much may be in it that it is looked at bit by bit."""
+    return raw.count(b",") > MOST_COMMAS
+
+
 def _split(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
     """(name, value) of an object's members, or ("", value) of an array's elements."""
     start, end = (b"{", b"}") if named else (b"[", b"]")
@@ -74,6 +93,8 @@ def _split(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
         raise _not_json(at)
     at = _after_blank(raw, at + 1)
     while raw[at : at + 1] != end:
+        if len(found) == MOST_ROWS:
+            raise _too_many()
         if found:
             at = _after_comma(raw, at)
         name = ""
@@ -107,13 +128,13 @@ def _end_of_value(raw: bytes, at: int) -> int:
         if (match := _SCALAR.match(raw, at)) is None:
             raise _not_json(at)
         return match.end()
-    opened: list[bytes] = []
+    opened = bytearray()
     while (match := _NESTED.match(raw, at)) is not None:
         at, token = match.end(), match[0]
         if token in (b"{", b"["):
-            opened.append(token)
+            opened += token
         elif token in _CLOSES:
-            if opened.pop() != _CLOSES[token]:
+            if opened.pop() != ord(_CLOSES[token]):
                 break
             if not opened:
                 return at
@@ -127,3 +148,7 @@ def _after_blank(raw: bytes, at: int) -> int:
 
 def _not_json(at: int) -> PageError:
     return PageError("not_json", f"no JSON, or cut off (byte {at})")
+
+
+def _too_many() -> PageError:
+    return PageError("too_large", f"more than {MOST_ROWS} rows")

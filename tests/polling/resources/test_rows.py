@@ -115,3 +115,24 @@ def test_any_bytes_are_a_page_or_a_page_error(body: bytes) -> None:
 
 def test_a_link_is_a_text_that_is_not_empty() -> None:
     assert [rows.link(value) for value in ("/a", "", None, 0, False, ["/a"])] == ["/a", *[None] * 5]
+
+
+@pytest.mark.parametrize("last", [b"1", b"NaN"], ids=["whole", "broken"])
+@pytest.mark.parametrize("rows_in_it", [rows.MOST_ROWS + 1, rows.MOST_COMMAS + 2], ids=["many", "crowded"])
+def test_a_page_of_more_rows_than_any_resource_gives_is_none(rows_in_it: int, last: bytes) -> None:
+    with pytest.raises(PageError) as raised:
+        taken(b'{"calls":[' + b"1," * (rows_in_it - 1) + last + b"]}")
+    assert raised.value.reason == "too_large"
+
+
+def test_a_page_has_no_more_members_than_rows() -> None:
+    with pytest.raises(PageError) as raised:
+        rows.members(b'{"a":1' + b',"a":1' * (rows.MOST_COMMAS + 1) + b"}")
+    assert raised.value.reason == "too_large"
+
+
+def test_the_largest_page_is_whole_however_much_is_in_its_rows() -> None:
+    full = [b"{}"] * rows.MOST_ROWS
+    crowded = [b'{"a":[' + b"1," * rows.MOST_COMMAS + b"1]}"] * 2
+    assert taken(page(*full)) == full
+    assert taken(page(*crowded)) == crowded
