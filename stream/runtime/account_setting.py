@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from stream.runtime import setting_kinds as kinds
+
 PROVIDERS = ("twilio", "telnyx")
 
 
@@ -74,6 +76,12 @@ def _one(number: int, table: dict[str, Any]) -> AccountSetting:
         amount = getattr(one, name)
         if amount is not None and not 0 < amount <= 10_000:
             raise ValueError(f"table {number}: {name} must be above 0 and at most 10000")
+    for name in ("api_url", "insights_url"):
+        try:
+            if base := getattr(one, name):
+                kinds.url(base)
+        except ValueError as error:
+            raise ValueError(f"table {number}: {name} {error}") from None
     return one if one.secret else _with_secret(number, one)
 
 

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def text(value: str) -> str:
@@ -82,6 +83,17 @@ def origin(value: str) -> str:
     return value
 
 
+def url(value: str) -> str:
+    """A base URL, to which paths are added."""
+    try:
+        named = bool(urlsplit(value).hostname) and urlsplit(value).port != 0
+    except ValueError:
+        named = False
+    if not named or not re.fullmatch(r"https?://[^\s?#@]+", value):
+        raise ValueError("must be an http or https URL without user, query and fragment")
+    return value
+
+
 def path(value: str) -> Path:
     if not value:
         raise ValueError("is empty")
@@ -143,7 +155,6 @@ def matching(pattern: str, what: str) -> Callable[[str], str]:
 
 
 listen = matching(r".+:[0-9]{1,5}", "host:port")
-url = matching(r"https?://[^\s?#]+", "an http or https URL")
 servers = matching(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
 # The dot at the end keeps two prefixes from sharing an application id.
 prefix = matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")

@@ -339,9 +339,6 @@ async def test_no_secret_is_in_any_output_whatever_the_providers_answer(
     )
     outputs = []
     async with Apis(status=status).serving() as apis:
-        urls = {
-            name: url.replace("//", "//planted-user:planted-password@") for name, url in apis.environ.items()
-        }
         for arguments in (
             (),
             ("--offline",),
@@ -349,7 +346,9 @@ async def test_no_secret_is_in_any_output_whatever_the_providers_answer(
             ("--print-setup", "--public-url", PUBLIC),
         ):
             for json_too in ((), ("--json",)):
-                found = await asyncio.to_thread(doctor, *arguments, *json_too, environ={**SECRETS, **urls})
+                found = await asyncio.to_thread(
+                    doctor, *arguments, *json_too, environ={**SECRETS, **apis.environ}
+                )
                 outputs.append(found.output)
     assert len(outputs) == 8
     assert all(outputs)
@@ -365,6 +364,7 @@ def test_the_process_itself_shows_no_secret_of_settings_that_are_wrong(tmp_path:
         "CALLSTREAM_CONFIG": str(file),
         "CALLSTREAM_PUBLIC_URL": "https://me:planted-3@a.test",
         "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "planted-4",
+        "CALLSTREAM_TWILIO_API_URL": "https://me:planted-5@a.test",
     }
     done = subprocess.run(
         [sys.executable, "-m", "stream.cli", "doctor"],
@@ -380,5 +380,6 @@ def test_the_process_itself_shows_no_secret_of_settings_that_are_wrong(tmp_path:
         "CALLSTREAM_PUBLIC_URL",
         "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
         "CALLSTREAM_TWILIO_SHARED_KEYS",
+        "CALLSTREAM_TWILIO_API_URL",
     ]
     assert "planted" not in done.stdout + done.stderr

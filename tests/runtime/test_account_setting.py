@@ -39,6 +39,9 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
         ({"colour": "red"}, "table 1 has an unknown key 'colour'"),
         ({"rate": "fast"}, "table 1: Expected `float | null`, got `str`"),
         ({"rate": 0}, "table 1: rate must be above 0"),
+        ({"api_url": "api.twilio.com"}, "table 1: api_url must be an http or https URL"),
+        ({"api_url": "https://hush@proxy.example"}, "table 1: api_url must be an http or https URL"),
+        ({"insights_url": "https://h:99999"}, "table 1: insights_url must be an http or https URL"),
         ({"concurrency": -1}, "table 1: concurrency must be above 0"),
     ],
 )

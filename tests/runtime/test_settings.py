@@ -55,6 +55,10 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_SETTLE_S", "nan"),
         ("CALLSTREAM_SETTLE_S", "-1"),
         ("CALLSTREAM_SESSION_TIMEOUT_S", "2"),
+        ("CALLSTREAM_TWILIO_API_URL", "api.twilio.com"),
+        ("CALLSTREAM_TWILIO_INSIGHTS_URL", "https://"),
+        ("CALLSTREAM_TWILIO_INSIGHTS_URL", "https://:443"),
+        ("CALLSTREAM_TELNYX_API_URL", "https://api.telnyx.com:99999/v2"),
         ("CALLSTREAM_TOPIC_PREFIX", "calls"),
         ("CALLSTREAM_TOPIC_PREFIX", "calls /."),
         ("CALLSTREAM_WORKER_LISTEN", "8081"),
@@ -74,6 +78,14 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}={value} must|^{name}= is empty"):
         load({name: value})
+
+
+@pytest.mark.parametrize("url", ["https://me:hush@proxy.example", "https://[::1", "https://a.example/v2?x=1"])
+def test_a_base_url_has_nothing_beside_host_and_path(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CALLSTREAM_TWILIO_API_URL") as raised:
+        load({"CALLSTREAM_TWILIO_API_URL": url})
+    assert str(raised.value).endswith("must be an http or https URL without user, query and fragment")
+    assert "hush" not in str(raised.value)
 
 
 def test_a_file_of_toml_sets_what_no_variable_does(tmp_path: Path) -> None:
