@@ -6,11 +6,15 @@ The rule of this file: credentials leave it in one header and nowhere else; no `
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from stream.runtime.account_setting import AccountSetting
 from stream.runtime.settings import Settings
+
+USUAL_INSIGHTS_URL = "https://insights.twilio.com"
+_REGIONAL = re.compile(r"https://api\.([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.twilio\.com/?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ def _of_telnyx(settings: Settings) -> list[AccountSetting]:
 def _account(one: AccountSetting, alias: str, settings: Settings) -> Account:
     twilio = one.provider == "twilio"
     api_url = one.api_url or (settings.twilio_api_url if twilio else settings.telnyx_api_url)
-    insights_url = (one.insights_url or settings.twilio_insights_url) if twilio else ""
+    insights_url = (one.insights_url or _insights_url(api_url, settings)) if twilio else ""
     return Account(
         provider=one.provider,
         id=one.id,
@@ -110,3 +114,14 @@ def _account(one: AccountSetting, alias: str, settings: Settings) -> Account:
         rate=one.rate or settings.poll_rate,
         concurrency=one.concurrency or settings.poll_concurrency,
     )
+
+
+def _insights_url(api_url: str, settings: Settings) -> str:
+    """As it is set; where nothing is, in the region of the account's API: data and keys belong to one.
+
+    (Twilio: "Global Infrastructure", `{product}.{edge}.{region}.twilio.com`.)
+    """
+    regional = _REGIONAL.match(api_url)
+    if regional is None or settings.twilio_insights_url != USUAL_INSIGHTS_URL:
+        return settings.twilio_insights_url
+    return f"https://insights.{regional[1]}.twilio.com"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stream.polling.account import Account, accounts
 from stream.runtime.account_setting import AccountSetting
 from stream.runtime.settings import Settings
@@ -81,6 +83,39 @@ def test_a_table_of_its_own_wins_over_the_settings_without_one() -> None:
     assert (one.secret, one.api_url, one.insights_url, one.alias) == (
         *("c", "http://127.0.0.1:1"),
         *("https://insights.twilio.com", "default"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("api_url", "insights_url"),
+    [
+        ("https://api.dublin.ie1.twilio.com", "https://insights.dublin.ie1.twilio.com"),
+        ("https://api.au1.twilio.com/", "https://insights.au1.twilio.com"),
+        ("https://api.twilio.com", "https://insights.twilio.com"),
+        ("https://api.ie1.twilio.com.example", "https://insights.twilio.com"),
+        ("http://127.0.0.1:1", "https://insights.twilio.com"),
+    ],
+)
+def test_voice_insights_is_read_in_the_region_of_the_account(api_url: str, insights_url: str) -> None:
+    table = AccountSetting(provider="twilio", id=SID, secret="c", api_url=api_url)
+    (by_table,) = accounts(Settings(poll_accounts=(table,)))
+    (by_setting,) = accounts(Settings(twilio_account_tokens=((SID, "a"),), twilio_api_url=api_url))
+    assert (by_table.insights_url, by_setting.insights_url) == (insights_url, insights_url)
+
+
+def test_where_voice_insights_is_may_be_said() -> None:
+    europe = "https://api.dublin.ie1.twilio.com"
+    table = AccountSetting(
+        provider="twilio", id=SID, secret="c", api_url=europe, insights_url="https://insights.twilio.com"
+    )
+    (by_table,) = accounts(Settings(poll_accounts=(table,)))
+    settings = Settings(
+        twilio_account_tokens=((SID, "a"),), twilio_api_url=europe, twilio_insights_url="https://i.example"
+    )
+    (by_setting,) = accounts(settings)
+    assert (by_table.insights_url, by_setting.insights_url) == (
+        "https://insights.twilio.com",
+        "https://i.example",
     )
 
 
