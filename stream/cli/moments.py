@@ -16,9 +16,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 def moment(text: str, now_us: int) -> int:
     """ISO 8601 with a zone, `now`, or as long ago as `2h` or `3d`, in microseconds since 1970.
 
-    Raises ValueError.
+    Raises ValueError, also for a time before that year.
     """
-    text = text.strip()
+    us = _moment(text.strip(), now_us)
+    if us < 0:
+        raise ValueError("a time before 1970 is none of a call")
+    return us
+
+
+def _moment(text: str, now_us: int) -> int:
     if text == "now":
         return now_us
     if ago := _AGO.fullmatch(text):

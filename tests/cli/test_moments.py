@@ -33,6 +33,12 @@ def test_what_would_be_another_time_elsewhere_is_refused(text: str) -> None:
         moment(text, NOW_US)
 
 
+@pytest.mark.parametrize("text", ["999999w", "999999d", "3000w", "0206-03-02T12:00:00Z"])
+def test_no_call_is_older_than_1970(text: str) -> None:
+    with pytest.raises(ValueError, match="1970"):
+        moment(text, NOW_US)
+
+
 def test_times_become_whole_seconds_that_lie_within_what_was_asked() -> None:
     whole_us = 1_772_452_800_000_000
     assert [second_before(whole_us + us) - whole_us for us in (0, 1, S_US - 1, S_US)] == [0, 0, 0, S_US]
