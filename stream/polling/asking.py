@@ -23,8 +23,8 @@ def asked_for(known: Job | None, wanted: Job, now_us: int, *, again: bool = Fals
     Raises RefusedError.
     """
     said = _next(known, wanted, again=again)
-    if said is None:
-        return None
+    if said is None or said.done_until_us == said.until_us:
+        return said  # It was called off when all was read but the last word: that is all that is left.
     why = refusal(said.source, Span(said.done_until_us, said.until_us), now_us)
     if why is not None:
         raise RefusedError(why)

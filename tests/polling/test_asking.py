@@ -35,6 +35,7 @@ def wanted(**fields: Any) -> Job:
         (known(state="failed", error="it broke", **HALF), wanted(asked=2, **HALF)),
         (known(state="cancelled", asked=4, **HALF), wanted(asked=5, **HALF)),
         (known(state="failed", unread=3, **HALF), wanted(asked=2)),
+        (known(state="cancelled", done_until=WANTED.until), wanted(asked=2, done_until=WANTED.until)),
     ],
 )
 def test_what_was_begun_goes_on_and_what_is_done_stays_done(before: Job | None, said: Job | None) -> None:
