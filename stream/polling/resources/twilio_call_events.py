@@ -23,8 +23,8 @@ def of_call(account: Account, call_id: str, _edge: str | None) -> str:
     return f"{calls}/{call_ids.in_path(call_id)}/Events.json?PageSize={twilio_pages.PAGE_SIZE}"
 
 
-def take(body: bytes, _url: str) -> Page:
-    return twilio_pages.list_page(body, "events")
+def take(body: bytes, url: str) -> Page:
+    return twilio_pages.list_page(body, "events", url)
 
 
 RESOURCE = Resource(source="twilio_call_event", of_call=of_call, take=take, farthest_s=KEPT_S)

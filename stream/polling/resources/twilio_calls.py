@@ -41,10 +41,10 @@ def _window(account: Account, name: str, since_us: int, until_us: int | None) ->
     return f"{twilio_pages.account_url(account)}/Calls.json?{urlencode(parameters)}"
 
 
-def take(body: bytes, _url: str) -> Page:
+def take(body: bytes, url: str) -> Page:
     members = rows.members(body)
     if "calls" in members:
-        return twilio_pages.list_of(members, "calls")
+        return twilio_pages.list_of(members, "calls", url)
     if "sid" in members:
         return Page([body.strip()])
     raise PageError("invalid_field", "the page is neither a call nor a list of calls")

@@ -1,6 +1,6 @@
 """How Twilio pages its lists, in both of its styles.
 
-- `2010-04-01`: the rows under the resource's name, `next_page_uri` relative to the host.
+- `2010-04-01`: the rows under the resource's name, `next_page_uri` relative to the base URL.
 - Voice Insights: the rows under the name in `meta.key`, `meta.next_page_url` absolute.
 
 The rule of this file: links are opaque; null, missing or empty is the end. Other members never matter.
@@ -8,7 +8,7 @@ The rule of this file: links are opaque; null, missing or empty is the end. Othe
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from stream.core.instants import SECOND_US, utc
 from stream.polling.account import Account
@@ -18,22 +18,31 @@ from stream.polling.resources import rows
 KEPT_S = 30 * 86_400.0
 """Twilio keeps a call's request log and Voice Insights for 30 days."""
 
+VERSION = "/2010-04-01/"
+
 PAGE_SIZE = 1000
 """The most that Twilio gives at once."""
 
 
 def account_url(account: Account) -> str:
     """Where an account's resources are; its id is in the path, whatever the credentials are."""
-    return f"{account.api_url}/2010-04-01/Accounts/{quote(account.id, safe='')}"
+    return f"{account.api_url}{VERSION}Accounts/{quote(account.id, safe='')}"
 
 
-def list_page(body: bytes, key: str) -> Page:
-    """A page of a `2010-04-01` list. Raises PageError."""
-    return list_of(rows.members(body), key)
+def list_page(body: bytes, key: str, url: str) -> Page:
+    """A page of a `2010-04-01` list that was asked at `url`. Raises PageError."""
+    return list_of(rows.members(body), key, url)
 
 
-def list_of(members: dict[str, bytes], key: str) -> Page:
-    return Page(rows.elements(members, key), rows.link(rows.value(members, "next_page_uri")))
+def list_of(members: dict[str, bytes], key: str, url: str) -> Page:
+    link = rows.link(rows.value(members, "next_page_uri"))
+    return Page(rows.elements(members, key), link and _below_base(link, url))
+
+
+def _below_base(link: str, url: str) -> str:
+    """The link begins at the API's root, which a proxy may have put below a path of its own."""
+    base, version, _ = urlsplit(url).path.partition(VERSION)
+    return base + link if version and link.startswith(VERSION) else link
 
 
 def insights_page(body: bytes) -> Page:

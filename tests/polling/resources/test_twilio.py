@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from stream.core.instants import iso8601
-from stream.polling.resource import Page, PageError
+from stream.polling.resource import Page, PageError, Resource
 from stream.polling.resources import RESOURCES
 from tests.polling.accounts import ACCOUNT_SID, CALL_SID, twilio
 
@@ -144,6 +144,23 @@ def test_a_page_of_call_events_is_its_rows_and_the_way_on() -> None:
     uri = "/2010-04-01/Accounts/AC1/Calls/CA1/Events.json?PageSize=50&Page=1&PageToken=PAx%2Fy"
     body = envelope("events", EVENT + b" , " + EVENT, f'"{uri}"')
     assert CALL_EVENTS.take(body, "") == Page([EVENT, EVENT], uri)
+
+
+@pytest.mark.parametrize(
+    ("base", "link", "leads_to"),
+    [
+        ("", "/2010-04-01/x?Page=1", "/2010-04-01/x?Page=1"),
+        ("/twilio", "/2010-04-01/x?Page=1", "/twilio/2010-04-01/x?Page=1"),
+        ("/twilio", "/twilio/2010-04-01/x?Page=1", "/twilio/2010-04-01/x?Page=1"),
+    ],
+    ids=["Twilio", "a proxy", "a proxy that sees to links"],
+)
+@pytest.mark.parametrize(("resource", "key"), [(CALLS, "calls"), (CALL_EVENTS, "events")])
+def test_the_way_on_begins_at_the_base_url(
+    resource: Resource, key: str, base: str, link: str, leads_to: str
+) -> None:
+    url = f"https://proxy.example{base}/2010-04-01/Accounts/AC1/x.json?PageSize=1000"
+    assert resource.take(envelope(key, b"1", f'"{link}"'), url) == Page([b"1"], leads_to)
 
 
 @pytest.mark.parametrize("end", ["null", '""', "0", "false"])
