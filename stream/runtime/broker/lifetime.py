@@ -6,6 +6,7 @@ The rule of this file: whoever holds the lock starts, everybody else waits for w
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 
 from stream.runtime.broker import ownership
 from stream.runtime.broker.configuration import java_arguments, logging, properties
-from stream.runtime.broker.failure import BrokerError, PortTaken
+from stream.runtime.broker.failure import WITHOUT_IT, BrokerError, PortTaken
 from stream.runtime.broker.jars import class_path
 from stream.runtime.broker.java import java
 from stream.runtime.broker.ports import DEFAULT_PORT, free_port
@@ -97,7 +98,7 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
     Blocks until the broker answers. Raises BrokerError with what is missing.
     """
     directory = directory.absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    _make(directory)
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         lock = ownership.try_lock(directory)
@@ -119,6 +120,18 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
     raise BrokerError(
         f"{who} holds the broker's data in {directory} and does not answer: end it, and try again."
     )
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise BrokerError(
+            f"the broker's data cannot be kept in {directory} ({error.strerror}): "
+            f"see to CALLSTREAM_DATA_DIR, {WITHOUT_IT}"
+        ) from None
 
 
 def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say) -> Broker:

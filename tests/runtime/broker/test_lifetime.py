@@ -149,6 +149,12 @@ def test_a_wanted_port_that_is_taken_is_said(directory: Path) -> None:
             open_broker(directory, port)
 
 
+def test_a_place_where_no_data_can_be_kept_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BrokerError, match=r"Not a directory.*CALLSTREAM_DATA_DIR.*CALLSTREAM_KAFKA"):
+        open_broker(tmp_path / "file" / "broker")
+
+
 async def test_a_cluster_in_the_settings_is_used_as_it_is(tmp_path: Path) -> None:
     async with embedded(Settings(kafka="kafka.example:9092", data_dir=tmp_path)) as broker:
         assert (broker.bootstrap, broker.owned) == ("kafka.example:9092", False)
