@@ -7,6 +7,7 @@ the link's path and query, so that no two parsers can disagree on where it leads
 
 from __future__ import annotations
 
+import hashlib
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -16,7 +17,7 @@ LONGEST_LINK = 8192
 """Characters of a URL that servers commonly take."""
 
 MOST_REPEATS = 1
-"""A page may repeat the rows of the one before, as twins do. Once more, and it leads to itself."""
+"""A page may repeat the rows of an earlier one, as twins do. Another one behind it, and they go round."""
 
 _ORDINARY = re.compile(r"[!-\[\]-~]*\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -47,14 +48,15 @@ class Trail:
         self._origin = origin(first_url)
         self._max_pages = max_pages
         self._asked = {first_url}
-        self._rows: list[bytes] = []
-        self._equal_pages = 0
+        self._seen: set[bytes] = set()
+        self._repeats = 0
 
     def saw(self, rows: list[bytes]) -> int:
-        """How many pages before this one had the very same rows, without a break."""
-        self._equal_pages = self._equal_pages + 1 if rows and rows == self._rows else 0
-        self._rows = rows
-        return self._equal_pages
+        """How many pages up to this one, without a break, had the very same rows as an earlier one."""
+        digest = hashlib.blake2b(b"\n".join(rows), digest_size=16).digest()
+        self._repeats = self._repeats + 1 if rows and digest in self._seen else 0
+        self._seen.add(digest)
+        return self._repeats
 
     def next(self, page_url: str, link: str) -> str:
         """The URL that `link`, found on the page at `page_url`, leads to. Raises PagingError."""

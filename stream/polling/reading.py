@@ -247,8 +247,8 @@ class _Reading:
     async def _seen(self, url: str, page: Page) -> tuple[str | None, str]:
         """Land a page; (where the next one is, why it is not asked).
 
-        A page that repeats the one before is held until the next one shows whether they are twins or a loop:
-        a loop's rows must not become events.
+        A page that repeats an earlier one is held until another one, or the end, shows that they are twins
+        and no loop: a loop's rows must not become events.
         """
         repeats = self._trail.saw(page.rows)
         if repeats > MOST_REPEATS:
@@ -260,7 +260,7 @@ class _Reading:
                 onwards = self._trail.next(url, page.next_url)
             except PagingError as error:
                 problem = str(error)
-        if not repeats or onwards is None:
+        if not repeats or page.next_url is None:
             await self._land_held()
         return onwards, problem
 

@@ -101,10 +101,10 @@ def test_there_are_no_more_pages_than_the_bound() -> None:
         trail.next(url, "/4")
 
 
-def test_pages_that_repeat_the_one_before_are_counted_until_another_comes() -> None:
+def test_pages_that_repeat_an_earlier_one_are_counted_until_another_comes() -> None:
     trail = Trail(FIRST, 10)
-    pages = [[b"a"], [b"a"], [b"a"], [b"b"], [b"b"], [], [], [b"b"]]
-    assert [trail.saw(rows) for rows in pages] == [0, 1, 2, 0, 1, 0, 0, 0]
+    pages = [[b"a"], [b"a"], [b"a"], [b"b"], [b"b"], [b"a"], [b"c"], [], [], [b"b"], [b"a", b"b"]]
+    assert [trail.saw(rows) for rows in pages] == [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -475,6 +475,26 @@ async def test_the_same_rows_at_ever_new_links_end_and_make_no_events(world: Wor
     assert (len(world.provider.seen), world.bodies) == (3, [row(1), row(2)])
 
 
+async def test_a_last_page_that_leads_to_the_first_by_another_name_makes_no_events(world: World) -> None:
+    world.provider.at(FIRST, page(row(1), onwards="/2"))
+    world.provider.at("/2", page(row(2), onwards="/1"))
+    world.provider.at("/1", page(row(1), onwards="/2"))
+    came = await world.events()
+    assert came == Read("rubbish", 2, False, None, 2, "the pages lead in a circle")
+    assert (world.bodies, world.ordinals) == ([row(1), row(2)], [0, 0])
+
+
+async def test_pages_that_go_round_at_ever_new_links_make_no_events(world: World) -> None:
+    async def again(request: object) -> object:
+        seen = len(world.provider.seen)
+        return await page(row(seen % 3), onwards=f"/page{seen}")(request)  # type: ignore[arg-type]
+
+    world.provider.otherwise = again  # type: ignore[assignment]
+    came = await world.events()
+    assert came == Read("rubbish", 3, False, None, 3, "the pages repeat the same rows")
+    assert (world.bodies, world.ordinals) == ([row(1), row(2), row(0)], [0, 0, 0])
+
+
 @pytest.mark.parametrize("reach", [CALL, WINDOW])
 async def test_pages_without_end_have_an_end(world: World, reach: Reach) -> None:
     async def another(request: object) -> object:
