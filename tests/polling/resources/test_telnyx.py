@@ -162,3 +162,28 @@ def test_deliveries_are_taken_as_events_are() -> None:
     assert DELIVERIES.take(b'{"data":[{"id":"d1"}]}', "https://api.telnyx.com/v2/webhook_deliveries") == Page(
         [b'{"id":"d1"}']
     )
+
+
+def test_deliveries_of_other_products_are_left_out_and_their_pages_go_on() -> None:
+    kept = [
+        b'{"id":"d1","webhook":{"event_type":"call.hangup","payload":{"call_leg_id":"c3"}}}',
+        b'{"id":"d2","webhook":{"event_type":"call_answered","payload":{}}}',
+        b'{"id":"d3","webhook":{"event_type":"unheard.of","payload":{"call_leg_id":"c3"}}}',
+        b'{"id":"d4","webhook":{"event_type":"room.left","payload":{"conference_id":"f1"}}}',
+        b'{"id":"d5","webhook":{}}',
+        b'{"id":"d6","webhook":{"event_type":"\\ud800"}}',
+        b'{"id":"d7"}',
+        b"12",
+    ]
+    others = [
+        b'{"id":"o1","webhook":{"event_type":"message.received","payload":{"text":"your code is 1234"}}}',
+        b'{"id":"o2","webhook":{"event_type":"fax.delivered","payload":{}}}',
+        b'{"id":"o3","webhook":{"event_type":"number_order.complete"}}',
+    ]
+    url = "https://api.telnyx.com/v2/webhook_deliveries?page[number]=1&page[size]=11"
+    body = b'{"data":[' + b",".join([*others, *kept]) + b"]}"
+    page = DELIVERIES.take(body, url)
+    assert page.rows == kept
+    assert page.next_url is not None, "as many came as were asked for"
+    none = DELIVERIES.take(b'{"data":[' + b",".join(others) + b'],"meta":{"total_pages":3}}', url)
+    assert (none.rows, none.next_url is not None) == ([], True)
