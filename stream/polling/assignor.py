@@ -1,8 +1,8 @@
 """Which poller gets which partitions of the fetches topic, and with them its share of every account's budget.
 
 The rule of this file: shares add up to the whole. Partitions go in contiguous ranges to as many members as
-the smallest account has requests at once, to each in proportion to how many of these are its own; whoever is
-left over stands by with none.
+the smallest account can be dealt out to, to each in proportion to what of it is its own; whoever is left over
+stands by with none.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _ranges(partitions: Sequence[int], weights: Sequence[int]) -> list[list[int]
 class ShareAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """One for each consumer: it remembers the place that its member was given.
 
-    `most`: the smallest concurrency of an account, so that each active member has a request at once of each.
+    `most`: the fewest `shares.parts` of an account, so that each active member has a share of each.
     The group's leader decides, with its own.
     """
 

@@ -246,11 +246,12 @@ class Gates:
         """An account's door. Raises KeyError for an account that was not given."""
         return self._gates[_key(account)]
 
-    def share(self, owned: int, partitions: int, rank: int, active: int) -> None:
-        """This poller owns so many of the partitions, and is of this rank among so many that own any."""
+    def share(self, rank: int, active: int) -> None:
+        """This poller is of this rank among so many that own partitions; -1: it owns none."""
         for key, account in self._accounts.items():
             self._gates[key].share(
-                rate_share(account.rate, owned, partitions), slots_share(account.concurrency, rank, active)
+                rate_share(account.rate, account.concurrency, rank, active),
+                slots_share(account.concurrency, rank, active),
             )
 
 

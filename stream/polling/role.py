@@ -161,7 +161,7 @@ class Poller:
 
     async def _share(self, place: Place, owned: frozenset[int], partitions: int) -> None:
         """A rebalance: this much of the partitions, and of every budget, is this poller's."""
-        self.gates.share(len(owned), partitions, place.rank, place.active)
+        self.gates.share(place.rank, place.active)
         self.metrics.owned(len(owned))
         await asyncio.gather(
             self._windows.own(set(owned), partitions), self._backfills.own(set(owned), partitions)

@@ -23,6 +23,7 @@ from stream.polling.assignor import Place
 from stream.polling.fetch_wire import Answer, account_for, result_value
 from stream.polling.observing import PollMetrics
 from stream.polling.queue import ROOM, Asked, Queue
+from stream.polling.shares import parts
 
 LANDINGS = 64
 """So many answers that needed no read may be on their way to Kafka."""
@@ -105,8 +106,8 @@ class Serving:
 
     @property
     def most(self) -> int:
-        """How many pollers can have a share: the smallest concurrency of an account, at least 1."""
-        return max(1, min((account.concurrency for account in self._accounts), default=1))
+        """How many pollers can have a share: as many as can of the smallest account, at least 1."""
+        return min((parts(account.rate, account.concurrency) for account in self._accounts), default=1)
 
     @property
     def unfinished(self) -> int:

@@ -273,7 +273,7 @@ async def test_without_anybody_patient_one_of_the_hasty_tries_the_credentials_wh
 
 ACCOUNTS = [
     Account(provider="twilio", id="AC1", alias="main", api_url="", secret="s", rate=12.0, concurrency=5),
-    Account(provider="twilio", id="AC2", alias="main", api_url="", secret="s", rate=1.0, concurrency=2),
+    Account(provider="twilio", id="AC2", alias="main", api_url="", secret="s", rate=2.5, concurrency=2),
     Account(provider="telnyx", id="", alias="main", api_url="", secret="s", rate=6.0, concurrency=3),
 ]
 
@@ -289,12 +289,12 @@ def allowed(gates: Gates) -> list[tuple[str, float, int]]:
 async def test_every_account_has_its_own_door_and_this_pollers_share_of_its_ceilings() -> None:
     gates = Gates(ACCOUNTS, Noted())
     assert {gate.state().state for gate in gates} == {"standby"}
-    gates.share(3, 12, 0, 2)
-    assert allowed(gates) == [("twilio/main", 3.0, 3), ("twilio/main", 0.25, 1), ("telnyx/main", 1.5, 2)]
-    gates.share(9, 12, 1, 2)
-    assert allowed(gates) == [("twilio/main", 9.0, 2), ("twilio/main", 0.75, 1), ("telnyx/main", 4.5, 1)]
-    assert gates.of(ACCOUNTS[1]).state().allowed_rate == 0.75
-    gates.share(0, 12, 0, 1)
+    gates.share(0, 2)
+    assert allowed(gates) == [("twilio/main", 7.0, 3), ("twilio/main", 1.0, 1), ("telnyx/main", 4.0, 2)]
+    gates.share(1, 2)
+    assert allowed(gates) == [("twilio/main", 5.0, 2), ("twilio/main", 1.5, 1), ("telnyx/main", 2.0, 1)]
+    assert gates.of(ACCOUNTS[1]).state().allowed_rate == 1.5
+    gates.share(-1, 2)
     assert {gate.state().state for gate in gates} == {"standby"}
 
 

@@ -257,7 +257,7 @@ async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
         provider.at(second.removeprefix(provider.url), answer, answer, answer, page(ROW))
         gates, told, notes = Gates([account], Told()), Told(), Notes()
         told.window = lambda *_: None  # type: ignore[assignment, method-assign]
-        gates.share(1, 1, 0, 1)
+        gates.share(0, 1)
         shore = Shore(Broker(), polled="polled", dead_letters="dead", metrics=told)
         windows = Windows(
             Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),

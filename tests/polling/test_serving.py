@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -261,7 +262,7 @@ async def test_ten_thousand_answers_are_on_their_way_only_so_many_at_once() -> N
     assert (len(shop.polled.landed), shop.state()) == (10_000, DONE)
 
 
-def test_as_many_pollers_have_a_share_as_the_smallest_account_has_requests_at_once() -> None:
+def test_as_many_pollers_have_a_share_as_the_smallest_account_can_be_dealt_out_to() -> None:
     def most(*accounts: Account) -> int:
         return Serving(
             accounts,
@@ -273,6 +274,7 @@ def test_as_many_pollers_have_a_share_as_the_smallest_account_has_requests_at_on
         ).most
 
     assert (most(TWILIO, TELNYX), most(TELNYX), most()) == (4, 5, 1)
+    assert [most(TWILIO, replace(TELNYX, rate=rate)) for rate in (3.5, 0.5)] == [3, 1]
 
 
 async def test_what_has_been_due_for_too_long_is_put_off_without_a_read() -> None:
