@@ -18,6 +18,9 @@ from stream.polling.governor import Governor, Sent
 from stream.polling.observing import PollMetrics
 from stream.polling.shares import rate_share, slots_share
 
+HANDOVER_S = 1.0
+"""So long a new share is left alone: then no second has requests of the old shares and of the new."""
+
 Waiter = asyncio.Future[Sent]
 
 
@@ -109,9 +112,9 @@ class Gate:
         """
         return self._governor.refused(self._now())
 
-    def share(self, rate: float, concurrency: int) -> None:
-        """New ceilings, at once."""
-        self._governor.share(rate, concurrency)
+    def share(self, rate: float, concurrency: int, after_s: float = 0.0) -> None:
+        """New ceilings, at once, of which nothing is used for `after_s`."""
+        self._governor.share(rate, concurrency, self._now() + after_s)
         self._go_on()
 
     def state(self) -> GateState:
@@ -252,6 +255,7 @@ class Gates:
             self._gates[key].share(
                 rate_share(account.rate, account.concurrency, rank, active),
                 slots_share(account.concurrency, rank, active),
+                HANDOVER_S,
             )
 
 

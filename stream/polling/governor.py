@@ -81,6 +81,7 @@ class Governor(Generic[W]):
         self._levels: deque[int] = deque(maxlen=OF_LATE)
         self._sent_s: deque[float] = deque()
         self._last_s = -math.inf
+        self._from_s = -math.inf
         self._paused_until_s = -math.inf
         self._episode = 0
 
@@ -102,10 +103,14 @@ class Governor(Generic[W]):
         """How many wait, by priority."""
         return self._line.waiting()
 
-    def share(self, rate: float, concurrency: int) -> None:
-        """New ceilings, at once. What was learned stays the same share of them."""
+    def share(self, rate: float, concurrency: int, from_s: float = -math.inf) -> None:
+        """New ceilings, at once. What was learned stays the same share of them.
+
+        `from_s`: nothing goes before this.
+        """
         self._rate_ceiling = rate
         self._slots_ceiling = concurrency
+        self._from_s = from_s
 
     def ask(self, waiter: W, priority: str) -> None:
         """Wait for a turn. Raises KeyError for an unknown priority."""
@@ -158,10 +163,11 @@ class Governor(Generic[W]):
         return max(self._next_s(), self._open_at_s())
 
     def _open_at_s(self) -> float:
-        """The end of the pause and of the wait for a probe."""
+        """The end of the pause, of the wait for a probe, and of that for a new share."""
+        shut_until_s = max(self._paused_until_s, self._from_s)
         if self._standing.state == "running":
-            return self._paused_until_s
-        return max(self._paused_until_s, self._standing.probe_at_s)
+            return shut_until_s
+        return max(shut_until_s, self._standing.probe_at_s)
 
     def given_back(self, sent: Sent) -> None:
         """A request that came to nothing: its slot is free, and nothing was learned. Once for each."""

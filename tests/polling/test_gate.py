@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.polling.account import Account
-from stream.polling.gate import Gate, Gates, GateState, RefusedError, Waiter
+from stream.polling.gate import HANDOVER_S, Gate, Gates, GateState, RefusedError, Waiter
 from stream.polling.governor import Governor
 
 NOBODY = {"heal": 0, "terminal": 0, "freshness": 0, "backfill": 0}
@@ -269,6 +269,19 @@ async def test_without_anybody_patient_one_of_the_hasty_tries_the_credentials_wh
                 pass
         turn.answered("success")
     assert (gate.refused(), gate.state().state) == (False, "running")
+
+
+async def test_a_share_is_used_when_no_second_has_requests_of_the_one_before() -> None:
+    clock = Clock()
+    gates = Gates(ACCOUNTS, Noted(), now=clock)
+    gates.share(0, 1)
+    gate = gates.of(ACCOUNTS[0])
+    waiting = asyncio.create_task(ask(gate))
+    await settle()
+    assert (gate.state().state, gate.state().paused_s, waiting.done()) == ("running", HANDOVER_S, False)
+    clock.now_s += HANDOVER_S
+    async with asyncio.timeout(SOON_S):
+        await waiting
 
 
 ACCOUNTS = [

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.polling.assignor import shares
+from stream.polling.gate import HANDOVER_S
 from stream.polling.governor import LATE_S, Governor
 from stream.polling.shares import parts, rate_share, slots_share
 
@@ -66,19 +67,24 @@ def test_the_rates_of_all_members_are_the_accounts_also_when_each_is_rounded_up(
         assert all(abs(one - own) <= 1 for one, own in zip(rates, ideal, strict=True))
 
 
-def sent_by_one(rate: float, slots: int, from_s: float, seconds: float, chance: random.Random) -> list[float]:
-    """When a poller that always has more to ask sends, whose event loop is always a little late."""
-    governor: Governor[int] = Governor(rate, slots)
-    for waiter in range(math.ceil(rate * seconds) + 1):
+def busy(waiters: float) -> Governor[int]:
+    """Nobody's share yet, and many who wait."""
+    governor: Governor[int] = Governor(0.0, 0)
+    for waiter in range(math.ceil(waiters)):
         governor.ask(waiter, "terminal")
+    return governor
+
+
+def sent_by_one(governor: Governor[int], from_s: float, to_s: float, chance: random.Random) -> list[float]:
+    """When a poller of which always more is asked sends; its event loop is always a little late."""
     times = []
     now_s = from_s
-    while now_s < from_s + seconds:
+    while now_s < to_s:
         if (served := governor.serve(now_s)) is not None:
             times.append(now_s)
             governor.answered(served[1], "success", None, now_s, 0.0)
-        ready_at_s = governor.ready_at_s()
-        assert ready_at_s is not None
+        if (ready_at_s := governor.ready_at_s()) is None:
+            break
         now_s = max(now_s, ready_at_s) + LATE_LOOP_S * chance.random()
     return times
 
@@ -101,13 +107,35 @@ def test_in_no_second_do_all_pollers_together_send_more_than_the_rate_and_none_s
         if owned
     ]
     rates = [rate_share(rate, CONCURRENCY, place.rank, place.active) for place in places]
-    slots = [place.slots(CONCURRENCY) for place in places]
     # All at the same time, which is the worst for whoever rounds up; and each at its own.
     for spread_s in (0.0, 0.0, 1.0, 1.0, 1.0, 1.0):
-        times = [
-            sent_by_one(own, own_slots, spread_s * chance.random(), seconds, chance)
-            for own, own_slots in zip(rates, slots, strict=True)
-        ]
+        times = []
+        for place, own in zip(places, rates, strict=True):
+            governor = busy(rate * seconds)
+            governor.share(own, place.slots(CONCURRENCY))
+            from_s = spread_s * chance.random()
+            times.append(sent_by_one(governor, from_s, from_s + seconds, chance))
         assert most_in_a_second([at for own in times for at in own]) <= math.ceil(rate)
         for own, sent in zip(rates, times, strict=True):
             assert len(sent) >= own * (seconds - 1) / (1 + LATE_S)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 5), (2, 3), (5, 1), (5, 4)])
+@pytest.mark.parametrize("rate", [5.0, 10.0, 33.0])
+def test_when_shares_change_hands_there_are_no_more_in_a_second_either(
+    rate: float, before: int, after: int
+) -> None:
+    chance = random.Random(1)
+    for dealt_s in (7.0, 7.05, 7.1, 7.3):
+        times = []
+        for rank in range(max(before, after)):
+            governor = busy(rate * 20)
+            for active, from_s, to_s in ((before, 0.0, dealt_s), (after, dealt_s, 20.0)):
+                own = rank if rank < active else -1
+                governor.share(
+                    rate_share(rate, CONCURRENCY, own, active),
+                    slots_share(CONCURRENCY, own, active),
+                    from_s + HANDOVER_S,
+                )
+                times += sent_by_one(governor, from_s, to_s, chance)
+        assert most_in_a_second(times) <= rate
