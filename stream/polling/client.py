@@ -11,6 +11,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -163,7 +164,11 @@ def retry_after_s(said: str, date: str | None, now_s: float) -> float | None:
 
 def _date_s(text: str | None) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp() if text else None
+        date = parsedate_to_datetime(text) if text else None
+        if date is not None and date.tzinfo is None:
+            # One of HTTP's own forms names no zone; it is UTC (RFC 9110 §5.6.7), not this machine's.
+            date = date.replace(tzinfo=UTC)
+        return None if date is None else date.timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 import traceback
 import zlib
 from collections.abc import AsyncIterator
@@ -187,6 +188,16 @@ def test_how_long_to_wait_is_seconds_or_a_date(said: str, seconds: float | None)
 def test_a_date_is_measured_by_the_providers_own_clock() -> None:
     assert retry_after_s("Mon, 02 Mar 2026 10:00:30 GMT", "Mon, 02 Mar 2026 10:00:10 GMT", NOW_S + 999) == 20
     assert retry_after_s("Mon, 02 Mar 2026 10:00:30 GMT", "rubbish", NOW_S) == 30
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_date_without_a_zone_is_utc_wherever_we_are(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as here:
+        here.setenv("TZ", zone)
+        time.tzset()
+        for said in ("Mon Mar  2 10:00:30 2026", "Mon, 02 Mar 2026 10:00:30 -0000"):
+            assert retry_after_s(said, "Mon, 02 Mar 2026 10:00:10 GMT", NOW_S) == 20
+    time.tzset()
 
 
 async def test_only_telnyx_says_it_in_its_own_header_too_and_only_when_it_throttles(
