@@ -17,7 +17,7 @@ from stream.core.fetches import PRIORITIES, FetchRequest
 from stream.polling.offsets import Offsets
 
 ROOM = 5000
-"""So many requests may wait for an account: with 10 a second, for more than eight minutes."""
+"""So many requests may wait for an account, at most: with 10 a second, for more than eight minutes."""
 
 _Identity = tuple[str, str, str | None, str]
 

@@ -28,6 +28,10 @@ from stream.polling.shares import parts
 LANDINGS = 64
 """So many answers that needed no read may be on their way to Kafka."""
 
+ROOM_OF_ALL = 15_000
+"""So many requests may wait for all accounts together, in equal parts: fewer than `fetching.UNFINISHED`, or
+accounts that are not answered would hold up the requests for those that are."""
+
 RETRY_S = 1.0
 
 log = logging.getLogger("callstream.fetching")
@@ -91,6 +95,7 @@ class Serving:
     ) -> None:
         self._stale_s = stale_s
         self._accounts = list(accounts)
+        room = max(1, min(room, ROOM_OF_ALL // max(1, len(self._accounts))))
         self._desks = {account: _Desk(account, gate_of(account), room) for account in accounts}
         self._read = read
         self._land_result = land_result

@@ -14,8 +14,9 @@ from stream.core.instants import instant
 from stream.polling import serving as module
 from stream.polling.account import Account
 from stream.polling.assignor import Place
+from stream.polling.fetching import UNFINISHED
 from stream.polling.offsets import Offsets
-from stream.polling.queue import Asked
+from stream.polling.queue import ROOM, Asked
 from stream.polling.serving import Serving
 from tests.polling.asked import TELNYX, TWILIO, fetch
 from tests.polling.desk import OpenGate, Polled, Provider, Remembered, settled
@@ -290,3 +291,17 @@ async def test_what_has_been_due_for_too_long_is_put_off_without_a_read() -> Non
     assert shop.provider.calls() == ["CA1"]
     assert shop.polled.outcomes() == {"CA1": "success", "CA2": "deferred"}
     assert shop.state() == DONE
+
+
+async def test_accounts_that_are_not_answered_leave_room_for_requests_for_those_that_are() -> None:
+    silent = [replace(TWILIO, id=f"AC{number}") for number in range(4)]
+    shop = Shop(*silent, TELNYX, open_=False, room=ROOM)
+    shop.serving.begin(ALONE)
+    for number in range(4 * ROOM + 100):
+        shop.ask(fetch(number, account=silent[number % 4].id))
+        if number % 100 == 0:
+            await settled()
+    await settled()
+    assert shop.serving.unfinished < UNFINISHED
+    assert shop.serving.unfinished > UNFINISHED / 2
+    await shop.serving.stop(1)
