@@ -2,7 +2,8 @@
 
 The rule of this file: nothing waits twice and nothing waits without a bound. A newer request for the same
 resource of the same call takes the older one's place; when the room is full the least urgent is sent away,
-and is told so.
+and is told so. But every priority keeps a part of the room: the budget starves nobody that waits, so all of
+them must be able to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from stream.polling.offsets import Offsets
 
 ROOM = 5000
 """So many requests may wait for an account, at most: with 10 a second, for more than eight minutes."""
+
+KEPT = 8
+"""Each priority has an eighth of the room for itself."""
 
 _Identity = tuple[str, str, str | None, str]
 
@@ -63,7 +67,7 @@ class Queue:
         if older is not None:
             self._put_in_place(asked, older)
             return Put(replaced=older)
-        deferred = self._make_room() if len(self) >= self._room and asked.request.priority == "heal" else None
+        deferred = self._make_room(asked.request.priority) if len(self) >= self._room else None
         if len(self) >= self._room:
             return Put(deferred=asked)
         self._lines[asked.request.priority][_identity(asked)] = asked
@@ -105,9 +109,16 @@ class Queue:
             request=replace(asked.request, priority=urgent)
         )
 
-    def _make_room(self) -> Asked | None:
-        """Sends away the newest of the lowest priority, if that is lower than `heal`."""
-        line = next((self._lines[one] for one in reversed(PRIORITIES[1:]) if self._lines[one]), None)
+    def _make_room(self, priority: str) -> Asked | None:
+        """Sends away the newest of the lowest priority that has more than its own part of the room.
+
+        That is done to heal, and for who has less than its part.
+        """
+        kept = self._room // KEPT
+        if priority != "heal" and len(self._lines[priority]) >= kept:
+            return None
+        others = (self._lines[one] for one in reversed(PRIORITIES) if one != priority)
+        line = next((line for line in others if len(line) > kept), None)
         return line.popitem()[1] if line else None
 
 

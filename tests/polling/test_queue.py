@@ -104,6 +104,22 @@ def test_to_heal_the_newest_of_the_lowest_priority_is_sent_away() -> None:
     assert in_order(queue) == [5, 6, 7, 8]
 
 
+def test_every_priority_keeps_a_part_of_the_room_however_many_there_are_to_heal() -> None:
+    queue = Queue(16)
+    of_each = {"backfill": [1, 2, 3], "freshness": [4], "terminal": []}
+    for priority, offsets in of_each.items():
+        for offset in offsets:
+            queue.put(of(offset, priority))
+    heal = [of(offset, "heal") for offset in range(10, 40)]
+    sent_away = [gone.offset for one in heal for gone in queue.put(one) if gone is not None]
+    assert sent_away == [3, *range(23, 40)]
+    assert queue.put(of(50, "terminal")) == Put(deferred=heal[12])
+    assert queue.put(of(51, "terminal")) == Put(deferred=heal[11])
+    late = of(52, "terminal")
+    assert queue.put(late) == Put(deferred=late)
+    assert in_order(queue) == [*range(10, 21), 50, 51, 4, 1, 2]
+
+
 def test_a_newer_request_for_the_same_needs_no_room() -> None:
     first = of(1, "backfill")
     queue = filled(first, of(2, "heal"), room=2)
@@ -155,7 +171,7 @@ requests = st.tuples(
 )
 
 
-@given(st.lists(st.one_of(requests, st.just("take")), max_size=60), st.integers(1, 4))
+@given(st.lists(st.one_of(requests, st.just("take")), max_size=60), st.sampled_from((1, 2, 3, 4, 8)))
 def test_nobody_is_lost_nobody_waits_twice_and_the_room_is_kept(steps: list[object], room: int) -> None:
     queue, given_, back = Queue(room), [], []
     for offset, step in enumerate(steps):
