@@ -279,6 +279,12 @@ def _base_us(call: Call, fetch: Fetch, seen: Survey, policy: Policy) -> int:
     return _ended_us(seen, call.arrival.ended_us)
 
 
+def was_left_alone(call: Call, now_us: int) -> bool:
+    """Nobody looked at the call since something was to be asked for the first time: the worker was away."""
+    now_s = now_us // 1_000_000
+    return any(fetch.due_s and fetch.due_s <= now_s and not fetch.attempt for fetch in call.fetches)
+
+
 def next_fetch_s(call: Call) -> int:
     """The second from which something is to be asked, 0 for never."""
     return min((fetch.due_s for fetch in call.fetches if fetch.due_s), default=0)

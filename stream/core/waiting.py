@@ -18,7 +18,7 @@ from stream.core.instants import utc
 from stream.core.policy import Policy
 from stream.core.reconciliation import expected_of, reconcile
 from stream.core.record import POLLED_MASK, revise
-from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue, take_known
+from stream.core.schedule import ask, hear, next_fetch_s, plan_overdue, take_known, was_left_alone
 from stream.core.survey import survey
 
 GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
@@ -86,7 +86,11 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
             arrival.gaps = sorted(arrival.gaps + opened)
             call.gaps_open = len(arrival.gaps)
             effects.append(SequenceGapOpened(source, opened))
-    if call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us:
+    settled = call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us
+    if settled and was_left_alone(call, now_us):
+        # Its window begins again, or what is asked for now would be answered to nobody.
+        arrival.ended_us, settled = now_us, False
+    if settled:
         seen = survey(call)
         take_known(call, seen)
         reconcile(call, seen, policy, effects)

@@ -174,6 +174,7 @@ def test_what_is_complete_is_told_when_all_is_or_nothing_more_is_awaited() -> No
         tell([recording("RE1", "completed")], call=told.call, policy=POLICY).record.completeness["complete"]
         == []
     )
+    tick(told.call, START_US + 4_000_000_000, POLICY)
     settled = tick(told.call, START_US + 9_000_000_000, POLICY)
     (record,) = (effect for effect in settled.effects if type(effect) is CallRecord)
     assert record.completeness["complete"] == ["twilio_call"]
@@ -269,6 +270,17 @@ def test_a_schedule_that_is_behind_asks_at_once_and_then_leaves_time_between() -
     late = [callback("completed", "3", END_S, CallDuration="49", received_s=END_S + 4000.0)]
     lived = live(late, lambda *_: {"outcome": "not_ready"}, until_s=9000, policy=Policy(polled=ALL))
     assert [round(at - 4000) for at in lived.steps("twilio_call_event")] == [0, 300, 900, 2700]
+
+
+def test_calls_that_ended_before_the_worker_was_away_for_long_are_read_all_the_same() -> None:
+    told = tell(answered_call(), policy=POLICY)
+    back_us = START_US + 3 * 3600 * 1_000_000
+    ticked = tick(told.call, back_us, POLICY)
+    assert ticked.call is not None
+    asked = [effect.source for effect in ticked.effects if type(effect) is FetchRequest]
+    assert asked == ["twilio_insights_event", "twilio_call_event", "twilio_call_summary"]
+    gone = tick(ticked.call, back_us + 7200 * 1_000_000, POLICY)
+    assert gone.call is None
 
 
 def test_what_is_overdue_when_it_is_planned_is_due_now_and_has_waited_for_nobody() -> None:
