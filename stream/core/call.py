@@ -104,10 +104,11 @@ class Arrival(msgspec.Struct, array_like=True):
     """What depends on the order of arrival: counters and what has been said already. Never compared.
 
     `revision` of the last record, `content` a 64-bit hash of what it said; `ended_us` when (stream time)
-    the call was first seen terminal; `gaps` the missing numbers that were reported as gaps; `failed_alert`
-    whether `call.failed` was raised; `gap_due_us` when a gap's grace ends, 0 for none; `conflict` whether a
-    conflict of terminal statuses was counted; `missed` a bit mask of the sources that could not be read to
-    their end; `reconciled` whether callbacks and resources were compared.
+    the call was first seen terminal, or first read where the worker was away meanwhile; `gaps` the missing
+    numbers that were reported as gaps; `failed_alert` whether `call.failed` was raised; `gap_due_us` when a
+    gap's grace ends, 0 for none; `conflict` whether a conflict of terminal statuses was counted; `missed` a
+    bit mask of the sources that could not be read to their end; `reconciled` whether callbacks and resources
+    were compared.
     """
 
     deliveries: int = 0

@@ -14,6 +14,9 @@ class PollMetrics(Protocol):
     def landed(self, source: str, rows: int) -> None:
         """Rows of the provider are in Kafka."""
 
+    def left_out(self, source: str, rows: int) -> None:
+        """Rows came that are about no call."""
+
     def waited(self, source: str, seconds: float) -> None:
         """A request waited for the budget, or for what the provider's 429 asked."""
 

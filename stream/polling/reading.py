@@ -182,6 +182,8 @@ class _Asking:
             outcome = "client_error" if attempt.forbidden else attempt.outcome
             turn.answered(outcome, attempt.retry_after_s)
         self.metrics.requested(self.resource.source, attempt.outcome, attempt.seconds)
+        if attempt.page is not None and attempt.page.left_out:
+            self.metrics.left_out(self.resource.source, attempt.page.left_out)
         return attempt
 
     async def _judged(self, answer: Answer, url: str) -> _Attempt:

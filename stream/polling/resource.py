@@ -29,11 +29,13 @@ class Page(NamedTuple):
     - `next_url`: as the provider wrote it, relative or absolute, or the next numbered page; None at the end.
     - `total`: how many rows there are in all, where the provider says so: if it changes between two pages,
       rows have moved meanwhile.
+    - `left_out`: rows that are none of `rows`, because they are about no call.
     """
 
     rows: list[bytes]
     next_url: str | None = None
     total: int | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

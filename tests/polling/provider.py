@@ -150,6 +150,7 @@ class Told:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str]] = []
         self.rows: list[tuple[str, int]] = []
+        self.left_outs: list[tuple[str, int]] = []
         self.waits: list[tuple[str, float]] = []
         self.dead_letters: list[tuple[str, str]] = []
 
@@ -159,6 +160,9 @@ class Told:
 
     def landed(self, source: str, rows: int) -> None:
         self.rows.append((source, rows))
+
+    def left_out(self, source: str, rows: int) -> None:
+        self.left_outs.append((source, rows))
 
     def waited(self, source: str, seconds: float) -> None:
         self.waits.append((source, seconds))

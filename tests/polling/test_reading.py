@@ -159,6 +159,17 @@ async def test_a_resource_is_read_page_by_page_each_landed_before_the_next_is_as
     assert world.gate.told == [("terminal", "twilio_call_event", "success", None)] * 3
 
 
+async def test_rows_about_no_call_are_counted_and_do_not_land(world: World) -> None:
+    account = telnyx(f"{world.provider.url}/v2")
+    about_a_call = b'{"id":"d1","webhook":{"event_type":"call.hangup","payload":{"call_leg_id":"c3"}}}'
+    a_message = b'{"id":"d2","webhook":{"event_type":"message.received","payload":{"text":"hello"}}}'
+    world.provider.otherwise = Said(200, b'{"data":[' + about_a_call + b"," + a_message + b"]}")
+    resource = RESOURCES["telnyx_webhook_delivery"]
+    came = await world.read(resource, account, f"{account.api_url}/webhook_deliveries", WINDOW)
+    assert (came.outcome, world.bodies, world.beach.letters) == ("success", [about_a_call], [])
+    assert world.told.left_outs == [("telnyx_webhook_delivery", 1)]
+
+
 async def test_two_reads_of_the_same_are_equal_and_another_row_makes_them_differ(world: World) -> None:
     world.provider.at(FIRST, page(row(1)), page(row(1)), page(row(1), row(2)))
     first, second, third = [await world.events() for _ in range(3)]

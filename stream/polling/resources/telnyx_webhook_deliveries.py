@@ -8,7 +8,7 @@
 - Windows reach back without a documented limit.
 - Read by window only: no ladder.
 - It lists what was sent of every product, messages and their texts too. Filters take whole event types only,
-  so rows of other products are left out here: they name no call, and nobody here has a use for them.
+  so rows of other products are left out here, and counted: they name no call.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def of_window(account: Account, since_us: int, until_us: int | None) -> list[str
 
 def take(body: bytes, url: str) -> Page:
     page = telnyx_pages.take(body, url)
-    return page._replace(rows=[row for row in page.rows if _is_of_a_call(row)])
+    kept = [row for row in page.rows if _is_of_a_call(row)]
+    return page._replace(rows=kept, left_out=len(page.rows) - len(kept))
 
 
 def _is_of_a_call(row: bytes) -> bool:

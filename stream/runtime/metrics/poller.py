@@ -55,6 +55,10 @@ class PollerMetrics:
         """Rows of the provider are in Kafka."""
         self.board.count(polling.POLL_RECORDS, source, n=rows)
 
+    def left_out(self, source: str, rows: int) -> None:
+        """Rows came that are about no call."""
+        self.board.count(polling.POLL_LEFT_OUT, source, n=rows)
+
     def waited(self, source: str, seconds: float) -> None:
         """A request waited for the budget, or for what the provider's 429 asked."""
         self.board.numbers(polling.POLL_THROTTLE_WAIT).add((source,), max(0.0, seconds))

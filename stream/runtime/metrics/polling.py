@@ -29,6 +29,11 @@ POLL_RECORDS = counter(
     "Records read from provider REST resources before deduplication.",
     source=POLLED_SOURCES,
 )
+POLL_LEFT_OUT = counter(
+    "poll_records_left_out_total",
+    "Records read that are about no call (Telnyx lists the deliveries of messages too) and are not kept.",
+    source=POLLED_SOURCES,
+)
 POLL_LAST_SUCCESS = Family(
     "poll_last_success_timestamp_seconds",
     "gauge",
@@ -96,6 +101,7 @@ FAMILIES: tuple[Family, ...] = (
     POLL_REQUESTS,
     POLL_REQUEST_DURATION,
     POLL_RECORDS,
+    POLL_LEFT_OUT,
     POLL_LAST_SUCCESS,
     POLL_WATERMARK,
     POLL_PENDING,

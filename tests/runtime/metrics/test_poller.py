@@ -12,6 +12,7 @@ CATALOGUE = {
     "callstream_poll_requests_total": ("counter", "source outcome"),
     "callstream_poll_request_duration_seconds": ("histogram", "source"),
     "callstream_poll_records_total": ("counter", "source"),
+    "callstream_poll_records_left_out_total": ("counter", "source"),
     "callstream_poll_last_success_timestamp_seconds": ("gauge", "source account"),
     "callstream_poll_watermark_timestamp_seconds": ("gauge", "source account"),
     "callstream_poll_pending_calls": ("gauge", "source"),
@@ -35,6 +36,7 @@ def fed() -> PollerMetrics:
     metrics = PollerMetrics(Vocabulary(), [("twilio_call", "default"), ("telnyx_call_event", "default")])
     metrics.requested("twilio_call", "success", 0.2)
     metrics.landed("twilio_call", 3)
+    metrics.left_out("telnyx_webhook_delivery", 4)
     metrics.waited("twilio_call", 1.5)
     metrics.window("twilio_call", "default", 100.0, 90.0)
     metrics.dead_letter("twilio_call", "not_json")
@@ -70,6 +72,7 @@ def test_what_is_told_is_what_is_shown() -> None:
     metrics.exposition()
     account = {"provider": "twilio", "account": "default"}
     assert value(metrics, "poll_throttle_wait_seconds_total", source="twilio_call") == 1.5
+    assert value(metrics, "poll_records_left_out_total", source="telnyx_webhook_delivery") == 4
     assert value(metrics, "poll_pending_calls", source="twilio_call_event") == 1
     assert value(metrics, "poll_waiting_requests", **account, priority="terminal") == 5
     assert value(metrics, "poll_account_state", **account, state="throttled") == 1
