@@ -11,14 +11,18 @@ import orjson
 from agents.processor import CallProcessor
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
+from stream.core.schedule import LADDERS
 from stream.runtime.lanes.batch import Output
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics
 from stream.runtime.topics import names
-from tests.core.deliveries import Delivery, at
+from tests.core.deliveries import TWILIO_KEY, Delivery, at
 
 TOPICS = names("calls.")
 PARTITION = 4
+KEY = TWILIO_KEY.encode()
+CALLBACKS = "twilio_status_callback"
+POLLED = Policy(polled=(*LADDERS, "telnyx_webhook_delivery"), overdue_s=50, settle_s=30_000, max_age_s=40_000)
 
 
 @dataclass
@@ -102,3 +106,7 @@ def written(outputs: dict[str, list[Output]]) -> list[Written]:
 
 def to(topic: str, some: Iterable[Written]) -> list[Written]:
     return [one for one in some if one.topic == topic]
+
+
+def active(lane: Lane) -> float:
+    return lane.counted("calls_active", provider="twilio", account="default", direction="outbound")

@@ -1,0 +1,69 @@
+"""Nothing depends on which records share a batch, on a batch that was aborted, or on the worker."""
+
+from __future__ import annotations
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.agents.batches import POLLED, Fetched, Lane, a_tick, record, records, written
+from tests.core.deliveries import Delivery, answered_call, at
+from tests.core.mixtures import fetch_results, telnyx_deliveries, twilio_deliveries
+
+deliveries = st.lists(
+    st.one_of(twilio_deliveries, telnyx_deliveries(), fetch_results), min_size=1, max_size=10
+)
+ticked_seconds = st.lists(st.integers(0, 100_000), max_size=4)
+
+
+def mixed(said: list[Delivery], seconds: list[int]) -> list[Fetched]:
+    """Deliveries in the order of their receipt, with ticks in between: as a lane would merge them."""
+    timed = [(orjson.loads(one.value)["received_at"], record(one, n)) for n, one in enumerate(said)]
+    timed += [(at(second), a_tick(second, n)) for n, second in enumerate(sorted(seconds))]
+    return [one for _, one in sorted(timed, key=lambda pair: pair[0])]
+
+
+@given(deliveries, ticked_seconds)
+@settings(max_examples=30, deadline=None)
+def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], seconds: list[int]) -> None:
+    lane = Lane(POLLED)
+    batch = mixed(said, seconds)
+    first = lane.processor.process(4, batch, lane.states.get)
+    second = lane.processor.process(4, batch, lane.states.get)
+    assert written(first.outputs) == written(second.outputs)
+    assert first.states == second.states
+    assert lane.states == {}
+
+
+@given(deliveries, ticked_seconds, st.integers(1, 5))
+@settings(max_examples=50, deadline=None)
+def test_nothing_depends_on_which_records_share_a_batch(
+    said: list[Delivery], seconds: list[int], size: int
+) -> None:
+    batch = mixed(said, seconds)
+    whole, split = Lane(POLLED), Lane(POLLED)
+    at_once = whole.run(batch)
+    in_parts = [one for start in range(0, len(batch), size) for one in split.run(batch[start : start + size])]
+    assert at_once == sorted(in_parts, key=lambda one: one.topic)
+    assert whole.states == split.states
+
+
+@given(deliveries, ticked_seconds, st.integers(0, 10))
+@settings(max_examples=30, deadline=None)
+def test_another_worker_goes_on_as_the_first_would_have(
+    said: list[Delivery], seconds: list[int], taken_over: int
+) -> None:
+    batch = mixed(said, seconds)
+    alone, first = Lane(POLLED), Lane(POLLED)
+    expected = alone.run(batch[:taken_over]), alone.run(batch[taken_over:])
+    told = first.run(batch[:taken_over])
+    second = Lane(POLLED, states=first.states)
+    assert (told, second.run(batch[taken_over:])) == expected
+    assert second.states == alone.states
+
+
+def test_nothing_changes_before_the_batch_is_committed() -> None:
+    lane = Lane()
+    lane.run(records(answered_call()))
+    lane.processor.process(4, [a_tick(8000, 1)], lane.states.get)
+    assert len(lane.run([a_tick(8000, 1)])) == 1

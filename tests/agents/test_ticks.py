@@ -1,0 +1,98 @@
+"""What time does to the calls of a partition: settled, gaps, overdue, gone."""
+
+from __future__ import annotations
+
+import pytest
+
+import agents.processor
+from tests.agents.batches import CALLBACKS, KEY, TOPICS, Lane, a_tick, active, record, records, to
+from tests.core.deliveries import answered_call, at, callback, logged, parameters
+
+
+def test_a_call_is_settled_once_when_its_window_closes_and_leaves_the_table() -> None:
+    lane = Lane()
+    lane.run(records(answered_call()))
+    assert lane.run([a_tick(7255, 1)]) == []
+    (settled,) = lane.run([a_tick(7256, 2)])
+    assert settled.topic == TOPICS.ended
+    told = settled.json
+    assert (told["settled"], told["revision"], told["updated_at"]) == (True, 2, at(7256))
+    assert lane.states == {}
+    assert lane.run([a_tick(7257, 3)]) == []
+    assert lane.counted("table_evictions_total", table="calls", reason="terminal_ttl") == 1
+
+
+def test_a_missing_number_is_a_gap_after_its_grace_and_closes_when_it_comes() -> None:
+    lane = Lane()
+    first, second, third, _ = records(answered_call())
+    lane.run([first, third])
+    lane.run([a_tick(16, 1)])
+    assert lane.counted("sequence_gaps_open", source=CALLBACKS) == 0
+    lane.run([a_tick(17, 2)])
+    assert lane.counted("sequence_gaps_open", source=CALLBACKS) == 1
+    assert Lane(states=lane.states).counted("sequence_gaps_open", source=CALLBACKS) == 1
+    lane.run([second])
+    assert lane.counted("sequence_gaps_open", source=CALLBACKS) == 0
+    assert lane.counted("sequence_gaps_closed_total", source=CALLBACKS, by="late_arrival") == 1
+
+
+def test_a_number_that_comes_within_the_grace_was_never_a_gap() -> None:
+    lane = Lane()
+    first, second, third, _ = records(answered_call())
+    lane.run([first, third, second, a_tick(17, 1)])
+    assert lane.counted("sequence_gaps_detected_total", source="twilio_status_callback") == 0
+
+
+def test_a_gap_healed_by_the_request_log_is_closed_by_a_poll_and_expires_where_nothing_comes() -> None:
+    lane = Lane()
+    first, *_, last = records(answered_call())
+    lane.run([first, last, a_tick(67, 1)])
+    assert lane.counted("sequence_gaps_detected_total", source=CALLBACKS) == 2
+    some = lane.run([record(logged(parameters("ringing", "1", 1)), 50)])
+    assert to(TOPICS.ended, some)[-1].json["gaps"] == [
+        {"sequence_number": 1, "state": "closed", "closed_by": "poll_heal"},
+        {"sequence_number": 2, "state": "open", "closed_by": None},
+    ]
+    assert lane.counted("sequence_gaps_closed_total", source=CALLBACKS, by="poll_heal") == 1
+    lane.run([a_tick(9000, 2)])
+    assert lane.counted("sequence_gaps_closed_total", source=CALLBACKS, by="expired") == 1
+
+
+def test_a_call_that_does_not_end_is_overdue_and_leaves_at_its_greatest_age() -> None:
+    lane = Lane()
+    lane.run(records(answered_call()[:3]))
+    lane.run([a_tick(14400, 1)])
+    assert lane.counted("calls_overdue", provider="twilio") == 0
+    lane.run([a_tick(14401, 2)])
+    assert (
+        lane.counted("calls_overdue", provider="twilio"),
+        Lane(states=lane.states).counted("calls_overdue", provider="twilio"),
+    ) == (1, 1)
+    assert lane.run([a_tick(86400, 3)]) == []
+    assert list(lane.states) == [KEY]
+    lane.run([a_tick(86401, 4)])
+    assert (lane.states, lane.counted("calls_overdue", provider="twilio"), active(lane)) == ({}, 0, 0)
+    assert lane.counted("table_evictions_total", table="calls", reason="max_age") == 1
+
+
+def test_an_overdue_call_that_ends_after_all_is_overdue_no_more() -> None:
+    lane = Lane()
+    *before, last = records(answered_call())
+    lane.run([*before, a_tick(14401, 1)])
+    lane.run([last])
+    assert lane.counted("calls_overdue", provider="twilio") == 0
+
+
+def test_more_calls_than_one_tick_looks_at_are_settled_by_the_next_ones_in_any_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agents.processor, "LOOKED_AT_PER_TICK", 3)
+    ended = records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(8))
+    ticks = [a_tick(9000 + n, n) for n in range(3)]
+    whole, split = Lane(), Lane()
+    at_once = whole.run([*ended, *ticks])
+    split.run(ended)
+    settled = [len(split.run([tick])) for tick in ticks]
+    assert settled == [3, 3, 2]
+    assert len(to(TOPICS.ended, at_once)) == 16
+    assert (whole.states, split.states) == ({}, {})
