@@ -19,6 +19,7 @@ from stream.core.instants import utc
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
+from stream.core.survey import survey
 from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
 
@@ -51,6 +52,10 @@ def rfc2822(second: int) -> str:
     """As Twilio writes it: seconds are whole."""
     minutes, seconds = divmod(second, 60)
     return f"Mon, 02 Mar 2026 {10 + minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d} +0000"
+
+
+ENDED = rfc2822(55)
+"""When `answered_call` ended."""
 
 
 def delivery(
@@ -364,3 +369,9 @@ def said_of(record: CallRecord) -> dict[str, Any]:
 def picked(record: CallRecord, names: Sequence[str]) -> dict[str, Any]:
     said: dict[str, Any] = msgspec.to_builtins(record)
     return {name: said[name] for name in names}
+
+
+def summary(told: Told) -> tuple[str | None, str | None]:
+    """Where the call stands, and how it ended."""
+    seen = survey(told.call)
+    return (seen.end.status, seen.end.outcome) if seen.end else (seen.status, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 
@@ -13,35 +12,18 @@ from stream.core.events import Event
 from stream.core.record import CallRecord
 from stream.core.survey import survey
 from tests.core.deliveries import (
-    LEG_ID,
     START_US,
     answered_call,
     at,
     callback,
-    calls_row,
     delivery,
     insight,
-    logged,
     machine_detection,
-    parameters,
     picked,
     recording,
-    rfc2822,
+    summary,
     tell,
-    telnyx,
-    telnyx_event,
-    telnyx_row,
 )
-
-ENDED = rfc2822(55)
-
-
-def summary(told: Any) -> tuple[str | None, str | None]:
-    seen = survey(told.call)
-    return (seen.end.status, seen.end.outcome) if seen.end else (seen.status, None)
-
-
-# -- one delivery after another
 
 
 def test_an_answered_call_is_told_once_for_each_step_and_ends_once() -> None:
@@ -252,225 +234,6 @@ def test_a_conference_callback_that_names_the_call_has_a_counter_of_its_own() ->
 
 def told_id() -> str:
     return answered_call()[0].key.partition(":")[2]
-
-
-def test_a_row_with_a_new_price_is_an_update_and_the_next_poll_of_it_is_nothing() -> None:
-    """Case 23."""
-    row = {"end_time": ENDED, "duration": "49"}
-    told = tell(
-        [
-            *answered_call(),
-            calls_row("completed", updated=60, **row),
-            calls_row("completed", updated=300, price="-0.0075", received_s=400, **row),
-            calls_row("completed", updated=300, price="-0.0075", received_s=500, **row),
-        ]
-    )
-    assert told.results[4:] == ["applied", "duplicate", "duplicate"]
-    records = told.all_of(CallRecord)
-    assert [(record.revision, record.price) for record in records] == [(1, None), (2, None), (3, "-0.0075")]
-    assert told.record.conflicts == []
-
-
-def test_a_row_that_is_behind_does_not_reopen_the_call() -> None:
-    """Case 24."""
-    told = tell([*answered_call(), calls_row("in-progress", updated=7)])
-    assert summary(told) == ("completed", "answered")
-    assert len(told.all_of(effects.CallEnded)) == 1
-
-
-def test_identical_twins_of_one_read_are_two_events_and_the_same_two_in_the_next() -> None:
-    """Cases 25, 26."""
-    twins = [insight("high-jitter", level=None, edge=None, ordinal=n) for n in (0, 1)]
-    told = tell([*twins, *twins])
-    assert told.results == ["applied", "applied", "duplicate", "duplicate"]
-    assert [(event.level, event.edge) for event in told.events] == [(None, None)] * 2
-
-
-def test_a_callback_and_its_row_in_the_request_log_are_one_event_and_one_logged_request() -> None:
-    """Case 29."""
-    told = tell([callback("completed", "3", 55), logged(parameters("completed", "3", 55))])
-    assert [(event.family, event.name) for event in told.events] == [
-        ("progress", "completed"),
-        ("request_log", "webhook"),
-    ]
-    (item,) = [item for item in told.record.timeline if item.family == "progress"]
-    assert item.sources == ["twilio_call_event", "twilio_status_callback"]
-    assert told.record.counts == {"events": 2, "by_family": {"progress": 1, "request_log": 1}}
-
-
-def test_the_same_callback_as_an_event_stream_is_another_sighting_of_it() -> None:
-    """Case 29."""
-    data = {"request": {"method": "POST", "parameters": parameters("completed", "3", 55)}, "response": {}}
-    streamed = {
-        "specversion": "1.0",
-        "id": "EZ1",
-        "type": "com.twilio.voice.status-callback.call.completed",
-        "time": at(56),
-        "data": data,
-    }
-    one = callback("completed", "3", 55)
-    told = tell([one, delivery("twilio_event_stream", one.key, streamed, 57)])
-    assert [(folded.result, folded.match) for folded in told.folded] == [
-        ("applied", None),
-        ("duplicate", "cross_source"),
-    ]
-
-
-def test_a_row_that_logs_what_no_callback_told_heals_its_gap() -> None:
-    told = tell([callback("completed", "1", 5), logged(parameters("initiated", "0", 0))])
-    assert told.record.gaps == [{"sequence_number": 0, "state": "closed", "closed_by": "poll_heal"}]
-
-
-# -- Telnyx
-
-
-def hangup(cause: str, second: float = 55, event_id: str = "e-hangup", **payload: Any) -> dict[str, Any]:
-    return telnyx_event("call.hangup", event_id, second, hangup_cause=cause, **payload)
-
-
-def test_a_second_attempt_and_a_failover_of_one_event_are_one_event() -> None:
-    """Case 35."""
-    event = telnyx_event("call.answered", "e1", 6)
-    told = tell([telnyx(event), telnyx(event, attempt=2)])
-    assert [(folded.result, folded.match) for folded in told.folded] == [
-        ("applied", None),
-        ("duplicate", "event_id"),
-    ]
-
-
-def test_two_digits_at_one_instant_are_two_events() -> None:
-    """Case 36."""
-    told = tell(telnyx(telnyx_event("call.dtmf.received", event_id, 9, digit="1")) for event_id in "ab")
-    assert told.results == ["applied", "applied"]
-
-
-@pytest.mark.parametrize("answered_first", [True, False])
-def test_a_hangup_before_its_answer_is_corrected_when_the_answer_comes(answered_first: bool) -> None:
-    """Cases 37, 38."""
-    answer = telnyx(telnyx_event("call.answered", "e1", 6))
-    end = telnyx(hangup("normal_clearing"))
-    told = tell([answer, end] if answered_first else [end, answer])
-    assert summary(told) == ("completed", "answered")
-    assert picked(told.record, ["outcome", "duration_s", "answered_at", "leg_id", "terminal_source"]) == {
-        "outcome": "answered",
-        "duration_s": 49.0,
-        "answered_at": at(6),
-        "leg_id": LEG_ID,
-        "terminal_source": "telnyx_webhook",
-    }
-    assert [record.outcome for record in told.all_of(CallRecord)] == (
-        ["answered"] if answered_first else ["no_answer", "answered"]
-    )
-    assert len(told.all_of(effects.CallEnded)) == 1
-
-
-@pytest.mark.parametrize(
-    ("cause", "payload", "meaning"),
-    [
-        ("user_busy", {"sip_hangup_cause": "486"}, ("busy", "busy")),
-        ("TIMEOUT", {}, ("no-answer", "no_answer")),
-        ("call_rejected", {"sip_hangup_cause": "603"}, ("no-answer", "rejected")),
-        ("originator_cancel", {}, ("canceled", "canceled")),
-        ("not_found", {"sip_hangup_cause": "404"}, ("failed", "failed")),
-        ("something_new", {"sip_hangup_cause": "503"}, ("failed", "failed")),
-        ("something_new", {}, ("completed", "unknown")),
-        ("normal_clearing", {}, ("no-answer", "no_answer")),
-    ],
-)
-def test_a_call_that_nobody_answered_ended_as_its_cause_says(
-    cause: str, payload: dict[str, Any], meaning: tuple[str, str]
-) -> None:
-    """Cases 38, 41, 60."""
-    told = tell([telnyx(hangup(cause, **payload))])
-    assert summary(told) == meaning
-    assert [alert.rule.id for alert in told.alerts] == (["call.failed"] if meaning[0] == "failed" else [])
-
-
-def test_what_comes_after_the_hangup_joins_the_leg_and_leaves_it_closed() -> None:
-    """Case 39."""
-    told = tell(
-        [
-            telnyx(hangup("user_busy")),
-            telnyx(
-                telnyx_event("call.cost", "e2", 60, total_cost="0.0042", cost_parts=[{"currency": "USD"}])
-            ),
-            telnyx(telnyx_event("call.recording.saved", "e3", 61, recording_id="rec1")),
-            telnyx(telnyx_event("call.analyzed", "e4", 62)),
-        ]
-    )
-    assert told.results == ["applied"] * 4
-    assert picked(told.record, ["status", "price", "price_unit", "recordings"]) == {
-        "status": "busy",
-        "price": "0.0042",
-        "price_unit": "USD",
-        "recordings": [{"id": "rec1", "status": "saved", "duration_s": None}],
-    }
-
-
-def test_legs_of_one_session_name_it_and_stay_calls_of_their_own() -> None:
-    """Case 40."""
-    told = tell([telnyx(telnyx_event("call.bridged", "e1", 7))])
-    assert told.call.facts["session_id"] == "c3f1ca00-0000-11ef-8000-02420a0d7e70"
-    assert (told.events[0].name, told.events[0].status) == ("call.bridged", None)
-
-
-def test_a_telnyx_event_and_the_row_that_logs_it_are_one_event_and_one_delivery() -> None:
-    event = hangup("user_busy")
-    told = tell([telnyx(event), telnyx_row(event, status="failed")])
-    assert [event.family for event in told.events] == ["progress", "delivery"]
-    assert [alert.rule.id for alert in told.alerts] == ["webhook.failing"]
-    assert summary(told) == ("busy", "busy")
-
-
-# -- which status wins
-
-
-@pytest.mark.parametrize("order", [*permutations(("callback", "row"))])
-def test_the_calls_resource_decides_over_a_callback_whatever_came_first(order: tuple[str, ...]) -> None:
-    said = {
-        "callback": callback("completed", "3", 55, CallDuration="49"),
-        "row": calls_row("failed", end_time=ENDED),
-    }
-    told = tell(said[name] for name in order)
-    assert picked(told.record, ["status", "outcome", "duration_s", "terminal_source", "conflicts"]) == {
-        "status": "failed",
-        "outcome": "failed",
-        "duration_s": None,
-        "terminal_source": "twilio_call",
-        "conflicts": [{"field": "status", "values": ["completed", "failed"], "chosen": "failed"}],
-    }
-    assert told.all_of(effects.StateConflict) == [effects.StateConflict("twilio", "status")]
-    assert len(told.all_of(effects.CallEnded)) == 1
-
-
-@pytest.mark.parametrize(
-    "order", [*permutations((("completed", "2"), ("busy", "3"), ("failed", None)))], ids=str
-)
-def test_of_two_ends_by_callback_the_higher_number_wins_and_then_the_higher_rank(
-    order: tuple[tuple[str, str | None], ...],
-) -> None:
-    told = tell(callback(status, number, 9) for status, number in order)
-    assert summary(told) == ("busy", "busy")
-    assert len([alert for alert in told.alerts if alert.rule.id == "call.failed"]) <= 1
-
-
-@pytest.mark.parametrize("order", [*permutations(("completed", "failed", "canceled", "busy"))], ids=str)
-def test_without_numbers_the_rank_decides(order: tuple[str, ...]) -> None:
-    assert summary(tell(callback(status, None, 9) for status in order)) == ("completed", "answered")
-
-
-# -- facts
-
-
-def test_sources_that_disagree_on_a_number_are_a_conflict_that_is_counted_once() -> None:
-    told = tell([callback("completed", "3", 55), calls_row("completed", direction="inbound")])
-    told = tell([calls_row("completed", direction="inbound", price="1")], call=told.call, offset=2)
-    conflicts = told.record.conflicts
-    assert conflicts == [{"field": "direction", "values": ["inbound", "outbound-api"], "chosen": "inbound"}]
-    assert told.all_of(effects.StateConflict) == []
-
-
-# -- time
 
 
 def test_times_of_receipt_and_of_update_are_those_of_the_deliveries() -> None:

@@ -1,0 +1,86 @@
+"""Sightings beside the callbacks: what rows and streams add (case numbers: the provider reference's)."""
+
+from __future__ import annotations
+
+from stream.core import effects
+from stream.core.record import CallRecord
+from tests.core.deliveries import (
+    ENDED,
+    answered_call,
+    at,
+    callback,
+    calls_row,
+    delivery,
+    insight,
+    logged,
+    parameters,
+    summary,
+    tell,
+)
+
+
+def test_a_row_with_a_new_price_is_an_update_and_the_next_poll_of_it_is_nothing() -> None:
+    """Case 23."""
+    row = {"end_time": ENDED, "duration": "49"}
+    told = tell(
+        [
+            *answered_call(),
+            calls_row("completed", updated=60, **row),
+            calls_row("completed", updated=300, price="-0.0075", received_s=400, **row),
+            calls_row("completed", updated=300, price="-0.0075", received_s=500, **row),
+        ]
+    )
+    assert told.results[4:] == ["applied", "duplicate", "duplicate"]
+    records = told.all_of(CallRecord)
+    assert [(record.revision, record.price) for record in records] == [(1, None), (2, None), (3, "-0.0075")]
+    assert told.record.conflicts == []
+
+
+def test_a_row_that_is_behind_does_not_reopen_the_call() -> None:
+    """Case 24."""
+    told = tell([*answered_call(), calls_row("in-progress", updated=7)])
+    assert summary(told) == ("completed", "answered")
+    assert len(told.all_of(effects.CallEnded)) == 1
+
+
+def test_identical_twins_of_one_read_are_two_events_and_the_same_two_in_the_next() -> None:
+    """Cases 25, 26."""
+    twins = [insight("high-jitter", level=None, edge=None, ordinal=n) for n in (0, 1)]
+    told = tell([*twins, *twins])
+    assert told.results == ["applied", "applied", "duplicate", "duplicate"]
+    assert [(event.level, event.edge) for event in told.events] == [(None, None)] * 2
+
+
+def test_a_callback_and_its_row_in_the_request_log_are_one_event_and_one_logged_request() -> None:
+    """Case 29."""
+    told = tell([callback("completed", "3", 55), logged(parameters("completed", "3", 55))])
+    assert [(event.family, event.name) for event in told.events] == [
+        ("progress", "completed"),
+        ("request_log", "webhook"),
+    ]
+    (item,) = [item for item in told.record.timeline if item.family == "progress"]
+    assert item.sources == ["twilio_call_event", "twilio_status_callback"]
+    assert told.record.counts == {"events": 2, "by_family": {"progress": 1, "request_log": 1}}
+
+
+def test_the_same_callback_as_an_event_stream_is_another_sighting_of_it() -> None:
+    """Case 29."""
+    data = {"request": {"method": "POST", "parameters": parameters("completed", "3", 55)}, "response": {}}
+    streamed = {
+        "specversion": "1.0",
+        "id": "EZ1",
+        "type": "com.twilio.voice.status-callback.call.completed",
+        "time": at(56),
+        "data": data,
+    }
+    one = callback("completed", "3", 55)
+    told = tell([one, delivery("twilio_event_stream", one.key, streamed, 57)])
+    assert [(folded.result, folded.match) for folded in told.folded] == [
+        ("applied", None),
+        ("duplicate", "cross_source"),
+    ]
+
+
+def test_a_row_that_logs_what_no_callback_told_heals_its_gap() -> None:
+    told = tell([callback("completed", "1", 5), logged(parameters("initiated", "0", 0))])
+    assert told.record.gaps == [{"sequence_number": 0, "state": "closed", "closed_by": "poll_heal"}]
