@@ -1,0 +1,102 @@
+"""A call's life in the table after what was delivered: a tick a second, each request answered as told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from stream.core.call import Call, dump, load
+from stream.core.fetches import FetchRequest, FetchResult
+from stream.core.instants import utc
+from stream.core.policy import Policy
+from stream.core.record import CallRecord
+from stream.core.schedule import LADDERS
+from stream.core.waiting import answered, tick
+from tests.core.deliveries import START_US, Delivery, tell
+
+ALL = (*LADDERS, "telnyx_webhook_delivery")
+POLICY = Policy(polled=ALL)
+END_S = 55
+"""When `answered_call` ended, seconds after its start."""
+
+Answer = Callable[[FetchRequest, float], dict[str, Any] | None]
+
+
+class Asked(NamedTuple):
+    """A request, seconds after the call's end."""
+
+    after_s: float
+    source: str
+    edge: str | None
+    reason: str
+    attempt: int
+    priority: str
+
+
+class Life(NamedTuple):
+    asked: list[Asked]
+    effects: list[Any]
+    call: Call | None
+
+    def steps(self, source: str) -> list[float]:
+        return [asked.after_s for asked in self.asked if asked.source == source]
+
+    @property
+    def records(self) -> list[CallRecord]:
+        return [effect for effect in self.effects if type(effect) is CallRecord]
+
+
+def success(request: FetchRequest, after_s: float) -> dict[str, Any]:
+    return {"outcome": "success", "rows": 1, "complete": True, "content": "0f"}
+
+
+def live(
+    deliveries: Iterable[Delivery],
+    answer: Answer = success,
+    *,
+    policy: Policy = POLICY,
+    until_s: int = 9000,
+    behind_s: int = 0,
+) -> Life:
+    """A call from its deliveries to its end in the table, a tick a second, each request answered at once.
+    The state goes through the store between any two steps. The poller's clock is `behind_s` behind.
+    """
+    told = tell(deliveries, policy=policy)
+    call: Call | None = told.call
+    effects = list(told.effects)
+    asked: list[Asked] = []
+    fresh = told.all_of(FetchRequest)
+    now_s = told.call.arrival.last_us / 1e6
+    while call is not None and now_s * 1e6 < START_US + until_s * 1e6:
+        call = load(dump(call))
+        after_s = round(now_s - START_US / 1e6 - END_S, 1)
+        for request in fresh:
+            asked.append(Asked(after_s, *_what(request)))
+            came = answer(request, after_s)
+            if came is not None:
+                now_us = int((now_s - behind_s) * 1e6)
+                effects += answered(call, result(request, **came), now_us, utc(now_us), policy)
+        now_s, fresh = int(now_s) + 1, []
+        if call.due_s <= now_s:
+            ticked = tick(call, int(now_s * 1e6), policy)
+            call = ticked.call
+            effects += ticked.effects
+            fresh = [effect for effect in ticked.effects if type(effect) is FetchRequest]
+    return Life(asked, effects, call)
+
+
+def _what(request: FetchRequest) -> tuple[str, str | None, str, int, str]:
+    return request.source, request.edge, request.reason, request.attempt, request.priority
+
+
+def result(request: FetchRequest, **came: Any) -> FetchResult:
+    about = {"rows": 0, "complete": False, "content": None} | came
+    return FetchResult(
+        fetch_id=request.id,
+        key=request.key,
+        source=request.source,
+        edge=request.edge,
+        reason=request.reason,
+        attempt=request.attempt,
+        **about,
+    )
