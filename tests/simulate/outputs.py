@@ -58,3 +58,17 @@ def compared(truth: Truth, outputs: Outputs, *, alone: bool = True) -> Report:
     for alert in outputs.alerts:
         comparison.alert(alert)
     return comparison.report()
+
+
+def only_example(truth: Truth, outputs: Outputs, kind: str) -> str:
+    report = compared(truth, outputs)
+    assert report.differences == {kind: 1}, "\n".join(report.lines())
+    return report.examples[kind][0]
+
+
+def first(records: list[dict[str, Any]], **wanted: Any) -> int:
+    return next(at for at, r in enumerate(records) if all(r[name] == value for name, value in wanted.items()))
+
+
+def first_alert(outputs: Outputs, rule: str) -> int:
+    return next(at for at, alert in enumerate(outputs.alerts) if alert["rule"]["id"] == rule)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import orjson
 import pytest
 
 from stream.simulate.compare import Comparison
-from stream.simulate.options import CALLBACK_SOURCES, Options
+from stream.simulate.options import Options
 from stream.simulate.traffic import generate
 from stream.simulate.truth import Truth
-from tests.simulate.outputs import Outputs, compared, outputs_of
-from tests.simulate.reader import START_US, circle
+from tests.simulate.outputs import Outputs, compared, first, first_alert, only_example, outputs_of
 
 OPTIONS = Options(calls=60, duplicates=0.2, failed=0.2, errors=0.2, failing_webhooks=0.2, seed=42)
 
@@ -41,23 +39,9 @@ def differences(truth: Truth, outputs: Outputs, *, alone: bool = True) -> dict[s
     return compared(truth, outputs, alone=alone).differences
 
 
-def only_example(truth: Truth, outputs: Outputs, kind: str) -> str:
-    report = compared(truth, outputs)
-    assert report.differences == {kind: 1}, "\n".join(report.lines())
-    return report.examples[kind][0]
-
-
-def first(records: list[dict[str, Any]], **wanted: Any) -> int:
-    return next(at for at, r in enumerate(records) if all(r[name] == value for name, value in wanted.items()))
-
-
 def last_revision(outputs: Outputs, status: str) -> int:
     newest = {record["key"]: at for at, record in enumerate(outputs.records)}
     return next(at for at in newest.values() if outputs.records[at]["status"] == status)
-
-
-def first_alert(outputs: Outputs, rule: str) -> int:
-    return next(at for at, alert in enumerate(outputs.alerts) if alert["rule"]["id"] == rule)
 
 
 def test_faultless_outputs_show_no_difference(truth: Truth, outputs: Outputs) -> None:
@@ -194,225 +178,3 @@ def test_it_is_complete_when_all_is_there_and_not_before(truth: Truth, outputs: 
     assert not comparison.complete
     comparison.event(last)
     assert comparison.complete
-
-
-def everything_doubtful() -> tuple[Truth, Outputs]:
-    """Callbacks that all were given up, and what comes out if all of them have arrived."""
-    options = Options(calls=80, failed=0.4, seed=8, sources=frozenset(CALLBACK_SOURCES))
-    outputs = outputs_of(generate(options))
-    traffic = generate(options)
-    for sending in traffic.sendings():
-        traffic.doubtful(sending)
-    assert traffic.truth is not None
-    return traffic.truth, outputs
-
-
-def test_what_may_have_arrived_need_not_come_out() -> None:
-    truth, _ = everything_doubtful()
-    report = compared(truth, Outputs([], [], []))
-    assert (report.ok, report.events_expected, report.landed) == (True, 0, 0)
-
-
-def test_what_may_have_arrived_may_come_out_in_any_order_of_the_topics() -> None:
-    truth, outputs = everything_doubtful()
-    comparison = Comparison(truth, alone=True)
-    assert comparison.complete
-    for alert in outputs.alerts:
-        comparison.alert(alert)
-    for record in outputs.records:
-        comparison.record(record)
-    for event in outputs.events:
-        comparison.event(event)
-    assert comparison.complete
-    report = comparison.report()
-    assert report.ok, "\n".join(report.lines())
-    assert report.landed == report.events_expected == report.events_found == len(outputs.events)
-    assert report.alerts_found == report.alerts_expected == len(outputs.alerts) > 10
-
-
-def test_of_what_has_arrived_all_that_follows_must_come_out() -> None:
-    truth, outputs = everything_doubtful()
-    lost = outputs.alerts.pop(first_alert(outputs, "call.failed"))
-    assert lost["scope"]["id"] in only_example(truth, outputs, "alert_missing")
-    key = lost["scope"]["id"]
-    outputs.alerts.append(lost)
-    outputs.records[:] = [record for record in outputs.records if record["key"] != key]
-    assert key in only_example(truth, outputs, "call_missing")
-
-
-def test_what_follows_without_its_event_is_named_also_where_that_may_have_arrived() -> None:
-    truth, outputs = everything_doubtful()
-    outputs.events.clear()
-    report = compared(truth, outputs)
-    assert set(report.differences) == {"call_unexpected", "alert_unexpected"}
-    assert report.differences["alert_unexpected"] == len(outputs.alerts)
-
-
-def test_what_certainly_arrived_is_missed_whatever_else_may_have() -> None:
-    options = Options(calls=40, seed=8, sources=frozenset(CALLBACK_SOURCES))
-    traffic = generate(options)
-    for sending in traffic.sendings():
-        traffic.doubtful(sending)
-        traffic.arrived(sending)
-    assert traffic.truth is not None
-    report = compared(traffic.truth, Outputs([], [], []))
-    assert report.differences["event_missing"] == report.events_expected > 0
-
-
-SERVED = Options(
-    calls=50,
-    drop=0.3,
-    failed=0.2,
-    errors=0.2,
-    failing_webhooks=0.2,
-    seed=42,
-    served=True,
-    time_factor=60,
-    start_us=START_US,
-)
-
-
-@pytest.fixture(scope="module")
-def served_run() -> tuple[Truth, bytes]:
-    traffic, outputs = circle(SERVED, looks_every=25, ends_s=60)
-    assert traffic.truth is not None
-    return traffic.truth, orjson.dumps(outputs[:])
-
-
-@pytest.fixture
-def served(served_run: tuple[Truth, bytes]) -> tuple[Truth, Outputs]:
-    """A served run's truth, and a copy of its outputs to be doctored."""
-    return served_run[0], Outputs(*orjson.loads(served_run[1]))
-
-
-def last_record(outputs: Outputs, provider: str = "twilio") -> dict[str, Any]:
-    """The newest record of some call."""
-    newest = {record["key"]: record for record in outputs.records if record["provider"] == provider}
-    return next(iter(newest.values()))
-
-
-def states(outputs: Outputs, processing: str) -> list[int]:
-    """Where the events of summaries in this state are."""
-    return [
-        at
-        for at, event in enumerate(outputs.events)
-        if event["name"] == "call_summary" and event["attributes"]["processing_state"] == processing
-    ]
-
-
-def test_faultless_outputs_of_a_served_run_show_no_difference(served: tuple[Truth, Outputs]) -> None:
-    truth, outputs = served
-    assert compared(truth, outputs).lines()[-1] == "No difference."
-
-
-@pytest.mark.parametrize(
-    ("source", "family"),
-    [
-        ("twilio_call_event", "request_log"),
-        ("twilio_insights_event", "insights"),
-        ("telnyx_call_event", "delivery"),
-        ("telnyx_webhook_delivery", "delivery"),
-    ],
-)
-def test_a_row_that_was_never_read_is_named(served: tuple[Truth, Outputs], source: str, family: str) -> None:
-    truth, outputs = served
-    lost = outputs.events.pop(first(outputs.events, source=source, family=family))
-    assert lost["id"] in only_example(truth, outputs, "event_missing")
-
-
-def test_the_last_row_and_the_last_summary_must_be_read(served: tuple[Truth, Outputs]) -> None:
-    truth, outputs = served
-    summary = outputs.events.pop(states(outputs, "complete")[0])
-    row = outputs.events.pop(first(outputs.events, source="twilio_call", status="completed"))
-    report = compared(truth, outputs)
-    assert report.differences == {"event_missing": 2}
-    named = "\n".join(report.examples["event_missing"])
-    assert summary["id"] in named
-    assert row["id"] in named
-
-
-def test_what_was_there_for_a_while_need_not_be_read_but_comes_once(
-    served: tuple[Truth, Outputs],
-) -> None:
-    truth, outputs = served
-    transient = [first(outputs.events, source="twilio_call", status="queued"), states(outputs, "partial")[0]]
-    unread = [outputs.events.pop(at) for at in sorted(transient, reverse=True)]
-    assert compared(truth, outputs).ok
-    outputs.events.extend([*unread, unread[0]])
-    assert unread[0]["id"] in only_example(truth, outputs, "event_repeated")
-
-
-def test_a_call_of_which_every_callback_was_lost_must_end_all_the_same(
-    served: tuple[Truth, Outputs],
-) -> None:
-    truth, outputs = served
-    pushed = {call.key for call in truth.calls if {source for source, _ in call.seen} & set(CALLBACK_SOURCES)}
-    silent = next(call.key for call in truth.calls if call.key not in pushed)
-    outputs.records[:] = [record for record in outputs.records if record["key"] != silent]
-    assert silent in only_example(truth, outputs, "call_missing")
-
-
-@pytest.mark.parametrize(
-    ("provider", "source"),
-    [
-        ("twilio", "twilio_call"),
-        ("twilio", "twilio_call_event"),
-        ("twilio", "twilio_insights_event"),
-        ("twilio", "twilio_call_summary"),
-        ("telnyx", "telnyx_call_event"),
-        ("telnyx", "telnyx_webhook_delivery"),
-    ],
-)
-def test_a_source_that_the_last_record_has_not_seen_is_named(
-    served: tuple[Truth, Outputs], provider: str, source: str
-) -> None:
-    truth, outputs = served
-    record = last_record(outputs, provider)
-    record["completeness"]["seen"].remove(source)
-    example = only_example(truth, outputs, "completeness_wrong")
-    assert record["key"] in example
-    assert f"{source} was not seen" in example
-
-
-def test_a_source_that_nobody_can_have_seen_is_named(served: tuple[Truth, Outputs]) -> None:
-    truth, outputs = served
-    last_record(outputs)["completeness"]["seen"].append("telnyx_webhook")
-    assert "telnyx_webhook was seen" in only_example(truth, outputs, "completeness_wrong")
-
-
-def test_a_source_that_was_not_read_to_its_end_is_named_and_nothing_is_complete_before(
-    served: tuple[Truth, Outputs],
-) -> None:
-    truth, outputs = served
-    record = last_record(outputs)
-    whole = copy.deepcopy(record)
-    record["completeness"]["complete"].remove("twilio_call_summary")
-    assert "twilio_call_summary is not complete" in only_example(truth, outputs, "completeness_wrong")
-    comparison = Comparison(truth, alone=True)
-    for event in outputs.events:
-        comparison.event(event)
-    for alert in outputs.alerts:
-        comparison.alert(alert)
-    for said in outputs.records:
-        comparison.record(said)
-    assert not comparison.complete
-    comparison.record({**whole, "id": "another", "revision": record["revision"] + 1})
-    assert comparison.complete
-
-
-def test_only_the_last_record_of_a_call_must_be_complete(served: tuple[Truth, Outputs]) -> None:
-    truth, outputs = served
-    newest = {record["key"]: record["revision"] for record in outputs.records}
-    early = [record for record in outputs.records if record["revision"] < newest[record["key"]]]
-    assert early
-    for record in early:
-        record["completeness"] = {"expected": [], "seen": []}
-    assert compared(truth, outputs).ok
-
-
-def test_a_record_that_knows_nothing_of_completeness_is_wrong_in_a_served_run(
-    served: tuple[Truth, Outputs],
-) -> None:
-    truth, outputs = served
-    del last_record(outputs, "telnyx")["completeness"]["complete"]
-    assert "telnyx_call_event is not complete" in only_example(truth, outputs, "completeness_wrong")
