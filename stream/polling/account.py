@@ -65,6 +65,12 @@ def accounts(settings: Settings) -> list[Account]:
     return _told_apart(found)
 
 
+def nameless(settings: Settings) -> bool:
+    """Whether there are credentials of Twilio and nothing says of which account: they read nothing."""
+    credentials = settings.twilio_auth_token or (settings.twilio_api_key and settings.twilio_api_secret)
+    return bool(credentials) and all(one.provider != "twilio" for one in accounts(settings))
+
+
 def _told_apart(found: list[Account]) -> list[Account]:
     """Metrics and logs know an account by its name: the second of a name gets a number."""
     names: Counter[str] = Counter()

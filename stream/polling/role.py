@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from stream.polling.account import Account, accounts
+from stream.polling.account import Account, accounts, nameless
 from stream.polling.assignor import Place
 from stream.polling.backfill import Backfills
 from stream.polling.client import Client
@@ -35,6 +35,7 @@ from stream.runtime.stopping import stop_asked
 
 FLUSH_S = 2.0
 NOBODY = "no credentials of Twilio or Telnyx are configured: nothing is read"
+NAMELESS = "credentials of Twilio are configured, but not their account: set CALLSTREAM_TWILIO_ACCOUNT_SID"
 ACCOUNT_TROUBLE = {
     "refused": "the provider refuses the credentials",
     "unreachable": "the provider does not answer",
@@ -81,6 +82,7 @@ class Poller:
         connection = {"bootstrap_servers": chosen.kafka}
         self.url = ""
         self.accounts = accounts(chosen)
+        self._nameless = nameless(chosen)
         self._sources = chosen.poll_sources
         self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
         self.client = Client()
@@ -136,10 +138,12 @@ class Poller:
 
     async def start(self) -> None:
         """Join the group; what is to be read comes with the first share. Raises KafkaError."""
-        await self._lander.start()
-        self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
         if self._overlap_s >= self._settle_s:
             log.warning("%s", OVERLAPPING)
+        if self._nameless:
+            log.warning("%s", NAMELESS)
+        await self._lander.start()
+        self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
         if not self.accounts:
             # It would take partitions from those who can read.
             log.warning("%s", NOBODY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.polling.account import Account, accounts
+from stream.polling.account import Account, accounts, nameless
 from stream.runtime.account_setting import AccountSetting
 from stream.runtime.settings import Settings
 
@@ -133,3 +133,18 @@ def test_no_secret_is_shown() -> None:
 
 def test_without_credentials_nothing_is_read() -> None:
     assert accounts(Settings(twilio_account_sid=SID, twilio_api_key="SK1")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), False),
+        (Settings(telnyx_api_key="KEY1"), False),
+        (Settings(twilio_auth_token=("t",), telnyx_api_key="KEY1"), True),
+        (Settings(twilio_api_key="SK1", twilio_api_secret="s"), True),
+        (Settings(twilio_auth_token=("t",), twilio_account_sid=SID), False),
+        (Settings(twilio_auth_token=("t",), twilio_account_tokens=((SID, "a"),)), False),
+    ],
+)
+def test_credentials_of_twilio_that_name_no_account_are_seen(settings: Settings, expected: bool) -> None:
+    assert nameless(settings) is expected
