@@ -34,7 +34,7 @@ from stream.runtime.settings import Settings
 from stream.runtime.stopping import stop_asked
 
 FLUSH_S = 2.0
-NOBODY = "no credentials of Twilio or Telnyx are configured: nothing is read"
+NOBODY = "no account of Twilio or Telnyx with its credentials is configured: nothing is read"
 NAMELESS = "credentials of Twilio are configured, but not their account: set CALLSTREAM_TWILIO_ACCOUNT_SID"
 ACCOUNT_TROUBLE = {
     "refused": "the provider refuses the credentials",
