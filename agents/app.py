@@ -19,7 +19,7 @@ from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.runtime import health, settings, topics
+from stream.runtime import health, proven, settings, topics
 from stream.runtime.broker import BrokerError
 from stream.runtime.broker.ownership import find_running
 from stream.runtime.lanes import LanesApp, build_app
@@ -91,8 +91,9 @@ def build(chosen: settings.Settings) -> LanesApp:
 def from_environment() -> LanesApp:
     """The app of the environment's settings, on a broker that runs already, with its topics in place.
 
-    Raises SettingsError, BrokerError and TopicError, each of which says what to do.
+    Raises UnprovenVersion, SettingsError, BrokerError and TopicError, each of which says what to do.
     """
+    proven.check()
     chosen = settings.load()
     if not chosen.kafka:
         running = find_running(chosen.data_dir / "broker")

@@ -15,7 +15,7 @@ import click
 from aiokafka.errors import KafkaError
 
 from stream.cli.repeats import Repeats
-from stream.runtime import topics
+from stream.runtime import proven, topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.health import ListenError
 from stream.runtime.settings import Settings, SettingsError
@@ -39,6 +39,7 @@ def told(*others: type[Exception]) -> Iterator[None]:
         BrokerError,
         topics.TopicError,
         ListenError,
+        proven.UnprovenVersion,
         *others,
     )
     try:
@@ -50,7 +51,11 @@ def told(*others: type[Exception]) -> Iterator[None]:
 
 
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
-    """Serve on the cluster that the settings name, else on the embedded broker; the topics are there."""
+    """Serve on the cluster that the settings name, else on the embedded broker; the topics are there.
+
+    Raises UnprovenVersion before anything else is done.
+    """
+    proven.check()
     async with embedded(chosen, say=lambda line: click.echo(line, err=True)) as broker:
         chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
         await topics.ensure(chosen.kafka, chosen)

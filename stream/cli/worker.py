@@ -11,7 +11,6 @@ import click
 
 from stream.cli.starting import log_to_stderr, on_a_broker, told
 from stream.runtime import settings
-from stream.runtime.lanes import process
 
 
 @click.command()
@@ -27,6 +26,8 @@ def command(verbose: bool) -> None:
 
 
 async def _serve(chosen: settings.Settings) -> int:
-    # By name, as `faust -A agents` does: nothing in stream imports the agents.
+    # By name, as `faust -A agents` does: nothing in stream imports the agents. Nor is Faust imported before
+    # its version is checked.
     app = importlib.import_module("agents.app").build(chosen)
-    return await process.serve(app)
+    process = importlib.import_module("stream.runtime.lanes.process")
+    return int(await process.serve(app))

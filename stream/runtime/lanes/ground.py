@@ -1,7 +1,8 @@
 """What of Faust's and aiokafka's inside the lanes replace, extend or lean on.
 
 The rule of this file: nothing of theirs is touched elsewhere without a line here.
-`digest` is of the source as it was when the fault runs passed; `tests/runtime/lanes/test_ground.py` compares.
+`digest` is of the source as it was when the fault runs passed; `tests/runtime/lanes/test_ground.py` compares,
+and `stream/runtime/proven.py` does so at start where the installed version is another one.
 When a new version changes one: read what changed, think again about its reason here, run `make e2e`,
 and only then write the new digest (the test prints it).
 """
@@ -14,8 +15,6 @@ import inspect
 import operator
 import textwrap
 from typing import NamedTuple
-
-VERSIONS = {"faust-streaming": "0.15.3", "aiokafka": "0.14"}
 
 
 class Leaning(NamedTuple):
@@ -36,6 +35,14 @@ def digest(place: str) -> str:
     )  # a property's getter, a service task's function
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(found)))
     return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+def holds(leaning: Leaning) -> bool:
+    """Whether the place is there and as it was."""
+    try:
+        return digest(leaning.place) == leaning.digest
+    except (ImportError, AttributeError, OSError, TypeError):
+        return False
 
 
 _CONSUMER = "faust.transport.consumer:Consumer"
