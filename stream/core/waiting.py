@@ -87,12 +87,14 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
             call.gaps_open = len(arrival.gaps)
             effects.append(SequenceGapOpened(source, opened))
     settled = call.ended and arrival.ended_us + int(policy.settle_s * 1_000_000) <= now_us
-    if settled and was_left_alone(call, now_us):
-        # Its window begins again, or what is asked for now would be answered to nobody.
-        arrival.ended_us, settled = now_us, False
-    if settled:
-        seen = survey(call)
+    seen = survey(call) if settled else None
+    if seen is not None:
+        # First of all: what is known need not be asked for, so nobody is to be waited for.
         take_known(call, seen)
+        if was_left_alone(call, now_us):
+            # Its window begins again, or what is asked for now would be answered to nobody.
+            arrival.ended_us, seen = now_us, None
+    if seen is not None:
         reconcile(call, seen, policy, effects)
         record = revise(call, seen, utc(now_us), expected_of(call, policy), settled=True)
         if record is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stream.core.fetches import FetchRequest
 from stream.core.instants import utc
 from stream.core.policy import Policy
+from stream.core.record import CallRecord
 from stream.core.schedule import LADDERS
 from stream.core.waiting import answered, tick
 from tests.core.deliveries import START_US, answered_call, callback, calls_row, rfc2822, tell
@@ -26,6 +27,16 @@ def test_calls_that_ended_before_the_worker_was_away_for_long_are_read_all_the_s
     assert asked == ["twilio_insights_event", "twilio_call_event", "twilio_call_summary"]
     gone = tick(ticked.call, back_us + 7200 * 1_000_000, POLICY)
     assert gone.call is None
+
+
+def test_a_call_of_which_all_is_known_waits_for_nobody_however_long_the_worker_was_away() -> None:
+    policy = Policy(polled=("twilio_call",))
+    told = tell([calls_row("completed", end_time=rfc2822(END_S), price="-0.0075")], policy=policy)
+    assert told.call.fetches
+    ticked = tick(told.call, START_US + 3 * 3600 * 1_000_000, policy)
+    (record,) = (effect for effect in ticked.effects if type(effect) is CallRecord)
+    assert (ticked.call, record.settled) == (None, True)
+    assert record.completeness["complete"] == ["twilio_call"]
 
 
 def test_what_is_overdue_when_it_is_planned_is_due_now_and_has_waited_for_nobody() -> None:

@@ -5,9 +5,10 @@ These are the promises of the state (a join) and of the identities (once each), 
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stream.core.call import Call, dump, load
@@ -17,8 +18,25 @@ from stream.core.schedule import LADDERS
 from stream.core.statuses import TERMINAL
 from stream.core.survey import survey
 from stream.core.waiting import tick
-from tests.core.deliveries import START_US, Delivery, knowledge, said_of, tell
+from tests.core.deliveries import (
+    START_US,
+    Delivery,
+    callback,
+    calls_row,
+    knowledge,
+    logged,
+    parameters,
+    said_of,
+    tell,
+)
 from tests.core.mixtures import crowds, orders, several
+
+
+class Backwards(random.Random):
+    """An order for an example: the last comes first."""
+
+    def shuffle(self, x: Any) -> None:
+        x.reverse()
 
 
 @given(several, orders)
@@ -34,6 +52,15 @@ def test_the_order_of_arrival_does_not_change_what_is_known(deliveries: list[Del
         assert said_of(records[0][-1]) == said_of(records[1][-1])
 
 
+ROW = calls_row("completed", received_s=0.0)
+
+
+@example([ROW, logged(parameters("completed", None, 0), received_s=0.0)], Backwards(), ("twilio_call",))
+@example(
+    [callback("queued", "0", 0, received_s=0.0), callback("completed", "0", 0, received_s=0.0), ROW],
+    Backwards(),
+    ("twilio_call",),
+)
 @given(several, orders, st.sampled_from((("twilio_call",), ("telnyx_call_event",), tuple(LADDERS))))
 @settings(max_examples=60, deadline=None)
 def test_the_settled_record_does_not_depend_on_the_order_whatever_is_polled(
