@@ -1,7 +1,7 @@
 # Each target makes what it needs: a fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e check bench clean
+.PHONY: help run test fuzz e2e check bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,9 @@ run: $(STAMP) ## everything on this machine, with a real Kafka and simulated cal
 test: $(STAMP) ## unit tests, then the quick ones on a real Kafka
 	@$(PYTEST) -q -n auto -m "not e2e and not broker"
 	@$(PYTEST) -q -m "broker and not e2e"
+
+fuzz: $(STAMP) ## the properties, with fresh seeds and ten times the examples (long)
+	@$(PYTEST) -q -n auto -m "hypothesis and not e2e and not broker" --hypothesis-profile fuzz --timeout 3600
 
 e2e: $(STAMP) ## every fault run: kill -9, hand-over, frozen worker, lost broker (long)
 	@$(PYTEST) -q -m e2e --timeout 1800

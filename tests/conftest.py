@@ -1,4 +1,5 @@
 """What every test may ask for: a real Kafka, started once for the whole run, and topics of its own on it.
+And how its examples are found.
 
 The rule of this file: nothing outlives the run, neither the process nor its data.
 """
@@ -12,9 +13,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from stream.runtime.settings import load
+from tests import searching
 from tests.real_broker import RealBroker
+
+searching.register()
 
 
 def pytest_configure() -> None:
@@ -24,11 +29,16 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the broker is marked so and comes last: a slip elsewhere is told within seconds."""
+    """Whatever uses the broker is marked so and comes last: a slip elsewhere is told within seconds.
+
+    And each test searches as the profile says.
+    """
     for item in items:
         if "broker" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.broker)
     items.sort(key=lambda item: item.get_closest_marker("broker") is not None)
+    tests = [item.obj for item in items if isinstance(item, pytest.Function)]
+    searching.use(settings.get_current_profile_name(), tests)
 
 
 @pytest.fixture(scope="session")
