@@ -1,7 +1,8 @@
 """From a request that may be landed to its records: one for a callback, one for each event of a batch.
 
-The rule of this file: what is the provider's lands, even if nobody can read it; the worker will say what is
-wrong with it. Refused is only what is no form and no JSON, or too large: no retry mends that.
+The rule of this file: it never sees the request, only what was verified of it. What is the provider's lands,
+even if nobody can read it; the worker will say what is wrong with it. Refused is only what is no form and no
+JSON, or too large: no retry mends that.
 """
 
 from __future__ import annotations
@@ -15,65 +16,59 @@ import orjson
 from stream.gateway import form_body
 from stream.gateway.envelope import Delivery, Evidence, delivery
 from stream.gateway.refusal import Refused
-from stream.gateway.request import FORM, Request, clean_text
+from stream.gateway.request import FORM, clean_text
 from stream.gateway.shapes import source_of
 from stream.gateway.verification import Verified
 
 BATCH_LIMIT = 1000
 """Events of one request. Twilio's largest batch is smaller by far; a body has room for many empty objects."""
 
-IDEMPOTENCY_TOKEN = "I-Twilio-Idempotency-Token"
-
-_JSON_TYPES = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
 _TOO_LARGE = Refused("too_large", "larger than an envelope may be")
 
 
-def deliveries(
-    request: Request, verified: Verified, *, endpoint: str, received_us: int
-) -> list[Delivery] | Refused:
+def deliveries(verified: Verified, *, endpoint: str, received_us: int) -> list[Delivery] | Refused:
     """The records of a request, in its order. `endpoint`: the path that it was routed by."""
-    if verified.parameters is not None:
-        return _of_parameters(request, verified, verified.parameters, endpoint, received_us)
-    if not _may_be_json(request):
+    content = verified.content
+    if content.parameters is not None:
+        return _of_parameters(verified, content.parameters, endpoint, received_us)
+    if not content.is_json:
         return Refused("unsupported_media_type", f"neither {FORM} nor JSON")
     try:
-        value = orjson.loads(request.body)
+        value = orjson.loads(content.raw)
     except orjson.JSONDecodeError:
         return Refused("malformed", "the body is no JSON")
     if type(value) is dict:
-        return _of_json(request, verified, [(request.body, value)], endpoint, received_us)
+        return _of_json(verified, [(content.raw, value)], endpoint, received_us)
     if type(value) is list:
         if len(value) > BATCH_LIMIT:
             return Refused("too_large", f"more than {BATCH_LIMIT} events")
         try:
-            raw = msgspec.json.decode(request.body, type=list[msgspec.Raw])
+            raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
         except (msgspec.DecodeError, RecursionError):
             return Refused("malformed", "the body is nested deeper than a parser follows")
         found = list(zip(map(bytes, raw), value, strict=True))
-        return _of_json(request, verified, found, endpoint, received_us)
+        return _of_json(verified, found, endpoint, received_us)
     return Refused("malformed", "the body is neither an object nor an array")
 
 
 def _of_parameters(
-    request: Request, verified: Verified, parameters: form_body.Pairs, endpoint: str, received_us: int
+    verified: Verified, parameters: form_body.Pairs, endpoint: str, received_us: int
 ) -> list[Delivery] | Refused:
     body, exact = form_body.as_object(parameters)
-    in_query = request.method == "GET"
-    original = (request.query or "").encode("utf-8", "surrogateescape") if in_query else request.body
     landed = delivery(
         source_of(verified.provider, endpoint, body, form=True),
         body,
         received_us=received_us,
         account=_account(verified),
         endpoint=endpoint,
-        evidence=_evidence(request, verified, None, query=None if in_query else request.query),
-        original=None if exact else original,
+        evidence=_evidence(verified, None),
+        original=None if exact else verified.content.raw,
     )
     return _TOO_LARGE if landed is None else [landed]
 
 
 def _of_json(
-    request: Request, verified: Verified, found: list[tuple[bytes, Any]], endpoint: str, received_us: int
+    verified: Verified, found: list[tuple[bytes, Any]], endpoint: str, received_us: int
 ) -> list[Delivery] | Refused:
     landed = []
     seen: Counter[bytes] = Counter()
@@ -85,7 +80,7 @@ def _of_json(
             received_us=received_us,
             account=_account(verified),
             endpoint=endpoint,
-            evidence=_evidence(request, verified, _attempt(body), query=request.query),
+            evidence=_evidence(verified, _attempt(body)),
             ordinal=seen[raw],
         )
         if one is None:
@@ -95,20 +90,15 @@ def _of_json(
     return landed
 
 
-def _may_be_json(request: Request) -> bool:
-    kind = request.media_type
-    return not kind or kind in _JSON_TYPES or kind.endswith("+json")
-
-
 def _account(verified: Verified) -> str | None:
     return clean_text(verified.account) if verified.account else None
 
 
-def _evidence(request: Request, verified: Verified, attempt: int | None, *, query: str | None) -> Evidence:
+def _evidence(verified: Verified, attempt: int | None) -> Evidence:
     return Evidence(
-        token=request.value(IDEMPOTENCY_TOKEN),
+        token=verified.token,
         attempt=attempt,
-        query=query,
+        query=verified.content.query,
         verified=verified.verified,
         variant=verified.variant,
         remote=verified.remote,

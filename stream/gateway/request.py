@@ -42,10 +42,14 @@ class Request:
 
     @property
     def path_and_query(self) -> str | None:
-        """The target from its path on (RFC 9112 §3.2.1, §3.2.2); None where it has no path."""
-        if self.target.startswith("/"):
-            return self.target
-        scheme, separator, rest = self.target.partition("://")
+        """The target from its path on (RFC 9112 §3.2.1, §3.2.2); None where it has no path.
+
+        A fragment is no part of a target and of nothing that is signed: it ends before one.
+        """
+        target = self.target.partition("#")[0]
+        if target.startswith("/"):
+            return target
+        scheme, separator, rest = target.partition("://")
         if not separator or scheme.lower() not in ("http", "https"):
             return None
         for at, character in enumerate(rest):

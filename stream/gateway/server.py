@@ -114,7 +114,7 @@ class Doors:
         verified = verify(request, self._trust, received_s)
         if isinstance(verified, Refused):
             return self._refuse(request, endpoint, verified, received_s)
-        found = deliveries(request, verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
+        found = deliveries(verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
         if isinstance(found, Refused):
             return self._refuse(request, endpoint, found, received_s)
         return await self._land(found, verified.provider, verified.verified)

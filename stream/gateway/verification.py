@@ -1,7 +1,8 @@
 """Whether a request is its provider's: the one decision before anything of it is used.
 
 The rule of this file: pure; the clock is an argument, and nothing of the request is read further than the
-signature needs. A request without a signature is taken only where that was allowed, and then marked so.
+signature needs. What was checked is what is handed on, as `Content`, and never the request. A request without
+a signature is taken only where that was allowed, and then marked so.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import re
 from dataclasses import dataclass, replace
 
 from stream.gateway import telnyx_signature, twilio_signature
-from stream.gateway.form_body import Pairs, TooManyParametersError, last, pairs
+from stream.gateway.content import Content, of_body, of_url_and_body
+from stream.gateway.form_body import Pairs, TooManyParametersError, last
 from stream.gateway.public_url import believed, public_url
 from stream.gateway.refusal import Refused
-from stream.gateway.request import Request, wire_bytes
+from stream.gateway.request import Request
 from stream.gateway.trust import ANY_ACCOUNT, Trust
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACCOUNT_LIMIT = 255
+IDEMPOTENCY_TOKEN = "I-Twilio-Idempotency-Token"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,8 @@ class Verified:
     - `verified`: False where it came without a signature and that is allowed.
     - `variant`: what fitted, for the delivery's evidence; None where nothing was checked.
     - `remote`: the client's address as far as it can be believed.
-    - `parameters`: of a form or a query, since they have been read by then; None for any other body.
+    - `token`: Twilio's idempotency token, a header that no signature covers: evidence.
+    - `content`: what the signature covers; where nothing was checked, all of the request.
     """
 
     provider: str
@@ -36,18 +40,19 @@ class Verified:
     verified: bool
     variant: str | None
     remote: str | None
-    parameters: Pairs | None
+    token: str | None
+    content: Content
 
 
 def verify(request: Request, trust: Trust, now_s: float) -> Verified | Refused:
     """Whether to take the request; `now_s` is Unix time."""
     try:
-        parameters = _parameters(request)
+        content = of_url_and_body(request)
+        if provider_of(request, content.parameters) == "telnyx":
+            return _telnyx(request, content, trust, now_s)
     except TooManyParametersError:
         return Refused("malformed", "more parameters than a provider sends")
-    if provider_of(request, parameters) == "telnyx":
-        return _telnyx(request, parameters, trust, now_s)
-    return _twilio(request, parameters, trust)
+    return _twilio(request, content, trust)
 
 
 def provider_of(request: Request, parameters: Pairs | None) -> str:
@@ -71,30 +76,23 @@ def provider_of(request: Request, parameters: Pairs | None) -> str:
     return "telnyx" if "telnyx" in request.path.split("/") else "twilio"
 
 
-def _parameters(request: Request) -> Pairs | None:
-    if request.is_form:
-        return pairs(request.body)
-    if request.method == "GET":
-        return pairs(wire_bytes(request.query or ""))
-    return None
-
-
-def _unchecked(request: Request, parameters: Pairs | None, trust: Trust, provider: str) -> Verified:
+def _unchecked(request: Request, content: Content, trust: Trust, provider: str) -> Verified:
     """What a request says of itself, before anything is known of its signature."""
     hop = believed(request, trust.trusted_proxies)[1]
-    named = (last(parameters or [], b"AccountSid") or "")[:_ACCOUNT_LIMIT]
+    named = (last(content.parameters or [], b"AccountSid") or "")[:_ACCOUNT_LIMIT]
     return Verified(
         provider=provider,
         account=named or None,
         verified=False,
         variant=None,
         remote=hop.remote,
-        parameters=parameters,
+        token=request.value(IDEMPOTENCY_TOKEN),
+        content=content,
     )
 
 
-def _twilio(request: Request, parameters: Pairs | None, trust: Trust) -> Verified | Refused:
-    claimed = _unchecked(request, parameters, trust, "twilio")
+def _twilio(request: Request, content: Content, trust: Trust) -> Verified | Refused:
+    claimed = _unchecked(request, content, trust, "twilio")
     signature = request.value(twilio_signature.SIGNATURE)
     if trust.accept_unsigned and (signature is None or not trust.twilio_tokens):
         return claimed
@@ -114,7 +112,7 @@ def _twilio(request: Request, parameters: Pairs | None, trust: Trust) -> Verifie
         [token for _, token in keys],
         seen.text,
         signature,
-        parameters=parameters if request.is_form else None,
+        parameters=content.parameters if request.is_form else None,
         body=request.body,
         algorithm=says.algorithm,
     )
@@ -125,23 +123,26 @@ def _twilio(request: Request, parameters: Pairs | None, trust: Trust) -> Verifie
     return replace(claimed, account=account, verified=True, variant=variant)
 
 
-def _telnyx(request: Request, parameters: Pairs | None, trust: Trust, now_s: float) -> Verified | Refused:
-    claimed = _unchecked(request, parameters, trust, "telnyx")
+def _telnyx(request: Request, sent: Content, trust: Trust, now_s: float) -> Verified | Refused:
     signature = request.value(telnyx_signature.SIGNATURE)
     if trust.accept_unsigned and (signature is None or not trust.telnyx_keys):
-        return claimed
+        return _unchecked(request, sent, trust, "telnyx")
     if signature is None and request.value(telnyx_signature.VERSION_1_SIGNATURE) is not None:
         return Refused("bad_signature", "signed as webhook API version 1 does, which cannot be checked")
     if not trust.telnyx_keys:
         return Refused("unknown_account", "no public key of Telnyx is configured")
+    if request.method == "GET":
+        return Refused("bad_signature", "a GET of Telnyx has nothing that its signature covers")
+    content = of_body(request)
     match = telnyx_signature.verify(
         trust.telnyx_keys,
         request.value(telnyx_signature.TIMESTAMP),
         signature,
-        request.body,
+        content.raw,
         now_s=now_s,
         tolerance_s=trust.telnyx_tolerance_s,
     )
     if isinstance(match, Refused):
         return match
+    claimed = _unchecked(request, content, trust, "telnyx")
     return replace(claimed, verified=True, variant=f"ed25519 key={match.key} age_s={match.age_s:.0f}")

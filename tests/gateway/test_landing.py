@@ -38,7 +38,7 @@ CALL = dict(STATUS)["CallSid"]
 def landed(request: Request, trust: Trust = TRUST) -> list[Delivery] | Refused:
     verified = verify(request, trust, NOW_S)
     assert isinstance(verified, Verified), verified
-    return deliveries(request, verified, endpoint=request.path, received_us=RECEIVED_US)
+    return deliveries(verified, endpoint=request.path, received_us=RECEIVED_US)
 
 
 def records(request: Request, trust: Trust = TRUST) -> list[tuple[str, bytes | None, dict[str, Any]]]:

@@ -158,7 +158,8 @@ def test_nobody_is_trusted_unless_named() -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("/x?y#z", "https://h.test/x?y#z"),
+        ("/x?y#z", "https://h.test/x?y"),
+        ("/x#?y", "https://h.test/x"),
         ("//evil.test/x", "https://h.test//evil.test/x"),
         ("http://evil.test/x?y", "https://h.test/x?y"),
         ("HTTPS://evil.test?y", "https://h.test/?y"),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from stream.gateway.content import Content, of_url_and_body
 from stream.gateway.form_body import pairs
 from stream.gateway.refusal import Refused
 from stream.gateway.request import FORM, Request
@@ -72,7 +73,8 @@ def test_a_callback_of_a_configured_account_is_verified_and_says_how() -> None:
         verified=True,
         variant="hmac_sha1 key=1 port=as_sent url=request",
         remote="203.0.113.9",
-        parameters=pairs(request.body),
+        token="token-1",
+        content=of_url_and_body(request),
     )
 
 
@@ -99,19 +101,22 @@ def test_a_get_signs_its_query() -> None:
     target = "/callbacks/twilio?tenant=7&" + urlencode(STATUS)
     accepted = judged(get(target, twilio(f"https://{HOST}{target}")))
     assert isinstance(accepted, Verified)
-    assert (accepted.account, accepted.parameters) == (ACCOUNT, pairs(target.partition("?")[2].encode()))
+    query = target.partition("?")[2].encode()
+    assert (accepted.account, accepted.content.parameters) == (ACCOUNT, pairs(query))
     assert judged(get(target + "&x=1", twilio(f"https://{HOST}{target}"))) == "bad_signature"
 
 
 def test_a_batch_of_event_streams_is_verified_by_its_hash_and_by_any_accounts_token() -> None:
-    accepted = judged(twilio_json(b"[{}]", token="sub"))
+    request = twilio_json(b"[{}]", token="sub")
+    accepted = judged(request)
     assert accepted == Verified(
         provider="twilio",
         account=SUBACCOUNT,
         verified=True,
         variant="hmac_sha1 key=2 port=as_sent url=request",
         remote="203.0.113.9",
-        parameters=None,
+        token=None,
+        content=of_url_and_body(request),
     )
     assert judged(replace(twilio_json(b"[{}]"), body=b"[{} ]")) == "bad_signature"
     assert judged(twilio_json(b"[{}]", hashed=False)) == "bad_signature"
@@ -151,7 +156,8 @@ def test_a_request_of_telnyx_is_verified_over_its_raw_body() -> None:
         verified=True,
         variant="ed25519 key=1 age_s=7",
         remote="203.0.113.9",
-        parameters=None,
+        token=None,
+        content=Content(raw=EVENT, parameters=None, query=None, is_json=True),
     )
     assert judged(telnyx_post(EVENT, signed=EVENT + b" ")) == "bad_signature"
     assert judged(telnyx_post(EVENT, timestamp=str(int(NOW_S) - 301))) == "stale_timestamp"

@@ -79,7 +79,7 @@ class Gateway:
         verified = verify(request, self.trust, now_s)
         if isinstance(verified, Refused):
             return verified
-        found = deliveries(request, verified, endpoint=request.path, received_us=int(now_s * 1e6))
+        found = deliveries(verified, endpoint=request.path, received_us=int(now_s * 1e6))
         if isinstance(found, Refused):
             return found
         for one in found:

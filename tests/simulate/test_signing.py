@@ -62,7 +62,7 @@ def accounts(environ: dict[str, str], gateway: dict[str, str] | None = None) -> 
     for request in requests(environ):
         verified = verify(request, whom, NOW_S)
         assert isinstance(verified, Verified)
-        landed = deliveries(request, verified, endpoint=request.path, received_us=0)
+        landed = deliveries(verified, endpoint=request.path, received_us=0)
         assert isinstance(landed, list)
         assert len(landed) == 1
         found.add(verified.account)
