@@ -27,6 +27,7 @@ from stream.polling.progress import Job, new_job
 from stream.polling.progress_topic import Notebook
 from stream.runtime import topics
 from stream.runtime.broker.ownership import find_running
+from stream.runtime.errors import in_words
 from stream.runtime.lander import Lander, NoRoomError, NotLandedError
 from stream.runtime.settings import POLLED_SOURCES, Settings, SettingsError, load
 
@@ -76,7 +77,7 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
     try:
         job = asyncio.run(_done(settings, bootstrap, asked, quiet=as_json))
     except (RefusedError, KafkaError, OSError, topics.TopicError, NoRoomError, NotLandedError) as error:
-        _give_up(str(error) or type(error).__name__, as_json)
+        _give_up(in_words(error), as_json)
     except KeyboardInterrupt:
         click.echo(DETACHED, err=True)
         raise SystemExit(130) from None

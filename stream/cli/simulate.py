@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 
 from stream.runtime import topics
 from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.errors import in_words
 from stream.runtime.health import ListenError
 from stream.runtime.settings import Settings, SettingsError, load
 from stream.simulate.check import CheckError
@@ -200,7 +201,7 @@ def command(
     try:
         outcome = asyncio.run(_simulate(settings, options, plan, rest, compare, timeout_s, as_json))
     except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
-        _give_up(str(error) or repr(error))
+        _give_up(in_words(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     _tell(outcome, options, as_json)

@@ -15,14 +15,16 @@ import click
 from aiokafka.errors import KafkaError
 
 from stream.cli.repeats import Repeats
-from stream.runtime import proven, topics
+from stream.runtime import logs, proven, topics
 from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.errors import in_words, said
 from stream.runtime.health import ListenError
 from stream.runtime.settings import Settings, SettingsError
 
 
 def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> None:
-    """`level`: of libraries; `ours`: of callstream itself."""
+    """`level`: of libraries; `ours`: of callstream itself. No error's text gets there, see `logs`."""
+    logs.install()
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -45,9 +47,9 @@ def told(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except mendable as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(in_words(error)) from None
     except KafkaError as error:
-        raise click.ClickException(f"the broker does not answer: {error}") from None
+        raise click.ClickException(f"the broker does not answer: {said(error)}") from None
 
 
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:

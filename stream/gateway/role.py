@@ -22,6 +22,7 @@ from stream.gateway.refused import RefusedRequests
 from stream.gateway.server import Doors, Limits, observing
 from stream.gateway.trust import Trust, from_settings
 from stream.runtime import health, topics
+from stream.runtime.errors import said
 from stream.runtime.lander import Lander
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
@@ -111,7 +112,7 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
             task.cancel()
         for task, result in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
             if isinstance(result, Exception):
-                log.error("%s had ended: %r", task.get_name(), result)
+                log.error("%s had ended: %s", task.get_name(), said(result))
         logging.getLogger().removeHandler(metrics.log_counter)
 
 
@@ -141,7 +142,8 @@ def quiet(metrics: GatewayMetrics) -> logging.Logger:
     """
 
     def count(record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        failure = getattr(record, "failure", None) or (record.exc_info and record.exc_info[0])
+        if failure and issubclass(failure, HttpProcessingError):
             metrics.rejected(UNKNOWN, "malformed")
         return False
 

@@ -24,6 +24,7 @@ from stream.gateway.request import Request
 from stream.gateway.shapes import source_of
 from stream.gateway.trust import Trust
 from stream.gateway.verification import verify
+from stream.runtime.errors import said
 from stream.runtime.lander import NoRoomError, NotLandedError
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, OTHER, ROUTES, UNKNOWN
@@ -194,7 +195,7 @@ def observing(metrics: GatewayMetrics) -> Any:
             status = response.status
             return response
         except Exception as error:  # the last resort: our own fault must not cost the provider's time-out
-            log.exception("a request failed: %s", type(error).__name__)
+            log.exception("a request failed: %s", said(error))
             return empty(500)
         finally:
             seconds = time.perf_counter() - began

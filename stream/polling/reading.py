@@ -28,6 +28,7 @@ from stream.polling.paging import (
     Trail,
 )
 from stream.polling.resource import Page, PageError, Resource
+from stream.polling.resources.call_ids import CallIdError
 
 TRIES = 5
 BACKOFF_S = 0.5
@@ -106,7 +107,7 @@ def url_of_call(resource: Resource, account: Account, call_id: str, edge: str | 
         return Read("client_error", problem=f"{resource.source} is not asked about a call")
     try:
         return resource.of_call(account, call_id, edge)
-    except ValueError as error:
+    except CallIdError as error:
         return Read("client_error", problem=str(error))
 
 

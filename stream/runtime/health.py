@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
+from stream.runtime.errors import said
+
 if TYPE_CHECKING:
     from stream.runtime.lanes.progress import Progress
 
@@ -121,7 +123,7 @@ def _why(listen: str, setting: str, error: OSError) -> str:
         return f"{listen} may not be used by this user: set {setting} to a port above 1023"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{listen} is no address of this machine: set {setting} to one that is"
-    return f"cannot listen on {listen} ({error.strerror or error}): see {setting}"
+    return f"cannot listen on {listen} ({said(error)}): see {setting}"
 
 
 def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:

@@ -18,6 +18,7 @@ import msgspec
 
 from stream.runtime import setting_kinds as kinds
 from stream.runtime.account_setting import AccountSetting, account_settings
+from stream.runtime.errors import said
 
 PREFIX = "CALLSTREAM_"
 
@@ -231,7 +232,7 @@ def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
     try:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE={file} cannot be read: {error}") from None
+        raise SettingsError(f"{name}_FILE={file} cannot be read: {said(error)}") from None
 
 
 def _read(about: Field[Any], name: str, text: str) -> Any:

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from stream.runtime.errors import said
 from stream.runtime.settings import Settings
 
 WAIT_S = 60.0
@@ -149,8 +150,8 @@ async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) 
             reason = "new topics have no leader yet"
         except (KafkaError, OSError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not _may_pass(error):
-                raise TopicError(f"the cluster at {bootstrap} refuses: {error}") from error
-            reason = f"{type(error).__name__}: {error}"
+                raise TopicError(f"the cluster at {bootstrap} refuses: {said(error)}") from error
+            reason = said(error)
         finally:
             await admin.close()
         if time.monotonic() > limit:

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from stream.runtime.errors import said
 from stream.simulate.compare import Comparison
 from stream.simulate.report import Report
 from stream.simulate.truth import Truth
@@ -101,7 +102,7 @@ async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
         ends: Mark = await consumer.end_offsets(places)
         return ends
     except KafkaError as error:
-        raise CheckError(f"{bootstrap}: {error!r}") from error
+        raise CheckError(f"{bootstrap}: {said(error)}") from error
     finally:
         await _stop(consumer)
 
@@ -149,7 +150,7 @@ async def check(
         if not comparison.complete:
             await _still_there(consumer, since)
     except KafkaError as error:
-        raise CheckError(f"{bootstrap}: {error!r}") from error
+        raise CheckError(f"{bootstrap}: {said(error)}") from error
     finally:
         await _stop(consumer)
     report = comparison.report()

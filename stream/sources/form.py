@@ -46,7 +46,7 @@ def flat(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         elif name in ODD or (name in NUMERIC and type(value) in (int, float, bool)):
             single[name] = value
         else:
-            raise DecodeError("invalid_field", f"parameter {name[: fields.WORD_LIMIT]} is no text")
+            raise DecodeError("invalid_field", "a parameter is no text")
     return single, repeated
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import agents.processor
 from agents.processor import FaultyWorkerError
 from stream.core.events import Envelope, Reading
+from stream.runtime import logs
 from stream.sources import DECODERS
 from tests.agents.batches import KEY, TOPICS, Fetched, Lane, Written, a_tick, active, record, records, to
 from tests.core.deliveries import answered_call, callback
@@ -16,6 +18,29 @@ from tests.core.deliveries import answered_call, callback
 
 def shown(some: list[Written]) -> list[tuple[str, bytes | None, Any, int | None]]:
     return [(one.topic, one.output.key, one.json, one.output.partition) for one in some]
+
+
+def test_too_many_errors_in_a_row_are_told_without_what_the_last_one_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a lane logs what its job raised: `raise … from error` carries the cause along."""
+
+    def decode(said: Envelope) -> list[Reading]:
+        raise KeyError(said.body["From"])
+
+    monkeypatch.setitem(DECODERS, "twilio_status_callback", decode)
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(logs.SafeRecord)
+    lane = Lane(errors_limit=2)
+    try:
+        lane.run(records([callback("ringing", str(n), n) for n in range(3)]))
+    except FaultyWorkerError:
+        logging.getLogger("callstream.lanes").exception("the job failed")
+    finally:
+        logging.setLogRecordFactory(before)
+    assert "2 records in a row failed, the last with KeyError" in caplog.text
+    assert "caused by KeyError" in caplog.text
+    assert "500555" not in caplog.text
 
 
 def faulty(monkeypatch: pytest.MonkeyPatch, marker: str) -> None:

@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
+from stream.runtime.errors import said
 from stream.runtime.lanes.lane import Start
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = LONGEST_POLL_MS
         return consumer
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Replaces ServiceThread.on_crash, which prints what the error says."""
+        self.logger.error("the consumer's thread ended: %s", said(fmt[-1]))
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Replaces AIOKafkaConsumerThread.verify_event_path: it complains of commits that Faust does not

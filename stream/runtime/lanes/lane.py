@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 
 from aiokafka import TopicPartition
 
+from stream.runtime.errors import said
 from stream.runtime.lanes.backlog import Backlog, Cut
 from stream.runtime.lanes.batch import Batch, Output, Processor
 from stream.runtime.lanes.exits import OWN_FAULT, end_process
@@ -176,7 +177,7 @@ class Lane:
                 self._ground.parked(self.partition, str(error))
         except Exception as error:
             log.exception("lane %d", self.partition)
-            end_process(f"lane {self.partition}: {error!r}", OWN_FAULT)
+            end_process(f"lane {self.partition}: {said(error)}", OWN_FAULT)
 
     def _room(self) -> None:
         """Let the topics be fetched again whose queue is down to one batch."""
@@ -287,7 +288,7 @@ class Lane:
         self._ground.observer.error(kind)
         if self.errors_in_a_row >= self._ground.max_errors_in_a_row:
             end_process(
-                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {error!r}",
+                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {said(error)}",
                 OWN_FAULT,
             )
         slots = self._ground.slots

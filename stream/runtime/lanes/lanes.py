@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP, EventT, TopicT
 
+from stream.runtime.errors import said
 from stream.runtime.lanes.batch import Processor
 from stream.runtime.lanes.exits import MISFIT, end_process
 from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
@@ -141,7 +142,7 @@ class Lanes:
             if self._generation != generation:
                 return  # closed meanwhile: this assignment is over
             log.exception("lanes could not be opened")
-            end_process(f"producers could not be opened: {error!r}")
+            end_process(f"producers could not be opened: {said(error)}")
 
     def begin(self, starts: Mapping[TP, Start], ends: Mapping[TP, int | None]) -> None:
         """Where each source partition's reading begins, and where it ends as far as is known."""

@@ -10,8 +10,12 @@ import asyncio
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from stream.runtime.errors import said, trace
 from stream.runtime.lanes.exits import end_process
 
 if TYPE_CHECKING:
@@ -59,9 +63,20 @@ async def serve(app: LanesApp) -> int:
     await asyncio.wait([starting])
     stopping.result()
     if reason is not None:
-        log.error("crashed: %r", reason)
+        log.error("crashed: %s", said(reason))
         return CRASHED
     return STOPPED
+
+
+@contextmanager
+def exiting(**_: Any) -> Iterator[None]:
+    """Replaces mode.worker.exiting for `faust -A agents`: it prints what the error says."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  the last resort of a command
+        sys.stderr.write(f"{trace(error)}\n")
+        sys.exit(CRASHED)
+    sys.exit(STOPPED)
 
 
 async def _ended(app: LanesApp, starting: asyncio.Task[None]) -> None:

@@ -17,6 +17,7 @@ from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.types import TP
 from faust.types.transports import ConsumerT
 
+from stream.runtime.errors import said
 from stream.runtime.lanes.exits import end_process
 from stream.runtime.lanes.observer import Phase
 
@@ -71,7 +72,7 @@ class DirectRecovery(Recovery):
             if generation_id != app.consumer_generation_id:
                 raise RebalanceAgain() from error
             log.exception("recovery failed")
-            end_process(f"recovery failed: {error!r}")
+            end_process(f"recovery failed: {said(error)}")
 
     async def read_changelogs(self, generation: int) -> None:
         """Bring the states of every assigned partition up to its changelog's end."""

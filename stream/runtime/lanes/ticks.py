@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from stream.runtime.errors import said
 from stream.runtime.producers import drop
 
 EVERY_S = 1.0
@@ -60,7 +61,7 @@ class Ticker:
                     await asyncio.sleep(EVERY_S - datetime.now(UTC).timestamp() % EVERY_S)
                     await asyncio.wait_for(self._round(producer), LONGEST_S)
             except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
-                log.warning("ticks: %r", error)
+                log.warning("ticks: %s", said(error))
                 self._failed()
                 await asyncio.sleep(REST_S)
             finally:

@@ -24,6 +24,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 
+from stream.runtime.errors import said
 from stream.runtime.lanes.batch import KEYED, Output
 from stream.runtime.lanes.observer import Observer
 from stream.runtime.producers import drop
@@ -48,7 +49,7 @@ class TransactionFailed(Exception):
     """
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__(repr(cause))
+        super().__init__(said(cause))
         self.refused = isinstance(cause, REFUSED)
 
 
@@ -113,7 +114,7 @@ class LaneProducer:
             await self._producer.send_offsets_to_transaction(dict(offsets), self._group)
             await self._producer.commit_transaction()
         except FENCED as error:
-            raise Fenced(repr(error)) from error
+            raise Fenced(said(error)) from error
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise TransactionFailed(error) from error
         return ends

@@ -1,0 +1,120 @@
+"""No error's text is put into a log, an answer or another error but through `stream.runtime.errors`.
+
+Read from the files' syntax, as the architecture is: what an error says may quote what a provider said.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXTS_OF_TRACEBACKS = {
+    *("print_exc", "format_exc", "print_exception", "format_exception", "format_exception_only"),
+    *("TracebackException", "setLogRecordFactory"),
+}
+THE_PLACE = {"stream/runtime/errors.py", "stream/runtime/logs.py"}
+
+KNOWN_TEXTS = {
+    # What an operator wrote, told to that operator.
+    "stream/runtime/settings.py": {"OSError", "ValueError"},
+    "stream/runtime/account_setting.py": {"ValueError", "ValidationError"},
+    "stream/gateway/trust.py": {"ValueError"},
+    "stream/cli/simulate.py": {"ValueError"},
+    "stream/cli/backfill.py": {"ValueError"},
+    "stream/cli/doctor.py": {"ValueError"},
+    "stream/simulate/rest/twilio_api.py": {"ValueError"},
+    # Why jars could not be fetched: no delivery comes near it.
+    "stream/runtime/broker/jars.py": {"Exception"},
+    # msgspec names a type and a field of ours, orjson what kind of JSON it is not.
+    "stream/core/fetches.py": {"ValidationError"},
+    "stream/polling/fetch_wire.py": {"ValidationError"},
+    "stream/runtime/wire.py": {"JSONDecodeError"},
+}
+"""Kinds of which a file knows that their text quotes no delivery."""
+
+
+def source_files() -> list[Path]:
+    return sorted(path for top in ("stream", "agents") for path in (ROOT / top).rglob("*.py"))
+
+
+def trees() -> dict[str, ast.Module]:
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in source_files()}
+
+
+TREES = trees()
+OURS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    """The names of the kinds that a handler takes."""
+    if handler.type is None:
+        return {"BaseException"}
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {node.attr if isinstance(node, ast.Attribute) else ast.unparse(node) for node in kinds}
+
+
+def texts_of(name: str, within: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Where an error of this name is made a text."""
+
+    def is_it(node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id == name
+
+    for statement in within:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.FormattedValue) and is_it(node.value):
+                yield node
+            elif isinstance(node, ast.Call) and any(map(is_it, node.args)):
+                function = node.func
+                called = function.attr if isinstance(function, ast.Attribute) else ast.unparse(function)
+                if called in {"str", "repr", "format"} or (
+                    isinstance(function, ast.Attribute) and ast.unparse(function.value) in {"log", "logger"}
+                ):
+                    yield node
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and is_it(node.right):
+                yield node
+
+
+def faults(path: str, tree: ast.Module) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and node.name is not None:
+            if caught(node) - OURS - KNOWN_TEXTS.get(path, set()):
+                found += [f"{path}:{one.lineno}" for one in texts_of(node.name, node.body)]  # type: ignore[attr-defined]
+        elif path not in THE_PLACE and isinstance(node, ast.Attribute | ast.Name):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id
+            if name in TEXTS_OF_TRACEBACKS or name in {"excepthook", "unraisablehook"}:
+                found.append(f"{path}:{node.lineno}")
+    return found
+
+
+@pytest.mark.parametrize("path", TREES)
+def test_an_error_that_is_not_ours_is_told_by_its_kind(path: str) -> None:
+    assert not faults(path, TREES[path]), "use stream.runtime.errors.said"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "log.error('%s', error)",
+        "log.exception(error)",
+        "f'{error!r}'",
+        "f'{error}'",
+        "str(error)",
+        "'%s' % error",
+        "'{}'.format(error)",
+    ],
+)
+@pytest.mark.parametrize("kind", ["KafkaError", "Exception", "(SettingsError, OSError)", "errors.Other"])
+def test_the_guard_sees_a_text_that_is_made_of_an_error(body: str, kind: str) -> None:
+    assert faults("stream/sly.py", ast.parse(f"try: f()\nexcept {kind} as error:\n    {body}\n"))
+
+
+def test_the_guard_lets_our_own_errors_speak_and_kinds_be_said() -> None:
+    fine = "try: f()\nexcept SettingsError as error: str(error)\n"
+    also = "try: f()\nexcept OSError as error: log.error('%s %s', said(error), type(error).__name__)\n"
+    assert not faults("stream/sly.py", ast.parse(fine + also))
+    assert faults("stream/sly.py", ast.parse("import traceback\ntraceback.print_exc()\n"))
