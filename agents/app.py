@@ -13,16 +13,17 @@ import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
+import faust.cli.base
 import mode
 
 from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.runtime import health, proven, settings, topics
+from stream.runtime import health, logs, proven, settings, topics
 from stream.runtime.broker import BrokerError
 from stream.runtime.broker.ownership import find_running
-from stream.runtime.lanes import LanesApp, build_app
+from stream.runtime.lanes import LanesApp, build_app, process
 from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics
 
@@ -93,7 +94,9 @@ def from_environment() -> LanesApp:
 
     Raises UnprovenVersion, SettingsError, BrokerError and TopicError, each of which says what to do.
     """
+    logs.install()
     proven.check()
+    faust.cli.base.exiting = process.exiting
     chosen = settings.load()
     if not chosen.kafka:
         running = find_running(chosen.data_dir / "broker")

@@ -43,6 +43,8 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
+        # First of all: what nobody catches is then told without its text, whatever it is.
+        importlib.import_module("stream.runtime.logs").install()
         command: click.Command = importlib.import_module(entry.module).command
         return command
 

@@ -33,3 +33,16 @@ def test_each_command_in_the_table_is_there_under_its_name(name: str) -> None:
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert CliRunner().invoke(main, ["dance"]).exit_code == 2
+
+
+def test_what_no_command_catches_is_told_without_its_text() -> None:
+    program = (
+        "import sys; from stream.cli import main, topics\n"
+        "def fail(): raise KeyError('+15005550006')\n"
+        "topics.load = fail\n"
+        "main.main(['topics'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("KeyError\n  at stream/cli/")
+    assert "500555" not in done.stdout + done.stderr
