@@ -26,6 +26,7 @@ from stream.runtime.errors import said
 from stream.runtime.lander import Lander
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
+from stream.runtime.set_aside import REASON, SetsAside
 from stream.runtime.settings import Settings
 from stream.runtime.stopping import stop_asked
 
@@ -42,6 +43,9 @@ FLUSH_S = 2.0
 KEEP_ALIVE_S = 30.0
 LINGER_S = 2.0
 """What is left of a refused body is read for so long, so that its sender hears the answer."""
+STAGE = "gateway"
+"""Of the dead letters from here."""
+
 UNSIGNED = "webhooks without a signature are accepted (CALLSTREAM_UNSIGNED_CALLBACKS)"
 NOBODY = "no token of Twilio and no key of Telnyx is configured: every webhook is refused"
 
@@ -64,7 +68,14 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     connections = Connections()
     refused = RefusedRequests(trust, chosen.data_dir)
     limits = Limits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
-    doors = Doors(trust, lander, metrics, refused.offer, limits)
+    shore = SetsAside(
+        lander,
+        topic=names.callbacks,
+        dead_letters=names.dead_letters,
+        stage=STAGE,
+        told=lambda one: metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
+    )
+    doors = Doors(trust, shore, metrics, refused.offer, limits)
     tasks: list[asyncio.Task[None]] = []
     app = application(
         doors,

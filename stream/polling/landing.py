@@ -18,14 +18,17 @@ import orjson
 from stream.core.events import DecodeError, Reading
 from stream.core.identity import content_hash, identify
 from stream.polling.account import Account
-from stream.runtime.wire import VALUE_LIMIT_BYTES, dead_letter_headers, read_envelope, write_envelope
+from stream.runtime.wire import (
+    LETTER_LIMIT_BYTES,
+    VALUE_LIMIT_BYTES,
+    dead_letter_headers,
+    read_envelope,
+    write_envelope,
+)
 from stream.sources import DECODERS
 
 STAGE = "poll"
 """Of the dead letters from here."""
-
-LETTER_LIMIT_BYTES = 1_992_294
-"""1.9 MiB: with its headers a dead letter fits into its topic's 2 MiB."""
 
 _DELIVERY = {"token": None, "attempt": None, "query": None, "verified": True}
 _BY_CONTENT = "4"

@@ -20,6 +20,7 @@ from stream.polling.backfill import Backfills
 from stream.polling.client import Client
 from stream.polling.fetching import Fetching
 from stream.polling.gate import Gates, GateState
+from stream.polling.landing import STAGE
 from stream.polling.progress_topic import Notebook
 from stream.polling.reader import Reader
 from stream.polling.resources import RESOURCES
@@ -29,7 +30,8 @@ from stream.polling.windows import Windows, watched
 from stream.runtime import health, topics
 from stream.runtime.lander import Lander
 from stream.runtime.metrics.poller import BudgetState, PollerMetrics
-from stream.runtime.metrics.vocabulary import Vocabulary
+from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
+from stream.runtime.set_aside import REASON, SetsAside
 from stream.runtime.settings import Settings
 from stream.runtime.stopping import stop_asked
 
@@ -97,9 +99,14 @@ class Poller:
         self.gates = Gates(self.accounts, self.metrics)
         self.metrics.budgets(lambda: budgets(self.accounts, self._state))
         self._lander = Lander(names.polled, connection, produced=self.metrics.produced)
-        shore = Shore(
-            self._lander, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
+        aside = SetsAside(
+            self._lander,
+            topic=names.polled,
+            dead_letters=names.dead_letters,
+            stage=STAGE,
+            told=lambda one: self.metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
         )
+        shore = Shore(aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics)
         reader = self._reader = Reader(self.client, self.gates, shore, self.metrics)
         self._notebook = Notebook(names.polling, connection, self._lander)
         self._windows = Windows(

@@ -2,7 +2,8 @@
 
 The rule of this file: what is said to be landed is in Kafka, and what waits has a bound. aiokafka's
 idempotent producer is of no more use after one refused record, and never gives anything up by itself: here it
-is replaced in the first case, and whoever waits is told in the second.
+is replaced in the first case, and whoever waits is told in the second. A record that is refused for its size
+costs nobody else anything but a moment.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
 
-from stream.runtime.producers import drop
+from stream.runtime.producers import OpenProducer, drop, idempotent
 
 ROOM_BYTES = 64 << 20
 """So much may wait for the broker: records that were taken and are not acknowledged."""
@@ -28,11 +31,16 @@ OVERHEAD_BYTES = 2048
 TROUBLED_S = 1.0
 """A broker that has just failed is given no longer: who is told so soon has more attempts left."""
 
-MAX_BATCH_BYTES = 262_144
-MAX_REQUEST_BYTES = 8 << 20
+APART_S = 60.0
+"""For so long after a topic refused a record for its size, each of its records is sent in a batch of its own:
+the topic's limit is for batches, and a small record must not be refused for its neighbour."""
+
 PROBE_EVERY_S = 2.0
 PROBE_LIMIT_S = 3.0
 RETRY_S = 1.0
+OPEN_LIMIT_S = 10.0
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 Produced = Callable[[int, float, bool], None]
 """Told of records: how many, after how many seconds, and whether the broker has them."""
@@ -61,10 +69,27 @@ class NotLandedError(Exception):
     """The broker does not have all of the records; some of them it may still get."""
 
 
+class TooLargeError(NotLandedError):
+    """The topic takes no record as large as `refused`; the broker has the others. No retry mends it."""
+
+    def __init__(self, topic: str, refused: Sequence[Landable]) -> None:
+        super().__init__(f"the topic {topic} takes no record of so many bytes (max.message.bytes)")
+        self.refused = refused
+
+
+class _Apart:
+    """A topic whose records are sent one by one. `too_large`: of so many bytes it takes none."""
+
+    def __init__(self) -> None:
+        self.until = time.monotonic() + APART_S
+        self.too_large = math.inf
+
+
 class Lander:
     """A role's producer, for `topic` where nothing else is said. `connection` are aiokafka's settings.
 
-    All calls from the event loop's thread.
+    `opened`: gives a producer that is started; of these settings where nothing else is said. All calls from
+    the event loop's thread.
     """
 
     def __init__(
@@ -74,21 +99,24 @@ class Lander:
         *,
         produced: Produced,
         room_bytes: int = ROOM_BYTES,
+        opened: Callable[[], Awaitable[Any]] | None = None,
     ) -> None:
         self._topic = topic
         self._connection = connection
         self._produced = produced
         self._room = room_bytes
-        self._producer: AIOKafkaProducer | None = None
+        self._opened = opened or self._made
+        self._open: OpenProducer | None = None
         self._replacing: asyncio.Task[None] | None = None
-        self._waiting = 0
+        self._parked_bytes = 0
+        self._apart: dict[str, _Apart] = {}
         self._heard_at: float | None = None
         self._failed: str | None = "the broker has not answered yet"
 
     @property
     def waiting_bytes(self) -> int:
         """What waits for the broker."""
-        return self._waiting
+        return self._parked_bytes + (0 if self._open is None else self._open.waiting_bytes)
 
     def trouble(self) -> str | None:
         """Why the broker does not take writes, as far as is known; None where it does."""
@@ -96,7 +124,7 @@ class Lander:
 
     async def start(self) -> None:
         """Returns when the broker answers. Raises KafkaError."""
-        self._producer = await self._made()
+        self._open = OpenProducer(await self._opened())
         self._heard()
 
     async def land(
@@ -109,55 +137,117 @@ class Lander:
     ) -> None:
         """Returns when the broker has all of them; those of one key lie in the order given.
 
-        Raises NoRoomError at once, or NotLandedError after at most `limit_s`, sooner while the broker is in
-        trouble: then some may have landed or land later, which does no harm, since their sender's repetition
-        is recognised.
+        Raises NoRoomError at once, TooLargeError when the broker has all the others, or NotLandedError after
+        at most `limit_s`, sooner while the broker is in trouble: then some may have landed or land later,
+        which does no harm, since their sender's repetition is recognised.
         """
         needed = sum(_size(one) for one in records)
-        producer = self._producer
-        if producer is None:
-            raise NotLandedError(self._failed or "the producer is being replaced")
-        if self._waiting + needed > self._room:
+        if self.waiting_bytes + needed > self._room:
             raise NoRoomError
         began = time.monotonic()
         if self._failed is not None:
             limit_s = min(limit_s, TROUBLED_S)
+        to = topic or self._topic
         try:
-            async with asyncio.timeout(limit_s):
-                to = topic or self._topic
-                if len(records) == 1:
-                    await self._sent(producer, to, records[0], headers)
-                else:
-                    await asyncio.gather(*(self._sent(producer, to, one, headers) for one in records))
-        except TimeoutError:
-            self._failed = "the broker does not acknowledge records"
+            refused = await self._landed(records, to, headers, began + limit_s, needed)
+        except NotLandedError:
             self._produced(len(records), time.monotonic() - began, False)
-            raise NotLandedError(self._failed) from None
-        except KafkaError as error:
-            self._produced(len(records), time.monotonic() - began, False)
-            self._failed = f"the broker refused a record ({type(error).__name__})"
-            self._replace(producer)
-            raise NotLandedError(self._failed) from error
-        self._heard()
-        self._produced(len(records), time.monotonic() - began, True)
-
-    async def _sent(self, producer: AIOKafkaProducer, topic: str, one: Landable, headers: Headers) -> None:
-        size = _size(one)
-        self._waiting += size
-
-        def leave(_: object = None) -> None:
-            # A replaced producer's records count no more: they were dropped with it.
-            if producer is self._producer:
-                self._waiting -= size
-
-        try:
-            acknowledged = await producer.send(topic, one.value, one.key, headers=headers or None)
-        except BaseException:
-            leave()
             raise
-        acknowledged.add_done_callback(leave)
+        if len(refused) < len(records):
+            self._heard()
+            self._produced(len(records) - len(refused), time.monotonic() - began, True)
+        if refused:
+            self._produced(len(refused), time.monotonic() - began, False)
+            raise TooLargeError(to, refused)
+
+    async def _landed(
+        self, records: Sequence[Landable], topic: str, headers: Headers, deadline: float, needed: int
+    ) -> list[Landable]:
+        """Those that are too large, when the broker has all others. Raises NotLandedError.
+
+        What waits in a producer that is given up is sent once more in the next one.
+        """
+        left, refused = list(records), list[Landable]()
+        while True:
+            opened = self._open or await self._next(deadline, needed)
+            try:
+                # A loop's clock and the monotonic one may differ, so it is given what is left.
+                async with asyncio.timeout(deadline - time.monotonic()) as limit:
+                    with opened.ends(limit):
+                        await self._send(opened, topic, left, refused, headers)
+                return refused
+            except TimeoutError:
+                if not opened.given_up:
+                    self._failed = "the broker does not acknowledge records"
+                    raise NotLandedError(self._failed) from None
+            except _TOO_LARGE as error:
+                self._apart.setdefault(topic, _Apart())
+                self._replace(opened, f"the broker refused a record ({type(error).__name__})")
+            except KafkaError as error:
+                if not opened.given_up:
+                    self._failed = f"the broker refused a record ({type(error).__name__})"
+                    self._replace(opened, self._failed)
+                    raise NotLandedError(self._failed) from error
+            if time.monotonic() >= deadline:
+                raise NotLandedError("the producer was replaced")
+
+    async def _send(
+        self,
+        opened: OpenProducer,
+        topic: str,
+        left: list[Landable],
+        refused: list[Landable],
+        headers: Headers,
+    ) -> None:
+        """Empties `left`, from its front. Those that are too large by themselves go to `refused`."""
+        apart = self._apart.get(topic)
+        if apart is None or apart.until < time.monotonic():
+            self._apart.pop(topic, None)
+            if len(left) == 1:
+                await self._sent(opened, topic, left[0], headers)
+            else:
+                await asyncio.gather(*(self._sent(opened, topic, one, headers) for one in left))
+            return
+        while left:
+            size = len(left[0].value or b"")
+            if size < apart.too_large:
+                try:
+                    await self._sent_alone(opened, topic, left[0], headers)
+                except _TOO_LARGE:
+                    apart.too_large = size
+                    refused.append(left.pop(0))
+                    raise
+            else:
+                refused.append(left[0])
+            left.pop(0)
+
+    async def _sent(self, opened: OpenProducer, topic: str, one: Landable, headers: Headers) -> None:
+        sending = opened.producer.send(topic, one.value, one.key, headers=headers or None)
         # Whoever gives up waiting does not take the record back: it is in a batch with others.
-        await asyncio.shield(acknowledged)
+        await asyncio.shield(await opened.taking(_size(one), sending))
+
+    async def _sent_alone(self, opened: OpenProducer, topic: str, one: Landable, headers: Headers) -> None:
+        """In a batch that nothing else is put into."""
+        producer = opened.producer
+        partitions = sorted(await producer.partitions_for(topic))
+        batch = producer.create_batch()
+        batch.append(timestamp=None, key=one.key, value=one.value, headers=list(headers))
+        batch.close()
+        partition = DefaultPartitioner()(one.key, partitions, partitions)
+        sending = producer.send_batch(batch, topic, partition=partition)
+        await asyncio.shield(await opened.taking(_size(one), sending))
+
+    async def _next(self, deadline: float, needed: int) -> OpenProducer:
+        """The producer that replaces one that was given up. Raises NotLandedError."""
+        if self._replacing is not None:
+            self._parked_bytes += needed
+            try:
+                await asyncio.wait([self._replacing], timeout=max(0.0, deadline - time.monotonic()))
+            finally:
+                self._parked_bytes -= needed
+        if self._open is None:
+            raise NotLandedError(self._failed or "the producer is being replaced")
+        return self._open
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()
@@ -167,11 +257,11 @@ class Lander:
         """Ask the broker now and then whether it is there, so that readiness does not wait for a webhook."""
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            producer, heard_at = self._producer, self._heard_at
-            if producer is None or (heard_at is not None and time.monotonic() - heard_at < PROBE_EVERY_S):
+            opened, heard_at = self._open, self._heard_at
+            if opened is None or (heard_at is not None and time.monotonic() - heard_at < PROBE_EVERY_S):
                 continue
             try:
-                found = await asyncio.wait_for(producer.client.fetch_all_metadata(), PROBE_LIMIT_S)
+                found = await asyncio.wait_for(opened.producer.client.fetch_all_metadata(), PROBE_LIMIT_S)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._failed = f"the broker does not answer ({type(error).__name__})"
                 continue
@@ -180,54 +270,43 @@ class Lander:
             else:
                 self._failed = f"the topic {self._topic} is not there"
 
-    def _replace(self, broken: AIOKafkaProducer) -> None:
-        if broken is not self._producer:
+    def _replace(self, broken: OpenProducer, why: str) -> None:
+        if broken is not self._open:
             return
-        log.warning("the producer is replaced: %s", self._failed)
-        self._producer = None
-        self._waiting = 0
+        log.warning("the producer is replaced: %s", why)
+        self._open = None
+        broken.give_up()
         self._replacing = asyncio.create_task(self._replaced(broken))
 
-    async def _replaced(self, broken: AIOKafkaProducer) -> None:
-        await drop(broken)
+    async def _replaced(self, broken: OpenProducer) -> None:
+        await drop(broken.producer)
         while True:
             try:
-                self._producer = await self._made()
+                async with asyncio.timeout(OPEN_LIMIT_S):
+                    opened = OpenProducer(await self._opened())
             except (KafkaError, OSError) as error:
                 self._failed = f"the broker does not answer ({type(error).__name__})"
                 await asyncio.sleep(RETRY_S)
             else:
+                self._open = opened
                 self._heard()
                 return
 
     async def _made(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=0,
-            max_batch_size=MAX_BATCH_BYTES,
-            max_request_size=MAX_REQUEST_BYTES,
-            **self._connection,
-        )
-        try:
-            await producer.start()
-            # Now, so that the first webhook does not wait for it.
-            await producer.partitions_for(self._topic)
-        except BaseException:
-            await drop(producer)
-            raise
-        return producer
+        # Its topic is known from the start, so that the first webhook does not wait for that.
+        return await idempotent(self._connection, self._topic)
 
     async def close(self, limit_s: float) -> None:
         """Give what waits `limit_s` to arrive."""
         if self._replacing is not None:
             self._replacing.cancel()
-        producer, self._producer = self._producer, None
-        if producer is None:
+        opened, self._open = self._open, None
+        if opened is None:
             return
         with contextlib.suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(producer.flush(), limit_s)
-        await drop(producer)
+            await asyncio.wait_for(opened.producer.flush(), limit_s)
+        opened.give_up()
+        await drop(opened.producer)
 
 
 def _size(record: Landable) -> int:

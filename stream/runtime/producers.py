@@ -1,16 +1,86 @@
-"""A Kafka producer that is given up: closed at once, with nothing more of it on the wire.
+"""Kafka producers that may be given up: closed at once, with nothing more of them on the wire.
 
-The rule of this file: what is left in its buffer was promised to nobody, and must not go out later.
-aiokafka's own `stop` would send it. What this leans on of aiokafka's inside is listed in `lanes/ground.py`.
+The rule of this file: what is left in a buffer was promised to nobody, and must not go out later. aiokafka's
+own `stop` would send it. Nor does anybody go on waiting for it. What this leans on of aiokafka's inside is
+listed in `lanes/ground.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+
 CLOSE_S = 2.0
+MAX_BATCH_BYTES = 262_144
+MAX_REQUEST_BYTES = 8 << 20
+
+
+class OpenProducer:
+    """An AIOKafkaProducer, what waits in it for the broker, and who waits.
+
+    The bytes count here and nowhere else: those of a producer that is given up are gone with it, once.
+    """
+
+    def __init__(self, producer: Any) -> None:
+        self.producer = producer
+        self.waiting_bytes = 0
+        self.given_up = False
+        self._limits: set[asyncio.Timeout] = set()
+
+    @contextmanager
+    def ends(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """While the block runs, `limit` expires at once when this producer is given up."""
+        self._limits.add(limit)
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
+
+    def give_up(self) -> None:
+        """Whoever waits is told at once: no answer comes any more."""
+        self.given_up = True
+        now = asyncio.get_running_loop().time()
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(now)
+
+    async def taking(self, size: int, sending: Awaitable[asyncio.Future[Any]]) -> asyncio.Future[Any]:
+        """What acknowledges a record of `size` bytes; until then its bytes wait here."""
+        self.waiting_bytes += size
+        try:
+            acknowledged = await sending
+        except BaseException:
+            self._left(size)
+            raise
+        acknowledged.add_done_callback(lambda _: self._left(size))
+        return acknowledged
+
+    def _left(self, size: int) -> None:
+        self.waiting_bytes -= size
+
+
+async def idempotent(connection: Mapping[str, Any], topic: str) -> AIOKafkaProducer:
+    """A producer that is started and knows `topic`. Raises KafkaError."""
+    producer = AIOKafkaProducer(
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=MAX_REQUEST_BYTES,
+        **connection,
+    )
+    try:
+        await producer.start()
+        await producer.partitions_for(topic)
+    except BaseException:
+        await drop(producer)
+        raise
+    return producer
 
 
 async def drop(producer: Any) -> None:

@@ -25,6 +25,9 @@ VERSION = 1
 VALUE_LIMIT_BYTES = 512 * 1024
 """A callback's body is 256 KiB at most and a polled row is one row: an envelope above this is no delivery."""
 
+LETTER_LIMIT_BYTES = 1_992_294
+"""1.9 MiB: with its headers a dead letter fits into its topic's 2 MiB."""
+
 _LANDED_SOURCES = (*SOURCES, FETCH_RESULT)
 _KNOWN_SOURCES = frozenset(_LANDED_SOURCES)
 _CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")

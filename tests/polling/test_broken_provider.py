@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from stream.polling.landing import LETTER_LIMIT_BYTES
 from stream.polling.reading import Read
+from stream.runtime.wire import LETTER_LIMIT_BYTES
 from tests.polling.provider import Said, endless, silent
 from tests.polling.world import EVENTS, FIRST, World, a_world, page, row
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.events import Envelope
-from stream.polling.landing import LETTER_LIMIT_BYTES, DeadLetter, LandedPage, Landing
-from stream.runtime.wire import VALUE_LIMIT_BYTES, read_envelope
+from stream.polling.landing import DeadLetter, LandedPage, Landing
+from stream.runtime.wire import LETTER_LIMIT_BYTES, VALUE_LIMIT_BYTES, read_envelope
 from stream.sources import DECODERS
 from tests.agents.batches import TOPICS, Fetched, Lane, to
 from tests.polling.accounts import ACCOUNT_SID, CALL_SID, LEG, telnyx, twilio

@@ -59,6 +59,10 @@ class GatewayMetrics:
         if one.delay_us is not None:
             self._delay.observe((one.source,), max(0, one.delay_us) / 1_000_000)
 
+    def dead_letter(self, source: str, reason: str) -> None:
+        """Something went to the dead letters."""
+        self.board.count(f.DEAD_LETTERS, source, reason)
+
     def rejected(self, source: str, reason: str) -> None:
         """A request was not accepted."""
         self.board.count(ingest.WEBHOOK_REQUESTS_REJECTED, source, REASONS.get(reason, reason))
