@@ -48,6 +48,7 @@ PURE = ("stream.core", "stream.sources")
 
 PURE_OF_THE_GATEWAY = {
     "captured",
+    "content",
     "envelope",
     "form_body",
     "forwarded",
@@ -222,6 +223,37 @@ def test_what_is_called_pure_is_there() -> None:
     named = {("stream.gateway", stem) for stem in PURE_OF_THE_GATEWAY}
     named |= {("stream.polling", stem) for stem in PURE_OF_THE_POLLER}
     assert named <= found
+
+
+WRITERS = {"stream.runtime.untrusted", "stream.runtime.logs", "stream.cli.terminal", "stream.cli.drawing"}
+"""Through whom all text goes that a terminal or a log shows. See `stream.runtime.untrusted`."""
+
+WRITES_TO_ITS_PARENT = {"stream.runtime.broker.supervisor"}
+"""Its standard output is a pipe of JSON in ASCII, which no person sees."""
+
+WRITING_CALLS = {
+    *("echo", "secho", "print", "pprint", "print_exc", "print_exception", "print_stack", "echo_via_pager"),
+    *("write", "writelines", "confirm", "prompt", "pager", "style"),
+    *("ClickException", "UsageError", "BadParameter", "Text", "from_markup", "TextColumn", "Console"),
+    *("StreamHandler", "Formatter"),
+}
+"""What writes, or makes what rich and click write as it is."""
+
+
+@pytest.mark.parametrize("path", each_file())
+def test_nothing_but_the_writers_writes_to_a_terminal_or_a_log(path: Path) -> None:
+    module = module_of(path)
+    if module in WRITERS | WRITES_TO_ITS_PARENT:
+        return
+    writes = {
+        f"{name} in line {node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and (name := called_name(node)) in WRITING_CALLS
+        and (name not in ("write", "writelines") or "std" in ast.unparse(node.func))
+        and not ast.unparse(node.func).endswith("console.print")  # a PlainConsole: there is no other
+    }
+    assert not writes, f"{module}: text reaches a terminal only through {', '.join(sorted(WRITERS))}"
 
 
 def called_name(call: ast.Call) -> str:

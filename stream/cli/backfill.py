@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from stream.cli.job_progress import JobProgress
 from stream.cli.moments import moment, second_after, second_before
+from stream.cli.terminal import say
 from stream.polling.account import accounts
 from stream.polling.asking import RefusedError, asked_for, called_off
 from stream.polling.planning import Span, refusal
@@ -79,7 +80,7 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
     except (RefusedError, KafkaError, OSError, topics.TopicError, NoRoomError, NotLandedError) as error:
         _give_up(in_words(error), as_json)
     except KeyboardInterrupt:
-        click.echo(DETACHED, err=True)
+        say(DETACHED, err=True)
         raise SystemExit(130) from None
     _tell(job, as_json)
     raise SystemExit(0 if job.state == "done" or (asked.cancel and job.state == "cancelled") else 1)
@@ -127,7 +128,7 @@ def _announce(asked: Asked, *, quiet: bool) -> None:
     job = asked.wanted
     if not quiet:
         times = f"--since {job.since} --until {job.until}"
-        click.echo(f"backfill {job.id}: --source {job.source} {times}", err=True)
+        say(f"backfill {job.id}: --source {job.source} {times}", err=True)
 
 
 async def _done(settings: Settings, bootstrap: str, asked: Asked, *, quiet: bool) -> Job:
@@ -189,14 +190,13 @@ async def looked_on(
 
 def _tell(job: Job, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(job).decode())
+        say(msgspec.json.encode(job).decode())
         return
     why = f": {job.error}" if job.error else ""
-    click.echo(f"{job.state}{why}. {job.rows:,} rows of {job.source}, read up to {job.done_until}")
+    say(f"{job.state}{why}. {job.rows:,} rows of {job.source}, read up to {job.done_until}")
 
 
 def _give_up(why: str, as_json: bool) -> Any:
-    click.echo(
-        msgspec.json.encode({"error": why}) if as_json else f"callstream backfill: {why}", err=not as_json
-    )
+    said = msgspec.json.encode({"error": why}).decode() if as_json else f"callstream backfill: {why}"
+    say(said, err=not as_json)
     raise SystemExit(2)

@@ -23,6 +23,7 @@ from stream.cli.checkup import providers
 from stream.cli.checkup.callbacks import callbacks
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
+from stream.cli.terminal import Misuse, label, say
 from stream.gateway import trust as gateway_trust
 from stream.gateway.captured import LIMIT_BYTES, Capture, CaptureError, read
 from stream.gateway.doctor import diagnose
@@ -91,13 +92,13 @@ def command(
     file or the settings cannot be read.
     """
     if captured is not None and print_setup:
-        raise click.UsageError("--request and --print-setup are two things: one of them")
+        raise Misuse("--request and --print-setup are two things: one of them")
     if captured is None and (urls or token_files or keys or remote):
-        raise click.UsageError("--url, --token-file, --key and --remote belong to --request")
+        raise Misuse("--url, --token-file, --key and --remote belong to --request")
     if public_url is not None and not print_setup:
-        raise click.UsageError("--public-url belongs to --print-setup")
+        raise Misuse("--public-url belongs to --print-setup")
     if offline and (captured is not None or print_setup):
-        raise click.UsageError("--offline is for the checks")
+        raise Misuse("--offline is for the checks")
     settings = _settings(as_json)
     if print_setup:
         _print_setup(settings, public_url, as_json)
@@ -140,9 +141,8 @@ def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            state = click.style(f"{check.state:<8}", fg=_COLOURS[check.state])
             mend = f" — {check.mend}" if check.mend else ""
-            click.echo(f"{state} {check.name:<{width}}  {check.says}{mend}")
+            label(f"{check.state:<8}", _COLOURS[check.state], f"{check.name:<{width}}  {check.says}{mend}")
     sys.exit(1 if failed else 0)
 
 
@@ -178,11 +178,11 @@ def _explain(
     if as_json:
         _print_json({"provider": provider, **asdict(found), "notes": notes})
     else:
-        click.echo(found.sentence)
+        say(found.sentence)
         for setting in found.settings:
-            click.echo(f"setting: {setting}")
+            say(f"setting: {setting}")
         for note in notes:
-            click.echo(f"note: {note}")
+            say(f"note: {note}")
     sys.exit(0 if found.fits else 1)
 
 
@@ -202,7 +202,7 @@ def _tokens(files: Sequence[Any]) -> list[str]:
         try:
             lines = file.read(LIMIT_BYTES).splitlines()
         except UnicodeDecodeError:
-            raise click.UsageError("a --token-file is no text") from None
+            raise Misuse("a --token-file is no text") from None
         for line in lines:
             named = _OF_ITS_ACCOUNT.fullmatch(line.strip())
             found.append(named[1] if named else line.strip())
@@ -213,14 +213,14 @@ def _key(text: str) -> str:
     try:
         public_key(text.strip())
     except ValueError:
-        raise click.UsageError("a --key is no Ed25519 public key in base64") from None
+        raise Misuse("a --key is no Ed25519 public key in base64") from None
     return text
 
 
 def _address(text: str) -> str:
     address = clean_address(text)
     if address is None:
-        raise click.UsageError("--remote is no IP address")
+        raise Misuse("--remote is no IP address")
     return address
 
 
@@ -237,26 +237,28 @@ def _trust(settings: Settings, as_json: bool) -> Trust:
 def _print_setup(settings: Settings, given: str | None, as_json: bool) -> None:
     public_url = _origin(given) if given is not None else settings.public_url
     if not public_url:
-        raise click.UsageError("give --public-url: where the providers reach the gateway")
+        raise Misuse("give --public-url: where the providers reach the gateway")
     found = setup(public_url, settings)
     if as_json:
         _print_json(_as_object(found))
         return
-    click.echo(f"For a gateway that the providers reach at {found.public_url}")
+    say(f"For a gateway that the providers reach at {found.public_url}")
     for concern in found.concerns:
-        click.echo(click.style(f"warning: {concern}", fg="yellow"))
+        label("warning:", "yellow", concern)
     for section in found.sections:
-        click.echo(f"\n{section.provider.capitalize()}: {section.title}")
+        say()
+        say(f"{section.provider.capitalize()}: {section.title}")
         width = max(len(entry.name) for entry in section.entries)
         for entry in section.entries:
             note = f"  ({entry.note})" if entry.note and entry.value else entry.note
-            click.echo(f"  {entry.name:<{width}}  {entry.value}{note}")
+            say(f"  {entry.name:<{width}}  {entry.value}{note}")
         if section.note:
-            click.echo(f"  {section.note}")
-    click.echo("\nSettings of callstream")
+            say(f"  {section.note}")
+    say()
+    say("Settings of callstream")
     width = max(len(wanted.name) for wanted in found.settings)
     for wanted in found.settings:
-        click.echo(f"  {wanted.name:<{width}}  {wanted.value}  ({wanted.state})")
+        say(f"  {wanted.name:<{width}}  {wanted.value}  ({wanted.state})")
 
 
 def _as_object(found: Setup) -> dict[str, Any]:
@@ -279,7 +281,7 @@ def _origin(url: str) -> str:
     try:
         return load({"CALLSTREAM_PUBLIC_URL": url}).public_url
     except SettingsError as error:
-        raise click.UsageError(str(error).replace("CALLSTREAM_PUBLIC_URL", "the URL", 1)) from None
+        raise Misuse(str(error).replace("CALLSTREAM_PUBLIC_URL", "the URL", 1)) from None
 
 
 def _settings(as_json: bool) -> Settings:
@@ -294,9 +296,9 @@ def _unreadable(why: Sequence[str], as_json: bool) -> NoReturn:
         _print_json({"ok": False, "problems": list(why)})
     else:
         for one in why:
-            click.echo(one, err=True)
+            say(one, err=True)
     sys.exit(2)
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    say(json.dumps(value, ensure_ascii=False))

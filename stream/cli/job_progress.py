@@ -6,10 +6,10 @@ import sys
 import time
 from types import TracebackType
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
+from stream.cli.drawing import PlainColumn, PlainConsole
+from stream.cli.terminal import say
 from stream.polling.progress import Job
 
 PLAIN_EVERY_S = 5.0
@@ -26,12 +26,12 @@ class JobProgress:
         if sys.stderr.isatty() and not quiet:
             self._bars = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description:<9}"),
+                PlainColumn("{task.description:<9}"),
                 BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[said]}"),
+                PlainColumn("{task.percentage:>3.0f} %"),
+                PlainColumn("{task.fields[said]}"),
                 TimeElapsedColumn(),
-                console=Console(stderr=True),
+                console=PlainConsole(stderr=True),
             )
             self._task = self._bars.add_task("waiting", total=1.0, said="")
 
@@ -57,13 +57,13 @@ class JobProgress:
         if self._bars is not None:
             self._bars.console.print(text)
         elif not self._quiet:
-            click.echo(text, err=True)
+            say(text, err=True)
 
     def _print(self, line: str, at_once: bool) -> None:
         now_s = time.monotonic()
         if line != self._shown and (at_once or now_s >= self._next_s):
             self._next_s, self._shown = now_s + PLAIN_EVERY_S, line
-            click.echo(line, err=True)
+            say(line, err=True)
 
 
 def share(job: Job) -> float:

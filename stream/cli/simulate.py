@@ -19,6 +19,7 @@ import click
 import orjson
 from aiokafka.errors import KafkaError
 
+from stream.cli.terminal import Misuse, say
 from stream.runtime import topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.errors import in_words
@@ -164,7 +165,7 @@ def command(
     callstream simulate --gateway http://127.0.0.1:8080 --drop 0.05 --serve --time-factor 60 --check
     """
     if compare and asked["forever"]:
-        raise click.UsageError("--check needs an end: --calls or --for")
+        raise Misuse("--check needs an end: --calls or --for")
     try:
         settings = load()
         options = _options(settings, **asked)
@@ -212,12 +213,12 @@ def command(
 
 
 def _give_up(why: str) -> Any:
-    click.echo(f"callstream simulate: {why}", err=True)
+    say(f"callstream simulate: {why}", err=True)
     raise SystemExit(2)
 
 
 def _say_where(url: str) -> None:
-    click.echo(f"the providers' REST resources are at {url}", err=True)
+    say(f"the providers' REST resources are at {url}", err=True)
 
 
 def _options(
@@ -312,13 +313,16 @@ def _tell(outcome: Outcome, options: Options, as_json: bool) -> None:
             "gateway": outcome.answers.as_json() if outcome.answers else None,
             "check": outcome.report.as_json() if outcome.report else None,
         }
-        click.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode())
+        for line in orjson.dumps(said, option=orjson.OPT_INDENT_2).decode().split("\n"):
+            say(line)
         return
-    click.echo(
+    say(
         f"{outcome.deliveries:,} deliveries of {outcome.calls:,} calls in {outcome.seconds:.1f} s"
         f" ({rate:,.0f}/s), --seed {options.seed} --start {iso_us(options.start_us)}"
     )
     if outcome.answers is not None:
-        click.echo("\n".join(outcome.answers.lines()))
+        for line in outcome.answers.lines():
+            say(line)
     if outcome.report is not None:
-        click.echo("\n".join(outcome.report.lines()))
+        for line in outcome.report.lines():
+            say(line)

@@ -11,24 +11,24 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-import click
 from aiokafka.errors import KafkaError
 
 from stream.cli.repeats import Repeats
+from stream.cli.terminal import Fault, say
 from stream.runtime import logs, proven, topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.errors import in_words, said
 from stream.runtime.health import ListenError
 from stream.runtime.settings import Settings, SettingsError
+from stream.runtime.untrusted import LineFormatter
 
 
 def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> None:
     """`level`: of libraries; `ours`: of callstream itself. No error's text gets there, see `logs`."""
     logs.install()
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=level, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
+        handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handler.addFilter(Repeats())
     logging.getLogger("callstream").setLevel(ours)
 
@@ -47,9 +47,9 @@ def told(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except mendable as error:
-        raise click.ClickException(in_words(error)) from None
+        raise Fault(in_words(error)) from None
     except KafkaError as error:
-        raise click.ClickException(f"the broker does not answer: {said(error)}") from None
+        raise Fault(f"the broker does not answer: {said(error)}") from None
 
 
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
@@ -58,7 +58,7 @@ async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[in
     Raises UnprovenVersion before anything else is done.
     """
     proven.check()
-    async with embedded(chosen, say=lambda line: click.echo(line, err=True)) as broker:
+    async with embedded(chosen, say=lambda line: say(line, err=True)) as broker:
         chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
         await topics.ensure(chosen.kafka, chosen)
         return await serve(chosen)

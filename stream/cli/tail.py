@@ -6,8 +6,10 @@ import asyncio
 import sys
 
 import click
+import orjson
 
 from stream.cli.reading import records
+from stream.cli.terminal import Fault, say
 from stream.runtime import settings, topics
 from stream.runtime.broker.ownership import find_running
 
@@ -15,6 +17,8 @@ TOPICS = (
     *("callbacks", "polled", "events", "ended", "alerts", "alerts_active"),
     *("fetches", "polling", "dead_letters"),
 )
+
+_BLANKS = {ord(letter): " " for letter in "\t\n\r"}
 
 
 @click.command()
@@ -28,7 +32,7 @@ def command(topic: str, count: int | None, from_beginning: bool, no_follow: bool
     try:
         chosen = settings.load()
     except settings.SettingsError as error:
-        raise click.ClickException(str(error)) from None
+        raise Fault(str(error)) from None
     bootstrap = chosen.kafka or _running(chosen)
     name = getattr(topics.names(chosen.topic_prefix), topic)
     try:
@@ -40,7 +44,7 @@ def command(topic: str, count: int | None, from_beginning: bool, no_follow: bool
 def _running(chosen: settings.Settings) -> str:
     running = find_running(chosen.data_dir / "broker")
     if running is None:
-        raise click.ClickException("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
+        raise Fault("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
     return f"127.0.0.1:{running.port}"
 
 
@@ -51,10 +55,21 @@ async def _print(
     async for record in records(
         bootstrap, topic, from_beginning=from_beginning, follow=follow or bool(count)
     ):
-        value = (record.value or b"null").decode("utf-8", "replace")
-        key = (record.key or b"").decode("utf-8", "replace") + "\t" if keys else ""
-        click.echo(key + value)
+        say(*cells(record.key, record.value) if keys else cells(record.key, record.value)[1:])
         if left is not None:
             left -= 1
             if not left:
                 return
+
+
+def cells(key: bytes | None, value: bytes | None) -> list[str]:
+    """A record's key and value as a line has them. JSON over several lines is the same JSON on one."""
+    text = (value or b"null").decode("utf-8", "replace")
+    if "\n" in text or "\r" in text or "\t" in text:
+        try:
+            orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            text = text.translate(_BLANKS)  # within a string JSON escapes them
+    return [(key or b"").decode("utf-8", "replace"), text]

@@ -8,6 +8,7 @@ from dataclasses import astuple, fields
 
 import click
 
+from stream.cli.terminal import say
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.settings import Settings, SettingsError, load
 from stream.runtime.topics import POLICIES, TopicError, TopicMismatch, ensure, names
@@ -34,7 +35,7 @@ def command(as_json: bool) -> None:
 
 
 async def _ensure(settings: Settings) -> list[str]:
-    async with embedded(settings, say=lambda line: click.echo(line, err=True)) as broker:
+    async with embedded(settings, say=lambda line: say(line, err=True)) as broker:
         return await ensure(broker.bootstrap, settings)
 
 
@@ -50,13 +51,14 @@ def _show(settings: Settings, made: list[str], as_json: bool) -> None:
         for about, name in zip(fields(topics), astuple(topics), strict=True)
     ]
     if as_json:
-        click.echo(json.dumps({"topics": rows}))
+        say(json.dumps({"topics": rows}))
         return
     for row in rows:
         state = "created" if row["created"] else "there"
-        click.echo(f"{row['topic']:<34} {row['partitions']:>4} partitions  {row['policy']:<8} {state}")
+        say(f"{row['topic']:<34} {row['partitions']:>4} partitions  {row['policy']:<8} {state}")
 
 
 def _fail(code: int, message: str, as_json: bool, **details: str) -> None:
-    click.echo(json.dumps({"error": message, **details}) if as_json else message, err=not as_json)
+    for line in [json.dumps({"error": message, **details})] if as_json else message.split("\n"):
+        say(line, err=not as_json)
     raise SystemExit(code)

@@ -15,20 +15,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import click
-import orjson
 from aiokafka.errors import KafkaError
-from rich.console import Console
 from rich.live import Live
 
 from stream.cli.children import Child
+from stream.cli.drawing import PlainConsole
 from stream.cli.figures import look
 from stream.cli.reading import records
+from stream.cli.terminal import Fault, say
 from stream.cli.view import Notice, Scene, alert_line, line, panel
 from stream.polling.account import accounts
 from stream.runtime import settings, topics
@@ -70,7 +70,7 @@ def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) 
         chosen = settings.load()
         code = asyncio.run(Household(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
     except (settings.SettingsError, BrokerError, topics.TopicError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Fault(str(error)) from None
     sys.exit(code)
 
 
@@ -80,7 +80,7 @@ class Household:
     def __init__(self, chosen: settings.Settings, *, rate: float, plain: bool) -> None:
         self._settings = chosen
         self._rate = rate
-        self._console = Console(highlight=False)
+        self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
         self._scene = Scene([])
         self._children: list[Child] = []
@@ -97,14 +97,17 @@ class Household:
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
             await topics.ensure(broker.bootstrap, self._settings)
             try:
-                await self._work()
+                ended = await self._work()
             finally:
                 self._say("Stopping (Ctrl-C again ends it at once) …")
                 await asyncio.gather(*(child.stop() for child in reversed(self._children)))
+        if ended is not None:
+            self._say(ended)
         self._say("Stopped.")
-        return 0
+        return 0 if ended is None else 1
 
-    async def _work(self) -> None:
+    async def _work(self) -> str | None:
+        """What ended unasked, as a sentence; None where it was asked to stop."""
         data = self._settings.data_dir.absolute()
         worker_at = self._free_listen("worker", self._settings.worker_listen)
         gateway_at = self._free_listen("gateway", self._settings.gateway_listen)
@@ -119,22 +122,23 @@ class Household:
         url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
         polled = bool(self._rate or accounts(self._settings))
         self._scene.links = self._links(url, gateway_url, f"http://{poller_at}" if polled else None, data)
-        running: list[asyncio.Task[Any]] = [
-            self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
-            self._begin("worker", ["worker"], environ, data / "worker.log"),
-        ]
+        running: dict[str, asyncio.Task[Any]] = {
+            "gateway": self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
+            "worker": self._begin("worker", ["worker"], environ, data / "worker.log"),
+        }
         if polled:
-            running.append(self._begin("poller", ["poller"], environ, data / "poller.log"))
-        watching = [asyncio.create_task(self._watch_alerts()), asyncio.create_task(self._show(url))]
+            running["poller"] = self._begin("poller", ["poller"], environ, data / "poller.log")
+        running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
+        running["view"] = asyncio.create_task(self._show(url))
         if self._rate:
-            running.append(asyncio.create_task(self._simulate(gateway_url, environ, data)))
+            running["simulator"] = asyncio.create_task(self._simulate(gateway_url, environ, data))
         stop = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.wait([stop, *watching], return_when=asyncio.FIRST_COMPLETED)
+            return await first_to_end(stop, running)
         finally:
-            for task in (stop, *watching, *running):
+            for task in (stop, *running.values()):
                 task.cancel()
-            await asyncio.gather(stop, *watching, return_exceptions=True)
+            await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
     def _environ(self) -> dict[str, str]:
         """What the roles run with; a simulator has accounts of its own, at an address of its own."""
@@ -193,17 +197,19 @@ class Household:
         while True:
             with contextlib.suppress(KafkaError):
                 async for record in records(self._settings.kafka, topic):
-                    notice = Notice.of(orjson.loads(record.value))
+                    notice = Notice.read(record.value)
+                    if notice is None:
+                        continue
                     self._scene.alerts.append(notice)
                     self._scene.alerts_seen += 1
                     if not self._live and self._scene.alerts_seen <= 3:
-                        click.echo(f"alert: {alert_line(notice)}")
+                        say(f"alert: {alert_line(notice)}")
             await asyncio.sleep(1)
 
     async def _show(self, url: str) -> None:
         if not self._live:
             for what, where in self._scene.links:
-                click.echo(f"{what}: {where}")
+                say(f"{what}: {where}")
         async with aiohttp.ClientSession() as client:
             if self._live:
                 with Live(
@@ -216,9 +222,9 @@ class Household:
             while True:
                 await asyncio.sleep(PLAIN_EVERY_S)
                 await self._look(client, url)
-                click.echo(line(self._scene))
+                say(line(self._scene))
                 if self._scene.alerts and self._scene.alerts_seen > 3:
-                    click.echo(f"newest alert: {alert_line(self._scene.alerts[-1])}")
+                    say(f"newest alert: {alert_line(self._scene.alerts[-1])}")
 
     async def _look(self, client: aiohttp.ClientSession, url: str) -> None:
         earlier = self._scene.now
@@ -237,7 +243,22 @@ class Household:
         if self._live and self._scene.links and not self._stop.is_set():
             self._scene.notes.append(text)
         else:
-            click.echo(text)
+            say(text)
+
+
+async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Task[Any]]) -> str | None:
+    """Waits until one of them ends. What of `running` ended, as a sentence, since none of it should; None
+    where it was asked to stop.
+    """
+    await asyncio.wait([stop, *running.values()], return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():
+        return None
+    for name, task in running.items():
+        if task.done():
+            error = None if task.cancelled() else task.exception()
+            why = f": {type(error).__name__}" if error is not None else ""
+            return f"The {name} ended unasked{why}."
+    return None
 
 
 def pace(chosen: settings.Settings) -> dict[str, str]:

@@ -6,13 +6,14 @@ The rule of this file: figures in, text out. What is not known is shown as a das
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
+import orjson
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
+from stream.cli.drawing import text
 from stream.cli.figures import Figures
 
 NEWEST = 8
@@ -42,6 +43,15 @@ class Notice:
             scope,
             alert["reason"]["text"],
         )
+
+    @classmethod
+    def read(cls, value: bytes | None) -> Notice | None:
+        """The notice of an alert record's value; None where it is none, as another program may write one."""
+        try:
+            notice = cls.of(orjson.loads(value or b""))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return None
+        return notice if all(isinstance(word, str) for word in astuple(notice)) else None
 
 
 @dataclass
@@ -84,11 +94,11 @@ def alert_line(notice: Notice) -> str:
 
 def panel(scene: Scene) -> Group:
     """The live view."""
-    parts: list[Any] = [_figures(scene), Text(), _alerts(scene), Text()]
-    parts += [Text(f"! {note}", style="yellow") for note in scene.notes]
+    parts: list[Any] = [_figures(scene), text(), _alerts(scene), text()]
+    parts += [text(f"! {note}", "yellow") for note in scene.notes]
     links = Table.grid(padding=(0, 2))
     for what, where in scene.links:
-        links.add_row(Text(what, style="dim"), where)
+        links.add_row(text(what, "dim"), text(where))
     parts.append(links)
     return Group(*parts)
 
@@ -109,7 +119,7 @@ def _figures(scene: Scene) -> Table:
     if now and now.dead_letters:
         rows.append(("dead letters", f"{now.dead_letters:,.0f}"))
     for name, value in rows:
-        grid.add_row(Text(name, style="bold"), value)
+        grid.add_row(text(name, "bold"), text(value))
     return grid
 
 
@@ -121,7 +131,7 @@ def _alerts(scene: Scene) -> Table:
     table.add_column("reason", ratio=1, no_wrap=True)
     for notice in reversed(scene.alerts):
         style = "red" if notice.severity == "critical" else "yellow"
-        table.add_row(notice.at, Text(notice.rule, style=style), notice.scope, notice.text)
+        table.add_row(text(notice.at), text(notice.rule, style), text(notice.scope), text(notice.text))
     if not scene.alerts:
         table.add_row("-", "none yet", "", "")
     return table

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from stream.runtime.errors import said, trace
+from stream.runtime.untrusted import LineFormatter, escaped_lines
 
 _QUOTING = re.compile(r"[<(\n].*", re.DOTALL)
 """Where asyncio begins to quote: a callback's arguments, a task with its error, a protocol."""
@@ -63,6 +64,8 @@ class SafeRecord(logging.LogRecord):
 def install() -> None:
     """From now on, in the whole process. Doing so twice is doing it once."""
     logging.setLogRecordFactory(SafeRecord)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(LineFormatter())
     sys.excepthook = _uncaught
     sys.unraisablehook = _unraisable
     threading.excepthook = _of_a_thread
@@ -78,20 +81,21 @@ def _safe_arguments(arguments: Any) -> Any:
     return tuple(map(_safe, arguments)) if isinstance(arguments, tuple) else arguments
 
 
-def _print(error: BaseException | None, of: str = "") -> None:
+def tell(error: BaseException | None, of: str = "") -> None:
+    """Write what may be said of an error where Python itself would write it."""
     if error is not None and sys.stderr is not None:
-        sys.stderr.write(f"{of}{trace(error)}\n")
+        sys.stderr.write(f"{escaped_lines(of + trace(error))}\n")
         sys.stderr.flush()
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    _print(error)
+    tell(error)
 
 
 def _unraisable(what: Any) -> None:
-    _print(what.exc_value, "not raised: ")
+    tell(what.exc_value, "not raised: ")
 
 
 def _of_a_thread(what: Any) -> None:
     if what.exc_type is not SystemExit:
-        _print(what.exc_value, "in a thread: ")
+        tell(what.exc_value, "in a thread: ")

@@ -6,10 +6,10 @@ import sys
 import time
 from types import TracebackType
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TimeElapsedColumn
 
+from stream.cli.drawing import PlainColumn, PlainConsole
+from stream.cli.terminal import say
 from stream.simulate.traffic import Traffic
 
 PLAIN_EVERY_S = 5.0
@@ -30,11 +30,11 @@ class RunProgress:
         if sys.stderr.isatty() and not quiet:
             self._bars = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description:<10}"),
+                PlainColumn("{task.description:<10}"),
                 BarColumn(),
-                TextColumn("{task.fields[said]}"),
+                PlainColumn("{task.fields[said]}"),
                 TimeElapsedColumn(),
-                console=Console(stderr=True),
+                console=PlainConsole(stderr=True),
             )
         self._quiet = quiet
 
@@ -75,7 +75,7 @@ class RunProgress:
         if self._quiet:
             return
         if self._bars is None:
-            click.echo(f"{what}: {said}", err=True)
+            say(f"{what}: {said}", err=True)
             return
         task = self._write if what == "writing" else self._check
         if task is not None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from stream.cli.up import SIMULATED, pace
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from stream.cli.up import SIMULATED, Household, first_to_end, pace
 from stream.runtime.settings import Settings, load
 
 
@@ -14,3 +22,52 @@ def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
 
 def test_where_a_real_account_is_read_time_runs_as_it_does() -> None:
     assert pace(Settings(telnyx_api_key="k")) == {}
+
+
+async def _ends(error: Exception | None = None) -> None:
+    if error is not None:
+        raise error
+
+
+async def _lasts() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_view_that_dies_is_said_without_what_it_died_of() -> None:
+    said = await ended(_lasts(), view=_ends(ValueError("secret +14155550123")), worker=_lasts())
+    assert said == "The view ended unasked: ValueError."
+    assert await ended(_lasts(), worker=_ends()) == "The worker ended unasked."
+
+
+async def test_who_is_asked_to_stop_says_nothing() -> None:
+    assert await ended(_ends(), view=_lasts()) is None
+
+
+async def ended(stop: Coroutine[None, None, None], **running: Coroutine[None, None, None]) -> str | None:
+    tasks = {name: asyncio.create_task(work) for name, work in running.items()}
+    stopping = asyncio.create_task(stop)
+    try:
+        return await first_to_end(stopping, tasks)
+    finally:
+        for task in (stopping, *tasks.values()):
+            task.cancel()
+
+
+async def test_a_household_whose_view_fails_says_so_and_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Household):
+        async def _work(self) -> str | None:
+            return await ended(_lasts(), view=_ends(ValueError("x")))
+
+    @asynccontextmanager
+    async def there(chosen: Settings, *, say: Callable[[str], None]) -> AsyncIterator[object]:
+        yield SimpleNamespace(bootstrap="127.0.0.1:1")
+
+    async def ensured(*_: object) -> list[str]:
+        return []
+
+    monkeypatch.setattr("stream.cli.up.embedded", there)
+    monkeypatch.setattr("stream.cli.up.topics.ensure", ensured)
+    assert await Broken(Settings(data_dir=tmp_path), rate=0, plain=True).run(None) == 1
+    assert "The view ended unasked: ValueError.\n" in capsys.readouterr().out

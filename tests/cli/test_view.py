@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+import orjson
+import pytest
 
+from stream.cli.drawing import PlainConsole
 from stream.cli.figures import Figures
 from stream.cli.view import Notice, Scene, line, panel
 
@@ -19,7 +21,7 @@ ALERT = {
 
 
 def shown(scene: Scene) -> str:
-    console = Console(width=160, record=True, file=None, force_terminal=False)
+    console = PlainConsole(width=160, record=True, file=None, force_terminal=False)
     with console.capture() as capture:
         console.print(panel(scene))
     return capture.get()
@@ -63,3 +65,13 @@ def test_what_was_read_of_calls_is_shown_once_there_is_any():
     assert "read whole" not in line(quiet) + shown(quiet)
     assert "read whole 7 (match 5, missing_callback 2)" in line(read)
     assert "missing_callback 2" in shown(read)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"7", b"{", b"{}", b'{"scope":1}', b'{"scope":{"id":null}}'])
+def test_a_record_that_is_no_alert_is_no_notice(value):
+    assert Notice.read(value) is None
+
+
+def test_an_alert_whose_words_are_no_texts_is_no_notice():
+    assert Notice.read(orjson.dumps(ALERT)) == Notice.of(ALERT)
+    assert Notice.read(orjson.dumps(ALERT | {"severity": [1]})) is None

@@ -47,7 +47,10 @@ def written(installed: None, request: pytest.FixtureRequest) -> Iterator[io.Stri
     handler = logging.StreamHandler(stream)
     handler.setFormatter(request.param)
     logging.getLogger().addHandler(handler)
+    client, level = logging.getLogger("aiokafka"), logging.getLogger("aiokafka").level
+    client.setLevel(logging.NOTSET)  # a command that was run before may have silenced it
     yield stream
+    client.setLevel(level)
     logging.getLogger().removeHandler(handler)
 
 

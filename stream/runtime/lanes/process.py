@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stream.runtime.errors import said, trace
+from stream.runtime.errors import said
 from stream.runtime.lanes.exits import end_process
+from stream.runtime.logs import tell
 
 if TYPE_CHECKING:
     from stream.runtime.lanes.app import LanesApp
@@ -74,7 +75,7 @@ def exiting(**_: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  the last resort of a command
-        sys.stderr.write(f"{trace(error)}\n")
+        tell(error)
         sys.exit(CRASHED)
     sys.exit(STOPPED)
 

@@ -1,0 +1,57 @@
+"""Text from elsewhere as a terminal or a log may have it: one line, every character visible.
+
+The rule of this file: no character gets through that moves a cursor, changes a colour, ends a line, turns the
+order of what is read or is not seen. It is shown as JSON writes it (`\\u001b`), so that JSON stays JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escaped(text: str) -> str:
+    """The text on one line. What is no printable character of Unicode is escaped: controls (C0, C1, DEL),
+    marks of direction and of no width, lone surrogates, separators of lines, unassigned characters.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+
+
+def escaped_lines(text: str) -> str:
+    """The same for our own text of several lines: they stay lines."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
+def _escape(letter: str) -> str:
+    short = _SHORT.get(letter)
+    if short is not None:
+        return short
+    code = ord(letter)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+class LineFormatter(logging.Formatter):
+    """A record is one line; below it a traceback, indented, so that no text in it looks like a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = record.getMessage()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        parts = [escaped(self.formatMessage(record))]
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        if record.exc_text:
+            parts.append(_indented(record.exc_text))
+        if record.stack_info:
+            parts.append(_indented(self.formatStack(record.stack_info)))
+        return "\n".join(parts)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {escaped(line)}" for line in text.split("\n"))

@@ -1,0 +1,144 @@
+"""What strangers send does nothing to an operator's terminal or log."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.live import Live
+from rich.progress import Progress
+from rich.table import Table
+
+from stream.cli.drawing import PlainColumn, PlainConsole, text
+from stream.cli.figures import Figures
+from stream.cli.tail import cells
+from stream.cli.terminal import Fault, Misuse, label, say
+from stream.cli.view import Notice, Scene, alert_line, line, panel
+from stream.runtime.untrusted import LineFormatter, escaped, escaped_lines
+
+HOSTILE = [
+    "[/x]",
+    "[bold red]",
+    "[link=https://evil.test]x[/link]",
+    ":warning:",
+    "\x1b[2J\x1b]0;owned\x07",
+    "\x1b]8;;https://evil.test\x1b\\",
+    "\x9b31m",
+    "\x00\x08\x7f\x85",
+    "a\rb\nc\x0b\x0cd",
+    "\u202e\u2066\u2069\u200f\u061c",
+    "\u200b\u200d\ufeff\u2060\u00ad",
+    "\u2028\u2029",
+    "\ud800\udc80",
+    "\U000e0041\U0001f468\u200d\U0001f469",
+]
+_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def is_plain(shown: str) -> bool:
+    """Whether each line holds nothing but what is seen, from left to right."""
+    return all(letter == "\n" or unicodedata.category(letter) not in _KINDS for letter in shown)
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_hostile_text_is_shown_and_does_nothing(word: str) -> None:
+    assert is_plain(escaped(word))
+    assert "\n" not in escaped(word)
+    escaped(word).encode()
+
+
+@given(st.text())
+def test_any_text_is_one_plain_line_and_within_json_the_same_json(word: str) -> None:
+    assert is_plain(escaped(word))
+    assert len(escaped(word).splitlines()) <= 1
+    written = json.dumps(word, ensure_ascii=False)
+    assert json.loads(escaped(written)) == word
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"])))
+def test_what_can_be_seen_stays_as_it_is(word: str) -> None:
+    assert escaped(word) == word
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_the_view_and_its_lines_show_hostile_alerts_and_figures(word: str) -> None:
+    scene = Scene([(word, word)], Figures(1.0, word, 1, {word: 2.0}, 3, 4, {word: 5.0}), 6.0)
+    scene.alerts.append(Notice(word, word, word, word, word))
+    scene.notes.append(word)
+    console = PlainConsole(width=300, file=io.StringIO(), force_terminal=False)
+    with Live(panel(scene), console=console, auto_refresh=False) as view:
+        view.update(panel(scene), refresh=True)
+    shown = console.file.getvalue()
+    assert is_plain(shown)
+    assert escaped(word)[:20] in shown
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_line_of_output_is_one_plain_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"alert: {alert_line(Notice(word, word, word, word, word))}")
+    say(line(Scene([], Figures(1.0, word, 1, {word: 2.0}))))
+    say(word, word)
+    label(word, "red", word)
+    say(word, err=True)
+    out, err = capsys.readouterr()
+    assert is_plain(out.replace("\t", ""))
+    assert is_plain(err)
+    assert (out.count("\n"), err.count("\n")) == (4, 1)
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_tables_bars_and_styled_words_take_no_markup(word: str) -> None:
+    console = PlainConsole(width=300, file=io.StringIO())
+    table = Table(box=None)
+    table.add_column(word)
+    table.add_row(word)
+    console.print(table, word, text(word, "red"))
+    with Progress(PlainColumn("{task.description} {task.fields[said]}"), console=console) as bars:
+        bars.add_task(word, said=word)
+    shown = console.file.getvalue()
+    assert is_plain(shown)
+    assert escaped(word)[:20] in shown
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_an_error_that_ends_a_command_is_plain(word: str) -> None:
+    for kind in (Fault, Misuse):
+        assert is_plain(kind(word).format_message())
+    assert Fault(f"two\n{word}").format_message().startswith("two\n")
+
+
+def test_a_record_with_line_breaks_in_its_json_is_one_line_and_the_same_json() -> None:
+    pretty = b'{\n\t"a": "b\\nc",\r\n  "d": "\xc2\x9b\xe2\x80\xae"}'
+    key, value = cells(b"twilio:\x1b[2J\xff", pretty)
+    assert "\n" not in value
+    assert json.loads(escaped(value)) == json.loads(pretty)
+    assert is_plain(escaped(key))
+    assert cells(None, None) == ["", "null"]
+    assert escaped(cells(None, b"no\njson")[1]) == "no\\njson"
+
+
+def logged(message: str, *arguments: object, error: BaseException | None = None) -> str:
+    record = logging.LogRecord("callstream", logging.ERROR, "f", 1, message, arguments, None)
+    if error is not None:
+        record.exc_info = (type(error), error, None)
+    return LineFormatter("%(levelname)s %(name)s: %(message)s").format(record)
+
+
+@pytest.mark.parametrize("word", [*HOSTILE, "x\nERROR callstream: forged"])
+def test_a_log_record_is_one_line_and_a_traceback_cannot_look_like_one(word: str) -> None:
+    assert logged("a %s b", word) == f"ERROR callstream: a {escaped(word)} b"
+    shown = logged("a", error=ValueError(word))
+    assert is_plain(shown)
+    first, *rest = shown.split("\n")
+    assert first == "ERROR callstream: a"
+    assert rest
+    assert all(one.startswith("  ") for one in rest)
+
+
+def test_our_own_lines_stay_lines() -> None:
+    assert escaped_lines("a\nb\x1b") == "a\nb\\u001b"
