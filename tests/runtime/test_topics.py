@@ -14,7 +14,16 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from stream.cli.main import main
 from stream.runtime.settings import Settings
-from stream.runtime.topics import Examined, TopicError, TopicMismatch, app_id, ensure, examine, names
+from stream.runtime.topics import (
+    POLICIES,
+    Examined,
+    TopicError,
+    TopicMismatch,
+    app_id,
+    ensure,
+    examine,
+    names,
+)
 
 
 def described(bootstrap: str, topic: str) -> dict[str, str]:
@@ -33,6 +42,13 @@ def test_the_application_id_and_the_changelog_come_from_the_prefix() -> None:
     assert app_id("calls.") == "calls-worker"
     assert names("calls.").changelog == "calls-worker-calls-changelog"
     assert names("a.b.").alerts_active == "a.b.alerts.active.v1"
+
+
+def test_the_sources_carry_the_broker_s_own_time_or_a_repetition_would_merge_in_another_order() -> None:
+    by_broker = {
+        role for role, policy in POLICIES.items() if policy.get("message.timestamp.type") == "LogAppendTime"
+    }
+    assert by_broker == {"callbacks", "polled", "ticks"}
 
 
 @pytest.mark.broker
