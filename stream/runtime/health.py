@@ -64,6 +64,7 @@ def worker_ready(progress: Progress) -> tuple[bool, list[str]]:
         reasons.append("the broker has not answered yet")
     elif not _hears(progress):
         reasons.append(f"the broker has been silent for {progress.broker_heard_s:.0f} s")
+    reasons += progress.waits
     return not reasons, reasons
 
 

@@ -245,6 +245,10 @@ def test_a_worker_is_live_while_it_gets_on_or_has_nothing_to_do(
         ),
         ({"assigned": (), "recovered": False}, ["no partition is assigned"]),
         ({"parked": (1, 2)}, ["another worker has taken over partitions 1, 2"]),
+        (
+            {"waits": ("partition 3: changelog is needed up to 9",)},
+            ["partition 3: changelog is needed up to 9"],
+        ),
         ({"broker_heard_s": 10.0}, []),
         ({"broker_heard_s": 12.4}, ["the broker has been silent for 12 s"]),
         (

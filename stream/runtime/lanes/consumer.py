@@ -8,16 +8,22 @@ seen. Faust commits nothing: offsets go with the lanes' transactions.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
 from stream.runtime.errors import said
-from stream.runtime.lanes.lane import Start
+from stream.runtime.lanes import changelog_end
+from stream.runtime.lanes.changelog_end import Committed
+from stream.runtime.lanes.continuity import Continuity
+from stream.runtime.lanes.partition_log import Fetched
 
 if TYPE_CHECKING:
     from stream.runtime.lanes.lanes import Lanes
@@ -31,27 +37,17 @@ LONGEST_POLL_MS = 50
 """aiokafka has one fetch in flight for a broker. Partitions not yet handed out when it began are not in it,
 and wait until it returns: with 500 a callback took 116 ms (median at 1 000/s) to its lane, with 50 72."""
 DRAIN_S = 4.0
+REFRESH_S = 3.0
 
 
 log = logging.getLogger("callstream.faust")
-
-
-class Fetched(NamedTuple):
-    """Records, and for each partition asked for: the next offset, the end that is known, when it was heard
-    of.
-    """
-
-    records: Mapping[TopicPartition, list[Any]]
-    positions: dict[TP, int]
-    ends: dict[TP, int]
-    heard_ms: int
 
 
 class Chunk(NamedTuple):
     """Consecutive records of a partition: fetched from `begin` up to `end`."""
 
     begin: int
-    records: list[Any]
+    records: Sequence[Any]
     end: int
 
 
@@ -67,6 +63,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = LONGEST_POLL_MS
+        # A broker that was cut off answers OFFSET_OUT_OF_RANGE. No position is moved on its word.
+        consumer._auto_offset_reset = "none"
         return consumer
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
@@ -102,7 +100,12 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
         consumer = self._ensure_consumer()
-        records = await self._fetch_records(consumer, partitions, timeout=timeout_s)
+        records: Mapping[TopicPartition, Sequence[Any]] = {}
+        refused: dict[TP, int] = {}
+        try:
+            records = await self._fetch_records(consumer, partitions, timeout=timeout_s)
+        except OffsetOutOfRangeError as error:  # raised only where no records would be lost with it
+            refused = {TP(*tp): offset for tp, offset in error.args[0].items()}
         positions: dict[TP, int] = {}
         ends: dict[TP, int] = {}
         heard_ms = 0
@@ -117,16 +120,27 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
                 positions[tp] = state._position
                 ends[tp] = state.lso or 0
                 heard_ms = max(heard_ms, state.timestamp or 0)
-        return Fetched(records, positions, ends, heard_ms)
+        return Fetched(records, positions, ends, heard_ms, refused)
 
-    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
-        """The group's committed offsets, asked of the broker."""
-        return await self._in_thread(self._committed(list(partitions)))
+    async def committed(self, partitions: Sequence[TP]) -> dict[TP, Committed | None]:
+        """What the group has committed, asked of its coordinator."""
+        return await self._in_thread(self._committed(partitions))
 
-    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
-        consumer = self._ensure_consumer()
-        found = await asyncio.gather(*(consumer.committed(tp) for tp in partitions))
-        return dict(zip(partitions, found, strict=True))
+    async def _committed(self, partitions: Sequence[TP]) -> dict[TP, Committed | None]:
+        coordinator = self._ensure_consumer()._coordinator
+        found = await coordinator.fetch_committed_offsets(_named(partitions))
+        return {
+            tp: Committed(at.offset, changelog_end.read(at.metadata)) if (at := found.get(tp)) else None
+            for tp in partitions
+        }
+
+    async def refresh(self) -> None:
+        """Ask anew who leads. Never raises; waits a while for the answer."""
+        await self._in_thread(self._refresh())
+
+    async def _refresh(self) -> None:
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            await asyncio.wait_for(self._ensure_consumer()._client.force_metadata_update(), REFRESH_S)
 
 
 def _named(tps: Sequence[TP]) -> list[TopicPartition]:
@@ -148,8 +162,8 @@ class LaneConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> LaneConsumerThread:
         """Replaces Consumer._new_consumer_thread: our thread."""
-        self._expected: dict[TP, int] = {}
-        self._rewound: dict[TP, int] = {}
+        self._continuity = Continuity()
+        self._inquiries: dict[TP, asyncio.Task[None]] = {}
         return LaneConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
@@ -175,36 +189,62 @@ class LaneConsumer(driver.Consumer):
         if not wanted or self.should_stop:
             await asyncio.sleep(IDLE_S)
             return
-        wait_s = HELD_BACK_WAIT_S if self._buffered_partitions else timeout_s
-        fetched = await self._thread.fetch(wanted, wait_s)
+        now = time.monotonic()
+        ready = {tp for tp in wanted if tp not in self._inquiries and self._continuity.may_fetch(tp, now)}
+        if not ready:
+            await asyncio.sleep(IDLE_S)
+            return
+        held_back = self._buffered_partitions or len(ready) < len(wanted)
+        fetched = await self._thread.fetch(ready, HELD_BACK_WAIT_S if held_back else timeout_s)
         if not self._holds(generation):
             return
         self.lanes.heard(fetched.heard_ms, fetched.ends)
+        for tp, offset in fetched.refused.items():
+            self._inquiries[tp] = asyncio.create_task(self._refused(tp, offset, generation))
         for atp, records in fetched.records.items():
             tp = TP(atp.topic, atp.partition)
             if not self._holds(generation):
                 return
             if tp not in wanted or not await self._continues(tp, records[0].offset):
                 continue
-            begin, end = self._expected[tp], max(fetched.positions.get(tp, 0), records[-1].offset + 1)
-            self._expected[tp] = end
+            position = fetched.positions.get(tp, 0)
+            begin, end = self._continuity.took(tp, max(position, records[-1].offset + 1))
             await self.callback(cast(Message, self._chunk(tp, Chunk(begin, records, end), generation)))
 
     def _holds(self, generation: int) -> bool:
         return bool(self.flow_active) and self.app.consumer_generation_id == generation == self.lanes.gate
 
     async def _continues(self, tp: TP, first: int) -> bool:
-        """Whether a fetch that starts at `first` follows the last.
-
-        At a hole, fetch again once, then believe it.
-        """
-        expected = self._expected[tp]
-        if first == expected or self._rewound.get(tp) == expected:
+        """Whether a fetch that starts at `first` follows the last. If not, it is asked for again."""
+        if self._continuity.follows(tp, first, time.monotonic()):
+            self.lanes.follows(tp)
             return True
-        self._rewound[tp] = expected
+        expected = self._continuity.expected[tp]
         self.lanes.rewound(tp, expected, first)
+        if first < expected:
+            await self._thread.refresh()
         await self._thread.read_from({tp: expected})
         return False
+
+    async def _refused(self, tp: TP, offset: int, generation: int) -> None:
+        """A broker says that its log of `tp` has no `offset`: is it behind, or are the records deleted?"""
+        try:
+            self._continuity.rest(tp, time.monotonic())
+            await self._thread.refresh()
+            begins, ends = await self._thread.begins([tp]), await self._thread.ends([tp])
+            if not self._holds(generation):
+                return
+            if not self._continuity.begins(tp, offset, begins[tp]):
+                self.lanes.behind(tp, offset, begins[tp], ends[tp])
+                return
+            self.lanes.expired(tp, offset, begins[tp])
+            await self._thread.read_from({tp: begins[tp]})
+        except (KafkaError, OSError, TimeoutError) as error:  # no leader yet: the next fetch asks again
+            log.warning(
+                "%s-%d: where it begins is not known: %s", tp.topic, tp.partition, type(error).__name__
+            )
+        finally:
+            self._inquiries.pop(tp, None)
 
     def _chunk(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
         last = chunk.records[-1]
@@ -241,8 +281,9 @@ class LaneConsumer(driver.Consumer):
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         await self.lanes.close(DRAIN_S)
-        self._expected.clear()
-        self._rewound.clear()
+        self._continuity.begin({})
+        for inquiry in list(self._inquiries.values()):
+            inquiry.cancel()
         self._buffered_partitions.clear()  # the lanes that would say that they have room again are gone
         await super().on_partitions_revoked(revoked)
 
@@ -260,25 +301,17 @@ class LaneConsumer(driver.Consumer):
         self._unacked_messages.clear()
 
     async def perform_seek(self) -> None:
-        """Replaces Consumer.perform_seek: it skips partitions without a commit, and believes expired
-        offsets.
+        """Replaces Consumer.perform_seek: it skips partitions without a commit, and asks for commits again.
+
+        They must be those that the states were recovered to.
         """
-        tps = [tp for tp in self.assignment() if tp.topic in self.lanes.sources]
-        if not tps:
+        starts = self.lanes.starts()
+        offsets = {tp: start.offset for tp, start in starts.items() if tp in self.assignment()}
+        if not offsets:
             return
-        committed = await self._thread.committed(_named(tps))
-        begins, ends = await self._thread.begins(tps), await self._thread.ends(tps)
-        starts = {}
-        for tp in tps:
-            had = committed[TopicPartition(*tp)]
-            starts[tp] = Start(max(begins[tp], had or 0), had)
-            if had is not None and had < begins[tp]:
-                self.lanes.expired(tp, had, begins[tp])
-        self._expected = {tp: start.offset for tp, start in starts.items()}
-        self._read_offset.update({tp: start.offset or None for tp, start in starts.items()})
-        self._rewound.clear()
-        await self._thread.read_from(self._expected)
-        self.lanes.begin(starts, ends)
+        self._continuity.begin(offsets)
+        self._read_offset.update({tp: offset or None for tp, offset in offsets.items()})
+        await self._thread.read_from(offsets)
 
 
 class LaneTransport(driver.Transport):

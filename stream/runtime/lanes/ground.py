@@ -174,6 +174,25 @@ RELIED_ON: tuple[Leaning, ...] = (
     ),
     Leaning("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
     Leaning(
+        f"{_FETCHER}._proc_fetch_request",
+        "an offset out of range moves no position where there is no reset",
+        "ace04969424f",
+    ),
+    Leaning(
+        f"{_FETCHER}._update_fetch_positions",
+        "leaves a partition that was sought meanwhile alone",
+        "1dc02ecce273",
+    ),
+    Leaning(f"{_FETCHER}.seek_to", "forgets what was fetched, and its error", "10c45c3c873d"),
+    Leaning(
+        f"{_COORDINATOR}.fetch_committed_offsets", "offsets with their metadata, asked anew", "c83e0cafbf1e"
+    ),
+    Leaning(
+        "aiokafka.producer.transaction_manager:TransactionManager.add_offsets_to_txn",
+        "takes metadata beside the offsets",
+        "a177ec82d501",
+    ),
+    Leaning(
         f"{_COORDINATOR}._on_join_prepare",
         "nothing is handed out any more when a poller is told to let go",
         "620a6bbc6725",

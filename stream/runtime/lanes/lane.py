@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from aiokafka import TopicPartition
+from faust.types import TP
 
 from stream.runtime.errors import said
 from stream.runtime.lanes.backlog import Backlog, Cut
 from stream.runtime.lanes.batch import Batch, Output, Processor
+from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.exits import OWN_FAULT, end_process
 from stream.runtime.lanes.observer import Observer
 from stream.runtime.lanes.store import States
@@ -48,7 +50,12 @@ class Start(NamedTuple):
     """
 
     offset: int
-    committed: int | None
+    committed: Committed | None
+
+    @classmethod
+    def of(cls, committed: Committed | None, begin: int) -> Start:
+        """Where the group stands, but not before what the log is said to keep."""
+        return cls(max(begin, committed.offset if committed else 0), committed)
 
 
 class Ground(NamedTuple):
@@ -66,7 +73,8 @@ class Ground(NamedTuple):
     """
     known_end: Callable[[TopicPartition], int]
     """Up to where a source partition is known to have records."""
-    committed: Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int | None]]]
+    committed: Callable[[Sequence[TP]], Awaitable[Mapping[TP, Committed | None]]]
+    """What the group has committed of source partitions, asked of the broker."""
     current: Callable[[], bool]
     """Whether the assignment that the lanes were opened for still holds."""
     parked: Callable[[int, str], None]
@@ -88,7 +96,8 @@ class Lane:
         self._topics = topics
         self._ground = ground
         self._backlog = Backlog(topics)
-        self._committed: dict[str, int | None] = {}
+        self._committed: dict[str, Committed | None] = {}
+        self._changelog_end = 0
         self._excused: dict[str, int] = {}
         self._full: set[str] = set()
         self._arrived = asyncio.Event()
@@ -97,8 +106,9 @@ class Lane:
         self._in_work = 0
         self._closing = False
 
-    def begin(self, starts: Mapping[str, Start]) -> None:
-        """Where each topic's reading begins."""
+    def begin(self, starts: Mapping[str, Start], changelog_end: int) -> None:
+        """Where each topic's reading begins, and up to where the changelog is in the store."""
+        self._changelog_end = changelog_end
         self.tail = {topic: start.offset for topic, start in starts.items()}
         self._committed = {topic: start.committed for topic, start in starts.items()}
 
@@ -120,7 +130,7 @@ class Lane:
         committed = self._committed.get(topic)
         if committed is None:
             return 0
-        return max(0, self._ground.known_end(TopicPartition(topic, self.partition)) - committed)
+        return max(0, self._known_end(topic) - committed.offset)
 
     def put(self, topic: str, begin: int, records: list[object], end: int) -> bool:
         """Queue records fetched from `begin` up to `end`. True when the queue of `topic` is now full."""
@@ -226,10 +236,11 @@ class Lane:
         began = time.monotonic()
         made = await self._fold(cut)
         process_s = time.monotonic() - began
-        position = await self._commit(made, cut)
+        end = await self._commit(made, cut)
         if made.states:
-            self._ground.states.write(self.partition, made.states, position)
-        self._committed.update(cut.ends)
+            self._ground.states.write(self.partition, made.states, end)
+        self._changelog_end = end
+        self._committed.update(_commits(cut, end))
         self.errors_in_a_row = 0
         made.committed()
         self._ground.finished()
@@ -247,8 +258,8 @@ class Lane:
                 log.exception("lane %d: the job failed on a batch of %d", self.partition, len(cut.records))
                 await self._pause("processor", error)
 
-    async def _commit(self, made: Batch, cut: Cut) -> int | None:
-        """Commit the batch, however often it takes. Returns the changelog's next offset, if it is known."""
+    async def _commit(self, made: Batch, cut: Cut) -> int:
+        """Commit the batch, however often it takes. Returns the changelog's offset that its states need."""
         outputs: dict[str, list[Output]] = dict(made.outputs)
         if made.states:
             # Plain tuples: a named one takes ten times as long to make.
@@ -257,31 +268,36 @@ class Lane:
         offsets = {TopicPartition(topic, self.partition): end for topic, end in cut.ends.items()}
         while True:
             try:
-                ends = await self.producer.transact(outputs, offsets)
-                return ends.get(self._ground.changelog)
+                return await self.producer.transact(
+                    outputs, offsets, changelog=self._ground.changelog, needs=self._changelog_end
+                )
             except TransactionFailed as error:
                 kind = "refused" if error.refused else "aborted"
                 log.error(
                     "lane %d: a batch of %d was not committed: %s", self.partition, len(cut.records), error
                 )
-                if await self._settled(offsets):
-                    return None
+                end = await self._settled(cut)
+                if end is not None:
+                    return end
                 await self._pause(kind, error)
 
-    async def _settled(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """End the transaction whose outcome is not known. True when it was committed after all."""
+    async def _settled(self, cut: Cut) -> int | None:
+        """End the transaction whose outcome is not known.
+
+        Returns what its states need of the changelog if it was committed after all, None if it was not.
+        """
         if not self._ground.current():
             raise Fenced("the assignment is over")
         await self.producer.open()
-        found = await self._ground.committed(list(offsets))
-        if all(found[tp] == offset for tp, offset in offsets.items()):
-            return True
-        before = {tp: self._committed.get(tp.topic) for tp in offsets}
-        if any(found[tp] != offset for tp, offset in before.items()):
-            end_process(
-                f"lane {self.partition}: committed offsets are {found}, expected {before} or {offsets}"
-            )
-        return False
+        found = await self._ground.committed([TP(topic, self.partition) for topic in self._committed])
+        now = {topic: found[TP(topic, self.partition)] for topic in self._committed}
+        if now == self._committed:
+            return None
+        ends = {commit.needs for topic in cut.ends if (commit := now[topic])}
+        end = max((end for end in ends if end is not None), default=self._changelog_end)
+        if now == {**self._committed, **_commits(cut, end)}:
+            return end
+        raise Fenced(f"committed are {now}, expected {self._committed} or {cut.ends} beside them")
 
     async def _pause(self, kind: str, error: BaseException) -> None:
         self.errors_in_a_row += 1
@@ -299,6 +315,10 @@ class Lane:
             await slots.acquire()
         if not self._ground.current():
             raise Fenced("the assignment is over")
+
+
+def _commits(cut: Cut, end: int) -> dict[str, Committed]:
+    return {topic: Committed(offset, end) for topic, offset in cut.ends.items()}
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -21,6 +21,7 @@ from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import Observer, Phase
 from stream.runtime.lanes.progress import Progress
 from stream.runtime.lanes.transactions import LaneProducer
+from stream.runtime.lanes.waits import Waits
 
 if TYPE_CHECKING:
     from stream.runtime.lanes.app import LanesApp
@@ -57,7 +58,10 @@ class Lanes:
         self._processor = processor
         self._pace = pace
         self._max_errors_in_a_row = max_errors_in_a_row
+        self.waits = Waits()
+        """What is waited for, in sentences."""
         self._lanes: dict[int, Lane] = {}
+        self._starts: dict[TP, Start] = {}
         self._parked: set[int] = set()
         self._ends: dict[TP, int] = {}
         self._generation: int | None = None
@@ -102,6 +106,8 @@ class Lanes:
         self._generation = None
         lanes, self._lanes = self._lanes, {}
         self._parked.clear()
+        self._starts = {}
+        self.waits.forget()
         await asyncio.gather(*(lane.close(drain_s) for lane in lanes.values()))
         for lane in lanes.values():
             if lane.is_open:
@@ -144,11 +150,27 @@ class Lanes:
             log.exception("lanes could not be opened")
             end_process(f"producers could not be opened: {said(error)}")
 
-    def begin(self, starts: Mapping[TP, Start], ends: Mapping[TP, int | None]) -> None:
-        """Where each source partition's reading begins, and where it ends as far as is known."""
+    def begin(
+        self, starts: Mapping[TP, Start], ends: Mapping[TP, int | None], changelog_ends: Mapping[int, int]
+    ) -> None:
+        """Where each source partition's reading begins, and where it ends as far as is known.
+
+        `changelog_ends` by partition number: up to where the states are recovered.
+        """
+        self._starts = dict(starts)
         self._ends = {tp: end or 0 for tp, end in ends.items()}
+        for tp, start in starts.items():
+            if start.committed is not None and start.committed.offset < start.offset:
+                self.expired(tp, start.committed.offset, start.offset)
         for number, lane in self._lanes.items():
-            lane.begin({tp.topic: start for tp, start in starts.items() if tp.partition == number})
+            lane.begin(
+                {tp.topic: start for tp, start in starts.items() if tp.partition == number},
+                changelog_ends[number],
+            )
+
+    def starts(self) -> Mapping[TP, Start]:
+        """Where the reading of this assignment's sources begins."""
+        return self._starts
 
     async def start(self, generation: int) -> None:
         """Recovered: tell the job what there is and open the gate."""
@@ -191,6 +213,22 @@ class Lanes:
         )
         self.observer.error("rewound")
 
+    def behind(self, tp: TP, expected: int, begin: int, end: int) -> None:
+        """A broker's log does not have what comes next. It is not believed: it may have been cut off."""
+        self.waits.begin(
+            tp,
+            f"{tp.topic}-{tp.partition}: offset {expected} is next, the broker that answers has "
+            f"{begin}..{end}. "
+            "A broker that was cut off says so: asking again until its successor answers. "
+            "If the topic was deleted or made anew, stop all workers and delete its offsets of group "
+            f"{self._app.conf.id}",
+        )
+        self.observer.error("stale_broker")
+
+    def follows(self, tp: TP) -> None:
+        """Records of `tp` follow those before them."""
+        self.waits.over(tp)
+
     def expired(self, tp: TP, committed: int, begin: int) -> None:
         """Records were deleted by retention before they were read."""
         log.error("%s-%d: records %d..%d expired unread", tp.topic, tp.partition, committed, begin - 1)
@@ -213,6 +251,7 @@ class Lanes:
             waiting_s=max((lane.waiting_s(now) for lane in lanes), default=0.0),
             phase_s=now - self._phase_since,
             last_batch_s=None if self._last_batch_at is None else now - self._last_batch_at,
+            waits=self.waits.sentences(),
             broker_heard_s=None if self._heard_at is None else now - self._heard_at,
             errors_in_a_row=max((lane.errors_in_a_row for lane in lanes), default=0),
         )

@@ -66,7 +66,8 @@ class Observer(Protocol):
     def error(self, kind: str) -> None:
         """Something went wrong and is being dealt with.
 
-        One of `processor`, `aborted`, `refused`, `fenced`, `expired`, `rewound`, `tick`.
+        One of `processor`, `aborted`, `refused`, `fenced`, `expired`, `rewound`, `stale_broker`, `read_anew`,
+        `tick`.
         """
         ...
 

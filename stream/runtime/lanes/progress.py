@@ -34,3 +34,5 @@ class Progress(NamedTuple):
     """How long ago the broker answered anything."""
     errors_in_a_row: int
     """How often the batch that is worst off has failed."""
+    waits: tuple[str, ...] = ()
+    """What is waited for, as sentences."""

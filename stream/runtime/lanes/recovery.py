@@ -1,15 +1,16 @@
-"""Reading the changelog straight into the store.
+"""Faust's recovery, with our reading of the changelog straight into the store.
 
-The rule of this file: sources are read only after the changelogs of the present assignment were read to their
-ends, and the ends are asked for only after the former owners were fenced.
+The rule of this file: sources are read only after the changelogs of the present assignment were read as far
+as the committed offsets need them, from those offsets, and both are asked for only after the former owners
+were fenced.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.tables.manager import TableManager
@@ -18,15 +19,14 @@ from faust.types import TP
 from faust.types.transports import ConsumerT
 
 from stream.runtime.errors import said
+from stream.runtime.lanes.changelog import AssignmentOver, ChangelogReader
 from stream.runtime.lanes.exits import end_process
+from stream.runtime.lanes.lane import Start
 from stream.runtime.lanes.observer import Phase
 
 if TYPE_CHECKING:
     from stream.runtime.lanes.app import LanesApp
     from stream.runtime.lanes.consumer import LaneConsumerThread
-
-FETCH_WAIT_S = 0.1
-"""Short, because a fetch that finds only control records goes on waiting."""
 
 log = logging.getLogger("callstream.lanes")
 
@@ -68,6 +68,8 @@ class DirectRecovery(Recovery):
                 await app.lanes.start(generation_id)
         except RebalanceAgain:
             raise
+        except AssignmentOver as error:
+            raise RebalanceAgain() from error
         except Exception as error:
             if generation_id != app.consumer_generation_id:
                 raise RebalanceAgain() from error
@@ -75,53 +77,37 @@ class DirectRecovery(Recovery):
             end_process(f"recovery failed: {said(error)}")
 
     async def read_changelogs(self, generation: int) -> None:
-        """Bring the states of every assigned partition up to its changelog's end."""
+        """Bring the states of every assigned partition up to its committed offsets."""
         app, began = cast("LanesApp", self.app), time.monotonic()
-        app.lanes.enter(Phase.RECOVERING)
+        lanes = app.lanes
+        lanes.enter(Phase.RECOVERING)
         thread = cast("LaneConsumerThread", cast(Any, app.consumer)._thread)
         tps = sorted(self.active_tps)
-        ends, begins = (await thread.ends(tps), await thread.begins(tps)) if tps else ({}, {})
-        if generation != app.consumer_generation_id:
-            raise RebalanceAgain()
-        at = {tp: self._start(tp, begins[tp], ends[tp]) for tp in tps}
-        left = {tp for tp in tps if at[tp] < ends[tp]}
-        total = 0
-        if left:
-            await thread.read_from({tp: at[tp] for tp in left})
-        while left:
-            app.lanes.observer.recovery(sum(ends[tp] - at[tp] for tp in left))
-            fetched = await thread.fetch(left, FETCH_WAIT_S)
-            if generation != app.consumer_generation_id or app.lanes.gate is not None:
-                raise RebalanceAgain()
-            app.lanes.heard(fetched.heard_ms, {})
-            for atp, records in fetched.records.items():
-                position = fetched.positions.get(TP(*atp), records[-1].offset + 1)
-                app.states.apply(atp.partition, records, position)
-                total += len(records)
-            at.update((tp, fetched.positions[tp]) for tp in left if tp in fetched.positions)
-            left = {tp for tp in left if at[tp] < ends[tp]}
-            await asyncio.sleep(0)
-        seconds = time.monotonic() - began
-        app.lanes.observer.recovery(0)
-        app.lanes.observer.recovered(len(tps), total, seconds)
-        log.info("read %d changelog records of %d partitions in %.2f s", total, len(tps), seconds)
-
-    def _start(self, tp: TP, begin: int, end: int) -> int:
-        """Where to read from. States that the changelog does not bear out are forgotten: it is the truth."""
-        states = cast("LanesApp", self.app).states
-        known = states.position(tp.partition)
-        if known is not None and begin <= known <= end:
-            return known
-        if known is not None:
-            log.warning(
-                "states of partition %d are of offset %d, outside its changelog's %d..%d: reading anew",
-                tp.partition,
-                known,
-                begin,
-                end,
+        sources = [TP(topic, tp.partition) for topic in sorted(lanes.sources) for tp in tps]
+        reader = ChangelogReader(
+            thread,
+            app.states,
+            lanes.observer,
+            lanes.waits,
+            current=lambda: generation == app.consumer_generation_id and lanes.gate is None,
+            heard=lambda wall_ms: lanes.heard(wall_ms, {}),
+            group=app.conf.id,
+        )
+        recovered = await reader.read(tps, sources)
+        if sources:
+            begins, ends = await reader.ask(
+                "where the sources begin and end", lambda: _bounds(thread, sources)
             )
-        states.clear(tp.partition)
-        return begin
+            starts = {tp: Start.of(recovered.committed[tp], begins[tp]) for tp in sources}
+            lanes.begin(starts, ends, recovered.ends)
+        seconds = time.monotonic() - began
+        lanes.observer.recovery(0)
+        lanes.observer.recovered(len(tps), recovered.records, seconds)
+        log.info("read %d changelog records of %d partitions in %.2f s", recovered.records, len(tps), seconds)
+
+
+async def _bounds(thread: LaneConsumerThread, tps: Sequence[TP]) -> tuple[dict[TP, int], dict[TP, int]]:
+    return await thread.begins(tps), await thread.ends(tps)
 
 
 class LaneTableManager(TableManager):

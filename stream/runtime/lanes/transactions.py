@@ -23,9 +23,11 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 from aiokafka.partitioner import murmur2
+from aiokafka.structs import OffsetAndMetadata
 
 from stream.runtime.errors import said
 from stream.runtime.lanes.batch import KEYED, Output
+from stream.runtime.lanes.changelog_end import written
 from stream.runtime.lanes.observer import Observer
 from stream.runtime.producers import drop
 
@@ -99,11 +101,17 @@ class LaneProducer:
         await drop(producer)
 
     async def transact(
-        self, outputs: Mapping[str, Sequence[Output]], offsets: Mapping[TopicPartition, int]
-    ) -> dict[str, int]:
+        self,
+        outputs: Mapping[str, Sequence[Output]],
+        offsets: Mapping[TopicPartition, int],
+        *,
+        changelog: str,
+        needs: int,
+    ) -> int:
         """Write `outputs` and the consumer's `offsets` in one transaction.
 
-        Returns for each topic the offset after its last record in the lane's own partition.
+        The offsets carry the end of `changelog` that their states need: after this batch's records of it, or
+        `needs` as before where it has none. Returns that end.
         Raises Fenced, or TransactionFailed: then open again before the next call.
         """
         if self._producer is None:
@@ -111,13 +119,15 @@ class LaneProducer:
         try:
             await self._producer.begin_transaction()
             ends = await self._produce(outputs)
-            await self._producer.send_offsets_to_transaction(dict(offsets), self._group)
+            end = max(needs, ends.get(changelog, 0))
+            commits = {tp: OffsetAndMetadata(offset, written(end)) for tp, offset in offsets.items()}
+            await self._producer.send_offsets_to_transaction(commits, self._group)
             await self._producer.commit_transaction()
         except FENCED as error:
             raise Fenced(said(error)) from error
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise TransactionFailed(error) from error
-        return ends
+        return end
 
     async def _produce(self, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
         producer, began = self._producer, time.monotonic()
@@ -139,6 +149,10 @@ class LaneProducer:
             if isinstance(result, BaseException):
                 failure = failure or result
             elif partition == self._partition:
+                if result.offset < 0:  # a broker that had it already, and has forgotten where
+                    failure = failure or KafkaError(
+                        f"{topic}-{partition}: taken at an offset that is not known"
+                    )
                 ends[topic] = result.offset + count
         if failure is not None:
             raise failure

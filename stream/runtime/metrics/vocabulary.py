@@ -40,7 +40,17 @@ AGENTS = ("callbacks", "polled", "ticks")
 LANE = "lane"
 """The agents only hand their records over: time is spent, and most goes wrong, in the partition's lane."""
 
-LANE_ERRORS = ("processor", "aborted", "refused", "fenced", "expired", "rewound", "tick")
+LANE_ERRORS = (
+    "processor",
+    "aborted",
+    "refused",
+    "fenced",
+    "expired",
+    "rewound",
+    "stale_broker",
+    "read_anew",
+    "tick",
+)
 """What goes wrong in a lane, as the lanes name it to their observer."""
 
 ERRORS = (

@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from faust.types import TP
 
 from stream.runtime.lanes import lane as lane_module
 from stream.runtime.lanes.batch import Batch, Output
+from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import NullObserver
 from stream.runtime.lanes.transactions import Fenced, TransactionFailed
 
 TOPICS = ("callbacks", "polled")
 HERE = 3
+RECOVERED_TO = 100
 
 
 class Ended(BaseException):
@@ -27,22 +30,28 @@ class Ended(BaseException):
 class Producer:
     """Commits. Each entry of `fails` is raised by one transaction instead, after its commit or before."""
 
-    def __init__(self, broker: dict[TopicPartition, int | None]) -> None:
+    def __init__(self, broker: dict[TP, Committed | None]) -> None:
         self.broker = broker
         self.fails: list[tuple[BaseException, bool]] = []
         self.written: list[Mapping[str, Sequence[Output]]] = []
         self.opened = 0
 
     async def transact(
-        self, outputs: Mapping[str, Sequence[Output]], offsets: Mapping[TopicPartition, int]
-    ) -> dict[str, int]:
+        self,
+        outputs: Mapping[str, Sequence[Output]],
+        offsets: Mapping[TopicPartition, int],
+        *,
+        changelog: str,
+        needs: int,
+    ) -> int:
         error, after = self.fails.pop(0) if self.fails else (None, True)
+        end = needs + len(outputs.get(changelog, ()))
         if after:
             self.written.append(outputs)
-            self.broker.update(offsets)
+            self.broker.update({TP(*tp): Committed(offset, end) for tp, offset in offsets.items()})
         if error is not None:
             raise error
-        return {"changelog": 100}
+        return end
 
     async def open(self) -> None:
         self.opened += 1
@@ -73,21 +82,22 @@ class Rig:
     """A lane and what stands around it."""
 
     def __init__(self) -> None:
-        self.broker: dict[TopicPartition, int | None] = {
-            TopicPartition(topic, HERE): None for topic in TOPICS
-        }
+        self.broker: dict[TP, Committed | None] = {TP(topic, HERE): None for topic in TOPICS}
         self.producer, self.job = Producer(self.broker), Job()
         self.states: dict[bytes, bytes | None] = {}
         self.parked: list[int] = []
         self.slots = asyncio.Semaphore(1)
         self.ends: dict[TopicPartition, int] = {}
 
-        async def committed(tps: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+        async def committed(tps: Sequence[TP]) -> dict[TP, Committed | None]:
             return {tp: self.broker[tp] for tp in tps}
 
-        states: Any = SimpleNamespace(
-            reader=lambda _: self.states.get, write=lambda _, new, __: self.states.update(new)
-        )
+        def write(_: int, new: Mapping[bytes, bytes | None], position: int | None) -> None:
+            self.states.update(new)
+            self.positions.append(position)
+
+        self.positions: list[int | None] = []
+        states: Any = SimpleNamespace(reader=lambda _: self.states.get, write=write)
         ground = Ground(
             processor=self.job,
             states=states,
@@ -105,7 +115,7 @@ class Rig:
         )
         producer: Any = self.producer
         self.lane = Lane(HERE, TOPICS, producer, ground)
-        self.lane.begin({topic: Start(0, None) for topic in TOPICS})
+        self.lane.begin({topic: Start(0, None) for topic in TOPICS}, RECOVERED_TO)
         self.lane.start()
 
     def put(self, topic: str, first: int, *values: bytes) -> bool:
@@ -135,7 +145,8 @@ async def test_states_show_only_after_the_commit_and_offsets_go_with_it() -> Non
     rig.put("callbacks", 0, b"a", b"b")
     await rig.settle(1)
     assert rig.states == {b"a": b"a", b"b": b"b"}
-    assert rig.broker[TopicPartition("callbacks", HERE)] == 2
+    assert rig.broker[TP("callbacks", HERE)] == Committed(2, RECOVERED_TO + 2)
+    assert rig.positions == [RECOVERED_TO + 2]
     assert rig.producer.written == [{"changelog": [(b"a", b"a", (), None), (b"b", b"b", (), None)]}]
     await rig.lane.close(1)
 
@@ -155,6 +166,10 @@ async def test_a_commit_whose_answer_was_lost_is_not_written_twice() -> None:
     rig.put("callbacks", 0, b"a")
     await rig.settle(1)
     assert (len(rig.producer.written), rig.producer.opened, rig.states) == (1, 1, {b"a": b"a"})
+    assert rig.positions == [RECOVERED_TO + 1]  # as the commit itself says
+    rig.put("callbacks", 1, b"b")
+    await rig.settle(2)
+    assert rig.broker[TP("callbacks", HERE)] == Committed(2, RECOVERED_TO + 2)
     await rig.lane.close(1)
 
 
@@ -192,7 +207,7 @@ async def test_records_that_come_again_are_taken_once() -> None:
     async with asyncio.timeout(5):
         while sum(rig.job.committed) < 3:
             await asyncio.sleep(0.01)
-    assert rig.broker[TopicPartition("callbacks", HERE)] == 3
+    assert rig.broker[TP("callbacks", HERE)] == Committed(3, RECOVERED_TO + 3)
     assert sum(rig.job.committed) == 3
     await rig.lane.close(1)
 

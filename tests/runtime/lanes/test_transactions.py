@@ -1,11 +1,27 @@
-"""Which partition an output goes to, and how outputs are packed."""
+"""What a lane's transaction carries, when it is not committed, and how its outputs are packed."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasError,
+    ProducerFenced,
+    UnknownProducerId,
+)
+from aiokafka.structs import OffsetAndMetadata
+
 from stream.runtime.lanes.batch import KEYED, Output
-from stream.runtime.lanes.transactions import _batches, _spread
+from stream.runtime.lanes.observer import NullObserver
+from stream.runtime.lanes.transactions import Fenced, LaneProducer, TransactionFailed, _batches, _spread
 
 
 class Builder:
@@ -55,3 +71,119 @@ def test_outputs_fill_batches_in_their_order() -> None:
 
 def test_nothing_to_write_is_no_batch() -> None:
     assert list(_batches(Producer(), [])) == []
+
+
+class Written:
+    """What the broker says of a batch: the offset of its first record."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+
+class Client:
+    """An aiokafka producer that remembers what it was asked for; `refuses` and `offsets` by topic."""
+
+    def __init__(self, offsets: dict[str, int], refuses: dict[str, BaseException] | None = None) -> None:
+        self.offsets, self.refuses = offsets, refuses or {}
+        self.asked: list[str] = []
+        self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._txn_manager = self
+
+    def maybe_add_partition_to_txn(self, tp: TopicPartition) -> None: ...
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def begin_transaction(self) -> None:
+        self.asked.append("begin")
+
+    async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
+        result: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        if topic in self.refuses:
+            result.set_exception(self.refuses[topic])
+        else:
+            result.set_result(Written(self.offsets[topic]))
+        return result
+
+    async def send_offsets_to_transaction(
+        self, commits: dict[TopicPartition, OffsetAndMetadata], group: str
+    ) -> None:
+        self.asked.append(f"offsets of {group}")
+        self.commits = commits
+
+    async def commit_transaction(self) -> None:
+        self.asked.append("commit")
+
+
+def lane_producer(client: Client) -> LaneProducer:
+    producer = LaneProducer("calls-worker", 3, {}, NullObserver())
+    producer._producer = client
+    return producer
+
+
+SOURCES = {TopicPartition("callbacks", 3): 40, TopicPartition("ticks", 3): 9}
+OUTPUTS: dict[str, Sequence[Output]] = {
+    "events": [Output(b"k", b"e")],
+    "changelog": [Output(b"k", b"s"), Output(b"l", b"s")],
+}
+
+
+async def test_offsets_are_committed_with_the_changelog_s_end_that_their_states_need() -> None:
+    client = Client({"events": 7, "changelog": 1129})
+    end = await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=1100)
+    assert end == 1131
+    assert client.commits == {tp: OffsetAndMetadata(at, "changelog=1131") for tp, at in SOURCES.items()}
+    assert client.asked == ["begin", "offsets of calls-worker", "commit"]
+
+
+async def test_a_batch_without_states_carries_the_changelog_s_former_end() -> None:
+    client = Client({"events": 7})
+    only_events = {"events": OUTPUTS["events"]}
+    assert (
+        await lane_producer(client).transact(only_events, SOURCES, changelog="changelog", needs=1100) == 1100
+    )
+    assert {commit.metadata for commit in client.commits.values()} == {"changelog=1100"}
+
+
+@pytest.mark.parametrize("topic", ["events", "changelog"])
+async def test_a_refused_record_stops_the_commit(topic: str) -> None:
+    client = Client({"events": 7, "changelog": 1129}, {topic: MessageSizeTooLargeError("60 bytes")})
+    with pytest.raises(TransactionFailed) as failed:
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+    assert failed.value.refused
+    assert client.asked == ["begin"]
+
+
+async def test_records_taken_at_an_unknown_offset_are_not_committed() -> None:
+    """A broker that had them already and has forgotten where answers -1."""
+    client = Client({"events": 7, "changelog": -1})
+    with pytest.raises(TransactionFailed):
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=1100)
+    assert client.asked == ["begin"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProducerFenced(), InvalidProducerEpoch(), InvalidProducerIdMapping(), UnknownProducerId()],
+    ids=repr,
+)
+async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> None:
+    client = Client({"events": 7, "changelog": 1129}, {"events": error})
+    with pytest.raises(Fenced):
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaError("down"), OSError("gone"), TimeoutError(), NotEnoughReplicasError()]
+)
+async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> None:
+    client = Client({"events": 7, "changelog": 1129}, {"events": error})
+    with pytest.raises(TransactionFailed) as failed:
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+    assert not failed.value.refused
+
+
+async def test_a_closed_lane_writes_nothing() -> None:
+    producer = LaneProducer("calls-worker", 3, {}, NullObserver())
+    with pytest.raises(Fenced, match="closed"):
+        await producer.transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
