@@ -19,6 +19,18 @@ class Cut(NamedTuple):
     records: list[Any]
     ends: dict[str, int]
 
+    def split(self, taken: int | None) -> tuple[Cut, Cut | None]:
+        """(the first `taken` records as a batch of their own, the others); None takes all."""
+        if taken is None or taken >= len(self.records):
+            return self, None
+        first, others = self.records[:taken], self.records[taken:]
+        open_ended = {record.topic for record in others}
+        ends = {topic: end for topic, end in self.ends.items() if topic not in open_ended}
+        ends |= {record.topic: record.offset + 1 for record in first if record.topic in open_ended}
+        return Cut(first, ends), Cut(
+            others, {topic: self.ends[topic] for topic in self.ends if topic in open_ended}
+        )
+
 
 class Chunk:
     """Consecutive records of one topic.

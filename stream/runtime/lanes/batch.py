@@ -52,11 +52,15 @@ class Batch(msgspec.Struct):
     `states` maps keys to new states, None for a tombstone.
     `outputs` maps topics to records, in the order in which they are to be written.
     `committed` is called once, after the commit and after the store shows the states.
+    `taken` is how many of the records it is of, from the first; None for all. The others come again, first.
+    `unfinished` asks for another tick soon: the last one left something due.
     """
 
     states: dict[bytes, bytes | None]
     outputs: dict[str, list[Output]]
     committed: Callable[[], None] = nothing
+    taken: int | None = None
+    unfinished: bool = False
 
 
 class Processor(Protocol):

@@ -82,6 +82,8 @@ class Ground(NamedTuple):
     """Told of each batch that was committed."""
     drained: Callable[[str, int], None]
     """Told when a topic's queue has room again."""
+    unfinished: Callable[[int], None]
+    """Told when a tick left something due: another one is wanted soon."""
 
 
 class Lane:
@@ -104,6 +106,7 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._busy_since: float | None = None
         self._in_work = 0
+        self._left: Cut | None = None
         self._closing = False
 
     def begin(self, starts: Mapping[str, Start], changelog_end: int) -> None:
@@ -119,7 +122,12 @@ class Lane:
     @property
     def queued(self) -> int:
         """Records that are fetched and not committed."""
-        return self._backlog.size + self._in_work
+        return self._backlog.size + self._in_work + self._left_over
+
+    @property
+    def _left_over(self) -> int:
+        """Records of a cut that were not in its first batch."""
+        return len(self._left.records) if self._left is not None else 0
 
     def waiting_s(self, now: float) -> float:
         """How long the lane has had records without a commit."""
@@ -168,18 +176,21 @@ class Lane:
         pace = self._ground.pace
         try:
             while not self._closing:
-                await self._gather()
+                if self._left is None:
+                    await self._gather()
                 async with self._ground.slots:
-                    # Cut only now: what came while the lane stood in line shares the batch.
-                    ripe_before = time.monotonic() - pace.collect_s
-                    cut = self._backlog.take(pace.max_batch, ripe_before, self._has_unread)
+                    cut, self._left = self._left, None
+                    if cut is None:
+                        # Cut only now: what came while the lane stood in line shares the batch.
+                        ripe_before = time.monotonic() - pace.collect_s
+                        cut = self._backlog.take(pace.max_batch, ripe_before, self._has_unread)
                     if not cut.records:
                         continue
                     self._in_work = len(cut.records)
                     self._room()
                     await self._carry_out(cut)
                 self._in_work = 0
-                self._busy_since = time.monotonic() if self._backlog.size else None
+                self._busy_since = time.monotonic() if self._backlog.size or self._left else None
         except Fenced as error:
             self._in_work, self._busy_since = 0, None
             if not self._closing and self._ground.current():
@@ -236,14 +247,18 @@ class Lane:
         began = time.monotonic()
         made = await self._fold(cut)
         process_s = time.monotonic() - began
+        cut, left = cut.split(made.taken)
         end = await self._commit(made, cut)
         if made.states:
             self._ground.states.write(self.partition, made.states, end)
         self._changelog_end = end
         self._committed.update(_commits(cut, end))
         self.errors_in_a_row = 0
+        self._left = left
         made.committed()
         self._ground.finished()
+        if made.unfinished:
+            self._ground.unfinished(self.partition)
         total_s = time.monotonic() - began
         self._ground.observer.batch(self.partition, len(cut.records), process_s, total_s)
 

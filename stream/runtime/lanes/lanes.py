@@ -51,6 +51,8 @@ class Lanes:
         self.observer = observer
         self.gate: int | None = None
         """The generation whose source records may pass."""
+        self.unfinished: set[int] = set()
+        """Partitions whose last tick left something due."""
         self._app = app
         self._order = tuple(sources)
         self._changelog = changelog
@@ -108,6 +110,7 @@ class Lanes:
         self._parked.clear()
         self._starts = {}
         self.waits.forget()
+        self.unfinished.clear()
         await asyncio.gather(*(lane.close(drain_s) for lane in lanes.values()))
         for lane in lanes.values():
             if lane.is_open:
@@ -138,6 +141,7 @@ class Lanes:
             parked=self._park,
             finished=self._finished,
             drained=self._drained,
+            unfinished=self.unfinished.add,
         )
         for number in sorted(numbers):
             producer = LaneProducer(self._app.conf.id, number, self._connection, self.observer)

@@ -2,13 +2,15 @@
 
 The rule of this file: a broker that is away costs ticks, nothing else.
 A tick that was sent twice or late does no harm: stream time only goes forward.
+Each partition has its own place within the second, so that not all of them settle calls at once. One whose
+last tick left something due gets another in the next place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +19,8 @@ from aiokafka import AIOKafkaProducer
 from stream.runtime.errors import said
 from stream.runtime.producers import drop
 
-EVERY_S = 1.0
+PLACES = 12
+"""Places within a second: one for each partition of the default number."""
 LONGEST_S = 20.0
 """A round of ticks that is not acknowledged by then is given up, and its producer with it."""
 REST_S = 2.0
@@ -25,10 +28,21 @@ REST_S = 2.0
 log = logging.getLogger("callstream.lanes")
 
 
+def places_between(last: int, now: int) -> set[int]:
+    """The places within a second that came after the `last` one up to `now`, both counted since 1970."""
+    return {place % PLACES for place in range(max(last + 1, now - PLACES + 1), now + 1)}
+
+
+def count_places(seconds: float) -> int:
+    """How many places there were since 1970."""
+    return int(seconds * PLACES)
+
+
 class Ticker:
     """Sends ticks to `topic` for the partitions that `numbers` names.
 
-    The callbacks are told what became of a round.
+    `unfinished` holds the numbers that want another tick soon; it is emptied of those that get one. The
+    callbacks are told what became of a round.
     """
 
     def __init__(
@@ -36,12 +50,14 @@ class Ticker:
         topic: str,
         connection: Mapping[str, Any],
         numbers: Callable[[], Sequence[int]],
+        unfinished: set[int],
         acknowledged: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
         self._topic = topic
         self._connection = connection
         self._numbers = numbers
+        self._unfinished = unfinished
         self._acknowledged = acknowledged
         self._failed = failed
 
@@ -57,9 +73,15 @@ class Ticker:
             )
             try:
                 await asyncio.wait_for(producer.start(), LONGEST_S)
+                last = count_places(datetime.now(UTC).timestamp())
                 while True:
-                    await asyncio.sleep(EVERY_S - datetime.now(UTC).timestamp() % EVERY_S)
-                    await asyncio.wait_for(self._round(producer), LONGEST_S)
+                    now_s = datetime.now(UTC).timestamp()
+                    await asyncio.sleep((count_places(now_s) + 1) / PLACES - now_s)
+                    now = count_places(datetime.now(UTC).timestamp())
+                    numbers = self.wanted(places_between(last, now))
+                    last = now
+                    if numbers:
+                        await asyncio.wait_for(self._round(producer, numbers), LONGEST_S)
             except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
                 log.warning("ticks: %s", said(error))
                 self._failed()
@@ -67,12 +89,17 @@ class Ticker:
             finally:
                 await drop(producer)  # unsent ticks are not worth waiting for
 
-    async def _round(self, producer: Any) -> None:
+    def wanted(self, places: Set[int]) -> list[int]:
+        """The partitions that get a tick now: those of these places, and those with something left."""
+        numbers = [n for n in self._numbers() if n % PLACES in places or n in self._unfinished]
+        self._unfinished.difference_update(numbers)
+        return numbers
+
+    async def _round(self, producer: Any, numbers: Sequence[int]) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         value = b'{"v":1,"now":"%s"}' % now.encode()
-        sent = [await producer.send(self._topic, value=value, partition=number) for number in self._numbers()]
+        sent = [await producer.send(self._topic, value=value, partition=number) for number in numbers]
         for result in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-        if sent:
-            self._acknowledged()
+        self._acknowledged()

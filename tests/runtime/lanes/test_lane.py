@@ -64,14 +64,17 @@ class Job:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.takes: int | None = None
         self.committed: list[int] = []
 
     def process(self, partition: int, records: Sequence[Any], get: Callable[[bytes], bytes | None]) -> Batch:
         if self.failures:
             self.failures -= 1
             raise RuntimeError("told to")
+        records = records[: self.takes]
         states: dict[bytes, bytes | None] = {record.key: record.value for record in records}
-        return Batch(states, {}, lambda: self.committed.append(len(records)))
+        unfinished = self.takes is not None
+        return Batch(states, {}, lambda: self.committed.append(len(records)), self.takes, unfinished)
 
     def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None: ...
 
@@ -86,6 +89,7 @@ class Rig:
         self.producer, self.job = Producer(self.broker), Job()
         self.states: dict[bytes, bytes | None] = {}
         self.parked: list[int] = []
+        self.unfinished: list[int] = []
         self.slots = asyncio.Semaphore(1)
         self.ends: dict[TopicPartition, int] = {}
 
@@ -112,6 +116,7 @@ class Rig:
             parked=lambda number, _: self.parked.append(number),
             finished=lambda: None,
             drained=lambda *_: None,
+            unfinished=self.unfinished.append,
         )
         producer: Any = self.producer
         self.lane = Lane(HERE, TOPICS, producer, ground)
@@ -120,7 +125,9 @@ class Rig:
 
     def put(self, topic: str, first: int, *values: bytes) -> bool:
         records: list[Any] = [
-            SimpleNamespace(key=value, value=value, offset=first + place, timestamp=first + place)
+            SimpleNamespace(
+                topic=topic, key=value, value=value, offset=first + place, timestamp=first + place
+            )
             for place, value in enumerate(values)
         ]
         return self.lane.put(topic, first, records, first + len(records))
@@ -148,6 +155,19 @@ async def test_states_show_only_after_the_commit_and_offsets_go_with_it() -> Non
     assert rig.broker[TP("callbacks", HERE)] == Committed(2, RECOVERED_TO + 2)
     assert rig.positions == [RECOVERED_TO + 2]
     assert rig.producer.written == [{"changelog": [(b"a", b"a", (), None), (b"b", b"b", (), None)]}]
+    await rig.lane.close(1)
+
+
+async def test_what_the_job_does_not_take_of_a_batch_is_the_next_one() -> None:
+    rig = Rig()
+    rig.job.takes = 2
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)]
+    rig.put("callbacks", 0, b"a", b"b", b"c", b"d", b"e")
+    await rig.settle(3)
+    changed = [[key for key, *_ in written["changelog"]] for written in rig.producer.written]
+    assert changed == [[b"a", b"b"], [b"c", b"d"], [b"e"]]
+    assert rig.broker[TopicPartition("callbacks", HERE)] == 5
+    assert (rig.lane.queued, rig.unfinished) == (0, [HERE] * 3)
     await rig.lane.close(1)
 
 
