@@ -2,22 +2,22 @@
 
 The rule of this file: one bad record costs only itself. What cannot be read becomes a dead letter with its
 bytes; an error of our own does too, and many in a row stop the worker instead of draining a topic into the
-dead letters. Nothing here is awaited and nothing is kept before the commit: an aborted batch leaves no trace.
+dead letters. In a row means that nothing of the lane went well meanwhile, no delivery and no look at a call.
+Nothing here is awaited and nothing is kept before the commit: an aborted batch leaves no trace.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from heapq import merge
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import orjson
 
-from agents.due import Due
 from agents.emit import alert_outputs
-from agents.work import Get, Hot, Work, labels
+from agents.trouble import SET_ASIDE_AFTER, next_trouble
+from agents.work import Get, Held, Work, labels
 from stream.core.alerts import Alert
 from stream.core.call import Call, dump, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
@@ -38,8 +38,14 @@ from stream.runtime.topics import Topics
 from stream.runtime.wire import dead_letter_headers, read_envelope
 from stream.sources import DECODERS
 
-LOOKED_AT_PER_TICK = 5000
-"""So many due calls are looked at for one tick; the rest wait for the next. It bounds a transaction."""
+LOOKS_PER_TICK = 250
+"""So many due calls are looked at for one tick; the rest wait for the next, which then comes sooner. It
+bounds a transaction and how long the event loop is held: a look costs about 0.1 ms.
+"""
+LOOKS_PER_BATCH = 250
+"""A batch ends behind the tick with which it has looked at so many calls: ticks that piled up are not one
+batch.
+"""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,19 +77,22 @@ class CallProcessor:
         self._metrics = metrics
         self._deployment = deployment
         self._errors_limit = errors_limit
-        self._due: dict[int, Due] = {}
-        self._hot: dict[int, Hot] = {}
-        self._errors_in_a_row: dict[int, int] = {}
+        self._held: dict[int, Held] = {}
 
     def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """A partition is ours: index when its calls are due, and count what stands."""
-        due = Due()
+        held, tally = Held(), Tally(partition)
         active: Counter[ActiveLabels] = Counter()
         overdue: Counter[str] = Counter()
         gaps_open: Counter[str] = Counter()
         for key, stored in items:
-            head = load_head(stored)
-            due.add(head.due_s, key)
+            try:
+                head = load_head(stored)
+            except msgspec.DecodeError as error:
+                # Its next delivery becomes a dead letter; it must not keep the others from being opened.
+                tally.errors["ticks", type(error).__name__] += 1
+                continue
+            held.due.add(head.due_s, key)
             provider = key.partition(b":")[0].decode()
             if not head.ended:
                 active[provider, head.account, head.direction] += 1
@@ -91,38 +100,36 @@ class CallProcessor:
                 overdue[provider] += 1
             if head.gaps_open:
                 gaps_open[GAP_SOURCE[provider]] += head.gaps_open
-        self._due[partition] = due
-        self._hot[partition] = Hot()
-        self._errors_in_a_row[partition] = 0
+        self._held[partition] = held
         self._metrics.opened(partition, Standing(active, overdue, gaps_open))
+        self._metrics.add(tally)
+        self._metrics.indexed(partition, len(held.due), len(held.troubles))
 
     def closed(self, partition: int) -> None:
         """A partition is another's."""
-        self._due.pop(partition, None)
-        self._hot.pop(partition, None)
-        self._errors_in_a_row.pop(partition, None)
+        self._held.pop(partition, None)
         self._metrics.closed(partition)
 
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
-        """Fold `records` in their order. Raises FaultyWorkerError."""
-        work = Work(partition, get, self._hot[partition], self._errors_in_a_row[partition])
+        """Fold `records` in their order, as many of them as one batch may take. Raises FaultyWorkerError."""
+        work = Work(partition, get, self._held[partition])
         ticks = self._topics.ticks
+        taken = 0
         for at, record in enumerate(records):
-            if record.topic == ticks:
-                self._tick(work, records, at)
-            else:
+            taken = at + 1
+            if record.topic != ticks:
                 self._deliver(work, records, at, record)
+                continue
+            self._tick(work, records, at)
+            if work.looks >= LOOKS_PER_BATCH:
+                break
         states = {key: dump(call) if call is not None else None for key, call in work.calls.items()}
-        return Batch(states, work.outputs, lambda: self._committed(work))
+        return Batch(states, work.outputs, lambda: self._committed(work), taken, work.unfinished)
 
     def _committed(self, work: Work) -> None:
-        due = self._due.get(work.partition)
-        if due is not None:
-            due.forget(work.looked_at)
-            for second, key in work.added:
-                due.add(second, key)
-            self._hot[work.partition].keep(work.calls)
-            self._errors_in_a_row[work.partition] = work.errors_in_a_row
+        if self._held.get(work.partition) is work.held:
+            work.commit()
+            self._metrics.indexed(work.partition, len(work.held.due), len(work.held.troubles))
         self._metrics.add(work.tally)
 
     # -- a delivery
@@ -141,7 +148,7 @@ class CallProcessor:
         except Exception as error:  # noqa: BLE001  the edge: what is wrong with us must not cost other records
             self._fail(work, records, at, source, error)
         else:
-            work.errors_in_a_row = 0
+            work.went_well()
 
     def _read(self, envelope: Envelope, record: Record) -> list[Reading]:
         readings: list[Reading] = DECODERS[envelope.source](envelope)
@@ -162,7 +169,8 @@ class CallProcessor:
             self._count(work.tally, folded, first, envelope)
             return
         call, provider = work.call(key), first.event.provider
-        due_s, before, overdue = 0, None, False
+        due_s: int | None = None
+        before, overdue = None, False
         if call is not None:
             due_s, before, overdue = call.due_s, labels(call, provider), call.overdue
         folded = fold(call, readings, envelope, origin, self._policy)
@@ -171,8 +179,7 @@ class CallProcessor:
         outputs = self._written(key, folded.effects)
         # Whatever could fail is behind us: a record is applied whole or not at all.
         work.calls[key] = call
-        if call.due_s != due_s:
-            work.added.add((call.due_s, key))
+        work.move(key, due_s, call.due_s)
         work.tally.active_moved(before, labels(call, provider))
         if overdue and not call.overdue:
             work.tally.overdue[provider] -= 1
@@ -191,8 +198,7 @@ class CallProcessor:
         effects = answered(call, result, envelope.received_us, envelope.received_at, self._policy)
         outputs = self._written(key, effects)
         work.calls[key] = call
-        if call.due_s != due_s:
-            work.added.add((call.due_s, key))
+        work.move(key, due_s, call.due_s)
         self._carry_out(work, outputs, effects)
 
     def _written(self, key: bytes, effects: list[Any]) -> list[tuple[str, Output]]:
@@ -249,6 +255,7 @@ class CallProcessor:
         """An error of our own: undo what the record did to its call, and keep its bytes."""
         record = records[at]
         self._count_error(work, "polled" if record.topic == self._topics.polled else "callbacks", error)
+        self._in_a_row(work, error)
         work.failed.add((record.topic, record.offset))
         if record.key in work.calls:
             work.calls[record.key] = self._before(work, records[:at], record.key)
@@ -256,10 +263,13 @@ class CallProcessor:
 
     def _count_error(self, work: Work, agent: str, error: Exception) -> None:
         work.tally.errors[agent, type(error).__name__] += 1
+
+    def _in_a_row(self, work: Work, error: Exception) -> None:
+        """One more is to be set aside, and nothing went well since the last one."""
         work.errors_in_a_row += 1
         if work.errors_in_a_row >= self._errors_limit:
             raise FaultyWorkerError(
-                f"{work.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
+                f"{work.errors_in_a_row} errors of our own in a row, the last {type(error).__name__}"
             ) from error
 
     def _before(self, work: Work, earlier: Sequence[Record], key: bytes) -> Call | None:
@@ -299,34 +309,26 @@ class CallProcessor:
             self._bury(work, record, UNKNOWN, "decode", "invalid_field", "now is not a time")
             return
         work.tally.heartbeat_us = max(work.tally.heartbeat_us, now_us)
-        looked = 0
-        for second, key in self._waiting(work, now_us // 1_000_000):
-            if looked == LOOKED_AT_PER_TICK:
+        now_s = now_us // 1_000_000
+        work.unfinished = False
+        for looks, (second, key) in enumerate(work.waiting(now_s)):
+            if looks == LOOKS_PER_TICK:
+                work.unfinished = True
                 break
-            work.looked_at.add((second, key))
-            work.added.discard((second, key))
+            work.looks += 1
             try:
-                looked += self._look(work, record.offset, second, key, now_us)
+                self._look(work, record.offset, second, key, now_us)
             except Exception as error:  # noqa: BLE001  the edge: one call must not stop the others
-                self._count_error(work, "ticks", error)
-                if key in work.calls:
-                    work.calls[key] = self._before(work, records[:at], key)
+                self._look_failed(work, records, at, second, key, now_s, error)
+            else:
+                work.went_well()
 
-    def _waiting(self, work: Work, now_s: int) -> Iterator[tuple[int, bytes]]:
-        """(second, key) of what may be due, in that order, whichever batch made it so."""
-        added = sorted(entry for entry in work.added if entry[0] <= now_s)
-        indexed = (
-            entry
-            for entry in self._due[work.partition].until(now_s)
-            if entry not in work.looked_at and entry not in work.added
-        )
-        return merge(indexed, added)
-
-    def _look(self, work: Work, offset: int, second: int, key: bytes, now_us: int) -> bool:
-        """Look at a call, if it is due from this second on. False for one that an older index remembers."""
+    def _look(self, work: Work, offset: int, second: int, key: bytes, now_us: int) -> None:
+        """Look at a call that stands in the index at this second."""
         call = work.call(key)
-        if call is None or call.due_s != second:
-            return False
+        if call is None:
+            work.move(key, second, None)
+            return
         provider = call.key.partition(":")[0]
         before, overdue = labels(call, provider), call.overdue
         ticked = tick(call, now_us, self._policy)
@@ -334,12 +336,46 @@ class CallProcessor:
         outputs = self._written(key, ticked.effects)
         work.calls[key] = call
         work.ticked.add((offset, key))
-        if call is not None:
-            work.added.add((call.due_s, key))
+        work.move(key, second, call.due_s if call is not None else None)
         work.tally.active_moved(before, labels(call, provider) if call is not None else None)
         work.tally.overdue[provider] += (call is not None and call.overdue) - overdue
         self._carry_out(work, outputs, ticked.effects)
-        return True
+
+    def _look_failed(
+        self,
+        work: Work,
+        records: Sequence[Record],
+        at: int,
+        second: int,
+        key: bytes,
+        now_s: int,
+        error: Exception,
+    ) -> None:
+        """Undo the look, and look again after a pause. A call on which too many failed is set aside.
+
+        That is an error in a row only where nothing of the lane went well since its first look failed.
+        """
+        self._count_error(work, "ticks", error)
+        if key in work.calls:
+            work.calls[key] = self._before(work, records[:at], key)
+        trouble = next_trouble(work.trouble(key), now_s, work.good)
+        work.defer(key, second, trouble)
+        if trouble.failures == SET_ASIDE_AFTER:
+            if trouble.good_before == work.good:
+                self._in_a_row(work, error)
+            self._set_aside(work, records[at], key, error)
+
+    def _set_aside(self, work: Work, record: Record, key: bytes, error: Exception) -> None:
+        """A call that cannot be looked at: its state as it is kept, masked like all that leaves, is the dead
+        letter. No record is at fault, so the source named is the tick.
+        """
+        call = work.calls.get(key)
+        state = dump(call) if call is not None else work.get(key)
+        headers = dead_letter_headers(
+            "internal_error", "look", type(error).__name__, record.topic, record.partition, record.offset, ()
+        )
+        work.write(self._topics.dead_letters, Output(key, state, headers))
+        work.tally.dead_letters[UNKNOWN, "internal_error"] += 1
 
 
 def count_alert(tally: Tally, alert: Alert) -> None:

@@ -5,9 +5,13 @@ The rule of this file: it remembers and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from heapq import merge
 from itertools import islice
 
+from agents.due import Due
+from agents.trouble import Trouble
 from stream.core.call import Call, load
 from stream.runtime.lanes.batch import Output
 from stream.runtime.metrics.tally import ActiveLabels, Tally
@@ -44,47 +48,72 @@ class Hot:
             del hot[key]
 
 
+@dataclass
+class Held:
+    """What is kept in memory of a partition at work, beside its table. Changed by commits only.
+
+    - `due`: its index of due calls; `troubles`: calls on which a look failed, which stand in the index where
+      they are looked at again.
+    - `errors_in_a_row`: of our own, without a good look or delivery between them; `good`: how many of these
+      there were.
+    """
+
+    due: Due = field(default_factory=Due)
+    hot: Hot = field(default_factory=Hot)
+    troubles: dict[bytes, Trouble] = field(default_factory=dict)
+    errors_in_a_row: int = 0
+    good: int = 0
+
+
 class Work:
     """What one batch has come to so far. Dropped whole if the batch is aborted.
 
     - `calls`: states by key, None for a call that leaves the table.
-    - `added`: (second, key) of calls that became due at another time; `looked_at`: entries of the index that
-      ticks took; `ticked`: (offset of the tick, key) of calls that a tick was applied to.
+    - `moved`: by key, where a call stands in the index and where it is to stand, None for nowhere;
+      `troubles`: as in `Held`, None for one that is over.
+    - `ticked`: (offset of the tick, key) of calls that a tick was applied to; `looks`: how many;
+      `unfinished`: the last tick left something due.
     - `failed`: (topic, offset) of records on which we failed.
     """
 
     __slots__ = (
-        "added",
         "calls",
         "errors_in_a_row",
         "failed",
         "get",
-        "hot",
-        "looked_at",
+        "good",
+        "held",
+        "looks",
+        "moved",
         "outputs",
         "partition",
         "tally",
         "ticked",
+        "troubles",
+        "unfinished",
     )
 
-    def __init__(self, partition: int, get: Get, hot: Hot, errors_in_a_row: int) -> None:
+    def __init__(self, partition: int, get: Get, held: Held) -> None:
         self.partition = partition
         self.get = get
-        self.hot = hot
+        self.held = held
         self.calls: dict[bytes, Call | None] = {}
         self.outputs: dict[str, list[Output]] = {}
         self.tally = Tally(partition)
-        self.added: set[tuple[int, bytes]] = set()
-        self.looked_at: set[tuple[int, bytes]] = set()
+        self.moved: dict[bytes, tuple[int | None, int | None]] = {}
+        self.troubles: dict[bytes, Trouble | None] = {}
         self.ticked: set[tuple[int, bytes]] = set()
-        self.errors_in_a_row = errors_in_a_row
+        self.looks = 0
+        self.unfinished = False
+        self.errors_in_a_row = held.errors_in_a_row
+        self.good = held.good
         self.failed: set[tuple[str, int]] = set()
 
     def call(self, key: bytes) -> Call | None:
         """The state of a call: as this batch left it, else as the store has it."""
         if key in self.calls:
             return self.calls[key]
-        call = self.hot.take(key)
+        call = self.held.hot.take(key)
         return call if call is not None else self.stored(key)
 
     def stored(self, key: bytes) -> Call | None:
@@ -98,6 +127,63 @@ class Work:
         if outputs is None:
             outputs = self.outputs[topic] = []
         outputs.append(output)
+
+    def went_well(self) -> None:
+        """A delivery or a look: errors are not in a row any more."""
+        self.errors_in_a_row = 0
+        self.good += 1
+
+    # -- where calls stand in the index
+
+    def move(self, key: bytes, was: int | None, now: int | None) -> None:
+        """A call was due at `was` and is due at `now`, None for nowhere.
+
+        Its trouble is over: another state is another chance.
+        """
+        if self.troubles or self.held.troubles:
+            trouble = self.trouble(key)
+            if trouble is not None:
+                was = trouble.again_s
+                self.troubles[key] = None
+        if was != now:
+            self._place(key, was, now)
+
+    def defer(self, key: bytes, was: int, trouble: Trouble) -> None:
+        """A look at a call that stands at `was` failed."""
+        self.troubles[key] = trouble
+        self._place(key, was, trouble.again_s)
+
+    def _place(self, key: bytes, was: int | None, now: int | None) -> None:
+        known = self.moved.get(key)
+        self.moved[key] = (known[0] if known is not None else was, now)
+
+    def trouble(self, key: bytes) -> Trouble | None:
+        """What is known of looks at this call that failed."""
+        return self.troubles[key] if key in self.troubles else self.held.troubles.get(key)
+
+    def waiting(self, now_s: int) -> Iterator[tuple[int, bytes]]:
+        """(second, key) of the calls that are due, in that order, whichever batch made them so."""
+        moved = sorted(
+            (second, key) for key, (_, second) in self.moved.items() if second is not None and second <= now_s
+        )
+        indexed = (entry for entry in self.held.due.until(now_s) if entry[1] not in self.moved)
+        return merge(indexed, moved)
+
+    def commit(self) -> None:
+        """The batch is committed: what is kept in memory follows."""
+        held = self.held
+        for key, (was, now) in self.moved.items():
+            if was is not None:
+                held.due.remove(was, key)
+            if now is not None:
+                held.due.add(now, key)
+        for key, trouble in self.troubles.items():
+            if trouble is None:
+                held.troubles.pop(key, None)
+            else:
+                held.troubles[key] = trouble
+        held.hot.keep(self.calls)
+        held.errors_in_a_row, held.good = self.errors_in_a_row, self.good
 
 
 def labels(call: Call, provider: str) -> ActiveLabels | None:

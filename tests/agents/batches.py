@@ -70,6 +70,8 @@ class Lane:
     policy: Policy = field(default_factory=Policy)
     errors_limit: int = 5
     states: dict[bytes, bytes] = field(default_factory=dict)
+    taken: list[int] = field(default_factory=list)
+    unfinished: bool = False
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(Vocabulary(), clock=lambda: 1_772_445_600.0)
@@ -84,15 +86,27 @@ class Lane:
         self.processor.opened(PARTITION, self.states.items())
 
     def run(self, batch: Sequence[Fetched]) -> list[Written]:
-        """One batch, committed."""
-        done = self.processor.process(PARTITION, batch, self.states.get)
-        for key, state in done.states.items():
-            if state is None:
-                self.states.pop(key, None)
-            else:
-                self.states[key] = state
-        done.committed()
-        return written(done.outputs)
+        """One batch, committed; where the job takes only some of the records, the rest as further ones."""
+        outputs: dict[str, list[Output]] = {}
+        while batch:
+            done = self.processor.process(PARTITION, batch, self.states.get)
+            for key, state in done.states.items():
+                if state is None:
+                    self.states.pop(key, None)
+                else:
+                    self.states[key] = state
+            done.committed()
+            self.taken.append(done.taken or 0)
+            self.unfinished = done.unfinished
+            for topic, some in done.outputs.items():
+                outputs.setdefault(topic, []).extend(some)
+            batch = batch[done.taken :]
+        return written(outputs)
+
+    @property
+    def due(self) -> list[tuple[int, bytes]]:
+        """What stands in the index."""
+        return list(self.processor._held[PARTITION].due.until(1 << 60))
 
     def counted(self, name: str, **labels: str) -> float:
         """The value of a series; 0 where there is none."""

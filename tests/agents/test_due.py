@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.due import Due
+from agents.due import SPARE_SECONDS, Due
 
 entries = st.lists(st.tuples(st.integers(0, 20), st.sampled_from((b"a", b"b", b"c", b"d"))))
 
@@ -29,24 +29,25 @@ def test_looking_twice_finds_the_same() -> None:
     assert list(due.until(3)) == list(due.until(3)) == [(1, b"a"), (3, b"b")]
 
 
-@given(entries, st.integers(0, 20), st.integers(0, 10))
-def test_what_was_looked_at_is_forgotten_and_nothing_else(
-    some: list[tuple[int, bytes]], now: int, n: int
-) -> None:
-    due = filled(some)
-    looked_at = list(due.until(now))[:n]
-    due.forget(looked_at)
-    assert list(due.until(100)) == sorted(set(some) - set(looked_at))
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.sampled_from((b"a", b"b", b"c")))))
+def test_what_was_removed_is_gone_and_nothing_else(changes: list[tuple[bool, int, bytes]]) -> None:
+    due, expected = Due(), set[tuple[int, bytes]]()
+    for added, second, key in changes:
+        if added:
+            due.add(second, key)
+            expected.add((second, key))
+        else:
+            due.remove(second, key)
+            expected.discard((second, key))
+        assert list(due.until(100)) == sorted(expected)
+        assert len(due) == len(expected)
 
 
-def test_a_call_that_is_due_again_at_the_same_second_is_found_again() -> None:
-    due = filled([(1, b"a")])
-    due.forget([(1, b"a")])
-    due.add(1, b"a")
-    assert list(due.until(1)) == [(1, b"a")]
-
-
-def test_forgetting_what_is_not_there_changes_nothing() -> None:
-    due = filled([(1, b"a")])
-    due.forget([(1, b"b"), (9, b"a")])
-    assert list(due.until(9)) == [(1, b"a")]
+def test_seconds_that_nothing_is_due_at_any_more_are_forgotten() -> None:
+    """Each call of a quiet hour is due at a second of its own, and moves to another one when it ends."""
+    due = filled([(0, b"always")])
+    for second in range(1, 5000):
+        due.add(second, b"a")
+        due.remove(second, b"a")
+    assert len(due._seconds) <= 2 + SPARE_SECONDS
+    assert list(due.until(5000)) == [(0, b"always")]

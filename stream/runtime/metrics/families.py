@@ -128,6 +128,10 @@ REBALANCE_DURATION = histogram(
     (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300),
 )
 TABLE_ENTRIES = gauge("table_entries", "Keys in locally owned table partitions.", table=words.TABLES)
+DUE_CALLS = gauge("due_calls", "Calls in the index of what ticks must look at, in owned partitions.")
+TROUBLED_CALLS = gauge(
+    "troubled_calls", "Calls on which a tick's look fails by an error of our own and is repeated."
+)
 TABLE_RECOVERY_REMAINING = gauge(
     "table_recovery_remaining_messages",
     "Changelog messages still to replay before the table is current.",

@@ -41,6 +41,7 @@ class Standings:
         self._overdue: dict[int, Counter[str]] = {}
         self._gaps_open: dict[int, Counter[str]] = {}
         self._heartbeat_s: dict[int, float] = {}
+        self._indexed: dict[int, tuple[int, int]] = {}
         board.before_scrape(self._show)
 
     def open(self, partition: int, standing: Standing, now_s: float) -> None:
@@ -51,8 +52,12 @@ class Standings:
         self._heartbeat_s[partition] = now_s
 
     def close(self, partition: int) -> None:
-        for held in (self._active, self._overdue, self._gaps_open, self._heartbeat_s):
+        for held in (self._active, self._overdue, self._gaps_open, self._heartbeat_s, self._indexed):
             held.pop(partition, None)
+
+    def index(self, partition: int, due: int, troubled: int) -> None:
+        """(calls in the index of what is due, of these the ones on which looks fail)"""
+        self._indexed[partition] = due, troubled
 
     def move(self, tally: Tally) -> None:
         """Apply a batch. One that was committed while its partition was being given away moves nothing."""
@@ -73,6 +78,8 @@ class Standings:
         self._sum(f.CALLS_ACTIVE, _each(self._active))
         self._sum(f.CALLS_OVERDUE, (((provider,), n) for provider, n in _each(self._overdue)))
         self._sum(f.SEQUENCE_GAPS_OPEN, (((source,), n) for source, n in _each(self._gaps_open)))
+        self._board.numbers(f.DUE_CALLS).set((), sum(due for due, _ in self._indexed.values()))
+        self._board.numbers(f.TROUBLED_CALLS).set((), sum(n for _, n in self._indexed.values()))
         # The oldest of the partitions: one lane that stands still must not hide behind the others.
         heartbeat_s = min(self._heartbeat_s.values(), default=0.0)
         self._board.numbers(f.HEARTBEAT).set(("state_visible",), heartbeat_s)

@@ -39,6 +39,10 @@ class Metrics:
         """A partition was taken away."""
         self._standings.close(partition)
 
+    def indexed(self, partition: int, due: int, troubled: int) -> None:
+        """How many calls the index of what is due has, and on how many of them looks fail."""
+        self._standings.index(partition, due, troubled)
+
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """What a scrape gets, and its content type."""
         return self.board.exposition(accept)

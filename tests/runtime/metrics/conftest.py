@@ -36,6 +36,7 @@ def fed(metrics: Metrics) -> Metrics:
         0, Standing({("twilio", "AC1", "inbound"): 3}, {"twilio": 3}, {"twilio_status_callback": 2})
     )
     metrics.add(full_tally())
+    metrics.indexed(0, 7, 2)
     observer = metrics.observer
     observer.phase("running")
     observer.rebalance_started()

@@ -33,7 +33,7 @@ def test_the_exposition_is_openmetrics_where_that_is_asked_for(fed: Metrics) -> 
     text, content_type = fed.exposition("application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
 
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
-    assert len(list(parse_openmetrics(text.decode()))) == 42
+    assert len(list(parse_openmetrics(text.decode()))) == 44
 
 
 def test_every_series_starts_at_0(metrics: Metrics) -> None:

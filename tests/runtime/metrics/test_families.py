@@ -28,6 +28,8 @@ CATALOGUE = {
     "callstream_rebalances_total": ("counter", ""),
     "callstream_rebalance_duration_seconds": ("histogram", ""),
     "callstream_table_entries": ("gauge", "table"),
+    "callstream_due_calls": ("gauge", ""),
+    "callstream_troubled_calls": ("gauge", ""),
     "callstream_table_recovery_remaining_messages": ("gauge", "table"),
     "callstream_table_evictions_total": ("counter", "table reason"),
     "callstream_calls_started_total": ("counter", "provider account direction"),
