@@ -269,7 +269,7 @@ class CallProcessor:
         work.errors_in_a_row += 1
         if work.errors_in_a_row >= self._errors_limit:
             raise FaultyWorkerError(
-                f"{work.errors_in_a_row} errors of our own in a row, the last {type(error).__name__}"
+                f"{work.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
             ) from error
 
     def _before(self, work: Work, earlier: Sequence[Record], key: bytes) -> Call | None:

@@ -166,7 +166,7 @@ async def test_what_the_job_does_not_take_of_a_batch_is_the_next_one() -> None:
     await rig.settle(3)
     changed = [[key for key, *_ in written["changelog"]] for written in rig.producer.written]
     assert changed == [[b"a", b"b"], [b"c", b"d"], [b"e"]]
-    assert rig.broker[TopicPartition("callbacks", HERE)] == 5
+    assert rig.broker[TP("callbacks", HERE)] == Committed(5, 105)
     assert (rig.lane.queued, rig.unfinished) == (0, [HERE] * 3)
     await rig.lane.close(1)
 
