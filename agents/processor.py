@@ -25,6 +25,7 @@ from stream.core.fetches import FETCH_RESULT, FetchRequest, result_of
 from stream.core.fold import Folded, fold
 from stream.core.identity import event_id
 from stream.core.instants import instant
+from stream.core.ownership import check_signer
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
@@ -155,6 +156,7 @@ class CallProcessor:
         key = record.key
         if key is None or key != readings[0].event.key.encode():
             raise DecodeError("key_mismatch", "the record's key is not the call that its body names")
+        check_signer(envelope, readings)
         for reading in readings:
             self._privacy.apply(reading)
         return readings
@@ -293,12 +295,12 @@ class CallProcessor:
                     answered(call, result, envelope.received_us, envelope.received_at, self._policy)
                 return call
             readings = self._read(envelope, record)
+            if not is_call(readings[0].event):
+                return call
+            origin = Origin(record.topic, record.partition, record.offset)
+            return fold(call, readings, envelope, origin, self._policy).call
         except DecodeError:
             return call
-        if not is_call(readings[0].event):
-            return call
-        origin = Origin(record.topic, record.partition, record.offset)
-        return fold(call, readings, envelope, origin, self._policy).call
 
     # -- a tick
 

@@ -173,6 +173,7 @@ class Call(msgspec.Struct, array_like=True):
       `lifecycle`.
     - `families`, `levels`: counts of distinct events.
     - `fetches`: what is to be read of it; `complete`: bit mask of the sources that were read to their end.
+    - `proven`: `account` owns the call, see `ownership`.
     """
 
     due_s: int
@@ -197,6 +198,7 @@ class Call(msgspec.Struct, array_like=True):
     sources: int = 0
     fetches: list[Fetch] = []
     complete: int = 0
+    proven: bool = False
 
     def claim(self, name: str, value: str, as_of_us: int) -> str | None:
         """Take in a fact. The newest resource wins, then the greater text; what lost is disputed, not

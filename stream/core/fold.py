@@ -28,6 +28,7 @@ from stream.core.effects import (
 )
 from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import identify
+from stream.core.ownership import admit, own
 from stream.core.policy import Policy
 from stream.core.reconciliation import expected_of
 from stream.core.record import revise
@@ -68,7 +69,11 @@ MATCH_OF_RUNG: dict[str, str] = {
 def fold(
     call: Call | None, readings: list[Reading], envelope: Envelope, origin: Origin, policy: Policy
 ) -> Folded:
-    """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key."""
+    """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key.
+
+    Raises DecodeError, and has changed nothing, where the call is another account's.
+    """
+    admit(call, readings[0], envelope)
     effects: list[Any] = []
     new: list[Reading] = []
     first = readings[0].event
@@ -77,13 +82,14 @@ def fold(
         call = new_call(first.key, None)
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
+    owned = own(call, readings[0], envelope)
     arrival = call.arrival
     arrival.deliveries += 1
     if envelope.received_us > arrival.last_us:
         arrival.last_us = envelope.received_us
     bit = BIT[envelope.source]
     result, match = "duplicate", None
-    changed, ended = not call.sources & bit, call.ended
+    changed, ended = owned or not call.sources & bit, call.ended
     call.sources |= bit
 
     for reading in readings:
@@ -163,7 +169,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         changed = _claim_all(call, reading, facts, as_of_us, effects)
     event = reading.event
     account = event.account
-    if account is not None and account != call.account:
+    if account is not None and account != call.account and not call.proven:
         call.claim("account", account, 0)
         call.account = known["account"]
         changed = True
