@@ -8,6 +8,7 @@ The answers come from the role's own event loop: a loop that hangs does not answ
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,6 +22,8 @@ from stream.runtime.errors import said
 
 if TYPE_CHECKING:
     from stream.runtime.lanes.progress import Progress
+
+log = logging.getLogger("callstream")
 
 Check = Callable[[], tuple[bool, Sequence[str]]]
 """Whether it is so, and if not, why: short sentences for an operator. Must not block."""
@@ -177,6 +180,9 @@ async def bare_errors(
         return await handler(request)
     except web.HTTPException as answer:
         return web.Response(status=answer.status)
+    except Exception:  # aiohttp's own answer would have the error in it where the loop is debugged
+        log.exception("a question for health or metrics failed")
+        return web.Response(status=500)
 
 
 async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:

@@ -185,6 +185,23 @@ async def test_scrapes_leave_no_lines_in_the_log(
     assert caplog.records == []
 
 
+async def test_an_answer_to_what_fails_has_nothing_of_the_failure_in_it(
+    role: Role, caplog: pytest.LogCaptureFixture
+) -> None:
+    asyncio.get_running_loop().set_debug(True)
+
+    def fail(accept: str) -> tuple[bytes, str]:
+        raise KeyError("+15005550006")
+
+    async with (
+        serve("127.0.0.1:0", metrics=fail, live=role.is_live, ready=role.is_ready) as url,
+        ClientSession(url) as session,
+        session.get("/metrics", headers={"Accept": "text/html"}) as answer,
+    ):
+        assert (answer.status, await answer.text()) == (500, "")
+    assert "a question for health or metrics failed" in caplog.text
+
+
 async def test_an_address_that_is_not_of_this_machine_is_said(role: Role) -> None:
     with pytest.raises(ListenError, match=r"192\.0\.2\.1:8081 is no address of this machine"):
         async with serve("192.0.2.1:8081", metrics=role.metrics, live=role.is_live, ready=role.is_ready):
