@@ -13,6 +13,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,8 +26,10 @@ from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.errors import in_words
 from stream.runtime.health import ListenError
 from stream.runtime.settings import Settings, SettingsError, load
+from stream.simulate.beside import Beside
 from stream.simulate.check import CheckError
 from stream.simulate.deliver import Plan
+from stream.simulate.leaks import Search
 from stream.simulate.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
 from stream.simulate.progress import RunProgress
 from stream.simulate.rest.throttle import Limit, Limits
@@ -139,6 +142,14 @@ neither a 5xx nor a time-out.
     show_default=True,
     help="With --check: seconds without anything new after which what is missing is missing.",
 )
+@click.option(
+    "--log",
+    "logs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --check: a file that a role logs to, in which no number, name or secret may be either.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout, and nothing else there.")
 def command(
     gateway: str | None,
@@ -153,6 +164,7 @@ def command(
     rest_errors: float | None,
     compare: bool,
     timeout_s: float,
+    logs: tuple[Path, ...],
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -166,6 +178,8 @@ def command(
     """
     if compare and asked["forever"]:
         raise Misuse("--check needs an end: --calls or --for")
+    if logs and not compare:
+        raise Misuse("--log needs --check")
     try:
         settings = load()
         options = _options(settings, **asked)
@@ -200,7 +214,7 @@ def command(
     except (SettingsError, ValueError) as error:
         _give_up(str(error))
     try:
-        outcome = asyncio.run(_simulate(settings, options, plan, rest, compare, timeout_s, as_json))
+        outcome = asyncio.run(_simulate(settings, options, plan, rest, compare, timeout_s, logs, as_json))
     except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
         _give_up(in_words(error))
     except KeyboardInterrupt:
@@ -277,6 +291,7 @@ async def _simulate(
     rest: Rest | None,
     compare: bool,
     timeout_s: float,
+    logs: tuple[Path, ...],
     quiet: bool,
 ) -> Outcome:
     async with AsyncExitStack() as stack:
@@ -297,7 +312,19 @@ async def _simulate(
                 rest=rest,
                 progress=shown.written,
                 waiting=shown.found,
+                search=Search(only_secrets=settings.privacy == "full"),
+                beside=Beside(_metrics(settings), logs),
             )
+
+
+def _metrics(settings: Settings) -> dict[str, str]:
+    """Where each role that these settings start tells its metrics."""
+    at = {
+        "worker": f"http://{settings.worker_listen}",
+        "poller": f"http://{settings.poller_listen}",
+        "gateway": f"{'https' if settings.gateway_tls else 'http'}://{settings.gateway_listen}",
+    }
+    return {role: f"{url}/metrics" for role, url in at.items()}
 
 
 def _tell(outcome: Outcome, options: Options, as_json: bool) -> None:

@@ -16,7 +16,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from stream.runtime.errors import said
+from stream.simulate.beside import Beside
 from stream.simulate.compare import Comparison
+from stream.simulate.leaks import Search
 from stream.simulate.report import Report
 from stream.simulate.truth import Truth
 
@@ -25,6 +27,8 @@ QUIET_S = 2.0
 
 ANSWER_S = 15.0
 FETCH_BYTES = 4 * 1024 * 1024
+
+SAID_OF_DEAD_LETTERS = ("reason", "stage", "error")
 
 Waiting = Callable[[int, int], None]
 """Told now and then how many of the expected events are there."""
@@ -35,12 +39,14 @@ class CheckError(Exception):
 
 
 class OutputTopics(NamedTuple):
-    """The topics that are compared."""
+    """The topics that are compared; of the last two is only looked at what must not be in them."""
 
     events: str
     ended: str
     alerts: str
     dead_letters: str
+    alerts_active: str
+    fetches: str
 
 
 Owed = Callable[[], float]
@@ -118,12 +124,15 @@ async def check(
     alone: bool = False,
     waiting: Waiting | None = None,
     owed_s: Owed | None = None,
+    search: Search | None = None,
+    beside: Beside | None = None,
 ) -> Report:
     """Compare what came out since the mark with the truth.
 
     Waits until everything is there and `quiet_s` nothing more has come, or until nothing new has come for
     `timeout_s`: then what is missing is missing. That time does not begin while anything is owed. `alone` as
-    in Comparison. Raises CheckError.
+    in Comparison. `search` is given every record, of dead letters what is said of them, and what there is
+    `beside` the topics. Raises CheckError.
     """
     began = time.monotonic()
     comparison = Comparison(truth, alone=alone)
@@ -138,6 +147,8 @@ async def check(
             fetched = await consumer.getmany(timeout_ms=200)
             for place, records in fetched.items():
                 _tell(comparison, topics, place.topic, records)
+                if search is not None:
+                    _search(search, topics, records)
             if waiting is not None:
                 waiting(comparison.events_found, comparison.events_expected)
             if patience.is_over(
@@ -154,6 +165,10 @@ async def check(
     finally:
         await _stop(consumer)
     report = comparison.report()
+    if search is not None:
+        if beside is not None:
+            await beside.look(search)
+        report.searched(search)
     report.seconds = patience.last_s - began
     return report
 
@@ -188,6 +203,18 @@ def _tell(comparison: Comparison, topics: OutputTopics, topic: str, records: lis
         topics.events: comparison.event,
         topics.ended: comparison.record,
         topics.alerts: comparison.alert,
-    }[topic]
+    }.get(topic)
+    if tell is not None:
+        for record in records:
+            tell(orjson.loads(record.value))
+
+
+def _search(search: Search, topics: OutputTopics, records: list[ConsumerRecord]) -> None:
     for record in records:
-        tell(orjson.loads(record.value))
+        topic, at = record.topic, f"-{record.partition}@{record.offset}"
+        if record.topic == topics.dead_letters:
+            # It is as it came, but for what is said of it.
+            said = [(name, content) for name, content in record.headers if name in SAID_OF_DEAD_LETTERS]
+            search.record(topic, at, None, None, said)
+        else:
+            search.record(topic, at, record.key, record.value, record.headers)

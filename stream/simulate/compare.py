@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from stream.simulate.planted import endpoint_scope
 from stream.simulate.report import Report
 from stream.simulate.truth import Doubt, ExpectedCall, ExpectedEvent, Truth, expected_of
 
@@ -133,7 +134,7 @@ class Comparison:
             self._report.others += 1
             return
         opened_by = None if rule == "call.failed" else alert["evidence"][0]["event_id"]
-        place = (rule, scope, opened_by)
+        place = (rule, endpoint_scope(scope), opened_by)
         if alert["state"] != "firing":
             self._report.differ("alert_unexpected", _alert(alert))
         else:

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.simulate.answers import Answers
+from stream.simulate.leaks import Search
 
 EXAMPLES = 10
+MOST_LEAKS = 50
+"""Each is another place, which somebody will want to mend."""
 
 KINDS: dict[str, str] = {
     "event_missing": "events missing",
@@ -24,6 +27,7 @@ KINDS: dict[str, str] = {
     "alert_repeated": "alerts repeated",
     "dead_letter": "deliveries in the dead letters",
     "delivery_refused": "deliveries that the gateway refused for good",
+    "leak": "records and texts from which a number, a name or a secret leaves",
 }
 """Every kind of difference, and its words."""
 
@@ -34,7 +38,7 @@ class Report:
 
     `others` counts records of calls that this run did not make: someone else's traffic on the same topics.
     `given_up` counts deliveries that their provider gave up, and of what only those told `landed` events that
-    came out all the same; neither is a difference.
+    came out all the same; neither is a difference. `looked_at` names what was searched for leaks.
     """
 
     calls: int = 0
@@ -48,6 +52,7 @@ class Report:
     given_up: int = 0
     landed: int = 0
     seconds: float = 0.0
+    looked_at: list[str] = field(default_factory=list)
     differences: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
@@ -71,6 +76,13 @@ class Report:
             self.differences["delivery_refused"] = answers.refused
             self.examples["delivery_refused"] = answers.refusals
 
+    def searched(self, search: Search) -> None:
+        """Note what was searched for what must not leave, and what of it has."""
+        self.looked_at = [f"{search.records:,} records", *search.texts]
+        if search.found:
+            self.differences["leak"] = search.found
+            self.examples["leak"] = search.examples[:MOST_LEAKS]
+
     def as_json(self) -> dict[str, Any]:
         """For a program."""
         return {
@@ -84,6 +96,7 @@ class Report:
             "given_up": self.given_up,
             "landed": self.landed,
             "seconds": round(self.seconds, 3),
+            "looked_at": self.looked_at,
             "differences": {kind: self.differences.get(kind, 0) for kind in KINDS},
             "examples": self.examples,
         }
@@ -104,10 +117,12 @@ class Report:
             found.append(
                 f"others      {self.others:>9,}   records of calls that are not of this run, not compared"
             )
+        if self.looked_at:
+            found.append(f"looked for what must not leave in {', '.join(self.looked_at)}")
         if self.ok:
             return [*found, "No difference."]
         for kind, count in self.differences.items():
             found += ["", f"{count:,} {KINDS[kind]}:", *(f"  {example}" for example in self.examples[kind])]
-            if count > EXAMPLES:
-                found.append(f"  … and {count - EXAMPLES:,} more")
+            if count > len(self.examples[kind]):
+                found.append(f"  … and {count - len(self.examples[kind]):,} more")
         return found

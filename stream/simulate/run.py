@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from stream.runtime.topics import names
 from stream.simulate.answers import Answers
+from stream.simulate.beside import Beside
 from stream.simulate.check import OutputTopics, Waiting, check, mark
 from stream.simulate.deliver import Courier, Plan, deliver
+from stream.simulate.leaks import Search
 from stream.simulate.options import Options
 from stream.simulate.report import Report
 from stream.simulate.rest.server import serving
@@ -40,7 +42,14 @@ class Outcome:
 def output_topics(prefix: str) -> OutputTopics:
     """The topics with this prefix that are compared."""
     topics = names(prefix)
-    return OutputTopics(topics.events, topics.ended, topics.alerts, topics.dead_letters)
+    return OutputTopics(
+        topics.events,
+        topics.ended,
+        topics.alerts,
+        topics.dead_letters,
+        topics.alerts_active,
+        topics.fetches,
+    )
 
 
 def traffic_for(prefix: str, options: Options, *, with_truth: bool = True) -> Traffic:
@@ -61,13 +70,16 @@ async def run(
     progress: Progress | None = None,
     waiting: Waiting | None = None,
     rest: Rest | None = None,
+    search: Search | None = None,
+    beside: Beside | None = None,
 ) -> Outcome:
     """Send the traffic, each delivery at its time if it has a rate; with `compare`, check what came out.
 
     `gateway`: where the callbacks go; None for Kafka, as a gateway lands them. A delivery that its provider
     gave up is lost to callbacks and not expected; one that the gateway refuses for good is a difference.
     `rest`: how a served run's resources are served, until the check has ended; without one until all has been
-    there for a while. Raises CheckError, ListenError, and what Kafka's producer raises.
+    there for a while. `search`, `beside`: as in `check`. Raises CheckError, ListenError, and what Kafka's
+    producer raises.
     """
     async with AsyncExitStack() as stack:
         if rest is not None:
@@ -84,6 +96,8 @@ async def run(
             gateway=gateway,
             progress=progress,
             waiting=waiting,
+            search=search,
+            beside=beside,
         )
         if rest is not None and traffic.world is not None and not compare:
             await asyncio.sleep(traffic.world.owed_s(READ_S))
@@ -101,6 +115,8 @@ async def _sent(
     gateway: Plan | None,
     progress: Progress | None,
     waiting: Waiting | None,
+    search: Search | None,
+    beside: Beside | None,
 ) -> Outcome:
     outputs = output_topics(prefix)
     since = await mark(bootstrap, outputs) if compare else None
@@ -126,6 +142,8 @@ async def _sent(
             timeout_s=timeout_s,
             alone=alone,
             waiting=waiting,
+            search=search,
+            beside=beside,
             owed_s=None if world is None else lambda: world.owed_s(LAST_LOOK_S),
         )
         report.deliveries = traffic.deliveries

@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.simulate import planted
 from stream.simulate.call import Report
 from stream.simulate.chance import between_us, uuid_text
 from stream.simulate.options import Options
+from stream.simulate.planted import planted_for
 from stream.simulate.scenario import SECOND_US, Leg
 from stream.simulate.stamps import iso_us
 from stream.simulate.telnyx_deliveries import Delivery, deliveries, delivery_row
@@ -56,6 +58,7 @@ class TelnyxCall:
         "log",
         "seen",
         "session",
+        "webhook_url",
     )
 
     def __init__(self, rng: random.Random, account: str, leg: Leg, session: str, options: Options) -> None:
@@ -76,6 +79,11 @@ class TelnyxCall:
             "to": leg.callee.text,
             "start_time": iso_us(leg.began_us),
         }
+        of = planted_for(self.key)
+        self.webhook_url = WEBHOOK_URL
+        if of is not None:
+            self.webhook_url = of.url
+            self.common |= planted.webhook(of)
         self.hooks = _hooks(rng, leg)
         self.log: list[LogRow] = []
         self.deliveries: list[Delivery] = []
@@ -115,10 +123,10 @@ class TelnyxCall:
     def body(self, report: Report, attempt: int) -> dict[str, Any]:
         """See SimulatedCall."""
         if report.source == "telnyx_webhook":
-            meta = {"attempt": attempt, "delivered_to": WEBHOOK_URL}
+            meta = {"attempt": attempt, "delivered_to": self.webhook_url}
             return {"data": self.event(self.hooks[report.number]), "meta": meta}
         if report.source == "telnyx_webhook_delivery":
-            return delivery_row(self, self.deliveries[report.number], WEBHOOK_URL)
+            return delivery_row(self, self.deliveries[report.number])
         return self._log_row(self.log[report.number], attempt)
 
     def event(self, hook: Hook) -> dict[str, Any]:
@@ -137,7 +145,7 @@ class TelnyxCall:
         if row.hook is not None:
             metadata = {
                 "attempt": attempt,
-                "delivered_to": WEBHOOK_URL,
+                "delivered_to": self.webhook_url,
                 "status": "failed" if row.failed else "delivered",
                 "event": self.event(self.hooks[row.hook]),
             }

@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from stream.simulate import planted
 from stream.simulate.chance import uuid_text
+from stream.simulate.planted import planted_for
 from stream.simulate.stamps import iso_us
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def attempts(failed: bool) -> int:
     return len(RETRIED_US) if failed else 1
 
 
-def delivery_row(call: TelnyxCall, delivery: Delivery, url: str) -> dict[str, Any]:
+def delivery_row(call: TelnyxCall, delivery: Delivery) -> dict[str, Any]:
     """A row of the resource; its attempts are newest first."""
     return {
         "record_type": "webhook_delivery",
@@ -63,20 +65,26 @@ def delivery_row(call: TelnyxCall, delivery: Delivery, url: str) -> dict[str, An
         "status": "failed" if delivery.failed else "delivered",
         "started_at": iso_us(delivery.began_us),
         "finished_at": iso_us(delivery.finished_us),
-        "attempts": [_attempt(delivery, n, url) for n in reversed(range(attempts(delivery.failed)))],
+        "attempts": [_attempt(call, delivery, n) for n in reversed(range(attempts(delivery.failed)))],
         "webhook": call.event(call.hooks[delivery.hook]),
     }
 
 
-def _attempt(delivery: Delivery, number: int, url: str) -> dict[str, Any]:
+def _attempt(call: TelnyxCall, delivery: Delivery, number: int) -> dict[str, Any]:
     began_us = delivery.began_us + RETRIED_US[number]
     took_us = UNANSWERED_US if delivery.failed else delivery.answer_us
-    request = {"url": url, "headers": [["content-type", "application/json"]]}
-    response = None if delivery.failed else {"status": 200, "headers": [], "body": ""}
+    http: dict[str, Any] = {
+        "request": {"url": call.webhook_url, "headers": [["content-type", "application/json"]]},
+        "response": {"status": 200, "headers": [], "body": ""},
+    }
+    if (of := planted_for(call.key)) is not None:
+        http = planted.attempt(of)
+    if delivery.failed:
+        http["response"] = None
     return {
         "status": "failed" if delivery.failed else "delivered",
         "started_at": iso_us(began_us),
         "finished_at": iso_us(began_us + took_us),
         "errors": [{"code": "timeout", "detail": "no answer"}] if delivery.failed else [],
-        "http": {"request": request, "response": response},
+        "http": http,
     }

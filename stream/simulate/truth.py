@@ -14,7 +14,8 @@ from stream.core.identity import content_hash, event_id
 from stream.simulate.call import Report, SimulatedCall
 from stream.simulate.completeness import Completeness, completeness_of
 from stream.simulate.options import CALLBACK_SOURCES
-from stream.simulate.telnyx import WEBHOOK_URL, TelnyxCall
+from stream.simulate.planted import endpoint_scope
+from stream.simulate.telnyx import TelnyxCall
 from stream.simulate.twilio import API_URL, TwilioCall
 from stream.simulate.twilio_names import NAME_OF
 
@@ -181,8 +182,7 @@ def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
         event = ExpectedEvent(_twilio_id(call, "twilio_call_event", index), key, "request_log", "")
         events.append(event)
         if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
-            url = request.url.partition("?")[0]
-            alerts.append(ExpectedAlert("webhook.failing", f"twilio:endpoint:{call.account}:{url}", event.id))
+            alerts.append(_failing(call, request.url, event.id))
     statuses = set()
     for step in sorted(said):
         sent = call.callbacks[step]
@@ -208,6 +208,14 @@ def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
     if end == "failed":
         alerts.append(ExpectedAlert("call.failed", key, None))
     return ExpectedCall(key, events, end, OUTCOME_OF[end] if end else None, alerts)
+
+
+def _failing(call: SimulatedCall, url: str, event_id: str) -> ExpectedAlert:
+    """An endpoint's alert: of its URL without user info and query."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    provider, host = call.key.partition(":")[0], rest.rpartition("@")[2]
+    scope = endpoint_scope(f"{provider}:endpoint:{call.account}:{scheme}://{host}")
+    return ExpectedAlert("webhook.failing", scope, event_id)
 
 
 def _log_id(key: str, family: str, row: object, ordinal: int) -> str:
@@ -238,8 +246,7 @@ def _telnyx(call: TelnyxCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
         if row.hook is not None:
             said.add(row.hook)
         if row.failed:
-            scope = f"telnyx:endpoint:{call.account}:{WEBHOOK_URL}"
-            alerts.append(ExpectedAlert("webhook.failing", scope, event.id))
+            alerts.append(_failing(call, call.webhook_url, event.id))
     for index, sent in enumerate(call.deliveries):
         if ("telnyx_webhook_delivery", index) in seen:
             id_ = _telnyx_id(call, "telnyx_webhook_delivery", index)

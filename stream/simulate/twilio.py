@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
-from stream.simulate import delays, twilio_callbacks, twilio_rows, twilio_summary
+from stream.simulate import delays, planted, twilio_callbacks, twilio_rows, twilio_summary
 from stream.simulate.call import Report
 from stream.simulate.chance import Weighted, between_us
 from stream.simulate.options import Options
+from stream.simulate.planted import planted_for
 from stream.simulate.scenario import SECOND_US, Leg
 from stream.simulate.twilio_insights import Insight, insights
 
@@ -157,7 +158,11 @@ class TwilioCall:
             return twilio_rows.request_row(self, self.requests[report.number])
         if report.source == "twilio_call_summary":
             return twilio_summary.summary_row(self, report.number)
-        return self.insights[report.number].row(self.id, self.account)
+        told = self.insights[report.number]
+        of = planted_for(self.key)
+        if of is not None:
+            told = told._replace(data={**told.data, **planted.insight(of)})
+        return told.row(self.id, self.account)
 
     def endpoint(self, source: str) -> str:
         """See SimulatedCall."""
@@ -226,6 +231,8 @@ def _states(leg: Leg, time_factor: float) -> list[Row]:
 def _requests(rng: random.Random, call: TwilioCall, failing: float) -> list[Request]:
     """The log of a call: the API request that made it, the fetch of its TwiML, its callbacks."""
     leg, found = call.leg, []
+    of = planted_for(call.key)
+    status_url = STATUS_URL + "?tenant=7" if of is None else of.url
 
     def answer(good: int) -> tuple[int, int]:
         code = _FAILURES.pick(rng) if rng.random() < failing else good
@@ -240,5 +247,5 @@ def _requests(rng: random.Random, call: TwilioCall, failing: float) -> list[Requ
         status = "in-progress" if leg.direction == "outbound-api" else "ringing"
         found.append(Request(ANSWER_URL, None, status, at_us or leg.began_us, *answer(200)))
     for step, sent in enumerate(call.callbacks):
-        found.append(Request(STATUS_URL + "?tenant=7", step, sent.status, sent.at_us, *answer(204)))
+        found.append(Request(status_url, step, sent.status, sent.at_us, *answer(204)))
     return found

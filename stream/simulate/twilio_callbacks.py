@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stream.simulate import planted
 from stream.simulate.places import Place
+from stream.simulate.planted import planted_for
 from stream.simulate.scenario import Leg
 from stream.simulate.stamps import rfc2822
 from stream.simulate.twilio_names import snake_case
@@ -36,6 +38,8 @@ def constant_part(sid: str, account: str, leg: Leg, parent: str | None) -> dict[
         known["ParentCallSid"] = parent
     if leg.direction == "inbound":
         known["StirVerstat"] = "TN-Validation-Passed-A"
+    if (of := planted_for("twilio:" + sid)) is not None:
+        known |= planted.callback(of)
     return known
 
 
@@ -52,6 +56,8 @@ def body(call: TwilioCall, sent: Callback) -> dict[str, Any]:
         fields["SequenceNumber"] = str(sent.number)
     if sent.status == leg.ending.status:
         _end(fields, leg)
+        if (of := planted_for(call.key)) is not None:
+            fields.setdefault("ErrorMessage", f"no route to {of.number}")
     elif sent.status != "initiated" and leg.direction != "inbound":
         fields["StirStatus"] = "A"
     return fields

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stream.simulate import twilio_callbacks
+from stream.simulate import planted, twilio_callbacks
+from stream.simulate.planted import planted_for
 from stream.simulate.stamps import rfc2822
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def call_row(call: TwilioCall, row: Row) -> dict[str, Any]:
     uri = f"/2010-04-01/Accounts/{call.account}/Calls/{call.id}"
     started = leg.answered_us if row.status not in ("queued", "ringing") else None
     price = -(-leg.talk_s // 60) * PRICE_A_MINUTE
+    of = planted_for(call.key)
     return {
         "sid": call.id,
         "account_sid": call.account,
@@ -52,6 +54,7 @@ def call_row(call: TwilioCall, row: Row) -> dict[str, Any]:
         "api_version": "2010-04-01",
         "uri": uri + ".json",
         "subresource_uris": {name: f"{uri}/{name.capitalize()}.json" for name in _SUBRESOURCES},
+        **({} if of is None else planted.call_row(of)),
     }
 
 
@@ -67,12 +70,13 @@ def _parameters(call: TwilioCall, request: Request) -> dict[str, Any]:
     if request.step is not None:
         return twilio_callbacks.logged(twilio_callbacks.body(call, call.callbacks[request.step]))
     if request.answer == 201:
-        leg = call.leg
+        leg, of = call.leg, planted_for(call.key)
         return {
             "from": leg.caller.text,
             "to": leg.callee.text,
             "call_sid": call.id,
             "account_sid": call.account,
+            **({} if of is None else planted.api_request(of)),
         }
     return {**twilio_callbacks.logged(call.base), "call_status": request.status}
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from stream.simulate.options import Options
+from stream.simulate.planted import planted_for
 from stream.simulate.traffic import generate
 
 SIP_OF = {
@@ -45,7 +46,7 @@ def test_an_envelope_has_all_its_fields(envelopes: list[dict[str, Any]]) -> None
 def test_a_status_callback_is_a_form_of_texts(envelopes: list[dict[str, Any]]) -> None:
     for body in bodies(envelopes, "twilio_status_callback"):
         assert all(type(value) is str for value in body.values())
-        assert 14 <= len(body) <= 26
+        assert 14 <= len(body) <= (26 if planted_for("twilio:" + body["CallSid"]) is None else 50)
         assert re.fullmatch(r"CA[0-9a-f]{32}", body["CallSid"])
         assert re.fullmatch(r"AC[0-9a-f]{32}", body["AccountSid"])
         assert body["CallbackSource"] == "call-progress-events"
@@ -92,7 +93,9 @@ def test_the_request_log_spells_parameters_in_snake_case_and_fails_in_every_way(
     answers = set()
     for record in generate(options):
         row = orjson.loads(record.value)["body"]
-        assert all(re.fullmatch(r"[a-z_]+", name) for name in row["request"]["parameters"])
+        parameters = row["request"]["parameters"]
+        if planted_for("twilio:" + parameters["call_sid"]) is None:
+            assert all(re.fullmatch(r"[a-z_]+", name) for name in parameters)
         response = row["response"]
         answers.add("none" if response is None else response["response_code"] or "timeout")
         if response is not None and response["response_code"] is None:
