@@ -24,7 +24,7 @@ from stream.cli.terminal import Misuse, say
 from stream.runtime import topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.errors import in_words
-from stream.runtime.health import ListenError
+from stream.runtime.listening import ListenError
 from stream.runtime.settings import Settings, SettingsError, load
 from stream.simulate.beside import Beside
 from stream.simulate.check import CheckError

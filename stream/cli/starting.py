@@ -18,7 +18,7 @@ from stream.cli.terminal import Fault, say
 from stream.runtime import logs, proven, topics
 from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.errors import in_words, said
-from stream.runtime.health import ListenError
+from stream.runtime.listening import ListenError
 from stream.runtime.settings import Settings, SettingsError
 from stream.runtime.untrusted import LineFormatter
 

@@ -111,12 +111,14 @@ class Household:
         data = self._settings.data_dir.absolute()
         worker_at = self._free_listen("worker", self._settings.worker_listen)
         gateway_at = self._free_listen("gateway", self._settings.gateway_listen)
+        health_at = self._free_listen("gateway's health", self._settings.gateway_health_listen)
         poller_at = self._free_listen("poller", self._settings.poller_listen)
         environ = {
             **self._environ(),
             "CALLSTREAM_KAFKA": self._settings.kafka,
             "CALLSTREAM_WORKER_LISTEN": worker_at,
             "CALLSTREAM_GATEWAY_LISTEN": gateway_at,
+            "CALLSTREAM_GATEWAY_HEALTH_LISTEN": health_at,
             "CALLSTREAM_POLLER_LISTEN": poller_at,
         }
         url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
@@ -131,7 +133,8 @@ class Household:
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
         running["view"] = asyncio.create_task(self._show(url))
         if self._rate:
-            running["simulator"] = asyncio.create_task(self._simulate(gateway_url, environ, data))
+            knocking = self._simulate(gateway_url, f"http://{health_at}", environ, data)
+            running["simulator"] = asyncio.create_task(knocking)
         stop = asyncio.create_task(self._stop.wait())
         try:
             return await first_to_end(stop, running)
@@ -158,9 +161,9 @@ class Household:
         self._children.append(child)
         return asyncio.create_task(child.run())
 
-    async def _simulate(self, gateway_url: str, environ: dict[str, str], data: Path) -> None:
+    async def _simulate(self, gateway_url: str, health_url: str, environ: dict[str, str], data: Path) -> None:
         """The providers begin to knock when somebody opens."""
-        await _wait_ready(gateway_url)
+        await _wait_ready(health_url)
         simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
         simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
         simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
@@ -282,7 +285,7 @@ async def _wait_ready(url: str) -> None:
     async with aiohttp.ClientSession(timeout=limit) as client:
         while True:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with client.get(f"{url}/readyz", ssl=False) as answer:
+                async with client.get(f"{url}/readyz") as answer:
                     if answer.status == 200:
                         return
             await asyncio.sleep(READY_EVERY_S)

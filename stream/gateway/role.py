@@ -11,18 +11,20 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from stream.gateway import tls
-from stream.gateway.connections import Connections
 from stream.gateway.refused import RefusedRequests
 from stream.gateway.server import Doors, Limits, observing
 from stream.gateway.trust import Trust, from_settings
 from stream.runtime import health, topics
+from stream.runtime.connections import AT_MOST, Connections
+from stream.runtime.descriptors import connections_at_most, raise_limit
 from stream.runtime.errors import said
+from stream.runtime.http_server import HttpServer
 from stream.runtime.lander import Lander
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
@@ -40,9 +42,6 @@ LAST_ANSWERS_S = 1.5
 """Who is connected and silent keeps the gateway waiting for so long."""
 
 FLUSH_S = 2.0
-KEEP_ALIVE_S = 30.0
-LINGER_S = 2.0
-"""What is left of a refused body is read for so long, so that its sender hears the answer."""
 STAGE = "gateway"
 """Of the dead letters from here."""
 
@@ -52,9 +51,16 @@ NOBODY = "no token of Twilio and no key of Telnyx is configured: every webhook i
 log = logging.getLogger("callstream.gateway")
 
 
+class Addresses(NamedTuple):
+    """Base URLs: where webhooks are taken, and the role's own HTTP."""
+
+    webhooks: str
+    health: str
+
+
 @asynccontextmanager
-async def serving(chosen: Settings) -> AsyncIterator[str]:
-    """A gateway at work while the block runs; gives its base URL. `chosen.kafka` must name a broker.
+async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
+    """A gateway at work while the block runs; gives where it is. `chosen.kafka` must name a broker.
 
     Raises ListenError, TlsError, KafkaError.
     """
@@ -65,7 +71,7 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     for warning in warnings(trust):
         log.warning("%s", warning)
     lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
-    connections = Connections()
+    connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     refused = RefusedRequests(trust, chosen.data_dir)
     limits = Limits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
     shore = SetsAside(
@@ -77,47 +83,43 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
     )
     doors = Doors(trust, shore, metrics, refused.offer, limits)
     tasks: list[asyncio.Task[None]] = []
-    app = application(
-        doors,
-        metrics,
-        connections,
-        live=lambda: live(tasks),
-        ready=lambda: ready(lander.trouble(), trust),
-        body_limit_bytes=chosen.body_limit_bytes,
-    )
     secured = None
     if chosen.gateway_tls:
         certificate, key = chosen.gateway_tls
         secured = tls.context(certificate, key)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
+    server = HttpServer(
+        application(doors, metrics, body_limit_bytes=chosen.body_limit_bytes),
+        connections,
         logger=quiet(metrics),
-        handle_signals=False,
-        keepalive_timeout=KEEP_ALIVE_S,
-        lingering_time=LINGER_S,
-        shutdown_timeout=STOP_S,
+        shutdown_s=STOP_S,
     )
     await lander.start()
-    await runner.setup()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
-    assert runner.server is not None
     beside: dict[str, Coroutine[Any, Any, None]] = {
         "the watch over the broker": lander.watch(),
-        "the watch over connections": connections.watch(runner.server),
+        "the watch over connections": server.watch(),
         "the signature doctor": refused.run(),
     }
     if secured is not None:
         beside["the renewal of certificates"] = tls.renew(secured, certificate, key)
     tasks += [asyncio.create_task(work, name=name) for name, work in beside.items()]
     try:
-        yield await health.listen_on(runner, chosen.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN", secured)
+        async with health.serve(
+            chosen.gateway_health_listen,
+            metrics=metrics.exposition,
+            live=lambda: live(tasks),
+            ready=lambda: ready(lander.trouble(), trust),
+            setting="CALLSTREAM_GATEWAY_HEALTH_LISTEN",
+        ) as own:
+            try:
+                yield Addresses(
+                    await server.listen(chosen.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN", secured), own
+                )
+            finally:
+                await server.close(LAST_ANSWERS_S)  # waits for what was taken
     finally:
-        await asyncio.gather(*(site.stop() for site in runner.sites))
-        await connections.close(runner.server, LAST_ANSWERS_S)
-        await runner.cleanup()  # waits for what was taken
         await lander.close(FLUSH_S)
         for task in tasks:
             task.cancel()
@@ -127,22 +129,13 @@ async def serving(chosen: Settings) -> AsyncIterator[str]:
         logging.getLogger().removeHandler(metrics.log_counter)
 
 
-def application(
-    doors: Doors,
-    metrics: GatewayMetrics,
-    connections: Connections,
-    *,
-    live: health.Check,
-    ready: health.Check,
-    body_limit_bytes: int,
-) -> web.Application:
-    """All routes of a gateway."""
+def application(doors: Doors, metrics: GatewayMetrics, *, body_limit_bytes: int) -> web.Application:
+    """All that is on the public port: the callbacks' routes, and a bare status for whatever else."""
     app = web.Application(
-        middlewares=[connections.middleware, observing(metrics), health.bare_errors],
-        client_max_size=body_limit_bytes,
+        middlewares=[observing(metrics), health.bare_errors], client_max_size=body_limit_bytes
     )
+    app.on_response_prepare.append(health.anonymous)
     doors.add_routes(app)
-    health.add_routes(app, metrics.exposition, live, ready)
     return app
 
 
@@ -166,8 +159,8 @@ def quiet(metrics: GatewayMetrics) -> logging.Logger:
 async def serve(chosen: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     with stop_asked() as asked:
-        async with serving(chosen) as url:
-            log.info("webhooks, health and metrics at %s", url)
+        async with serving(chosen) as at:
+            log.info("webhooks at %s, health and metrics at %s", at.webhooks, at.health)
             await asked.wait()
             log.info("stopping")
     return 0

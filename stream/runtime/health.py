@@ -7,18 +7,20 @@ The answers come from the role's own event loop: a loop that hangs does not answ
 
 from __future__ import annotations
 
-import errno
+import asyncio
+import gzip
 import logging
-import socket
-import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from stream.runtime.errors import said
+from stream.runtime.connections import Connections
+from stream.runtime.descriptors import raise_limit
+from stream.runtime.http_server import Bare, HttpServer
 
 if TYPE_CHECKING:
     from stream.runtime.lanes.progress import Progress
@@ -31,7 +33,15 @@ Check = Callable[[], tuple[bool, Sequence[str]]]
 Exposition = Callable[[str], tuple[bytes, str]]
 """From the `Accept` header to a scrape's body and its content type."""
 
-_SHUTDOWN_S = 1.0
+CONNECTIONS_AT_MOST = 32
+"""A role's own HTTP has one or two who ask."""
+
+SCRAPE_S = 1.0
+"""An exposition is as old as that at most."""
+
+FORMATS_LIMIT = 4
+"""Values of `Accept` for which an exposition is kept."""
+
 _BROKER_SILENT_S = 10.0
 _STALLED_S = 60.0
 _STALLED_WITHOUT_BROKER_S = 600.0
@@ -75,10 +85,6 @@ def _hears(progress: Progress) -> bool:
     return progress.broker_heard_s is not None and progress.broker_heard_s <= _BROKER_SILENT_S
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; the message says why, and which setting to change."""
-
-
 @asynccontextmanager
 async def serve(
     listen: str, *, metrics: Exposition, live: Check, ready: Check, setting: str = "CALLSTREAM_WORKER_LISTEN"
@@ -87,69 +93,54 @@ async def serve(
 
     `setting` is named in the `ListenError` that a wrong or taken address raises.
     """
-    runner = web.AppRunner(
-        application(metrics, live, ready), access_log=None, shutdown_timeout=_SHUTDOWN_S, handle_signals=False
-    )
-    await runner.setup()
+    raise_limit()
+    server = HttpServer(application(metrics, live, ready), Connections(at_most=CONNECTIONS_AT_MOST))
+    watching = asyncio.create_task(server.watch())
     try:
-        yield await listen_on(runner, listen, setting)
+        yield await server.listen(listen, setting)
     finally:
-        await runner.cleanup()
-
-
-async def listen_on(
-    runner: web.BaseRunner, listen: str, setting: str, tls: ssl.SSLContext | None = None
-) -> str:
-    """Take connections at `listen` for a runner that is set up; gives the base URL. Raises ListenError."""
-    host, port = address(listen, setting)
-    try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-    except OSError as error:
-        raise ListenError(_why(listen, setting, error)) from error
-    bound = runner.addresses[0]
-    name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    return f"{'http' if tls is None else 'https'}://{name}:{bound[1]}"
-
-
-def address(listen: str, setting: str) -> tuple[str, int]:
-    """(host, port) of `host:port` or `[v6]:port`. Raises ListenError."""
-    host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ListenError(f"{setting}: {listen!r} is not host:port")
-    return host, int(port)
-
-
-def _why(listen: str, setting: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"{listen} is in use by another program: stop it, or set {setting} to another address"
-    if error.errno == errno.EACCES:
-        return f"{listen} may not be used by this user: set {setting} to a port above 1023"
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"{listen} is no address of this machine: set {setting} to one that is"
-    return f"cannot listen on {listen} ({said(error)}): see {setting}"
+        watching.cancel()
+        await server.close()
 
 
 def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
     """The three paths. Whatever else is asked for gets a bare status."""
     app = web.Application(middlewares=[bare_errors])
-    add_routes(app, metrics, live, ready)
+    app.router.add_get("/metrics", Scrapes(metrics).answer)
+    app.router.add_get("/livez", _probe(live))
+    app.router.add_get("/readyz", _probe(ready))
+    app.on_response_prepare.append(anonymous)
     return app
 
 
-def add_routes(app: web.Application, metrics: Exposition, live: Check, ready: Check) -> None:
-    """The three paths, for a role whose HTTP has others beside them."""
+class Scrapes:
+    """Answers scrapes, each format computed and packed at most once a second however many ask."""
 
-    async def scrape(request: web.Request) -> web.Response:
-        body, content_type = metrics(request.headers.get("Accept", ""))
-        response = web.Response(body=body, headers={"Content-Type": content_type})
-        response.enable_compression()
-        return response
+    def __init__(self, exposition: Exposition, clock: Callable[[], float] = time.monotonic) -> None:
+        self._exposition = exposition
+        self._clock = clock
+        self._made_s = 0.0
+        self._made: dict[str, tuple[bytes, bytes, str]] = {}
 
-    app.router.add_get("/metrics", scrape)
-    app.router.add_get("/livez", _probe(live))
-    app.router.add_get("/readyz", _probe(ready))
-    app.on_response_prepare.append(_anonymous)
+    async def answer(self, request: web.Request) -> web.Response:
+        plain, packed, content_type = self.newest(request.headers.get(hdrs.ACCEPT, ""))
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
+            return web.Response(body=plain, headers=headers)
+        return web.Response(body=packed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+
+    def newest(self, accept: str) -> tuple[bytes, bytes, str]:
+        """(the exposition, the same packed, its content type)."""
+        now_s = self._clock()
+        if now_s - self._made_s >= SCRAPE_S:
+            self._made, self._made_s = {}, now_s
+        if accept not in self._made:
+            if len(self._made) >= FORMATS_LIMIT:
+                accept = next(iter(self._made))  # any of them is better than work for whoever varies it
+            else:
+                body, content_type = self._exposition(accept)
+                self._made[accept] = body, gzip.compress(body, 5, mtime=0), content_type
+        return self._made[accept]
 
 
 def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -179,12 +170,12 @@ async def bare_errors(
     try:
         return await handler(request)
     except web.HTTPException as answer:
-        return web.Response(status=answer.status)
+        return Bare(answer.status)
     except Exception:  # aiohttp's own answer would have the error in it where the loop is debugged
         log.exception("a question for health or metrics failed")
-        return web.Response(status=500)
+        return Bare(500)
 
 
-async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
+async def anonymous(_: web.Request, response: web.StreamResponse) -> None:
     """The `Server` header would tell versions to whoever asks."""
     response.headers.pop("Server", None)

@@ -51,7 +51,10 @@ class Settings:
     partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
     store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
-    gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway's HTTP is", kinds.listen)
+    gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway takes webhooks", kinds.listen)
+    gateway_health_listen: str = _setting(
+        "127.0.0.1:8084", "where the gateway's `/metrics`, `/livez` and `/readyz` are", kinds.listen
+    )
     gateway_tls: tuple[Path, ...] = _setting(
         (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", kinds.certificate
     )
@@ -92,14 +95,9 @@ class Settings:
     )
     twilio_shared_keys: tuple[tuple[str, str], ...] = _setting(
         (),
-        "`key=secret` of the shared keys that sign webhooks, with commas; `AC…/key=…` of another account",
+        "`key=secret` of the shared keys that sign webhooks, with commas",
         kinds.named_secrets,
         secret=True,
-    )
-    twilio_subaccounts: tuple[tuple[str, str], ...] = _setting(
-        (),
-        "`subaccount=account`, with commas: whose tokens and Event Streams speak for a subaccount too",
-        kinds.subaccounts,
     )
     twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
     twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)

@@ -25,6 +25,7 @@ def settings_of(asked: Task) -> Settings:
         partitions=asked.partitions,
         data_dir=Path(asked.directory),
         gateway_listen="127.0.0.1:0",
+        gateway_health_listen="127.0.0.1:0",
         twilio_auth_token=(TOKEN,),
     )
 
@@ -34,8 +35,8 @@ async def _serve(asked: Task) -> None:
     await topics.ensure(chosen.kafka, chosen)
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    async with serving(chosen) as url:
-        (Path(asked.directory) / (ADDRESS + ".new")).write_text(url)
+    async with serving(chosen) as at:
+        (Path(asked.directory) / (ADDRESS + ".new")).write_text(at.webhooks)
         (Path(asked.directory) / (ADDRESS + ".new")).rename(Path(asked.directory) / ADDRESS)
         await told.wait()
 

@@ -62,7 +62,7 @@ class Doctor:
         self, *arguments: str, environ: Mapping[str, str] | None = None, given: bytes = b""
     ) -> Result:
         clean = {name: None for name in os.environ if name.startswith("CALLSTREAM_")}
-        own = {"CALLSTREAM_DATA_DIR": str(self.data_dir), "CALLSTREAM_GATEWAY_LISTEN": NOBODY}
+        own = {"CALLSTREAM_DATA_DIR": str(self.data_dir), "CALLSTREAM_GATEWAY_HEALTH_LISTEN": NOBODY}
         found = CliRunner().invoke(
             main, ["doctor", *arguments], env={**clean, **own, **(environ or {})}, input=given
         )

@@ -30,13 +30,14 @@ class Roles:
     """A gateway, a worker and a simulator that believe each other, on the run's broker. Not started."""
 
     def __init__(self, broker: RealBroker, prefix: str, directory: Path) -> None:
-        self.port = free_port()
+        self.port, self.health_port = free_port(), free_port()
         self.environ = household(load({}), {}) | {
             "CALLSTREAM_KAFKA": broker.bootstrap,
             "CALLSTREAM_TOPIC_PREFIX": prefix,
             "CALLSTREAM_PARTITIONS": PARTITIONS,
             "CALLSTREAM_DATA_DIR": str(directory / "data"),
             "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
+            "CALLSTREAM_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{self.health_port}",
             "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:0",
         }
         self._directory = directory
@@ -46,6 +47,10 @@ class Roles:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def health(self) -> str:
+        return f"http://127.0.0.1:{self.health_port}"
 
     def _process(self, name: str, *more: str) -> WorkerProcess:
         argv = ("-m", "stream.cli", name, *more)
@@ -64,11 +69,11 @@ class Roles:
         self.wait_open()
 
     def wait_open(self) -> None:
-        wait_until(lambda: get(f"{self.url}/readyz")[0] == 200, "the gateway is ready", 60)
+        wait_until(lambda: get(f"{self.health}/readyz")[0] == 200, "the gateway is ready", 60)
 
     def counted(self, family: str) -> float:
         """Sum of a counter of the gateway."""
-        text = get(f"{self.url}/metrics")[1]
+        text = get(f"{self.health}/metrics")[1]
         samples = re.findall(rf"^callstream_{family}\{{.*\}} (\S+)$", text, re.MULTILINE)
         return sum(float(value) for value in samples)
 
@@ -98,8 +103,8 @@ def test_ten_thousand_calls_over_http_and_a_broker_that_is_away_for_twenty_secon
             wait_until(lambda: roles.counted("webhook_events_received_total") > 5000, "callbacks arrive", 120)
             broker.stop()
             time.sleep(20)
-            assert get(f"{roles.url}/readyz")[0] == 503
-            assert get(f"{roles.url}/livez")[0] == 200
+            assert get(f"{roles.health}/readyz")[0] == 503
+            assert get(f"{roles.health}/livez")[0] == 200
             assert roles.counted("webhook_requests_rejected_total") > 0
             broker.restart()
             found = said(simulator)

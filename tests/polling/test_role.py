@@ -20,7 +20,7 @@ from stream.polling.fetching import group
 from stream.polling.gate import GateState
 from stream.polling.progress import window_key
 from stream.runtime import topics
-from stream.runtime.health import ListenError
+from stream.runtime.listening import ListenError
 from stream.runtime.metrics.poller import BudgetState
 from stream.runtime.settings import Settings
 from stream.simulate.rest.server import serving as provider_in_a_box

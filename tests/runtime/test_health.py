@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import ClientSession
 
-from stream.runtime.health import ListenError, address, serve, worker_live, worker_ready
+from stream.runtime.health import (
+    CONNECTIONS_AT_MOST,
+    FORMATS_LIMIT,
+    Scrapes,
+    serve,
+    worker_live,
+    worker_ready,
+)
 from stream.runtime.lanes.observer import Phase
 from stream.runtime.lanes.progress import Progress
+from stream.runtime.listening import ListenError, address
 
 AT_WORK = Progress(
     phase=Phase.RUNNING,
@@ -109,8 +117,41 @@ async def test_a_scrape_is_asked_for_in_the_format_that_prometheus_accepts(
 
     assert (answer.status, text) == (200, "callstream_rebalances_total 0.0\n" * 100)
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert answer.headers["Content-Encoding"] in {"gzip", "deflate"}
+    assert answer.headers["Content-Encoding"] == "gzip"
     assert role.asked_for == ["application/openmetrics-text"]
+
+
+async def test_an_exposition_is_made_once_a_second_however_many_ask_and_in_whatever_format(
+    role: Role,
+) -> None:
+    now_s = 100.0
+    scrapes = Scrapes(role.metrics, lambda: now_s)
+    for _ in range(50):
+        assert scrapes.newest("text/plain")[0] == b"callstream_rebalances_total 0.0\n" * 100
+    assert role.asked_for == ["text/plain"]
+    now_s = 101.0
+    scrapes.newest("text/plain")
+    assert role.asked_for == ["text/plain"] * 2
+    for number in range(50):
+        scrapes.newest(f"text/{number}")
+    assert len(role.asked_for) == 1 + FORMATS_LIMIT
+
+
+async def test_a_scrape_is_packed_only_for_who_takes_that(http: ClientSession) -> None:
+    async with http.get("/metrics", headers={"Accept-Encoding": "identity"}) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert await answer.text() == "callstream_rebalances_total 0.0\n" * 100
+
+
+async def test_who_has_many_connections_to_a_role_costs_others_nothing(role: Role) -> None:
+    async with serve("127.0.0.1:0", metrics=role.metrics, live=role.is_live, ready=role.is_ready) as url:
+        host, port = url.removeprefix("http://").split(":")
+        silent = [await asyncio.open_connection(host, int(port)) for _ in range(CONNECTIONS_AT_MOST + 8)]
+        async with ClientSession(url) as session, session.get("/livez") as answer:
+            assert answer.status == 200
+        for _, writer in silent:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(

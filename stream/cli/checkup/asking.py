@@ -41,7 +41,6 @@ async def ask(
     *,
     headers: dict[str, str] | None = None,
     with_body: bool = False,
-    any_certificate: bool = False,
 ) -> Answer | Silence:
     sent_s = time.time()
     try:
@@ -50,7 +49,6 @@ async def ask(
             headers=headers,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            ssl=not any_certificate,
         ) as answer:
             got_s = time.time()
             body = await answer.content.read(BODY_LIMIT_BYTES) if with_body else b""

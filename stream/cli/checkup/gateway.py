@@ -16,7 +16,7 @@ from stream.cli.checkup.check import Check, plain
 from stream.core.instants import iso8601
 from stream.gateway import findings
 from stream.gateway.findings import Finding
-from stream.runtime.health import address
+from stream.runtime.listening import address
 from stream.runtime.settings import Settings
 
 LATELY_S = 86_400.0
@@ -26,17 +26,12 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}
 
 
 async def gateway(settings: Settings) -> Check:
-    host, port = address(settings.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN")
-    host = _ANYWHERE.get(host, host)
-    answer: Answer | Silence = Silence("")
+    listen = settings.gateway_health_listen
+    host, port = address(listen, "CALLSTREAM_GATEWAY_HEALTH_LISTEN")
+    url = URL.build(scheme="http", host=_ANYWHERE.get(host, host), port=port, path="/readyz")
     async with aiohttp.ClientSession() as client:
-        for scheme in ("http", "https"):
-            # Its certificate is the public name's, and this is the machine itself.
-            url = URL.build(scheme=scheme, host=host, port=port, path="/readyz")
-            answer = await ask(client, url, with_body=True, any_certificate=True)
-            if isinstance(answer, Answer) or not answer.there:
-                break
-    return ready(answer, settings.gateway_listen)
+        answer = await ask(client, url, with_body=True)
+    return ready(answer, listen)
 
 
 def ready(answer: Answer | Silence, listen: str) -> Check:
@@ -47,7 +42,7 @@ def ready(answer: Answer | Silence, listen: str) -> Check:
     reasons = _reasons(answer.body)
     if reasons is None or answer.status not in (200, 503):
         says = f"something else answers at {listen} ({answer.status})"
-        return Check("gateway", "warning", says, "set CALLSTREAM_GATEWAY_LISTEN to a free address")
+        return Check("gateway", "warning", says, "set CALLSTREAM_GATEWAY_HEALTH_LISTEN to a free address")
     told = plain("; ".join(reasons))
     if answer.status == 503:
         return Check("gateway", "failed", f"{listen} is not ready: {told or 'it does not say why'}")

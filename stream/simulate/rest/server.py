@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 import orjson
 from aiohttp import web
 
-from stream.runtime.health import listen_on
+from stream.runtime.connections import Connections
+from stream.runtime.http_server import HttpServer
 from stream.simulate.rest import telnyx_errors, twilio_errors
 from stream.simulate.rest.asked import Answer, Asked, Refused, Route
 from stream.simulate.rest.keys import Keys
@@ -27,7 +28,6 @@ from stream.simulate.rest.throttle import Limits, Request, Seen, Throttle
 from stream.simulate.rest.twilio_api import TWILIO, TwilioApi
 
 SETTING = "CALLSTREAM_SIMULATE_LISTEN"
-_SHUTDOWN_S = 1.0
 _WORTH_COMPRESSING = 1024
 _WORTH_A_THREAD = 65_536
 _WORDS = {TWILIO: twilio_errors.WORDS, TELNYX: telnyx_errors.WORDS}
@@ -60,12 +60,11 @@ async def serving(
     `now_us` is the time that the shelf is asked for. `seen` is told of each request. Raises ListenError.
     """
     app = application(shelf, keys, limits=limits, now_us=now_us, seen=seen or Seen())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S, handle_signals=False)
-    await runner.setup()
+    server = HttpServer(app, Connections())
     try:
-        yield await listen_on(runner, listen, SETTING)
+        yield await server.listen(listen, SETTING)
     finally:
-        await runner.cleanup()
+        await server.close()
 
 
 def application(

@@ -42,7 +42,7 @@ async def test_a_gateway_that_runs_says_whether_it_is_ready(
     async with serve(
         "127.0.0.1:0", metrics=lambda _: (b"", "text/plain"), live=lambda: (True, []), ready=lambda: ready
     ) as url:
-        check = await gateway(Settings(gateway_listen=url.removeprefix("http://")))
+        check = await gateway(Settings(gateway_health_listen=url.removeprefix("http://")))
     assert check.state == state
     assert says in check.says
     assert "15005550006" not in check.says
@@ -54,12 +54,12 @@ async def test_a_gateway_that_listens_everywhere_is_asked_here() -> None:
         "127.0.0.1:0", metrics=lambda _: (b"", ""), live=lambda: (True, []), ready=lambda: (True, [])
     ) as url:
         port = url.rpartition(":")[2]
-        check = await gateway(Settings(gateway_listen=f"0.0.0.0:{port}"))
+        check = await gateway(Settings(gateway_health_listen=f"0.0.0.0:{port}"))
     assert check == Check("gateway", "ok", f"0.0.0.0:{port} is ready")
 
 
 async def test_no_gateway_and_another_program_in_its_place() -> None:
-    nobody = await gateway(Settings(gateway_listen="127.0.0.1:1"))
+    nobody = await gateway(Settings(gateway_health_listen="127.0.0.1:1"))
     assert nobody == Check(
         "gateway",
         "unknown",
@@ -67,7 +67,7 @@ async def test_no_gateway_and_another_program_in_its_place() -> None:
         "`callstream gateway` starts one",
     )
     async with Apis().serving() as other:
-        check = await gateway(Settings(gateway_listen=f"127.0.0.1:{other.port}"))
+        check = await gateway(Settings(gateway_health_listen=f"127.0.0.1:{other.port}"))
     assert (check.state, check.says) == (
         "warning",
         f"something else answers at 127.0.0.1:{other.port} (404)",

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
-from stream.runtime.health import ListenError
+from stream.runtime.listening import ListenError
 from stream.simulate.rest.server import serving
 from stream.simulate.rest.throttle import Limit, Limits, Seen
 from tests.simulate.rest.shelves import (

@@ -1,0 +1,189 @@
+"""A role's HTTP server: aiohttp's, without what it tells and allows by itself.
+
+The rule of this file: whatever a client does, an answer says nothing of the software behind it, no body is
+ever unpacked, and no connection is held by who does nothing with it (`stream.runtime.connections`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from stream.runtime.connections import Connections
+from stream.runtime.listening import Listening, bound
+
+KEEP_ALIVE_S = 30.0
+LINGER_S = 1.0
+"""What is left of a refused body is read for so long, so that its sender hears the answer."""
+
+LOOK_EVERY_S = 1.0
+_CLOSING_S = 0.02
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Bare(web.Response):
+    """A bare status: no body, and no `Server`, which would tell versions to whoever asks.
+
+    `unread`: nothing more is read of its connection, which ends with it.
+    """
+
+    def __init__(self, status: int, *, unread: bool = False) -> None:
+        super().__init__(status=status)
+        self.unread = unread
+        if unread:
+            self.force_close()
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.pop(hdrs.SERVER, None)
+
+
+class _Protocol(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, manager: _Server, **settings: Any) -> None:
+        self._known = manager.known
+        super().__init__(manager, **settings)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP, or an error of our own: logged as aiohttp does, and answered without a word."""
+        super().handle_error(request, status, exc, message)
+        answer = Bare(status)
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):
+            resp = Bare(resp.status)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._known.ended(self, time.monotonic(), good=200 <= resp.status < 300)
+            if isinstance(resp, Bare) and resp.unread:
+                self.force_close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._known.stuck(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._known.reads(self)
+
+
+class _Server(web.Server):
+    """Tells of each connection and request."""
+
+    def __init__(self, handler: Handler, known: Connections, settings: dict[str, Any], **more: Any) -> None:
+        super().__init__(self._asked, **more)
+        self.known = known
+        self._handler = handler
+        self._settings = settings
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=asyncio.get_running_loop(), **self._settings)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        self.known.made(handler, transport, time.monotonic())
+        super().connection_made(handler, transport)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        self.known.lost(handler)
+        super().connection_lost(handler, exc)
+
+    async def _asked(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.known.began(request.protocol, time.monotonic())
+        response = await self._handler(request)
+        if self.known.closing:
+            response.force_close()
+        return response
+
+
+class _Runner(web.AppRunner):
+    """aiohttp's, with a server of ours."""
+
+    def __init__(self, app: web.Application, known: Connections, **settings: Any) -> None:
+        super().__init__(app, access_log=None, handle_signals=False, **settings)
+        self._known = known
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(
+            made.request_handler, self._known, {**made._kwargs}, request_factory=made.request_factory
+        )
+
+
+class HttpServer:
+    """One application at one address."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        connections: Connections,
+        *,
+        logger: logging.Logger | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
+        linger_s: float = LINGER_S,
+        shutdown_s: float = 1.0,
+    ) -> None:
+        """`shutdown_s`: what was taken has so long to be answered."""
+        more = {} if logger is None else {"logger": logger}
+        self._runner = _Runner(
+            app,
+            connections,
+            shutdown_timeout=shutdown_s,
+            keepalive_timeout=keep_alive_s,
+            lingering_time=linger_s,
+            auto_decompress=False,
+            **more,
+        )
+        self._connections = connections
+        self._listening: Listening | None = None
+
+    async def listen(self, listen: str, setting: str, tls: ssl.SSLContext | None = None) -> str:
+        """Take connections; gives the base URL (port 0 in `listen` picks a free one). Raises ListenError."""
+        sockets = await bound(listen, setting)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._listening = Listening(sockets, self._runner.server, self._connections, tls)
+        host, port = self._listening.addresses[0][:2]
+        name = f"[{host}]" if ":" in host else host
+        return f"{'http' if tls is None else 'https'}://{name}:{port}"
+
+    async def watch(self, every_s: float = LOOK_EVERY_S) -> None:
+        """Cut off who is too slow, until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            self._connections.look(time.monotonic())
+
+    async def close(self, last_answers_s: float = 0.0) -> None:
+        """Take no more, answer what was taken, and let each answer be the last of its connection.
+
+        Who keeps a connection may be sending on it just now: for `last_answers_s` it is not closed under
+        them, which would leave a request that nobody answers.
+        """
+        if self._listening is not None:
+            await self._listening.close()
+        self._connections.closing = True
+        for _ in range(round(last_answers_s / _CLOSING_S)):
+            if not len(self._connections):
+                break
+            await asyncio.sleep(_CLOSING_S)
+        await self._runner.cleanup()

@@ -1,0 +1,129 @@
+"""A role's HTTP server with clients that behave badly, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from stream.runtime.connections import Connections
+from stream.runtime.http_server import Bare, HttpServer
+
+LARGE = b"x" * (32 << 20)
+"""More than any socket's buffers take."""
+
+
+@asynccontextmanager
+async def served(connections: Connections, **settings: float) -> AsyncIterator[int]:
+    """A server with a small and a large answer; gives its port."""
+
+    async def small(_: web.Request) -> web.Response:
+        return Bare(204)
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=LARGE)
+
+    async def unread(_: web.Request) -> web.Response:
+        return Bare(415, unread=True)
+
+    app = web.Application()
+    app.router.add_get("/small", small)
+    app.router.add_get("/large", large)
+    app.router.add_post("/unread", unread)
+    server = HttpServer(app, connections, **settings)
+    url = await server.listen("127.0.0.1:0", "CALLSTREAM_WORKER_LISTEN")
+    watching = asyncio.create_task(server.watch(every_s=0.02))
+    try:
+        yield int(url.rpartition(":")[2])
+    finally:
+        watching.cancel()
+        await server.close()
+
+
+def deaf(port: int) -> socket.socket:
+    """A client whose receive buffer is small, and who reads when the test does."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", port))
+    one.settimeout(5)
+    return one
+
+
+async def gone(connections: Connections) -> bool:
+    """Whether all connections are gone within some seconds."""
+    for _ in range(500):
+        if not len(connections):
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def test_who_does_not_read_an_answer_is_cut_off() -> None:
+    connections = Connections(work_s=0.3)
+    async with served(connections) as port:
+        client = deaf(port)
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+        while not connections.cut:
+            await asyncio.sleep(0.01)
+        assert await gone(connections)
+        client.close()
+
+
+async def test_who_asks_and_asks_and_reads_nothing_is_cut_off_and_its_answers_are_not_kept() -> None:
+    connections = Connections(work_s=0.5)
+    async with served(connections) as port:
+        client = deaf(port)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        many = b"GET /small HTTP/1.1\r\nHost: h\r\n\r\n" * 1000
+        try:
+            async with asyncio.timeout(20):
+                while True:
+                    await loop.sock_sendall(client, many)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert await gone(connections)
+        assert connections.cut == 1
+        client.close()
+
+
+async def test_a_connection_that_is_kept_for_nothing_goes() -> None:
+    connections = Connections(work_s=60, idle_s=0.5)
+    async with served(connections, keep_alive_s=0.2) as port:
+        client = deaf(port)
+        client.sendall(b"GET /small HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert await gone(connections)
+        client.close()
+
+
+async def test_of_a_body_that_is_not_wanted_nothing_is_read() -> None:
+    connections = Connections()
+    async with served(connections, linger_s=30.0) as port:
+        client = deaf(port)
+        client.sendall(b"POST /unread HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\nx")
+        loop = asyncio.get_running_loop()
+        client.setblocking(False)
+        async with asyncio.timeout(5):
+            answer = await loop.sock_recv(client, 4096)
+            assert answer.startswith(b"HTTP/1.1 415 ")
+            assert await gone(connections), "it lingers on the body"
+        client.close()
+
+
+async def test_one_connection_more_than_there_may_be_costs_the_longest_idle_one() -> None:
+    connections = Connections(at_most=2)
+    async with served(connections) as port:
+        first, second, third = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        async with asyncio.timeout(5):
+            for reader, writer in (second, third):
+                writer.write(b"GET /small HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+            try:
+                assert await first[0].read() == b""
+            except ConnectionResetError:
+                pass
+        for _, writer in (first, second, third):
+            writer.close()
