@@ -6,7 +6,8 @@ made texts, and a parameter that was sent several times becomes a list in its or
 
 from __future__ import annotations
 
-from urllib.parse import unquote_to_bytes
+import binascii
+import re
 
 PARAMETERS_LIMIT = 1000
 """Parameters of one request. Twilio sends about forty; a body of a hundred thousand is an attack."""
@@ -31,9 +32,19 @@ def pairs(raw: bytes) -> Pairs:
     return found
 
 
+_LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
 def _decoded(raw: bytes) -> bytes:
+    """As `urllib.parse.unquote_to_bytes`, and several times faster where all of a large value is escaped.
+
+    Quoted-printable is the same but for its sign, and the standard library decodes it in C.
+    """
     raw = raw.replace(b"+", b" ")
-    return unquote_to_bytes(raw) if b"%" in raw else raw
+    if b"%" not in raw:
+        return raw
+    escaped = _LONE_PERCENT.sub(b"%25", raw).replace(b"=", b"%3D")
+    return binascii.a2b_qp(escaped.replace(b"%", b"="))
 
 
 def as_object(parameters: Pairs) -> tuple[Body, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given
@@ -55,3 +55,13 @@ def test_a_repeated_parameter_is_a_list_in_its_order() -> None:
 
 def test_what_is_no_utf8_is_replaced_and_said() -> None:
     assert as_object(pairs(b"a=%ff&%fe=1")) == ({"a": "�", "�": "1"}, False)
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"%", b"=", b"%4", b"%41", b"%e2", b"+", b"a", b"G", b"\n", b"\r", b" ", b"\xff"])
+    )
+)
+def test_escapes_are_decoded_as_the_standard_library_does(parts: list[bytes]) -> None:
+    value = b"".join(parts)
+    assert pairs(b"name=" + value) == [(b"name", unquote_to_bytes(value.replace(b"+", b" ")))]

@@ -17,6 +17,7 @@ from stream.gateway.twilio_signature import (
     body_hashes,
     signature_settings,
     split_port,
+    tried_at_most,
     url_variants,
     verify,
 )
@@ -397,3 +398,28 @@ def test_a_settings_header_names_a_key_and_an_algorithm() -> None:
 
 def test_only_a_parameter_of_that_name_is_a_hash() -> None:
     assert body_hashes("https://h.test/?xbodySHA256=1&bodySHA256=Ab&bodysha256=2#bodySHA256=3") == [b"ab"]
+
+
+def test_of_five_hundred_keys_the_last_one_is_found_for_a_body_that_the_url_covers() -> None:
+    keys = [f"token-{n}" for n in range(500)]
+    signature = twilio(HASHED, token="token-499")
+    assert verify(keys, HASHED, signature, body=JSON) == Match(499, "as_sent")
+
+
+def test_a_large_form_is_tried_with_some_of_many_keys_and_the_refusal_says_so() -> None:
+    url = "https://hooks.example.test/callbacks/twilio"
+    large = [("Name", "x" * 200_000)]
+    keys = [f"token-{n}" for n in range(500)]
+    parameters = [(name.encode(), value.encode()) for name, value in large]
+    tried = tried_at_most(2 * 200_100, 2)
+    assert 4 <= tried <= 16
+    first = twilio(url, large, token=keys[tried - 1])
+    assert isinstance(verify(keys, url, first, parameters=parameters), Match)
+    later = verify(keys, url, twilio(url, large, token=keys[tried]), parameters=parameters)
+    assert isinstance(later, Refused)
+    assert later.reason == "bad_signature"
+    assert f"of the first {tried} of 500" in later.detail
+
+
+def test_the_keys_of_one_account_are_always_tried() -> None:
+    assert tried_at_most(1 << 30, 3) >= 4
