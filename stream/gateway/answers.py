@@ -10,6 +10,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from stream.gateway.refusal import Refused
+from stream.runtime.http_server import Bare
 
 COME_AGAIN_S = 1
 
@@ -23,6 +24,13 @@ def busy() -> web.Response:
     """Not now: whoever repeats it will be heard."""
     response = web.Response(status=503)
     response.headers["Retry-After"] = str(COME_AGAIN_S)
+    return response
+
+
+def limited(wait_s: int) -> web.Response:
+    """Too many failed verifications: not before `wait_s`. Nothing of the request is read."""
+    response = Bare(429, unread=True)
+    response.headers["Retry-After"] = str(wait_s)
     return response
 
 

@@ -82,7 +82,6 @@ def _of_json(
             endpoint=endpoint,
             evidence=_evidence(verified, _attempt(body)),
             ordinal=seen[raw],
-            subaccounts=verified.subaccounts,
         )
         if one is None:
             return _TOO_LARGE

@@ -7,24 +7,28 @@ broker's acknowledgement, 503 where a repetition may fare better, 4xx where none
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
 
-from stream.gateway.answers import answer, busy, empty
+from stream.gateway.answers import answer, busy, empty, limited
 from stream.gateway.envelope import Delivery
+from stream.gateway.failures import Failures
 from stream.gateway.form_body import TooManyParametersError, as_object, pairs
 from stream.gateway.landing import deliveries
+from stream.gateway.public_url import believed
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.shapes import source_of
 from stream.gateway.trust import Trust
 from stream.gateway.verification import verify
+from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
 from stream.runtime.errors import said
+from stream.runtime.http_server import Bare
 from stream.runtime.lander import NoRoomError, NotLandedError
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, OTHER, ROUTES, UNKNOWN
@@ -34,9 +38,7 @@ class Limits(NamedTuple):
     """How many at once, and how long: well within what the providers wait."""
 
     at_once: int = 1000
-    """Requests in work; one more is told to come again."""
-    body_s: float = 10.0
-    """Time that a body may take to arrive. A provider's takes milliseconds."""
+    """Requests in work, whose bodies are there; one more is told to come again."""
     twilio_s: float = 5.0
     """Time that the broker may take. Twilio waits 15 s for an answer."""
     telnyx_s: float = 1.5
@@ -59,18 +61,31 @@ access = logging.getLogger("callstream.gateway.access")
 
 LIMITS = Limits()
 
+LOOKED_AT_BYTES = 8192
+"""Of a refused form, whose source is only a label: a larger one than any provider sends is not read twice."""
+
 
 class Doors:
     """The callbacks' routes. `refused` is told of what was refused for its signature or account."""
 
     def __init__(
-        self, trust: Trust, shore: Shore, metrics: GatewayMetrics, refused: Offer, limits: Limits = LIMITS
+        self,
+        trust: Trust,
+        shore: Shore,
+        metrics: GatewayMetrics,
+        refused: Offer,
+        limits: Limits = LIMITS,
+        *,
+        bodies: WaitingBodies | None = None,
+        failures: Failures | None = None,
     ) -> None:
         self._trust = trust
         self._shore = shore
         self._metrics = metrics
         self._refused = refused
         self._limits = limits
+        self._bodies = WaitingBodies() if bodies is None else bodies
+        self._failures = Failures() if failures is None else failures
         self._in_work = 0
 
     @property
@@ -84,37 +99,57 @@ class Doors:
 
     async def callback(self, asked: web.Request) -> web.Response:
         """One webhook."""
+        if asked.method not in ("GET", "POST") or (
+            asked.method == "GET" and asked.path != "/callbacks/twilio"
+        ):
+            return empty(405)
+        if is_packed(asked.headers):
+            return self._unread(415, "malformed")
+        head = _head(asked)
+        address = believed(head, self._trust.trusted_proxies)[1].remote or ""
+        wait_s = self._failures.wait_s(address, time.monotonic())
+        if wait_s:
+            self._metrics.rejected(UNKNOWN, "rate_limited")
+            return limited(wait_s)
+        body = await self._body(asked, address)
+        if not isinstance(body, bytes):
+            return body
         if self._in_work >= self._limits.at_once:
             self._metrics.rejected(UNKNOWN, "overloaded")
             return busy()
         self._in_work += 1
         try:
-            return await self._callback(asked)
+            return await self._work(replace(head, body=body), asked.path, address)
         finally:
             self._in_work -= 1
 
-    async def _callback(self, asked: web.Request) -> web.Response:
-        endpoint = asked.path
-        if asked.method not in ("GET", "POST") or (asked.method == "GET" and endpoint != "/callbacks/twilio"):
-            return empty(405)
+    async def _body(self, asked: web.Request, address: str) -> bytes | web.Response:
+        """The body, or what its sender is answered."""
         try:
             if asked.content.is_eof():
-                body = await asked.read()  # all of it is here, as it mostly is: a timer would cost more
-            else:
-                async with asyncio.timeout(self._limits.body_s):
-                    body = await asked.read()
+                return await asked.read()  # all of it is here, as it mostly is: a timer would cost more
+            return await self._bodies.read(asked.read(), address)
         except TimeoutError:
-            return self._malformed(408)
+            return self._unread(408, "malformed")
+        except DisplacedError:
+            return self._unread(503, "overloaded")
         except web.HTTPRequestEntityTooLarge:
             self._metrics.rejected(UNKNOWN, "too_large")
             return _last_of_its_connection(413)
         except (ConnectionError, web.RequestPayloadError):
-            return self._malformed(400)
-        request = _request(asked, body)
-        received_s = time.time()
+            self._metrics.rejected(UNKNOWN, "malformed")
+            return _last_of_its_connection(400)
+
+    async def _work(self, request: Request, endpoint: str, address: str) -> web.Response:
+        received_s, began_s = time.time(), time.monotonic()
         verified = verify(request, self._trust, received_s)
         if isinstance(verified, Refused):
-            return self._refuse(request, endpoint, verified, received_s)
+            answered = self._refuse(request, endpoint, verified, received_s)
+            now_s = time.monotonic()
+            self._failures.failed(address, now_s, now_s - began_s)
+            return answered
+        if verified.verified:
+            self._failures.verified(address, began_s)
         found = deliveries(verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
         if isinstance(found, Refused):
             return self._refuse(request, endpoint, found, received_s)
@@ -134,9 +169,9 @@ class Doors:
             self._metrics.landed(one, verified)
         return empty(204)
 
-    def _malformed(self, status: int) -> web.Response:
-        self._metrics.rejected(UNKNOWN, "malformed")
-        return _last_of_its_connection(status)
+    def _unread(self, status: int, reason: str) -> web.Response:
+        self._metrics.rejected(UNKNOWN, reason)
+        return Bare(status, unread=True)
 
     def _refuse(self, request: Request, endpoint: str, refused: Refused, now_s: float) -> web.Response:
         self._metrics.rejected(looks_like(request, endpoint), refused.reason)
@@ -154,6 +189,8 @@ def looks_like(request: Request, endpoint: str) -> str:
         return {"/callbacks/telnyx": "telnyx_webhook"}.get(
             endpoint, "twilio_event_stream" if endpoint.endswith("/event-streams") else UNKNOWN
         )
+    if len(request.body) > LOOKED_AT_BYTES:
+        return UNKNOWN
     try:
         body, _ = as_object(pairs(request.body))
     except TooManyParametersError:
@@ -161,16 +198,25 @@ def looks_like(request: Request, endpoint: str) -> str:
     return source_of("telnyx" if "telnyx" in endpoint else "twilio", endpoint, body, form=True)
 
 
+def is_packed(headers: Mapping[str, str]) -> bool:
+    """Whether the body is in another coding than its own. No provider packs its webhooks."""
+    return any(
+        coding.strip().lower() not in ("", plain)
+        for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked"))
+        for coding in headers.get(name, "").split(",")
+    )
+
+
 def _source(found: list[Delivery]) -> str:
     return found[0].source if found else UNKNOWN
 
 
-def _request(asked: web.Request, body: bytes) -> Request:
+def _head(asked: web.Request) -> Request:
+    """The request without its body."""
     return Request(
         method=asked.method,
         target=asked.raw_path,
         headers=tuple(asked.headers.items()),
-        body=body,
         remote=asked.remote,
         secure=asked.secure,
     )

@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from aiohttp import ClientResponse, ClientSession, web
+from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
-from stream.gateway.connections import Connections
 from stream.gateway.envelope import Delivery
+from stream.gateway.failures import Failures
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.role import application, live, quiet, ready
 from stream.gateway.server import LIMITS, Doors, Limits
 from stream.gateway.trust import Trust
+from stream.gateway.waiting_bodies import WaitingBodies
+from stream.runtime import health
+from stream.runtime.connections import Connections
+from stream.runtime.http_server import HttpServer
 from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import Vocabulary
 from tests.gateway import signing
@@ -47,22 +51,20 @@ class Shore:
 class House:
     """A gateway's doors, and who knocks at them."""
 
-    def __init__(self, trust: Trust, limits: Limits) -> None:
+    def __init__(self, trust: Trust, limits: Limits, bodies: WaitingBodies) -> None:
+        self.trust = trust
         self.shore = Shore()
         self.metrics = GatewayMetrics(Vocabulary())
         self.refused: list[tuple[str, str]] = []
-        self.connections = Connections(first_request_s=0.3, every_s=0.05)
+        self.connections = Connections(first_request_s=0.3)
         self.trouble: str | None = None
         self.beside: list[asyncio.Task[None]] = []
-        self.doors = Doors(trust, self.shore, self.metrics, self._note, limits)
-        self.app = application(
-            self.doors,
-            self.metrics,
-            self.connections,
-            live=lambda: live(self.beside),
-            ready=lambda: ready(self.trouble, trust),
-            body_limit_bytes=65_536,
+        self.failures = Failures()
+        self.doors = Doors(
+            trust, self.shore, self.metrics, self._note, limits, bodies=bodies, failures=self.failures
         )
+        self.app = application(self.doors, self.metrics, body_limit_bytes=65_536)
+        self.own_url = ""
         self.port = 0
         self.client: ClientSession
 
@@ -85,6 +87,12 @@ class House:
         await response.read()
         return response
 
+    async def own(self, path: str) -> ClientResponse:
+        """What the role's own HTTP answers."""
+        response = await self.client.get(f"{self.own_url}{path}")
+        await response.read()
+        return response
+
     def counted(self, family: str, **labels: str) -> float:
         """A sample of the exposition."""
         value = self.metrics.board.registry.get_sample_value(f"callstream_{family}", labels)
@@ -93,21 +101,27 @@ class House:
 
 
 @asynccontextmanager
-async def house(trust: Trust = TRUST, limits: Limits = LIMITS) -> AsyncIterator[House]:
-    one = House(trust, limits)
-    runner = web.AppRunner(
-        one.app, access_log=None, logger=quiet(one.metrics), lingering_time=0.1, shutdown_timeout=1
-    )
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    one.port = runner.addresses[0][1]
-    assert runner.server is not None
-    watching = asyncio.create_task(one.connections.watch(runner.server))
+async def house(
+    trust: Trust = TRUST, limits: Limits = LIMITS, bodies: WaitingBodies | None = None
+) -> AsyncIterator[House]:
+    one = House(trust, limits, WaitingBodies() if bodies is None else bodies)
+    server = HttpServer(one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1)
+    url = await server.listen("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN")
+    one.port = int(url.rpartition(":")[2])
+    watching = asyncio.create_task(server.watch(every_s=0.05))
     try:
-        async with ClientSession(auto_decompress=False) as client:
+        async with (
+            ClientSession(auto_decompress=False) as client,
+            health.serve(
+                "127.0.0.1:0",
+                metrics=one.metrics.exposition,
+                live=lambda: live(one.beside),
+                ready=lambda: ready(one.trouble, trust),
+            ) as one.own_url,
+        ):
             one.client = client
             yield one
     finally:
         one.shore.open.set()
         watching.cancel()
-        await runner.cleanup()
+        await server.close()

@@ -9,6 +9,7 @@ import asyncio
 import json
 import resource
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.gateway.server import Limits
+from stream.gateway.waiting_bodies import WaitingBodies
 from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES
 from stream.sources.twilio_parameters import KNOWN
 from tests.gateway.doors import TRUST, House, house
@@ -101,8 +102,10 @@ class Fuzzed:
         self._stack = AsyncExitStack()
         trust = replace(TRUST, accept_unsigned=True)
         self.house: House = self.loop.run_until_complete(
-            self._stack.enter_async_context(house(trust, Limits(body_s=0.3)))
+            self._stack.enter_async_context(house(trust, bodies=WaitingBodies(limit_s=0.3)))
         )
+        # Else most of what is tried is answered with 429, and not looked at.
+        self.house.failures.verified("127.0.0.1", time.monotonic())
 
     def answer(self, sent: bytes) -> bytes:
         return self.loop.run_until_complete(asyncio.wait_for(self._answer(sent), ANSWER_S))
@@ -128,14 +131,17 @@ def fuzzed() -> Iterator[Fuzzed]:
     one = Fuzzed()
     yield one
     try:
-        live = one.answer(b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-        assert b" 200 " in live[:16]
+        assert b" 204 " in one.answer(UNSIGNED)[:16]
         assert one.house.doors.in_work == 0
         assert peak_bytes() - one.peak_before < 256 << 20
     finally:
         one.close()
 
 
+UNSIGNED = (
+    b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 11\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\nCallSid=CA1"
+)
 HEAD = b" /callbacks/twilio HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1\r\n"
 NOT_ALLOWED = b"PUT" + HEAD + b"\r\na"
 NO_TYPE_OF_OURS = b"POST" + HEAD + b"Content-Type: text/plain\r\n\r\na"

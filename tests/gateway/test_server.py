@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import ipaddress
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from aiohttp import http_parser
 
 from stream.gateway.request import FORM
 from stream.gateway.server import Limits
 from stream.gateway.telnyx_signature import public_key
 from stream.gateway.trust import Trust
+from stream.gateway.waiting_bodies import WaitingBodies
 from stream.runtime.lander import NoRoomError, NotLandedError
 from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES
 from tests.gateway import signing
@@ -112,7 +118,7 @@ async def test_unsigned_webhooks_are_taken_where_that_is_allowed_and_counted() -
         assert answer.status == 204
         unsigned = gateway.counted("webhook_unsigned_events_total", source="twilio_status_callback")
         assert unsigned == 1
-        said = await (await gateway.ask("GET", "/readyz")).json()
+        said = await (await gateway.own("/readyz")).json()
         assert "without a signature" in said["reasons"][0]
 
 
@@ -171,10 +177,117 @@ async def test_what_no_repetition_mends_is_said_so(body: bytes, media_type: str,
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
-    async with house(limits=Limits(body_s=0.2)) as gateway:
+    async with house(bodies=WaitingBodies(limit_s=0.2)) as gateway:
         head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
         answer = await raw(gateway, head + b"abc")
         assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "packed",
+    ["Content-Encoding: gzip", "Content-Encoding: identity, br", "Transfer-Encoding: gzip, chunked"],
+)
+async def test_a_packed_body_is_refused_before_any_of_it_is_there(packed: str) -> None:
+    async with house() as gateway:
+        length = "" if "Transfer" in packed else "Content-Length: 1000000\r\n"
+        head = f"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\n{packed}\r\n{length}\r\n"
+        began = time.monotonic()
+        answer = await raw(gateway, head.encode())
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        assert answer.endswith(b"\r\n\r\n")
+        assert time.monotonic() - began < 1, "its body was waited for"
+        rejected = gateway.counted("webhook_requests_rejected_total", source="unknown", reason="malformed")
+        assert rejected == 1
+
+
+async def test_a_body_that_says_that_it_is_not_packed_is_taken() -> None:
+    form = signing.twilio_form(headers=[("Content-Encoding", "identity")])
+    async with house() as gateway:
+        assert (await gateway.send(form)).status == 204
+
+
+async def test_nothing_is_unpacked_also_where_no_route_is() -> None:
+    bomb = gzip.compress(b"x" * (1 << 24))
+    async with house() as gateway:
+        sent = "POST /nothing HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
+        sent += f"Content-Length: {len(bomb)}\r\n\r\n"
+        with unpacking_forbidden():
+            assert (await raw(gateway, sent.encode() + bomb)).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_bodies_that_do_not_come_take_no_place_of_those_that_do() -> None:
+    head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
+    async with house(limits=Limits(at_once=2), bodies=WaitingBodies(at_most=3)) as gateway:
+        stalled = [asyncio.create_task(raw(gateway, head)) for _ in range(5)]
+        answered, _ = await asyncio.wait(stalled, timeout=1)
+        assert {one.result()[:13] for one in answered} == {b"HTTP/1.1 503 "}
+        assert len(answered) == 2, "the oldest make room for those that come"
+        assert (await gateway.send(signing.twilio_form())).status == 204
+        for one in stalled:
+            one.cancel()
+
+
+async def test_an_address_whose_signatures_fail_is_told_to_come_again_later_and_nobody_else() -> None:
+    trust = replace(TRUST, trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),))
+    attacker, other = (("X-Forwarded-For", f"203.0.113.{n}") for n in (66, 7))
+    async with house(trust) as gateway:
+        wrong = signing.twilio_form(token="another", headers=[attacker])
+        statuses = [(await gateway.send(wrong)).status for _ in range(25)]
+        assert statuses[:20] == [403] * 20
+        assert set(statuses[21:]) == {429}
+        answer = await gateway.send(signing.twilio_form(headers=[attacker]))
+        assert (answer.status, answer.headers["Retry-After"], answer.headers["Connection"]) == (
+            429,
+            "1",
+            "close",
+        )
+        assert (await gateway.send(signing.twilio_form(headers=[other]))).status == 204
+        rejected = gateway.counted("webhook_requests_rejected_total", source="unknown", reason="rate_limited")
+        assert rejected >= 5
+
+
+async def test_an_address_that_has_verified_is_never_limited() -> None:
+    async with house() as gateway:
+        assert (await gateway.send(signing.twilio_form())).status == 204
+        for _ in range(30):
+            assert (await gateway.send(signing.twilio_form(token="another"))).status == 403
+        assert (await gateway.send(signing.twilio_form())).status == 204
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
+async def test_the_public_port_says_nothing_of_the_gateways_health(path: str) -> None:
+    async with house() as gateway:
+        answer = await gateway.ask("GET", path)
+        assert (answer.status, await answer.read()) == (404, b"")
+        assert (await gateway.own(path)).status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\nx",
+        b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
+        b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nExpect: rabbits\r\nContent-Length: 1\r\n\r\nx",
+        b"PUT /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx",
+    ],
+)
+async def test_no_error_has_a_body_or_names_the_software_behind_it(sent: bytes) -> None:
+    async with house(bodies=WaitingBodies(limit_s=0.2)) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head[9:10] == b"4", head
+        assert b"\r\nserver:" not in head.lower()
+        assert b"python" not in head.lower()
+        assert b"\r\ncontent-length: 0" in head.lower()
+        assert body == b""
 
 
 async def test_a_connection_that_asks_for_nothing_is_cut() -> None:
@@ -186,14 +299,14 @@ async def test_a_connection_that_asks_for_nothing_is_cut() -> None:
 async def test_a_connection_between_two_requests_is_left_alone() -> None:
     async with house() as gateway:
         for _ in range(2):
-            assert (await gateway.ask("GET", "/livez")).status == 200
+            assert (await gateway.send(signing.twilio_form())).status == 204
             await asyncio.sleep(0.5)
         assert gateway.connections.cut == 0
 
 
 async def test_who_is_connected_when_it_closes_gets_an_answer_and_is_told_that_it_is_the_last() -> None:
     async with house() as gateway:
-        assert (await gateway.ask("GET", "/livez")).headers.get("Connection") != "close"
+        assert (await gateway.ask("GET", "/nothing")).headers.get("Connection") != "close"
         gateway.connections.closing = True
         answer = await gateway.send(signing.twilio_form())
         assert (answer.status, answer.headers["Connection"]) == (204, "close")
@@ -254,24 +367,22 @@ async def test_what_is_no_http_is_counted_and_its_text_is_in_no_log(caplog: pyte
 async def test_requests_are_counted_by_route_method_and_code() -> None:
     async with house() as gateway:
         await gateway.send(signing.twilio_form())
-        await gateway.ask("GET", "/livez")
         await gateway.ask("OPTIONS", "/pot")
         counted = gateway.counted
         assert counted("http_requests_total", route="/callbacks/twilio", method="POST", code="204") == 1
-        assert counted("http_requests_total", route="/livez", method="GET", code="200") == 1
         assert counted("http_requests_total", route="other", method="other", code="404") == 1
         assert counted("http_request_duration_seconds_count", route="/callbacks/twilio") == 1
 
 
 async def test_ready_means_that_the_broker_takes_writes() -> None:
     async with house() as gateway:
-        answer = await gateway.ask("GET", "/readyz")
+        answer = await gateway.own("/readyz")
         assert (answer.status, await answer.json()) == (200, {"status": "ok", "reasons": []})
         gateway.trouble = "the broker does not answer"
-        answer = await gateway.ask("GET", "/readyz")
+        answer = await gateway.own("/readyz")
         assert answer.status == 503
         assert (await answer.json())["reasons"] == ["the broker does not answer"]
-        assert (await gateway.ask("GET", "/livez")).status == 200
+        assert (await gateway.own("/livez")).status == 200
 
 
 async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() -> None:
@@ -279,19 +390,34 @@ async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() 
         raise ZeroDivisionError
 
     async with house() as gateway:
-        assert (await gateway.ask("GET", "/livez")).status == 200
+        assert (await gateway.own("/livez")).status == 200
         gateway.beside.append(asyncio.create_task(dies(), name="the watch"))
         await asyncio.wait(gateway.beside)
-        answer = await gateway.ask("GET", "/livez")
+        answer = await gateway.own("/livez")
         assert (answer.status, (await answer.json())["reasons"]) == (503, ["the watch has ended"])
         gateway.beside.pop().exception()
 
 
 async def test_a_gateway_that_believes_nobody_says_so() -> None:
     async with house(Trust()) as gateway:
-        said = await (await gateway.ask("GET", "/readyz")).json()
+        said = await (await gateway.own("/readyz")).json()
         assert "every webhook is refused" in said["reasons"][0]
         assert (await gateway.send(signing.twilio_form())).status == 403
+
+
+@contextmanager
+def unpacking_forbidden() -> Iterator[None]:
+    """Whoever unpacks a body fails."""
+
+    def fail(*_: object, **__: object) -> object:
+        raise AssertionError("a body was unpacked")
+
+    before = http_parser.DeflateBuffer.feed_data
+    http_parser.DeflateBuffer.feed_data = fail  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        http_parser.DeflateBuffer.feed_data = before  # type: ignore[method-assign]
 
 
 async def raw(gateway: House, sent: bytes) -> bytes:

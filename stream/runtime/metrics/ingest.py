@@ -37,7 +37,8 @@ WEBHOOK_EVENTS_RECEIVED = counter(
 WEBHOOK_REQUESTS_REJECTED = counter(
     "webhook_requests_rejected_total",
     "Webhook requests not accepted: bad_signature, missing_signature, stale_timestamp, malformed, too_large, "
-    "unknown_account, overloaded, produce_failed. The source is the one that the request looks like.",
+    "unknown_account, overloaded, rate_limited, produce_failed. "
+    "The source is the one that the request looks like.",
     source=(*words.CALLBACK_SOURCES, words.UNKNOWN),
     reason=words.REJECTIONS,
 )

@@ -91,7 +91,7 @@ CALLBACK_ROUTES = ("/callbacks/twilio", "/callbacks/twilio/event-streams", "/cal
 HEALTH_ROUTES = ("/livez", "/readyz", "/metrics")
 ROUTES = (*CALLBACK_ROUTES, *HEALTH_ROUTES)
 METHODS = ("GET", "POST", OTHER)
-CALLBACK_CODES = ("204", "400", "403", "405", "408", "413", "415", "500", "503")
+CALLBACK_CODES = ("204", "400", "403", "405", "408", "413", "415", "429", "500", "503")
 CODES = ("200", "404", *CALLBACK_CODES, OTHER)
 CALLBACK_SOURCES = (
     *(source for source in SOURCES if source.endswith("_callback")),
@@ -105,6 +105,7 @@ REJECTIONS = (
     "too_large",
     "unknown_account",
     "overloaded",
+    "rate_limited",
     "produce_failed",
 )
 

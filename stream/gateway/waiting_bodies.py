@@ -1,0 +1,84 @@
+"""Bodies that have not come yet: bounded apart from the requests that are in work, in number and in time.
+
+The rule of this file: a head whose body does not come costs a place here and nowhere else, and the place goes
+to the next one. A provider's body comes with its head or milliseconds after it; so the one that has waited
+longest is the one to drop, first among those of the newcomer's own address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+AT_MOST = 256
+AT_MOST_OF_AN_ADDRESS = 64
+BODY_S = 2.0
+"""A body must be there by then, however steadily it comes. A provider's takes milliseconds."""
+
+
+class DisplacedError(Exception):
+    """The body had waited longest when another one needed the place."""
+
+
+class _Waiting:
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self.timeout = timeout
+        self.displaced = False
+
+
+class WaitingBodies:
+    """The bodies that are waited for, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        at_most: int = AT_MOST,
+        at_most_of_an_address: int = AT_MOST_OF_AN_ADDRESS,
+        limit_s: float = BODY_S,
+    ) -> None:
+        self._at_most = at_most
+        self._at_most_of_an_address = at_most_of_an_address
+        self._limit_s = limit_s
+        self._all: dict[_Waiting, str] = {}
+        self._by_address: dict[str, dict[_Waiting, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    async def read(self, reading: Coroutine[None, None, bytes], address: str) -> bytes:
+        """What `reading` gives. Raises TimeoutError after the limit, and DisplacedError."""
+        self._make_room(address)
+        timeout = asyncio.timeout(self._limit_s)
+        one = _Waiting(timeout)
+        self._all[one] = address
+        self._by_address.setdefault(address, {})[one] = None
+        try:
+            async with timeout:
+                return await reading
+        except TimeoutError:
+            if one.displaced:
+                raise DisplacedError from None
+            raise
+        finally:
+            self._forget(one)
+
+    def _make_room(self, address: str) -> None:
+        of_it = self._by_address.get(address, {})
+        if len(of_it) >= self._at_most_of_an_address:
+            self._displace(next(iter(of_it)))
+        elif len(self._all) >= self._at_most:
+            self._displace(next(iter(self._all)))
+
+    def _displace(self, one: _Waiting) -> None:
+        one.displaced = True
+        self._forget(one)
+        one.timeout.reschedule(asyncio.get_running_loop().time())
+
+    def _forget(self, one: _Waiting) -> None:
+        address = self._all.pop(one, None)
+        if address is None:
+            return
+        of_it = self._by_address[address]
+        del of_it[one]
+        if not of_it:
+            del self._by_address[address]
