@@ -73,7 +73,7 @@ def fold(
 
     Raises DecodeError, and has changed nothing, where the call is another account's.
     """
-    admit(call, readings, envelope)
+    admit(call, readings[0], envelope)
     effects: list[Any] = []
     new: list[Reading] = []
     first = readings[0].event

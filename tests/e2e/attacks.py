@@ -1,0 +1,158 @@
+"""What an attacker does to a gateway on this machine, for a bounded time, over so many connections.
+
+A process of its own (`python -m tests.e2e.attacks TASK`). It talks to 127.0.0.1 only, from an address of its
+own, and stops by itself. A connection that is cut is opened again after a moment: an attacker would do so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+PATH = "/callbacks/twilio"
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+AGAIN_S = 0.02
+"""Between the end of a connection and the next one in its place."""
+
+MEBIBYTE = 1 << 20
+
+
+class Attack(msgspec.Struct, kw_only=True):
+    """`kind` is one of `KINDS`; `health_port` is where the gateway's own HTTP is."""
+
+    kind: str
+    port: int
+    health_port: int
+    seconds: float
+    connections: int
+    source: str = "127.0.0.3"
+
+
+class Attacker:
+    """One kind of attack over all of its connections. `seen`: what came of them."""
+
+    def __init__(self, attack: Attack) -> None:
+        self.attack = attack
+        self.seen: Counter[str] = Counter()
+        self._until = time.monotonic() + attack.seconds
+        self._bomb = bomb() if attack.kind == "gzip_bomb" else b""
+
+    async def run(self) -> None:
+        once = KINDS[self.attack.kind]
+        async with asyncio.TaskGroup() as attacking:
+            for number in range(self.attack.connections):
+                attacking.create_task(self._again(once, number))
+
+    async def _again(self, once: Once, number: int) -> None:
+        await asyncio.sleep(number * 0.001)
+        while time.monotonic() < self._until:
+            with contextlib.suppress(OSError, EOFError, TimeoutError):
+                port = self.attack.health_port if self.attack.kind == "unread_metrics" else self.attack.port
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, local_addr=(self.attack.source, 0)
+                )
+                self.seen["connections"] += 1
+                try:
+                    async with asyncio.timeout(max(0.1, self._until - time.monotonic())):
+                        await once(self, reader, writer)
+                finally:
+                    writer.transport.abort()
+            await asyncio.sleep(AGAIN_S)
+
+    async def answered(self, reader: asyncio.StreamReader) -> bool:
+        """One answer without body is read and counted; whether the connection may go on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.seen[head[9:12].decode()] += 1
+        return b"connection: close" not in head.lower()
+
+    async def gzip_bomb(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_head(FORM + "Content-Encoding: gzip\r\n", len(self._bomb)) + self._bomb)
+        await self.answered(reader)
+
+    async def stalled_bodies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_head(FORM, 10))
+        await self.answered(reader)
+
+    async def slow_bodies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_head(FORM, 100_000))
+        answer = asyncio.ensure_future(self.answered(reader))
+        try:
+            while not answer.done():
+                writer.write(b"x")
+                await asyncio.wait([answer], timeout=1)
+            await answer
+        finally:
+            answer.cancel()
+
+    async def kept_connections(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n")
+        await self.answered(reader)
+        await reader.read()
+
+    async def bad_signatures(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """As expensive as a forged form can be: no account, large, every character escaped."""
+        body = b"a=" + b"%41" * 30_000 + b"&b=" + b"x" * 100_000
+        signature = "X-Twilio-Signature: MDEyMzQ1Njc4OTAxMjM0NTY3ODk=\r\n"
+        while True:
+            writer.write(_head(FORM + signature, len(body)) + body)
+            if not await self.answered(reader):
+                return
+
+    async def unread_answers(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Requests one behind the other, and none of the answers is read."""
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        many = b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n" * 500
+        while True:
+            writer.write(many)
+            await writer.drain()
+
+    async def unread_metrics(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        many = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n" * 500
+        while True:
+            writer.write(many)
+            await writer.drain()
+
+
+Once = Callable[[Attacker, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""What is done over one connection."""
+
+KINDS: dict[str, Once] = {
+    "gzip_bomb": Attacker.gzip_bomb,
+    "stalled_bodies": Attacker.stalled_bodies,
+    "slow_bodies": Attacker.slow_bodies,
+    "kept_connections": Attacker.kept_connections,
+    "bad_signatures": Attacker.bad_signatures,
+    "unread_answers": Attacker.unread_answers,
+    "unread_metrics": Attacker.unread_metrics,
+}
+
+
+def _head(headers: str, length: int) -> bytes:
+    return f"POST {PATH} HTTP/1.1\r\nHost: h\r\n{headers}Content-Length: {length}\r\n\r\n".encode()
+
+
+def bomb(times: int = 64) -> bytes:
+    """About a mebibyte of gzip that is a gibibyte when it is unpacked: one packed piece, again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    start = packer.compress(b"x" * 16 * MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(b"x" * 16 * MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
+    return start + piece * times
+
+
+def main() -> None:
+    attacker = Attacker(msgspec.json.decode(sys.argv[1], type=Attack))
+    asyncio.run(attacker.run())
+    print(json.dumps(dict(attacker.seen)))
+
+
+if __name__ == "__main__":
+    main()
