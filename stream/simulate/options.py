@@ -28,6 +28,7 @@ class Options:
     - `failed`: share of the calls that fail; `telnyx`: share of the calls that are Telnyx';
       `failing_webhooks`: share of the requests that the customer's application fails;
       `errors`: share of the calls that did not fail and still have an event of level ERROR.
+    - `planted`: whether one call in sixteen has in it what must not leave (see `planted`).
     - `served`: polled rows are not delivered but held for who asks (see `world`).
       `time_factor`: how many times faster than the providers' own delays they are there.
     - `sources`: which sources there are; empty: all, six of them, in a served run eight.
@@ -48,6 +49,7 @@ class Options:
     telnyx: float = 0.25
     failing_webhooks: float = 0.02
     errors: float = 0.02
+    planted: bool = True
     served: bool = False
     time_factor: float = 1.0
     sources: frozenset[str] = frozenset()

@@ -56,6 +56,7 @@ class TelnyxCall:
         "key",
         "leg",
         "log",
+        "planted",
         "seen",
         "session",
         "webhook_url",
@@ -79,7 +80,7 @@ class TelnyxCall:
             "to": leg.callee.text,
             "start_time": iso_us(leg.began_us),
         }
-        of = planted_for(self.key)
+        self.planted = of = planted_for(self.key) if options.planted else None
         self.webhook_url = WEBHOOK_URL
         if of is not None:
             self.webhook_url = of.url

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stream.simulate import planted
 from stream.simulate.chance import uuid_text
-from stream.simulate.planted import planted_for
 from stream.simulate.stamps import iso_us
 
 if TYPE_CHECKING:
@@ -77,8 +76,8 @@ def _attempt(call: TelnyxCall, delivery: Delivery, number: int) -> dict[str, Any
         "request": {"url": call.webhook_url, "headers": [["content-type", "application/json"]]},
         "response": {"status": 200, "headers": [], "body": ""},
     }
-    if (of := planted_for(call.key)) is not None:
-        http = planted.attempt(of)
+    if call.planted is not None:
+        http = planted.attempt(call.planted)
     if delivery.failed:
         http["response"] = None
     return {

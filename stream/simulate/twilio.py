@@ -83,6 +83,7 @@ class TwilioCall:
         "leg",
         "nonce",
         "parent",
+        "planted",
         "requests",
         "rows",
         "seen",
@@ -100,7 +101,8 @@ class TwilioCall:
         self.nonce = rng.getrandbits(96)
         self.seen: set[tuple[str, int]] = set()
         self.doubtful: set[tuple[str, int]] = set()
-        self.base = twilio_callbacks.constant_part(self.id, account, leg, parent)
+        self.planted = planted_for(self.key) if options.planted else None
+        self.base = twilio_callbacks.constant_part(self.id, account, leg, parent, self.planted)
         wanted = options.sources
         self.callbacks = _callbacks(rng, leg)
         self.rows: list[Row] = []
@@ -159,9 +161,8 @@ class TwilioCall:
         if report.source == "twilio_call_summary":
             return twilio_summary.summary_row(self, report.number)
         told = self.insights[report.number]
-        of = planted_for(self.key)
-        if of is not None:
-            told = told._replace(data={**told.data, **planted.insight(of)})
+        if self.planted is not None:
+            told = told._replace(data={**told.data, **planted.insight(self.planted)})
         return told.row(self.id, self.account)
 
     def endpoint(self, source: str) -> str:
@@ -231,8 +232,7 @@ def _states(leg: Leg, time_factor: float) -> list[Row]:
 def _requests(rng: random.Random, call: TwilioCall, failing: float) -> list[Request]:
     """The log of a call: the API request that made it, the fetch of its TwiML, its callbacks."""
     leg, found = call.leg, []
-    of = planted_for(call.key)
-    status_url = STATUS_URL + "?tenant=7" if of is None else of.url
+    status_url = STATUS_URL + "?tenant=7" if call.planted is None else call.planted.url
 
     def answer(good: int) -> tuple[int, int]:
         code = _FAILURES.pick(rng) if rng.random() < failing else good

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream.simulate import planted
 from stream.simulate.places import Place
-from stream.simulate.planted import planted_for
+from stream.simulate.planted import Planted
 from stream.simulate.scenario import Leg
 from stream.simulate.stamps import rfc2822
 from stream.simulate.twilio_names import snake_case
@@ -24,7 +24,7 @@ def _geography(side: str, place: Place) -> dict[str, str]:
     }
 
 
-def constant_part(sid: str, account: str, leg: Leg, parent: str | None) -> dict[str, Any]:
+def constant_part(sid: str, account: str, leg: Leg, parent: str | None, of: Planted | None) -> dict[str, Any]:
     """The parameters that all callbacks of a call share."""
     caller, callee = leg.caller, leg.callee
     known: dict[str, Any] = {"Called": callee.text, "Caller": caller.text, "Direction": leg.direction}
@@ -38,7 +38,7 @@ def constant_part(sid: str, account: str, leg: Leg, parent: str | None) -> dict[
         known["ParentCallSid"] = parent
     if leg.direction == "inbound":
         known["StirVerstat"] = "TN-Validation-Passed-A"
-    if (of := planted_for("twilio:" + sid)) is not None:
+    if of is not None:
         known |= planted.callback(of)
     return known
 
@@ -56,8 +56,8 @@ def body(call: TwilioCall, sent: Callback) -> dict[str, Any]:
         fields["SequenceNumber"] = str(sent.number)
     if sent.status == leg.ending.status:
         _end(fields, leg)
-        if (of := planted_for(call.key)) is not None:
-            fields.setdefault("ErrorMessage", f"no route to {of.number}")
+        if call.planted is not None:
+            fields.setdefault("ErrorMessage", f"no route to {call.planted.number}")
     elif sent.status != "initiated" and leg.direction != "inbound":
         fields["StirStatus"] = "A"
     return fields

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stream.simulate import planted, twilio_callbacks
-from stream.simulate.planted import planted_for
 from stream.simulate.stamps import rfc2822
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def call_row(call: TwilioCall, row: Row) -> dict[str, Any]:
     uri = f"/2010-04-01/Accounts/{call.account}/Calls/{call.id}"
     started = leg.answered_us if row.status not in ("queued", "ringing") else None
     price = -(-leg.talk_s // 60) * PRICE_A_MINUTE
-    of = planted_for(call.key)
+    of = call.planted
     return {
         "sid": call.id,
         "account_sid": call.account,
@@ -70,7 +69,7 @@ def _parameters(call: TwilioCall, request: Request) -> dict[str, Any]:
     if request.step is not None:
         return twilio_callbacks.logged(twilio_callbacks.body(call, call.callbacks[request.step]))
     if request.answer == 201:
-        leg, of = call.leg, planted_for(call.key)
+        leg, of = call.leg, call.planted
         return {
             "from": leg.caller.text,
             "to": leg.callee.text,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream.simulate import planted
 from stream.simulate.places import Address
-from stream.simulate.planted import planted_for
+from stream.simulate.planted import Planted
 from stream.simulate.scenario import SECOND_US, Leg
 from stream.simulate.stamps import iso
 
@@ -45,8 +45,8 @@ def summary_row(call: TwilioCall, version: int) -> dict[str, Any]:
         "end_time": iso(leg.ended_us) if done else None,
         "duration": (leg.ended_us - leg.began_us) // SECOND_US if done else None,
         "connect_duration": leg.talk_s if done and leg.answered_us is not None else None,
-        "from": _side(leg.caller, "caller", call.key, known=done),
-        "to": _side(leg.callee, "callee", call.key, known=done),
+        "from": _side(leg.caller, "caller", call.planted, known=done),
+        "to": _side(leg.callee, "callee", call.planted, known=done),
         **edges,
         "tags": [] if done else None,
         "attributes": {"conference_participant": False},
@@ -67,9 +67,9 @@ def _state(leg: Leg) -> str:
     return "undialed" if leg.queued else STATE_OF.get(leg.ending.status, leg.ending.status)
 
 
-def _side(address: Address, role: str, key: str, *, known: bool) -> dict[str, Any]:
+def _side(address: Address, role: str, of: Planted | None, *, known: bool) -> dict[str, Any]:
     """One side of the call; what a partial summary does not know yet is blank."""
-    place, of = address.place, planted_for(key)
+    place = address.place
     return {
         role: address.text,
         "carrier": "Example Carrier" if known and place.country else "",

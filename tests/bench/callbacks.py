@@ -56,6 +56,8 @@ def callbacks(
             failed=failed,
             duplicates=0.05,
             reorder=0.02,
+            # Of usual size: what is planted would be most of the bytes.
+            planted=False,
             seed=seed * 1000 + wave,
             start_us=start_us,
         )
