@@ -14,6 +14,7 @@ from stream.core.call import Call
 from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
 from stream.core.identity import VERSION, name_id
 from stream.core.instants import utc
+from stream.core.privacy import masked_address, masked_url
 from stream.core.survey import Survey, survey
 
 RULE_VERSION = 1
@@ -186,13 +187,18 @@ def _call(call: Call, seen: Survey, event: Event) -> AlertCall:
         started_at=utc(started) if started is not None else None,
         ended_at=utc(ended) if ended is not None else None,
         duration_seconds=seen.talk_s(),
-        from_masked=facts("from"),
-        to_masked=facts("to"),
+        from_masked=_masked(facts("from")),
+        to_masked=_masked(facts("to")),
         edge=event.edge,
         stir_attestation=facts("stir_attestation"),
         last_sequence_number=seen.last_number,
         missing_sequence_numbers=seen.missing_numbers(),
     )
+
+
+def _masked(address: str | None) -> str | None:
+    """What a field named so holds in every privacy mode."""
+    return masked_address(address) if address is not None else None
 
 
 def call_failed(call: Call, seen: Survey, event: Event, account: str) -> Alert:
@@ -238,7 +244,9 @@ def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: st
     reason = Reason(
         f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code
     )
-    scope = Scope("endpoint", f"{event.provider}:endpoint:{event.account or ''}:{answer.endpoint}")
+    # It is a key: no privacy mode puts a number into one.
+    endpoint = masked_url(answer.endpoint)
+    scope = Scope("endpoint", f"{event.provider}:endpoint:{event.account or ''}:{endpoint}")
     webhook = AlertWebhook(
         answer.endpoint, answer.method, answer.response_code, answer.duration_s, answer.attempts
     )

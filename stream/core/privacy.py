@@ -1,156 +1,93 @@
 """Personal data is masked before it is folded: what the state does not hold, nothing can show.
 
 Three modes: `masked` (default) keeps the ends of a number so that a person can recognise a call, `hashed`
-puts a keyed hash in its place so that equal numbers stay equal, `full` changes nothing.
-Texts that nobody needs in order to follow a call (transcripts, digits, names, headers) are blotted out in
-both.
+puts a keyed hash in its place so that equal numbers stay equal, `full` shows what was sent but for secrets.
+A value is judged by the names that it stands below (`sensitive`) and by what it looks like (`numbers`,
+`free_text`). What is masked is not masked again, and a hash is not hashed again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
+import msgspec
+
+from stream.core import free_text
 from stream.core.events import DecodeError, Reading
+from stream.core.free_text import BLOT, bare_url
+from stream.core.numbers import Show, digits_of, replaced
+from stream.core.sensitive import Kind, kind_of, kind_of_header
 
-BLOT = "***"
 DEPTH_LIMIT = 32
-LONGEST_NAME = 64
-"""Characters of the longest name that is anything to mask, and names of an object whose kinds are remembered:
-a body's names are its sender's choice."""
+LONGEST_REMEMBERED = 128
+"""Characters of the longest text whose masked form is remembered: texts are their sender's choice."""
 
-_ADDRESSES = frozenset(
-    {
-        "from",
-        "to",
-        "caller",
-        "called",
-        "forwardedfrom",
-        "fromformatted",
-        "toformatted",
-        "callerid",
-        "fromsipuri",
-        "tosipuri",
-        "phonenumber",
-        "callerphonenumber",
-        "dialedphonenumber",
-        "rawto",
-        "rawfrom",
-        "number",
-        "fromnumber",
-        "tonumber",
-        "originalto",
-        "callednumber",
-        "callingnumber",
-        "targetnumber",
-        "participantlabel",
-    }
+REMEMBERED = 32_768
+"""Texts of each kind that are remembered."""
+
+MOST_NESTED = 3
+"""Texts within texts (JSON in a form in JSON) that are taken apart; what is deeper is blotted out."""
+
+_SHORTEST = 5
+"""Characters of the shortest text that can hold something to mask where its name says nothing (`pin=1`)."""
+
+_SCHEMES = frozenset(
+    {"sip", "sips", "tel", "client", "sim", "whatsapp", "messenger", "conference", "queue", "app"}
 )
-_TEXTS = frozenset(
-    {
-        "callername",
-        "calleridname",
-        "fromcity",
-        "fromstate",
-        "fromzip",
-        "tocity",
-        "tostate",
-        "tozip",
-        "callercity",
-        "callerstate",
-        "callerzip",
-        "calledcity",
-        "calledstate",
-        "calledzip",
-        "digits",
-        "digit",
-        "dtmf",
-        "transcriptiondata",
-        "transcriptiontext",
-        "transcript",
-        "transcriptionresult",
-        "speechresult",
-        "unstablespeechresult",
-        "responsebody",
-        "customheaders",
-        "sipheaders",
-        "headers",
-        "ipaddress",
-        "location",
-        "lat",
-        "lon",
-        "city",
-        "messagehistory",
-        "partialresults",
-        "resulttext",
-        "recordingurls",
-        "publicrecordingurls",
-        "recordingurl",
-        "clientstate",
-        "prompt",
-        "body",
-        "token",
-        "stirpassporttoken",
-        "calltoken",
-        "card",
-        "cardnumber",
-        "securitycode",
-        "postalcode",
-        "bankaccountnumber",
-        "bankroutingnumber",
-        "expirationdate",
-        "password",
-        "authorization",
-        "twiml",
-    }
-)
-_URLS = frozenset(
-    {"url", "streamurl", "mediaurl", "deliveredto", "endpoint", "statuscallback", "webhookurl", "callbackurl"}
-)
+_HASH = re.compile(r"h:[0-9a-f]{16}")
+_encode = msgspec.json.Encoder().encode
 
 
-def _kind(name: str) -> str | None:
-    return _known_kind(name) if len(name) <= LONGEST_NAME else None
+def masked_number(text: str) -> str:
+    """A number or the user part of an address: its first three characters and its last two.
 
-
-@lru_cache(maxsize=8192)
-def _known_kind(name: str) -> str | None:
-    plain = name.replace("_", "").replace("-", "").lower()
-    if plain in _ADDRESSES:
-        return "address"
-    if plain in _TEXTS:
-        return "text"
-    return "url" if plain in _URLS else None
-
-
-def _mask(text: str) -> str:
-    if text[:1] == "+" and len(text) >= 8 and text[1:].isdigit():
-        return text[:3] + "*" * (len(text) - 5) + text[-2:]
-    scheme, colon, rest = text.partition(":")
-    if colon and scheme.isalpha():
-        user, at, host = rest.partition("@")
-        return f"{scheme}:{_mask_middle(user)}{at}{host}"
-    return _mask_middle(text)
-
-
-def _mask_middle(text: str) -> str:
-    if not any(c.isalnum() for c in text):
+    A hash stays as it is.
+    """
+    if _HASH.fullmatch(text) or not any(c.isalnum() for c in text):
         return text
     if len(text) < 8:
         return text[:1] + "*" * (len(text) - 1)
     return text[:3] + "*" * (len(text) - 5) + text[-2:]
 
 
-def bare_url(url: str) -> str:
-    """A URL without user info, query and fragment; what is no URL becomes the blot."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return BLOT
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def masked_address(text: str) -> str:
+    """An address as the mode `masked` shows it; what is masked or hashed already stays as it is."""
+    return _address(text, masked_number)
+
+
+def masked_url(url: str) -> str:
+    """A URL as the mode `masked` shows it: a key holds it in every mode."""
+    return replaced(bare_url(url), masked_number)
+
+
+def _address(text: str, show: Show) -> str:
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme.lower() in _SCHEMES:
+        if scheme.lower() in ("sip", "sips", "tel", "client"):
+            return replaced(text, show)
+        user, at, host = rest.partition("@")
+        return f"{scheme}:{show(user)}{at}{replaced(host, show)}" if user else text
+    return show(text)
+
+
+class _Memory(dict[str, str]):
+    """What `look` says of a text, looked at once for equal texts. Bounded in number and in length."""
+
+    def __init__(self, look: Callable[[str], str]) -> None:
+        super().__init__()
+        self._look = look
+
+    def __missing__(self, text: str) -> str:
+        shown = self._look(text)
+        if len(text) <= LONGEST_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[text] = shown
+        return shown
 
 
 class Privacy:
@@ -166,84 +103,226 @@ class Privacy:
         if mode == "hashed" and not secret:
             raise ValueError("privacy mode hashed needs a secret")
         self.mode = mode
-        key = hashlib.sha256(secret.encode()).digest()
+        self._key = hashlib.sha256(secret.encode()).digest()
+        shown: dict[str, Show] = {"masked": masked_number, "hashed": self._hashed, "full": str}
+        self._show = shown[mode]
+        self._full = mode == "full"
+        self._nesting = 0
+        self._addresses = _Memory(self._look_at_address)
+        self._free = _Memory(self._look_at_free)
+        self._plain = _Memory(self._look_at_plain)
+        self._urls = _Memory(self._look_at_url)
 
-        def keyed(text: str) -> str:
-            return (
-                "h:"
-                + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).hexdigest()
-            )
+    def address(self, text: str) -> str:
+        """A number or an address as it leaves."""
+        return self._addresses[text]
 
-        address: Callable[[str], str] = _mask if mode == "masked" else keyed
-        self.address: Callable[[str], str] = lru_cache(maxsize=65536)(address)
+    def url(self, url: str) -> str:
+        """A URL as it leaves."""
+        return self._urls[url]
+
+    def text(self, text: str) -> str:
+        """A text of which nothing is known as it leaves."""
+        return self._free[text]
 
     def apply(self, reading: Reading) -> None:
         """Mask what a reading carries, in place. Raises DecodeError(`too_deep`) on a body nested too far."""
-        if self.mode == "full":
-            return
-        event = reading.event
+        event, facts = reading.event, reading.facts
         if event.attributes:
-            event.attributes = self._object(event.attributes, 0)
-        facts = reading.facts
+            event.attributes = self._object(event.attributes, None, 0)
         if facts:
             if number := facts.get("from"):
-                facts["from"] = self.address(number)
+                facts["from"] = self._addresses[number]
             if number := facts.get("to"):
-                facts["to"] = self.address(number)
+                facts["to"] = self._addresses[number]
+            if direction := facts.get("direction"):
+                facts["direction"] = self._plain[direction]
+            if answered_by := facts.get("answered_by"):
+                facts["answered_by"] = self._free[answered_by]
+            if price := facts.get("price"):
+                facts["price"] = self._plain[price]
+                if unit := facts.get("price_unit"):
+                    facts["price_unit"] = self._plain[unit]
+        if event.error_code is not None:
+            event.error_code = self._plain[event.error_code]
+        if event.family != "progress":
+            self._apply_to_words(reading)
+        if reading.hangup:
+            reading.hangup = self._free[reading.hangup]
 
-    def _object(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
+    def _apply_to_words(self, reading: Reading) -> None:
+        """What an open vocabulary is read into may hold anything."""
+        event, free = reading.event, self._free
+        event.name = free[event.name]
+        if event.edge is not None:
+            event.edge = free[event.edge]
+        if event.group is not None:
+            event.group = free[event.group]
+        if answer := reading.answer:
+            answer.endpoint = self._urls[answer.endpoint]
+            if answer.method is not None:
+                answer.method = free[answer.method]
+        if recording := reading.recording:
+            recording.status = free[recording.status]
+
+    # -- one text
+
+    def _hashed(self, text: str) -> str:
+        if _HASH.fullmatch(text) or not text:
+            return text
+        number = (digits_of(text) or text).encode("utf-8", "surrogatepass")
+        return "h:" + hashlib.blake2b(number, digest_size=8, key=self._key).hexdigest()
+
+    def _look_at_address(self, text: str) -> str:
+        if self._full:
+            return self._look_at_free(text)
+        return _address(text, self._show)
+
+    def _look_at_url(self, text: str) -> str:
+        if self._full:
+            return self._look_at_free(text)
+        return replaced(free_text.without_secrets(bare_url(text)), self._show)
+
+    def _look_at_plain(self, text: str) -> str:
+        return self._look(text, bare=False)
+
+    def _look_at_free(self, text: str) -> str:
+        return self._look(text, bare=True)
+
+    def _look(self, text: str, bare: bool) -> str:
+        """A text by what it looks like. Digits without a `+` are a number where `bare` is true."""
+        if len(text) < _SHORTEST:
+            return text
+        if ":" in text or "=" in text:
+            structured = self._structured(text)
+            if structured is not None:
+                text, bare = structured, False
+        text = replaced(free_text.without_secrets(text), self._show, bare=bare)
+        if self._full:
+            return text
+        # Behind the numbers: a masked one has fewer blanks, at which a URL ends.
+        return free_text.without_persons(free_text.without_queries(text))
+
+    def _structured(self, text: str) -> str | None:
+        """JSON and forms in a text are masked as what they are; None for another text."""
+        told = free_text.json_in(text)
+        if told is None and not free_text.is_form(text):
+            return None
+        if self._nesting == MOST_NESTED:
+            return BLOT
+        self._nesting += 1
+        try:
+            return self._form(text) if told is None else self._json(text, told)
+        except DecodeError:
+            return BLOT
+        finally:
+            self._nesting -= 1
+
+    def _json(self, text: str, told: Any) -> str:
+        shown = self._value(told, None, 0)
+        return text if shown == told else _encode(shown).decode()
+
+    def _form(self, text: str) -> str:
+        told = parse_qsl(text, keep_blank_values=True)
+        shown = [(self._text(name, None), self._text(value, kind_of(name))) for name, value in told]
+        return text if shown == told else urlencode(shown, quote_via=quote, safe="*:/@", errors="replace")
+
+    # -- one body
+
+    def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
         """Masks in place: names that always come together are looked up together."""
-        names = tuple(fields)
-        plan = _plan(names) if len(names) <= LONGEST_NAME else _plan.__wrapped__(names)
-        if _all_texts(fields):
+        plan = plan_of(fields)
+        if plan.pair or below is not None or not _all_texts(fields):
+            return self._unusual_object(fields, plan, below, depth)
+        for name in plan.secrets:
+            if fields[name]:
+                fields[name] = BLOT
+        free, addresses = self._free, self._addresses
+        if self._full:
+            for name in plan.texts:
+                fields[name] = free[fields[name]]
+        else:
             for name in plan.texts:
                 if fields[name]:
                     fields[name] = BLOT
-            address = self.address
-            for name in plan.addresses:
-                if value := fields[name]:
-                    fields[name] = address(value)
-            for name in plan.urls:
-                if value := fields[name]:
-                    fields[name] = bare_url(value)
-            return fields
-        for name, kind in plan.kinds:
-            value = fields[name]
-            if type(value) is not str:
-                fields[name] = self._value(value, kind, depth)
-            elif value:
-                fields[name] = self._text(value, kind)
+        for name in plan.addresses:
+            fields[name] = addresses[fields[name]]
+        for name in plan.free:
+            fields[name] = free[fields[name]]
+        for name in plan.plain:
+            fields[name] = self._plain[fields[name]]
+        for name in plan.urls:
+            fields[name] = self._urls[fields[name]]
+        return self._renamed(fields) if plan.named else fields
+
+    def _unusual_object(
+        self, fields: dict[str, Any], plan: Plan, below: Kind | None, depth: int
+    ) -> dict[str, Any]:
+        """Values that are no texts, a header as a pair, or an object below a name that says what is in it."""
+        kinds = plan.kinds
+        if plan.pair:
+            name, value = plan.pair
+            if type(fields[name]) is str and (kind := kind_of_header(fields[name])) is not None:
+                kinds = {**kinds, value: kind}
         for name, value in fields.items():
-            if type(value) in _NESTED and _kind(name) is None:
-                fields[name] = self._value(value, None, depth)
-        return fields
+            fields[name] = self._value(value, kinds[name] or below, depth)
+        return self._renamed(fields) if plan.named else fields
 
-    def _text(self, text: str, kind: str) -> str:
-        if kind == "address":
-            return self.address(text)
-        return BLOT if kind == "text" else bare_url(text)
-
-    def _value(self, value: Any, kind: str | None, depth: int) -> Any:
+    def _value(self, value: Any, kind: Kind | None, depth: int) -> Any:
         if value is None or type(value) is bool:
             return value
-        if kind == "text":
+        if type(value) is str:
+            return self._text(value, kind)
+        if kind == "secret" or kind == "digits" or (kind == "text" and not self._full):
             return BLOT
         if depth >= DEPTH_LIMIT:
             raise DecodeError("too_deep", f"nested more than {DEPTH_LIMIT} levels")
         if type(value) is dict:
-            # A copy: readings of one delivery may share what is inside, and a hash is not hashed again.
-            return self._object(dict(value), depth + 1)
+            # A copy: readings of one delivery may share what is inside.
+            return self._object(dict(value), "address" if kind == "address" else None, depth + 1)
         if type(value) is list:
-            return [self._item(item, kind, depth + 1) for item in value]
-        return self.address(str(value)) if kind == "address" else value
+            return self._list(value, kind, depth + 1)
+        return value if kind != "address" or self._full else self._addresses[str(value)]
 
-    def _item(self, item: Any, kind: str | None, depth: int) -> Any:
-        if type(item) is str:
-            return self._text(item, kind) if kind is not None else item
-        return self._value(item, kind, depth)
+    def _list(self, items: list[Any], kind: Kind | None, depth: int) -> list[Any]:
+        if len(items) == 2 and type(items[0]) is str and type(items[1]) is str:
+            header = kind_of_header(items[0])
+            if header is not None:
+                return [self._text(items[0], kind), self._text(items[1], header)]
+        return [self._value(item, kind, depth) for item in items]
 
+    def _text(self, text: str, kind: Kind | None) -> str:
+        if not text:
+            return text
+        if kind == "secret" or kind == "digits":
+            return BLOT
+        if kind == "text" and not self._full:
+            return BLOT
+        if self._nesting:
+            # What is remembered must not depend on how deep it was found.
+            return self._look_by_kind(text, kind)
+        if kind == "address":
+            return self._addresses[text]
+        if kind == "url":
+            return self._urls[text]
+        return self._plain[text] if kind == "plain" else self._free[text]
 
-_NESTED = (dict, list)
+    def _look_by_kind(self, text: str, kind: Kind | None) -> str:
+        if kind == "address":
+            return self._look_at_address(text)
+        if kind == "url":
+            return self._look_at_url(text)
+        return self._look(text, bare=kind != "plain")
+
+    # -- names that are numbers
+
+    def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Names as they leave. Two that mask to one are told apart by their place."""
+        found: dict[str, Any] = {}
+        for name, value in fields.items():
+            shown = self._text(name, None)
+            found[f"{shown}~{len(found)}" if shown in found else shown] = value
+        return found
 
 
 def _all_texts(fields: dict[str, Any]) -> bool:
@@ -255,17 +334,58 @@ def _all_texts(fields: dict[str, Any]) -> bool:
     return True
 
 
-class _Plan(NamedTuple):
-    """Which names carry something to mask: with their kinds, and by kind."""
+class Plan(NamedTuple):
+    """What the names of an object say of its values."""
 
-    kinds: list[tuple[str, str]]
+    kinds: dict[str, Kind | None]
+    secrets: list[str]
     texts: list[str]
     addresses: list[str]
     urls: list[str]
+    plain: list[str]
+    free: list[str]
+    pair: tuple[str, str] | None
+    """The names of a header that is sent as two fields."""
+    named: bool
+    """A name holds a number or an address itself."""
 
 
-@lru_cache(maxsize=512)
-def _plan(names: tuple[str, ...]) -> _Plan:
-    kinds = [(name, kind) for name in names if (kind := _kind(name)) is not None]
-    by_kind = [[name for name, its in kinds if its == kind] for kind in ("text", "address", "url")]
-    return _Plan(kinds, *by_kind)
+_PLANS: dict[tuple[str, ...], Plan] = {}
+_MOST_PLANS = 512
+_MOST_NAMES = 64
+_LONGEST_NAMES = 4096
+"""Characters of all names of an object whose plan is remembered."""
+
+
+def plan_of(fields: dict[str, Any]) -> Plan:
+    names = tuple(fields)
+    plan = _PLANS.get(names)
+    if plan is None:
+        plan = _planned(names)
+        if len(names) <= _MOST_NAMES and sum(map(len, names)) <= _LONGEST_NAMES:
+            if len(_PLANS) >= _MOST_PLANS:
+                _PLANS.clear()
+            _PLANS[names] = plan
+    return plan
+
+
+def _planned(names: tuple[str, ...]) -> Plan:
+    kinds = {name: kind_of(name) for name in names}
+    by_kind: dict[Kind, list[str]] = {
+        kind: [] for kind in ("secret", "digits", "text", "address", "url", "plain", "free")
+    }
+    for name, kind in kinds.items():
+        by_kind[kind or "free"].append(name)
+    lowered = {name.lower(): name for name in names}
+    header = lowered.get("name") or lowered.get("key")
+    return Plan(
+        kinds,
+        by_kind["secret"] + by_kind["digits"],
+        by_kind["text"],
+        by_kind["address"],
+        by_kind["url"],
+        by_kind["plain"],
+        by_kind["free"],
+        (header, lowered["value"]) if header is not None and "value" in lowered else None,
+        any(replaced(name, masked_number) != name for name in names),
+    )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from stream.core.events import DecodeError, Reading
+from stream.core.sensitive import spelled
 from stream.sources import form, twilio_status_callback
-from stream.sources.withheld import spelled
 
 KNOWN: tuple[str, ...] = (
     "AccountSid",

@@ -150,7 +150,6 @@ HARMLESS_NAMES = (
     "CallStatus",
     "Direction",
     "username_format",
-    "secretary",
 )
 """Names that only look like those: their value stays."""
 
@@ -219,7 +218,7 @@ TO_STAY: tuple[tuple[str, Any], ...] = (
     ("x", ""),
     ("x", None),
     ("x", True),
-    ("x", 0.0085),
+    ("x", 0.5),
 )
 """(name, value) of what is nobody's number: ids, times, versions, hashes, amounts, codes, codecs. `x` is a
 name that says nothing."""

@@ -1,0 +1,137 @@
+"""What a text holds beside numbers: secrets by their names, URLs, names of people in front of an address.
+
+The rule of this file: it looks for a name and blots out what stands behind it, because a secret has no look
+of its own. Every search is linear in the text: a word is tried once, and what is taken is not given back.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from stream.core.sensitive import is_secret
+
+BLOT = "***"
+
+_PAIR = re.compile(
+    r"""
+    (?<![\w.\-]) (?P<header> authorization | proxy-authorization | cookie | set-cookie )
+        [ \t]* : [ \t]* (?!["']) [^\r\n]++
+  | (?<![\w.\-]) (?P<name> [A-Za-z] [\w.\-]{0,127} )
+        (?P<between> \s{0,4} \\* ["']? \s{0,4} (?: => | [:=] | %3[AD] ) \s{0,4} )
+        (?: (?P<quote> \\* ["'] ) (?: (?! (?P=quote) ) [^\r\n] )*+ (?P=quote)?
+          | [\d#*] (?: [ ]? [\d#*wp] )*+ (?! [\w.] )
+          | [^\s&"'<>,;)}\]\\]++ )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_TOKEN = re.compile(
+    r"(?<![\w\-])eyJ[\w\-]{8,}+\.[\w\-]*+(?:\.[\w\-]*+)?"
+    r"|(?<![A-Za-z])(?i:bearer|basic)\s{1,4}(?=\S{0,4096}[0-9=])[A-Za-z0-9._~+/=\-]{8,}+",
+)
+_USER_INFO = re.compile(
+    r"(?<=://)[^/?#\s\"'<>\\]*@|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%2[Ff]|%40)[^\s&\"'<>])*+%40"
+)
+_QUERY = re.compile(
+    r"(?<![a-z0-9+.\-])([a-z][a-z0-9+.\-]{0,31}://[^\s\"'<>?#]*+)(?:[?#][^\s\"'<>]*+)?", re.IGNORECASE
+)
+_ADDRESS_IN_BRACKETS = re.compile(r"\s{0,4}<(?:sips?|tel):", re.IGNORECASE)
+_BEFORE_A_NAME = re.compile(r"[\"',:;=<>()\r\n]")
+_LONGEST_PERSON = 128
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.\-]{0,31}:)?(?P<host>//[^/?#]*)?(?P<path>[^?#]*)", re.DOTALL)
+_FORM = re.compile(r"[\w.\-\[\]%+]{1,128}=[^\s&]*+(?:&[\w.\-\[\]%+]{1,128}=[^\s&]*+)*+&?")
+
+
+def without_secrets(text: str) -> str:
+    """`text` without values behind names of secrets, bearer tokens, and user info of URLs."""
+    if ":" in text or "=" in text or "%" in text:
+        text = _USER_INFO.sub("", text)
+        text = _PAIR.sub(_pair, text)
+    if "eyJ" in text or " " in text:
+        text = _TOKEN.sub(_token, text)
+    return text
+
+
+def _pair(match: re.Match[str]) -> str:
+    if header := match["header"]:
+        return f"{header}: {BLOT}"
+    name = match["name"]
+    if not is_secret(name):
+        return match[0]
+    quote = match["quote"] or ""
+    return f"{name}{match['between']}{quote}{BLOT}{quote}"
+
+
+def _token(match: re.Match[str]) -> str:
+    scheme, _, credential = match[0].partition(" ")
+    return f"{scheme} {BLOT}" if credential else BLOT
+
+
+def without_queries(text: str) -> str:
+    """`text` without the queries and fragments of the URLs in it."""
+    return _QUERY.sub(r"\1", text) if "://" in text else text
+
+
+def without_persons(text: str) -> str:
+    """`text` without the names in front of addresses in brackets (`"Jane Roe" <sip:…>`, RFC 3261 §20.10)."""
+    if "<" not in text:
+        return text
+    pieces: list[str] = []
+    done = 0
+    for match in _ADDRESS_IN_BRACKETS.finditer(text):
+        start = _start_of_person(text, done, match.start())
+        if start < match.start():
+            pieces += text[done:start], BLOT
+            done = match.start()
+    return "".join(pieces) + text[done:]
+
+
+def _start_of_person(text: str, least: int, end: int) -> int:
+    if text.endswith(BLOT, least, end):
+        return end
+    least = max(least, end - _LONGEST_PERSON)
+    if text[end - 1 : end] == '"':
+        opened = text.rfind('"', least, end - 1)
+        return opened if opened >= 0 else least
+    before = text[least:end]
+    stops = [match.end() for match in _BEFORE_A_NAME.finditer(before)]
+    start = least + (stops[-1] if stops else 0)
+    return start + len(text[start:end]) - len(text[start:end].lstrip())
+
+
+def bare_url(url: str) -> str:
+    """A URL without user info, query and fragment; what is no URL becomes the blot."""
+    match = _URL.match(url)
+    scheme, host, path = (match[name] or "" for name in ("scheme", "host", "path")) if match else ("", "", "")
+    if ("[" in host) != ("]" in host):
+        return BLOT
+    if host:
+        host = "//" + host[2:].rpartition("@")[2]
+    if scheme.lower() in ("", "http:", "https:", "ws:", "wss:"):
+        path = _without_user(path)
+    return scheme + host + path
+
+
+def _without_user(path: str) -> str:
+    """What stands for a host where slashes are missing (`https:/user:password@host`)."""
+    head, slash, rest = path.lstrip("/").partition("/")
+    user, at, host = head.rpartition("@")
+    return path if not at or ":" not in user else host + slash + rest
+
+
+def is_form(text: str) -> bool:
+    """Whether a text is a query string or a form's body."""
+    return "=" in text and _FORM.fullmatch(text) is not None
+
+
+def json_in(text: str) -> dict[str, object] | list[object] | None:
+    """The object or list whose JSON a text is, else None."""
+    if text[:1] not in "{[" and text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+    return found if type(found) in (dict, list) else None

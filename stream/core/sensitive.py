@@ -1,0 +1,178 @@
+"""Which names carry what must not leave: one table for every source and every privacy mode.
+
+The rule of this file: it knows names and no values; what is done about a kind is `privacy`'s.
+Names are compared without case, underscores and hyphens, because the same parameter has three spellings; what
+the table does not have is judged by the words that the name is made of (`SipAuthPassword`, `user_pin`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+
+Kind = Literal["secret", "digits", "address", "text", "url", "plain", "free"]
+"""- `secret`: credentials, card and bank data; leaves in no mode.
+- `digits`: pressed or sent, so perhaps a PIN or a card; leaves in no mode.
+- `address`: numbers and addresses of people, whatever stands below the name.
+- `text`: names of people and places, what was said, bodies, headers.
+- `url`: shown without user info, query and fragment.
+- `plain`: ids, times, amounts, codes. Bare digits below such a name are nobody's number.
+- `free`: a word of the provider's, whatever the name around it says.
+"""
+
+LONGEST_NAME = 64
+"""Characters of the longest name that is remembered with its kind: a body's names are its sender's choice."""
+
+_LOOKED_AT = 256
+"""Characters of a longer name that are looked at, from either end."""
+
+_TABLE: dict[Kind, str] = {
+    "secret": """
+        calltoken stirpassporttoken passporttoken authtoken accesstoken authorization proxyauthorization
+        password passwd passphrase passcode pwd otp mfacode cookie setcookie apikey privatekey jwt bearer
+        clientstate accesscode authcode verificationcode
+        paymenttoken paymentcardnumber paymentcardtype paymentcardpostalcode cardnumber cardtype card
+        securitycode cvv cvc expirationdate bankaccountnumber bankaccounttype bankroutingnumber accountnumber
+        routingnumber iban postalcode
+    """,
+    "digits": "digits digit dtmf",
+    "address": """
+        from to caller called callee forwardedfrom fromformatted toformatted callerid fromsipuri tosipuri
+        phonenumber callerphonenumber dialedphonenumber rawto rawfrom number fromnumber tonumber originalto
+        callednumber callingnumber targetnumber participantlabel refertransfertarget transfertarget
+        transferto referto referredby dialedto dialto destination ani dnis msisdn email phone mobile
+        username identity
+    """,
+    "text": """
+        callername calleridname fromcity fromstate fromzip tocity tostate tozip callercity callerstate
+        callerzip calledcity calledstate calledzip transcriptiondata transcriptiontext transcript
+        transcriptionresult speechresult unstablespeechresult responsebody customheaders sipheaders headers
+        customparameters ipaddress location lat lon city messagehistory partialresults resulttext
+        recordingurls publicrecordingurls recordingurl prompt body twiml cnam speech
+    """,
+    "url": "url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl",
+    "plain": "apiversion firsttokenreceived finaltokenreceived lasttokenreceived "
+    "totaltokens prompttokens completiontokens maxtokens tokencount",
+}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_KINDS: dict[str, Kind] = {name: kind for kind, names in _TABLE.items() for name in names.split()}
+
+_SECRET_HEADERS = frozenset({"identity", "authorization", "proxyauthorization", "cookie", "setcookie"})
+"""Headers whose value is a credential (Identity: RFC 8224)."""
+
+# Words that are long enough to be looked for anywhere in a name, also where nothing separates them.
+_SECRET_WITHIN = re.compile(
+    r"password|passwd|passphrase|passcode|secret|token|credential|auth.{0,64}username"
+)
+_PIN = re.compile(
+    r"(?:user|access|conference|card|caller|customer|host|security|voicemail|account|meeting|moderator|guest"
+    r"|participant|room|login)?pins?(?:code|number|hash|value)?"
+)
+_SECRET_WORDS = frozenset({"pwd", "otp", "cvv", "cvc", "iban", "bank", "card", "cookie", "jwt", "apikey"})
+_SECRET_PAIRS = frozenset({("api", "key"), ("private", "key"), ("routing", "number"), ("security", "code")})
+_PERSONAL_NAME = _words(
+    "caller callee called display customer first last full given family contact agent person subscriber"
+)
+_COUNTERS = _words(
+    "sequence seq attempt build version serial port page line part chunk segment event revision order message"
+    " turn retry packet track channel leg queue"
+)
+"""What a `…_number` counts when it is nobody's number."""
+
+_URL_WORDS = frozenset({"url", "urls", "uri", "uris", "callback", "webhook", "endpoint"})
+_PARTIES = frozenset(
+    {"from", "to", "caller", "called", "callee", "contact", "request", "sip", "refer", "target"}
+)
+"""Whose `…_uri` is an address and no web page."""
+
+_ADDRESS_WORDS = frozenset(
+    {"callee", "msisdn", "ani", "dnis", "phone", "callerid", "uri", "destination", "email"}
+)
+_PLAIN_WORDS = _words(
+    "id ids sid sids uuid guid hash time timestamp date at ts epoch duration ms seconds secs sec price amount"
+    " cost size bytes length count total packets octets version sequence seq code codes port ssrc"
+    " offset ordinal index rate latency jitter mos expires ttl age"
+)
+
+_FREE_WORDS = frozenset(
+    {"status", "state", "direction", "level", "edge", "type", "country", "connection", "carrier"}
+)
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def spelled(name: str) -> str:
+    """A parameter's name without what its three spellings differ in."""
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a value below this name is, None where the name says nothing."""
+    if len(name) <= LONGEST_NAME:
+        return _remembered_kind(name)
+    return _kind_of(name if len(name) <= 2 * _LOOKED_AT else f"{name[:_LOOKED_AT]}_{name[-_LOOKED_AT:]}")
+
+
+def is_secret(name: str) -> bool:
+    """Whether what stands below this name leaves in no mode."""
+    return kind_of(name) in ("secret", "digits")
+
+
+def kind_of_header(name: str) -> Kind | None:
+    """What the value of a header is, sent as `{"name": …, "value": …}`."""
+    return "secret" if len(name) <= LONGEST_NAME and spelled(name) in _SECRET_HEADERS else kind_of(name)
+
+
+def _kind_of(name: str) -> Kind | None:
+    plain = spelled(name)
+    known = _KINDS.get(plain)
+    if known is not None:
+        return known
+    words = [word.lower() for word in _WORD.findall(name)]
+    if words[:2] == ["sip", "header"]:
+        header = kind_of_header(plain.removeprefix("sipheader"))
+        return header if header == "secret" or is_secret_of(words[2:], "") else "text"
+    if is_secret_of(words, plain):
+        return "secret"
+    if "digits" in plain or "dtmf" in words:
+        return "digits"
+    return _kind_by_words(words)
+
+
+_remembered_kind = lru_cache(maxsize=8192)(_kind_of)
+
+
+def is_secret_of(words: list[str], plain: str) -> bool:
+    """Whether a name made of these words says that it holds a credential, card or bank data."""
+    return (
+        _SECRET_WITHIN.search(plain or "".join(words)) is not None
+        or any(_PIN.fullmatch(word) for word in words)
+        or (not _SECRET_WORDS.isdisjoint(words) and "sim" not in words)
+        or not _SECRET_PAIRS.isdisjoint(pairwise(words))
+    )
+
+
+def _kind_by_words(words: list[str]) -> Kind | None:
+    if not words:
+        return None
+    last = words[-1]
+    if last == "number":
+        return "plain" if not _COUNTERS.isdisjoint(words) else "address"
+    if last == "name" and not _PERSONAL_NAME.isdisjoint(words):
+        return "text"
+    if last in _ADDRESS_WORDS or (last == "id" and words[-2:-1] == ["caller"]):
+        return "address"
+    if last == "target" and not {"transfer", "refer"}.isdisjoint(words):
+        return "address"
+    if last in _URL_WORDS:
+        return "url" if last != "uri" or _PARTIES.isdisjoint(words) else "address"
+    if not _PLAIN_WORDS.isdisjoint(words):
+        return "plain"
+    return "free" if last in _FREE_WORDS else None
