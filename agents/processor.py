@@ -19,17 +19,18 @@ from agents.emit import alert_outputs
 from agents.trouble import SET_ASIDE_AFTER, next_trouble
 from agents.work import Get, Held, Work, labels
 from stream.core.alerts import Alert
-from stream.core.call import Call, dump, load_head
+from stream.core.call import SEEN_CAP, Call, dump, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
 from stream.core.fetches import FETCH_RESULT, FetchRequest, result_of
 from stream.core.fold import Folded, fold
 from stream.core.identity import event_id
 from stream.core.instants import instant
 from stream.core.ownership import check_signer
+from stream.core.pages import Pages, is_page
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
-from stream.core.waiting import GAP_SOURCE, answered, tick
+from stream.core.waiting import GAP_SOURCE, Ticked, answered, tick
 from stream.runtime.lanes.batch import Batch, Output, Record
 from stream.runtime.metrics.standing import Standing
 from stream.runtime.metrics.tally import ActiveLabels, Tally
@@ -87,6 +88,8 @@ class CallProcessor:
         overdue: Counter[str] = Counter()
         gaps_open: Counter[str] = Counter()
         for key, stored in items:
+            if is_page(key):
+                continue
             try:
                 head = load_head(stored)
             except msgspec.DecodeError as error:
@@ -124,8 +127,7 @@ class CallProcessor:
             self._tick(work, records, at)
             if work.looks >= LOOKS_PER_BATCH:
                 break
-        states = {key: dump(call) if call is not None else None for key, call in work.calls.items()}
-        return Batch(states, work.outputs, lambda: self._committed(work), taken, work.unfinished)
+        return Batch(work.states(), work.outputs, lambda: self._committed(work), taken, work.unfinished)
 
     def _committed(self, work: Work) -> None:
         if self._held.get(work.partition) is work.held:
@@ -175,7 +177,7 @@ class CallProcessor:
         before, overdue = None, False
         if call is not None:
             due_s, before, overdue = call.due_s, labels(call, provider), call.overdue
-        folded = fold(call, readings, envelope, origin, self._policy)
+        folded = fold(call, readings, envelope, origin, self._policy, work.pages)
         call = folded.call
         assert call is not None
         outputs = self._written(key, folded.effects)
@@ -186,7 +188,10 @@ class CallProcessor:
         if overdue and not call.overdue:
             work.tally.overdue[provider] -= 1
         self._carry_out(work, outputs, folded.effects)
-        self._count(work.tally, folded, first, envelope)
+        if folded.left_out:
+            self._bury(work, record, envelope.source, "fold", "too_many_events", f"more than {SEEN_CAP}")
+        else:
+            self._count(work.tally, folded, first, envelope)
 
     def _answered(self, work: Work, record: Record, envelope: Envelope) -> None:
         """A fetch came to an end. For a call that has left the table it is no news."""
@@ -259,8 +264,8 @@ class CallProcessor:
         self._count_error(work, "polled" if record.topic == self._topics.polled else "callbacks", error)
         self._in_a_row(work, error)
         work.failed.add((record.topic, record.offset))
-        if record.key in work.calls:
-            work.calls[record.key] = self._before(work, records[:at], record.key)
+        if record.key is not None:
+            self._undo(work, records[:at], record.key)
         self._bury(work, record, source, "fold", "internal_error", type(error).__name__)
 
     def _count_error(self, work: Work, agent: str, error: Exception) -> None:
@@ -274,19 +279,22 @@ class CallProcessor:
                 f"{work.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
             ) from error
 
-    def _before(self, work: Work, earlier: Sequence[Record], key: bytes) -> Call | None:
+    def _undo(self, work: Work, earlier: Sequence[Record], key: bytes) -> None:
         """A call as it was before something failed half-way: folded again from the store."""
+        work.pages.undo(key.decode("utf-8", "replace"))
+        if key not in work.calls:
+            return
         call = work.stored(key)
         for record in earlier:
             if record.topic == self._topics.ticks:
                 now_us = read_tick(record.value)
                 if call is not None and now_us is not None and (record.offset, key) in work.ticked:
-                    call = tick(call, now_us, self._policy).call
+                    call = self._ticked(work, call, now_us).call
             elif record.key == key and (record.topic, record.offset) not in work.failed:
-                call = self._again(call, record)
-        return call
+                call = self._again(call, record, work.pages)
+        work.calls[key] = call
 
-    def _again(self, call: Call | None, record: Record) -> Call | None:
+    def _again(self, call: Call | None, record: Record, pages: Pages) -> Call | None:
         try:
             envelope = read_envelope(record.value)
             if envelope.source == FETCH_RESULT:
@@ -298,7 +306,7 @@ class CallProcessor:
             if not is_call(readings[0].event):
                 return call
             origin = Origin(record.topic, record.partition, record.offset)
-            return fold(call, readings, envelope, origin, self._policy).call
+            return fold(call, readings, envelope, origin, self._policy, pages).call
         except DecodeError:
             return call
 
@@ -333,7 +341,7 @@ class CallProcessor:
             return
         provider = call.key.partition(":")[0]
         before, overdue = labels(call, provider), call.overdue
-        ticked = tick(call, now_us, self._policy)
+        ticked = self._ticked(work, call, now_us)
         call = ticked.call
         outputs = self._written(key, ticked.effects)
         work.calls[key] = call
@@ -342,6 +350,13 @@ class CallProcessor:
         work.tally.active_moved(before, labels(call, provider) if call is not None else None)
         work.tally.overdue[provider] += (call is not None and call.overdue) - overdue
         self._carry_out(work, outputs, ticked.effects)
+
+    def _ticked(self, work: Work, call: Call, now_us: int) -> Ticked:
+        """A call after a look, its pages gone with it."""
+        ticked = tick(call, now_us, self._policy)
+        if ticked.call is None and call.paged:
+            work.pages.drop(call.key)
+        return ticked
 
     def _look_failed(
         self,
@@ -358,8 +373,7 @@ class CallProcessor:
         That is an error in a row only where nothing of the lane went well since its first look failed.
         """
         self._count_error(work, "ticks", error)
-        if key in work.calls:
-            work.calls[key] = self._before(work, records[:at], key)
+        self._undo(work, records[:at], key)
         trouble = next_trouble(work.trouble(key), now_s, work.good)
         work.defer(key, second, trouble)
         if trouble.failures == SET_ASIDE_AFTER:

@@ -12,7 +12,8 @@ from itertools import islice
 
 from agents.due import Due
 from agents.trouble import Trouble
-from stream.core.call import Call, load
+from stream.core.call import Call, dump, load
+from stream.core.pages import Pages
 from stream.runtime.lanes.batch import Output
 from stream.runtime.metrics.tally import ActiveLabels, Tally
 
@@ -68,7 +69,8 @@ class Held:
 class Work:
     """What one batch has come to so far. Dropped whole if the batch is aborted.
 
-    - `calls`: states by key, None for a call that leaves the table.
+    - `calls`: states by key, None for a call that leaves the table; `pages`: what is remembered apart of
+      calls with very many events.
     - `moved`: by key, where a call stands in the index and where it is to stand, None for nowhere;
       `troubles`: as in `Held`, None for one that is over.
     - `ticked`: (offset of the tick, key) of calls that a tick was applied to; `looks`: how many;
@@ -86,6 +88,7 @@ class Work:
         "looks",
         "moved",
         "outputs",
+        "pages",
         "partition",
         "tally",
         "ticked",
@@ -98,6 +101,7 @@ class Work:
         self.get = get
         self.held = held
         self.calls: dict[bytes, Call | None] = {}
+        self.pages = Pages(get)
         self.outputs: dict[str, list[Output]] = {}
         self.tally = Tally(partition)
         self.moved: dict[bytes, tuple[int | None, int | None]] = {}
@@ -120,6 +124,11 @@ class Work:
         """The state of a call as it was before this batch."""
         stored = self.get(key)
         return load(stored) if stored is not None else None
+
+    def states(self) -> dict[bytes, bytes | None]:
+        """All that changes in the table, None for what leaves it."""
+        states = {key: dump(call) if call is not None else None for key, call in self.calls.items()}
+        return states | self.pages.changes()
 
     def write(self, topic: str, output: Output) -> None:
         """One more record for `topic`."""

@@ -16,11 +16,15 @@ from bisect import bisect_left, insort
 import msgspec
 
 from stream.core.events import SOURCES, Event, Recording
+from stream.core.pages import Pages
 from stream.core.statuses import RANK, TERMINAL
 
 LIFECYCLE_CAP = 64
 TIMELINE_CAP = 48
-SEEN_CAP = 4096
+SEEN_INLINE = 256
+"""So many identities are kept in the state itself; with more, all of them are in pages (see `pages`)."""
+SEEN_CAP = 65_536
+"""So many identities are remembered of a call, its life cycle not counted."""
 NUMBERS_KEPT = 256
 """Sequence numbers below this are watched for gaps."""
 VALUES_CAP = 8
@@ -170,7 +174,8 @@ class Call(msgspec.Struct, array_like=True):
       `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
     - `lifecycle`: events that carry a status, in no order, at most 64, the weightiest; `others`: the rest of
       the timeline, at most 48, by precedence; `seen`: sorted fingerprints of all events that are not in
-      `lifecycle`.
+      `lifecycle`, as long as they are few; `paged`: how many there are in pages, 0 while they are here.
+    - `truncated`: there were more events than are remembered, and some were not taken in.
     - `families`, `levels`: counts of distinct events.
     - `fetches`: what is to be read of it; `complete`: bit mask of the sources that were read to their end.
     - `proven`: `account` owns the call, see `ownership`.
@@ -199,6 +204,8 @@ class Call(msgspec.Struct, array_like=True):
     fetches: list[Fetch] = []
     complete: int = 0
     proven: bool = False
+    paged: int = 0
+    truncated: bool = False
 
     def claim(self, name: str, value: str, as_of_us: int) -> str | None:
         """Take in a fact. The newest resource wins, then the greater text; what lost is disputed, not
@@ -253,44 +260,71 @@ class Call(msgspec.Struct, array_like=True):
                 numbers |= 1 << entry.number
         return numbers
 
-    def knows(self, fingerprint: int) -> Entry | bool:
+    def knows(self, fingerprint: int, pages: Pages) -> Entry | bool:
         """The event with this identity: its entry, True if it is known without one, False if it is new."""
         for entry in self.lifecycle:
             if entry.fingerprint == fingerprint:
                 return entry
-        seen = self.seen
-        if not seen:
-            return False
-        at = bisect_left(seen, fingerprint)
-        if at == len(seen) or seen[at] != fingerprint:
-            return False
+        if self.paged:
+            if not pages.has(self.key, fingerprint):
+                return False
+        else:
+            seen = self.seen
+            if not seen:
+                return False
+            at = bisect_left(seen, fingerprint)
+            if at == len(seen) or seen[at] != fingerprint:
+                return False
         for entry in self.others:
             if entry.fingerprint == fingerprint:
                 return entry
         return True
 
-    def add(self, entry: Entry) -> None:
-        """Take in a new event."""
+    def has_room(self, entry: Entry) -> bool:
+        """Can a new event be taken in, so that it is known when it comes again?
+
+        Of a full memory's life cycle the weightiest are kept, and what is forgotten of it is never among
+        them: so it is not taken in a second time.
+        """
+        if (self.paged or len(self.seen)) < SEEN_CAP:
+            return True
+        if entry.status is None:
+            return False
+        return len(self.lifecycle) < LIFECYCLE_CAP or _standing(entry) > min(map(_standing, self.lifecycle))
+
+    def add(self, entry: Entry, pages: Pages) -> None:
+        """Take in a new event, for which there is room."""
         self.families[entry.family] = self.families.get(entry.family, 0) + 1
         if entry.status is not None:
             self.lifecycle.append(entry)
             if len(self.lifecycle) > LIFECYCLE_CAP:
-                self._shed()
+                self._shed(pages)
             return
-        self._remember(entry.fingerprint)
+        self._remember(entry.fingerprint, pages)
         insort(self.others, entry, key=Entry.precedence)
         del self.others[TIMELINE_CAP:]
 
-    def _shed(self) -> None:
+    def _shed(self, pages: Pages) -> None:
         """More life-cycle events than a call can have: keep the weightiest, remember that the other was
         seen.
         """
-        self.lifecycle.sort(key=lambda entry: (entry.status in TERMINAL, entry.weight()), reverse=True)
-        self._remember(self.lifecycle.pop().fingerprint)
+        self.lifecycle.sort(key=_standing, reverse=True)
+        self._remember(self.lifecycle.pop().fingerprint, pages)
 
-    def _remember(self, fingerprint: int) -> None:
-        if len(self.seen) < SEEN_CAP:
+    def _remember(self, fingerprint: int, pages: Pages) -> None:
+        if (self.paged or len(self.seen)) >= SEEN_CAP:
+            self.truncated = True
+            return
+        if not self.paged:
             insort(self.seen, fingerprint)
+            if len(self.seen) <= SEEN_INLINE:
+                return
+            moving, self.seen = self.seen, []
+        else:
+            moving = [fingerprint]
+        for one in moving:
+            pages.add(self.key, one)
+        self.paged += len(moving)
 
     def record_recording(self, said: Recording) -> bool:
         """Take in what is said of a recording: its furthest status, its longest duration. True if that is
@@ -305,6 +339,11 @@ class Call(msgspec.Struct, array_like=True):
         insort(self.recordings, said, key=lambda recording: recording.id)
         del self.recordings[TIMELINE_CAP:]
         return True
+
+
+def _standing(entry: Entry) -> tuple[bool, tuple[int, int, int, int]]:
+    """By which of too many life-cycle events the weightiest are kept."""
+    return entry.status in TERMINAL, entry.weight()
 
 
 UPDATED = frozenset({"price", "price_unit"})

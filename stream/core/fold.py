@@ -29,6 +29,7 @@ from stream.core.effects import (
 from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
 from stream.core.identity import identify
 from stream.core.ownership import admit, own
+from stream.core.pages import Pages
 from stream.core.policy import Policy
 from stream.core.reconciliation import expected_of
 from stream.core.record import revise
@@ -48,13 +49,15 @@ class Folded(msgspec.Struct):
 
     `result` is `applied`, `late` (applied behind its successor) or `duplicate`; `match` says by which
     identity a duplicate was known: `event_id`, `sequence_number`, `content_hash` or `cross_source`. `call`
-    is None only for what belongs to no call.
+    is None only for what belongs to no call. `left_out`: of what the delivery says something was not taken
+    in, because the call has had more events than are remembered.
     """
 
     call: Call | None
     result: str
     match: str | None
     effects: list[Any]
+    left_out: bool = False
 
 
 MATCH_OF_RUNG: dict[str, str] = {
@@ -67,10 +70,16 @@ MATCH_OF_RUNG: dict[str, str] = {
 
 
 def fold(
-    call: Call | None, readings: list[Reading], envelope: Envelope, origin: Origin, policy: Policy
+    call: Call | None,
+    readings: list[Reading],
+    envelope: Envelope,
+    origin: Origin,
+    policy: Policy,
+    pages: Pages,
 ) -> Folded:
     """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key.
 
+    `pages`: what is remembered of calls with very many events.
     Raises DecodeError, and has changed nothing, where the call is another account's.
     """
     admit(call, readings[0], envelope)
@@ -88,7 +97,7 @@ def fold(
     if envelope.received_us > arrival.last_us:
         arrival.last_us = envelope.received_us
     bit = BIT[envelope.source]
-    result, match = "duplicate", None
+    result, match, left_out = "duplicate", None, False
     changed, ended = owned or not call.sources & bit, call.ended
     call.sources |= bit
 
@@ -99,8 +108,12 @@ def fold(
         event.origin = origin
         if event.status in TERMINAL:
             ended = True
-        known = call.knows(print_)
+        known = call.knows(print_, pages)
         entry = entry_of(event, print_, reading.occurred_us, bit, reading.hangup)
+        if known is False and not call.has_room(entry):
+            changed |= not call.truncated
+            call.truncated = left_out = True
+            continue
         if known is False:
             late = _is_late(call, entry)
             if result != "applied":
@@ -108,7 +121,7 @@ def fold(
             event.late = late
             if arrival.gaps:
                 close_gap(call, entry, effects)
-            call.add(entry)
+            call.add(entry, pages)
             effects.append(event)
             if event.family != "progress" or reading.alarming:
                 new.append(reading)
@@ -134,7 +147,7 @@ def fold(
         arrival.duplicates += 1
     elif result == "late":
         arrival.late += 1
-    return Folded(call, result, match if result == "duplicate" else None, effects)
+    return Folded(call, result, match if result == "duplicate" else None, effects, left_out)
 
 
 def _is_late(call: Call, entry: Entry) -> bool:

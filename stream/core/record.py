@@ -97,6 +97,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     gaps: list[dict[str, Any]]
     conflicts: list[dict[str, Any]]
     verdict: None = None
+    truncated: bool
     sources: list[str]
     completeness: dict[str, list[str]]
     timeline: list[Item]
@@ -223,6 +224,7 @@ def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) ->
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
         gaps=_gaps(call, seen),
         conflicts=_conflicts(call, seen),
+        truncated=call.truncated,
         sources=sources,
         completeness={
             "expected": expected,
@@ -268,6 +270,8 @@ def knowledge_of(call: Call, *, settled: bool) -> int:
         call.sources,
         call.whole,
     )
+    if call.truncated:
+        told += (True,)  # type: ignore[assignment]
     return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stream.core.call import load
+from stream.core.pages import Pages
 from tests.agents.batches import KEY, TOPICS, Lane, record, records, to
 from tests.core.deliveries import ACCOUNT, answered_call, callback, knowledge
 from tests.core.test_ownership import OTHER, changed, event, of
@@ -34,7 +35,8 @@ def test_a_call_that_is_folded_again_after_an_error_keeps_its_owner() -> None:
     mine = answered_call()
     lane.run(records([mine[0], of(OTHER, callback("busy", "8", 2)), mine[1]]))
     broken = record(changed(callback("in-progress", "2", 6), ordinal=0), 9)
-    call = lane.processor._again(load(lane.states[KEY]), record(of(OTHER, callback("busy", "8", 2)), 8))
+    other = record(of(OTHER, callback("busy", "8", 2)), 8)
+    call = lane.processor._again(load(lane.states[KEY]), other, Pages(lane.states.get))
     assert call is not None
     assert knowledge(call) == knowledge(load(lane.states[KEY]))
     assert to(TOPICS.dead_letters, lane.run([broken])) == []

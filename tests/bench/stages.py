@@ -25,6 +25,7 @@ from stream.core.alerts import Alert
 from stream.core.call import dump, load
 from stream.core.events import Event, Origin
 from stream.core.fold import fold
+from stream.core.pages import Pages
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
@@ -119,6 +120,7 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
     store: dict[bytes, bytes] = {}
     for batch in batches:
         calls: dict[bytes, Any] = {}
+        pages = Pages(store.get)
         written: list[Any] = []
         watch.start()
         for at in range(0, len(batch), CHUNK):
@@ -141,7 +143,7 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
             for record, envelope, readings in zip(records, envelopes, decoded, strict=True):
                 key = record.key or b""
                 origin = Origin(record.topic, record.partition, record.offset)
-                folded = fold(calls[key], readings, envelope, origin, policy)
+                folded = fold(calls[key], readings, envelope, origin, policy, pages)
                 calls[key] = folded.call
                 effects += folded.effects
             watch.lap("identify_and_fold")

@@ -16,6 +16,7 @@ from stream.core.call import Call
 from stream.core.events import Envelope, Event, Origin, Reading
 from stream.core.fold import Folded, fold
 from stream.core.instants import utc
+from stream.core.pages import Pages
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
@@ -337,13 +338,19 @@ def readings(one: Delivery) -> list[Reading]:
 
 
 def tell(
-    deliveries: Iterable[Delivery], *, call: Call | None = None, policy: Policy | None = None, offset: int = 0
+    deliveries: Iterable[Delivery],
+    *,
+    call: Call | None = None,
+    policy: Policy | None = None,
+    offset: int = 0,
+    pages: Pages | None = None,
 ) -> Told:
     """Fold deliveries of one call in this order."""
+    pages = pages if pages is not None else Pages(lambda _: None)
     folded: list[Folded] = []
     for place, one in enumerate(deliveries, start=offset):
         origin = Origin("calls.callbacks.v1", 0, place)
-        folded.append(fold(call, readings(one), one.envelope, origin, policy or Policy()))
+        folded.append(fold(call, readings(one), one.envelope, origin, policy or Policy(), pages))
         call = folded[-1].call
     assert call is not None
     return Told(call, folded)

@@ -59,6 +59,7 @@ SAID = {
     "gaps": [],
     "conflicts": [],
     "verdict": None,
+    "truncated": False,
     "sources": ["twilio_status_callback"],
     "completeness": {
         "expected": ["twilio_status_callback"],

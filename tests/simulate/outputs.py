@@ -12,6 +12,7 @@ from stream.core.alerts import Alert
 from stream.core.call import Call
 from stream.core.events import Event, Origin
 from stream.core.fold import fold
+from stream.core.pages import Pages
 from stream.core.policy import Policy
 from stream.core.record import CallRecord
 from stream.runtime.wire import read_envelope
@@ -35,12 +36,13 @@ def outputs_of(records: Iterable[Record]) -> Outputs:
     calls: dict[bytes, Call | None] = {}
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
-    policy = Policy()
+    policy, pages = Policy(), Pages(lambda _: None)
     for offset, record in enumerate(records):
         envelope = read_envelope(record.value)
         readings = DECODERS[envelope.source](envelope)
         assert readings[0].event.key.encode() == record.key
-        folded = fold(calls.get(record.key), readings, envelope, Origin(record.topic, 0, offset), policy)
+        origin = Origin(record.topic, 0, offset)
+        folded = fold(calls.get(record.key), readings, envelope, origin, policy, pages)
         calls[record.key] = folded.call
         for effect in folded.effects:
             if type(effect) in lists:

@@ -33,6 +33,7 @@ DEAD_LETTER_REASONS = (
     "invalid_field",
     "too_large",
     "too_deep",
+    "too_many_events",
     "unknown_source",
     "internal_error",
 )
