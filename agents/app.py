@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import os
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,7 +21,7 @@ from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.runtime import health, logs, proven, settings, topics
+from stream.runtime import data_dir, health, logs, proven, settings, topics
 from stream.runtime.broker import BrokerError
 from stream.runtime.broker.ownership import find_running
 from stream.runtime.lanes import LanesApp, build_app, process
@@ -59,7 +60,9 @@ class HealthServer(mode.Service):
 
 
 def build(chosen: settings.Settings) -> LanesApp:
-    """The worker's app for these settings; `chosen.kafka` must name a broker."""
+    """The worker's app for these settings; `chosen.kafka` must name a broker. Raises DataDirError."""
+    if chosen.store == "rocksdb":
+        data_dir.prepare(chosen.data_dir)
     names = topics.names(chosen.topic_prefix)
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
     metrics = Metrics(Vocabulary(account_alias=chosen.account_alias, topics=roles))
@@ -97,6 +100,7 @@ def from_environment() -> LanesApp:
     logs.install()
     proven.check()
     faust.cli.base.exiting = process.exiting
+    os.umask(data_dir.UMASK)
     chosen = settings.load()
     if not chosen.kafka:
         running = find_running(chosen.data_dir / "broker")

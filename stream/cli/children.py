@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from stream.runtime.data_dir import opened
+
 STOP_LIMIT_S = 12.0
 LONGEST_PAUSE_S = 10.0
 LASTING_S = 30.0
@@ -71,7 +73,7 @@ class Child:
 
     async def _once(self) -> int:
         self.starts += 1
-        with self.log.open("ab") as log:
+        with opened(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=self._environ,

@@ -7,6 +7,7 @@ A command lives in `stream/cli/<file>.py` and is the click command named `comman
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -60,3 +61,5 @@ def main() -> None:
 
     Settings are CALLSTREAM_* variables or one TOML file (CALLSTREAM_CONFIG); README.md has the table.
     """
+    # Whatever is made from now on is for its owner alone: the broker's data, the store, the roles' logs.
+    os.umask(0o077)

@@ -5,8 +5,10 @@ The rule of this file: what an operator can mend is one sentence and exit code 1
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +18,16 @@ from aiokafka.errors import KafkaError
 from stream.cli.repeats import Repeats
 from stream.cli.terminal import Fault, say
 from stream.runtime import logs, proven, topics
-from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.broker import Broker, BrokerError, embedded
+from stream.runtime.data_dir import DataDirError
 from stream.runtime.errors import in_words, said
 from stream.runtime.listening import ListenError
 from stream.runtime.settings import Settings, SettingsError
 from stream.runtime.untrusted import LineFormatter
+
+BROKER_LOOK_S = 1.0
+START_AGAIN = 75
+"""EX_TEMPFAIL: the embedded broker was killed; nothing is lost, and a supervisor may start both again."""
 
 
 def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> None:
@@ -42,6 +49,7 @@ def told(*others: type[Exception]) -> Iterator[None]:
         topics.TopicError,
         ListenError,
         proven.UnprovenVersion,
+        DataDirError,
         *others,
     )
     try:
@@ -61,4 +69,23 @@ async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[in
     async with embedded(chosen, say=lambda line: say(line, err=True)) as broker:
         chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
         await topics.ensure(chosen.kafka, chosen)
-        return await serve(chosen)
+        watching = asyncio.create_task(_end_with(broker))
+        try:
+            return await serve(chosen)
+        finally:
+            watching.cancel()
+
+
+async def ended(broker: Broker) -> tuple[str, bool]:
+    """Returns when an embedded broker of this process has ended unasked: see `Broker.why_ended`."""
+    while not broker.ended():  # noqa: ASYNC110  a process's end is no event of the loop's
+        await asyncio.sleep(BROKER_LOOK_S)
+    return await asyncio.to_thread(broker.why_ended)
+
+
+async def _end_with(broker: Broker) -> None:
+    """End the process with it: no role stops in order without a broker."""
+    sentence, of_the_disk = await ended(broker)
+    say(f"Error: {sentence}", err=True)
+    sys.stderr.flush()
+    os._exit(1 if of_the_disk else START_AGAIN)

@@ -28,12 +28,15 @@ from stream.cli.children import Child
 from stream.cli.drawing import PlainConsole
 from stream.cli.figures import look
 from stream.cli.reading import records
+from stream.cli.starting import ended
 from stream.cli.terminal import Fault, say
 from stream.cli.view import Notice, Scene, alert_line, line, panel
 from stream.polling.account import accounts
 from stream.runtime import settings, topics
-from stream.runtime.broker import BrokerError, embedded
+from stream.runtime.broker import Broker, BrokerError, embedded
 from stream.runtime.broker.ports import free_port
+from stream.runtime.data_dir import DataDirError, prepare
+from stream.runtime.errors import in_words
 from stream.simulate.signing import household
 
 SIMULATED: dict[str, str] = {
@@ -69,7 +72,7 @@ def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) 
     try:
         chosen = settings.load()
         code = asyncio.run(Household(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
-    except (settings.SettingsError, BrokerError, topics.TopicError) as error:
+    except (settings.SettingsError, BrokerError, topics.TopicError, DataDirError) as error:
         raise Fault(str(error)) from None
     sys.exit(code)
 
@@ -83,6 +86,7 @@ class Household:
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
         self._scene = Scene([])
+        self._broker: Broker | None = None
         self._children: list[Child] = []
         self._stop = asyncio.Event()
 
@@ -93,18 +97,20 @@ class Household:
             loop.add_signal_handler(number, self._ask)
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
+        prepare(self._settings.data_dir)  # for the roles' logs, also where the broker is elsewhere
         async with embedded(self._settings, say=self._say) as broker:
+            self._broker = broker
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
             await topics.ensure(broker.bootstrap, self._settings)
             try:
-                ended = await self._work()
+                fault = await self._work()
             finally:
                 self._say("Stopping (Ctrl-C again ends it at once) …")
                 await asyncio.gather(*(child.stop() for child in reversed(self._children)))
-        if ended is not None:
-            self._say(ended)
+        if fault is not None:
+            self._say(fault)
         self._say("Stopped.")
-        return 0 if ended is None else 1
+        return 0 if fault is None else 1
 
     async def _work(self) -> str | None:
         """What ended unasked, as a sentence; None where it was asked to stop."""
@@ -131,6 +137,8 @@ class Household:
         if polled:
             running["poller"] = self._begin("poller", ["poller"], environ, data / "poller.log")
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
+        if self._broker is not None:
+            running["broker"] = asyncio.create_task(_broker_ended(self._broker))
         running["view"] = asyncio.create_task(self._show(url))
         if self._rate:
             knocking = self._simulate(gateway_url, f"http://{health_at}", environ, data)
@@ -259,9 +267,15 @@ async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Ta
     for name, task in running.items():
         if task.done():
             error = None if task.cancelled() else task.exception()
-            why = f": {type(error).__name__}" if error is not None else ""
+            why = f": {in_words(error)}" if error is not None else ""
             return f"The {name} ended unasked{why}."
     return None
+
+
+async def _broker_ended(broker: Broker) -> None:
+    """Raises BrokerError when a broker of our own has ended unasked."""
+    sentence, _ = await ended(broker)
+    raise BrokerError(sentence)
 
 
 def pace(chosen: settings.Settings) -> dict[str, str]:

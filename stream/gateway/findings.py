@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from stream.gateway.request import clean_text
+from stream.runtime import data_dir
 
 KEPT = 50
 SHOWN_LIMIT = 100
@@ -54,7 +55,7 @@ def shown_path(path: str) -> str:
 def read(file: Path) -> list[Finding]:
     """The findings, the newest last, without lines that cannot be read. Raises OSError but for no file."""
     try:
-        lines = file.read_bytes().splitlines()
+        lines = data_dir.read(file).splitlines()
     except FileNotFoundError:
         return []
     found = []
@@ -67,7 +68,12 @@ def read(file: Path) -> list[Finding]:
 
 
 def add(file: Path, finding: Finding) -> None:
-    """Adds one; what was found before is not said twice but counted. Raises OSError."""
+    """Adds one; what was found before is not said twice but counted. Raises DataDirError."""
+    with data_dir.told(file.parent):
+        _add(file, finding)
+
+
+def _add(file: Path, finding: Finding) -> None:
     known = read(file)
     times = finding.times + sum(one.times for one in known if one.what == finding.what)
     kept = [one for one in known if one.what != finding.what]
@@ -76,7 +82,9 @@ def add(file: Path, finding: Finding) -> None:
 
 
 def _write(file: Path, content: bytes) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.parent.mkdir(mode=data_dir.PRIVATE, parents=True, exist_ok=True)
+    for directory in (file.parent.parent, file.parent):
+        data_dir.check_owner(directory)
     fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:

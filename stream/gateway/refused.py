@@ -21,6 +21,7 @@ from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.trust import Trust
 from stream.gateway.verification import provider_of
+from stream.runtime.data_dir import DataDirError
 
 EVERY_S = 5.0
 KINDS_LIMIT = 8
@@ -97,9 +98,9 @@ class RefusedRequests:
     def _keep(self, finding: Finding) -> None:
         try:
             findings.add(self._file, finding)
-        except OSError as error:
+        except DataDirError as error:
             if not self._file_fails:
-                log.warning("What refused requests lack cannot be kept in %s: %s", self._file, error.strerror)
+                log.warning("What refused requests lack is not kept: %s", error)
             self._file_fails = True
         else:
             self._file_fails = False

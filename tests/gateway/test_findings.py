@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream.gateway.findings import KEPT, Finding, add, file_in, read, shown_path
+from stream.runtime.data_dir import DataDirError
 
 
 def finding(sentence: str = "No variant fits.", **more: object) -> Finding:
@@ -77,3 +78,21 @@ def test_a_line_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 )
 def test_a_path_is_shown_plainly_and_without_numbers(path: str, shown: str) -> None:
     assert shown_path(path) == shown
+
+
+def test_a_link_in_the_place_of_the_findings_is_not_followed(tmp_path: Path) -> None:
+    file = file_in(tmp_path)
+    file.parent.mkdir()
+    (tmp_path / "elsewhere").write_bytes(b"{}")
+    file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataDirError, match="a symbolic link is in the place of a file"):
+        add(file, finding())
+    assert (tmp_path / "elsewhere").read_bytes() == b"{}"
+
+
+def test_findings_are_their_owners_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    file = file_in(tmp_path)
+    add(file, finding())
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, file.parent, file)]
+    assert modes == [0o700, 0o700, 0o600]

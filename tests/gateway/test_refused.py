@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from stream.gateway import findings
 from stream.gateway.findings import Finding, file_in, read
 from stream.gateway.refusal import Refused
 from stream.gateway.refused import KINDS_LIMIT, RefusedRequests
@@ -199,8 +198,9 @@ async def test_a_directory_that_cannot_be_written_is_said_once_and_the_sentence_
         queue.offer(*refused(twilio_form(token="x")))
         queue.offer(*refused(unsigned()))
         await until(lambda: len(warnings(caplog)) == 3)
-    assert [line for line in warnings(caplog) if "cannot be kept" in line] == [
-        f"What refused requests lack cannot be kept in {findings.file_in(tmp_path)}: Not a directory"
+    assert [line for line in warnings(caplog) if "is not kept" in line] == [
+        f"What refused requests lack is not kept: the data directory cannot be used: {tmp_path / 'gateway'}: "
+        "a file is in the place of a directory; see to it, or set CALLSTREAM_DATA_DIR to another directory"
     ]
 
 

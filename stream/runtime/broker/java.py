@@ -4,9 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from stream.runtime.broker.failure import WITHOUT_IT, BrokerError
+
+PASSED_ON = frozenset(
+    {
+        "HOME",
+        "JAVA_HOME",
+        "JAVA_TOOL_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "PATH",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "TMPDIR",
+        "TZ",
+        "VIRTUAL_ENV",
+    }
+)
+"""What Java and its supervisor get of the environment: they need no setting of callstream, and no secret."""
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that Java and its supervisor run with."""
+    return {name: value for name, value in environ.items() if name in PASSED_ON or name.startswith("LC_")}
 
 
 def java() -> Path:

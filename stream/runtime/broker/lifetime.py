@@ -6,7 +6,6 @@ The rule of this file: whoever holds the lock starts, everybody else waits for w
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import subprocess
@@ -20,12 +19,13 @@ from typing import Any
 
 from stream.runtime.broker import ownership
 from stream.runtime.broker.configuration import java_arguments, logging, properties
-from stream.runtime.broker.failure import WITHOUT_IT, BrokerError, PortTaken
+from stream.runtime.broker.failure import WITHOUT_IT, BrokerError, PortTaken, kept_in
 from stream.runtime.broker.jars import class_path
-from stream.runtime.broker.java import java
+from stream.runtime.broker.java import environment, java
 from stream.runtime.broker.ports import DEFAULT_PORT, free_port
 from stream.runtime.broker.storage import format_storage
-from stream.runtime.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task
+from stream.runtime.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task, last_words
+from stream.runtime.data_dir import DataDirError, prepare, why
 from stream.runtime.settings import Settings
 
 Say = Callable[[str], None]
@@ -59,6 +59,13 @@ class Broker:
         """True when a broker of our own is gone without our asking. Cheap."""
         return self.supervisor is not None and self.supervisor.poll() is not None
 
+    def why_ended(self) -> tuple[str, bool]:
+        """Of a broker of our own that ended unasked: a sentence, and whether it is about the disk."""
+        assert self.log is not None
+        if (wrong := _disk(self.log.parent, last_words(self.log.parent))) is not None:
+            return f"the embedded broker has ended: {wrong}", True
+        return f"the embedded broker has ended unasked; its log is {self.log}", False
+
     def stop(self) -> None:
         """Stops it and waits, if it is ours. Usually under a second; a hanging one is killed after 10 s."""
         if self.supervisor is None:
@@ -80,6 +87,8 @@ async def embedded(settings: Settings, *, say: Say = _silent) -> AsyncIterator[B
     if settings.kafka:
         yield Broker(settings.kafka)
         return
+    with kept_in(settings.data_dir):
+        prepare(settings.data_dir)
     broker = await asyncio.to_thread(
         start, settings.data_dir / "broker", cache=settings.cache_dir, libs=settings.kafka_libs, say=say
     )
@@ -98,10 +107,12 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
     Blocks until the broker answers. Raises BrokerError with what is missing.
     """
     directory = directory.absolute()
-    _make(directory)
+    with kept_in(directory):
+        prepare(directory)
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
-        lock = ownership.try_lock(directory)
+        with kept_in(directory):
+            lock = ownership.try_lock(directory)
         if lock is not None:
             try:
                 return _start_locked(directory, lock, class_path(libs, cache, say=say), port=port, say=say)
@@ -122,20 +133,20 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
     )
 
 
-def _make(directory: Path) -> None:
+def _disk(directory: Path, words: str) -> DataDirError | None:
+    """What is wrong with the disk, by Java's last words or, since a full one keeps none, by a try."""
+    if (wrong := why(words)) is not None:
+        return DataDirError(directory, wrong)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if not os.access(directory, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise BrokerError(
-            f"the broker's data cannot be kept in {directory} ({error.strerror}): "
-            f"see to CALLSTREAM_DATA_DIR, {WITHOUT_IT}"
-        ) from None
+        prepare(directory)
+    except DataDirError as error:
+        return error
+    return None
 
 
 def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say) -> Broker:
-    ownership.forget(directory)
+    with kept_in(directory):
+        ownership.forget(directory)
     runtime = java()
     say("Starting Apache Kafka …")
     for attempt in (1, 2, 3):
@@ -155,8 +166,9 @@ def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) 
         logs, java=runtime, class_path=jars, port=port, controller_port=controller_port
     )
     server, log_settings = directory / "server.properties", directory / "log4j2.properties"
-    server.write_text(properties(logs, port=port, controller_port=controller_port))
-    log_settings.write_text(logging(log))
+    with kept_in(directory):
+        server.write_text(properties(logs, port=port, controller_port=controller_port))
+        log_settings.write_text(logging(log))
     command = [str(runtime), *java_arguments(log_settings), "-cp", jars, "kafka.Kafka", str(server)]
     task = Task(command, str(directory), lock, port, cluster_id)
     supervisor = subprocess.Popen(
@@ -164,6 +176,7 @@ def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) 
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=environment(os.environ),
         pass_fds=(lock,),
         start_new_session=True,  # Ctrl-C is for the owner, who then stops us in order
     )
@@ -177,6 +190,8 @@ def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) 
         raise
     if "failed" in answer:
         broker.stop()
+        if not answer.get("port_taken") and (wrong := _disk(directory, answer["failed"])) is not None:
+            raise BrokerError(f"{wrong}, {WITHOUT_IT}")
         kind = PortTaken if answer.get("port_taken") else BrokerError
         raise kind(f"The embedded broker did not start at port {port} (log: {log}): {answer['failed']}")
     broker.pid = answer["pid"]

@@ -12,6 +12,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from stream.runtime import data_dir
 from stream.runtime.broker.probe import cluster_id
 
 
@@ -27,7 +28,7 @@ class Running:
 
 def try_lock(directory: Path) -> int | None:
     """The lock as an open file descriptor; None if somebody has it."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -49,7 +50,7 @@ def forget(directory: Path) -> None:
 def noted(directory: Path) -> Running | None:
     """What the note says, true or not."""
     try:
-        return Running(**json.loads((directory / "running.json").read_text()))
+        return Running(**json.loads(data_dir.read(directory / "running.json")))
     except (OSError, ValueError, TypeError):
         return None  # none, or cut short by a crash
 

@@ -6,13 +6,16 @@ The rule of this file: a directory with the right name is a formatted one. A cra
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import uuid
 from pathlib import Path
 
 from stream.runtime.broker.configuration import properties
-from stream.runtime.broker.failure import BrokerError
+from stream.runtime.broker.failure import BrokerError, kept_in
+from stream.runtime.broker.java import environment
+from stream.runtime.data_dir import number_of
 
 
 def new_cluster_id() -> str:
@@ -44,7 +47,8 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
     shutil.rmtree(fresh, ignore_errors=True)
     wanted = new_cluster_id()
     settings = logs.with_name("format.properties")
-    settings.write_text(properties(fresh, port=port, controller_port=controller_port))
+    with kept_in(logs.parent):
+        settings.write_text(properties(fresh, port=port, controller_port=controller_port))
     tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", wanted, "-c", str(settings)]
     done = subprocess.run(
         [str(java), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m", "-cp", class_path, *tool],
@@ -52,13 +56,18 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env=environment(os.environ),
         timeout=120,
         check=False,
     )
+    if done.returncode != 0 and (number := number_of(done.stdout)) is not None:
+        with kept_in(logs.parent):
+            raise OSError(number, os.strerror(number))
     if done.returncode != 0 or cluster_id(fresh) != wanted:
         raise BrokerError(f"Kafka could not format {fresh} (exit {done.returncode}):\n{done.stdout[-2000:]}")
-    if logs.exists():
-        logs.rmdir()
-    fresh.rename(logs)
-    settings.unlink()
+    with kept_in(logs.parent):
+        if logs.exists():
+            logs.rmdir()
+        fresh.rename(logs)
+        settings.unlink()
     return wanted

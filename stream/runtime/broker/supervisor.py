@@ -47,7 +47,12 @@ def main(argument: str) -> int:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner = os.getppid()
-    with open(directory / "broker.out", "wb") as out:
+    try:
+        out = open(directory / "broker.out", "wb")  # noqa: SIM115  closed below, after the answer to an error
+    except OSError as error:
+        _answer({"failed": f"its output cannot be kept: {error.strerror}"})
+        return 1
+    with out:
         java = subprocess.Popen(
             task.command,
             cwd=directory,
@@ -74,7 +79,7 @@ def _becomes_ready(java: subprocess.Popen[bytes], task: Task, owner: int) -> boo
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if java.poll() is not None:
-            said = _last_words(Path(task.directory))
+            said = last_words(Path(task.directory))
             _answer(
                 {
                     "failed": f"Kafka ended with exit code {java.returncode}. Its last lines:\n{said}",
@@ -86,12 +91,12 @@ def _becomes_ready(java: subprocess.Popen[bytes], task: Task, owner: int) -> boo
             return False
         if cluster_id(task.port, timeout_s=1.0) == task.cluster_id:
             return True
-    said = _last_words(Path(task.directory))
+    said = last_words(Path(task.directory))
     _answer({"failed": f"Kafka did not answer within {START_LIMIT_S:.0f} s. Its last lines:\n{said}"})
     return False
 
 
-def _last_words(directory: Path, lines: int = 15) -> str:
+def last_words(directory: Path, lines: int = 15) -> str:
     """The end of what Java printed and of the broker's log, whichever has something."""
     found: list[str] = []
     for name in ("broker.log", "broker.out"):

@@ -14,6 +14,9 @@ from typing import NoReturn
 START_AGAIN = 75
 """EX_TEMPFAIL: nothing is lost, a supervisor may start the process again."""
 
+DISK = 1
+"""The data directory takes no writes: a person mends that, and a restart does not."""
+
 OWN_FAULT = 70
 """EX_SOFTWARE: the same batch failed too often; starting again will most likely end here again."""
 

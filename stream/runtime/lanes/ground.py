@@ -97,6 +97,11 @@ REPLACED: tuple[Leaning, ...] = (
         "faust.tables.base:Collection.apply_changelog_batch", "the recovery has applied them", "a612598bdc30"
     ),
     Leaning("faust.stores.memory:Store.__post_init__", "one dict for all partitions", "4f62b7b15f39"),
+    Leaning(
+        "faust.stores.rocksdb:Store._open_for_partition",
+        "an error of the disk is an exception like others",
+        "21bf6863c5a9",
+    ),
     Leaning(f"{_APP}.on_stop", "ticks end before the lanes drain", "d8e7904b258c"),
 )
 """What a subclass of ours replaces or extends."""

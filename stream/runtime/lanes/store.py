@@ -8,8 +8,9 @@ So a kept partition is not read again from the beginning, and a lost one is forg
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import faust
@@ -17,7 +18,9 @@ from faust.stores import memory, rocksdb
 from faust.types import TP
 from faust.types.stores import StoreT
 
+from stream.runtime.data_dir import DataDirError, why
 from stream.runtime.lanes.batch import Record
+from stream.runtime.lanes.exits import DISK, end_process
 
 ROCKSDB_OPTIONS: Mapping[str, int] = {
     # For each partition; Faust's own come to gigabytes with twelve of them.
@@ -122,7 +125,10 @@ class MemoryStates(memory.Store):
 
 
 class RocksStates(rocksdb.Store):
-    """A RocksDB for each partition, Faust's own. States and position change in one write batch."""
+    """A RocksDB for each partition, Faust's own. States and position change in one write batch.
+
+    A disk that takes no writes ends the process: another try, here or after a restart, finds it the same.
+    """
 
     logger = log
 
@@ -133,10 +139,18 @@ class RocksStates(rocksdb.Store):
         return cast(Iterable[tuple[bytes, bytes]], self._visible_items(self._db_for_partition(partition)))
 
     def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
-        self._write(partition, states.items(), position)
+        with _on_disk(self.partition_path(partition)):
+            self._write(partition, states.items(), position)
 
     def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
-        self._write(partition, ((cast(bytes, record.key), record.value) for record in records), position)
+        with _on_disk(self.partition_path(partition)):
+            self._write(partition, ((cast(bytes, one.key), one.value) for one in records), position)
+
+    def _open_for_partition(self, partition: int) -> Any:
+        """Extends faust.stores.rocksdb.Store._open_for_partition."""
+        path = self.partition_path(partition)
+        with _on_disk(path):
+            return super()._open_for_partition(partition)
 
     def _write(
         self, partition: int, states: Iterable[tuple[bytes, bytes | None]], position: int | None
@@ -160,12 +174,24 @@ class RocksStates(rocksdb.Store):
         db: Any = self._dbs.pop(partition, None)
         if db is not None:
             db.close()
-        with suppress(FileNotFoundError):
+        with _on_disk(self.partition_path(partition)), suppress(FileNotFoundError):
             rocksdb.rocksdict.Rdict.destroy(str(self.partition_path(partition)))
 
     def count(self, partition: int) -> int:
         db: Any = self._db_for_partition(partition)
         return int(db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[None]:
+    """Ends the process, with what an operator can mend, where the block's error is about the disk."""
+    try:
+        yield
+    except Exception as error:
+        reason = why(error)
+        if reason is None:
+            raise
+        end_process(str(DataDirError(path, reason)), DISK)
 
 
 class StateTable(faust.Table):
