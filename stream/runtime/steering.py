@@ -1,0 +1,92 @@
+"""How long a request to a broker may take: nobody waits for one that hangs while others answer.
+
+The rule of this file: a broker that is frozen takes connections and answers nothing. Its successor leads
+after some 9 s, but aiokafka waits 40 s for an answer, then asks any broker who leads, and may wait again.
+Here a request is given up after 5 s, and the broker that let it wait is left alone for a moment, so that the
+others are asked. What this leans on of aiokafka's inside is listed in `lanes/ground.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiokafka.client import ConnectionGroup
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+
+REQUEST_S = 5.0
+"""An answer that takes longer does not come: well below a session (10 s) and an election (9 s)."""
+
+LEFT_ALONE_S = 2.0
+LONG_S = 1.0
+"""A connection that took longer and failed was not refused: the broker hangs."""
+
+PRODUCER: Mapping[str, int] = {"request_timeout_ms": int(REQUEST_S * 1000)}
+"""Settings of every aiokafka producer that lives long."""
+
+CONSUMER: Mapping[str, int] = {**PRODUCER, "metadata_max_age_ms": 10_000}
+"""Settings of every aiokafka consumer that lives long. Who leads is asked every 10 s without a reason, too: a
+former leader that was cut off answers fetches with nothing new, and never that it leads no more."""
+
+_WAITS_FOR_OTHERS = (JoinGroupRequest, SyncGroupRequest)
+
+
+def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float] = time.monotonic) -> Any:
+    """Have an AIOKafkaClient leave brokers alone that hang. Returns it.
+
+    A consumer of a group waits `join_s` for the group's other members, which may take a rebalance timeout.
+    """
+    steering = _Steering(client, join_s, clock)
+    client.send, client._get_conn = steering.send, steering.connection
+    return client
+
+
+class _Steering:
+    """In place of two methods of one client."""
+
+    def __init__(self, client: Any, join_s: float | None, clock: Callable[[], float]) -> None:
+        self._client = client
+        self._join_s = join_s
+        self._clock = clock
+        self._send = client.send
+        self._connection = client._get_conn
+        self._alone_until: dict[Any, float] = {}
+
+    async def send(self, node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        """Extends AIOKafkaClient.send: who lets a request wait is left alone."""
+        try:
+            if self._join_s is not None and isinstance(request, _WAITS_FOR_OTHERS):
+                return await self._join(node, request, group)
+            return await self._send(node, request, group=group)
+        except RequestTimedOutError:
+            self._leave_alone(node)
+            raise
+
+    async def _join(self, node: Any, request: Any, group: Any) -> Any:
+        connection = await self.connection(node, group=group)
+        if connection is None:
+            return await self._send(node, request, group=group)  # which says that it is not ready
+        usual, connection._request_timeout = connection._request_timeout, self._join_s
+        try:
+            return await self._send(node, request, group=group)
+        finally:
+            connection._request_timeout = usual
+
+    async def connection(
+        self, node: Any, *, group: Any = ConnectionGroup.DEFAULT, no_hint: bool = False
+    ) -> Any:
+        """Extends AIOKafkaClient._get_conn: none to who is left alone."""
+        there = self._client._conns.get((node, group))
+        if (there is None or not there.connected()) and self._clock() < self._alone_until.get(node, 0.0):
+            self._client.force_metadata_update()
+            return None
+        began = self._clock()
+        found = await self._connection(node, group=group, no_hint=no_hint)
+        if found is None and self._clock() - began > LONG_S:
+            self._leave_alone(node)
+        return found
+
+    def _leave_alone(self, node: Any) -> None:
+        self._alone_until[node] = self._clock() + LEFT_ALONE_S

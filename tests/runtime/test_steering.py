@@ -1,0 +1,125 @@
+"""A broker that hangs is given up after a while and left alone, and others are asked meanwhile."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.client import ConnectionGroup
+from aiokafka.errors import NodeNotReadyError, RequestTimedOutError
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+
+from stream.runtime.steering import LEFT_ALONE_S, LONG_S, steer
+
+DEFAULT = ConnectionGroup.DEFAULT
+
+
+class Connection:
+    def __init__(self) -> None:
+        self._request_timeout = 5.0
+        self.up = True
+
+    def connected(self) -> bool:
+        return self.up
+
+
+class Client:
+    """aiokafka's, as far as it is steered. `hangs` are brokers that take connections and answer nothing."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.hangs: set[int] = set()
+        self.refuses: set[int] = set()
+        self.tried: list[int] = []
+        self.timeouts: list[float] = []
+        self.updates = 0
+        self._conns: dict[tuple[int, ConnectionGroup], Connection] = {}
+        steer(self, join_s=25.0, clock=lambda: self.now)
+
+    def force_metadata_update(self) -> None:
+        self.updates += 1
+
+    async def _get_conn(
+        self, node: int, *, group: ConnectionGroup = DEFAULT, no_hint: bool = False
+    ) -> Connection | None:
+        there = self._conns.get((node, group))
+        if there is not None and there.connected():
+            return there
+        self.tried.append(node)
+        if node in self.refuses:
+            return None
+        if node in self.hangs:
+            self.now += 5.0
+            return None
+        return self._conns.setdefault((node, group), Connection())
+
+    async def send(self, node: int, request: Any, *, group: ConnectionGroup = DEFAULT) -> str:
+        connection = await self._get_conn(node, group=group)
+        if connection is None:
+            raise NodeNotReadyError
+        self.timeouts.append(connection._request_timeout)
+        if node in self.hangs:
+            self.now += connection._request_timeout
+            del self._conns[node, group]
+            raise RequestTimedOutError
+        return "answer"
+
+
+def request() -> Any:
+    return SimpleNamespace()
+
+
+async def test_a_broker_that_let_a_request_wait_is_left_alone_for_a_moment_and_who_leads_is_asked() -> None:
+    client = Client()
+    await client.send(1, request())
+    client.hangs.add(1)
+    with pytest.raises(RequestTimedOutError):
+        await client.send(1, request())
+    client.tried.clear()
+    with pytest.raises(NodeNotReadyError):
+        await client.send(1, request())
+    assert (client.tried, client.updates) == ([], 1)
+    assert await client.send(2, request()) == "answer"
+    client.hangs.clear()
+    client.now += LEFT_ALONE_S
+    assert await client.send(1, request()) == "answer"
+
+
+async def test_a_broker_that_hangs_while_it_is_connected_to_is_left_alone_too() -> None:
+    client = Client()
+    client.hangs.add(1)
+    for _ in range(2):
+        with pytest.raises(NodeNotReadyError):
+            await client.send(1, request())
+    assert client.tried == [1]
+
+
+async def test_a_broker_that_refuses_at_once_is_tried_again_at_once() -> None:
+    assert LONG_S > 0
+    client = Client()
+    client.refuses.add(1)
+    for _ in range(2):
+        with pytest.raises(NodeNotReadyError):
+            await client.send(1, request())
+    assert client.tried == [1, 1]
+
+
+async def test_a_connection_that_is_there_is_used_although_another_one_hung() -> None:
+    client = Client()
+    await client.send(1, request(), group=ConnectionGroup.COORDINATION)
+    client.hangs.add(1)
+    with pytest.raises(RequestTimedOutError):
+        await client.send(1, request(), group=ConnectionGroup.COORDINATION)
+    client.hangs.clear()
+    client._conns[1, DEFAULT] = Connection()
+    assert await client.send(1, request()) == "answer"
+
+
+@pytest.mark.parametrize("kind", [JoinGroupRequest, SyncGroupRequest])
+async def test_only_who_waits_for_the_group_s_other_members_waits_longer(kind: Any) -> None:
+    client = Client()
+    joins = object.__new__(kind)
+    await client.send(1, joins)
+    await client.send(1, request())
+    assert client.timeouts == [25.0, 5.0]
