@@ -54,7 +54,7 @@ def worker_live(progress: Progress) -> tuple[bool, list[str]]:
     A stall while the broker is silent is the broker's: a restart would not help, so it may last longer.
     """
     reasons = []
-    patience_s = _STALLED_S if _hears(progress) else _STALLED_WITHOUT_BROKER_S
+    patience_s = _STALLED_S if _hears(progress) and _writes(progress) else _STALLED_WITHOUT_BROKER_S
     if progress.waiting_s > patience_s:
         reasons.append(f"a lane has had records for {progress.waiting_s:.0f} s and committed none")
     if progress.phase in {"starting", "rebalancing"} and progress.phase_s > _PHASE_S:
@@ -63,7 +63,10 @@ def worker_live(progress: Progress) -> tuple[bool, list[str]]:
 
 
 def worker_ready(progress: Progress) -> tuple[bool, list[str]]:
-    """Whether a worker is recovered, has partitions, and has heard from the broker in the last 10 s."""
+    """Whether a worker is recovered, has partitions, and could write and commit in the last 10 s.
+
+    That a broker answers is not enough: below `min.insync.replicas` it does, and takes nothing.
+    """
     reasons = []
     if progress.phase != "running":
         reasons.append(f"the worker is {progress.phase}")
@@ -77,12 +80,30 @@ def worker_ready(progress: Progress) -> tuple[bool, list[str]]:
         reasons.append("the broker has not answered yet")
     elif not _hears(progress):
         reasons.append(f"the broker has been silent for {progress.broker_heard_s:.0f} s")
+    elif not _writes(progress):
+        reasons.append(f"the broker has taken no record for {_silence_s(progress):.0f} s")
+    if progress.waiting_s > _BROKER_SILENT_S:
+        reasons.append(f"a lane has had records for {progress.waiting_s:.0f} s and committed none")
     reasons += progress.waits
     return not reasons, reasons
 
 
 def _hears(progress: Progress) -> bool:
     return progress.broker_heard_s is not None and progress.broker_heard_s <= _BROKER_SILENT_S
+
+
+def _writes(progress: Progress) -> bool:
+    """Ticks are written every second while a worker runs, and before that nothing."""
+    return progress.phase != "running" or _silence_s(progress) <= _BROKER_SILENT_S
+
+
+def _silence_s(progress: Progress) -> float:
+    written_s = progress.phase_s if progress.written_s is None else progress.written_s
+    return min(written_s, progress.phase_s)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why, and which setting to change."""
 
 
 @asynccontextmanager

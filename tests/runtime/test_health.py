@@ -32,6 +32,7 @@ AT_WORK = Progress(
     phase_s=900.0,
     last_batch_s=0.02,
     broker_heard_s=0.01,
+    written_s=0.4,
     errors_in_a_row=0,
 )
 
@@ -281,6 +282,8 @@ def test_what_is_no_address_is_refused_by_the_name_of_its_setting(listen: str) -
             {"waiting_s": 601.0, "broker_heard_s": 600.0},
             ["a lane has had records for 601 s and committed none"],
         ),
+        ({"waiting_s": 61.0, "written_s": 60.0}, []),
+        ({"waiting_s": 601.0, "written_s": 600.0}, ["a lane has had records for 601 s and committed none"]),
         ({"phase": Phase.REBALANCING, "phase_s": 20.0}, []),
         ({"phase": Phase.REBALANCING, "phase_s": 301.0}, ["rebalancing for 301 s"]),
         ({"phase": Phase.STARTING, "phase_s": 301.0, "broker_heard_s": None}, ["starting for 301 s"]),
@@ -309,13 +312,21 @@ def test_a_worker_is_live_while_it_gets_on_or_has_nothing_to_do(
         ),
         ({"broker_heard_s": 10.0}, []),
         ({"broker_heard_s": 12.4}, ["the broker has been silent for 12 s"]),
+        # Below min.insync.replicas a broker answers and takes nothing.
+        ({"written_s": 10.0}, []),
+        ({"written_s": 12.4}, ["the broker has taken no record for 12 s"]),
+        ({"written_s": None}, ["the broker has taken no record for 900 s"]),
+        ({"written_s": None, "phase_s": 3.0}, []),  # the first tick is on its way
+        ({"written_s": 40.0, "phase_s": 3.0}, []),
+        ({"waiting_s": 10.0}, []),
+        ({"waiting_s": 11.0}, ["a lane has had records for 11 s and committed none"]),
         (
             {"phase": Phase.STARTING, "assigned": (), "recovered": False, "broker_heard_s": None},
             ["the worker is starting", "no partition is assigned", "the broker has not answered yet"],
         ),
     ],
 )
-def test_a_worker_is_ready_when_recovered_assigned_and_in_touch_with_the_broker(
+def test_a_worker_is_ready_when_it_is_recovered_and_assigned_and_the_broker_takes_what_it_writes(
     changed: dict[str, object], reasons: list[str]
 ) -> None:
     assert worker_ready(AT_WORK._replace(**changed)) == (not reasons, reasons)

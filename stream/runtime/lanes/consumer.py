@@ -15,14 +15,18 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka import TopicPartition
+from aiokafka.client import CoordinationType
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
+from stream.runtime import steering
 from stream.runtime.errors import said
 from stream.runtime.lanes import changelog_end
 from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.continuity import Continuity
+from stream.runtime.lanes.membership import agreed
 from stream.runtime.lanes.partition_log import Fetched
 
 if TYPE_CHECKING:
@@ -38,6 +42,12 @@ LONGEST_POLL_MS = 50
 and wait until it returns: with 500 a callback took 116 ms (median at 1 000/s) to its lane, with 50 72."""
 DRAIN_S = 4.0
 REFRESH_S = 3.0
+REJOIN_S = 5.0
+"""The group's coordinator answers a join by so long after the rebalance timeout."""
+ASKED_FOR_MS = 10_000
+"""For so long a question goes on that no leader answers."""
+CONFIRM_S = 1.0
+"""A broker that says nothing of the group's coordinator for so long is not waited for."""
 
 
 log = logging.getLogger("callstream.faust")
@@ -65,6 +75,10 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = LONGEST_POLL_MS
         # A broker that was cut off answers OFFSET_OUT_OF_RANGE. No position is moved on its word.
         consumer._auto_offset_reset = "none"
+        consumer._request_timeout_ms = ASKED_FOR_MS
+        # Faust wants a request to last longer than a session; only those that wait for other members do.
+        client = steering.steer(consumer._client, join_s=self.app.conf.broker_rebalance_timeout + REJOIN_S)
+        client._request_timeout_ms = steering.CONSUMER["request_timeout_ms"]
         return consumer
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
@@ -134,6 +148,28 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             for tp in partitions
         }
 
+    async def confirmed(self) -> bool:
+        """Whether the group's coordinator, as most brokers name it, still counts this consumer in.
+
+        Asked anew, heartbeat and all; what it says of commits afterwards is from there too.
+        """
+        return await self._in_thread(self._confirmed())
+
+    async def _confirmed(self) -> bool:
+        consumer = self._ensure_consumer()
+        client, coordinator = consumer._client, consumer._coordinator
+        nodes = [broker.nodeId for broker in client.cluster.brokers()]
+        request = FindCoordinatorRequest(coordinator.group_id, CoordinationType.GROUP)
+        named = agreed(await _answers([client.send(node, request) for node in nodes]), len(nodes))
+        if named is None:
+            return False
+        if named != coordinator.coordinator_id:
+            coordinator.coordinator_dead()
+            await asyncio.wait_for(coordinator.ensure_coordinator_known(), CONFIRM_S)
+        if named != coordinator.coordinator_id:
+            return False
+        return bool(await asyncio.wait_for(coordinator._do_heartbeat(), CONFIRM_S))
+
     async def refresh(self) -> None:
         """Ask anew who leads. Never raises; waits a while for the answer."""
         await self._in_thread(self._refresh())
@@ -141,6 +177,16 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     async def _refresh(self) -> None:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             await asyncio.wait_for(self._ensure_consumer()._client.force_metadata_update(), REFRESH_S)
+
+
+async def _answers(asked: Sequence[Coroutine[Any, Any, Any]]) -> list[int]:
+    """Whom the brokers name that answer in time."""
+    tasks = [asyncio.ensure_future(asking) for asking in asked]
+    done, late = await asyncio.wait(tasks, timeout=CONFIRM_S) if tasks else (set(), set())
+    for task in late:
+        task.cancel()
+    answers = [task.result() for task in done if task.exception() is None]
+    return [answer.coordinator_id for answer in answers if answer.error_code == 0]
 
 
 def _named(tps: Sequence[TP]) -> list[TopicPartition]:

@@ -91,6 +91,12 @@ REPLACED: tuple[Leaning, ...] = (
         "fetchable before it has sought; clears queues after",
         "895e7c415a4d",
     ),
+    Leaning("aiokafka.client:AIOKafkaClient.send", "who lets a request wait is left alone", "fb1726e3ed8e"),
+    Leaning(
+        "aiokafka.client:AIOKafkaClient._get_conn",
+        "no connection to who is left alone, none is no error",
+        "1eaeaab22404",
+    ),
     Leaning("faust.tables.manager:TableManager.recovery", "our recovery", "9e5e10447444"),
     Leaning("faust.tables.base:Collection._new_store", "our stores, by partition", "0cad007da65f"),
     Leaning(
@@ -209,6 +215,16 @@ RELIED_ON: tuple[Leaning, ...] = (
     ),
     Leaning(
         f"{_COORDINATOR}.close", "its tasks are what the drop of a consumer cancels instead", "27181b0763fd"
+    ),
+    Leaning(
+        "aiokafka.client:AIOKafkaClient._metadata_update",
+        "goes on to the next broker without a connection",
+        "a26a9b11cf6a",
+    ),
+    Leaning(
+        "aiokafka.conn:AIOKafkaConnection.send",
+        "takes _request_timeout as it is when it is called",
+        "360d12e20e64",
     ),
     Leaning("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),
 )

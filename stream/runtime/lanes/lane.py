@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, TypeVar, cast
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from stream.runtime.errors import said
@@ -23,10 +25,16 @@ from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.exits import OWN_FAULT, end_process
 from stream.runtime.lanes.observer import Observer
 from stream.runtime.lanes.store import States
-from stream.runtime.lanes.transactions import Fenced, LaneProducer, TransactionFailed
+from stream.runtime.lanes.transactions import Closed, Fenced, LaneProducer, TransactionFailed
+from stream.runtime.lanes.waits import Waits
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+REOPEN_EVERY_S = 0.5
+SLOW_S = 1.0
+"""A transaction that takes longer gives its slot to another lane."""
+
+T = TypeVar("T")
 
 log = logging.getLogger("callstream.lanes")
 
@@ -76,7 +84,10 @@ class Ground(NamedTuple):
     committed: Callable[[Sequence[TP]], Awaitable[Mapping[TP, Committed | None]]]
     """What the group has committed of source partitions, asked of the broker."""
     current: Callable[[], bool]
-    """Whether the assignment that the lanes were opened for still holds."""
+    """Whether the assignment that the lanes were opened for still holds, as far as this process has heard."""
+    confirmed: Callable[[], Awaitable[bool]]
+    """Asks the group's coordinator whether it does."""
+    waits: Waits
     parked: Callable[[int, str], None]
     finished: Callable[[], None]
     """Told of each batch that was committed."""
@@ -84,6 +95,10 @@ class Ground(NamedTuple):
     """Told when a topic's queue has room again."""
     unfinished: Callable[[int], None]
     """Told when a tick left something due: another one is wanted soon."""
+
+
+class Overtaken(Exception):
+    """Another owner of the partition has committed: what this lane knows is old."""
 
 
 class Lane:
@@ -100,6 +115,7 @@ class Lane:
         self._backlog = Backlog(topics)
         self._committed: dict[str, Committed | None] = {}
         self._changelog_end = 0
+        self._aborted_in_a_row = 0
         self._excused: dict[str, int] = {}
         self._full: set[str] = set()
         self._arrived = asyncio.Event()
@@ -191,11 +207,12 @@ class Lane:
                     await self._carry_out(cut)
                 self._in_work = 0
                 self._busy_since = time.monotonic() if self._backlog.size or self._left else None
-        except Fenced as error:
+        except Closed:
             self._in_work, self._busy_since = 0, None
-            if not self._closing and self._ground.current():
-                self._ground.observer.error("fenced")
-                self._ground.parked(self.partition, str(error))
+        except Overtaken as error:
+            self._in_work, self._busy_since = 0, None
+            self._ground.observer.error("overtaken")
+            self._ground.parked(self.partition, str(error))
         except Exception as error:
             log.exception("lane %d", self.partition)
             end_process(f"lane {self.partition}: {said(error)}", OWN_FAULT)
@@ -253,7 +270,7 @@ class Lane:
             self._ground.states.write(self.partition, made.states, end)
         self._changelog_end = end
         self._committed.update(_commits(cut, end))
-        self.errors_in_a_row = 0
+        self.errors_in_a_row = self._aborted_in_a_row = 0
         self._left = left
         made.committed()
         self._ground.finished()
@@ -271,7 +288,7 @@ class Lane:
                 Exception
             ) as error:  # the job's own fault: the state is untouched, the same records come again
                 log.exception("lane %d: the job failed on a batch of %d", self.partition, len(cut.records))
-                await self._pause("processor", error)
+                await self._pause("processor", said(error))
 
     async def _commit(self, made: Batch, cut: Cut) -> int:
         """Commit the batch, however often it takes. Returns the changelog's offset that its states need."""
@@ -283,28 +300,56 @@ class Lane:
         offsets = {TopicPartition(topic, self.partition): end for topic, end in cut.ends.items()}
         while True:
             try:
-                return await self.producer.transact(
-                    outputs, offsets, changelog=self._ground.changelog, needs=self._changelog_end
+                return await self._patiently(
+                    self.producer.transact(
+                        outputs, offsets, changelog=self._ground.changelog, needs=self._changelog_end
+                    )
+                )
+            except Fenced as error:
+                kind = "fenced"
+                log.warning(
+                    "lane %d: Kafka has ended its transaction, which took too long, or another worker has "
+                    "opened the lane (%s): asking whose it is",
+                    self.partition,
+                    error,
                 )
             except TransactionFailed as error:
                 kind = "refused" if error.refused else "aborted"
                 log.error(
                     "lane %d: a batch of %d was not committed: %s", self.partition, len(cut.records), error
                 )
+            async with self._beside():
                 end = await self._settled(cut)
-                if end is not None:
-                    return end
-                await self._pause(kind, error)
+            if end is not None:
+                self._ground.observer.error(kind)
+                return end
+            await self._again(kind)
 
     async def _settled(self, cut: Cut) -> int | None:
-        """End the transaction whose outcome is not known.
+        """Open the producer again, which ends the transaction, and see what became of it.
 
         Returns what its states need of the changelog if it was committed after all, None if it was not.
+        Raises Closed where the assignment is over, Overtaken where another owner has committed.
         """
-        if not self._ground.current():
-            raise Fenced("the assignment is over")
-        await self.producer.open()
-        found = await self._ground.committed([TP(topic, self.partition) for topic in self._committed])
+        about = ("producer", self.partition)
+        while True:
+            self._check()
+            try:
+                # Whoever woke up after others took over must not fence them: the group is asked first.
+                if await self._ground.confirmed():
+                    self._check()
+                    await self.producer.open()
+                    found = await self._ground.committed(
+                        [TP(topic, self.partition) for topic in self._committed]
+                    )
+                    break
+                why = "the group's coordinator does not confirm this worker"
+            except (KafkaError, OSError, TimeoutError) as error:
+                why = said(error)
+            self._ground.waits.begin(about, f"partition {self.partition}: cannot write ({why}): trying again")
+            await asyncio.sleep(REOPEN_EVERY_S)
+        self._check()
+        self._ground.waits.over(about)
         now = {topic: found[TP(topic, self.partition)] for topic in self._committed}
         if now == self._committed:
             return None
@@ -312,24 +357,61 @@ class Lane:
         end = max((end for end in ends if end is not None), default=self._changelog_end)
         if now == {**self._committed, **_commits(cut, end)}:
             return end
-        raise Fenced(f"committed are {now}, expected {self._committed} or {cut.ends} beside them")
+        raise Overtaken(f"committed are {now}, expected {self._committed} or {cut.ends} beside them")
 
-    async def _pause(self, kind: str, error: BaseException) -> None:
+    def _check(self) -> None:
+        if self._closing or not self._ground.current():
+            raise Closed("the assignment is over")
+
+    async def _again(self, kind: str) -> None:
+        """Before a batch is written again. Only a record that is refused is not the broker's trouble."""
+        if kind == "refused":
+            await self._pause(kind, "the broker does not take a record")
+            return
+        self._ground.observer.error(kind)
+        self._aborted_in_a_row += 1
+        async with self._beside():
+            await asyncio.sleep(
+                min(FIRST_PAUSE_S * 2.0 ** min(self._aborted_in_a_row - 1, 10), REOPEN_EVERY_S)
+            )
+        self._check()
+
+    async def _patiently(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for `work`. When it takes long, its broker is away: others have this lane's slot meanwhile."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([task], timeout=SLOW_S)
+            if not task.done():
+                async with self._beside():
+                    await asyncio.wait([task])
+        finally:
+            task.cancel()
+        return task.result()
+
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        """Let another lane into this one's slot."""
+        slots = self._ground.slots
+        slots.release()
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise  # the lanes end: nobody counts slots any more
+        except BaseException:
+            await slots.acquire()
+            raise
+        await slots.acquire()
+
+    async def _pause(self, kind: str, why: str) -> None:
         self.errors_in_a_row += 1
         self._ground.observer.error(kind)
         if self.errors_in_a_row >= self._ground.max_errors_in_a_row:
             end_process(
-                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {said(error)}",
-                OWN_FAULT,
+                f"lane {self.partition}: the same batch failed {self.errors_in_a_row} times: {why}", OWN_FAULT
             )
-        slots = self._ground.slots
-        slots.release()  # others go on meanwhile
-        try:
+        async with self._beside():
             await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (self.errors_in_a_row - 1), LONGEST_PAUSE_S))
-        finally:
-            await slots.acquire()
-        if not self._ground.current():
-            raise Fenced("the assignment is over")
+        self._check()
 
 
 def _commits(cut: Cut, end: int) -> dict[str, Committed]:

@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import KafkaError
 from faust.types import TP, EventT, TopicT
 
 from stream.runtime.errors import said
 from stream.runtime.lanes.batch import Processor
 from stream.runtime.lanes.exits import MISFIT, end_process
-from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
+from stream.runtime.lanes.lane import REOPEN_EVERY_S, Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import Observer, Phase
 from stream.runtime.lanes.progress import Progress
 from stream.runtime.lanes.transactions import LaneProducer
@@ -72,6 +73,7 @@ class Lanes:
         self._interrupted_at: float | None = None
         self._last_batch_at: float | None = None
         self._heard_at: float | None = None
+        self._written_at: float | None = None
 
     # What the agents call.
 
@@ -138,6 +140,8 @@ class Lanes:
             known_end=lambda tp: self._ends.get(TP(*tp), 0),
             committed=lambda tps: self._app.consumer._thread.committed(tps),
             current=lambda: self._generation == generation == self._app.consumer_generation_id,
+            confirmed=lambda: self._confirmed(generation),
+            waits=self.waits,
             parked=self._park,
             finished=self._finished,
             drained=self._drained,
@@ -147,12 +151,33 @@ class Lanes:
             producer = LaneProducer(self._app.conf.id, number, self._connection, self.observer)
             self._lanes[number] = Lane(number, self._order, producer, ground)
         try:
-            await asyncio.gather(*(lane.producer.open() for lane in self._lanes.values()))
+            await asyncio.gather(*(self._fence(lane, generation) for lane in self._lanes.values()))
         except Exception as error:  # not fencing the former owner means not knowing where it stopped
             if self._generation != generation:
                 return  # closed meanwhile: this assignment is over
             log.exception("lanes could not be opened")
             end_process(f"producers could not be opened: {said(error)}")
+
+    async def _fence(self, lane: Lane, generation: int) -> None:
+        """Open the lane's producer, as long as the assignment lasts."""
+        about = ("producer", lane.partition)
+        while True:
+            try:
+                await lane.producer.open()
+            except (KafkaError, OSError, TimeoutError) as error:
+                if self._generation != generation:
+                    raise
+                self.waits.begin(
+                    about, f"partition {lane.partition}: cannot be opened ({said(error)}): trying again"
+                )
+                await asyncio.sleep(REOPEN_EVERY_S)
+            else:
+                self.waits.over(about)
+                return
+
+    async def _confirmed(self, generation: int) -> bool:
+        confirmed: bool = await self._app.consumer._thread.confirmed()
+        return confirmed and generation == self._app.consumer_generation_id
 
     def begin(
         self, starts: Mapping[TP, Start], ends: Mapping[TP, int | None], changelog_ends: Mapping[int, int]
@@ -257,6 +282,7 @@ class Lanes:
             last_batch_s=None if self._last_batch_at is None else now - self._last_batch_at,
             waits=self.waits.sentences(),
             broker_heard_s=None if self._heard_at is None else now - self._heard_at,
+            written_s=None if self._written_at is None else now - self._written_at,
             errors_in_a_row=max((lane.errors_in_a_row for lane in lanes), default=0),
         )
 
@@ -272,11 +298,11 @@ class Lanes:
                     self.observer.entries(number, self._app.states.count(number))
 
     def acknowledged(self) -> None:
-        """The broker took a record of ours."""
-        self._heard_at = time.monotonic()
+        """The broker took a record of ours for each partition."""
+        self._heard_at = self._written_at = time.monotonic()
 
     def _finished(self) -> None:
-        self._last_batch_at = self._heard_at = time.monotonic()
+        self._last_batch_at = self._heard_at = self._written_at = time.monotonic()
 
     def _drained(self, topic: str, number: int) -> None:
         self._app.consumer.on_buffer_drop(TP(topic, number))
@@ -285,10 +311,10 @@ class Lanes:
         generation = self._generation
         self._parked.add(number)
         wait_s = SESSIONS_UNTIL_EXIT * self._app.conf.broker_session_timeout
-        log.warning("lane %d is fenced (%s): parked for up to %.0f s", number, why, wait_s)
+        log.warning("lane %d has another owner (%s): parked for up to %.0f s", number, why, wait_s)
 
         def give_up() -> None:
             if self._generation == generation and number in self._parked:
-                end_process(f"lane {number} was fenced and no new assignment came")
+                end_process(f"lane {number} has another owner and no new assignment came")
 
         asyncio.get_running_loop().call_later(wait_s, give_up)

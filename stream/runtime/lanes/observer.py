@@ -66,8 +66,8 @@ class Observer(Protocol):
     def error(self, kind: str) -> None:
         """Something went wrong and is being dealt with.
 
-        One of `processor`, `aborted`, `refused`, `fenced`, `expired`, `rewound`, `stale_broker`, `read_anew`,
-        `tick`.
+        One of `processor`, `aborted`, `refused`, `fenced`, `overtaken`, `expired`, `rewound`, `stale_broker`,
+        `read_anew`, `tick`.
         """
         ...
 

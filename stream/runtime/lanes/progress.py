@@ -32,6 +32,8 @@ class Progress(NamedTuple):
     """How long ago a batch was committed."""
     broker_heard_s: float | None
     """How long ago the broker answered anything."""
+    written_s: float | None
+    """How long ago the broker took a record or a commit of ours."""
     errors_in_a_row: int
     """How often the batch that is worst off has failed."""
     waits: tuple[str, ...] = ()

@@ -16,12 +16,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from stream.runtime import steering
 from stream.runtime.errors import said
 from stream.runtime.producers import drop
 
 PLACES = 12
 """Places within a second: one for each partition of the default number."""
-LONGEST_S = 20.0
+LONGEST_S = 10.0
 """A round of ticks that is not acknowledged by then is given up, and its producer with it."""
 REST_S = 2.0
 
@@ -68,9 +69,10 @@ class Ticker:
                 enable_idempotence=True,
                 acks="all",
                 linger_ms=0,
-                request_timeout_ms=10_000,
+                **steering.PRODUCER,
                 **self._connection,
             )
+            steering.steer(producer.client)
             try:
                 await asyncio.wait_for(producer.start(), LONGEST_S)
                 last = count_places(datetime.now(UTC).timestamp())

@@ -25,6 +25,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
+from stream.runtime import steering
 from stream.runtime.errors import said
 from stream.runtime.lanes.batch import KEYED, Output
 from stream.runtime.lanes.changelog_end import written
@@ -34,14 +35,21 @@ from stream.runtime.producers import drop
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
 TRANSACTION_TIMEOUT_MS = 15_000
-OPEN_TIMEOUT_S = 60.0
+OPEN_TIMEOUT_S = 20.0
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, UnknownProducerId)
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Fenced(Exception):
-    """Another owner has opened this lane: nothing may be written until the next assignment."""
+    """The producer's epoch is over.
+
+    Another owner has opened the lane, or Kafka itself has ended a transaction that took too long.
+    """
+
+
+class Closed(Exception):
+    """The lane is closed, or its assignment is over."""
 
 
 class TransactionFailed(Exception):
@@ -69,7 +77,8 @@ class LaneProducer:
     async def open(self) -> None:
         """Fence the former owner. On return its last transaction is ended, one way or the other.
 
-        Raises Fenced where the lane is closed meanwhile: aiokafka would ask for its producer's id for ever.
+        Raises Closed where the lane is closed meanwhile: aiokafka would ask for its producer's id for ever.
+        Raises TimeoutError, KafkaError, OSError: then it may be tried again.
         """
         await self.close()
         producer = self._producer = AIOKafkaProducer(
@@ -79,15 +88,17 @@ class LaneProducer:
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_REQUEST_BYTES,
+            **steering.PRODUCER,
             **self._connection,
         )
+        steering.steer(producer.client)
         self._starting = asyncio.ensure_future(asyncio.wait_for(producer.start(), OPEN_TIMEOUT_S))
         try:
             await self._starting
         except asyncio.CancelledError:
             if self._producer is producer:
                 raise  # it is us who are told to stop
-            raise Fenced("the lane was closed while it was opened") from None
+            raise Closed("the lane was closed while it was opened") from None
         finally:
             self._starting = None
 
@@ -112,10 +123,10 @@ class LaneProducer:
 
         The offsets carry the end of `changelog` that their states need: after this batch's records of it, or
         `needs` as before where it has none. Returns that end.
-        Raises Fenced, or TransactionFailed: then open again before the next call.
+        Raises Closed, Fenced, TransactionFailed: after the last two open again before the next call.
         """
         if self._producer is None:
-            raise Fenced("the lane is closed")
+            raise Closed("the lane is closed")
         try:
             await self._producer.begin_transaction()
             ends = await self._produce(outputs)

@@ -46,6 +46,7 @@ LANE_ERRORS = (
     "aborted",
     "refused",
     "fenced",
+    "overtaken",
     "expired",
     "rewound",
     "stale_broker",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from faust.types import TP
 
 from stream.runtime.lanes import lane as lane_module
@@ -16,7 +17,8 @@ from stream.runtime.lanes.batch import Batch, Output
 from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import NullObserver
-from stream.runtime.lanes.transactions import Fenced, TransactionFailed
+from stream.runtime.lanes.transactions import Closed, Fenced, TransactionFailed
+from stream.runtime.lanes.waits import Waits
 
 TOPICS = ("callbacks", "polled")
 HERE = 3
@@ -35,6 +37,8 @@ class Producer:
         self.fails: list[tuple[BaseException, bool]] = []
         self.written: list[Mapping[str, Sequence[Output]]] = []
         self.opened = 0
+        self.open_fails: list[BaseException] = []
+        self.hangs: asyncio.Event | None = None
 
     async def transact(
         self,
@@ -44,6 +48,8 @@ class Producer:
         changelog: str,
         needs: int,
     ) -> int:
+        if self.hangs is not None:
+            await self.hangs.wait()
         error, after = self.fails.pop(0) if self.fails else (None, True)
         end = needs + len(outputs.get(changelog, ()))
         if after:
@@ -54,6 +60,8 @@ class Producer:
         return end
 
     async def open(self) -> None:
+        if self.open_fails:
+            raise self.open_fails.pop(0)
         self.opened += 1
 
     async def close(self) -> None: ...
@@ -81,11 +89,20 @@ class Job:
     def closed(self, partition: int) -> None: ...
 
 
+class Counted(NullObserver):
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def error(self, kind: str) -> None:
+        self.errors.append(kind)
+
+
 class Rig:
     """A lane and what stands around it."""
 
     def __init__(self) -> None:
         self.broker: dict[TP, Committed | None] = {TP(topic, HERE): None for topic in TOPICS}
+        self.observer = Counted()
         self.producer, self.job = Producer(self.broker), Job()
         self.states: dict[bytes, bytes | None] = {}
         self.parked: list[int] = []
@@ -100,19 +117,26 @@ class Rig:
             self.states.update(new)
             self.positions.append(position)
 
+        async def confirmed() -> bool:
+            self.asked += 1
+            return self.confirms
+
+        self.current, self.confirms, self.asked, self.waits = True, True, 0, Waits()
         self.positions: list[int | None] = []
         states: Any = SimpleNamespace(reader=lambda _: self.states.get, write=write)
         ground = Ground(
             processor=self.job,
             states=states,
-            observer=NullObserver(),
+            observer=self.observer,
             changelog="changelog",
             pace=Pace(max_batch=10, collect_s=0.0, hold_s=0.05),
             max_errors_in_a_row=3,
             slots=self.slots,
             known_end=lambda tp: self.ends.get(tp, 0),
             committed=committed,
-            current=lambda: True,
+            current=lambda: self.current,
+            confirmed=confirmed,
+            waits=self.waits,
             parked=lambda number, _: self.parked.append(number),
             finished=lambda: None,
             drained=lambda *_: None,
@@ -145,6 +169,7 @@ def _end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(lane_module, "end_process", end)
     monkeypatch.setattr(lane_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(lane_module, "REOPEN_EVERY_S", 0.01)
 
 
 async def test_states_show_only_after_the_commit_and_offsets_go_with_it() -> None:
@@ -193,14 +218,145 @@ async def test_a_commit_whose_answer_was_lost_is_not_written_twice() -> None:
     await rig.lane.close(1)
 
 
-async def test_a_fenced_lane_parks_and_shows_nothing() -> None:
+async def test_a_transaction_that_kafka_ended_is_written_again_where_the_assignment_holds() -> None:
     rig = Rig()
-    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.producer.fails = [(Fenced("its time was over"), False)]
     rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.asked) == (1, 1, 1)
+    assert (rig.states, rig.parked, rig.observer.errors) == ({b"a": b"a"}, [], ["fenced"])
+    await rig.lane.close(1)
+
+
+async def test_a_commit_of_a_producer_that_was_fenced_after_it_is_not_written_twice() -> None:
+    rig = Rig()
+    rig.producer.fails = [(Fenced("its time was over"), True)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.states) == (1, 1, {b"a": b"a"})
+    await rig.lane.close(1)
+
+
+@pytest.mark.parametrize(
+    "theirs", [Committed(7, RECOVERED_TO + 9), Committed(1, RECOVERED_TO + 9), None], ids=str
+)
+async def test_a_lane_whose_partition_another_owner_has_committed_parks_and_shows_nothing(
+    theirs: Committed | None,
+) -> None:
+    rig = Rig()
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.broker[TP("callbacks", HERE)] = theirs
+    rig.put("callbacks", 1, b"b")
     async with asyncio.timeout(5):
         while not rig.parked:
             await asyncio.sleep(0.01)
-    assert (rig.parked, rig.states, rig.job.committed) == ([HERE], {}, [])
+    assert (rig.parked, rig.states, rig.job.committed) == ([HERE], {b"a": b"a"}, [1])
+    assert rig.observer.errors == ["overtaken"]
+    await rig.lane.close(1)
+
+
+async def test_a_commit_that_only_differs_in_the_changelog_it_needs_is_another_owner_s() -> None:
+    """Offsets alone may be the same: a batch of the other topic was committed and its offset set back."""
+    rig = Rig()
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.broker[TP("callbacks", HERE)] = Committed(1, RECOVERED_TO + 5)
+    rig.put("callbacks", 1, b"b")
+    async with asyncio.timeout(5):
+        while not rig.parked:
+            await asyncio.sleep(0.01)
+    await rig.lane.close(1)
+
+
+async def test_a_worker_that_woke_up_fences_nobody_before_the_group_has_confirmed_it() -> None:
+    rig = Rig()
+    rig.confirms = False
+    rig.producer.fails = [(Fenced("by another, or by time"), False)]
+    rig.put("callbacks", 0, b"a")
+    async with asyncio.timeout(5):
+        while rig.asked < 3:
+            await asyncio.sleep(0.005)
+    assert (rig.producer.opened, rig.producer.written) == (0, [])
+    assert rig.waits.sentences() == (
+        "partition 3: cannot write (the group's coordinator does not confirm this worker): trying again",
+    )
+    rig.confirms = True
+    await rig.settle(1)
+    assert (rig.producer.opened, rig.waits.sentences()) == (1, ())
+    await rig.lane.close(1)
+
+
+async def test_a_lane_whose_assignment_ended_meanwhile_does_nothing_more() -> None:
+    rig = Rig()
+    rig.confirms = False
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.put("callbacks", 0, b"a")
+    async with asyncio.timeout(5):
+        while rig.asked < 1:
+            await asyncio.sleep(0.005)
+    rig.current, rig.confirms = False, True
+    await asyncio.sleep(0.05)
+    assert (rig.producer.opened, rig.parked, rig.states) == (0, [], {})
+    await rig.lane.close(1)
+
+
+async def test_a_lane_that_is_closed_writes_nothing_and_is_no_fault() -> None:
+    rig = Rig()
+    rig.producer.fails = [(Closed("the lane is closed"), False)]
+    rig.put("callbacks", 0, b"a")
+    await asyncio.sleep(0.05)
+    assert (rig.producer.opened, rig.parked, rig.observer.errors) == (0, [], [])
+    await rig.lane.close(1)
+
+
+async def test_a_producer_that_cannot_be_opened_is_tried_again_however_long_the_broker_is_away() -> None:
+    rig = Rig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)]
+    rig.producer.open_fails = [KafkaConnectionError("refused"), TimeoutError(), OSError("gone")] * 5
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.waits.sentences()) == (1, 1, ())
+    await rig.lane.close(1)
+
+
+async def test_a_broker_that_aborts_a_batch_more_often_than_errors_are_allowed_does_not_end_the_process() -> (
+    None
+):
+    rig = Rig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)] * 6  # three errors are allowed
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (rig.states, rig.observer.errors) == ({b"a": b"a"}, ["aborted"] * 6)
+    await rig.lane.close(1)
+
+
+async def test_a_batch_with_a_record_that_is_always_refused_ends_the_process() -> None:
+    rig = Rig()
+    rig.producer.fails = [(TransactionFailed(MessageSizeTooLargeError("60 bytes")), False)] * 9
+    rig.put("callbacks", 0, b"a")
+    task = rig.lane._task
+    assert task is not None
+    with pytest.raises(Ended, match="failed 3 times"):
+        await asyncio.wait_for(task, 5)
+    assert rig.observer.errors == ["refused"] * 3
+
+
+async def test_a_transaction_that_hangs_lets_other_lanes_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_module, "SLOW_S", 0.02)
+    rig = Rig()
+    rig.producer.hangs = asyncio.Event()
+    rig.put("callbacks", 0, b"a")
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0.01)
+        async with rig.slots:  # there is one
+            assert rig.job.committed == []
+        rig.producer.hangs.set()
+    await rig.settle(1)
+    async with asyncio.timeout(5), rig.slots:
+        pass
     await rig.lane.close(1)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from stream.runtime import topics
 from stream.runtime.lanes.observer import NullObserver
-from stream.runtime.lanes.transactions import Fenced, LaneProducer
+from stream.runtime.lanes.transactions import Closed, LaneProducer
 from stream.runtime.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, ending, wait_drained
@@ -144,6 +144,6 @@ async def test_a_lane_that_is_closed_while_it_is_opened_gives_up_at_once(
     assert not opening.done()
     began = time.monotonic()
     await one.close()
-    with pytest.raises(Fenced, match="closed while it was opened"):
+    with pytest.raises(Closed, match="closed while it was opened"):
         await opening
     assert time.monotonic() - began < 5

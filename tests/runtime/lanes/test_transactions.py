@@ -21,7 +21,14 @@ from aiokafka.structs import OffsetAndMetadata
 
 from stream.runtime.lanes.batch import KEYED, Output
 from stream.runtime.lanes.observer import NullObserver
-from stream.runtime.lanes.transactions import Fenced, LaneProducer, TransactionFailed, _batches, _spread
+from stream.runtime.lanes.transactions import (
+    Closed,
+    Fenced,
+    LaneProducer,
+    TransactionFailed,
+    _batches,
+    _spread,
+)
 
 
 class Builder:
@@ -185,5 +192,5 @@ async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> No
 
 async def test_a_closed_lane_writes_nothing() -> None:
     producer = LaneProducer("calls-worker", 3, {}, NullObserver())
-    with pytest.raises(Fenced, match="closed"):
+    with pytest.raises(Closed, match="closed"):
         await producer.transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
