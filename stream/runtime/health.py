@@ -81,7 +81,7 @@ def worker_ready(progress: Progress) -> tuple[bool, list[str]]:
     elif not _hears(progress):
         reasons.append(f"the broker has been silent for {progress.broker_heard_s:.0f} s")
     elif not _writes(progress):
-        reasons.append(f"the broker has taken no record for {_silence_s(progress):.0f} s")
+        reasons.append(f"the broker has taken no record of a partition for {_silence_s(progress):.0f} s")
     if progress.waiting_s > _BROKER_SILENT_S:
         reasons.append(f"a lane has had records for {progress.waiting_s:.0f} s and committed none")
     reasons += progress.waits

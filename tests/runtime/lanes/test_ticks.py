@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from stream.runtime.lanes.ticks import PLACES, Ticker, count_places, places_between
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from stream.runtime.lanes.ticks import LONGEST_S, PLACES, Ticker, Waiting, count_places, places_between
 
 
 def ticker(numbers: list[int], unfinished: set[int]) -> Ticker:
-    return Ticker("ticks", {}, lambda: numbers, unfinished, lambda: None, lambda: None)
+    return Ticker("ticks", {}, lambda: numbers, unfinished, lambda _: None, lambda: None)
 
 
 def test_each_partition_has_a_tick_in_each_second_and_not_all_at_once() -> None:
@@ -35,3 +41,35 @@ def test_a_partition_with_something_left_is_in_the_next_round_once() -> None:
     assert some.wanted({0}) == [0, 3]
     assert some.wanted({0}) == [0]
     assert unfinished == {7}, "another's by now, or not at work yet"
+
+
+def sent() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+async def test_a_partition_whose_tick_is_not_acknowledged_gets_no_other_and_holds_none_up() -> None:
+    acknowledged: list[int] = []
+    waiting = Waiting(acknowledged.append, lambda: 0.0)
+    hangs, taken = sent(), sent()
+    waiting.add(3, hangs)
+    waiting.add(4, taken)
+    taken.set_result("at an offset")
+    await asyncio.sleep(0)
+    assert (acknowledged, waiting.without([3, 4, 5])) == ([4], [4, 5])
+    waiting.check()
+
+
+async def test_a_tick_that_failed_or_waits_for_too_long_costs_the_producer() -> None:
+    now = 0.0
+    waiting = Waiting(lambda _: None, lambda: now)
+    waiting.add(3, sent())
+    now = LONGEST_S + 0.1
+    with pytest.raises(TimeoutError):
+        waiting.check()
+    failed = sent()
+    waiting = Waiting(lambda _: None, lambda: now)
+    waiting.add(3, failed)
+    failed.set_exception(KafkaError())
+    await asyncio.sleep(0)
+    with pytest.raises(KafkaError):
+        waiting.check()

@@ -1,0 +1,59 @@
+"""What the lanes say of themselves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from faust.types import TP
+
+from stream.runtime.lanes.lane import Pace
+from stream.runtime.lanes.lanes import Lanes
+from stream.runtime.lanes.observer import NullObserver
+
+
+def at_work(*numbers: int) -> Lanes:
+    app: Any = SimpleNamespace(conf=SimpleNamespace(id="calls-worker"))
+    processor: Any = None
+    lanes = Lanes(
+        app,
+        sources=("callbacks", "ticks"),
+        changelog="changelog",
+        connection={},
+        processor=processor,
+        observer=NullObserver(),
+        pace=Pace(),
+        max_errors_in_a_row=3,
+    )
+    lanes.gate = 1
+    lane: Any = SimpleNamespace(queued=0, errors_in_a_row=0, waiting_s=lambda _: 0.0)
+    lanes._lanes = dict.fromkeys(numbers, lane)
+    return lanes
+
+
+def test_that_one_partition_takes_records_says_nothing_of_another() -> None:
+    lanes = at_work(0, 1)
+    lanes.acknowledged(0)
+    assert lanes.progress().written_s is None
+    lanes._finished(1)
+    written_s = lanes.progress().written_s
+    assert written_s is not None and written_s < 10
+    lanes._written_at[0] -= 100
+    written_s = lanes.progress().written_s
+    assert written_s is not None and 100 <= written_s < 110
+
+
+def test_that_a_broker_answers_a_fetch_is_no_proof_that_it_takes_records() -> None:
+    lanes = at_work(0)
+    lanes.heard(10**15, {TP("callbacks", 0): 4})
+    progress = lanes.progress()
+    assert (progress.broker_heard_s is not None, progress.written_s) == (True, None)
+
+
+def test_a_broker_that_is_behind_is_named_until_records_follow() -> None:
+    lanes = at_work(3)
+    lanes.behind(TP("callbacks", 3), 500, 0, 300)
+    (sentence,) = lanes.progress().waits
+    assert sentence.startswith("callbacks-3: offset 500 is next, the broker that answers has 0..300. ")
+    lanes.follows(TP("callbacks", 3))
+    assert lanes.progress().waits == ()
