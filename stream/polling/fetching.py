@@ -24,7 +24,7 @@ from stream.polling.observing import PollMetrics
 from stream.polling.offsets import Offsets
 from stream.polling.queue import Asked
 from stream.polling.serving import Serving
-from stream.runtime import consumers, topics
+from stream.runtime import consumers, steering, topics
 from stream.runtime.settings import Settings
 from stream.runtime.wire import Headers, dead_letter_headers
 
@@ -121,7 +121,8 @@ class Fetching:
 
     def _made(self) -> Any:
         session_ms = int(self._settings.session_timeout_s * 1000)
-        return AIOKafkaConsumer(
+        rebalance_ms = max(session_ms, int(REJOIN_S * 1000))
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka,
             client_id="callstream-poller",
             group_id=group(self._settings.topic_prefix),
@@ -130,11 +131,12 @@ class Fetching:
             isolation_level="read_committed",
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // 3,
-            rebalance_timeout_ms=max(session_ms, int(REJOIN_S * 1000)),
+            rebalance_timeout_ms=rebalance_ms,
             max_poll_interval_ms=NEVER_MS,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             partition_assignment_strategy=(self._assignor,),
         )
+        return steering.steer_member(consumer, rebalance_ms / 1000)
 
     async def close(self, limit_s: float = CLOSE_S) -> None:
         """No new reads; what is in flight is cancelled, what is done is committed, the group is told.

@@ -1,14 +1,15 @@
 """The notebook: what all pollers know of how far the providers are read, kept in one compacted topic.
 
 The rule of this file: every notebook reads the whole topic, and of each key keeps what says most (see
-`progress.further`). What is noted is in Kafka before anybody goes on.
+`progress.further`). What is noted is in Kafka before anybody goes on. Where the topic ends is what its leader
+says that takes a record of ours: a former leader that was cut off names an old end, but takes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -25,13 +26,17 @@ from stream.polling.progress import (
     job_key,
     window_key,
 )
+from stream.runtime import steering
 from stream.runtime.lander import Lander
+from stream.runtime.producers import drop, idempotent
 
 NOTE_S = 10.0
 """The broker has so long to take a note."""
 
 RETRY_S = 1.0
 LOOK_MS = 500
+END = b"end"
+"""The key of the records that find the end, one a partition: tombstones, which compaction removes."""
 
 log = logging.getLogger("callstream.polling")
 
@@ -48,7 +53,14 @@ class _Note(NamedTuple):
 class Notebook:
     """The polling topic in memory. `connection` are aiokafka's settings; `run` must be running."""
 
-    def __init__(self, topic: str, connection: Mapping[str, Any], lander: Lander) -> None:
+    def __init__(
+        self,
+        topic: str,
+        connection: Mapping[str, Any],
+        lander: Lander,
+        ended: Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]] | None = None,
+    ) -> None:
+        self._ended = ended or self._written
         self._topic = topic
         self._connection = connection
         self._lander = lander
@@ -115,8 +127,10 @@ class Notebook:
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
+                **steering.CONSUMER,
                 **self._connection,
             )
+            steering.steer(consumer._client)
             try:
                 await consumer.start()
                 await self._follow(consumer)
@@ -129,7 +143,7 @@ class Notebook:
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+        ends = {} if self._read.is_set() else await self._ended(consumer.assignment())
         self._troubled = False
         while True:
             if not self._read.is_set() and await _at(consumer, ends):
@@ -138,7 +152,22 @@ class Notebook:
                 for record in batch:
                     self._take(record)
 
+    async def _written(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offsets after a record of ours in each partition. Raises KafkaError, OSError."""
+        producer = await idempotent(self._connection, self._topic)
+        try:
+            async with asyncio.timeout(NOTE_S):
+                sent = {
+                    place: await producer.send(place.topic, key=END, value=None, partition=place.partition)
+                    for place in places
+                }
+                return {place: (await taken).offset + 1 for place, taken in sent.items()}
+        finally:
+            await drop(producer)
+
     def _take(self, record: ConsumerRecord) -> None:
+        if record.key == END:
+            return
         if record.value is None:
             self._said.pop((record.key or b"").decode("utf-8", "replace"), None)
             self._tell()

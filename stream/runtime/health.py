@@ -102,10 +102,6 @@ def _silence_s(progress: Progress) -> float:
     return min(written_s, progress.phase_s)
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; the message says why, and which setting to change."""
-
-
 @asynccontextmanager
 async def serve(
     listen: str, *, metrics: Exposition, live: Check, ready: Check, setting: str = "CALLSTREAM_WORKER_LISTEN"

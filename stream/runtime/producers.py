@@ -15,6 +15,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from stream.runtime import steering
+
 CLOSE_S = 2.0
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
@@ -72,8 +74,10 @@ async def idempotent(connection: Mapping[str, Any], topic: str) -> AIOKafkaProdu
         linger_ms=0,
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_REQUEST_BYTES,
+        **steering.PRODUCER,
         **connection,
     )
+    steering.steer(producer.client)
     try:
         await producer.start()
         await producer.partitions_for(topic)

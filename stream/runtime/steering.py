@@ -19,6 +19,9 @@ from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 REQUEST_S = 5.0
 """An answer that takes longer does not come: well below a session (10 s) and an election (9 s)."""
 
+JOINED_S = 5.0
+"""A group's coordinator answers a join by so long after the rebalance timeout."""
+
 LEFT_ALONE_S = 2.0
 LONG_S = 1.0
 """A connection that took longer and failed was not refused: the broker hangs."""
@@ -41,6 +44,14 @@ def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float
     steering = _Steering(client, join_s, clock)
     client.send, client._get_conn = steering.send, steering.connection
     return client
+
+
+def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:
+    """The same for an AIOKafkaConsumer of a group, whatever its settings say. Returns it."""
+    client = steer(consumer._client, join_s=rebalance_timeout_s + JOINED_S)
+    client._request_timeout_ms = CONSUMER["request_timeout_ms"]
+    client._metadata_max_age_ms = CONSUMER["metadata_max_age_ms"]
+    return consumer
 
 
 class _Steering:

@@ -16,7 +16,7 @@ from stream.core.instants import utc
 from stream.polling.account import Account
 from stream.polling.backfill import Backfills
 from stream.polling.progress import Watermark, new_job, partition_of, window_key
-from stream.polling.progress_topic import Notebook
+from stream.polling.progress_topic import END, Notebook
 from stream.polling.resource import Resource
 from stream.polling.windows import Windows
 from stream.runtime import topics
@@ -71,7 +71,7 @@ async def test_watermarks_and_jobs_outlive_their_writer(broker: RealBroker, pref
     placed = {
         record.key.decode(): record.partition
         for record in read_topic(broker.bootstrap, topics.names(prefix).polling)
-        if record.key
+        if record.key and record.key != END
     }
     assert placed == {said.key: partition_of(said.key, PARTITIONS) for said in [*marks, job]}
 

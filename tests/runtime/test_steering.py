@@ -10,7 +10,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.errors import NodeNotReadyError, RequestTimedOutError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
-from stream.runtime.steering import LEFT_ALONE_S, LONG_S, steer
+from stream.runtime.steering import JOINED_S, LEFT_ALONE_S, LONG_S, steer, steer_member
 
 DEFAULT = ConnectionGroup.DEFAULT
 
@@ -64,6 +64,15 @@ class Client:
             del self._conns[node, group]
             raise RequestTimedOutError
         return "answer"
+
+
+async def test_a_member_of_a_group_gives_up_requests_too_that_do_not_wait_for_others() -> None:
+    client: Any = Client()
+    consumer = SimpleNamespace(_client=client)
+    assert steer_member(consumer, 20.0) is consumer
+    assert (client._request_timeout_ms, client._metadata_max_age_ms) == (5000, 10_000)
+    await client.send(1, object.__new__(JoinGroupRequest))
+    assert client.timeouts == [20.0 + JOINED_S]
 
 
 def request() -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import faust
 from yarl import URL
 
-from stream.runtime import steering, topics
+from stream.runtime import topics
 from stream.runtime.lanes.batch import Processor
 from stream.runtime.lanes.consumer import LaneTransport
 from stream.runtime.lanes.lane import Pace
@@ -99,7 +99,6 @@ def build_app(
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,
         consumer_max_fetch_size=FETCH_BYTES,
-        consumer_metadata_max_age_ms=steering.CONSUMER["metadata_max_age_ms"],
         broker_session_timeout=float(settings.session_timeout_s),
         broker_heartbeat_interval=settings.session_timeout_s / HEARTBEATS_A_SESSION,
         broker_rebalance_timeout=REBALANCE_TIMEOUT_S,

@@ -42,8 +42,6 @@ LONGEST_POLL_MS = 50
 and wait until it returns: with 500 a callback took 116 ms (median at 1 000/s) to its lane, with 50 72."""
 DRAIN_S = 4.0
 REFRESH_S = 3.0
-REJOIN_S = 5.0
-"""The group's coordinator answers a join by so long after the rebalance timeout."""
 ASKED_FOR_MS = 10_000
 """For so long a question goes on that no leader answers."""
 CONFIRM_S = 1.0
@@ -77,9 +75,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._auto_offset_reset = "none"
         consumer._request_timeout_ms = ASKED_FOR_MS
         # Faust wants a request to last longer than a session; only those that wait for other members do.
-        client = steering.steer(consumer._client, join_s=self.app.conf.broker_rebalance_timeout + REJOIN_S)
-        client._request_timeout_ms = steering.CONSUMER["request_timeout_ms"]
-        return consumer
+        return steering.steer_member(consumer, self.app.conf.broker_rebalance_timeout)
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Replaces ServiceThread.on_crash, which prints what the error says."""

@@ -31,6 +31,8 @@ from stream.runtime.lanes.waits import Waits
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 REOPEN_EVERY_S = 0.5
+SHOWN_S = 0.2
+"""Kafka before 4.0 shows the offsets of a transaction a moment after it has ended it."""
 SLOW_S = 1.0
 """A transaction that takes longer gives its slot to another lane."""
 
@@ -339,6 +341,7 @@ class Lane:
                 if await self._ground.confirmed():
                     self._check()
                     await self.producer.open()
+                    await asyncio.sleep(SHOWN_S)
                     found = await self._ground.committed(
                         [TP(topic, self.partition) for topic in self._committed]
                     )

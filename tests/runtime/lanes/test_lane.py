@@ -170,6 +170,7 @@ def _end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_module, "end_process", end)
     monkeypatch.setattr(lane_module, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(lane_module, "REOPEN_EVERY_S", 0.01)
+    monkeypatch.setattr(lane_module, "SHOWN_S", 0.001)
 
 
 async def test_states_show_only_after_the_commit_and_offsets_go_with_it() -> None:

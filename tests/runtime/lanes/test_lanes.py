@@ -37,10 +37,12 @@ def test_that_one_partition_takes_records_says_nothing_of_another() -> None:
     assert lanes.progress().written_s is None
     lanes._finished(1)
     written_s = lanes.progress().written_s
-    assert written_s is not None and written_s < 10
+    assert written_s is not None
+    assert written_s < 10
     lanes._written_at[0] -= 100
     written_s = lanes.progress().written_s
-    assert written_s is not None and 100 <= written_s < 110
+    assert written_s is not None
+    assert 100 <= written_s < 110
 
 
 def test_that_a_broker_answers_a_fetch_is_no_proof_that_it_takes_records() -> None:
