@@ -82,7 +82,7 @@ def fold(
     `pages`: what is remembered of calls with very many events.
     Raises DecodeError, and has changed nothing, where the call is another account's.
     """
-    admit(call, readings[0], envelope)
+    admit(call, readings, envelope)
     effects: list[Any] = []
     new: list[Reading] = []
     first = readings[0].event

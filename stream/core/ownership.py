@@ -29,15 +29,18 @@ def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
             raise DecodeError("invalid_field", "the body names another account than the one that signed it")
 
 
-def admit(call: Call | None, reading: Reading, envelope: Envelope) -> None:
-    """Raises `key_mismatch` where the call is another account's. `reading`: the delivery's own."""
+def admit(call: Call | None, readings: Sequence[Reading], envelope: Envelope) -> None:
+    """Raises `key_mismatch` where the call is another account's."""
     if call is None or not call.proven:
         return
-    named = reading.event.account
+    named = readings[0].event.account
     if named is None or named == call.account:
         return
     if envelope.source in _POLLED and envelope.account == call.account:
-        return  # a row of the owner's own may repeat an address with another account in it
+        # A row of the owner's own may repeat an address with another account in it.
+        for reading in readings:
+            reading.event.account = call.account
+        return
     raise DecodeError("key_mismatch", "the call that the key names is another account's")
 
 

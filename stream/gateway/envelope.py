@@ -8,6 +8,7 @@ read them, and its decoder says which call they are of, so that the two cannot d
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from stream.core.events import DecodeError, Reading
@@ -61,12 +62,14 @@ def delivery(
     evidence: Evidence,
     original: bytes | None = None,
     ordinal: int = 0,
+    subaccounts: Collection[str] = (),
 ) -> Delivery | None:
     """The record of one delivery; None where it is larger than any reader takes.
 
     - `body`: a form's object, or an `orjson.Fragment` of JSON as received.
     - `original`: the form's bytes, where the object could not say all of them.
     - `ordinal`: its place among identical twins of one request.
+    - `subaccounts`: whose it may be instead of `account`'s, where its body names one of them.
     """
     said = {
         "token": _bounded(evidence.token, EVIDENCE_LIMIT),
@@ -78,20 +81,26 @@ def delivery(
     }
     if original is not None:
         said["original"] = base64.b64encode(original).decode()
-    value = write_envelope(
-        source,
-        body,
-        received_us=received_us,
-        account=account,
-        endpoint=endpoint,
-        delivery=said,
-        ordinal=ordinal,
-    )
+
+    def written(whose: str | None) -> bytes:
+        return write_envelope(
+            source,
+            body,
+            received_us=received_us,
+            account=whose,
+            endpoint=endpoint,
+            delivery=said,
+            ordinal=ordinal,
+        )
+
+    value = written(account)
     if len(value) > VALUE_LIMIT_BYTES:
         return None
     reading = _reading(value)
     if reading is None:
         return Delivery(source, None, value)
+    if subaccounts and reading.event.account in subaccounts:
+        value = written(reading.event.account)
     occurred_us = reading.occurred_us
     delay_us = None if occurred_us is None else received_us - occurred_us
     return Delivery(source, reading.event.key.encode(), value, delay_us)

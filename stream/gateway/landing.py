@@ -82,6 +82,7 @@ def _of_json(
             endpoint=endpoint,
             evidence=_evidence(verified, _attempt(body)),
             ordinal=seen[raw],
+            subaccounts=verified.subaccounts,
         )
         if one is None:
             return _TOO_LARGE

@@ -16,7 +16,7 @@ from stream.gateway.form_body import Pairs, TooManyParametersError, last
 from stream.gateway.public_url import believed, public_url
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
-from stream.gateway.trust import ANY_ACCOUNT, Trust
+from stream.gateway.trust import Trust
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACCOUNT_LIMIT = 255
@@ -27,7 +27,9 @@ IDEMPOTENCY_TOKEN = "I-Twilio-Idempotency-Token"
 class Verified:
     """A request that may be landed.
 
-    - `account`: as the request names it, else the configured one whose token fitted, else None.
+    - `account`: the one whose token or key fitted, or its configured subaccount that the request names; where
+      neither belongs to an account, as the request names it, else None.
+    - `subaccounts`: for which that account signs too.
     - `verified`: False where it came without a signature and that is allowed.
     - `variant`: what fitted, for the delivery's evidence; None where nothing was checked.
     - `remote`: the client's address as far as it can be believed.
@@ -42,6 +44,7 @@ class Verified:
     remote: str | None
     token: str | None
     content: Content
+    subaccounts: frozenset[str] = frozenset()
 
 
 def verify(request: Request, trust: Trust, now_s: float) -> Verified | Refused:
@@ -94,17 +97,12 @@ def _unchecked(request: Request, content: Content, trust: Trust, provider: str) 
 def _twilio(request: Request, content: Content, trust: Trust) -> Verified | Refused:
     claimed = _unchecked(request, content, trust, "twilio")
     signature = request.value(twilio_signature.SIGNATURE)
-    if trust.accept_unsigned and (signature is None or not trust.twilio_tokens):
+    if trust.accept_unsigned and (signature is None or not (trust.twilio_tokens or trust.twilio_shared_keys)):
         return claimed
-    keys = trust.tokens_of(claimed.account)
-    if not keys:
-        return Refused("unknown_account", "no auth token is configured for the account that it names")
     says = twilio_signature.signature_settings(request.value(twilio_signature.SETTINGS))
-    if says.key is not None:
-        secret = trust.twilio_shared_keys.get(says.key)
-        if secret is None:
-            return Refused("bad_signature", "signed with a shared key that is not configured")
-        keys = [(ANY_ACCOUNT, secret)]
+    keys = _keys(trust, says.key, claimed.account)
+    if isinstance(keys, Refused):
+        return keys
     seen = public_url(request, trust.public_url, trust.trusted_proxies)
     if seen is None:
         return Refused("malformed", "the request names no host")
@@ -119,8 +117,29 @@ def _twilio(request: Request, content: Content, trust: Trust) -> Verified | Refu
     if isinstance(match, Refused):
         return match
     variant = f"{says.algorithm.lower()} key={match.key} port={match.port} url={seen.said_by}"
-    account = claimed.account or keys[match.key][0] or None
-    return replace(claimed, account=account, verified=True, variant=variant)
+    owner = keys[match.key][0]
+    return replace(
+        claimed,
+        account=claimed.account or owner or None,
+        verified=True,
+        variant=variant,
+        subaccounts=trust.subaccounts_of(owner),
+    )
+
+
+def _keys(trust: Trust, shared: str | None, account: str | None) -> list[tuple[str, str]] | Refused:
+    """(account, secret) of all that may have signed. `shared`: the id of the shared key that it names."""
+    if shared is None:
+        found = trust.tokens_of(account)
+        return found or Refused(
+            "unknown_account", "no auth token is configured for the account that it names"
+        )
+    key = trust.twilio_shared_keys.get(shared)
+    if key is None:
+        return Refused("bad_signature", "signed with a shared key that is not configured")
+    if not trust.speaks_for(key.account, account):
+        return Refused("unknown_account", "signed with the shared key of another account than it names")
+    return [(key.account, key.secret)]
 
 
 def _telnyx(request: Request, sent: Content, trust: Trust, now_s: float) -> Verified | Refused:

@@ -32,6 +32,19 @@ def named_secrets(value: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def subaccounts(value: str) -> tuple[tuple[str, str], ...]:
+    """`subaccount=account` with commas; each subaccount once, and no account under itself."""
+    found = []
+    for word in words(value):
+        name, _, account = (part.strip() for part in word.partition("="))
+        if not name or not account or name == account:
+            raise ValueError("must be SUBACCOUNT=ACCOUNT, several with commas")
+        found.append((name, account))
+    if len(dict(found)) < len(found):
+        raise ValueError("names a subaccount twice")
+    return tuple(found)
+
+
 def named_secret(value: str) -> tuple[tuple[str, str], ...]:
     found = named_secrets(value)
     if len(found) > 1:

@@ -95,9 +95,14 @@ class Settings:
     )
     twilio_shared_keys: tuple[tuple[str, str], ...] = _setting(
         (),
-        "`key=secret` of the shared keys that sign webhooks, with commas",
+        "`key=secret` of the shared keys that sign webhooks, with commas; `AC…/key=…` of another account",
         kinds.named_secrets,
         secret=True,
+    )
+    twilio_subaccounts: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`subaccount=account`, with commas: whose tokens and Event Streams speak for a subaccount too",
+        kinds.subaccounts,
     )
     twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
     twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
+import pytest
+
 from stream.gateway.trust import Trust, from_settings
-from stream.runtime.settings import load
+from stream.runtime.settings import SettingsError, load
 from tests.gateway.signing import public
 
 
@@ -15,8 +17,9 @@ def test_accounts_tokens_keys_and_proxies_come_from_the_settings() -> None:
             {
                 "CALLSTREAM_TWILIO_ACCOUNT_SID": "AC1",
                 "CALLSTREAM_TWILIO_AUTH_TOKEN": "new,old",
-                "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC2=sub,AC1=third,AC1=old",
-                "CALLSTREAM_TWILIO_SHARED_KEYS": "key_1=shared",
+                "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC2=second,AC1=third,AC1=old",
+                "CALLSTREAM_TWILIO_SHARED_KEYS": "key_1=shared, AC2/key_2=its=own",
+                "CALLSTREAM_TWILIO_SUBACCOUNTS": "AC3=AC1, AC4 = AC2",
                 "CALLSTREAM_TELNYX_PUBLIC_KEY": public(),
                 "CALLSTREAM_TELNYX_TOLERANCE_S": "60",
                 "CALLSTREAM_TRUSTED_PROXIES": "10.0.0.0/8",
@@ -25,12 +28,26 @@ def test_accounts_tokens_keys_and_proxies_come_from_the_settings() -> None:
             }
         )
     )
-    assert trust.twilio_tokens == {"AC1": ("new", "old", "third"), "AC2": ("sub",)}
-    assert trust.twilio_shared_keys == {"key_1": "shared"}
+    assert trust.twilio_tokens == {"AC1": ("new", "old", "third"), "AC2": ("second",)}
+    assert trust.twilio_shared_keys == {"key_1": ("AC1", "shared"), "key_2": ("AC2", "its=own")}
+    assert trust.twilio_subaccounts == {"AC3": "AC1", "AC4": "AC2"}
+    assert trust.subaccounts_of("AC1") == {"AC3"}
     assert (len(trust.telnyx_keys), trust.telnyx_tolerance_s) == (1, 60.0)
     assert (trust.trusted_proxies, trust.public_url) == ((ip_network("10.0.0.0/8"),), "https://h.test")
     assert trust.accept_unsigned
-    assert not any(secret in repr(trust) for secret in ("new", "old", "sub", "third", "shared"))
+    assert not any(secret in repr(trust) for secret in ("new", "old", "second", "third", "shared", "its"))
+    assert "shared" not in repr(trust.twilio_shared_keys)
+
+
+def test_a_shared_key_is_any_accounts_where_no_account_is_configured() -> None:
+    trust = from_settings(load({"CALLSTREAM_TWILIO_SHARED_KEYS": "key_1=shared"}))
+    assert trust.twilio_shared_keys == {"key_1": ("", "shared")}
+
+
+@pytest.mark.parametrize("value", ["AC1", "AC1=", "=AC1", "AC1=AC1", "AC1=AC2,AC1=AC3"])
+def test_a_subaccount_is_under_one_account_that_is_another(value: str) -> None:
+    with pytest.raises(SettingsError, match="CALLSTREAM_TWILIO_SUBACCOUNTS"):
+        load({"CALLSTREAM_TWILIO_SUBACCOUNTS": value})
 
 
 def test_unsigned_requests_are_refused_unless_they_are_allowed() -> None:

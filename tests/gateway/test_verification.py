@@ -13,7 +13,7 @@ from stream.gateway.form_body import pairs
 from stream.gateway.refusal import Refused
 from stream.gateway.request import FORM, Request
 from stream.gateway.telnyx_signature import public_key
-from stream.gateway.trust import Trust
+from stream.gateway.trust import SharedKey, Trust
 from stream.gateway.verification import Verified, provider_of, verify
 from tests.gateway.signing import (
     ACCOUNT,
@@ -33,7 +33,7 @@ from tests.gateway.signing import (
 SUBACCOUNT = "AC0f000000000000000000000000000010"
 TRUST = Trust(
     twilio_tokens={ACCOUNT: ("new", TOKEN), SUBACCOUNT: ("sub",)},
-    twilio_shared_keys={"webhooks_sharedkey_1": "shared"},
+    twilio_shared_keys={"webhooks_sharedkey_1": SharedKey("", "shared")},
     telnyx_keys=(public_key(public(OTHER_TELNYX_KEY)), public_key(public(TELNYX_KEY))),
 )
 EVENT = b'{"data":{"event_type":"call.answered","id":"e1","payload":{"call_leg_id":"l1"}}}'

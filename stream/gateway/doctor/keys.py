@@ -26,7 +26,8 @@ def keys(request: Request, trust: Trust, account: str | None, tokens: Sequence[s
     name = ALGORITHMS.get(says.algorithm, "sha1")
     own = [token for _, token in trust.tokens_of(account)]
     if says.key is not None:
-        own = [trust.twilio_shared_keys[says.key]] if says.key in trust.twilio_shared_keys else []
+        key = trust.twilio_shared_keys.get(says.key)
+        own = [key.secret] if key is not None else []
     return [
         Choice([(token, name) for token in own]),
         *_trimmed(own, name),
@@ -53,7 +54,7 @@ def _of_others(trust: Trust, account: str | None, name: str) -> Iterator[Choice]
 
 
 def _shared(trust: Trust, key: str | None) -> Iterator[Choice]:
-    for name, secret in trust.twilio_shared_keys.items():
+    for name, (_, secret) in trust.twilio_shared_keys.items():
         if name != key:
             says = "the shared key is another one than the request names"
             mend = f"let the proxy pass {SETTINGS}, and see to the names in {SHARED_SETTING}"

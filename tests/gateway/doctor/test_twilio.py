@@ -14,7 +14,7 @@ from stream.gateway.doctor import diagnose
 from stream.gateway.doctor import twilio as twilio_doctor
 from stream.gateway.doctor.diagnosis import FITS, masked
 from stream.gateway.request import FORM, Request
-from stream.gateway.trust import Trust
+from stream.gateway.trust import SharedKey, Trust
 from tests.gateway.signing import (
     ACCOUNT,
     HOST,
@@ -274,7 +274,7 @@ CASES = {
         twilio_form(token="sharedsecret"),
         "the shared key is another one than the request names",
         ("CALLSTREAM_TWILIO_SHARED_KEYS",),
-        replace(TRUST, twilio_shared_keys={"key_1": "sharedsecret"}),
+        replace(TRUST, twilio_shared_keys={"key_1": SharedKey("", "sharedsecret")}),
     ),
     "nothing that is known": Case(
         twilio_form(token="unheard"),
