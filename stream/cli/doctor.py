@@ -31,9 +31,10 @@ from stream.gateway.doctor.bodies import lenient_pairs
 from stream.gateway.findings import Finding
 from stream.gateway.provider_setup import Setup, setup
 from stream.gateway.public_url import clean_address
+from stream.gateway.request import wire_bytes
 from stream.gateway.telnyx_signature import TIMESTAMP, public_key, seconds
 from stream.gateway.trust import Trust
-from stream.gateway.verification import provider_of
+from stream.gateway.verification import provider_of, told_age_s
 from stream.runtime.settings import Settings, SettingsError, load, problems
 
 _OF_ITS_ACCOUNT = re.compile(r"AC[0-9A-Za-z]+=(.+)")
@@ -188,11 +189,15 @@ def _explain(
 
 def _received(capture: Capture, provider: str) -> tuple[float, list[str]]:
     """(when it was received, what to know about that). Without knowing, at the time that was signed."""
-    signed_s = seconds(capture.request.value(TIMESTAMP) or "")
-    if capture.received_s is not None or provider != "telnyx" or signed_s is None:
-        return capture.received_s if capture.received_s is not None else time.time(), []
+    if capture.received_s is not None:
+        return capture.received_s, []
     note = "its age was not looked at, for the capture does not say when it was received (`received_at`)"
-    return float(signed_s), [note]
+    if provider == "twilio":
+        request = capture.request
+        sent = request.body if request.is_form else wire_bytes(request.query or "")
+        return 0.0, [note] if told_age_s(lenient_pairs(sent), 0.0) else []
+    signed_s = seconds(capture.request.value(TIMESTAMP) or "")
+    return (time.time(), []) if signed_s is None else (float(signed_s), [note])
 
 
 def _tokens(files: Sequence[Any]) -> list[str]:

@@ -31,6 +31,7 @@ from stream.cli.reading import records
 from stream.cli.starting import ended
 from stream.cli.terminal import Fault, say
 from stream.cli.view import Notice, Scene, alert_line, line, panel
+from stream.gateway import role, trust
 from stream.polling.account import accounts
 from stream.runtime import settings, topics
 from stream.runtime.broker import Broker, BrokerError, embedded
@@ -98,6 +99,9 @@ class Household:
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
         prepare(self._settings.data_dir)  # for the roles' logs, also where the broker is elsewhere
+        for warning in role.warnings(trust.from_settings(self._settings)):
+            if warning != role.NOBODY or not self._rate:  # the simulator brings its own
+                self._say(f"warning: {warning}")
         async with embedded(self._settings, say=self._say) as broker:
             self._broker = broker
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)

@@ -57,15 +57,30 @@ def public_url(request: Request, configured: str, trusted: Sequence[Network]) ->
 
 
 def believed(request: Request, trusted: Sequence[Network]) -> tuple[str, Hop]:
-    """(who says it, what is to be believed): from the nearest proxy outwards as long as each is trusted."""
+    """(who says it, what is to be believed): from the nearest proxy outwards as long as each is trusted.
+
+    Two kinds of headers that differ are both disbelieved: a client wrote one of them.
+    """
     remote = clean_address(request.remote)
     nothing = ("request", Hop(remote))
     if not is_trusted(remote, trusted):
         return nothing
-    for said_by, hops in (("forwarded", forwarded(request)), ("x_forwarded", x_forwarded(request))):
-        if hops:
-            return said_by, _outermost(hops, remote, trusted)
-    return nothing
+    said = [
+        (said_by, _outermost(hops, remote, trusted))
+        for said_by, hops in (("forwarded", forwarded(request)), ("x_forwarded", x_forwarded(request)))
+        if hops
+    ]
+    if not said or any(hop != said[0][1] for _, hop in said):
+        return nothing
+    return said[0]
+
+
+def contradicts_itself(request: Request) -> bool:
+    """Whether its `Forwarded` says otherwise than its `X-Forwarded-*`: a proxy writes one of them, and lets
+    through what a client wrote into the other.
+    """
+    told, also_told = forwarded(request), x_forwarded(request)
+    return bool(told and also_told) and told != also_told
 
 
 def _outermost(hops: list[Hop], remote: str | None, trusted: Sequence[Network]) -> Hop:

@@ -46,6 +46,10 @@ STAGE = "gateway"
 """Of the dead letters from here."""
 
 UNSIGNED = "webhooks without a signature are accepted (CALLSTREAM_UNSIGNED_CALLBACKS)"
+HOST_CHOSEN = (
+    "CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses the URL that Twilio's signature is "
+    "checked against"
+)
 NOBODY = "no token of Twilio and no key of Telnyx is configured: every webhook is refused"
 
 log = logging.getLogger("callstream.gateway")
@@ -179,6 +183,8 @@ def ready(trouble: str | None, trust: Trust) -> tuple[bool, Sequence[str]]:
 
 def warnings(trust: Trust) -> list[str]:
     """What is allowed or missing and should not go unseen."""
+    by_url = bool(trust.twilio_tokens or trust.twilio_shared_keys)
+    found = [HOST_CHOSEN] if by_url and not trust.public_url else []
     if trust.accept_unsigned:
-        return [UNSIGNED]
-    return [] if trust.twilio_tokens or trust.twilio_shared_keys or trust.telnyx_keys else [NOBODY]
+        return [UNSIGNED, *found]
+    return found if by_url or trust.telnyx_keys else [NOBODY]

@@ -6,6 +6,7 @@ own account only: who has one account's token must not speak for another's calls
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -44,6 +45,7 @@ class Trust:
     twilio_tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     twilio_shared_keys: Mapping[str, SharedKey] = field(default_factory=dict, repr=False)
     twilio_subaccounts: Mapping[str, str] = field(default_factory=dict)
+    twilio_max_age_s: float = math.inf
     telnyx_keys: tuple[Ed25519PublicKey, ...] = field(default=(), repr=False)
     telnyx_tolerance_s: float = 300.0
     accept_unsigned: bool = False
@@ -77,6 +79,7 @@ def from_settings(settings: Settings) -> Trust:
         twilio_tokens=_tokens(settings),
         twilio_shared_keys=_shared_keys(settings),
         twilio_subaccounts=dict(settings.twilio_subaccounts),
+        twilio_max_age_s=settings.twilio_max_age_s,
         telnyx_keys=_keys(settings.telnyx_public_key),
         telnyx_tolerance_s=settings.telnyx_tolerance_s,
         accept_unsigned=settings.unsigned_callbacks == "accept",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from stream.core.instants import rfc2822
 from stream.gateway import telnyx_signature, twilio_signature
 from stream.gateway.content import Content, of_body, of_url_and_body
 from stream.gateway.form_body import Pairs, TooManyParametersError, last
@@ -55,7 +56,7 @@ def verify(request: Request, trust: Trust, now_s: float) -> Verified | Refused:
             return _telnyx(request, content, trust, now_s)
     except TooManyParametersError:
         return Refused("malformed", "more parameters than a provider sends")
-    return _twilio(request, content, trust)
+    return _twilio(request, content, trust, now_s)
 
 
 def provider_of(request: Request, parameters: Pairs | None) -> str:
@@ -94,7 +95,7 @@ def _unchecked(request: Request, content: Content, trust: Trust, provider: str) 
     )
 
 
-def _twilio(request: Request, content: Content, trust: Trust) -> Verified | Refused:
+def _twilio(request: Request, content: Content, trust: Trust, now_s: float) -> Verified | Refused:
     claimed = _unchecked(request, content, trust, "twilio")
     signature = request.value(twilio_signature.SIGNATURE)
     if trust.accept_unsigned and (signature is None or not (trust.twilio_tokens or trust.twilio_shared_keys)):
@@ -116,6 +117,9 @@ def _twilio(request: Request, content: Content, trust: Trust) -> Verified | Refu
     )
     if isinstance(match, Refused):
         return match
+    age_s = told_age_s(content.parameters, now_s)
+    if age_s > trust.twilio_max_age_s:
+        return Refused("stale_timestamp", f"its Timestamp is {age_s:.0f} s before our clock's time")
     variant = f"{says.algorithm.lower()} key={match.key} port={match.port} url={seen.said_by}"
     owner = keys[match.key][0]
     return replace(
@@ -125,6 +129,16 @@ def _twilio(request: Request, content: Content, trust: Trust) -> Verified | Refu
         variant=variant,
         subaccounts=trust.subaccounts_of(owner),
     )
+
+
+def told_age_s(parameters: Pairs | None, now_s: float) -> float:
+    """How old a request says that it is; 0 where it does not say so in a way that can be read.
+
+    Twilio signs no time of its own, but a callback tells when what it tells of was.
+    """
+    told = last(parameters or [], b"Timestamp")
+    told_us = None if told is None else rfc2822(told)
+    return 0.0 if told_us is None else now_s - told_us / 1_000_000
 
 
 def _keys(trust: Trust, shared: str | None, account: str | None) -> list[tuple[str, str]] | Refused:

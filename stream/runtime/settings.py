@@ -104,6 +104,11 @@ class Settings:
         "`subaccount=account`, with commas: whose tokens and Event Streams speak for a subaccount too",
         kinds.subaccounts,
     )
+    twilio_max_age_s: float = _setting(
+        86_400.0,
+        "a signed request of Twilio is refused when its `Timestamp` is that much older than our clock",
+        kinds.SECONDS,
+    )
     twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
     twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)
     telnyx_public_key: tuple[str, ...] = _setting(

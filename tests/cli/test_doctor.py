@@ -165,6 +165,7 @@ async def test_real_servers_tell_which_credentials_they_take(doctor: Doctor) -> 
 
 # ---------------------------------------------------------------- a captured request
 
+NO_AGE = "its age was not looked at, for the capture does not say when it was received (`received_at`)"
 TOKENS = {"CALLSTREAM_TWILIO_AUTH_TOKEN": "12345", "CALLSTREAM_TWILIO_ACCOUNT_SID": ACCOUNT}
 
 
@@ -175,10 +176,11 @@ def test_a_captured_request_gets_one_sentence_and_the_setting(doctor: Doctor, tm
     assert found.exit_code == 1
     assert found.stdout == (
         f"Twilio's signature fits if the URL begins with https://: set CALLSTREAM_PUBLIC_URL={PUBLIC}.\n"
-        "setting: CALLSTREAM_PUBLIC_URL\n"
+        f"setting: CALLSTREAM_PUBLIC_URL\nnote: {NO_AGE}\n"
     )
     mended = doctor("--request", str(file), environ={**TOKENS, "CALLSTREAM_PUBLIC_URL": PUBLIC})
-    assert (mended.exit_code, mended.stdout) == (0, "The signature fits: the gateway takes this request.\n")
+    fits = f"The signature fits: the gateway takes this request.\nnote: {NO_AGE}\n"
+    assert (mended.exit_code, mended.stdout) == (0, fits)
 
 
 def test_it_comes_from_standard_input_and_as_json_too(doctor: Doctor) -> None:
@@ -195,8 +197,30 @@ def test_it_comes_from_standard_input_and_as_json_too(doctor: Doctor) -> None:
         "sentence": "Twilio's signature fits if the URL begins with https://: "
         f"set CALLSTREAM_PUBLIC_URL={PUBLIC}.",
         "settings": ["CALLSTREAM_PUBLIC_URL"],
-        "notes": [],
+        "notes": [NO_AGE],
     }
+
+
+def test_an_old_request_that_was_captured_with_its_time_is_said_to_be_old(doctor: Doctor) -> None:
+    request = twilio_form()
+    given = {
+        "url": f"{PUBLIC}/callbacks/twilio",
+        "headers": dict(request.headers),
+        "body": request.body.decode(),
+        "received_at": "2026-03-04T10:00:55Z",
+    }
+    found = doctor(
+        "--request",
+        "-",
+        environ={**TOKENS, "CALLSTREAM_PUBLIC_URL": PUBLIC},
+        given=json.dumps(given).encode(),
+    )
+    assert found.exit_code == 1
+    assert found.stdout == (
+        "The signature fits, but its Timestamp is 172800 s before our clock's time, more than "
+        "CALLSTREAM_TWILIO_MAX_AGE_S allows: an old request was sent again, or our clock runs ahead.\n"
+        "setting: CALLSTREAM_TWILIO_MAX_AGE_S\n"
+    )
 
 
 def test_a_url_and_tokens_to_try_are_tried_and_not_shown(doctor: Doctor, tmp_path: Path) -> None:

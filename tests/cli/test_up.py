@@ -69,5 +69,8 @@ async def test_a_household_whose_view_fails_says_so_and_ends_with_1(
 
     monkeypatch.setattr("stream.cli.up.embedded", there)
     monkeypatch.setattr("stream.cli.up.topics.ensure", ensured)
-    assert await Broken(Settings(data_dir=tmp_path), rate=0, plain=True).run(None) == 1
-    assert "The view ended unasked: ValueError.\n" in capsys.readouterr().out
+    chosen = Settings(data_dir=tmp_path, twilio_auth_token=("t",))
+    assert await Broken(chosen, rate=0, plain=True).run(None) == 1
+    out = capsys.readouterr().out
+    assert "The view ended unasked: ValueError.\n" in out
+    assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")

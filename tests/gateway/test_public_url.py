@@ -24,6 +24,8 @@ class Case:
 
 
 HOST = ("Host", "inner.test:8080")
+INSIDE = ("http://inner.test:8080", "request", "10.0.0.1")
+"""What the request itself says, and its socket."""
 CASES = {
     "nothing but the request": Case(
         headers=(HOST,), expected=("http://inner.test:8080", "request", "10.0.0.1")
@@ -63,13 +65,35 @@ CASES = {
         headers=(("Host", "h.test"), ("X-Forwarded-Proto", "HTTPS")),
         expected=("https://h.test", "x_forwarded", None),
     ),
-    "Forwarded before X-Forwarded": Case(
+    "Forwarded and X-Forwarded that say the same": Case(
+        headers=(
+            HOST,
+            ("X-Forwarded-For", "192.0.2.1"),
+            ("X-Forwarded-Host", "h.test"),
+            ("X-Forwarded-Proto", "https"),
+            ("Forwarded", "for=192.0.2.1;host=h.test;proto=https"),
+        ),
+        expected=("https://h.test", "forwarded", "192.0.2.1"),
+    ),
+    "Forwarded and X-Forwarded that name two hosts": Case(
         headers=(
             HOST,
             ("X-Forwarded-Host", "old.test"),
             ("Forwarded", "for=192.0.2.1;host=h.test;proto=https"),
         ),
-        expected=("https://h.test", "forwarded", "192.0.2.1"),
+        expected=INSIDE,
+    ),
+    "a host that only one of Forwarded and X-Forwarded names": Case(
+        headers=(
+            HOST,
+            ("X-Forwarded-For", "192.0.2.1"),
+            ("X-Forwarded-Proto", "https"),
+            ("Forwarded", "for=192.0.2.1;host=evil.test;proto=https"),
+        ),
+        expected=INSIDE,
+    ),
+    "two clients": Case(
+        headers=(HOST, ("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.7")), expected=INSIDE
     ),
     "a malformed Forwarded is none": Case(
         headers=(HOST, ("Forwarded", "for=;;x"), ("X-Forwarded-Host", "h.test")),

@@ -27,6 +27,8 @@ def _twilio(settings: Settings) -> Check:
     name = "twilio callbacks"
     owners = {settings.twilio_account_sid} if settings.twilio_auth_token else set()
     owners |= {owner for owner, _ in settings.twilio_account_tokens}
+    if not owners and settings.twilio_shared_keys:
+        return Check(name, "ok", f"verified with {_count(len(settings.twilio_shared_keys), 'shared key')}")
     if not owners:
         if settings.telnyx_public_key:
             return Check(name, "ok", NOT_CONFIGURED)
@@ -95,6 +97,13 @@ def _public_url(settings: Settings) -> Check:
             says = f"{settings.public_url}: {' '.join(found).removesuffix('.')}"
             return Check(name, "warning", says, "see to CALLSTREAM_PUBLIC_URL")
         return Check(name, "ok", settings.public_url)
+    if settings.twilio_auth_token or settings.twilio_account_tokens or settings.twilio_shared_keys:
+        return Check(
+            name,
+            "warning",
+            "not set: a request's Host header chooses the URL that Twilio's signature is checked against",
+            "set CALLSTREAM_PUBLIC_URL to the URL that Twilio has, without /callbacks/…",
+        )
     if settings.trusted_proxies:
         return Check(name, "ok", "as the trusted proxies say")
     return Check(

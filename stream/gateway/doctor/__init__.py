@@ -29,4 +29,4 @@ def diagnose(
         return Diagnosis(None, "The form has more parameters than a provider sends.")
     if provider_of(request, parameters) == "telnyx":
         return telnyx.diagnose(request, trust, now_s, secrets)
-    return twilio.diagnose(request, trust, tokens=secrets, urls=urls)
+    return twilio.diagnose(request, trust, now_s, tokens=secrets, urls=urls)

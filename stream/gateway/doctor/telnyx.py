@@ -45,6 +45,11 @@ def diagnose(request: Request, trust: Trust, now_s: float, candidates: Sequence[
     age_s = now_s - signed_s
     if abs(age_s) > trust.telnyx_tolerance_s:
         found.append(_stale(age_s))
+    if request.method == "GET":
+        return Diagnosis(
+            None,
+            "Telnyx' signature covers a body and no query: this GET is somebody's who saw a POST of Telnyx.",
+        )
     return fits_if("Telnyx", found) if found else FITS
 
 

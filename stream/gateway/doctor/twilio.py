@@ -23,7 +23,7 @@ from stream.gateway.doctor.keys import TOKEN_SETTING, TOKENS_SETTING, keys
 from stream.gateway.doctor.urls import URL_SETTING, hosts, paths, ports, queries, query_of, schemes
 from stream.gateway.form_body import last
 from stream.gateway.forwarded import forwarded, x_forwarded
-from stream.gateway.public_url import believed, is_trusted, public_url
+from stream.gateway.public_url import believed, contradicts_itself, is_trusted, public_url
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request, clean_text, wire_bytes
 from stream.gateway.trust import Trust
@@ -31,6 +31,7 @@ from stream.gateway.twilio_signature import SIGNATURE, body_hashes, digest, spli
 from stream.gateway.verification import Verified, verify
 
 PROXIES_SETTING = "CALLSTREAM_TRUSTED_PROXIES"
+MAX_AGE_SETTING = "CALLSTREAM_TWILIO_MAX_AGE_S"
 
 WORK_LIMIT_BYTES = 96 * 1024 * 1024
 """Bytes that are signed for one request, at most: about half a second."""
@@ -48,15 +49,29 @@ class _Url(NamedTuple):
 
 
 def diagnose(
-    request: Request, trust: Trust, *, tokens: Sequence[str] = (), urls: Sequence[str] = ()
+    request: Request,
+    trust: Trust,
+    now_s: float,
+    *,
+    tokens: Sequence[str] = (),
+    urls: Sequence[str] = (),
 ) -> Diagnosis:
     """What would have to be otherwise.
 
-    `tokens`: auth tokens that may be the right one; `urls`: public URLs that may be the one that Twilio has.
+    - `now_s`: when it was received, in Unix time.
+    - `tokens`: auth tokens that may be the right one.
+    - `urls`: public URLs that may be the one that Twilio has.
     """
-    verified = verify(request, trust, 0.0)
+    verified = verify(request, trust, now_s)
     if isinstance(verified, Verified) and verified.verified:
         return FITS
+    if isinstance(verified, Refused) and verified.reason == "stale_timestamp":
+        return Diagnosis(
+            False,
+            f"The signature fits, but {verified.detail}, more than {MAX_AGE_SETTING} allows: "
+            "an old request was sent again, or our clock runs ahead.",
+            (MAX_AGE_SETTING,),
+        )
     signature = request.value(SIGNATURE)
     if not signature:
         return Diagnosis(
@@ -158,6 +173,8 @@ def _url_mend(request: Request, trust: Trust, url: _Url) -> str:
         return mend
     said = ((hops[0].scheme or "").lower(), hops[0].host or request.value("Host"))
     remote = believed(request, ())[1].remote
+    if contradicts_itself(request):
+        return f"{mend}, for Forwarded and X-Forwarded-* differ, and then neither is believed"
     if remote is None or is_trusted(remote, trust.trusted_proxies):
         return mend
     if said == (url.scheme, authority):
@@ -172,7 +189,7 @@ def _nothing_fits(trust: Trust, account: str | None) -> Diagnosis:
             f"Account {masked(account)} is not configured: set {TOKENS_SETTING} with its token.",
             (TOKENS_SETTING,),
         )
-    if not trust.twilio_tokens:
+    if not trust.twilio_tokens and not trust.twilio_shared_keys:
         return Diagnosis(None, f"No auth token is configured: set {TOKEN_SETTING}.", (TOKEN_SETTING,))
     return Diagnosis(
         None,

@@ -72,6 +72,21 @@ def test_a_whole_configuration_is_well() -> None:
         ),
         (Settings(), "public URL", "warning", "not set", "CALLSTREAM_PUBLIC_URL"),
         (
+            Settings(twilio_auth_token=(TOKEN,)),
+            "public URL",
+            "warning",
+            "Host header",
+            "CALLSTREAM_PUBLIC_URL",
+        ),
+        (
+            Settings(twilio_shared_keys=(("k", TOKEN),), trusted_proxies=(ip_network("10.0.0.0/8"),)),
+            "public URL",
+            "warning",
+            "Host header",
+            "CALLSTREAM_PUBLIC_URL",
+        ),
+        (Settings(twilio_shared_keys=(("k", TOKEN),)), "twilio callbacks", "ok", "1 shared key", ""),
+        (
             Settings(trusted_proxies=(ip_network("10.0.0.0/8"),)),
             "public URL",
             "ok",
