@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.core.events import DecodeError
 from stream.runtime.errors import in_words, said, trace
-from stream.runtime.health import ListenError
 from stream.runtime.lander import NoRoomError
+from stream.runtime.listening import ListenError
 from stream.runtime.wire import read_envelope
 
 NUMBER = "+15005550006"
