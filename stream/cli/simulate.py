@@ -322,7 +322,7 @@ def _metrics(settings: Settings) -> dict[str, str]:
     at = {
         "worker": f"http://{settings.worker_listen}",
         "poller": f"http://{settings.poller_listen}",
-        "gateway": f"{'https' if settings.gateway_tls else 'http'}://{settings.gateway_listen}",
+        "gateway": f"http://{settings.gateway_health_listen}",
     }
     return {role: f"{url}/metrics" for role, url in at.items()}
 
