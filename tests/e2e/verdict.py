@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream.simulate.compare import Comparison
+from stream.simulate.leaks import Search
 from tests.e2e.harness import Read, latest, more_than_once, read_topic, unlike_repeats
 from tests.e2e.story import Story, deliveries_of, knowledge, last_records, undisturbed
 
@@ -36,6 +37,8 @@ class Verdict(NamedTuple):
     """Repetitions, for a reader of uncommitted records, that differ from what they repeat."""
     not_active: int
     """Alerts of which `alerts.active` says something else."""
+    leaks: int
+    """Outputs with a number, a name or a secret in them."""
     dead_letters: int
     deliveries: int
     repeated: int
@@ -78,6 +81,11 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
         comparison.dead_letter((record.key or b"").decode(), headers["reason"], headers["error"])
     report = comparison.report()
 
+    search = Search()
+    for topic in (*tell, names.alerts_active):
+        for one in read[topic, True]:
+            search.record(topic, f"-{one.partition}@{one.offset}", one.key, one.value, one.headers)
+
     smooth = undisturbed(story)
     states = latest(read[names.changelog, True])
     told = {key: deliveries_of(state) for key, state in states.items()}
@@ -102,6 +110,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
         twice=twice,
         unlike=len(unlike),
         not_active=len(alerts ^ active.keys()),
+        leaks=search.found,
         dead_letters=len(buried),
         deliveries=len(story.records),
         repeated=repeated,
@@ -110,6 +119,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
     print(verdict, file=sys.stderr)
     for kind, examples in report.examples.items():
         print(kind, *examples, sep="\n  ")
+    print("leaks", *search.examples, sep="\n  ")
     for one, other in unlike[:3]:
         _show(_id(one), orjson.loads(one.value or b""), orjson.loads(other.value or b""))
     for key in wrong[:3]:
