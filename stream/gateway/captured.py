@@ -97,16 +97,21 @@ def _body(request: Request, rest: bytes) -> bytes:
 
 def _joined(rest: bytes) -> bytes:
     """The body of chunks (RFC 9112 §7.1)."""
-    found = b""
+    found: list[bytes] = []
+    at = 0
     while True:
-        size_line, ended, rest = rest.partition(b"\n")
+        ended = rest.find(b"\n", at)
+        size_line = rest[at : max(ended, at)]
         size = size_line.partition(b";")[0].strip()
-        if not ended or not re.fullmatch(rb"[0-9A-Fa-f]{1,6}", size) or len(rest) < int(size, 16):
+        begins = ended + 1
+        if ended < 0 or not re.fullmatch(rb"[0-9A-Fa-f]{1,6}", size) or len(rest) - begins < int(size, 16):
             raise CaptureError("its chunks are cut or changed")
         if int(size, 16) == 0:
-            return found
-        found, rest = found + rest[: int(size, 16)], rest[int(size, 16) :]
-        rest = rest.removeprefix(b"\r").removeprefix(b"\n")
+            return b"".join(found)
+        at = begins + int(size, 16)
+        found.append(rest[begins:at])
+        at += rest.startswith(b"\r", at)
+        at += rest.startswith(b"\n", at)
 
 
 def _without_marks(raw: bytes) -> bytes:

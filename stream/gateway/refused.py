@@ -38,6 +38,7 @@ log = logging.getLogger("callstream.gateway")
 
 class _Waiting(NamedTuple):
     request: Request
+    route: str
     reason: str
     now_s: float
 
@@ -55,14 +56,17 @@ class RefusedRequests:
         self._said: list[tuple[Finding, float]] = []
         self._file_fails = False
 
-    def offer(self, request: Request, refused: Refused, now_s: float) -> None:
-        """Takes note of a refused request; `now_s`: when it was received, in Unix time. Never waits."""
+    def offer(self, request: Request, route: str, refused: Refused, now_s: float) -> None:
+        """Takes note of a refused request; `now_s`: when it was received, in Unix time. Never waits.
+
+        `route`: by which it came. However its path was spelled, it makes no other kind.
+        """
         if refused.reason not in DIAGNOSED:
             return
         self._unsaid += 1
-        kind = (refused.reason, request.path)
+        kind = (refused.reason, route)
         if kind in self._waiting or len(self._waiting) < KINDS_LIMIT:
-            self._waiting[kind] = _Waiting(request, refused.reason, now_s)
+            self._waiting[kind] = _Waiting(request, route, refused.reason, now_s)
         self._offered.set()
 
     async def run(self) -> None:
@@ -86,7 +90,7 @@ class RefusedRequests:
         found = diagnose(request, self._trust, one.now_s)
         finding = Finding(
             time=utc(int(one.now_s * 1_000_000)),
-            path=shown_path(request.path),
+            path=shown_path(one.route),
             provider=provider_of(request, parameters),
             reason=one.reason,
             sentence=found.sentence,

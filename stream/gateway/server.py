@@ -52,8 +52,8 @@ class Shore(Protocol):
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Offer = Callable[[Request, Refused, float], None]
-"""Told of each request that was refused, and when (Unix time). Must not block."""
+Offer = Callable[[Request, str, Refused, float], None]
+"""Told of each request that was refused, by which route it came, and when (Unix time). Must not block."""
 
 log = logging.getLogger("callstream.gateway")
 access = logging.getLogger("callstream.gateway.access")
@@ -176,7 +176,7 @@ class Doors:
     def _refuse(self, request: Request, endpoint: str, refused: Refused, now_s: float) -> web.Response:
         self._metrics.rejected(looks_like(request, endpoint), refused.reason)
         if refused.status == 403:
-            self._refused(request, refused, now_s)
+            self._refused(request, endpoint, refused, now_s)
         return answer(refused)
 
 

@@ -68,8 +68,8 @@ class House:
         self.port = 0
         self.client: ClientSession
 
-    def _note(self, request: Request, refused: Refused, now_s: float) -> None:
-        self.refused.append((refused.reason, request.path))
+    def _note(self, request: Request, route: str, refused: Refused, now_s: float) -> None:
+        self.refused.append((refused.reason, route))
 
     async def send(self, request: Request) -> ClientResponse:
         """The request as its sender would send it, byte for byte."""

@@ -20,6 +20,7 @@ from stream.gateway.request import FORM, Request
 from stream.gateway.telnyx_signature import public_key
 from stream.gateway.trust import Trust
 from stream.gateway.verification import verify
+from tests.gateway.doors import house
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, TOKEN, public, telnyx_post, twilio_form
 
 TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, telnyx_keys=(public_key(public()),))
@@ -31,10 +32,10 @@ def unsigned() -> Request:
     return replace(request, headers=tuple(pair for pair in request.headers if "Signature" not in pair[0]))
 
 
-def refused(request: Request) -> tuple[Request, Refused, float]:
+def refused(request: Request) -> tuple[Request, str, Refused, float]:
     verdict = verify(request, TRUST, NOW_S)
     assert isinstance(verdict, Refused)
-    return request, verdict, NOW_S
+    return request, request.path, verdict, NOW_S
 
 
 @asynccontextmanager
@@ -121,23 +122,23 @@ async def test_what_goes_on_is_said_once_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = RefusedRequests(TRUST, tmp_path, every_s=0)
-    request, verdict, now_s = refused(twilio_form(token="x"))
+    request, route, verdict, now_s = refused(twilio_form(token="x"))
     async with running(queue):
         for times in (1, 2, 3):
-            queue.offer(request, verdict, now_s + times)
+            queue.offer(request, route, verdict, now_s + times)
             await until(lambda times=times: [o.times for o in read(file_in(tmp_path))] == [times])  # type: ignore[misc]
         assert len(warnings(caplog)) == 1
-        queue.offer(request, verdict, now_s + 301)
+        queue.offer(request, route, verdict, now_s + 301)
         await until(lambda: len(warnings(caplog)) == 2)
 
 
 async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_kept(tmp_path: Path) -> None:
     queue = RefusedRequests(TRUST, tmp_path)
-    _, verdict, now_s = refused(twilio_form(token="x"))
+    _, _, verdict, now_s = refused(twilio_form(token="x"))
     for number in range(1000):
-        queue.offer(twilio_form(target=f"/{number}"), verdict, now_s)
-    newest = twilio_form(target="/0")
-    queue.offer(newest, verdict, now_s + 1)
+        queue.offer(twilio_form(), f"/{number}", verdict, now_s)
+    newest = twilio_form(target="/callbacks/%74wilio")
+    queue.offer(newest, "/0", verdict, now_s + 1)
     gc.collect()
     held = [one for one in gc.get_referrers(newest) if type(one).__name__ == "_Waiting"]
     assert len(held) == 1
@@ -148,7 +149,7 @@ async def test_reasons_that_no_setting_mends_are_not_looked_at(tmp_path: Path) -
     queue = RefusedRequests(TRUST, tmp_path, every_s=0)
     async with running(queue):
         for reason in ("malformed", "too_large", "unsupported_media_type"):
-            queue.offer(twilio_form(), Refused(reason, "x"), NOW_S)
+            queue.offer(twilio_form(), "/callbacks/twilio", Refused(reason, "x"), NOW_S)
         await asyncio.sleep(0.05)
     assert read(file_in(tmp_path)) == []
 
@@ -208,11 +209,23 @@ async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = RefusedRequests(TRUST, tmp_path, every_s=0)
-    _, verdict, now_s = refused(twilio_form(token="x"))
+    _, _, verdict, now_s = refused(twilio_form(token="x"))
     broken = Request(method="POST", target="/", headers=(("Content-Type", FORM),), body=None)  # type: ignore[arg-type]
     async with running(queue):
-        queue.offer(broken, verdict, now_s)
+        queue.offer(broken, "/broken", verdict, now_s)
         queue.offer(*refused(twilio_form(token="x")))
         await until(lambda: len(read(file_in(tmp_path))) == 1)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["The signature doctor failed on a refused request: AttributeError"]
+
+
+async def test_however_a_path_is_spelled_it_is_one_finding_of_its_route(tmp_path: Path) -> None:
+    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    spellings = ["/callbacks/twilio", "/callbacks/%74wilio", "/callbacks/t%77ilio", "/%63allbacks/twilio?x=1"]
+    async with house(TRUST) as gateway:
+        gateway.doors._refused = queue.offer
+        for target in spellings:
+            assert (await gateway.send(twilio_form(target=target, token="x"))).status == 403
+    assert list(queue._waiting) == [("bad_signature", "/callbacks/twilio")]
+    async with running(queue):
+        await until(lambda: [one.path for one in read(file_in(tmp_path))] == ["/callbacks/twilio"])

@@ -15,6 +15,12 @@ from stream.gateway.request import Request
 from stream.gateway.trust import Trust
 from stream.gateway.verification import provider_of
 
+PACKED = Diagnosis(
+    None,
+    "The body is packed (Content-Encoding): no provider packs its webhooks, and the gateway refuses "
+    "them unread: let the proxy pass the body as it came.",
+)
+
 
 def diagnose(
     request: Request, trust: Trust, now_s: float, *, secrets: Sequence[str] = (), urls: Sequence[str] = ()
@@ -23,6 +29,8 @@ def diagnose(
 
     `now_s`: when the request was received, in Unix time.
     """
+    if any(coding.strip().lower() not in ("", "identity") for coding in _codings(request)):
+        return PACKED
     try:
         parameters = pairs(request.body) if request.is_form else None
     except TooManyParametersError:
@@ -30,3 +38,7 @@ def diagnose(
     if provider_of(request, parameters) == "telnyx":
         return telnyx.diagnose(request, trust, now_s, secrets)
     return twilio.diagnose(request, trust, now_s, tokens=secrets, urls=urls)
+
+
+def _codings(request: Request) -> list[str]:
+    return [word for value in request.values("Content-Encoding") for word in value.split(",")]

@@ -379,3 +379,14 @@ def test_the_signing_of_these_tests_is_the_documented_one() -> None:
     assert twilio(
         f"{PUBLIC}/tw/status?tenant=7", [("E", "ringing"), ("E", "answered"), ("E", "ringing")]
     ) == ("86uZW+pjHUmuvXd4x9Hke+xBETI=")
+
+
+def test_a_packed_body_is_said_to_be_one_whatever_else_is_wrong() -> None:
+    for request in (twilio_form(headers=[("Content-Encoding", "gzip")]), telnyx_packed()):
+        found = diagnose(request, TRUST, NOW_S)
+        assert (found.fits, "Content-Encoding" in found.sentence) == (None, True)
+    assert diagnose(twilio_form(headers=[("Content-Encoding", "identity")]), TRUST, NOW_S) == FITS
+
+
+def telnyx_packed() -> Request:
+    return Request(method="POST", target="/callbacks/telnyx", headers=(("Content-Encoding", "identity, br"),))
