@@ -7,7 +7,9 @@ Python itself would print of an error is printed the same way.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import operator
 import re
 import sys
 import threading
@@ -71,8 +73,21 @@ def install() -> None:
     threading.excepthook = _of_a_thread
 
 
-def _safe(value: Any) -> Any:
-    return Said(said(value)) if isinstance(value, BaseException) else value
+def _safe(value: Any, *, within: bool = False) -> Any:
+    """A value as it may be logged: errors, tasks with errors in them, and several of either."""
+    if isinstance(value, BaseException):
+        return Said(said(value))
+    if isinstance(value, asyncio.Future):
+        return Said(type(value).__name__)
+    if not within and isinstance(value, list | tuple | set | frozenset):
+        found = [_safe(one, within=True) for one in value]
+        return value if all(map(operator.is_, found, value)) else found
+    if not within and isinstance(value, Mapping):
+        found = [_safe(one, within=True) for one in value.values()]
+        return (
+            value if all(map(operator.is_, found, value.values())) else dict(zip(value, found, strict=True))
+        )
+    return value
 
 
 def _safe_arguments(arguments: Any) -> Any:

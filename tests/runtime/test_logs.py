@@ -92,6 +92,28 @@ def test_an_error_among_the_arguments_or_in_the_place_of_a_message_is_told_witho
     )
 
 
+def test_errors_among_others_and_a_task_with_an_error_are_told_without_their_text(
+    written: io.StringIO,
+) -> None:
+    log = logging.getLogger("mode")
+
+    async def fail() -> None:
+        raise KeyError(NUMBER)
+
+    async def gather() -> None:
+        task = asyncio.create_task(fail(), name=NUMBER)
+        await asyncio.wait([task])
+        log.error("ended: %r %s", task, [task, 3])
+        log.error("of them: %r", await asyncio.gather(task, return_exceptions=True))
+
+    asyncio.run(gather())
+    log.error("by name: %s and %s", {"a": KeyError(NUMBER)}, (1, ValueError(NUMBER)))
+    log.error("as it is: %s", [1, "two"])
+    said = written.getvalue()
+    nobody_has(said, "ended: Task [Task, 3]", "of them: [KeyError]", "{'a': KeyError}", "[1, ValueError]")
+    assert "as it is: [1, 'two']" in said
+
+
 def test_a_group_with_a_number_in_it_is_told_without_it(written: io.StringIO) -> None:
     try:
         raise ExceptionGroup(NUMBER, [KeyError(NUMBER), ExceptionGroup("more", [ValueError(NUMBER)])])
