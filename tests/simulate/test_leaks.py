@@ -142,6 +142,18 @@ def test_a_search_counts_what_has_a_leak_and_names_each_place_once() -> None:
     ]
 
 
+def test_a_search_finds_what_is_in_a_key_alone_or_in_a_header_alone() -> None:
+    search = Search()
+    search.record("calls.ended.v1", "-0@1", OF.number.encode(), b"{}", ())
+    search.record("calls.ended.v1", "-0@2", b"k", b"{}", [("ce_subject", OF.number.encode())])
+    search.record("calls.ended.v1", "-0@3", b"k", b"{}", [(OF.number, b"1")])
+    assert search.examples == [
+        "calls.ended.v1-0@1 key: a number",
+        "calls.ended.v1-0@2 header ce_subject: a number",
+        "calls.ended.v1-0@3 header *: a number",
+    ]
+
+
 def test_a_leak_is_a_difference_of_the_report() -> None:
     report, search = Report(), Search()
     search.record("calls.events.v1", "-2@0", b"k", orjson.dumps({"a": OF.number}), ())
