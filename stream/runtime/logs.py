@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from stream.runtime.errors import said, trace
-from stream.runtime.untrusted import LineFormatter, escaped_lines
+from stream.runtime.untrusted import LineFormatter, escaped, escaped_lines
 
 _QUOTING = re.compile(r"[<(\n].*", re.DOTALL)
 """Where asyncio begins to quote: a callback's arguments, a task with its error, a protocol."""
@@ -60,7 +60,11 @@ class SafeRecord(logging.LogRecord):
             # Formatters take this text as it is; they make their own only of an error.
             self.exc_text = trace(error)
         if name == "asyncio":
-            self.msg, self.args = _QUOTING.sub("", self.getMessage()).strip() or "asyncio", ()
+            self.msg, self.args = _QUOTING.sub("", super().getMessage()).strip() or "asyncio", ()
+
+    def getMessage(self) -> str:  # noqa: N802  logging's name
+        """On one line and without anything that a terminal obeys, whichever formatter asks for it."""
+        return escaped(super().getMessage())
 
 
 def install() -> None:

@@ -91,7 +91,7 @@ async def test_requests_signed_in_wrong_ways_become_a_sentence_with_the_setting_
     )
     assert [(one.provider, one.reason, one.settings) for one in found[1:]] == [
         ("twilio", "bad_signature", ("CALLSTREAM_TWILIO_AUTH_TOKEN", "CALLSTREAM_PUBLIC_URL")),
-        ("twilio", "unknown_account", ("CALLSTREAM_TWILIO_ACCOUNT_TOKENS",)),
+        ("twilio", "unknown_account", ("CALLSTREAM_TWILIO_SUBACCOUNTS",)),
         ("telnyx", "missing_signature", ()),
         ("telnyx", "stale_timestamp", ("CALLSTREAM_TELNYX_TOLERANCE_S",)),
     ]

@@ -201,3 +201,10 @@ def test_what_is_no_error_is_logged_as_it_is(written: io.StringIO) -> None:
     assert "one of 2" in written.getvalue()
     assert "100 % of it" in written.getvalue()
     assert "socket.send" in written.getvalue()
+
+
+def test_a_text_that_is_logged_is_one_line_whichever_formatter_writes_it(written: io.StringIO) -> None:
+    logging.getLogger("callstream").error("a %s", "b\n2026 ERROR callstream: forged\x1b[2J\u202e\x9b")
+    said = written.getvalue()
+    assert said.count("\n") == 1
+    assert not {"\x1b", "\u202e", "\x9b"} & set(said)

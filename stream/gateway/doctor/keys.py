@@ -14,6 +14,7 @@ from stream.gateway.twilio_signature import ALGORITHMS, SETTINGS, signature_sett
 
 TOKEN_SETTING = "CALLSTREAM_TWILIO_AUTH_TOKEN"
 TOKENS_SETTING = "CALLSTREAM_TWILIO_ACCOUNT_TOKENS"
+SUBACCOUNTS_SETTING = "CALLSTREAM_TWILIO_SUBACCOUNTS"
 SHARED_SETTING = "CALLSTREAM_TWILIO_SHARED_KEYS"
 
 
@@ -49,8 +50,8 @@ def _of_others(trust: Trust, account: str | None, name: str) -> Iterator[Choice]
         if owner not in (account, ANY_ACCOUNT):
             claimed = f"account {masked(account)}" if account else "the account"
             says = f"the token is that of account {masked(owner)}"
-            mend = f"give {claimed} this token too in {TOKENS_SETTING}, if Twilio signs its callbacks with it"
-            yield Choice([(token, name) for token in tokens], Change(says, mend, TOKENS_SETTING))
+            mend = f"name {claimed} as its subaccount in {SUBACCOUNTS_SETTING}, if it is one"
+            yield Choice([(token, name) for token in tokens], Change(says, mend, SUBACCOUNTS_SETTING))
 
 
 def _shared(trust: Trust, key: str | None) -> Iterator[Choice]:

@@ -243,14 +243,14 @@ CASES = {
     ),
     "a subaccount's callback signed with its parent's token": Case(
         form([("AccountSid", SUBACCOUNT)]),
-        "fits if the token is that of account AC…0009: give account AC…0010 this token too in "
-        "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
-        ("CALLSTREAM_TWILIO_ACCOUNT_TOKENS",),
+        "fits if the token is that of account AC…0009: name account AC…0010 as its subaccount in "
+        "CALLSTREAM_TWILIO_SUBACCOUNTS, if it is one",
+        ("CALLSTREAM_TWILIO_SUBACCOUNTS",),
     ),
     "an account that is not configured, with a token that is": Case(
         form([("AccountSid", "AC0f000000000000000000000000000099")]),
-        "give account AC…0099 this token too",
-        ("CALLSTREAM_TWILIO_ACCOUNT_TOKENS",),
+        "name account AC…0099 as its subaccount",
+        ("CALLSTREAM_TWILIO_SUBACCOUNTS",),
     ),
     "an account that is not configured": Case(
         form([("AccountSid", "AC0f000000000000000000000000000099")], token="unheard"),
