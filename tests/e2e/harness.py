@@ -139,7 +139,15 @@ class WorkerProcess:
 class Feed:
     """Sends `records` at `rate` a second in a thread of its own, or at once with rate None."""
 
-    def __init__(self, bootstrap: str, records: Sequence[ToSend], rate: float | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        records: Sequence[ToSend],
+        rate: float | None = None,
+        *,
+        patience_s: float = 60.0,
+    ) -> None:
+        """`patience_s`: how long a broker may leave a request unanswered before another is asked."""
         self._records = records
         self._rate = rate
         self._producer = Producer(
@@ -149,6 +157,7 @@ class Feed:
                 "linger.ms": 5,
                 "log_level": 2,
                 "message.max.bytes": 2_000_000,
+                "socket.timeout.ms": round(1000 * patience_s),
             }
         )
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -1,0 +1,218 @@
+"""A story told to a worker on three nodes while a fault is dealt, and the line it gets in the table.
+
+The rule of this file: the line is written whatever the outcome, before anything is asserted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.cluster import asking
+from tests.e2e.cluster.cluster import Cluster
+from tests.e2e.cluster.node import Node
+from tests.e2e.cluster.watch import Watch
+from tests.e2e.harness import Feed, WorkerProcess, ending, read_topic
+from tests.e2e.household import ask, full_worker, health_url, prepare, supervised
+from tests.e2e.story import Story
+from tests.e2e.verdict import Verdict, judge
+
+LANES = 6
+CALLS = 2000
+RATE = 500.0
+PATIENCE_S = 6.0
+
+
+class Table:
+    """The lines of a run, in a file as JSON, and as text for its end."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.lines: list[dict[str, Any]] = []
+
+    def add(self, **line: Any) -> None:
+        self.lines.append(line)
+        with self.file.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+        print(line, file=sys.stderr)
+
+    def text(self) -> list[str]:
+        """Markdown."""
+        names = list(dict.fromkeys(name for line in self.lines for name in line))
+        rows = [names, ["---"] * len(names)]
+        rows += [[_cell(line.get(name, "")) for name in names] for line in self.lines]
+        return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _cell(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+class Scenario:
+    """One fault and what came of it. Entered, its worker is not started."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        prefix: str,
+        directory: Path,
+        *,
+        calls: int = CALLS,
+        store: str = "memory",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.directory = directory
+        self.store = store
+        self.environ = dict(environ or {})
+        self.story = Story(prefix, LANES, calls)
+        prepare(cluster.bootstrap, self.story)
+        cluster.balance()
+        self.worker = self.make_worker("a")
+        self.codes: list[int] = []
+        self.others_codes: list[int] = []
+        self.ready: list[int] = []
+        self.led_s: list[float] = []
+        self.went_on_s: list[float] = []
+        self._began = time.monotonic()
+        self.watch = Watch(
+            cluster,
+            self.story.group,
+            self.story.sources,
+            dataclasses.astuple(self.story.names),
+            LANES,
+            len(self.story.records),
+        )
+
+    def make_worker(self, name: str, *, bootstrap: str = "", **more: Any) -> WorkerProcess:
+        """A worker whose wires can be cut. Not started."""
+        return full_worker(
+            bootstrap or self.cluster.workers_bootstrap,
+            self.story,
+            self.directory,
+            name,
+            store=self.store,
+            environ=self.environ,
+            **more,
+        )
+
+    @contextlib.contextmanager
+    def told(self, rate: float = RATE) -> Iterator[None]:
+        """The worker works, is started again when it ends, and is told the story, all of it at the end."""
+        with self.watch, ending(self.worker):
+            self.worker.start().wait_ready()
+            with supervised(self.worker) as codes:
+                self.codes = codes
+                with self.fed(rate):
+                    yield
+                self.watch.wait(1.0, 180)
+                self.worker.wait_ready(90)
+            self.codes = [*codes, self.worker.terminate()[0]]
+
+    def fed(self, rate: float = RATE) -> Feed:
+        return Feed(self.cluster.bootstrap, self.story.records, rate, patience_s=PATIENCE_S)
+
+    def leader(self, lane: int = 0) -> Node:
+        """Who leads this lane's changelog."""
+        return self.cluster.nodes[self.cluster.leader((self.story.names.changelog, lane))]
+
+    def coordinator(self) -> Node:
+        """The group's."""
+        return self.cluster.nodes[self.cluster.coordinator(self.story.group)]
+
+    def plain_leader(self) -> Node:
+        """One that leads lanes and does not coordinate the group."""
+        coordinator = self.coordinator().number
+        return next(node for lane in range(LANES) if (node := self.leader(lane)).number != coordinator)
+
+    def transactions_coordinator(self) -> Node:
+        """That of a lane's transactions, if it does not coordinate the group, else of any of them."""
+        cluster, group = self.cluster, self.coordinator()
+        found = [
+            asking.coordinator(cluster.healthy().client, f"{self.story.group}-{lane}", of_transactions=True)
+            for lane in range(LANES)
+        ]
+        return cluster.nodes[next((node for node in found if node not in (-1, group.number)), group.number)]
+
+    def other_than(self, node: Node) -> Node:
+        return next(other for other in self.cluster.nodes.values() if other is not node)
+
+    def look_at_probes(self, for_s: float) -> None:
+        """Ask the worker whether it is ready, until the time is over. Kept in `ready`."""
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            with contextlib.suppress(AssertionError):
+                self.ready.append(ask(f"{health_url(self.worker, 1.0)}/readyz")[0])
+            time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def restarted(self, worker: WorkerProcess) -> Iterator[None]:
+        """A second worker, which the caller starts once; its exits count as well."""
+        codes: list[int] = []
+        with ending(worker):
+            yield
+            if worker.exit_code is None:
+                codes.append(worker.terminate()[0])
+            else:
+                codes.append(worker.exit_code)
+        self.others_codes += codes
+
+    def measure(self, since: float, timeout_s: float = 120.0) -> None:
+        """Wait until work goes on, and note how long that took."""
+        led_s, went_on_s = self.watch.wait_went_on(since, timeout_s)
+        print(f"led again after {led_s:.1f} s, at work after {went_on_s:.1f} s", file=sys.stderr)
+        self.led_s.append(led_s)
+        self.went_on_s.append(went_on_s)
+
+    def judged(self, table: Table, name: str, **more: Any) -> dict[str, Any]:
+        """Everything is mended and read back; the line is written. Returns what must not be."""
+        self.cluster.wires.mend()
+        self.cluster.wait_in_sync()
+        told_otherwise = _told_otherwise(self.cluster.bootstrap, self.story)
+        verdict = judge(self.cluster.bootstrap, self.story)
+        faults = verdict.faults | ({"told_otherwise": told_otherwise} if told_otherwise else {})
+        table.add(
+            scenario=name,
+            records=len(self.story.records),
+            lost=verdict.lost,
+            doubled=verdict.doubled,
+            wrong=wrong(verdict),
+            led_s=max(self.led_s, default=0.0),
+            went_on_s=max(self.went_on_s, default=0.0),
+            after_led_s=max((b - a for a, b in zip(self.led_s, self.went_on_s, strict=True)), default=0.0),
+            exits=self.codes + self.others_codes,
+            took_s=time.monotonic() - self._began,
+            **more,
+        )
+        return faults
+
+
+def wrong(verdict: Verdict) -> int:
+    """Everything but lost and doubled deliveries that must be zero."""
+    return (
+        sum(verdict.differences.values())
+        + verdict.states_wrong
+        + verdict.records_wrong
+        + verdict.twice
+        + verdict.unlike
+        + verdict.not_active
+        + verdict.dead_letters
+    )
+
+
+def _told_otherwise(bootstrap: str, story: Story) -> int:
+    """Records of the source topics that differ from the story: then it is the test that is wrong."""
+    there = Counter(
+        (record.topic, record.partition, record.key, record.value)
+        for topic in story.sources
+        for record in read_topic(bootstrap, topic)
+    )
+    sent = Counter((one.topic, one.partition, one.key, one.value) for one in story.records)
+    return sum((there - sent).values()) + sum((sent - there).values())

@@ -1,0 +1,116 @@
+"""What the group has committed, lane by lane, and who leads, several times a second, whatever is broken.
+
+The rule of this file: it asks nodes that are well, and no client library that could wait for one that is not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.e2e.cluster import asking
+from tests.e2e.cluster.cluster import GROUPS, TRANSACTIONS, Cluster
+from tests.e2e.harness import wait_until
+
+EVERY_S = 0.15
+
+
+class Look(NamedTuple):
+    """`at`: monotonic seconds. `lanes`: records committed of each. `led`: everything is, by nodes that are
+    well.
+    """
+
+    at: float
+    lanes: tuple[int, ...]
+    led: bool
+
+
+@dataclass
+class Watch:
+    """Of a group that reads `sources` in `lanes` partitions each. `ill`: nodes that are not asked."""
+
+    cluster: Cluster
+    group: str
+    sources: Sequence[str]
+    topics: Sequence[str]
+    lanes: int
+    total: int
+    ill: set[int] = field(default_factory=set)
+    looks: list[Look] = field(default_factory=list)
+
+    def __enter__(self) -> Watch:
+        self._places = [(topic, lane) for topic in self.sources for lane in range(self.lanes)]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def committed(self) -> int:
+        return sum(self.looks[-1].lanes) if self.looks else 0
+
+    def share(self) -> float:
+        return self.committed() / self.total
+
+    def wait(self, share: float, timeout_s: float = 120.0) -> float:
+        """Until this share is committed. Returns the share that is."""
+        wait_until(lambda: self.share() >= share, f"{share:.1%} committed", timeout_s)
+        return self.share()
+
+    def wait_went_on(self, since: float, timeout_s: float = 120.0) -> tuple[float, float]:
+        """Until every lane has committed something after everything was led again.
+
+        Returns the seconds from `since` to each of the two.
+        """
+        found: list[tuple[float, float]] = []
+
+        def went_on() -> bool:
+            found[:] = [times] if (times := self._went_on(since)) else []
+            return bool(found)
+
+        try:
+            wait_until(went_on, "every lane went on", timeout_s)
+        except AssertionError:
+            raise AssertionError(f"{timeout_s} s after the fault: {self.looks[-1:]}") from None
+        return found[0]
+
+    def _went_on(self, since: float) -> tuple[float, float] | None:
+        after = [look for look in list(self.looks) if look.at >= since]
+        begin = next((look for look in after if look.led), None)
+        if begin is None:
+            return None
+        latest = begin.at
+        for lane in range(self.lanes):
+            if after[-1].lanes == begin.lanes and sum(begin.lanes) >= self.total:
+                break  # there was nothing left to do
+            at = next((look.at for look in after if look.lanes[lane] > begin.lanes[lane]), None)
+            if at is None:
+                return None
+            latest = max(latest, at)
+        return begin.at - since, latest - since
+
+    def _run(self) -> None:
+        while not self._over.wait(EVERY_S):
+            try:
+                self._look()
+            except (OSError, StopIteration):
+                continue  # a node that is going or coming: the next look asks again
+
+    def _look(self) -> None:
+        asked = self.cluster.healthy(but_not=self.ill)
+        at = time.monotonic()
+        found = asking.partitions(asked.client, [*self.topics, GROUPS, TRANSACTIONS])
+        led = all(one.leader > 0 and one.leader not in self.ill for one in found.values())
+        by_lane = list(self.looks[-1].lanes) if self.looks else [0] * self.lanes
+        coordinator = asking.coordinator(asked.client, self.group)
+        if coordinator > 0 and coordinator not in self.ill and self.cluster.nodes[coordinator].running:
+            answer = asking.committed(self.cluster.nodes[coordinator].client, self.group, self._places)
+            if len(answer) == len(self._places):
+                by_lane = [sum(answer[topic, lane] for topic in self.sources) for lane in range(self.lanes)]
+        self.looks.append(Look(at, tuple(by_lane), led))
