@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -138,14 +138,14 @@ class Cluster:
         wait_until(_answered(known), f"{group} has a coordinator", 30)
         return found[0]
 
-    def wait_led_without(self, node: int, timeout_s: float = 60.0) -> float:
-        """Until the others say that `node` leads nothing and everything is led. Returns the seconds."""
+    def wait_led(self, ill: Collection[int], timeout_s: float = 60.0) -> float:
+        """Until the others say that everything is led, and by none of those. Returns the seconds."""
 
         def led() -> bool:
-            found = self.partitions(but_not=[node]).values()
-            return all(one.leader not in (node, -1) for one in found)
+            found = self.partitions(but_not=ill).values()
+            return all(one.leader > 0 and one.leader not in ill for one in found)
 
-        return wait_until(_answered(led), f"nothing is led by node {node}", timeout_s)
+        return wait_until(_answered(led), f"everything is led, and not by {ill}", timeout_s)
 
     def _start(self, nodes: Iterable[Node]) -> None:
         nodes = list(nodes)

@@ -9,90 +9,91 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.e2e.cluster.scenario import Scenario
+from tests.e2e.cluster.ground import Ground
 
-Fault = Callable[[Scenario], None]
+Fault = Callable[[Ground], None]
 
 WITHOUT_MAJORITY_S = 15.0
 WITHOUT_LEADER_S = 15.0
 STAYS_CUT_OFF_S = 5.0
 
 
-def leader_killed(scenario: Scenario) -> None:
-    node = scenario.plain_leader()
+def leader_killed(ground: Ground) -> None:
+    node = ground.plain_leader()
     since = time.monotonic()
     node.kill()
-    scenario.measure(since)
-    scenario.cluster.start_ended()
+    ground.measure(since)
+    ground.cluster.start_ended()
 
 
-def coordinators_killed(scenario: Scenario) -> None:
+def coordinators_killed(ground: Ground) -> None:
     """The group's, then that of a lane's transactions."""
-    cluster = scenario.cluster
-    for find in (scenario.coordinator, scenario.transactions_coordinator):
+    cluster = ground.cluster
+    for find in (ground.coordinator, ground.transactions_coordinator):
         node = find()
         since = time.monotonic()
         node.kill()
-        scenario.measure(since)
+        ground.measure(since)
         cluster.start_ended()
         cluster.wait_in_sync()
 
 
-def rolling_restart(scenario: Scenario) -> None:
-    for node in scenario.cluster.nodes.values():
+def rolling_restart(ground: Ground) -> None:
+    for node in ground.cluster.nodes.values():
         since = time.monotonic()
         node.stop()
-        scenario.measure(since)
-        scenario.cluster.start_ended()
-        scenario.cluster.wait_in_sync()
+        ground.measure(since)
+        ground.cluster.start_ended()
+        ground.cluster.wait_in_sync()
 
 
-def below_min_isr(scenario: Scenario) -> None:
+def below_min_isr(ground: Ground) -> None:
     """Two of three are dead: there is nobody to elect a leader, and one copy is not enough."""
-    first, second = [scenario.coordinator(), scenario.other_than(scenario.coordinator())]
+    first = ground.coordinator()
+    second = ground.other_than(first)
     first.kill()
     second.kill()
-    scenario.look_at_probes(WITHOUT_MAJORITY_S)
+    ground.look_at_probes(WITHOUT_MAJORITY_S)
     since = time.monotonic()
-    scenario.cluster.start_ended()
-    scenario.measure(since)
+    ground.cluster.start_ended()
+    ground.measure(since)
 
 
-def frozen_leader(scenario: Scenario) -> None:
+def frozen_leader(ground: Ground) -> None:
     """It keeps its connections and answers nothing, for longer than its session."""
-    node = scenario.plain_leader()
-    scenario.watch.ill.add(node.number)
+    node = ground.plain_leader()
+    ground.ill.add(node.number)
     since = time.monotonic()
     node.freeze()
-    scenario.measure(since)
+    ground.measure(since)
     node.thaw()
-    scenario.watch.ill.discard(node.number)
+    ground.ill.discard(node.number)
 
 
-def leader_cut_off(scenario: Scenario, how: str = "silently") -> None:
+def leader_cut_off(ground: Ground, how: str = "silently") -> None:
     """From its followers, not from clients."""
-    node = scenario.plain_leader()
-    scenario.watch.ill.add(node.number)
+    node = ground.plain_leader()
+    ground.ill.add(node.number)
     since = time.monotonic()
-    scenario.cluster.wires.cut_off(node.number, how)
-    scenario.measure(since)
+    ground.cluster.wires.cut_off(node.number, how)
+    ground.measure(since)
     time.sleep(STAYS_CUT_OFF_S)
-    scenario.cluster.wires.mend()
-    scenario.watch.ill.discard(node.number)
+    ground.cluster.wires.mend()
+    ground.ill.discard(node.number)
 
 
-def leader_cut_off_by_reset(scenario: Scenario) -> None:
-    leader_cut_off(scenario, "reset")
+def leader_cut_off_by_reset(ground: Ground) -> None:
+    leader_cut_off(ground, "reset")
 
 
-def worker_cut_off(scenario: Scenario) -> None:
+def worker_cut_off(ground: Ground) -> None:
     """From one leader, which the other nodes reach: nobody takes its place."""
-    node = scenario.plain_leader()
-    scenario.cluster.wires.cut_workers(node.number)
+    node = ground.plain_leader()
+    ground.cluster.wires.cut_workers(node.number)
     time.sleep(WITHOUT_LEADER_S)
     since = time.monotonic()
-    scenario.cluster.wires.mend_workers()
-    scenario.measure(since)
+    ground.cluster.wires.mend_workers()
+    ground.measure(since)
 
 
 ALL: tuple[Fault, ...] = (

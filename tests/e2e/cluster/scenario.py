@@ -15,18 +15,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.cluster import asking
 from tests.e2e.cluster.cluster import Cluster
-from tests.e2e.cluster.node import Node
+from tests.e2e.cluster.ground import LANES, Ground
 from tests.e2e.cluster.watch import Watch
 from tests.e2e.harness import Feed, WorkerProcess, ending, read_topic
 from tests.e2e.household import ask, full_worker, health_url, prepare, supervised
 from tests.e2e.story import Story
 from tests.e2e.verdict import Verdict, judge
 
-LANES = 6
-CALLS = 2000
-RATE = 500.0
+CALLS = 1500
+RATE = 350.0
 PATIENCE_S = 6.0
 
 
@@ -55,7 +53,7 @@ def _cell(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-class Scenario:
+class Scenario(Ground):
     """One fault and what came of it. Entered, its worker is not started."""
 
     def __init__(
@@ -68,27 +66,25 @@ class Scenario:
         store: str = "memory",
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.cluster = cluster
+        self.story = Story(prefix, LANES, calls)
+        super().__init__(cluster, self.story.group)
+        self.probes["worker"] = self._ready
         self.directory = directory
         self.store = store
         self.environ = dict(environ or {})
-        self.story = Story(prefix, LANES, calls)
         prepare(cluster.bootstrap, self.story)
         cluster.balance()
         self.worker = self.make_worker("a")
         self.codes: list[int] = []
         self.others_codes: list[int] = []
-        self.ready: list[int] = []
-        self.led_s: list[float] = []
-        self.went_on_s: list[float] = []
         self._began = time.monotonic()
         self.watch = Watch(
             cluster,
             self.story.group,
             self.story.sources,
             dataclasses.astuple(self.story.names),
-            LANES,
-            len(self.story.records),
+            [sum(record.partition == lane for record in self.story.records) for lane in range(LANES)],
+            self.ill,
         )
 
     def make_worker(self, name: str, *, bootstrap: str = "", **more: Any) -> WorkerProcess:
@@ -119,38 +115,14 @@ class Scenario:
     def fed(self, rate: float = RATE) -> Feed:
         return Feed(self.cluster.bootstrap, self.story.records, rate, patience_s=PATIENCE_S)
 
-    def leader(self, lane: int = 0) -> Node:
-        """Who leads this lane's changelog."""
-        return self.cluster.nodes[self.cluster.leader((self.story.names.changelog, lane))]
+    def changelog(self) -> str:
+        return self.story.names.changelog
 
-    def coordinator(self) -> Node:
-        """The group's."""
-        return self.cluster.nodes[self.cluster.coordinator(self.story.group)]
-
-    def plain_leader(self) -> Node:
-        """One that leads lanes and does not coordinate the group."""
-        coordinator = self.coordinator().number
-        return next(node for lane in range(LANES) if (node := self.leader(lane)).number != coordinator)
-
-    def transactions_coordinator(self) -> Node:
-        """That of a lane's transactions, if it does not coordinate the group, else of any of them."""
-        cluster, group = self.cluster, self.coordinator()
-        found = [
-            asking.coordinator(cluster.healthy().client, f"{self.story.group}-{lane}", of_transactions=True)
-            for lane in range(LANES)
-        ]
-        return cluster.nodes[next((node for node in found if node not in (-1, group.number)), group.number)]
-
-    def other_than(self, node: Node) -> Node:
-        return next(other for other in self.cluster.nodes.values() if other is not node)
-
-    def look_at_probes(self, for_s: float) -> None:
-        """Ask the worker whether it is ready, until the time is over. Kept in `ready`."""
-        until = time.monotonic() + for_s
-        while time.monotonic() < until:
-            with contextlib.suppress(AssertionError):
-                self.ready.append(ask(f"{health_url(self.worker, 1.0)}/readyz")[0])
-            time.sleep(0.5)
+    def _ready(self) -> int:
+        try:
+            return ask(f"{health_url(self.worker, 1.0)}/readyz")[0]
+        except AssertionError:  # it has just been started again
+            return 0
 
     @contextlib.contextmanager
     def restarted(self, worker: WorkerProcess) -> Iterator[None]:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 STARTS = 5
 MISLED_S = 5.0
 BACK_AT_WORK_S = 45.0
-RATE = 200.0
+RATE = 150.0
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])
@@ -85,10 +85,10 @@ def led_by(scenario: Scenario, node: Node) -> set[Place]:
 def cut_off(scenario: Scenario, stale: Node) -> None:
     """The others lead, and the worker has worked on with them, so that the stale ends are old."""
     cluster = scenario.cluster
-    scenario.watch.ill.add(stale.number)
+    scenario.ill.add(stale.number)
     cluster.wires.cut_off(stale.number)
     cluster.wires.cut_workers(stale.number, "reset")
-    print(f"led by others after {cluster.wait_led_without(stale.number):.1f} s", file=sys.stderr)
+    print(f"led by others after {cluster.wait_led([stale.number]):.1f} s", file=sys.stderr)
     with supervised(scenario.worker) as codes:
         scenario.watch.wait_went_on(time.monotonic())
     scenario.codes += codes
@@ -145,6 +145,6 @@ def finish(scenario: Scenario) -> None:
     last = scenario.make_worker("last", data="a")
     with ending(last):
         last.start().wait_ready(90)
-        scenario.watch.ill.clear()
+        scenario.ill.clear()
         scenario.watch.wait(1.0, 180)
         scenario.codes.append(last.terminate()[0])

@@ -30,19 +30,18 @@ class Look(NamedTuple):
 
 @dataclass
 class Watch:
-    """Of a group that reads `sources` in `lanes` partitions each. `ill`: nodes that are not asked."""
+    """Of a group that reads `sources`; `totals`: how many records each lane gets. `ill`: nodes not asked."""
 
     cluster: Cluster
     group: str
     sources: Sequence[str]
     topics: Sequence[str]
-    lanes: int
-    total: int
+    totals: Sequence[int]
     ill: set[int] = field(default_factory=set)
     looks: list[Look] = field(default_factory=list)
 
     def __enter__(self) -> Watch:
-        self._places = [(topic, lane) for topic in self.sources for lane in range(self.lanes)]
+        self._places = [(topic, lane) for topic in self.sources for lane in range(len(self.totals))]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -56,7 +55,7 @@ class Watch:
         return sum(self.looks[-1].lanes) if self.looks else 0
 
     def share(self) -> float:
-        return self.committed() / self.total
+        return self.committed() / sum(self.totals)
 
     def wait(self, share: float, timeout_s: float = 120.0) -> float:
         """Until this share is committed. Returns the share that is."""
@@ -86,9 +85,9 @@ class Watch:
         if begin is None:
             return None
         latest = begin.at
-        for lane in range(self.lanes):
-            if after[-1].lanes == begin.lanes and sum(begin.lanes) >= self.total:
-                break  # there was nothing left to do
+        for lane in range(len(self.totals)):
+            if begin.lanes[lane] >= self.totals[lane]:
+                continue  # there is nothing left to do
             at = next((look.at for look in after if look.lanes[lane] > begin.lanes[lane]), None)
             if at is None:
                 return None
@@ -107,10 +106,12 @@ class Watch:
         at = time.monotonic()
         found = asking.partitions(asked.client, [*self.topics, GROUPS, TRANSACTIONS])
         led = all(one.leader > 0 and one.leader not in self.ill for one in found.values())
-        by_lane = list(self.looks[-1].lanes) if self.looks else [0] * self.lanes
+        by_lane = list(self.looks[-1].lanes) if self.looks else [0] * len(self.totals)
         coordinator = asking.coordinator(asked.client, self.group)
         if coordinator > 0 and coordinator not in self.ill and self.cluster.nodes[coordinator].running:
             answer = asking.committed(self.cluster.nodes[coordinator].client, self.group, self._places)
             if len(answer) == len(self._places):
-                by_lane = [sum(answer[topic, lane] for topic in self.sources) for lane in range(self.lanes)]
+                by_lane = [
+                    sum(answer[topic, lane] for topic in self.sources) for lane in range(len(self.totals))
+                ]
         self.looks.append(Look(at, tuple(by_lane), led))
