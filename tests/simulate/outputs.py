@@ -14,6 +14,7 @@ from stream.core.events import Event, Origin
 from stream.core.fold import fold
 from stream.core.pages import Pages
 from stream.core.policy import Policy
+from stream.core.privacy import Privacy
 from stream.core.record import CallRecord
 from stream.runtime.wire import read_envelope
 from stream.simulate.compare import Comparison
@@ -31,16 +32,18 @@ class Outputs(NamedTuple):
     alerts: list[dict[str, Any]]
 
 
-def outputs_of(records: Iterable[Record]) -> Outputs:
+def outputs_of(records: Iterable[Record], mode: str = "masked") -> Outputs:
     """All that comes out of a run's records, in this order."""
     calls: dict[bytes, Call | None] = {}
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
-    policy, pages = Policy(), Pages(lambda _: None)
+    policy, privacy, pages = Policy(), Privacy(mode), Pages(lambda _: None)
     for offset, record in enumerate(records):
         envelope = read_envelope(record.value)
         readings = DECODERS[envelope.source](envelope)
         assert readings[0].event.key.encode() == record.key
+        for reading in readings:
+            privacy.apply(reading)
         origin = Origin(record.topic, 0, offset)
         folded = fold(calls.get(record.key), readings, envelope, origin, policy, pages)
         calls[record.key] = folded.call

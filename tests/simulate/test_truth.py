@@ -13,6 +13,7 @@ from stream.simulate.options import (
     SERVED_SOURCES,
     Options,
 )
+from stream.simulate.planted import BY_NUMBER
 from stream.simulate.telnyx import TelnyxCall
 from stream.simulate.traffic import generate
 from tests.simulate.outputs import compared, outputs_of
@@ -143,3 +144,14 @@ def test_a_run_that_is_not_served_says_nothing_of_completeness() -> None:
         pass
     assert traffic.truth is not None
     assert traffic.truth.completeness() == {}
+
+
+@pytest.mark.parametrize("mode", ["masked", "full"])
+def test_alerts_of_endpoints_with_numbers_in_them_are_known_however_these_leave(mode: str) -> None:
+    traffic = generate(Options(calls=400, failing_webhooks=0.5, seed=3))
+    outputs = outputs_of(traffic, mode)
+    scopes = {alert["scope"]["id"] for alert in outputs.alerts}
+    assert {scope.partition(":")[0] for scope in scopes if BY_NUMBER in scope} == {"twilio", "telnyx"}
+    assert traffic.truth is not None
+    report = compared(traffic.truth, outputs)
+    assert report.ok, "\n".join(report.lines())
