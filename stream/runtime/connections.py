@@ -23,6 +23,12 @@ let it, because they have not read what they were answered.
 
 AT_MOST = 4096
 
+REFUSED_AT_ONCE = 10
+PAUSE_S = 0.1
+"""After so many refused requests of a connection that was never granted one, and between those of one that
+does not wait for its answers: it shares the event loop with those that do.
+"""
+
 
 class Transport(Protocol):
     """Of asyncio's transport, what is needed here."""
@@ -31,15 +37,19 @@ class Transport(Protocol):
 
 
 class _Connection:
-    """`since`: when it began to be what it is. `good`: it has once asked for something that was granted."""
+    """`since`: when it began to be what it is. `good`: it has once asked for something that was granted.
 
-    __slots__ = ("asked", "good", "since", "transport")
+    `refused`: its requests that were not.
+    """
+
+    __slots__ = ("asked", "good", "refused", "since", "transport")
 
     def __init__(self, transport: Transport, now_s: float) -> None:
         self.transport = transport
         self.since = now_s
         self.asked = False
         self.good = False
+        self.refused = 0
 
 
 Group = dict[object, _Connection]
@@ -86,13 +96,20 @@ class Connections:
             one.asked, one.since = True, now_s
             self._working[key] = one
 
-    def ended(self, key: object, now_s: float, *, good: bool) -> None:
-        """It was answered; `good`: with what it had asked for."""
+    def ended(self, key: object, now_s: float, *, good: bool, waiting: bool = False) -> float:
+        """It was answered; `good`: with what it asked for; `waiting`: it has sent its next request already.
+
+        Returns the seconds until its next request is looked at: 0 but for those that ask again and again for
+        what is not there, or do not wait for their answers. No provider and no proxy does either.
+        """
         one = self._take(key)
-        if one is not None:
-            one.since = now_s
-            one.good = one.good or good
-            (self._good if one.good else self._strangers)[key] = one
+        if one is None:
+            return 0.0
+        one.since = now_s
+        one.good = one.good or good
+        one.refused += not good
+        (self._good if one.good else self._strangers)[key] = one
+        return PAUSE_S if waiting or (not one.good and one.refused > REFUSED_AT_ONCE) else 0.0
 
     def stuck(self, key: object) -> None:
         """It does not read what it was answered; for how long is counted from when that was asked for."""
@@ -106,12 +123,16 @@ class Connections:
         if one is not None:
             self._working[key] = one
 
+    def crowded(self, coming: int = 0) -> bool:
+        """Whether somebody has to go before one more is taken beside the `coming`."""
+        return len(self) + coming >= self.at_most
+
     def make_room(self, coming: int = 0) -> bool:
         """Whether there is room for one more beside the `coming`, if need be after the longest idle one went.
 
         Those that do not read go first, then those that were never granted anything, then the others.
         """
-        if len(self) + coming < self.at_most:
+        if not self.crowded(coming):
             return True
         for group in (self._unread, self._strangers, self._good):
             for key in group:

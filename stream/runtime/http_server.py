@@ -75,9 +75,13 @@ class _Protocol(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._known.ended(self, time.monotonic(), good=200 <= resp.status < 300)
+            pause_s = self._known.ended(
+                self, time.monotonic(), good=200 <= resp.status < 300, waiting=bool(self._messages)
+            )
             if isinstance(resp, Bare) and resp.unread:
                 self.force_close()
+            elif pause_s and resp.keep_alive and not self._known.closing:
+                await asyncio.sleep(pause_s)
 
     def pause_writing(self) -> None:
         super().pause_writing()

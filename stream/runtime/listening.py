@@ -94,6 +94,7 @@ class Listening:
                     raise
                 self._without_descriptor(listening, error)
                 return
+            crowded = self._connections.crowded(len(self._coming))
             if not (self._connections.make_room(len(self._coming)) or self._end_oldest_coming()):
                 taken.close()
                 continue
@@ -101,6 +102,8 @@ class Listening:
             task = self._loop.create_task(self._connect(taken))
             self._coming[task] = None
             task.add_done_callback(self._arrived)
+            if crowded:
+                return  # who was taken just now is to have the time to say what it wants
 
     async def _connect(self, taken: socket.socket) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.runtime.connections import Connections
+from stream.runtime.connections import PAUSE_S, REFUSED_AT_ONCE, Connections
 
 
 class Transport:
@@ -131,6 +131,28 @@ def test_a_request_that_is_not_done_or_not_read_after_half_a_minute_costs_its_co
     room.known.ended("done", 29.0, good=True)
     room.known.look(30.0)
     assert room.there == ["done"]
+
+
+def test_who_is_refused_again_and_again_has_to_wait_and_whoever_was_granted_something_has_not() -> None:
+    room = Room()
+    room.comes("scanner", "provider")
+    room.asks("provider", 0.0, good=True)
+    for name in room.there:
+        for _ in range(REFUSED_AT_ONCE):
+            room.known.began(name, 1.0)
+            assert room.known.ended(name, 1.0, good=False) == 0.0
+        room.known.began(name, 1.0)
+    assert room.known.ended("scanner", 1.0, good=False) == PAUSE_S
+    assert room.known.ended("provider", 1.0, good=False) == 0.0
+
+
+def test_who_does_not_wait_for_answers_has_to_wait_whatever_it_asks_for() -> None:
+    room = Room()
+    room.comes("a")
+    room.known.began("a", 0.0)
+    assert room.known.ended("a", 0.0, good=True, waiting=True) == PAUSE_S
+    room.known.began("a", 1.0)
+    assert room.known.ended("a", 1.0, good=True) == 0.0
 
 
 def test_what_is_gone_is_forgotten() -> None:

@@ -73,12 +73,12 @@ async def test_who_does_not_read_an_answer_is_cut_off() -> None:
 
 
 async def test_who_asks_and_asks_and_reads_nothing_is_cut_off_and_its_answers_are_not_kept() -> None:
-    connections = Connections(work_s=0.5)
+    connections = Connections(work_s=0.5, idle_s=0.5)
     async with served(connections) as port:
         client = deaf(port)
         client.setblocking(False)
         loop = asyncio.get_running_loop()
-        many = b"GET /small HTTP/1.1\r\nHost: h\r\n\r\n" * 1000
+        many = b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n" * 1000
         try:
             async with asyncio.timeout(20):
                 while True:
@@ -88,6 +88,17 @@ async def test_who_asks_and_asks_and_reads_nothing_is_cut_off_and_its_answers_ar
         assert await gone(connections)
         assert connections.cut == 1
         client.close()
+
+
+async def test_requests_that_do_not_wait_for_their_answers_get_few_of_them_at_once() -> None:
+    connections = Connections()
+    async with served(connections) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /small HTTP/1.1\r\nHost: h\r\n\r\n" * 1000)
+        await asyncio.sleep(0.5)
+        answers = await reader.read(1 << 20)
+        assert 1 <= answers.count(b" 204 ") <= 8
+        writer.transport.abort()
 
 
 async def test_a_connection_that_is_kept_for_nothing_goes() -> None:
