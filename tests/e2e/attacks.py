@@ -7,6 +7,7 @@ own, and stops by itself. A connection that is cut is opened again after a momen
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import sys
@@ -16,6 +17,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.e2e.signed_load import ACCOUNT, signed
 
 PATH = "/callbacks/twilio"
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -23,6 +27,14 @@ AGAIN_S = 0.02
 """Between the end of a connection and the next one in its place."""
 
 MEBIBYTE = 1 << 20
+
+TELNYX_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+"""What Telnyx signs with here."""
+
+CAPTURED = b'{"data":{"event_type":"call.initiated","id":"e1","payload":{"call_leg_id":"seen"}}}'
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[/bold][link=x]\x9b31m\u202egnp.exe\u2066\r\n"
+"""Escape sequences, a C1 control, bidirectional overrides, another library's markup, a new line."""
 
 
 class Attack(msgspec.Struct, kw_only=True):
@@ -106,6 +118,40 @@ class Attacker:
             if not await self.answered(reader):
                 return
 
+    async def forged_query(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A signed body of Telnyx that somebody has seen, with a query that nobody signed."""
+        timestamp = str(int(time.time()))
+        signature = base64.b64encode(TELNYX_KEY.sign(timestamp.encode() + b"|" + CAPTURED)).decode()
+        number = 0
+        while True:
+            number += 1
+            writer.write(
+                f"GET {PATH}?CallSid=CAforged{number}&CallStatus=failed&AccountSid={ACCOUNT} HTTP/1.1\r\n"
+                f"Host: h\r\nTelnyx-Timestamp: {timestamp}\r\nTelnyx-Signature-Ed25519: {signature}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(CAPTURED)}\r\n\r\n".encode()
+                + CAPTURED
+            )
+            if not await self.answered(reader):
+                return
+
+    async def hostile_text(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Signed callbacks whose values were written for the terminal of whoever looks at them."""
+        number = 0
+        while True:
+            number += 1
+            body = {
+                "AccountSid": ACCOUNT,
+                "CallSid": f"CA{HOSTILE}{number}",
+                "CallStatus": "failed",
+                "ErrorCode": "[/x]",
+                "ErrorMessage": HOSTILE,
+                HOSTILE: HOSTILE,
+            }
+            writer.write(signed(self.attack.port, body))
+            if not await self.answered(reader):
+                return
+            await asyncio.sleep(0.05)
+
     async def unread_answers(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Requests one behind the other, and none of the answers is read."""
         writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -131,6 +177,8 @@ KINDS: dict[str, Once] = {
     "slow_bodies": Attacker.slow_bodies,
     "kept_connections": Attacker.kept_connections,
     "bad_signatures": Attacker.bad_signatures,
+    "forged_query": Attacker.forged_query,
+    "hostile_text": Attacker.hostile_text,
     "unread_answers": Attacker.unread_answers,
     "unread_metrics": Attacker.unread_metrics,
 }

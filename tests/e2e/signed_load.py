@@ -100,7 +100,9 @@ def request(port: int, number: int, token: str = TOKEN, account: str = ACCOUNT) 
 
 def signed(port: int, body: dict[str, str], token: str = TOKEN) -> bytes:
     """A form POST with Twilio's signature."""
-    text = f"http://127.0.0.1:{port}{PATH}" + "".join(name + body[name] for name in sorted(body))
+    text = f"http://127.0.0.1:{port}{PATH}" + "".join(
+        name + body[name] for name in sorted(body, key=str.encode)
+    )
     signature = base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1")).decode()
     form = urlencode(body).encode()
     head = (

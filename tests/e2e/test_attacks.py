@@ -20,10 +20,11 @@ import msgspec
 import pytest
 
 from stream.runtime.broker.ports import free_port
-from tests.e2e.attacks import Attack
+from tests.e2e.attacks import TELNYX_KEY, Attack
 from tests.e2e.harness import ROOT, WorkerProcess, ending, wait_until
 from tests.e2e.household import get
 from tests.e2e.signed_load import ACCOUNT, TOKEN, Load
+from tests.gateway.signing import public
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
@@ -35,6 +36,9 @@ BEFORE_S = 1.5
 GOAL_MS = 250.0
 NOISY_MS = 2000.0
 """On a machine that does other work too."""
+
+FORBIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+"""What must not reach a terminal: controls but for the end of a line and a tab, and what turns text round."""
 
 ROWS: list[str] = []
 
@@ -59,6 +63,8 @@ CASES = [
     Case("bad_signatures", 16, tokens=1),
     Case("bad_signatures", 16, tokens=50),
     Case("bad_signatures", 16, tokens=500),
+    Case("forged_query", 16),
+    Case("hostile_text", 4),
     Case("unread_answers", 100),
     Case("unread_metrics", 50),
 ]
@@ -81,6 +87,7 @@ class Gateway(WorkerProcess):
                 "CALLSTREAM_DATA_DIR": str(directory / "data"),
                 "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
                 "CALLSTREAM_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{self.health_port}",
+                "CALLSTREAM_TELNYX_PUBLIC_KEY": public(TELNYX_KEY),
                 "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": ",".join([*tokens, f"{ACCOUNT}={TOKEN}"]),
             },
             directory / "gateway.log",
@@ -145,7 +152,27 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
         assert attacked["p99_ms"] < float(os.environ.get("CALLSTREAM_TEST_P99_MS", NOISY_MS))
         assert grown_mb < 200
         assert len(gateway.output()) < 20_000, "the attack fills the log"
+        assert case.kind == "hostile_text" or not seen.get("204"), "the attacker was believed"
+        if case.kind == "hostile_text":
+            assert seen["204"] > 10
+            shown = _tail(gateway, "--keys")
+            assert shown.count("owned") > 10
+            assert not FORBIDDEN.search(shown)
+            assert not FORBIDDEN.search(gateway.output())
         assert gateway.terminate()[0] == 0
+
+
+def _tail(gateway: Gateway, *more: str) -> str:
+    """What an operator sees of the callbacks that were landed."""
+    return subprocess.run(
+        [sys.executable, "-m", "stream.cli", "tail", "callbacks", "--from-beginning", "--no-follow", *more],
+        cwd=ROOT,
+        env=gateway.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
 
 
 def _begun(module: str, task: msgspec.Struct) -> subprocess.Popen[str]:
