@@ -8,9 +8,11 @@ from stream.core.policy import Policy
 from stream.core.record import CallRecord
 from stream.core.waiting import answered, tick
 from tests.core.deliveries import (
+    ENDED,
     START_US,
     answered_call,
     callback,
+    calls_row,
     delivery,
     logged,
     parameters,
@@ -70,6 +72,23 @@ def test_a_callback_that_only_the_log_knows_is_missing() -> None:
         CallbackMissing("twilio_status_callback", "completed"),
         CallReconciled("twilio", "missing_callback"),
     ]
+
+
+def test_a_resource_that_tells_another_end_than_the_callbacks_is_a_mismatch() -> None:
+    lived = live([*answered_call(), calls_row("failed", end_time=ENDED)])
+    assert [e for e in lived.effects if type(e) is CallReconciled] == [CallReconciled("twilio", "mismatch")]
+    same = live([*answered_call(), calls_row("completed", end_time=ENDED)])
+    assert [e for e in same.effects if type(e) is CallReconciled] == [CallReconciled("twilio", "match")]
+
+
+def test_a_callback_that_is_missing_says_more_than_ends_that_differ() -> None:
+    """Which callback was lost is for the operator to mend; the ends then have their reason."""
+    lost = logged(parameters("completed", "3", 55))
+    lived = live(
+        [*answered_call()[:3], callback("busy", "4", 55), lost, calls_row("completed")], until_s=9000
+    )
+    found = [e.result for e in lived.effects if type(e) is CallReconciled]
+    assert found == ["missing_callback"]
 
 
 def test_a_call_that_leaves_unread_is_reconciled_with_what_is_there() -> None:
