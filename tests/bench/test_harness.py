@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report, run, throughput
+from tests.bench import memory, report, run, throughput
 from tests.bench.callbacks import Tally, callbacks
 from tests.bench.targets import TARGETS
+from tests.core.deliveries import Delivery, tell
 
 
 @pytest.mark.e2e
@@ -62,3 +63,24 @@ def test_a_worker_that_loses_an_event_is_told_apart_from_a_fast_one() -> None:
     assert throughput.differs(throughput.WORKER, done, written) is None
     lost = {**done, "events": written.events - 1}
     assert throughput.differs(throughput.WORKER, lost, written) is not None
+
+
+def test_the_small_calls_of_the_memory_run_are_answered_calls_each_of_its_own() -> None:
+    told = [list(memory.callbacks(number)) for number in (1, 2)]
+    assert len({key for some in told for key, _ in some}) == 2
+    call = tell(Delivery(key.decode(), value) for key, value in told[0]).call
+    assert (call.ended, [entry.status for entry in call.lifecycle]) == (
+        True,
+        ["initiated", "in-progress", "completed"],
+    )
+
+
+def test_memory_that_grows_with_the_calls_is_told_from_memory_that_stays() -> None:
+    def line(rss_mb: float, number: int) -> memory.Sample:
+        return memory.Sample(100.0 + number, 10_000 * number, 0, rss_mb, 7, 0, 0)
+
+    flat = [line(300, number) for number in range(60)]
+    growing = [line(300 + number, number) for number in range(60)]
+    assert "RSS 300 to 300 MB, at most 300; +0.0 MB a million calls" in memory.verdict(flat, 50.0)
+    assert "+100.0 MB a million calls" in memory.verdict(growing, 50.0)
+    assert "too few" in memory.verdict(flat, 100.0)
