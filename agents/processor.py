@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from agents.emit import alert_outputs
+from agents.dead_letters import bury, set_aside
+from agents.results import carry_out, count, count_error, outputs_of
 from agents.trouble import SET_ASIDE_AFTER, next_trouble
 from agents.work import Get, Held, Work, labels
-from stream.core.alerts import Alert
-from stream.core.call import SEEN_CAP, Call, dump, load_head
+from stream.core.call import SEEN_CAP, Call, load_head
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
-from stream.core.fetches import FETCH_RESULT, FetchRequest, result_of
+from stream.core.fetches import FETCH_RESULT, result_of
 from stream.core.fold import Folded, fold
 from stream.core.identity import event_id
 from stream.core.instants import instant
@@ -29,7 +29,6 @@ from stream.core.ownership import check_signer
 from stream.core.pages import Pages, is_page
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
-from stream.core.record import CallRecord
 from stream.core.waiting import GAP_SOURCE, Ticked, answered, tick
 from stream.runtime.lanes.batch import Batch, Output, Record
 from stream.runtime.metrics.standing import Standing
@@ -37,7 +36,7 @@ from stream.runtime.metrics.tally import ActiveLabels, Tally
 from stream.runtime.metrics.vocabulary import UNKNOWN
 from stream.runtime.metrics.worker import Metrics
 from stream.runtime.topics import Topics
-from stream.runtime.wire import dead_letter_headers, read_envelope
+from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
 
 LOOKS_PER_TICK = 250
@@ -147,7 +146,7 @@ class CallProcessor:
             else:
                 self._apply(work, record, envelope, self._read(envelope, record))
         except DecodeError as error:
-            self._bury(work, record, source, "decode", error.reason, error.detail)
+            bury(work, self._topics.dead_letters, record, source, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: what is wrong with us must not cost other records
             self._fail(work, records, at, source, error)
         else:
@@ -169,8 +168,8 @@ class CallProcessor:
         first = readings[0]
         if not is_call(first.event):
             folded = pass_through(readings, envelope, origin)
-            self._carry_out(work, self._written(key, folded.effects), folded.effects)
-            self._count(work.tally, folded, first, envelope)
+            carry_out(work, self._outputs(key, folded.effects), folded.effects)
+            count(work.tally, folded, first, envelope)
             return
         call, provider = work.call(key), first.event.provider
         due_s: int | None = None
@@ -180,18 +179,26 @@ class CallProcessor:
         folded = fold(call, readings, envelope, origin, self._policy, work.pages)
         call = folded.call
         assert call is not None
-        outputs = self._written(key, folded.effects)
+        outputs = self._outputs(key, folded.effects)
         # Whatever could fail is behind us: a record is applied whole or not at all.
         work.calls[key] = call
         work.move(key, due_s, call.due_s)
         work.tally.active_moved(before, labels(call, provider))
         if overdue and not call.overdue:
             work.tally.overdue[provider] -= 1
-        self._carry_out(work, outputs, folded.effects)
+        carry_out(work, outputs, folded.effects)
         if folded.left_out:
-            self._bury(work, record, envelope.source, "fold", "too_many_events", f"more than {SEEN_CAP}")
+            bury(
+                work,
+                self._topics.dead_letters,
+                record,
+                envelope.source,
+                "fold",
+                "too_many_events",
+                f"more than {SEEN_CAP}",
+            )
         else:
-            self._count(work.tally, folded, first, envelope)
+            count(work.tally, folded, first, envelope)
 
     def _answered(self, work: Work, record: Record, envelope: Envelope) -> None:
         """A fetch came to an end. For a call that has left the table it is no news."""
@@ -203,73 +210,25 @@ class CallProcessor:
             return
         due_s = call.due_s
         effects = answered(call, result, envelope.received_us, envelope.received_at, self._policy)
-        outputs = self._written(key, effects)
+        outputs = self._outputs(key, effects)
         work.calls[key] = call
         work.move(key, due_s, call.due_s)
-        self._carry_out(work, outputs, effects)
+        carry_out(work, outputs, effects)
 
-    def _written(self, key: bytes, effects: list[Any]) -> list[tuple[str, Output]]:
-        """What is to be written, and to which topic."""
-        topics = self._topics
-        outputs: list[tuple[str, Output]] = []
-        for effect in effects:
-            kind = type(effect)
-            if kind is Event:
-                outputs.append((topics.events, Output(key, _encode(effect))))
-            elif kind is CallRecord:
-                outputs.append((topics.ended, Output(key, _encode(effect))))
-            elif kind is Alert:
-                said, active = alert_outputs(effect, self._deployment)
-                outputs += ((topics.alerts, said), (topics.alerts_active, active))
-            elif kind is FetchRequest:
-                outputs.append((topics.fetches, Output(key, _encode(effect))))
-        return outputs
-
-    def _carry_out(self, work: Work, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
-        """Write and count."""
-        for topic, output in outputs:
-            work.write(topic, output)
-        for effect in effects:
-            kind = type(effect)
-            if kind is Alert:
-                count_alert(work.tally, effect)
-            elif kind is not Event and kind is not CallRecord:
-                work.tally.count(effect)
-
-    def _count(self, tally: Tally, folded: Folded, first: Reading, envelope: Envelope) -> None:
-        source = envelope.source
-        tally.processed[source, folded.result] += 1
-        if folded.match is not None:
-            tally.deduplicated[source, folded.match] += 1
-            return
-        if folded.result == "late":
-            tally.out_of_order[source] += 1
-        if first.occurred_us is not None:
-            tally.occurred_us[source].append(first.occurred_us)
-            tally.received_after_us[source].append(envelope.received_us - first.occurred_us)
+    def _outputs(self, key: bytes, effects: list[Any]) -> list[tuple[str, Output]]:
+        return outputs_of(key, effects, self._topics, self._deployment)
 
     # -- what cannot be applied
-
-    def _bury(self, work: Work, record: Record, source: str, stage: str, reason: str, detail: str) -> None:
-        headers = dead_letter_headers(
-            reason, stage, detail, record.topic, record.partition, record.offset, record.headers
-        )
-        work.write(self._topics.dead_letters, Output(record.key, record.value, headers))
-        work.tally.processed[source, "dead_lettered"] += 1
-        work.tally.dead_letters[source, reason] += 1
 
     def _fail(self, work: Work, records: Sequence[Record], at: int, source: str, error: Exception) -> None:
         """An error of our own: undo what the record did to its call, and keep its bytes."""
         record = records[at]
-        self._count_error(work, "polled" if record.topic == self._topics.polled else "callbacks", error)
+        count_error(work, "polled" if record.topic == self._topics.polled else "callbacks", error)
         self._in_a_row(work, error)
         work.failed.add((record.topic, record.offset))
         if record.key is not None:
             self._undo(work, records[:at], record.key)
-        self._bury(work, record, source, "fold", "internal_error", type(error).__name__)
-
-    def _count_error(self, work: Work, agent: str, error: Exception) -> None:
-        work.tally.errors[agent, type(error).__name__] += 1
+        bury(work, self._topics.dead_letters, record, source, "fold", "internal_error", type(error).__name__)
 
     def _in_a_row(self, work: Work, error: Exception) -> None:
         """One more is to be set aside, and nothing went well since the last one."""
@@ -316,7 +275,15 @@ class CallProcessor:
         record = records[at]
         now_us = read_tick(record.value)
         if now_us is None:
-            self._bury(work, record, UNKNOWN, "decode", "invalid_field", "now is not a time")
+            bury(
+                work,
+                self._topics.dead_letters,
+                record,
+                UNKNOWN,
+                "decode",
+                "invalid_field",
+                "now is not a time",
+            )
             return
         work.tally.heartbeat_us = max(work.tally.heartbeat_us, now_us)
         now_s = now_us // 1_000_000
@@ -343,13 +310,13 @@ class CallProcessor:
         before, overdue = labels(call, provider), call.overdue
         ticked = self._ticked(work, call, now_us)
         call = ticked.call
-        outputs = self._written(key, ticked.effects)
+        outputs = self._outputs(key, ticked.effects)
         work.calls[key] = call
         work.ticked.add((offset, key))
         work.move(key, second, call.due_s if call is not None else None)
         work.tally.active_moved(before, labels(call, provider) if call is not None else None)
         work.tally.overdue[provider] += (call is not None and call.overdue) - overdue
-        self._carry_out(work, outputs, ticked.effects)
+        carry_out(work, outputs, ticked.effects)
 
     def _ticked(self, work: Work, call: Call, now_us: int) -> Ticked:
         """A call after a look, its pages gone with it."""
@@ -372,35 +339,14 @@ class CallProcessor:
 
         That is an error in a row only where nothing of the lane went well since its first look failed.
         """
-        self._count_error(work, "ticks", error)
+        count_error(work, "ticks", error)
         self._undo(work, records[:at], key)
         trouble = next_trouble(work.trouble(key), now_s, work.good)
         work.defer(key, second, trouble)
         if trouble.failures == SET_ASIDE_AFTER:
             if trouble.good_before == work.good:
                 self._in_a_row(work, error)
-            self._set_aside(work, records[at], key, error)
-
-    def _set_aside(self, work: Work, record: Record, key: bytes, error: Exception) -> None:
-        """A call that cannot be looked at: its state as it is kept, masked like all that leaves, is the dead
-        letter. No record is at fault, so the source named is the tick.
-        """
-        call = work.calls.get(key)
-        state = dump(call) if call is not None else work.get(key)
-        headers = dead_letter_headers(
-            "internal_error", "look", type(error).__name__, record.topic, record.partition, record.offset, ()
-        )
-        work.write(self._topics.dead_letters, Output(key, state, headers))
-        work.tally.dead_letters[UNKNOWN, "internal_error"] += 1
-
-
-def count_alert(tally: Tally, alert: Alert) -> None:
-    """An alert is published, and how long after its event it will have been."""
-    tally.alerts_published[alert.rule.id, alert.severity, alert.state] += 1
-    evidence = alert.evidence[0]
-    occurred_us = instant(evidence.occurred_at) if evidence.occurred_at is not None else None
-    if occurred_us is not None:
-        tally.alerted_us[evidence.source].append(occurred_us)
+            set_aside(work, self._topics.dead_letters, records[at], key, error)
 
 
 def is_call(event: Event) -> bool:
