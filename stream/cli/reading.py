@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
+from stream.runtime import consumers
+
 
 async def records(
     bootstrap: str, topic: str, *, from_beginning: bool = False, follow: bool = True
@@ -31,7 +33,7 @@ async def records(
             if not follow and await _read_all(consumer, ends):
                 return
     finally:
-        await consumer.stop()
+        await consumers.leave(consumer)
 
 
 async def _read_all(consumer: AIOKafkaConsumer, ends: dict[object, int]) -> bool:

@@ -3,13 +3,15 @@
 With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows to Kafka. With
 --serve a poller reads those from REST resources, as the providers serve them.
 Exit codes: 0 sent, and with --check nothing differs; 1 something does; 2 it could not be, or the gateway
-took nothing; 130 stopped.
+took nothing; 130 stopped by Ctrl-C. SIGTERM: 0, with --check 143.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +28,7 @@ from stream.runtime.broker import BrokerError, embedded
 from stream.runtime.errors import in_words
 from stream.runtime.listening import ListenError
 from stream.runtime.settings import Settings, SettingsError, load
+from stream.runtime.stopping import unless
 from stream.simulate.beside import Beside
 from stream.simulate.check import CheckError
 from stream.simulate.deliver import Plan
@@ -39,6 +42,9 @@ from stream.simulate.serve import Rest, served_as
 from stream.simulate.signing import from_settings
 from stream.simulate.stamps import iso_us
 from stream.simulate.webhooks import address
+
+UNCHECKED = 143
+"""128 and the number of SIGTERM: it came before all was checked."""
 
 SHARE = click.FloatRange(0, 1)
 TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
@@ -214,11 +220,14 @@ def command(
     except (SettingsError, ValueError) as error:
         _give_up(str(error))
     try:
-        outcome = asyncio.run(_simulate(settings, options, plan, rest, compare, timeout_s, logs, as_json))
+        work = _simulate(settings, options, plan, rest, compare, timeout_s, logs, as_json)
+        outcome = asyncio.run(_unless_asked(work))
     except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
         _give_up(in_words(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    if outcome is None:
+        raise SystemExit(UNCHECKED if compare else 0)
     _tell(outcome, options, as_json)
     if outcome.answers is not None and outcome.answers.sent and not outcome.answers.taken:
         _give_up(f"{gateway} took nothing")
@@ -282,6 +291,13 @@ def _microseconds(start: str) -> int:
     if when.tzinfo is None:
         raise ValueError(f"--start {start} has no time zone: end it in Z")
     return round(when.timestamp() * 1_000_000)
+
+
+async def _unless_asked(work: Coroutine[Any, Any, Outcome]) -> Outcome | None:
+    """None where SIGTERM comes first."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    return await unless(asked, work)
 
 
 async def _simulate(

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 from aiokafka.errors import KafkaError
 
@@ -23,6 +23,7 @@ from stream.runtime.data_dir import DataDirError
 from stream.runtime.errors import in_words, said
 from stream.runtime.listening import ListenError
 from stream.runtime.settings import Settings, SettingsError
+from stream.runtime.stopping import stop_asked, unless
 from stream.runtime.untrusted import LineFormatter
 
 BROKER_LOOK_S = 1.0
@@ -63,17 +64,27 @@ def told(*others: type[Exception]) -> Iterator[None]:
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
     """Serve on the cluster that the settings name, else on the embedded broker; the topics are there.
 
-    Raises UnprovenVersion before anything else is done.
+    Whoever asks it to stop before is obeyed: 0. Raises UnprovenVersion before anything else is done.
     """
     proven.check()
-    async with embedded(chosen, say=lambda line: say(line, err=True)) as broker:
-        chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
-        await topics.ensure(chosen.kafka, chosen)
-        watching = asyncio.create_task(_end_with(broker))
-        try:
-            return await serve(chosen)
-        finally:
-            watching.cancel()
+    with stop_asked() as asked:
+        async with AsyncExitStack() as stack:
+            broker = await unless(asked, stack.enter_async_context(embedded(chosen, say=_say)))
+            if broker is None:
+                # The thread that starts it is not to be waited for; its supervisor sees us leave.
+                os._exit(0)
+            chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
+            if await unless(asked, topics.ensure(chosen.kafka, chosen)) is None:
+                return 0
+            watching = asyncio.create_task(_end_with(broker))
+            try:
+                return await serve(chosen)
+            finally:
+                watching.cancel()
+
+
+def _say(line: str) -> None:
+    say(line, err=True)
 
 
 async def ended(broker: Broker) -> tuple[str, bool]:

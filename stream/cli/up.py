@@ -38,6 +38,7 @@ from stream.runtime.broker import Broker, BrokerError, embedded
 from stream.runtime.broker.ports import free_port
 from stream.runtime.data_dir import DataDirError, prepare
 from stream.runtime.errors import in_words
+from stream.runtime.stopping import unless
 from stream.simulate.signing import household
 
 SIMULATED: dict[str, str] = {
@@ -105,9 +106,9 @@ class Household:
         async with embedded(self._settings, say=self._say) as broker:
             self._broker = broker
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
-            await topics.ensure(broker.bootstrap, self._settings)
+            await unless(self._stop, topics.ensure(broker.bootstrap, self._settings))
             try:
-                fault = await self._work()
+                fault = None if self._stop.is_set() else await self._work()
             finally:
                 self._say("Stopping (Ctrl-C again ends it at once) …")
                 await asyncio.gather(*(child.stop() for child in reversed(self._children)))

@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -30,7 +30,7 @@ from stream.runtime.metrics.gateway import GatewayMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
 from stream.runtime.set_aside import REASON, SetsAside
 from stream.runtime.settings import Settings
-from stream.runtime.stopping import stop_asked
+from stream.runtime.stopping import stop_asked, unless
 
 GARBAGE_THRESHOLD = 50_000
 """Objects made before the collector looks for cycles: a request makes hundreds, and hardly one among them."""
@@ -163,9 +163,11 @@ def quiet(metrics: GatewayMetrics) -> logging.Logger:
 async def serve(chosen: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     with stop_asked() as asked:
-        async with serving(chosen) as at:
-            log.info("webhooks at %s, health and metrics at %s", at.webhooks, at.health)
-            await asked.wait()
+        async with AsyncExitStack() as stack:
+            at = await unless(asked, stack.enter_async_context(serving(chosen)))
+            if at is not None:
+                log.info("webhooks at %s, health and metrics at %s", at.webhooks, at.health)
+                await asked.wait()
             log.info("stopping")
     return 0
 

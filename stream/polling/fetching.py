@@ -147,11 +147,7 @@ class Fetching:
         await self._ended()
         await self._released(limit_s * 0.5)
         await self._commit(limit_s * 0.2)
-        try:
-            await asyncio.wait_for(self._consumer.stop(), limit_s * 0.2)
-        except (KafkaError, TimeoutError) as error:
-            log.warning("left without a word to the group (%s)", type(error).__name__)
-            await consumers.drop(self._consumer)
+        await consumers.leave(self._consumer, limit_s * 0.2)
 
     async def _ended(self) -> None:
         """The task that fetches has ended."""

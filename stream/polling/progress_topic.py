@@ -26,7 +26,7 @@ from stream.polling.progress import (
     job_key,
     window_key,
 )
-from stream.runtime import steering
+from stream.runtime import consumers, steering
 from stream.runtime.lander import Lander
 from stream.runtime.producers import drop, idempotent
 
@@ -139,7 +139,7 @@ class Notebook:
                     log.warning("the polling topic cannot be read (%s): once more", type(error).__name__)
                 self._troubled = True
             finally:
-                await consumer.stop()
+                await consumers.leave(consumer)
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:

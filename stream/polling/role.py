@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from stream.polling.account import Account, accounts, nameless
 from stream.polling.assignor import Place
@@ -33,7 +33,7 @@ from stream.runtime.metrics.poller import BudgetState, PollerMetrics
 from stream.runtime.metrics.vocabulary import UNKNOWN, Vocabulary
 from stream.runtime.set_aside import REASON, SetsAside
 from stream.runtime.settings import Settings
-from stream.runtime.stopping import stop_asked
+from stream.runtime.stopping import stop_asked, unless
 
 FLUSH_S = 2.0
 NOBODY = "no account of Twilio or Telnyx with its credentials is configured: nothing is read"
@@ -235,14 +235,15 @@ def ready(
 async def serve(chosen: Settings) -> int:
     """Serve until SIGTERM or SIGINT, or until a part of it has ended. Returns the exit code."""
     with stop_asked() as asked:
-        async with serving(chosen) as poller:
-            log.info("health and metrics at %s", poller.url)
-            stop = asyncio.create_task(asked.wait())
-            await asyncio.wait([stop, *poller.beside.values()], return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-            if not asked.is_set():
-                _say_ended(poller.beside)
-                return 1
+        async with AsyncExitStack() as stack:
+            poller = await unless(asked, stack.enter_async_context(serving(chosen)))
+            if poller is not None:
+                log.info("health and metrics at %s", poller.url)
+                beside = poller.beside.values()
+                await unless(asked, asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED))
+                if not asked.is_set():
+                    _say_ended(poller.beside)
+                    return 1
             log.info("stopping")
     return 0
 

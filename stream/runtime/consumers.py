@@ -1,17 +1,38 @@
-"""A Kafka consumer that is given up: closed at once, without a word to its group.
+"""Kafka consumers that are stopped or given up, whatever the broker does meanwhile.
 
-The rule of this file: the group finds out by itself, when the session times out. aiokafka's own `stop` waits
-for a join that is under way, and for a coordinator that is not there. What this leans on of aiokafka's inside
-is listed in `lanes/ground.py`.
+The rule of this file: both end in time and raise nothing. aiokafka's own `stop` waits for a join that is
+under way and for a coordinator that is not there, and lets the cancellation of its own tasks out, which reads
+as one of ours. Of a consumer that is given up the group finds out by itself, when the session times out. What
+this leans on of aiokafka's inside is listed in `lanes/ground.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 CLOSE_S = 2.0
+LEAVE_S = 3.0
+AGAIN_S = 0.2
+
+log = logging.getLogger("callstream.consumers")
+
+
+async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
+    """Stop an AIOKafkaConsumer with a word to its group, or drop it after `limit_s`. Never raises."""
+    if consumer._closed:
+        return
+    try:
+        async with asyncio.timeout(limit_s):
+            await _still(consumer._fetcher)
+            await consumer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.info("left without a word to the group (%s)", type(error).__name__)
+        await drop(consumer)
 
 
 async def drop(consumer: Any) -> None:
@@ -36,6 +57,22 @@ async def _closed(consumer: Any) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    await _still(consumer._fetcher)
     if consumer._fetcher is not None:
         await consumer._fetcher.close()
     await consumer._client.close()
+
+
+async def _still(fetcher: Any) -> None:
+    """All tasks of a Fetcher have ended: its `close` then awaits none that it has just cancelled."""
+    if fetcher is None:
+        return
+    while not fetcher._fetch_task.done():
+        # Once more where it was waiting for a task of its own and took our cancellation for that one's.
+        fetcher._fetch_task.cancel()
+        await asyncio.wait([fetcher._fetch_task], timeout=AGAIN_S)
+    pending = set(fetcher._pending_tasks)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    fetcher._pending_tasks.clear()

@@ -32,7 +32,7 @@ _WORDS = {
     errno.EIO: "its device reports an error",
 }
 _TEXTS = {os.strerror(number): number for number in _WORDS}
-_PROBE_BYTES = 4096
+_PROBE_BYTES = 64 << 10
 
 
 class DataDirError(Exception):

@@ -5,22 +5,49 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_asked: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}
 
 
 @contextmanager
 def stop_asked() -> Iterator[asyncio.Event]:
-    """Set at the first signal; while the block runs, no signal ends the process. In a running loop."""
-    asked = asyncio.Event()
+    """Set at the first signal; while the block runs, no signal ends the process. In a running loop.
+
+    Within another one it is the same event, so that no moment between two blocks is without it.
+    """
     loop = asyncio.get_running_loop()
+    if loop in _asked:
+        yield _asked[loop]
+        return
+    asked = _asked[loop] = asyncio.Event()
     for number in SIGNALS:
         loop.add_signal_handler(number, asked.set)
     try:
         yield asked
     finally:
+        del _asked[loop]
         for number in SIGNALS:
             with contextlib.suppress(ValueError):
                 loop.remove_signal_handler(number)
+
+
+async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` comes to; None where we are asked to stop before it has: then it is cancelled, and what it
+    fails with meanwhile is of no interest.
+    """
+    doing, waiting = asyncio.ensure_future(work), asyncio.ensure_future(asked.wait())
+    try:
+        await asyncio.wait([doing, waiting], return_when=asyncio.FIRST_COMPLETED)
+        return None if asked.is_set() else await doing
+    finally:
+        waiting.cancel()
+        if not doing.done():
+            doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)

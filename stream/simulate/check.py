@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from stream.runtime import consumers
 from stream.runtime.errors import said
 from stream.simulate.beside import Beside
 from stream.simulate.compare import Comparison
@@ -110,7 +111,7 @@ async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {said(error)}") from error
     finally:
-        await _stop(consumer)
+        await consumers.leave(consumer)
 
 
 async def check(
@@ -163,7 +164,7 @@ async def check(
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {said(error)}") from error
     finally:
-        await _stop(consumer)
+        await consumers.leave(consumer)
     report = comparison.report()
     if search is not None:
         if beside is not None:
@@ -180,16 +181,6 @@ async def _still_there(consumer: AIOKafkaConsumer, since: Mark) -> None:
             await consumer.end_offsets(list(since))
     except TimeoutError:
         raise CheckError("the broker does not answer any more") from None
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    try:
-        await consumer.stop()
-    except asyncio.CancelledError:
-        # aiokafka awaits tasks that it has just cancelled; only a cancellation of ours goes on.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
 
 
 def _tell(comparison: Comparison, topics: OutputTopics, topic: str, records: list[ConsumerRecord]) -> None:

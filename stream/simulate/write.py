@@ -18,6 +18,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
+from stream.runtime.producers import drop
 from stream.simulate.traffic import Record
 
 BATCH_BYTES = 128 * 1024
@@ -80,13 +81,20 @@ class Writer:
         self.written = 0
 
     async def __aenter__(self) -> Writer:
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except BaseException:
+            await drop(self._producer)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._producer.stop()
+        if kind is None:
+            await self._producer.stop()
+        else:
+            await drop(self._producer)  # a flush would wait for a broker that may be away
 
     async def append(self, record: Record) -> None:
         """Take a record. It may lie in an open batch until `flush`."""

@@ -28,6 +28,9 @@ from stream.runtime.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task, 
 from stream.runtime.data_dir import DataDirError, prepare, why
 from stream.runtime.settings import Settings
 
+WORDS_LINES = 100
+"""Of a log's end, to find what ended a broker: a trace of Java's is long."""
+
 Say = Callable[[str], None]
 
 _SUPERVISOR = "import sys; from stream.runtime.broker.supervisor import main; sys.exit(main(sys.argv[1]))"
@@ -62,7 +65,7 @@ class Broker:
     def why_ended(self) -> tuple[str, bool]:
         """Of a broker of our own that ended unasked: a sentence, and whether it is about the disk."""
         assert self.log is not None
-        if (wrong := _disk(self.log.parent, last_words(self.log.parent))) is not None:
+        if (wrong := _disk(self.log.parent, last_words(self.log.parent, WORDS_LINES))) is not None:
             return f"the embedded broker has ended: {wrong}", True
         return f"the embedded broker has ended unasked; its log is {self.log}", False
 

@@ -21,7 +21,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
-from stream.runtime import steering
+from stream.runtime import consumers, steering
 from stream.runtime.errors import said
 from stream.runtime.lanes import changelog_end
 from stream.runtime.lanes.changelog_end import Committed
@@ -76,6 +76,14 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._request_timeout_ms = ASKED_FOR_MS
         # Faust wants a request to last longer than a session; only those that wait for other members do.
         return steering.steer_member(consumer, self.app.conf.broker_rebalance_timeout)
+
+    async def on_thread_stop(self) -> None:
+        """Replaces AIOKafkaConsumerThread.on_thread_stop: aiokafka's `stop` may wait for a broker that is
+        away, and lets a cancellation out.
+        """
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await consumers.leave(self._consumer)
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Replaces ServiceThread.on_crash, which prints what the error says."""

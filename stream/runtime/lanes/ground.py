@@ -80,6 +80,7 @@ REPLACED: tuple[Leaning, ...] = (
     ),
     Leaning(f"{_DRIVER}:Consumer._new_consumer_thread", "our thread", "8fd0d41b1514"),
     Leaning(f"{_THREAD}._create_worker_consumer", "reads uncommitted without `exactly_once`", "c179c0bdb975"),
+    Leaning(f"{_THREAD}.on_thread_stop", "waits for a broker that is away", "cdbbe53230d2"),
     Leaning(f"{_THREAD}.verify_event_path", "complains of commits that Faust does not make", "3f5576be1141"),
     Leaning(
         f"{_RECOVERY}._build_highwaters", "waits for `end - 1`, which may be a control record", "32d70220d2a8"
@@ -154,6 +155,11 @@ RELIED_ON: tuple[Leaning, ...] = (
         f"{_FETCHER}.fetched_records",
         "everything that was fetched of the partitions asked for",
         "e20ce0c8117f",
+    ),
+    Leaning(
+        f"{_FETCHER}.close",
+        "awaits its tasks, whose cancellation it lets out: they are ended before",
+        "eb8e175ce6f8",
     ),
     Leaning(
         "aiokafka.consumer.fetcher:FetchResult.getall",

@@ -59,7 +59,9 @@ async def serve(app: LanesApp) -> int:
     await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
     if not stopping.done():
         # Not cancelled and waited for: what does not stop may not be cancelled either.
-        end_process(f"not stopped within {STOP_TIMEOUT_S:.0f} s", CRASHED)
+        # Who was asked to and has written nothing more has stopped, whatever still waits for a broker.
+        code = STOPPED if asked.is_set() and reason is None else CRASHED
+        end_process(f"not stopped within {STOP_TIMEOUT_S:.0f} s", code)
     starting.cancel()
     await asyncio.wait([starting])
     stopping.result()

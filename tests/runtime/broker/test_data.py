@@ -79,7 +79,9 @@ def test_a_broker_that_ended_in_mid_run_tells_of_a_full_disk_and_else_of_its_log
     broker = Broker("127.0.0.1:1", log=log)
     log.write_text("INFO all is well\n")
     assert broker.why_ended() == (f"the embedded broker has ended unasked; its log is {log}", False)
-    log.write_text("ERROR Error while appending\njava.io.IOException: No space left on device\n")
+    log.write_text(
+        "ERROR Error while appending\njava.io.IOException: No space left on device\n" + 40 * "\tat x\n"
+    )
     assert broker.why_ended() == (
         f"the embedded broker has ended: the data directory cannot be used: {tmp_path}: "
         "no space is left on its device; see to it, or set CALLSTREAM_DATA_DIR to another directory",

@@ -1,0 +1,120 @@
+"""Each role stops when it is asked to, with 0 and without a trace, whatever the broker does or does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from stream.runtime.broker.ports import free_port
+from tests.e2e.harness import wait_until
+from tests.real_broker import RealBroker
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "gateway": ("gateway",),
+    "worker": ("worker",),
+    "poller": ("poller",),
+    "up": ("up", "--plain", "--no-simulate"),
+    "simulate": ("simulate", "--serve", "--forever", "--rate", "5"),
+}
+NEVER_SEEN = ("Traceback", "Task was destroyed", "never retrieved", "never awaited")
+
+
+@contextmanager
+def role(name: str, directory: Path, bootstrap: str) -> Iterator[subprocess.Popen[bytes]]:
+    listens = ("GATEWAY", "GATEWAY_HEALTH", "WORKER", "POLLER", "SIMULATE")
+    environ = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("CALLSTREAM_")},
+        **{f"CALLSTREAM_{one}_LISTEN": f"127.0.0.1:{free_port()}" for one in listens},
+        "CALLSTREAM_KAFKA": bootstrap,
+        "CALLSTREAM_DATA_DIR": str(directory / "data"),
+        "CALLSTREAM_TOPIC_PREFIX": f"stops{os.getpid()}.",
+        "CALLSTREAM_PARTITIONS": "2",
+        "CALLSTREAM_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "CALLSTREAM_TWILIO_AUTH_TOKEN": "0" * 32,
+        "CALLSTREAM_TWILIO_API_URL": "http://127.0.0.1:9",
+        "CALLSTREAM_TWILIO_INSIGHTS_URL": "http://127.0.0.1:9",
+        "CALLSTREAM_TELNYX_API_KEY": "KEY0",
+        "CALLSTREAM_TELNYX_API_URL": "http://127.0.0.1:9",
+        "PYTHONASYNCIODEBUG": "",
+    }
+    with (directory / f"{name}.out").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stream.cli", *ROLES[name]],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stopped(processes: Mapping[str, subprocess.Popen[bytes]], directory: Path, limit_s: float) -> None:
+    """Asks them all to stop, and looks at how they do."""
+    running = {name for name, process in processes.items() if process.poll() is None}
+    assert running == set(processes), {name: said(directory, name) for name in set(processes) - running}
+    for process in processes.values():
+        process.send_signal(signal.SIGTERM)
+    until = time.monotonic() + limit_s
+    codes = {name: process.wait(max(1, until - time.monotonic())) for name, process in processes.items()}
+    heard = {name: [word for word in NEVER_SEEN if word in said(directory, name)] for name in processes}
+    assert (codes, heard) == (
+        dict.fromkeys(processes, 0),
+        {name: [] for name in processes},
+    ), {name: said(directory, name) for name in processes}
+
+
+def hears(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has a handler for SIGTERM."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def said(directory: Path, name: str) -> str:
+    logs = [directory / f"{name}.out", *(directory / "data").glob("*.log" if name == "up" else "none")]
+    return "\n".join(path.read_text(errors="replace")[-4000:] for path in logs)
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    yield f"127.0.0.1:{free_port()}"
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """It takes connections and answers nothing, as a frozen broker."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("broker_is", [nobody, silent])
+def test_a_role_that_waits_for_a_broker_stops(broker_is: object, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        bootstrap = stack.enter_context(broker_is())  # type: ignore[operator]
+        processes = {name: stack.enter_context(role(name, tmp_path, bootstrap)) for name in ROLES}
+        wait_until(lambda: all(map(hears, processes.values())), "all of them hear signals", 60)
+        time.sleep(2)  # by now they are asking for their broker
+        stopped(processes, tmp_path, 60)
+
+
+@pytest.mark.parametrize("harm", ["kill", "freeze"])
+def test_a_role_whose_broker_is_away_stops(broker: RealBroker, harm: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(role(name, tmp_path, broker.bootstrap)) for name in ROLES}
+        time.sleep(20)
+        getattr(broker, harm)()
+        time.sleep(3)
+        stopped(processes, tmp_path, 60)

@@ -1,0 +1,85 @@
+"""A consumer is left or dropped in time, and no cancellation of aiokafka's own tasks comes out of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from stream.runtime.consumers import drop, leave
+
+
+class Fetcher:
+    """As aiokafka's: `close` awaits the tasks that it has just cancelled, and lets that out."""
+
+    def __init__(self) -> None:
+        self._pending_tasks = {asyncio.ensure_future(asyncio.sleep(60)) for _ in range(2)}
+        self._fetch_task = asyncio.ensure_future(self._fetch())
+
+    async def _fetch(self) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+        await asyncio.sleep(60)  # it took the first cancellation for that of a task of its own
+
+    async def close(self) -> None:
+        self._fetch_task.cancel()
+        try:
+            await self._fetch_task
+        except asyncio.CancelledError:
+            pass
+        for task in self._pending_tasks:
+            task.cancel()
+            await task
+
+
+class Consumer:
+    def __init__(self, stops_s: float = 0) -> None:
+        self._closed = False
+        self._coordinator = None
+        self._fetcher = Fetcher()
+        self._client = self
+        self._stops_s = stops_s
+        self.client_closed = False
+
+    async def close(self) -> None:
+        self.client_closed = True
+
+    async def stop(self) -> None:
+        self._closed = True
+        await asyncio.sleep(self._stops_s)
+        await self._fetcher.close()
+        await self._client.close()
+
+
+@pytest.mark.parametrize("how", [leave, drop])
+async def test_the_cancellation_of_its_own_tasks_stays_inside(how: Any) -> None:
+    consumer = Consumer()
+    await asyncio.sleep(0)
+    await how(consumer)
+    assert consumer.client_closed
+    current = asyncio.current_task()
+    assert current is not None
+    assert not current.cancelling()
+
+
+async def test_a_broker_that_does_not_answer_is_not_waited_for() -> None:
+    consumer = Consumer(stops_s=60)
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await leave(consumer, 0.5)
+    assert consumer.client_closed
+    assert time.monotonic() - began < 10
+
+
+async def test_a_cancellation_of_ours_is_one() -> None:
+    consumer = Consumer(stops_s=60)
+    leaving = asyncio.ensure_future(leave(consumer, 60))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await drop(consumer)
