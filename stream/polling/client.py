@@ -8,12 +8,8 @@ an exception's own text may hold the URL, the headers and whatever was answered,
 from __future__ import annotations
 
 import ipaddress
-import re
 import time
 from collections.abc import Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -23,6 +19,7 @@ from yarl import URL
 from stream.polling.account import Account
 from stream.polling.paging import origin
 from stream.polling.unpacking import ACCEPTED, TooLarge, Unpacking, UnpackingError
+from stream.runtime.outgoing import retry_after_s, session
 
 MAX_PAGE_BYTES = 32 << 20
 MAX_REFUSAL_BYTES = 65_536
@@ -30,8 +27,6 @@ MAX_REFUSAL_BYTES = 65_536
 
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
-
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?\Z")
 
 
 class Answer(NamedTuple):
@@ -70,24 +65,13 @@ class Client:
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._max_page_bytes = max_page_bytes
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_s)
+        self._timeout_s = timeout_s
+        self._connect_s = connect_s
         self._now_s = now_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": ACCEPTED,
-                "User-Agent": f"callstream/{_version()}",
-            },
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
-            trust_env=False,
-        )
-        # aiohttp would ask a second time by itself where it was hung up on: a request that no budget knows.
-        self._session._retry_connection = False
+        self._session = session(timeout_s=self._timeout_s, connect_s=self._connect_s, encodings=ACCEPTED)
         return self
 
     async def __aexit__(
@@ -112,16 +96,16 @@ class Client:
         except UnpackingError as error:
             failed = ("network_error", str(error), b"")
         except TimeoutError:
-            failed = ("network_error", f"no whole answer within {self._timeout.total:g} s", b"")
+            failed = ("network_error", f"no whole answer within {self._timeout_s:g} s", b"")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failed = ("network_error", type(error).__name__, b"")
         # Outside of the handlers: the cause would go along, with the URL and the headers in it.
         kind, detail, beginning = failed
         raise Unanswered(kind, detail, time.monotonic() - began, beginning)
 
-    async def _got(self, session: aiohttp.ClientSession, account: Account, url: str, began: float) -> Answer:
+    async def _got(self, client: aiohttp.ClientSession, account: Account, url: str, began: float) -> Answer:
         headers = {"Authorization": account.authorization}
-        async with session.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer:
+        async with client.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer:
             if answer.status == 200:
                 body = await _unpacked(answer, self._max_page_bytes)
             else:
@@ -146,31 +130,6 @@ def check(account: Account, url: str) -> None:
             f"{account.name}: its base URL has no TLS and {host} is not this machine: "
             "credentials would go over the network in clear"
         )
-
-
-def retry_after_s(said: str, date: str | None, now_s: float) -> float | None:
-    """Seconds of a `Retry-After`, which has seconds or a date; None for what is neither.
-
-    A date is measured by the answer's own `Date` where there is one, as the provider's clock is not ours.
-    """
-    said = said.strip()
-    if _SECONDS.match(said):
-        return float(said)
-    until_s, from_s = _date_s(said), _date_s(date)
-    if until_s is None:
-        return None
-    return max(0.0, until_s - (now_s if from_s is None else from_s))
-
-
-def _date_s(text: str | None) -> float | None:
-    try:
-        date = parsedate_to_datetime(text) if text else None
-        if date is not None and date.tzinfo is None:
-            # One of HTTP's own forms names no zone; it is UTC (RFC 9110 §5.6.7), not this machine's.
-            date = date.replace(tzinfo=UTC)
-        return None if date is None else date.timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 async def _unpacked(answer: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -198,10 +157,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _version() -> str:
-    try:
-        return version("callstream")
-    except PackageNotFoundError:
-        return "0"

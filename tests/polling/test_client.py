@@ -13,7 +13,8 @@ from importlib.metadata import version
 import pytest
 from aiohttp import web
 
-from stream.polling.client import Answer, Client, InsecureUrlError, Unanswered, check, retry_after_s
+from stream.polling.client import Answer, Client, InsecureUrlError, Unanswered, check
+from stream.runtime.outgoing import retry_after_s
 from tests.polling.accounts import ACCOUNT_SID, KEY, SECRETS, telnyx, twilio
 from tests.polling.provider import Provider, Said, endless, hung_up, serving, silent
 

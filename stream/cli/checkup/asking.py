@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import aiohttp
 from yarl import URL
+
+from stream.runtime.outgoing import date_s
 
 TIMEOUT_S = 5.0
 BODY_LIMIT_BYTES = 65_536
@@ -52,7 +53,7 @@ async def ask(
         ) as answer:
             got_s = time.time()
             body = await answer.content.read(BODY_LIMIT_BYTES) if with_body else b""
-            return Answer(answer.status, _date_s(answer.headers.get("Date")), sent_s, got_s, body)
+            return Answer(answer.status, date_s(answer.headers.get("Date")), sent_s, got_s, body)
     except aiohttp.ClientSSLError:
         return Silence("TLS failed, or its certificate is not accepted", there=True)
     except aiohttp.ClientConnectorDNSError:
@@ -64,10 +65,3 @@ async def ask(
         return Silence(f"no answer within {TIMEOUT_S:g} s")
     except (aiohttp.ClientError, ValueError, OSError) as error:
         return Silence(f"no answer in HTTP ({type(error).__name__})", there=True)
-
-
-def _date_s(header: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(header).timestamp() if header else None
-    except (ValueError, OverflowError):
-        return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aiohttp
 import orjson
 from yarl import URL
 
@@ -17,6 +16,7 @@ from stream.core.instants import iso8601
 from stream.gateway import findings
 from stream.gateway.findings import Finding
 from stream.runtime.listening import address
+from stream.runtime.outgoing import session
 from stream.runtime.settings import Settings
 
 LATELY_S = 86_400.0
@@ -29,7 +29,7 @@ async def gateway(settings: Settings) -> Check:
     listen = settings.gateway_health_listen
     host, port = address(listen, "CALLSTREAM_GATEWAY_HEALTH_LISTEN")
     url = URL.build(scheme="http", host=_ANYWHERE.get(host, host), port=port, path="/readyz")
-    async with aiohttp.ClientSession() as client:
+    async with session() as client:
         answer = await ask(client, url, with_body=True)
     return ready(answer, listen)
 

@@ -21,6 +21,7 @@ from stream.cli.checkup.check import Check, State
 from stream.cli.checkup.clock import Dated, clock
 from stream.gateway import trust
 from stream.gateway.doctor.diagnosis import masked
+from stream.runtime.outgoing import session
 from stream.runtime.settings import Settings
 
 ACCOUNTS_LIMIT = 10
@@ -44,7 +45,7 @@ async def providers(settings: Settings) -> list[Check]:
             "telnyx API", settings.telnyx_api_url, "CALLSTREAM_TELNYX_API_URL", bool(settings.telnyx_api_key)
         ),
     )
-    async with aiohttp.ClientSession() as client:
+    async with session() as client:
         reached, credentials = await asyncio.gather(
             asyncio.gather(*(_reach(client, api) for api in apis)),
             asyncio.gather(*_twilio(client, settings), _telnyx(client, settings)),

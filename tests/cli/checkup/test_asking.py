@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from stream.cli.checkup import asking
 from stream.cli.checkup.asking import Answer, Silence, ask
+from stream.runtime.outgoing import session
 from tests.cli.checkup.apis import Apis
 
 
@@ -21,6 +26,26 @@ async def test_an_answer_tells_its_status_and_the_time_there() -> None:
     assert answer.date_s is not None
     assert 98 < answer.date_s - answer.got_s < 101
     assert answer.body == b""
+
+
+async def test_a_date_without_a_zone_is_utc_in_whatever_zone_this_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def old(_: web.Request) -> web.Response:
+        return web.Response(headers={"Date": "Mon Mar  2 10:00:10 2026"})
+
+    app = web.Application()
+    app.router.add_get("/", old)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        async with TestServer(app) as server, session() as client:
+            answer = await ask(client, server.make_url("/"))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert isinstance(answer, Answer)
+    assert answer.date_s == datetime(2026, 3, 2, 10, 0, 10, tzinfo=UTC).timestamp()
 
 
 async def test_who_takes_a_connection_and_is_silent_is_left_soon(
