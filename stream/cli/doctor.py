@@ -23,6 +23,7 @@ from stream.cli.checkup import providers
 from stream.cli.checkup.callbacks import callbacks
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
+from stream.cli.checkup.secret_files import secret_files
 from stream.cli.terminal import Misuse, label, say
 from stream.gateway import trust as gateway_trust
 from stream.gateway.captured import LIMIT_BYTES, Capture, CaptureError, read
@@ -126,6 +127,7 @@ def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
     found = running.lately(settings, now_s)
     checks = [
         Check("settings", "ok", "all can be read"),
+        *secret_files(settings),
         *callbacks(settings),
         *asyncio.run(_asked(settings, offline=offline)),
         *running.refused(found, now_s),

@@ -206,6 +206,23 @@ def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [str(error) for error in _gathered(environ)[1]]
 
 
+def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """The files that secrets are read from, by what names them: settings `…_FILE`, and the TOML file itself
+    where there is a secret in it.
+    """
+    inside = _from_file(environ.get("CALLSTREAM_CONFIG", ""), [])
+    found = {}
+    for about in fields(Settings):
+        if not about.metadata["secret"]:
+            continue
+        name = variable(about)
+        if file := environ.get(f"{name}_FILE", inside.get(f"{name}_FILE")):
+            found[f"{name}_FILE"] = Path(file)
+        if name in inside and name not in environ:
+            found["CALLSTREAM_CONFIG"] = Path(environ["CALLSTREAM_CONFIG"]).expanduser()
+    return found
+
+
 def _gathered(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
     """The values of the fields, and what is wrong with the others."""
     texts = {

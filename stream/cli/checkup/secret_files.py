@@ -1,0 +1,48 @@
+"""Who may read the files that secrets are in.
+
+The rule of this file: it looks at modes and reads nothing. A link is followed, as the program follows it:
+what Kubernetes mounts are links.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from stream.cli.checkup.check import Check
+from stream.runtime import settings
+from stream.runtime.settings import Settings
+
+NAME = "secret files"
+MEND = "chmod 600, or 640 where a group must read it"
+
+
+def secret_files(chosen: Settings) -> list[Check]:
+    """One check of all of them; none where no secret is in a file."""
+    files = settings.secret_files()
+    if chosen.gateway_tls:
+        files["CALLSTREAM_GATEWAY_TLS"] = chosen.gateway_tls[1]
+    return judged({name: (path, mode) for name, path in files.items() if (mode := _mode(path)) is not None})
+
+
+def judged(found: Mapping[str, tuple[Path, int]]) -> list[Check]:
+    """What the files' modes come to. Pure."""
+    if not found:
+        return []
+    others = [f"{path} ({name})" for name, (path, mode) in found.items() if mode & stat.S_IROTH]
+    if others:
+        verb = "can be read" if len(others) == 1 else "can all be read"
+        return [Check(NAME, "warning", f"{', '.join(others)} {verb} by every user of this machine", MEND)]
+    groups = [f"{path} ({name})" for name, (path, mode) in found.items() if mode & stat.S_IRGRP]
+    if groups:
+        return [Check(NAME, "ok", f"{', '.join(groups)}: also the file's group may read it")]
+    return [Check(NAME, "ok", "only their owner may read them")]
+
+
+def _mode(path: Path) -> int | None:
+    """None where there is no such file: reading the settings has told so."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
