@@ -50,6 +50,7 @@ PURE_OF_THE_GATEWAY = {
     "captured",
     "content",
     "envelope",
+    "failures",
     "form_body",
     "forwarded",
     "landing",
