@@ -17,9 +17,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from stream.gateway import tls
+from stream.gateway import waiting_bodies as waiting
 from stream.gateway.refused import RefusedRequests
 from stream.gateway.server import Doors, Limits, observing
 from stream.gateway.trust import Trust, from_settings
+from stream.gateway.waiting_bodies import WaitingBodies
 from stream.runtime import health, topics
 from stream.runtime.connections import AT_MOST, Connections
 from stream.runtime.descriptors import connections_at_most, raise_limit
@@ -45,6 +47,9 @@ FLUSH_S = 2.0
 STAGE = "gateway"
 """Of the dead letters from here."""
 
+FEW_DESCRIPTORS = (
+    "There is room for %d connections at once: raise the limit of open files (ulimit -n, LimitNOFILE)"
+)
 UNSIGNED = "webhooks without a signature are accepted (CALLSTREAM_UNSIGNED_CALLBACKS)"
 HOST_CHOSEN = (
     "CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses the URL that Twilio's signature is "
@@ -76,6 +81,9 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
         log.warning("%s", warning)
     lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
+    if connections.at_most < AT_MOST:
+        log.warning(FEW_DESCRIPTORS, connections.at_most)
+    metrics.watch_connections(lambda: connections.cut)
     refused = RefusedRequests(trust, chosen.data_dir)
     limits = Limits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
     shore = SetsAside(
@@ -85,7 +93,7 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
         stage=STAGE,
         told=lambda one: metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
     )
-    doors = Doors(trust, shore, metrics, refused.offer, limits)
+    doors = Doors(trust, shore, metrics, refused.offer, limits, bodies=waiting_bodies(connections.at_most))
     tasks: list[asyncio.Task[None]] = []
     secured = None
     if chosen.gateway_tls:
@@ -131,6 +139,14 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
             if isinstance(result, Exception):
                 log.error("%s had ended: %s", task.get_name(), said(result))
         logging.getLogger().removeHandler(metrics.log_counter)
+
+
+def waiting_bodies(connections_at_most: int) -> WaitingBodies:
+    """Half of the connections may wait for their bodies, so that those never keep others out."""
+    at_most = min(waiting.AT_MOST, connections_at_most // 2)
+    return WaitingBodies(
+        at_most=at_most, at_most_of_an_address=min(waiting.AT_MOST_OF_AN_ADDRESS, max(1, at_most // 2))
+    )
 
 
 def application(doors: Doors, metrics: GatewayMetrics, *, body_limit_bytes: int) -> web.Application:

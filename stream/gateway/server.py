@@ -31,7 +31,7 @@ from stream.runtime.errors import said
 from stream.runtime.http_server import Bare
 from stream.runtime.lander import NoRoomError, NotLandedError
 from stream.runtime.metrics.gateway import GatewayMetrics
-from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, OTHER, ROUTES, UNKNOWN
+from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES, OTHER, UNKNOWN
 
 
 class Limits(NamedTuple):
@@ -247,7 +247,7 @@ def observing(metrics: GatewayMetrics) -> Any:
             seconds = time.perf_counter() - began
             metrics.answered(asked.path, asked.method, status, seconds)
             if access.isEnabledFor(logging.INFO):
-                route = asked.path if asked.path in ROUTES else OTHER
+                route = asked.path if asked.path in CALLBACK_ROUTES else OTHER
                 access.info("%s %s %d %.1f ms", asked.method, route, status, seconds * 1000)
 
     return observe

@@ -57,7 +57,9 @@ Group = dict[object, _Connection]
 
 
 class Connections:
-    """All connections of one server. `cut` counts those that were ended here for what they did not do."""
+    """All connections of one server. `cut` counts those that were ended here for what they did not do, and
+    those for which there was no room.
+    """
 
     def __init__(
         self,
@@ -138,6 +140,7 @@ class Connections:
             for key in group:
                 self._cut(key)
                 return True
+        self.cut += 1  # the newcomer, who is not taken
         return False
 
     def shed(self, count: int) -> None:

@@ -90,7 +90,7 @@ def test_where_all_are_at_work_there_is_no_room() -> None:
     room.known.began("a", 0.0)
     room.known.began("b", 0.0)
     assert not room.known.make_room()
-    assert room.there == ["a", "b"]
+    assert (room.there, room.known.cut) == (["a", "b"], 1)
     room.known.ended("a", 1.0, good=True)
     assert room.known.make_room()
 

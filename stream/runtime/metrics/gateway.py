@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from stream.runtime.metrics import families as f
@@ -39,9 +40,14 @@ class GatewayMetrics:
         """What a scrape gets, and its content type."""
         return self.board.exposition(accept)
 
+    def watch_connections(self, cut: Callable[[], int]) -> None:
+        """`cut`: how many connections were ended, asked at each scrape."""
+        numbers = self.board.numbers(ingest.HTTP_CONNECTIONS_CUT)
+        self.board.before_scrape(lambda: numbers.set((), cut()))
+
     def answered(self, path: str, method: str, status: int, seconds: float) -> None:
         """A request was answered; a path that is no route is `other`."""
-        route = path if path in words.ROUTES else words.OTHER
+        route = path if path in words.CALLBACK_ROUTES else words.OTHER
         code = str(status)
         self.board.count(
             ingest.HTTP_REQUESTS,

@@ -16,10 +16,9 @@ HTTP_REQUESTS = Family(
     "http_requests_total",
     "counter",
     "HTTP requests served by the receiver and query API, by route template and status code.",
-    {"route": (*words.ROUTES, words.OTHER), "method": words.METHODS, "code": words.CODES},
+    {"route": (*words.CALLBACK_ROUTES, words.OTHER), "method": words.METHODS, "code": words.CODES},
     start=(
         *product(words.CALLBACK_ROUTES, ("GET", "POST"), words.CALLBACK_CODES),
-        *product(words.HEALTH_ROUTES, ("GET",), ("200", "503")),
         *product((words.OTHER,), words.METHODS, ("400", "404")),
     ),
 )
@@ -27,7 +26,11 @@ HTTP_REQUEST_DURATION = histogram(
     "http_request_duration_seconds",
     "Time to answer an HTTP request; providers time out at 15 s or less.",
     (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15),
-    route=(*words.ROUTES, words.OTHER),
+    route=(*words.CALLBACK_ROUTES, words.OTHER),
+)
+HTTP_CONNECTIONS_CUT = counter(
+    "http_connections_cut_total",
+    "Connections ended because they were silent, idle or not read from, and those for which there was no room.",
 )
 WEBHOOK_EVENTS_RECEIVED = counter(
     "webhook_events_received_total",
@@ -57,6 +60,7 @@ WEBHOOK_UNSIGNED_EVENTS = counter(
 FAMILIES: tuple[Family, ...] = (
     HTTP_REQUESTS,
     HTTP_REQUEST_DURATION,
+    HTTP_CONNECTIONS_CUT,
     WEBHOOK_EVENTS_RECEIVED,
     WEBHOOK_REQUESTS_REJECTED,
     WEBHOOK_DELIVERY_DELAY,

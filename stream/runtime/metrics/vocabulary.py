@@ -90,8 +90,6 @@ TABLES = ("calls",)
 EVICTIONS = ("terminal_ttl", "max_age", "capacity")
 
 CALLBACK_ROUTES = ("/callbacks/twilio", "/callbacks/twilio/event-streams", "/callbacks/telnyx")
-HEALTH_ROUTES = ("/livez", "/readyz", "/metrics")
-ROUTES = (*CALLBACK_ROUTES, *HEALTH_ROUTES)
 METHODS = ("GET", "POST", OTHER)
 CALLBACK_CODES = ("204", "400", "403", "405", "408", "413", "415", "429", "500", "503")
 CODES = ("200", "404", *CALLBACK_CODES, OTHER)

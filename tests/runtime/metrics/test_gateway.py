@@ -12,6 +12,7 @@ from tests.runtime.metrics.promtool import complaints
 CATALOGUE = {
     "callstream_http_requests_total": ("counter", "route method code"),
     "callstream_http_request_duration_seconds": ("histogram", "route"),
+    "callstream_http_connections_cut_total": ("counter", ""),
     "callstream_webhook_events_received_total": ("counter", "source"),
     "callstream_webhook_requests_rejected_total": ("counter", "source reason"),
     "callstream_webhook_delivery_delay_seconds": ("histogram", "source"),
@@ -51,6 +52,14 @@ def test_an_exposition_has_the_gateways_families_and_promtool_has_nothing_to_say
         shown[name] = (family.type, labels)
     assert shown == {name: (kind, set(labels.split())) for name, (kind, labels) in CATALOGUE.items()}
     assert complaints(text) == (0, b"")
+
+
+def test_connections_that_were_cut_are_counted_when_somebody_looks(metrics: GatewayMetrics) -> None:
+    cut = 0
+    metrics.watch_connections(lambda: cut)
+    assert value(metrics, "http_connections_cut_total") == 0
+    cut = 7
+    assert value(metrics, "http_connections_cut_total") == 7
 
 
 def test_every_series_that_is_known_in_advance_starts_at_0(metrics: GatewayMetrics) -> None:
