@@ -30,7 +30,7 @@ HTTP_REQUEST_DURATION = histogram(
 )
 HTTP_CONNECTIONS_CUT = counter(
     "http_connections_cut_total",
-    "Connections ended because they were silent, idle or not read from, and those for which there was no room.",
+    "Connections ended for being silent, idle or not read from, and those for which there was no room.",
 )
 WEBHOOK_EVENTS_RECEIVED = counter(
     "webhook_events_received_total",
