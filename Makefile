@@ -24,7 +24,7 @@ test: $(STAMP) ## unit tests, then the quick ones on a real Kafka
 fuzz: $(STAMP) ## the properties, with fresh seeds and ten times the examples (long)
 	@$(PYTEST) -q -n auto -m "hypothesis and not e2e and not broker" --hypothesis-profile fuzz --timeout 3600
 
-e2e: $(STAMP) ## every fault run: kill -9, hand-over, frozen worker, lost broker (long)
+e2e: $(STAMP) ## every fault run: kill -9, hand-over, frozen worker, lost broker, three nodes (long)
 	@$(PYTEST) -q -m e2e --timeout 1800
 
 check: $(STAMP) ## ruff and mypy

@@ -6,6 +6,8 @@ For that the other nodes do not tell the worker who leads, until it has asked.
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.e2e
 STARTS = 5
 MISLED_S = 5.0
 BACK_AT_WORK_S = 45.0
+LEAVES_S = 15.0
 RATE = 150.0
 
 
@@ -126,16 +129,18 @@ def true_end(scenario: Scenario, stale: Node, asked: AskedEnd) -> int:
 
 
 def at_work(scenario: Scenario, worker: WorkerProcess) -> None:
-    """Wait until it has committed something, if it can while the cut lasts."""
+    """Wait until it has committed something, if it can while the cut lasts, and end it."""
     began = time.monotonic()
     try:
         scenario.watch.wait(min(1.0, scenario.watch.share() + 0.02), BACK_AT_WORK_S)
         said = f"went on after {time.monotonic() - began:.1f} s"
     except AssertionError:
         said = "committed nothing"
-    if worker.exit_code is not None:
-        scenario.codes.append(worker.exit_code)
-        said += f", ended with {worker.exit_code}"
+    if worker.exit_code is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.terminate(LEAVES_S)  # so that the next one need not wait for this one's session
+    scenario.codes.append(-9 if worker.exit_code is None else worker.exit_code)
+    said += f", ended with {worker.exit_code}"
     print(f"{worker.log.name}: {said}", file=sys.stderr)
 
 
