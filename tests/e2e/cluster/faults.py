@@ -107,6 +107,9 @@ ALL: tuple[Fault, ...] = (
     worker_cut_off,
 )
 
+LONG: tuple[Fault, ...] = (coordinators_killed, rolling_restart)
+"""More than one node goes, one after the other."""
+
 
 def told(fault: Fault) -> str:
     """Its name in the table."""
