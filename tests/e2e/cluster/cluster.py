@@ -138,12 +138,16 @@ class Cluster:
         wait_until(_answered(known), f"{group} has a coordinator", 30)
         return found[0]
 
+    def well_led(self, partitions: Partitions, ill: Collection[int]) -> bool:
+        """Each has a leader that runs and is none of those."""
+        well = {node.number for node in self.nodes.values() if node.running and not node.frozen}
+        return {one.leader for one in partitions.values()} <= well.difference(ill)
+
     def wait_led(self, ill: Collection[int], timeout_s: float = 60.0) -> float:
         """Until the others say that everything is led, and by none of those. Returns the seconds."""
 
         def led() -> bool:
-            found = self.partitions(but_not=ill).values()
-            return all(one.leader > 0 and one.leader not in ill for one in found)
+            return self.well_led(self.partitions(but_not=ill), ill)
 
         return wait_until(_answered(led), f"everything is led, and not by {ill}", timeout_s)
 

@@ -105,7 +105,7 @@ class Watch:
         asked = self.cluster.healthy(but_not=self.ill)
         at = time.monotonic()
         found = asking.partitions(asked.client, [*self.topics, GROUPS, TRANSACTIONS])
-        led = all(one.leader > 0 and one.leader not in self.ill for one in found.values())
+        led = self.cluster.well_led(found, self.ill)
         by_lane = list(self.looks[-1].lanes) if self.looks else [0] * len(self.totals)
         coordinator = asking.coordinator(asked.client, self.group)
         if coordinator > 0 and coordinator not in self.ill and self.cluster.nodes[coordinator].running:
