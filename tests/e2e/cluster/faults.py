@@ -20,8 +20,8 @@ STAYS_CUT_OFF_S = 5.0
 
 def leader_killed(ground: Ground) -> None:
     node = ground.plain_leader()
-    since = time.monotonic()
     node.kill()
+    since = time.monotonic()
     ground.measure(since)
     ground.cluster.start_ended()
 
@@ -31,8 +31,8 @@ def coordinators_killed(ground: Ground) -> None:
     cluster = ground.cluster
     for find in (ground.coordinator, ground.transactions_coordinator):
         node = find()
-        since = time.monotonic()
         node.kill()
+        since = time.monotonic()
         ground.measure(since)
         cluster.start_ended()
         cluster.wait_in_sync()
@@ -40,8 +40,8 @@ def coordinators_killed(ground: Ground) -> None:
 
 def rolling_restart(ground: Ground) -> None:
     for node in ground.cluster.nodes.values():
-        since = time.monotonic()
         node.stop()
+        since = time.monotonic()
         ground.measure(since)
         ground.cluster.start_ended()
         ground.cluster.wait_in_sync()

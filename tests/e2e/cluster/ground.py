@@ -26,8 +26,6 @@ class Ground:
         """By role, what says the status of its `/readyz`; 0: nobody answers."""
         self.ready: dict[str, list[int]] = {}
         """What they answered while nothing could be committed."""
-        self.led_s: list[float] = []
-        self.went_on_s: list[float] = []
 
     def changelog(self) -> str:
         """The topic by whose leaders a leader is chosen."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.ground import LANES, Ground
-from tests.e2e.cluster.watch import Watch
+from tests.e2e.cluster.watch import Watch, WentOn
 from tests.e2e.harness import Feed, WorkerProcess, ending, read_topic
 from tests.e2e.household import ask, full_worker, health_url, prepare, supervised
 from tests.e2e.story import Story
@@ -77,6 +77,7 @@ class Scenario(Ground):
         self.worker = self.make_worker("a")
         self.codes: list[int] = []
         self.others_codes: list[int] = []
+        self.went_on: list[WentOn] = []
         self._began = time.monotonic()
         self.watch = Watch(
             cluster,
@@ -138,10 +139,8 @@ class Scenario(Ground):
 
     def measure(self, since: float, timeout_s: float = 120.0) -> None:
         """Wait until work goes on, and note how long that took."""
-        led_s, went_on_s = self.watch.wait_went_on(since, timeout_s)
-        print(f"led again after {led_s:.1f} s, at work after {went_on_s:.1f} s", file=sys.stderr)
-        self.led_s.append(led_s)
-        self.went_on_s.append(went_on_s)
+        self.went_on.append(self.watch.wait_went_on(since, timeout_s))
+        print(self.went_on[-1], file=sys.stderr)
 
     def judged(self, table: Table, name: str, **more: Any) -> dict[str, Any]:
         """Everything is mended and read back; the line is written. Returns what must not be."""
@@ -156,9 +155,9 @@ class Scenario(Ground):
             lost=verdict.lost,
             doubled=verdict.doubled,
             wrong=wrong(verdict),
-            led_s=max(self.led_s, default=0.0),
-            went_on_s=max(self.went_on_s, default=0.0),
-            after_led_s=max((b - a for a, b in zip(self.led_s, self.went_on_s, strict=True)), default=0.0),
+            led_s=max((one.led_s for one in self.went_on), default=0.0),
+            at_work_s=max((one.at_work_s for one in self.went_on), default=0.0),
+            after_led_s=max((one.after_led_s for one in self.went_on), default=0.0),
             exits=self.codes + self.others_codes,
             took_s=time.monotonic() - self._began,
             **more,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,13 +19,25 @@ EVERY_S = 0.15
 
 
 class Look(NamedTuple):
-    """`at`: monotonic seconds. `lanes`: records committed of each. `led`: everything is, by nodes that are
-    well.
-    """
+    """`at`: monotonic seconds. `led`: everything is, by nodes that are well."""
 
     at: float
     lanes: tuple[int, ...]
+    """Records committed of each."""
+    fed: tuple[int, ...]
+    """Records that are there for each."""
     led: bool
+
+
+class WentOn(NamedTuple):
+    """Seconds after a fault."""
+
+    led_s: float
+    """Until everything was led again."""
+    at_work_s: float
+    """Until each lane had committed something after that."""
+    after_led_s: float
+    """The longest that a lane which was led and had records waiting committed none."""
 
 
 @dataclass
@@ -62,12 +74,9 @@ class Watch:
         wait_until(lambda: self.share() >= share, f"{share:.1%} committed", timeout_s)
         return self.share()
 
-    def wait_went_on(self, since: float, timeout_s: float = 120.0) -> tuple[float, float]:
-        """Until every lane has committed something after everything was led again.
-
-        Returns the seconds from `since` to each of the two.
-        """
-        found: list[tuple[float, float]] = []
+    def wait_went_on(self, since: float, timeout_s: float = 120.0) -> WentOn:
+        """Until every lane has committed something after everything was led again."""
+        found: list[WentOn] = []
 
         def went_on() -> bool:
             found[:] = [times] if (times := self._went_on(since)) else []
@@ -79,20 +88,23 @@ class Watch:
             raise AssertionError(f"{timeout_s} s after the fault: {self.looks[-1:]}") from None
         return found[0]
 
-    def _went_on(self, since: float) -> tuple[float, float] | None:
+    def _went_on(self, since: float) -> WentOn | None:
         after = [look for look in list(self.looks) if look.at >= since]
         begin = next((look for look in after if look.led), None)
         if begin is None:
             return None
-        latest = begin.at
-        for lane in range(len(self.totals)):
-            if begin.lanes[lane] >= self.totals[lane]:
+        after = [look for look in after if look.at >= begin.at]
+        latest, stood_s = begin.at, 0.0
+        for lane, total in enumerate(self.totals):
+            if begin.lanes[lane] >= total:
                 continue  # there is nothing left to do
+            waits = next((look.at for look in after if look.fed[lane] > look.lanes[lane]), None)
             at = next((look.at for look in after if look.lanes[lane] > begin.lanes[lane]), None)
             if at is None:
                 return None
             latest = max(latest, at)
-        return begin.at - since, latest - since
+            stood_s = max(stood_s, at - (waits or at))
+        return WentOn(begin.at - since, latest - since, stood_s)
 
     def _run(self) -> None:
         while not self._over.wait(EVERY_S):
@@ -106,12 +118,21 @@ class Watch:
         at = time.monotonic()
         found = asking.partitions(asked.client, [*self.topics, GROUPS, TRANSACTIONS])
         led = self.cluster.well_led(found, self.ill)
-        by_lane = list(self.looks[-1].lanes) if self.looks else [0] * len(self.totals)
+        none = Look(at, (0,) * len(self.totals), (0,) * len(self.totals), False)
+        before = self.looks[-1] if self.looks else none
+        by_lane = before.lanes
         coordinator = asking.coordinator(asked.client, self.group)
         if coordinator > 0 and coordinator not in self.ill and self.cluster.nodes[coordinator].running:
             answer = asking.committed(self.cluster.nodes[coordinator].client, self.group, self._places)
             if len(answer) == len(self._places):
-                by_lane = [
-                    sum(answer[topic, lane] for topic in self.sources) for lane in range(len(self.totals))
-                ]
-        self.looks.append(Look(at, tuple(by_lane), led))
+                by_lane = self._by_lane(answer)
+        ends: dict[asking.Place, int] = {}
+        for number, node in self.cluster.nodes.items():
+            own = [place for place in self._places if found[place].leader == number]
+            if own and number not in self.ill and node.running and not node.frozen:
+                ends |= asking.ends(node.client, own)
+        fed = self._by_lane(ends) if len(ends) == len(self._places) else before.fed
+        self.looks.append(Look(at, by_lane, fed, led))
+
+    def _by_lane(self, by_place: Mapping[asking.Place, int]) -> tuple[int, ...]:
+        return tuple(sum(by_place[topic, lane] for topic in self.sources) for lane in range(len(self.totals)))
