@@ -158,6 +158,7 @@ class Feed:
                 "log_level": 2,
                 "message.max.bytes": 2_000_000,
                 "socket.timeout.ms": round(1000 * patience_s),
+                "request.timeout.ms": round(1000 * min(30.0, patience_s)),
             }
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
