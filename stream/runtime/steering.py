@@ -8,16 +8,23 @@ others are asked. What this leans on of aiokafka's inside is listed in `lanes/gr
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import RequestTimedOutError
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, RequestTimedOutError, for_code
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+
+from stream.runtime.majority import agreed
 
 REQUEST_S = 5.0
 """An answer that takes longer does not come: well below a session (10 s) and an election (9 s)."""
+
+NAMED_S = 2.0
+"""Brokers that do not say by then who coordinates are not waited for."""
 
 JOINED_S = 5.0
 """A group's coordinator answers a join by so long after the rebalance timeout."""
@@ -37,12 +44,13 @@ _WAITS_FOR_OTHERS = (JoinGroupRequest, SyncGroupRequest)
 
 
 def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float] = time.monotonic) -> Any:
-    """Have an AIOKafkaClient leave brokers alone that hang. Returns it.
+    """Have an AIOKafkaClient leave brokers alone that hang, and believe most of them. Returns it.
 
     A consumer of a group waits `join_s` for the group's other members, which may take a rebalance timeout.
     """
     steering = _Steering(client, join_s, clock)
     client.send, client._get_conn = steering.send, steering.connection
+    client.coordinator_lookup = steering.coordinator
     return client
 
 
@@ -54,8 +62,21 @@ def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:
     return consumer
 
 
+def _names_one(task: asyncio.Task[Any]) -> bool:
+    """Raises what no asking again will mend."""
+    error = task.exception()
+    if error is not None:
+        if isinstance(error, (KafkaError, OSError, TimeoutError)):
+            return False
+        raise error
+    code = task.result().error_code
+    if code and not for_code(code).retriable:
+        raise for_code(code)()
+    return not code
+
+
 class _Steering:
-    """In place of two methods of one client."""
+    """In place of some methods of one client."""
 
     def __init__(self, client: Any, join_s: float | None, clock: Callable[[], float]) -> None:
         self._client = client
@@ -98,6 +119,27 @@ class _Steering:
         if found is None and self._clock() - began > LONG_S:
             self._leave_alone(node)
         return found
+
+    async def coordinator(self, kind: Any, key: str) -> int:
+        """Replaces AIOKafkaClient.coordinator_lookup: it believes any broker. Raises KafkaError."""
+        nodes = [broker.nodeId for broker in self._client.cluster.brokers()]
+        asked = {
+            asyncio.ensure_future(self._client.send(node, FindCoordinatorRequest(key, kind)))
+            for node in nodes
+        }
+        named: list[int] = []
+        end = self._clock() + NAMED_S
+        try:
+            while asked and (left := end - self._clock()) > 0:
+                done, asked = await asyncio.wait(asked, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                named += [task.result().coordinator_id for task in done if _names_one(task)]
+                coordinator = agreed(named, len(nodes))
+                if coordinator is not None:
+                    return coordinator
+        finally:
+            for late in asked:
+                late.cancel()
+        raise CoordinatorNotAvailableError
 
     def _leave_alone(self, node: Any) -> None:
         self._alone_until[node] = self._clock() + LEFT_ALONE_S

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.client import ConnectionGroup
-from aiokafka.errors import NodeNotReadyError, RequestTimedOutError
+from aiokafka.client import ConnectionGroup, CoordinationType
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from stream.runtime.steering import JOINED_S, LEFT_ALONE_S, LONG_S, steer, steer_member
@@ -34,6 +43,8 @@ class Client:
         self.tried: list[int] = []
         self.timeouts: list[float] = []
         self.updates = 0
+        self.named: dict[int, Callable[[], Awaitable[Any]]] = {}
+        self.cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(nodeId=node) for node in self.named])
         self._conns: dict[tuple[int, ConnectionGroup], Connection] = {}
         steer(self, join_s=25.0, clock=lambda: self.now)
 
@@ -54,7 +65,9 @@ class Client:
             return None
         return self._conns.setdefault((node, group), Connection())
 
-    async def send(self, node: int, request: Any, *, group: ConnectionGroup = DEFAULT) -> str:
+    async def send(self, node: int, request: Any, *, group: ConnectionGroup = DEFAULT) -> Any:
+        if isinstance(request, FindCoordinatorRequest):
+            return await self.named[node]()
         connection = await self._get_conn(node, group=group)
         if connection is None:
             raise NodeNotReadyError
@@ -73,6 +86,54 @@ async def test_a_member_of_a_group_gives_up_requests_too_that_do_not_wait_for_ot
     assert (client._request_timeout_ms, client._metadata_max_age_ms) == (5000, 10_000)
     await client.send(1, object.__new__(JoinGroupRequest))
     assert client.timeouts == [20.0 + JOINED_S]
+
+
+def names(coordinator: int, code: int = 0) -> Callable[[], Awaitable[Any]]:
+    async def answer() -> Any:
+        return SimpleNamespace(error_code=code, coordinator_id=coordinator)
+
+    return answer
+
+
+def fails(error: BaseException) -> Callable[[], Awaitable[Any]]:
+    async def answer() -> Any:
+        raise error
+
+    return answer
+
+
+def never() -> Callable[[], Awaitable[Any]]:
+    return asyncio.Event().wait
+
+
+async def test_a_coordinator_is_whom_most_brokers_name_whoever_else_names_itself() -> None:
+    client: Any = Client()
+    client.named = {1: names(1), 2: names(2), 3: names(2)}
+    assert await client.coordinator_lookup(CoordinationType.GROUP, "calls-worker") == 2
+
+
+async def test_a_broker_that_hangs_or_is_gone_is_not_waited_for_where_the_others_agree() -> None:
+    client: Any = Client()
+    client.named = {1: never(), 2: names(2), 3: names(2)}
+    async with asyncio.timeout(5):
+        assert await client.coordinator_lookup(CoordinationType.TRANSACTION, "lane") == 2
+    client.named[1] = fails(KafkaConnectionError("refused"))
+    assert await client.coordinator_lookup(CoordinationType.TRANSACTION, "lane") == 2
+
+
+@pytest.mark.parametrize("others", [names(3), names(-1, 15), fails(KafkaConnectionError("refused"))], ids=str)
+async def test_where_no_coordinator_has_most_brokers_there_is_none_yet(others: Any) -> None:
+    client: Any = Client()
+    client.named = {1: names(1), 2: others}
+    with pytest.raises(CoordinatorNotAvailableError):
+        await client.coordinator_lookup(CoordinationType.GROUP, "calls-worker")
+
+
+async def test_who_may_not_ask_is_told_so() -> None:
+    client: Any = Client()
+    client.named = {1: names(-1, GroupAuthorizationFailedError.errno)}
+    with pytest.raises(GroupAuthorizationFailedError):
+        await client.coordinator_lookup(CoordinationType.GROUP, "calls-worker")
 
 
 def request() -> Any:

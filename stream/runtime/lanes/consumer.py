@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from aiokafka import TopicPartition
 from aiokafka.client import CoordinationType
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
-from aiokafka.protocol.coordination import FindCoordinatorRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
@@ -26,7 +25,7 @@ from stream.runtime.errors import said
 from stream.runtime.lanes import changelog_end
 from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.continuity import Continuity
-from stream.runtime.lanes.membership import agreed
+from stream.runtime.lanes.member_commit import Member
 from stream.runtime.lanes.partition_log import Fetched
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ DRAIN_S = 4.0
 REFRESH_S = 3.0
 ASKED_FOR_MS = 10_000
 """For so long a question goes on that no leader answers."""
-CONFIRM_S = 1.0
-"""A broker that says nothing of the group's coordinator for so long is not waited for."""
+CONFIRM_S = 2.0
+"""A coordinator that does not answer for so long is asked again later."""
 
 
 log = logging.getLogger("callstream.faust")
@@ -152,6 +151,11 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             for tp in partitions
         }
 
+    def member(self) -> Member:
+        """This consumer as the group knows it since the last assignment."""
+        coordinator = self._ensure_consumer()._coordinator
+        return Member(coordinator.generation, coordinator.member_id, coordinator._group_instance_id)
+
     async def confirmed(self) -> bool:
         """Whether the group's coordinator, as most brokers name it, still counts this consumer in.
 
@@ -161,12 +165,9 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _confirmed(self) -> bool:
         consumer = self._ensure_consumer()
-        client, coordinator = consumer._client, consumer._coordinator
-        nodes = [broker.nodeId for broker in client.cluster.brokers()]
-        request = FindCoordinatorRequest(coordinator.group_id, CoordinationType.GROUP)
-        named = agreed(await _answers([client.send(node, request) for node in nodes]), len(nodes))
-        if named is None:
-            return False
+        coordinator = consumer._coordinator
+        # As most brokers name it: see `steering`.
+        named = await consumer._client.coordinator_lookup(CoordinationType.GROUP, coordinator.group_id)
         if named != coordinator.coordinator_id:
             coordinator.coordinator_dead()
             await asyncio.wait_for(coordinator.ensure_coordinator_known(), CONFIRM_S)
@@ -181,16 +182,6 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     async def _refresh(self) -> None:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             await asyncio.wait_for(self._ensure_consumer()._client.force_metadata_update(), REFRESH_S)
-
-
-async def _answers(asked: Sequence[Coroutine[Any, Any, Any]]) -> list[int]:
-    """Whom the brokers name that answer in time."""
-    tasks = [asyncio.ensure_future(asking) for asking in asked]
-    done, late = await asyncio.wait(tasks, timeout=CONFIRM_S) if tasks else (set(), set())
-    for task in late:
-        task.cancel()
-    answers = [task.result() for task in done if task.exception() is None]
-    return [answer.coordinator_id for answer in answers if answer.error_code == 0]
 
 
 def _named(tps: Sequence[TP]) -> list[TopicPartition]:

@@ -92,7 +92,17 @@ REPLACED: tuple[Leaning, ...] = (
         "fetchable before it has sought; clears queues after",
         "895e7c415a4d",
     ),
+    Leaning(
+        "aiokafka.protocol.transaction:TxnOffsetCommitRequest",
+        "offsets without the group's member",
+        "841e324a3ddd",
+    ),
     Leaning("aiokafka.client:AIOKafkaClient.send", "who lets a request wait is left alone", "fb1726e3ed8e"),
+    Leaning(
+        "aiokafka.client:AIOKafkaClient.coordinator_lookup",
+        "any broker is believed: most must agree",
+        "38a46a4273ed",
+    ),
     Leaning(
         "aiokafka.client:AIOKafkaClient._get_conn",
         "no connection to who is left alone, none is no error",
@@ -177,7 +187,9 @@ RELIED_ON: tuple[Leaning, ...] = (
     Leaning(f"{_PRODUCER}.commit_transaction", "does not look at refused batches", "8f568a6acef9"),
     Leaning(f"{_PRODUCER}.send_batch", "the future of a batch", "ff8d65b59517"),
     Leaning(
-        f"{_PRODUCER}.send_offsets_to_transaction", "sends no generation: only the id fences", "8053778fb7d2"
+        f"{_PRODUCER}.send_offsets_to_transaction",
+        "sends no generation: the member is added to its request",
+        "8053778fb7d2",
     ),
     Leaning(
         f"{_TRANSACTIONS}.maybe_add_partition_to_txn",
@@ -231,6 +243,12 @@ RELIED_ON: tuple[Leaning, ...] = (
         "aiokafka.conn:AIOKafkaConnection.send",
         "takes _request_timeout as it is when it is called",
         "360d12e20e64",
+    ),
+    Leaning("aiokafka.protocol.api:Request.prepare", "the newest version that both know", "af9f578c3892"),
+    Leaning(
+        "aiokafka.producer.sender:TxnOffsetCommitHandler",
+        "reads topics, partitions and codes of an answer",
+        "7f296a144356",
     ),
     Leaning("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),
 )

@@ -21,7 +21,7 @@ from stream.runtime.lanes.exits import MISFIT, end_process
 from stream.runtime.lanes.lane import REOPEN_EVERY_S, Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import Observer, Phase
 from stream.runtime.lanes.progress import Progress
-from stream.runtime.lanes.transactions import LaneProducer
+from stream.runtime.lanes.transactions import Closed, LaneProducer
 from stream.runtime.lanes.waits import Waits
 
 if TYPE_CHECKING:
@@ -148,8 +148,9 @@ class Lanes:
             drained=self._drained,
             unfinished=self.unfinished.add,
         )
+        member = self._app.consumer._thread.member() if numbers else None
         for number in sorted(numbers):
-            producer = LaneProducer(self._app.conf.id, number, self._connection, self.observer)
+            producer = LaneProducer(self._app.conf.id, number, self._connection, self.observer, member)
             self._lanes[number] = Lane(number, self._order, producer, ground)
         try:
             await asyncio.gather(*(self._fence(lane, generation) for lane in self._lanes.values()))
@@ -160,21 +161,19 @@ class Lanes:
             end_process(f"producers could not be opened: {said(error)}")
 
     async def _fence(self, lane: Lane, generation: int) -> None:
-        """Open the lane's producer, as long as the assignment lasts."""
+        """Open the lane's producer, however long it takes. Raises Closed when the assignment is over."""
         about = ("producer", lane.partition)
-        while True:
+        while self._generation == generation:
             try:
                 await lane.producer.open()
             except (KafkaError, OSError, TimeoutError) as error:
-                if self._generation != generation:
-                    raise
-                self.waits.begin(
-                    about, f"partition {lane.partition}: cannot be opened ({said(error)}): trying again"
-                )
+                why = f"partition {lane.partition}: cannot be opened ({said(error)}): trying again"
+                self.waits.begin(about, why)
                 await asyncio.sleep(REOPEN_EVERY_S)
             else:
                 self.waits.over(about)
                 return
+        raise Closed("the assignment is over")
 
     async def _confirmed(self, generation: int) -> bool:
         confirmed: bool = await self._app.consumer._thread.confirmed()

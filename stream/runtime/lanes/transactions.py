@@ -29,6 +29,7 @@ from stream.runtime import steering
 from stream.runtime.errors import said
 from stream.runtime.lanes.batch import KEYED, Output
 from stream.runtime.lanes.changelog_end import written
+from stream.runtime.lanes.member_commit import Member, commit_as
 from stream.runtime.lanes.observer import Observer
 from stream.runtime.producers import drop
 
@@ -44,7 +45,8 @@ REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 class Fenced(Exception):
     """The producer's epoch is over.
 
-    Another owner has opened the lane, or Kafka itself has ended a transaction that took too long.
+    Another owner has opened the lane, Kafka has ended a transaction that took too long, or the group is at
+    another generation.
     """
 
 
@@ -64,9 +66,20 @@ class TransactionFailed(Exception):
 
 
 class LaneProducer:
-    """The transactional producer of one partition number. `connection` are aiokafka's settings."""
+    """The transactional producer of one partition number. `connection` are aiokafka's settings.
 
-    def __init__(self, group: str, partition: int, connection: Mapping[str, Any], observer: Observer) -> None:
+    `member`: whose assignment the lane is; None where nobody else reads the group's sources.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        partition: int,
+        connection: Mapping[str, Any],
+        observer: Observer,
+        member: Member | None = None,
+    ) -> None:
+        self._member = member
         self._group = group
         self._partition = partition
         self._connection = connection
@@ -92,6 +105,8 @@ class LaneProducer:
             **self._connection,
         )
         steering.steer(producer.client)
+        if self._member is not None:
+            commit_as(producer.client, self._member)
         self._starting = asyncio.ensure_future(asyncio.wait_for(producer.start(), OPEN_TIMEOUT_S))
         try:
             await self._starting
@@ -164,7 +179,7 @@ class LaneProducer:
                     failure = failure or KafkaError(
                         f"{topic}-{partition}: taken at an offset that is not known"
                     )
-                ends[topic] = result.offset + count
+                ends[topic] = max(ends.get(topic, 0), result.offset + count)
         if failure is not None:
             raise failure
         return ends

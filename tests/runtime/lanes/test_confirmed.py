@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import CoordinatorNotAvailableError
 
 from stream.runtime.lanes import consumer
 from stream.runtime.lanes.consumer import LaneConsumerThread
@@ -35,20 +34,16 @@ class Coordinator:
 
 
 class Client:
-    """Brokers that each name a coordinator, or None: it does not answer; 0: it cannot be reached."""
+    """Most brokers name `named`; None: they do not agree."""
 
-    def __init__(self, *named: int | None) -> None:
-        self._named = dict(enumerate(named, 1))
-        brokers = [SimpleNamespace(nodeId=node) for node in self._named]
-        self.cluster = SimpleNamespace(brokers=lambda: brokers)
+    def __init__(self, named: int | None) -> None:
+        self._named = named
 
-    async def send(self, node: int, _: Any) -> Any:
-        named = self._named[node]
-        if named is None:
-            await asyncio.sleep(60)
-        if named == 0:
-            raise KafkaConnectionError("refused")
-        return SimpleNamespace(error_code=0, coordinator_id=named)
+    async def coordinator_lookup(self, _: Any, key: str) -> int:
+        assert key == "calls-worker"
+        if self._named is None:
+            raise CoordinatorNotAvailableError
+        return self._named
 
 
 async def confirmed(client: Client, coordinator: Coordinator) -> bool:
@@ -64,27 +59,28 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_known_coordinator_is_asked_where_most_brokers_name_it() -> None:
     coordinator = Coordinator(knows=2, finds=1)
-    assert await confirmed(Client(1, 2, 2), coordinator)
+    assert await confirmed(Client(2), coordinator)
     assert coordinator.heartbeats == [2]
 
 
-async def test_a_coordinator_that_only_names_itself_is_not_asked() -> None:
+async def test_a_coordinator_that_was_cut_off_is_not_asked() -> None:
     coordinator = Coordinator(knows=1, finds=2)
-    assert await confirmed(Client(1, 2, 2), coordinator)
+    assert await confirmed(Client(2), coordinator)
     assert coordinator.heartbeats == [2]
 
 
 async def test_a_look_up_that_finds_the_one_that_was_cut_off_confirms_nothing() -> None:
     coordinator = Coordinator(knows=1, finds=1)
-    assert not await confirmed(Client(1, 2, 2), coordinator)
+    assert not await confirmed(Client(2), coordinator)
     assert coordinator.heartbeats == []
 
 
-async def test_brokers_that_do_not_answer_are_not_waited_for() -> None:
-    assert await confirmed(Client(None, 2, 2), Coordinator(knows=2, finds=2))
-    assert await confirmed(Client(0, 2, 2), Coordinator(knows=2, finds=2))
-    assert not await confirmed(Client(None, 0, 2), Coordinator(knows=2, finds=2))
+async def test_where_brokers_do_not_agree_nothing_is_confirmed() -> None:
+    coordinator = Coordinator(knows=2, finds=2)
+    with pytest.raises(CoordinatorNotAvailableError):
+        await confirmed(Client(None), coordinator)
+    assert coordinator.heartbeats == []
 
 
 async def test_who_is_not_counted_in_is_not_confirmed() -> None:
-    assert not await confirmed(Client(2, 2, 2), Coordinator(knows=2, finds=2, counts_in=False))
+    assert not await confirmed(Client(2), Coordinator(knows=2, finds=2, counts_in=False))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
+from stream.runtime.lanes import lanes as lanes_module
 from stream.runtime.lanes.lane import Pace
 from stream.runtime.lanes.lanes import Lanes
 from stream.runtime.lanes.observer import NullObserver
+from stream.runtime.lanes.transactions import Closed
 
 
 def at_work(*numbers: int) -> Lanes:
@@ -59,3 +64,41 @@ def test_a_broker_that_is_behind_is_named_until_records_follow() -> None:
     assert sentence.startswith("callbacks-3: offset 500 is next, the broker that answers has 0..300. ")
     lanes.follows(TP("callbacks", 3))
     assert lanes.progress().waits == ()
+
+
+class Producer:
+    """Opens when none of its `fails` is left."""
+
+    def __init__(self, *fails: BaseException) -> None:
+        self.fails = list(fails)
+        self.opened = 0
+
+    async def open(self) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.opened += 1
+
+
+async def test_an_assignment_s_lanes_are_opened_however_long_no_broker_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes_module, "REOPEN_EVERY_S", 0.001)
+    lanes, producer = at_work(), Producer(*[TimeoutError(), KafkaConnectionError(), OSError(113, "")] * 3)
+    lanes._generation = 1
+    lane: Any = SimpleNamespace(partition=3, producer=producer)
+    await lanes._fence(lane, 1)
+    assert (producer.opened, lanes.progress().waits) == (1, ())
+
+
+async def test_a_lane_is_not_opened_any_more_when_its_assignment_is_over() -> None:
+    lanes, producer = at_work(), Producer(TimeoutError())
+    lanes._generation = 1
+    lane: Any = SimpleNamespace(partition=3, producer=producer)
+    fencing = asyncio.create_task(lanes._fence(lane, 1))
+    await asyncio.sleep(0.01)
+    (sentence,) = lanes.progress().waits
+    assert sentence == "partition 3: cannot be opened (TimeoutError): trying again"
+    lanes._generation = None
+    with pytest.raises(Closed):
+        await fencing
+    assert producer.opened == 0

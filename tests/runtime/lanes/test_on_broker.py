@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition as Place
 
 from stream.runtime import topics
+from stream.runtime.lanes.member_commit import Member
 from stream.runtime.lanes.observer import NullObserver
-from stream.runtime.lanes.transactions import Closed, LaneProducer
+from stream.runtime.lanes.transactions import Closed, Fenced, LaneProducer
 from stream.runtime.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, ending, wait_drained
@@ -147,3 +149,26 @@ async def test_a_lane_that_is_closed_while_it_is_opened_gives_up_at_once(
     with pytest.raises(Closed, match="closed while it was opened"):
         await opening
     assert time.monotonic() - began < 5
+
+
+async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_on(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    work = await workload(broker, prefix, 8000)
+    group, connection = topics.app_id(prefix), {"bootstrap_servers": broker.bootstrap}
+    former = LaneProducer(group, 1, connection, NullObserver(), Member(1, "of-long-ago", None))
+    one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
+    with ending(one):
+        one.start().wait_ready()
+        with Feed(broker.bootstrap, work.records, rate=2000) as feed:
+            feed.wait_sent(2000)
+            await former.open()
+            with pytest.raises(Fenced):
+                await former.transact(
+                    {}, {Place(work.names.callbacks, 1): 1_000_000}, changelog=work.names.changelog, needs=0
+                )
+            await former.close()
+        wait_drained(broker.bootstrap, group, work.sources)
+        assert "asking whose it is" in one.output()
+        assert one.terminate()[0] == 0
+    assert compare(broker.bootstrap, work).faults == NO_FAULTS

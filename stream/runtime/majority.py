@@ -1,7 +1,7 @@
-"""Which broker speaks for the group, when one of them was cut off and does not know it.
+"""Which broker coordinates a group or a transaction, when one of them was cut off and does not know it.
 
 The rule of this file: more than half of the brokers must name it. A former coordinator goes on to answer
-heartbeats, and offsets as it last knew them.
+heartbeats, and offsets as it last knew them; it takes no transaction, and does not say so.
 Pure: decides, and asks nobody.
 """
 

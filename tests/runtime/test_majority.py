@@ -1,10 +1,10 @@
-"""Who speaks for the group is what most brokers say."""
+"""Who coordinates is what most brokers say."""
 
 from __future__ import annotations
 
 import pytest
 
-from stream.runtime.lanes.membership import agreed
+from stream.runtime.majority import agreed
 
 
 @pytest.mark.parametrize(

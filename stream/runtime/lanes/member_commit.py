@@ -1,0 +1,164 @@
+"""A transaction's source offsets, committed as a member of the group: its coordinator refuses a former one.
+
+The rule of this file: aiokafka sends no generation with a transaction's offsets, so that only the producer's
+epoch fences, and whoever opens a lane last may write, also a worker that the group has long given up. Here
+the request carries the member's id and generation (KIP-447, from Kafka 2.5 on); an older broker is asked as
+aiokafka asks. What this leans on of aiokafka's inside is listed in `ground.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from aiokafka.client import ConnectionGroup
+from aiokafka.errors import IllegalGenerationError, InvalidProducerEpoch, UnknownMemberIdError
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.transaction import TxnOffsetCommitRequest, TxnOffsetCommitRequest_v0
+from aiokafka.protocol.types import (
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+NO_LEADER_EPOCH = -1
+FENCED_INSTANCE_ID = 82
+"""Another process has joined under the instance's name; aiokafka does not know the code."""
+NOT_A_MEMBER = {IllegalGenerationError.errno, UnknownMemberIdError.errno, FENCED_INSTANCE_ID}
+"""What the coordinator says to a former member. It is said on as a producer's epoch that is over."""
+
+
+class Member(NamedTuple):
+    """A consumer as the group's coordinator knows it, for one assignment."""
+
+    generation: int
+    id: str
+    instance_id: str | None
+
+
+class ResponseV3(Response):
+    """Kafka's TxnOffsetCommit response, version 3."""
+
+    API_KEY = 28
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "errors",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partition_errors",
+                    CompactArray(("partition", Int32), ("error_code", Int16), ("tags", TaggedFields)),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class RequestV3(RequestStruct):
+    """Kafka's TxnOffsetCommit request, version 3."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 28
+    API_VERSION = 3
+    RESPONSE_TYPE = ResponseV3
+    SCHEMA = Schema(
+        ("transactional_id", CompactString("utf-8")),
+        ("group_id", CompactString("utf-8")),
+        ("producer_id", Int64),
+        ("producer_epoch", Int16),
+        ("generation_id", Int32),
+        ("member_id", CompactString("utf-8")),
+        ("group_instance_id", CompactString("utf-8")),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                        ("metadata", CompactString("utf-8")),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class MemberCommit(Request[TxnOffsetCommitRequest_v0 | RequestV3]):
+    """aiokafka's request, with the member beside it where the broker understands."""
+
+    API_KEY = 28
+
+    def __init__(self, plain: TxnOffsetCommitRequest, member: Member) -> None:
+        self._plain = plain
+        self._member = member
+
+    def build(
+        self, request_struct_class: type[TxnOffsetCommitRequest_v0 | RequestV3]
+    ) -> TxnOffsetCommitRequest_v0 | RequestV3:
+        plain = self._plain
+        if issubclass(request_struct_class, TxnOffsetCommitRequest_v0):
+            return plain.build(request_struct_class)
+        topics: list[Any] = [
+            (
+                topic,
+                [(number, offset, NO_LEADER_EPOCH, metadata, {}) for number, offset, metadata in parts],
+                {},
+            )
+            for topic, parts in plain._topics
+        ]
+        return request_struct_class(
+            plain._transactional_id,
+            plain._group_id,
+            plain._producer_id,
+            plain._producer_epoch,
+            self._member.generation,
+            self._member.id,
+            self._member.instance_id,
+            topics,
+            {},
+        )
+
+
+class Answer(NamedTuple):
+    """As aiokafka reads it: for each topic its partitions, each with an error's code."""
+
+    errors: Sequence[tuple[str, Sequence[tuple[int, int]]]]
+
+
+def commit_as(client: Any, member: Member) -> None:
+    """Have `client`, a producer's AIOKafkaClient, commit a transaction's offsets as `member`."""
+    send = client.send
+
+    async def send_as_member(
+        node: Any, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT
+    ) -> Any:
+        if not isinstance(request, TxnOffsetCommitRequest):
+            return await send(node, request, group=group)
+        answer = await send(node, MemberCommit(request, member), group=group)
+        return Answer(
+            [
+                (topic, [(number, _said_on(code)) for number, code, *_ in parts])
+                for topic, parts, *_ in answer.errors
+            ]
+        )
+
+    client.send = send_as_member
+
+
+def _said_on(code: int) -> int:
+    return int(InvalidProducerEpoch.errno) if code in NOT_A_MEMBER else code
