@@ -38,7 +38,7 @@ class Roles:
             "CALLSTREAM_DATA_DIR": str(directory / "data"),
             "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
             "CALLSTREAM_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{self.health_port}",
-            "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:0",
+            "CALLSTREAM_WORKER_LISTEN": f"127.0.0.1:{free_port()}",
         }
         self._directory = directory
         self.gateway = self._process("gateway")
@@ -57,10 +57,10 @@ class Roles:
         return WorkerProcess(argv, self.environ, self._directory / f"{name}.log")
 
     def simulator(self, *more: str) -> WorkerProcess:
-        """Calls over HTTP, compared with what comes out."""
-        return self._process(
-            "simulate", "--gateway", self.url, "--check", "--json", "--seed", "11", "--timeout", "90", *more
-        )
+        """Calls over HTTP, compared with what comes out; topics, metrics and logs are searched."""
+        logs = ("--log", str(self.gateway.log), "--log", str(self.worker.log))
+        seeded = ("--check", "--json", "--seed", "11", "--timeout", "90")
+        return self._process("simulate", "--gateway", self.url, *seeded, *logs, *more)
 
     def open(self) -> None:
         """Both at work."""

@@ -35,7 +35,7 @@ class Roles:
             "CALLSTREAM_KAFKA": broker.bootstrap,
             "CALLSTREAM_TOPIC_PREFIX": prefix,
             "CALLSTREAM_DATA_DIR": str(directory / "data"),
-            "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:0",
+            "CALLSTREAM_WORKER_LISTEN": f"127.0.0.1:{free_port()}",
             "CALLSTREAM_SIMULATE_LISTEN": rest,
             "CALLSTREAM_TIME_FACTOR": TIME_FACTOR,
             "CALLSTREAM_POLL_INTERVAL_S": "3",
@@ -54,10 +54,13 @@ class Roles:
         return WorkerProcess(argv, environ, self._directory / f"{name}{number}.log")
 
     def simulator(self, *more: str) -> WorkerProcess:
-        """Calls to Kafka, what the provider holds over REST, compared with what comes out."""
-        return self._process(
-            "simulate", ("--serve", "--check", "--json", "--seed", "11", "--timeout", "150", *more)
-        )
+        """Calls to Kafka, what the provider holds over REST, compared with what comes out.
+
+        Nothing that must not leave is in topics, metrics and logs.
+        """
+        logs = [word for role in (self.worker, *self.pollers) for word in ("--log", str(role.log))]
+        seeded = ("--serve", "--check", "--json", "--seed", "11", "--timeout", "150")
+        return self._process("simulate", (*seeded, *logs, *more))
 
     def open(self) -> None:
         """All at work, but for the simulator."""
