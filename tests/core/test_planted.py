@@ -12,6 +12,7 @@ from stream.core.alerts import Alert
 from stream.core.call import Call, dump
 from stream.core.events import Origin
 from stream.core.fold import fold
+from stream.core.pages import Pages
 from stream.core.policy import Policy
 from stream.core.privacy import Privacy
 from stream.sources import DECODERS
@@ -41,13 +42,14 @@ def delivered(place: Place) -> Delivery:
 def leaves(deliveries: Iterable[Delivery], mode: str) -> str:
     """All that is written of these deliveries, and the state that the worker keeps."""
     call: Call | None = None
+    pages = Pages(lambda _: None)
     written: list[bytes] = []
     for at, one in enumerate(deliveries):
         envelope = one.envelope
         readings = DECODERS[envelope.source](envelope)
         for reading in readings:
             _PRIVACY[mode].apply(reading)
-        folded = fold(call, readings, envelope, Origin("t", 0, at), Policy())
+        folded = fold(call, readings, envelope, Origin("t", 0, at), Policy(), pages)
         call = folded.call
         for effect in folded.effects:
             if type(effect) is Alert:
