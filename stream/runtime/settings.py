@@ -67,7 +67,9 @@ class Settings:
         kinds.origin,
     )
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
-        (), "networks whose `Forwarded` and `X-Forwarded-*` are believed, with commas", kinds.networks
+        (),
+        "networks whose `Forwarded` or `X-Forwarded-*` is believed (neither where they differ), with commas",
+        kinds.networks,
     )
     body_limit_bytes: int = _setting(
         262_144, "of a webhook request's body; a larger one is refused", kinds.whole(1024, 262_144)

@@ -52,6 +52,13 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
             f"the account {masked(sid)} is no account's SID, which is AC and 32 hexadecimal digits",
             "see to CALLSTREAM_TWILIO_ACCOUNT_SID",
         )
+    known = {sid, *(owner for owner, _ in settings.twilio_account_tokens)}
+    known |= {key.rpartition("/")[0] for key, _ in settings.twilio_shared_keys}
+    if any(account not in known for _, account in settings.twilio_subaccounts):
+        yield (
+            "a subaccount is under an account that has neither a token nor a shared key",
+            "see to CALLSTREAM_TWILIO_SUBACCOUNTS",
+        )
     for owner, _ in settings.twilio_account_tokens:
         if not _ACCOUNT.fullmatch(owner):
             yield (

@@ -55,6 +55,20 @@ def test_a_whole_configuration_is_well() -> None:
             "no account's SID",
             "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
         ),
+        (
+            Settings(twilio_account_tokens=((ACCOUNT, TOKEN),), twilio_subaccounts=(("AC9", "AC8"),)),
+            "twilio callbacks",
+            "warning",
+            "under an account that has neither",
+            "CALLSTREAM_TWILIO_SUBACCOUNTS",
+        ),
+        (
+            Settings(twilio_account_tokens=((ACCOUNT, TOKEN),), twilio_subaccounts=(("AC9", ACCOUNT),)),
+            "twilio callbacks",
+            "ok",
+            "1 auth token",
+            "",
+        ),
         (Settings(), "telnyx callbacks", "ok", "not configured", ""),
         (
             Settings(telnyx_public_key=("A" * 59 + "=",)),
