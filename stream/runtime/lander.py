@@ -14,12 +14,14 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
+from stream.runtime.in_sync import Replication, least_in_sync
 from stream.runtime.producers import OpenProducer, drop, idempotent
 
 ROOM_BYTES = 64 << 20
@@ -36,7 +38,7 @@ APART_S = 60.0
 the topic's limit is for batches, and a small record must not be refused for its neighbour."""
 
 PROBE_EVERY_S = 2.0
-PROBE_LIMIT_S = 3.0
+PROBE_LIMIT_S = 2.0
 RETRY_S = 1.0
 OPEN_LIMIT_S = 10.0
 
@@ -88,8 +90,10 @@ class _Apart:
 class Lander:
     """A role's producer, for `topic` where nothing else is said. `connection` are aiokafka's settings.
 
-    `opened`: gives a producer that is started; of these settings where nothing else is said. All calls from
-    the event loop's thread.
+    - `opened`: gives a producer that is started; of these settings where nothing else is said.
+    - `least_of`: how many replicas of the topic must be in sync; asked of the cluster where nothing is said.
+
+    All calls from the event loop's thread.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Lander:
         produced: Produced,
         room_bytes: int = ROOM_BYTES,
         opened: Callable[[], Awaitable[Any]] | None = None,
+        least_of: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._topic = topic
         self._connection = connection
@@ -110,8 +115,9 @@ class Lander:
         self._replacing: asyncio.Task[None] | None = None
         self._parked_bytes = 0
         self._apart: dict[str, _Apart] = {}
-        self._heard_at: float | None = None
         self._failed: str | None = "the broker has not answered yet"
+        self._short: str | None = None
+        self._replicas = Replication(topic, least_of or partial(least_in_sync, connection, topic))
 
     @property
     def waiting_bytes(self) -> int:
@@ -120,7 +126,7 @@ class Lander:
 
     def trouble(self) -> str | None:
         """Why the broker does not take writes, as far as is known; None where it does."""
-        return self._failed
+        return self._failed or self._short
 
     async def start(self) -> None:
         """Returns when the broker answers. Raises KafkaError."""
@@ -145,7 +151,7 @@ class Lander:
         if self.waiting_bytes + needed > self._room:
             raise NoRoomError
         began = time.monotonic()
-        if self._failed is not None:
+        if self.trouble() is not None:
             limit_s = min(limit_s, TROUBLED_S)
         to = topic or self._topic
         try:
@@ -250,25 +256,24 @@ class Lander:
         return self._open
 
     def _heard(self) -> None:
-        self._heard_at = time.monotonic()
         self._failed = None
 
     async def watch(self) -> None:
-        """Ask the broker now and then whether it is there, so that readiness does not wait for a webhook."""
+        """Ask the brokers now and then whether they take writes, so that readiness does not wait for a
+        webhook: one that comes is told sooner, and one that does not come hides nothing.
+        """
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            opened, heard_at = self._open, self._heard_at
-            if opened is None or (heard_at is not None and time.monotonic() - heard_at < PROBE_EVERY_S):
+            opened = self._open
+            if opened is None:
                 continue
-            try:
-                found = await asyncio.wait_for(opened.producer.client.fetch_all_metadata(), PROBE_LIMIT_S)
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._failed = f"the broker does not answer ({type(error).__name__})"
+            short = await self._replicas.shortfall(opened.producer.client, PROBE_LIMIT_S)
+            if opened is not self._open:
                 continue
-            if found.partitions_for_topic(self._topic):
+            self._short = short
+            # What waits has not been acknowledged: only that would show that records are.
+            if short is None and not opened.waiting_bytes:
                 self._heard()
-            else:
-                self._failed = f"the topic {self._topic} is not there"
 
     def _replace(self, broken: OpenProducer, why: str) -> None:
         if broken is not self._open:
