@@ -7,6 +7,7 @@ an exception's own text may hold the URL, the headers and whatever was answered,
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from stream.runtime.outgoing import retry_after_s, session
 MAX_PAGE_BYTES = 32 << 20
 MAX_REFUSAL_BYTES = 65_536
 """Of an answer other than 200: only its status is looked at, and a short one leaves the connection usable."""
+
+WORTH_A_THREAD_BYTES = 8 << 10
+"""Of what came at once, packed."""
 
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
@@ -135,7 +139,10 @@ def check(account: Account, url: str) -> None:
 async def _unpacked(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     unpacking = Unpacking(answer.headers.get("Content-Encoding", ""), limit)
     async for chunk in answer.content.iter_any():
-        unpacking.take(chunk)
+        if len(chunk) < WORTH_A_THREAD_BYTES:
+            unpacking.take(chunk)
+        else:  # a thousand times as much may come out of it
+            await asyncio.to_thread(unpacking.take, chunk)
     return unpacking.end()
 
 

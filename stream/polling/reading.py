@@ -13,7 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from stream.polling.account import Account
@@ -37,8 +38,10 @@ BACKOFF_CAP_S = 30.0
 LONGEST_WAIT_S = 300.0
 """Who is asked to wait longer than this gives the read up: it is asked for again later."""
 
-WORTH_A_THREAD_BYTES = 1 << 20
-"""Of a page: a smaller one is taken apart within a second, whatever is in it."""
+WORTH_A_THREAD_BYTES = 128 << 10
+"""Of a page: a smaller one takes some 15 ms, which is less than the loop's other work may take."""
+
+T = TypeVar("T")
 
 FORBIDDEN = 403
 _TRIED_AGAIN = frozenset({"throttled", "server_error", "network_error"})
@@ -206,10 +209,7 @@ class _Asking:
         return _Attempt("success" if page.rows else "empty", answer.seconds, page, answer.body)
 
     async def _taken(self, body: bytes, url: str) -> Page:
-        """A large page is taken apart beside the event loop: what is odd in it can take many seconds."""
-        if len(body) < WORTH_A_THREAD_BYTES:
-            return self.resource.take(body, url)
-        return await asyncio.to_thread(self.resource.take, body, url)
+        return await _beside(len(body), lambda: self.resource.take(body, url))
 
     async def _pause(self, attempt: _Attempt, asked_s: float, tried: int) -> None:
         """As long as was asked for, and by chance some more: not all come back at once."""
@@ -253,7 +253,7 @@ class _Reading:
         A page that repeats an earlier one is held until another one, or the end, shows that they are twins
         and no loop: a loop's rows must not become events.
         """
-        repeats = self._trail.saw(page.rows)
+        repeats = await _beside(_size(page), lambda: self._trail.saw(page.rows))
         if repeats > MOST_REPEATS:
             return None, "the pages repeat the same rows"
         self._held.append(page)
@@ -271,12 +271,17 @@ class _Reading:
         held, self._held = self._held, []
         for page in held:
             received_us = self._asking.means.now_us()
-            landed = self._landing.page(page.rows, total=page.total, received_us=received_us)
+            landed, complete = await _beside(_size(page), partial(self._made, page, received_us))
             await self._land(landed)
             self._any_row = self._any_row or bool(page.rows)
-            self._complete = self._complete and self._asking.resource.is_complete(page.rows)
+            self._complete = self._complete and complete
             self._rows += len(landed.records)
             self._pages += 1
+
+    def _made(self, page: Page, received_us: int) -> tuple[LandedPage, bool]:
+        """What a page comes to, and whether nothing will follow it."""
+        landed = self._landing.page(page.rows, total=page.total, received_us=received_us)
+        return landed, self._asking.resource.is_complete(page.rows)
 
     async def _given_up(self, attempt: _Attempt) -> Read:
         """What a read came to that did not get to its end."""
@@ -289,6 +294,17 @@ class _Reading:
             problem=attempt.problem,
             forbidden=attempt.forbidden,
         )
+
+
+async def _beside(size: int, work: Callable[[], T]) -> T:
+    """What `work` on so many bytes of a page comes to. On many it is done beside the event loop: a page's
+    rows take a second, what is odd in them many, and the group's heartbeats do not wait for either.
+    """
+    return work() if size < WORTH_A_THREAD_BYTES else await asyncio.to_thread(work)
+
+
+def _size(page: Page) -> int:
+    return sum(map(len, page.rows))
 
 
 def _refusal(status: int, missing: str) -> tuple[str, str]:

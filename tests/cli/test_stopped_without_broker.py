@@ -36,7 +36,7 @@ def role(name: str, directory: Path, bootstrap: str) -> Iterator[subprocess.Pope
         **{f"CALLSTREAM_{one}_LISTEN": f"127.0.0.1:{free_port()}" for one in listens},
         "CALLSTREAM_KAFKA": bootstrap,
         "CALLSTREAM_DATA_DIR": str(directory / "data"),
-        "CALLSTREAM_TOPIC_PREFIX": f"stops{os.getpid()}.",
+        "CALLSTREAM_TOPIC_PREFIX": f"stops{os.getpid()}{name}.",
         "CALLSTREAM_PARTITIONS": "2",
         "CALLSTREAM_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
         "CALLSTREAM_TWILIO_AUTH_TOKEN": "0" * 32,
