@@ -19,6 +19,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 SETTING = "min.insync.replicas"
 LEAST_EVERY_S = 60.0
+LEAST_AGAIN_S = 10.0
 NO_ANSWER = "the broker does not answer"
 
 
@@ -54,7 +55,8 @@ class Replication:
                 self._least = await asyncio.wait_for(self._least_of(), limit_s)
                 self._ask_at = time.monotonic() + LEAST_EVERY_S
             except (KafkaError, OSError):
-                pass  # who does not answer is seen below
+                # Who does not answer is seen below; who may not tell is not asked all the time.
+                self._ask_at = time.monotonic() + LEAST_AGAIN_S
         return await shortfall(client, self._topic, self._least, limit_s)
 
 

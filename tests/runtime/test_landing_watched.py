@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from stream.runtime import in_sync
 from stream.runtime import lander as landing
 from stream.runtime.in_sync import Replication
 from stream.runtime.lander import Lander, NotLandedError
@@ -124,7 +125,10 @@ async def test_what_waits_unacknowledged_is_trouble_until_it_is_acknowledged(
     await until(lander, None)
 
 
-async def test_a_cluster_that_does_not_tell_its_least_is_asked_again(cluster: Cluster) -> None:
+async def test_a_cluster_that_does_not_tell_its_least_is_asked_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_sync, "LEAST_AGAIN_S", 0.0)
     least = iter((OSError(), 2))
 
     async def told() -> int:
