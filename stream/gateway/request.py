@@ -32,8 +32,8 @@ class Request:
 
     def values(self, name: str) -> list[str]:
         """All values of a header, in their order."""
-        name = name.lower()
-        return [value for given, value in self.headers if given.lower() == name]
+        name, length = name.lower(), len(name)
+        return [value for given, value in self.headers if len(given) == length and given.lower() == name]
 
     def value(self, name: str) -> str | None:
         """A header's value; repeated ones as HTTP joins them, so that two signatures are none that fits."""

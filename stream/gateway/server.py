@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
@@ -20,7 +19,7 @@ from stream.gateway.envelope import Delivery
 from stream.gateway.failures import Failures
 from stream.gateway.form_body import TooManyParametersError, as_object, pairs
 from stream.gateway.landing import deliveries
-from stream.gateway.public_url import believed
+from stream.gateway.public_url import believed, clean_address
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.shapes import source_of
@@ -105,8 +104,7 @@ class Doors:
             return empty(405)
         if is_packed(asked.headers):
             return self._unread(415, "malformed")
-        head = _head(asked)
-        address = believed(head, self._trust.trusted_proxies)[1].remote or ""
+        address = self._address(asked)
         wait_s = self._failures.wait_s(address, time.monotonic())
         if wait_s:
             self._metrics.rejected(UNKNOWN, "rate_limited")
@@ -119,9 +117,16 @@ class Doors:
             return busy()
         self._in_work += 1
         try:
-            return await self._work(replace(head, body=body), asked.path, address)
+            return await self._work(_request(asked, body), asked.path, address)
         finally:
             self._in_work -= 1
+
+    def _address(self, asked: web.Request) -> str:
+        """The client's address as far as it can be believed; empty where nobody knows it."""
+        trusted = self._trust.trusted_proxies
+        if not trusted:
+            return clean_address(asked.remote) or ""
+        return believed(_request(asked, b""), trusted)[1].remote or ""
 
     async def _body(self, asked: web.Request, address: str) -> bytes | web.Response:
         """The body, or what its sender is answered."""
@@ -211,12 +216,12 @@ def _source(found: list[Delivery]) -> str:
     return found[0].source if found else UNKNOWN
 
 
-def _head(asked: web.Request) -> Request:
-    """The request without its body."""
+def _request(asked: web.Request, body: bytes) -> Request:
     return Request(
         method=asked.method,
         target=asked.raw_path,
         headers=tuple(asked.headers.items()),
+        body=body,
         remote=asked.remote,
         secure=asked.secure,
     )
