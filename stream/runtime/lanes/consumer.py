@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka import TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
@@ -123,6 +123,9 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             records = await self._fetch_records(consumer, partitions, timeout=timeout_s)
         except OffsetOutOfRangeError as error:  # raised only where no records would be lost with it
             refused = {TP(*tp): offset for tp, offset in error.args[0].items()}
+        except NoOffsetForPartitionError:
+            # A partition that was just assigned again, without a commit: its lane says where to begin.
+            await asyncio.sleep(HELD_BACK_WAIT_S)
         positions: dict[TP, int] = {}
         ends: dict[TP, int] = {}
         heard_ms = 0
