@@ -210,7 +210,7 @@ def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     """The files that secrets are read from, by what names them: settings `…_FILE`, and the TOML file itself
-    where there is a secret in it.
+    where there is a secret in it. Those of `poll_accounts` are in its values.
     """
     inside = _from_file(environ.get("CALLSTREAM_CONFIG", ""), [])
     found = {}
@@ -220,7 +220,8 @@ def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
         name = variable(about)
         if file := environ.get(f"{name}_FILE", inside.get(f"{name}_FILE")):
             found[f"{name}_FILE"] = Path(file)
-        if name in inside and name not in environ:
+        elsewhere = about.name == "poll_accounts" and '"secret":' not in inside.get(name, "")
+        if name in inside and name not in environ and not elsewhere:
             found["CALLSTREAM_CONFIG"] = Path(environ["CALLSTREAM_CONFIG"]).expanduser()
     return found
 

@@ -23,6 +23,9 @@ def secret_files(chosen: Settings) -> list[Check]:
     files = settings.secret_files()
     if chosen.gateway_tls:
         files["CALLSTREAM_GATEWAY_TLS"] = chosen.gateway_tls[1]
+    for number, account in enumerate(chosen.poll_accounts, 1):
+        if account.secret_file:
+            files[f"secret_file of poll_accounts {number}"] = Path(account.secret_file).expanduser()
     return judged({name: (path, mode) for name, path in files.items() if (mode := _mode(path)) is not None})
 
 

@@ -9,6 +9,7 @@ import pytest
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.secret_files import MEND, secret_files
 from stream.runtime import settings
+from stream.runtime.account_setting import AccountSetting
 from stream.runtime.settings import Settings
 
 OPEN = "{} (CALLSTREAM_TWILIO_AUTH_TOKEN_FILE) can be read by every user of this machine"
@@ -64,11 +65,26 @@ def test_a_key_of_tls_is_a_secret_and_its_certificate_is_not(tmp_path: Path) -> 
     assert check.says == f"{key} (CALLSTREAM_GATEWAY_TLS) can be read by every user of this machine"
 
 
+def test_the_file_of_a_further_account_is_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "europe"
+    file.write_text("planted")
+    file.chmod(0o644)
+    account = AccountSetting(provider="twilio", id="AC1", secret="planted", secret_file=str(file))
+    (check,) = secret_files(Settings(poll_accounts=(account,)))
+    assert check.says == f"{file} (secret_file of poll_accounts 1) can be read by every user of this machine"
+
+
 def test_a_settings_file_counts_where_a_secret_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "callstream.toml"
     monkeypatch.setenv("CALLSTREAM_CONFIG", str(file))
+    table = '[[poll_accounts]]\nprovider = "twilio"\nid = "AC1"\n'
+    for harmless in ('store = "memory"\n', f'{table}secret_file = "/run/secret"\n'):
+        file.write_text(harmless)
+        assert settings.secret_files() == {}
+    file.write_text(f'{table}secret = "planted"\n')
+    assert settings.secret_files() == {"CALLSTREAM_CONFIG": file}
     file.write_text('store = "memory"\n')
     assert settings.secret_files() == {}
     file.write_text('telnyx_api_key = "KEY"\ntwilio_api_secret_file = "/run/secret"\n')
