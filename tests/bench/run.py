@@ -146,6 +146,8 @@ def summary(result: dict[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {name.replace("_", " "): us for name, us in stages["stages_us"].items()}
     found["the job, all of it"] = stages["job_us"]
     found["count, after the commit"] = stages["count_us"]
+    for way, us in stages.get("masking_us", {}).items():
+        found[f"of it masked {way}" if way == "by value" else f"masked {way}"] = us
     medians = {name: one["median"] for name, one in result.get("throughput", {}).items() if name != "failed"}
     idle, worker = medians.get("idle_lanes"), medians.get("worker_memory")
     if idle and worker:

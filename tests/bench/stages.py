@@ -35,6 +35,7 @@ from stream.runtime.metrics.vocabulary import Vocabulary
 from stream.runtime.metrics.worker import Metrics
 from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
+from tests.bench import masking
 from tests.bench.candidate import Task, give_back, task
 
 BATCH = 1000
@@ -213,7 +214,16 @@ def main() -> None:
     stages = _fastest(lambda: by_stage(batches), records)
     job = _fastest(lambda: whole_job(batches, names), records)
     stages["between"] = job["job"] - sum(stages.values())
-    give_back({"records": records, "stages_us": stages, "job_us": job["job"], "count_us": job["count"]})
+    masking_us = masking.measure([record.value for batch in batches for record in batch][: masking.CALLBACKS])
+    give_back(
+        {
+            "records": records,
+            "stages_us": stages,
+            "job_us": job["job"],
+            "count_us": job["count"],
+            "masking_us": masking_us,
+        }
+    )
 
 
 if __name__ == "__main__":
