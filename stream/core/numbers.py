@@ -38,6 +38,12 @@ _TOKENS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_SEVEN_DIGITS = re.compile(r"(?:\d\D*+){7}")
+_ID = re.compile(
+    r"[A-Z]{0,2}[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64}"
+)
+"""Ids of providers, UUIDs and hashes: most of what else has digits."""
+
 _DIGITS = re.compile(r"\d+")
 _GROUP = re.compile(r"\d++\D*+")
 _ENCODED_AT = re.compile(r"@|%(?:25)*40")
@@ -53,6 +59,9 @@ def replaced(text: str, show: Show, *, bare: bool = True) -> str:
 
     `bare` False leaves digits alone that have no `+`: below a name that says so they are an id or a time.
     """
+
+    if ":" not in text and "%" not in text and (_SEVEN_DIGITS.search(text) is None or _ID.fullmatch(text)):
+        return text
 
     def one(match: re.Match[str]) -> str:
         if match["scheme"]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -108,6 +109,8 @@ class Privacy:
         self._show = shown[mode]
         self._full = mode == "full"
         self._nesting = 0
+        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._harmless = 0
         self._addresses = _Memory(self._look_at_address)
         self._free = _Memory(self._look_at_free)
         self._plain = _Memory(self._look_at_plain)
@@ -164,6 +167,19 @@ class Privacy:
                 answer.method = free[answer.method]
         if recording := reading.recording:
             recording.status = free[recording.status]
+
+    def plan(self, fields: dict[str, Any]) -> Plan:
+        """What the names of an object say, remembered for names that come together."""
+        names = tuple(fields)
+        plan = self._plans.get(names)
+        if plan is None:
+            plan = _planned(names)
+            if len(names) <= _MOST_NAMES and sum(map(len, names)) <= _LONGEST_NAMES:
+                if len(self._plans) >= _MOST_PLANS:
+                    self._plans.clear()
+                    self._harmless = 0
+                self._plans[names] = plan
+        return plan
 
     # -- one text
 
@@ -231,29 +247,42 @@ class Privacy:
 
     def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
         """Masks in place: names that always come together are looked up together."""
-        plan = plan_of(fields)
+        plan = self.plan(fields)
         if plan.pair or below is not None or not _all_texts(fields):
             return self._unusual_object(fields, plan, below, depth)
         for name in plan.secrets:
             if fields[name]:
                 fields[name] = BLOT
-        free, addresses = self._free, self._addresses
         if self._full:
             for name in plan.texts:
-                fields[name] = free[fields[name]]
+                fields[name] = self._free[fields[name]]
         else:
             for name in plan.texts:
                 if fields[name]:
                     fields[name] = BLOT
+        addresses = self._addresses
         for name in plan.addresses:
             fields[name] = addresses[fields[name]]
+        if plan.others is not None and (told := plan.others(fields)) not in plan.harmless:
+            self._others(fields, plan, told)
+        return self._renamed(fields) if plan.named else fields
+
+    def _others(self, fields: dict[str, Any], plan: Plan, told: Any) -> None:
+        """The values whose names say little. Values that came together and were harmless are remembered."""
         for name in plan.free:
-            fields[name] = free[fields[name]]
+            fields[name] = self._free[fields[name]]
         for name in plan.plain:
             fields[name] = self._plain[fields[name]]
         for name in plan.urls:
             fields[name] = self._urls[fields[name]]
-        return self._renamed(fields) if plan.named else fields
+        shown = plan.others(fields) if plan.others is not None else None
+        if shown == told and len("".join(told)) <= LONGEST_REMEMBERED:
+            if self._harmless >= REMEMBERED:
+                for planned in self._plans.values():
+                    planned.harmless.clear()
+                self._harmless = 0
+            plan.harmless.add(told)
+            self._harmless += 1
 
     def _unusual_object(
         self, fields: dict[str, Any], plan: Plan, below: Kind | None, depth: int
@@ -344,29 +373,20 @@ class Plan(NamedTuple):
     urls: list[str]
     plain: list[str]
     free: list[str]
+    others: Callable[[dict[str, Any]], Any] | None
+    """The values of `free`, `plain` and `urls` together."""
+    harmless: set[Any]
+    """Those of which nothing was masked."""
     pair: tuple[str, str] | None
     """The names of a header that is sent as two fields."""
     named: bool
     """A name holds a number or an address itself."""
 
 
-_PLANS: dict[tuple[str, ...], Plan] = {}
 _MOST_PLANS = 512
 _MOST_NAMES = 64
 _LONGEST_NAMES = 4096
 """Characters of all names of an object whose plan is remembered."""
-
-
-def plan_of(fields: dict[str, Any]) -> Plan:
-    names = tuple(fields)
-    plan = _PLANS.get(names)
-    if plan is None:
-        plan = _planned(names)
-        if len(names) <= _MOST_NAMES and sum(map(len, names)) <= _LONGEST_NAMES:
-            if len(_PLANS) >= _MOST_PLANS:
-                _PLANS.clear()
-            _PLANS[names] = plan
-    return plan
 
 
 def _planned(names: tuple[str, ...]) -> Plan:
@@ -386,6 +406,8 @@ def _planned(names: tuple[str, ...]) -> Plan:
         by_kind["url"],
         by_kind["plain"],
         by_kind["free"],
+        itemgetter(*others) if (others := by_kind["free"] + by_kind["plain"] + by_kind["url"]) else None,
+        set(),
         (header, lowered["value"]) if header is not None and "value" in lowered else None,
         any(replaced(name, masked_number) != name for name in names),
     )

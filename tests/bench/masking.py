@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stream.core.events import Reading
-from stream.core.privacy import BLOT, Privacy, plan_of
+from stream.core.privacy import BLOT, Privacy
 from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
 from tests.bench.callbacks import callbacks
@@ -24,7 +24,7 @@ def by_name(privacy: Privacy, reading: Reading) -> None:
     """What `Privacy.apply` does of a status callback, without a look at what no name speaks of."""
     event, facts = reading.event, reading.facts
     fields = event.attributes
-    plan = plan_of(fields)
+    plan = privacy.plan(fields)
     try:
         "".join(fields.values())
     except TypeError:
