@@ -87,7 +87,7 @@ def _chunks(values: list[bytes]) -> Iterator[list[bytes]]:
 def with_a_new_text(values: Iterable[bytes]) -> Iterator[bytes]:
     """The same callbacks, each with a parameter that no other has: nothing that is remembered helps."""
     for number, value in enumerate(values):
-        yield value.replace(b'"body":{', b'"body":{"Reference":"order-%08x of a customer",' % number, 1)
+        yield value.replace(b'"body":{', b'"body":{"Reference":"the order K%x of a customer",' % number, 1)
 
 
 def main() -> None:
