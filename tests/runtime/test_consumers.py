@@ -12,9 +12,13 @@ from stream.runtime.consumers import drop, leave
 
 
 class Fetcher:
-    """As aiokafka's: `close` awaits the tasks that it has just cancelled, and lets that out."""
+    """As aiokafka's: `close` awaits the tasks that it has just cancelled, and lets that out.
 
-    def __init__(self) -> None:
+    `deaf`: it takes the first cancellation for that of a task of its own.
+    """
+
+    def __init__(self, *, deaf: bool) -> None:
+        self._deaf = deaf
         self._pending_tasks = {asyncio.ensure_future(asyncio.sleep(60)) for _ in range(2)}
         self._fetch_task = asyncio.ensure_future(self._fetch())
 
@@ -22,8 +26,9 @@ class Fetcher:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            pass
-        await asyncio.sleep(60)  # it took the first cancellation for that of a task of its own
+            if not self._deaf:
+                return
+        await asyncio.sleep(60)
 
     async def close(self) -> None:
         self._fetch_task.cancel()
@@ -37,10 +42,10 @@ class Fetcher:
 
 
 class Consumer:
-    def __init__(self, stops_s: float = 0) -> None:
+    def __init__(self, stops_s: float = 0, *, deaf: bool = False) -> None:
         self._closed = False
         self._coordinator = None
-        self._fetcher = Fetcher()
+        self._fetcher = Fetcher(deaf=deaf)
         self._client = self
         self._stops_s = stops_s
         self.client_closed = False
@@ -55,9 +60,10 @@ class Consumer:
         await self._client.close()
 
 
+@pytest.mark.parametrize("deaf", [False, True])
 @pytest.mark.parametrize("how", [leave, drop])
-async def test_the_cancellation_of_its_own_tasks_stays_inside(how: Any) -> None:
-    consumer = Consumer()
+async def test_the_cancellation_of_its_own_tasks_stays_inside(how: Any, deaf: bool) -> None:
+    consumer = Consumer(deaf=deaf)
     await asyncio.sleep(0)
     await how(consumer)
     assert consumer.client_closed
