@@ -179,8 +179,11 @@ class Lander:
             try:
                 # A loop's clock and the monotonic one may differ, so it is given what is left.
                 async with asyncio.timeout(deadline - time.monotonic()) as limit:
-                    with opened.ends(limit):
+                    opened.limits.add(limit)
+                    try:
                         await self._send(opened, topic, left, refused, headers)
+                    finally:
+                        opened.limits.discard(limit)
                 return refused
             except TimeoutError:
                 if not opened.given_up:

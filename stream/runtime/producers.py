@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -32,22 +31,14 @@ class OpenProducer:
         self.producer = producer
         self.waiting_bytes = 0
         self.given_up = False
-        self._limits: set[asyncio.Timeout] = set()
-
-    @contextmanager
-    def ends(self, limit: asyncio.Timeout) -> Iterator[None]:
-        """While the block runs, `limit` expires at once when this producer is given up."""
-        self._limits.add(limit)
-        try:
-            yield
-        finally:
-            self._limits.discard(limit)
+        self.limits: set[asyncio.Timeout] = set()
+        """They expire at once when this producer is given up."""
 
     def give_up(self) -> None:
         """Whoever waits is told at once: no answer comes any more."""
         self.given_up = True
         now = asyncio.get_running_loop().time()
-        for limit in self._limits:
+        for limit in self.limits:
             if not limit.expired():
                 limit.reschedule(now)
 

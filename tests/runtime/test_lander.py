@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream.gateway.envelope import Delivery
 from stream.runtime import topics
+from stream.runtime.in_sync import least_in_sync
 from stream.runtime.lander import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError, TooLargeError
 from stream.runtime.set_aside import SetsAside
 from stream.runtime.settings import Settings
@@ -65,6 +68,25 @@ async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, pref
         assert (lander.waiting_bytes, lander.trouble(), told.good, told.bad) == (0, None, 99, 0)
     found = {record.value: record.key for record in read_topic(broker.bootstrap, topic)}
     assert found == {one(n).value: None if n == 2 else one(n).key for n in range(1, 100)}
+
+
+async def test_a_topic_that_wants_more_replicas_in_sync_than_there_are_is_seen_without_traffic(
+    broker: RealBroker, prefix: str
+) -> None:
+    async with landing(broker, prefix) as (lander, _told, topic):
+        connection = {"bootstrap_servers": broker.bootstrap}
+        assert await least_in_sync(connection, topic) == 1
+        admin = AIOKafkaAdminClient(**connection)
+        await admin.start()
+        wanted = ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": "2"})
+        await admin.alter_configs([wanted])
+        await admin.close()
+        assert await least_in_sync(connection, topic) == 2
+        lander._replicas._ask_at = 0.0
+        await until(lambda: lander.trouble() is not None)
+        assert lander.trouble() == (
+            f"partition 0 of {topic} has 1 replicas in sync, and min.insync.replicas is 2"
+        )
 
 
 async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_afterwards(
