@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream.runtime.broker.failure import WITHOUT_IT, BrokerError
+from stream.runtime.data_dir import why
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.2.1"
 """Not 4.3.1: while a partition has no leader, as on one node at each stop and start, that one takes it for
@@ -47,10 +48,16 @@ def _cached(cache: Path, say: Callable[[str], None]) -> Path:
     folder = cache / CACHED_AS
     if folder.is_dir():
         return folder
-    with _only_one(cache):
-        if not folder.is_dir():
-            say(f"Fetching Apache Kafka ({KAFKA}, 43 MB, once) …")
-            _fetch(folder)
+    try:
+        with _only_one(cache):
+            if not folder.is_dir():
+                say(f"Fetching Apache Kafka ({KAFKA}, 43 MB, once) …")
+                _fetch(folder)
+    except OSError as error:
+        raise BrokerError(
+            f"Kafka's jars cannot be kept in {cache}: {why(error) or error.strerror}; "
+            f"see to it, or set CALLSTREAM_CACHE_DIR to another directory, {WITHOUT_IT}"
+        ) from None
     return folder
 
 

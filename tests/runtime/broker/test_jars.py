@@ -78,3 +78,15 @@ def test_java_of_the_machine_serves_where_the_wheel_is_missing(
     (tmp_path / "bin" / "java").touch()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert java() == tmp_path / "bin" / "java"
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_its_setting(tmp_path: Path) -> None:
+    cache = tmp_path / "file" / "cache"
+    cache.parent.touch()
+    with pytest.raises(BrokerError) as raised:
+        class_path("", cache, say=quiet)
+    assert str(raised.value) == (
+        f"Kafka's jars cannot be kept in {cache}: a file is in the place of a directory; "
+        "see to it, or set CALLSTREAM_CACHE_DIR to another directory, "
+        "or set CALLSTREAM_KAFKA to a cluster that is there already"
+    )
