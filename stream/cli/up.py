@@ -134,7 +134,8 @@ class Household:
         }
         url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
         polled = bool(self._rate or accounts(self._settings))
-        self._scene.links = self._links(url, gateway_url, f"http://{poller_at}" if polled else None, data)
+        health_url, poller_url = f"http://{health_at}", f"http://{poller_at}" if polled else None
+        self._scene.links = self._links(url, gateway_url, health_url, poller_url, data)
         running: dict[str, asyncio.Task[Any]] = {
             "gateway": self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
             "worker": self._begin("worker", ["worker"], environ, data / "worker.log"),
@@ -146,7 +147,7 @@ class Household:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
         running["view"] = asyncio.create_task(self._show(url))
         if self._rate:
-            knocking = self._simulate(gateway_url, f"http://{health_at}", environ, data)
+            knocking = self._simulate(gateway_url, health_url, environ, data)
             running["simulator"] = asyncio.create_task(knocking)
         stop = asyncio.create_task(self._stop.wait())
         try:
@@ -195,12 +196,15 @@ class Household:
             self._say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
         return f"{host}:{free}"
 
-    def _links(self, url: str, gateway_url: str, poller_url: str | None, data: Path) -> list[tuple[str, str]]:
+    def _links(
+        self, url: str, gateway_url: str, health_url: str, poller_url: str | None, data: Path
+    ) -> list[tuple[str, str]]:
         program = os.path.relpath(sys.argv[0])
         polling = [("polling", f"{poller_url}/metrics   {poller_url}/readyz")] if poller_url else []
         return [
             ("webhooks go to", f"{gateway_url}/callbacks/twilio   {gateway_url}/callbacks/telnyx"),
             ("metrics, health", f"{url}/metrics   {url}/readyz"),
+            ("of the gateway", f"{health_url}/metrics   {health_url}/readyz"),
             *polling,
             ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
             ("Kafka", self._settings.kafka),

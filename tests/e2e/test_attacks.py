@@ -1,7 +1,7 @@
 """A real gateway under attack: what becomes of good signed requests meanwhile, with and without it.
 
-Attacker, gateway and good client are processes of their own, all on this machine. Run it alone: what it
-measures is time. `CALLSTREAM_TEST_P99_MS` is the bound where nothing else runs beside it.
+Attacker, gateway and good client are processes of their own, all on this machine. What it measures is time:
+with `ATTACKED_ALONE=1` it says that nothing else runs beside it, and holds the gateway to the goal.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
     with ending(gateway):
         gateway.start()
         wait_until(gateway.ready, "the gateway is ready", 60)
+        # The first requests of a gateway wait for Kafka's metadata.
+        _told(_begun("signed_load", Load(port=gateway.port, seconds=1)))
         good = Load(port=gateway.port, seconds=ATTACKED_S - 2 * BEFORE_S)
         alone = _told(_begun("signed_load", good))
         _row(case, "without", alone)
@@ -149,7 +151,7 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
         print(f"{case}: attacker {seen}, grown by {grown_mb:.0f} MB", file=sys.stderr)
         assert gateway.ready()
         assert attacked["answers"] == {"204": attacked["requests"]}
-        assert attacked["p99_ms"] < float(os.environ.get("CALLSTREAM_TEST_P99_MS", NOISY_MS))
+        assert attacked["p99_ms"] < (GOAL_MS if os.environ.get("ATTACKED_ALONE") else NOISY_MS)
         assert grown_mb < 200
         assert len(gateway.output()) < 20_000, "the attack fills the log"
         assert case.kind == "hostile_text" or not seen.get("204"), "the attacker was believed"
