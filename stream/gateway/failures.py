@@ -30,7 +30,11 @@ _Value = TypeVar("_Value")
 
 
 class Failures:
-    """What is known of the addresses that requests come from: `""` is one whose address nobody knows."""
+    """What is known of the addresses that requests come from.
+
+    `""` is of those whose address nobody knows: many clients, of whom one must not shut out the others, so that
+    their failures are not counted and only take from the time of all.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[float, float]] = {}
@@ -44,7 +48,7 @@ class Failures:
         verified_s = self._verified_s.get(owner)
         if verified_s is not None and now_s - verified_s < LATELY_S:
             return 0
-        own_s = (self._count(owner, now_s) - BURST + 1) / PER_S
+        own_s = (self._count(owner, now_s) - BURST + 1) / PER_S if owner else 0.0
         over = max(own_s, (self._spent_s(now_s) - TIME_BURST_S) / TIME_SHARE)
         return min(math.ceil(over), _LONGEST_S) if over > 0 else 0
 

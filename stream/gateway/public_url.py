@@ -115,6 +115,12 @@ def _clean_address(remote: str) -> str | None:
     return str(mapped or address)
 
 
+@lru_cache(maxsize=4096)
+def may_be_a_proxys(address: str) -> bool:
+    """Whether an address is not of the public internet: where no proxy is configured, it may be one's."""
+    return not ipaddress.ip_address(address).is_global
+
+
 def is_authority(text: str) -> bool:
     """Whether it is a host, with or without a port, and nothing else: no user, path or blank."""
     return _AUTHORITY.fullmatch(text) is not None

@@ -19,7 +19,7 @@ from stream.gateway.envelope import Delivery
 from stream.gateway.failures import Failures
 from stream.gateway.form_body import TooManyParametersError, as_object, pairs
 from stream.gateway.landing import deliveries
-from stream.gateway.public_url import believed, clean_address
+from stream.gateway.public_url import believed, clean_address, is_trusted, may_be_a_proxys
 from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.shapes import source_of
@@ -122,11 +122,15 @@ class Doors:
             self._in_work -= 1
 
     def _address(self, asked: web.Request) -> str:
-        """The client's address as far as it can be believed; empty where nobody knows it."""
+        """The client's address as far as it can be believed; empty where nobody knows it: also where it
+        is or may be that of a proxy that does not tell its clients apart.
+        """
         trusted = self._trust.trusted_proxies
         if not trusted:
-            return clean_address(asked.remote) or ""
-        return believed(_request(asked, b""), trusted)[1].remote or ""
+            address = clean_address(asked.remote)
+            return "" if address is None or may_be_a_proxys(address) else address
+        remote = believed(_request(asked, b""), trusted)[1].remote
+        return "" if remote is None or is_trusted(remote, trusted) else remote
 
     async def _body(self, asked: web.Request, address: str) -> bytes | web.Response:
         """The body, or what its sender is answered."""

@@ -32,6 +32,8 @@ LOG_EVERY_S = 60.0
 
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
+MORE_FILES = ": raise the limit of open files (ulimit -n, LimitNOFILE); idle connections are cut"
+
 log = logging.getLogger("callstream.http")
 
 
@@ -87,12 +89,10 @@ class Listening:
         for _ in range(TAKEN_AT_ONCE):
             try:
                 taken, _address = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return  # none any more, or one that was gone before it was taken
             except OSError as error:
-                if error.errno not in _NO_DESCRIPTOR:
-                    raise
-                self._without_descriptor(listening, error)
+                self._pause(listening, error)
                 return
             crowded = self._connections.crowded(len(self._coming))
             if not (self._connections.make_room(len(self._coming)) or self._end_oldest_coming()):
@@ -123,17 +123,19 @@ class Listening:
         oldest.cancel()
         return True
 
-    def _without_descriptor(self, listening: socket.socket, error: OSError) -> None:
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
         now_s = time.monotonic()
         if self._logged_s is None or now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
+            help_ = MORE_FILES if error.errno in _NO_DESCRIPTOR else ""
             log.error(
-                "A connection cannot be taken (%s) with %d open: raise the limit of open files "
-                "(ulimit -n, LimitNOFILE). Idle connections are cut.",
+                "A connection cannot be taken (%s) with %d open%s.",
                 said(error),
                 len(self._connections),
+                help_,
             )
-        self._connections.shed(TAKEN_AT_ONCE)
+        if error.errno in _NO_DESCRIPTOR:
+            self._connections.shed(TAKEN_AT_ONCE)
         self._loop.remove_reader(listening)
         self._loop.call_later(AGAIN_S, self._again, listening)
 

@@ -50,9 +50,11 @@ class Case(NamedTuple):
     connections: int
     tokens: int = 1
     descriptors: int = 0
+    shared: bool = False
+    """All come from one address, as behind a proxy that is not configured."""
 
     def __str__(self) -> str:
-        return "-".join([self.kind, str(self.connections), str(self.tokens), str(self.descriptors)])
+        return "-".join([self.kind, str(self.connections), str(self.tokens), str(self.descriptors or "")])
 
 
 CASES = [
@@ -63,6 +65,7 @@ CASES = [
     Case("bad_signatures", 16, tokens=1),
     Case("bad_signatures", 16, tokens=50),
     Case("bad_signatures", 16, tokens=500),
+    Case("bad_signatures", 16, tokens=500, shared=True),
     Case("forged_query", 16),
     Case("hostile_text", 4),
     Case("unread_answers", 100),
@@ -87,6 +90,8 @@ class Gateway(WorkerProcess):
                 "CALLSTREAM_DATA_DIR": str(directory / "data"),
                 "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
                 "CALLSTREAM_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{self.health_port}",
+                # With a proxy configured, whoever is none is known by its own address.
+                "CALLSTREAM_TRUSTED_PROXIES": "" if case.shared else "10.0.0.0/8",
                 "CALLSTREAM_TELNYX_PUBLIC_KEY": public(TELNYX_KEY),
                 "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": ",".join([*tokens, f"{ACCOUNT}={TOKEN}"]),
             },
@@ -202,6 +207,7 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
 def _row(case: Case, how: str, found: dict[str, Any]) -> None:
     name = f"{case.kind} × {case.connections}"
     name += f", {case.tokens} tokens" if case.kind == "bad_signatures" else ""
+    name += ", one address" if case.shared else ""
     name += f", {case.descriptors} descriptors" if case.descriptors else ""
     answers = ", ".join(f"{count} × {status}" for status, count in sorted(found["answers"].items()))
     took = " | ".join(f"{found[name]:.0f}" for name in ("p50_ms", "p99_ms", "max_ms"))

@@ -65,7 +65,6 @@ def test_cheap_failures_of_many_addresses_limit_nobody_else() -> None:
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
         ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
         ("203.0.113.9", "203.0.113.8", False),
-        ("", "", True),
         (":no address", ":no address", True),
     ],
 )
@@ -74,6 +73,16 @@ def test_addresses_of_one_ipv6_network_are_one(one: str, other: str, same: bool)
     failures = Failures()
     failing(failures, one, BURST)
     assert (failures.wait_s(other, NOW_S) > 0) is same
+
+
+def test_those_whose_address_nobody_knows_do_not_shut_each_other_out() -> None:
+    failures = Failures()
+    failing(failures, "", 10_000, took_s=0.00001)
+    assert failures.wait_s("", NOW_S) == 0
+    failing(failures, "", 10, took_s=1.0)
+    assert failures.wait_s("", NOW_S) > 0
+    failures.verified("", NOW_S)
+    assert failures.wait_s("", NOW_S) == 0
 
 
 def test_of_more_addresses_than_are_kept_those_not_seen_for_longest_are_forgotten() -> None:

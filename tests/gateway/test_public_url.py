@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from stream.gateway.public_url import clean_address, is_authority, public_url
+from stream.gateway.public_url import clean_address, is_authority, may_be_a_proxys, public_url
 from stream.gateway.request import Request
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
@@ -210,3 +210,20 @@ def test_addresses_have_one_spelling_and_hosts_nothing_around_them() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "may_be"),
+    [
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("192.168.0.7", True),
+        ("100.64.1.1", True),
+        ("fd00::1", True),
+        ("::1", True),
+        ("54.172.60.0", False),
+        ("2600:1f18::1", False),
+    ],
+)
+def test_an_address_outside_of_the_internet_may_be_a_proxys(address: str, may_be: bool) -> None:
+    assert may_be_a_proxys(address) is may_be

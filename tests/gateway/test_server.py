@@ -246,8 +246,20 @@ async def test_an_address_whose_signatures_fail_is_told_to_come_again_later_and_
         assert rejected >= 5
 
 
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.0/8",)])
+async def test_a_proxy_that_does_not_tell_its_clients_apart_shuts_nobody_out(
+    trusted: tuple[str, ...],
+) -> None:
+    trust = replace(TRUST, trusted_proxies=tuple(map(ipaddress.ip_network, trusted)))
+    async with house(trust) as gateway:
+        for _ in range(30):
+            assert (await gateway.send(signing.twilio_form(token="another"))).status == 403
+        assert (await gateway.send(signing.twilio_form())).status == 204
+
+
 async def test_an_address_that_has_verified_is_never_limited() -> None:
-    async with house() as gateway:
+    trust = replace(TRUST, trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),))
+    async with house(trust) as gateway:
         assert (await gateway.send(signing.twilio_form())).status == 204
         for _ in range(30):
             assert (await gateway.send(signing.twilio_form(token="another"))).status == 403

@@ -111,7 +111,7 @@ async def test_where_the_system_has_no_descriptor_left_it_is_logged_once_and_con
     assert fails == 0
     assert [record.getMessage() for record in caplog.records] == [
         "A connection cannot be taken (OSError: Too many open files (errno 24)) with 0 open: "
-        "raise the limit of open files (ulimit -n, LimitNOFILE). Idle connections are cut."
+        "raise the limit of open files (ulimit -n, LimitNOFILE); idle connections are cut."
     ]
 
 
