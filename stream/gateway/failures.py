@@ -32,8 +32,8 @@ _Value = TypeVar("_Value")
 class Failures:
     """What is known of the addresses that requests come from.
 
-    `""` is of those whose address nobody knows: many clients, of whom one must not shut out the others, so that
-    their failures are not counted and only take from the time of all.
+    `""` is of those whose address nobody knows: many clients, of whom one must not shut out the others. So
+    their failures are not counted, and only take from the time of all.
     """
 
     def __init__(self) -> None:
