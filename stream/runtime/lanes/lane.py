@@ -33,6 +33,11 @@ LONGEST_PAUSE_S = 5.0
 REOPEN_EVERY_S = 0.5
 SHOWN_S = 0.2
 """Kafka before 4.0 shows the offsets of a transaction a moment after it has ended it."""
+PATIENCE_S = 4.0
+"""A transaction that is not through by then is given up for a fresh producer with fresh connections, before
+Kafka ends it (after 15 to 25 s). The next one has twice as long, and where transactions take long, so have
+all: a slow cluster is not a broken one."""
+LONGEST_S = 60.0
 SLOW_S = 1.0
 """A transaction that takes longer gives its slot to another lane."""
 
@@ -118,6 +123,7 @@ class Lane:
         self._committed: dict[str, Committed | None] = {}
         self._changelog_end = 0
         self._aborted_in_a_row = 0
+        self._patience_s = PATIENCE_S
         self._excused: dict[str, int] = {}
         self._full: set[str] = set()
         self._arrived = asyncio.Event()
@@ -380,16 +386,24 @@ class Lane:
         self._check()
 
     async def _patiently(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for `work`. When it takes long, its broker is away: others have this lane's slot meanwhile."""
-        task = asyncio.ensure_future(work)
+        """Wait for `work`. When it takes long, its broker is away: others have this lane's slot meanwhile.
+
+        Raises TransactionFailed when it takes too long: what became of it is not known.
+        """
+        task, began = asyncio.ensure_future(work), time.monotonic()
         try:
             await asyncio.wait([task], timeout=SLOW_S)
             if not task.done():
                 async with self._beside():
-                    await asyncio.wait([task])
+                    await asyncio.wait([task], timeout=self._patience_s - SLOW_S)
+            if not task.done():
+                self._patience_s = min(LONGEST_S, 2 * self._patience_s)
+                raise TransactionFailed(TimeoutError())
         finally:
             task.cancel()
-        return task.result()
+        result = task.result()
+        self._patience_s = max(PATIENCE_S, min(self._patience_s, 4 * (time.monotonic() - began)))
+        return result
 
     @asynccontextmanager
     async def _beside(self) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -358,6 +359,27 @@ async def test_a_transaction_that_hangs_lets_other_lanes_go_on(monkeypatch: pyte
     await rig.settle(1)
     async with asyncio.timeout(5), rig.slots:
         pass
+    await rig.lane.close(1)
+
+
+async def test_a_transaction_that_hangs_is_given_up_for_a_fresh_producer_and_the_next_has_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lane_module, "SLOW_S", 0.01)
+    monkeypatch.setattr(lane_module, "PATIENCE_S", 0.02)
+    rig = Rig()
+    rig.producer.hangs = asyncio.Event()
+    rig.put("callbacks", 0, b"a")
+    began = time.monotonic()
+    async with asyncio.timeout(5):
+        while rig.producer.opened < 3:
+            await asyncio.sleep(0.005)
+    assert time.monotonic() - began >= 0.02 + 0.04 + 0.08
+    rig.producer.hangs.set()
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.states) == (1, {b"a": b"a"})
+    assert set(rig.observer.errors) == {"aborted"}
+    assert rig.lane._patience_s <= 0.32
     await rig.lane.close(1)
 
 
