@@ -30,6 +30,9 @@ JOINED_S = 5.0
 """A group's coordinator answers a join by so long after the rebalance timeout."""
 
 LEFT_ALONE_S = 2.0
+LONGEST_ALONE_S = 8.0
+"""One that goes on hanging is left alone twice as long each time: while it is connected to, aiokafka opens no
+connection to any other."""
 LONG_S = 1.0
 """A connection that took longer and failed was not refused: the broker hangs."""
 
@@ -84,14 +87,18 @@ class _Steering:
         self._clock = clock
         self._send = client.send
         self._connection = client._get_conn
+        self._alone_s: dict[Any, float] = {}
         self._alone_until: dict[Any, float] = {}
 
     async def send(self, node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         """Extends AIOKafkaClient.send: who lets a request wait is left alone."""
         try:
             if self._join_s is not None and isinstance(request, _WAITS_FOR_OTHERS):
-                return await self._join(node, request, group)
-            return await self._send(node, request, group=group)
+                answer = await self._join(node, request, group)
+            else:
+                answer = await self._send(node, request, group=group)
+            self._alone_s.pop(node, None)
+            return answer
         except RequestTimedOutError:
             self._leave_alone(node)
             raise
@@ -142,4 +149,7 @@ class _Steering:
         raise CoordinatorNotAvailableError
 
     def _leave_alone(self, node: Any) -> None:
-        self._alone_until[node] = self._clock() + LEFT_ALONE_S
+        if len(self._client.cluster.brokers()) < 2:
+            return  # there is no other
+        alone_s = self._alone_s[node] = min(LONGEST_ALONE_S, 2 * self._alone_s.get(node, LEFT_ALONE_S / 2))
+        self._alone_until[node] = self._clock() + alone_s

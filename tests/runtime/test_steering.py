@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
-from stream.runtime.steering import JOINED_S, LEFT_ALONE_S, LONG_S, steer, steer_member
+from stream.runtime.steering import JOINED_S, LEFT_ALONE_S, LONG_S, LONGEST_ALONE_S, steer, steer_member
 
 DEFAULT = ConnectionGroup.DEFAULT
 
@@ -43,7 +44,7 @@ class Client:
         self.tried: list[int] = []
         self.timeouts: list[float] = []
         self.updates = 0
-        self.named: dict[int, Callable[[], Awaitable[Any]]] = {}
+        self.named: dict[int, Callable[[], Awaitable[Any]]] = {1: names(1), 2: names(2)}
         self.cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(nodeId=node) for node in self.named])
         self._conns: dict[tuple[int, ConnectionGroup], Connection] = {}
         steer(self, join_s=25.0, clock=lambda: self.now)
@@ -153,6 +154,42 @@ async def test_a_broker_that_let_a_request_wait_is_left_alone_for_a_moment_and_w
     assert await client.send(2, request()) == "answer"
     client.hangs.clear()
     client.now += LEFT_ALONE_S
+    assert await client.send(1, request()) == "answer"
+
+
+async def test_a_broker_that_goes_on_hanging_is_left_alone_longer_and_longer_until_it_answers() -> None:
+    client = Client()
+    client.hangs.add(1)
+
+    async def alone_s() -> float:
+        with pytest.raises(NodeNotReadyError):
+            await client.send(1, request())
+        began, client.tried = client.now, []
+        while not client.tried:
+            client.now += 0.5
+            with contextlib.suppress(NodeNotReadyError):
+                await client.send(1, request())
+        client.now += LONGEST_ALONE_S
+        return client.now - LONGEST_ALONE_S - (5.0 if client.hangs else 0.0) - began
+
+    assert [await alone_s(), await alone_s()] == [LEFT_ALONE_S, LONGEST_ALONE_S]
+    client.hangs.clear()
+    assert await client.send(1, request()) == "answer"
+    client.hangs.add(1)
+    with pytest.raises(RequestTimedOutError):
+        await client.send(1, request())
+    client.hangs.clear()
+    client.now += LEFT_ALONE_S
+    assert await client.send(1, request()) == "answer"
+
+
+async def test_the_only_broker_there_is_is_never_left_alone() -> None:
+    client = Client()
+    del client.named[2]
+    client.hangs.add(1)
+    with pytest.raises(NodeNotReadyError):
+        await client.send(1, request())
+    client.hangs.clear()
     assert await client.send(1, request()) == "answer"
 
 
