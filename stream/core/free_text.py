@@ -14,18 +14,24 @@ from stream.core.sensitive import is_secret
 
 BLOT = "***"
 
-_PAIR = re.compile(
+_NAME = re.compile(
     r"""
-    (?<![\w.\-]) (?P<header> authorization | proxy-authorization | cookie | set-cookie )
-        [ \t]* : [ \t]* (?!["']) [^\r\n]++
-  | (?<![\w.\-]) (?P<name> [A-Za-z] [\w.\-]{0,127} )
-        (?P<between> \s{0,4} \\* ["']? \s{0,4} (?: => | [:=] | %3[AD] ) \s{0,4} )
-        (?: (?P<quote> \\* ["'] ) (?: (?! (?P=quote) ) [^\r\n] )*+ (?P=quote)?
-          | [\d#*] (?: [ ]? [\d#*wp] )*+ (?! [\w.] )
-          | [^\s&"'<>,;)}\]\\]++ )
+    (?<![\w.\-]) (?:
+    (?P<header> authorization | proxy-authorization | cookie | set-cookie ) [ \t]* : (?! [ \t]* ["'] )
+  | (?P<name> [A-Z] [\w.\-]{0,127} ) \s{0,4} \\* ["']? \s{0,4} (?: => | [:=] | %3[AD] ) \s{0,4}
+    )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_VALUE = re.compile(
+    r"""
+    (?P<quote> \\* ["'] ) (?: (?! (?P=quote) ) [^\r\n] )*+ (?P=quote)?
+  | [\d#*] (?: [ ]? [\d#*wp] )*+ (?! [\w.] )
+  | [^\s&"'<>,;)}\]\\]++
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_LINE = re.compile(r"[^\r\n]*")
 _TOKEN = re.compile(
     r"(?<![\w\-])eyJ[\w\-]{8,}+\.[\w\-]*+(?:\.[\w\-]*+)?"
     r"|(?<![A-Za-z])(?i:bearer|basic)\s{1,4}(?=\S{0,4096}[0-9=])[A-Za-z0-9._~+/=\-]{8,}+",
@@ -48,20 +54,27 @@ def without_secrets(text: str) -> str:
     """`text` without values behind names of secrets, bearer tokens, and user info of URLs."""
     if ":" in text or "=" in text or "%" in text:
         text = _USER_INFO.sub("", text)
-        text = _PAIR.sub(_pair, text)
+        text = _without_values(text)
     if "eyJ" in text or " " in text:
         text = _TOKEN.sub(_token, text)
     return text
 
 
-def _pair(match: re.Match[str]) -> str:
-    if header := match["header"]:
-        return f"{header}: {BLOT}"
-    name = match["name"]
-    if not is_secret(name):
-        return match[0]
-    quote = match["quote"] or ""
-    return f"{name}{match['between']}{quote}{BLOT}{quote}"
+def _without_values(text: str) -> str:
+    pieces: list[str] = []
+    done = 0
+    for match in _NAME.finditer(text):
+        end = match.end()
+        if end < done:
+            continue
+        if match["header"]:
+            pieces += text[done:end], " ", BLOT
+            done = _LINE.match(text, end).end()  # type: ignore[union-attr]  # it matches everywhere
+        elif is_secret(match["name"]) and (value := _VALUE.match(text, end)) is not None:
+            quote = value["quote"] or ""
+            pieces += text[done:end], quote, BLOT, quote
+            done = value.end()
+    return "".join(pieces) + text[done:]
 
 
 def _token(match: re.Match[str]) -> str:

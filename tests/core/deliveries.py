@@ -149,12 +149,17 @@ def calls_row(status: str, *, updated: int = 60, received_s: float = 90.0, **mor
 
 
 def logged(
-    told: dict[str, str], *, code: int | None = 204, received_s: float = 1000.0, ordinal: int = 0
+    told: dict[str, str],
+    *,
+    code: int | None = 204,
+    received_s: float = 1000.0,
+    ordinal: int = 0,
+    url: str = "https://hooks.example.test/tw?tenant=7",
 ) -> Delivery:
     """A row of Call Events: one callback that Twilio sent, in snake case, and its answer."""
     snake = {_snake(name): value for name, value in told.items()}
     row = {
-        "request": {"method": "POST", "url": "https://hooks.example.test/tw?tenant=7", "parameters": snake},
+        "request": {"method": "POST", "url": url, "parameters": snake},
         "response": {
             "response_code": code,
             "request_duration": 38,
@@ -328,12 +333,12 @@ class Told(NamedTuple):
 PRIVACY = Privacy("masked")
 
 
-def readings(one: Delivery) -> list[Reading]:
+def readings(one: Delivery, privacy: Privacy = PRIVACY) -> list[Reading]:
     """What a delivery says, masked as it is before it is folded."""
     envelope = one.envelope
     said = DECODERS[envelope.source](envelope)
     for reading in said:
-        PRIVACY.apply(reading)
+        privacy.apply(reading)
     return said
 
 
@@ -344,13 +349,14 @@ def tell(
     policy: Policy | None = None,
     offset: int = 0,
     pages: Pages | None = None,
+    privacy: Privacy = PRIVACY,
 ) -> Told:
     """Fold deliveries of one call in this order."""
     pages = pages if pages is not None else Pages(lambda _: None)
     folded: list[Folded] = []
     for place, one in enumerate(deliveries, start=offset):
         origin = Origin("calls.callbacks.v1", 0, place)
-        folded.append(fold(call, readings(one), one.envelope, origin, policy or Policy(), pages))
+        folded.append(fold(call, readings(one, privacy), one.envelope, origin, policy or Policy(), pages))
         call = folded[-1].call
     assert call is not None
     return Told(call, folded)

@@ -7,6 +7,7 @@ import pytest
 
 from stream.core.identity import VERSION, name_id
 from stream.core.policy import Policy
+from stream.core.privacy import Privacy
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
@@ -194,3 +195,33 @@ def test_a_webhook_that_telnyx_could_not_deliver_is_an_alert_of_its_endpoint() -
     assert (alert.rule.id, alert.reason.code) == ("webhook.failing", "http_none")
     assert alert.webhook is not None
     assert alert.webhook.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "from_masked"),
+    [
+        ("masked", "+15*******06"),
+        ("hashed", Privacy("hashed", "s").address("+15005550006")),
+        ("full", "+15*******06"),
+    ],
+)
+def test_what_is_named_masked_is_masked_in_every_mode(mode: str, from_masked: str) -> None:
+    (alert,) = tell(FAILED, privacy=Privacy(mode, "s")).alerts
+    assert alert.call is not None
+    assert alert.call.from_masked == from_masked
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("masked", "https://h.test/%2B14*******42/status"),
+        ("full", "https://h.test/%2B14155550142/status"),
+    ],
+)
+def test_the_key_of_an_endpoint_holds_no_number_in_any_mode(mode: str, said: str) -> None:
+    row = logged(parameters("ringing", "1", 1), code=500, url="https://h.test/%2B14155550142/status?x=1")
+    (alert,) = tell([row], privacy=Privacy(mode)).alerts
+    assert alert.scope.id == f"twilio:endpoint:{ACCOUNT}:https://h.test/%2B14*******42/status"
+    assert alert.reason.text == f"The application answered 500 at {said}."
+    assert alert.webhook is not None
+    assert alert.webhook.endpoint == said

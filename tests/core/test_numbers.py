@@ -54,6 +54,10 @@ def test_a_number_or_an_address_is_masked_wherever_in_a_text_it_stands(number: s
         ("To=%2B14155550142&SipAuthPassword=hunter2", "To=%2B14*******42&SipAuthPassword=***"),
         ("P=%7B%22password%22%3A%22hunter2%22%7D", "P=%7B%22password%22:%22***%22%7D"),
         ("Authorization: Digest username=jane", "Authorization: ***"),
+        ("Url=https://h.test/x?pin=1 b", "Url=https://h.test/x b"),
+        ("url: /x?auth_token=hunter2&b=c", "url: /x?auth_token=***&b=c"),
+        ("pin: 1 2 3 4, ok", "pin: ***, ok"),
+        ("a pin=password=hunter2;x", "a pin=***;x"),
         ("sent Bearer abcdef0123456789", "sent Bearer ***"),
     ],
 )

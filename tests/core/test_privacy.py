@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from stream.core.events import DecodeError, Event, Reading
-from stream.core.privacy import BLOT, DEPTH_LIMIT, Privacy, bare_url
+from stream.core.events import DecodeError, Event, Reading, Recording, WebhookAnswer
+from stream.core.privacy import BLOT, DEPTH_LIMIT, REMEMBERED, Privacy, bare_url
 
 
 def applied(privacy: Privacy, attributes: dict[str, Any], facts: dict[str, str] | None = None) -> Reading:
@@ -154,3 +155,118 @@ def test_a_body_that_nests_too_far_is_refused(mode: str) -> None:
 )
 def test_a_url_is_shown_without_user_query_and_fragment(url: str, bare: str) -> None:
     assert bare_url(url) == bare
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (
+            {"to": {"callee": "jane.roe.trunk", "tags": ["5550142"]}},
+            {"callee": "jan*********nk", "tags": ["5******"]},
+        ),
+        (
+            {"to": {"n": 14155550142, "ok": True, "none": None}},
+            {"n": "141******42", "ok": True, "none": None},
+        ),
+        (
+            {"to": {"phone_number_sid": "PN12", "status": "queued"}},
+            {"phone_number_sid": "PN12", "status": "queued"},
+        ),
+        ({"to": [{"deep": {"er": "jane.roe.trunk"}}]}, [{"deep": {"er": "jan*********nk"}}]),
+    ],
+)
+def test_what_a_name_says_holds_for_all_below_it_but_for_what_says_otherwise(told: Any, shown: Any) -> None:
+    assert applied(Privacy(), {"to": told}).event.attributes == {"to": shown}
+
+
+def test_a_header_sent_as_two_fields_is_what_its_name_says() -> None:
+    told = [
+        {"name": "From", "value": "jane.roe.trunk"},
+        {"Name": "X-Auth-Token", "Value": "hunter2"},
+        {"key": "Cookie", "value": "hunter2"},
+        ["Authorization", "hunter2"],
+        {"name": "X-Mine", "value": "kept"},
+    ]
+    assert applied(Privacy(), {"x": told}).event.attributes["x"] == [
+        {"name": "From", "value": "jan*********nk"},
+        {"Name": "X-Auth-Token", "Value": BLOT},
+        {"key": "Cookie", "value": BLOT},
+        ["Authorization", BLOT],
+        {"name": "X-Mine", "value": "kept"},
+    ]
+    assert "hunter2" not in repr(applied(Privacy("full"), {"x": told}).event.attributes)
+
+
+def test_names_that_are_numbers_are_masked_and_told_apart() -> None:
+    told = {"+14155550142": "a", "+14155550242": "b", "sip:jane.roe@h": "c"}
+    assert applied(Privacy(), {"x": told}).event.attributes["x"] == {
+        "+14*******42": "a",
+        "+14*******42~1": "b",
+        "sip:jan***oe@h": "c",
+    }
+
+
+def test_a_number_has_one_hash_in_whatever_spelling() -> None:
+    privacy = Privacy("hashed", "s3cret")
+    hashed = privacy.address("+14155550142")
+    for spelling in ("+1 (415) 555-0142", "14155550142", "0014155550142", "+1.415.555.0142"):
+        assert privacy.address(spelling) == hashed
+        assert privacy.text(f"no route to {spelling}.") == f"no route to {hashed}."
+    assert privacy.address("sip:+14155550142@h.test") == f"sip:{hashed}@h.test"
+    assert privacy.address("tel:+1-415-555-0142") == f"tel:{hashed}"
+    assert privacy.address("+14155550143") != hashed
+
+
+@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+def test_what_an_event_says_beside_its_attributes_is_masked_too(mode: str) -> None:
+    number = "+14155550142"
+    event = Event(key="twilio:CA1", provider="twilio", source="s", family="insights", name=f"dial {number}")
+    event.edge = event.group = event.error_code = number
+    answer = WebhookAnswer(f"https://h.test/{number}", number, 500, None, "5xx")
+    facts = {"direction": number, "answered_by": number, "price": number, "price_unit": number}
+    reading = Reading(event, "4", (), facts=facts, hangup=number, answer=answer)
+    reading.recording = Recording("RE1", number)
+    Privacy(mode, "s").apply(reading)
+    assert (number in repr(reading)) is (mode == "full")
+    assert repr(reading).count(number) == (12 if mode == "full" else 0)
+
+
+def test_secrets_leave_in_no_mode_and_all_else_as_sent_in_full() -> None:
+    told = {
+        "To": "sip:jane:hunter2@h.test",
+        "Digits": "1234",
+        "Url": "https://u:hunter2@h.test/+14155550142?pin=hunter2&a=b",
+        "n": [{"SipAuthPassword": "hunter2", "x": "password: hunter2, +14155550142"}],
+        "body": '{"token":"hunter2","from":"+14155550142"}',
+    }
+    assert applied(Privacy("full"), told).event.attributes == {
+        "To": "sip:jane@h.test",
+        "Digits": BLOT,
+        "Url": "https://h.test/+14155550142?pin=***&a=b",
+        "n": [{"SipAuthPassword": BLOT, "x": "password: ***, +14155550142"}],
+        "body": '{"token":"***","from":"+14155550142"}',
+    }
+
+
+def test_what_is_remembered_is_bounded_in_number_and_in_length() -> None:
+    privacy = Privacy()
+    for number in range(REMEMBERED + 10):
+        applied(privacy, {"x": f"text {number}", "To": f"a{number}", f"name{number}": ""})
+    for text in ("+" * 100_000, "x" * 100_000):
+        applied(privacy, {"x": text, "To": text, text: "y"})
+    kept = [
+        *privacy._addresses,
+        *privacy._free,
+        *(text for names in privacy._plans for text in names),
+        *(str(told) for plan in privacy._plans.values() for told in plan.harmless),
+    ]
+    assert len(kept) <= 5 * REMEMBERED
+    assert max(map(len, kept)) < 4096
+
+
+def test_texts_within_texts_are_taken_apart_to_a_depth_and_no_further() -> None:
+    text = "+14155550142"
+    for _ in range(12):
+        text = f"a={quote(text, safe='')}"
+    assert "4155550142" not in Privacy().text(text)
+    assert Privacy().text('{"a":' * 500 + "1" + "}" * 500) == BLOT
