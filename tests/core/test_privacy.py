@@ -176,7 +176,7 @@ def test_a_url_is_shown_without_user_query_and_fragment(url: str, bare: str) -> 
     ],
 )
 def test_what_a_name_says_holds_for_all_below_it_but_for_what_says_otherwise(told: Any, shown: Any) -> None:
-    assert applied(Privacy(), {"to": told}).event.attributes == {"to": shown}
+    assert applied(Privacy(), told).event.attributes == {"to": shown}
 
 
 def test_a_header_sent_as_two_fields_is_what_its_name_says() -> None:
