@@ -70,7 +70,7 @@ def replaced(text: str, show: Show, *, bare: bool = True) -> str:
             followed = _ENCODED_AT.match(text, match.end()) is not None
             return match["scheme"] + user_shown(match["user"], show, followed)
         run = match["run"]
-        if not run:
+        if not run or len(run) < FEWEST_DIGITS:
             return match[0]
         if match["plus"]:
             return _international(match["plus"], run, show)

@@ -45,3 +45,41 @@ def test_an_endless_name_is_judged_by_its_ends() -> None:
 def test_a_header_may_be_a_credential_where_a_name_is_not() -> None:
     assert (kind_of_header("Identity"), kind_of("Identity")) == ("secret", "address")
     assert kind_of_header("X-Auth-Token") == "secret"
+
+
+WITHHELD = """
+    calltoken stirpassporttoken passporttoken authtoken accesstoken authorization proxyauthorization password
+    clientstate paymenttoken paymentcardnumber paymentcardtype paymentcardpostalcode cardnumber cardtype
+    securitycode cvv cvc expirationdate bankaccountnumber bankaccounttype bankroutingnumber accountnumber
+    routingnumber postalcode card passwd passphrase passcode pwd otp mfacode cookie setcookie apikey
+    privatekey jwt bearer accesscode authcode verificationcode iban
+"""
+ADDRESSES = """
+    from to caller called callee forwardedfrom fromformatted toformatted callerid fromsipuri tosipuri
+    phonenumber callerphonenumber dialedphonenumber rawto rawfrom number fromnumber tonumber originalto
+    callednumber callingnumber targetnumber participantlabel refertransfertarget transfertarget transferto
+    referto referredby dialedto dialto destination ani dnis msisdn email phone mobile username identity
+"""
+TEXTS = """
+    callername calleridname fromcity fromstate fromzip tocity tostate tozip callercity callerstate callerzip
+    calledcity calledstate calledzip transcriptiondata transcriptiontext transcript transcriptionresult
+    speechresult unstablespeechresult responsebody customheaders sipheaders headers customparameters ipaddress
+    location lat lon city messagehistory partialresults resulttext recordingurls publicrecordingurls
+    recordingurl prompt body twiml cnam speech
+"""
+URLS = "url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("secret", name) for name in WITHHELD.split()),
+        *(("digits", name) for name in ("digits", "digit", "dtmf")),
+        *(("address", name) for name in ADDRESSES.split()),
+        *(("text", name) for name in TEXTS.split()),
+        *(("url", name) for name in URLS.split()),
+    ],
+)
+def test_every_name_of_the_table_is_of_its_kind(kind: str, name: str) -> None:
+    assert kind_of(name) == kind
+    assert kind_of(name.upper()) == kind
