@@ -27,7 +27,7 @@ def test_a_fault_in_mid_stream_loses_and_doubles_nothing(
     cluster: Cluster, prefix: str, tmp_path: Path, table: Table, fault: Fault
 ) -> None:
     doors = Doors(cluster, f"d{prefix}", tmp_path)
-    scenario = Scenario(cluster, prefix, tmp_path, calls=1500 if fault in faults.LONG else 1000)
+    scenario = Scenario(cluster, prefix, tmp_path, calls=1200 if fault in faults.LONG else 1000)
     with doors.open():
         scenario.probes |= {"gateway": doors.gateway_ready, "poller": doors.poller_ready}
         with scenario.told():

@@ -29,7 +29,7 @@ STARTS = 5
 MISLED_S = 5.0
 BACK_AT_WORK_S = 45.0
 LEAVES_S = 15.0
-RATE = 150.0
+RATE = 120.0
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])
