@@ -13,7 +13,7 @@ from tests.e2e.cluster import faults
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.doors import Doors
 from tests.e2e.cluster.faults import Fault
-from tests.e2e.cluster.scenario import Scenario, Table
+from tests.e2e.cluster.scenario import RATE, Scenario, Table
 from tests.e2e.household import midway
 
 pytestmark = pytest.mark.e2e
@@ -27,10 +27,11 @@ def test_a_fault_in_mid_stream_loses_and_doubles_nothing(
     cluster: Cluster, prefix: str, tmp_path: Path, table: Table, fault: Fault
 ) -> None:
     doors = Doors(cluster, f"d{prefix}", tmp_path)
-    scenario = Scenario(cluster, prefix, tmp_path, calls=1200 if fault in faults.LONG else 1000)
+    calls, rate = (1200, RATE / 2) if fault in faults.LONG else (1000, RATE)
+    scenario = Scenario(cluster, prefix, tmp_path, calls=calls)
     with doors.open():
         scenario.probes |= {"gateway": doors.gateway_ready, "poller": doors.poller_ready}
-        with scenario.told():
+        with scenario.told(rate):
             assert midway(scenario.watch.wait(0.15))
             fault(scenario)
     found = scenario.judged(table, faults.told(fault))
@@ -62,7 +63,7 @@ def test_a_second_worker_joins_while_the_coordinator_dies(
 ) -> None:
     scenario = Scenario(cluster, prefix, tmp_path)
     second = scenario.make_worker("b")
-    with scenario.told(), scenario.restarted(second):
+    with scenario.told(RATE / 2), scenario.restarted(second):
         assert midway(scenario.watch.wait(0.15))
         second.start()
         faults.coordinators_killed(scenario)
