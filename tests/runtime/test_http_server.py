@@ -6,11 +6,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
+from stream.gateway import tls
 from stream.runtime.connections import Connections
 from stream.runtime.http_server import Bare, HttpServer
+from tests.gateway.test_tls import certify
 
 LARGE = b"x" * (32 << 20)
 """More than any socket's buffers take."""
@@ -138,3 +141,52 @@ async def test_one_connection_more_than_there_may_be_costs_the_longest_idle_one(
                 pass
         for _, writer in (first, second, third):
             writer.close()
+
+
+async def test_what_was_taken_is_answered_before_the_end_and_nothing_is_taken_after_it_began() -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        asked.set()
+        await may_answer.wait()
+        return Bare(204)
+
+    app = web.Application()
+    app.router.add_get("/slow", slow)
+    server = HttpServer(app, Connections(), shutdown_s=5.0)
+    port = int((await server.listen("127.0.0.1:0", "CALLSTREAM_WORKER_LISTEN")).rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+    await asked.wait()
+    closing = asyncio.create_task(server.close(last_answers_s=1.0))
+    await asyncio.sleep(0.05)
+    try:
+        _, other = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        pass
+    else:
+        other.close()
+        raise AssertionError("a connection was taken while it closes")
+    may_answer.set()
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert b"connection: close" in answer.lower()
+    await closing
+    writer.close()
+
+
+async def test_tls_is_served_by_the_same_rules(tmp_path: Path) -> None:
+    async def small(_: web.Request) -> web.Response:
+        return Bare(204)
+
+    app = web.Application()
+    app.router.add_get("/small", small)
+    server = HttpServer(app, Connections())
+    secured = tls.context(*certify(tmp_path, "server.test"))
+    url = await server.listen("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN", secured)
+    assert url.startswith("https://127.0.0.1:")
+    try:
+        async with ClientSession() as client, client.get(f"{url}/small", ssl=False) as answer:
+            assert (answer.status, "Server" in answer.headers) == (204, False)
+    finally:
+        await server.close()
