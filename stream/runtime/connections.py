@@ -25,8 +25,8 @@ AT_MOST = 4096
 
 REFUSED_AT_ONCE = 10
 PAUSE_S = 0.1
-"""After so many refused requests of a connection that was never granted one, and between those of one that
-does not wait for its answers: it shares the event loop with those that do.
+"""The pause after each request of a connection that was refused more often than that and never granted
+anything: it shares the event loop with those that were.
 """
 
 
@@ -98,11 +98,11 @@ class Connections:
             one.asked, one.since = True, now_s
             self._working[key] = one
 
-    def ended(self, key: object, now_s: float, *, good: bool, waiting: bool = False) -> float:
-        """It was answered; `good`: with what it asked for; `waiting`: it has sent its next request already.
+    def ended(self, key: object, now_s: float, *, good: bool) -> float:
+        """It was answered; `good`: with what it asked for.
 
         Returns the seconds until its next request is looked at: 0 but for those that ask again and again for
-        what is not there, or do not wait for their answers. No provider and no proxy does either.
+        what they do not get. A proxy's connection soon carries something that is granted.
         """
         one = self._take(key)
         if one is None:
@@ -111,7 +111,7 @@ class Connections:
         one.good = one.good or good
         one.refused += not good
         (self._good if one.good else self._strangers)[key] = one
-        return PAUSE_S if waiting or (not one.good and one.refused > REFUSED_AT_ONCE) else 0.0
+        return PAUSE_S if not one.good and one.refused > REFUSED_AT_ONCE else 0.0
 
     def stuck(self, key: object) -> None:
         """It does not read what it was answered; for how long is counted from when that was asked for."""

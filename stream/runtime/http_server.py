@@ -15,12 +15,15 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from stream.runtime.connections import Connections
+from stream.runtime.connections import PAUSE_S, Connections
 from stream.runtime.listening import Listening, bound
 
 KEEP_ALIVE_S = 30.0
 LINGER_S = 1.0
 """What is left of a refused body is read for so long, so that its sender hears the answer."""
+
+READ_BYTES = 65_536
+"""Of a body that nobody reads yet, twice as much is kept at most."""
 
 LOOK_EVERY_S = 1.0
 _CLOSING_S = 0.02
@@ -72,16 +75,30 @@ class _Protocol(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
             resp = Bare(resp.status)
+        impatient = bool(self._messages)
+        if impatient:
+            resp.force_close()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            pause_s = self._known.ended(
-                self, time.monotonic(), good=200 <= resp.status < 300, waiting=bool(self._messages)
-            )
+            pause_s = self._known.ended(self, time.monotonic(), good=200 <= resp.status < 300)
             if isinstance(resp, Bare) and resp.unread:
                 self.force_close()
+            elif impatient:
+                self._forget_the_rest()
+                await asyncio.sleep(PAUSE_S)
             elif pause_s and resp.keep_alive and not self._known.closing:
                 await asyncio.sleep(pause_s)
+
+    def _forget_the_rest(self) -> None:
+        """End a connection whose client sends requests without waiting for answers.
+
+        No provider and no proxy does, and what waits behind a request, bodies and all, would be held for it.
+        """
+        self._messages.clear()
+        self.close()
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -156,6 +173,7 @@ class HttpServer:
             keepalive_timeout=keep_alive_s,
             lingering_time=linger_s,
             auto_decompress=False,
+            read_bufsize=READ_BYTES,
             **more,
         )
         self._connections = connections

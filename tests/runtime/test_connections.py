@@ -146,15 +146,6 @@ def test_who_is_refused_again_and_again_has_to_wait_and_whoever_was_granted_some
     assert room.known.ended("provider", 1.0, good=False) == 0.0
 
 
-def test_who_does_not_wait_for_answers_has_to_wait_whatever_it_asks_for() -> None:
-    room = Room()
-    room.comes("a")
-    room.known.began("a", 0.0)
-    assert room.known.ended("a", 0.0, good=True, waiting=True) == PAUSE_S
-    room.known.began("a", 1.0)
-    assert room.known.ended("a", 1.0, good=True) == 0.0
-
-
 def test_what_is_gone_is_forgotten() -> None:
     room = Room(at_most=1)
     room.comes("a")
