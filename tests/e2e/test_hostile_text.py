@@ -1,0 +1,156 @@
+"""Hostile text in signed callbacks, up to a real terminal: it is shown, and does nothing."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stream.runtime.broker.ports import free_port
+from tests.e2e.harness import ROOT, wait_until
+from tests.e2e.household import get
+from tests.e2e.processes import descendants, running, wait_gone
+from tests.e2e.signed_load import ACCOUNT, TOKEN, signed
+from tests.real_broker import RealBroker
+
+pytestmark = pytest.mark.e2e
+
+HOSTILE = [
+    "[/x]",
+    "[bold]x",
+    "\x1b]0;owned\x07",
+    "\x1b[2J",
+    "\x9b31m",
+    "\u202eevil",
+    "\u200b\u2028x",
+    "a\r\nb",
+]
+FORBIDDEN = ["\x1b]0;", "\x1b[2J", "\x07", "\x9b", "\u202e", "\u200b", "\u2028"]
+"""What a terminal would obey, of what was sent."""
+
+
+class Terminal:
+    """A command whose output is a terminal of 200 columns."""
+
+    def __init__(self, *arguments: str, environ: dict[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        self._shown = bytearray()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stream.cli", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "TERM": "xterm", **environ},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                some = os.read(self._master, 65_536)
+            except OSError:  # the other end is closed
+                return
+            if not some:
+                return
+            self._shown += some
+
+    def shown(self) -> str:
+        return bytes(self._shown).decode(errors="replace")
+
+    def ended(self, limit_s: float = 40.0) -> int:
+        code = self.process.wait(limit_s)
+        self._reading.join(5)
+        return code
+
+
+@contextmanager
+def on_a_terminal(*arguments: str, environ: dict[str, str]) -> Iterator[Terminal]:
+    """The command; none of its processes is left afterwards."""
+    one = Terminal(*arguments, environ=environ)
+    seen: dict[int, str] = {}
+    try:
+        yield one
+    finally:
+        if one.process.poll() is None:
+            seen = descendants(one.process.pid)
+            one.process.kill()
+            one.process.wait()
+        if seen:
+            wait_gone(seen, 20)
+        for pid in running(seen):
+            os.kill(pid, signal.SIGKILL)
+
+
+def knock(port: int, number: int, text: str) -> bytes:
+    """A signed callback of a call that failed, with the text wherever a provider has a word; the answer."""
+    body = {
+        "AccountSid": ACCOUNT,
+        "CallSid": f"CA{number:032x}{text}",
+        "CallStatus": "failed",
+        "CallbackSource": "call-progress-events",
+        "SequenceNumber": "1",
+        "ErrorCode": text,
+        "Direction": text,
+        "SipResponseCode": "503",
+        text: text,
+    }
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(signed(port, body))
+        return connection.recv(100)
+
+
+@pytest.mark.parametrize("how", ["live", "--plain"])
+def test_a_household_shows_what_strangers_send_and_ends_when_it_is_asked(
+    how: str, broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    gateway, health = free_port(), free_port()
+    environ = {
+        "CALLSTREAM_KAFKA": broker.bootstrap,
+        "CALLSTREAM_TOPIC_PREFIX": prefix,
+        "CALLSTREAM_PARTITIONS": "2",
+        "CALLSTREAM_DATA_DIR": str(tmp_path / "data"),
+        "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{gateway}",
+        "CALLSTREAM_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{health}",
+        "CALLSTREAM_WORKER_LISTEN": f"127.0.0.1:{free_port()}",
+        "CALLSTREAM_POLLER_LISTEN": f"127.0.0.1:{free_port()}",
+        "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": f"{ACCOUNT}={TOKEN}",
+        "CALLSTREAM_TWILIO_API_URL": "http://127.0.0.1:9",
+        "CALLSTREAM_TWILIO_INSIGHTS_URL": "http://127.0.0.1:9",
+        "CALLSTREAM_POLL_SOURCES": "none",
+    }
+    options = [] if how == "live" else [how]
+    with on_a_terminal("up", "--no-simulate", *options, environ=environ) as home:
+        wait_until(lambda: get(f"http://127.0.0.1:{health}/readyz")[0] == 200, "the gateway is ready", 60)
+        for number, text in enumerate([*HOSTILE, "last-of-all"]):
+            assert knock(gateway, number, text).startswith(b"HTTP/1.1 204")
+        wait_until(lambda: "last-of-all" in home.shown(), "the last alert is shown", 60)
+        assert home.process.poll() is None
+        home.process.send_signal(signal.SIGINT)
+        assert home.ended() == 0
+        shown = home.shown()
+    assert "Stopped." in shown
+    assert "ended unasked" not in shown
+    assert not [one for one in FORBIDDEN if one in shown]
+    for topic in ("callbacks", "events", "alerts"):
+        arguments = ("tail", topic, "--from-beginning", "--no-follow", "--keys")
+        with on_a_terminal(*arguments, environ=environ) as tail:
+            assert tail.ended() == 0
+            assert "last-of-all" in tail.shown()
+            assert "\\u202e" in tail.shown()
+            assert not [one for one in FORBIDDEN if one in tail.shown()]
+    assert not [
+        one for log in (tmp_path / "data").glob("*.log") for one in FORBIDDEN if one in log.read_text()
+    ]
