@@ -27,6 +27,8 @@ CALLS = 1200
 RATE = 350.0
 PATIENCE_S = 6.0
 
+UNTIDY = ("Task was destroyed", "never retrieved", "Traceback")
+
 
 class Table:
     """The lines of a run, in a file as JSON, and as text for its end."""
@@ -148,7 +150,8 @@ class Scenario(Ground):
         self.cluster.wait_in_sync()
         told_otherwise = _told_otherwise(self.cluster.bootstrap, self.story)
         verdict = judge(self.cluster.bootstrap, self.story)
-        faults = verdict.faults | ({"told_otherwise": told_otherwise} if told_otherwise else {})
+        beside = {"told_otherwise": told_otherwise, "untidy": untidy(self.directory)}
+        faults = verdict.faults | {name: count for name, count in beside.items() if count}
         table.add(
             scenario=name,
             records=len(self.story.records),
@@ -169,6 +172,14 @@ def wrong(faults: Mapping[str, Any]) -> int:
     """How much is wrong beside lost and doubled deliveries."""
     counts = {name: found for name, found in faults.items() if name not in ("lost", "doubled")}
     return sum(sum(found.values()) if isinstance(found, dict) else found for found in counts.values())
+
+
+def untidy(directory: Path) -> int:
+    """Lines of roles' logs that tell of something of which nobody took care."""
+    logs = [log.read_text(errors="replace") for log in directory.glob("*.log")]
+    lines = [line for log in logs for line in log.splitlines() if any(sign in line for sign in UNTIDY)]
+    print(*lines[:5], sep="\n", file=sys.stderr)
+    return len(lines)
 
 
 def _told_otherwise(bootstrap: str, story: Story) -> int:
