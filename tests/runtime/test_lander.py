@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream.gateway.envelope import Delivery
 from stream.runtime import topics
@@ -73,16 +72,14 @@ async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, pref
 async def test_a_topic_that_wants_more_replicas_in_sync_than_there_are_is_seen_without_traffic(
     broker: RealBroker, prefix: str
 ) -> None:
+    made = topics.names(prefix).callbacks
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    config = {"min.insync.replicas": "2"}
+    admin.create_topics([NewTopic(made, 2, 1, config=config)])[made].result(20)
     async with landing(broker, prefix) as (lander, _told, topic):
         connection = {"bootstrap_servers": broker.bootstrap}
-        assert await least_in_sync(connection, topic) == 1
-        admin = AIOKafkaAdminClient(**connection)
-        await admin.start()
-        wanted = ConfigResource(ConfigResourceType.TOPIC, topic, {"min.insync.replicas": "2"})
-        await admin.alter_configs([wanted])
-        await admin.close()
         assert await least_in_sync(connection, topic) == 2
-        lander._replicas._ask_at = 0.0
+        assert await least_in_sync(connection, topics.names(prefix).polled) == 1
         await until(lambda: lander.trouble() is not None)
         assert lander.trouble() == (
             f"partition 0 of {topic} has 1 replicas in sync, and min.insync.replicas is 2"
