@@ -52,6 +52,9 @@ _ENCODED_AT = re.compile(r"@|%(?:25)*40")
 _USER_END = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
 _EXTENSION = re.compile(r"\s?(?:x|ext)[. ]?\d", re.IGNORECASE)
 _ESCAPE_BEFORE = re.compile(r"%[0-9a-f]{2}\Z|\\u[0-9a-f]{4}\Z|\\[abfnrtv]\Z", re.IGNORECASE)
+_TYPICAL = re.compile(r"(?:1[ .\-])?\d{3}\)?[ .\-]{1,2}\d{3}[ .\-]\d{4}")
+"""As North American numbers are written, and ids are not."""
+
 _COMPACT_TIME = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])[0-2]\d[0-5]\d[0-6]\d")
 _YEARS = re.compile(r"(?:19|20)\d\d-(?:19|20)\d\d")
 
@@ -59,7 +62,8 @@ _YEARS = re.compile(r"(?:19|20)\d\d-(?:19|20)\d\d")
 def replaced(text: str, show: Show, *, bare: bool = True) -> str:
     """`text` with every number and address in it shown as `show` says.
 
-    `bare` False leaves digits alone that have no `+`: below a name that says so they are an id or a time.
+    `bare` False leaves digits alone that have no `+` and are not grouped as people group a number: below a
+    name that says so they are an id, a time or an amount.
     """
 
     if ":" not in text and "%" not in text and (_SEVEN_DIGITS.search(text) is None or _ID.fullmatch(text)):
@@ -74,7 +78,7 @@ def replaced(text: str, show: Show, *, bare: bool = True) -> str:
             return match[0]
         if match["plus"]:
             return _international(match["plus"], run, show)
-        return _national(text, match.start(), run, show) if bare else run
+        return _national(text, match.start(), run, show) if bare or _TYPICAL.fullmatch(run) else run
 
     return _TOKENS.sub(one, text)
 

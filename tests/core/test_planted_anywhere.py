@@ -21,7 +21,7 @@ SOURCES = {place.source: place for place in reversed(planted.PLACES)}
 
 FORMS = ("callback", "texml")
 
-UNMISTAKABLE = ("+14155550142", "+1 (415) 555-0142", *planted.ADDRESSES)
+UNMISTAKABLE = ("+14155550142", "+1 (415) 555-0142", "(415) 555-0142", "415-555-0142", *planted.ADDRESSES)
 """What is somebody's number whatever the name above it says, an id's included."""
 
 NAMES = (
