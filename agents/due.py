@@ -53,6 +53,10 @@ class Due:
         if len(self._seconds) > 2 * len(self._keys) + SPARE_SECONDS:
             self._seconds = sorted(self._keys)
 
+    def first(self) -> int | None:
+        """The second from which something is due, None for never."""
+        return self._seconds[0] if self._seconds else None
+
     def until(self, second: int) -> Iterator[tuple[int, bytes]]:
         """(second, key) of those that are due at `second`, the longest due first, within a second by key.
 

@@ -126,7 +126,9 @@ class CallProcessor:
             self._tick(work, records, at)
             if work.looks >= LOOKS_PER_BATCH:
                 break
-        return Batch(work.states(), work.outputs, lambda: self._committed(work), taken, work.unfinished)
+        return Batch(
+            work.states(), work.outputs, lambda: self._committed(work), taken, work.unfinished, work.due_s()
+        )
 
     def _committed(self, work: Work) -> None:
         if self._held.get(work.partition) is work.held:

@@ -178,6 +178,14 @@ class Work:
         indexed = (entry for entry in self.held.due.until(now_s) if entry[1] not in self.moved)
         return merge(indexed, moved)
 
+    def due_s(self) -> int | None:
+        """The second from which a tick finds something due after this batch, or an earlier one."""
+        seconds = [second for _, second in self.moved.values() if second is not None]
+        first = self.held.due.first()
+        if first is not None:
+            seconds.append(first)
+        return min(seconds, default=None)
+
     def commit(self) -> None:
         """The batch is committed: what is kept in memory follows."""
         held = self.held

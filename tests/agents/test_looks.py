@@ -190,6 +190,19 @@ def test_a_look_moves_a_call_that_the_same_batch_made_due() -> None:
     assert len(lane.due) == 1
 
 
+def test_a_batch_says_from_when_on_a_tick_finds_something() -> None:
+    lane = Lane()
+    lane.run([a_tick(10, 1)])
+    assert lane.due_s is None
+    lane.run(ended(("CA1",)))
+    assert lane.due_s == lane.due[0][0]
+    lane.run([a_tick(10, 2)])
+    assert lane.due_s == lane.due[0][0]
+    lane.run([a_tick(SETTLED_S, 3)])
+    lane.run([a_tick(SETTLED_S + 1, 4)])
+    assert (lane.due, lane.due_s) == ([], None)
+
+
 def test_a_state_that_cannot_be_read_does_not_keep_a_partition_from_being_opened() -> None:
     lane = Lane(states={b"twilio:CA-broken": b"\xc1 no state"})
     lane.run(ended(("CA1",)))
@@ -211,6 +224,8 @@ def test_the_index_holds_each_call_of_the_table_once_and_nothing_else(
         for start in range(0, len(batch), size):
             in_parts += split.run(batch[start : start + size])
             assert split.due == index_of(split)
+            first = min((second for second, _ in split.due), default=None)
+            assert first is None or (split.due_s or 0) <= first
             assert split.counted("due_calls") == len(split.states)
         assert at_once == sorted(in_parts, key=lambda one: one.topic)
         assert whole.states == split.states

@@ -130,7 +130,7 @@ def build_app(
         names.ticks,
         connection,
         app.lanes.numbers,
-        app.lanes.unfinished,
+        app.lanes.wants,
         acknowledged=app.lanes.acknowledged,
         failed=lambda: app.lanes.observer.error("tick"),
     )

@@ -53,7 +53,8 @@ class Batch(msgspec.Struct):
     `outputs` maps topics to records, in the order in which they are to be written.
     `committed` is called once, after the commit and after the store shows the states.
     `taken` is how many of the records it is of, from the first; None for all. The others come again, first.
-    `unfinished` asks for another tick soon: the last one left something due.
+    `unfinished` asks for another tick soon: the last one left something due. `due_s` is the second (Unix
+    time) from which a tick finds something to do, or an earlier one; None for never.
     """
 
     states: dict[bytes, bytes | None]
@@ -61,6 +62,7 @@ class Batch(msgspec.Struct):
     committed: Callable[[], None] = nothing
     taken: int | None = None
     unfinished: bool = False
+    due_s: int | None = None
 
 
 class Processor(Protocol):

@@ -25,6 +25,7 @@ from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.exits import OWN_FAULT, end_process
 from stream.runtime.lanes.observer import Observer
 from stream.runtime.lanes.store import States
+from stream.runtime.lanes.ticks import Wants
 from stream.runtime.lanes.transactions import Closed, Fenced, LaneProducer, TransactionFailed
 from stream.runtime.lanes.waits import Waits
 
@@ -100,8 +101,8 @@ class Ground(NamedTuple):
     """Told of each batch that was committed."""
     drained: Callable[[str, int], None]
     """Told when a topic's queue has room again."""
-    unfinished: Callable[[int], None]
-    """Told when a tick left something due: another one is wanted soon."""
+    wants: Wants
+    """Told after each batch when the partition wants a tick."""
 
 
 class Overtaken(Exception):
@@ -282,8 +283,7 @@ class Lane:
         self._left = left
         made.committed()
         self._ground.finished(self.partition)
-        if made.unfinished:
-            self._ground.unfinished(self.partition)
+        self._ground.wants.note(self.partition, made.due_s, unfinished=made.unfinished)
         total_s = time.monotonic() - began
         self._ground.observer.batch(self.partition, len(cut.records), process_s, total_s)
 

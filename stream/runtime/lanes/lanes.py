@@ -21,6 +21,7 @@ from stream.runtime.lanes.exits import MISFIT, end_process
 from stream.runtime.lanes.lane import REOPEN_EVERY_S, Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import Observer, Phase
 from stream.runtime.lanes.progress import Progress
+from stream.runtime.lanes.ticks import Wants
 from stream.runtime.lanes.transactions import Closed, LaneProducer
 from stream.runtime.lanes.waits import Waits
 
@@ -52,8 +53,8 @@ class Lanes:
         self.observer = observer
         self.gate: int | None = None
         """The generation whose source records may pass."""
-        self.unfinished: set[int] = set()
-        """Partitions whose last tick left something due."""
+        self.wants = Wants()
+        """Which partitions want a tick."""
         self._app = app
         self._order = tuple(sources)
         self._changelog = changelog
@@ -112,7 +113,7 @@ class Lanes:
         self._parked.clear()
         self._starts = {}
         self.waits.forget()
-        self.unfinished.clear()
+        self.wants.forget()
         self._written_at.clear()
         await asyncio.gather(*(lane.close(drain_s) for lane in lanes.values()))
         for lane in lanes.values():
@@ -146,7 +147,7 @@ class Lanes:
             parked=self._park,
             finished=self._finished,
             drained=self._drained,
-            unfinished=self.unfinished.add,
+            wants=self.wants,
         )
         member = self._app.consumer._thread.member() if numbers else None
         for number in sorted(numbers):

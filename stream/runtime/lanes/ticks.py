@@ -2,8 +2,9 @@
 
 The rule of this file: a broker that is away costs ticks, nothing else.
 A tick that was sent twice or late does no harm: stream time only goes forward.
-Each partition has its own place within the second, so that not all of them settle calls at once. One whose
-last tick left something due gets another in the next place.
+Partitions where something is due have each its own place within the second, so that not all of them settle
+calls at once; one whose last tick left something due gets another in the next place. The others, which is all
+of them where there is little to do, get theirs in one request.
 """
 
 from __future__ import annotations
@@ -40,11 +41,44 @@ def count_places(seconds: float) -> int:
     return int(seconds * PLACES)
 
 
+class Wants:
+    """Which partitions want a tick, and when: told by their lanes after each commit."""
+
+    def __init__(self) -> None:
+        self._unfinished: set[int] = set()
+        self._due_s: dict[int, int | None] = {}
+
+    def note(self, number: int, due_s: int | None, *, unfinished: bool) -> None:
+        """Something is due in the partition from this second on, None for nothing. `unfinished`: a tick left
+        something due.
+        """
+        self._due_s[number] = due_s
+        if unfinished:
+            self._unfinished.add(number)
+
+    def forget(self) -> None:
+        """The partitions are another's."""
+        self._unfinished.clear()
+        self._due_s.clear()
+
+    def take(self, numbers: Sequence[int], places: Set[int], now_s: float) -> list[int]:
+        """Those of `numbers` that get a tick in one of these places."""
+        taken = [number for number in numbers if self._is_wanted(number, places, now_s)]
+        self._unfinished.difference_update(taken)
+        return taken
+
+    def _is_wanted(self, number: int, places: Set[int], now_s: float) -> bool:
+        if number in self._unfinished:
+            return True
+        due_s = self._due_s.get(number)
+        has_due = due_s is not None and due_s <= now_s
+        return (number % PLACES if has_due else 0) in places
+
+
 class Ticker:
     """Sends ticks to `topic` for the partitions that `numbers` names.
 
-    `unfinished` holds the numbers that want another tick soon; it is emptied of those that get one. The
-    callbacks are told what became of a round.
+    `wants` says which of them it is the turn of. The callbacks are told what became of a round.
     """
 
     def __init__(
@@ -52,14 +86,14 @@ class Ticker:
         topic: str,
         connection: Mapping[str, Any],
         numbers: Callable[[], Sequence[int]],
-        unfinished: set[int],
+        wants: Wants,
         acknowledged: Callable[[int], None],
         failed: Callable[[], None],
     ) -> None:
         self._topic = topic
         self._connection = connection
         self._numbers = numbers
-        self._unfinished = unfinished
+        self._wants = wants
         self._acknowledged = acknowledged
         self._failed = failed
 
@@ -81,8 +115,9 @@ class Ticker:
                 while True:
                     now_s = datetime.now(UTC).timestamp()
                     await asyncio.sleep((count_places(now_s) + 1) / PLACES - now_s)
-                    now = count_places(datetime.now(UTC).timestamp())
-                    numbers = self.wanted(places_between(last, now))
+                    now_s = datetime.now(UTC).timestamp()
+                    now = count_places(now_s)
+                    numbers = self._wants.take(self._numbers(), places_between(last, now), now_s)
                     last = now
                     waiting.check()
                     await asyncio.wait_for(
@@ -94,12 +129,6 @@ class Ticker:
                 await asyncio.sleep(REST_S)
             finally:
                 await drop(producer)  # unsent ticks are not worth waiting for
-
-    def wanted(self, places: Set[int]) -> list[int]:
-        """The partitions that get a tick now: those of these places, and those with something left."""
-        numbers = [n for n in self._numbers() if n % PLACES in places or n in self._unfinished]
-        self._unfinished.difference_update(numbers)
-        return numbers
 
     async def _round(self, producer: Any, numbers: Sequence[int], waiting: Waiting) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

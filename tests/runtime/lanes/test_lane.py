@@ -18,6 +18,7 @@ from stream.runtime.lanes.batch import Batch, Output
 from stream.runtime.lanes.changelog_end import Committed
 from stream.runtime.lanes.lane import Ground, Lane, Pace, Start
 from stream.runtime.lanes.observer import NullObserver
+from stream.runtime.lanes.ticks import Wants
 from stream.runtime.lanes.transactions import Closed, Fenced, TransactionFailed
 from stream.runtime.lanes.waits import Waits
 
@@ -83,7 +84,7 @@ class Job:
         records = records[: self.takes]
         states: dict[bytes, bytes | None] = {record.key: record.value for record in records}
         unfinished = self.takes is not None
-        return Batch(states, {}, lambda: self.committed.append(len(records)), self.takes, unfinished)
+        return Batch(states, {}, lambda: self.committed.append(len(records)), self.takes, unfinished, 7)
 
     def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None: ...
 
@@ -107,7 +108,7 @@ class Rig:
         self.producer, self.job = Producer(self.broker), Job()
         self.states: dict[bytes, bytes | None] = {}
         self.parked: list[int] = []
-        self.unfinished: list[int] = []
+        self.wants = Wants()
         self.slots = asyncio.Semaphore(1)
         self.ends: dict[TopicPartition, int] = {}
 
@@ -141,7 +142,7 @@ class Rig:
             parked=lambda number, _: self.parked.append(number),
             finished=lambda _: None,
             drained=lambda *_: None,
-            unfinished=self.unfinished.append,
+            wants=self.wants,
         )
         producer: Any = self.producer
         self.lane = Lane(HERE, TOPICS, producer, ground)
@@ -194,7 +195,9 @@ async def test_what_the_job_does_not_take_of_a_batch_is_the_next_one() -> None:
     changed = [[key for key, *_ in written["changelog"]] for written in rig.producer.written]
     assert changed == [[b"a", b"b"], [b"c", b"d"], [b"e"]]
     assert rig.broker[TP("callbacks", HERE)] == Committed(5, 105)
-    assert (rig.lane.queued, rig.unfinished) == (0, [HERE] * 3)
+    assert rig.lane.queued == 0
+    assert rig.wants.take([HERE], {5}, 0.0) == [HERE], "it was left unfinished"
+    assert rig.wants.take([HERE], {HERE}, 7.0) == [HERE], "something is due"
     await rig.lane.close(1)
 
 

@@ -8,24 +8,35 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
-from stream.runtime.lanes.ticks import LONGEST_S, PLACES, Ticker, Waiting, count_places, places_between
+from stream.runtime.lanes.ticks import LONGEST_S, PLACES, Waiting, Wants, count_places, places_between
 
 
-def ticker(numbers: list[int], unfinished: set[int]) -> Ticker:
-    return Ticker("ticks", {}, lambda: numbers, unfinished, lambda _: None, lambda: None)
+def rounds(wants: Wants, numbers: list[int], start_s: float = 1_772_445_600.0) -> list[list[int]]:
+    """Who gets a tick in the places of one second."""
+    start = count_places(start_s)
+    return [
+        wants.take(numbers, places_between(now - 1, now), now / PLACES)
+        for now in range(start, start + PLACES)
+    ]
 
 
-def test_each_partition_has_a_tick_in_each_second_and_not_all_at_once() -> None:
-    some = ticker(list(range(12)), set())
-    start = count_places(1_772_445_600.0)
-    rounds = [some.wanted(places_between(now - 1, now)) for now in range(start, start + PLACES)]
-    assert sorted(number for numbers in rounds for number in numbers) == list(range(12))
-    assert max(map(len, rounds)) == 1
+def test_partitions_with_something_due_have_a_tick_in_each_second_and_not_all_at_once() -> None:
+    wants = Wants()
+    for number in range(30):
+        wants.note(number, 1_772_445_600 - number, unfinished=False)
+    assert [len(taken) for taken in rounds(wants, list(range(12)))] == [1] * 12
+    found = rounds(wants, list(range(30)))
+    assert sorted(number for taken in found for number in taken) == list(range(30))
+    assert max(map(len, found)) == 3
 
 
-def test_more_partitions_than_places_share_them() -> None:
-    some = ticker(list(range(30)), set())
-    assert [len(some.wanted({place})) for place in range(PLACES)] == [3] * 6 + [2] * 6
+def test_partitions_where_nothing_is_due_have_theirs_in_one_request() -> None:
+    wants = Wants()
+    for number in range(6):
+        wants.note(number, 1_772_445_601, unfinished=False)
+    wants.note(6, None, unfinished=False)
+    assert rounds(wants, list(range(12))) == [list(range(12))] + [[]] * 11
+    assert rounds(wants, list(range(12)), 1_772_445_601.0)[:3] == [[0, 6, 7, 8, 9, 10, 11], [1], [2]]
 
 
 def test_a_round_that_took_long_leaves_no_partition_out_and_ticks_none_twice() -> None:
@@ -36,11 +47,15 @@ def test_a_round_that_took_long_leaves_no_partition_out_and_ticks_none_twice() -
 
 
 def test_a_partition_with_something_left_is_in_the_next_round_once() -> None:
-    unfinished = {3, 7}
-    some = ticker([0, 3], unfinished)
-    assert some.wanted({0}) == [0, 3]
-    assert some.wanted({0}) == [0]
-    assert unfinished == {7}, "another's by now, or not at work yet"
+    wants = Wants()
+    wants.note(3, 50, unfinished=True)
+    wants.note(7, 50, unfinished=True)
+    assert wants.take([0, 3], {0}, 100.0) == [0, 3]
+    assert wants.take([0, 3], {0}, 100.0) == [0]
+    assert wants.take([7], {0}, 100.0) == [7], "it was not at work then"
+    wants.note(7, 50, unfinished=True)
+    wants.forget()
+    assert wants.take([7], {1, 7}, 100.0) == [], "nothing is known of it"
 
 
 def sent() -> asyncio.Future[Any]:
