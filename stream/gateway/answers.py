@@ -27,9 +27,9 @@ def busy() -> web.Response:
     return response
 
 
-def limited(wait_s: int) -> web.Response:
-    """Too many failed verifications: not before `wait_s`. Nothing of the request is read."""
-    response = Bare(429, unread=True)
+def come_again(status: int, wait_s: int = COME_AGAIN_S) -> web.Response:
+    """Not before `wait_s`; what is left of the request is not read."""
+    response = Bare(status, unread=True)
     response.headers["Retry-After"] = str(wait_s)
     return response
 

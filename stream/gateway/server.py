@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
 
-from stream.gateway.answers import answer, busy, empty, limited
+from stream.gateway.answers import answer, busy, come_again, empty
 from stream.gateway.envelope import Delivery
 from stream.gateway.failures import Failures
 from stream.gateway.form_body import TooManyParametersError, as_object, pairs
@@ -108,7 +108,7 @@ class Doors:
         wait_s = self._failures.wait_s(address, time.monotonic())
         if wait_s:
             self._metrics.rejected(UNKNOWN, "rate_limited")
-            return limited(wait_s)
+            return come_again(429, wait_s)
         body = await self._body(asked, address)
         if not isinstance(body, bytes):
             return body
@@ -141,7 +141,8 @@ class Doors:
         except TimeoutError:
             return self._unread(408, "malformed")
         except DisplacedError:
-            return self._unread(503, "overloaded")
+            self._metrics.rejected(UNKNOWN, "overloaded")
+            return come_again(503)
         except web.HTTPRequestEntityTooLarge:
             self._metrics.rejected(UNKNOWN, "too_large")
             return _last_of_its_connection(413)

@@ -221,6 +221,7 @@ async def test_bodies_that_do_not_come_take_no_place_of_those_that_do() -> None:
         stalled = [asyncio.create_task(raw(gateway, head)) for _ in range(5)]
         answered, _ = await asyncio.wait(stalled, timeout=1)
         assert {one.result()[:13] for one in answered} == {b"HTTP/1.1 503 "}
+        assert all(b"\r\nRetry-After: 1\r\n" in one.result() for one in answered)
         assert len(answered) == 2, "the oldest make room for those that come"
         assert (await gateway.send(signing.twilio_form())).status == 204
         for one in stalled:
