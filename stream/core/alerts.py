@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import msgspec
 
+from stream.core.addresses import masked_address, masked_url
 from stream.core.call import Call
 from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
 from stream.core.identity import VERSION, name_id
 from stream.core.instants import utc
-from stream.core.privacy import masked_address, masked_url
 from stream.core.survey import Survey, survey
 
 RULE_VERSION = 1

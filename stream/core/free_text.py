@@ -36,6 +36,7 @@ _TOKEN = re.compile(
     r"(?<![\w\-])eyJ[\w\-]{8,}+\.[\w\-]*+(?:\.[\w\-]*+)?"
     r"|(?<![A-Za-z])(?i:bearer|basic)\s{1,4}(?=\S{0,4096}[0-9=])[A-Za-z0-9._~+/=\-]{8,}+",
 )
+_CREDENTIAL = re.compile(r"bearer|basic", re.IGNORECASE)
 _USER_INFO = re.compile(
     r"(?<=://)[^/?#\s\"'<>\\]*@|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%2[Ff]|%40)[^\s&\"'<>])*+%40"
 )
@@ -55,7 +56,7 @@ def without_secrets(text: str) -> str:
     if ":" in text or "=" in text or "%" in text:
         text = _USER_INFO.sub("", text)
         text = _without_values(text)
-    if "eyJ" in text or " " in text:
+    if "eyJ" in text or (" " in text and _CREDENTIAL.search(text) is not None):
         text = _TOKEN.sub(_token, text)
     return text
 

@@ -9,70 +9,28 @@ A value is judged by the names that it stands below (`sensitive`) and by what it
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
 from stream.core import free_text
+from stream.core.addresses import HASH, masked_number, shown_address
 from stream.core.events import DecodeError, Reading
 from stream.core.free_text import BLOT, bare_url
 from stream.core.numbers import Show, digits_of, replaced
+from stream.core.plans import LONGEST_REMEMBERED, REMEMBERED, Plan, Plans
 from stream.core.sensitive import Kind, kind_of, kind_of_header
 
 DEPTH_LIMIT = 32
-LONGEST_REMEMBERED = 128
-"""Characters of the longest text whose masked form is remembered: texts are their sender's choice."""
-
-REMEMBERED = 32_768
-"""Texts of each kind that are remembered."""
-
 MOST_NESTED = 3
 """Texts within texts (JSON in a form in JSON) that are taken apart; what is deeper is blotted out."""
 
 _SHORTEST = 5
 """Characters of the shortest text that can hold something to mask where its name says nothing (`pin=1`)."""
 
-_SCHEMES = frozenset(
-    {"sip", "sips", "tel", "client", "sim", "whatsapp", "messenger", "conference", "queue", "app"}
-)
-_HASH = re.compile(r"h:[0-9a-f]{16}")
 _encode = msgspec.json.Encoder().encode
-
-
-def masked_number(text: str) -> str:
-    """A number or the user part of an address: its first three characters and its last two.
-
-    A hash stays as it is.
-    """
-    if _HASH.fullmatch(text) or not any(c.isalnum() for c in text):
-        return text
-    if len(text) < 8:
-        return text[:1] + "*" * (len(text) - 1)
-    return text[:3] + "*" * (len(text) - 5) + text[-2:]
-
-
-def masked_address(text: str) -> str:
-    """An address as the mode `masked` shows it; what is masked or hashed already stays as it is."""
-    return _address(text, masked_number)
-
-
-def masked_url(url: str) -> str:
-    """A URL as the mode `masked` shows it: a key holds it in every mode."""
-    return replaced(bare_url(url), masked_number)
-
-
-def _address(text: str, show: Show) -> str:
-    scheme, colon, rest = text.partition(":")
-    if colon and scheme.lower() in _SCHEMES:
-        if scheme.lower() in ("sip", "sips", "tel", "client"):
-            return replaced(text, show)
-        user, at, host = rest.partition("@")
-        return f"{scheme}:{show(user)}{at}{replaced(host, show)}" if user else text
-    return show(text)
 
 
 class _Memory(dict[str, str]):
@@ -109,8 +67,7 @@ class Privacy:
         self._show = shown[mode]
         self._full = mode == "full"
         self._nesting = 0
-        self._plans: dict[tuple[str, ...], Plan] = {}
-        self._harmless = 0
+        self._plans = Plans()
         self._addresses = _Memory(self._look_at_address)
         self._free = _Memory(self._look_at_free)
         self._plain = _Memory(self._look_at_plain)
@@ -139,15 +96,15 @@ class Privacy:
             if number := facts.get("to"):
                 facts["to"] = self._addresses[number]
             if direction := facts.get("direction"):
-                facts["direction"] = self._plain[direction]
+                facts["direction"] = self._free[direction]
             if answered_by := facts.get("answered_by"):
                 facts["answered_by"] = self._free[answered_by]
             if price := facts.get("price"):
-                facts["price"] = self._plain[price]
+                facts["price"] = self._free[price]
                 if unit := facts.get("price_unit"):
-                    facts["price_unit"] = self._plain[unit]
+                    facts["price_unit"] = self._free[unit]
         if event.error_code is not None:
-            event.error_code = self._plain[event.error_code]
+            event.error_code = self._free[event.error_code]
         if event.family != "progress":
             self._apply_to_words(reading)
         if reading.hangup:
@@ -168,23 +125,10 @@ class Privacy:
         if recording := reading.recording:
             recording.status = free[recording.status]
 
-    def plan(self, fields: dict[str, Any]) -> Plan:
-        """What the names of an object say, remembered for names that come together."""
-        names = tuple(fields)
-        plan = self._plans.get(names)
-        if plan is None:
-            plan = _planned(names)
-            if len(names) <= _MOST_NAMES and sum(map(len, names)) <= _LONGEST_NAMES:
-                if len(self._plans) >= _MOST_PLANS:
-                    self._plans.clear()
-                    self._harmless = 0
-                self._plans[names] = plan
-        return plan
-
     # -- one text
 
     def _hashed(self, text: str) -> str:
-        if _HASH.fullmatch(text) or not text:
+        if HASH.fullmatch(text) or not text:
             return text
         number = (digits_of(text) or text).encode("utf-8", "surrogatepass")
         return "h:" + hashlib.blake2b(number, digest_size=8, key=self._key).hexdigest()
@@ -192,7 +136,7 @@ class Privacy:
     def _look_at_address(self, text: str) -> str:
         if self._full:
             return self._look_at_free(text)
-        return _address(text, self._show)
+        return shown_address(text, self._show)
 
     def _look_at_url(self, text: str) -> str:
         if self._full:
@@ -247,8 +191,8 @@ class Privacy:
 
     def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
         """Masks in place: names that always come together are looked up together."""
-        plan = self.plan(fields)
-        if plan.pair or below is not None or not _all_texts(fields):
+        plan = self._plans.of(fields)
+        if plan.pair or below is not None or self._nesting or not _all_texts(fields):
             return self._unusual_object(fields, plan, below, depth)
         for name in plan.secrets:
             if fields[name]:
@@ -275,14 +219,8 @@ class Privacy:
             fields[name] = self._plain[fields[name]]
         for name in plan.urls:
             fields[name] = self._urls[fields[name]]
-        shown = plan.others(fields) if plan.others is not None else None
-        if shown == told and len("".join(told)) <= LONGEST_REMEMBERED:
-            if self._harmless >= REMEMBERED:
-                for planned in self._plans.values():
-                    planned.harmless.clear()
-                self._harmless = 0
-            plan.harmless.add(told)
-            self._harmless += 1
+        if plan.others is not None and plan.others(fields) == told:
+            self._plans.remember(plan, told)
 
     def _unusual_object(
         self, fields: dict[str, Any], plan: Plan, below: Kind | None, depth: int
@@ -361,53 +299,3 @@ def _all_texts(fields: dict[str, Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-class Plan(NamedTuple):
-    """What the names of an object say of its values."""
-
-    kinds: dict[str, Kind | None]
-    secrets: list[str]
-    texts: list[str]
-    addresses: list[str]
-    urls: list[str]
-    plain: list[str]
-    free: list[str]
-    others: Callable[[dict[str, Any]], Any] | None
-    """The values of `free`, `plain` and `urls` together."""
-    harmless: set[Any]
-    """Those of which nothing was masked."""
-    pair: tuple[str, str] | None
-    """The names of a header that is sent as two fields."""
-    named: bool
-    """A name holds a number or an address itself."""
-
-
-_MOST_PLANS = 512
-_MOST_NAMES = 64
-_LONGEST_NAMES = 4096
-"""Characters of all names of an object whose plan is remembered."""
-
-
-def _planned(names: tuple[str, ...]) -> Plan:
-    kinds = {name: kind_of(name) for name in names}
-    by_kind: dict[Kind, list[str]] = {
-        kind: [] for kind in ("secret", "digits", "text", "address", "url", "plain", "free")
-    }
-    for name, kind in kinds.items():
-        by_kind[kind or "free"].append(name)
-    lowered = {name.lower(): name for name in names}
-    header = lowered.get("name") or lowered.get("key")
-    return Plan(
-        kinds,
-        by_kind["secret"] + by_kind["digits"],
-        by_kind["text"],
-        by_kind["address"],
-        by_kind["url"],
-        by_kind["plain"],
-        by_kind["free"],
-        itemgetter(*others) if (others := by_kind["free"] + by_kind["plain"] + by_kind["url"]) else None,
-        set(),
-        (header, lowered["value"]) if header is not None and "value" in lowered else None,
-        any(replaced(name, masked_number) != name for name in names),
-    )

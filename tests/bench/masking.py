@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stream.core.events import Reading
+from stream.core.plans import Plans
 from stream.core.privacy import BLOT, Privacy
 from stream.runtime.wire import read_envelope
 from stream.sources import DECODERS
@@ -20,11 +21,14 @@ CHUNK = 50
 ROUNDS = 5
 
 
+plans = Plans()
+
+
 def by_name(privacy: Privacy, reading: Reading) -> None:
     """What `Privacy.apply` does of a status callback, without a look at what no name speaks of."""
     event, facts = reading.event, reading.facts
     fields = event.attributes
-    plan = privacy.plan(fields)
+    plan = plans.of(fields)
     try:
         "".join(fields.values())
     except TypeError:

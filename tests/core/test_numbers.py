@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from stream.core.addresses import masked_number
 from stream.core.free_text import (
     bare_url,
     is_form,
@@ -15,7 +16,7 @@ from stream.core.free_text import (
     without_secrets,
 )
 from stream.core.numbers import digits_of, replaced
-from stream.core.privacy import Privacy, masked_number
+from stream.core.privacy import Privacy
 from tests.core import planted
 
 _PRIVACY = Privacy()

@@ -257,8 +257,7 @@ def test_what_is_remembered_is_bounded_in_number_and_in_length() -> None:
     kept = [
         *privacy._addresses,
         *privacy._free,
-        *(text for names in privacy._plans for text in names),
-        *(str(told) for plan in privacy._plans.values() for told in plan.harmless),
+        *privacy._plans.remembered(),
     ]
     assert len(kept) <= 5 * REMEMBERED
     assert max(map(len, kept)) < 4096
@@ -270,3 +269,11 @@ def test_texts_within_texts_are_taken_apart_to_a_depth_and_no_further() -> None:
         text = f"a={quote(text, safe='')}"
     assert "4155550142" not in Privacy().text(text)
     assert Privacy().text('{"a":' * 500 + "1" + "}" * 500) == BLOT
+
+
+def test_what_is_remembered_does_not_depend_on_how_deep_it_was_seen() -> None:
+    text = 'a=b&c={"d":"+14155550142"}'
+    nested = {"x": f'{{"y":"{quote(text, safe="")}"}}', "z": '{"q":{"r":"x%3Dy=1"}}'}
+    used = Privacy()
+    applied(used, {"x": {"w": nested, "v": '{"u":' + f'{{"s":"m={quote(text, safe="")}"}}' + "}"}})
+    assert used.text(text) == Privacy().text(text)
