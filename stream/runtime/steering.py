@@ -30,7 +30,7 @@ JOINED_S = 5.0
 """A group's coordinator answers a join by so long after the rebalance timeout."""
 
 LEFT_ALONE_S = 2.0
-LONGEST_ALONE_S = 8.0
+LONGEST_ALONE_S = 4.0
 """One that goes on hanging is left alone twice as long each time: while it is connected to, aiokafka opens no
 connection to any other."""
 LONG_S = 1.0

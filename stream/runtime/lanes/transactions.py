@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
+    IllegalOperation,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     KafkaError,
@@ -151,7 +152,7 @@ class LaneProducer:
             await self._producer.commit_transaction()
         except FENCED as error:
             raise Fenced(said(error)) from error
-        except (KafkaError, AssertionError, OSError, TimeoutError) as error:
+        except (KafkaError, IllegalOperation, AssertionError, OSError) as error:
             raise TransactionFailed(error) from error
         return end
 

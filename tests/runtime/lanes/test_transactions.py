@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import (
+    IllegalOperation,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     KafkaError,
@@ -181,13 +182,31 @@ async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> No
 
 
 @pytest.mark.parametrize(
-    "error", [KafkaError("down"), OSError("gone"), TimeoutError(), NotEnoughReplicasError()]
+    "error",
+    [
+        KafkaError("down"),
+        OSError("gone"),
+        TimeoutError(),
+        NotEnoughReplicasError(),
+        IllegalOperation("no more"),
+    ],
 )
 async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> None:
     client = Client({"events": 7, "changelog": 1129}, {"events": error})
     with pytest.raises(TransactionFailed) as failed:
         await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
     assert not failed.value.refused
+
+
+async def test_a_producer_that_was_fenced_between_two_calls_is_a_failed_transaction() -> None:
+    """aiokafka's sender has heard of it; the next call finds no transaction any more."""
+
+    class Late(Client):
+        async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
+            raise IllegalOperation("Can't send messages while not in transaction")
+
+    with pytest.raises(TransactionFailed):
+        await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
 
 
 async def test_a_closed_lane_writes_nothing() -> None:
