@@ -54,7 +54,8 @@ class Case(NamedTuple):
     """All come from one address, as behind a proxy that is not configured."""
 
     def __str__(self) -> str:
-        return "-".join([self.kind, str(self.connections), str(self.tokens), str(self.descriptors or "")])
+        shared = "shared" if self.shared else ""
+        return "-".join([self.kind, str(self.connections), str(self.tokens), str(self.descriptors or shared)])
 
 
 CASES = [
