@@ -125,6 +125,10 @@ class Connections:
         if one is not None:
             self._working[key] = one
 
+    def cut_off(self, key: object) -> None:
+        """It does what nobody may."""
+        self._cut(key)
+
     def crowded(self, coming: int = 0) -> bool:
         """Whether somebody has to go before one more is taken beside the `coming`."""
         return len(self) + coming >= self.at_most

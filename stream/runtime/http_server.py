@@ -25,6 +25,15 @@ LINGER_S = 1.0
 READ_BYTES = 65_536
 """Of a body that nobody reads yet, twice as much is kept at most."""
 
+AT_A_TIME_BYTES = 8_192
+"""What is read of a connection before another one's turn: who sends much holds nobody up."""
+
+TINY_CHUNKS = 100
+TINY_CHUNK_BYTES = 64
+"""Of a body more than so many chunks with fewer bytes than that, on average, cost more than what they carry:
+their connection is cut. Proxies pass on what they read, and that is never so little so often.
+"""
+
 LOOK_EVERY_S = 1.0
 _CLOSING_S = 0.02
 
@@ -90,6 +99,20 @@ class _Protocol(web.RequestHandler):
             elif pause_s and resp.keep_alive and not self._known.closing:
                 await asyncio.sleep(pause_s)
 
+    def data_received(self, data: bytes) -> None:
+        for at in range(0, len(data), AT_A_TIME_BYTES):
+            super().data_received(data[at : at + AT_A_TIME_BYTES])
+            if self._comes_in_crumbs():
+                self._known.cut_off(self)
+                return
+
+    def _comes_in_crumbs(self) -> bool:
+        """Whether what has come of the newest body and is unread is in many chunks of next to nothing."""
+        asked = self._current_request
+        payload = self._messages[-1][1] if self._messages else asked and asked.content
+        chunks = len(getattr(payload, "_http_chunk_splits", None) or ())
+        return chunks > TINY_CHUNKS and payload._size < chunks * TINY_CHUNK_BYTES
+
     def _forget_the_rest(self) -> None:
         """End a connection whose client sends requests without waiting for answers.
 
@@ -123,6 +146,7 @@ class _Server(web.Server):
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         self.known.made(handler, transport, time.monotonic())
+        _take_little_at_a_time(transport)
         super().connection_made(handler, transport)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
@@ -135,6 +159,19 @@ class _Server(web.Server):
         if self.known.closing:
             response.force_close()
         return response
+
+
+def _take_little_at_a_time(transport: Any) -> None:
+    """asyncio reads a quarter of a mebibyte at once and has no setting for it. In TLS it is TLS that reads:
+    the first time, with the end of the handshake, it has read before anybody can tell it.
+    """
+    below = getattr(transport, "_ssl_protocol", None)
+    if below is None:
+        transport.max_size = AT_A_TIME_BYTES
+    elif hasattr(below, "_ssl_buffer_view"):
+        below.max_size = AT_A_TIME_BYTES
+        below._ssl_buffer = bytearray(AT_A_TIME_BYTES)
+        below._ssl_buffer_view = memoryview(below._ssl_buffer)
 
 
 class _Runner(web.AppRunner):

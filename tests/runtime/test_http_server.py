@@ -5,24 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientSession, web
 
 from stream.gateway import tls
+from stream.runtime import http_server
 from stream.runtime.connections import Connections
-from stream.runtime.http_server import Bare, HttpServer
+from stream.runtime.http_server import AT_A_TIME_BYTES, Bare, HttpServer
 from tests.gateway.test_tls import certify
 
 LARGE = b"x" * (32 << 20)
 """More than any socket's buffers take."""
 
+CHUNKED = b"POST /read HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 
 @asynccontextmanager
-async def served(connections: Connections, **settings: float) -> AsyncIterator[int]:
-    """A server with a small and a large answer; gives its port."""
+async def served(
+    connections: Connections, secured: ssl.SSLContext | None = None, **settings: float
+) -> AsyncIterator[int]:
+    """A server with a small and a large answer, and one that says how much it was sent; gives its port."""
 
     async def small(_: web.Request) -> web.Response:
         return Bare(204)
@@ -33,12 +40,16 @@ async def served(connections: Connections, **settings: float) -> AsyncIterator[i
     async def unread(_: web.Request) -> web.Response:
         return Bare(415, unread=True)
 
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
     app = web.Application()
     app.router.add_get("/small", small)
     app.router.add_get("/large", large)
+    app.router.add_post("/read", read)
     app.router.add_post("/unread", unread)
     server = HttpServer(app, connections, **settings)
-    url = await server.listen("127.0.0.1:0", "CALLSTREAM_WORKER_LISTEN")
+    url = await server.listen("127.0.0.1:0", "CALLSTREAM_WORKER_LISTEN", secured)
     watching = asyncio.create_task(server.watch(every_s=0.02))
     try:
         yield int(url.rpartition(":")[2])
@@ -114,6 +125,67 @@ async def test_of_a_body_that_is_not_wanted_nothing_is_read() -> None:
             assert answer.startswith(b"HTTP/1.1 415 ")
             assert await gone(connections), "it lingers on the body"
         client.close()
+
+
+@pytest.mark.parametrize("chunk", [1, 20])
+async def test_a_body_in_tiny_chunks_is_cut_off_before_much_of_it_is_looked_at(chunk: int) -> None:
+    connections = Connections()
+    async with served(connections) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED + (b"%x\r\n%s\r\n" % (chunk, b"x" * chunk)) * 20_000)
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+        assert connections.cut == 1
+        writer.transport.abort()
+
+
+async def test_a_body_in_chunks_as_proxies_make_them_is_taken() -> None:
+    connections = Connections()
+    async with served(connections) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        few = b"1\r\nx\r\n" * 50
+        writer.write(CHUNKED + few + (b"%x\r\n%s\r\n" % (1000, b"x" * 1000)) * 200 + b"0\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"200050")
+        assert not connections.cut
+        writer.close()
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+async def test_who_sends_much_at_once_is_read_in_turns(
+    secured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[int] = []
+    taken: list[int] = []
+
+    def watched(cls: type, name: str, seen: list[int]) -> None:
+        before = getattr(cls, name)
+
+        def received(self: object, data: bytes) -> None:
+            seen.append(len(data))
+            before(self, data)
+
+        monkeypatch.setattr(cls, name, received)
+
+    watched(web.RequestHandler, "data_received", taken)
+    watched(http_server._Protocol, "data_received", came)
+    context = asking = None
+    if secured:
+        context = tls.context(*certify(tmp_path, "server.test"))
+        asking = ssl.create_default_context(cafile=tmp_path / "tls.crt")
+    async with served(Connections(), context) as port:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=asking, server_hostname="server.test" if secured else None
+        )
+        head = b"POST /read HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 500000\r\n\r\n"
+        writer.write(head + b"x" * 500_000)
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"500000")
+        assert sum(taken) == len(head) + 500_000
+        assert max(taken) <= AT_A_TIME_BYTES
+        assert max(came[secured:]) <= AT_A_TIME_BYTES
+        writer.close()
 
 
 async def test_one_connection_more_than_there_may_be_costs_the_longest_idle_one() -> None:
