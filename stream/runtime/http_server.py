@@ -25,8 +25,8 @@ LINGER_S = 1.0
 READ_BYTES = 65_536
 """Of a body that nobody reads yet, twice as much is kept at most."""
 
-AT_A_TIME_BYTES = 8_192
-"""What is read of a connection before another one's turn: who sends much holds nobody up."""
+AT_A_TIME_BYTES = 16_384
+"""What is read of a connection before another one's turn: as much as a record of TLS has at most."""
 
 TINY_CHUNKS = 100
 TINY_CHUNK_BYTES = 64
@@ -108,8 +108,12 @@ class _Protocol(web.RequestHandler):
 
     def _comes_in_crumbs(self) -> bool:
         """Whether what has come of the newest body and is unread is in many chunks of next to nothing."""
-        asked = self._current_request
-        payload = self._messages[-1][1] if self._messages else asked and asked.content
+        if self._messages:
+            payload = self._messages[-1][1]
+        elif self._current_request is not None:
+            payload = self._current_request.content
+        else:
+            return False
         chunks = len(getattr(payload, "_http_chunk_splits", None) or ())
         return chunks > TINY_CHUNKS and payload._size < chunks * TINY_CHUNK_BYTES
 

@@ -122,7 +122,11 @@ async def test_a_broker_that_hangs_or_is_gone_is_not_waited_for_where_the_others
     assert await client.coordinator_lookup(CoordinationType.TRANSACTION, "lane") == 2
 
 
-@pytest.mark.parametrize("others", [names(3), names(-1, 15), fails(KafkaConnectionError("refused"))], ids=["another name", "none is there", "unreachable"])
+@pytest.mark.parametrize(
+    "others",
+    [names(3), names(-1, 15), fails(KafkaConnectionError("refused"))],
+    ids=["another name", "none is there", "unreachable"],
+)
 async def test_where_no_coordinator_has_most_brokers_there_is_none_yet(others: Any) -> None:
     client: Any = Client()
     client.named = {1: names(1), 2: others}
