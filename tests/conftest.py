@@ -7,8 +7,11 @@ The rule of this file: nothing outlives the run, neither the process nor its dat
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -39,6 +42,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("broker") is not None)
     tests = [item.obj for item in items if isinstance(item, pytest.Function)]
     searching.use(settings.get_current_profile_name(), tests)
+
+
+@pytest.fixture(autouse=True)
+def _hooks_of_the_process() -> Iterator[None]:
+    """What a command installs for its whole process ends with the test that ran it."""
+    factory, last_resort = logging.getLogRecordFactory(), logging.lastResort
+    formatter = last_resort.formatter if last_resort is not None else None
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
+    yield
+    logging.setLogRecordFactory(factory)
+    if last_resort is not None:
+        last_resort.setFormatter(formatter)
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
 
 
 @pytest.fixture(scope="session")

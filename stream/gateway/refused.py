@@ -22,6 +22,7 @@ from stream.gateway.request import Request
 from stream.gateway.trust import Trust
 from stream.gateway.verification import provider_of
 from stream.runtime.data_dir import DataDirError
+from stream.runtime.errors import in_words
 
 EVERY_S = 5.0
 KINDS_LIMIT = 8
@@ -104,7 +105,7 @@ class RefusedRequests:
             findings.add(self._file, finding)
         except DataDirError as error:
             if not self._file_fails:
-                log.warning("What refused requests lack is not kept: %s", error)
+                log.warning("What refused requests lack is not kept: %s", in_words(error))
             self._file_fails = True
         else:
             self._file_fails = False
