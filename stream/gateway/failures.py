@@ -1,8 +1,9 @@
 """Failed verifications: how many an address may cause, and how much of the gateway's time all may take.
 
 The rule of this file: pure; the clock is an argument, in seconds that never go back. Who has verified lately
-is never limited, so that no flood from elsewhere keeps a provider out. Memory is bounded: what has not been
-seen for longest is forgotten.
+is never limited, so that no flood from elsewhere keeps a provider out. Who is limited may be a provider all
+the same, whose address somebody shares: the doors refuse it nothing that costs little to verify. Memory is
+bounded: what has not been seen for longest is forgotten.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ broker's acknowledgement, 503 where a repetition may fare better, 4xx where none
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -24,7 +25,7 @@ from stream.gateway.refusal import Refused
 from stream.gateway.request import Request
 from stream.gateway.shapes import source_of
 from stream.gateway.trust import Trust
-from stream.gateway.verification import verify
+from stream.gateway.verification import FEW_KEYS, SMALL_BYTES, costs_little, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
 from stream.runtime.errors import said
 from stream.runtime.http_server import Bare
@@ -106,9 +107,8 @@ class Doors:
             return self._unread(415, "malformed")
         address = self._address(asked)
         wait_s = self._failures.wait_s(address, time.monotonic())
-        if wait_s:
-            self._metrics.rejected(UNKNOWN, "rate_limited")
-            return come_again(429, wait_s)
+        if wait_s and not _is_small(asked):
+            return self._limited(wait_s)
         body = await self._body(asked, address)
         if not isinstance(body, bytes):
             return body
@@ -117,7 +117,7 @@ class Doors:
             return busy()
         self._in_work += 1
         try:
-            return await self._work(_request(asked, body), asked.path, address)
+            return await self._work(_request(asked, body), asked.path, address, wait_s)
         finally:
             self._in_work -= 1
 
@@ -150,9 +150,16 @@ class Doors:
             self._metrics.rejected(UNKNOWN, "malformed")
             return _last_of_its_connection(400)
 
-    async def _work(self, request: Request, endpoint: str, address: str) -> web.Response:
+    async def _work(self, request: Request, endpoint: str, address: str, wait_s: int) -> web.Response:
+        """`wait_s`: of an address that is limited. Whoever shares it with a provider does not shut it out:
+        what costs little to verify is verified all the same, and only what fails is told to wait.
+        """
         received_s, began_s = time.time(), time.monotonic()
-        verified = verify(request, self._trust, received_s)
+        if wait_s and not costs_little(request):
+            return self._limited(wait_s)
+        verified = verify(request, self._trust, received_s, keys_at_most=FEW_KEYS if wait_s else sys.maxsize)
+        if wait_s and isinstance(verified, Refused):
+            return self._limited(wait_s)
         if isinstance(verified, Refused):
             answered = self._refuse(request, endpoint, verified, received_s)
             now_s = time.monotonic()
@@ -178,6 +185,10 @@ class Doors:
         for one in found:
             self._metrics.landed(one, verified)
         return empty(204)
+
+    def _limited(self, wait_s: int) -> web.Response:
+        self._metrics.rejected(UNKNOWN, "rate_limited")
+        return come_again(429, wait_s)
 
     def _unread(self, status: int, reason: str) -> web.Response:
         self._metrics.rejected(UNKNOWN, reason)
@@ -206,6 +217,11 @@ def looks_like(request: Request, endpoint: str) -> str:
     except TooManyParametersError:
         return UNKNOWN
     return source_of("telnyx" if "telnyx" in endpoint else "twilio", endpoint, body, form=True)
+
+
+def _is_small(asked: web.Request) -> bool:
+    """Whether it says that its body is no larger than that of one event."""
+    return not asked.body_exists or (asked.content_length or SMALL_BYTES + 1) <= SMALL_BYTES
 
 
 def is_packed(headers: Mapping[str, str]) -> bool:

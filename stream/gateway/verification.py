@@ -8,6 +8,7 @@ a signature is taken only where that was allowed, and then marked so.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 
 from stream.core.instants import rfc2822
@@ -21,7 +22,16 @@ from stream.gateway.trust import Trust
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACCOUNT_LIMIT = 255
+FEW_KEYS = 4
+"""More than an account has while one is replaced by the next."""
+
+SMALL_BYTES = 8192
+FEW_PARAMETERS = 100
+"""A request with no more than these is as large as what a provider sends of one event."""
+
 IDEMPOTENCY_TOKEN = "I-Twilio-Idempotency-Token"
+
+_TOO_MANY_KEYS = Refused("bad_signature", "more keys may have signed it than are tried now")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +58,26 @@ class Verified:
     subaccounts: frozenset[str] = frozenset()
 
 
-def verify(request: Request, trust: Trust, now_s: float) -> Verified | Refused:
-    """Whether to take the request; `now_s` is Unix time."""
+def costs_little(request: Request) -> bool:
+    """Whether to verify it with FEW_KEYS costs less than to read and answer it does."""
+    parameters = request.body.count(b"&") + request.target.count("&")
+    return len(request.body) <= SMALL_BYTES and parameters <= FEW_PARAMETERS
+
+
+def verify(
+    request: Request, trust: Trust, now_s: float, *, keys_at_most: int = sys.maxsize
+) -> Verified | Refused:
+    """Whether to take the request; `now_s` is Unix time.
+
+    `keys_at_most`: where more may have signed it, none is tried and it is refused.
+    """
     try:
         content = of_url_and_body(request)
         if provider_of(request, content.parameters) == "telnyx":
-            return _telnyx(request, content, trust, now_s)
+            return _telnyx(request, content, trust, now_s, keys_at_most)
     except TooManyParametersError:
         return Refused("malformed", "more parameters than a provider sends")
-    return _twilio(request, content, trust, now_s)
+    return _twilio(request, content, trust, now_s, keys_at_most)
 
 
 def provider_of(request: Request, parameters: Pairs | None) -> str:
@@ -95,7 +116,9 @@ def _unchecked(request: Request, content: Content, trust: Trust, provider: str) 
     )
 
 
-def _twilio(request: Request, content: Content, trust: Trust, now_s: float) -> Verified | Refused:
+def _twilio(
+    request: Request, content: Content, trust: Trust, now_s: float, keys_at_most: int
+) -> Verified | Refused:
     claimed = _unchecked(request, content, trust, "twilio")
     signature = request.value(twilio_signature.SIGNATURE)
     if trust.accept_unsigned and (signature is None or not (trust.twilio_tokens or trust.twilio_shared_keys)):
@@ -104,6 +127,8 @@ def _twilio(request: Request, content: Content, trust: Trust, now_s: float) -> V
     keys = _keys(trust, says.key, claimed.account)
     if isinstance(keys, Refused):
         return keys
+    if len(keys) > keys_at_most:
+        return _TOO_MANY_KEYS
     seen = public_url(request, trust.public_url, trust.trusted_proxies)
     if seen is None:
         return Refused("malformed", "the request names no host")
@@ -156,7 +181,9 @@ def _keys(trust: Trust, shared: str | None, account: str | None) -> list[tuple[s
     return [(key.account, key.secret)]
 
 
-def _telnyx(request: Request, sent: Content, trust: Trust, now_s: float) -> Verified | Refused:
+def _telnyx(
+    request: Request, sent: Content, trust: Trust, now_s: float, keys_at_most: int
+) -> Verified | Refused:
     signature = request.value(telnyx_signature.SIGNATURE)
     if trust.accept_unsigned and (signature is None or not trust.telnyx_keys):
         return _unchecked(request, sent, trust, "telnyx")
@@ -164,6 +191,8 @@ def _telnyx(request: Request, sent: Content, trust: Trust, now_s: float) -> Veri
         return Refused("bad_signature", "signed as webhook API version 1 does, which cannot be checked")
     if not trust.telnyx_keys:
         return Refused("unknown_account", "no public key of Telnyx is configured")
+    if len(trust.telnyx_keys) > keys_at_most:
+        return _TOO_MANY_KEYS
     if request.method == "GET":
         return Refused("bad_signature", "a GET of Telnyx has nothing that its signature covers")
     content = of_body(request)
