@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -78,7 +79,18 @@ def _add(file: Path, finding: Finding) -> None:
     times = finding.times + sum(one.times for one in known if one.what == finding.what)
     kept = [one for one in known if one.what != finding.what]
     kept.append(msgspec.structs.replace(finding, times=times))
+    if len(kept) > KEPT:
+        kept.remove(_dispensable(kept))
     _write(file, b"".join(msgspec.json.encode(one) + b"\n" for one in kept[-KEPT:]))
+
+
+def _dispensable(known: list[Finding]) -> Finding:
+    """The oldest of the most frequent kind, which may have a sentence for each account that it names.
+
+    So whoever is refused in many variants does not push out what was found of others.
+    """
+    kinds = Counter((one.path, one.provider, one.reason) for one in known)
+    return max(known, key=lambda one: kinds[one.path, one.provider, one.reason])  # the first of several
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stream.gateway.findings import KEPT, Finding, add, file_in, read, shown_path
@@ -48,6 +49,15 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert [one.sentence for one in read(file_in(tmp_path))] == [
         f"Sentence {number}." for number in range(3, KEPT + 3)
     ]
+
+
+def test_many_variants_of_one_kind_do_not_push_out_another(tmp_path: Path) -> None:
+    rare = finding("The URL begins with https://.")
+    add(file_in(tmp_path), rare)
+    for number in range(KEPT + 3):
+        add(file_in(tmp_path), msgspec.structs.replace(finding(f"{number}."), reason="unknown_account"))
+    found = read(file_in(tmp_path))
+    assert (found[0], found[-1].sentence, len(found)) == (rare, f"{KEPT + 2}.", KEPT)
 
 
 def test_the_file_is_for_its_owner_alone_also_when_it_was_not_before(tmp_path: Path) -> None:
