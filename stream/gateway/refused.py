@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,7 @@ class RefusedRequests:
         self._unsaid = 0
         self._said: list[tuple[Finding, float]] = []
         self._file_fails = False
+        self._failed_s = -math.inf
 
     def offer(self, request: Request, route: str, refused: Refused, now_s: float) -> None:
         """Takes note of a refused request; `now_s`: when it was received, in Unix time. Never waits.
@@ -80,9 +82,14 @@ class RefusedRequests:
             try:
                 self._say(await asyncio.to_thread(self._find, one), one.now_s)
             except Exception as error:  # noqa: BLE001  # a fault of the doctor's must not reach the gateway
-                log.error("The signature doctor failed on a refused request: %s", type(error).__name__)
+                self._say_failed(type(error).__name__, one.now_s)
             del one  # while it waits, nothing of the request is left
             await asyncio.sleep(self._every_s)
+
+    def _say_failed(self, error: str, now_s: float) -> None:
+        if now_s - self._failed_s >= SAID_AGAIN_S:
+            self._failed_s = now_s
+            log.error("The signature doctor failed on a refused request: %s", error)
 
     def _find(self, one: _Waiting) -> Finding:
         """In a thread: the diagnosis, kept in the file."""

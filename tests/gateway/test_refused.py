@@ -205,14 +205,15 @@ async def test_a_directory_that_cannot_be_written_is_said_once_and_the_sentence_
     ]
 
 
-async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing(
+async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing_and_is_not_said_again_and_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = RefusedRequests(TRUST, tmp_path, every_s=0)
     _, _, verdict, now_s = refused(twilio_form(token="x"))
     broken = Request(method="POST", target="/", headers=(("Content-Type", FORM),), body=None)  # type: ignore[arg-type]
     async with running(queue):
-        queue.offer(broken, "/broken", verdict, now_s)
+        for number in range(3):
+            queue.offer(broken, f"/broken/{number}", verdict, now_s + number)
         queue.offer(*refused(twilio_form(token="x")))
         await until(lambda: len(read(file_in(tmp_path))) == 1)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]

@@ -15,7 +15,6 @@ import hmac
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from stream.gateway.doctor.bodies import BODY_MEND, bodies, lenient_pairs
 from stream.gateway.doctor.diagnosis import FITS, Change, Choice, Diagnosis, fits_if, masked
@@ -128,12 +127,14 @@ def _dimensions(
 ) -> list[list[Choice]]:
     """Scheme, host, port, path, query, body, key."""
     seen = public_url(request, trust.public_url, trust.trusted_proxies)
-    origin = urlsplit(seen.origin if seen is not None else "http://")
+    # `urlsplit` raises an error where brackets hold no address, and whoever asks chooses the host.
+    scheme, _, rest = (seen.origin if seen is not None else "http://").partition("://")
+    authority, slash, path = rest.partition("/")
     return [
-        _once([Choice(origin.scheme), *schemes()]),
-        _once([Choice(origin.netloc.rpartition("@")[2]), *hosts(request, urls)]),
+        _once([Choice(scheme), *schemes()]),
+        _once([Choice(authority.rpartition("@")[2]), *hosts(request, urls)]),
         _once([Choice(""), *ports(request)]),
-        _once([Choice(origin.path + request.path), *paths(request, origin.path, urls)]),
+        _once([Choice(slash + path + request.path), *paths(request, slash + path, urls)]),
         _once([Choice(query_of(request)), *queries(request)]),
         _once(bodies(request)),
         keys(request, trust, account, tokens),

@@ -19,6 +19,9 @@ from stream.gateway.twilio_signature import split_port
 
 URL_SETTING = "CALLSTREAM_PUBLIC_URL"
 
+AS_SENT = "surrogateescape"
+"""How bytes that are no UTF-8 are encoded: as the bytes that they came as."""
+
 SINGLED_OUT_LIMIT = 40
 """Parameters of a query that are each left out once."""
 
@@ -79,7 +82,7 @@ def paths(request: Request, prefix: str, urls: Sequence[str]) -> Iterator[Choice
         yield Choice(own, Change("the path has no doubled slashes", _PATH_MEND))
     coded = "the path is percent-encoded in another way"
     yield Choice(unquote(prefix + path), Change(coded, _PATH_MEND))
-    yield Choice(quote(unquote(prefix + path)), Change(coded, _PATH_MEND))
+    yield Choice(quote(unquote(prefix + path), errors=AS_SENT), Change(coded, _PATH_MEND))
     yield Choice((prefix + path).lower(), Change("the path is in small letters", _PATH_MEND))
 
 
@@ -146,4 +149,8 @@ def _other(query: str) -> Iterator[tuple[str, str]]:
 
 def _coded(part: str, encode: Callable[..., str]) -> str:
     name, mark, value = part.partition("=")
-    return encode(unquote_plus(name), safe="") + mark + encode(unquote_plus(value), safe="")
+    return (
+        encode(unquote_plus(name), safe="", errors=AS_SENT)
+        + mark
+        + encode(unquote_plus(value), safe="", errors=AS_SENT)
+    )

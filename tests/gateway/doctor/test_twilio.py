@@ -390,3 +390,16 @@ def test_a_packed_body_is_said_to_be_one_whatever_else_is_wrong() -> None:
 
 def telnyx_packed() -> Request:
     return Request(method="POST", target="/callbacks/telnyx", headers=(("Content-Encoding", "identity, br"),))
+
+
+@pytest.mark.parametrize("host", ["[.]", "[::", "[:]", "[1.2]:5", "h:99999", "h..", "", "~", "\udcff"])
+@pytest.mark.parametrize(
+    "target", [TARGET, f"{TARGET}?\udcff=\udc80&x=%ff", f"{TARGET}/\udcff", "http://[.]/x"]
+)
+def test_whatever_a_request_says_of_where_it_was_sent_there_is_a_diagnosis(host: str, target: str) -> None:
+    for request in (
+        twilio_form(target=target, host=host, signed_url="x"),
+        twilio_json(JSON, target=target, signed_url="x"),
+    ):
+        headers = (*request.headers, ("X-Original-URI", "/\udcff?\udc80"), ("X-Forwarded-Host", host))
+        assert diagnose(replace(request, headers=headers), TRUST, NOW_S).fits is None
