@@ -7,17 +7,27 @@ order of what is read or is not seen. It is shown as JSON writes it (`\\u001b`),
 from __future__ import annotations
 
 import logging
+import re
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What counts as printable and is not seen: fillers, selectors of variants (Default_Ignorable_Code_Point of
+Unicode), and the empty pattern of braille. Two texts that look alike would differ by them.
+"""
+
+
 def escaped(text: str) -> str:
     """The text on one line. What is no printable character of Unicode is escaped: controls (C0, C1, DEL),
-    marks of direction and of no width, lone surrogates, separators of lines, unassigned characters.
+    marks of direction and of no width, lone surrogates, separators of lines, unassigned characters; and what
+    is printable and not seen.
     """
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+    return text if text.isascii() else _UNSEEN.sub(lambda found: _escape(found[0]), text)
 
 
 def escaped_lines(text: str) -> str:

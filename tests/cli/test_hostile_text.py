@@ -36,13 +36,28 @@ HOSTILE = [
     "\u2028\u2029",
     "\ud800\udc80",
     "\U000e0041\U0001f468\u200d\U0001f469",
+    "\u3164a\u115f\u1160\uffa0\u2800",
+    "b\u034f\u17b4\u180b\ufe0f\U000e0100",
 ]
 _KINDS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+UNSEEN = "".join(
+    map(
+        chr,
+        [
+            *(0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+            *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+        ],
+    )
+)
+"""Letters, marks and symbols that nobody sees: fillers, selectors of variants, braille without a dot."""
 
 
 def is_plain(shown: str) -> bool:
     """Whether each line holds nothing but what is seen, from left to right."""
-    return all(letter == "\n" or unicodedata.category(letter) not in _KINDS for letter in shown)
+    return all(
+        letter == "\n" or (unicodedata.category(letter) not in _KINDS and letter not in UNSEEN)
+        for letter in shown
+    )
 
 
 @pytest.mark.parametrize("word", HOSTILE)
@@ -60,7 +75,14 @@ def test_any_text_is_one_plain_line_and_within_json_the_same_json(word: str) -> 
     assert json.loads(escaped(written)) == word
 
 
-@given(st.text(st.characters(categories=["L", "N", "P", "S"])))
+def test_each_character_that_is_not_seen_is_escaped() -> None:
+    assert escaped("aé中❤") == "aé中❤"
+    for letter in UNSEEN:
+        assert json.loads(f'"{escaped(letter)}"') == letter
+        assert escaped(letter).isascii()
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters=UNSEEN)))
 def test_what_can_be_seen_stays_as_it_is(word: str) -> None:
     assert escaped(word) == word
 
