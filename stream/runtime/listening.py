@@ -19,7 +19,10 @@ from typing import Any
 from stream.runtime.connections import Connections
 from stream.runtime.errors import said
 
-BACKLOG = 128
+BACKLOG = 1024
+"""Connections that wait to be taken. One that finds no place among them is tried again by its system after
+1, 3 and 7 s, which is longer than a provider waits for a connection.
+"""
 TAKEN_AT_ONCE = 16
 """Connections taken before anything else is done again."""
 

@@ -133,3 +133,13 @@ async def test_a_port_that_is_closed_takes_nobody_any_more() -> None:
         await one.close()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_many_who_come_at_once_wait_and_none_has_to_come_again() -> None:
+    room = Path("/proc/sys/net/core/somaxconn")
+    many = min(400, int(room.read_text()) if room.exists() else 128)
+    (taking,) = await bound("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN")
+    where = taking.getsockname()
+    waiting = [socket.create_connection(where, timeout=0.9) for _ in range(many)]
+    for one in (*waiting, taking):
+        one.close()
