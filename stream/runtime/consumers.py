@@ -15,9 +15,17 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from stream.runtime import clients
+
 CLOSE_S = 2.0
 LEAVE_S = 3.0
-AGAIN_S = 0.2
+
+_COORDINATORS_TASKS = (
+    "_coordination_task",
+    "_heartbeat_task",
+    "_commit_refresh_task",
+    "_reset_committed_task",
+)
 
 log = logging.getLogger("callstream.consumers")
 
@@ -30,6 +38,7 @@ async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
         async with asyncio.timeout(limit_s):
             await _still(consumer._fetcher)
             await consumer.stop()
+        await clients.close(consumer._client)
     except (KafkaError, OSError, TimeoutError) as error:
         log.info("left without a word to the group (%s)", type(error).__name__)
         await drop(consumer)
@@ -44,35 +53,20 @@ async def drop(consumer: Any) -> None:
 
 async def _closed(consumer: Any) -> None:
     coordinator = consumer._coordinator
-    if coordinator is not None:
-        tasks = [
-            task
-            for task in (
-                coordinator._coordination_task,
-                coordinator._heartbeat_task,
-                coordinator._commit_refresh_task,
-            )
-            if task is not None
-        ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    await _still(consumer._fetcher)
-    if consumer._fetcher is not None:
-        await consumer._fetcher.close()
-    await consumer._client.close()
+    try:
+        # A consumer without a group has a coordinator of another kind.
+        await clients.end([getattr(coordinator, name, None) for name in _COORDINATORS_TASKS])
+        await _still(consumer._fetcher)
+        if consumer._fetcher is not None:
+            await consumer._fetcher.close()
+    finally:
+        await clients.close(consumer._client)
 
 
 async def _still(fetcher: Any) -> None:
     """All tasks of a Fetcher have ended: its `close` then awaits none that it has just cancelled."""
     if fetcher is None:
         return
-    while not fetcher._fetch_task.done():
-        # Once more where it was waiting for a task of its own and took our cancellation for that one's.
-        fetcher._fetch_task.cancel()
-        await asyncio.wait([fetcher._fetch_task], timeout=AGAIN_S)
-    pending = set(fetcher._pending_tasks)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    await clients.end([fetcher._fetch_task])
+    await clients.end(fetcher._pending_tasks)
     fetcher._pending_tasks.clear()

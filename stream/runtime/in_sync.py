@@ -17,6 +17,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from stream.runtime import clients, steering
+
 SETTING = "min.insync.replicas"
 LEAST_EVERY_S = 60.0
 LEAST_AGAIN_S = 10.0
@@ -101,12 +103,13 @@ def judged(topic: str, least: int, views: Views, *, silent: frozenset[int]) -> s
 async def least_in_sync(connection: Mapping[str, Any], topic: str) -> int:
     """The topic's `min.insync.replicas`. Raises KafkaError, OSError."""
     admin = AIOKafkaAdminClient(**connection)
+    steering.steer(admin._client)
     try:
         await admin.start()
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, {SETTING: ""})
         (answer,) = await admin.describe_configs([resource])
     finally:
-        await admin.close()
+        await clients.close(admin._client)
     for _code, _message, _type, _name, entries in answer.resources:
         for entry in entries:
             if entry[0] == SETTING:

@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
+from stream.runtime import clients
 from stream.runtime.in_sync import Replication, least_in_sync
 from stream.runtime.producers import OpenProducer, drop, idempotent
 
@@ -215,7 +216,12 @@ class Lander:
             if len(left) == 1:
                 await self._sent(opened, topic, left[0], headers)
             else:
-                await asyncio.gather(*(self._sent(opened, topic, one, headers) for one in left))
+                sending = [asyncio.ensure_future(self._sent(opened, topic, one, headers)) for one in left]
+                try:
+                    await asyncio.gather(*sending)
+                except BaseException:
+                    await clients.end(sending)  # a producer that is given up answers none of them
+                    raise
             return
         while left:
             size = len(left[0].value or b"")
@@ -307,7 +313,7 @@ class Lander:
     async def close(self, limit_s: float) -> None:
         """Give what waits `limit_s` to arrive."""
         if self._replacing is not None:
-            self._replacing.cancel()
+            await clients.end([self._replacing])
         opened, self._open = self._open, None
         if opened is None:
             return

@@ -8,13 +8,13 @@ listed in `lanes/ground.py`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Mapping
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from stream.runtime import steering
+from stream.runtime import clients, steering
 
 CLOSE_S = 2.0
 MAX_BATCH_BYTES = 262_144
@@ -51,6 +51,7 @@ class OpenProducer:
             self._left(size)
             raise
         acknowledged.add_done_callback(lambda _: self._left(size))
+        clients.nobody_waits([acknowledged])  # whoever does hears of it all the same
         return acknowledged
 
     def _left(self, size: int) -> None:
@@ -79,10 +80,59 @@ async def idempotent(connection: Mapping[str, Any], topic: str) -> AIOKafkaProdu
 
 
 async def drop(producer: Any) -> None:
-    """Close an AIOKafkaProducer without a flush, in at most CLOSE_S. Never raises."""
-    producer._closed = True
-    sender = producer._sender.sender_task
-    if sender is not None and not sender.done():
-        sender.cancel()
-    with contextlib.suppress(Exception):  # whatever it is, the producer is gone
-        await asyncio.wait_for(producer.client.close(), CLOSE_S)
+    """Close an AIOKafkaProducer without a flush, in at most CLOSE_S. Never raises.
+
+    What can be ended at once is, also where whoever calls is cancelled meanwhile.
+    """
+    producer._closed = producer._message_accumulator._closed = True
+    unheeded(producer)
+    tasks = _tasks(producer._sender)
+    for task in tasks:
+        task.cancel()
+    closing = asyncio.ensure_future(_ended(producer, tasks))
+    clients.nobody_waits([closing])
+    try:
+        await asyncio.wait([closing], timeout=CLOSE_S)
+    except asyncio.CancelledError:
+        await asyncio.wait([closing], timeout=CLOSE_S)
+        raise
+    finally:
+        closing.cancel()
+        unheeded(producer)
+
+
+async def _ended(producer: Any, tasks: set[asyncio.Task[Any]]) -> None:
+    await clients.close(producer.client)  # first: what waits for an answer, waits no longer
+    while tasks:
+        await clients.end(tasks)
+        tasks = _tasks(producer._sender)
+
+
+def _tasks(sender: Any) -> set[asyncio.Task[Any]]:
+    """The sender's task and those that it has made: one that ends by an error leaves the others running."""
+    tasks = set()
+    for task in asyncio.all_tasks():
+        within = _within(task)
+        if within.get("self") is sender:
+            tasks.add(task)
+            clients.nobody_waits(within.get("tasks", ()))  # those that have ended, too
+    return tasks
+
+
+def _within(task: asyncio.Task[Any]) -> Mapping[str, Any]:
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return {} if frame is None else frame.f_locals
+
+
+def unheeded(producer: Any) -> None:
+    """Nobody waits any more for what becomes of a producer's records and transaction."""
+    accumulator, transaction = producer._message_accumulator, producer._txn_manager
+    batches = {*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())}
+    for batch in batches:
+        clients.nobody_waits(
+            (batch.future, batch._drain_waiter, *(future for future, _ in batch._msg_futures))
+        )
+    if transaction is not None:
+        clients.nobody_waits(
+            (transaction._transaction_waiter, *(future for *_, future in transaction._pending_txn_offsets))
+        )

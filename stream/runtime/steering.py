@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from aiokafka.client import ConnectionGroup
@@ -18,6 +19,7 @@ from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, RequestTim
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
+from stream.runtime import clients
 from stream.runtime.majority import agreed
 
 REQUEST_S = 5.0
@@ -54,6 +56,7 @@ def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float
     steering = _Steering(client, join_s, clock)
     client.send, client._get_conn = steering.send, steering.connection
     client.coordinator_lookup = steering.coordinator
+    client.bootstrap = partial(clients.bootstrap, client)
     return client
 
 
@@ -139,13 +142,13 @@ class _Steering:
         try:
             while asked and (left := end - self._clock()) > 0:
                 done, asked = await asyncio.wait(asked, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                clients.nobody_waits(done)
                 named += [task.result().coordinator_id for task in done if _names_one(task)]
                 coordinator = agreed(named, len(nodes))
                 if coordinator is not None:
                     return coordinator
         finally:
-            for late in asked:
-                late.cancel()
+            await clients.end(asked)
         raise CoordinatorNotAvailableError
 
     def _leave_alone(self, node: Any) -> None:

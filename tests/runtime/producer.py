@@ -40,10 +40,9 @@ class FakeProducer:
         self._batch: list[tuple[str, bytes, asyncio.Future[None]]] = []
         self._closed = False
         self._sender = SimpleNamespace(sender_task=None)
-        self.client = self
-
-    async def close(self) -> None:
-        self.closed = True
+        self._message_accumulator = SimpleNamespace(_pending_batches=set(), _batches={})
+        self._txn_manager = None
+        self.client = SimpleNamespace(_sync_task=None, _conns={})
 
     async def flush(self) -> None:
         pass

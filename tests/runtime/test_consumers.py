@@ -48,16 +48,18 @@ class Consumer:
         self._fetcher = Fetcher(deaf=deaf)
         self._client = self
         self._stops_s = stops_s
-        self.client_closed = False
+        self._sync_task: asyncio.Task[None] | None = asyncio.ensure_future(asyncio.sleep(60))
+        self._syncing = self._sync_task
+        self._conns: dict[object, object] = {}
 
-    async def close(self) -> None:
-        self.client_closed = True
+    @property
+    def client_closed(self) -> bool:
+        return self._syncing is not None and self._syncing.done()
 
     async def stop(self) -> None:
         self._closed = True
         await asyncio.sleep(self._stops_s)
         await self._fetcher.close()
-        await self._client.close()
 
 
 @pytest.mark.parametrize("deaf", [False, True])

@@ -108,6 +108,16 @@ REPLACED: tuple[Leaning, ...] = (
         "no connection to who is left alone, none is no error",
         "1eaeaab22404",
     ),
+    Leaning(
+        "aiokafka.client:AIOKafkaClient.bootstrap",
+        "waits for each address; a cancelled one leaves its connection open",
+        "f9d734f5446b",
+    ),
+    Leaning(
+        "aiokafka.client:AIOKafkaClient.close",
+        "what still asks through a closed client opens connections anew",
+        "ded309a644a5",
+    ),
     Leaning("faust.tables.manager:TableManager.recovery", "our recovery", "9e5e10447444"),
     Leaning("faust.tables.base:Collection._new_store", "our stores, by partition", "0cad007da65f"),
     Leaning(
@@ -200,6 +210,24 @@ RELIED_ON: tuple[Leaning, ...] = (
         "aiokafka.producer.message_accumulator:BatchBuilder",
         "we append to its _builder and set _relative_offset; None when full",
         "8050802ca751",
+    ),
+    Leaning(
+        "aiokafka.producer.sender:Sender._sender_routine",
+        "its requests are tasks of methods of `self`, kept in `tasks`",
+        "c07b5ec56875",
+    ),
+    Leaning(
+        f"{_TRANSACTIONS}.fatal_error", "fails futures that nobody may wait for any more", "982d69337228"
+    ),
+    Leaning(
+        "aiokafka.producer.message_accumulator:MessageBatch.failure",
+        "fails futures that nobody may wait for any more",
+        "1a80d3cc49a2",
+    ),
+    Leaning(
+        "aiokafka.conn:AIOKafkaConnection.close",
+        "_writer, _read_task, and _closed_fut, which is done when it is closed",
+        "7772fd3aee39",
     ),
     Leaning("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
     Leaning(

@@ -18,6 +18,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from stream.runtime.clients import nobody_waits
 from stream.runtime.errors import said
 from stream.runtime.lanes.backlog import Backlog, Cut
 from stream.runtime.lanes.batch import Batch, Output, Processor
@@ -401,6 +402,7 @@ class Lane:
                 raise TransactionFailed(TimeoutError())
         finally:
             task.cancel()
+            nobody_waits([task])
         result = task.result()
         self._patience_s = max(PATIENCE_S, min(self._patience_s, 4 * (time.monotonic() - began)))
         return result

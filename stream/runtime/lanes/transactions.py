@@ -27,12 +27,13 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.runtime import steering
+from stream.runtime.clients import nobody_waits
 from stream.runtime.errors import said
 from stream.runtime.lanes.batch import KEYED, Output
 from stream.runtime.lanes.changelog_end import written
 from stream.runtime.lanes.member_commit import Member, commit_as
 from stream.runtime.lanes.observer import Observer
-from stream.runtime.producers import drop
+from stream.runtime.producers import CLOSE_S, drop, unheeded
 
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
@@ -125,6 +126,7 @@ class LaneProducer:
             return
         if self._starting is not None:
             self._starting.cancel()
+            await asyncio.wait([self._starting], timeout=CLOSE_S)
         await drop(producer)
 
     async def transact(
@@ -141,31 +143,38 @@ class LaneProducer:
         `needs` as before where it has none. Returns that end.
         Raises Closed, Fenced, TransactionFailed: after the last two open again before the next call.
         """
-        if self._producer is None:
+        producer = self._producer
+        if producer is None:
             raise Closed("the lane is closed")
+        through = False
         try:
-            await self._producer.begin_transaction()
-            ends = await self._produce(outputs)
+            await producer.begin_transaction()
+            ends = await self._produce(producer, outputs)
             end = max(needs, ends.get(changelog, 0))
             commits = {tp: OffsetAndMetadata(offset, written(end)) for tp, offset in offsets.items()}
-            await self._producer.send_offsets_to_transaction(commits, self._group)
-            await self._producer.commit_transaction()
+            await producer.send_offsets_to_transaction(commits, self._group)
+            await producer.commit_transaction()
+            through = True
         except FENCED as error:
             raise Fenced(said(error)) from error
         except (KafkaError, IllegalOperation, AssertionError, OSError) as error:
             raise TransactionFailed(error) from error
+        finally:
+            if not through:
+                unheeded(producer)
         return end
 
-    async def _produce(self, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
-        producer, began = self._producer, time.monotonic()
-        parts = await self._by_partition(outputs)
+    async def _produce(self, producer: Any, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
+        began = time.monotonic()
+        parts = await self._by_partition(producer, outputs)
         for topic, partition in parts:  # in one request, before the first batch asks for its own
             producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
-        sent = [
-            (topic, partition, count, await producer.send_batch(batch, topic, partition=partition))
-            for (topic, partition), records in parts.items()
-            for batch, count in _batches(producer, records)
-        ]
+        sent: list[tuple[str, int, int, asyncio.Future[Any]]] = []
+        for (topic, partition), records in parts.items():
+            for batch, count in _batches(producer, records):
+                taken = await producer.send_batch(batch, topic, partition=partition)
+                nobody_waits([taken])  # should what comes next fail
+                sent.append((topic, partition, count, taken))
         # All of them, so that none is left that nobody looks at.
         results = await asyncio.gather(*(future for *_, future in sent), return_exceptions=True)
         seconds = time.monotonic() - began
@@ -186,7 +195,7 @@ class LaneProducer:
         return ends
 
     async def _by_partition(
-        self, outputs: Mapping[str, Sequence[Output]]
+        self, producer: Any, outputs: Mapping[str, Sequence[Output]]
     ) -> dict[tuple[str, int], Sequence[Output]]:
         parts: dict[tuple[str, int], Sequence[Output]] = {}
         for topic, records in outputs.items():
@@ -195,7 +204,7 @@ class LaneProducer:
             if own:
                 parts[topic, self._partition] = own
             if elsewhere:
-                count = len(await self._producer.partitions_for(topic))
+                count = len(await producer.partitions_for(topic))
                 for number, group in _spread(elsewhere, count).items():
                     parts[topic, number] = [*parts.get((topic, number), ()), *group]
         return parts

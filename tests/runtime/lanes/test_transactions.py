@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,9 @@ class Client:
         self.asked: list[str] = []
         self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
         self._txn_manager = self
+        self._message_accumulator = SimpleNamespace(_pending_batches=set(), _batches={})
+        self._transaction_waiter = None
+        self._pending_txn_offsets: list[Any] = []
 
     def maybe_add_partition_to_txn(self, tp: TopicPartition) -> None: ...
 
