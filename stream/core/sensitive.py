@@ -36,6 +36,8 @@ _TABLE: dict[Kind, str] = {
         paymenttoken paymentcardnumber paymentcardtype paymentcardpostalcode cardnumber cardtype card
         securitycode cvv cvc expirationdate bankaccountnumber bankaccounttype bankroutingnumber accountnumber
         routingnumber iban postalcode
+        pass psw pswd userpass sippass creds mfa totp ssn socialsecuritynumber creditcard accountno
+        accesskey signingkey authuser authname oldpin mypin
     """,
     "digits": "digits digit dtmf",
     "address": """
@@ -44,6 +46,9 @@ _TABLE: dict[Kind, str] = {
         callednumber callingnumber targetnumber participantlabel refertransfertarget transfertarget
         transferto referto referredby dialedto dialto destination ani dnis msisdn email phone mobile
         username identity
+        phoneno phonenumbers phones telephone tel mobileno cellphone fax contact recipient recipients
+        calledparty callingparty clid cli fromuser touser remoteparty passertedidentity extension
+        emailaddress emails
     """,
     "text": """
         callername calleridname fromcity fromstate fromzip tocity tostate tozip callercity callerstate
@@ -51,6 +56,8 @@ _TABLE: dict[Kind, str] = {
         transcriptionresult speechresult unstablespeechresult responsebody customheaders sipheaders headers
         customparameters ipaddress location lat lon city messagehistory partialresults resulttext
         recordingurls publicrecordingurls recordingurl prompt body twiml cnam speech
+        transcription transcripttext utterance address street streetaddress zip zipcode latitude
+        longitude lng dob dateofbirth birthday birthdate messagebody smsbody
     """,
     "url": "url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl",
     "plain": "apiversion firsttokenreceived finaltokenreceived lasttokenreceived "

@@ -18,6 +18,8 @@ NAMES = {
         passporttoken passwd password paymentcardnumber paymentcardpostalcode paymentcardtype
         paymenttoken postalcode privatekey proxyauthorization pwd routingnumber securitycode
         setcookie stirpassporttoken verificationcode
+        accesskey accountno authname authuser creds creditcard mfa mypin oldpin pass psw pswd
+        signingkey sippass socialsecuritynumber ssn totp userpass
     """,
     "digits": """
         digit digits dtmf
@@ -28,6 +30,9 @@ NAMES = {
         fromsipuri identity mobile msisdn number originalto participantlabel phone phonenumber
         rawfrom rawto referredby referto refertransfertarget targetnumber to toformatted tonumber
         tosipuri transfertarget transferto username
+        calledparty callingparty cellphone cli clid contact emailaddress emails extension fax fromuser
+        mobileno passertedidentity phoneno phonenumbers phones recipient recipients remoteparty tel
+        telephone touser
     """,
     "text": """
         body calledcity calledstate calledzip callercity calleridname callername callerstate
@@ -36,6 +41,8 @@ NAMES = {
         recordingurl recordingurls responsebody resulttext sipheaders speech speechresult tocity
         tostate tozip transcript transcriptiondata transcriptionresult transcriptiontext twiml
         unstablespeechresult
+        address birthday birthdate dateofbirth dob latitude lng longitude messagebody smsbody street
+        streetaddress transcription transcripttext utterance zip zipcode
     """,
     "url": """
         callbackurl deliveredto endpoint mediaurl statuscallback streamurl url webhookurl
