@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from stream.core.free_text import bare_url
+from stream.core.free_text import bare_url, without_persons
 from stream.core.numbers import Show, replaced
 
 HASH = re.compile(r"h:[0-9a-f]{16}")
@@ -35,7 +35,7 @@ def masked_address(text: str) -> str:
 
 def masked_url(url: str) -> str:
     """A URL as the mode `masked` shows it: a key holds it in every mode."""
-    return replaced(bare_url(url), masked_number)
+    return without_persons(replaced(bare_url(url), masked_number))
 
 
 def shown_address(text: str, show: Show) -> str:

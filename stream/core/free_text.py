@@ -44,7 +44,7 @@ _QUERY = re.compile(
     r"(?<![a-z0-9+.\-])([a-z][a-z0-9+.\-]{0,31}://[^\s\"'<>?#]*+)(?:[?#][^\s\"'<>]*+)?", re.IGNORECASE
 )
 _ADDRESS_IN_BRACKETS = re.compile(r"\s{0,4}<(?:sips?|tel):", re.IGNORECASE)
-_BEFORE_A_NAME = re.compile(r"[\"',:;=<>()\r\n]")
+_BEFORE_A_NAME = "\"',:;=<>()\r\n"
 _LONGEST_PERSON = 128
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.\-]{0,31}:)?(?P<host>//[^/?#]*)?(?P<path>[^?#]*)", re.DOTALL)
@@ -109,10 +109,11 @@ def _start_of_person(text: str, least: int, end: int) -> int:
     if text[end - 1 : end] == '"':
         opened = text.rfind('"', least, end - 1)
         return opened if opened >= 0 else least
-    before = text[least:end]
-    stops = [match.end() for match in _BEFORE_A_NAME.finditer(before)]
-    start = least + (stops[-1] if stops else 0)
-    return start + len(text[start:end]) - len(text[start:end].lstrip())
+    if text[end - 1 : end] in _BEFORE_A_NAME:
+        return end
+    start = 1 + max(text.rfind(stop, least, end) for stop in _BEFORE_A_NAME)
+    before = text[max(start, least) : end]
+    return end - len(before.lstrip())
 
 
 def bare_url(url: str) -> str:

@@ -141,7 +141,7 @@ class Privacy:
     def _look_at_url(self, text: str) -> str:
         if self._full:
             return self._look_at_free(text)
-        return replaced(free_text.without_secrets(bare_url(text)), self._show)
+        return free_text.without_persons(replaced(free_text.without_secrets(bare_url(text)), self._show))
 
     def _look_at_plain(self, text: str) -> str:
         return self._look(text, bare=False)
@@ -157,11 +157,14 @@ class Privacy:
             structured = self._structured(text)
             if structured is not None:
                 text, bare = structured, False
-        text = replaced(free_text.without_secrets(text), self._show, bare=bare)
-        if self._full:
-            return text
-        # Behind the numbers: a masked one has fewer blanks, at which a URL ends.
-        return free_text.without_persons(free_text.without_queries(text))
+        shown = replaced(free_text.without_secrets(text), self._show, bare=bare)
+        if not self._full:
+            # Behind the numbers: a masked one has fewer blanks, at which a URL ends.
+            shown = free_text.without_persons(free_text.without_queries(shown))
+        if self._nesting == MOST_NESTED and shown != text and free_text.is_form(shown):
+            # Without the blanks of its numbers it is one more text within a text.
+            return BLOT
+        return shown
 
     def _structured(self, text: str) -> str | None:
         """JSON and forms in a text are masked as what they are; None for another text."""
@@ -180,7 +183,9 @@ class Privacy:
 
     def _json(self, text: str, told: Any) -> str:
         shown = self._value(told, None, 0)
-        return text if shown == told else _encode(shown).decode()
+        plain = _encode(shown).decode()
+        # A name that comes twice hides its first value from whoever decodes it: fewer quotes are left.
+        return text if shown == told and text.count('"') == plain.count('"') else plain
 
     def _form(self, text: str) -> str:
         told = parse_qsl(text, keep_blank_values=True)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from stream.core.addresses import masked_url
 from stream.core.privacy import Privacy
 from tests.core import planted
 from tests.core.planted import Place
@@ -77,7 +78,7 @@ def deeper(plants: st.SearchStrategy[Plant]) -> st.SearchStrategy[Plant]:
         (
             lambda value: {"inner": value},
             lambda value: {"list": [1, value, None]},
-            lambda value: {"json": msgspec.json.encode(value).decode()},
+            lambda value: {"json": _as_json(value)},
             lambda value: {"a": {"b": [[value]]}, "count": 3},
         )
     )
@@ -86,6 +87,10 @@ def deeper(plants: st.SearchStrategy[Plant]) -> st.SearchStrategy[Plant]:
         plants,
         st.lists(wraps, max_size=3),
     )
+
+
+def _as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _wrapped(value: Any, wraps: list[Any]) -> Any:
@@ -132,6 +137,12 @@ def test_a_secret_at_any_depth_leaves_in_no_output_of_any_mode(source: str, data
 
 
 @given(plant=deeper(personal) | deeper(secret), mode=st.sampled_from(MODES))
+@example(
+    plant=Plant(
+        _wrapped({"x": "dest=415 555 0142&attempt=2"}, [lambda value: {"json": _as_json(value)}] * 3), ""
+    ),
+    mode="masked",
+)
 @settings(max_examples=300, deadline=None)
 def test_what_is_masked_or_hashed_is_not_masked_again(plant: Plant, mode: str) -> None:
     privacy = Privacy(mode, "s3cret")
@@ -152,3 +163,10 @@ def test_no_text_is_shown_otherwise_the_second_time(text: str, mode: str) -> Non
     assert privacy.text(once) == once
     once = privacy.address(text)
     assert privacy.address(once) == once
+
+
+@pytest.mark.parametrize("mode", ["masked", "hashed"])
+def test_a_person_in_front_of_an_address_leaves_in_no_url(mode: str) -> None:
+    told = {"Url": f"KeyError: '{planted.ADDRESSES[6]}'", "To": "x"}
+    assert planted.PERSON not in str(applied(Privacy(mode, "s"), told).event.attributes)
+    assert planted.PERSON not in masked_url(planted.ADDRESSES[6])
