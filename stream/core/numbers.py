@@ -21,7 +21,12 @@ _MOST_DIGITS_OF_A_CODE = 4
 Show = Callable[[str], str]
 """What is shown in the place of a number, or of the user part of an address."""
 
-_GAP = r"(?:[ \t\u00a0\u2000-\u200b\u202f\u2010-\u2015\u2212._()\-]|%(?:20|2[89DdEe]))"
+_GAP = (
+    r"(?:[ \t\u00a0\u00ad\u00b7\u2000-\u2015\u2022\u2027\u202a-\u202f\u2043\u2060-\u2069\u2212\u3000"
+    r"\ufe58\ufe63\ufeff\uff0d._()\-]|%(?:25){0,4}(?:20|2[89DdEe]|C2%(?:25){0,4}A0)|&nbsp;)"
+)
+"""Blanks, dashes, dots, brackets and marks that nobody sees, as they are or escaped."""
+
 _DATE = r"(?:19|20)\d\d(?P<d1>[\-./])(?:0[1-9]|1[0-2])(?P=d1)(?:[0-2]\d|3[01])(?!\d)"
 _CLOCK = r"[T ][0-2]\d:[0-5]\d(?::[0-6]\d(?:[.,]\d{1,9})?)?(?:\s?[+-]\d\d:?\d\d(?!\d))?"
 
@@ -52,10 +57,16 @@ _ENCODED_AT = re.compile(r"@|%(?:25)*40")
 _USER_END = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
 _EXTENSION = re.compile(r"\s?(?:x|ext)[. ]?\d", re.IGNORECASE)
 _ESCAPE_BEFORE = re.compile(r"%[0-9a-f]{2}\Z|\\u[0-9a-f]{4}\Z|\\[abfnrtv]\Z", re.IGNORECASE)
+_WORD_BEFORE = re.compile(r"(?:\A|[\W_])(?![a-f]+\Z)[^\W\d_]{1,16}\Z", re.IGNORECASE)
+"""A word of letters (`tel`, `user`) which a number may follow; in hex digits are no words."""
+
 _TYPICAL = re.compile(r"(?:1[ .\-])?\d{3}\)?[ .\-]{1,2}\d{3}[ .\-]\d{4}")
 """As North American numbers are written, and ids are not."""
 
 _COMPACT_TIME = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])[0-2]\d[0-5]\d[0-6]\d")
+_MILLISECONDS = re.compile(r"1[5-9]\d{11}")
+"""Of the years 2017 to 2033, since 1970. A number of 13 digits does not begin so: those of +1 have 11."""
+
 _YEARS = re.compile(r"(?:19|20)\d\d-(?:19|20)\d\d")
 
 
@@ -107,12 +118,16 @@ def digits_of(text: str) -> str | None:
 
 
 def _without_escapes(run: str) -> str:
-    return re.sub(r"%[0-9A-Fa-f]{2}", " ", run) if "%" in run else run
+    return re.sub(r"%(?:25)*[0-9A-Fa-f]{2}", " ", run) if "%" in run else run
+
+
+def _is_escaped(run: str) -> bool:
+    return "%" in run or "&" in run
 
 
 def _shown(run: str, show: Show) -> str:
     """Escapes would be cut in two, so that a run with some is shown as its digits."""
-    return show("".join(_DIGITS.findall(_without_escapes(run))) if "%" in run else run)
+    return show("".join(_DIGITS.findall(_without_escapes(run))) if _is_escaped(run) else run)
 
 
 def _international(plus: str, run: str, show: Show) -> str:
@@ -124,7 +139,7 @@ def _international(plus: str, run: str, show: Show) -> str:
     digits = "".join(_DIGITS.findall(_without_escapes(run)))
     if len(digits) < FEWEST_DIGITS:
         return plus + run
-    if plus[0] == "+" and "%" not in plus + run:
+    if plus[0] == "+" and not _is_escaped(plus + run):
         return show(plus + run)
     return _with_sign(plus, show("+" + digits))
 
@@ -135,11 +150,13 @@ def _with_sign(plus: str, shown: str) -> str:
 
 
 def _national(text: str, start: int, run: str, show: Show) -> str:
-    """Digits without a `+`. Groups that a letter touches are a part of a word and none of the number."""
+    """Digits without a `+`. Groups that a letter touches are a part of a word and none of the number, but for
+    ten digits and more behind letters alone.
+    """
     groups = _GROUP.findall(run)
     head = tail = ""
     end = start + len(run)
-    if _touches_before(text, start):
+    if _touches_before(text, start) and not _follows_word(text, start, groups[0]):
         head, groups = groups[0], groups[1:]
     if groups and end < len(text) and text[end].isalnum() and not _EXTENSION.match(text, end):
         tail, groups = groups[-1], groups[:-1]
@@ -150,6 +167,12 @@ def _touches_before(text: str, start: int) -> bool:
     if start == 0 or not text[start - 1].isalnum():
         return False
     return _ESCAPE_BEFORE.search(text[max(0, start - 6) : start]) is None
+
+
+def _follows_word(text: str, start: int, group: str) -> bool:
+    if len(_DIGITS.findall(group)[0]) < _WHOLE:
+        return False
+    return _WORD_BEFORE.search(text[max(0, start - 17) : start]) is not None
 
 
 def _pieces(groups: list[str], show: Show) -> list[str]:
@@ -180,10 +203,13 @@ def _is_number(run: str) -> bool:
     if count < FEWEST_DIGITS:
         return False
     if len(groups) == 1:
-        return _COMPACT_TIME.fullmatch(plain) is None
+        return _COMPACT_TIME.fullmatch(plain) is None and _MILLISECONDS.fullmatch(plain) is None
     if set(plain) - set("".join(groups)) == {"."}:
         # Two groups are a decimal number; a version has groups of one digit.
         first, *others = groups
+        if others == ["0"]:
+            # A number that a program took for a decimal one.
+            return len(first) >= _WHOLE
         return (
             len(others) > 1 and (first == "1" or len(first) > 1) and all(len(other) > 1 for other in others)
         )

@@ -51,7 +51,15 @@ def test_a_number_or_an_address_is_masked_wherever_in_a_text_it_stands(number: s
         ("1700000000000000001 4155550142 12345", "1700000000000000001 415***********45"),
         ('{"ConnectionId":"1234567890","x":"4155550142"}', '{"ConnectionId":"1234567890","x":"415*****42"}'),
         ('{"auth_token": "hunter2", "n": 1234567}', '{"auth_token":"***","n":1234567}'),
-        ('{"x":"4155550142","x":"a"}', '{"x":"4155550142","x":"a"}'),
+        ('{"x":"4155550142","x":"a"}', '{"x":"a"}'),
+        ('{"x": "a", "y": 1}', '{"x": "a", "y": 1}'),
+        ("tel4155550142 is busy", "tel415*****42 is busy"),
+        ("{user14155550142}", "{user141******42}"),
+        ("+1 (415) 555-0142 ext. 5", "+1 ************42 ext. 5"),
+        ("4155550142.0", "415*******.0"),
+        ("1&nbsp;415&nbsp;555&nbsp;0142", "141******42"),
+        ("%252B1%2520415%2520555%25200142", "%252B14*******42"),
+        ("/%2B1%C2%A0415%C2%A0555%C2%A00142/", "/%2B14*******42/"),
         ("To=%2B14155550142&SipAuthPassword=hunter2", "To=%2B14*******42&SipAuthPassword=***"),
         ("P=%7B%22password%22%3A%22hunter2%22%7D", "P=%7B%22password%22:%22***%22%7D"),
         ("Authorization: Digest username=jane", "Authorization: ***"),
@@ -64,6 +72,17 @@ def test_a_number_or_an_address_is_masked_wherever_in_a_text_it_stands(number: s
 )
 def test_what_is_shown_of_a_text(text: str, shown: str) -> None:
     assert masked(text) == shown
+
+
+@pytest.mark.parametrize(
+    "gap",
+    list("\u00ad\u00b7\u200e\u200f\u2010\u2022\u202a\u2043\u2060\u2066\u3000\ufe58\ufe63\ufeff\uff0d"),
+)
+def test_a_number_is_one_whatever_blanks_dashes_and_marks_part_it(gap: str) -> None:
+    for number in (("+1", "415", "555", "0142"), ("415", "555", "0142")):
+        shown = masked(f"No route to {gap.join(number)}")
+        assert "555" not in shown
+        assert masked(shown) == shown
 
 
 @pytest.mark.parametrize(("name", "value"), planted.TO_STAY)
@@ -120,6 +139,11 @@ def test_one_number_in_several_spellings_has_the_same_digits(spelling: str, digi
             "eyJ",
             "://",
             "<sip:",
+            "<sip:a>",
+            "a b <sip:b> ",
+            "1&nbsp;",
+            "1%2525",
+            "1\u2060\u2060",
             '"',
             "password=",
             "basic ",
