@@ -149,6 +149,12 @@ class Doors:
         except (ConnectionError, web.RequestPayloadError):
             self._metrics.rejected(UNKNOWN, "malformed")
             return _last_of_its_connection(400)
+        except RuntimeError:
+            if asked.transport is not None:
+                raise
+            # aiohttp's word for a connection that was gone before anybody began to read from it.
+            self._metrics.rejected(UNKNOWN, "malformed")
+            return _last_of_its_connection(400)
 
     async def _work(self, request: Request, endpoint: str, address: str, wait_s: int) -> web.Response:
         """`wait_s`: of an address that is limited. Whoever shares it with a provider does not shut it out:

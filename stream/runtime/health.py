@@ -189,7 +189,7 @@ async def bare_errors(
     except web.HTTPException as answer:
         return Bare(answer.status)
     except Exception:  # aiohttp's own answer would have the error in it where the loop is debugged
-        log.exception("a question for health or metrics failed")
+        log.exception("an HTTP request failed")
         return Bare(500)
 
 

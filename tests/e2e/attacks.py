@@ -160,6 +160,17 @@ class Attacker:
             writer.write(many)
             await writer.drain()
 
+    async def tiny_chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A body of 40 000 chunks with a byte in each, all of it sent at once."""
+        head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n"
+        writer.write(head.encode() + b"1\r\na\r\n" * 40_000 + b"0\r\n\r\n")
+        await self.answered(reader)
+
+    async def pipelined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Ten thousand small requests at once."""
+        writer.write(b"GET / HTTP/1.1\r\nHost:h\r\n\r\n" * 10_000)
+        await self.answered(reader)
+
     async def unread_metrics(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         many = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n" * 500
@@ -180,6 +191,8 @@ KINDS: dict[str, Once] = {
     "forged_query": Attacker.forged_query,
     "hostile_text": Attacker.hostile_text,
     "unread_answers": Attacker.unread_answers,
+    "tiny_chunks": Attacker.tiny_chunks,
+    "pipelined": Attacker.pipelined,
     "unread_metrics": Attacker.unread_metrics,
 }
 

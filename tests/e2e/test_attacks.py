@@ -70,6 +70,8 @@ CASES = [
     Case("forged_query", 16),
     Case("hostile_text", 4),
     Case("unread_answers", 100),
+    Case("tiny_chunks", 16),
+    Case("pipelined", 16),
     Case("unread_metrics", 50),
 ]
 

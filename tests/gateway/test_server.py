@@ -6,6 +6,9 @@ import asyncio
 import gzip
 import ipaddress
 import json
+import logging
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -214,6 +217,24 @@ async def test_nothing_is_unpacked_also_where_no_route_is() -> None:
         sent += f"Content-Length: {len(bomb)}\r\n\r\n"
         with unpacking_forbidden():
             assert (await raw(gateway, sent.encode() + bomb)).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_who_is_gone_or_cut_off_before_its_body_is_read_is_no_fault_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\n"
+    async with house() as gateway:
+        for _ in range(5):
+            await raw(gateway, head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 5000)
+            with socket.create_connection(("127.0.0.1", gateway.port)) as one:
+                one.sendall(head + b"Content-Length: 10\r\n\r\n")
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        async with asyncio.timeout(5):
+            while (
+                gateway.counted("webhook_requests_rejected_total", source="unknown", reason="malformed") < 10
+            ):
+                await asyncio.sleep(0.01)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_bodies_that_do_not_come_take_no_place_of_those_that_do() -> None:
