@@ -151,7 +151,7 @@ def test_a_wanted_port_that_is_taken_is_said(directory: Path) -> None:
 
 def test_a_place_where_no_data_can_be_kept_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BrokerError, match=r"Not a directory.*CALLSTREAM_DATA_DIR.*CALLSTREAM_KAFKA"):
+    with pytest.raises(BrokerError, match=r"place of a directory.*CALLSTREAM_DATA_DIR.*CALLSTREAM_KAFKA"):
         open_broker(tmp_path / "file" / "broker")
 
 
