@@ -133,6 +133,15 @@ class Connections:
         """Whether somebody has to go before one more is taken beside the `coming`."""
         return len(self) + coming >= self.at_most
 
+    def has_silent_since(self, moment_s: float) -> bool:
+        """Whether there is one that does not read, or that was never granted anything and is silent for so
+        long at least.
+        """
+        if self._unread:
+            return True
+        longest = next(iter(self._strangers.values()), None)
+        return longest is not None and longest.since <= moment_s
+
     def make_room(self, coming: int = 0) -> bool:
         """Whether there is room for one more beside the `coming`, if need be after the longest idle one went.
 

@@ -65,7 +65,8 @@ class Listening:
                 "ssl_handshake_timeout": HANDSHAKE_S,
                 "ssl_shutdown_timeout": TLS_GOODBYE_S,
             }
-        self._coming: dict[asyncio.Task[None], None] = {}
+        self._coming: dict[asyncio.Task[None], float] = {}
+        """Since when, the longest first."""
         self._logged_s: float | None = None
         self._closed = False
         for one in sockets:
@@ -98,12 +99,12 @@ class Listening:
                 self._pause(listening, error)
                 return
             crowded = self._connections.crowded(len(self._coming))
-            if not (self._connections.make_room(len(self._coming)) or self._end_oldest_coming()):
+            if crowded and not self._make_room():
                 taken.close()
                 continue
             taken.setblocking(False)
             task = self._loop.create_task(self._connect(taken))
-            self._coming[task] = None
+            self._coming[task] = time.monotonic()
             task.add_done_callback(self._arrived)
             if crowded:
                 return  # who was taken just now is to have the time to say what it wants
@@ -116,6 +117,14 @@ class Listening:
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
         self._coming.pop(task, None)
+
+    def _make_room(self) -> bool:
+        """End what has lasted longest: of TLS handshakes, and of connections without a request."""
+        if self._tls and self._coming:
+            began_s = next(iter(self._coming.values()))
+            if not self._connections.has_silent_since(began_s):
+                return self._end_oldest_coming()
+        return self._connections.make_room(len(self._coming))
 
     def _end_oldest_coming(self) -> bool:
         """End the TLS handshake that has lasted longest."""

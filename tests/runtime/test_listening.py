@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -126,6 +127,25 @@ async def test_handshakes_that_never_end_take_no_place_for_long(
         assert await ended(silent[4][0]), "a handshake has its time"
         for _, writer in silent:
             writer.close()
+
+
+async def test_a_handshake_that_lasts_goes_before_who_has_come_to_its_end(tmp_path: Path) -> None:
+    secured = tls.context(*certify(tmp_path, "listening.test"))
+    trusting = ssl.create_default_context(cafile=tmp_path / "tls.crt")
+    async with listened(at_most=4, tls=secured) as (_, port):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=trusting, server_hostname="listening.test"
+        )
+        for _ in range(3):
+            silent.append(await asyncio.open_connection("127.0.0.1", port))
+            await asyncio.sleep(0.02)
+        writer.write(b"x")
+        async with asyncio.timeout(5):
+            assert await reader.readexactly(1) == b"x"
+        for _, one in silent:
+            one.transport.abort()
+        writer.transport.abort()
 
 
 async def test_a_port_that_is_closed_takes_nobody_any_more() -> None:
