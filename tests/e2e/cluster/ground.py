@@ -6,6 +6,7 @@ The rule of this file: it knows nothing of what runs on the nodes.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from tests.e2e.cluster import asking
@@ -15,7 +16,7 @@ from tests.e2e.cluster.node import Node
 LANES = 6
 
 
-class Ground:
+class Ground(ABC):
     """A group on a cluster. `ill`: nodes that are there and not to be believed."""
 
     def __init__(self, cluster: Cluster, group: str) -> None:
@@ -27,13 +28,13 @@ class Ground:
         self.ready: dict[str, list[int]] = {}
         """What they answered while nothing could be committed."""
 
+    @abstractmethod
     def changelog(self) -> str:
         """The topic by whose leaders a leader is chosen."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measure(self, since: float, timeout_s: float = 120.0) -> None:
         """Wait until work goes on, and note how long that took."""
-        raise NotImplementedError
 
     def look_at_probes(self, for_s: float) -> None:
         """Ask `probes` until the time is over."""
