@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -19,7 +20,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 AGAIN_S = 0.2
 NEXT_S = 0.5
-"""An address that does not answer for so long has the next one asked beside it."""
+"""A broker that does not answer for so long has the next one asked beside it."""
+
+T = TypeVar("T")
 
 
 def nobody_waits(futures: Iterable[asyncio.Future[Any] | None]) -> None:
@@ -79,24 +82,32 @@ async def bootstrap(client: Any) -> None:
 
     aiokafka's asks one address after the other, as long as each lets it wait.
     """
-    addresses = deque((host, port) for host, port, _ in client.hosts)
-    asking: set[asyncio.Task[Any]] = set()
+    answer = await first(partial(_who_is_there, client, host, port) for host, port, _ in client.hosts)
+    if answer is None:
+        raise KafkaConnectionError(f"Unable to bootstrap from {client.hosts}")
+    client.cluster.update_metadata(answer)
+    if client._sync_task is None:
+        client._sync_task = asyncio.create_task(client._md_synchronizer())
+
+
+async def first(questions: Iterable[Callable[[], Coroutine[Any, Any, T | None]]]) -> T | None:
+    """The first answer, or None. Each question is put when those before it have none or take long."""
+    waiting = deque(questions)
+    asked: set[asyncio.Task[T | None]] = set()
     try:
-        while addresses or asking:
-            if addresses:
-                asking.add(asyncio.create_task(_who_is_there(client, *addresses.popleft())))
-            done, asking = await asyncio.wait(
-                asking, timeout=NEXT_S if addresses else None, return_when=asyncio.FIRST_COMPLETED
+        while waiting or asked:
+            if waiting:
+                asked.add(asyncio.create_task(waiting.popleft()()))
+            done, asked = await asyncio.wait(
+                asked, timeout=NEXT_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
+            nobody_waits(done)
             for answer in [task.result() for task in done]:
                 if answer is not None:
-                    client.cluster.update_metadata(answer)
-                    if client._sync_task is None:
-                        client._sync_task = asyncio.create_task(client._md_synchronizer())
-                    return
+                    return answer
     finally:
-        await end(asking)
-    raise KafkaConnectionError(f"Unable to bootstrap from {client.hosts}")
+        await end(asked)
+    return None
 
 
 async def _who_is_there(client: Any, host: str, port: int) -> Any:

@@ -9,8 +9,10 @@ others are asked. What this leans on of aiokafka's inside is listed in `lanes/gr
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, RequestTimedOutError, for_code
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from stream.runtime import clients
 from stream.runtime.majority import agreed
@@ -31,12 +34,17 @@ NAMED_S = 2.0
 JOINED_S = 5.0
 """A group's coordinator answers a join by so long after the rebalance timeout."""
 
-LEFT_ALONE_S = 2.0
-LONGEST_ALONE_S = 4.0
-"""One that goes on hanging is left alone twice as long each time: while it is connected to, aiokafka opens no
-connection to any other."""
+CONNECTED_S = 3.0
+"""A connection that takes longer does not come. What was hanging may be well again, and is tried anew."""
+
+LEFT_ALONE_S = 1.0
+LONGEST_ALONE_S = 2.0
+"""One that goes on hanging is left alone twice as long each time."""
 LONG_S = 1.0
 """A connection that took longer and failed was not refused: the broker hangs."""
+
+ASKED_EVERY_S = 0.1
+"""So often a client asks who leads: where a partition has no leader, aiokafka's producers take no rest."""
 
 PRODUCER: Mapping[str, int] = {"request_timeout_ms": int(REQUEST_S * 1000)}
 """Settings of every aiokafka producer that lives long."""
@@ -44,6 +52,8 @@ PRODUCER: Mapping[str, int] = {"request_timeout_ms": int(REQUEST_S * 1000)}
 CONSUMER: Mapping[str, int] = {**PRODUCER, "metadata_max_age_ms": 10_000}
 """Settings of every aiokafka consumer that lives long. Who leads is asked every 10 s without a reason, too: a
 former leader that was cut off answers fetches with nothing new, and never that it leads no more."""
+
+log = logging.getLogger("aiokafka")
 
 _WAITS_FOR_OTHERS = (JoinGroupRequest, SyncGroupRequest)
 
@@ -55,6 +65,7 @@ def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float
     """
     steering = _Steering(client, join_s, clock)
     client.send, client._get_conn = steering.send, steering.connection
+    client._metadata_update = steering.metadata
     client.coordinator_lookup = steering.coordinator
     client.bootstrap = partial(clients.bootstrap, client)
     return client
@@ -90,6 +101,9 @@ class _Steering:
         self._clock = clock
         self._send = client.send
         self._connection = client._get_conn
+        self._asked_at = -ASKED_EVERY_S
+        self._asked_for: set[str] = set()
+        self._connecting: dict[Any, asyncio.Lock] = {}
         self._alone_s: dict[Any, float] = {}
         self._alone_until: dict[Any, float] = {}
 
@@ -125,10 +139,46 @@ class _Steering:
             self._client.force_metadata_update()
             return None
         began = self._clock()
-        found = await self._connection(node, group=group, no_hint=no_hint)
+        # aiokafka's lock is one for all brokers: nobody waits for a connection to another one.
+        self._client._get_conn_lock_value = self._connecting.setdefault((node, group), asyncio.Lock())
+        try:
+            async with asyncio.timeout(CONNECTED_S):
+                found = await self._connection(node, group=group, no_hint=no_hint)
+        except TimeoutError:
+            log.error("Unable connect to node with id %s within %g s", node, CONNECTED_S)
+            self._client.force_metadata_update()
+            self._leave_alone(node)
+            return None
         if found is None and self._clock() - began > LONG_S:
             self._leave_alone(node)
         return found
+
+    async def metadata(self, cluster: Any, topics: Collection[str]) -> bool:
+        """Replaces AIOKafkaClient._metadata_update: it waits for each broker that hangs.
+
+        Whether one answers.
+        """
+        if topics == self._asked_for:
+            await asyncio.sleep(max(0.0, self._asked_at + ASKED_EVERY_S - self._clock()))
+        self._asked_at, self._asked_for = self._clock(), set(topics)
+        nodes = [broker.nodeId for broker in self._client.cluster.brokers()]
+        random.shuffle(nodes)
+        request = MetadataRequest(list(topics) if topics else None)
+        answer = await clients.first(partial(self._answer, node, request) for node in nodes)
+        if answer is None:
+            log.error("Unable to update metadata from %s", nodes)
+            cluster.failed_update(None)
+            return False
+        cluster.update_metadata(answer)
+        return True
+
+    async def _answer(self, node: Any, request: Any) -> Any:
+        try:
+            answer = await self._client.send(node, request)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("Unable to request metadata from node with id %s: %s", node, type(error).__name__)
+            return None
+        return answer if answer.brokers else None
 
     async def coordinator(self, kind: Any, key: str) -> int:
         """Replaces AIOKafkaClient.coordinator_lookup: it believes any broker. Raises KafkaError."""

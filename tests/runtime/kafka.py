@@ -25,6 +25,9 @@ class OneBroker:
         self.topic = topic
         self.silent: set[int] = set()
         self.fences = False
+        self.node = 1
+        self.others: list[tuple[int, int]] = []
+        """The cluster's other nodes and their ports."""
         self.port = 0
         self.asked: list[int] = []
         self.open: set[asyncio.StreamWriter] = set()
@@ -48,11 +51,11 @@ class OneBroker:
 
     def answers(self) -> Mapping[int, Any]:
         code = INVALID_PRODUCER_EPOCH if self.fences else 0
-        broker = (1, "127.0.0.1", self.port, "")
+        nodes = [(self.node, self.port), *self.others]
         return {
             VERSIONS: ApiVersionResponse_v0(error_code=0, api_versions=[(k, 0, v) for k, v in KNOWN.items()]),
             METADATA: MetadataResponse_v1(
-                brokers=[broker],
+                brokers=[(node, "127.0.0.1", port, "") for node, port in nodes],
                 controller_id=1,
                 topics=[(0, self.topic, False, [(0, 0, 1, [1], [1])])],
             ),

@@ -253,3 +253,42 @@ async def test_where_no_address_answers_the_error_says_so() -> None:
         with pytest.raises(KafkaConnectionError):
             await clients.bootstrap(client)
         await clients.close(client)
+
+
+async def two_brokers(first: OneBroker, second: OneBroker) -> AIOKafkaClient:
+    """A client of both, steered; node 2 is the second one."""
+    first.others = [(2, second.port)]
+    second.others, second.node = [(1, first.port)], 2
+    client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{first.port}", **steering.CONSUMER)
+    steering.steer(client)
+    await client.bootstrap()
+    return client
+
+
+async def test_who_leads_is_known_although_a_broker_hangs_and_asked_at_bounded_rate() -> None:
+    async with one_broker("calls") as frozen, nothing_left() as broker:
+        client = await two_brokers(broker, frozen)
+        frozen.silent = {VERSIONS, METADATA}
+        began = time.monotonic()
+        while time.monotonic() - began < 1.0:
+            async with asyncio.timeout(2.5):  # 0.5 s where the one that hangs is asked first
+                assert await client.force_metadata_update()
+        assert broker.asked.count(METADATA) < 20
+        await clients.close(client)
+
+
+async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another() -> None:
+    async with one_broker("calls") as frozen, nothing_left() as broker:
+        client = await two_brokers(broker, frozen)
+        frozen.silent = {VERSIONS}
+        hanging = asyncio.create_task(client.ready(2))
+        await until(frozen, VERSIONS)
+        async with asyncio.timeout(2.5):
+            assert await client.ready(1, group=1)
+        assert not hanging.done()
+        assert not await hanging
+        frozen.silent = set()
+        assert not await client.ready(2)  # left alone
+        await asyncio.sleep(steering.LEFT_ALONE_S)
+        assert await client.ready(2)
+        await clients.close(client)

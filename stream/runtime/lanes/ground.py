@@ -105,8 +105,13 @@ REPLACED: tuple[Leaning, ...] = (
     ),
     Leaning(
         "aiokafka.client:AIOKafkaClient._get_conn",
-        "no connection to who is left alone, none is no error",
+        "no connection to who is left alone, none is no error; one lock in _get_conn_lock_value",
         "1eaeaab22404",
+    ),
+    Leaning(
+        "aiokafka.client:AIOKafkaClient._metadata_update",
+        "waits for each broker that hangs, and asks without a rest",
+        "a26a9b11cf6a",
     ),
     Leaning(
         "aiokafka.client:AIOKafkaClient.bootstrap",
@@ -261,11 +266,6 @@ RELIED_ON: tuple[Leaning, ...] = (
     ),
     Leaning(
         f"{_COORDINATOR}.close", "its tasks are what the drop of a consumer cancels instead", "27181b0763fd"
-    ),
-    Leaning(
-        "aiokafka.client:AIOKafkaClient._metadata_update",
-        "goes on to the next broker without a connection",
-        "a26a9b11cf6a",
     ),
     Leaning(
         "aiokafka.conn:AIOKafkaConnection.send",
