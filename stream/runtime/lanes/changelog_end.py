@@ -74,8 +74,12 @@ def plan(known: int | None, needed: Need, begin: int, end: int) -> Plan:
     A store is written only after a commit. So one that is ahead of `end` shows that the broker is behind, and
     is kept, unless nothing was ever committed: then it is of another cluster. A store that is behind `begin`
     misses records that are gone. A broker's `begin` may be too low, never too high.
+
+    A store that is ahead of the commits is read again from where these end: control records may lie there.
+    Where states do, the commits are older than they should be.
     """
     until = max(needed.least, end)
     if known is None or known < begin or (known > end and not needed.any):
         return Plan(begin, until, True)
-    return Plan(known, max(until, known), False)
+    at = max(begin, min(known, needed.least)) if needed.exact else known
+    return Plan(at, max(until, known), False)

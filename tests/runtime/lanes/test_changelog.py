@@ -171,6 +171,15 @@ async def test_commits_older_than_the_changelog_are_asked_for_again() -> None:
     assert "stale_broker" in rig.observer.errors
 
 
+async def test_a_store_that_has_more_than_the_commits_know_has_them_asked_for_again() -> None:
+    """A coordinator shows the offsets of a worker's own last transaction a moment after it has ended it."""
+    store = Kept(1131, states_of(TRUE))
+    rig = Rig(Brokers(Leader(TRUE), commits=[commits(900), commits(900), commits(1131)]), store)
+    recovered = await rig.read()
+    assert (recovered.committed, recovered.ends) == (commits(1131), {3: 1131})
+    assert (store.cleared, store.states) == (0, states_of(TRUE))
+
+
 async def test_control_records_at_the_end_are_not_waited_for() -> None:
     rig = Rig(Brokers(Leader(range(20), end=25), commits=[commits(20)]))
     assert await rig.read() == Recovered(commits(20), {3: 25}, 20)

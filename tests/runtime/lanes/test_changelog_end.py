@@ -46,7 +46,9 @@ def test_a_lane_needs_what_the_latest_of_its_commits_needs(
         # A former leader says 600.
         (None, Need(1131, True, True), 0, 600, Plan(0, 1131, True)),
         (1131, Need(1131, True, True), 0, 600, Plan(1131, 1131, False)),
-        (1140, Need(1131, True, True), 0, 600, Plan(1140, 1140, False)),
+        # It is ahead of the commits: are those states of theirs?
+        (1140, Need(1131, True, True), 0, 600, Plan(1131, 1140, False)),
+        (1140, Need(1131, True, True), 1135, 1140, Plan(1135, 1140, False)),
         (1140, Need(0, False, True), 0, 600, Plan(1140, 1140, False)),
         # Nothing was ever committed: the store is of another cluster.
         (1140, NOTHING, 0, 600, Plan(0, 600, True)),
