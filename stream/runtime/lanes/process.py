@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from stream.runtime import clients
 from stream.runtime.errors import said
 from stream.runtime.lanes.exits import end_process
 from stream.runtime.logs import tell
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from stream.runtime.lanes.app import LanesApp
 
 STOP_TIMEOUT_S = 20.0
+END_TIMEOUT_S = 3.0
 STOPPED = 0
 CRASHED = 1
 
@@ -36,6 +38,7 @@ def run(app: LanesApp) -> int:
     try:
         return int(loop.run_until_complete(serve(app)))
     finally:
+        loop.run_until_complete(_end_all())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
@@ -80,6 +83,13 @@ def exiting(**_: Any) -> Iterator[None]:
         tell(error)
         sys.exit(CRASHED)
     sys.exit(STOPPED)
+
+
+async def _end_all() -> None:
+    """Nothing goes on in a loop that is closed: what is left is ended in order, as in `asyncio.run`."""
+    ending = asyncio.ensure_future(clients.end(asyncio.all_tasks() - {asyncio.current_task()}))
+    await asyncio.wait([ending], timeout=END_TIMEOUT_S)
+    ending.cancel()
 
 
 async def _ended(app: LanesApp, starting: asyncio.Task[None]) -> None:
