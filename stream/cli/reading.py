@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from stream.runtime import consumers
+from stream.runtime import clients, consumers
 
 
 async def records(
@@ -23,8 +23,9 @@ async def records(
         auto_offset_reset="earliest" if from_beginning else "latest",
         group_id=None,
     )
-    await consumer.start()
+    clients.tidy(consumer._client)
     try:
+        await consumer.start()
         ends = await consumer.end_offsets(consumer.assignment())
         while True:
             for batch in (await consumer.getmany(timeout_ms=500)).values():

@@ -27,6 +27,7 @@ from stream.polling.progress import (
     window_key,
 )
 from stream.runtime import consumers, steering
+from stream.runtime.clients import nobody_waits
 from stream.runtime.lander import Lander
 from stream.runtime.producers import drop, idempotent
 
@@ -161,6 +162,7 @@ class Notebook:
                     place: await producer.send(place.topic, key=END, value=None, partition=place.partition)
                     for place in places
                 }
+                nobody_waits(sent.values())  # but for the first that fails
                 return {place: (await taken).offset + 1 for place, taken in sent.items()}
         finally:
             await drop(producer)

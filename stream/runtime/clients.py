@@ -77,6 +77,12 @@ def cut_off(connection: Any) -> None:
     connection.close()
 
 
+def tidy(client: Any) -> Any:
+    """Have an AIOKafkaClient that is given up while it is opened leave nothing. Returns it."""
+    client.bootstrap = partial(bootstrap, client)
+    return client
+
+
 async def bootstrap(client: Any) -> None:
     """Replaces AIOKafkaClient.bootstrap: ask any broker of its addresses who there is. Raises KafkaError.
 

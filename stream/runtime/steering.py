@@ -67,8 +67,7 @@ def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float
     client.send, client._get_conn = steering.send, steering.connection
     client._metadata_update = steering.metadata
     client.coordinator_lookup = steering.coordinator
-    client.bootstrap = partial(clients.bootstrap, client)
-    return client
+    return clients.tidy(client)
 
 
 def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:

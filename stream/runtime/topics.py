@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from stream.runtime import clients
 from stream.runtime.errors import said
 from stream.runtime.settings import Settings
 
@@ -142,6 +143,7 @@ async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) 
     made: list[str] = []
     while True:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+        clients.tidy(admin._client)
         try:
             await admin.start()
             made += await _make_missing(admin, topics, settings.partitions)
@@ -153,7 +155,7 @@ async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) 
                 raise TopicError(f"the cluster at {bootstrap} refuses: {said(error)}") from error
             reason = said(error)
         finally:
-            await admin.close()
+            await clients.close(admin._client)
         if time.monotonic() > limit:
             raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})")
         await asyncio.sleep(0.2)
@@ -216,6 +218,7 @@ async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINE
     """What is there of the topics; nothing is made. Raises TopicError when the cluster does not answer."""
     topics = names(settings.topic_prefix)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(wait_s * 1000))
+    clients.tidy(admin._client)
     why = f"no broker answers at {bootstrap}"
     try:
         async with asyncio.timeout(wait_s):
@@ -235,7 +238,7 @@ async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINE
             why = f"the cluster at {bootstrap} refuses"
         raise TopicError(f"{why} ({type(error).__name__})") from error
     finally:
-        await admin.close()
+        await clients.close(admin._client)
     return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
 
 

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from stream.runtime import consumers
+from stream.runtime import clients, consumers
 from stream.runtime.errors import said
 from stream.simulate.beside import Beside
 from stream.simulate.compare import Comparison
@@ -74,7 +74,7 @@ Mark = Mapping[TopicPartition, int]
 
 
 def _consumer(bootstrap: str) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -83,10 +83,13 @@ def _consumer(bootstrap: str) -> AIOKafkaConsumer:
         fetch_max_bytes=8 * FETCH_BYTES,
         fetch_max_wait_ms=100,
     )
+    clients.tidy(consumer._client)
+    return consumer
 
 
 async def _partitions(bootstrap: str, topics: OutputTopics) -> list[TopicPartition]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    clients.tidy(admin._client)
     try:
         await admin.start()
         missing = sorted(set(topics) - set(await admin.list_topics()))
@@ -94,7 +97,7 @@ async def _partitions(bootstrap: str, topics: OutputTopics) -> list[TopicPartiti
             raise CheckError(f"there is no topic {', '.join(missing)}")
         found = await admin.describe_topics(list(topics))
     finally:
-        await admin.close()
+        await clients.close(admin._client)
     return [
         TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]
     ]

@@ -18,6 +18,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
+from stream.runtime import clients
 from stream.runtime.producers import drop
 from stream.simulate.traffic import Record
 
@@ -75,6 +76,7 @@ class Writer:
             max_request_size=REQUEST_BYTES,
             linger_ms=0,
         )
+        clients.tidy(self._producer.client)
         self._partitions: dict[str, int] = {}
         self._open: dict[tuple[str, int], Any] = {}
         self._sent: list[asyncio.Future[Any]] = []

@@ -14,12 +14,15 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
+from stream.cli.reading import records
 from stream.runtime import clients, consumers, steering
 from stream.runtime.lander import Lander
 from stream.runtime.lanes.batch import Output
 from stream.runtime.lanes.observer import NullObserver
 from stream.runtime.lanes.transactions import Closed, Fenced, LaneProducer, TransactionFailed
 from stream.runtime.producers import drop, idempotent
+from stream.runtime.settings import Settings
+from stream.runtime.topics import TopicError, examine
 from tests.runtime.kafka import (
     ADD_PARTITIONS,
     FIND_COORDINATOR,
@@ -292,3 +295,20 @@ async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another() ->
         await asyncio.sleep(steering.LEFT_ALONE_S)
         assert await client.ready(2)
         await clients.close(client)
+
+
+async def test_who_looks_at_topics_while_a_broker_hangs_leaves_nothing() -> None:
+    async with nothing_left() as broker:
+        broker.silent = {METADATA}
+        with pytest.raises(TopicError, match="no broker answers"):
+            await examine(f"127.0.0.1:{broker.port}", Settings(), wait_s=0.3)
+
+
+async def test_who_reads_a_topic_while_a_broker_hangs_leaves_nothing() -> None:
+    async with nothing_left() as broker:
+        broker.silent = {METADATA}
+        reading = asyncio.create_task(anext(records(f"127.0.0.1:{broker.port}", "calls")))
+        await until(broker, METADATA)
+        reading.cancel()
+        await asyncio.wait([reading])
+        del reading
