@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
-from stream.runtime import consumers, steering
+from stream.runtime import clients, consumers, steering
 from stream.runtime.errors import said
 from stream.runtime.lanes import changelog_end
 from stream.runtime.lanes.changelog_end import Committed
@@ -334,8 +334,22 @@ class LaneConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Extends Consumer.on_partitions_assigned: the former owners are fenced before any offset is read."""
         if not self.app.should_stop:
-            await self.lanes.open(assigned, generation_id)
+            await self._open(assigned, generation_id)
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _open(self, assigned: set[TP], generation: int) -> None:
+        """Open the lanes as a member of the group: aiokafka sends no heartbeats until they are."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            await self.lanes.open(assigned, generation)
+        finally:
+            await clients.end([beating])
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.app.conf.broker_heartbeat_interval)
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await self._thread.confirmed()
 
     async def wait_empty(self) -> None:
         """Replaces Consumer.wait_empty: it waits for ever for the message that an agent's loop still

@@ -255,6 +255,11 @@ RELIED_ON: tuple[Leaning, ...] = (
         "a177ec82d501",
     ),
     Leaning(
+        f"{_COORDINATOR}.ensure_active_group",
+        "no heartbeats until an assignment is taken up: we send them while lanes are opened",
+        "44c4b92c3714",
+    ),
+    Leaning(
         f"{_COORDINATOR}._on_join_prepare",
         "nothing is handed out any more when a poller is told to let go",
         "620a6bbc6725",

@@ -37,6 +37,7 @@ class Thread:
         self.bounds: deque[tuple[int, int] | BaseException] = deque()
         self.sought: list[int] = []
         self.refreshed = 0
+        self.confirmations = 0
         self.position = 500
 
     async def fetch(self, partitions: set[TP], timeout_s: float) -> Fetched:
@@ -64,6 +65,12 @@ class Thread:
         self.sought.append(offsets[HERE])
         self.position = offsets[HERE]
 
+    async def confirmed(self) -> bool:
+        self.confirmations += 1
+        if self.confirmations % 2:
+            raise KafkaTimeoutError
+        return True
+
     async def refresh(self) -> None:
         self.refreshed += 1
 
@@ -76,6 +83,11 @@ class Lanes:
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.opened = asyncio.Event()
+
+    async def open(self, assigned: set[TP], generation: int) -> None:
+        await self.opened.wait()
+        self.told.append(("open", assigned, generation))
 
     def heard(self, wall_ms: int, ends: Mapping[TP, int]) -> None: ...
 
@@ -96,7 +108,11 @@ class Rig:
         self.thread, self.lanes = Thread(*answers), Lanes()
         self.handed: list[tuple[int, int, int, int]] = []
         consumer: Any = object.__new__(LaneConsumer)
-        consumer.app = SimpleNamespace(consumer_generation_id=GENERATION, lanes=self.lanes)
+        consumer.app = SimpleNamespace(
+            consumer_generation_id=GENERATION,
+            lanes=self.lanes,
+            conf=SimpleNamespace(broker_heartbeat_interval=0.001),
+        )
         consumer._stopped, consumer._crashed = asyncio.Event(), asyncio.Event()
         consumer._thread = self.thread
         consumer._continuity, consumer._inquiries = Continuity(), {}
@@ -191,3 +207,18 @@ async def test_a_partition_that_is_asked_about_holds_no_other_back() -> None:
         asked.set()
         await rig.run()
     assert rig.lanes.told == [("behind", 500, 0, 300)]
+
+
+async def test_a_worker_stays_a_member_of_its_group_however_long_its_lanes_take_to_open() -> None:
+    """aiokafka sends no heartbeats before: a worker whose lanes took longer than a session was thrown out."""
+    rig = Rig()
+    opening = asyncio.create_task(rig.consumer._open({HERE}, GENERATION))
+    async with asyncio.timeout(10):
+        while rig.thread.confirmations < 4:
+            await asyncio.sleep(0.001)
+    rig.lanes.opened.set()
+    await opening
+    assert rig.lanes.told == [("open", {HERE}, GENERATION)]
+    confirmations = rig.thread.confirmations
+    await asyncio.sleep(0.02)
+    assert rig.thread.confirmations == confirmations
