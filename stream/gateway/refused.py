@@ -26,8 +26,10 @@ from stream.runtime.data_dir import DataDirError
 from stream.runtime.errors import in_words
 
 EVERY_S = 5.0
-KINDS_LIMIT = 8
-"""Requests that wait, each of another kind: a flood of one kind does not hide the others."""
+KINDS_LIMIT = 12
+"""Requests that wait, each of another kind: a flood of one kind does not hide the others. There is room for
+each reason at each route, so that a flood of several kinds hides none either.
+"""
 
 SAID_AGAIN_S = 300.0
 """What has been logged is logged again after so long, while requests are still refused for it."""

@@ -15,11 +15,12 @@ import pytest
 
 from stream.gateway.findings import Finding, file_in, read
 from stream.gateway.refusal import Refused
-from stream.gateway.refused import KINDS_LIMIT, RefusedRequests
+from stream.gateway.refused import DIAGNOSED, KINDS_LIMIT, RefusedRequests
 from stream.gateway.request import FORM, Request
 from stream.gateway.telnyx_signature import public_key
 from stream.gateway.trust import Trust
 from stream.gateway.verification import verify
+from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES
 from tests.gateway.doors import house
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, TOKEN, public, telnyx_post, twilio_form
 
@@ -143,6 +144,14 @@ async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_
     held = [one for one in gc.get_referrers(newest) if type(one).__name__ == "_Waiting"]
     assert len(held) == 1
     assert len(queue._waiting) == KINDS_LIMIT
+
+
+def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
+    queue = RefusedRequests(TRUST, tmp_path)
+    kinds = [(reason, route) for reason in sorted(DIAGNOSED) for route in CALLBACK_ROUTES]
+    for reason, route in kinds:
+        queue.offer(twilio_form(), route, Refused(reason, "x"), NOW_S)
+    assert list(queue._waiting) == kinds
 
 
 async def test_reasons_that_no_setting_mends_are_not_looked_at(tmp_path: Path) -> None:
