@@ -28,6 +28,9 @@ READ_BYTES = 65_536
 AT_A_TIME_BYTES = 16_384
 """What is read of a connection before another one's turn: as much as a record of TLS has at most."""
 
+PARSED_BYTES = 2048
+"""Of that so much is parsed before its chunks are looked at: 340 of them at most, a millisecond or two."""
+
 TINY_CHUNKS = 100
 TINY_CHUNK_BYTES = 64
 """Of a body more than so many chunks with fewer bytes than that, on average, cost more than what they carry:
@@ -100,8 +103,8 @@ class _Protocol(web.RequestHandler):
                 await asyncio.sleep(pause_s)
 
     def data_received(self, data: bytes) -> None:
-        for at in range(0, len(data), AT_A_TIME_BYTES):
-            super().data_received(data[at : at + AT_A_TIME_BYTES])
+        for at in range(0, len(data), PARSED_BYTES):
+            super().data_received(data[at : at + PARSED_BYTES])
             if self._comes_in_crumbs():
                 self._known.cut_off(self)
                 return
