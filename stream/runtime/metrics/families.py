@@ -127,7 +127,11 @@ REBALANCE_DURATION = histogram(
     "Time from the start of a rebalance until tables are recovered.",
     (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300),
 )
-TABLE_ENTRIES = gauge("table_entries", "Keys in locally owned table partitions.", table=words.TABLES)
+TABLE_ENTRIES = gauge(
+    "table_entries",
+    "Keys in locally owned table partitions: calls, and pages of calls with very many events.",
+    table=words.TABLES,
+)
 DUE_CALLS = gauge("due_calls", "Calls in the index of what ticks must look at, in owned partitions.")
 TROUBLED_CALLS = gauge(
     "troubled_calls", "Calls on which a tick's look fails by an error of our own and is repeated."
