@@ -16,9 +16,10 @@ BLOT = "***"
 
 _NAME = re.compile(
     r"""
-    (?<![\w.\-]) (?:
+    (?<![\w.]) (?<!\w-) (?:
     (?P<header> authorization | proxy-authorization | cookie | set-cookie ) [ \t]* : (?! [ \t]* ["'] )
-  | (?P<name> [A-Z] [\w.\-]{0,127} ) \s{0,4} \\* ["']? \s{0,4} (?: => | [:=] | %3[AD] ) \s{0,4}
+  | (?<=<) (?P<tag> [A-Z] [\w.\-]{0,127}+ ) (?= (?: \s [^<>]{0,255}+ )? > (?! </ ) )
+  | (?P<name> [A-Z] [\w.\-]{0,127}+ ) \s{0,4} \\* ["']? \s{0,4} (?: => | [:=] | %(?:25){0,4}3[AD] ) \s{0,4}
     )
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -31,6 +32,7 @@ _VALUE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_ELEMENT = re.compile(r"([^>]*>)[^<]*")
 _LINE = re.compile(r"[^\r\n]*")
 _TOKEN = re.compile(
     r"(?<![\w\-])eyJ[\w\-]{8,}+\.[\w\-]*+(?:\.[\w\-]*+)?"
@@ -53,7 +55,7 @@ _FORM = re.compile(r"[\w.\-\[\]%+]{1,128}=[^\s&]*+(?:&[\w.\-\[\]%+]{1,128}=[^\s&
 
 def without_secrets(text: str) -> str:
     """`text` without values behind names of secrets, bearer tokens, and user info of URLs."""
-    if ":" in text or "=" in text or "%" in text:
+    if ":" in text or "=" in text or "%" in text or "</" in text:
         text = _USER_INFO.sub("", text)
         text = _without_values(text)
     if "eyJ" in text or (" " in text and _CREDENTIAL.search(text) is not None):
@@ -71,6 +73,12 @@ def _without_values(text: str) -> str:
         if match["header"]:
             pieces += text[done:end], " ", BLOT
             done = _LINE.match(text, end).end()  # type: ignore[union-attr]  # it matches everywhere
+        elif match["tag"]:
+            if is_secret(match["tag"]):
+                element = _ELEMENT.match(text, end)
+                assert element is not None
+                pieces += text[done : element.end(1)], BLOT
+                done = element.end()
         elif is_secret(match["name"]) and (value := _VALUE.match(text, end)) is not None:
             quote = value["quote"] or ""
             pieces += text[done:end], quote, BLOT, quote

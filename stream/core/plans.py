@@ -26,6 +26,11 @@ LONGEST_NAMES = 4096
 """Characters of all names of an object whose plan is remembered."""
 
 
+_HEADER_NAMES = ("name", "key", "header", "parameter", "param", "field")
+_HEADER_VALUES = ("value", "values")
+"""How the two fields of a header or a parameter are called."""
+
+
 class Plan(NamedTuple):
     """What the names of an object say of its values."""
 
@@ -90,7 +95,8 @@ def _planned(names: tuple[str, ...]) -> Plan:
     for name, kind in kinds.items():
         by_kind[kind or "free"].append(name)
     lowered = {name.lower(): name for name in names}
-    header = lowered.get("name") or lowered.get("key")
+    header = next((lowered[one] for one in _HEADER_NAMES if one in lowered), None)
+    content = next((lowered[one] for one in _HEADER_VALUES if one in lowered), None)
     return Plan(
         kinds,
         by_kind["secret"] + by_kind["digits"],
@@ -101,6 +107,6 @@ def _planned(names: tuple[str, ...]) -> Plan:
         by_kind["free"],
         itemgetter(*others) if (others := by_kind["free"] + by_kind["plain"] + by_kind["url"]) else None,
         set(),
-        (header, lowered["value"]) if header is not None and "value" in lowered else None,
+        (header, content) if header is not None and content is not None else None,
         any(replaced(name, masked_number) != name for name in names),
     )

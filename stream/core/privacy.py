@@ -257,10 +257,10 @@ class Privacy:
         return value if kind != "address" or self._full else self._addresses[str(value)]
 
     def _list(self, items: list[Any], kind: Kind | None, depth: int) -> list[Any]:
-        if len(items) == 2 and type(items[0]) is str and type(items[1]) is str:
+        if len(items) == 2 and type(items[0]) is str:
             header = kind_of_header(items[0])
             if header is not None:
-                return [self._text(items[0], kind), self._text(items[1], header)]
+                return [self._text(items[0], kind), self._value(items[1], header, depth)]
         return [self._value(item, kind, depth) for item in items]
 
     def _text(self, text: str, kind: Kind | None) -> str:

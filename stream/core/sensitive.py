@@ -38,6 +38,7 @@ _TABLE: dict[Kind, str] = {
         routingnumber iban postalcode
         pass psw pswd userpass sippass creds mfa totp ssn socialsecuritynumber creditcard accountno
         accesskey signingkey authuser authname oldpin mypin
+        passwort kennwort contraseña contrasena senha motdepasse wachtwoord
     """,
     "digits": "digits digit dtmf",
     "address": """

@@ -186,6 +186,10 @@ def test_a_header_sent_as_two_fields_is_what_its_name_says() -> None:
         {"Name": "X-Auth-Token", "Value": "hunter2"},
         {"key": "Cookie", "value": "hunter2"},
         ["Authorization", "hunter2"],
+        ["password", ["hunter2"]],
+        ["pin", 7391],
+        {"name": "pin", "values": ["hunter2"]},
+        {"parameter": "password", "value": "hunter2"},
         {"name": "X-Mine", "value": "kept"},
     ]
     assert applied(Privacy(), {"x": told}).event.attributes["x"] == [
@@ -193,6 +197,10 @@ def test_a_header_sent_as_two_fields_is_what_its_name_says() -> None:
         {"Name": "X-Auth-Token", "Value": BLOT},
         {"key": "Cookie", "value": BLOT},
         ["Authorization", BLOT],
+        ["password", BLOT],
+        ["pin", BLOT],
+        {"name": "pin", "values": BLOT},
+        {"parameter": "password", "value": BLOT},
         {"name": "X-Mine", "value": "kept"},
     ]
     assert "hunter2" not in repr(applied(Privacy("full"), {"x": told}).event.attributes)

@@ -20,6 +20,7 @@ NAMES = {
         setcookie stirpassporttoken verificationcode
         accesskey accountno authname authuser creds creditcard mfa mypin oldpin pass psw pswd
         signingkey sippass socialsecuritynumber ssn totp userpass
+        contrasena contraseña kennwort motdepasse passwort senha wachtwoord
     """,
     "digits": """
         digit digits dtmf
