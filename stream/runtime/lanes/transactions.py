@@ -38,7 +38,8 @@ from stream.runtime.producers import CLOSE_S, drop, unheeded
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
 TRANSACTION_TIMEOUT_MS = 15_000
-OPEN_TIMEOUT_S = 20.0
+OPEN_TIMEOUT_S = 8.0
+"""Then it is said, and tried with fresh connections: below a session."""
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, UnknownProducerId)
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
