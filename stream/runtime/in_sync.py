@@ -120,7 +120,8 @@ async def least_in_sync(connection: Mapping[str, Any], topic: str) -> int:
 async def _view(client: Any, node: int, topic: str, limit_s: float) -> list[Replicas] | None:
     """How a node sees the topic; None where it does not answer in time."""
     try:
-        answer = await asyncio.wait_for(client.send(node, MetadataRequest([topic])), limit_s)
+        async with asyncio.timeout(limit_s):  # in no task of its own, whose failure might be left to nobody
+            answer = await client.send(node, MetadataRequest([topic]))
     except (KafkaError, OSError, TimeoutError):
         return None
     return [

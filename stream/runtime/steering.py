@@ -80,11 +80,8 @@ def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:
 
 def _names_one(task: asyncio.Task[Any]) -> bool:
     """Raises what no asking again will mend."""
-    error = task.exception()
-    if error is not None:
-        if isinstance(error, (KafkaError, OSError, TimeoutError)):
-            return False
-        raise error
+    if task.result() is None:
+        return False
     code = task.result().error_code
     if code and not for_code(code).retriable:
         raise for_code(code)()
@@ -183,8 +180,7 @@ class _Steering:
         """Replaces AIOKafkaClient.coordinator_lookup: it believes any broker. Raises KafkaError."""
         nodes = [broker.nodeId for broker in self._client.cluster.brokers()]
         asked = {
-            asyncio.ensure_future(self._client.send(node, FindCoordinatorRequest(key, kind)))
-            for node in nodes
+            asyncio.ensure_future(self._named_by(node, FindCoordinatorRequest(key, kind))) for node in nodes
         }
         named: list[int] = []
         end = self._clock() + NAMED_S
@@ -199,6 +195,13 @@ class _Steering:
         finally:
             await clients.end(asked)
         raise CoordinatorNotAvailableError
+
+    async def _named_by(self, node: Any, request: Any) -> Any:
+        """What a broker answers, None where it does not."""
+        try:
+            return await self._client.send(node, request)
+        except (KafkaError, OSError, TimeoutError):
+            return None
 
     def _leave_alone(self, node: Any) -> None:
         if len(self._client.cluster.brokers()) < 2:
