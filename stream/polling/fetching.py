@@ -115,6 +115,7 @@ class Fetching:
         except BaseException:
             await consumers.drop(self._consumer)
             raise
+        consumers.heed_commits(self._consumer)
         self._consumer.subscribe([self._topic], listener=_Listener(self._let_go, self._take_up))
         self._running = asyncio.create_task(self._run(), name="the fetch requests")
         return self._running

@@ -30,6 +30,21 @@ _COORDINATORS_TASKS = (
 log = logging.getLogger("callstream.consumers")
 
 
+def heed_commits(consumer: Any) -> None:
+    """Have the commits of a started AIOKafkaConsumer fail unnoticed where nobody waits for them any more.
+
+    aiokafka shields a commit that is on the wire from a cancellation: then nobody hears what it fails with.
+    """
+    send = consumer._coordinator._do_commit_offsets
+
+    def sent(assignment: Any, offsets: Any) -> asyncio.Future[None]:
+        sending: asyncio.Future[None] = asyncio.ensure_future(send(assignment, offsets))
+        clients.nobody_waits([sending])
+        return sending
+
+    consumer._coordinator._do_commit_offsets = sent
+
+
 async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
     """Stop an AIOKafkaConsumer with a word to its group, or drop it after `limit_s`. Never raises."""
     if consumer._closed:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaConnectionError
 
-from stream.runtime.consumers import drop, leave
+from stream.runtime.consumers import drop, heed_commits, leave
 
 
 class Fetcher:
@@ -91,3 +95,32 @@ async def test_a_cancellation_of_ours_is_one() -> None:
     with pytest.raises(asyncio.CancelledError):
         await leaving
     await drop(consumer)
+
+
+class Coordinator(GroupCoordinator):
+    """aiokafka's, with one commit on the wire that fails when it is told to."""
+
+    def __init__(self) -> None:
+        self._commit_lock = asyncio.Lock()
+        self.fails = asyncio.Event()
+
+    async def ensure_coordinator_known(self) -> None:
+        pass
+
+    async def _do_commit_offsets(self, assignment: Any, offsets: Any) -> None:
+        await self.fails.wait()
+        raise KafkaConnectionError
+
+
+async def test_a_commit_that_nobody_waits_for_any_more_fails_unnoticed() -> None:
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    coordinator = Coordinator()
+    heed_commits(SimpleNamespace(_coordinator=coordinator))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(coordinator.commit_offsets(None, {}), 0.01)
+    coordinator.fails.set()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert said == []

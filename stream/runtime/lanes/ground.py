@@ -259,6 +259,7 @@ RELIED_ON: tuple[Leaning, ...] = (
         "no heartbeats until an assignment is taken up: we send them while lanes are opened",
         "44c4b92c3714",
     ),
+    Leaning(f"{_COORDINATOR}.commit_offsets", "shields what it sends from a cancellation", "67fb44337ca7"),
     Leaning(
         f"{_COORDINATOR}._on_join_prepare",
         "nothing is handed out any more when a poller is told to let go",
