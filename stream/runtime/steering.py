@@ -17,7 +17,15 @@ from functools import partial
 from typing import Any
 
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, RequestTimedOutError, for_code
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    RequestTimedOutError,
+    for_code,
+)
+from aiokafka.protocol.api import Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -55,6 +63,9 @@ former leader that was cut off answers fetches with nothing new, and never that 
 
 log = logging.getLogger("aiokafka")
 
+PRODUCE = 0
+SHORT_OF_REPLICAS = frozenset({NotEnoughReplicasError.errno, NotEnoughReplicasAfterAppendError.errno})
+
 _WAITS_FOR_OTHERS = (JoinGroupRequest, SyncGroupRequest)
 
 
@@ -88,6 +99,10 @@ def _names_one(task: asyncio.Task[Any]) -> bool:
     return not code
 
 
+def _is_short_of_replicas(answer: Any) -> bool:
+    return any(part[1] in SHORT_OF_REPLICAS for _, parts in answer.topics for part in parts)
+
+
 class _Steering:
     """In place of some methods of one client."""
 
@@ -104,13 +119,19 @@ class _Steering:
         self._alone_until: dict[Any, float] = {}
 
     async def send(self, node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
-        """Extends AIOKafkaClient.send: who lets a request wait is left alone."""
+        """Extends AIOKafkaClient.send: who lets a request wait is left alone.
+
+        And of a leader without its followers it is asked whether it still leads: cut off from the others it
+        goes on saying so, and aiokafka goes on sending to it.
+        """
         try:
             if self._join_s is not None and isinstance(request, _WAITS_FOR_OTHERS):
                 answer = await self._join(node, request, group)
             else:
                 answer = await self._send(node, request, group=group)
             self._alone_s.pop(node, None)
+            if isinstance(answer, Response) and answer.API_KEY == PRODUCE and _is_short_of_replicas(answer):
+                self._client.force_metadata_update()
             return answer
         except RequestTimedOutError:
             self._leave_alone(node)

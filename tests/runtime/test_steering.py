@@ -17,8 +17,10 @@ from aiokafka.errors import (
     NodeNotReadyError,
     RequestTimedOutError,
 )
+from aiokafka.protocol.api import Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.produce import ProduceResponse_v5
 
 from stream.runtime.steering import JOINED_S, LEFT_ALONE_S, LONG_S, LONGEST_ALONE_S, steer, steer_member
 
@@ -73,6 +75,8 @@ class Client:
         if connection is None:
             raise NodeNotReadyError
         self.timeouts.append(connection._request_timeout)
+        if isinstance(request, Response):
+            return request
         if node in self.hangs:
             self.now += connection._request_timeout
             del self._conns[node, group]
@@ -234,3 +238,14 @@ async def test_only_who_waits_for_the_group_s_other_members_waits_longer(kind: A
     await client.send(1, joins)
     await client.send(1, request())
     assert client.timeouts == [25.0, 5.0]
+
+
+@pytest.mark.parametrize(("code", "updates"), [(0, 0), (19, 1), (20, 1), (7, 0)])
+async def test_of_a_leader_without_its_followers_it_is_asked_who_leads(code: int, updates: int) -> None:
+    """Cut off from the others it goes on saying that it leads."""
+    client = Client()
+    answer = ProduceResponse_v5(
+        topics=[("calls", [(0, 0, 5, -1, 0), (1, code, -1, -1, 0)])], throttle_time_ms=0
+    )
+    assert await client.send(1, answer) is answer
+    assert client.updates == updates
