@@ -46,8 +46,7 @@ class Failures:
     def wait_s(self, address: str, now_s: float) -> int:
         """0 where the address may try, else in how many whole seconds it may come again."""
         owner = network(address)
-        verified_s = self._verified_s.get(owner)
-        if verified_s is not None and now_s - verified_s < LATELY_S:
+        if self._verified_lately(owner, now_s):
             return 0
         own_s = (self._count(owner, now_s) - BURST + 1) / PER_S if owner else 0.0
         over = max(own_s, (self._spent_s(now_s) - TIME_BURST_S) / TIME_SHARE)
@@ -65,6 +64,14 @@ class Failures:
         owner = network(address)
         self._counts.pop(owner, None)
         _keep(self._verified_s, owner, now_s)
+
+    def has_verified(self, address: str, now_s: float) -> bool:
+        """Whether the address has verified lately."""
+        return self._verified_lately(network(address), now_s)
+
+    def _verified_lately(self, owner: str, now_s: float) -> bool:
+        verified_s = self._verified_s.get(owner)
+        return verified_s is not None and now_s - verified_s < LATELY_S
 
     def _count(self, owner: str, now_s: float) -> float:
         count, at_s = self._counts.get(owner, (0.0, now_s))

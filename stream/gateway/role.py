@@ -104,6 +104,7 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
         connections,
         logger=quiet(metrics),
         shutdown_s=STOP_S,
+        turned_away=doors.turns_away,
     )
     await lander.start()
     gc.collect()

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 
 from stream.gateway.answers import answer, busy, come_again, empty
 from stream.gateway.envelope import Delivery
-from stream.gateway.failures import Failures
+from stream.gateway.failures import Failures, network
 from stream.gateway.form_body import TooManyParametersError, as_object, pairs
 from stream.gateway.landing import deliveries
 from stream.gateway.public_url import believed, clean_address, is_trusted, may_be_a_proxys
@@ -121,23 +121,36 @@ class Doors:
         finally:
             self._in_work -= 1
 
+    def turns_away(self, peer: str) -> bool:
+        """Whether no connection of an address is taken: it holds as many bodies back as one address may."""
+        address = self._peer(peer)
+        return (
+            bool(address)
+            and self._bodies.is_full(network(address))
+            and not self._failures.has_verified(address, time.monotonic())
+        )
+
+    def _peer(self, remote: str | None) -> str:
+        """A connection's address; empty where it is or may be a proxy's, whose clients it does not tell."""
+        trusted = self._trust.trusted_proxies
+        address = clean_address(remote)
+        if address is None or (is_trusted(address, trusted) if trusted else may_be_a_proxys(address)):
+            return ""
+        return address
+
     def _address(self, asked: web.Request) -> str:
         """The client's address as far as it can be believed; empty where nobody knows it: also where it
         is or may be that of a proxy that does not tell its clients apart.
         """
         trusted = self._trust.trusted_proxies
-        if not trusted:
-            address = clean_address(asked.remote)
-            return "" if address is None or may_be_a_proxys(address) else address
-        remote = believed(_request(asked, b""), trusted)[1].remote
-        return "" if remote is None or is_trusted(remote, trusted) else remote
+        return self._peer(believed(_request(asked, b""), trusted)[1].remote if trusted else asked.remote)
 
     async def _body(self, asked: web.Request, address: str) -> bytes | web.Response:
         """The body, or what its sender is answered."""
         try:
             if asked.content.is_eof():
                 return await asked.read()  # all of it is here, as it mostly is: a timer would cost more
-            return await self._bodies.read(asked.read(), address)
+            return await self._bodies.read(asked.read(), network(address))
         except TimeoutError:
             return self._unread(408, "malformed")
         except DisplacedError:

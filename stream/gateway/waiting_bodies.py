@@ -2,7 +2,8 @@
 
 The rule of this file: a head whose body does not come costs a place here and nowhere else, and the place goes
 to the next one. A provider's body comes with its head or milliseconds after it; so the one that has waited
-longest is the one to drop, first among those of the newcomer's own address.
+longest is the one to drop, first among those of the newcomer's own address. Of an address that has all of its
+places no connection is taken either: each would cost a head, a drop and an answer.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class WaitingBodies:
     def __len__(self) -> int:
         return len(self._all)
 
+    def is_full(self, address: str) -> bool:
+        """Whether an address has all the places that one address may have."""
+        return len(self._by_address.get(address, ())) >= self._at_most_of_an_address
+
     async def read(self, reading: Coroutine[None, None, bytes], address: str) -> bytes:
         """What `reading` gives. Raises TimeoutError after the limit, and DisplacedError."""
         self._make_room(address)
@@ -63,16 +68,16 @@ class WaitingBodies:
             self._forget(one)
 
     def _make_room(self, address: str) -> None:
-        of_it = self._by_address.get(address, {})
-        if len(of_it) >= self._at_most_of_an_address:
-            self._displace(next(iter(of_it)))
+        if self.is_full(address):
+            self._displace(next(iter(self._by_address[address])))
         elif len(self._all) >= self._at_most:
             self._displace(next(iter(self._all)))
 
     def _displace(self, one: _Waiting) -> None:
-        one.displaced = True
         self._forget(one)
-        one.timeout.reschedule(asyncio.get_running_loop().time())
+        if not one.timeout.expired():
+            one.displaced = True
+            one.timeout.reschedule(asyncio.get_running_loop().time())
 
     def _forget(self, one: _Waiting) -> None:
         address = self._all.pop(one, None)

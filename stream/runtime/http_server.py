@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from stream.runtime.connections import PAUSE_S, Connections
-from stream.runtime.listening import Listening, bound
+from stream.runtime.listening import Listening, bound, nobody
 
 KEEP_ALIVE_S = 30.0
 LINGER_S = 1.0
@@ -207,8 +207,9 @@ class HttpServer:
         keep_alive_s: float = KEEP_ALIVE_S,
         linger_s: float = LINGER_S,
         shutdown_s: float = 1.0,
+        turned_away: Callable[[str], bool] = nobody,
     ) -> None:
-        """`shutdown_s`: what was taken has so long to be answered."""
+        """`shutdown_s`: what was taken has so long to be answered. `turned_away`: as in `Listening`."""
         more = {} if logger is None else {"logger": logger}
         self._runner = _Runner(
             app,
@@ -221,6 +222,7 @@ class HttpServer:
             **more,
         )
         self._connections = connections
+        self._turned_away = turned_away
         self._listening: Listening | None = None
 
     async def listen(self, listen: str, setting: str, tls: ssl.SSLContext | None = None) -> str:
@@ -228,7 +230,7 @@ class HttpServer:
         sockets = await bound(listen, setting)
         await self._runner.setup()
         assert self._runner.server is not None
-        self._listening = Listening(sockets, self._runner.server, self._connections, tls)
+        self._listening = Listening(sockets, self._runner.server, self._connections, tls, self._turned_away)
         host, port = self._listening.addresses[0][:2]
         name = f"[{host}]" if ":" in host else host
         return f"{'http' if tls is None else 'https'}://{name}:{port}"

@@ -44,6 +44,11 @@ class ListenError(Exception):
     """The address cannot be listened on; the message says why, and which setting to change."""
 
 
+def nobody(_: str) -> bool:
+    """Turns no address away."""
+    return False
+
+
 class Listening:
     """Takes connections for `protocol` until it is closed. `connections` knows of each that was taken."""
 
@@ -53,11 +58,14 @@ class Listening:
         protocol: Callable[[], asyncio.Protocol],
         connections: Connections,
         tls: ssl.SSLContext | None = None,
+        turned_away: Callable[[str], bool] = nobody,
     ) -> None:
+        """`turned_away`: whether nobody is taken from an address just now; asked at each connection."""
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
         self._protocol = protocol
         self._connections = connections
+        self._turned_away = turned_away
         self._tls: dict[str, Any] = {}
         if tls is not None:
             self._tls = {
@@ -92,12 +100,16 @@ class Listening:
     def _take(self, listening: socket.socket) -> None:
         for _ in range(TAKEN_AT_ONCE):
             try:
-                taken, _address = listening.accept()
+                taken, peer = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
                 return  # none any more, or one that was gone before it was taken
             except OSError as error:
                 self._pause(listening, error)
                 return
+            if self._turned_away(peer[0]):
+                taken.close()
+                self._connections.cut += 1
+                continue
             crowded = self._connections.crowded(len(self._coming))
             if crowded and not self._make_room():
                 taken.close()

@@ -59,6 +59,7 @@ class House:
         self.connections = Connections(first_request_s=0.3)
         self.trouble: str | None = None
         self.beside: list[asyncio.Task[None]] = []
+        self.bodies = bodies
         self.failures = Failures()
         self.doors = Doors(
             trust, self.shore, self.metrics, self._note, limits, bodies=bodies, failures=self.failures
@@ -105,7 +106,9 @@ async def house(
     trust: Trust = TRUST, limits: Limits = LIMITS, bodies: WaitingBodies | None = None
 ) -> AsyncIterator[House]:
     one = House(trust, limits, WaitingBodies() if bodies is None else bodies)
-    server = HttpServer(one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1)
+    server = HttpServer(
+        one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, turned_away=one.doors.turns_away
+    )
     url = await server.listen("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN")
     one.port = int(url.rpartition(":")[2])
     watching = asyncio.create_task(server.watch(every_s=0.05))

@@ -163,3 +163,14 @@ async def test_many_who_come_at_once_wait_and_none_has_to_come_again() -> None:
     waiting = [socket.create_connection(where, timeout=0.9) for _ in range(many)]
     for one in (*waiting, taking):
         one.close()
+
+
+async def test_of_an_address_that_is_turned_away_nobody_is_taken_until_it_is_let_in_again() -> None:
+    away = {"127.0.0.1"}
+    async with listened(at_most=3, turned_away=away.__contains__) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await ended(reader)
+        writer.close()
+        away.clear()
+        _, writer = await echoed(port)
+        writer.close()
