@@ -19,14 +19,18 @@ import mode
 
 from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
+from stream.broker import BrokerError
+from stream.broker.ownership import find_running
 from stream.core.policy import Policy
-from stream.core.privacy import Privacy
-from stream.runtime import data_dir, health, logs, proven, settings, topics
-from stream.runtime.broker import BrokerError
-from stream.runtime.broker.ownership import find_running
-from stream.runtime.lanes import LanesApp, build_app, process
-from stream.runtime.metrics.vocabulary import Vocabulary
-from stream.runtime.metrics.worker import Metrics
+from stream.core.privacy.masking import Privacy
+from stream.engine.progress import worker_live, worker_ready
+from stream.faust_bridge import process, tested_versions
+from stream.faust_bridge.app import LanesApp, build_app
+from stream.kafka import topics
+from stream.service import data_dir, logs, settings
+from stream.service.http import health
+from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.worker import Metrics
 
 GARBAGE_THRESHOLD = 50_000
 """Objects made before the collector looks for cycles: a batch makes tens of thousands, and no cycle among
@@ -49,8 +53,8 @@ class HealthServer(mode.Service):
             health.serve(
                 self._listen,
                 metrics=self._metrics.exposition,
-                live=lambda: health.worker_live(self._app.lanes.progress()),
-                ready=lambda: health.worker_ready(self._app.lanes.progress()),
+                live=lambda: worker_live(self._app.lanes.progress()),
+                ready=lambda: worker_ready(self._app.lanes.progress()),
             )
         )
         logging.getLogger("callstream").info("health and metrics at %s", url)
@@ -98,7 +102,7 @@ def from_environment() -> LanesApp:
     Raises UnprovenVersion, SettingsError, BrokerError and TopicError, each of which says what to do.
     """
     logs.install()
-    proven.check()
+    tested_versions.check()
     faust.cli.base.exiting = process.exiting
     os.umask(data_dir.UMASK)
     chosen = settings.load()

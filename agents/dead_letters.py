@@ -5,11 +5,11 @@ The rule of this file: nothing is dropped and nothing is added but headers that 
 
 from __future__ import annotations
 
-from agents.work import Work
-from stream.core.call import dump
-from stream.runtime.lanes.batch import Output, Record
-from stream.runtime.metrics.vocabulary import UNKNOWN
-from stream.runtime.wire import dead_letter_headers
+from agents.batch_state import Work
+from stream.core.call.state import dump
+from stream.engine.batch import Output, Record
+from stream.kafka.envelope_codec import dead_letter_headers
+from stream.service.metrics.label_values import UNKNOWN
 
 
 def bury(work: Work, topic: str, record: Record, source: str, stage: str, reason: str, detail: str) -> None:

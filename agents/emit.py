@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from stream.core.alerts import Alert
-from stream.runtime.lanes.batch import KEYED, Output
+from stream.core.call.alerts import Alert
+from stream.engine.batch import KEYED, Output
 
 _encode = msgspec.json.Encoder().encode
 

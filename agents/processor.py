@@ -15,28 +15,28 @@ from typing import Any
 import msgspec
 import orjson
 
+from agents.batch_state import Get, Held, Work, labels
 from agents.dead_letters import bury, set_aside
-from agents.results import carry_out, count, count_error, outputs_of
-from agents.trouble import SET_ASIDE_AFTER, next_trouble
-from agents.work import Get, Held, Work, labels
-from stream.core.call import SEEN_CAP, Call, load_head
+from agents.failing_calls import SET_ASIDE_AFTER, next_trouble
+from agents.outputs import carry_out, count, count_error, outputs_of
+from stream.core.call.fold import Folded, fold
+from stream.core.call.identity_pages import Pages, is_page
+from stream.core.call.ownership import check_signer
+from stream.core.call.state import SEEN_CAP, Call, load_head
+from stream.core.call.timers import GAP_SOURCE, Ticked, answered, tick
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
 from stream.core.fetches import FETCH_RESULT, result_of
-from stream.core.fold import Folded, fold
 from stream.core.identity import event_id
-from stream.core.instants import instant
-from stream.core.ownership import check_signer
-from stream.core.pages import Pages, is_page
 from stream.core.policy import Policy
-from stream.core.privacy import Privacy
-from stream.core.waiting import GAP_SOURCE, Ticked, answered, tick
-from stream.runtime.lanes.batch import Batch, Output, Record
-from stream.runtime.metrics.standing import Standing
-from stream.runtime.metrics.tally import ActiveLabels, Tally
-from stream.runtime.metrics.vocabulary import UNKNOWN
-from stream.runtime.metrics.worker import Metrics
-from stream.runtime.topics import Topics
-from stream.runtime.wire import read_envelope
+from stream.core.privacy.masking import Privacy
+from stream.core.timestamps import instant
+from stream.engine.batch import Batch, Output, Record
+from stream.kafka.envelope_codec import read_envelope
+from stream.kafka.topics import Topics
+from stream.service.metrics.batch_counts import ActiveLabels, Tally
+from stream.service.metrics.label_values import UNKNOWN
+from stream.service.metrics.partition_gauges import Standing
+from stream.service.metrics.worker import Metrics
 from stream.sources import DECODERS
 
 LOOKS_PER_TICK = 250

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.runtime.lanes import LanesApp
+from stream.faust_bridge.app import LanesApp
 
 
 def declare(app: LanesApp, topic: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from stream.runtime.settings import load
+from stream.service.settings import load
 from tests import searching
 from tests.real_broker import RealBroker
 

@@ -9,9 +9,9 @@ import os
 import signal
 from pathlib import Path
 
-from stream.runtime.broker import Broker, start
-from stream.runtime.broker.ports import free_port
-from stream.runtime.settings import Settings
+from stream.broker import Broker, start
+from stream.broker.ports import free_port
+from stream.service.settings import Settings
 
 
 class RealBroker:

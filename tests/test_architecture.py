@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-THIRD_PARTY_OF_RUNTIME = {
+THIRD_PARTY = {
     "aiohttp",
     "aiokafka",
     "faust",
@@ -28,69 +28,86 @@ THIRD_PARTY_OF_RUNTIME = {
     "rocksdict",
     "yarl",  # comes with Faust and aiohttp, whose URLs it is
 }
-BELOW_THE_DOORS = {"stream.core", "stream.sources", "stream.runtime"}
-DOORS = {"stream.gateway", "stream.polling", "stream.archive", "stream.simulate", "stream.cli"}
+
+LAYERS = (
+    "stream.core",
+    "stream.sources",
+    "stream.service",
+    "stream.kafka",
+    "stream.engine",
+    "stream.faust_bridge",
+    "stream.broker",
+    "stream.gateway",
+    "stream.poller",
+    "stream.simulator",
+    "stream.archive",
+    "stream.cli",
+)
+"""From the bottom to the top: a folder imports only from those before it."""
 
 MAY_IMPORT: dict[str, set[str]] = {
+    layer: {*LAYERS[: position + 1], *THIRD_PARTY} for position, layer in enumerate(LAYERS)
+}
+MAY_IMPORT |= {
     "stream.core": {"stream.core", "msgspec"},
     # Some bodies hold JSON within JSON.
     "stream.sources": {"stream.sources", "stream.core", "msgspec"},
-    "stream.runtime": {"stream.runtime", "stream.core", *THIRD_PARTY_OF_RUNTIME},
-    **{door: {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich"} for door in DOORS},
     # Telnyx signs with Ed25519, which the standard library has not; the simulator does so in its place.
-    "stream.gateway": {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich", "cryptography"},
-    "stream.simulate": {*BELOW_THE_DOORS, *DOORS, *THIRD_PARTY_OF_RUNTIME, "click", "rich", "cryptography"},
-    "agents": {"agents", *BELOW_THE_DOORS, *THIRD_PARTY_OF_RUNTIME},
+    "stream.gateway": {*MAY_IMPORT["stream.gateway"], "cryptography"},
+    "stream.simulator": {*MAY_IMPORT["stream.simulator"], "cryptography"},
+    "stream.cli": {*MAY_IMPORT["stream.cli"], "click", "rich"},
+    "agents": {"agents", *LAYERS[:7], *THIRD_PARTY},
 }
 """The import table of the design, beside the standard library. What is not here imports nothing of ours."""
 
 PURE = ("stream.core", "stream.sources")
 
 PURE_OF_THE_GATEWAY = {
-    "captured",
+    "request_capture",
     "content",
+    "credentials",
     "envelope",
-    "failures",
+    "failed_verifications",
     "form_body",
     "forwarded",
-    "landing",
     "provider_setup",
     "public_url",
+    "records",
     "refusal",
     "request",
-    "shapes",
+    "source_detection",
     "telnyx_signature",
-    "trust",
     "twilio_signature",
     "verification",
 }
 """What decides in the gateway; its server, which asks these, reads the clock and the socket."""
 
+IMPURE_OF_THE_DIAGNOSIS = {"findings", "refused_requests"}
+
 PURE_OF_THE_POLLER = {
     "account",
-    "allowance",
-    "asking",
+    "adaptive_limit",
     "assignor",
+    "backfill_requests",
+    "budget",
+    "circuit_breaker",
+    "decompression",
     "ended_calls",
-    "fetch_wire",
+    "fair_queue",
+    "fetch_codec",
     "forbidden",
-    "governor",
-    "landing",
-    "line",
     "offsets",
     "paging",
+    "pending_requests",
     "planning",
     "progress",
-    "queue",
+    "records",
     "resource",
     "shares",
-    "standing",
-    "troubles",
-    "unpacking",
 }
 """What decides in the poller, beside its resources; who reads, waits and lands asks these."""
 
-IMPURE_OF_THE_SIMULATED_RESOURCES = {"server", "throttle"}
+IMPURE_OF_THE_SIMULATED_RESOURCES = {"provider_state", "server", "throttle"}
 """What a provider answers is decided without a clock: the time is a part of what is asked."""
 
 IMPURE_MODULES = {
@@ -168,10 +185,12 @@ def group_of(imported: str) -> str:
 def is_pure(path: Path) -> bool:
     layer = layer_of(module_of(path))
     if layer == "stream.gateway":
-        return path.parent.name == "doctor" or path.stem in PURE_OF_THE_GATEWAY
-    if layer == "stream.polling":
+        return (
+            path.parent.name == "diagnose" and path.stem not in IMPURE_OF_THE_DIAGNOSIS
+        ) or path.stem in PURE_OF_THE_GATEWAY
+    if layer == "stream.poller":
         return path.parent.name == "resources" or path.stem in PURE_OF_THE_POLLER
-    if path.parent == ROOT / "stream" / "simulate" / "rest":
+    if path.parent == ROOT / "stream" / "simulator" / "rest":
         return path.stem not in IMPURE_OF_THE_SIMULATED_RESOURCES
     return layer in PURE
 
@@ -207,7 +226,7 @@ def test_what_is_pure_touches_no_clock_chance_environment_or_file(path: Path) ->
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in source_files() if is_pure(path) and layer_of(module_of(path)) == "stream.polling"],
+    [path for path in source_files() if is_pure(path) and layer_of(module_of(path)) == "stream.poller"],
     ids=module_of,
 )
 def test_what_is_pure_in_the_poller_asks_nobody_there_who_is_not(path: Path) -> None:
@@ -215,21 +234,26 @@ def test_what_is_pure_in_the_poller_asks_nobody_there_who_is_not(path: Path) -> 
     assert not {
         name
         for name, file in files.items()
-        if name.startswith("stream.polling.") and file.exists() and not is_pure(file)
+        if name.startswith("stream.poller.") and file.exists() and not is_pure(file)
     }
 
 
 def test_what_is_called_pure_is_there() -> None:
     found = {(layer_of(module_of(path)), path.stem) for path in source_files()}
     named = {("stream.gateway", stem) for stem in PURE_OF_THE_GATEWAY}
-    named |= {("stream.polling", stem) for stem in PURE_OF_THE_POLLER}
+    named |= {("stream.poller", stem) for stem in PURE_OF_THE_POLLER}
     assert named <= found
 
 
-WRITERS = {"stream.runtime.untrusted", "stream.runtime.logs", "stream.cli.terminal", "stream.cli.drawing"}
-"""Through whom all text goes that a terminal or a log shows. See `stream.runtime.untrusted`."""
+WRITERS = {
+    "stream.service.untrusted",
+    "stream.service.logs",
+    "stream.cli.support.terminal",
+    "stream.cli.support.drawing",
+}
+"""Through whom all text goes that a terminal or a log shows. See `stream.service.untrusted`."""
 
-WRITES_TO_ITS_PARENT = {"stream.runtime.broker.supervisor"}
+WRITES_TO_ITS_PARENT = {"stream.broker.supervisor"}
 """Its standard output is a pipe of JSON in ASCII, which no person sees."""
 
 WRITING_CALLS = {
@@ -302,5 +326,5 @@ def test_a_file_begins_with_what_it_is(path: Path) -> None:
 
 def test_the_guard_sees_an_import_inside_a_function(tmp_path: Path) -> None:
     file = tmp_path / "sly.py"
-    file.write_text("def f():\n    import time\n    from stream import runtime\n    return time, runtime\n")
-    assert list(imports_of(file)) == ["time", "stream.runtime"]
+    file.write_text("def f():\n    import time\n    from stream import service\n    return time, service\n")
+    assert list(imports_of(file)) == ["time", "stream.service"]

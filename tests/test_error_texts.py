@@ -1,4 +1,4 @@
-"""No error's text is put into a log, an answer or another error but through `stream.runtime.errors`.
+"""No error's text is put into a log, an answer or another error but through `stream.service.errors`.
 
 Read from the files' syntax, as the architecture is: what an error says may quote what a provider said.
 """
@@ -16,23 +16,23 @@ TEXTS_OF_TRACEBACKS = {
     *("print_exc", "format_exc", "print_exception", "format_exception", "format_exception_only"),
     *("TracebackException", "setLogRecordFactory"),
 }
-THE_PLACE = {"stream/runtime/errors.py", "stream/runtime/logs.py"}
+THE_PLACE = {"stream/service/errors.py", "stream/service/logs.py"}
 
 KNOWN_TEXTS = {
     # What an operator wrote, told to that operator.
-    "stream/runtime/settings.py": {"OSError", "ValueError"},
-    "stream/runtime/account_setting.py": {"ValueError", "ValidationError"},
-    "stream/gateway/trust.py": {"ValueError"},
+    "stream/service/settings.py": {"OSError", "ValueError"},
+    "stream/service/account_setting.py": {"ValueError", "ValidationError"},
+    "stream/gateway/receive/credentials.py": {"ValueError"},
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},
     "stream/cli/doctor.py": {"ValueError"},
-    "stream/simulate/rest/twilio_api.py": {"ValueError"},
+    "stream/simulator/rest/twilio/api.py": {"ValueError"},
     # Why jars could not be fetched: no delivery comes near it.
-    "stream/runtime/broker/jars.py": {"Exception"},
+    "stream/broker/jars.py": {"Exception"},
     # msgspec names a type and a field of ours, orjson what kind of JSON it is not.
     "stream/core/fetches.py": {"ValidationError"},
-    "stream/polling/fetch_wire.py": {"ValidationError"},
-    "stream/runtime/wire.py": {"JSONDecodeError"},
+    "stream/poller/on_demand/fetch_codec.py": {"ValidationError"},
+    "stream/kafka/envelope_codec.py": {"JSONDecodeError"},
 }
 """Kinds of which a file knows that their text quotes no delivery."""
 
@@ -93,7 +93,7 @@ def faults(path: str, tree: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("path", TREES)
 def test_an_error_that_is_not_ours_is_told_by_its_kind(path: str) -> None:
-    assert not faults(path, TREES[path]), "use stream.runtime.errors.said"
+    assert not faults(path, TREES[path]), "use stream.service.errors.said"
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,19 @@ import click
 import msgspec
 from aiokafka.errors import KafkaError
 
-from stream.cli.job_progress import JobProgress
-from stream.cli.moments import moment, second_after, second_before
-from stream.cli.terminal import say
-from stream.polling.account import accounts
-from stream.polling.asking import RefusedError, asked_for, called_off
-from stream.polling.planning import Span, refusal
-from stream.polling.progress import Job, new_job
-from stream.polling.progress_topic import Notebook
-from stream.runtime import topics
-from stream.runtime.broker.ownership import find_running
-from stream.runtime.errors import in_words
-from stream.runtime.lander import Lander, NoRoomError, NotLandedError
-from stream.runtime.settings import POLLED_SOURCES, Settings, SettingsError, load
+from stream.broker.ownership import find_running
+from stream.cli.support.job_progress import JobProgress
+from stream.cli.support.terminal import say
+from stream.cli.support.time_args import moment, second_after, second_before
+from stream.kafka import topics
+from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
+from stream.poller.resources.account import accounts
+from stream.poller.schedule.backfill_requests import RefusedError, asked_for, called_off
+from stream.poller.schedule.planning import Span, refusal
+from stream.poller.schedule.progress import Job, new_job
+from stream.poller.schedule.progress_store import Notebook
+from stream.service.errors import in_words
+from stream.service.settings import POLLED_SOURCES, Settings, SettingsError, load
 
 CONNECTED_WITHIN_S = 20.0
 TAKEN_WITHIN_S = 15.0

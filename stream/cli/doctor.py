@@ -24,19 +24,19 @@ from stream.cli.checkup.callbacks import callbacks
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
 from stream.cli.checkup.secret_files import secret_files
-from stream.cli.terminal import Misuse, label, say
-from stream.gateway import trust as gateway_trust
-from stream.gateway.captured import LIMIT_BYTES, Capture, CaptureError, read
-from stream.gateway.doctor import diagnose
-from stream.gateway.doctor.bodies import lenient_pairs
-from stream.gateway.findings import Finding
-from stream.gateway.provider_setup import Setup, setup
-from stream.gateway.public_url import clean_address
-from stream.gateway.request import wire_bytes
-from stream.gateway.telnyx_signature import TIMESTAMP, public_key, seconds
-from stream.gateway.trust import Trust
-from stream.gateway.verification import provider_of, told_age_s
-from stream.runtime.settings import Settings, SettingsError, load, problems
+from stream.cli.support.terminal import Misuse, label, say
+from stream.gateway.diagnose import diagnose
+from stream.gateway.diagnose.bodies import lenient_pairs
+from stream.gateway.diagnose.findings import Finding
+from stream.gateway.diagnose.provider_setup import Setup, setup
+from stream.gateway.diagnose.request_capture import LIMIT_BYTES, Capture, CaptureError, read
+from stream.gateway.receive import credentials as gateway_trust
+from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.public_url import clean_address
+from stream.gateway.receive.request import wire_bytes
+from stream.gateway.receive.telnyx_signature import TIMESTAMP, public_key, seconds
+from stream.gateway.receive.verification import provider_of, told_age_s
+from stream.service.settings import Settings, SettingsError, load, problems
 
 _OF_ITS_ACCOUNT = re.compile(r"AC[0-9A-Za-z]+=(.+)")
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cyan"}

@@ -8,10 +8,10 @@ import sys
 
 import click
 
-from stream.cli.starting import log_to_stderr, on_a_broker, told
-from stream.gateway import role
+from stream.cli.support.startup import log_to_stderr, on_a_broker, told
+from stream.gateway import service
 from stream.gateway.tls import TlsError
-from stream.runtime import settings
+from stream.service import settings
 
 
 @click.command()
@@ -21,5 +21,5 @@ def command(verbose: bool) -> None:
     log_to_stderr()
     logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
     with told(TlsError):
-        code = asyncio.run(on_a_broker(settings.load(), role.serve))
+        code = asyncio.run(on_a_broker(settings.load(), service.serve))
     sys.exit(code)

@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         # First of all: what nobody catches is then told without its text, whatever it is.
-        importlib.import_module("stream.runtime.logs").install()
+        importlib.import_module("stream.service.logs").install()
         command: click.Command = importlib.import_module(entry.module).command
         return command
 

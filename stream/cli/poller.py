@@ -8,9 +8,9 @@ import sys
 
 import click
 
-from stream.cli.starting import log_to_stderr, on_a_broker, told
-from stream.polling import role
-from stream.runtime import settings
+from stream.cli.support.startup import log_to_stderr, on_a_broker, told
+from stream.poller import service
+from stream.service import settings
 
 
 @click.command()
@@ -19,5 +19,5 @@ def command(verbose: bool) -> None:
     """Read the providers' resources, by window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
     log_to_stderr(ours=logging.DEBUG if verbose else logging.INFO)
     with told():
-        code = asyncio.run(on_a_broker(settings.load(), role.serve))
+        code = asyncio.run(on_a_broker(settings.load(), service.serve))
     sys.exit(code)

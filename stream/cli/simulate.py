@@ -22,26 +22,26 @@ import click
 import orjson
 from aiokafka.errors import KafkaError
 
-from stream.cli.terminal import Misuse, say
-from stream.runtime import topics
-from stream.runtime.broker import BrokerError, embedded
-from stream.runtime.errors import in_words
-from stream.runtime.listening import ListenError
-from stream.runtime.settings import Settings, SettingsError, load
-from stream.runtime.stopping import unless
-from stream.simulate.beside import Beside
-from stream.simulate.check import CheckError
-from stream.simulate.deliver import Plan
-from stream.simulate.leaks import Search
-from stream.simulate.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
-from stream.simulate.progress import RunProgress
-from stream.simulate.rest.throttle import Limit, Limits
-from stream.simulate.retries import TelnyxRetries, overrides
-from stream.simulate.run import Outcome, run, traffic_for
-from stream.simulate.serve import Rest, served_as
-from stream.simulate.signing import from_settings
-from stream.simulate.stamps import iso_us
-from stream.simulate.webhooks import address
+from stream.broker import BrokerError, embedded
+from stream.cli.support.run_progress import RunProgress
+from stream.cli.support.terminal import Misuse, say
+from stream.kafka import topics
+from stream.service.errors import in_words
+from stream.service.http.listening import ListenError
+from stream.service.settings import Settings, SettingsError, load
+from stream.service.shutdown import unless
+from stream.simulator.calls.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
+from stream.simulator.calls.time_formats import iso_us
+from stream.simulator.check.check import CheckError
+from stream.simulator.check.leaks import Search
+from stream.simulator.check.metrics_and_logs import Beside
+from stream.simulator.delivery.retries import TelnyxRetries, overrides
+from stream.simulator.delivery.signing import from_settings
+from stream.simulator.delivery.webhook_sender import Plan
+from stream.simulator.delivery.webhooks import address
+from stream.simulator.rest.throttle import Limit, Limits
+from stream.simulator.run import Outcome, run, traffic_for
+from stream.simulator.serve import Rest, served_as
 
 UNCHECKED = 143
 """128 and the number of SIGTERM: it came before all was checked."""

@@ -8,10 +8,11 @@ import sys
 import click
 import orjson
 
-from stream.cli.reading import records
-from stream.cli.terminal import Fault, say
-from stream.runtime import settings, topics
-from stream.runtime.broker.ownership import find_running
+from stream.broker.ownership import find_running
+from stream.cli.support.terminal import Fault, say
+from stream.cli.support.topic_reader import records
+from stream.kafka import topics
+from stream.service import settings
 
 TOPICS = (
     *("callbacks", "polled", "events", "ended", "alerts", "alerts_active"),

@@ -8,10 +8,10 @@ from dataclasses import astuple, fields
 
 import click
 
-from stream.cli.terminal import say
-from stream.runtime.broker import BrokerError, embedded
-from stream.runtime.settings import Settings, SettingsError, load
-from stream.runtime.topics import POLICIES, TopicError, TopicMismatch, ensure, names
+from stream.broker import BrokerError, embedded
+from stream.cli.support.terminal import say
+from stream.kafka.topics import POLICIES, TopicError, TopicMismatch, ensure, names
+from stream.service.settings import Settings, SettingsError, load
 
 
 @click.command("topics")

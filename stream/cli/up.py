@@ -24,22 +24,24 @@ import click
 from aiokafka.errors import KafkaError
 from rich.live import Live
 
-from stream.cli.children import Child
-from stream.cli.drawing import PlainConsole
-from stream.cli.figures import look
-from stream.cli.reading import records
-from stream.cli.starting import ended
-from stream.cli.terminal import Fault, say
-from stream.cli.view import Notice, Scene, alert_line, line, panel
-from stream.gateway import role, trust
-from stream.polling.account import accounts
-from stream.runtime import settings, topics
-from stream.runtime.broker import Broker, BrokerError, embedded
-from stream.runtime.broker.ports import free_port
-from stream.runtime.data_dir import DataDirError, prepare
-from stream.runtime.errors import in_words
-from stream.runtime.stopping import unless
-from stream.simulate.signing import household
+from stream.broker import Broker, BrokerError, embedded
+from stream.broker.ports import free_port
+from stream.cli.local.child_process import Child
+from stream.cli.local.dashboard import Notice, Scene, alert_line, line, panel
+from stream.cli.local.worker_metrics import look
+from stream.cli.support.drawing import PlainConsole
+from stream.cli.support.startup import ended
+from stream.cli.support.terminal import Fault, say
+from stream.cli.support.topic_reader import records
+from stream.gateway import service
+from stream.gateway.receive import credentials
+from stream.kafka import topics
+from stream.poller.resources.account import accounts
+from stream.service import settings
+from stream.service.data_dir import DataDirError, prepare
+from stream.service.errors import in_words
+from stream.service.shutdown import unless
+from stream.simulator.delivery.signing import household
 
 SIMULATED: dict[str, str] = {
     "time_factor": "60",
@@ -100,8 +102,8 @@ class Household:
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
         prepare(self._settings.data_dir)  # for the roles' logs, also where the broker is elsewhere
-        for warning in role.warnings(trust.from_settings(self._settings)):
-            if warning != role.NOBODY or not self._rate:  # the simulator brings its own
+        for warning in service.warnings(credentials.from_settings(self._settings)):
+            if warning != service.NOBODY or not self._rate:  # the simulator brings its own
                 self._say(f"warning: {warning}")
         async with embedded(self._settings, say=self._say) as broker:
             self._broker = broker
@@ -193,7 +195,7 @@ class Household:
         host, _, port = listen.rpartition(":")
         free = free_port(int(port))
         if free != int(port):
-            self._say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
+            self._say(f"Port {port} is in use by another program; the {service}'s HTTP is at port {free}.")
         return f"{host}:{free}"
 
     def _links(

@@ -9,8 +9,8 @@ import sys
 
 import click
 
-from stream.cli.starting import log_to_stderr, on_a_broker, told
-from stream.runtime import settings
+from stream.cli.support.startup import log_to_stderr, on_a_broker, told
+from stream.service import settings
 
 
 @click.command()
@@ -29,5 +29,5 @@ async def _serve(chosen: settings.Settings) -> int:
     # By name, as `faust -A agents` does: nothing in stream imports the agents. Nor is Faust imported before
     # its version is checked.
     app = importlib.import_module("agents.app").build(chosen)
-    process = importlib.import_module("stream.runtime.lanes.process")
+    process = importlib.import_module("stream.faust_bridge.process")
     return int(await process.serve(app))

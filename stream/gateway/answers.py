@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from stream.gateway.refusal import Refused
-from stream.runtime.http_server import Bare
+from stream.gateway.receive.refusal import Refused
+from stream.service.http.server import Bare
 
 COME_AGAIN_S = 1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from stream.core import instants
+from stream.core import timestamps
 from stream.core.events import DecodeError
 
 ID_LIMIT = 255
@@ -61,7 +61,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def sip_response_code(value: Any) -> int | None:
-    """A SIP response code (RFC 3261 §21): 100 to 699. Telnyx sends Q.850 causes such as "16" in its place."""
+    """A SIP response code (RFC 3261 21): 100 to 699. Telnyx sends Q.850 causes such as "16" in its place."""
     code = whole_number(value)
     return code if code is not None and 100 <= code <= 699 else None
 
@@ -104,12 +104,12 @@ NO_STAMP: Stamp = (None, None, "unknown")
 
 def rfc2822_stamp(raw: Any) -> Stamp:
     """A time stamp where the provider writes RFC 2822: whole seconds."""
-    return _rfc2822_stamp(raw) if type(raw) is str and len(raw) <= instants.LONGEST else NO_STAMP
+    return _rfc2822_stamp(raw) if type(raw) is str and len(raw) <= timestamps.LONGEST else NO_STAMP
 
 
 def iso8601_stamp(raw: Any) -> Stamp:
     """A time stamp where the provider writes ISO 8601: `exact` if it says fractions of a second."""
-    return _iso8601_stamp(raw) if type(raw) is str and len(raw) <= instants.LONGEST else NO_STAMP
+    return _iso8601_stamp(raw) if type(raw) is str and len(raw) <= timestamps.LONGEST else NO_STAMP
 
 
 def either_stamp(raw: Any) -> Stamp:
@@ -119,16 +119,16 @@ def either_stamp(raw: Any) -> Stamp:
 
 @lru_cache(maxsize=16_384)
 def _rfc2822_stamp(raw: str) -> Stamp:
-    us = instants.rfc2822(raw)
-    return NO_STAMP if us is None else (us, instants.utc(us), "second")
+    us = timestamps.rfc2822(raw)
+    return NO_STAMP if us is None else (us, timestamps.utc(us), "second")
 
 
 @lru_cache(maxsize=16_384)
 def _iso8601_stamp(raw: str) -> Stamp:
-    us = instants.iso8601(raw)
+    us = timestamps.iso8601(raw)
     if us is None:
         return NO_STAMP
-    return us, instants.utc(us), "exact" if "." in raw or "," in raw else "second"
+    return us, timestamps.utc(us), "exact" if "." in raw or "," in raw else "second"
 
 
 def check_depth(body: Any) -> None:

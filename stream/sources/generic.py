@@ -13,7 +13,7 @@ import msgspec
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash, sequence_number
-from stream.sources import fields, form, withheld
+from stream.sources import fields, form, redaction
 from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
 
 _SUMMARY_PATH = re.compile(r"/Voice/([^/]+)/Summary")
@@ -84,7 +84,7 @@ def other_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading
 def event_stream(envelope: Envelope) -> list[Reading]:
     """A CloudEvent of Twilio Event Streams. A status callback in it is that callback's event, seen again."""
     fields.check_depth(envelope.body)
-    row = withheld.passed_on(envelope.body)
+    row = redaction.passed_on(envelope.body)
     event_id = fields.identifier(row.get("id"), "id")
     data = _data(row)
     parameters = _object(_object(data.get("request")).get("parameters"))
@@ -122,7 +122,7 @@ def event_stream(envelope: Envelope) -> list[Reading]:
 def call_summary(envelope: Envelope) -> list[Reading]:
     """A Voice Insights summary: it changes after it is first seen, and each version is an event."""
     fields.check_depth(envelope.body)
-    row = withheld.passed_on(envelope.body)
+    row = redaction.passed_on(envelope.body)
     call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
     if call_id is None:
         path = _SUMMARY_PATH.search(envelope.endpoint or "")
@@ -145,7 +145,7 @@ def call_summary(envelope: Envelope) -> list[Reading]:
 def webhook_delivery(envelope: Envelope) -> list[Reading]:
     """Telnyx' own account of one webhook: whether it arrived, after how many attempts."""
     fields.check_depth(envelope.body)
-    row = withheld.passed_on(envelope.body)
+    row = redaction.passed_on(envelope.body)
     webhook = _object(row.pop("webhook", None))
     payload = _object(webhook.get("payload")) or webhook
     leg_id = fields.identifier(payload.get("call_leg_id"), "call_leg_id")
@@ -185,7 +185,7 @@ def _form(envelope: Envelope) -> dict[str, Any]:
     """The form's parameters without what is withheld; those that are not known here repeated as sent."""
     single, repeated = form.flat(envelope.body)
     unknown = {name: values for name, values in repeated.items() if name not in KNOWN}
-    body: dict[str, Any] = withheld.passed_on(single | unknown)
+    body: dict[str, Any] = redaction.passed_on(single | unknown)
     return body
 
 
@@ -240,7 +240,7 @@ def _data(row: dict[str, Any]) -> dict[str, Any]:
         except (msgspec.DecodeError, RecursionError):
             raise DecodeError("invalid_field", "data is no JSON") from None
         fields.check_depth(data)
-        data = withheld.passed_on(data)
+        data = redaction.passed_on(data)
     if type(data) is not dict:
         raise DecodeError("missing_id", "data is no object")
     return data

@@ -10,7 +10,7 @@ from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
-from stream.sources import fields, telnyx_webhook, urls, withheld
+from stream.sources import fields, redaction, telnyx_webhook, urls
 
 _VOLATILE = frozenset({"attempt", "status"})
 """What changes in a row while its webhook is being delivered: no part of what the row is."""
@@ -65,7 +65,7 @@ def _own(
 ) -> Reading:
     stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
     identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
-    attributes: dict[str, Any] = withheld.passed_on(row)
+    attributes: dict[str, Any] = redaction.passed_on(row)
     if inner_is_read:
         attributes["metadata"] = {
             name: value

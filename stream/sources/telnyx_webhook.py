@@ -14,7 +14,7 @@ import msgspec
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
 from stream.core.statuses import HANGUPS
-from stream.sources import fields, withheld
+from stream.sources import fields, redaction
 
 _STEPS = {
     "call.initiated": ("initiated", "initiated"),
@@ -155,7 +155,7 @@ def _payload(record: dict[str, Any], dotted: str) -> dict[str, Any]:
     payload = _parsed(payload, "payload")
     if dotted.startswith("call.payment"):
         payload = {name: value for name, value in payload.items() if name in _OF_A_PAYMENT}
-    kept: dict[str, Any] = withheld.passed_on(payload)
+    kept: dict[str, Any] = redaction.passed_on(payload)
     return kept
 
 
@@ -178,7 +178,7 @@ def _stamp(record: dict[str, Any], payload: dict[str, Any]) -> fields.Stamp:
             return stamp
     raw = record.get("occurred_at") or record.get("created_at")
     if raw is not None:
-        payload.setdefault("occurred_at", withheld.passed_on(raw))
+        payload.setdefault("occurred_at", redaction.passed_on(raw))
     return fields.NO_STAMP
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
 from stream.core.statuses import OUTCOMES, TERMINAL, status_of
-from stream.sources import fields, withheld
+from stream.sources import fields, redaction
 
 _FACTS = {
     "from": "from",
@@ -24,7 +24,7 @@ _FACTS = {
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
-    row = withheld.passed_on(envelope.body)
+    row = redaction.passed_on(envelope.body)
     call_id = fields.required_identifier(row.pop("sid", None), "sid")
     account = fields.lenient_identifier(row.get("account_sid"))
     parent_call_id = fields.lenient_identifier(row.get("parent_call_sid"))

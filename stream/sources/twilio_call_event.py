@@ -12,7 +12,7 @@ from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
-from stream.sources import fields, urls, withheld
+from stream.sources import fields, redaction, urls
 from stream.sources.twilio_parameters import pascal_case, progress_within
 
 _PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
@@ -24,7 +24,7 @@ _CEILING_S = 15.0
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
     identity = (content_hash(envelope.body), envelope.ordinal)
-    row = withheld.passed_on(envelope.body)
+    row = redaction.passed_on(envelope.body)
     request = _object(row, "request")
     response = _object(row, "response")
     parameters = request.get("parameters")

@@ -11,7 +11,7 @@ from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
 from stream.core.identity import content_hash
-from stream.sources import fields, withheld
+from stream.sources import fields, redaction
 
 _PATH = re.compile(r"/Voice/([^/]+)/Events")
 _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversation_relay_data")
@@ -22,7 +22,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     # A field that is null here and missing there is the same row.
     told = {name: value for name, value in envelope.body.items() if value is not None}
     identity = (content_hash(told), envelope.ordinal)
-    row = withheld.passed_on(envelope.body)
+    row = redaction.passed_on(envelope.body)
 
     call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
     if call_id is None:

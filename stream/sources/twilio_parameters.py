@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream.core.events import DecodeError, Reading
-from stream.core.sensitive import spelled
+from stream.core.privacy.sensitive_names import spelled
 from stream.sources import form, twilio_status_callback
 
 KNOWN: tuple[str, ...] = (

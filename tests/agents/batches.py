@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from agents.processor import CallProcessor
+from stream.core.call.schedule import LADDERS
 from stream.core.policy import Policy
-from stream.core.privacy import Privacy
-from stream.core.schedule import LADDERS
-from stream.runtime.lanes.batch import Output
-from stream.runtime.metrics.vocabulary import Vocabulary
-from stream.runtime.metrics.worker import Metrics
-from stream.runtime.topics import names
+from stream.core.privacy.masking import Privacy
+from stream.engine.batch import Output
+from stream.kafka.topics import names
+from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.worker import Metrics
 from tests.core.deliveries import TWILIO_KEY, Delivery, at
 
 TOPICS = names("calls.")

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.core.call import load
+from stream.core.call.state import load
 from tests.agents.batches import KEY, TOPICS, Fetched, Lane, record, records, to
 from tests.core.deliveries import CALL_ID, callback, insight, knowledge, parameters
 

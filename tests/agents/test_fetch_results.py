@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.core.call import load
+from stream.core.call.state import load
 from stream.core.events import SOURCES
 from stream.core.fetches import request_id
-from stream.runtime.lanes.batch import Output
+from stream.engine.batch import Output
 from tests.agents.batches import KEY, POLLED, TOPICS, Lane, a_tick, record, records, to
 from tests.core.deliveries import ACCOUNT, TWILIO_KEY, Delivery, answered_call, at, fetched
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agents.processor
+from agents.failing_calls import LONGEST_PAUSE_S, next_trouble
 from agents.processor import FaultyWorkerError
-from agents.trouble import LONGEST_PAUSE_S, next_trouble
-from stream.core.call import load
+from stream.core.call.state import load
 from tests.agents.batches import POLLED, TOPICS, Fetched, Lane, a_tick, record, records, to
 from tests.agents.test_batches import deliveries, mixed, ticked_seconds
 from tests.core.deliveries import START_US, Delivery, callback

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 import agents.processor
-import stream.core.call
-from stream.core.call import load
-from stream.core.pages import is_page
+import stream.core.call.state
+from stream.core.call.identity_pages import is_page
+from stream.core.call.state import load
 from tests.agents.batches import KEY, TOPICS, Fetched, Lane, a_tick, record, records, to
 from tests.core.deliveries import Delivery, answered_call, callback, insight
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream.core.call, "SEEN_INLINE", 10)
-    monkeypatch.setattr(stream.core.call, "SEEN_CAP", 40)
+    monkeypatch.setattr(stream.core.call.state, "SEEN_INLINE", 10)
+    monkeypatch.setattr(stream.core.call.state, "SEEN_CAP", 40)
 
 
 def logs(count: int, first: int = 0) -> list[Delivery]:

@@ -10,7 +10,7 @@ import pytest
 import agents.processor
 from agents.processor import FaultyWorkerError
 from stream.core.events import Envelope, Reading
-from stream.runtime import logs
+from stream.service import logs
 from stream.sources import DECODERS
 from tests.agents.batches import KEY, TOPICS, Fetched, Lane, Written, a_tick, active, record, records, to
 from tests.core.deliveries import answered_call, callback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.runtime.lanes.batch import Output
+from stream.engine.batch import Output
 from tests.agents.batches import CALLBACKS, KEY, TOPICS, Fetched, Lane, active, record, records, to
 from tests.core.deliveries import (
     ACCOUNT,

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from stream.runtime.broker import BrokerError
+from stream.broker import BrokerError
 from tests.bench import report
 from tests.bench.progress import Shown
 from tests.bench.run import PARTS, Plan, run

@@ -14,8 +14,8 @@ import msgspec
 import orjson
 from confluent_kafka import Producer
 
-from stream.simulate.options import Options
-from stream.simulate.traffic import Record, Traffic
+from stream.simulator.calls.options import Options
+from stream.simulator.traffic import Record, Traffic
 
 SOURCE = frozenset({"twilio_status_callback"})
 OPEN_SHARE = 0.33

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from stream.runtime import topics
+from stream.kafka import topics
 from tests.bench import worker_process
 from tests.bench.candidate import Meter, Task, give_back, task
 

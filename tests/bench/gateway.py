@@ -18,11 +18,11 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from stream.runtime import topics
+from stream.kafka import topics
 from tests.bench.candidate import Task
 from tests.bench.gateway_process import ADDRESS
 from tests.bench.ground import ROOT, CandidateFailed, Ground, end, said
-from tests.bench.knocks import Load
+from tests.bench.http_load import Load
 
 START_LIMIT_S = 60.0
 LOAD_LIMIT_S = 180.0
@@ -84,7 +84,7 @@ def _measured(process: subprocess.Popen[bytes], task: Task, load: Load) -> dict[
 def knock(task: Task, load: Load) -> dict[str, Any]:
     load.out = str(Path(task.directory) / "knocks.json")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.knocks", msgspec.json.encode(load).decode()],
+        [sys.executable, "-m", "tests.bench.http_load", msgspec.json.encode(load).decode()],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -7,11 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
-from stream.gateway.role import serving
-from stream.runtime import topics
-from stream.runtime.settings import Settings
+from stream.gateway.service import serving
+from stream.kafka import topics
+from stream.service.settings import Settings
 from tests.bench.candidate import Task, give_back, rss_mb, task
-from tests.bench.knocks import TOKEN
+from tests.bench.http_load import TOKEN
 
 ADDRESS = "address"
 """The file that says where it listens, once it does."""

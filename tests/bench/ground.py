@@ -22,8 +22,9 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from stream.runtime import broker, settings
-from stream.runtime.broker.ports import free_port
+from stream import broker
+from stream.broker.ports import free_port
+from stream.service import settings
 from tests.bench.candidate import Task
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from agents import callbacks, polled, ticks
-from stream.runtime import topics
-from stream.runtime.lanes import Batch, Record, build_app
+from stream.engine.batch import Batch, Record
+from stream.faust_bridge.app import build_app
+from stream.kafka import topics
 from tests.bench import worker_process
 from tests.bench.candidate import task
 from tests.bench.full_job import Counting

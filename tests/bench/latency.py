@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from stream.runtime import topics
+from stream.kafka import topics
 from tests.bench.callbacks import Tally, Written, callbacks
 from tests.bench.candidate import Task
 from tests.bench.ground import CandidateFailed, Ground, end, said

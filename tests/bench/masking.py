@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stream.core.events import Reading
-from stream.core.plans import Plans
-from stream.core.privacy import BLOT, Privacy
-from stream.runtime.wire import read_envelope
+from stream.core.privacy.field_plans import Plans
+from stream.core.privacy.masking import BLOT, Privacy
+from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
 from tests.bench.callbacks import callbacks
 

@@ -30,9 +30,10 @@ import orjson
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from stream.runtime import settings, topics
-from stream.runtime.broker import configuration
-from stream.runtime.broker.ports import free_port
+from stream.broker import configuration
+from stream.broker.ports import free_port
+from stream.kafka import topics
+from stream.service import settings
 from tests.bench.ground import ROOT, ground
 
 PREFIX = "memory."

@@ -14,7 +14,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 from confluent_kafka import Producer
 
-from stream.runtime import topics
+from stream.kafka import topics
 from tests.bench import callbacks
 from tests.bench.ground import COMPACTED, Ground
 from tests.bench.stages import sample_states

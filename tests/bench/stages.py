@@ -21,19 +21,19 @@ from confluent_kafka import Consumer, TopicPartition
 from agents.app import GARBAGE_THRESHOLD
 from agents.emit import alert_outputs
 from agents.processor import CallProcessor
-from stream.core.alerts import Alert
-from stream.core.call import dump, load
+from stream.core.call.alerts import Alert
+from stream.core.call.fold import fold
+from stream.core.call.identity_pages import Pages
+from stream.core.call.record import CallRecord
+from stream.core.call.state import dump, load
 from stream.core.events import Event, Origin
-from stream.core.fold import fold
-from stream.core.pages import Pages
 from stream.core.policy import Policy
-from stream.core.privacy import Privacy
-from stream.core.record import CallRecord
-from stream.runtime import topics
-from stream.runtime.lanes import Record
-from stream.runtime.metrics.vocabulary import Vocabulary
-from stream.runtime.metrics.worker import Metrics
-from stream.runtime.wire import read_envelope
+from stream.core.privacy.masking import Privacy
+from stream.engine.batch import Record
+from stream.kafka import topics
+from stream.kafka.envelope_codec import read_envelope
+from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.worker import Metrics
 from stream.sources import DECODERS
 from tests.bench import masking
 from tests.bench.candidate import Task, give_back, task

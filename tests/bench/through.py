@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, TopicPartition
 
-from stream.runtime import topics
+from stream.kafka import topics
 from tests.bench.candidate import Task
 from tests.bench.gateway import knock, port_of
 from tests.bench.ground import CandidateFailed, Ground, end, said
-from tests.bench.knocks import Load
+from tests.bench.http_load import Load
 from tests.bench.latency import FAILED_SHARE, OPEN_CALLS, REST_S, WARM_UP_S, wait_ready
 
 CONNECTIONS = 200

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.app import build
-from stream.runtime import topics
-from stream.runtime.broker.ports import free_port
-from stream.runtime.lanes import LanesApp, process
-from stream.runtime.settings import Settings
+from stream.broker.ports import free_port
+from stream.faust_bridge import process
+from stream.faust_bridge.app import LanesApp
+from stream.kafka import topics
+from stream.service.settings import Settings
 from tests.bench.candidate import Task
 
 

@@ -20,18 +20,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli import backfill
-from stream.cli.job_progress import JobProgress, share
-from stream.core.instants import utc
-from stream.polling.account import Account
-from stream.polling.asking import RefusedError
-from stream.polling.backfill import Backfills
-from stream.polling.progress import Job, new_job
-from stream.polling.progress_topic import Notebook
-from stream.polling.resource import Resource
-from stream.runtime import topics
-from stream.runtime.lander import Lander
-from stream.runtime.settings import Settings
-from tests.polling.notes import Came, Notes, account, resource, until
+from stream.cli.support.job_progress import JobProgress, share
+from stream.core.timestamps import utc
+from stream.kafka import topics
+from stream.kafka.acked_producer import Lander
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
+from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.backfill_requests import RefusedError
+from stream.poller.schedule.progress import Job, new_job
+from stream.poller.schedule.progress_store import Notebook
+from stream.service.settings import Settings
+from tests.poller.schedule.progress_fakes import Came, Notes, account, resource, until
 from tests.real_broker import RealBroker
 
 NOW_US = 1_772_452_800_000_000

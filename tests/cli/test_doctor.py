@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli.main import main
-from stream.core.instants import utc
-from stream.gateway.findings import Finding, add, file_in
-from stream.gateway.request import Request, wire_bytes
+from stream.core.timestamps import utc
+from stream.gateway.diagnose.findings import Finding, add, file_in
+from stream.gateway.receive.request import Request, wire_bytes
 from tests.cli.checkup.apis import Apis
 from tests.gateway.signing import (
     ACCOUNT,

@@ -14,12 +14,12 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
 
-from stream.cli.drawing import PlainColumn, PlainConsole, text
-from stream.cli.figures import Figures
+from stream.cli.local.dashboard import Notice, Scene, alert_line, line, panel
+from stream.cli.local.worker_metrics import Figures
+from stream.cli.support.drawing import PlainColumn, PlainConsole, text
+from stream.cli.support.terminal import Fault, Misuse, label, say
 from stream.cli.tail import cells
-from stream.cli.terminal import Fault, Misuse, label, say
-from stream.cli.view import Notice, Scene, alert_line, line, panel
-from stream.runtime.untrusted import LineFormatter, escaped, escaped_lines
+from stream.service.untrusted import LineFormatter, escaped, escaped_lines
 
 HOSTILE = [
     "[/x]",

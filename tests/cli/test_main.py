@@ -16,7 +16,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
         "import sys; from stream.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'faust', 'aiokafka', 'aiohttp', 'rich', 'stream.runtime'} & set(sys.modules)\n"
+        "heavy = {'faust', 'aiokafka', 'aiohttp', 'rich', 'stream.service'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

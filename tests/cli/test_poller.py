@@ -9,7 +9,7 @@ import sys
 import pytest
 
 HASTY = (
-    "from stream.runtime import topics\n"
+    "from stream.kafka import topics\n"
     "topics.ensure.__kwdefaults__ = {'wait_s': 0.3}\n"
     "from stream.cli.poller import command\n"
     "command(prog_name='callstream poller')"

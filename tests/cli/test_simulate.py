@@ -13,13 +13,13 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from stream.broker.ports import free_port
 from stream.cli.simulate import command
-from stream.runtime.broker.ports import free_port
-from stream.runtime.settings import load
-from stream.runtime.topics import ensure
-from stream.simulate.traffic import Record
+from stream.kafka.topics import ensure
+from stream.service.settings import load
+from stream.simulator.traffic import Record
 from tests.real_broker import RealBroker
-from tests.simulate.gateway import PRIVATE, TOKEN, Gateway, running
+from tests.simulator.gateway import PRIVATE, TOKEN, Gateway, running
 
 GATEWAY = "http://127.0.0.1:8080"
 
@@ -96,8 +96,8 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     async def there_are_topics(*_: object) -> None:
         pass
 
-    monkeypatch.setattr("stream.simulate.run.Writer", NoKafka)
-    monkeypatch.setattr("stream.runtime.topics.ensure", there_are_topics)
+    monkeypatch.setattr("stream.simulator.run.Writer", NoKafka)
+    monkeypatch.setattr("stream.kafka.topics.ensure", there_are_topics)
     return {
         "CALLSTREAM_KAFKA": "127.0.0.1:9",
         "CALLSTREAM_SIMULATE_TWILIO_ACCOUNT_TOKEN": f"AC7={TOKEN}",

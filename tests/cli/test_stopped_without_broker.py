@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.runtime.broker.ports import free_port
+from stream.broker.ports import free_port
 from tests.e2e.harness import wait_until
 from tests.real_broker import RealBroker
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from stream.cli.up import SIMULATED, Household, first_to_end, pace
-from stream.runtime.settings import Settings, load
+from stream.service.settings import Settings, load
 
 
 def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:

@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from stream.core.alerts import Alert
-from stream.core.call import Call
+from stream.core.call.alerts import Alert
+from stream.core.call.fold import Folded, fold
+from stream.core.call.identity_pages import Pages
+from stream.core.call.lifecycle import survey
+from stream.core.call.record import CallRecord
+from stream.core.call.state import Call
 from stream.core.events import Envelope, Event, Origin, Reading
-from stream.core.fold import Folded, fold
-from stream.core.instants import utc
-from stream.core.pages import Pages
 from stream.core.policy import Policy
-from stream.core.privacy import Privacy
-from stream.core.record import CallRecord
-from stream.core.survey import survey
-from stream.runtime.wire import read_envelope
+from stream.core.privacy.masking import Privacy
+from stream.core.timestamps import utc
+from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
 
 CALL_ID = "CA" + "0f" * 16

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from stream.core.call import Call, dump, load
+from stream.core.call.record import CallRecord
+from stream.core.call.schedule import LADDERS
+from stream.core.call.state import Call, dump, load
+from stream.core.call.timers import answered, tick
 from stream.core.fetches import FetchRequest, FetchResult
-from stream.core.instants import utc
 from stream.core.policy import Policy
-from stream.core.record import CallRecord
-from stream.core.schedule import LADDERS
-from stream.core.waiting import answered, tick
+from stream.core.timestamps import utc
 from tests.core.deliveries import START_US, Delivery, tell
 
 ALL = (*LADDERS, "telnyx_webhook_delivery")

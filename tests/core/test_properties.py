@@ -11,13 +11,13 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.core.call import Call, dump, load
+from stream.core.call.lifecycle import survey
+from stream.core.call.record import CallRecord
+from stream.core.call.schedule import LADDERS
+from stream.core.call.state import Call, dump, load
+from stream.core.call.timers import tick
 from stream.core.policy import Policy
-from stream.core.record import CallRecord
-from stream.core.schedule import LADDERS
 from stream.core.statuses import TERMINAL
-from stream.core.survey import survey
-from stream.core.waiting import tick
 from tests.core.deliveries import (
     START_US,
     Delivery,

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
-from stream.core.alerts import Alert
+from stream.core.call.alerts import Alert
+from stream.core.call.record import CallRecord
+from stream.core.call.schedule import LADDERS
 from stream.core.events import Event
 from stream.core.fetches import FetchRequest
 from stream.core.policy import Policy
-from stream.core.record import CallRecord
-from stream.core.schedule import LADDERS
 from tests.core.deliveries import (
     Delivery,
     answered_call,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.core import effects
-from stream.core.record import CallRecord
+from stream.core.call.record import CallRecord
 from tests.core.deliveries import (
     ENDED,
     answered_call,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stream.core import effects
-from stream.core.record import CallRecord
+from stream.core.call.record import CallRecord
 from tests.core.deliveries import LEG_ID, at, picked, summary, tell, telnyx, telnyx_event, telnyx_row
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from stream.runtime import topics
+from stream.kafka import topics
 from tests.e2e.harness import Read, ToSend, WorkerProcess, latest, more_than_once, read_topic, unlike_repeats
 
 WORKER = Path(__file__).with_name("counting_worker.py")

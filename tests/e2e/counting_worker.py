@@ -17,7 +17,11 @@ from typing import Any
 
 import orjson
 
-from stream.runtime import lanes, settings, topics
+from stream.engine.batch import Batch, Output, Record
+from stream.faust_bridge.app import build_app
+from stream.faust_bridge.process import run
+from stream.kafka import topics
+from stream.service import settings
 
 SETTINGS = settings.load()
 NAMES = topics.names(SETTINGS.topic_prefix)
@@ -33,10 +37,10 @@ class Counting:
         self.calls = 0
 
     def process(
-        self, partition: int, records: Sequence[lanes.Record], get: Callable[[bytes], bytes | None]
-    ) -> lanes.Batch:
+        self, partition: int, records: Sequence[Record], get: Callable[[bytes], bytes | None]
+    ) -> Batch:
         states: dict[bytes, Any] = {}
-        outputs: list[lanes.Output] = []
+        outputs: list[Output] = []
         self.calls += 1
         if RAISE_EVERY and self.calls % RAISE_EVERY == 0:
             raise RuntimeError("the counting worker was told to fail")
@@ -59,9 +63,9 @@ class Counting:
                 "s": number,
                 "n": state["n"],
             }
-            outputs.append(lanes.Output(key, orjson.dumps(body)))
+            outputs.append(Output(key, orjson.dumps(body)))
         encoded: dict[bytes, bytes | None] = {key: orjson.dumps(state) for key, state in states.items()}
-        return lanes.Batch(encoded, {NAMES.events: outputs})
+        return Batch(encoded, {NAMES.events: outputs})
 
     def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         keys = [key for key, _ in items if not key.startswith(b"tick:")]  # ticks come as time passes
@@ -74,7 +78,7 @@ class Counting:
 logging.basicConfig(
     stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
 )
-app = lanes.build_app(SETTINGS, Counting())
+app = build_app(SETTINGS, Counting())
 
 
 @app.agent(app.lanes.topic(NAMES.callbacks))
@@ -100,4 +104,4 @@ def events(stream: Any) -> AsyncIterator[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(lanes.run(app))
+    sys.exit(run(app))

@@ -21,8 +21,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from stream.runtime import topics
-from stream.runtime.settings import Settings
+from stream.kafka import topics
+from stream.service.settings import Settings
 from tests.e2e.harness import WorkerProcess, wait_until
 from tests.e2e.story import Story
 

@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from stream.broker.ports import free_port
 from stream.core.fetches import FetchRequest, request_id
-from stream.core.instants import utc
-from stream.runtime import topics
-from stream.runtime.broker.ports import free_port
-from stream.simulate.write import key_hash
+from stream.core.timestamps import utc
+from stream.kafka import topics
+from stream.simulator.delivery.record_writer import key_hash
 from tests.e2e.harness import Feed, Read, ToSend, WorkerProcess, read_topic, wait_drained, wait_until
 from tests.e2e.household import get
 from tests.real_broker import RealBroker

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tests.simulate.rest.shelves import call, delivery, leg, logged, sid, telnyx_event
+from tests.simulator.rest.resource_fakes import call, delivery, leg, logged, sid, telnyx_event
 
 GOOD = 1000
 HUGE_BYTES = 10 << 20

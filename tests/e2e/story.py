@@ -16,17 +16,17 @@ import msgspec
 import orjson
 
 from agents.processor import CallProcessor
-from stream.core.call import Call, load
+from stream.core.call.state import Call, load
 from stream.core.policy import Policy
-from stream.core.privacy import Privacy
-from stream.runtime import topics
-from stream.runtime.metrics.vocabulary import Vocabulary
-from stream.runtime.metrics.worker import Metrics
-from stream.runtime.settings import POLLED_SOURCES
-from stream.simulate.options import Options
-from stream.simulate.run import traffic_for
-from stream.simulate.truth import Truth
-from stream.simulate.write import key_hash
+from stream.core.privacy.masking import Privacy
+from stream.kafka import topics
+from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.worker import Metrics
+from stream.service.settings import POLLED_SOURCES
+from stream.simulator.calls.options import Options
+from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.delivery.record_writer import key_hash
+from stream.simulator.run import traffic_for
 from tests.e2e.harness import ToSend
 
 OF_ARRIVAL = ("revision", "id", "arrival", "updated_at")

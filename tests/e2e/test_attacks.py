@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from stream.runtime.broker.ports import free_port
+from stream.broker.ports import free_port
 from tests.e2e.attacks import TELNYX_KEY, Attack
 from tests.e2e.harness import ROOT, WorkerProcess, ending, wait_until
 from tests.e2e.household import get

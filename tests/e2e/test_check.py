@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stream.runtime.broker.ports import free_port
+from stream.broker.ports import free_port
 from tests.e2e.harness import ROOT, ending
 from tests.e2e.household import full_worker, prepare
 from tests.e2e.story import Story

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.runtime.broker.ports import free_port
+from stream.broker.ports import free_port
 from tests.e2e.harness import ROOT, wait_until
 from tests.e2e.household import get
 from tests.e2e.processes import descendants, running, wait_gone

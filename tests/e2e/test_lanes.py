@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from stream.runtime import topics
-from stream.runtime.settings import Settings
+from stream.kafka import topics
+from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import READY, Feed, WorkerProcess, ending, wait_drained
 from tests.real_broker import RealBroker

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from stream.runtime.broker.ports import free_port
-from stream.runtime.settings import load
-from stream.simulate.signing import household
+from stream.broker.ports import free_port
+from stream.service.settings import load
+from stream.simulator.delivery.signing import household
 from tests.e2e.harness import WorkerProcess, ending, wait_until
 from tests.e2e.household import get
 from tests.real_broker import RealBroker

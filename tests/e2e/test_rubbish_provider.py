@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream.core.fetches import FetchRequest
-from stream.polling.paging import MAX_PAGES_OF_A_WINDOW
-from stream.runtime import topics
+from stream.kafka import topics
+from stream.poller.pages.paging import MAX_PAGES_OF_A_WINDOW
 from tests.e2e.harness import Read, ending, read_topic, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, everything, landed, request, wait_answered
 from tests.e2e.rubbish import BOMB_BYTES, GOOD, HUGE_BYTES, Rubbish, call_id
-from tests.polling.provider import Provider, serving
+from tests.poller.provider import Provider, serving
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e

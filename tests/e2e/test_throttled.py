@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from stream.core.fetches import FetchRequest
-from stream.simulate.rest.server import serving
-from stream.simulate.rest.throttle import Limit, Limits, Request, Seen
+from stream.simulator.rest.server import serving
+from stream.simulator.rest.throttle import Limit, Limits, Request, Seen
 from tests.e2e.harness import ending, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, landed, request, wait_answered
 from tests.real_broker import RealBroker
-from tests.simulate.rest.shelves import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
+from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.runtime.broker.ports import free_port
+from stream.broker.ports import free_port
 from tests.e2e.harness import WorkerProcess, ending, wait_until
 from tests.e2e.processes import descendants, running, wait_gone
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from stream.simulate.compare import Comparison
-from stream.simulate.leaks import Search
+from stream.simulator.check.compare import Comparison
+from stream.simulator.check.leaks import Search
 from tests.e2e.harness import Read, latest, more_than_once, read_topic, unlike_repeats
 from tests.e2e.story import Story, deliveries_of, knowledge, last_records, undisturbed
 

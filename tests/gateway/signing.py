@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from stream.gateway.request import FORM, Request
+from stream.gateway.receive.request import FORM, Request
 
 TOKEN = "12345"
 ACCOUNT = "AC0f000000000000000000000000000009"

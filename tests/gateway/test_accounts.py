@@ -8,16 +8,16 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 
+from stream.core.call.ownership import check_signer
 from stream.core.events import DecodeError
-from stream.core.ownership import check_signer
-from stream.gateway.refusal import Refused
-from stream.gateway.trust import SharedKey, Trust
-from stream.gateway.verification import Verified, verify
-from stream.runtime.wire import read_envelope
+from stream.gateway.receive.credentials import SharedKey, Trust
+from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.verification import Verified, verify
+from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
+from tests.gateway.receive.test_records import landed
+from tests.gateway.receive.test_verification import SUBACCOUNT, get, of, with_header
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, STATUS, TOKEN, twilio, twilio_form, twilio_json
-from tests.gateway.test_landing import landed
-from tests.gateway.test_verification import SUBACCOUNT, get, of, with_header
 
 OTHER = "AC0f000000000000000000000000000011"
 TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,), OTHER: ("other",)}, twilio_subaccounts={SUBACCOUNT: ACCOUNT})

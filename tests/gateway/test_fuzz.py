@@ -21,9 +21,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stream.gateway.waiting_bodies import WaitingBodies
-from stream.runtime.metrics.vocabulary import CALLBACK_ROUTES
+from stream.service.metrics.label_values import CALLBACK_ROUTES
 from stream.sources.twilio_parameters import KNOWN
-from tests.gateway.doors import TRUST, House, house
+from tests.gateway.running_gateway import TRUST, House, house
 
 ANSWER_S = 5.0
 

@@ -9,16 +9,17 @@ from urllib.parse import urlencode
 
 import pytest
 
-from stream.gateway import role
-from stream.gateway.doctor import diagnose
-from stream.gateway.doctor.diagnosis import FITS
-from stream.gateway.refusal import Refused
-from stream.gateway.request import Request
-from stream.gateway.telnyx_signature import public_key
-from stream.gateway.trust import SharedKey, Trust, from_settings
-from stream.gateway.verification import Verified, verify
-from stream.runtime.settings import load
-from tests.gateway.doors import house
+from stream.gateway import service
+from stream.gateway.diagnose import diagnose
+from stream.gateway.diagnose.diagnosis import FITS
+from stream.gateway.receive.credentials import SharedKey, Trust, from_settings
+from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.request import Request
+from stream.gateway.receive.telnyx_signature import public_key
+from stream.gateway.receive.verification import Verified, verify
+from stream.service.settings import load
+from tests.gateway.receive.test_verification import EVENT, get
+from tests.gateway.running_gateway import house
 from tests.gateway.signing import (
     ACCOUNT,
     HOST,
@@ -31,7 +32,6 @@ from tests.gateway.signing import (
     twilio_form,
     twilio_json,
 )
-from tests.gateway.test_verification import EVENT, get
 
 DAY_S = 86_400.0
 TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, twilio_max_age_s=DAY_S, public_url=f"https://{HOST}")
@@ -132,16 +132,19 @@ async def test_a_replay_is_refused_counted_and_handed_to_the_doctor() -> None:
 @pytest.mark.parametrize(
     ("trust", "expected"),
     [
-        (Trust(twilio_tokens={ACCOUNT: (TOKEN,)}), [role.HOST_CHOSEN]),
-        (Trust(twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")}), [role.HOST_CHOSEN]),
-        (Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, accept_unsigned=True), [role.UNSIGNED, role.HOST_CHOSEN]),
+        (Trust(twilio_tokens={ACCOUNT: (TOKEN,)}), [service.HOST_CHOSEN]),
+        (Trust(twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")}), [service.HOST_CHOSEN]),
+        (
+            Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, accept_unsigned=True),
+            [service.UNSIGNED, service.HOST_CHOSEN],
+        ),
         (TRUST, []),
         (Trust(telnyx_keys=(public_key(public()),)), []),
-        (Trust(), [role.NOBODY]),
+        (Trust(), [service.NOBODY]),
     ],
 )
 def test_it_is_said_where_a_host_header_chooses_what_a_signature_is_checked_against(
     trust: Trust, expected: list[str]
 ) -> None:
-    assert role.warnings(trust) == expected
-    assert role.ready(None, trust)[1] == expected
+    assert service.warnings(trust) == expected
+    assert service.ready(None, trust)[1] == expected

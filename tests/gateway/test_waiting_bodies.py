@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from stream.gateway.failures import network
-from stream.gateway.server import LIMITS
-from stream.gateway.trust import Trust
+from stream.gateway.failed_verifications import network
+from stream.gateway.handlers import LIMITS
+from stream.gateway.receive.credentials import Trust
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
-from tests.gateway.doors import TRUST, House
+from tests.gateway.running_gateway import TRUST, House
 
 
 class Body:

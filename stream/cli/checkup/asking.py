@@ -13,7 +13,7 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
-from stream.runtime.outgoing import date_s
+from stream.service.http.client import date_s
 
 TIMEOUT_S = 5.0
 BODY_LIMIT_BYTES = 65_536

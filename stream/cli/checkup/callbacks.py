@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 
 from stream.cli.checkup.check import Check
-from stream.gateway.doctor.diagnosis import masked
-from stream.gateway.provider_setup import concerns
-from stream.gateway.telnyx_signature import public_key
-from stream.runtime.settings import Settings
+from stream.gateway.diagnose.diagnosis import masked
+from stream.gateway.diagnose.provider_setup import concerns
+from stream.gateway.receive.telnyx_signature import public_key
+from stream.service.settings import Settings
 
 NOT_CONFIGURED = "not configured"
 

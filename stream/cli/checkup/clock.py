@@ -2,7 +2,7 @@
 
 The rule of this file: pure. An answer tells the time to a second and took a while to come: a difference is
 said where it is more than that, and nothing where nobody was asked who has a clock of their own.
-(HTTP's `Date`: RFC 9110 §6.6.1.)
+(HTTP's `Date`: RFC 9110 6.6.1.)
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
+from stream.broker.ownership import find_running
 from stream.cli.checkup.check import Check
-from stream.runtime.broker.ownership import find_running
-from stream.runtime.settings import Settings
-from stream.runtime.topics import Examined, TopicError, examine
+from stream.kafka.topics import Examined, TopicError, examine
+from stream.service.settings import Settings
 
 NAMED = 3
 """Topics that are named where several are meant."""

@@ -12,12 +12,12 @@ from yarl import URL
 
 from stream.cli.checkup.asking import Answer, Silence, ask
 from stream.cli.checkup.check import Check, plain
-from stream.core.instants import iso8601
-from stream.gateway import findings
-from stream.gateway.findings import Finding
-from stream.runtime.listening import address
-from stream.runtime.outgoing import session
-from stream.runtime.settings import Settings
+from stream.core.timestamps import iso8601
+from stream.gateway.diagnose import findings
+from stream.gateway.diagnose.findings import Finding
+from stream.service.http.client import session
+from stream.service.http.listening import address
+from stream.service.settings import Settings
 
 LATELY_S = 86_400.0
 SHOWN = 5

@@ -19,10 +19,10 @@ from yarl import URL
 from stream.cli.checkup.asking import Answer, Silence, ask
 from stream.cli.checkup.check import Check, State
 from stream.cli.checkup.clock import Dated, clock
-from stream.gateway import trust
-from stream.gateway.doctor.diagnosis import masked
-from stream.runtime.outgoing import session
-from stream.runtime.settings import Settings
+from stream.gateway.diagnose.diagnosis import masked
+from stream.gateway.receive import credentials as trust
+from stream.service.http.client import session
+from stream.service.settings import Settings
 
 ACCOUNTS_LIMIT = 10
 """Accounts whose tokens are tried."""

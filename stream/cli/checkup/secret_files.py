@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stream.cli.checkup.check import Check
-from stream.runtime import settings
-from stream.runtime.settings import Settings
+from stream.service import settings
+from stream.service.settings import Settings
 
 NAME = "secret files"
 MEND = "chmod 600, or 640 where a group must read it"

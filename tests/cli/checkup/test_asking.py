@@ -14,7 +14,7 @@ from yarl import URL
 
 from stream.cli.checkup import asking
 from stream.cli.checkup.asking import Answer, Silence, ask
-from stream.runtime.outgoing import session
+from stream.service.http.client import session
 from tests.cli.checkup.apis import Apis
 
 

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from stream.cli.checkup.callbacks import callbacks
-from stream.runtime.settings import Settings
+from stream.service.settings import Settings
 from tests.gateway.signing import ACCOUNT, TOKEN, public
 
 GOOD = Settings(

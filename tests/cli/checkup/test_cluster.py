@@ -10,8 +10,8 @@ import pytest
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster, topics
-from stream.runtime.settings import Settings
-from stream.runtime.topics import Examined, TopicMismatch, ensure, names
+from stream.kafka.topics import Examined, TopicMismatch, ensure, names
+from stream.service.settings import Settings
 
 PARTITIONS = TopicMismatch("calls.ended.v1", "12 partitions", "5")
 

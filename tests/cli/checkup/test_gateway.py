@@ -8,9 +8,9 @@ import pytest
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.gateway import gateway, lately, refused
-from stream.gateway.findings import Finding, add, file_in
-from stream.runtime.health import serve
-from stream.runtime.settings import Settings
+from stream.gateway.diagnose.findings import Finding, add, file_in
+from stream.service.http.health import serve
+from stream.service.settings import Settings
 from tests.cli.checkup.apis import Apis
 from tests.gateway.signing import NOW_S
 

@@ -10,7 +10,7 @@ import pytest
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.providers import providers
-from stream.runtime.settings import Settings, load
+from stream.service.settings import Settings, load
 from tests.cli.checkup.apis import Apis
 from tests.gateway.signing import ACCOUNT
 

@@ -8,9 +8,9 @@ import pytest
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.secret_files import MEND, secret_files
-from stream.runtime import settings
-from stream.runtime.account_setting import AccountSetting
-from stream.runtime.settings import Settings
+from stream.service import settings
+from stream.service.account_setting import AccountSetting
+from stream.service.settings import Settings
 
 OPEN = "{} (CALLSTREAM_TWILIO_AUTH_TOKEN_FILE) can be read by every user of this machine"
 

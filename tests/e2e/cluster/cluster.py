@@ -15,11 +15,11 @@ from pathlib import Path
 from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 
-from stream.runtime.broker.jars import class_path
-from stream.runtime.broker.java import java
-from stream.runtime.broker.ports import free_port
-from stream.runtime.broker.storage import new_cluster_id
-from stream.runtime.settings import Settings
+from stream.broker.jars import class_path
+from stream.broker.java import java
+from stream.broker.ports import free_port
+from stream.broker.storage import new_cluster_id
+from stream.service.settings import Settings
 from tests.e2e.cluster import asking
 from tests.e2e.cluster.asking import Partitions, Place
 from tests.e2e.cluster.node import Node, Ports, between

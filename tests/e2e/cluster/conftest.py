@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.runtime.settings import load
+from stream.service.settings import load
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.scenario import Table
 

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from stream.broker.ports import free_port
 from stream.core.fetches import FetchRequest
-from stream.runtime import topics
-from stream.runtime.broker.ports import free_port
-from stream.runtime.settings import Settings
-from stream.simulate.rest.server import serving
+from stream.kafka import topics
+from stream.service.settings import Settings
+from stream.simulator.rest.server import serving
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.scenario import Table
 from tests.e2e.harness import WorkerProcess, ending, read_topic, wait_until
 from tests.e2e.household import get, supervised
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, landed, request
-from tests.simulate.rest.shelves import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
+from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
 
 POSTERS = 4
 POSTS_A_SECOND = 20.0

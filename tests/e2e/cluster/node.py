@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.runtime.broker import configuration, ownership
-from stream.runtime.broker.supervisor import STOP_LIMIT_S, Task
+from stream.broker import configuration, ownership
+from stream.broker.supervisor import STOP_LIMIT_S, Task
 from tests.e2e.cluster.wires import NODES
 
 HEAP = "256m"
@@ -50,7 +50,7 @@ SETTINGS = {
 }
 """Session timeout (9 s), replica lag (30 s) and whatever else decides on a failover is Kafka's default."""
 
-_SUPERVISOR = "import sys; from stream.runtime.broker.supervisor import main; sys.exit(main(sys.argv[1]))"
+_SUPERVISOR = "import sys; from stream.broker.supervisor import main; sys.exit(main(sys.argv[1]))"
 
 
 @dataclass(frozen=True)

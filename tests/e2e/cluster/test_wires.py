@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream.runtime.broker.ports import free_port
+from stream.broker.ports import free_port
 from tests.e2e.cluster.frames import KEPT, Frames
 from tests.e2e.cluster.wires import AskedEnd, Wires
 from tests.e2e.harness import wait_until

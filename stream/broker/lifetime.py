@@ -1,0 +1,201 @@
+"""The door: the running broker of a data directory, or a new one that lives as long as its owner.
+
+The rule of this file: whoever holds the lock starts, everybody else waits for what it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream.broker import ownership
+from stream.broker.configuration import java_arguments, logging, properties
+from stream.broker.failure import WITHOUT_IT, BrokerError, PortTaken, kept_in
+from stream.broker.jars import class_path
+from stream.broker.java import environment, java
+from stream.broker.ports import DEFAULT_PORT, free_port
+from stream.broker.storage import format_storage
+from stream.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task, last_words
+from stream.service.data_dir import DataDirError, prepare, why
+from stream.service.settings import Settings
+
+WORDS_LINES = 100
+"""Of a log's end, to find what ended a broker: a trace of Java's is long."""
+
+Say = Callable[[str], None]
+
+_SUPERVISOR = "import sys; from stream.broker.supervisor import main; sys.exit(main(sys.argv[1]))"
+
+
+def _silent(_line: str) -> None:
+    return
+
+
+@dataclass
+class Broker:
+    """A Kafka to talk to at `bootstrap`. `owned`: this process started it, and it ends with this process."""
+
+    bootstrap: str
+    pid: int = 0
+    cluster_id: str = ""
+    log: Path | None = None
+    supervisor: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    @property
+    def owned(self) -> bool:
+        return self.supervisor is not None
+
+    @property
+    def port(self) -> int:
+        return int(self.bootstrap.rpartition(":")[2])
+
+    def ended(self) -> bool:
+        """True when a broker of our own is gone without our asking. Cheap."""
+        return self.supervisor is not None and self.supervisor.poll() is not None
+
+    def why_ended(self) -> tuple[str, bool]:
+        """Of a broker of our own that ended unasked: a sentence, and whether it is about the disk."""
+        assert self.log is not None
+        if (wrong := _disk(self.log.parent, last_words(self.log.parent, WORDS_LINES))) is not None:
+            return f"the embedded broker has ended: {wrong}", True
+        return f"the embedded broker has ended unasked; its log is {self.log}", False
+
+    def stop(self) -> None:
+        """Stops it and waits, if it is ours. Usually under a second; a hanging one is killed after 10 s."""
+        if self.supervisor is None:
+            return
+        assert self.supervisor.stdin is not None
+        assert self.supervisor.stdout is not None
+        self.supervisor.stdin.close()
+        try:
+            self.supervisor.wait(STOP_LIMIT_S + 5)
+        except subprocess.TimeoutExpired:
+            self.supervisor.kill()
+            self.supervisor.wait()
+        self.supervisor.stdout.close()
+
+
+@asynccontextmanager
+async def embedded(settings: Settings, *, say: Say = _silent) -> AsyncIterator[Broker]:
+    """The cluster that the settings name, else the embedded broker: found, or started and later stopped."""
+    if settings.kafka:
+        yield Broker(settings.kafka)
+        return
+    with kept_in(settings.data_dir):
+        prepare(settings.data_dir)
+    broker = await asyncio.to_thread(
+        start, settings.data_dir / "broker", cache=settings.cache_dir, libs=settings.kafka_libs, say=say
+    )
+    try:
+        yield broker
+    finally:
+        # Not in a thread of the loop's pool: a second Ctrl-C must not leave it behind.
+        broker.stop()
+
+
+def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: Say = _silent) -> Broker:
+    """The broker whose data is in `directory`, jars from `libs` or kept in `cache`.
+
+    `port`: that one or an error; 0: Kafka's default or any free one.
+
+    Blocks until the broker answers. Raises BrokerError with what is missing.
+    """
+    directory = directory.absolute()
+    with kept_in(directory):
+        prepare(directory)
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit:
+        with kept_in(directory):
+            lock = ownership.try_lock(directory)
+        if lock is not None:
+            try:
+                return _start_locked(directory, lock, class_path(libs, cache, say=say), port=port, say=say)
+            finally:
+                os.close(lock)  # supervisor and Java have it now, or nobody
+        running = ownership.find_running(directory)
+        if running is not None:
+            found = Broker(
+                f"127.0.0.1:{running.port}", running.pid, running.cluster_id, directory / "broker.log"
+            )
+            say(f"Found the running Kafka at {found.bootstrap}.")
+            return found
+        time.sleep(0.1)  # it is starting, or on its way out
+    there = ownership.noted(directory)
+    who = f"process {there.pid}" if there else "another process"
+    raise BrokerError(
+        f"{who} holds the broker's data in {directory} and does not answer: end it, and try again."
+    )
+
+
+def _disk(directory: Path, words: str) -> DataDirError | None:
+    """What is wrong with the disk, by Java's last words or, since a full one keeps none, by a try."""
+    if (wrong := why(words)) is not None:
+        return DataDirError(directory, wrong)
+    try:
+        prepare(directory)
+    except DataDirError as error:
+        return error
+    return None
+
+
+def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say) -> Broker:
+    with kept_in(directory):
+        ownership.forget(directory)
+    runtime = java()
+    say("Starting Apache Kafka …")
+    for attempt in (1, 2, 3):
+        chosen = port or free_port(DEFAULT_PORT if attempt == 1 else 0)
+        try:
+            return _launch(directory, lock, runtime=runtime, jars=jars, port=chosen)
+        except PortTaken:
+            if port or attempt == 3:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) -> Broker:
+    controller_port = free_port(but_not=port)
+    logs, log = directory / "kafka", directory / "broker.log"
+    cluster_id = format_storage(
+        logs, java=runtime, class_path=jars, port=port, controller_port=controller_port
+    )
+    server, log_settings = directory / "server.properties", directory / "log4j2.properties"
+    with kept_in(directory):
+        server.write_text(properties(logs, port=port, controller_port=controller_port))
+        log_settings.write_text(logging(log))
+    command = [str(runtime), *java_arguments(log_settings), "-cp", jars, "kafka.Kafka", str(server)]
+    task = Task(command, str(directory), lock, port, cluster_id)
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", _SUPERVISOR, task.to_json()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(os.environ),
+        pass_fds=(lock,),
+        start_new_session=True,  # Ctrl-C is for the owner, who then stops us in order
+    )
+    broker = Broker(f"127.0.0.1:{port}", cluster_id=cluster_id, log=log, supervisor=supervisor)
+    try:
+        assert supervisor.stdout is not None
+        line = supervisor.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"failed": "its supervisor ended"}
+    except BaseException:
+        broker.stop()
+        raise
+    if "failed" in answer:
+        broker.stop()
+        if not answer.get("port_taken") and (wrong := _disk(directory, answer["failed"])) is not None:
+            raise BrokerError(f"{wrong}, {WITHOUT_IT}")
+        kind = PortTaken if answer.get("port_taken") else BrokerError
+        raise kind(f"The embedded broker did not start at port {port} (log: {log}): {answer['failed']}")
+    broker.pid = answer["pid"]
+    return broker

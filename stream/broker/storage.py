@@ -1,0 +1,73 @@
+"""The broker's data: formatted once, whole or not at all, and then kept.
+
+The rule of this file: a directory with the right name is a formatted one. A crash before leaves another.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+from stream.broker.configuration import properties
+from stream.broker.failure import BrokerError, kept_in
+from stream.broker.java import environment
+from stream.service.data_dir import number_of
+
+
+def new_cluster_id() -> str:
+    """As Kafka writes one: 16 random bytes, URL-safe base64 without padding, never beginning with a dash."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
+def cluster_id(logs: Path) -> str | None:
+    """The id the data in `logs` was formatted with; None if there is none."""
+    try:
+        lines = (logs / "meta.properties").read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.partition("=")[2].strip() for line in lines if line.startswith("cluster.id=")), None)
+
+
+def format_storage(logs: Path, *, java: Path, class_path: str, port: int, controller_port: int) -> str:
+    """Makes `logs` a formatted data directory and returns its cluster id. Data that is there stays."""
+    known = cluster_id(logs)
+    if known is not None:
+        return known
+    if logs.exists() and any(logs.iterdir()):
+        raise BrokerError(
+            f"{logs} holds something that is no broker's data: move it away, or choose another data dir."
+        )
+    fresh = logs.with_name("formatting")
+    shutil.rmtree(fresh, ignore_errors=True)
+    wanted = new_cluster_id()
+    settings = logs.with_name("format.properties")
+    with kept_in(logs.parent):
+        settings.write_text(properties(fresh, port=port, controller_port=controller_port))
+    tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", wanted, "-c", str(settings)]
+    done = subprocess.run(
+        [str(java), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m", "-cp", class_path, *tool],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(os.environ),
+        timeout=120,
+        check=False,
+    )
+    if done.returncode != 0 and (number := number_of(done.stdout)) is not None:
+        with kept_in(logs.parent):
+            raise OSError(number, os.strerror(number))
+    if done.returncode != 0 or cluster_id(fresh) != wanted:
+        raise BrokerError(f"Kafka could not format {fresh} (exit {done.returncode}):\n{done.stdout[-2000:]}")
+    with kept_in(logs.parent):
+        if logs.exists():
+            logs.rmdir()
+        fresh.rename(logs)
+        settings.unlink()
+    return wanted

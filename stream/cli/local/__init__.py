@@ -1,0 +1,1 @@
+"""What `callstream up` is made of: child processes and the live view."""

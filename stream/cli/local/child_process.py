@@ -1,0 +1,118 @@
+"""The roles as child processes: started, watched, started again, ended.
+
+The rule of this file: no child outlives the household, and none that fails passes silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from stream.service.data_dir import opened
+
+STOP_LIMIT_S = 12.0
+LONGEST_PAUSE_S = 10.0
+LASTING_S = 30.0
+"""A child that ran for so long before it failed is started again at once."""
+
+_PR_SET_PDEATHSIG = 1
+
+Say = Callable[[str], None]
+
+
+class Child:
+    """One role, run as `callstream <arguments>`, its output in a file.
+
+    `again`: start it again when it ends unasked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        again: bool,
+        say: Say,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.starts = 0
+        self._command = [sys.executable, "-m", "stream.cli", *arguments]
+        self._environ = dict(environ)
+        self._again = again
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._ending = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def run(self) -> int:
+        """Run it to its end, again and again where that is wanted. Returns the last exit code."""
+        pause_s = 0.5
+        while True:
+            began = time.monotonic()
+            code = await self._once()
+            if self._ending or not self._again:
+                return code
+            pause_s = 0.5 if time.monotonic() - began > LASTING_S else min(2 * pause_s, LONGEST_PAUSE_S)
+            self._say(f"the {self.name} ended with {code}, see {self.log}; started again in {pause_s:.0f} s")
+            await asyncio.sleep(pause_s)
+
+    async def _once(self) -> int:
+        self.starts += 1
+        with opened(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_end_with_parent,
+            )
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait; what does not end in time is killed, and said."""
+        self._ending = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+        except TimeoutError:
+            self._say(f"the {self.name} did not stop within {STOP_LIMIT_S:.0f} s and was killed")
+            self.kill()
+            await process.wait()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._ending = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+
+def _end_with_parent() -> None:
+    """In the child: ignore the terminal's Ctrl-C (the household passes on what it means), die with the
+    parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:
+            os._exit(1)

@@ -1,0 +1,1 @@
+"""What the commands share: terminal output, times as arguments, start-up, progress bars."""

@@ -1,0 +1,189 @@
+"""A call's life cycle, looked at once: phases, ending, numbers seen.
+
+The rule of this file: it reads a call and changes nothing. The record, the alerts and the counters are told
+from what it finds, so that they never disagree.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream.core.call.state import NUMBERS_KEPT, QUALITIES, Call, Entry
+from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
+
+UNKNOWN = QUALITIES.index("unknown")
+DERIVED = QUALITIES.index("derived")
+
+Phase = tuple[int | None, int]
+"""When a phase began, in microseconds or None, and the index of its quality."""
+
+
+class Ending(msgspec.Struct):
+    """How a call ended: the winning event and what it means."""
+
+    entry: Entry
+    status: str
+    outcome: str
+    sip_response_code: int | None
+    duration_s: float | int | None
+
+
+class Survey(msgspec.Struct):
+    """The life cycle of a call, looked at once: what the record, the alerts and the counters are told from.
+
+    - `initiated`, `ringing`, `answered`, `ended`: when each phase began. The answer is derived from end minus
+      talk time where no answered event came.
+    - `end`: how it ended, None while no terminal event is known; `terminal`: all terminal entries.
+    - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
+    - `status`: the furthest status seen of a call that has not ended.
+    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number` the highest, None without one;
+      `doubled`: two statuses may have come with one number.
+    """
+
+    initiated: Phase
+    ringing: Phase
+    answered: Phase
+    ended: Phase
+    end: Ending | None
+    terminal: list[Entry]
+    statuses: list[str]
+    status: str | None
+    numbers: int
+    last_number: int | None
+    doubled: bool
+
+    def setup_s(self) -> float | None:
+        """Initiated to ringing: the post-dial delay."""
+        return _between(self.initiated, self.ringing)
+
+    def answer_s(self) -> float | None:
+        """Initiated to answered."""
+        return _between(self.initiated, self.answered)
+
+    def ring_s(self) -> float | None:
+        """Ringing to the answer, or to the end where none came."""
+        return _between(self.ringing, self.answered if self.answered[0] is not None else self.ended)
+
+    def talk_s(self) -> float | int | None:
+        """Talk time: as the provider says, else from answer to end; None unless the call was answered."""
+        end = self.end
+        if end is None or end.outcome != "answered":
+            return None
+        return end.duration_s if end.duration_s is not None else _between(self.answered, self.ended)
+
+    def missing_numbers(self) -> list[int]:
+        """Sequence numbers below the highest one seen that no source has shown."""
+        numbers = self.numbers
+        if not numbers & (numbers + 1):
+            return []
+        return [number for number in range(numbers.bit_length()) if not numbers >> number & 1]
+
+
+NEVER: Phase = (None, UNKNOWN)
+
+
+def survey(call: Call) -> Survey:
+    """Look at a call's life cycle."""
+    phases: dict[str, Phase] = {}
+    terminal: list[Entry] = []
+    numbers = call.unplaced_numbers() if call.others else 0
+    last_number = numbers.bit_length() - 1 if numbers else None
+    was_answered = doubled = False
+    placed = 0
+    furthest = -1
+    for entry in call.lifecycle:
+        status = entry.status or ""
+        if status in TERMINAL:
+            terminal.append(entry)
+        elif status == "in-progress":
+            was_answered = True
+        rank = RANK[status]
+        if rank > furthest:
+            furthest = rank
+        if entry.family != "progress":
+            continue
+        number = entry.number
+        if number is not None:
+            bit = 1 << number if number < NUMBERS_KEPT else 0
+            doubled = doubled or not bit or bool(placed & bit)
+            placed |= bit
+            if last_number is None or number > last_number:
+                last_number = number
+        at_us = entry.at_us
+        if at_us is not None:
+            known = phases.get(status)
+            if known is None or (at_us, entry.quality) < known:
+                phases[status] = (at_us, entry.quality)
+    answered = phases.get("in-progress", NEVER)
+    ended, end, statuses = NEVER, None, [""]
+    if terminal:
+        terminal.sort(key=Entry.weight, reverse=True)
+        end = _ending(terminal, was_answered)
+        ended = _end_time(terminal)
+        statuses = [end.status]
+        if len(terminal) > 1:
+            statuses = sorted({meaning(entry, was_answered)[0] for entry in terminal}, key=RANK.__getitem__)
+        if (
+            answered[0] is None
+            and end.outcome == "answered"
+            and end.duration_s is not None
+            and ended[0] is not None
+        ):
+            answered = _derived_answer(ended[0], end.duration_s)
+    return Survey(
+        phases.get("initiated") or phases.get("queued", NEVER),
+        phases.get("ringing", NEVER),
+        answered,
+        ended,
+        end,
+        terminal,
+        statuses,
+        STATUSES[furthest] if furthest >= 0 else None,
+        numbers | placed,
+        last_number,
+        doubled,
+    )
+
+
+def meaning(entry: Entry, answered: bool) -> tuple[str, str]:
+    """(status, outcome) that a terminal entry means; Telnyx' depends on whether the call was answered."""
+    if entry.hangup is not None:
+        return hangup(entry.hangup, entry.sip_response_code, answered=answered)
+    status = entry.status or ""
+    return status, OUTCOMES[status]
+
+
+def _ending(terminal: list[Entry], answered: bool) -> Ending:
+    """The weightiest wins. Its SIP code and duration come from the strongest of its status that has one."""
+    winner = terminal[0]
+    sip, duration = winner.sip_response_code, winner.duration_s
+    for entry in terminal:
+        if entry.status == winner.status:
+            if sip is None:
+                sip = entry.sip_response_code
+            if duration is None:
+                duration = entry.duration_s
+    status, outcome = meaning(winner, answered)
+    return Ending(winner, status, outcome, sip, duration)
+
+
+def _end_time(terminal: list[Entry]) -> Phase:
+    """The winner's time; where it has none, the earliest of its status, else of any terminal event."""
+    winner = terminal[0]
+    if winner.at_us is not None:
+        return winner.at_us, winner.quality
+    timed = [entry for entry in terminal if entry.at_us is not None]
+    same = [entry for entry in timed if entry.status == winner.status] or timed
+    return min(((entry.at_us, entry.quality) for entry in same), default=NEVER)
+
+
+def _derived_answer(ended_us: int, duration_s: float | int) -> Phase:
+    """Nothing is derived from a talk that would have begun before 1970: a clock or a duration is wrong."""
+    answered_us = ended_us - int(duration_s * 1_000_000)
+    return (answered_us, DERIVED) if answered_us >= 0 else NEVER
+
+
+def _between(start: Phase, end: Phase) -> float | None:
+    """Seconds from one phase to another, None unless both are known and in that order."""
+    a, b = start[0], end[0]
+    return (b - a) / 1_000_000 if a is not None and b is not None and b >= a else None

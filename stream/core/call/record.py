@@ -1,0 +1,314 @@
+"""The call record: what `calls.ended.v1` says of a call, derived from its state and from nothing else.
+
+The rule of this file: a record is told from the call's knowledge, so the same knowledge gives the same bytes,
+whatever came first. Only `revision`, `id`, `arrival` and `updated_at` depend on arrival. `revise` notes in
+the call's arrival what was said; nothing else here changes a call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from stream.core.call.lifecycle import Ending, Phase, Survey
+from stream.core.call.state import QUALITIES, Call, Entry
+from stream.core.events import SCHEMA_VERSION, SOURCES
+from stream.core.identity import name_id
+from stream.core.statuses import RANK
+from stream.core.timestamps import utc
+
+POLLED = frozenset(
+    {
+        "twilio_call",
+        "twilio_call_event",
+        "twilio_insights_event",
+        "twilio_call_summary",
+        "telnyx_call_event",
+        "telnyx_webhook_delivery",
+    }
+)
+POLLED_MASK = sum(1 << bit for bit, source in enumerate(SOURCES) if source in POLLED)
+"""The polled sources, as bits of `Entry.sources`."""
+
+
+class Item(msgspec.Struct):
+    """One event in a record's timeline."""
+
+    family: str
+    name: str
+    status: str | None
+    sequence_number: int | None
+    occurred_at: str | None
+    occurred_at_quality: str
+    level: str | None
+    edge: str | None
+    sources: list[str]
+
+
+class CallRecord(msgspec.Struct, kw_only=True):
+    """A call record. Times are RFC 3339 or None, each with its quality; durations are seconds or None.
+
+    `setup_s` runs from initiated to ringing (post-dial delay, the proxy of RFC 6076's session request delay),
+    `ring_s` from ringing to the answer or the end, `duration_s` is talk time and None unless the call was
+    answered.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    id: str = ""
+    key: str
+    provider: str
+    account: str | None
+    call_id: str
+    parent_call_id: str | None
+    child_call_ids: list[str]
+    session_id: str | None
+    leg_id: str | None
+    direction: str | None
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+    status: str | None
+    outcome: str | None
+    revision: int = 0
+    settled: bool
+    terminal_source: str | None
+    initiated_at: str | None
+    initiated_at_quality: str
+    ringing_at: str | None
+    ringing_at_quality: str
+    answered_at: str | None
+    answered_at_quality: str
+    ended_at: str | None
+    ended_at_quality: str
+    setup_s: float | None
+    ring_s: float | None
+    duration_s: float | int | None
+    sip_response_code: int | None
+    error_codes: list[str]
+    answered_by: str | None
+    price: str | None
+    price_unit: str | None
+    recordings: list[dict[str, Any]]
+    edges: list[str]
+    insights_levels: dict[str, int]
+    counts: dict[str, Any]
+    gaps: list[dict[str, Any]]
+    conflicts: list[dict[str, Any]]
+    verdict: None = None
+    truncated: bool
+    sources: list[str]
+    completeness: dict[str, list[str]]
+    timeline: list[Item]
+    arrival: dict[str, Any] | None = None
+    updated_at: str | None = None
+
+
+def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
+    if not call.sources & POLLED_MASK and not seen.numbers & (seen.numbers + 1):
+        return []
+    gaps: list[dict[str, Any]] = [
+        {"sequence_number": n, "state": "open", "closed_by": None} for n in seen.missing_numbers()
+    ]
+    gaps += [
+        {"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"}
+        for entry in call.lifecycle
+        if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_MASK
+    ]
+    if len(gaps) > 1:
+        gaps.sort(key=lambda gap: (gap["sequence_number"], gap["state"]))
+    return gaps
+
+
+def _conflicts(call: Call, seen: Survey) -> list[dict[str, Any]]:
+    if not (call.disputed or seen.doubled or len(seen.statuses) > 1):
+        return []
+    conflicts: list[dict[str, Any]] = [
+        {"field": name, "values": values, "chosen": call.facts[name]}
+        for name, values in call.disputed.items()
+    ]
+    if seen.end is not None and len(seen.statuses) > 1:
+        conflicts.append({"field": "status", "values": sorted(seen.statuses), "chosen": seen.end.status})
+    if seen.doubled:
+        for number, values in _double_numbers(call).items():
+            conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
+    conflicts.sort(key=lambda conflict: str(conflict["field"]))
+    return conflicts
+
+
+def _double_numbers(call: Call) -> dict[int, list[str]]:
+    by_number: dict[int, list[str]] = {}
+    for entry in call.lifecycle:
+        if entry.number is not None and entry.family == "progress" and entry.status is not None:
+            by_number.setdefault(entry.number, []).append(entry.status)
+    return {n: sorted(s, key=RANK.__getitem__) for n, s in by_number.items() if len(s) > 1}
+
+
+def source_names(mask: int) -> list[str]:
+    """The sources whose bits are set, sorted."""
+    known = _SOURCE_NAMES.get(mask)
+    if known is None:
+        known = sorted(source for bit, source in enumerate(SOURCES) if mask >> bit & 1)
+        _SOURCE_NAMES[mask] = known
+    return known
+
+
+_SOURCE_NAMES: dict[int, list[str]] = {}
+
+
+def _timeline(call: Call) -> list[Item]:
+    entries = sorted([*call.lifecycle, *call.others], key=Entry.place)
+    return [
+        Item(
+            e.family,
+            e.name,
+            e.status,
+            e.number,
+            _moment(e.at_us) if e.at_us is not None else None,
+            QUALITIES[e.quality],
+            e.level,
+            e.edge,
+            source_names(e.sources),
+        )
+        for e in entries
+    ]
+
+
+def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) -> CallRecord:
+    """The record of a call as it is known now, but for what depends on arrival (see `stamp`).
+
+    `expected`: the sources that should tell of it.
+    """
+    provider, _, call_id = call.key.partition(":")
+    end = seen.end
+    facts = call.facts.get
+    sources = source_names(call.sources)
+    return CallRecord(
+        key=call.key,
+        provider=provider,
+        account=call.account,
+        call_id=call_id,
+        parent_call_id=facts("parent_call_id"),
+        child_call_ids=[],
+        session_id=facts("session_id"),
+        leg_id=facts("leg_id"),
+        direction=call.direction,
+        from_=facts("from"),
+        to=facts("to"),
+        status=end.status if end else seen.status,
+        outcome=end.outcome if end else None,
+        settled=settled,
+        terminal_source=_terminal_source(end),
+        initiated_at=_told(seen.initiated),
+        initiated_at_quality=QUALITIES[seen.initiated[1]],
+        ringing_at=_told(seen.ringing),
+        ringing_at_quality=QUALITIES[seen.ringing[1]],
+        answered_at=_told(seen.answered),
+        answered_at_quality=QUALITIES[seen.answered[1]],
+        ended_at=_told(seen.ended),
+        ended_at_quality=QUALITIES[seen.ended[1]],
+        setup_s=seen.setup_s(),
+        ring_s=seen.ring_s(),
+        duration_s=seen.talk_s(),
+        sip_response_code=end.sip_response_code if end else None,
+        error_codes=call.error_codes,
+        answered_by=facts("answered_by"),
+        price=facts("price"),
+        price_unit=facts("price_unit"),
+        recordings=[{"id": r.id, "status": r.status, "duration_s": r.duration_s} for r in call.recordings]
+        if call.recordings
+        else [],
+        edges=call.edges,
+        insights_levels=dict(sorted(call.levels.items())) if call.levels else {},
+        counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
+        gaps=_gaps(call, seen),
+        conflicts=_conflicts(call, seen),
+        truncated=call.truncated,
+        sources=sources,
+        completeness={
+            "expected": expected,
+            "seen": sources,
+            # In between it would depend on what came first.
+            "complete": source_names(call.complete) if call.whole or settled else [],
+        },
+        timeline=_timeline(call),
+    )
+
+
+def _terminal_source(end: Ending | None) -> str | None:
+    if end is None:
+        return None
+    mask = end.entry.sources
+    return SOURCES[(mask & -mask).bit_length() - 1]
+
+
+def _told(phase: Phase) -> str | None:
+    return _moment(phase[0]) if phase[0] is not None else None
+
+
+_moment = lru_cache(maxsize=16_384)(utc)
+"""Most times of a record are whole seconds, and many calls share them."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def knowledge_of(call: Call, *, settled: bool) -> int:
+    """A 64-bit hash of all that a record is told from: another revision is due when it changes."""
+    told = (
+        settled,
+        call.facts,
+        call.disputed,
+        call.lifecycle,
+        call.others,
+        call.families,
+        call.levels,
+        call.edges,
+        call.error_codes,
+        call.recordings,
+        call.sources,
+        call.whole,
+    )
+    if call.truncated:
+        told += (True,)  # type: ignore[assignment]
+    return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
+
+
+def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
+    """Complete a record with what depends on arrival. Its id is a function of all that it says."""
+    arrival = call.arrival
+    record.revision = arrival.revision
+    record.arrival = {
+        "deliveries": arrival.deliveries,
+        "duplicates": arrival.duplicates,
+        "late": arrival.late,
+        "first_received_at": utc(arrival.first_us),
+        "last_received_at": utc(arrival.last_us),
+    }
+    record.updated_at = updated_at
+    record.id = name_id(
+        call.key,
+        arrival.revision,
+        arrival.content,
+        arrival.deliveries,
+        arrival.duplicates,
+        arrival.late,
+        arrival.first_us,
+        arrival.last_us,
+        updated_at,
+    )
+    return record
+
+
+def revise(
+    call: Call, seen: Survey, updated_at: str, expected: list[str], *, settled: bool
+) -> CallRecord | None:
+    """The next revision of the call's record, None if it would say the same again."""
+    content = knowledge_of(call, settled=settled)
+    arrival = call.arrival
+    if content == arrival.content:
+        return None
+    arrival.content = content
+    arrival.revision += 1
+    return stamp(describe(call, seen, expected, settled=settled), call, updated_at)

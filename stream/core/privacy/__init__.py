@@ -1,0 +1,1 @@
+"""What must not leave: masking of numbers, addresses, names and secrets. Pure."""

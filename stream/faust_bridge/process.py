@@ -1,0 +1,105 @@
+"""The worker as a process of its own: our loop, our signals, our exit code.
+
+The rule of this file: SIGTERM and SIGINT stop cleanly, the second one at once; whatever else ends the app is
+an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stream.engine.exits import end_process
+from stream.kafka import clients
+from stream.service.errors import said
+from stream.service.logs import tell
+
+if TYPE_CHECKING:
+    from stream.faust_bridge.app import LanesApp
+
+STOP_TIMEOUT_S = 20.0
+END_TIMEOUT_S = 3.0
+STOPPED = 0
+CRASHED = 1
+
+log = logging.getLogger("callstream.lanes")
+
+
+def run(app: LanesApp) -> int:
+    """Run `app` until a signal or a crash. Returns the exit code: 0 if it was asked to stop and did."""
+    loop = app.loop  # Faust's services have taken hold of it already
+    asyncio.set_event_loop(loop)
+    try:
+        return int(loop.run_until_complete(serve(app)))
+    finally:
+        loop.run_until_complete(_end_all())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def serve(app: LanesApp) -> int:
+    """Start `app` in the running loop, wait for a signal or a crash, stop it."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _ask, asked)
+    starting = asyncio.create_task(app.start())
+    crashed = asyncio.create_task(_ended(app, starting))
+    wanted = asyncio.create_task(asked.wait())
+    await asyncio.wait([crashed, wanted], return_when=asyncio.FIRST_COMPLETED)
+    crashed.cancel()
+    wanted.cancel()
+    reason = app.crash_reason or (
+        starting.exception() if starting.done() and not starting.cancelled() else None
+    )
+    stopping = asyncio.create_task(app.stop())
+    await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
+    if not stopping.done():
+        # Not cancelled and waited for: what does not stop may not be cancelled either.
+        # Who was asked to and has written nothing more has stopped, whatever still waits for a broker.
+        code = STOPPED if asked.is_set() and reason is None else CRASHED
+        end_process(f"not stopped within {STOP_TIMEOUT_S:.0f} s", code)
+    starting.cancel()
+    await asyncio.wait([starting])
+    stopping.result()
+    if reason is not None:
+        log.error("crashed: %s", said(reason))
+        return CRASHED
+    return STOPPED
+
+
+@contextmanager
+def exiting(**_: Any) -> Iterator[None]:
+    """Replaces mode.worker.exiting for `faust -A agents`: it prints what the error says."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  the last resort of a command
+        tell(error)
+        sys.exit(CRASHED)
+    sys.exit(STOPPED)
+
+
+async def _end_all() -> None:
+    """Nothing goes on in a loop that is closed: what is left is ended in order, as in `asyncio.run`."""
+    ending = asyncio.ensure_future(clients.end(asyncio.all_tasks() - {asyncio.current_task()}))
+    await asyncio.wait([ending], timeout=END_TIMEOUT_S)
+    ending.cancel()
+
+
+async def _ended(app: LanesApp, starting: asyncio.Task[None]) -> None:
+    await asyncio.wait([starting])
+    if starting.cancelled() or starting.exception() is not None:
+        return
+    await app.wait_until_stopped()
+
+
+def _ask(asked: asyncio.Event) -> None:
+    if asked.is_set():
+        os._exit(CRASHED)
+    asked.set()

@@ -1,0 +1,199 @@
+"""Where the table's states are: one part for each partition, in memory or in RocksDB.
+
+The rule of this file: a part knows the changelog offset up to which it is right, and changes together with
+it.
+So a kept partition is not read again from the beginning, and a lost one is forgotten whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+from faust.stores import memory, rocksdb
+from faust.types import TP
+from faust.types.stores import StoreT
+
+from stream.engine.batch import Record
+from stream.engine.exits import DISK, end_process
+from stream.engine.states import States
+from stream.service.data_dir import DataDirError, why
+
+ROCKSDB_OPTIONS: Mapping[str, int] = {
+    # For each partition; Faust's own come to gigabytes with twelve of them.
+    "write_buffer_size": 8 << 20,
+    "max_write_buffer_number": 2,
+    "block_cache_size": 8 << 20,
+}
+
+
+log = logging.getLogger("callstream.faust")
+
+
+class MemoryStates(memory.Store):
+    """A dict for each partition.
+
+    Faust's own memory store is one dict for all and forgets only what it recovered.
+    """
+
+    logger = log
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._parts: dict[int, dict[bytes, bytes]] = {}
+        self._positions: dict[int, int] = {}
+
+    def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
+        return self._parts.setdefault(partition, {}).get
+
+    def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
+        return self._parts.get(partition, {}).items()
+
+    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
+        part = self._parts.setdefault(partition, {})
+        for key, state in states.items():
+            if state is None:
+                part.pop(key, None)
+            else:
+                part[key] = state
+        if position is not None:
+            self._positions[partition] = position
+
+    def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
+        part = self._parts.setdefault(partition, {})
+        for record in records:
+            if record.value is None:
+                part.pop(cast(bytes, record.key), None)
+            else:
+                part[cast(bytes, record.key)] = record.value
+        self._positions[partition] = position
+
+    def position(self, partition: int) -> int | None:
+        return self._positions.get(partition)
+
+    def clear(self, partition: int) -> None:
+        # The same dict stays in use: a reader may hold it.
+        self._parts.setdefault(partition, {}).clear()
+        self._positions.pop(partition, None)
+
+    def count(self, partition: int) -> int:
+        return len(self._parts.get(partition, ()))
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Forget the partitions that are another's now."""
+        for tp in revoked:
+            if tp.topic in self.table.changelog_topic.topics:
+                self._parts.pop(tp.partition, None)
+                self._positions.pop(tp.partition, None)
+
+
+class RocksStates(rocksdb.Store):
+    """A RocksDB for each partition, Faust's own. States and position change in one write batch.
+
+    A disk that takes no writes ends the process: another try, here or after a restart, finds it the same.
+    """
+
+    logger = log
+
+    def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
+        return cast(Callable[[bytes], bytes | None], self._db_for_partition(partition).get)
+
+    def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
+        return cast(Iterable[tuple[bytes, bytes]], self._visible_items(self._db_for_partition(partition)))
+
+    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
+        with _on_disk(self.partition_path(partition)):
+            self._write(partition, states.items(), position)
+
+    def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
+        with _on_disk(self.partition_path(partition)):
+            self._write(partition, ((cast(bytes, one.key), one.value) for one in records), position)
+
+    def _open_for_partition(self, partition: int) -> Any:
+        """Extends faust.stores.rocksdb.Store._open_for_partition."""
+        path = self.partition_path(partition)
+        with _on_disk(path):
+            return super()._open_for_partition(partition)
+
+    def _write(
+        self, partition: int, states: Iterable[tuple[bytes, bytes | None]], position: int | None
+    ) -> None:
+        batch = rocksdb.rocksdict.WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, state in states:
+            if state is None:
+                delete(key)
+            else:
+                put(key, state)
+        if position is not None:
+            put(self.offset_key, b"%d" % (position - 1))  # Faust keeps the last offset, not the next
+        self._db_for_partition(partition).write(batch)
+
+    def position(self, partition: int) -> int | None:
+        last = self.persisted_offset(TP("", partition))
+        return None if last is None else last + 1
+
+    def clear(self, partition: int) -> None:
+        db: Any = self._dbs.pop(partition, None)
+        if db is not None:
+            db.close()
+        with _on_disk(self.partition_path(partition)), suppress(FileNotFoundError):
+            rocksdb.rocksdict.Rdict.destroy(str(self.partition_path(partition)))
+
+    def count(self, partition: int) -> int:
+        db: Any = self._db_for_partition(partition)
+        return int(db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[None]:
+    """Ends the process, with what an operator can mend, where the block's error is about the disk."""
+    try:
+        yield
+    except Exception as error:
+        reason = why(error)
+        if reason is None:
+            raise
+        end_process(str(DataDirError(path, reason)), DISK)
+
+
+class StateTable(faust.Table):
+    """A Faust table whose states the lanes write and the recovery reads, by partition."""
+
+    logger = log
+
+    @property
+    def states(self) -> States:
+        """The states, by partition."""
+        return cast(States, self.data)
+
+    def _new_store(self) -> StoreT:
+        """Replaces faust.tables.base.Collection._new_store: Faust's stores are not by partition."""
+        kind, url, options = MemoryStates, "memory://", None
+        if self.app.conf.store.scheme == "rocksdb":
+            kind, url, options = RocksStates, "rocksdb://", dict(ROCKSDB_OPTIONS)
+        return cast(
+            "StoreT[Any, Any]",
+            kind(
+                url,
+                self.app,
+                self,
+                table_name=self.name,
+                key_type=bytes,
+                value_type=bytes,
+                key_serializer="raw",
+                value_serializer="raw",
+                options=options,
+            ),
+        )
+
+    def apply_changelog_batch(self, batch: Any) -> None:
+        """Replaces faust.tables.base.Collection.apply_changelog_batch: the recovery has applied the
+        records.
+        """

@@ -1,0 +1,245 @@
+"""What to type at Twilio and Telnyx, and into the settings, for a gateway at a public URL.
+
+The rule of this file: pure, and it shows of a secret only whether it is set. A value stands there as it has
+to be typed: TwiML is XML, where `&` is `&amp;`.
+(Twilio: "Call resource", "TwiML <Dial>, <Conference>, <Stream>", "Webhook connection overrides",
+"Sink resource"; Telnyx: "Call Control applications", "TeXML applications".)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from stream.gateway.receive.source_detection import EVENT_STREAMS_PATH
+from stream.service.settings import Settings
+
+TWILIO_PATH = "/callbacks/twilio"
+TELNYX_PATH = "/callbacks/telnyx"
+
+OVERRIDES = "#rc=3&rp=all&rt=5000"
+"""Twilio tries once more by default, and only where it cannot connect: with these three times, whatever went
+wrong. They are neither sent nor signed."""
+
+CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
+RECORDING_EVENTS = "in-progress completed absent"
+CONFERENCE_EVENTS = "start end join leave mute hold modify speaker announcement"
+
+STREAM_TYPES = (
+    *(f"com.twilio.voice.status-callback.call.{event}" for event in CALL_EVENTS),
+    "com.twilio.voice.insights.call-summary.complete",
+)
+
+
+class Entry(NamedTuple):
+    """One thing to type: its name there, the value, and what else to know."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+class Section(NamedTuple):
+    provider: str
+    title: str
+    entries: tuple[Entry, ...]
+    note: str = ""
+
+
+class Wanted(NamedTuple):
+    """A setting of callstream: what belongs there, and whether it is there (`set, not set, differs`)."""
+
+    name: str
+    value: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    public_url: str
+    sections: tuple[Section, ...]
+    settings: tuple[Wanted, ...]
+    concerns: tuple[str, ...]
+
+
+def setup(public_url: str, settings: Settings) -> Setup:
+    """`public_url` as the setting of that name takes it."""
+    public_url = public_url.rstrip("/")
+    return Setup(
+        public_url,
+        (*_twilio(public_url + TWILIO_PATH), *_telnyx(public_url + TELNYX_PATH)),
+        _settings(public_url, settings),
+        tuple(concerns(public_url)),
+    )
+
+
+def concerns(public_url: str) -> list[str]:
+    """What speaks against a public URL, as sentences."""
+    parts = urlsplit(public_url)
+    host = (parts.hostname or "").lower()
+    found = []
+    if parts.scheme != "https":
+        found.append("It is not https: numbers and signatures would travel in the clear.")
+    if "_" in host:
+        found.append("Its host has an underscore, which Twilio does not take.")
+    if not _is_public(host):
+        found.append("Its host is one of a private network: no provider can reach it.")
+    if "/callbacks" in parts.path:
+        found.append("It has the path of the callbacks in it: it ends before /callbacks.")
+    return found
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        name = host.rstrip(".")
+        return "." in name and not name.endswith((".local", ".internal", ".localhost", ".lan"))
+
+
+def _twilio(url: str) -> tuple[Section, ...]:
+    tried = url + OVERRIDES
+    return (
+        Section(
+            "twilio",
+            "Calls that you start: parameters of POST /2010-04-01/Accounts/{AccountSid}/Calls.json",
+            (
+                Entry("StatusCallback", tried),
+                Entry("StatusCallbackMethod", "POST"),
+                *(Entry("StatusCallbackEvent", event) for event in CALL_EVENTS),
+                Entry("RecordingStatusCallback", tried, "if you record"),
+                Entry("RecordingStatusCallbackMethod", "POST"),
+                Entry("RecordingStatusCallbackEvent", RECORDING_EVENTS),
+                Entry("AsyncAmd", "true", "if you set MachineDetection"),
+                Entry("AsyncAmdStatusCallback", tried),
+                Entry("AsyncAmdStatusCallbackMethod", "POST"),
+            ),
+            "StatusCallbackEvent is given once for each event; without it only the end is told.",
+        ),
+        Section(
+            "twilio",
+            "Legs of <Dial>, conferences and streams: attributes in your TwiML",
+            (
+                Entry(
+                    "<Number>, <Client>, <Sip>",
+                    f'{_callback("statusCallback", tried)} statusCallbackEvent="{" ".join(CALL_EVENTS)}"',
+                ),
+                Entry(
+                    "<Dial>, <Record>",
+                    f"{_callback('recordingStatusCallback', tried)} "
+                    f'recordingStatusCallbackEvent="{RECORDING_EVENTS}"',
+                    "if you record",
+                ),
+                Entry(
+                    "<Conference>",
+                    f'{_callback("statusCallback", tried)} statusCallbackEvent="{CONFERENCE_EVENTS}"',
+                    "what its first participant has counts for all",
+                ),
+                Entry("<Stream>, <Siprec>", _callback("statusCallback", tried)),
+                Entry(
+                    "<Transcription>",
+                    _callback("statusCallback", tried).replace("statusCallback=", "statusCallbackUrl=", 1),
+                ),
+            ),
+            "Never as url, action or answer URL of a call: the gateway answers without TwiML, which ends it.",
+        ),
+        Section(
+            "twilio",
+            "Incoming calls: each number in the Console, or IncomingPhoneNumbers/{Sid}.json",
+            (Entry("StatusCallback", tried), Entry("StatusCallbackMethod", "POST")),
+            "It tells the end of an incoming call; its steps come from the legs that your TwiML dials.",
+        ),
+        Section(
+            "twilio",
+            "Event Streams, if you use it: POST https://events.twilio.com/v1/Sinks and /v1/Subscriptions",
+            (
+                Entry("SinkType", "webhook"),
+                Entry(
+                    "SinkConfiguration",
+                    f'{{"destination": "{url}{EVENT_STREAMS_PATH}", "method": "POST", "batch_events": true}}',
+                ),
+                *(Entry("Types", f'{{"type": "{kind}"}}') for kind in STREAM_TYPES),
+            ),
+            "No connection overrides: Twilio retries by itself for hours. Status callbacks come this way "
+            "only of calls that have a StatusCallback too.",
+        ),
+        Section(
+            "twilio",
+            "Debugger webhook",
+            (Entry("Webhook URL", "", "leave it as it is"),),
+            "Its events belong to no call: here each would be a dead letter.",
+        ),
+    )
+
+
+def _callback(name: str, url: str) -> str:
+    return f'{name}="{url.replace("&", "&amp;")}" {name}Method="POST"'
+
+
+def _telnyx(url: str) -> tuple[Section, ...]:
+    return (
+        Section(
+            "telnyx",
+            "Voice API (Call Control) application",
+            (
+                Entry("webhook_event_url", url),
+                Entry(
+                    "webhook_event_failover_url",
+                    "",
+                    "a second gateway's, if there is one: what both receive is one event",
+                ),
+                Entry("webhook_api_version", "2", "the signature of version 1 cannot be checked"),
+                Entry("webhook_timeout_secs", "", "as it is, or 2 and more"),
+                Entry("call_cost_in_webhooks", "true", "if you want what a call cost"),
+            ),
+            "Commands that name a webhook_url of their own: leave webhook_url_method at POST.",
+        ),
+        Section(
+            "telnyx",
+            "TeXML application",
+            (
+                Entry("status_callback", url),
+                Entry("status_callback_method", "post"),
+                Entry("voice_url", "", "stays with your application, as does voice_fallback_url"),
+            ),
+            "The statusCallback attributes in TeXML take the same URL.",
+        ),
+    )
+
+
+def _settings(public_url: str, settings: Settings) -> tuple[Wanted, ...]:
+    def state(value: object) -> str:
+        return "set" if value else "not set"
+
+    same = settings.public_url.rstrip("/") == public_url
+    return (
+        Wanted(
+            "CALLSTREAM_PUBLIC_URL",
+            public_url,
+            "set" if same else "differs" if settings.public_url else "not set",
+        ),
+        Wanted("CALLSTREAM_TWILIO_ACCOUNT_SID", "the account's SID, AC…", state(settings.twilio_account_sid)),
+        Wanted(
+            "CALLSTREAM_TWILIO_AUTH_TOKEN",
+            "its primary auth token (or …_FILE); both while rotating",
+            state(settings.twilio_auth_token),
+        ),
+        Wanted(
+            "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
+            "AC…=token of each subaccount (or …_FILE), if there are any",
+            state(settings.twilio_account_tokens),
+        ),
+        Wanted(
+            "CALLSTREAM_TELNYX_PUBLIC_KEY",
+            "the public key that Mission Control shows",
+            state(settings.telnyx_public_key),
+        ),
+        Wanted(
+            "CALLSTREAM_UNSIGNED_CALLBACKS",
+            "refuse",
+            "set" if settings.unsigned_callbacks == "refuse" else "differs",
+        ),
+        Wanted("CALLSTREAM_GATEWAY_LISTEN", "where your proxy sends to", settings.gateway_listen),
+    )

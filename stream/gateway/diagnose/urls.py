@@ -1,0 +1,156 @@
+"""Where a request may have been sent: schemes, hosts, ports, paths and queries that a proxy may have changed.
+
+The rule of this file: it takes words from the request and from the operator, and trusts none of them: only a
+signature that fits makes one of them true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+
+from stream.gateway.diagnose.diagnosis import Change, Choice
+from stream.gateway.receive.forwarded import forwarded
+from stream.gateway.receive.public_url import is_authority
+from stream.gateway.receive.request import Request
+from stream.gateway.receive.twilio_signature import split_port
+
+URL_SETTING = "CALLSTREAM_PUBLIC_URL"
+
+AS_SENT = "surrogateescape"
+"""How bytes that are no UTF-8 are encoded: as the bytes that they came as."""
+
+SINGLED_OUT_LIMIT = 40
+"""Parameters of a query that are each left out once."""
+
+_PERMUTED_LIMIT = 4
+"""Parameters of a query whose orders are all tried."""
+
+_PATH_MEND = "let the proxy pass the path unchanged, or give Twilio the URL as the gateway sees it"
+_QUERY_MEND = "let the proxy pass the query unchanged"
+
+
+def schemes() -> Iterator[Choice]:
+    for scheme in ("https", "http"):
+        yield Choice(scheme, Change(f"the URL begins with {scheme}://", "", URL_SETTING))
+
+
+def hosts(request: Request, urls: Sequence[str]) -> Iterator[Choice]:
+    said = [*request.values("Host"), *request.values("X-Forwarded-Host"), *request.values("X-Original-Host")]
+    words = [word.strip() for value in said for word in value.split(",")]
+    words += [hop.host for hop in forwarded(request) if hop.host]
+    words += [urlsplit(url).netloc.rpartition("@")[2] for url in urls]
+    for host in words:
+        if is_authority(host):
+            yield Choice(host, Change(f"the host is {host}", "", URL_SETTING))
+
+
+def ports(request: Request) -> Iterator[Choice]:
+    said = [word.strip() for value in request.values("X-Forwarded-Port") for word in value.split(",")]
+    said += [split_port(host)[1] for host in request.values("Host")]
+    for port in [*said, "443", "8443", "80", "8080"]:
+        if port.isascii() and port.isdigit() and len(port) <= 5:
+            yield Choice(port, Change(f"the port {port} is in the URL", "", URL_SETTING))
+
+
+def paths(request: Request, prefix: str, urls: Sequence[str]) -> Iterator[Choice]:
+    path = request.path
+    own = prefix + path
+    if prefix:
+        yield Choice(path, Change("the public URL has no path of its own", "", URL_SETTING))
+    for name in ("X-Forwarded-Prefix", "X-Script-Name"):
+        for taken in request.values(name):
+            yield from _prefixed(taken.rstrip("/"), path)
+    for url in urls:
+        yield from _prefixed(urlsplit(url).path.removesuffix(path).rstrip("/"), path)
+    for original in _originals(request):
+        before = original.partition("?")[0]
+        if path and before.endswith(path):
+            yield from _prefixed(before.removesuffix(path), path)
+        yield Choice(before, Change("the path is the one before a proxy changed it", _PATH_MEND))
+    if own.endswith("/"):
+        yield Choice(own.rstrip("/"), Change("the path has no slash at its end", _PATH_MEND))
+    else:
+        yield Choice(own + "/", Change("the path ends with a slash", _PATH_MEND))
+    head, _, last_part = own.rpartition("/")
+    if last_part.startswith("index."):
+        yield Choice(head + "/", Change("the path has no index page at its end", _PATH_MEND))
+    while "//" in own:
+        own = own.replace("//", "/")
+        yield Choice(own, Change("the path has no doubled slashes", _PATH_MEND))
+    coded = "the path is percent-encoded in another way"
+    yield Choice(unquote(prefix + path), Change(coded, _PATH_MEND))
+    yield Choice(quote(unquote(prefix + path), errors=AS_SENT), Change(coded, _PATH_MEND))
+    yield Choice((prefix + path).lower(), Change("the path is in small letters", _PATH_MEND))
+
+
+def _prefixed(prefix: str, path: str) -> Iterator[Choice]:
+    if prefix.startswith("/"):
+        says = "the path begins with what a proxy takes off"
+        yield Choice(prefix + path, Change(says, "", URL_SETTING))
+
+
+def _originals(request: Request) -> list[str]:
+    """The targets that proxies say they were asked for."""
+    names = ("X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-Original-Path")
+    return [value for name in names for value in request.values(name) if value.startswith("/")]
+
+
+def query_of(request: Request) -> str:
+    return "" if request.query is None else "?" + request.query
+
+
+def queries(request: Request) -> Iterator[Choice]:
+    query = request.query or ""
+    for original in _originals(request):
+        _, mark, before = original.partition("?")
+        yield Choice(mark + before, Change("the query is the one before a proxy changed it", _QUERY_MEND))
+    yield Choice("", Change("the URL has no query", _QUERY_MEND))
+    yield Choice("?", Change("the URL ends with a question mark", _QUERY_MEND))
+    if request.body and not request.is_form:
+        hashed = f"bodySHA256={hashlib.sha256(request.body).hexdigest()}"
+        yield Choice(
+            f"?{query}&{hashed}" if query else f"?{hashed}",
+            Change("bodySHA256 is in the query", _QUERY_MEND),
+        )
+    if not query:
+        return
+    for says, other in _other(query):
+        yield Choice("?" + other if other else "", Change(says, _QUERY_MEND))
+
+
+def _other(query: str) -> Iterator[tuple[str, str]]:
+    parts = query.split("&")
+    order = "the query's parameters are in another order"
+    yield order, "&".join(sorted(parts))
+    yield order, "&".join(reversed(parts))
+    if len(parts) <= _PERMUTED_LIMIT:
+        for some in permutations(parts):
+            yield order, "&".join(some)
+    yield "the query has no empty parameters", "&".join(part for part in parts if part.partition("=")[2])
+    yield (
+        "the query's parameters without a value end in =",
+        "&".join(part if "=" in part else part + "=" for part in parts),
+    )
+    coded = "the query is percent-encoded in another way"
+    yield coded, query.replace("+", "%20")
+    yield coded, query.replace("%20", "+")
+    yield coded, unquote(query)
+    yield coded, unquote_plus(query)
+    yield coded, "&".join(_coded(part, quote) for part in parts)
+    yield coded, "&".join(_coded(part, quote_plus) for part in parts)
+    yield "& stands as &amp; in the query", query.replace("&", "&amp;")
+    yield "&amp; stands as & in the query", query.replace("&amp;", "&")
+    for at in range(min(len(parts), SINGLED_OUT_LIMIT)):
+        yield "a parameter that was added to the query is left out", "&".join(parts[:at] + parts[at + 1 :])
+
+
+def _coded(part: str, encode: Callable[..., str]) -> str:
+    name, mark, value = part.partition("=")
+    return (
+        encode(unquote_plus(name), safe="", errors=AS_SENT)
+        + mark
+        + encode(unquote_plus(value), safe="", errors=AS_SENT)
+    )

@@ -1,0 +1,1 @@
+"""From an HTTP request to verified records. Pure: no clock, no socket."""

@@ -1,0 +1,115 @@
+"""Whom the gateway believes: accounts and their tokens, Telnyx' keys, proxies.
+
+The rule of this file: it holds secrets and shows none, in no `repr` and in no error. A token speaks for its
+own account only: who has one account's token must not speak for another's calls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from stream.gateway.receive.public_url import Network
+from stream.gateway.receive.telnyx_signature import public_key
+from stream.service.settings import Settings, SettingsError
+
+ANY_ACCOUNT = ""
+"""The account of tokens that were configured without one."""
+
+
+class SharedKey(NamedTuple):
+    """A key that signs in place of a token. Without a name, so that no error shows it."""
+
+    account: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return "SharedKey(…)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Who may sign what.
+
+    - `twilio_tokens`: account to its tokens, the newest first.
+    - `twilio_shared_keys`: by their ids.
+    - `twilio_subaccounts`: subaccount to the account that may sign for it too.
+    """
+
+    public_url: str = ""
+    trusted_proxies: tuple[Network, ...] = ()
+    twilio_tokens: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    twilio_shared_keys: Mapping[str, SharedKey] = field(default_factory=dict, repr=False)
+    twilio_subaccounts: Mapping[str, str] = field(default_factory=dict)
+    twilio_max_age_s: float = math.inf
+    telnyx_keys: tuple[Ed25519PublicKey, ...] = field(default=(), repr=False)
+    telnyx_tolerance_s: float = 300.0
+    accept_unsigned: bool = False
+
+    def tokens_of(self, account: str | None) -> list[tuple[str, str]]:
+        """(account, token) of all that may sign for an account; of None, which names none: of all.
+
+        Empty where there is no token of the account.
+        """
+        if account is None:
+            return [(owner, token) for owner, tokens in self.twilio_tokens.items() for token in tokens]
+        owners = dict.fromkeys((account, self.twilio_subaccounts.get(account, account), ANY_ACCOUNT))
+        return [(owner, token) for owner in owners for token in self.twilio_tokens.get(owner, ())]
+
+    def speaks_for(self, signer: str, account: str | None) -> bool:
+        """Whether what `signer` signed may be of `account`; None names none."""
+        return account is None or signer in (account, ANY_ACCOUNT) or self.is_subaccount(account, signer)
+
+    def is_subaccount(self, account: str, of: str) -> bool:
+        return self.twilio_subaccounts.get(account) == of
+
+    def subaccounts_of(self, account: str) -> frozenset[str]:
+        return frozenset(one for one in self.twilio_subaccounts if self.is_subaccount(one, account))
+
+
+def from_settings(settings: Settings) -> Trust:
+    """Raises SettingsError on a key that is none."""
+    return Trust(
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        twilio_tokens=_tokens(settings),
+        twilio_shared_keys=_shared_keys(settings),
+        twilio_subaccounts=dict(settings.twilio_subaccounts),
+        twilio_max_age_s=settings.twilio_max_age_s,
+        telnyx_keys=_keys(settings.telnyx_public_key),
+        telnyx_tolerance_s=settings.telnyx_tolerance_s,
+        accept_unsigned=settings.unsigned_callbacks == "accept",
+    )
+
+
+def _keys(texts: Iterable[str]) -> tuple[Ed25519PublicKey, ...]:
+    try:
+        return tuple(public_key(text) for text in texts)
+    except ValueError as error:
+        raise SettingsError(f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}") from None
+
+
+def _tokens(settings: Settings) -> dict[str, tuple[str, ...]]:
+    own = ((settings.twilio_account_sid or ANY_ACCOUNT, token) for token in settings.twilio_auth_token)
+    return _grouped([*own, *settings.twilio_account_tokens])
+
+
+def _shared_keys(settings: Settings) -> dict[str, SharedKey]:
+    """`AC…/key=secret`; a key that names no account is the configured one's."""
+    found = {}
+    for name, secret in settings.twilio_shared_keys:
+        account, _, key = name.rpartition("/")
+        found[key] = SharedKey(account or settings.twilio_account_sid or ANY_ACCOUNT, secret)
+    return found
+
+
+def _grouped(named: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, token in named:
+        if token not in found.get(name, ()):
+            found[name] = (*found.get(name, ()), token)
+    return found

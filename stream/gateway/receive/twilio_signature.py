@@ -1,0 +1,166 @@
+"""X-Twilio-Signature: which key, if any, signed this URL with these parameters or this body.
+
+The rule of this file: it is told the URL and the keys and only computes. The URL is used byte for byte but
+for what Twilio leaves out of it: user info and fragment. With and without its port is tried, because Twilio
+signs voice over https without the port and everything else with it, and its own libraries try both.
+A form signs its parameters, any other body only through `bodySHA256` in the query: a body that no signature
+covers is refused.
+(Twilio: "Secure webhooks", "Sign webhooks with shared keys".)
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from stream.gateway.receive.form_body import Pairs
+from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.request import wire_bytes
+
+SIGNATURE = "X-Twilio-Signature"
+SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
+"""`key=<id of a shared key>,algorithm=<name>`, where a webhook is signed with a key of the customer's."""
+
+ALGORITHMS = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
+TRIED_BYTES = 4 << 20
+"""What is hashed for one request at most: two to three milliseconds. 900 keys on a URL of an ordinary length,
+which is all that is signed where a body names no account; 10 on a form of 200 KB, which always names one.
+"""
+
+TRIED_AT_LEAST = 4
+DIGEST_BYTES = 2000
+"""What one digest costs beside the bytes of its message, in such bytes."""
+
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
+
+
+class Match(NamedTuple):
+    """What fitted: the place of the key, and how the port was signed (`as_sent, without, default`)."""
+
+    key: int
+    port: str
+
+
+class SignatureSettings(NamedTuple):
+    """What the settings header says: `key` None where an auth token signed."""
+
+    key: str | None
+    algorithm: str
+
+
+def signature_settings(header: str | None) -> SignatureSettings:
+    key, algorithm = None, "HMAC_SHA1"
+    for part in (header or "").split(","):
+        name, _, value = part.partition("=")
+        if name.strip() == "key" and value.strip():
+            key = value.strip()
+        elif name.strip() == "algorithm" and value.strip():
+            algorithm = value.strip().upper()
+    return SignatureSettings(key, algorithm)
+
+
+def verify(
+    keys: Sequence[str],
+    url: str,
+    signature: str | None,
+    *,
+    parameters: Pairs | None = None,
+    body: bytes = b"",
+    algorithm: str = "HMAC_SHA1",
+) -> Match | Refused:
+    """Which of `keys` (auth tokens, or the secret of a shared key) signed.
+
+    `parameters` are those of a form POST; None for anything else, whose `body` must then be empty or hashed
+    in the URL.
+    """
+    if not signature:
+        return Refused("missing_signature", f"the header {SIGNATURE} is missing")
+    digest_name = ALGORITHMS.get(algorithm)
+    if digest_name is None:
+        return Refused("bad_signature", "the signature's algorithm is not known")
+    given = _decoded(signature)
+    if given is None:
+        return Refused("malformed", "the signature is no base64")
+    if parameters is None and body and not _covers(url, body):
+        return Refused("bad_signature", "bodySHA256 in the URL is missing or not the body's")
+    tail = signed_tail(parameters or [])
+    messages = [(port, variant + tail) for port, variant in url_variants(url)]
+    tried = tried_at_most(sum(len(message) for _, message in messages), len(messages))
+    for port, message in messages:
+        for at, key in enumerate(keys[:tried]):
+            if hmac.compare_digest(digest(key, message, digest_name), given):
+                return Match(at, port)
+    if tried < len(keys):
+        return Refused(
+            "bad_signature",
+            f"no key signed this URL and these parameters, of the first {tried} of {len(keys)}: "
+            "so many are tried for a request of this size that names no account",
+        )
+    return Refused("bad_signature", "no key signed this URL and these parameters")
+
+
+def tried_at_most(message_bytes: int, variants: int) -> int:
+    """How many keys are tried on messages of together so many bytes, so that no request costs more than
+    another. A request that names its account has one key or two, which are always tried.
+    """
+    return max(TRIED_AT_LEAST, TRIED_BYTES // (message_bytes + variants * DIGEST_BYTES))
+
+
+def digest(key: str, message: bytes, digest_name: str) -> bytes:
+    return hmac.digest(key.encode(), message, digest_name)
+
+
+def signed_tail(parameters: Pairs) -> bytes:
+    """What a form adds to the URL: names and values in order, each distinct pair once."""
+    return b"".join([name + value for name, value in sorted(set(parameters))])
+
+
+def url_variants(url: str) -> list[tuple[str, bytes]]:
+    """The texts that Twilio may have signed for a URL, most likely first: (how the port is, bytes)."""
+    bare = url.partition("#")[0]
+    scheme, _, rest = bare.partition("://")
+    end = next((at for at, character in enumerate(rest) if character in "/?"), len(rest))
+    authority, tail = rest[:end].rpartition("@")[2], rest[end:]
+    host, port = split_port(authority)
+    default = _DEFAULT_PORTS.get(scheme.lower(), "")
+    authorities = [("as_sent", authority), ("without", host), ("default", f"{host}:{port or default}")]
+    if scheme.lower() == "https":
+        authorities[:2] = authorities[1::-1]
+    if not port:
+        authorities = [("as_sent", authority), ("default", f"{host}:{default}")]
+    found: dict[bytes, str] = {}
+    for how, one in authorities:
+        found.setdefault(wire_bytes(f"{scheme}://{one}{tail}"), how)
+    return [(how, text) for text, how in found.items()]
+
+
+def split_port(authority: str) -> tuple[str, str]:
+    """(host, port) of an authority without user info; the port empty where there is none (RFC 3986 3.2)."""
+    host, colon, port = authority.rpartition(":")
+    if colon and port.isascii() and port.isdigit() and (":" not in host or host.endswith("]")):
+        return host, port
+    return authority, ""
+
+
+def body_hashes(url: str) -> list[bytes]:
+    """The values of `bodySHA256` in a URL's query."""
+    query = wire_bytes(url.partition("#")[0].partition("?")[2])
+    parts = (part.partition(b"=") for part in query.split(b"&"))
+    return [value.lower() for name, _, value in parts if name == b"bodySHA256"]
+
+
+def _covers(url: str, body: bytes) -> bool:
+    """Whether the URL holds the body's hash. All of the URL is signed, so that any of several may be it."""
+    actual = hashlib.sha256(body).hexdigest().encode()
+    return any(hmac.compare_digest(actual, said) for said in body_hashes(url))
+
+
+def _decoded(signature: str) -> bytes | None:
+    try:
+        return base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""Kafka clients, topics, the envelope codec and the acknowledged producer."""

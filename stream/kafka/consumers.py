@@ -1,0 +1,87 @@
+"""Kafka consumers that are stopped or given up, whatever the broker does meanwhile.
+
+The rule of this file: both end in time and raise nothing. aiokafka's own `stop` waits for a join that is
+under way and for a coordinator that is not there, and lets the cancellation of its own tasks out, which reads
+as one of ours. Of a consumer that is given up the group finds out by itself, when the session times out. What
+this leans on of aiokafka's inside is listed in `lanes/ground.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from stream.kafka import clients
+
+CLOSE_S = 2.0
+LEAVE_S = 3.0
+
+_COORDINATORS_TASKS = (
+    "_coordination_task",
+    "_heartbeat_task",
+    "_commit_refresh_task",
+    "_reset_committed_task",
+)
+
+log = logging.getLogger("callstream.consumers")
+
+
+def heed_commits(consumer: Any) -> None:
+    """Have the commits of a started AIOKafkaConsumer fail unnoticed where nobody waits for them any more.
+
+    aiokafka shields a commit that is on the wire from a cancellation: then nobody hears what it fails with.
+    """
+    send = consumer._coordinator._do_commit_offsets
+
+    def sent(assignment: Any, offsets: Any) -> asyncio.Future[None]:
+        sending: asyncio.Future[None] = asyncio.ensure_future(send(assignment, offsets))
+        clients.nobody_waits([sending])
+        return sending
+
+    consumer._coordinator._do_commit_offsets = sent
+
+
+async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
+    """Stop an AIOKafkaConsumer with a word to its group, or drop it after `limit_s`. Never raises."""
+    if consumer._closed:
+        return
+    try:
+        async with asyncio.timeout(limit_s):
+            await _still(consumer._fetcher)
+            await consumer.stop()
+        await clients.close(consumer._client)
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.info("left without a word to the group (%s)", type(error).__name__)
+        await drop(consumer)
+
+
+async def drop(consumer: Any) -> None:
+    """Close an AIOKafkaConsumer without commit or farewell, in at most CLOSE_S. Never raises."""
+    consumer._closed = True
+    with contextlib.suppress(Exception):  # whatever it is, the consumer is gone
+        await asyncio.wait_for(_closed(consumer), CLOSE_S)
+
+
+async def _closed(consumer: Any) -> None:
+    coordinator = consumer._coordinator
+    try:
+        # A consumer without a group has a coordinator of another kind.
+        await clients.end([getattr(coordinator, name, None) for name in _COORDINATORS_TASKS])
+        await _still(consumer._fetcher)
+        if consumer._fetcher is not None:
+            await consumer._fetcher.close()
+    finally:
+        await clients.close(consumer._client)
+
+
+async def _still(fetcher: Any) -> None:
+    """All tasks of a Fetcher have ended: its `close` then awaits none that it has just cancelled."""
+    if fetcher is None:
+        return
+    await clients.end([fetcher._fetch_task])
+    await clients.end(fetcher._pending_tasks)
+    fetcher._pending_tasks.clear()

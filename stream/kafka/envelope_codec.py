@@ -1,0 +1,200 @@
+"""The wire: from a delivery to a record's bytes, from these to an envelope, and what cannot be read to a dead
+letter.
+
+The rule of this file: it is the one place that writes what the source topics carry and parses what others
+wrote there. Whatever it is handed to read, it returns an envelope or raises `DecodeError` with a reason; it
+never raises anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+
+from stream.core.events import SOURCES, DecodeError, Envelope
+from stream.core.fetches import FETCH_RESULT
+from stream.core.timestamps import instant, iso8601, utc
+
+VERSION = 1
+"""Of the raw envelope."""
+
+VALUE_LIMIT_BYTES = 512 * 1024
+"""A callback's body is 256 KiB at most and a polled row is one row: an envelope above this is no delivery."""
+
+LETTER_LIMIT_BYTES = 1_992_294
+"""1.9 MiB: with its headers a dead letter fits into its topic's 2 MiB."""
+
+_LANDED_SOURCES = (*SOURCES, FETCH_RESULT)
+_KNOWN_SOURCES = frozenset(_LANDED_SOURCES)
+_CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class _Landed(msgspec.Struct, gc=False):
+    """An envelope as ours write it: nothing to look at twice."""
+
+    v: Literal[1]
+    source: Literal[_LANDED_SOURCES]  # type: ignore[valid-type]
+    received_at: str
+    body: dict[str, Any]
+    account: str | None = None
+    endpoint: str | None = None
+    delivery: Any = None
+    ordinal: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] | None = None
+
+
+_decode = msgspec.json.Decoder(_Landed).decode
+
+
+def write_envelope(
+    source: str,
+    body: Any,
+    *,
+    received_us: int,
+    account: str | None,
+    endpoint: str,
+    delivery: dict[str, Any],
+    ordinal: int = 0,
+) -> bytes:
+    """The raw envelope of one delivery.
+
+    - `body`: an object, or an `orjson.Fragment` of JSON, which is put in byte for byte.
+    - `ordinal`: its place among identical twins; only a twin says it.
+    """
+    envelope = {
+        "v": VERSION,
+        "source": source,
+        "received_at": utc(received_us),
+        "account": account,
+        "endpoint": endpoint,
+        "delivery": delivery,
+        "body": body,
+    }
+    if ordinal:
+        envelope["ordinal"] = ordinal
+    return orjson.dumps(envelope)
+
+
+def read_envelope(value: bytes | None) -> Envelope:
+    """The envelope in a record's value. Raises DecodeError."""
+    if value is None:
+        raise DecodeError("not_an_object", "the value is null")
+    if len(value) > VALUE_LIMIT_BYTES:
+        raise DecodeError("too_large", f"{len(value)} bytes are more than {VALUE_LIMIT_BYTES}")
+    try:
+        landed = _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _looked_through(value)
+    text, delivery = landed.received_at, landed.delivery
+    received_us = _canonical(text)
+    if received_us is None:
+        text, received_us = _received(text)
+    return Envelope(
+        landed.source,
+        text,
+        received_us,
+        landed.account,
+        landed.endpoint,
+        delivery if type(delivery) is dict else {},
+        landed.body,
+        landed.ordinal or 0,
+    )
+
+
+def _looked_through(value: bytes) -> Envelope:
+    """The envelope in a value that is odd, or what is wrong with it."""
+    get = _object(value).get
+    version = get("v")
+    if version != 1 or type(version) is not int:
+        raise DecodeError("unsupported_version", "v is not 1")
+    source = get("source")
+    if type(source) is not str:
+        raise DecodeError("invalid_field", "source is not a text")
+    if source not in _KNOWN_SOURCES:
+        raise DecodeError("unknown_source", "source is not one of the known ones")
+    received_at, received_us = _received(get("received_at"))
+    body = get("body")
+    if type(body) is not dict:
+        raise DecodeError("invalid_field", "body is not an object")
+    account, endpoint, delivery, ordinal = get("account"), get("endpoint"), get("delivery"), get("ordinal")
+    if type(account) is not str and account is not None:
+        raise DecodeError("invalid_field", "account is neither a text nor null")
+    if type(endpoint) is not str and endpoint is not None:
+        raise DecodeError("invalid_field", "endpoint is neither a text nor null")
+    return Envelope(
+        source,
+        received_at,
+        received_us,
+        account,
+        endpoint,
+        delivery if type(delivery) is dict else {},
+        body,
+        0 if ordinal is None else _ordinal(ordinal),
+    )
+
+
+def _canonical(text: str) -> int | None:
+    """The microseconds of a text that is canonical as it comes, as ours are; None of any other."""
+    if len(text) != _CANONICAL_LENGTH or text[26] != "Z":
+        return None
+    second_us, fraction = _second_us(text[:20]), text[20:26]
+    if second_us is None or not (fraction.isascii() and fraction.isdigit()):
+        return None
+    return second_us + int(fraction)
+
+
+@lru_cache(maxsize=4096)
+def _second_us(text: str) -> int | None:
+    """The microseconds of `2026-11-20T22:10:00.`."""
+    if text[10] != "T" or text[19] != "." or text[17] == "6":
+        return None
+    return iso8601(text[:19] + "Z")
+
+
+def _received(text: Any) -> tuple[str, int]:
+    """When it was received: the canonical text and the microseconds."""
+    if type(text) is not str:
+        raise DecodeError("invalid_field", "received_at is not a text")
+    received_us = instant(text)
+    if received_us is None:
+        raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
+    return utc(received_us), received_us
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        raw = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        # orjson's message says where, never what: it carries no content.
+        if "depth limit" in str(error):
+            raise DecodeError("too_deep", "nested deeper than a parser follows") from None
+        raise DecodeError("not_json", str(error).partition(":")[0]) from None
+    if type(raw) is not dict:
+        raise DecodeError("not_an_object", "the value is JSON but no object")
+    return raw
+
+
+def _ordinal(value: Any) -> int:
+    if type(value) is int and 0 <= value < 1 << 31:
+        return value
+    raise DecodeError("invalid_field", "ordinal is not a small whole number")
+
+
+def dead_letter_headers(
+    reason: str, stage: str, error: str, topic: str, partition: int, offset: int, own: Headers
+) -> list[tuple[str, bytes]]:
+    """The headers of a dead letter: why and where from, then the record's own."""
+    return [
+        ("reason", reason.encode()),
+        ("stage", stage.encode()),
+        ("error", error.encode("utf-8", "replace")[:1000]),
+        ("source_topic", topic.encode()),
+        ("source_partition", b"%d" % partition),
+        ("source_offset", b"%d" % offset),
+        *own,
+    ]

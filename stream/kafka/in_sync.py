@@ -1,0 +1,132 @@
+"""Whether a topic takes writes, found out without writing: enough replicas in sync, and there to be asked.
+
+The rule of this file: the replicas in sync are what the partition's leader says, less the nodes that do not
+answer. Kafka itself notices a dead follower after its session time-out, and without a quorum of controllers
+never; until then writes with `acks=all` wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from stream.kafka import clients, request_limits
+
+SETTING = "min.insync.replicas"
+LEAST_EVERY_S = 60.0
+LEAST_AGAIN_S = 10.0
+NO_ANSWER = "the broker does not answer"
+
+
+class Replicas(NamedTuple):
+    """A partition, as a node sees it. `leader`: -1 without one."""
+
+    number: int
+    leader: int
+    in_sync: frozenset[int]
+
+
+Views = Mapping[int, Sequence[Replicas]]
+"""By node that answered."""
+
+
+class Replication:
+    """How a topic's replicas stand, looked at again and again.
+
+    `least_of`: how many must be in sync. Asked now and then; who does not tell is asked again, and one is
+    enough until then.
+    """
+
+    def __init__(self, topic: str, least_of: Callable[[], Awaitable[int]]) -> None:
+        self._topic = topic
+        self._least_of = least_of
+        self._least = 1
+        self._ask_at = 0.0
+
+    async def shortfall(self, client: Any, limit_s: float) -> str | None:
+        """As the function of this name; takes at most twice `limit_s`."""
+        if time.monotonic() >= self._ask_at:
+            try:
+                self._least = await asyncio.wait_for(self._least_of(), limit_s)
+                self._ask_at = time.monotonic() + LEAST_EVERY_S
+            except (KafkaError, OSError):
+                # Who does not answer is seen below; who may not tell is not asked all the time.
+                self._ask_at = time.monotonic() + LEAST_AGAIN_S
+        return await shortfall(client, self._topic, self._least, limit_s)
+
+
+async def shortfall(client: Any, topic: str, least: int, limit_s: float) -> str | None:
+    """Why `topic` takes no writes, as far as can be seen within `limit_s`; None where it does.
+
+    - `client`: an AIOKafkaClient.
+    - `least`: so many replicas must be in sync.
+    """
+    nodes = [broker.nodeId for broker in client.cluster.brokers()]
+    answers = await asyncio.gather(*(_view(client, node, topic, limit_s) for node in nodes))
+    views = {node: view for node, view in zip(nodes, answers, strict=True) if view is not None}
+    why = judged(topic, least, views, silent=frozenset(nodes) - frozenset(views))
+    if why is not None:
+        # Nodes that are new are not known yet.
+        client.force_metadata_update()
+    return why
+
+
+def judged(topic: str, least: int, views: Views, *, silent: frozenset[int]) -> str | None:
+    """What the answers come to. Pure.
+
+    A leader's own view counts; of several that say so the one that takes writes, since a former leader that
+    is cut off says so too.
+    """
+    if not views:
+        return NO_ANSWER
+    numbers = sorted({one.number for view in views.values() for one in view})
+    if not numbers:
+        return f"the topic {topic} is not there"
+    for number in numbers:
+        seen = [(node, one) for node, view in views.items() for one in view if one.number == number]
+        led = [one for node, one in seen if node == one.leader]
+        if not led:
+            return f"partition {number} of {topic} has no leader that answers"
+        found = max(len(one.in_sync - silent) for one in led)
+        if found < least:
+            return f"partition {number} of {topic} has {found} replicas in sync, and {SETTING} is {least}"
+    return None
+
+
+async def least_in_sync(connection: Mapping[str, Any], topic: str) -> int:
+    """The topic's `min.insync.replicas`. Raises KafkaError, OSError."""
+    admin = AIOKafkaAdminClient(**connection)
+    request_limits.steer(admin._client)
+    try:
+        await admin.start()
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, {SETTING: ""})
+        (answer,) = await admin.describe_configs([resource])
+    finally:
+        await clients.close(admin._client)
+    for _code, _message, _type, _name, entries in answer.resources:
+        for entry in entries:
+            if entry[0] == SETTING:
+                return int(entry[1])
+    raise KafkaError(f"{SETTING} of {topic} is not told")
+
+
+async def _view(client: Any, node: int, topic: str, limit_s: float) -> list[Replicas] | None:
+    """How a node sees the topic; None where it does not answer in time."""
+    try:
+        async with asyncio.timeout(limit_s):  # in no task of its own, whose failure might be left to nobody
+            answer = await client.send(node, MetadataRequest([topic]))
+    except (KafkaError, OSError, TimeoutError):
+        return None
+    return [
+        Replicas(part["partition"], part["leader"], frozenset(part["isr"]))
+        for found in answer.to_object()["topics"]
+        for part in found["partitions"]
+        if found["topic"] == topic
+    ]

@@ -1,0 +1,253 @@
+"""The topics: what they are called, how they are made, and whether those that are there will do.
+
+The rule of this file: a topic that is missing is made; other retention is the operator's business; another
+number of partitions is refused, because a call would then be in two places.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from stream.kafka import clients
+from stream.service.errors import said
+from stream.service.settings import Settings
+
+WAIT_S = 60.0
+EXAMINED_WITHIN_S = 5.0
+SOURCE_MAX_BYTES = 1024 * 1024
+OUTPUT_MAX_BYTES = 2 * 1024 * 1024
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+class TopicError(Exception):
+    """The topics are not usable. The message says which cluster or topic, and why."""
+
+
+class TopicMismatch(TopicError):
+    """A topic is there and is not what the program needs."""
+
+    def __init__(self, topic: str, wanted: str, found: str) -> None:
+        super().__init__(f"topic {topic}: wanted {wanted}, found {found}")
+        self.topic = topic
+        self.wanted = wanted
+        self.found = found
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a look at the topics found: names, and those that are there and will not do."""
+
+    missing: tuple[str, ...] = ()
+    without_leader: tuple[str, ...] = ()
+    mismatches: tuple[TopicMismatch, ...] = ()
+    brokers: int = 0
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The full name of each topic under one prefix."""
+
+    callbacks: str
+    polled: str
+    events: str
+    ended: str
+    alerts: str
+    alerts_active: str
+    fetches: str
+    polling: str
+    ticks: str
+    dead_letters: str
+    changelog: str
+
+
+def names(prefix: str) -> Topics:
+    """Every topic of a prefix: `calls.` gives `calls.callbacks.v1` and so on."""
+    return Topics(
+        callbacks=f"{prefix}callbacks.v1",
+        polled=f"{prefix}polled.v1",
+        events=f"{prefix}events.v1",
+        ended=f"{prefix}ended.v1",
+        alerts=f"{prefix}alerts.v1",
+        alerts_active=f"{prefix}alerts.active.v1",
+        fetches=f"{prefix}fetches.v1",
+        polling=f"{prefix}polling.v1",
+        ticks=f"{prefix}ticks.v1",
+        dead_letters=f"{prefix}dead-letters.v1",
+        changelog=f"{app_id(prefix)}-calls-changelog",
+    )
+
+
+def app_id(prefix: str) -> str:
+    """The Faust application id: `calls.` gives `calls-worker`. It names group and changelog."""
+    return f"{prefix.removesuffix('.')}-worker"
+
+
+def _kept(days: int, max_bytes: int) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(days * _DAY_MS),
+        "max.message.bytes": str(max_bytes),
+    }
+
+
+def _source(days: int) -> dict[str, str]:
+    """The lanes merge the sources by time stamp. The broker's own clock, so that a repetition, which finds
+    everything there at once, merges as the first time did."""
+    return {**_kept(days, SOURCE_MAX_BYTES), "message.timestamp.type": "LogAppendTime"}
+
+
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "max.message.bytes": str(OUTPUT_MAX_BYTES),
+    # The newest segment is never compacted, and a recovery reads all of it.
+    "segment.bytes": str(64 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.3",
+}
+
+POLICIES: Mapping[str, Mapping[str, str]] = {
+    "callbacks": _source(7),
+    "polled": _source(7),
+    "events": _kept(30, OUTPUT_MAX_BYTES),
+    "ended": _kept(30, OUTPUT_MAX_BYTES),
+    "alerts": _kept(30, OUTPUT_MAX_BYTES),
+    "alerts_active": _COMPACTED,
+    "fetches": _kept(7, SOURCE_MAX_BYTES),
+    "polling": _COMPACTED,
+    "ticks": _source(1),
+    "dead_letters": _kept(14, OUTPUT_MAX_BYTES),
+    "changelog": _COMPACTED,
+}
+"""How each topic is made. No default keeps call data longer than 30 days, Twilio's own limit."""
+
+
+def _compacted(topics: Topics) -> list[str]:
+    return [getattr(topics, role) for role, policy in POLICIES.items() if policy is _COMPACTED]
+
+
+async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) -> list[str]:
+    """Makes the missing topics and checks all; returns the names of those it made.
+
+    Several processes may do so at once. A broker that is just starting is waited for, `wait_s` in all.
+    Raises TopicMismatch, or TopicError when the cluster does not answer or refuses.
+    """
+    topics = names(settings.topic_prefix)
+    limit = time.monotonic() + wait_s
+    made: list[str] = []
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+        clients.tidy(admin._client)
+        try:
+            await admin.start()
+            made += await _make_missing(admin, topics, settings.partitions)
+            if await _all_there(admin, topics, settings.partitions):
+                return made
+            reason = "new topics have no leader yet"
+        except (KafkaError, OSError, TimeoutError) as error:
+            if isinstance(error, KafkaError) and not _may_pass(error):
+                raise TopicError(f"the cluster at {bootstrap} refuses: {said(error)}") from error
+            reason = said(error)
+        finally:
+            await clients.close(admin._client)
+        if time.monotonic() > limit:
+            raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})")
+        await asyncio.sleep(0.2)
+
+
+def _may_pass(error: KafkaError) -> bool:
+    """Connection errors carry no code and are worth another try, as is what Kafka calls retriable."""
+    return bool(error.retriable) or getattr(error, "errno", 0) <= 0
+
+
+async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> list[str]:
+    there = set(await admin.list_topics())
+    missing = [
+        # -1 copies and an empty assignment: as many as the cluster gives a topic by default.
+        NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=dict(POLICIES[about.name]))
+        for about, name in zip(fields(topics), astuple(topics), strict=True)
+        if name not in there
+    ]
+    if not missing:
+        return []
+    answer = await admin.create_topics(missing)
+    made = []
+    for name, code, *message in answer.topic_errors:
+        if code == 0:
+            made.append(name)
+        elif for_code(code) is not TopicAlreadyExistsError:  # another process was quicker
+            raise for_code(code)(f"{name}: {message[0] if message else for_code(code).description}")
+    return made
+
+
+async def _all_there(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> bool:
+    """True when every topic can be written to. Raises TopicMismatch."""
+    found = _compared(await admin.describe_topics(), topics, partitions)
+    if found.mismatches:
+        raise found.mismatches[0]
+    if found.missing or found.without_leader:
+        return False
+    for name in _compacted(topics):
+        await _check_compacted(admin, name)
+    return True
+
+
+def _compared(described: Sequence[Any], topics: Topics, partitions: int) -> Examined:
+    by_name = {found["topic"]: found["partitions"] for found in described}
+    there = {name: by_name[name] for name in astuple(topics) if by_name.get(name)}
+    return Examined(
+        missing=tuple(name for name in astuple(topics) if name not in there),
+        without_leader=tuple(
+            name for name, found in there.items() if any(part["leader"] < 0 for part in found)
+        ),
+        mismatches=tuple(
+            TopicMismatch(name, f"{partitions} partitions", str(len(found)))
+            for name, found in there.items()
+            if len(found) != partitions
+        ),
+    )
+
+
+async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINED_WITHIN_S) -> Examined:
+    """What is there of the topics; nothing is made. Raises TopicError when the cluster does not answer."""
+    topics = names(settings.topic_prefix)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(wait_s * 1000))
+    clients.tidy(admin._client)
+    why = f"no broker answers at {bootstrap}"
+    try:
+        async with asyncio.timeout(wait_s):
+            await admin.start()
+            why = f"a broker answers at {bootstrap}, but not where its advertised.listeners say"
+            brokers = len((await admin.describe_cluster())["brokers"])
+            found = _compared(await admin.describe_topics(), topics, settings.partitions)
+            others = []
+            for name in _compacted(topics):
+                if name not in found.missing:
+                    try:
+                        await _check_compacted(admin, name)
+                    except TopicMismatch as error:
+                        others.append(error)
+    except (KafkaError, OSError, TimeoutError) as error:
+        if isinstance(error, KafkaError) and not _may_pass(error):
+            why = f"the cluster at {bootstrap} refuses"
+        raise TopicError(f"{why} ({type(error).__name__})") from error
+    finally:
+        await clients.close(admin._client)
+    return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
+
+
+async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:
+    """A changelog that forgets by age loses calls, so its policy is not the operator's business. Likewise
+    the others: alerts that still fire, and how far the providers are read."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""})
+    (answer,) = await admin.describe_configs([resource])
+    for _code, _message, _type, _name, entries in answer.resources:
+        for entry in entries:
+            if entry[0] == "cleanup.policy" and entry[1] != "compact":
+                raise TopicMismatch(name, "cleanup.policy=compact", str(entry[1]))

@@ -1,0 +1,264 @@
+"""The doors of the accounts: where a request waits for its turn.
+
+The rule of this file: it waits, and the governor decides. One timer for each door, which runs only while
+somebody waits for a time; whoever is cancelled holds no slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NamedTuple
+
+from stream.poller.limiter.budget import Governor, Sent
+from stream.poller.limiter.metrics_protocol import PollMetrics
+from stream.poller.limiter.shares import rate_share, slots_share
+from stream.poller.resources.account import Account
+
+HANDOVER_S = 1.0
+"""So long a new share is left alone: then no second has requests of the old shares and of the new."""
+
+Waiter = asyncio.Future[Sent]
+
+
+class RefusedError(Exception):
+    """The account's credentials are refused, and whoever asked does not wait for better ones."""
+
+
+class GateState(NamedTuple):
+    """How an account stands, for metrics.
+
+    - `state`: one of `governor.STATES`; `allowed_rate` in requests a second, as learned.
+    - `waiting`: by priority; `paused_s`: for how long nothing will be sent.
+    """
+
+    state: str
+    allowed_rate: float
+    allowed_concurrency: int
+    in_flight: int
+    waiting: dict[str, int]
+    paused_s: float
+
+
+class Turn:
+    """Leave to send one request. Its slot is free again with its outcome, or when its block is left."""
+
+    def __init__(self, gate: Gate, sent: Sent) -> None:
+        self._gate = gate
+        self._sent: Sent | None = sent
+
+    def answered(self, outcome: str, retry_after_s: float | None = None) -> None:
+        """The request came to one of OUTCOMES; `retry_after_s`: what its answer named, in seconds.
+
+        Raises RuntimeError the second time, ValueError for another outcome.
+        """
+        if self._sent is None:
+            raise RuntimeError("a turn is answered once")
+        self._gate.answered(self._sent, outcome, retry_after_s)
+        self._sent = None
+
+    def end(self) -> None:
+        """The block is left: without an outcome the request counts for nothing."""
+        if self._sent is not None:
+            self._gate.given_back(self._sent)
+            self._sent = None
+
+
+class Gate:
+    """The door of one account, called by the account's name.
+
+    `now` counts seconds as the event loop does, from anywhere; `random` is from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        governor: Governor[Waiter],
+        name: str,
+        metrics: PollMetrics,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._governor = governor
+        self._metrics = metrics
+        self._now = now
+        self._random = random
+        self._timer: asyncio.TimerHandle | None = None
+        self._hasty: set[Waiter] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    @asynccontextmanager
+    async def turn(self, priority: str, source: str, *, patient: bool = True) -> AsyncIterator[Turn]:
+        """Wait for a turn. Who is not patient gets RefusedError where credentials are or become refused."""
+        turn = Turn(self, await self._wait(priority, source, patient))
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+    def hasty(self) -> Hasty:
+        """The same door, for those who are not patient."""
+        return Hasty(self)
+
+    def refused(self) -> bool:
+        """Whether credentials are refused and a request would only wait.
+
+        False for one request at each time at which they are tried again: somebody has to.
+        """
+        return self._governor.refused(self._now())
+
+    def share(self, rate: float, concurrency: int, after_s: float = 0.0) -> None:
+        """New ceilings, at once, of which nothing is used for `after_s`."""
+        self._governor.share(rate, concurrency, self._now() + after_s)
+        self._go_on()
+
+    def state(self) -> GateState:
+        """How the account stands now."""
+        governor, now_s = self._governor, self._now()
+        return GateState(
+            governor.state(now_s),
+            governor.allowed_rate,
+            governor.allowed_concurrency,
+            governor.in_flight,
+            governor.waiting(),
+            governor.paused_s(now_s),
+        )
+
+    async def idle(self, limit_s: float) -> bool:
+        """Wait until no request is on its way, for so long at most; whether it is so."""
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._governor.in_flight:
+                    await self._quiet.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def answered(self, sent: Sent, outcome: str, retry_after_s: float | None) -> None:
+        """For Turn."""
+        self._governor.answered(sent, outcome, retry_after_s, self._now(), self._random())
+        self._go_on()
+
+    def given_back(self, sent: Sent) -> None:
+        """For Turn."""
+        self._governor.given_back(sent)
+        self._go_on()
+
+    async def _wait(self, priority: str, source: str, patient: bool) -> Sent:
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        self._governor.ask(waiter, priority)
+        if not patient:
+            self._hasty.add(waiter)
+        since_s = self._now()
+        self._go_on()
+        if waiter.done():
+            return waiter.result()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+        finally:
+            self._metrics.waited(source, self._now() - since_s)
+
+    def _give_up(self, waiter: Waiter) -> None:
+        """Who waited was cancelled: maybe just after its turn had come, and before it knew."""
+        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            self._governor.given_back(waiter.result())
+        self._hasty.discard(waiter)
+        self._governor.leave(waiter)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Something has happened: whoever may go now goes, and the timer is set for the next."""
+        now_s = self._now()
+        while (served := self._governor.serve(now_s)) is not None:
+            self._let_go(*served)
+        if self._hasty and self._governor.state(now_s) == "refused":
+            self._send_away()
+        self._note_quiet()
+        self._set_timer(self._governor.ready_at_s())
+
+    def _let_go(self, waiter: Waiter, sent: Sent) -> None:
+        self._hasty.discard(waiter)
+        if waiter.done():  # Cancelled, and has not come to say so.
+            self._governor.given_back(sent)
+        else:
+            waiter.set_result(sent)
+
+    def _send_away(self) -> None:
+        """Those who are not patient, except for the one that now tries the credentials."""
+        for waiter in self._hasty:
+            self._governor.leave(waiter)
+            if not waiter.done():
+                waiter.set_exception(RefusedError(self.name))
+        self._hasty.clear()
+
+    def _note_quiet(self) -> None:
+        if self._governor.in_flight:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+
+    def _set_timer(self, at_s: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if at_s is not None:
+            delay_s = max(0.0, at_s - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._go_on)
+
+
+class Hasty:
+    """The door of an account for those who rather know that its credentials are refused than wait."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def turn(self, priority: str, source: str) -> AbstractAsyncContextManager[Turn]:
+        """As Gate's, and RefusedError."""
+        return self._gate.turn(priority, source, patient=False)
+
+
+class Gates:
+    """The doors of all accounts. Until they get their shares, nothing goes through any."""
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        metrics: PollMetrics,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._accounts = {_key(account): account for account in accounts}
+        self._gates = {
+            key: Gate(Governor(0.0, 0), account.name, metrics, now=now, random=random)
+            for key, account in self._accounts.items()
+        }
+
+    def __iter__(self) -> Iterator[Gate]:
+        return iter(self._gates.values())
+
+    def of(self, account: Account) -> Gate:
+        """An account's door. Raises KeyError for an account that was not given."""
+        return self._gates[_key(account)]
+
+    def share(self, rank: int, active: int) -> None:
+        """This poller is of this rank among so many that own partitions; -1: it owns none."""
+        for key, account in self._accounts.items():
+            self._gates[key].share(
+                rate_share(account.rate, account.concurrency, rank, active),
+                slots_share(account.concurrency, rank, active),
+                HANDOVER_S,
+            )
+
+
+def _key(account: Account) -> tuple[str, str]:
+    """Several accounts may have one alias, and so one name: each has its own budget all the same."""
+    return account.provider, account.id

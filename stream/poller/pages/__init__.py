@@ -1,0 +1,1 @@
+"""Reading one resource page by page, and writing its rows to Kafka."""

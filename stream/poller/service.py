@@ -1,0 +1,256 @@
+"""The poller as a role: put together, served until it is asked to stop, ended without losing anything.
+
+The rule of this file: it puts together and decides nothing. To stop is to begin no more reads, to let go of
+what is under way (it is read again by whoever comes next), to commit what is done, and to leave with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from stream.kafka import topics
+from stream.kafka.acked_producer import Lander
+from stream.kafka.oversized_records import REASON, SetsAside
+from stream.poller.limiter.assignor import Place
+from stream.poller.limiter.rate_limiter import Gates, GateState
+from stream.poller.on_demand.dispatcher import Serving
+from stream.poller.on_demand.fetch_consumer import Fetching
+from stream.poller.pages.account_reader import Reader
+from stream.poller.pages.client import Client
+from stream.poller.pages.polled_writer import Shore
+from stream.poller.pages.records import STAGE
+from stream.poller.resources import RESOURCES
+from stream.poller.resources.account import Account, accounts, nameless
+from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.progress_store import Notebook
+from stream.poller.schedule.windows import Windows, watched
+from stream.service.http import health
+from stream.service.metrics.label_values import UNKNOWN, Vocabulary
+from stream.service.metrics.poller import BudgetState, PollerMetrics
+from stream.service.settings import Settings
+from stream.service.shutdown import stop_asked, unless
+
+FLUSH_S = 2.0
+NOBODY = "no account of Twilio or Telnyx with its credentials is configured: nothing is read"
+NAMELESS = "credentials of Twilio are configured, but not their account: set CALLSTREAM_TWILIO_ACCOUNT_SID"
+ACCOUNT_TROUBLE = {
+    "refused": "the provider refuses the credentials",
+    "unreachable": "the provider does not answer",
+}
+"""By the state of an account's budget."""
+
+OVERLAPPING = (
+    "CALLSTREAM_POLL_LOOKBACK_S is not below CALLSTREAM_SETTLE_S: rows of calls that have left the table are "
+    "read again, and make them once more"
+)
+
+log = logging.getLogger("callstream.poller")
+
+
+@asynccontextmanager
+async def serving(chosen: Settings) -> AsyncIterator[Poller]:
+    """A poller at work while the block runs. `chosen.kafka` must name a broker.
+
+    It listens before it joins the group: one that cannot must not make the others share anew. Raises
+    ListenError, KafkaError.
+    """
+    poller = Poller(chosen)
+    async with poller.client:
+        try:
+            async with health.serve(
+                chosen.poller_listen,
+                metrics=poller.metrics.exposition,
+                live=poller.live,
+                ready=poller.ready,
+                setting="CALLSTREAM_POLLER_LISTEN",
+            ) as url:
+                poller.url = url
+                await poller.start()
+                yield poller
+        finally:
+            await poller.close()
+
+
+class Poller:
+    """All parts of one poller, and how they know each other."""
+
+    def __init__(self, chosen: Settings) -> None:
+        names = topics.names(chosen.topic_prefix)
+        connection = {"bootstrap_servers": chosen.kafka}
+        self.url = ""
+        self.accounts = accounts(chosen)
+        self._nameless = nameless(chosen)
+        self._sources = chosen.poll_sources
+        self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
+        self.client = Client()
+        self.metrics = PollerMetrics(
+            Vocabulary(account_alias=chosen.account_alias),
+            [
+                (one.resource.source, one.account.alias)
+                for one in watched(self.accounts, RESOURCES, chosen.poll_sources)
+            ],
+        )
+        logging.getLogger().addHandler(self.metrics.log_counter)
+        self.gates = Gates(self.accounts, self.metrics)
+        self.metrics.budgets(lambda: budgets(self.accounts, self._state))
+        self._lander = Lander(names.polled, connection, produced=self.metrics.produced)
+        aside = SetsAside(
+            self._lander,
+            topic=names.polled,
+            dead_letters=names.dead_letters,
+            stage=STAGE,
+            told=lambda one: self.metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
+        )
+        shore = Shore(aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics)
+        reader = self._reader = Reader(self.client, self.gates, shore, self.metrics)
+        self._notebook = Notebook(names.polling, connection, self._lander)
+        self._windows = Windows(
+            chosen,
+            self.accounts,
+            RESOURCES,
+            notebook=self._notebook,
+            read_url=reader.url,
+            metrics=self.metrics,
+            by=f"{socket.gethostname()}-{os.getpid()}",
+        )
+        self._backfills = Backfills(
+            self.accounts,
+            RESOURCES,
+            notebook=self._notebook,
+            read_url=reader.url,
+            read_call=reader.call,
+        )
+        self._serving = Serving(
+            self.accounts,
+            gate_of=self.gates.of,
+            read=reader.request,
+            land_result=shore.result,
+            metrics=self.metrics,
+            now_us=lambda: time.time_ns() // 1000,
+            stale_s=chosen.settle_s,
+        )
+        self._fetching = Fetching(
+            chosen,
+            self._serving,
+            on_share=self._share,
+            dead_letter=shore.dead_letter,
+            metrics=self.metrics,
+        )
+        self.beside: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Join the group; what is to be read comes with the first share. Raises KafkaError."""
+        if self._overlap_s >= self._settle_s:
+            log.warning("%s", OVERLAPPING)
+        if self._nameless:
+            log.warning("%s", NAMELESS)
+        await self._lander.start()
+        self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
+        if not self.accounts:
+            # It would take partitions from those who can read.
+            log.warning("%s", NOBODY)
+            return
+        self.beside["the notebook"] = asyncio.create_task(self._notebook.run())
+        self.beside["the fetch requests"] = await self._fetching.start()
+
+    async def close(self) -> None:
+        """Let go of everything, in the order in which it is leant upon."""
+        if "the fetch requests" in self.beside:
+            await self._fetching.close()
+        await self._windows.close()
+        await self._backfills.close()
+        for task in self.beside.values():
+            task.cancel()
+        await asyncio.gather(*self.beside.values(), return_exceptions=True)
+        await self._lander.close(FLUSH_S)
+        logging.getLogger().removeHandler(self.metrics.log_counter)
+
+    async def _share(self, place: Place, owned: frozenset[int], partitions: int) -> None:
+        """A rebalance: this much of the partitions, and of every budget, is this poller's."""
+        self.gates.share(place.rank, place.active)
+        self.metrics.owned(len(owned))
+        await asyncio.gather(
+            self._windows.own(set(owned), partitions), self._backfills.own(set(owned), partitions)
+        )
+        if owned:
+            log.info("at work on %d of %d partitions", len(owned), partitions)
+
+    def _state(self, account: Account) -> GateState:
+        """As its door says; who may read nothing at all is refused, whatever the door says."""
+        state = self.gates.of(account).state()
+        readable = {source for source in self._sources if source.startswith(account.provider)}
+        forbidden = set(self._reader.forbidden.sources(account))
+        return state._replace(state="refused") if readable and readable <= forbidden else state
+
+    def live(self) -> tuple[bool, Sequence[str]]:
+        return live(self.beside, self._windows.ended())
+
+    def ready(self) -> tuple[bool, Sequence[str]]:
+        return ready(
+            self._lander.trouble(),
+            [(one.name, self._state(one).state) for one in self.accounts],
+            [(one.name, source) for one in self.accounts for source in self._reader.forbidden.sources(one)],
+        )
+
+
+def budgets(accounts: Iterable[Account], state_of: Callable[[Account], GateState]) -> Iterator[BudgetState]:
+    """How each account's budget stands, as a scrape shows it."""
+    for account in accounts:
+        state = state_of(account)
+        yield BudgetState(
+            account.provider,
+            account.alias,
+            state.state,
+            state.allowed_rate,
+            state.allowed_concurrency,
+            state.in_flight,
+            state.waiting,
+        )
+
+
+def live(beside: Mapping[str, asyncio.Task[None]], windows: Sequence[str] = ()) -> tuple[bool, Sequence[str]]:
+    """Whether all that runs beside still does, and no window has ended. If not, a restart helps."""
+    ended = [*(name for name, task in beside.items() if task.done()), *windows]
+    return not ended, [f"{name} has ended" for name in ended]
+
+
+def ready(
+    trouble: str | None, states: Sequence[tuple[str, str]], forbidden: Sequence[tuple[str, str]] = ()
+) -> tuple[bool, Sequence[str]]:
+    """Whether the broker takes writes; what else an operator should know is said beside it.
+
+    - `states`: of each account its name and one of `governor.STATES`.
+    - `forbidden`: names of accounts with a source that they may not read.
+    """
+    said = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
+    said += [f"{name}: the credentials may not read {source}" for name, source in forbidden]
+    return trouble is None, [*([trouble] if trouble else []), *(said if states else [NOBODY])]
+
+
+async def serve(chosen: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, or until a part of it has ended. Returns the exit code."""
+    with stop_asked() as asked:
+        async with AsyncExitStack() as stack:
+            poller = await unless(asked, stack.enter_async_context(serving(chosen)))
+            if poller is not None:
+                log.info("health and metrics at %s", poller.url)
+                beside = poller.beside.values()
+                await unless(asked, asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED))
+                if not asked.is_set():
+                    _say_ended(poller.beside)
+                    return 1
+            log.info("stopping")
+    return 0
+
+
+def _say_ended(beside: dict[str, asyncio.Task[None]]) -> None:
+    for name, task in beside.items():
+        if task.done() and not task.cancelled():
+            error = task.exception()
+            log.error("%s has ended%s", name, f": {type(error).__name__}" if error else "")

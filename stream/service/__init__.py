@@ -1,0 +1,1 @@
+"""What every role has: settings, HTTP server, health, logging, metrics, shutdown."""

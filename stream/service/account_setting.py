@@ -1,0 +1,94 @@
+"""A table of the TOML file for each account beyond the first: where it is read, with what, and how much.
+
+    [[poll_accounts]]
+    provider = "twilio"
+    id = "AC…"
+    alias = "europe"
+    user = "SK…"
+    secret_file = "/run/secrets/europe"
+    api_url = "https://api.dublin.ie1.twilio.com"
+
+The rule of this file: pure but for the file that a secret is in; no message repeats a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stream.service import setting_kinds as kinds
+
+PROVIDERS = ("twilio", "telnyx")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSetting:
+    """What such a table says. None: as the settings without a table say.
+
+    - `user`: of HTTP Basic; empty: the account's id for Twilio, a bearer token for Telnyx.
+    - `rate`: requests a second; `concurrency`: requests at once.
+    """
+
+    provider: str
+    id: str = ""
+    alias: str = ""
+    user: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    secret_file: str = ""
+    api_url: str | None = None
+    insights_url: str | None = None
+    rate: float | None = None
+    concurrency: int | None = None
+
+
+def account_settings(value: str) -> tuple[AccountSetting, ...]:
+    """Accounts in JSON, as the TOML file's tables are handed over. Raises ValueError."""
+    try:
+        said = msgspec.json.decode(value or "[]", type=list[dict[str, Any]])
+    except msgspec.DecodeError:
+        raise ValueError("must be a list of tables") from None
+    found = tuple(_one(number, table) for number, table in enumerate(said, 1))
+    names = [(one.provider, one.id) for one in found]
+    if len(set(names)) < len(names):
+        raise ValueError("names an account twice")
+    return found
+
+
+def _one(number: int, table: dict[str, Any]) -> AccountSetting:
+    unknown = set(table) - set(AccountSetting.__dataclass_fields__)
+    if unknown:
+        raise ValueError(f"table {number} has an unknown key {min(unknown)!r}")
+    try:
+        one = msgspec.convert(table, AccountSetting)
+    except msgspec.ValidationError as error:
+        # msgspec names the key and the kind, never the value.
+        raise ValueError(f"table {number}: {error}") from None
+    if one.provider not in PROVIDERS:
+        raise ValueError(f"table {number}: provider must be one of {', '.join(PROVIDERS)}")
+    if one.provider == "twilio" and not one.id:
+        raise ValueError(f"table {number}: an account of Twilio needs its id")
+    if bool(one.secret) == bool(one.secret_file):
+        raise ValueError(f"table {number}: either secret or secret_file")
+    for name in ("rate", "concurrency"):
+        amount = getattr(one, name)
+        if amount is not None and not 0 < amount <= 10_000:
+            raise ValueError(f"table {number}: {name} must be above 0 and at most 10000")
+    for name in ("api_url", "insights_url"):
+        try:
+            if base := getattr(one, name):
+                kinds.url(base)
+        except ValueError as error:
+            raise ValueError(f"table {number}: {name} {error}") from None
+    return one if one.secret else _with_secret(number, one)
+
+
+def _with_secret(number: int, one: AccountSetting) -> AccountSetting:
+    try:
+        secret = Path(one.secret_file).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"table {number}: secret_file cannot be read ({type(error).__name__})") from None
+    said = {name: getattr(one, name) for name in AccountSetting.__dataclass_fields__}
+    return AccountSetting(**(said | {"secret": secret}))

@@ -1,0 +1,1 @@
+"""HTTP of every role: the server and its connections, health endpoints, the client."""

@@ -1,0 +1,72 @@
+"""Requests of our own to others: one kind of HTTP session, and one reading of what headers say of time.
+
+The rule of this file: nothing goes along but what a request is given. No cookies are kept, no proxy and no
+`.netrc` of the environment is used, and a date without a zone is UTC, whatever zone this machine is in.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import aiohttp
+
+IDENTITY = "identity"
+TIMEOUT_S = 30.0
+
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?\Z")
+
+
+def session(
+    *, timeout_s: float = TIMEOUT_S, connect_s: float | None = None, encodings: str = IDENTITY
+) -> aiohttp.ClientSession:
+    """A session, in a running loop. `encodings`: of bodies; whoever asks for one unpacks it."""
+    made = aiohttp.ClientSession(
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": encodings,
+            "User-Agent": f"callstream/{_version()}",
+        },
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_s),
+        trust_env=False,
+    )
+    # aiohttp would ask a second time by itself where it was hung up on: a request that no budget knows.
+    made._retry_connection = False
+    return made
+
+
+def date_s(text: str | None) -> float | None:
+    """Unix time of an HTTP date (RFC 9110 5.6.7), None for what is none."""
+    try:
+        date = parsedate_to_datetime(text) if text else None
+        if date is not None and date.tzinfo is None:
+            # One of HTTP's own forms names no zone; it is UTC, not this machine's.
+            date = date.replace(tzinfo=UTC)
+        return None if date is None else date.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after_s(said: str, date: str | None, now_s: float) -> float | None:
+    """Seconds of a `Retry-After`, which has seconds or a date; None for what is neither.
+
+    A date is measured by the answer's own `Date` where there is one, as the other's clock is not ours.
+    """
+    said = said.strip()
+    if _SECONDS.match(said):
+        return float(said)
+    until_s, from_s = date_s(said), date_s(date)
+    if until_s is None:
+        return None
+    return max(0.0, until_s - (now_s if from_s is None else from_s))
+
+
+def _version() -> str:
+    try:
+        return version("callstream")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,135 @@
+"""A role's own HTTP: `/metrics`, `/livez`, `/readyz`, and nothing else.
+
+No token is needed, so no personal data is in it: reasons say what is wrong, never with whose call.
+A role passes what live and ready mean for it.
+The answers come from the role's own event loop: a loop that hangs does not answer, and that is an answer too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import hdrs, web
+
+from stream.service.http.connections import Connections
+from stream.service.http.descriptors import raise_limit
+from stream.service.http.server import Bare, HttpServer
+
+log = logging.getLogger("callstream")
+
+Check = Callable[[], tuple[bool, Sequence[str]]]
+"""Whether it is so, and if not, why: short sentences for an operator. Must not block."""
+
+Exposition = Callable[[str], tuple[bytes, str]]
+"""From the `Accept` header to a scrape's body and its content type."""
+
+CONNECTIONS_AT_MOST = 32
+"""A role's own HTTP has one or two who ask."""
+
+SCRAPE_S = 1.0
+"""An exposition is as old as that at most."""
+
+FORMATS_LIMIT = 4
+"""Values of `Accept` for which an exposition is kept."""
+
+
+@asynccontextmanager
+async def serve(
+    listen: str, *, metrics: Exposition, live: Check, ready: Check, setting: str = "CALLSTREAM_WORKER_LISTEN"
+) -> AsyncIterator[str]:
+    """Serve while the block runs; gives the base URL (port 0 in `listen` picks a free one).
+
+    `setting` is named in the `ListenError` that a wrong or taken address raises.
+    """
+    raise_limit()
+    server = HttpServer(application(metrics, live, ready), Connections(at_most=CONNECTIONS_AT_MOST))
+    watching = asyncio.create_task(server.watch())
+    try:
+        yield await server.listen(listen, setting)
+    finally:
+        watching.cancel()
+        await server.close()
+
+
+def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
+    """The three paths. Whatever else is asked for gets a bare status."""
+    app = web.Application(middlewares=[bare_errors])
+    app.router.add_get("/metrics", Scrapes(metrics).answer)
+    app.router.add_get("/livez", _probe(live))
+    app.router.add_get("/readyz", _probe(ready))
+    app.on_response_prepare.append(anonymous)
+    return app
+
+
+class Scrapes:
+    """Answers scrapes, each format computed and packed at most once a second however many ask."""
+
+    def __init__(self, exposition: Exposition, clock: Callable[[], float] = time.monotonic) -> None:
+        self._exposition = exposition
+        self._clock = clock
+        self._made_s = 0.0
+        self._made: dict[str, tuple[bytes, bytes, str]] = {}
+
+    async def answer(self, request: web.Request) -> web.Response:
+        plain, packed, content_type = self.newest(request.headers.get(hdrs.ACCEPT, ""))
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
+            return web.Response(body=plain, headers=headers)
+        return web.Response(body=packed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+
+    def newest(self, accept: str) -> tuple[bytes, bytes, str]:
+        """(the exposition, the same packed, its content type)."""
+        now_s = self._clock()
+        if now_s - self._made_s >= SCRAPE_S:
+            self._made, self._made_s = {}, now_s
+        if accept not in self._made:
+            if len(self._made) >= FORMATS_LIMIT:
+                accept = next(iter(self._made))  # any of them is better than work for whoever varies it
+            else:
+                body, content_type = self._exposition(accept)
+                self._made[accept] = body, gzip.compress(body, 5, mtime=0), content_type
+        return self._made[accept]
+
+
+def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def probe(_: web.Request) -> web.Response:
+        ok, reasons = _ask(check)
+        body = msgspec.json.encode({"status": "ok" if ok else "unavailable", "reasons": list(reasons)})
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(
+            status=200 if ok else 503, body=body, content_type="application/json", headers=headers
+        )
+
+    return probe
+
+
+def _ask(check: Check) -> tuple[bool, Sequence[str]]:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
+        return False, (f"the check itself failed: {type(error).__name__}",)
+
+
+@web.middleware
+async def bare_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Whoever asks for something else learns a status and nothing more."""
+    try:
+        return await handler(request)
+    except web.HTTPException as answer:
+        return Bare(answer.status)
+    except Exception:  # aiohttp's own answer would have the error in it where the loop is debugged
+        log.exception("an HTTP request failed")
+        return Bare(500)
+
+
+async def anonymous(_: web.Request, response: web.StreamResponse) -> None:
+    """The `Server` header would tell versions to whoever asks."""
+    response.headers.pop("Server", None)

@@ -1,0 +1,218 @@
+"""Listening sockets, and the connections that are taken from them: never more than there is room for.
+
+The rule of this file: before a connection is taken there is room for it, made of an idle one if need be.
+Where the system has no descriptor left all the same, that is logged once a minute, idle connections are cut,
+and the next one is taken a second later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stream.service.errors import said
+from stream.service.http.connections import Connections
+
+BACKLOG = 1024
+"""Connections that wait to be taken. One that finds no place among them is tried again by its system after
+1, 3 and 7 s, which is longer than a provider waits for a connection.
+"""
+TAKEN_AT_ONCE = 16
+"""Connections taken before anything else is done again."""
+
+HANDSHAKE_S = 5.0
+TLS_GOODBYE_S = 2.0
+"""Time to say goodbye in TLS: a connection that is closed and not read would hold its descriptor longer."""
+
+AGAIN_S = 1.0
+LOG_EVERY_S = 60.0
+
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+MORE_FILES = ": raise the limit of open files (ulimit -n, LimitNOFILE); idle connections are cut"
+
+log = logging.getLogger("callstream.http")
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why, and which setting to change."""
+
+
+def nobody(_: str) -> bool:
+    """Turns no address away."""
+    return False
+
+
+class Listening:
+    """Takes connections for `protocol` until it is closed. `connections` knows of each that was taken."""
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        protocol: Callable[[], asyncio.Protocol],
+        connections: Connections,
+        tls: ssl.SSLContext | None = None,
+        turned_away: Callable[[str], bool] = nobody,
+    ) -> None:
+        """`turned_away`: whether nobody is taken from an address just now; asked at each connection."""
+        self._loop = asyncio.get_running_loop()
+        self._sockets = sockets
+        self._protocol = protocol
+        self._connections = connections
+        self._turned_away = turned_away
+        self._tls: dict[str, Any] = {}
+        if tls is not None:
+            self._tls = {
+                "ssl": tls,
+                "ssl_handshake_timeout": HANDSHAKE_S,
+                "ssl_shutdown_timeout": TLS_GOODBYE_S,
+            }
+        self._coming: dict[asyncio.Task[None], float] = {}
+        """Since when, the longest first."""
+        self._logged_s: float | None = None
+        self._closed = False
+        for one in sockets:
+            self._loop.add_reader(one, self._take, one)
+
+    @property
+    def addresses(self) -> list[tuple[Any, ...]]:
+        return [one.getsockname() for one in self._sockets]
+
+    async def close(self) -> None:
+        """Take no more. What was taken goes on."""
+        self._closed = True
+        while self._sockets:
+            one = self._sockets.pop()
+            self._loop.remove_reader(one)
+            one.close()
+        # Who is still in a TLS handshake has asked for nothing.
+        for task in list(self._coming):
+            if self._tls:
+                task.cancel()
+        await asyncio.gather(*self._coming, return_exceptions=True)
+
+    def _take(self, listening: socket.socket) -> None:
+        for _ in range(TAKEN_AT_ONCE):
+            try:
+                taken, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return  # none any more, or one that was gone before it was taken
+            except OSError as error:
+                self._pause(listening, error)
+                return
+            if self._turned_away(peer[0]):
+                taken.close()
+                self._connections.cut += 1
+                continue
+            crowded = self._connections.crowded(len(self._coming))
+            if crowded and not self._make_room():
+                taken.close()
+                continue
+            taken.setblocking(False)
+            task = self._loop.create_task(self._connect(taken))
+            self._coming[task] = time.monotonic()
+            task.add_done_callback(self._arrived)
+            if crowded:
+                return  # who was taken just now is to have the time to say what it wants
+
+    async def _connect(self, taken: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, taken, **self._tls)
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            taken.close()  # no TLS, no handshake in time, or gone again: nothing was asked
+
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        self._coming.pop(task, None)
+
+    def _make_room(self) -> bool:
+        """End what has lasted longest: of TLS handshakes, and of connections without a request."""
+        if self._tls and self._coming:
+            began_s = next(iter(self._coming.values()))
+            if not self._connections.has_silent_since(began_s):
+                return self._end_oldest_coming()
+        return self._connections.make_room(len(self._coming))
+
+    def _end_oldest_coming(self) -> bool:
+        """End the TLS handshake that has lasted longest."""
+        if not self._tls or not self._coming:
+            return False
+        oldest = next(iter(self._coming))
+        del self._coming[oldest]
+        oldest.cancel()
+        return True
+
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
+        now_s = time.monotonic()
+        if self._logged_s is None or now_s - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = now_s
+            help_ = MORE_FILES if error.errno in _NO_DESCRIPTOR else ""
+            log.error(
+                "A connection cannot be taken (%s) with %d open%s.",
+                said(error),
+                len(self._connections),
+                help_,
+            )
+        if error.errno in _NO_DESCRIPTOR:
+            self._connections.shed(TAKEN_AT_ONCE)
+        self._loop.remove_reader(listening)
+        self._loop.call_later(AGAIN_S, self._again, listening)
+
+    def _again(self, listening: socket.socket) -> None:
+        if not self._closed:
+            self._loop.add_reader(listening, self._take, listening)
+
+
+async def bound(listen: str, setting: str) -> list[socket.socket]:
+    """Listening sockets at each address of `host:port`. Raises ListenError, which names `setting`."""
+    host, port = address(listen, setting)
+    loop = asyncio.get_running_loop()
+    made: list[socket.socket] = []
+    try:
+        infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, *_, where in dict.fromkeys(infos):
+            made.append(_listening(family, where))
+    except OSError as error:
+        for one in made:
+            one.close()
+        raise ListenError(_why(listen, setting, error)) from error
+    return made
+
+
+def _listening(family: int, where: Any) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(where)
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def address(listen: str, setting: str) -> tuple[str, int]:
+    """(host, port) of `host:port` or `[v6]:port`. Raises ListenError."""
+    host, colon, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ListenError(f"{setting}: {listen!r} is not host:port")
+    return host, int(port)
+
+
+def _why(listen: str, setting: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{listen} is in use by another program: stop it, or set {setting} to another address"
+    if error.errno == errno.EACCES:
+        return f"{listen} may not be used by this user: set {setting} to a port above 1023"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{listen} is no address of this machine: set {setting} to one that is"
+    return f"cannot listen on {listen} ({said(error)}): see {setting}"

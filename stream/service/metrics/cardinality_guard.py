@@ -1,0 +1,77 @@
+"""The cardinality guard: a value that is not in its label's list becomes `other` and is counted.
+
+Ids, phone numbers and URLs can never be labels, because nothing reaches a label but words from a list.
+"""
+
+from __future__ import annotations
+
+from stream.service.metrics.family import CONFIGURED, RUNNING, Family
+from stream.service.metrics.label_values import OTHER, UNKNOWN, Vocabulary
+from stream.service.metrics.series import Labels, Numbers
+
+DIRECTIONS = {
+    "inbound": "inbound",
+    "incoming": "inbound",
+    "trunking-originating": "inbound",
+    "outbound": "outbound",
+    "outbound-api": "outbound",
+    "outbound-dial": "outbound",
+    "outgoing": "outbound",
+    "trunking-terminating": "outbound",
+}
+"""Each provider's word for a direction. A trunk is named from its own side, a call from the customer's."""
+
+
+class Guard:
+    """Lets label values in, or folds them. `capped` counts what was folded, by label."""
+
+    def __init__(self, vocabulary: Vocabulary, capped: Numbers) -> None:
+        self._vocabulary = vocabulary
+        self._capped = capped
+        self._known: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
+
+    def values(self, label: str, listed: tuple[str, ...]) -> tuple[str, ...]:
+        """All values that a label of a family can have; none where only the running worker knows them."""
+        if listed is RUNNING:
+            return ()
+        return self._vocabulary.values(label) if listed is CONFIGURED else listed
+
+    def admit(self, family: Family, raw: tuple[object, ...], n: int = 1) -> Labels:
+        """The label set that stands for these values; `n` is how often they were seen."""
+        return tuple(
+            self._admit(label, listed, value, n)
+            for (label, listed), value in zip(family.labels.items(), raw, strict=True)
+        )
+
+    def _admit(self, label: str, listed: tuple[str, ...], value: object, n: int) -> str:
+        if listed is RUNNING:
+            return str(value)
+        known = self._known.get((label, listed))
+        if known is None:
+            known = self._known[label, listed] = frozenset(self.values(label, listed))
+        word = self._word(label, value)
+        if word in known:
+            return word
+        if value is not None:
+            self._capped.add((label,), n)
+        return UNKNOWN if UNKNOWN in known else OTHER
+
+    def _word(self, label: str, value: object) -> str:
+        """The installation's word for a provider's value."""
+        vocabulary = self._vocabulary
+        if label == "account":
+            if value is None or not vocabulary.accounts:
+                return vocabulary.account_alias
+            return vocabulary.accounts.get(str(value), "")
+        if value is None:
+            return ""
+        word = str(value)
+        if label == "endpoint":
+            return vocabulary.endpoints.get(word, "")
+        if label == "topic":
+            return vocabulary.topics.get(word, "") if vocabulary.topics else word
+        if label == "direction":
+            return DIRECTIONS.get(word, word)
+        if label == "edge" and word == "unknown_edge":
+            return OTHER
+        return word.lower() if label == "level" else word

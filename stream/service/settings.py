@@ -1,0 +1,320 @@
+"""Every setting of the program, from CALLSTREAM_* variables or one TOML file, checked once at start.
+
+The rule of this file: a setting is a field here with its meaning, and nothing else reads the environment.
+A variable wins over the file. An unknown name is an error: a misspelt setting is one that is not on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stream.service import setting_kinds as kinds
+from stream.service.account_setting import AccountSetting, account_settings
+from stream.service.errors import said
+
+PREFIX = "CALLSTREAM_"
+
+POLLED_SOURCES = (
+    *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"),
+    *("telnyx_call_event", "telnyx_webhook_delivery"),
+)
+
+_BESIDE = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
+"""Names with our prefix that are no settings: where the file is, and what CI asks of the tests."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used. The message begins with its name; it never holds a secret's value."""
+
+
+def _setting(
+    default: Any, meaning: str, read: Callable[[str], Any], *, secret: bool = False, name: str = ""
+) -> Any:
+    about = {"meaning": meaning, "read": read, "secret": secret, "name": name}
+    return field(default=default, repr=not secret, metadata=about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a role runs with. Durations in seconds."""
+
+    kafka: str = _setting("", "bootstrap servers; empty: the embedded broker", kinds.servers)
+    topic_prefix: str = _setting("calls.", "of every topic, and of the application id", kinds.prefix)
+    partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
+    data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
+    store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
+    gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway takes webhooks", kinds.listen)
+    gateway_health_listen: str = _setting(
+        "127.0.0.1:8084", "where the gateway's `/metrics`, `/livez` and `/readyz` are", kinds.listen
+    )
+    gateway_tls: tuple[Path, ...] = _setting(
+        (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", kinds.certificate
+    )
+    worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
+    poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", kinds.listen)
+    simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", kinds.listen)
+    public_url: str = _setting(
+        "",
+        "what providers sign, with the path that a proxy takes off, if any; empty: from the request",
+        kinds.origin,
+    )
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
+        (),
+        "networks whose `Forwarded` or `X-Forwarded-*` is believed (neither where they differ), with commas",
+        kinds.networks,
+    )
+    body_limit_bytes: int = _setting(
+        262_144, "of a webhook request's body; a larger one is refused", kinds.whole(1024, 262_144)
+    )
+    twilio_answer_s: float = _setting(
+        5.0,
+        "Kafka's time for a webhook of Twilio, which waits 15; then it is told to come again",
+        kinds.number(0.1, 14),
+    )
+    telnyx_answer_s: float = _setting(1.5, "the same for Telnyx, which waits 2", kinds.number(0.1, 1.9))
+    unsigned_callbacks: str = _setting(
+        "refuse",
+        "`refuse` or `accept`: webhooks without a signature; `accept` is for a test without accounts",
+        kinds.one_of("refuse", "accept"),
+    )
+    account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
+    twilio_account_sid: str = _setting(
+        "", "account of Twilio; empty: the auth token verifies those of every account", kinds.name
+    )
+    twilio_auth_token: tuple[str, ...] = _setting(
+        (), "verifies signatures; several with commas while rotating", kinds.words, secret=True
+    )
+    twilio_account_tokens: tuple[tuple[str, str], ...] = _setting(
+        (), "`AC…=token` of more accounts and of subaccounts, with commas", kinds.named_secrets, secret=True
+    )
+    twilio_shared_keys: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`key=secret` of the shared keys that sign webhooks, with commas; `AC…/key=…` of another account",
+        kinds.named_secrets,
+        secret=True,
+    )
+    twilio_subaccounts: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`subaccount=account`, with commas: whose tokens and Event Streams speak for a subaccount too",
+        kinds.subaccounts,
+    )
+    twilio_max_age_s: float = _setting(
+        86_400.0,
+        "a signed request of Twilio is refused when its `Timestamp` is that much older than our clock",
+        kinds.SECONDS,
+    )
+    twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
+    twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)
+    telnyx_public_key: tuple[str, ...] = _setting(
+        (), "verifies signatures of Telnyx; several with commas", kinds.public_keys
+    )
+    telnyx_tolerance_s: float = _setting(
+        300.0, "a signature of Telnyx is refused when it is that much older or newer", kinds.number(1, 86_400)
+    )
+    telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", kinds.text, secret=True)
+    telnyx_account_id: str = _setting(
+        "", "the id that records of Telnyx' rows carry; empty: the one that a row names, or none", kinds.name
+    )
+    twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", kinds.url)
+    twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", kinds.url)
+    telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", kinds.url)
+    poll_interval_s: float = _setting(60.0, "between two reads of a window", kinds.SECONDS)
+    poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", kinds.SECONDS)
+    poll_concurrency: int = _setting(5, "requests at once, for each account", kinds.whole(1, 1000))
+    poll_rate: float = _setting(10.0, "requests a second, for each account", kinds.number(0.001, 10_000))
+    poll_sources: tuple[str, ...] = _setting(
+        POLLED_SOURCES,
+        "REST sources that are read, with commas; `none`: no poller",
+        kinds.some_of(*POLLED_SOURCES),
+    )
+    time_factor: float = _setting(
+        1.0,
+        "how many times faster than the providers the simulator is, and with it the schedule of fetches",
+        kinds.number(1, 3600),
+    )
+    poll_accounts: tuple[AccountSetting, ...] = _setting(
+        (),
+        "more accounts that are read: `[[poll_accounts]]` tables of the TOML file",
+        account_settings,
+        secret=True,
+    )
+    api_token: str = _setting(
+        "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
+    )
+    settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", kinds.SECONDS)
+    gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", kinds.SECONDS)
+    overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", kinds.SECONDS)
+    max_age_s: float = _setting(
+        86_400.0, "a call without an end leaves the table after that long", kinds.SECONDS
+    )
+    privacy: str = _setting(
+        "masked",
+        "`masked`, `hashed` or `full`: numbers and addresses in what leaves",
+        kinds.one_of("masked", "hashed", "full"),
+    )
+    privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
+    # Kafka's brokers refuse less than 6 s.
+    session_timeout_s: float = _setting(
+        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
+    )
+    instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
+    max_errors_in_a_row: int = _setting(
+        100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)
+    )
+    simulate_twilio_account_token: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`AC…=token` of the simulated calls; empty: those that the gateway verifies with",
+        kinds.named_secret,
+        secret=True,
+    )
+    simulate_telnyx_account_key: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`account=API key` of the simulated Telnyx resources; empty: those that a poller reads with",
+        kinds.named_secret,
+        secret=True,
+    )
+    simulate_telnyx_private_key: str = _setting(
+        "", "signs the simulator's webhooks as Telnyx", kinds.private_key, secret=True
+    )
+    kafka_libs: str = _setting(
+        "", "folder of Kafka's jars for the embedded broker", kinds.text, name="KAFKA_LIBS"
+    )
+    cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
+
+
+def variable(about: Field[Any]) -> str:
+    """The environment's name of a field."""
+    return str(about.metadata["name"]) or PREFIX + about.name.upper()
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the environment and the TOML file that CALLSTREAM_CONFIG names. Raises SettingsError."""
+    values, wrong = _gathered(environ)
+    if wrong:
+        raise wrong[0]
+    return Settings(**values)
+
+
+def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Everything for which `load` would refuse, in its order; empty where it would not."""
+    return [str(error) for error in _gathered(environ)[1]]
+
+
+def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """The files that secrets are read from, by what names them: settings `…_FILE`, and the TOML file itself
+    where there is a secret in it. Those of `poll_accounts` are in its values.
+    """
+    inside = _from_file(environ.get("CALLSTREAM_CONFIG", ""), [])
+    found = {}
+    for about in fields(Settings):
+        if not about.metadata["secret"]:
+            continue
+        name = variable(about)
+        if file := environ.get(f"{name}_FILE", inside.get(f"{name}_FILE")):
+            found[f"{name}_FILE"] = Path(file)
+        elsewhere = about.name == "poll_accounts" and '"secret":' not in inside.get(name, "")
+        if name in inside and name not in environ and not elsewhere:
+            found["CALLSTREAM_CONFIG"] = Path(environ["CALLSTREAM_CONFIG"]).expanduser()
+    return found
+
+
+def _gathered(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
+    """The values of the fields, and what is wrong with the others."""
+    texts = {
+        name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in _BESIDE
+    }
+    if "KAFKA_LIBS" in environ:
+        texts["KAFKA_LIBS"] = environ["KAFKA_LIBS"]
+    wrong: list[SettingsError] = []
+    for name, value in _from_file(environ.get("CALLSTREAM_CONFIG", ""), wrong).items():
+        texts.setdefault(name, value)
+
+    values: dict[str, Any] = {}
+    for about in fields(Settings):
+        name = variable(about)
+        try:
+            text = _take(texts, name, secret=about.metadata["secret"])
+            if text is not None:
+                values[about.name] = _read(about, name, text)
+        except SettingsError as error:
+            wrong.append(error)
+    wrong += [
+        SettingsError(f"{name} is not a setting of callstream (the README has the table of all)")
+        for name in sorted(texts)
+    ]
+    values.setdefault("cache_dir", _user_cache(environ))
+    return values, wrong
+
+
+def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
+    """Removes a setting from `texts` and returns it; of a secret also what is in the file of NAME_FILE."""
+    given = texts.pop(name, None)
+    file = texts.pop(f"{name}_FILE", None) if secret else None
+    if file is None:
+        return given
+    if given is not None:
+        raise SettingsError(f"{name} and {name}_FILE are both set: one of them")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}_FILE={file} cannot be read: {said(error)}") from None
+
+
+def _read(about: Field[Any], name: str, text: str) -> Any:
+    try:
+        return about.metadata["read"](text.strip())
+    except ValueError as error:
+        # A URL with a password in it is one of the values that cannot be used.
+        shown = "" if about.metadata["secret"] or "@" in text else f"={text}"
+        raise SettingsError(f"{name}{shown} {error}") from None
+
+
+def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
+    """The TOML file's keys as variables: `store = "rocksdb"` is CALLSTREAM_STORE. Adds to `wrong`."""
+    if not path:
+        return {}
+    try:
+        content = tomllib.loads(Path(path).expanduser().read_text())
+    except (OSError, ValueError) as error:
+        wrong.append(SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {error}"))
+        return {}
+    found = {}
+    for key, value in content.items():
+        name = "KAFKA_LIBS" if key == "kafka_libs" else PREFIX + key.upper()
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            value = ",".join(value)
+        elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            value = msgspec.json.encode(value).decode()
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            wrong.append(SettingsError(f"{name}: `{key}` in {path} must be a text or a number"))
+        else:
+            found[name] = str(value)
+    return found
+
+
+def _user_cache(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "callstream"
+
+
+def table() -> str:
+    """The settings as a Markdown table, as the README shows it."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for about in fields(Settings):
+        assert about.default is not MISSING
+        default = f"`{_text(about.default)}`" if about.default not in ("", ()) else "–"
+        file = " (or `…_FILE`)" if about.metadata["secret"] else ""
+        rows.append(f"| `{variable(about)}`{file} | {default} | {about.metadata['meaning']} |")
+    return "\n".join(rows)
+
+
+def _text(default: Any) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)

@@ -1,0 +1,1 @@
+"""Simulated calls: who calls whom, what happens, what the network does to the reports."""

@@ -1,0 +1,143 @@
+"""What happens to a call before anyone reports it: who calls whom, when it rings, how it ends.
+
+The rule of this file: it knows calls and no provider's spelling of them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stream.simulator.calls.options import LONGEST_TALK_S
+from stream.simulator.calls.phone_numbers import Address, endpoint, number
+from stream.simulator.calls.seeded_random import Weighted, between_us, skewed_us
+
+SECOND_US = 1_000_000
+
+
+class Ending(NamedTuple):
+    """How a call ends.
+
+    `status` in Twilio's words, `sip` the final SIP response code or None where the provider does not say,
+    `error` Twilio's error code and text or None, `cause` Telnyx' hangup cause,
+    `rings` how likely the far end rang before.
+    """
+
+    status: str
+    sip: int | None
+    cause: str
+    error: tuple[str, str] | None = None
+    rings: float = 1.0
+
+
+ANSWERED: Weighted[Ending] = Weighted(
+    (90, Ending("completed", 200, "normal_clearing")),
+    (7, Ending("completed", None, "normal_clearing")),
+    (3, Ending("completed", 200, "time_limit")),
+)
+NOT_ANSWERED: Weighted[Ending] = Weighted(
+    (9, Ending("busy", 486, "user_busy", rings=0.7)),
+    (1, Ending("busy", 600, "user_busy", rings=0.5)),
+    (8, Ending("no-answer", 487, "timeout")),
+    (4, Ending("no-answer", 480, "no_answer")),
+    (2, Ending("no-answer", 603, "call_rejected")),
+    (1, Ending("no-answer", 487, "normal_clearing")),
+    (5, Ending("canceled", 487, "originator_cancel", rings=0.8)),
+)
+_UNREACHABLE = ("13224", "Dial: The dialed number is invalid or unsupported")
+_FORBIDDEN = ("13225", "Dial: Call blocked")
+FAILED: Weighted[Ending] = Weighted(
+    (30, Ending("failed", 404, "not_found", rings=0.0)),
+    (10, Ending("failed", 404, "not_found", _UNREACHABLE, rings=0.0)),
+    (20, Ending("failed", 503, "unspecified", rings=0.2)),
+    (12, Ending("failed", 500, "unspecified", rings=0.2)),
+    (8, Ending("failed", 502, "unspecified", rings=0.1)),
+    (6, Ending("failed", 403, "unspecified", _FORBIDDEN, rings=0.0)),
+    (6, Ending("failed", 488, "unspecified", rings=0.0)),
+    (4, Ending("failed", 484, "unspecified", rings=0.0)),
+    (4, Ending("failed", None, "unspecified", rings=0.3)),
+)
+ANSWERED_SHARE = 0.7
+_SHAPES: Weighted[str] = Weighted((55, "outbound-api"), (20, "inbound"), (25, "dial"))
+
+
+@dataclass(slots=True)
+class Leg:
+    """One leg of a call and its truth.
+
+    `direction` is Twilio's word. Times are microseconds since 1970; None for what did not happen.
+    `talk_s` is 0 unless answered. `queued` says that it was canceled before anything was dialled.
+    """
+
+    direction: str
+    caller: Address
+    callee: Address
+    began_us: int
+    ringing_us: int | None
+    answered_us: int | None
+    ended_us: int
+    ending: Ending
+    talk_s: int
+    queued: bool = False
+
+
+def _ending(rng: random.Random, failed: float) -> Ending:
+    if rng.random() < failed:
+        return FAILED.pick(rng)
+    return (ANSWERED if rng.random() < ANSWERED_SHARE else NOT_ANSWERED).pick(rng)
+
+
+def _leg(
+    rng: random.Random,
+    direction: str,
+    caller: Address,
+    callee: Address,
+    began_us: int,
+    ending: Ending,
+    most_s: float,
+) -> Leg:
+    queued = ending.status == "canceled" and direction == "outbound-api" and rng.random() < 0.3
+    if queued:
+        ended = began_us + between_us(rng, 0.2, 4)
+        return Leg(direction, caller, callee, began_us, None, None, ended, ending, 0, queued=True)
+    now = began_us
+    ringing = answered = None
+    talk_s = 0
+    if rng.random() < ending.rings:
+        ringing = now = now + skewed_us(rng, 1.1, 0.6, 8)
+    if ending.status == "completed":
+        answered = now = now + skewed_us(rng, 5.0, 0.6, 40)
+        talk_s = skewed_us(rng, 35.0, 1.0, most_s) // SECOND_US
+        now += talk_s * SECOND_US + between_us(rng, 0, 0.9)
+    elif ending.cause == "timeout":
+        now += between_us(rng, 20, 30)
+    else:
+        now += skewed_us(rng, 2.0, 0.7, 15)
+    return Leg(direction, caller, callee, began_us, ringing, answered, now, ending, talk_s)
+
+
+def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[Leg]:
+    """The legs of one call: one, or a caller's and then the one that was dialled for it.
+
+    `most_s`: how long anyone talks; a caller whose call was dialled on as much longer as it takes.
+    """
+    shape = _SHAPES.pick(rng)
+    if shape == "outbound-api":
+        return [_leg(rng, shape, number(rng), number(rng), began_us, _ending(rng, failed), most_s)]
+    caller, line = number(rng), number(rng)
+    if shape == "inbound":
+        return [_leg(rng, shape, caller, line, began_us, _ending(rng, failed), most_s)]
+    parent = _leg(rng, "inbound", caller, line, began_us, ANSWERED.pick(rng), most_s)
+    dialled_us = (parent.answered_us or began_us) + between_us(rng, 0.3, 1.5)
+    callee = endpoint(rng) if rng.random() < 0.5 else number(rng)
+    child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), most_s)
+    _stretch(parent, child.ended_us + between_us(rng, 0.1, 1))
+    return [parent, child]
+
+
+def _stretch(parent: Leg, least_us: int) -> None:
+    """A caller hangs up after the leg that was dialled for it, not before."""
+    if parent.ended_us < least_us and parent.answered_us is not None:
+        parent.talk_s = (least_us - parent.answered_us) // SECOND_US + 1
+        parent.ended_us = parent.answered_us + parent.talk_s * SECOND_US + 300_000

@@ -1,0 +1,1 @@
+"""Compares what came out with what must come out."""

@@ -1,0 +1,88 @@
+"""What a gateway answered: counts by class, and how long it took.
+
+The rule of this file: its size does not grow with the run. Times are counted in classes 2 % wide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from stream.simulator.delivery.retries import KINDS, Answer
+
+EXAMPLES = 10
+_SHORTEST_S = 1e-5
+_WIDTH = math.log(1.02)
+
+
+class Answers:
+    """The deliveries of a run.
+
+    - `sent`, `taken`, `given_up`: deliveries; `refused`: those of `given_up` that got a lasting no.
+    - `retried`: attempts beyond the first of each.
+    - `by_kind`: attempts, by the kind of their answer.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.taken = 0
+        self.given_up = 0
+        self.refused = 0
+        self.retried = 0
+        self.by_kind: Counter[str] = Counter()
+        self.refusals: list[str] = []
+        self._times: Counter[int] = Counter()
+
+    def answered(self, answer: Answer, seconds: float) -> None:
+        """An attempt has ended."""
+        self.by_kind[answer.kind] += 1
+        if answer.status:
+            self._times[max(0, round(math.log(max(seconds, _SHORTEST_S) / _SHORTEST_S) / _WIDTH))] += 1
+
+    def gave_up(self, answer: Answer, what: str) -> None:
+        """A delivery's last attempt was answered so."""
+        self.given_up += 1
+        if answer.refused:
+            self.refused += 1
+            if len(self.refusals) < EXAMPLES:
+                self.refusals.append(f"{what}: answered {answer.status}")
+
+    def quantile_s(self, share: float) -> float | None:
+        """The time within which this share of the answers came; None where none did."""
+        total = sum(self._times.values())
+        reached = 0
+        for step in sorted(self._times):
+            reached += self._times[step]
+            if reached >= share * total:
+                return _SHORTEST_S * math.exp(step * _WIDTH)
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "sent": self.sent,
+            "taken": self.taken,
+            "given_up": self.given_up,
+            "refused": self.refused,
+            "retried": self.retried,
+            "answers": {kind: self.by_kind[kind] for kind in KINDS},
+            "p50_ms": _milliseconds(self.quantile_s(0.5)),
+            "p99_ms": _milliseconds(self.quantile_s(0.99)),
+        }
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in self.by_kind.items())
+        found = [
+            f"callbacks   {self.sent:>9,}   sent, {self.taken:,} taken, {self.given_up:,} given up",
+            f"attempts    {self.by_kind.total():>9,}   {self.retried:,} of them retries: {kinds or 'none'}",
+        ]
+        p50, p99 = _milliseconds(self.quantile_s(0.5)), _milliseconds(self.quantile_s(0.99))
+        if p50 is not None:
+            found.append(f"answered within {p50:g} ms (median), {p99:g} ms (99 %)")
+        return found
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)

@@ -1,0 +1,1 @@
+"""Telnyx' simulated REST API."""

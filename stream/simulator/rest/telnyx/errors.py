@@ -1,0 +1,73 @@
+"""Errors as Telnyx writes them.
+
+The rule of this file: a code is a text, and one that Telnyx documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.simulator.calls.time_formats import iso_us
+from stream.simulator.rest.http_types import Answer, Refused, Words
+from stream.simulator.rest.timestamps import microseconds
+
+_TITLES = {
+    "10005": ("Resource not found", "The requested resource or URL could not be found."),
+    "10007": ("Unexpected error", "An unexpected error occured."),
+    "10009": (
+        "Authentication failed",
+        "The required authentication headers were either invalid or not included in the request.",
+    ),
+    "10011": ("Too many requests", "You have exceeded the maximum number of allowed requests."),
+    "10015": ("Bad Request", "The request failed because it was not well-formed."),
+}
+
+
+def error(status: int, code: str, *headers: tuple[str, str], parameter: str = "", detail: str = "") -> Answer:
+    """An error as Telnyx writes it: codes are texts."""
+    title, usual = _TITLES[code]
+    one: dict[str, Any] = {"code": code, "title": title, "detail": detail or usual}
+    if parameter:
+        one["source"] = {"parameter": parameter}
+    one["meta"] = {"url": f"https://developers.telnyx.com/docs/overview/errors/{code}"}
+    return Answer({"errors": [one]}, status, headers)
+
+
+def bad(parameter: str, detail: str) -> Refused:
+    """What a parameter must be: `detail` completes *The parameter …*."""
+    return Refused(error(400, "10015", parameter=parameter, detail=f"The parameter {detail}."))
+
+
+def undocumented(name: str) -> Refused:
+    """A filter that Telnyx does not document: nobody is to take silence for an answer."""
+    return bad(f"filter[{name}]", "is not documented")
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises Refused where a filter has a value that there is not."""
+    if value not in known:
+        raise bad(f"filter[{name}]", f"must be one of {', '.join(known)}")
+
+
+def instant(name: str, text: str) -> str:
+    """A filter's time as `instants.sortable` writes it. Raises Refused."""
+    try:
+        return iso_us(microseconds(text))
+    except ValueError:
+        raise bad(f"filter[{name}]", "must be an ISO 8601 time") from None
+
+
+def _too_many(retry_after_s: int) -> Answer:
+    return error(429, "10011", ("Retry-After", str(retry_after_s)))
+
+
+def _not_allowed() -> Answer:
+    return error(405, "10015", ("Allow", "GET"), detail="The method is not allowed.")
+
+
+WORDS = Words(
+    not_found=lambda _: error(404, "10005"),
+    not_allowed=_not_allowed,
+    too_many=_too_many,
+    broken=lambda: error(500, "10007"),
+)

@@ -1,0 +1,1 @@
+"""Twilio's simulated REST API."""

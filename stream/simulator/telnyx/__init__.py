@@ -1,0 +1,1 @@
+"""What Telnyx reports of a simulated call."""

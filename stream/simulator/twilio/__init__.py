@@ -1,0 +1,1 @@
+"""What Twilio reports of a simulated call."""

@@ -1,0 +1,116 @@
+"""When all of a call is read, and what comes of comparing it with what was delivered."""
+
+from __future__ import annotations
+
+from stream.core.call.record import CallRecord
+from stream.core.call.timers import answered, tick
+from stream.core.effects import CallbackMissing, CallReconciled
+from stream.core.fetches import FetchRequest
+from stream.core.policy import Policy
+from tests.core.deliveries import (
+    ENDED,
+    START_US,
+    answered_call,
+    callback,
+    calls_row,
+    delivery,
+    logged,
+    parameters,
+    recording,
+    tell,
+    telnyx,
+    telnyx_event,
+)
+from tests.core.lives import ALL, POLICY, live, result
+
+
+def test_what_is_complete_is_told_when_all_is_or_nothing_more_is_awaited() -> None:
+    """In between it would depend on what came first."""
+    told = tell(answered_call(), policy=POLICY)
+    (request,) = told.all_of(FetchRequest)
+    answered(told.call, result(request, outcome="success", complete=True), START_US + 60_000_000, "", POLICY)
+    assert (
+        tell([recording("RE1", "completed")], call=told.call, policy=POLICY).record.completeness["complete"]
+        == []
+    )
+    tick(told.call, START_US + 4_000_000_000, POLICY)
+    settled = tick(told.call, START_US + 9_000_000_000, POLICY)
+    (record,) = (effect for effect in settled.effects if type(effect) is CallRecord)
+    assert record.completeness["complete"] == ["twilio_call"]
+
+
+def test_a_call_of_which_all_is_read_says_so_once_and_is_reconciled() -> None:
+    requests = [
+        logged(parameters(status, str(n), second), received_s=960.0)
+        for status, n, second in [
+            ("initiated", 0, 0),
+            ("ringing", 1, 1),
+            ("in-progress", 2, 6),
+            ("completed", 3, 55),
+        ]
+    ]
+    lived = live([*answered_call(), *requests[:3]], until_s=7000)
+    assert lived.records[-1].completeness == {
+        "expected": sorted(
+            ["twilio_status_callback", *(source for source in ALL if source.startswith("twilio"))]
+        ),
+        "seen": ["twilio_call_event", "twilio_status_callback"],
+        "complete": sorted(source for source in ALL if source.startswith("twilio")),
+    }
+    assert [e for e in lived.effects if type(e) is CallReconciled] == [CallReconciled("twilio", "match")]
+    assert [record.settled for record in lived.records[-2:]] == [False, False]
+    first_whole = [bool(record.completeness["complete"]) for record in lived.records]
+    assert first_whole == [False] * (len(first_whole) - 1) + [True]
+
+
+def test_a_callback_that_only_the_log_knows_is_missing() -> None:
+    sent = [callback("initiated", "0", 0), callback("completed", "1", 55)]
+    rows = [logged(parameters("initiated", "0", 0)), logged(parameters("completed", "1", 55))]
+    lived = live([sent[0], *rows], until_s=9000)
+    found = [e for e in lived.effects if type(e) in (CallReconciled, CallbackMissing)]
+    assert found == [
+        CallbackMissing("twilio_status_callback", "completed"),
+        CallReconciled("twilio", "missing_callback"),
+    ]
+
+
+def test_a_resource_that_tells_another_end_than_the_callbacks_is_a_mismatch() -> None:
+    lived = live([*answered_call(), calls_row("failed", end_time=ENDED)])
+    assert [e for e in lived.effects if type(e) is CallReconciled] == [CallReconciled("twilio", "mismatch")]
+    same = live([*answered_call(), calls_row("completed", end_time=ENDED)])
+    assert [e for e in same.effects if type(e) is CallReconciled] == [CallReconciled("twilio", "match")]
+
+
+def test_a_callback_that_is_missing_says_more_than_ends_that_differ() -> None:
+    """Which callback was lost is for the operator to mend; the ends then have their reason."""
+    lost = logged(parameters("completed", "3", 55))
+    lived = live(
+        [*answered_call()[:3], callback("busy", "4", 55), lost, calls_row("completed")], until_s=9000
+    )
+    found = [e.result for e in lived.effects if type(e) is CallReconciled]
+    assert found == ["missing_callback"]
+
+
+def test_a_call_that_leaves_unread_is_reconciled_with_what_is_there() -> None:
+    lived = live(answered_call(), lambda *_: None)
+    assert [e for e in lived.effects if type(e) is CallReconciled] == [
+        CallReconciled("twilio", "missing_poll")
+    ]
+    assert lived.call is None
+    assert lived.records[-1].completeness["complete"] == []
+
+
+def test_a_call_of_a_provider_of_which_nothing_is_polled_is_not_reconciled() -> None:
+    hangup = telnyx(telnyx_event("call.hangup", "e1", 10, hangup_cause="normal_clearing"))
+    lived = live([hangup], policy=Policy(polled=("twilio_call",)))
+    assert lived.call is None
+    assert [one for one in lived.effects if type(one) is CallReconciled] == []
+
+
+def test_of_a_texml_call_only_its_callbacks_are_expected_and_there_is_nothing_to_compare() -> None:
+    body = {"CallSid": "v3:abc", "CallStatus": "completed", "SequenceNumber": "3", "AccountSid": "org"}
+    lived = live([delivery("telnyx_texml_callback", "telnyx:v3:abc", body, 60.0)])
+    assert [record.completeness for record in lived.records] == [
+        {"expected": ["telnyx_texml_callback"], "seen": ["telnyx_texml_callback"], "complete": []}
+    ] * 2
+    assert [effect for effect in lived.effects if type(effect) is CallReconciled] == []

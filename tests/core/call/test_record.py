@@ -1,0 +1,164 @@
+"""The call record: whole records of a few calls."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream.core.call.record import CallRecord
+from tests.core.deliveries import (
+    ACCOUNT,
+    CALL_ID,
+    TWILIO_KEY,
+    answered_call,
+    at,
+    callback,
+    calls_row,
+    insight,
+    rfc2822,
+    said_of,
+    tell,
+)
+
+SAID = {
+    "schema_version": 1,
+    "key": TWILIO_KEY,
+    "provider": "twilio",
+    "account": ACCOUNT,
+    "call_id": CALL_ID,
+    "parent_call_id": None,
+    "child_call_ids": [],
+    "session_id": None,
+    "leg_id": None,
+    "direction": "outbound-api",
+    "from": "+15*******06",
+    "to": "+15*******09",
+    "status": "completed",
+    "outcome": "answered",
+    "settled": False,
+    "terminal_source": "twilio_status_callback",
+    "initiated_at": at(0),
+    "initiated_at_quality": "second",
+    "ringing_at": at(1),
+    "ringing_at_quality": "second",
+    "answered_at": at(6),
+    "answered_at_quality": "second",
+    "ended_at": at(55),
+    "ended_at_quality": "second",
+    "setup_s": 1.0,
+    "ring_s": 5.0,
+    "duration_s": 49,
+    "sip_response_code": 200,
+    "error_codes": [],
+    "answered_by": None,
+    "price": None,
+    "price_unit": None,
+    "recordings": [],
+    "edges": [],
+    "insights_levels": {},
+    "counts": {"events": 4, "by_family": {"progress": 4}},
+    "gaps": [],
+    "conflicts": [],
+    "verdict": None,
+    "truncated": False,
+    "sources": ["twilio_status_callback"],
+    "completeness": {
+        "expected": ["twilio_status_callback"],
+        "seen": ["twilio_status_callback"],
+        "complete": [],
+    },
+    "timeline": [
+        {
+            "family": "progress",
+            "name": name,
+            "status": status,
+            "sequence_number": number,
+            "occurred_at": at(second),
+            "occurred_at_quality": "second",
+            "level": None,
+            "edge": None,
+            "sources": ["twilio_status_callback"],
+        }
+        for number, (name, status, second) in enumerate(
+            [
+                ("initiated", "initiated", 0),
+                ("ringing", "ringing", 1),
+                ("answered", "in-progress", 6),
+                ("completed", "completed", 55),
+            ]
+        )
+    ],
+}
+
+
+def test_the_record_of_an_answered_call() -> None:
+    record = tell(answered_call()).record
+    assert said_of(record) == SAID
+    assert (record.revision, record.updated_at) == (1, at(55.5))
+
+
+def test_equal_knowledge_is_equal_bytes() -> None:
+    first, second = (tell(some).record for some in (answered_call(), answered_call()[::-1]))
+    for record in (first, second):
+        record.id, record.revision, record.arrival, record.updated_at = "", 0, None, None
+    assert msgspec.json.encode(first) == msgspec.json.encode(second)
+
+
+def test_each_revision_has_an_id_of_its_own_and_a_second_run_the_same_ids() -> None:
+    deliveries = [*answered_call(), insight("x"), calls_row("completed", price="-0.01", end_time=rfc2822(55))]
+    runs = [[record.id for record in tell(deliveries).all_of(CallRecord)] for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 3
+
+
+def test_a_call_that_was_not_answered_rang_until_its_end_and_nobody_talked() -> None:
+    record = tell([callback("ringing", "1", 1), callback("no-answer", "2", 31, CallDuration="0")]).record
+    assert (record.setup_s, record.ring_s, record.duration_s) == (None, 30.0, None)
+
+
+def test_times_that_run_backwards_give_no_duration() -> None:
+    record = tell(
+        [callback("initiated", "0", 9), callback("ringing", "1", 1), callback("busy", "2", 0)]
+    ).record
+    assert (record.setup_s, record.ring_s) == (None, None)
+
+
+def test_a_talk_longer_than_time_itself_derives_no_answer() -> None:
+    stamp = "Thu, 01 Jan 1970 00:00:10 +0000"
+    record = tell([callback("completed", "3", None, Timestamp=stamp, CallDuration="999999999")]).record
+    assert (record.answered_at, record.answered_at_quality, record.duration_s) == (
+        None,
+        "unknown",
+        999_999_999,
+    )
+
+
+def test_an_end_without_a_time_takes_that_of_another_report_of_it() -> None:
+    record = tell([callback("failed", "3", 9), calls_row("failed")]).record
+    assert (record.terminal_source, record.ended_at, record.ended_at_quality) == (
+        "twilio_call",
+        at(9),
+        "second",
+    )
+
+
+def test_missing_numbers_are_open_gaps_and_an_unknown_status_is_no_gap() -> None:
+    record = tell(
+        [callback("completed", "4", 9), callback("teleported", "2", 5), callback("ringing", "1", 1)]
+    ).record
+    assert record.gaps == [
+        {"sequence_number": number, "state": "open", "closed_by": None} for number in (0, 3)
+    ]
+
+
+def test_a_huge_sequence_number_opens_no_gaps_of_its_size() -> None:
+    record = tell([callback("completed", "999999999", 9)]).record
+    assert len(record.gaps) <= 256
+
+
+def test_a_number_with_two_statuses_is_a_conflict_beside_a_number_whose_status_nobody_knows() -> None:
+    said = [callback("ringing", "2", 1), callback("teleported", "0", 2), callback("busy", "2", 3)]
+    assert tell(said).record.conflicts == [
+        {"field": "sequence_number 2", "values": ["ringing", "busy"], "chosen": "busy"}
+    ]
+    said = [callback("ringing", "300", 1), callback("busy", "300", 3)]
+    assert [conflict["field"] for conflict in tell(said).record.conflicts] == ["sequence_number 300"]

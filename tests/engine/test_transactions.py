@@ -1,0 +1,219 @@
+"""What a lane's transaction carries, when it is not committed, and how its outputs are packed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    IllegalOperation,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasError,
+    ProducerFenced,
+    UnknownProducerId,
+)
+from aiokafka.structs import OffsetAndMetadata
+
+from stream.engine.batch import KEYED, Output
+from stream.engine.observer import NullObserver
+from stream.engine.transactions import (
+    Closed,
+    Fenced,
+    LaneProducer,
+    TransactionFailed,
+    _batches,
+    _spread,
+)
+
+
+class Builder:
+    """A batch that is full after three records."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[Any, ...]] = []
+
+    def append(self, offset: int, timestamp: int, key: Any, value: Any, headers: list[Any]) -> object | None:
+        if len(self.records) == 3:
+            return None
+        self.records.append((offset, key, value, headers))
+        return self
+
+
+class Batch:
+    def __init__(self) -> None:
+        self._builder = Builder()
+        self._relative_offset = 0
+
+
+class Producer:
+    def create_batch(self) -> Batch:
+        return Batch()
+
+
+def test_a_keyed_output_goes_where_java_s_default_partitioner_sends_its_key() -> None:
+    known = {b"foobar": -790332482, b"a-little-bit-long-string": -985981536}  # Kafka's UtilsTest.testMurmur2
+    keyed = [Output(key, b"v", (), KEYED) for key in known]
+    spread = _spread([*keyed, Output(b"k", b"v", (), 7)], 12)
+    expected: dict[int, list[Output]] = {}
+    for output, number in zip(keyed, known.values(), strict=True):
+        expected.setdefault((number & 0x7FFFFFFF) % 12, []).append(output)
+    expected.setdefault(7, []).append(Output(b"k", b"v", (), 7))
+    assert spread == expected
+
+
+def test_outputs_fill_batches_in_their_order() -> None:
+    outputs = [Output(b"%d" % number, b"v", (("h", b"1"),)) for number in range(7)]
+    packed = [
+        (batch._relative_offset, count, batch._builder.records)
+        for batch, count in _batches(Producer(), outputs)
+    ]
+    in_order = [(place % 3, b"%d" % place, b"v", [("h", b"1")]) for place in range(7)]
+    assert packed == [(3, 3, in_order[:3]), (3, 3, in_order[3:6]), (1, 1, in_order[6:])]
+
+
+def test_nothing_to_write_is_no_batch() -> None:
+    assert list(_batches(Producer(), [])) == []
+
+
+class Written:
+    """What the broker says of a batch: the offset of its first record."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+
+class Client:
+    """An aiokafka producer that remembers what it was asked for; `refuses` and `offsets` by topic."""
+
+    def __init__(self, offsets: dict[str, int], refuses: dict[str, BaseException] | None = None) -> None:
+        self.offsets, self.refuses = offsets, refuses or {}
+        self.asked: list[str] = []
+        self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._txn_manager = self
+        self._message_accumulator = SimpleNamespace(_pending_batches=set(), _batches={})
+        self._transaction_waiter = None
+        self._pending_txn_offsets: list[Any] = []
+
+    def maybe_add_partition_to_txn(self, tp: TopicPartition) -> None: ...
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def begin_transaction(self) -> None:
+        self.asked.append("begin")
+
+    async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
+        result: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        if topic in self.refuses:
+            result.set_exception(self.refuses[topic])
+        else:
+            result.set_result(Written(self.offsets[topic]))
+        return result
+
+    async def send_offsets_to_transaction(
+        self, commits: dict[TopicPartition, OffsetAndMetadata], group: str
+    ) -> None:
+        self.asked.append(f"offsets of {group}")
+        self.commits = commits
+
+    async def commit_transaction(self) -> None:
+        self.asked.append("commit")
+
+
+def lane_producer(client: Client) -> LaneProducer:
+    producer = LaneProducer("calls-worker", 3, {}, NullObserver())
+    producer._producer = client
+    return producer
+
+
+SOURCES = {TopicPartition("callbacks", 3): 40, TopicPartition("ticks", 3): 9}
+OUTPUTS: dict[str, Sequence[Output]] = {
+    "events": [Output(b"k", b"e")],
+    "changelog": [Output(b"k", b"s"), Output(b"l", b"s")],
+}
+
+
+async def test_offsets_are_committed_with_the_changelog_s_end_that_their_states_need() -> None:
+    client = Client({"events": 7, "changelog": 1129})
+    end = await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=1100)
+    assert end == 1131
+    assert client.commits == {tp: OffsetAndMetadata(at, "changelog=1131") for tp, at in SOURCES.items()}
+    assert client.asked == ["begin", "offsets of calls-worker", "commit"]
+
+
+async def test_a_batch_without_states_carries_the_changelog_s_former_end() -> None:
+    client = Client({"events": 7})
+    only_events = {"events": OUTPUTS["events"]}
+    assert (
+        await lane_producer(client).transact(only_events, SOURCES, changelog="changelog", needs=1100) == 1100
+    )
+    assert {commit.metadata for commit in client.commits.values()} == {"changelog=1100"}
+
+
+@pytest.mark.parametrize("topic", ["events", "changelog"])
+async def test_a_refused_record_stops_the_commit(topic: str) -> None:
+    client = Client({"events": 7, "changelog": 1129}, {topic: MessageSizeTooLargeError("60 bytes")})
+    with pytest.raises(TransactionFailed) as failed:
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+    assert failed.value.refused
+    assert client.asked == ["begin"]
+
+
+async def test_records_taken_at_an_unknown_offset_are_not_committed() -> None:
+    """A broker that had them already and has forgotten where answers -1."""
+    client = Client({"events": 7, "changelog": -1})
+    with pytest.raises(TransactionFailed):
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=1100)
+    assert client.asked == ["begin"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProducerFenced(), InvalidProducerEpoch(), InvalidProducerIdMapping(), UnknownProducerId()],
+    ids=repr,
+)
+async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> None:
+    client = Client({"events": 7, "changelog": 1129}, {"events": error})
+    with pytest.raises(Fenced):
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KafkaError("down"),
+        OSError("gone"),
+        TimeoutError(),
+        NotEnoughReplicasError(),
+        IllegalOperation("no more"),
+    ],
+)
+async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> None:
+    client = Client({"events": 7, "changelog": 1129}, {"events": error})
+    with pytest.raises(TransactionFailed) as failed:
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+    assert not failed.value.refused
+
+
+async def test_a_producer_that_was_fenced_between_two_calls_is_a_failed_transaction() -> None:
+    """aiokafka's sender has heard of it; the next call finds no transaction any more."""
+
+    class Late(Client):
+        async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
+            raise IllegalOperation("Can't send messages while not in transaction")
+
+    with pytest.raises(TransactionFailed):
+        await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+
+
+async def test_a_closed_lane_writes_nothing() -> None:
+    producer = LaneProducer("calls-worker", 3, {}, NullObserver())
+    with pytest.raises(Closed, match="closed"):
+        await producer.transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)

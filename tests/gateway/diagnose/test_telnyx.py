@@ -1,0 +1,116 @@
+"""The doctor of Telnyx' signature: the key, the clock, or the body."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+
+from stream.gateway.diagnose import diagnose
+from stream.gateway.diagnose.diagnosis import FITS
+from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.request import Request
+from stream.gateway.receive.telnyx_signature import public_key
+from tests.gateway.signing import NOW_S, OTHER_TELNYX_KEY, TELNYX_KEY, public, telnyx_post
+
+TRUST = Trust(telnyx_keys=(public_key(public()),))
+SENT = b'{"data":{"id":"e1","payload":{"to":"sip:zo\xc3\xab@example.test"}}}'
+STAMP = str(int(NOW_S))
+
+
+@dataclass(frozen=True)
+class Case:
+    request: Request
+    sentence: str
+    settings: tuple[str, ...] = ()
+    trust: Trust = TRUST
+    secrets: tuple[str, ...] = ()
+
+
+def signed_otherwise(message: bytes) -> Request:
+    signature = base64.b64encode(TELNYX_KEY.sign(message)).decode()
+    request = telnyx_post(SENT)
+    return replace(
+        request,
+        headers=tuple((n, signature if "Signature" in n else v) for n, v in request.headers),
+    )
+
+
+def without(name: str, *more: tuple[str, str]) -> Request:
+    request = telnyx_post(SENT)
+    return replace(request, headers=(*(pair for pair in request.headers if pair[0] != name), *more))
+
+
+KEY = ("CALLSTREAM_TELNYX_PUBLIC_KEY",)
+CASES = {
+    "another key": Case(telnyx_post(SENT, key=OTHER_TELNYX_KEY), "No configured public key fits", KEY),
+    "another key that the operator tries": Case(
+        telnyx_post(SENT, key=OTHER_TELNYX_KEY),
+        "Telnyx's signature fits if the public key is the one that was tried here: "
+        "add it to CALLSTREAM_TELNYX_PUBLIC_KEY.",
+        KEY,
+        secrets=("no key", public(OTHER_TELNYX_KEY)),
+    ),
+    "no key": Case(
+        telnyx_post(SENT),
+        "No public key of Telnyx is configured: set CALLSTREAM_TELNYX_PUBLIC_KEY.",
+        KEY,
+        Trust(),
+    ),
+    "a clock that is an hour ahead": Case(
+        telnyx_post(SENT, timestamp=str(int(NOW_S) - 3600)),
+        "fits if a request signed 3600 s ago by this machine's clock is allowed: set the clock of this "
+        "machine, or CALLSTREAM_TELNYX_TOLERANCE_S",
+        ("CALLSTREAM_TELNYX_TOLERANCE_S",),
+    ),
+    "a clock that is an hour behind": Case(
+        telnyx_post(SENT, timestamp=str(int(NOW_S) + 3600)),
+        "signed 3600 s in the future by this machine's clock",
+        ("CALLSTREAM_TELNYX_TOLERANCE_S",),
+    ),
+    "a body that was written again": Case(
+        telnyx_post(json.dumps(json.loads(SENT), ensure_ascii=False).encode(), signed=SENT),
+        "fits if the JSON was not written again after Telnyx sent it: let the proxy before the gateway pass",
+    ),
+    "a body that was written again in ASCII, and a clock": Case(
+        telnyx_post(SENT.replace(b"\xc3\xab", b"\\u00eb"), signed=SENT, timestamp=str(int(NOW_S) - 301)),
+        "fits if the JSON was not written again after Telnyx sent it and a request signed 301 s ago",
+        ("CALLSTREAM_TELNYX_TOLERANCE_S",),
+    ),
+    "a line end": Case(telnyx_post(SENT + b"\n", signed=SENT), "a line end after the body is left out"),
+    "a line end that was taken off": Case(
+        telnyx_post(SENT, signed=SENT + b"\n"), "a line end follows the body"
+    ),
+    "a byte order mark": Case(telnyx_post(b"\xef\xbb\xbf" + SENT, signed=SENT), "no byte order mark"),
+    "line ends of Windows": Case(telnyx_post(b"{\r\n}", signed=b"{\n}"), "line ends are those of Unix"),
+    "the body alone": Case(signed_otherwise(SENT), "the time stamp is not signed with the body"),
+    "a dot": Case(signed_otherwise(STAMP.encode() + b"." + SENT), "a dot stands between time stamp and body"),
+    "an empty body": Case(telnyx_post(b"", signed=b"x"), "let Telnyx send with POST"),
+    "no signature": Case(
+        without("Telnyx-Signature-Ed25519"), "The header telnyx-signature-ed25519 is missing"
+    ),
+    "no time stamp": Case(without("Telnyx-Timestamp"), "The header telnyx-timestamp is missing"),
+    "version 1": Case(
+        without("Telnyx-Signature-Ed25519", ("X-Telnyx-Signature", "x")), "webhook API version to 2"
+    ),
+    "a signature that is none": Case(
+        without("Telnyx-Signature-Ed25519", ("telnyx-signature-ed25519", "AAAA")),
+        "is not as Telnyx writes it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) -> None:
+    case = CASES[name]
+    found = diagnose(case.request, case.trust, NOW_S, secrets=case.secrets)
+    assert case.sentence in found.sentence
+    assert found.settings == case.settings
+    assert found.fits is (False if "signature fits if" in found.sentence else None)
+    assert not [secret for secret in ("zoë", *case.secrets) if secret in repr(found) and secret != "no key"]
+
+
+def test_a_request_that_fits_is_said_to_fit() -> None:
+    assert diagnose(telnyx_post(SENT), TRUST, NOW_S) == FITS

@@ -1,0 +1,170 @@
+"""The raw envelope: what lands is what was sent, under the key that the worker expects."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.core.events import SOURCES, DecodeError, Envelope
+from stream.gateway.receive.envelope import Delivery, Evidence, call_key, delivery
+from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope
+from stream.sources import DECODERS
+from tests.agents.batches import TOPICS, Fetched, Lane, to
+from tests.sources.test_registry import BODIES
+
+RECEIVED_US = 1_772_445_600_000_001
+EVIDENCE = Evidence(
+    token="t-1", attempt=2, query="tenant=7&x=%7E", verified=True, variant="ed25519 key=0", remote="192.0.2.1"
+)
+
+
+def landed(source: str, body: Any, **more: Any) -> Delivery:
+    one = delivery(
+        source,
+        body,
+        received_us=RECEIVED_US,
+        account=more.pop("account", "AC1"),
+        endpoint=more.pop("endpoint", "/callbacks/twilio"),
+        evidence=more.pop("evidence", EVIDENCE),
+        **more,
+    )
+    assert one is not None
+    return one
+
+
+def test_the_worker_reads_back_what_was_landed() -> None:
+    body = {"CallSid": "CA1", "CallStatus": "completed", "E": ["ringing", "", "ringing"], "To": "client:zoë"}
+    one = landed("twilio_status_callback", body)
+    assert one.key == b"twilio:CA1"
+    assert read_envelope(one.value) == Envelope(
+        "twilio_status_callback",
+        "2026-03-02T10:00:00.000001Z",
+        RECEIVED_US,
+        "AC1",
+        "/callbacks/twilio",
+        {
+            "token": "t-1",
+            "attempt": 2,
+            "query": "tenant=7&x=%7E",
+            "verified": True,
+            "variant": "ed25519 key=0",
+            "remote": "192.0.2.1",
+        },
+        body,
+    )
+
+
+def test_json_lands_byte_for_byte() -> None:
+    raw = b'{"data": {"n": 12345678901234567890123, "n": 1.50, "payload":{"call_leg_id":"l"}}}'
+    one = landed("telnyx_webhook", orjson.Fragment(raw), account=None, endpoint="/callbacks/telnyx")
+    assert one.key == b"telnyx:l"
+    assert one.value.endswith(b'"body":' + raw + b"}")
+
+
+def test_only_a_twin_has_an_ordinal() -> None:
+    first, second = (landed("twilio_event_stream", {"data": {"sid": "CA1"}}, ordinal=at) for at in (0, 1))
+    assert b"ordinal" not in first.value
+    assert read_envelope(second.value).ordinal == 1
+
+
+def test_a_form_that_is_no_utf8_keeps_its_bytes() -> None:
+    one = landed("twilio_status_callback", {"CallSid": "CA1", "X": "�"}, original=b"CallSid=CA1&X=%ff")
+    assert base64.b64decode(read_envelope(one.value).delivery["original"]) == b"CallSid=CA1&X=%ff"
+
+
+def test_evidence_is_bounded_and_always_text() -> None:
+    odd = Evidence(token="t" * 300, query="q=\udcff")
+    said = read_envelope(landed("twilio_other_callback", {}, evidence=odd).value).delivery
+    assert (said["token"], said["query"]) == ("t" * 255, "q=�")
+
+
+def test_the_greatest_envelope_lands_and_one_byte_more_does_not() -> None:
+    room = VALUE_LIMIT_BYTES - len(landed("twilio_other_callback", {"x": ""}).value)
+    assert len(landed("twilio_other_callback", {"x": "y" * room}).value) == VALUE_LIMIT_BYTES
+    assert (
+        delivery(
+            "twilio_other_callback",
+            {"x": "y" * (room + 1)},
+            received_us=RECEIVED_US,
+            account="AC1",
+            endpoint="/callbacks/twilio",
+            evidence=EVIDENCE,
+        )
+        is None
+    )
+
+
+KEYS: list[tuple[str, dict[str, Any], bytes | None]] = [
+    ("twilio_status_callback", {"CallSid": "CA1"}, b"twilio:CA1"),
+    ("twilio_status_callback", {"CallSid": ["CA1", "CA1"]}, b"twilio:CA1"),
+    ("twilio_status_callback", {"CallSid": ["CA1", "CA2"]}, None),
+    ("twilio_status_callback", {"CallSid": ""}, None),
+    ("twilio_status_callback", {}, None),
+    ("twilio_recording_callback", {"CallSid": "CA1", "ConferenceSid": "CF1"}, b"twilio:CA1"),
+    ("twilio_recording_callback", {"ConferenceSid": "CF1"}, b"twilio:conference:CF1"),
+    ("twilio_amd_callback", {"CallSid": "CA1", "AnsweredBy": "human"}, b"twilio:CA1"),
+    ("twilio_conference_callback", {"ConferenceSid": "CF1"}, b"twilio:conference:CF1"),
+    ("twilio_conference_callback", {"ConferenceSid": "CF1", "CallSid": "CA1"}, b"twilio:CA1"),
+    ("twilio_other_callback", {"CallSid": "ca1 "}, b"twilio:ca1 "),
+    ("twilio_event_stream", {"data": {"sid": "CA1"}}, b"twilio:CA1"),
+    ("twilio_event_stream", {"data": '{"CallSid":"CA1"}'}, b"twilio:CA1"),
+    ("twilio_event_stream", {"data": {"request": {"parameters": {"call_sid": "CA1"}}}}, b"twilio:CA1"),
+    ("twilio_event_stream", {"data": {"sid": "SM1"}}, None),
+    ("telnyx_webhook", {"data": {"payload": {"call_leg_id": "l1"}}}, b"telnyx:l1"),
+    ("telnyx_webhook", {"event_type": "call_hangup", "payload": {"call_leg_id": "l1"}}, b"telnyx:l1"),
+    ("telnyx_webhook", {"data": {"payload": {"conference_id": "c"}}}, b"telnyx:conference:c"),
+    ("telnyx_webhook", {"event_type": "call.hangup", "call_leg_id": "l1"}, b"telnyx:l1"),
+    ("telnyx_texml_callback", {"CallSid": "v3:zoë", "CallLegId": "l1"}, "telnyx:v3:zoë".encode()),
+]
+
+
+@pytest.mark.parametrize(("source", "body", "key"), KEYS)
+def test_the_key_is_the_calls_and_null_where_there_is_none(
+    source: str, body: dict[str, Any], key: bytes | None
+) -> None:
+    assert landed(source, body).key == key
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_of_any_body_of_any_source_the_key_is_what_the_worker_expects(
+    source: str, data: st.DataObject
+) -> None:
+    body = data.draw(BODIES)
+    if data.draw(st.booleans()):
+        body |= {"CallSid": "CA0f01", "call_sid": "CA0f01", "sid": "CA0f01", "call_leg_id": "leg-1"}
+    body = orjson.loads(orjson.dumps(body, default=str)) if is_json(body) else {}
+    one = landed(source, body)
+    dead = to(TOPICS.dead_letters, Lane().run([Fetched(TOPICS.callbacks, 0, one.key, one.value)]))
+    reasons = {dict(letter.output.headers)["reason"] for letter in dead}
+    assert b"key_mismatch" not in reasons
+    assert (one.key is None) == bool(reasons)
+
+
+def is_json(body: Any) -> bool:
+    try:
+        orjson.dumps(body)
+    except TypeError:
+        return False
+    return True
+
+
+def test_a_fault_in_a_decoder_loses_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Envelope) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(DECODERS, "twilio_status_callback", broken)
+    assert landed("twilio_status_callback", {"CallSid": "CA1"}).key is None
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_envelope_have_no_key(value: bytes) -> None:
+    assert call_key(value) is None
+    with pytest.raises(DecodeError):
+        read_envelope(value)

@@ -1,0 +1,225 @@
+"""From whole requests to records."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.core.events import DecodeError
+from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.envelope import Delivery
+from stream.gateway.receive.records import BATCH_LIMIT, deliveries
+from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.request import FORM, Request
+from stream.gateway.receive.verification import Verified, verify
+from stream.kafka.envelope_codec import read_envelope
+from tests.gateway.receive.test_verification import TEXML, TRUST
+from tests.gateway.signing import (
+    ACCOUNT,
+    NOW_S,
+    STATUS,
+    TOKEN,
+    telnyx_post,
+    twilio_form,
+    twilio_json,
+)
+
+RECEIVED_US = 1_772_445_600_000_001
+CALL = dict(STATUS)["CallSid"]
+
+
+def landed(request: Request, trust: Trust = TRUST) -> list[Delivery] | Refused:
+    verified = verify(request, trust, NOW_S)
+    assert isinstance(verified, Verified), verified
+    return deliveries(verified, endpoint=request.path, received_us=RECEIVED_US)
+
+
+def records(request: Request, trust: Trust = TRUST) -> list[tuple[str, bytes | None, dict[str, Any]]]:
+    found = landed(request, trust)
+    assert isinstance(found, list), found
+    return [(one.source, one.key, orjson.loads(one.value)) for one in found]
+
+
+def test_a_status_callback_is_one_record() -> None:
+    assert records(twilio_form(target="/callbacks/twilio?tenant=7")) == [
+        (
+            "twilio_status_callback",
+            f"twilio:{CALL}".encode(),
+            {
+                "v": 1,
+                "source": "twilio_status_callback",
+                "received_at": "2026-03-02T10:00:00.000001Z",
+                "account": ACCOUNT,
+                "endpoint": "/callbacks/twilio",
+                "delivery": {
+                    "token": "token-1",
+                    "attempt": None,
+                    "query": "tenant=7",
+                    "verified": True,
+                    "variant": "hmac_sha1 key=1 port=as_sent url=request",
+                    "remote": "203.0.113.9",
+                },
+                "body": dict(STATUS),
+            },
+        )
+    ]
+
+
+def test_a_get_has_its_parameters_as_the_body_and_no_query_beside_them() -> None:
+    request = replace(
+        twilio_form(), method="GET", body=b"", target="/callbacks/twilio?tenant=7&" + urlencode(STATUS)
+    )
+    [(source, key, envelope)] = records(unsigned(request), UNSIGNED)
+    assert (source, key) == ("twilio_status_callback", f"twilio:{CALL}".encode())
+    assert envelope["body"] == {"tenant": "7", **dict(STATUS)}
+    assert envelope["delivery"]["query"] is None
+
+
+UNSIGNED = replace(TRUST, accept_unsigned=True)
+
+
+def unsigned(request: Request) -> Request:
+    kept = tuple(pair for pair in request.headers if "signature" not in pair[0].lower())
+    return replace(request, headers=kept)
+
+
+def test_a_batch_of_event_streams_is_a_record_for_each_event_in_its_order() -> None:
+    raw = [
+        b'{"specversion":"1.0","id":"EZ1","type":"t","data":{"sid":"CA1"}}',
+        b'{ "id": "EZ2", "type": "t", "data": "{\\"CallSid\\":\\"CA2\\"}" }',
+        b'{"data":{"sid":"CA1"}}',
+        b'{"data":{"sid":"CA1"}}',
+        b"7",
+    ]
+    found = landed(twilio_json(b" [" + b",\n".join(raw) + b"]\n"))
+    assert isinstance(found, list)
+    assert [one.key for one in found] == [b"twilio:CA1", b"twilio:CA2", b"twilio:CA1", b"twilio:CA1", None]
+    assert {one.source for one in found} == {"twilio_event_stream"}
+    assert all(b'"body":' + one in record.value for one, record in zip(raw, found, strict=True))
+    assert [read_envelope(one.value).ordinal for one in found[:4]] == [0, 0, 0, 1]
+    with pytest.raises(DecodeError, match="body is not an object"):
+        read_envelope(found[4].value)
+
+
+def test_one_event_alone_and_an_empty_batch_are_taken_too() -> None:
+    one = b'{"specversion":"1.0","id":"EZ1","data":{"sid":"CA1"}}'
+    assert [key for _, key, _ in records(twilio_json(one))] == [b"twilio:CA1"]
+    assert records(twilio_json(b"[]")) == []
+
+
+def test_a_telnyx_event_keeps_its_bytes_and_tells_its_attempt() -> None:
+    raw = b'{"data": {"event_type":"call.answered","payload":{"call_leg_id":"l1"}}, "meta": {"attempt": 2}}'
+    [(source, key, envelope)] = records(telnyx_post(raw))
+    assert (source, key) == ("telnyx_webhook", b"telnyx:l1")
+    assert envelope["body"] == orjson.loads(raw)
+    assert envelope["delivery"] == {
+        "token": None,
+        "attempt": 2,
+        "query": None,
+        "verified": True,
+        "variant": "ed25519 key=1 age_s=0",
+        "remote": "203.0.113.9",
+    }
+
+
+@pytest.mark.parametrize("meta", [b"null", b"7", b'{"attempt":true}', b'{"attempt":"2"}', b'{"attempt":-1}'])
+def test_an_odd_attempt_is_none(meta: bytes) -> None:
+    [(_, key, envelope)] = records(
+        telnyx_post(b'{"data":{"payload":{"call_leg_id":"l1"}},"meta":' + meta + b"}")
+    )
+    assert (key, envelope["delivery"]["attempt"]) == (b"telnyx:l1", None)
+
+
+def test_a_texml_form_sent_to_twilios_address_is_telnyxs() -> None:
+    [(source, key, envelope)] = records(telnyx_post(TEXML, target="/callbacks/twilio", media_type=FORM))
+    assert (source, key) == ("telnyx_texml_callback", b"telnyx:v3:a")
+    assert envelope["account"] == "0c0ffee0-1111-4222-8333-444455556666"
+
+
+def test_what_nobody_can_read_lands_without_a_key() -> None:
+    [(source, key, envelope)] = records(twilio_form([("AccountSid", ACCOUNT), ("Digits", "1")]))
+    assert (source, key) == ("twilio_other_callback", None)
+    assert envelope["body"] == {"AccountSid": ACCOUNT, "Digits": "1"}
+
+
+def test_a_form_that_is_no_utf8_lands_with_its_bytes() -> None:
+    request = unsigned(replace(twilio_form(), body=b"CallSid=CA1&CallStatus=ringing&X=%ff"))
+    [(_, key, envelope)] = records(request, UNSIGNED)
+    assert key == b"twilio:CA1"
+    assert base64.b64decode(envelope["delivery"]["original"]) == request.body
+
+
+def post(body: bytes, media_type: str | None) -> Request:
+    headers = (("Content-Type", media_type),) if media_type is not None else ()
+    return Request(method="POST", target="/callbacks/telnyx", headers=headers, body=body, remote="192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason", "status"),
+    [
+        (post(b"{", "application/json"), "malformed", 400),
+        (post(b"", None), "malformed", 400),
+        (post(b"\xef\xbb\xbf{}", "application/json"), "malformed", 400),
+        (post(b'{"a":NaN}', "application/json"), "malformed", 400),
+        (post(b'"text"', "application/json"), "malformed", 400),
+        (post(b"null", "application/json"), "malformed", 400),
+        (post(b"[" * 100_000, "application/json"), "malformed", 400),
+        (post(b"[" * 1000 + b"]" * 1000, "application/json"), "malformed", 400),
+        (post(b"{}", "text/plain"), "unsupported_media_type", 415),
+        (post(b"a=1", "multipart/form-data; boundary=x"), "unsupported_media_type", 415),
+        (post(b"<x/>", "application/xml"), "unsupported_media_type", 415),
+        (post(b"[" + b",".join([b"{}"] * (BATCH_LIMIT + 1)) + b"]", "application/json"), "too_large", 413),
+        (post(b"a=" + b"\x01" * 100_000, FORM), "too_large", 413),
+    ],
+)
+def test_what_no_retry_mends_is_refused(request_: Request, reason: str, status: int) -> None:
+    found = landed(request_, Trust(accept_unsigned=True))
+    assert isinstance(found, Refused)
+    assert (found.reason, found.status) == (reason, status)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [None, "application/json; charset=utf-8", "application/cloudevents-batch+json", "APPLICATION/JSON"],
+)
+def test_json_is_taken_by_any_of_its_names(media_type: str | None) -> None:
+    assert isinstance(landed(post(b"{}", media_type), Trust(accept_unsigned=True)), list)
+
+
+def test_a_deep_body_lands_and_the_worker_refuses_it() -> None:
+    deep = b'{"data":' + b"[" * 900 + b"]" * 900 + b"}"
+    [(_, key, _)] = records(telnyx_post(deep))
+    assert key is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["GET", "POST"]),
+    st.binary(max_size=80) | st.sampled_from([b"CallSid=CA1", b'{"data":{}}', b"[{},[]]"]),
+    st.sampled_from([None, FORM, "application/json", "x/y"]),
+    st.binary(max_size=20),
+)
+def test_whatever_comes_is_landed_or_refused(
+    method: str, body: bytes, media_type: str | None, tail: bytes
+) -> None:
+    request = replace(
+        post(body, media_type),
+        method=method,
+        target="/callbacks/twilio?" + tail.decode("utf-8", "surrogateescape"),
+    )
+    found = landed(request, Trust(accept_unsigned=True))
+    if isinstance(found, list):
+        assert all(orjson.loads(one.value)["v"] == 1 for one in found)
+
+
+def test_the_token_of_the_account_is_in_no_record() -> None:
+    found = landed(twilio_form())
+    assert isinstance(found, list)
+    assert TOKEN.encode() not in found[0].value

@@ -1,0 +1,51 @@
+"""A request is kept as it came, and shows none of it."""
+
+from __future__ import annotations
+
+from stream.gateway.receive.request import FORM, Request, clean_text, wire_bytes
+
+
+def test_headers_are_found_in_any_case_and_repeated_ones_are_joined() -> None:
+    request = Request(method="POST", target="/", headers=(("x-A", "1"), ("B", "2"), ("X-a", "3")))
+    assert request.values("X-A") == ["1", "3"]
+    assert request.value("x-a") == "1, 3"
+    assert request.value("b") == "2"
+    assert request.value("c") is None
+
+
+def test_path_and_query_are_told_apart_at_the_first_question_mark() -> None:
+    targets = ("/x/y?a=?b", "/x", "/x?", "http://h.test/x?y", "*")
+    assert [(one.path, one.query) for one in (Request(method="GET", target=text) for text in targets)] == [
+        ("/x/y", "a=?b"),
+        ("/x", None),
+        ("/x", ""),
+        ("/x", "y"),
+        ("", None),
+    ]
+
+
+def test_only_a_post_of_that_type_is_a_form() -> None:
+    def one(method: str, kind: str) -> bool:
+        return Request(method=method, target="/", headers=(("Content-Type", kind),)).is_form
+
+    assert one("POST", FORM)
+    assert one("POST", " Application/X-WWW-Form-Urlencoded ; charset=UTF-8")
+    assert not one("GET", FORM)
+    assert not one("POST", "multipart/form-data")
+    assert not one("POST", "")
+
+
+def test_a_repr_shows_nothing_that_was_sent() -> None:
+    request = Request(
+        method="POST",
+        target="/callbacks?tenant-secret",
+        headers=(("Authorization", "header-secret"),),
+        body=b"From=%2B15005550006",
+    )
+    assert "secret" not in repr(request)
+    assert "5005550006" not in repr(request)
+
+
+def test_bytes_that_are_no_text_stay_bytes_and_are_replaced_only_to_be_shown() -> None:
+    assert wire_bytes("ë\udcff") == b"\xc3\xab\xff"
+    assert (clean_text("ë\udcff"), clean_text("ascii")) == ("ë�", "ascii")

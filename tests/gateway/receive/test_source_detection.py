@@ -1,0 +1,156 @@
+"""Which source a webhook is of, for everything that a provider sends to one address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream.core.events import SOURCES
+from stream.gateway.receive.source_detection import is_cloud_event, source_of
+
+CALL = {"CallSid": "CA1", "AccountSid": "AC1"}
+PROGRESS = {**CALL, "CallStatus": "ringing", "CallbackSource": "call-progress-events"}
+STAMP = "Mon, 02 Mar 2026 10:00:55 +0000"
+
+TWILIO: dict[str, tuple[dict[str, Any], str]] = {
+    "a status callback": (PROGRESS, "twilio_status_callback"),
+    "a terminal one with a recording": (
+        {**PROGRESS, "CallStatus": "completed", "RecordingSid": "RE1", "RecordingUrl": "x"},
+        "twilio_status_callback",
+    ),
+    "a terminal one with AMD's result": (
+        {**PROGRESS, "CallStatus": "completed", "AnsweredBy": "human", "MachineDetectionDuration": "9"},
+        "twilio_status_callback",
+    ),
+    "of an older sender": (
+        {**CALL, "CallStatus": "ringing", "Timestamp": STAMP, "SequenceNumber": "1"},
+        "twilio_status_callback",
+    ),
+    "of an older sender without a number": (
+        {**CALL, "CallStatus": "busy", "CallDuration": "0"},
+        "twilio_status_callback",
+    ),
+    "a conference's step": (
+        {"ConferenceSid": "CF1", "StatusCallbackEvent": "conference-start", "SequenceNumber": "1"},
+        "twilio_conference_callback",
+    ),
+    "a participant's step, which has a call and a counter": (
+        {
+            **CALL,
+            "ConferenceSid": "CF1",
+            "StatusCallbackEvent": "participant-leave",
+            "SequenceNumber": "4",
+            "Timestamp": STAMP,
+            "CallStatus": "completed",
+        },
+        "twilio_conference_callback",
+    ),
+    "a recording": (
+        {**CALL, "RecordingSid": "RE1", "RecordingStatus": "completed"},
+        "twilio_recording_callback",
+    ),
+    "a conference's recording": (
+        {"ConferenceSid": "CF1", "RecordingSid": "RE1", "RecordingStatus": "completed"},
+        "twilio_recording_callback",
+    ),
+    "an AMD result": (
+        {**CALL, "AnsweredBy": "machine_start", "MachineDetectionDuration": "3000"},
+        "twilio_amd_callback",
+    ),
+    "an AMD result without its duration": ({**CALL, "AnsweredBy": "unknown"}, "twilio_amd_callback"),
+    "a media stream": (
+        {**CALL, "StreamSid": "MZ1", "StreamEvent": "stream-started", "Timestamp": STAMP},
+        "twilio_other_callback",
+    ),
+    "SIPREC": ({**CALL, "SiprecSid": "SR1", "SiprecEvent": "siprec-stopped"}, "twilio_other_callback"),
+    "a transcription": (
+        {**CALL, "TranscriptionSid": "GT1", "TranscriptionEvent": "transcription-content", "SequenceId": "2"},
+        "twilio_other_callback",
+    ),
+    "a dial action": (
+        {**CALL, "CallStatus": "in-progress", "DialCallStatus": "busy", "DialCallSid": "CA2"},
+        "twilio_other_callback",
+    ),
+    "a dial action after the caller hung up": (
+        {**CALL, "CallStatus": "completed", "DialCallStatus": "completed", "CallDuration": "9"},
+        "twilio_other_callback",
+    ),
+    "a request for instructions": ({**CALL, "CallStatus": "ringing"}, "twilio_other_callback"),
+    "one with AMD's result in it": (
+        {**CALL, "CallStatus": "in-progress", "AnsweredBy": "human"},
+        "twilio_other_callback",
+    ),
+    "a deprecated conference recording": (
+        {"ConferenceSid": "CF1", "EventName": "conference-record-end"},
+        "twilio_other_callback",
+    ),
+    "nothing that is known": ({"hello": "world"}, "twilio_other_callback"),
+    "nothing at all": ({}, "twilio_other_callback"),
+    "empty values say nothing": (
+        {**CALL, "RecordingSid": "", "RecordingStatus": "", "AnsweredBy": ""},
+        "twilio_other_callback",
+    ),
+    "the customer's own parameter of the same name comes first": (
+        {**CALL, "CallStatus": "ringing", "CallbackSource": ["mine", "call-progress-events"]},
+        "twilio_status_callback",
+    ),
+    "only the customer says so": (
+        {**CALL, "CallStatus": "ringing", "CallbackSource": ["call-progress-events", "mine"]},
+        "twilio_other_callback",
+    ),
+    "an empty list": ({**CALL, "CallbackSource": []}, "twilio_other_callback"),
+}
+
+
+@pytest.mark.parametrize("name", TWILIO)
+def test_a_form_of_twilio_is_told_by_its_shape(name: str) -> None:
+    parameters, expected = TWILIO[name]
+    assert expected in SOURCES
+    assert source_of("twilio", "/callbacks/twilio", parameters, form=True) == expected
+    assert source_of("twilio", "/callbacks/twilio", parameters, form=False) == expected
+
+
+CLOUD_EVENT = {"specversion": "1.0", "type": "com.twilio.voice.status-callback.call.completed", "id": "EZ1"}
+
+
+def test_events_of_event_streams_are_known_by_their_envelope_or_by_where_they_come() -> None:
+    assert source_of("twilio", "/callbacks/twilio", CLOUD_EVENT, form=False) == "twilio_event_stream"
+    assert source_of("twilio", "/callbacks/twilio/event-streams", {}, form=False) == "twilio_event_stream"
+    assert (
+        source_of("twilio", "/callbacks/twilio/event-streams", PROGRESS, form=True)
+        == "twilio_status_callback"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (CLOUD_EVENT, True),
+        ({"type": "com.twilio.error-logs.error.logged"}, True),
+        ({"type": "com.example"}, False),
+        ({"type": 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_cloud_event_is_known_leniently(body: dict[str, Any], expected: bool) -> None:
+    assert is_cloud_event(body) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "form", "expected"),
+    [
+        ({"data": {"event_type": "call.hangup"}, "meta": {}}, False, "telnyx_webhook"),
+        ({"event_type": "call_hangup", "payload": {}}, False, "telnyx_webhook"),
+        ({}, False, "telnyx_webhook"),
+        ({"CallSid": "v3:a", "CallStatus": "ringing"}, True, "telnyx_texml_callback"),
+        ({"CallSid": "v3:a", "CallStatus": "ringing"}, False, "telnyx_texml_callback"),
+        ({"ConferenceSid": "c", "StatusCallbackEvent": "end"}, True, "telnyx_texml_callback"),
+        ({"event_type": "call.hangup", "payload": "{}"}, True, "telnyx_webhook"),
+        ({"data": "{}", "CallSid": "mine"}, True, "telnyx_webhook"),
+        ({}, True, "telnyx_texml_callback"),
+    ],
+)
+def test_telnyx_sends_events_or_forms_like_twilios(body: dict[str, Any], form: bool, expected: str) -> None:
+    assert expected in SOURCES
+    assert source_of("telnyx", "/callbacks/telnyx", body, form=form) == expected

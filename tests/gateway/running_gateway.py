@@ -1,0 +1,130 @@
+"""A gateway's doors on a real socket, and a shore behind them that a test decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientResponse, ClientSession
+from yarl import URL
+
+from stream.gateway.failed_verifications import Failures
+from stream.gateway.handlers import LIMITS, Doors, Limits
+from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.envelope import Delivery
+from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.request import Request
+from stream.gateway.service import application, live, quiet, ready
+from stream.gateway.waiting_bodies import WaitingBodies
+from stream.service.http import health
+from stream.service.http.connections import Connections
+from stream.service.http.server import HttpServer
+from stream.service.metrics.gateway import GatewayMetrics
+from stream.service.metrics.label_values import Vocabulary
+from tests.gateway import signing
+
+TRUST = Trust(
+    public_url=f"https://{signing.HOST}",
+    twilio_tokens={signing.ACCOUNT: (signing.TOKEN,)},
+)
+
+
+class Shore:
+    """Keeps what lands; `error` is raised instead, and nothing ends before `open` is set."""
+
+    def __init__(self) -> None:
+        self.landed: list[Delivery] = []
+        self.limits_s: list[float] = []
+        self.error: Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None:
+        self.limits_s.append(limit_s)
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        self.landed += deliveries
+
+
+class House:
+    """A gateway's doors, and who knocks at them."""
+
+    def __init__(self, trust: Trust, limits: Limits, bodies: WaitingBodies) -> None:
+        self.trust = trust
+        self.shore = Shore()
+        self.metrics = GatewayMetrics(Vocabulary())
+        self.refused: list[tuple[str, str]] = []
+        self.connections = Connections(first_request_s=0.3)
+        self.trouble: str | None = None
+        self.beside: list[asyncio.Task[None]] = []
+        self.bodies = bodies
+        self.failures = Failures()
+        self.doors = Doors(
+            trust, self.shore, self.metrics, self._note, limits, bodies=bodies, failures=self.failures
+        )
+        self.app = application(self.doors, self.metrics, body_limit_bytes=65_536)
+        self.own_url = ""
+        self.port = 0
+        self.client: ClientSession
+
+    def _note(self, request: Request, route: str, refused: Refused, now_s: float) -> None:
+        self.refused.append((refused.reason, route))
+
+    async def send(self, request: Request) -> ClientResponse:
+        """The request as its sender would send it, byte for byte."""
+        url = URL(f"http://127.0.0.1:{self.port}{request.target}", encoded=True)
+        response = await self.client.request(
+            request.method, url, headers=list(request.headers), data=request.body
+        )
+        await response.read()
+        return response
+
+    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> ClientResponse:
+        response = await self.client.request(
+            method, f"http://127.0.0.1:{self.port}{path}", data=body, headers=headers
+        )
+        await response.read()
+        return response
+
+    async def own(self, path: str) -> ClientResponse:
+        """What the role's own HTTP answers."""
+        response = await self.client.get(f"{self.own_url}{path}")
+        await response.read()
+        return response
+
+    def counted(self, family: str, **labels: str) -> float:
+        """A sample of the exposition."""
+        value = self.metrics.board.registry.get_sample_value(f"callstream_{family}", labels)
+        assert value is not None, f"no series {family} {labels}"
+        return value
+
+
+@asynccontextmanager
+async def house(
+    trust: Trust = TRUST, limits: Limits = LIMITS, bodies: WaitingBodies | None = None
+) -> AsyncIterator[House]:
+    one = House(trust, limits, WaitingBodies() if bodies is None else bodies)
+    server = HttpServer(
+        one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, turned_away=one.doors.turns_away
+    )
+    url = await server.listen("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN")
+    one.port = int(url.rpartition(":")[2])
+    watching = asyncio.create_task(server.watch(every_s=0.05))
+    try:
+        async with (
+            ClientSession(auto_decompress=False) as client,
+            health.serve(
+                "127.0.0.1:0",
+                metrics=one.metrics.exposition,
+                live=lambda: live(one.beside),
+                ready=lambda: ready(one.trouble, trust),
+            ) as one.own_url,
+        ):
+            one.client = client
+            yield one
+    finally:
+        one.shore.open.set()
+        watching.cancel()
+        await server.close()

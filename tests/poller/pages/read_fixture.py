@@ -1,0 +1,109 @@
+"""A provider whose Call Events are read, all that a read of it touches, and rows and pages to answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+
+from stream.kafka.envelope_codec import read_envelope
+from stream.poller.pages.client import Client
+from stream.poller.pages.paged_read import CALL, Means, Reach, Read, read, url_of_call
+from stream.poller.resources import RESOURCES
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
+from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, SECRETS, telnyx, twilio
+from tests.poller.provider import Beach, OpenGate, Provider, Said, Told, serving
+
+EVENTS = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}/Events.json"
+FIRST = f"{EVENTS}?PageSize=1000"
+RECEIVED_US = 1_772_445_600_000_001
+
+
+@dataclass
+class World:
+    """A provider, and all that a read of it touches."""
+
+    provider: Provider
+    client: Client
+    gate: OpenGate = field(default_factory=OpenGate)
+    beach: Beach = field(default_factory=Beach)
+    told: Told = field(default_factory=Told)
+    pauses: list[float] = field(default_factory=list)
+    chance: float = 0.5
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def read(
+        self, resource: Resource, account: Account, url: str, reach: Reach = CALL, priority: str = "terminal"
+    ) -> Read:
+        means = Means(chance=lambda: self.chance, sleep=self._sleep, now_us=lambda: RECEIVED_US)
+        return await read(
+            resource,
+            account,
+            url,
+            client=self.client,
+            gate=self.gate,
+            priority=priority,
+            land=self.beach.land,
+            metrics=self.told,
+            reach=reach,
+            means=means,
+        )
+
+    async def events(self, reach: Reach = CALL) -> Read:
+        """The Call Events of the call."""
+        account = twilio(self.provider.url, f"{self.provider.url}/insights")
+        url = url_of_call(RESOURCES["twilio_call_event"], account, CALL_SID, None)
+        assert isinstance(url, str)
+        return await self.read(RESOURCES["twilio_call_event"], account, url, reach)
+
+    async def leg_events(self) -> Read:
+        account = telnyx(f"{self.provider.url}/v2")
+        url = url_of_call(RESOURCES["telnyx_call_event"], account, LEG, None)
+        assert isinstance(url, str)
+        return await self.read(RESOURCES["telnyx_call_event"], account, url)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        found = []
+        for row in self.beach.rows:
+            start = row.value.index(b'"body":') + 7
+            end = row.value.rfind(b',"ordinal":')
+            found.append(row.value[start : end if end > start else -1])
+        return found
+
+    @property
+    def ordinals(self) -> list[int]:
+        return [read_envelope(row.value).ordinal for row in self.beach.rows]
+
+    @property
+    def reasons(self) -> list[tuple[str, str]]:
+        return [(letter.reason, dict(letter.headers)["error"].decode()) for letter in self.beach.letters]
+
+
+@asynccontextmanager
+async def a_world(**bounds: float) -> AsyncIterator[World]:
+    async with serving() as provider, Client(**bounds) as client:  # type: ignore[arg-type]
+        yield World(provider, client)
+
+
+def no_secrets_in(*things: object) -> None:
+    said = "".join(repr(thing) for thing in things)
+    assert not [secret for secret in SECRETS if secret in said]
+
+
+def row(number: int) -> bytes:
+    return (
+        b'{"request":{"url":"https://hooks.example.test/%d","parameters":{"n":1.10}},"response":null}'
+        % number
+    )
+
+
+def page(*rows: bytes, onwards: str | None = None) -> Said:
+    return Said(
+        200, b'{"events":[' + b" , ".join(rows) + b'],"next_page_uri":' + orjson.dumps(onwards) + b"}"
+    )

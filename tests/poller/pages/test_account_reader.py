@@ -1,0 +1,278 @@
+"""Each read goes through its account's door and lands, and a trouble makes one line in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from stream.core.fetches import FetchRequest
+from stream.poller.limiter.rate_limiter import Gates, RefusedError
+from stream.poller.pages.account_reader import Reader
+from stream.poller.pages.client import Client
+from stream.poller.pages.paged_read import Read
+from stream.poller.pages.polled_writer import Shore
+from stream.poller.resources import RESOURCES
+from stream.poller.resources.account import Account
+from stream.poller.schedule.backfill_work import PRIORITY as BACKFILL
+from stream.poller.schedule.windows import Windows
+from stream.service.log_once import CALM_S
+from stream.service.settings import Settings
+from tests.poller import accounts
+from tests.poller.accounts import ACCOUNT_SID, CALL_SID
+from tests.poller.provider import OpenGate, Provider, Said, Told, serving
+from tests.poller.schedule.progress_fakes import Notes, until
+
+CALLS = RESOURCES["twilio_call"]
+ROW = b'{"sid":"%s","account_sid":"%s","status":"completed","duration":"0"}' % (
+    CALL_SID.encode(),
+    ACCOUNT_SID.encode(),
+)
+A_CALL = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}.json"
+A_WINDOW = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?to=%2B15005550009"
+HTML = Said(200, b"<html>+15005550009 is not to be logged</html>")
+REFUSED = Said(401)
+NOT_YET = Said(404)
+ONE_CALL = Said(200, ROW)
+
+
+def page(*rows: bytes) -> Said:
+    return Said(200, b'{"calls":[%s],"next_page_uri":null}' % b",".join(rows))
+
+
+def request(source: str = "twilio_call", edge: str | None = None, priority: str = "heal") -> FetchRequest:
+    return FetchRequest(
+        key=f"twilio:{CALL_SID}",
+        account=ACCOUNT_SID,
+        source=source,
+        edge=edge,
+        reason="ended",
+        due_at="2026-03-02T10:00:00Z",
+        attempt=1,
+        priority=priority,
+    )
+
+
+class Broker:
+    """Takes all, and keeps it."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    async def land(self, records: Sequence[Any], limit_s: float, **_: object) -> None:
+        self.taken += [record.value for record in records]
+
+
+class Doors:
+    """An account's door, of which one is hasty; closed, that one sends everybody away."""
+
+    def __init__(self) -> None:
+        self.asked: list[Account] = []
+        self.patient, self.quick = OpenGate(), OpenGate()
+        self.closed = False
+
+    def of(self, account: Account) -> Doors:
+        self.asked.append(account)
+        return self
+
+    def hasty(self) -> Doors | OpenGate:
+        return self if self.closed else self.quick
+
+    @asynccontextmanager
+    async def turn(self, priority: str, source: str) -> AsyncIterator[Any]:
+        if self.closed:
+            raise RefusedError("twilio/main")
+        async with self.patient.turn(priority, source) as turn:
+            yield turn
+
+
+class Desk:
+    """A reader at a provider."""
+
+    def __init__(self, provider: Provider, client: Client) -> None:
+        self.provider = provider
+        self.account = accounts.twilio(provider.url, provider.url)
+        self.doors, self.broker, self.now_s = Doors(), Broker(), 0.0
+        self.told = Told()
+        shore = Shore(self.broker, polled="polled", dead_letters="dead", metrics=self.told)
+        self.reader = Reader(client, self.doors, shore, self.told, lambda: self.now_s)  # type: ignore[arg-type]
+
+    async def read(self, answer: Said, after_s: float = 0.0, account: Account | None = None) -> Read:
+        """The call's row, which is answered so."""
+        self.now_s += after_s
+        self.provider.at(A_CALL, answer)
+        return await self.reader.request(request(), account or self.account)
+
+    async def window(self, priority: str = "freshness", seen: Callable[..., None] | None = None) -> Read:
+        return await self.reader.url(CALLS, self.account, self.provider.url + A_WINDOW, priority, seen)
+
+
+@asynccontextmanager
+async def desk() -> AsyncIterator[Desk]:
+    async with serving() as provider, Client() as client:
+        yield Desk(provider, client)
+
+
+async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_through_the_hasty_door() -> None:
+    async with desk() as at:
+        at.provider.otherwise = Said(200, b'{"events":[],"meta":{}}')
+        done = await at.reader.request(
+            request("twilio_insights_event", edge="sip_edge", priority="terminal"), at.account
+        )
+    assert (done.outcome, done.rows) == ("empty", 0)
+    [(path, authorization)] = at.provider.seen
+    assert path.startswith(f"/v1/Voice/{CALL_SID}/Events?")
+    assert "Edge=sip_edge" in path.partition("?")[2].split("&")
+    assert authorization == at.account.authorization
+    assert at.doors.asked == [at.account]
+    assert at.doors.quick.told == [("terminal", "twilio_insights_event", "empty", None)]
+    assert at.doors.patient.told == []
+
+
+async def test_a_call_of_a_backfill_waits_for_its_turn_at_the_patient_door() -> None:
+    async with desk() as at:
+        at.provider.at(A_CALL, ONE_CALL)
+        done = await at.reader.call(CALLS, at.account, CALL_SID, None, BACKFILL)
+    assert (done.outcome, done.rows, done.complete) == ("success", 1, True)
+    assert at.doors.patient.told == [("backfill", "twilio_call", "success", None)]
+    assert at.doors.quick.told == []
+
+
+async def test_what_refused_credentials_keep_from_being_asked_is_answered_at_once() -> None:
+    async with desk() as at:
+        at.doors.closed = True
+        assert await at.read(ONE_CALL) == Read("auth_error", problem="the credentials are refused")
+    assert at.provider.seen == []
+
+
+async def test_a_base_url_without_tls_elsewhere_is_no_answer_and_is_said_and_nothing_is_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with desk() as at:
+        elsewhere = replace(at.account, api_url="http://192.0.2.1")
+        done = await at.read(ONE_CALL, account=elsewhere)
+        window = await at.reader.url(CALLS, elsewhere, "http://192.0.2.1" + A_WINDOW, "freshness")
+    assert (done.outcome, window) == ("client_error", done)
+    why = "its base URL has no TLS and 192.0.2.1 is not this machine"
+    assert why in done.problem
+    assert caplog.messages == [f"twilio_call of twilio/main cannot be read (client_error): {done.problem}"]
+    assert at.doors.quick.told == at.doors.patient.told == []
+
+
+async def test_what_cannot_be_asked_about_a_call_is_answered_without_a_request() -> None:
+    async with desk() as at:
+        done = await at.reader.request(request("twilio_call", priority="heal"), at.account)
+        assert done.outcome == "not_ready"
+        bad = request()
+        bad.key = "twilio:../../Accounts"
+        refused = await at.reader.request(bad, at.account)
+    assert (refused.outcome, refused.rows) == ("client_error", 0)
+    assert at.provider.paths == [A_CALL]
+
+
+async def test_a_window_leaves_out_rows_that_it_landed_lately_and_tells_of_all_of_them() -> None:
+    seen: list[Sequence[bytes]] = []
+    other = ROW.replace(b"CA0f", b"CA0e")
+    async with desk() as at:
+        at.provider.at(A_WINDOW, page(ROW), page(ROW, other))
+        assert [(await at.window(seen=seen.append)).rows for _ in range(2)] == [1, 2]
+    bodies = [orjson.loads(value)["body"] for value in at.broker.taken]
+    assert bodies == [orjson.loads(ROW), orjson.loads(other)]
+    told = [[orjson.loads(value)["body"]["sid"] for value in values] for values in seen]
+    assert told == [[CALL_SID], [CALL_SID, CALL_SID.replace("CA0f", "CA0e")]]
+    assert at.told.rows == [("twilio_call", 1), ("twilio_call", 1)]
+
+
+async def test_what_is_asked_for_is_landed_each_time_on_demand_and_by_a_backfill() -> None:
+    async with desk() as at:
+        at.provider.at(A_WINDOW, page(ROW))
+        for _ in range(2):
+            await at.read(ONE_CALL)
+        await at.window()
+        assert len(at.broker.taken) == 3, "what was landed on demand is not remembered"
+        for _ in range(2):
+            await at.window(BACKFILL)
+        assert len(at.broker.taken) == 5, "who asks for a past time once more gets all of it"
+        await at.window()
+    assert len(at.broker.taken) == 5
+
+
+async def test_a_trouble_of_an_account_and_source_is_said_once_and_that_it_is_over_without_what_is_private(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="callstream.poller")
+    async with desk() as at:
+        for answer in (ONE_CALL, HTML, HTML, NOT_YET, HTML, REFUSED, REFUSED, HTML):
+            await at.read(answer, 1)
+        await at.read(ONE_CALL, CALM_S - 1)
+        assert len(caplog.messages) == 2, "one in between that is answered does not end it"
+        for _ in range(2):
+            await at.read(NOT_YET, CALM_S)
+        await at.read(HTML, 1)
+    what = "twilio_call of twilio/main"
+    rubbish = f"{what} cannot be read (rubbish): no JSON, or cut off (byte 0)"
+    assert caplog.messages == [
+        rubbish,
+        f"{what} cannot be read (auth_error): answered 401: the credentials are not accepted",
+        f"{what} is read again",
+        rubbish,
+    ]
+    for private in (ACCOUNT_SID, CALL_SID, "15005550009", *accounts.SECRETS):
+        assert private not in caplog.text
+
+
+async def test_each_account_and_each_source_has_its_own_troubles(caplog: pytest.LogCaptureFixture) -> None:
+    async with desk() as at:
+        at.provider.otherwise = HTML
+        other = replace(at.account, id=ACCOUNT_SID[:-1] + "8")
+        for account in (at.account, other, at.account, other):
+            await at.reader.request(request("twilio_call"), account)
+            await at.reader.request(request("twilio_call_summary"), account)
+    lines = [line.partition(" cannot ")[0] for line in caplog.messages]
+    assert lines == ["twilio_call of twilio/main", "twilio_call_summary of twilio/main"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (HTML, "rubbish (no JSON, or cut off (byte 0))"),
+        (NOT_YET, "not_found (answered 404)"),
+    ],
+)
+async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
+    answer: Said, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reader and the windows together: one of the two speaks. The second of a window's URLs fails."""
+    caplog.set_level(logging.INFO, logger="callstream")
+    async with serving() as provider, Client() as client:
+        account = replace(accounts.twilio(provider.url), rate=1e6)
+        provider.otherwise = page(ROW)
+        assert CALLS.of_window is not None
+        [_, second] = CALLS.of_window(account, 0, None)
+        provider.at(second.removeprefix(provider.url), answer, answer, answer, page(ROW))
+        gates, told, notes = Gates([account], Told()), Told(), Notes()
+        told.window = lambda *_: None  # type: ignore[assignment, method-assign]
+        gates.share(0, 1)
+        shore = Shore(Broker(), polled="polled", dead_letters="dead", metrics=told)
+        windows = Windows(
+            Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),
+            [account],
+            RESOURCES,
+            notebook=notes,  # type: ignore[arg-type]
+            read_url=Reader(client, gates, shore, told).url,
+            metrics=told,
+            by="one",
+            now_us=lambda: 3_600_000_000,
+        )
+        await windows.own({0}, 1)
+        await until(lambda: len(notes.history) > 1)
+        await windows.close()
+    assert caplog.messages == [
+        f"the window of twilio_call of twilio/main cannot be read to its end: {why}",
+        "the window of twilio_call of twilio/main is read again",
+    ]

@@ -1,0 +1,67 @@
+"""Large pages are worked on beside the event loop, whose heartbeats do not wait for them."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import threading
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from stream.poller.pages import client, paging, records
+from stream.poller.pages.paged_read import WORTH_A_THREAD_BYTES
+from tests.poller.pages.read_fixture import FIRST, World, page, row
+from tests.poller.provider import Said
+
+STEPS = ((records.Landing, "page"), (paging.Trail, "saw"), (client.Unpacking, "take"))
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[bool]]:
+    """For each step of a page's way, whether it was taken beside the loop."""
+    seen: dict[str, set[bool]] = defaultdict(set)
+
+    def watch(kind: Any, name: str) -> None:
+        step = getattr(kind, name)
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            seen[name].add(threading.current_thread() is not threading.main_thread())
+            return step(*arguments, **named)
+
+        monkeypatch.setattr(kind, name, watched)
+
+    for kind, name in STEPS:
+        watch(kind, name)
+    return seen
+
+
+def rows(size: int) -> list[bytes]:
+    """Rows of about so many bytes, that cannot be packed well."""
+    chance = random.Random(1)
+    return [
+        row(n)[:-1] + b',"padding":"%s"}' % chance.randbytes(500).hex().encode() for n in range(size // 1000)
+    ]
+
+
+def packed(*found: bytes) -> Said:
+    said = page(*found)
+    return Said(200, gzip.compress(said.body), {"Content-Encoding": "gzip"})
+
+
+async def test_a_large_page_is_unpacked_compared_and_read_beside_the_loop(
+    world: World, beside: dict[str, set[bool]]
+) -> None:
+    found = rows(2 * WORTH_A_THREAD_BYTES)
+    world.provider.at(FIRST, packed(*found))
+    came = await world.events()
+    assert (came.outcome, came.rows, world.bodies) == ("success", len(found), found)
+    assert beside["page"] == beside["saw"] == {True}
+    assert True in beside["take"]
+
+
+async def test_a_small_page_is_not_worth_a_thread(world: World, beside: dict[str, set[bool]]) -> None:
+    world.provider.at(FIRST, packed(row(1), row(2)))
+    assert (await world.events()).rows == 2
+    assert beside == {"page": {False}, "saw": {False}, "take": {False}}

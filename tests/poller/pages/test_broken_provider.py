@@ -1,0 +1,102 @@
+"""A broken provider: rubbish is kept and said, it costs no good row, and no page is without end."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+
+import pytest
+
+from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES
+from stream.poller.pages.paged_read import Read
+from tests.poller.pages.read_fixture import EVENTS, FIRST, World, a_world, page, row
+from tests.poller.provider import Said, endless, silent
+
+RUBBISH = [
+    (b"<html><body>Service is busy</body></html>", "not_json"),
+    (b'{"events":[{"request":null},{"requ', "not_json"),
+    (b"", "not_json"),
+    (b"[]", "not_an_object"),
+    (b'{"items":[]}', "invalid_field"),
+    (b'{"events":null}', "invalid_field"),
+    (b'{"code":20404,"message":"not found","status":404}', "invalid_field"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), RUBBISH)
+async def test_rubbish_with_a_status_of_200_is_kept_and_said(world: World, body: bytes, reason: str) -> None:
+    world.provider.at(FIRST, page(row(1), onwards="/2"))
+    world.provider.at("/2", Said(200, body))
+    came = await world.events()
+    assert came == Read("rubbish", 1, False, None, 1, came.problem)
+    assert came.problem
+    (letter,) = world.beach.letters
+    assert (letter.value, letter.reason, letter.source) == (body, reason, "twilio_call_event")
+    assert dict(letter.headers)["source_topic"] == EVENTS.encode()
+    assert world.told.requests == [("twilio_call_event", "success"), ("twilio_call_event", "rubbish")]
+    assert world.pauses == []
+
+
+async def test_broken_rows_cost_no_other_row(world: World) -> None:
+    huge = b'{"request":null,"response":{"x":"%s"}}' % (b"y" * (10 << 20))
+    half = rb'{"request":{"url":"\ud83d"}}'
+    world.provider.at(FIRST, page(row(1), b"12", huge, half, row(2)))
+    came = await world.events()
+    assert (came.outcome, came.rows, came.problem) == ("success", 2, "")
+    assert world.bodies == [row(1), row(2)]
+    assert [letter.reason for letter in world.beach.letters] == ["invalid_field", "too_large", "not_json"]
+    assert len(world.beach.letters[1].value) == LETTER_LIMIT_BYTES
+
+
+async def test_a_page_of_far_too_many_rows_is_kept_whole_and_none_of_them_alone(world: World) -> None:
+    too_many = page(*[b"1"] * 20_000)
+    world.provider.at(FIRST, too_many)
+    assert await world.events() == Read("rubbish", problem="more than 10000 rows")
+    (letter,) = world.beach.letters
+    assert (letter.reason, letter.value) == ("too_large", too_many.body)
+
+
+async def test_others_go_on_while_a_large_page_is_taken_apart(world: World) -> None:
+    longest_s, ended = 0.0, False
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while not ended:
+            began_s = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest_s = max(longest_s, time.monotonic() - began_s)
+
+    deep = b"[" * (4 << 20)
+    world.provider.at(FIRST, Said(200, gzip.compress(b'{"events":[' + deep), {"Content-Encoding": "gzip"}))
+    watching = asyncio.create_task(watch())
+    took_s = time.monotonic()
+    assert (await world.events()).outcome == "rubbish"
+    took_s, ended = time.monotonic() - took_s, True
+    await watching
+    assert longest_s < took_s / 2
+
+
+@pytest.mark.parametrize("kind", ["plain", "bomb", "endless"])
+async def test_a_page_without_end_is_put_down_and_its_beginning_kept(kind: str) -> None:
+    async with a_world(max_page_bytes=3 << 20) as world:
+        spaces = b" " * (64 << 20)
+        world.provider.otherwise = {
+            "plain": Said(200, spaces[: 4 << 20]),
+            "bomb": Said(200, gzip.compress(spaces), {"Content-Encoding": "gzip"}),
+            "endless": endless,
+        }[kind]
+        came = await world.events()
+        assert came == Read("rubbish", problem="more than 3145728 bytes")
+        (letter,) = world.beach.letters
+        assert (letter.reason, letter.value) == ("too_large", b" " * LETTER_LIMIT_BYTES)
+        assert dict(letter.headers)["truncated"] == b"3145728"
+        assert len(world.provider.seen) == 1
+
+
+async def test_a_page_that_never_comes_is_a_network_error() -> None:
+    async with a_world(timeout_s=0.2) as world:
+        world.provider.otherwise = silent
+        came = await world.events()
+        assert came == Read("network_error", problem="no whole answer within 0.2 s")
+        assert [outcome for _, outcome in world.told.requests] == ["network_error"] * 5

@@ -1,0 +1,71 @@
+"""Compressed answers: whole, cut off, not what they say, and bombs."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.poller.pages.decompression import TooLarge, Unpacking, UnpackingError
+
+PACKED = {
+    "": bytes,
+    "identity": bytes,
+    "br": bytes,
+    "gzip": gzip.compress,
+    "X-GZIP ": gzip.compress,
+    "deflate": zlib.compress,
+}
+
+
+def unpacked(encoding: str, packed: bytes, limit: int = 1000, step: int = 7) -> bytes:
+    unpacking = Unpacking(encoding, limit)
+    for at in range(0, len(packed), step):
+        unpacking.take(packed[at : at + step])
+    return unpacking.end()
+
+
+def bare(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+@given(st.sampled_from(sorted(PACKED)), st.binary(max_size=1000), st.integers(1, 2000))
+def test_what_was_packed_comes_out(encoding: str, body: bytes, step: int) -> None:
+    assert unpacked(encoding, PACKED[encoding](body), step=step) == body
+
+
+@pytest.mark.parametrize("body", [b"", b"a", b'{"events":[]}' * 20])
+def test_a_deflate_without_its_header_is_read_too(body: bytes) -> None:
+    assert unpacked("deflate", bare(body), step=100_000) == body
+
+
+@pytest.mark.parametrize("encoding", sorted(PACKED))
+def test_at_the_limit_it_is_whole_and_a_byte_more_is_too_large(encoding: str) -> None:
+    pack = PACKED[encoding]
+    assert unpacked(encoding, pack(b"x" * 1000)) == b"x" * 1000
+    with pytest.raises(TooLarge) as raised:
+        unpacked(encoding, pack(b"x" * 1001))
+    assert raised.value.beginning == b"x" * 1000
+
+
+def test_a_bomb_is_put_down_at_its_first_bytes() -> None:
+    bomb = gzip.compress(b"\0" * (64 << 20))
+    unpacking = Unpacking("gzip", 10_000)
+    with pytest.raises(TooLarge):
+        unpacking.take(bomb)
+    assert len(unpacking._body) == 10_001
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("step", [1, 100_000])
+def test_a_packed_answer_that_is_cut_off_goes_on_or_was_never_packed_is_an_error(
+    encoding: str, step: int
+) -> None:
+    whole = PACKED[encoding](b'{"events":[1,2,3]}' * 10)
+    for odd in (whole[:-1], whole[:-6], whole + whole, whole + b"x", b"<html>" * 10):
+        with pytest.raises(UnpackingError):
+            unpacked(encoding, odd, step=step)

@@ -1,0 +1,177 @@
+"""Pages on their way into Kafka: all of them, in order, however the broker feels."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.poller.pages.polled_writer import BATCH_BYTES, BATCH_ROWS, Remembered, Shore
+from stream.poller.pages.records import DeadLetter, LandedPage, Row
+from tests.poller.provider import Told
+
+
+class Broker:
+    """Takes what it is given, after it has failed as often as `failures` says."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.taken: list[tuple[str | None, list[Any], list[Any]]] = []
+        self.tried = 0
+
+    async def land(
+        self, records: Sequence[Any], limit_s: float, *, topic: str | None = None, headers: Any = ()
+    ) -> None:
+        self.tried += 1
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.taken.append((topic, list(records), list(headers)))
+
+
+def shore(broker: Broker) -> tuple[Shore, Told, list[float]]:
+    told, pauses = Told(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    return Shore(broker, polled="polled", dead_letters="dead", metrics=told, sleep=sleep), told, pauses
+
+
+def row(number: int, size: int = 10) -> Row:
+    return Row(b"twilio:CA%d" % (number % 3), b"%d " % number + b"x" * size, "twilio_call", number)
+
+
+def letter(number: int) -> DeadLetter:
+    return DeadLetter(None, b"bad %d" % number, [("reason", b"not_json")], "twilio_call", "not_json", -number)
+
+
+async def test_rows_land_in_their_order_and_dead_letters_behind_them_one_by_one() -> None:
+    landing, told, pauses = shore(broker := Broker())
+    rows = [row(n) for n in range(2)]
+    await landing.land(LandedPage(rows, [letter(1), letter(2)]))
+    assert broker.taken == [
+        ("polled", rows, []),
+        ("dead", [letter(1)], letter(1).headers),
+        ("dead", [letter(2)], letter(2).headers),
+    ]
+    assert (told.rows, told.dead_letters, pauses) == (
+        [("twilio_call", 2)],
+        [("twilio_call", "not_json")] * 2,
+        [],
+    )
+
+
+async def test_a_result_lands_where_its_rows_are_and_a_dead_letter_with_its_headers() -> None:
+    landing, told, pauses = shore(broker := Broker(NotLandedError("away")))
+    await landing.result(b"twilio:CA1", b"{}")
+    await landing.dead_letter(None, None, [("reason", b"not_json")])
+    assert broker.taken == [
+        ("polled", [(b"twilio:CA1", b"{}")], []),
+        ("dead", [(None, None)], [("reason", b"not_json")]),
+    ]
+    assert (told.rows, told.dead_letters, pauses) == ([], [], [1.0])
+
+
+async def test_an_empty_page_costs_nothing() -> None:
+    landing, told, _ = shore(broker := Broker())
+    await landing.land(LandedPage([], []))
+    assert (broker.tried, told.rows) == (0, [])
+
+
+async def test_a_great_page_is_landed_in_parts_of_bounded_size() -> None:
+    landing, told, _ = shore(broker := Broker())
+    rows = [row(n) for n in range(BATCH_ROWS + 1)] + [row(1000 + n, BATCH_BYTES // 2) for n in range(3)]
+    await landing.land(LandedPage(rows, []))
+    assert [one for _, batch, _ in broker.taken for one in batch] == rows
+    assert [len(batch) for _, batch, _ in broker.taken] == [BATCH_ROWS, 2, 1, 1]
+    assert sum(count for _, count in told.rows) == len(rows)
+
+
+async def test_the_broker_is_waited_for_as_long_as_it_takes() -> None:
+    trouble = [NotLandedError("the broker is away"), NoRoomError(), NotLandedError("still")] * 10
+    landing, told, pauses = shore(broker := Broker(*trouble))
+    await landing.land(LandedPage([row(1)], [letter(1)]))
+    assert [topic for topic, _, _ in broker.taken] == ["polled", "dead"]
+    assert pauses == [1.0] * len(trouble)
+    assert told.rows == [("twilio_call", 1)]
+
+
+async def test_whoever_stops_waiting_for_the_broker_stops() -> None:
+    class Away(Broker):
+        async def land(self, *_: Any, **__: Any) -> None:
+            self.tried += 1
+            await asyncio.sleep(0)
+            raise NoRoomError
+
+    broker = Away()
+    landing, told, _ = shore(broker)
+    waiting = asyncio.create_task(landing.land(LandedPage([row(1)], [])))
+    while broker.tried < 3:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert told.rows == []
+
+
+async def test_a_windows_row_that_was_landed_lately_is_left_out() -> None:
+    landing, told, _ = shore(broker := Broker())
+    await landing.land(LandedPage([row(1), row(2)], []), remember=True)
+    await landing.land(LandedPage([row(2), row(3), row(1)], []), remember=True)
+    await landing.land(LandedPage([row(1)], [letter(1)]), remember=True)
+    assert [batch for topic, batch, _ in broker.taken if topic == "polled"] == [[row(1), row(2)], [row(3)]]
+    assert told.rows == [("twilio_call", 2), ("twilio_call", 1)]
+    assert told.dead_letters == [("twilio_call", "not_json")]
+
+
+async def test_what_a_window_cannot_read_is_a_dead_letter_once_and_not_with_each_overlap() -> None:
+    landing, told, _ = shore(broker := Broker())
+    for letters in ([letter(1)], [letter(1), letter(2)], [letter(2), letter(1)]):
+        await landing.land(LandedPage([], letters), remember=True)
+    await landing.land(LandedPage([], [letter(1)]))
+    assert [one for _, batch, _ in broker.taken for one in batch] == [letter(1), letter(2), letter(1)]
+    assert told.dead_letters == [("twilio_call", "not_json")] * 3
+
+
+async def test_what_was_asked_for_lands_again_and_is_not_remembered() -> None:
+    landing, _, _ = shore(broker := Broker())
+    for remember in (True, False, False):
+        await landing.land(LandedPage([row(1)], []), remember=remember)
+    await landing.land(LandedPage([row(2)], []))
+    await landing.land(LandedPage([row(2)], []), remember=True)
+    assert [batch for _, batch, _ in broker.taken] == [[row(1)]] * 3 + [[row(2)]] * 2
+
+
+async def test_what_did_not_land_is_not_remembered() -> None:
+    landing, _, _ = shore(broker := Broker(RuntimeError("stopped")))
+    with pytest.raises(RuntimeError):
+        await landing.land(LandedPage([row(1)], []), remember=True)
+    await landing.land(LandedPage([row(1)], []), remember=True)
+    assert [batch for _, batch, _ in broker.taken] == [[row(1)]]
+
+
+def test_the_rows_that_are_forgotten_are_those_not_seen_for_longest() -> None:
+    known = Remembered(3)
+    known.add([row(1), row(2), row(3)])
+    assert known.new([row(1), row(4)]) == [row(4)]
+    known.add([row(4)])
+    assert known.new([row(n) for n in (1, 2, 3, 4)]) == [row(2)]
+
+
+async def test_a_broker_that_is_away_is_said_once_and_that_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="callstream.poller")
+    away = [NotLandedError("the broker does not answer")] * 5
+    landing, _, _ = shore(Broker(*away, NoRoomError()))
+    await asyncio.gather(*(landing.land(LandedPage([row(n)], [])) for n in range(3)))
+    await landing.land(LandedPage([row(4)], []))
+    assert caplog.messages == [
+        "what was read waits for the broker: the broker does not answer",
+        "the broker takes what was read again",
+    ]

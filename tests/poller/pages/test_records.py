@@ -1,0 +1,318 @@
+"""Rows as they land: verbatim, under the worker's own key, each twin in its place, the broken ones alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.core.events import Envelope
+from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES, VALUE_LIMIT_BYTES, read_envelope
+from stream.poller.pages.records import DeadLetter, LandedPage, Landing
+from stream.sources import DECODERS
+from tests.agents.batches import TOPICS, Fetched, Lane, to
+from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, telnyx, twilio
+
+RECEIVED_US = 1_772_445_600_000_001
+CALLS_PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls"
+PATHS = {
+    "twilio_call": f"{CALLS_PATH}.json",
+    "twilio_call_event": f"{CALLS_PATH}/{CALL_SID}/Events.json",
+    "twilio_insights_event": f"/v1/Voice/{CALL_SID}/Events",
+    "twilio_call_summary": f"/v1/Voice/{CALL_SID}/Summary",
+    "telnyx_call_event": "/v2/call_events",
+    "telnyx_webhook_delivery": "/v2/webhook_deliveries",
+}
+CALL_KEY, LEG_KEY = f"twilio:{CALL_SID}".encode(), f"telnyx:{LEG}".encode()
+KEYED = b'"sid":"%s","call_leg_id":"%s","webhook":{"payload":{"call_leg_id":"%s"}}' % (
+    CALL_SID.encode(),
+    LEG.encode(),
+    LEG.encode(),
+)
+
+
+def landing(source: str) -> Landing:
+    return Landing(source, twilio() if source.startswith("twilio") else telnyx(), PATHS[source])
+
+
+def landed(source: str, *rows: bytes) -> LandedPage:
+    return landing(source).page(rows, total=None, received_us=RECEIVED_US)
+
+
+def body_of(value: bytes) -> bytes:
+    """The bytes of the body, between the envelope's own."""
+    start = value.index(b'"body":') + len(b'"body":')
+    end = value.rfind(b',"ordinal":')
+    return value[start : end if end > start else -1]
+
+
+def ordinals(*pages: LandedPage) -> list[int]:
+    return [read_envelope(row.value).ordinal for page in pages for row in page.records]
+
+
+@pytest.mark.parametrize("source", PATHS)
+def test_a_row_lands_as_its_bytes_under_its_call(source: str) -> None:
+    row = (
+        b'{"big": 1234567890123456789012345,"f":1.10 ,"e":1E+2,"u":"\\u00e9\\/",'
+        b'"new":{"a":[null, {}]},"a":1,"a":2, ' + KEYED + b"}"
+    )
+    page = landed(source, row)
+    (one,) = page.records
+    assert (page.letters, one.source) == ([], source)
+    assert one.key == (CALL_KEY if source.startswith("twilio") else LEG_KEY)
+    assert body_of(one.value) == row
+    envelope = orjson.loads(one.value)
+    del envelope["body"]
+    assert envelope == {
+        "v": 1,
+        "source": source,
+        "received_at": "2026-03-02T10:00:00.000001Z",
+        "account": ACCOUNT_SID if source.startswith("twilio") else None,
+        "endpoint": PATHS[source],
+        "delivery": {"token": None, "attempt": None, "query": None, "verified": True},
+    }
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("source", PATHS)
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(st.dictionaries(st.text(max_size=8), JSON, max_size=4), max_size=4), ascii_=st.booleans()
+)
+def test_what_lands_is_what_came_and_the_worker_takes_it(
+    source: str, rows: list[dict[str, Any]], ascii_: bool
+) -> None:
+    keyed = json.loads(b"{" + KEYED + b"}")
+    written = [json.dumps(keyed | row, ensure_ascii=ascii_).encode("utf-8", "replace") for row in rows]
+    page = landed(source, *written)
+    assert len(page.records) + len(page.letters) == len(rows)
+    kept = [body_of(one.value) for one in page.records] + [body_of(one.value) for one in page.letters]
+    assert sorted(kept) == sorted(written)
+    fetched = [Fetched(TOPICS.polled, at, one.key, one.value) for at, one in enumerate(page.records)]
+    assert to(TOPICS.dead_letters, Lane().run(fetched)) == []
+
+
+EVENT = b'{"request":{"method":"POST","url":"https://hooks.example.test/a"},"response":{"response_code":204}}'
+SAME_EVENT = (
+    b'{"response":{"response_code":204},  "request":{"url":"https://hooks.example.test/a","method":"POST"}}'
+)
+OTHER = EVENT.replace(b"204", b"500")
+
+
+def test_identical_twins_are_told_apart_by_their_place() -> None:
+    page = landed("twilio_call_event", EVENT, OTHER, SAME_EVENT, EVENT, OTHER)
+    assert ordinals(page) == [0, 0, 1, 2, 1]
+    assert b"ordinal" not in page.records[0].value
+    assert [body_of(one.value) for one in page.records] == [EVENT, OTHER, SAME_EVENT, EVENT, OTHER]
+
+
+def test_what_is_no_part_of_a_rows_identity_makes_no_other_row() -> None:
+    """The worker's decoder says what a row is: null and missing, attempt and status."""
+    insight = b'{"call_sid":"CA1","name":"ringing","edge":null}'
+    assert ordinals(landed("twilio_insights_event", insight, insight.replace(b',"edge":null', b""))) == [0, 1]
+    event = b'{"call_leg_id":"l","metadata":{"attempt":1,"status":"failed"}}'
+    again = b'{"call_leg_id":"l","metadata":{"attempt":2,"status":"delivered"}}'
+    assert ordinals(landed("telnyx_call_event", event, again)) == [0, 1]
+
+
+def test_a_row_with_an_identity_of_its_own_has_no_place() -> None:
+    call = b'{"sid":"CA1","status":"completed"}'
+    assert ordinals(landed("twilio_call", call, call)) == [0, 0]
+    delivery = b'{"id":"d1","webhook":{"payload":{"call_leg_id":"l"}}}'
+    assert ordinals(landed("telnyx_webhook_delivery", delivery, delivery)) == [0, 0]
+
+
+def test_twins_are_counted_over_the_pages_of_a_read_and_anew_in_the_next_read() -> None:
+    reading = landing("twilio_call_event")
+    pages = [reading.page([EVENT, EVENT], total=None, received_us=RECEIVED_US) for _ in range(2)]
+    assert ordinals(*pages) == [0, 1, 2, 3]
+    assert ordinals(landed("twilio_call_event", EVENT)) == [0]
+
+
+def telnyx_row(number: int) -> bytes:
+    return b'{"call_leg_id":"l","name":"%d"}' % number
+
+
+def shifted(*pages: tuple[int | None, list[int]]) -> list[list[tuple[int, int]]]:
+    """(row, ordinal) of what lands of each page (total, rows)."""
+    reading = landing("telnyx_call_event")
+    found = []
+    for total, rows in pages:
+        page = reading.page([telnyx_row(one) for one in rows], total=total, received_us=RECEIVED_US)
+        bodies = [read_envelope(one.value) for one in page.records]
+        found.append([(int(one.body["name"]), one.ordinal) for one in bodies])
+    return found
+
+
+def test_rows_that_move_to_the_next_page_are_the_same_rows() -> None:
+    assert shifted((4, [1, 2]), (5, [2, 3]), (5, [4])) == [[(1, 0), (2, 0)], [(3, 0)], [(4, 0)]]
+
+
+def test_rows_that_do_not_move_are_twins() -> None:
+    assert shifted((4, [1, 2]), (4, [2, 3])) == [[(1, 0), (2, 0)], [(2, 1), (3, 0)]]
+    assert shifted((None, [1, 2]), (4, [2]), (None, [2])) == [[(1, 0), (2, 0)], [(2, 1)], [(2, 2)]]
+
+
+def test_twins_within_a_page_count_up_across_a_shift() -> None:
+    assert shifted((4, [1, 1]), (5, [1, 2, 2])) == [[(1, 0), (1, 1)], [(2, 0), (2, 1)]]
+    assert shifted((4, [1]), (5, [1, 1, 1])) == [[(1, 0)], [(1, 1), (1, 2)]]
+    assert shifted((4, [1, 1]), (5, [1]), (6, [1, 1, 1])) == [[(1, 0), (1, 1)], [], [(1, 2)]]
+
+
+def test_more_new_rows_than_a_page_has_are_still_the_same_rows() -> None:
+    pages = shifted((4, [1, 2]), (8, [5, 6]), (8, [1, 2]))
+    assert pages == [[(1, 0), (2, 0)], [(5, 0), (6, 0)], []]
+
+
+BROKEN = {
+    "a number": (b"12", "invalid_field"),
+    "null": (b"null", "invalid_field"),
+    "a list": (b"[]", "invalid_field"),
+    "half a surrogate pair": (rb'{"sid":"CA1","x":"\ud83d"}', "not_json"),
+    "no UTF-8": (b'{"sid":"CA1","x":"\xff"}', "not_json"),
+    "no id": (b'{"status":"completed"}', "missing_id"),
+    "an id that is none": (b'{"sid":7}', "invalid_field"),
+    "nested too deep": (b'{"sid":"CA1","x":' + b"[" * 40 + b"]" * 40 + b"}", "too_deep"),
+    "far too deep": (b'{"sid":"CA1","x":' + b"[" * 5000 + b"]" * 5000 + b"}", "too_deep"),
+}
+
+
+@pytest.mark.parametrize(("row", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_row_that_the_worker_would_not_read_is_a_dead_letter_alone(row: bytes, reason: str) -> None:
+    good = b'{"sid":"CA1","status":"completed"}'
+    page = landed("twilio_call", good, row, good)
+    assert [body_of(one.value) for one in page.records] == [good, good]
+    (letter,) = page.letters
+    assert (letter.key, letter.source, letter.reason, body_of(letter.value)) == (
+        None,
+        "twilio_call",
+        reason,
+        row,
+    )
+    headers = dict(letter.headers)
+    error = headers.pop("error")
+    assert b"CA1" not in error
+    assert headers == {
+        "reason": reason.encode(),
+        "stage": b"poll",
+        "source_topic": PATHS["twilio_call"].encode(),
+        "source_partition": b"-1",
+        "source_offset": b"-1",
+    }
+
+
+def test_the_greatest_row_lands_and_one_byte_more_does_not() -> None:
+    def row(size: int) -> bytes:
+        return b'{"sid":"CA1","x":"%s"}' % (b"y" * size)
+
+    room = VALUE_LIMIT_BYTES - len(landed("twilio_call", row(0)).records[0].value)
+    assert len(landed("twilio_call", row(room)).records[0].value) == VALUE_LIMIT_BYTES
+    (letter,) = landed("twilio_call", row(room + 1)).letters
+    assert (letter.reason, body_of(letter.value)) == ("too_large", row(room + 1))
+    assert "truncated" not in dict(letter.headers)
+
+
+def test_what_cannot_be_read_has_a_mark_of_its_own_bytes_and_of_no_time() -> None:
+    rows = [b'{"sid":1}', b'{"sid":2}']
+    first, second = (
+        [letter.mark for letter in landing("twilio_call").page(rows, total=None, received_us=us).letters]
+        for us in (1, 2)
+    )
+    assert first == second
+    assert len(set(first)) == 2
+
+
+def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
+    row = b'{"sid":"CA1","x":"%s"}' % (b"y" * (10 << 20))
+    (letter,) = landed("twilio_call", row).letters
+    assert len(letter.value) == LETTER_LIMIT_BYTES
+    length = int(dict(letter.headers)["truncated"])
+    assert len(row) < length < len(row) + 1000
+    assert len(letter.value) + sum(len(name) + len(text) for name, text in letter.headers) < 2 << 20
+
+
+def test_a_broken_page_is_kept_as_it_came() -> None:
+    page = landing("twilio_call").broken_page(b"<html>", "not_json", "no JSON, or cut off (byte 0)")
+    assert page == LandedPage(
+        [],
+        [
+            DeadLetter(
+                None,
+                b"<html>",
+                [
+                    ("reason", b"not_json"),
+                    ("stage", b"poll"),
+                    ("error", b"no JSON, or cut off (byte 0)"),
+                    ("source_topic", PATHS["twilio_call"].encode()),
+                    ("source_partition", b"-1"),
+                    ("source_offset", b"-1"),
+                ],
+                "twilio_call",
+                "not_json",
+                page.letters[0].mark,
+            )
+        ],
+    )
+
+
+def test_a_fault_in_a_decoder_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = DECODERS["twilio_call"]
+
+    def faulty(envelope: Envelope) -> Any:
+        if envelope.body["sid"] == "CA2":
+            raise ZeroDivisionError("CA2 is in the text")
+        return decode(envelope)
+
+    monkeypatch.setitem(DECODERS, "twilio_call", faulty)
+    page = landed("twilio_call", b'{"sid":"CA1"}', b'{"sid":"CA2"}', b'{"sid":"CA3"}')
+    assert [one.key for one in page.records] == [b"twilio:CA1", b"twilio:CA3"]
+    assert [(one.reason, dict(one.headers)["error"]) for one in page.letters] == [
+        ("internal_error", b"ZeroDivisionError")
+    ]
+
+
+def content(*rows: bytes) -> str:
+    reading = landing("twilio_call_event")
+    reading.page(rows, total=None, received_us=RECEIVED_US)
+    return reading.content
+
+
+def test_the_content_of_a_read_is_that_of_its_rows_in_whatever_order() -> None:
+    assert len(content()) == 16
+    assert content(EVENT, OTHER) == content(OTHER, SAME_EVENT)
+    different = [
+        content(*rows) for rows in ((), (EVENT,), (EVENT, EVENT), (EVENT, OTHER), (OTHER, OTHER), (b"12",))
+    ]
+    assert len(set(different)) == len(different)
+
+
+def test_the_content_does_not_depend_on_the_pages() -> None:
+    reading = landing("twilio_call_event")
+    for row in (EVENT, OTHER):
+        reading.page([row], total=None, received_us=RECEIVED_US + 1)
+    assert reading.content == content(EVENT, OTHER)
+
+
+def test_the_mark_of_a_row_is_that_of_its_bytes_and_place_whenever_it_came() -> None:
+    first = landed("twilio_call_event", EVENT, EVENT, SAME_EVENT).records
+    later = landing("twilio_call_event").page([EVENT], total=None, received_us=RECEIVED_US + 5).records
+    assert len({row.mark for row in first}) == 3
+    assert later[0].mark == first[0].mark
+    assert later[0].value != first[0].value
+    other = Landing("twilio_call_event", twilio(), PATHS["twilio_call_event"])
+    other._account = "AC2"
+    assert other.page([EVENT], total=None, received_us=RECEIVED_US).records[0].mark != first[0].mark

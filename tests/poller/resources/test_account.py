@@ -1,0 +1,150 @@
+"""Which accounts are read, with what, and what of them is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.poller.resources.account import Account, accounts, nameless
+from stream.service.account_setting import AccountSetting
+from stream.service.settings import Settings
+
+SID, OTHER = "AC" + "0a" * 16, "AC" + "0b" * 16
+
+
+def test_one_account_of_each_provider_is_read_with_what_the_settings_name() -> None:
+    found = accounts(
+        Settings(
+            twilio_account_sid=SID,
+            twilio_auth_token=("new", "old"),
+            telnyx_api_key="KEY1",
+            telnyx_account_id="org",
+            telnyx_api_url="http://127.0.0.1:1/v2/",
+            poll_rate=3.0,
+            poll_concurrency=2,
+        )
+    )
+    assert found == [
+        Account(
+            provider="twilio",
+            id=SID,
+            alias="default",
+            api_url="https://api.twilio.com",
+            insights_url="https://insights.twilio.com",
+            user=SID,
+            secret="new",
+            rate=3.0,
+            concurrency=2,
+        ),
+        Account(
+            provider="telnyx",
+            id="org",
+            alias="default",
+            api_url="http://127.0.0.1:1/v2",
+            secret="KEY1",
+            rate=3.0,
+            concurrency=2,
+        ),
+    ]
+    assert [one.authorization for one in found] == [
+        "Basic QUMwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTpuZXc=",
+        "Bearer KEY1",
+    ]
+    assert [one.name for one in found] == ["twilio/default", "telnyx/default"]
+
+
+def test_an_api_key_is_preferred_to_the_token() -> None:
+    (one,) = accounts(
+        Settings(
+            twilio_account_sid=SID,
+            twilio_auth_token=("t",),
+            twilio_api_key="SK1",
+            twilio_api_secret="s",
+            twilio_account_tokens=((SID, "other"),),
+        )
+    )
+    assert (one.id, one.user, one.secret) == (SID, "SK1", "s")
+
+
+def test_several_accounts_are_told_apart_by_alias_or_by_the_ends_of_their_ids() -> None:
+    found = accounts(
+        Settings(
+            twilio_account_tokens=((SID, "a"), (OTHER, "b")),
+            poll_accounts=(
+                AccountSetting(provider="twilio", id="AC3", alias="europe", secret="c", rate=1.5),
+            ),
+        )
+    )
+    assert [(one.alias, one.rate) for one in found] == [("europe", 1.5), ("AC...0a0a", 10), ("AC...0b0b", 10)]
+
+
+def test_a_table_of_its_own_wins_over_the_settings_without_one() -> None:
+    table = AccountSetting(provider="twilio", id=SID, secret="c", api_url="http://127.0.0.1:1")
+    (one,) = accounts(Settings(twilio_account_tokens=((SID, "a"),), poll_accounts=(table,)))
+    assert (one.secret, one.api_url, one.insights_url, one.alias) == (
+        *("c", "http://127.0.0.1:1"),
+        *("https://insights.twilio.com", "default"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("api_url", "insights_url"),
+    [
+        ("https://api.dublin.ie1.twilio.com", "https://insights.dublin.ie1.twilio.com"),
+        ("https://api.au1.twilio.com/", "https://insights.au1.twilio.com"),
+        ("https://api.twilio.com", "https://insights.twilio.com"),
+        ("https://api.ie1.twilio.com.example", "https://insights.twilio.com"),
+        ("http://127.0.0.1:1", "https://insights.twilio.com"),
+    ],
+)
+def test_voice_insights_is_read_in_the_region_of_the_account(api_url: str, insights_url: str) -> None:
+    table = AccountSetting(provider="twilio", id=SID, secret="c", api_url=api_url)
+    (by_table,) = accounts(Settings(poll_accounts=(table,)))
+    (by_setting,) = accounts(Settings(twilio_account_tokens=((SID, "a"),), twilio_api_url=api_url))
+    assert (by_table.insights_url, by_setting.insights_url) == (insights_url, insights_url)
+
+
+def test_where_voice_insights_is_may_be_said() -> None:
+    europe = "https://api.dublin.ie1.twilio.com"
+    table = AccountSetting(
+        provider="twilio", id=SID, secret="c", api_url=europe, insights_url="https://insights.twilio.com"
+    )
+    (by_table,) = accounts(Settings(poll_accounts=(table,)))
+    settings = Settings(
+        twilio_account_tokens=((SID, "a"),), twilio_api_url=europe, twilio_insights_url="https://i.example"
+    )
+    (by_setting,) = accounts(settings)
+    assert (by_table.insights_url, by_setting.insights_url) == (
+        "https://insights.twilio.com",
+        "https://i.example",
+    )
+
+
+def test_two_accounts_of_a_provider_are_not_called_alike() -> None:
+    tables = tuple(
+        AccountSetting(provider="twilio", id=id_, alias="europe", secret="c") for id_ in ("AC1", "AC2")
+    )
+    assert [one.alias for one in accounts(Settings(poll_accounts=tables))] == ["europe", "europe-2"]
+
+
+def test_no_secret_is_shown() -> None:
+    for one in accounts(Settings(twilio_account_sid=SID, twilio_auth_token=("hush",), telnyx_api_key="hush")):
+        assert "hush" not in repr(one)
+
+
+def test_without_credentials_nothing_is_read() -> None:
+    assert accounts(Settings(twilio_account_sid=SID, twilio_api_key="SK1")) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), False),
+        (Settings(telnyx_api_key="KEY1"), False),
+        (Settings(twilio_auth_token=("t",), telnyx_api_key="KEY1"), True),
+        (Settings(twilio_api_key="SK1", twilio_api_secret="s"), True),
+        (Settings(twilio_auth_token=("t",), twilio_account_sid=SID), False),
+        (Settings(twilio_auth_token=("t",), twilio_account_tokens=((SID, "a"),)), False),
+    ],
+)
+def test_credentials_of_twilio_that_name_no_account_are_seen(settings: Settings, expected: bool) -> None:
+    assert nameless(settings) is expected

@@ -1,0 +1,137 @@
+"""Backfill jobs, a provider without a socket that is read for them, and the pollers that do them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from stream.core.timestamps import utc
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
+from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.progress import Job, new_job
+from tests.poller.schedule.progress_fakes import Came, Notes, account, resource, resource_of_calls, until
+
+NOW_US = 1_772_452_800_000_000
+HOUR_US = 3_600_000_000
+ALL = {0, 1, 2, 3}
+
+RESOURCES = {
+    "twilio_call": resource("twilio_call", urls=2),
+    "telnyx_call_event": resource("telnyx_call_event", bounded=False, farthest_s=86_400),
+    "telnyx_webhook_delivery": resource("telnyx_webhook_delivery"),
+    "twilio_call_event": resource_of_calls("twilio_call_event"),
+    "twilio_insights_event": resource_of_calls("twilio_insights_event"),
+}
+
+
+def job(source: str = "twilio_call", hours: float = 3, account_id: str = "AC1", **fields: Any) -> Job:
+    asked = new_job(source, account_id, NOW_US - round(hours * HOUR_US), NOW_US, NOW_US)
+    return msgspec.structs.replace(asked, **fields)
+
+
+def said(job: Job, **fields: Any) -> Job:
+    return msgspec.structs.replace(job, updated_at=utc(NOW_US), **fields)
+
+
+class Provider:
+    """Answers each URL and each call with what it is told to, else with success and 10 rows, of calls 1."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+        self.calls: list[tuple[str, str, str | None]] = []
+        self.priorities: set[str] = set()
+        self.answers: dict[Any, list[Came | Exception]] = {}
+        self.listed: dict[str, list[bytes]] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.at_once = self.most_at_once = self.halt_at = 0
+
+    async def read_url(
+        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
+    ) -> Came:
+        self.urls.append(url)
+        if len(self.urls) == self.halt_at:
+            self.gate.clear()
+        came = await self._answered(url, priority, 10)
+        if seen is not None:
+            seen(self.listed.get(url, []))
+        return came
+
+    async def read_call(
+        self, resource: Resource, account: Account, call_id: str, edge: str | None, priority: str
+    ) -> Came:
+        self.calls.append((resource.source, call_id, edge))
+        return await self._answered(call_id, priority, 1)
+
+    async def _answered(self, asked: str, priority: str, rows: int) -> Came:
+        self.priorities.add(priority)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(0)
+            answers = self.answers.get(asked)
+            answer = answers.pop(0) if answers else Came("success", rows)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        finally:
+            self.at_once -= 1
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The times of the first URLs that were asked."""
+        return [span_of(url) for url in self.urls if "/0?" in url]
+
+
+def span_of(url: str) -> tuple[int, int]:
+    since, _, end = url.partition("since=")[2].partition("&until=")
+    return int(since) - NOW_US, int(end) - NOW_US
+
+
+class Slept:
+    """A clock that nobody waits for."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+
+def poller(
+    provider: Provider,
+    notes: Notes,
+    *,
+    slept: Slept | None = None,
+    accounts: tuple[Account, ...] = (account(), account("T1", "telnyx")),
+    now_us: Callable[[], int] = lambda: NOW_US,
+) -> Backfills:
+    return Backfills(
+        accounts,
+        RESOURCES,
+        notebook=notes,  # type: ignore[arg-type]
+        read_url=provider.read_url,
+        read_call=provider.read_call,
+        now_us=now_us,
+        sleep=(slept or Slept()).sleep,
+    )
+
+
+async def ended(notes: Notes, asked: Job) -> Job:
+    await until(lambda: notes.said[asked.key].finished)
+    return notes.said[asked.key]
+
+
+async def done_by_one(asked: Job, provider: Provider, slept: Slept | None = None) -> tuple[Job, Notes]:
+    notes = Notes(asked)
+    backfills = poller(provider, notes, slept=slept)
+    await backfills.own(ALL, 4)
+    last = await ended(notes, asked)
+    await backfills.close()
+    return last, notes

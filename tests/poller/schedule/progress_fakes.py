@@ -1,0 +1,102 @@
+"""A notebook without Kafka, and the accounts and resources that are read in tests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from stream.kafka.acked_producer import NotLandedError
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Page, Resource
+from stream.poller.schedule.progress import Job, Watermark, further, job_key, window_key
+
+
+class Notes:
+    """As the real notebook; `refuse` so many notes first."""
+
+    def __init__(self, *said: Watermark | Job, ready: bool = True) -> None:
+        self.said: dict[str, Any] = {one.key: one for one in said}
+        self.history: list[Watermark | Job] = []
+        self.refuse = self._changes = 0
+        self._read, self._change = asyncio.Event(), asyncio.Event()
+        if ready:
+            self._read.set()
+
+    def open(self) -> None:
+        self._read.set()
+
+    async def ready(self) -> None:
+        await self._read.wait()
+
+    async def changed(self, since: int) -> int:
+        while self._changes == since:
+            await self._change.wait()
+        return self._changes
+
+    def watermark(self, source: str, account: str) -> Watermark | None:
+        return self.said.get(window_key(source, account))
+
+    def job(self, id_: str) -> Job | None:
+        return self.said.get(job_key(id_))
+
+    def jobs(self) -> list[Job]:
+        return [said for said in self.said.values() if isinstance(said, Job)]
+
+    async def note(self, said: Any) -> Any:
+        await asyncio.sleep(0)
+        if self.refuse:
+            self.refuse -= 1
+            raise NotLandedError("the broker does not acknowledge records")
+        most = further(self.said.get(said.key, said), said)
+        self.said[said.key] = most
+        self.history.append(most)
+        self.tell()
+        return most
+
+    def tell(self, *said: Watermark | Job) -> None:
+        """What another has said arrives."""
+        self.said |= {one.key: one for one in said}
+        self._changes += 1
+        self._change.set()
+        self._change = asyncio.Event()
+
+
+class Came(NamedTuple):
+    """What a read came to."""
+
+    outcome: str
+    rows: int = 0
+    problem: str = ""
+
+
+def account(id_: str = "AC1", provider: str = "twilio", alias: str = "default") -> Account:
+    return Account(provider=provider, id=id_, alias=alias, api_url="https://api.example.test", secret="s")
+
+
+def resource(
+    source: str, *, urls: int = 1, bounded: bool = True, farthest_s: float | None = None
+) -> Resource:
+    """A resource by window: its URLs name the times. Not bounded: they have a beginning only."""
+
+    def of_window(account: Account, since_us: int, until_us: int | None) -> list[str]:
+        end = f"&until={until_us}" if bounded and until_us is not None else ""
+        return [f"https://api.example.test/{source}/{n}?since={since_us}{end}" for n in range(urls)]
+
+    return Resource(
+        source=source, of_window=of_window, take=lambda body, url: Page([]), farthest_s=farthest_s
+    )
+
+
+def resource_of_calls(source: str) -> Resource:
+    """A resource that is asked about one call."""
+    return Resource(
+        source=source,
+        of_call=lambda account, call_id, edge: f"https://api.example.test/{source}/{call_id}/{edge}",
+        take=lambda body, url: Page([]),
+    )
+
+
+async def until(good: Any, limit_s: float = 20.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not good():
+            await asyncio.sleep(0.001)

@@ -1,0 +1,134 @@
+"""A backfill reads all of a time, is done by one poller, and goes on where it was."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from stream.core.timestamps import utc
+from stream.poller.schedule import backfill_work
+from stream.poller.schedule.progress import Job, job_key, partition_of
+from tests.poller.schedule.backfill_fakes import (
+    ALL,
+    HOUR_US,
+    NOW_US,
+    Provider,
+    done_by_one,
+    ended,
+    job,
+    poller,
+    said,
+    span_of,
+)
+from tests.poller.schedule.progress_fakes import Notes, until
+
+
+async def test_a_job_is_read_slice_after_slice_oldest_first_and_says_after_each_how_far_it_is() -> None:
+    provider, asked = Provider(), job(hours=2.5)
+    _, notes = await done_by_one(asked, provider)
+    assert [span_of(url) for url in provider.urls] == [
+        (-2.5 * HOUR_US, -1.5 * HOUR_US),
+        (-2.5 * HOUR_US, -1.5 * HOUR_US),
+        (-1.5 * HOUR_US, -0.5 * HOUR_US),
+        (-1.5 * HOUR_US, -0.5 * HOUR_US),
+        (-0.5 * HOUR_US, 0),
+        (-0.5 * HOUR_US, 0),
+    ]
+    assert provider.priorities == {"backfill"}
+    at = [utc(NOW_US - round(hours * HOUR_US)) for hours in (1.5, 0.5, 0)]
+    assert notes.history == [
+        said(asked, state="running"),
+        said(asked, state="running", done_until=at[0], rows=20),
+        said(asked, state="running", done_until=at[1], rows=40),
+        said(asked, state="running", done_until=at[2], rows=60),
+        said(asked, state="done", done_until=at[2], rows=60),
+    ]
+
+
+async def test_what_has_no_end_in_its_url_is_read_at_once_and_not_again_for_each_slice() -> None:
+    provider = Provider()
+    last, _ = await done_by_one(job("telnyx_call_event", 20, "T1"), provider)
+    assert provider.urls == [f"https://api.example.test/telnyx_call_event/0?since={NOW_US - 20 * HOUR_US}"]
+    assert (last.state, last.done_until, last.rows) == ("done", last.until, 10)
+
+
+async def test_a_job_goes_on_where_it_was() -> None:
+    provider = Provider()
+    asked = job(state="running", done_until=utc(NOW_US - HOUR_US), rows=7)
+    last, _ = await done_by_one(asked, provider)
+    assert provider.spans == [(-HOUR_US, 0)]
+    assert (last.state, last.rows) == ("done", 27)
+
+
+async def test_a_second_poller_finishes_what_the_first_one_left_and_nothing_is_skipped() -> None:
+    one, other, asked = Provider(), Provider(), job(hours=7.2)
+    notes = Notes(asked)
+    first, second = poller(one, notes), poller(other, notes)
+    one.halt_at = 8
+    await first.own(ALL, 4)
+    await second.own(set(), 4)
+    await until(lambda: len(one.urls) == 8 and one.at_once)
+    await first.own(set(), 4)
+    assert one.at_once == 0, "what is another's has ended"
+    await second.own(ALL, 4)
+    last = await ended(notes, asked)
+    assert len(one.urls) == 8
+    await first.close()
+    await second.close()
+    assert last.state == "done"
+    spans = sorted({*one.spans, *other.spans})
+    assert spans[0][0] == -7.2 * HOUR_US
+    assert spans[-1][1] == 0
+    assert all(end == begin for (_, end), (begin, _) in itertools.pairwise(spans))
+    assert len(set(one.spans) & set(other.spans)) <= 1, "at most the slice in work is read twice"
+
+
+async def test_each_job_is_done_by_the_poller_that_has_its_partition() -> None:
+    jobs = [job(hours=1 + number / 100) for number in range(20)]
+    notes, one, other = Notes(*jobs), Provider(), Provider()
+    pollers = [poller(one, notes), poller(other, notes)]
+    await pollers[0].own({0, 2}, 4)
+    await pollers[1].own({1, 3}, 4)
+    for asked in jobs:
+        await ended(notes, asked)
+    for each in pollers:
+        await each.close()
+    mine = [asked for asked in jobs if partition_of(job_key(asked.id), 4) in {0, 2}]
+    begun = {since for since, _ in one.spans}
+    assert {asked.since_us - NOW_US for asked in mine} == {
+        asked.since_us - NOW_US for asked in jobs if asked.since_us - NOW_US in begun
+    }
+    assert 0 < len(mine) < 20
+
+
+async def test_nothing_is_begun_before_the_notebook_is_read() -> None:
+    provider, asked = Provider(), job()
+    notes = Notes(asked, ready=False)
+    backfills = poller(provider, notes)
+    await backfills.own(ALL, 4)
+    await asyncio.sleep(0.02)
+    assert provider.urls == []
+    notes.said[asked.key] = said(asked, state="done")
+    notes.open()
+    await asyncio.sleep(0.02)
+    await backfills.close()
+    assert provider.urls == []
+
+
+async def test_a_long_slice_is_not_taken_for_a_dead_poller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill_work, "BEAT_S", 0.001)
+    provider, asked = Provider(), job()
+    notes = Notes(asked)
+    provider.gate.clear()
+    backfills = poller(provider, notes)
+    await backfills.own(ALL, 4)
+    await until(lambda: len(notes.history) > 5)
+    provider.gate.set()
+    await ended(notes, asked)
+    count = len(notes.history)
+    await asyncio.sleep(0.02)
+    assert len(notes.history) == count, "nothing is said after the last word"
+    await backfills.close()
+    assert {one.state for one in notes.history[:-1] if isinstance(one, Job)} == {"running"}

@@ -1,0 +1,100 @@
+"""What a backfill tries again, what fails it, and that it says why and keeps what was done."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from stream.core.timestamps import utc
+from stream.kafka.acked_producer import NotLandedError
+from stream.poller.schedule.progress import Job
+from tests.poller.schedule.backfill_fakes import (
+    ALL,
+    HOUR_US,
+    NOW_US,
+    Provider,
+    Slept,
+    done_by_one,
+    ended,
+    job,
+    poller,
+    said,
+)
+from tests.poller.schedule.progress_fakes import Came, Notes
+
+
+@pytest.mark.parametrize("trouble", ["throttled", "server_error", "network_error", "deferred"])
+async def test_what_may_work_later_is_tried_again(trouble: str) -> None:
+    provider, slept, asked = Provider(), Slept(), job(hours=1)
+    url = f"https://api.example.test/twilio_call/1?since={NOW_US - HOUR_US}&until={NOW_US}"
+    provider.answers = {url: [Came(trouble)] * 3}
+    last, _ = await done_by_one(asked, provider, slept)
+    assert (last.state, last.rows, slept.waits) == ("done", 20, [5, 10, 20])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "tries"),
+    [("server_error", 6), ("auth_error", 1), ("rubbish", 1), ("client_error", 1), ("not_found", 1)],
+)
+async def test_what_does_not_work_fails_says_why_and_keeps_what_was_done(trouble: str, tries: int) -> None:
+    provider, asked = Provider(), job(hours=2)
+    url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
+    provider.answers = {url: [Came(trouble, 0, "answered badly")] * 9}
+    last, _ = await done_by_one(asked, provider)
+    half = utc(NOW_US - HOUR_US)
+    assert last == said(asked, state="failed", error=f"{trouble}: answered badly", done_until=half, rows=20)
+    assert provider.urls.count(url) == tries
+
+
+async def test_rows_that_do_not_land_are_read_again_for_as_long_as_it_takes() -> None:
+    provider, slept, asked = Provider(), Slept(), job(hours=1)
+    url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
+    provider.answers = {url: [NotLandedError("no broker")] * 50}
+    last, _ = await done_by_one(asked, provider, slept)
+    assert (last.state, last.rows, slept.waits) == ("done", 20, [2] * 50)
+
+
+async def test_progress_that_does_not_land_is_said_until_it_does() -> None:
+    provider, asked = Provider(), job(hours=1)
+    notes = Notes(asked)
+    notes.refuse = 50
+    backfills = poller(provider, notes)
+    await backfills.own(ALL, 4)
+    assert (await ended(notes, asked)).state == "done"
+    await backfills.close()
+    assert len(provider.spans) == 1
+
+
+async def test_an_error_of_our_own_fails_the_job_and_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="callstream.polling")
+    provider, bad, good = Provider(), job(hours=1), job("telnyx_webhook_delivery", 1, "T1")
+    url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
+    provider.answers = {url: [RuntimeError("+15005550006")]}
+    notes = Notes(bad, good)
+    backfills = poller(provider, notes)
+    await backfills.own(ALL, 4)
+    assert (await ended(notes, bad)).error == "an error of callstream's own (RuntimeError)"
+    assert (await ended(notes, good)).state == "done"
+    await backfills.close()
+    assert "+15005550006" not in caplog.text
+    assert "AC1" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (job(account_id="AC9"), "the poller has no credentials for this account"),
+        (job("telnyx_webhook_delivery"), "the poller has no credentials for this account"),
+        (job("twilio_call_summary"), "the poller does not know this source"),
+        (
+            job("telnyx_call_event", 24.5, "T1"),
+            "Telnyx answers telnyx_call_event by time for the last 24 hours only: begin later "
+            "(older ones can be read by leg or session alone)",
+        ),
+    ],
+)
+async def test_what_this_poller_cannot_do_is_said(asked: Job, error: str) -> None:
+    provider = Provider()
+    last, _ = await done_by_one(asked, provider)
+    assert (last.state, last.error, provider.urls) == ("failed", error, [])

@@ -1,0 +1,90 @@
+"""Calls that ended in a backfill's time are each asked about, and one that fails hides no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from stream.core.timestamps import utc
+from tests.poller.schedule.backfill_fakes import HOUR_US, NOW_US, Provider, done_by_one, job
+from tests.poller.schedule.progress_fakes import Came, account
+
+
+async def test_calls_that_ended_in_a_slice_are_each_asked_about_at_their_edges() -> None:
+    def row(sid: str, end: str | None, **fields: Any) -> bytes:
+        body = {"sid": sid, "status": "completed", "end_time": end, "from": "+1500", "to": "+1501", **fields}
+        envelope = {"v": 1, "source": "twilio_call", "received_at": utc(NOW_US), "body": body}
+        return orjson.dumps(envelope)
+
+    provider, asked = Provider(), job("twilio_insights_event", 2)
+    by_end, by_start = [
+        f"https://api.example.test/twilio_call/{n}?since={NOW_US - HOUR_US}&until={NOW_US}" for n in (0, 1)
+    ]
+    provider.listed = {
+        by_end: [
+            row("CA1", "Mon, 02 Mar 2026 11:30:00 +0000"),
+            row("CA2", "Mon, 02 Mar 2026 11:40:00 +0000", to="client:agent"),
+            row("CA3", "Mon, 02 Mar 2026 12:00:00 +0000"),
+        ],
+        by_start: [
+            row("CA1", "Mon, 02 Mar 2026 11:30:00 +0000"),
+            row("CA4", None, status="failed", start_time="Mon, 02 Mar 2026 11:50:00 +0000"),
+            row("CA5", None, status="in-progress"),
+        ],
+    }
+    last, _ = await done_by_one(asked, provider)
+    assert len(provider.urls) == 4, "each slice is listed by end and by start"
+    assert sorted(provider.calls) == [
+        ("twilio_insights_event", "CA1", "carrier_edge"),
+        ("twilio_insights_event", "CA2", "carrier_edge"),
+        ("twilio_insights_event", "CA2", "client_edge"),
+        ("twilio_insights_event", "CA2", "sdk_edge"),
+        ("twilio_insights_event", "CA4", "carrier_edge"),
+    ]
+    assert (last.state, last.rows) == ("done", 5)
+
+    other = Provider()
+    other.listed = provider.listed
+    last, _ = await done_by_one(job("twilio_call_event", 2), other)
+    assert sorted(other.calls) == [("twilio_call_event", f"CA{n}", None) for n in (1, 2, 4)]
+    assert (last.state, last.rows) == ("done", 3)
+
+
+def listing(*sids: str) -> dict[str, list[bytes]]:
+    body = {"status": "completed", "end_time": "Mon, 02 Mar 2026 11:30:00 +0000"}
+    envelope = {"v": 1, "source": "twilio_call", "received_at": utc(NOW_US)}
+    url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
+    return {url: [orjson.dumps({**envelope, "body": {"sid": sid, **body}}) for sid in sids]}
+
+
+async def test_calls_are_read_as_many_at_once_as_the_account_allows() -> None:
+    provider = Provider()
+    provider.listed = listing(*(f"CA{n}" for n in range(50)))
+    last, _ = await done_by_one(job("twilio_call_event", 1), provider)
+    assert (len(provider.calls), last.rows, provider.most_at_once) == (50, 50, account().concurrency)
+
+
+async def test_one_call_that_makes_no_sense_does_not_hide_the_others_and_is_said_at_the_end() -> None:
+    provider = Provider()
+    provider.listed = listing("CA1", "CA2", "CA3", "CA4", "CA5")
+    answers = {"CA1": "rubbish", "CA2": "client_error", "CA3": "not_found", "CA4": "not_ready"}
+    provider.answers = {call: [Came(outcome)] for call, outcome in answers.items()}
+    last, _ = await done_by_one(job("twilio_call_event", 1), provider)
+    assert len(provider.calls) == 5
+    assert (last.state, last.error, last.rows, last.unread) == (
+        "failed",
+        "2 calls could not be read; all others were",
+        1,
+        2,
+    )
+    assert last.done_until == last.until
+
+
+async def test_an_account_that_is_stopped_stops_the_reading_of_calls() -> None:
+    provider = Provider()
+    provider.listed = listing(*(f"CA{n}" for n in range(50)))
+    provider.answers = {"CA3": [Came("auth_error", 0, "answered 401")]}
+    last, _ = await done_by_one(job("twilio_call_event", 1), provider)
+    assert (last.state, last.error, last.done_until) == ("failed", "auth_error: answered 401", last.since)
+    assert len(provider.calls) < 50

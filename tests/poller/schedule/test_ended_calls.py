@@ -1,0 +1,66 @@
+"""Which calls a backfill asks about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from stream.poller.schedule.ended_calls import EndedCall, ended_calls
+from stream.poller.schedule.planning import Span
+
+NOON_US = 1_772_452_800_000_000
+HOUR = Span(NOON_US, NOON_US + 3_600_000_000)
+
+
+def landed(**row: Any) -> bytes:
+    """A row of Calls in its envelope; it ended at 12:30 unless it says otherwise."""
+    whole = {
+        "sid": "CA1",
+        "status": "completed",
+        "direction": "inbound",
+        "from": "+15005550006",
+        "to": "+15005550009",
+        "start_time": "Mon, 02 Mar 2026 12:20:00 +0000",
+        "end_time": "Mon, 02 Mar 2026 12:30:00 +0000",
+    } | row
+    envelope = {"v": 1, "source": "twilio_call", "received_at": "2026-03-02T13:00:00Z", "body": whole}
+    return orjson.dumps(envelope)
+
+
+def sids(*rows: bytes) -> list[str]:
+    return [call.call_id for call in ended_calls(rows, HOUR)]
+
+
+def test_calls_that_ended_in_the_time_are_asked_about_at_their_edges() -> None:
+    assert ended_calls([landed(), landed(sid="CA2", to="client:agent")], HOUR) == [
+        EndedCall("CA1", ("carrier_edge",)),
+        EndedCall("CA2", ("carrier_edge", "sdk_edge", "client_edge")),
+    ]
+
+
+def test_an_end_belongs_to_one_hour_only() -> None:
+    on_the_hour = [
+        landed(sid="CA1", end_time="Mon, 02 Mar 2026 12:00:00 +0000"),
+        landed(sid="CA2", end_time="Mon, 02 Mar 2026 13:00:00 +0000"),
+        landed(sid="CA3", end_time="Mon, 02 Mar 2026 11:59:59 +0000"),
+    ]
+    assert sids(*on_the_hour) == ["CA1"]
+    after = Span(HOUR.until_us, HOUR.until_us + 1)
+    assert [call.call_id for call in ended_calls(on_the_hour, after)] == ["CA2"]
+
+
+def test_a_call_that_never_got_far_has_its_start_for_its_end() -> None:
+    start = "Mon, 02 Mar 2026 12:10:00 +0000"
+    assert sids(landed(status="failed", end_time=None, start_time=start)) == ["CA1"]
+    assert sids(landed(status="failed", end_time=None, start_time=None)) == []
+
+
+def test_a_call_that_goes_on_is_not_asked_about() -> None:
+    assert sids(landed(status="in-progress", end_time=None), landed(status="dancing")) == []
+
+
+def test_a_broken_row_names_no_call_and_hides_no_other() -> None:
+    broken = [b"", b"[]", b'{"v": 1}', landed(sid=None), landed(sid=7), landed(end_time="32 Aug", status=7)]
+    assert sids(*broken, landed(sid="CA9", direction=None)) == ["CA9"]
+    assert sids(landed(**{"from": None, "to": 5, "end_time": 7})) == ["CA1"]

@@ -1,0 +1,149 @@
+"""What the polling topic says, and which of two records says more."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import orjson
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+
+from stream.core.timestamps import utc
+from stream.poller.schedule.progress import (
+    Job,
+    UnreadableError,
+    Watermark,
+    decoded,
+    encoded,
+    further,
+    job_id,
+    new_job,
+    partition_of,
+)
+
+HOUR_US = 3_600_000_000
+NOON_US = 1_772_452_800_000_000
+"""2026-03-02T12:00:00Z"""
+
+
+def watermark(us: int, read_at_us: int = NOON_US, by: str = "one") -> Watermark:
+    return Watermark(source="twilio_call", account="AC1", watermark=utc(us), read_at=utc(read_at_us), by=by)
+
+
+JOB = new_job("twilio_call", "AC1", NOON_US - HOUR_US, NOON_US, NOON_US)
+
+
+def test_a_watermark_is_text_under_its_window() -> None:
+    said = watermark(NOON_US - 1, by="a-poller")
+    assert (said.key, orjson.loads(encoded(said))) == (
+        "window:twilio_call:AC1",
+        {
+            "v": 1,
+            "source": "twilio_call",
+            "account": "AC1",
+            "watermark": "2026-03-02T11:59:59.999999Z",
+            "read_at": "2026-03-02T12:00:00.000000Z",
+            "by": "a-poller",
+        },
+    )
+
+
+def test_a_new_job_has_everything_before_it() -> None:
+    assert (JOB.key, orjson.loads(encoded(JOB))) == (
+        f"backfill:{JOB.id}",
+        {
+            "v": 1,
+            "id": job_id("twilio_call", "AC1", NOON_US - HOUR_US, NOON_US),
+            "source": "twilio_call",
+            "account": "AC1",
+            "since": "2026-03-02T11:00:00.000000Z",
+            "until": "2026-03-02T12:00:00.000000Z",
+            "done_until": "2026-03-02T11:00:00.000000Z",
+            "rows": 0,
+            "unread": 0,
+            "state": "waiting",
+            "error": None,
+            "asked": 1,
+            "updated_at": "2026-03-02T12:00:00.000000Z",
+        },
+    )
+
+
+def test_what_is_written_is_read_and_what_is_unknown_in_it_ignored() -> None:
+    for said in (watermark(NOON_US), JOB):
+        assert decoded(said.key.encode(), encoded(said)) == said
+        more = orjson.dumps({**orjson.loads(encoded(said)), "colour": "blue"})
+        assert decoded(said.key.encode(), more) == said
+
+
+def test_each_question_has_its_id_and_the_same_one_the_same() -> None:
+    asked = [("twilio_call", "AC1", 1, 2), ("twilio_call", "AC2", 1, 2), ("twilio_call", "AC1", 0, 2)]
+    asked += [("twilio_call", "AC1", 1, 3), ("twilio_call_event", "AC1", 1, 2)]
+    assert len({job_id(*one) for one in asked}) == 5
+    assert [job_id(*one) for one in asked] == [job_id(*one) for one in asked]
+
+
+def changed(job: Job, **fields: object) -> Job:
+    return msgspec.structs.replace(job, **fields)
+
+
+def test_a_watermark_never_goes_back() -> None:
+    older, newer = watermark(NOON_US), watermark(NOON_US + 1, read_at_us=NOON_US - HOUR_US)
+    assert further(older, newer) == further(newer, older) == newer
+
+
+def test_of_two_readings_to_one_time_the_newer_stays() -> None:
+    older, newer = watermark(NOON_US), watermark(NOON_US, read_at_us=NOON_US + 1)
+    assert further(older, newer) == further(newer, older) == newer
+
+
+def test_what_is_said_of_a_job_only_goes_on() -> None:
+    """Each says more than those before it, whoever says it last: a poller that wakes up undoes nothing."""
+    half = utc(NOON_US - HOUR_US // 2)
+    story = [
+        JOB,
+        changed(JOB, state="running"),
+        changed(JOB, state="running", updated_at=utc(NOON_US + 1)),
+        changed(JOB, state="running", done_until=half),
+        changed(JOB, state="failed", error="it broke"),
+        changed(JOB, state="cancelled"),
+        changed(JOB, state="done", done_until=JOB.until),
+        changed(JOB, asked=2, done_until=half),
+        changed(JOB, asked=3),
+    ]
+    for (at, one), (other_at, other) in itertools.permutations(enumerate(story), 2):
+        assert further(one, other) == story[max(at, other_at)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (None, encoded(JOB)),
+        (b"else:1", encoded(JOB)),
+        (b"backfill:other", encoded(JOB)),
+        (watermark(0).key.encode(), encoded(JOB)),
+        (JOB.key.encode(), b"{}"),
+        (JOB.key.encode(), b"\xff"),
+        (JOB.key.encode(), b"[" * 100_000),
+        (JOB.key.encode(), encoded(JOB).replace(b'"v":1', b'"v":2')),
+        (JOB.key.encode(), encoded(JOB).replace(b"waiting", b"dancing")),
+        (JOB.key.encode(), encoded(JOB).replace(b'"2026-', b'"noon-')),
+        (watermark(0).key.encode(), encoded(watermark(0)).replace(b"1970-", b"70-")),
+    ],
+)
+def test_a_record_that_says_nothing_is_called_so_without_repeating_it(
+    key: bytes | None, value: bytes
+) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        decoded(key, value)
+    assert "AC1" not in str(caught.value)
+    assert JOB.id not in str(caught.value)
+
+
+def test_a_key_is_in_the_partition_where_the_producers_put_it() -> None:
+    keys = [f"window:twilio_call:AC{number}" for number in range(100)]
+    producers = DefaultPartitioner()
+    assert [partition_of(key, 12) for key in keys] == [
+        producers(key.encode(), list(range(12)), []) for key in keys
+    ]

@@ -1,0 +1,267 @@
+"""The notebook on a real Kafka: what is noted outlives its writer, and nobody takes it back."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream.core.timestamps import utc
+from stream.kafka import topics
+from stream.kafka.acked_producer import Lander, NotLandedError
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
+from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.progress import Watermark, new_job, partition_of, window_key
+from stream.poller.schedule.progress_store import END, Notebook
+from stream.poller.schedule.windows import Windows
+from stream.service.settings import Settings
+from tests.e2e.harness import latest, read_topic
+from tests.poller.schedule.progress_fakes import Came, account, resource, until
+from tests.real_broker import RealBroker
+
+pytestmark = pytest.mark.broker
+
+NOW_US = 1_772_452_800_000_000
+HOUR_US = 3_600_000_000
+PARTITIONS = 4
+ALL = set(range(PARTITIONS))
+
+
+def mark(us: int, account_id: str = "AC1") -> Watermark:
+    return Watermark(
+        source="twilio_call", account=account_id, watermark=utc(us), read_at=utc(NOW_US), by="one"
+    )
+
+
+@asynccontextmanager
+async def a_notebook(broker: RealBroker, prefix: str) -> AsyncIterator[Notebook]:
+    """As a poller has it, from start to end."""
+    await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
+    topic, connection = topics.names(prefix).polling, {"bootstrap_servers": broker.bootstrap}
+    lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
+    await lander.start()
+    notebook = Notebook(topic, connection, lander)
+    reading = asyncio.create_task(notebook.run())
+    try:
+        async with asyncio.timeout(60):
+            await notebook.ready()
+        yield notebook
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+        await lander.close(5)
+
+
+async def test_watermarks_and_jobs_outlive_their_writer(broker: RealBroker, prefix: str) -> None:
+    job = new_job("twilio_call", "AC1", NOW_US - HOUR_US, NOW_US, NOW_US)
+    marks = [mark(NOW_US + number, f"AC{number}") for number in range(50)]
+    async with a_notebook(broker, prefix) as first:
+        assert first.watermark("twilio_call", "AC1") is None
+        assert [await first.note(said) for said in [*marks, job]] == [*marks, job]
+    async with a_notebook(broker, prefix) as second:
+        assert [second.watermark("twilio_call", f"AC{number}") for number in range(50)] == marks
+        assert (second.job(job.id), second.jobs(), second.job("other")) == (job, [job], None)
+    placed = {
+        record.key.decode(): record.partition
+        for record in read_topic(broker.bootstrap, topics.names(prefix).polling)
+        if record.key and record.key != END
+    }
+    assert placed == {said.key: partition_of(said.key, PARTITIONS) for said in [*marks, job]}
+
+
+async def test_a_watermark_never_goes_back_whoever_says_it(broker: RealBroker, prefix: str) -> None:
+    async with a_notebook(broker, prefix) as one, a_notebook(broker, prefix) as other:
+        await one.note(mark(NOW_US))
+        assert await one.note(mark(NOW_US - 1)) == mark(NOW_US)
+        await until(lambda: other.watermark("twilio_call", "AC1") == mark(NOW_US))
+        assert await other.note(mark(NOW_US - HOUR_US)) == mark(NOW_US)
+        assert await other.note(mark(NOW_US + 1)) == mark(NOW_US + 1)
+        await until(lambda: one.watermark("twilio_call", "AC1") == mark(NOW_US + 1))
+    said = latest(read_topic(broker.bootstrap, topics.names(prefix).polling))
+    assert [msgspec.json.decode(value, type=Watermark) for value in said.values()] == [mark(NOW_US + 1)]
+
+
+async def test_who_wakes_up_late_undoes_nothing_that_others_know(broker: RealBroker, prefix: str) -> None:
+    """Its record is the last in the topic, and says less than one before it."""
+    async with a_notebook(broker, prefix) as one:
+        await one.note(mark(NOW_US))
+        late = Lander(
+            topics.names(prefix).polling,
+            {"bootstrap_servers": broker.bootstrap},
+            produced=lambda records, seconds, ok: None,
+        )
+        await late.start()
+        # As a notebook that has not read what `one` said.
+        behind = Notebook(topics.names(prefix).polling, {}, late)
+        behind._read.set()
+        await behind.note(mark(NOW_US - HOUR_US))
+        # What it noted, the same as a record, and what came late.
+        await until(lambda: one._changes >= 3)
+        assert one.watermark("twilio_call", "AC1") == mark(NOW_US)
+        await late.close(5)
+    async with a_notebook(broker, prefix) as again:
+        assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
+
+
+async def test_who_waits_for_a_change_hears_of_it(broker: RealBroker, prefix: str) -> None:
+    async with a_notebook(broker, prefix) as one, a_notebook(broker, prefix) as other:
+        waiting = asyncio.create_task(other.changed(0))
+        await asyncio.sleep(0)
+        await one.note(mark(NOW_US))
+        async with asyncio.timeout(30):
+            seen = await waiting
+            assert other.watermark("twilio_call", "AC1") == mark(NOW_US)
+            await one.note(mark(NOW_US + 1))
+            assert await other.changed(seen) > seen
+
+
+async def test_what_cannot_be_read_is_said_and_skipped(
+    broker: RealBroker, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raw:
+        def __init__(self, key: bytes | None, value: bytes | None) -> None:
+            self.key, self.value = key, value
+
+    async with a_notebook(broker, prefix) as one:
+        key = mark(NOW_US).key.encode()
+        bad = [Raw(key, b"\xff"), Raw(b"AC1", b"{}"), Raw(key, b'{"v": 2}')]
+        await one._lander.land(bad, 20)
+        await one.note(mark(NOW_US))
+        await one.note(mark(NOW_US, "AC2"))
+        await one._lander.land([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
+        await until(lambda: one.watermark("twilio_call", "AC2") is None)
+    caplog.set_level(logging.WARNING, logger="callstream.polling")
+    caplog.clear()
+    async with a_notebook(broker, prefix) as again:
+        assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
+        assert again.watermark("twilio_call", "AC2") is None, "what is removed is gone"
+    assert len([line for line in caplog.messages if "is skipped" in line]) == 3
+    assert "AC1" not in caplog.text
+
+
+async def test_a_broker_that_comes_back_is_heard_again(broker: RealBroker, prefix: str) -> None:
+    async with a_notebook(broker, prefix) as one, a_notebook(broker, prefix) as other:
+        await one.note(mark(NOW_US))
+        broker.kill()
+        failed = 0
+        for _ in range(3):
+            try:
+                await one.note(mark(NOW_US + 1))
+            except NotLandedError:
+                failed += 1
+        assert failed == 3
+        assert one.watermark("twilio_call", "AC1") == mark(NOW_US), "what did not land is not known"
+        await asyncio.to_thread(broker.restart)
+
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await one.note(mark(NOW_US + 2))
+                except NotLandedError:
+                    await asyncio.sleep(0.1)
+                else:
+                    break
+        await until(lambda: other.watermark("twilio_call", "AC1") == mark(NOW_US + 2), 60)
+
+
+class Provider:
+    """Remembers what it was asked; at `halt_at` it falls silent."""
+
+    def __init__(self, halt_at: int = 0) -> None:
+        self.urls: list[str] = []
+        self._halt_at = halt_at
+
+    async def read_url(
+        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
+    ) -> Came:
+        self.urls.append(url)
+        if len(self.urls) == self._halt_at:
+            await asyncio.sleep(3600)
+        return Came("success", 10)
+
+    async def read_call(self, *asked: Any) -> Came:
+        raise AssertionError("nobody asked for a call")
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        return [
+            (int(since), int(end))
+            for since, _, end in (url.partition("since=")[2].partition("&until=") for url in self.urls)
+        ]
+
+
+def backfills(notebook: Notebook, provider: Provider) -> Backfills:
+    return Backfills(
+        [account()],
+        {"twilio_call": resource("twilio_call")},
+        notebook=notebook,
+        read_url=provider.read_url,
+        read_call=provider.read_call,
+        now_us=lambda: NOW_US,
+    )
+
+
+async def test_a_job_is_finished_by_a_second_poller_after_the_first_was_stopped_in_the_middle(
+    broker: RealBroker, prefix: str
+) -> None:
+    job = new_job("twilio_call", "AC1", NOW_US - 10 * HOUR_US - 5, NOW_US, NOW_US)
+    one, other = Provider(halt_at=5), Provider()
+    async with a_notebook(broker, prefix) as first:
+        working = backfills(first, one)
+        await working.own(ALL, PARTITIONS)
+        await first.note(job)
+        await until(lambda: len(one.urls) == 5, 60)
+        await working.close()
+    async with a_notebook(broker, prefix) as second:
+        before = second.job(job.id)
+        assert (before.state, before.rows) == ("running", 40)
+        working = backfills(second, other)
+        await working.own(ALL, PARTITIONS)
+        await until(lambda: second.job(job.id).finished, 60)
+        await working.close()
+    async with a_notebook(broker, prefix) as third:
+        last = third.job(job.id)
+    assert last == msgspec.structs.replace(
+        job, state="done", done_until=job.until, rows=110, updated_at=utc(NOW_US)
+    )
+    spans = sorted({*one.spans, *other.spans})
+    assert (spans[0][0], spans[-1][1]) == (job.since_us, job.until_us)
+    assert all(end == begin for (_, end), (begin, _) in itertools.pairwise(spans))
+    assert set(one.spans) & set(other.spans) == {one.spans[-1]}, "only what was in work is read twice"
+
+
+async def test_windows_go_on_from_where_the_last_poller_was(broker: RealBroker, prefix: str) -> None:
+    class Silent:
+        def window(self, *said: Any) -> None: ...
+
+    def windows(notebook: Notebook, provider: Provider, now_us: int) -> Windows:
+        return Windows(
+            Settings(poll_interval_s=3600),
+            [account("AC1"), account("AC2")],
+            {"twilio_call": resource("twilio_call")},
+            notebook=notebook,
+            read_url=provider.read_url,
+            metrics=Silent(),  # type: ignore[arg-type]
+            by="one",
+            now_us=lambda: now_us,
+        )
+
+    async with a_notebook(broker, prefix) as first:
+        reading = windows(first, Provider(), NOW_US)
+        await reading.own({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
+        await until(lambda: first.watermark("twilio_call", "AC1"))
+        await reading.close()
+    provider = Provider()
+    async with a_notebook(broker, prefix) as second:
+        reading = windows(second, provider, NOW_US + 30 * HOUR_US)
+        await reading.own({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
+        await until(lambda: provider.urls)
+        await reading.close()
+    assert provider.urls[0] == f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}"

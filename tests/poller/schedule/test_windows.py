@@ -1,0 +1,317 @@
+"""Windows are read on and on, each by one poller, and nothing counts as read that was not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from stream.core.timestamps import utc
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
+from stream.poller.schedule.progress import Watermark, partition_of, window_key
+from stream.poller.schedule.windows import Windows, watched
+from stream.service.settings import Settings
+from tests.poller.schedule.progress_fakes import Came, Notes, account, resource, resource_of_calls, until
+
+NOW_US = 1_772_452_800_000_000
+HOUR_US = 3_600_000_000
+SOURCES = ("twilio_call", "telnyx_call_event", "telnyx_webhook_delivery")
+EVERYTHING = {0, 1, 2, 3}
+
+
+class Provider:
+    """Answers as told, then with success; remembers what it was asked. At `halt_at` it waits at the gate."""
+
+    def __init__(self, *outcomes: str | Exception, halt_at: int = 0) -> None:
+        self._halt_at = halt_at
+        self.outcomes = list(outcomes)
+        self.asked: list[tuple[str, str, str, str]] = []
+        self.at_once = self.most_at_once = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def read_url(
+        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
+    ) -> Came:
+        self.asked.append((resource.source, account.id, url, priority))
+        if len(self.asked) == self._halt_at:
+            self.gate.clear()
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await self.gate.wait()
+            outcome = self.outcomes.pop(0) if self.outcomes else "success"
+            if isinstance(outcome, Exception):
+                raise outcome
+            return Came(outcome, 3, "" if outcome == "success" else "answered badly")
+        finally:
+            self.at_once -= 1
+
+    @property
+    def urls(self) -> list[str]:
+        return [url for _, _, url, _ in self.asked]
+
+
+class Told:
+    def __init__(self) -> None:
+        self.windows: list[tuple[str, str, float, float]] = []
+
+    def window(self, source: str, alias: str, read_at_s: float, watermark_s: float) -> None:
+        self.windows.append((source, alias, read_at_s, watermark_s))
+
+
+def poller(
+    provider: Provider,
+    notes: Notes,
+    *,
+    told: Told | None = None,
+    accounts: tuple[Account, ...] = (account(),),
+    resources: tuple[Resource, ...] = (resource("twilio_call"),),
+    now_us: Callable[[], int] = lambda: NOW_US,
+    interval_s: float = 0.001,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    **settings: Any,
+) -> Windows:
+    return Windows(
+        Settings(poll_interval_s=interval_s, **settings),
+        accounts,
+        {one.source: one for one in resources},
+        notebook=notes,  # type: ignore[arg-type]
+        read_url=provider.read_url,
+        metrics=told or Told(),  # type: ignore[arg-type]
+        by="one",
+        now_us=now_us,
+        sleep=sleep,
+    )
+
+
+def known(us: int, read_at_us: int = NOW_US, by: str = "one", source: str = "twilio_call") -> Watermark:
+    return Watermark(source=source, account="AC1", watermark=utc(us), read_at=utc(read_at_us), by=by)
+
+
+def since(us: int, number: int = 0, source: str = "twilio_call") -> str:
+    return f"https://api.example.test/{source}/{number}?since={us}"
+
+
+async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_its_beginning() -> None:
+    clock = itertools.count(NOW_US, 1_000_000)
+    provider, notes, told = Provider(), Notes(), Told()
+    windows = poller(
+        provider,
+        notes,
+        told=told,
+        resources=(resource("twilio_call", urls=2),),
+        now_us=lambda: next(clock),
+        interval_s=3600,
+    )
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: told.windows)
+    await windows.close()
+    assert provider.asked == [
+        ("twilio_call", "AC1", since(NOW_US - HOUR_US, number), "freshness") for number in (0, 1)
+    ]
+    assert notes.history == [known(NOW_US, NOW_US + 1_000_000)]
+    assert told.windows == [("twilio_call", "default", NOW_US / 1e6 + 1, NOW_US / 1e6)]
+
+
+async def test_each_next_window_begins_with_what_the_last_one_knew_less_the_lookback() -> None:
+    clock = itertools.count(NOW_US, 1_000_000)
+    provider, notes = Provider(), Notes()
+    windows = poller(provider, notes, now_us=lambda: next(clock), poll_lookback_s=10)
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: len(notes.history) >= 4)
+    await windows.close()
+    # The clock is looked at twice in a pass: at its beginning, and when it is noted.
+    beginnings = [NOW_US + 2_000_000 * number for number in range(4)]
+    assert provider.urls[:4] == [since(us - 10_000_000) for us in (NOW_US, *beginnings[:3])]
+    assert [one.watermark_us for one in notes.history[:4]] == beginnings
+
+
+async def test_a_new_owner_goes_on_where_the_old_one_was_and_tells_at_once_how_far_that_is() -> None:
+    provider, told = Provider(), Told()
+    notes = Notes(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
+    provider.gate.clear()
+    windows = poller(provider, notes, told=told)
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: provider.asked)
+    await windows.close()
+    assert provider.urls == [since(NOW_US - 6 * HOUR_US)]
+    assert told.windows == [
+        ("twilio_call", "default", (NOW_US - 4 * HOUR_US) / 1e6, (NOW_US - 5 * HOUR_US) / 1e6)
+    ]
+
+
+@pytest.mark.parametrize(
+    "trouble", ["server_error", "throttled", "auth_error", "rubbish", "not_found", RuntimeError("a bug")]
+)
+async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_read_again(
+    trouble: str | Exception,
+) -> None:
+    clock = itertools.count(NOW_US, 1_000_000)
+    provider, notes = Provider("success", trouble, halt_at=3), Notes(known(NOW_US - HOUR_US))
+    before = dict(notes.said)
+    windows = poller(
+        provider, notes, resources=(resource("twilio_call", urls=2),), now_us=lambda: next(clock)
+    )
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: len(provider.asked) == 3)
+    assert notes.said == before
+    provider.gate.set()
+    await until(lambda: notes.history)
+    await windows.close()
+    again = [since(NOW_US - 2 * HOUR_US, number) for number in (0, 1)]
+    assert provider.urls[:4] == again * 2
+
+
+async def test_a_watermark_that_did_not_land_counts_as_unread() -> None:
+    provider, notes, told = Provider(), Notes(known(NOW_US - HOUR_US)), Told()
+    notes.refuse = 2
+    windows = poller(provider, notes, told=told)
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: notes.history)
+    await windows.close()
+    assert provider.urls[:3] == [since(NOW_US - 2 * HOUR_US)] * 3
+    assert told.windows[:2] == [
+        ("twilio_call", "default", NOW_US / 1e6, (NOW_US - HOUR_US) / 1e6),
+        ("twilio_call", "default", NOW_US / 1e6, NOW_US / 1e6),
+    ]
+
+
+async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_joined_by_another() -> None:
+    provider, notes = Provider(), Notes()
+    windows = poller(provider, notes)
+    for _ in range(5):
+        provider.gate.clear()
+        await windows.own(EVERYTHING, 4)
+        await until(lambda: provider.at_once)
+        await asyncio.sleep(0.02)
+        passes = len(provider.asked)
+        provider.gate.set()
+        await until(lambda: len(provider.asked) > passes)  # noqa: B023 - awaited in this round
+    await windows.close()
+    assert provider.most_at_once == 1
+    assert provider.at_once == 0
+
+
+async def test_a_provider_in_trouble_is_asked_less_often() -> None:
+    provider, notes = Provider(*["server_error"] * 4), Notes()
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(0)
+
+    windows = poller(provider, notes, interval_s=60, sleep=sleep)
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: len(slept) >= 6)
+    await windows.close()
+    for wait, paused in zip(slept, [120, 240, 480, 600, 60, 60], strict=False):
+        assert paused - 20 < wait <= paused * 1.1
+
+
+async def test_trouble_is_said_when_it_begins_changes_and_ends_without_ids(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="callstream.polling")
+    provider, notes = Provider(*["throttled"] * 3, *["auth_error"] * 2), Notes()
+    windows = poller(provider, notes)
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: len(notes.history) > 2)
+    await windows.close()
+    what = "the window of twilio_call of twilio/default"
+    assert caplog.messages == [
+        f"{what} cannot be read to its end: throttled (answered badly)",
+        f"{what} cannot be read to its end: auth_error (answered badly)",
+        f"{what} is read again",
+    ]
+
+
+async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = "telnyx_call_event"
+    provider, notes = Provider("server_error"), Notes(known(NOW_US - 30 * HOUR_US, source=source))
+    windows = poller(
+        provider,
+        notes,
+        accounts=(account(provider="telnyx"),),
+        resources=(resource(source, farthest_s=86_400),),
+    )
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: len(notes.history) > 2)
+    await windows.close()
+    assert provider.urls[:3] == [since(NOW_US - us, source=source) for us in (24 * HOUR_US,) * 2 + (HOUR_US,)]
+    assert [one for one in caplog.messages if "lost" in one] == [
+        f"what is from {utc(NOW_US - 30 * HOUR_US)} to {utc(NOW_US - 24 * HOUR_US)} is lost to the window of "
+        f"{source} of telnyx/default: so far back it is not answered"
+    ]
+
+
+async def test_nothing_is_read_before_the_watermarks_are_known() -> None:
+    provider, notes = Provider(), Notes(ready=False)
+    windows = poller(provider, notes)
+    await windows.own(EVERYTHING, 4)
+    await asyncio.sleep(0.02)
+    assert provider.asked == []
+    notes.said[window_key("twilio_call", "AC1")] = known(NOW_US - 5 * HOUR_US)
+    notes.open()
+    await until(lambda: provider.asked)
+    await windows.close()
+    assert provider.urls[0] == since(NOW_US - 6 * HOUR_US)
+
+
+async def test_two_pollers_share_the_windows_and_each_is_read_by_one() -> None:
+    accounts = tuple(account(f"AC{number}") for number in range(20))
+    one, other = Provider(), Provider()
+    pollers = [poller(each, Notes(), accounts=accounts, interval_s=3600) for each in (one, other)]
+    await pollers[0].own({0, 1}, 4)
+    await pollers[1].own({2, 3}, 4)
+    await until(lambda: len(one.asked) + len(other.asked) >= 20)
+    for each in pollers:
+        await each.close()
+    mine = {each.id for each in accounts if partition_of(window_key("twilio_call", each.id), 4) < 2}
+    assert {id_ for _, id_, _, _ in one.asked} == mine
+    assert sorted(id_ for _, id_, _, _ in one.asked + other.asked) == sorted(each.id for each in accounts)
+
+
+async def test_what_is_no_longer_owned_has_ended_and_what_still_is_goes_on_undisturbed() -> None:
+    accounts = tuple(account(f"AC{number}") for number in range(20))
+    provider = Provider()
+    provider.gate.clear()
+    windows = poller(provider, Notes(), accounts=accounts, interval_s=3600)
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: provider.at_once == 20)
+    await windows.own({0}, 4)
+    kept = sum(partition_of(window_key("twilio_call", each.id), 4) == 0 for each in accounts)
+    assert 0 < kept < 20
+    assert provider.at_once == kept
+    await asyncio.sleep(0.01)
+    assert len(provider.asked) == 20, "what goes on is not begun again"
+    await windows.own(EVERYTHING, 4)
+    await until(lambda: provider.at_once == 20)
+    await windows.close()
+    assert provider.at_once == 0
+
+
+def test_what_is_watched_is_what_has_windows_is_wanted_and_is_of_the_accounts_provider() -> None:
+    resources = {one: resource(one) for one in SOURCES} | {
+        "twilio_call_event": resource_of_calls("twilio_call_event")
+    }
+    accounts = [account("AC1"), account("AC2"), account("T1", "telnyx")]
+
+    def seen(*sources: str) -> list[tuple[str, str]]:
+        return [(one.account.id, one.resource.source) for one in watched(accounts, resources, sources)]
+
+    assert seen(*SOURCES, "twilio_call_event") == [
+        ("AC1", "twilio_call"),
+        ("AC2", "twilio_call"),
+        ("T1", "telnyx_call_event"),
+        ("T1", "telnyx_webhook_delivery"),
+    ]
+    assert seen("telnyx_webhook_delivery") == [("T1", "telnyx_webhook_delivery")]
+    assert seen() == []

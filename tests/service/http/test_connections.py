@@ -1,0 +1,165 @@
+"""Too many connections, idle and silent ones: which goes, and which stays. By a clock that the test moves."""
+
+from __future__ import annotations
+
+from stream.service.http.connections import PAUSE_S, REFUSED_AT_ONCE, Connections
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Room:
+    """Connections by a name each; `there`: those that were not cut."""
+
+    def __init__(self, at_most: int = 100) -> None:
+        self.known = Connections(at_most=at_most, first_request_s=10, work_s=30, idle_s=35)
+        self.transports: dict[str, Transport] = {}
+
+    def comes(self, *names: str, now_s: float = 0.0) -> None:
+        for name in names:
+            self.transports[name] = Transport()
+            self.known.made(name, self.transports[name], now_s)
+
+    def asks(self, name: str, now_s: float, *, good: bool = False) -> None:
+        self.known.began(name, now_s)
+        self.known.ended(name, now_s, good=good)
+
+    @property
+    def there(self) -> list[str]:
+        return [name for name, transport in self.transports.items() if not transport.aborted]
+
+
+def test_where_there_is_room_nobody_goes() -> None:
+    room = Room(at_most=3)
+    room.comes("a", "b")
+    assert room.known.make_room()
+    assert room.there == ["a", "b"]
+    assert len(room.known) == 2
+
+
+def test_of_too_many_the_longest_idle_goes_and_not_the_youngest() -> None:
+    room = Room(at_most=3)
+    room.comes("a", "b", "c")
+    room.asks("a", 5.0)
+    assert room.known.make_room()
+    assert room.there == ["a", "c"]
+    room.comes("d", now_s=6.0)
+    assert room.known.make_room()
+    assert room.there == ["a", "d"]
+
+
+def test_those_that_were_never_granted_anything_go_before_those_that_were() -> None:
+    room = Room(at_most=3)
+    room.comes("provider", "stranger", "guest")
+    room.asks("provider", 0.0, good=True)
+    room.asks("guest", 9.0)
+    room.known.make_room()
+    assert room.there == ["provider", "guest"]
+    room.comes("newer", now_s=9.5)
+    room.known.make_room()
+    assert room.there == ["provider", "newer"]
+
+
+def test_those_that_do_not_read_their_answers_go_first() -> None:
+    room = Room(at_most=2)
+    room.comes("deaf", "idle")
+    room.known.began("deaf", 1.0)
+    room.known.stuck("deaf")
+    room.known.make_room()
+    assert room.there == ["idle"]
+
+
+def test_whoever_reads_again_is_at_work_as_before() -> None:
+    room = Room(at_most=1)
+    room.comes("slow")
+    room.known.began("slow", 1.0)
+    room.known.stuck("slow")
+    room.known.reads("slow")
+    assert not room.known.make_room()
+    assert room.there == ["slow"]
+
+
+def test_where_all_are_at_work_there_is_no_room() -> None:
+    room = Room(at_most=2)
+    room.comes("a", "b")
+    room.known.began("a", 0.0)
+    room.known.began("b", 0.0)
+    assert not room.known.make_room()
+    assert (room.there, room.known.cut) == (["a", "b"], 1)
+    room.known.ended("a", 1.0, good=True)
+    assert room.known.make_room()
+
+
+def test_those_that_are_on_their_way_need_room_too() -> None:
+    room = Room(at_most=3)
+    room.comes("a", "b")
+    assert room.known.make_room(coming=1)
+    assert room.there == ["b"]
+
+
+def test_a_silent_connection_is_cut_when_its_time_is_over_and_not_before() -> None:
+    room = Room()
+    room.comes("old")
+    room.comes("young", now_s=5.0)
+    room.known.look(9.9)
+    assert room.there == ["old", "young"]
+    room.known.look(10.0)
+    assert (room.there, room.known.cut) == (["young"], 1)
+
+
+def test_a_connection_between_two_requests_has_longer() -> None:
+    room = Room()
+    room.comes("a")
+    room.asks("a", 1.0)
+    room.known.look(35.9)
+    assert room.there == ["a"]
+    room.known.look(36.0)
+    assert room.there == []
+
+
+def test_a_request_that_is_not_done_or_not_read_after_half_a_minute_costs_its_connection() -> None:
+    room = Room()
+    room.comes("working", "deaf", "done")
+    for name in room.there:
+        room.known.began(name, 0.0)
+    room.known.stuck("deaf")
+    room.known.ended("done", 29.0, good=True)
+    room.known.look(30.0)
+    assert room.there == ["done"]
+
+
+def test_who_is_refused_again_and_again_has_to_wait_and_whoever_was_granted_something_has_not() -> None:
+    room = Room()
+    room.comes("scanner", "provider")
+    room.asks("provider", 0.0, good=True)
+    for name in room.there:
+        for _ in range(REFUSED_AT_ONCE):
+            room.known.began(name, 1.0)
+            assert room.known.ended(name, 1.0, good=False) == 0.0
+        room.known.began(name, 1.0)
+    assert room.known.ended("scanner", 1.0, good=False) == PAUSE_S
+    assert room.known.ended("provider", 1.0, good=False) == 0.0
+
+
+def test_what_is_gone_is_forgotten() -> None:
+    room = Room(at_most=1)
+    room.comes("a")
+    room.known.lost("a")
+    assert len(room.known) == 0
+    room.known.ended("a", 1.0, good=True)
+    assert len(room.known) == 0
+
+
+def test_shedding_cuts_so_many_idle_ones_and_none_at_work() -> None:
+    room = Room()
+    room.comes("a", "b", "c", "working")
+    room.known.began("working", 0.0)
+    room.known.shed(2)
+    assert room.there == ["c", "working"]
+    room.known.shed(9)
+    assert room.there == ["working"]

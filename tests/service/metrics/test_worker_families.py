@@ -1,0 +1,85 @@
+"""The names are the contract: this list was written from the catalogue, not from the code."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream.service.metrics.worker import Metrics
+from stream.service.metrics.worker_families import FAMILIES, Family
+
+CATALOGUE = {
+    "callstream_events_processed_total": ("counter", "source result"),
+    "callstream_events_deduplicated_total": ("counter", "source match"),
+    "callstream_events_out_of_order_total": ("counter", "source"),
+    "callstream_sequence_gaps_detected_total": ("counter", "source"),
+    "callstream_sequence_gaps_closed_total": ("counter", "source by"),
+    "callstream_sequence_gaps_open": ("gauge", "source"),
+    "callstream_event_latency_seconds": ("histogram", "source stage"),
+    "callstream_processing_duration_seconds": ("histogram", "agent"),
+    "callstream_processing_errors_total": ("counter", "agent error"),
+    "callstream_dead_letters_total": ("counter", "source reason"),
+    "callstream_heartbeat_timestamp_seconds": ("gauge", "stage"),
+    "callstream_last_event_timestamp_seconds": ("gauge", "source"),
+    "callstream_consumer_lag_messages": ("gauge", "topic partition"),
+    "callstream_produce_messages_total": ("counter", "topic outcome"),
+    "callstream_produce_duration_seconds": ("histogram", "topic"),
+    "callstream_worker_state": ("gauge", "state"),
+    "callstream_rebalances_total": ("counter", ""),
+    "callstream_rebalance_duration_seconds": ("histogram", ""),
+    "callstream_table_entries": ("gauge", "table"),
+    "callstream_due_calls": ("gauge", ""),
+    "callstream_troubled_calls": ("gauge", ""),
+    "callstream_table_recovery_remaining_messages": ("gauge", "table"),
+    "callstream_table_evictions_total": ("counter", "table reason"),
+    "callstream_calls_started_total": ("counter", "provider account direction"),
+    "callstream_calls_ended_total": ("counter", "provider account direction outcome"),
+    "callstream_call_final_responses_total": ("counter", "provider direction sip_code"),
+    "callstream_calls_active": ("gauge", "provider account direction"),
+    "callstream_calls_overdue": ("gauge", "provider"),
+    "callstream_call_setup_delay_seconds": ("histogram", "provider direction phase"),
+    "callstream_call_duration_seconds": ("histogram", "provider direction"),
+    "callstream_call_insights_events_total": ("counter", "edge level"),
+    "callstream_call_errors_total": ("counter", "provider error_code"),
+    "callstream_call_state_conflicts_total": ("counter", "provider field"),
+    "callstream_app_webhook_responses_total": ("counter", "provider endpoint code_class"),
+    "callstream_app_webhook_duration_seconds": ("histogram", "provider endpoint"),
+    "callstream_reconciled_calls_total": ("counter", "provider result"),
+    "callstream_callbacks_missing_total": ("counter", "source event"),
+    "callstream_reconciliation_last_success_timestamp_seconds": ("gauge", "provider"),
+    "callstream_fetches_requested_total": ("counter", "source reason"),
+    "callstream_fetches_answered_total": ("counter", "source outcome"),
+    "callstream_alerts_published_total": ("counter", "rule severity state"),
+    "callstream_build_info": ("gauge", "version python faust"),
+    "callstream_label_values_capped_total": ("counter", "label"),
+    "callstream_log_messages_total": ("counter", "level"),
+}
+
+
+def test_an_exposition_has_the_families_of_the_catalogue_with_their_types_and_labels(fed: Metrics) -> None:
+    text, content_type = fed.exposition()
+
+    shown = {}
+    for family in text_string_to_metric_families(text.decode()):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        shown[name] = (family.type, labels)
+    assert shown == {name: (kind, set(labels.split())) for name, (kind, labels) in CATALOGUE.items()}
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_no_series_says_when_it_was_created(fed: Metrics) -> None:
+    assert b"_created" not in fed.exposition()[0]
+    assert b"_created" not in fed.exposition("application/openmetrics-text; version=1.0.0")[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_histogram_has_at_most_15_ascending_bounds_and_nothing_else_has_any(family: Family) -> None:
+    assert list(family.bounds) == sorted(set(family.bounds))
+    assert (family.kind == "histogram") == bool(family.bounds)
+    assert len(family.bounds) <= 15
+
+
+def test_the_providers_promises_are_edges_of_the_latency(metrics: Metrics) -> None:
+    (latency,) = (family for family in FAMILIES if family.name == "event_latency_seconds")
+    assert {90, 900, 1800} <= set(latency.bounds)

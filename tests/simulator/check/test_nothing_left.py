@@ -1,0 +1,78 @@
+"""What was planted comes out of the worker's job in no topic, key, header or metric.
+
+No broker: simulated deliveries of every source go through the job itself, and all that it writes is searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from agents.processor import CallProcessor
+from stream.core.call.schedule import LADDERS
+from stream.core.policy import Policy
+from stream.core.privacy.masking import Privacy
+from stream.kafka.topics import names
+from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.worker import Metrics
+from stream.simulator.calls.options import Options
+from stream.simulator.check.leaks import Search
+from stream.simulator.traffic import Record, generate
+from tests.agents.batches import Fetched, a_tick, written
+from tests.simulator.reader import START_US, circle, read
+
+TOPICS = names("calls.")
+EVERYTHING = Policy(polled=(*LADDERS, "telnyx_webhook_delivery"), overdue_s=50, settle_s=30, max_age_s=40_000)
+SEARCHED = {TOPICS.events, TOPICS.ended, TOPICS.alerts, TOPICS.alerts_active, TOPICS.fetches}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A setting of privacy, and whether all but secrets may leave with it."""
+
+    name: str
+
+    @property
+    def privacy(self) -> Privacy:
+        return Privacy(self.name, "key" if self.name == "hashed" else "")
+
+
+@pytest.fixture(scope="module")
+def delivered() -> list[Record]:
+    """As gateway and poller land them, of all eight sources."""
+    pushed = Options(calls=600, duplicates=0.1, failed=0.3, failing_webhooks=0.3, start_us=START_US)
+    found = list(generate(pushed, with_truth=False))
+    traffic, _ = circle(Options(calls=300, served=True, failing_webhooks=0.3, failed=0.3, start_us=START_US))
+    assert traffic.world is not None
+    assert traffic.truth is not None
+    return found + list(read(traffic.world, traffic.truth.calls, START_US + 3_600_000_000))
+
+
+def fetched(delivered: list[Record]) -> Iterator[Fetched]:
+    for offset, record in enumerate(delivered):
+        topic = TOPICS.callbacks if record.topic == TOPICS.callbacks else TOPICS.polled
+        yield Fetched(topic, offset, record.key, record.value)
+
+
+@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+def test_nothing_that_was_planted_comes_out(delivered: list[Record], mode: str) -> None:
+    metrics = Metrics(Vocabulary(), clock=lambda: START_US / 1e6)
+    processor = CallProcessor(
+        TOPICS, EVERYTHING, Mode(mode).privacy, metrics, deployment="calls", errors_limit=1
+    )
+    processor.opened(0, ())
+    states: dict[bytes, bytes] = {}
+    search, seen = Search(only_secrets=mode == "full"), set()
+    batch = [*fetched(delivered), a_tick(60, 0), a_tick(7300, 1)]
+    for start in range(0, len(batch), 500):
+        done = processor.process(0, batch[start : start + 500], states.get)
+        states.update({key: state for key, state in done.states.items() if state is not None})
+        done.committed()
+        for topic, output in written(done.outputs):
+            seen.add(topic)
+            search.record(topic, "", output.key, output.value, output.headers)
+    search.text("metrics", metrics.exposition()[0])
+    assert seen == SEARCHED
+    assert not search.examples, "\n".join(search.examples)

@@ -1,0 +1,72 @@
+"""What may have arrived may come out and need not; what has arrived is missed, and what follows of it."""
+
+from __future__ import annotations
+
+from stream.simulator.calls.options import CALLBACK_SOURCES, Options
+from stream.simulator.check.compare import Comparison
+from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.traffic import generate
+from tests.simulator.outputs import Outputs, compared, first_alert, only_example, outputs_of
+
+
+def everything_doubtful() -> tuple[Truth, Outputs]:
+    """Callbacks that all were given up, and what comes out if all of them have arrived."""
+    options = Options(calls=80, failed=0.4, seed=8, sources=frozenset(CALLBACK_SOURCES))
+    outputs = outputs_of(generate(options))
+    traffic = generate(options)
+    for sending in traffic.sendings():
+        traffic.doubtful(sending)
+    assert traffic.truth is not None
+    return traffic.truth, outputs
+
+
+def test_what_may_have_arrived_need_not_come_out() -> None:
+    truth, _ = everything_doubtful()
+    report = compared(truth, Outputs([], [], []))
+    assert (report.ok, report.events_expected, report.landed) == (True, 0, 0)
+
+
+def test_what_may_have_arrived_may_come_out_in_any_order_of_the_topics() -> None:
+    truth, outputs = everything_doubtful()
+    comparison = Comparison(truth, alone=True)
+    assert comparison.complete
+    for alert in outputs.alerts:
+        comparison.alert(alert)
+    for record in outputs.records:
+        comparison.record(record)
+    for event in outputs.events:
+        comparison.event(event)
+    assert comparison.complete
+    report = comparison.report()
+    assert report.ok, "\n".join(report.lines())
+    assert report.landed == report.events_expected == report.events_found == len(outputs.events)
+    assert report.alerts_found == report.alerts_expected == len(outputs.alerts) > 10
+
+
+def test_of_what_has_arrived_all_that_follows_must_come_out() -> None:
+    truth, outputs = everything_doubtful()
+    lost = outputs.alerts.pop(first_alert(outputs, "call.failed"))
+    assert lost["scope"]["id"] in only_example(truth, outputs, "alert_missing")
+    key = lost["scope"]["id"]
+    outputs.alerts.append(lost)
+    outputs.records[:] = [record for record in outputs.records if record["key"] != key]
+    assert key in only_example(truth, outputs, "call_missing")
+
+
+def test_what_follows_without_its_event_is_named_also_where_that_may_have_arrived() -> None:
+    truth, outputs = everything_doubtful()
+    outputs.events.clear()
+    report = compared(truth, outputs)
+    assert set(report.differences) == {"call_unexpected", "alert_unexpected"}
+    assert report.differences["alert_unexpected"] == len(outputs.alerts)
+
+
+def test_what_certainly_arrived_is_missed_whatever_else_may_have() -> None:
+    options = Options(calls=40, seed=8, sources=frozenset(CALLBACK_SOURCES))
+    traffic = generate(options)
+    for sending in traffic.sendings():
+        traffic.doubtful(sending)
+        traffic.arrived(sending)
+    assert traffic.truth is not None
+    report = compared(traffic.truth, Outputs([], [], []))
+    assert report.differences["event_missing"] == report.events_expected > 0

@@ -1,0 +1,188 @@
+"""The simulator's secrets: enough to sign, matched with a gateway's, and shown to nobody."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import pytest
+
+from stream.gateway.receive import credentials
+from stream.gateway.receive.records import deliveries
+from stream.gateway.receive.request import Request
+from stream.gateway.receive.verification import Verified, verify
+from stream.service.settings import SettingsError, load
+from stream.simulator.calls.options import Options
+from stream.simulator.delivery.signing import (
+    from_settings,
+    household,
+    new_private_key,
+    public_key_of,
+    telnyx_signature,
+    twilio_signature,
+)
+from stream.simulator.delivery.webhooks import Webhook, address, telnyx, twilio
+from stream.simulator.traffic import generate
+from tests.gateway.signing import TELNYX_KEY, public
+from tests.gateway.signing import telnyx as documented_telnyx
+from tests.gateway.signing import twilio as documented_twilio
+from tests.simulator.gateway import PRIVATE, TOKEN
+
+OPTIONS = Options(calls=30, telnyx=0.4)
+NOW_S = time.time()
+
+
+def requests(environ: dict[str, str]) -> list[Request]:
+    """All first attempts of a run with these settings, as a gateway receives them."""
+    settings = load(environ)
+    signing = from_settings(settings, OPTIONS)
+    to = address("http://127.0.0.1:8080", settings.public_url)
+    found: list[Webhook] = []
+    for sending in generate(replace(OPTIONS, twilio_account=signing.twilio_account)).sendings():
+        if sending.report.source == "twilio_status_callback":
+            found.append(twilio(sending, to, signing))
+        elif sending.report.source == "telnyx_webhook":
+            found.append(telnyx(sending, to, signing, tries=0, now_s=NOW_S))
+    return [
+        Request(
+            method="POST",
+            target=webhook.url.removeprefix(to.base),
+            headers=(("Host", "127.0.0.1:8080"), *webhook.headers.items()),
+            body=webhook.body,
+            remote="127.0.0.1",
+        )
+        for webhook in found
+    ]
+
+
+def accounts(environ: dict[str, str], gateway: dict[str, str] | None = None) -> set[str | None]:
+    """The accounts of a run's requests, each of which the gateway takes and lands."""
+    # What is simulated here begins in 1970.
+    whom = replace(
+        credentials.from_settings(load(environ if gateway is None else gateway)), twilio_max_age_s=math.inf
+    )
+    found = set()
+    for request in requests(environ):
+        verified = verify(request, whom, NOW_S)
+        assert isinstance(verified, Verified)
+        landed = deliveries(verified, endpoint=request.path, received_us=0)
+        assert isinstance(landed, list)
+        assert len(landed) == 1
+        found.add(verified.account)
+    return found
+
+
+def test_a_household_believes_its_own_simulator_and_whom_it_believed_before() -> None:
+    before = {
+        "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC1=first",
+        "CALLSTREAM_TELNYX_PUBLIC_KEY": public(),
+        "CALLSTREAM_PUBLIC_URL": "https://hooks.example.test",
+        "HOME": "/home/caller",
+    }
+    environ = household(load(before), before)
+    settings = load(environ)
+    assert environ["HOME"] == "/home/caller"
+    assert settings.twilio_account_tokens[0] == ("AC1", "first")
+    assert settings.telnyx_public_key[0] == public()
+    assert accounts(environ) == {settings.simulate_twilio_account_token[0][0], None}
+    assert household(load(before), before) != environ
+    assert (
+        household(settings, environ)["CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY"]
+        == (environ["CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY"])
+    )
+
+
+def test_a_household_replaces_a_secret_that_came_as_a_file(tmp_path: object) -> None:
+    file = f"{tmp_path}/tokens"
+    with open(file, "w") as tokens:
+        tokens.write("AC1=first")
+    before = {"CALLSTREAM_TWILIO_ACCOUNT_TOKENS_FILE": file}
+    settings = load(household(load(before), before))
+    assert settings.twilio_account_tokens[0] == ("AC1", "first")
+    assert len(settings.twilio_account_tokens) == 2
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({"CALLSTREAM_TWILIO_AUTH_TOKEN": f"{TOKEN},older", "CALLSTREAM_TWILIO_ACCOUNT_SID": "AC7"}, "AC7"),
+        ({"CALLSTREAM_TWILIO_ACCOUNT_TOKENS": f"AC8={TOKEN},AC9=other"}, "AC8"),
+        ({"CALLSTREAM_TWILIO_AUTH_TOKEN": TOKEN}, None),
+    ],
+    ids=["account and token", "account's token", "any account's token"],
+)
+def test_a_gateways_own_secrets_serve_where_the_simulator_has_none(
+    own: dict[str, str], expected: str | None
+) -> None:
+    environ = {**own, "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY": PRIVATE}
+    found = accounts(environ, {**environ, "CALLSTREAM_TELNYX_PUBLIC_KEY": public_key_of(PRIVATE)})
+    assert len(found) == 2
+    assert expected is None or expected in found
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        (Options(telnyx=0.0), "CALLSTREAM_TWILIO_AUTH_TOKEN"),
+        (Options(telnyx=1.0), "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY"),
+    ],
+    ids=["twilio", "telnyx"],
+)
+def test_a_secret_that_is_missing_is_named_unless_nothing_is_signed_with_it(
+    options: Options, missing: str
+) -> None:
+    with pytest.raises(SettingsError, match=missing):
+        from_settings(load({}), options)
+    from_settings(load({}), replace(options, telnyx=1 - options.telnyx, sources=frozenset({"twilio_call"})))
+    from_settings(load({"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}), options)
+
+
+def test_without_secrets_it_sends_unsigned_to_who_accepts_that() -> None:
+    environ = {"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}
+    assert len(accounts(environ)) == 2
+    assert not any("ignature" in name for request in requests(environ) for name, _ in request.headers)
+
+
+def test_no_secret_is_shown() -> None:
+    environ = {
+        "CALLSTREAM_SIMULATE_TWILIO_ACCOUNT_TOKEN": f"AC1={TOKEN}",
+        "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY": PRIVATE,
+    }
+    settings = load(environ)
+    shown = repr(settings) + repr(from_settings(settings, OPTIONS))
+    assert TOKEN not in shown
+    assert PRIVATE not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CALLSTREAM_SIMULATE_TWILIO_ACCOUNT_TOKEN", "AC1=topsecret,AC2=topsecret"),
+        ("CALLSTREAM_SIMULATE_TWILIO_ACCOUNT_TOKEN", "topsecret"),
+        ("CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY", "topsecret"),
+        ("CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY", "dG9wc2VjcmV0"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_named_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as error:
+        load({name: value})
+    assert value not in str(error.value)
+
+
+def test_signatures_are_those_that_the_providers_document() -> None:
+    parameters = [("To", "client:zoë"), ("CallSid", "CA1"), ("Empty", "")]
+    for url in ("http://hooks.example.test:8080/in?tenant=7", "https://hooks.example.test/in"):
+        assert twilio_signature(TOKEN, url, parameters) == documented_twilio(url, parameters, TOKEN)
+    # Voice over https is signed without its port.
+    assert twilio_signature(TOKEN, "https://hooks.example.test:8443/in", parameters) == documented_twilio(
+        "https://hooks.example.test/in", parameters, TOKEN
+    )
+    assert telnyx_signature(TELNYX_KEY, "1767225600", b"{}") == documented_telnyx(b"{}", "1767225600")
+
+
+def test_a_new_key_is_another_one_each_time() -> None:
+    assert new_private_key() != new_private_key()
+    assert (
+        len(load({"CALLSTREAM_TELNYX_PUBLIC_KEY": public_key_of(new_private_key())}).telnyx_public_key) == 1
+    )

@@ -1,0 +1,120 @@
+"""A small gateway on a real port: verifies and lands with the program's own rules, answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.records import deliveries
+from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.request import Request
+from stream.gateway.receive.telnyx_signature import public_key
+from stream.gateway.receive.verification import verify
+from stream.simulator.delivery.signing import Signing, public_key_of
+from stream.simulator.traffic import Record
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+PRIVATE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+Told = Callable[[Request, int], int]
+"""The status of the n-th request (from 1). Only what gets 2xx or 599 lands."""
+
+LANDED_ALL_THE_SAME = 599
+
+
+def taking(request: Request, number: int) -> int:
+    return 204
+
+
+@dataclass
+class Gateway:
+    """What it was sent, and what it landed."""
+
+    trust: Trust
+    told: Told = taking
+    delay_s: float = 0.0
+    url: str = ""
+    requests: list[Request] = field(default_factory=list)
+    landed: list[Record] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    most_at_once: int = 0
+    _now: int = 0
+
+    async def handle(self, arrived: web.Request) -> web.Response:
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            return await self._answer(arrived)
+        finally:
+            self._now -= 1
+
+    async def _answer(self, arrived: web.Request) -> web.Response:
+        request = Request(
+            method=arrived.method,
+            target=arrived.raw_path,
+            headers=tuple((name.decode(), value.decode()) for name, value in arrived.raw_headers),
+            body=await arrived.read(),
+            remote=arrived.remote,
+        )
+        self.requests.append(request)
+        status = self.told(request, len(self.requests))
+        if 200 <= status < 300 or status == LANDED_ALL_THE_SAME:
+            refused = self._land(request)
+            if refused is not None:
+                self.refused.append(refused)
+                status = refused.status
+        await asyncio.sleep(self.delay_s)
+        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
+
+    def _land(self, request: Request) -> Refused | None:
+        now_s = time.time()
+        verified = verify(request, self.trust, now_s)
+        if isinstance(verified, Refused):
+            return verified
+        found = deliveries(verified, endpoint=request.path, received_us=int(now_s * 1e6))
+        if isinstance(found, Refused):
+            return found
+        for one in found:
+            assert one.key is not None
+            self.landed.append(Record("calls.callbacks.v1", one.key, one.value, int(now_s * 1e6)))
+        return None
+
+
+def signing() -> Signing:
+    """The providers' side of it."""
+    key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(PRIVATE))
+    return Signing(twilio_token=TOKEN, telnyx_key=key)
+
+
+def trust(public_url: str = "") -> Trust:
+    return Trust(
+        public_url=public_url,
+        twilio_tokens={"": (TOKEN,)},
+        telnyx_keys=(public_key(public_key_of(PRIVATE)),),
+    )
+
+
+@asynccontextmanager
+async def running(
+    told: Told = taking, *, delay_s: float = 0.0, public_url: str = ""
+) -> AsyncIterator[Gateway]:
+    """One on a free port of this machine."""
+    gateway = Gateway(trust(public_url), told, delay_s)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", gateway.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        gateway.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield gateway
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,79 @@
+"""What a faultless worker would write for a simulation: its decoders and its fold, without Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from stream.core.call.alerts import Alert
+from stream.core.call.fold import fold
+from stream.core.call.identity_pages import Pages
+from stream.core.call.record import CallRecord
+from stream.core.call.state import Call
+from stream.core.events import Event, Origin
+from stream.core.policy import Policy
+from stream.core.privacy.masking import Privacy
+from stream.kafka.envelope_codec import read_envelope
+from stream.simulator.check.compare import Comparison
+from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.check.report import Report
+from stream.simulator.traffic import Record
+from stream.sources import DECODERS
+
+
+class Outputs(NamedTuple):
+    """Records as JSON reads them, each list in the order of its topic."""
+
+    events: list[dict[str, Any]]
+    records: list[dict[str, Any]]
+    alerts: list[dict[str, Any]]
+
+
+def outputs_of(records: Iterable[Record], mode: str = "masked") -> Outputs:
+    """All that comes out of a run's records, in this order."""
+    calls: dict[bytes, Call | None] = {}
+    found = Outputs([], [], [])
+    lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
+    policy, privacy, pages = Policy(), Privacy(mode), Pages(lambda _: None)
+    for offset, record in enumerate(records):
+        envelope = read_envelope(record.value)
+        readings = DECODERS[envelope.source](envelope)
+        assert readings[0].event.key.encode() == record.key
+        for reading in readings:
+            privacy.apply(reading)
+        origin = Origin(record.topic, 0, offset)
+        folded = fold(calls.get(record.key), readings, envelope, origin, policy, pages)
+        calls[record.key] = folded.call
+        for effect in folded.effects:
+            if type(effect) in lists:
+                lists[type(effect)].append(orjson.loads(msgspec.json.encode(effect)))
+    return found
+
+
+def compared(truth: Truth, outputs: Outputs, *, alone: bool = True) -> Report:
+    """The report of a comparison of these outputs with the truth."""
+    comparison = Comparison(truth, alone=alone)
+    for event in outputs.events:
+        comparison.event(event)
+    for record in outputs.records:
+        comparison.record(record)
+    for alert in outputs.alerts:
+        comparison.alert(alert)
+    return comparison.report()
+
+
+def only_example(truth: Truth, outputs: Outputs, kind: str) -> str:
+    report = compared(truth, outputs)
+    assert report.differences == {kind: 1}, "\n".join(report.lines())
+    return report.examples[kind][0]
+
+
+def first(records: list[dict[str, Any]], **wanted: Any) -> int:
+    return next(at for at, r in enumerate(records) if all(r[name] == value for name, value in wanted.items()))
+
+
+def first_alert(outputs: Outputs, rule: str) -> int:
+    return next(at for at, alert in enumerate(outputs.alerts) if alert["rule"]["id"] == rule)

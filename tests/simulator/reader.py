@@ -1,0 +1,100 @@
+"""A poller of ten lines for what a world holds, and a clock that goes when it is told to."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from stream.simulator.calls.call import SimulatedCall
+from stream.simulator.calls.options import Options
+from stream.simulator.calls.time_formats import iso_us
+from stream.simulator.check.completeness import READ_BY_CALL
+from stream.simulator.rest.provider_state import World
+from stream.simulator.traffic import Record, Traffic
+from stream.simulator.twilio.reports import TwilioCall
+from tests.simulator.outputs import Outputs, outputs_of
+
+START_US = 1_760_000_000_000_000
+S = 1_000_000
+
+
+class Clock:
+    """Says the time that it was set to."""
+
+    def __init__(self, now_us: int = START_US) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+def read(world: World, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[Record]:
+    """Every row that can be read of these calls, as a poller lands it."""
+    deliveries: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in world.webhook_deliveries(now_us):
+        deliveries[row["webhook"]["payload"]["call_leg_id"]].append(row)
+    for call in calls:
+        for source, rows in _resources(world, call, deliveries, now_us):
+            twins: Counter[bytes] = Counter()
+            for row in rows:
+                content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+                envelope = {
+                    "v": 1,
+                    "source": source,
+                    "received_at": iso_us(now_us),
+                    "account": call.account,
+                    "endpoint": call.endpoint(source),
+                    "delivery": {"token": None, "attempt": None, "query": None, "verified": True},
+                    "body": row,
+                    "ordinal": twins[content],
+                }
+                twins[content] += 1
+                yield Record("polled", call.key.encode(), orjson.dumps(envelope), now_us)
+
+
+def _resources(
+    world: World, call: SimulatedCall, deliveries: dict[str, list[dict[str, Any]]], now_us: int
+) -> Iterator[tuple[str, Iterable[dict[str, Any] | None]]]:
+    if isinstance(call, TwilioCall):
+        row, summary = world.call(call.id, now_us), world.summary(call.id, now_us)
+        yield "twilio_call", [row] if row is not None else []
+        yield "twilio_call_event", world.call_events(call.id, now_us) or []
+        yield "twilio_insights_event", world.insights(call.id, now_us) or []
+        yield "twilio_call_summary", [summary] if summary is not None else []
+        return
+    leg_id = call.key.partition(":")[2]
+    yield "telnyx_call_event", world.telnyx_leg(leg_id, now_us)
+    yield "telnyx_webhook_delivery", deliveries.get(leg_id, [])
+
+
+def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) -> tuple[Traffic, Outputs]:
+    """A served run whose callbacks arrive and whose rows are read: in the end, `ends_s` after the last
+    delivery, and if asked for after every so many deliveries and a while after the last one.
+    """
+    clock = Clock(options.start_us)
+    traffic = Traffic(options, now_us=clock)
+    assert traffic.truth is not None
+    assert traffic.world is not None
+    landed: list[Record] = []
+    for sending in traffic.sendings():
+        clock.now_us = sending.at_us
+        landed.append(traffic.record(sending))
+        if looks_every and traffic.deliveries % looks_every == 0:
+            landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+    if looks_every:
+        clock.now_us += int(ends_s / 8 * S)
+        landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+    clock.now_us += int(ends_s * S)
+    landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+    return traffic, complete(outputs_of(landed), options)
+
+
+def complete(outputs: Outputs, options: Options) -> Outputs:
+    """With records that say that all was read to its end, as a worker's do when a poller has told it so."""
+    for record in outputs.records:
+        mine = {source for source in READ_BY_CALL & options.sources if source.startswith(record["provider"])}
+        record["completeness"]["complete"] = sorted(mine)
+    return outputs
