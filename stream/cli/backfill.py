@@ -25,10 +25,10 @@ from stream.cli.support.time_args import moment, second_after, second_before
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
 from stream.poller.resources.account import accounts
-from stream.poller.schedule.backfill_requests import RefusedError, asked_for, called_off
+from stream.poller.schedule.backfill_requests import BackfillRefusedError, cancelled, next_job
 from stream.poller.schedule.planning import Span, refusal
-from stream.poller.schedule.progress import Job, new_job
-from stream.poller.schedule.progress_store import Notebook
+from stream.poller.schedule.progress import BackfillJob, new_job
+from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.errors import in_words
 from stream.service.settings import POLLED_SOURCES, Settings, SettingsError, load
 
@@ -42,7 +42,7 @@ DETACHED = "not looked at any longer: the pollers go on, and the same command sh
 class Asked(NamedTuple):
     """What the command was told. `now_us`: when; `wanted`: the job, as if new."""
 
-    wanted: Job
+    wanted: BackfillJob
     now_us: int
     again: bool
     cancel: bool
@@ -72,12 +72,19 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
         settings = load()
         asked = _asked(settings, source, since, until, account, **how)
         bootstrap = settings.kafka or _running(settings)
-    except (SettingsError, RefusedError) as error:
+    except (SettingsError, BackfillRefusedError) as error:
         _give_up(str(error), as_json)
     _announce(asked, quiet=as_json)
     try:
         job = asyncio.run(_done(settings, bootstrap, asked, quiet=as_json))
-    except (RefusedError, KafkaError, OSError, topics.TopicError, NoRoomError, NotLandedError) as error:
+    except (
+        BackfillRefusedError,
+        KafkaError,
+        OSError,
+        topics.TopicError,
+        NoRoomError,
+        NotLandedError,
+    ) as error:
         _give_up(in_words(error), as_json)
     except KeyboardInterrupt:
         say(DETACHED, err=True)
@@ -90,20 +97,20 @@ def _asked(
     settings: Settings, source: str, since: str, until: str, account: str | None, *, again: bool, cancel: bool
 ) -> Asked:
     if again and cancel:
-        raise RefusedError("either --again or --cancel")
+        raise BackfillRefusedError("either --again or --cancel")
     now_us = time.time_ns() // 1000
     try:
         span = Span(second_after(moment(since, now_us)), second_before(moment(until, now_us)))
     except ValueError as error:
-        raise RefusedError(str(error)) from None
+        raise BackfillRefusedError(str(error)) from None
     if (why := refusal("", span, now_us)) is not None:
-        raise RefusedError(why)
+        raise BackfillRefusedError(why)
     wanted = new_job(source, account_id(settings, source, account), *span, now_us)
     return Asked(wanted, now_us, again, cancel)
 
 
 def account_id(settings: Settings, source: str, given: str | None) -> str:
-    """Whose rows are asked for. Raises RefusedError where that is not clear."""
+    """Whose rows are asked for. Raises BackfillRefusedError where that is not clear."""
     if given is not None:
         return given
     provider = source.partition("_")[0]
@@ -111,16 +118,18 @@ def account_id(settings: Settings, source: str, given: str | None) -> str:
     if not known:
         known = [settings.telnyx_account_id if provider == "telnyx" else settings.twilio_account_sid]
     if len(known) > 1:
-        raise RefusedError(f"{len(known)} accounts of {provider} are configured: name one with --account")
+        raise BackfillRefusedError(
+            f"{len(known)} accounts of {provider} are configured: name one with --account"
+        )
     if not known[0] and provider == "twilio":
-        raise RefusedError("no account of twilio is configured here: name it with --account")
+        raise BackfillRefusedError("no account of twilio is configured here: name it with --account")
     return known[0]
 
 
 def _running(settings: Settings) -> str:
     running = find_running(settings.data_dir / "broker")
     if running is None:
-        raise RefusedError("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
+        raise BackfillRefusedError("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
     return f"127.0.0.1:{running.port}"
 
 
@@ -131,33 +140,33 @@ def _announce(asked: Asked, *, quiet: bool) -> None:
         say(f"backfill {job.id}: --source {job.source} {times}", err=True)
 
 
-async def _done(settings: Settings, bootstrap: str, asked: Asked, *, quiet: bool) -> Job:
+async def _done(settings: Settings, bootstrap: str, asked: Asked, *, quiet: bool) -> BackfillJob:
     """Asks, and looks on until it is finished."""
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
-    async with _notebook(topics.names(settings.topic_prefix).polling, bootstrap) as notebook:
-        known = notebook.job(asked.wanted.id)
+    async with _store(topics.names(settings.topic_prefix).polling, bootstrap) as store:
+        known = store.job(asked.wanted.id)
         if asked.cancel:
-            return await notebook.note(called_off(known, asked.now_us))
-        said = asked_for(known, asked.wanted, asked.now_us, again=asked.again)
+            return await store.save(cancelled(known, asked.now_us))
+        said = next_job(known, asked.wanted, asked.now_us, again=asked.again)
         if said is not None:
-            await notebook.note(said)
+            await store.save(said)
         with JobProgress(quiet=quiet) as shown:
-            return await looked_on(notebook, asked.wanted.id, shown)
+            return await looked_on(store, asked.wanted.id, shown)
 
 
 @asynccontextmanager
-async def _notebook(topic: str, bootstrap: str) -> AsyncIterator[Notebook]:
+async def _store(topic: str, bootstrap: str) -> AsyncIterator[ProgressStore]:
     connection: dict[str, Any] = {"bootstrap_servers": bootstrap}
     lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
-    notebook = Notebook(topic, connection, lander)
+    store = ProgressStore(topic, connection, lander)
     await lander.start()
-    reading = asyncio.create_task(notebook.run())
+    reading = asyncio.create_task(store.run())
     try:
         try:
-            await asyncio.wait_for(notebook.ready(), CONNECTED_WITHIN_S)
+            await asyncio.wait_for(store.ready(), CONNECTED_WITHIN_S)
         except TimeoutError:
-            raise RefusedError("the polling topic cannot be read") from None
-        yield notebook
+            raise BackfillRefusedError("the polling topic cannot be read") from None
+        yield store
     finally:
         reading.cancel()
         await asyncio.wait([reading])
@@ -165,14 +174,14 @@ async def _notebook(topic: str, bootstrap: str) -> AsyncIterator[Notebook]:
 
 
 async def looked_on(
-    notebook: Notebook, id_: str, shown: JobProgress, *, patience_s: float = TAKEN_WITHIN_S
-) -> Job:
+    store: ProgressStore, id_: str, shown: JobProgress, *, patience_s: float = TAKEN_WITHIN_S
+) -> BackfillJob:
     """Shows a job until it is finished. Where nobody says anything of it for `patience_s`, it says so."""
     last, heard_s, warned, changes = None, time.monotonic(), False, 0
     while True:
-        job = notebook.job(id_)
+        job = store.job(id_)
         if job is None:
-            raise RefusedError("somebody has removed it")
+            raise BackfillRefusedError("somebody has removed it")
         if job != last:
             last, heard_s, warned = job, time.monotonic(), False
             shown.show(job)
@@ -183,12 +192,12 @@ async def looked_on(
             shown.warn(NOBODY.format(patience_s))
         try:
             async with asyncio.timeout(min(LOOK_S, patience_s)):
-                changes = await notebook.changed(changes)
+                changes = await store.changed(changes)
         except TimeoutError:
             pass  # nothing new: look at the clock
 
 
-def _tell(job: Job, as_json: bool) -> None:
+def _tell(job: BackfillJob, as_json: bool) -> None:
     if as_json:
         say(msgspec.json.encode(job).decode())
         return

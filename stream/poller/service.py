@@ -21,14 +21,14 @@ from stream.poller.limiter.assignor import Place
 from stream.poller.limiter.rate_limiter import Gates, GateState
 from stream.poller.on_demand.dispatcher import Serving
 from stream.poller.on_demand.fetch_consumer import Fetching
-from stream.poller.pages.account_reader import Reader
-from stream.poller.pages.client import Client
-from stream.poller.pages.polled_writer import Shore
+from stream.poller.pages.account_reader import AccountReader
+from stream.poller.pages.client import PageClient
+from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.pages.records import STAGE
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account, accounts, nameless
 from stream.poller.schedule.backfill import Backfills
-from stream.poller.schedule.progress_store import Notebook
+from stream.poller.schedule.progress_store import ProgressStore
 from stream.poller.schedule.windows import Windows, watched
 from stream.service.http import health
 from stream.service.metrics.label_values import UNKNOWN, Vocabulary
@@ -88,7 +88,7 @@ class Poller:
         self._nameless = nameless(chosen)
         self._sources = chosen.poll_sources
         self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
-        self.client = Client()
+        self.client = PageClient()
         self.metrics = PollerMetrics(
             Vocabulary(account_alias=chosen.account_alias),
             [
@@ -107,14 +107,16 @@ class Poller:
             stage=STAGE,
             told=lambda one: self.metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
         )
-        shore = Shore(aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics)
-        reader = self._reader = Reader(self.client, self.gates, shore, self.metrics)
-        self._notebook = Notebook(names.polling, connection, self._lander)
+        shore = PolledWriter(
+            aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
+        )
+        reader = self._reader = AccountReader(self.client, self.gates, shore, self.metrics)
+        self._store = ProgressStore(names.polling, connection, self._lander)
         self._windows = Windows(
             chosen,
             self.accounts,
             RESOURCES,
-            notebook=self._notebook,
+            store=self._store,
             read_url=reader.url,
             metrics=self.metrics,
             by=f"{socket.gethostname()}-{os.getpid()}",
@@ -122,7 +124,7 @@ class Poller:
         self._backfills = Backfills(
             self.accounts,
             RESOURCES,
-            notebook=self._notebook,
+            store=self._store,
             read_url=reader.url,
             read_call=reader.call,
         )
@@ -156,7 +158,7 @@ class Poller:
             # It would take partitions from those who can read.
             log.warning("%s", NOBODY)
             return
-        self.beside["the notebook"] = asyncio.create_task(self._notebook.run())
+        self.beside["the progress store"] = asyncio.create_task(self._store.run())
         self.beside["the fetch requests"] = await self._fetching.start()
 
     async def close(self) -> None:
@@ -176,7 +178,7 @@ class Poller:
         self.gates.share(place.rank, place.active)
         self.metrics.owned(len(owned))
         await asyncio.gather(
-            self._windows.own(set(owned), partitions), self._backfills.own(set(owned), partitions)
+            self._windows.assign(set(owned), partitions), self._backfills.assign(set(owned), partitions)
         )
         if owned:
             log.info("at work on %d of %d partitions", len(owned), partitions)

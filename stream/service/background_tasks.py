@@ -16,13 +16,13 @@ END_S = 3.0
 log = logging.getLogger("callstream.polling")
 
 
-def begin(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_hear)
     return task
 
 
-async def end(tasks: Collection[asyncio.Task[None]], limit_s: float = END_S) -> None:
+async def cancel(tasks: Collection[asyncio.Task[None]], limit_s: float = END_S) -> None:
     """Cancel them and wait until they are gone, at most `limit_s`."""
     for task in tasks:
         task.cancel()

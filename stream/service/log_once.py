@@ -12,7 +12,7 @@ CALM_S = 60.0
 """So long nothing has failed, and the trouble is over."""
 
 
-class Troubles:
+class LogOnce:
     """The troubles of many things that are done again and again."""
 
     def __init__(self) -> None:

@@ -27,11 +27,11 @@ from stream.kafka.acked_producer import Lander
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfill import Backfills
-from stream.poller.schedule.backfill_requests import RefusedError
-from stream.poller.schedule.progress import Job, new_job
-from stream.poller.schedule.progress_store import Notebook
+from stream.poller.schedule.backfill_requests import BackfillRefusedError
+from stream.poller.schedule.progress import BackfillJob, new_job
+from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.settings import Settings
-from tests.poller.schedule.progress_fakes import Came, Notes, account, resource, until
+from tests.poller.schedule.progress_fakes import Came, StoreFake, account, resource, until
 from tests.real_broker import RealBroker
 
 NOW_US = 1_772_452_800_000_000
@@ -101,28 +101,30 @@ def test_the_account_is_the_one_that_there_is_or_the_one_that_is_named(
 
 def test_of_several_accounts_none_is_guessed() -> None:
     several = Settings(twilio_account_tokens=(("AC2", "secret"), ("AC3", "secret")))
-    with pytest.raises(RefusedError, match=r"^2 accounts of twilio are configured: name one with --account$"):
+    with pytest.raises(
+        BackfillRefusedError, match=r"^2 accounts of twilio are configured: name one with --account$"
+    ):
         backfill.account_id(several, "twilio_call", None)
 
 
 @dataclass
 class Shown:
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[BackfillJob] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def show(self, job: Job) -> None:
+    def show(self, job: BackfillJob) -> None:
         self.jobs.append(job)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
 
-def changed(**fields: Any) -> Job:
+def changed(**fields: Any) -> BackfillJob:
     return msgspec.structs.replace(JOB, **fields)
 
 
 async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
-    notes, shown = Notes(JOB), Shown()
+    notes, shown = StoreFake(JOB), Shown()
     looking = asyncio.create_task(
         backfill.looked_on(notes, JOB.id, shown, patience_s=0.01)  # type: ignore[arg-type]
     )
@@ -140,8 +142,8 @@ async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
 
 
 async def test_a_job_that_is_removed_is_not_waited_for() -> None:
-    with pytest.raises(RefusedError, match="somebody has removed it"):
-        await backfill.looked_on(Notes(), JOB.id, Shown())  # type: ignore[arg-type]
+    with pytest.raises(BackfillRefusedError, match="somebody has removed it"):
+        await backfill.looked_on(StoreFake(), JOB.id, Shown())  # type: ignore[arg-type]
 
 
 def test_without_a_terminal_progress_is_plain_lines_and_the_end_is_always_said(
@@ -195,12 +197,12 @@ def a_poller(bootstrap: str, prefix: str, provider: Provider) -> Iterator[None]:
         topic, connection = topics.names(prefix).polling, {"bootstrap_servers": bootstrap}
         lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
         await lander.start()
-        notebook = Notebook(topic, connection, lander)
-        reading = asyncio.create_task(notebook.run())
+        store = ProgressStore(topic, connection, lander)
+        reading = asyncio.create_task(store.run())
         backfills = Backfills(
             [account()],
             {"twilio_call": resource("twilio_call")},
-            notebook=notebook,
+            store=store,
             read_url=provider.read_url,
             read_call=provider.read_call,
         )

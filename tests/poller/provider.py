@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from stream.poller.pages.records import DeadLetter, LandedPage, Row
+from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -130,13 +130,13 @@ class Beach:
     """Keeps what is landed."""
 
     def __init__(self) -> None:
-        self.pages: list[LandedPage] = []
+        self.pages: list[PageRecords] = []
 
-    async def land(self, page: LandedPage) -> None:
+    async def land(self, page: PageRecords) -> None:
         self.pages.append(page)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PolledRow]:
         return [row for page in self.pages for row in page.records]
 
     @property

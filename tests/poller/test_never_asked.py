@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stream.poller.pages.client import Client, InsecureUrlError
-from stream.poller.pages.paged_read import Means, Read, url_of_call
+from stream.poller.pages.client import InsecureUrlError, PageClient
+from stream.poller.pages.paged_read import ReadDeps, ReadResult, url_of_call
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import LEG, telnyx, twilio
 from tests.poller.pages.read_fixture import FIRST, World, no_secrets_in
@@ -14,12 +14,12 @@ from tests.poller.pages.read_fixture import FIRST, World, no_secrets_in
 @pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.of_call])
 def test_an_id_that_is_none_is_the_askers_fault(source: str) -> None:
     came = url_of_call(RESOURCES[source], twilio(), "../Messages?x=", None)
-    assert came == Read("client_error", problem="a call's id has 1 to 128 letters, digits and `_.:-`")
+    assert came == ReadResult("client_error", problem="a call's id has 1 to 128 letters, digits and `_.:-`")
 
 
 def test_what_is_read_by_window_only_is_not_asked_about_a_call() -> None:
     came = url_of_call(RESOURCES["telnyx_webhook_delivery"], telnyx(), LEG, None)
-    assert came == Read("client_error", problem="telnyx_webhook_delivery is not asked about a call")
+    assert came == ReadResult("client_error", problem="telnyx_webhook_delivery is not asked about a call")
 
 
 async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world: World) -> None:
@@ -31,4 +31,4 @@ async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world:
 
 
 def test_no_credentials_are_shown_by_what_a_read_is_made_of() -> None:
-    no_secrets_in(twilio(), telnyx(), RESOURCES, Client(), Means())
+    no_secrets_in(twilio(), telnyx(), RESOURCES, PageClient(), ReadDeps())

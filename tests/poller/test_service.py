@@ -91,12 +91,12 @@ async def test_live_is_who_has_lost_no_part() -> None:
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
     assert service.live({}) == (True, [])
-    assert service.live({"the notebook": on}) == (True, [])
-    assert service.live({"the notebook": on, "the fetch requests": ended}) == (
+    assert service.live({"the store": on}) == (True, [])
+    assert service.live({"the store": on, "the fetch requests": ended}) == (
         False,
         ["the fetch requests has ended"],
     )
-    assert service.live({"the notebook": on}, ["the window of x"]) == (False, ["the window of x has ended"])
+    assert service.live({"the store": on}, ["the window of x"]) == (False, ["the window of x has ended"])
     on.cancel()
 
 
@@ -143,7 +143,12 @@ def counted(poller: service.Poller, sample: str) -> float:
 
 def _is_ours(task: asyncio.Task[Any]) -> bool:
     """The clients and servers may take a moment to end theirs."""
-    return (task.get_coro().__qualname__ or "").split(".")[0] in {"Lander", "Notebook", "Windows", "Fetching"}
+    return (task.get_coro().__qualname__ or "").split(".")[0] in {
+        "Lander",
+        "ProgressStore",
+        "Windows",
+        "Fetching",
+    }
 
 
 def told(prefix: str, broker: RealBroker, topic: str) -> list[tuple[int, str, dict[str, Any]]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stream.service.log_once import CALM_S, Troubles
+from stream.service.log_once import CALM_S, LogOnce
 
 
 def test_a_trouble_is_said_once_for_each_thing_and_each_way_in_which_it_fails() -> None:
-    troubles = Troubles()
+    troubles = LogOnce()
     assert [
         troubles.failed(what, kind, now_s)
         for now_s, (what, kind) in enumerate(
@@ -16,7 +16,7 @@ def test_a_trouble_is_said_once_for_each_thing_and_each_way_in_which_it_fails() 
 
 
 def test_it_is_over_once_when_nothing_has_failed_for_a_while_and_then_it_is_news_again() -> None:
-    troubles = Troubles()
+    troubles = LogOnce()
     assert not troubles.succeeded("a", 0)
     assert troubles.failed("a", "slow", 0)
     assert not troubles.failed("a", "slow", 10)
@@ -28,7 +28,7 @@ def test_it_is_over_once_when_nothing_has_failed_for_a_while_and_then_it_is_news
 
 
 def test_one_in_ten_that_fails_is_said_once_and_not_a_hundred_times() -> None:
-    troubles = Troubles()
+    troubles = LogOnce()
     said = [
         troubles.succeeded("a", now_s) if now_s % 10 else troubles.failed("a", "slow", now_s)
         for now_s in range(1000)

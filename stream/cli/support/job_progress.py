@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
 from stream.cli.support.drawing import PlainColumn, PlainConsole
 from stream.cli.support.terminal import say
-from stream.poller.schedule.progress import Job
+from stream.poller.schedule.progress import BackfillJob
 
 PLAIN_EVERY_S = 5.0
 
@@ -46,7 +46,7 @@ class JobProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def show(self, job: Job) -> None:
+    def show(self, job: BackfillJob) -> None:
         """The job as it is now."""
         if self._bars is not None:
             self._bars.update(self._task, description=job.state, completed=share(job), said=said(job))
@@ -66,10 +66,10 @@ class JobProgress:
             say(line, err=True)
 
 
-def share(job: Job) -> float:
+def share(job: BackfillJob) -> float:
     """How much of the time is read, 0 to 1."""
     return (job.done_until_us - job.since_us) / (job.until_us - job.since_us)
 
 
-def said(job: Job) -> str:
+def said(job: BackfillJob) -> str:
     return f"{job.rows:,} rows, up to {job.done_until}"

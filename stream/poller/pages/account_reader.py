@@ -14,29 +14,29 @@ from collections.abc import Callable
 from stream.core.fetches import ANSWERED, FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.rate_limiter import Gates, RefusedError
-from stream.poller.pages.client import Client, InsecureUrlError
-from stream.poller.pages.forbidden import Forbidden
-from stream.poller.pages.paged_read import CALL, WINDOW, Gate, Land, Reach, Read, read, url_of_call
-from stream.poller.pages.polled_writer import Shore
+from stream.poller.pages.client import InsecureUrlError, PageClient
+from stream.poller.pages.forbidden import ForbiddenResources
+from stream.poller.pages.paged_read import CALL, WINDOW, Gate, Land, ReadLimits, ReadResult, read, url_of_call
+from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.pages.protocols import Seen
-from stream.poller.pages.records import LandedPage
+from stream.poller.pages.records import PageRecords
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfill_work import PRIORITY as BACKFILL
-from stream.service.log_once import Troubles
+from stream.service.log_once import LogOnce
 
 log = logging.getLogger("callstream.poller")
 
 
-class Reader:
+class AccountReader:
     """Reads of every kind, each through its account's door. All calls from the event loop's thread."""
 
     def __init__(
         self,
-        client: Client,
+        client: PageClient,
         gates: Gates,
-        shore: Shore,
+        shore: PolledWriter,
         metrics: PollMetrics,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,10 +45,10 @@ class Reader:
         self._shore = shore
         self._metrics = metrics
         self._now_s = now_s
-        self._troubles = Troubles()
-        self.forbidden = Forbidden()
+        self._troubles = LogOnce()
+        self.forbidden = ForbiddenResources()
 
-    async def request(self, request: FetchRequest, account: Account) -> Read:
+    async def request(self, request: FetchRequest, account: Account) -> ReadResult:
         """What a fetch request asks for. It does not wait for credentials that are refused."""
         resource = RESOURCES[request.source]
         call_id = request.key.partition(":")[2]
@@ -56,22 +56,22 @@ class Reader:
         try:
             return await self._call(resource, account, call_id, request.edge, request.priority, gate)
         except RefusedError:
-            return Read("auth_error", problem="the credentials are refused")
+            return ReadResult("auth_error", problem="the credentials are refused")
 
     async def call(
         self, resource: Resource, account: Account, call_id: str, edge: str | None, priority: str
-    ) -> Read:
+    ) -> ReadResult:
         """A call's resource, however long its turn takes to come."""
         return await self._call(resource, account, call_id, edge, priority, self._gates.of(account))
 
     async def url(
         self, resource: Resource, account: Account, url: str, priority: str, seen: Seen | None = None
-    ) -> Read:
+    ) -> ReadResult:
         """A window from its first page on. Rows that were landed lately are not landed again, but for a
         backfill: who asks for a past time once more wants all of it.
         """
 
-        async def land(page: LandedPage) -> None:
+        async def land(page: PageRecords) -> None:
             await self._shore.land(page, remember=priority != BACKFILL)
             if seen is not None:
                 seen([row.value for row in page.records])
@@ -86,9 +86,9 @@ class Reader:
         edge: str | None,
         priority: str,
         gate: Gate,
-    ) -> Read:
+    ) -> ReadResult:
         url = url_of_call(resource, account, call_id, edge)
-        if isinstance(url, Read):
+        if isinstance(url, ReadResult):
             return url
         done = await self._read(resource, account, url, priority, gate, CALL, self._shore.land)
         self._say(resource, account, done)
@@ -101,12 +101,12 @@ class Reader:
         url: str,
         priority: str,
         gate: Gate,
-        reach: Reach,
+        reach: ReadLimits,
         land: Land,
-    ) -> Read:
+    ) -> ReadResult:
         number = self.forbidden.ask(account, resource.source, self._now_s())
         if number is None:
-            return Read("auth_error", problem="the credentials may not read this", forbidden=True)
+            return ReadResult("auth_error", problem="the credentials may not read this", forbidden=True)
         try:
             done = await read(
                 resource,
@@ -120,7 +120,7 @@ class Reader:
                 reach=reach,
             )
         except InsecureUrlError as error:
-            done = Read("client_error", problem=str(error))
+            done = ReadResult("client_error", problem=str(error))
         except BaseException:
             self.forbidden.given_back(account, resource.source, number)
             raise
@@ -129,7 +129,7 @@ class Reader:
         )
         return done
 
-    def _say(self, resource: Resource, account: Account, done: Read) -> None:
+    def _say(self, resource: Resource, account: Account, done: ReadResult) -> None:
         # By its id: several accounts may have one alias.
         what = (account.provider, account.id, resource.source)
         if done.outcome in ANSWERED:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from stream.poller.pages.decompression import ACCEPTED, TooLarge, Unpacking, UnpackingError
+from stream.poller.pages.decompression import ACCEPTED, DecompressionError, Decompressor, TooLarge
 from stream.poller.pages.paging import origin
 from stream.poller.resources.account import Account
 from stream.service.http.client import retry_after_s, session
@@ -33,7 +33,7 @@ TIMEOUT_S = 30.0
 CONNECT_S = 10.0
 
 
-class Answer(NamedTuple):
+class PageResponse(NamedTuple):
     """`retry_after_s`: how long the provider wants to be left alone; `seconds`: how long it took."""
 
     status: int
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     seconds: float
 
 
-class Unanswered(Exception):
+class NoResponse(Exception):
     """No whole answer. `kind`: `network_error` or `too_large`; `beginning`: of a page that is too large."""
 
     def __init__(self, kind: str, detail: str, seconds: float, beginning: bytes = b"") -> None:
@@ -57,8 +57,8 @@ class InsecureUrlError(Exception):
     """A base URL without TLS that leads away from this machine."""
 
 
-class Client:
-    """`async with Client() as client:`; all calls from the event loop's thread."""
+class PageClient:
+    """`async with PageClient() as client:`; all calls from the event loop's thread."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, account: Account, url: str) -> Answer:
-        """The answer to exactly one request, whatever its status. Raises Unanswered.
+    async def get(self, account: Account, url: str) -> PageResponse:
+        """The answer to exactly one request, whatever its status. Raises NoResponse.
 
         Raises InsecureUrlError for a base URL without TLS on another machine, and ValueError for a URL that
         is none of the account's: a fault of the program.
@@ -97,7 +97,7 @@ class Client:
             return await self._got(self._session, account, url, began)
         except TooLarge as large:
             failed = ("too_large", f"more than {self._max_page_bytes} bytes", large.beginning)
-        except UnpackingError as error:
+        except DecompressionError as error:
             failed = ("network_error", str(error), b"")
         except TimeoutError:
             failed = ("network_error", f"no whole answer within {self._timeout_s:g} s", b"")
@@ -105,16 +105,20 @@ class Client:
             failed = ("network_error", type(error).__name__, b"")
         # Outside of the handlers: the cause would go along, with the URL and the headers in it.
         kind, detail, beginning = failed
-        raise Unanswered(kind, detail, time.monotonic() - began, beginning)
+        raise NoResponse(kind, detail, time.monotonic() - began, beginning)
 
-    async def _got(self, client: aiohttp.ClientSession, account: Account, url: str, began: float) -> Answer:
+    async def _got(
+        self, client: aiohttp.ClientSession, account: Account, url: str, began: float
+    ) -> PageResponse:
         headers = {"Authorization": account.authorization}
         async with client.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer:
             if answer.status == 200:
                 body = await _unpacked(answer, self._max_page_bytes)
             else:
                 body = await _refusal(answer)
-            return Answer(answer.status, self._retry_after_s(account, answer), body, time.monotonic() - began)
+            return PageResponse(
+                answer.status, self._retry_after_s(account, answer), body, time.monotonic() - began
+            )
 
     def _retry_after_s(self, account: Account, answer: aiohttp.ClientResponse) -> float | None:
         said = answer.headers.get("Retry-After")
@@ -124,7 +128,7 @@ class Client:
 
 
 def check(account: Account, url: str) -> None:
-    """Whether the account's credentials may go to a URL. Raises as `Client.get` does."""
+    """Whether the account's credentials may go to a URL. Raises as `PageClient.get` does."""
     known = {origin(base) for base in (account.api_url, account.insights_url) if base}
     if (asked := origin(url)) not in known:
         raise ValueError("the URL is none of the account's base URLs'")
@@ -137,7 +141,7 @@ def check(account: Account, url: str) -> None:
 
 
 async def _unpacked(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    unpacking = Unpacking(answer.headers.get("Content-Encoding", ""), limit)
+    unpacking = Decompressor(answer.headers.get("Content-Encoding", ""), limit)
     async for chunk in answer.content.iter_any():
         if len(chunk) < WORTH_A_THREAD_BYTES:
             unpacking.take(chunk)

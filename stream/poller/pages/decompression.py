@@ -13,7 +13,7 @@ ACCEPTED = "gzip, deflate"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-class UnpackingError(Exception):
+class DecompressionError(Exception):
     """The answer is not packed as it says, or is cut off."""
 
 
@@ -25,7 +25,7 @@ class TooLarge(Exception):
         self.beginning = beginning
 
 
-class Unpacking:
+class Decompressor:
     """`encoding`: of the header `Content-Encoding`; of an unknown one the bytes are taken as they are."""
 
     def __init__(self, encoding: str, limit: int) -> None:
@@ -36,7 +36,7 @@ class Unpacking:
         self._inflater = None if self._bits is None else zlib.decompressobj(self._bits)
 
     def take(self, chunk: bytes) -> None:
-        """Raises UnpackingError or TooLarge."""
+        """Raises DecompressionError or TooLarge."""
         room = self._limit + 1 - len(self._body)
         self._begun = True
         self._body += chunk[:room] if self._inflater is None else self._inflated(chunk, room)
@@ -44,9 +44,9 @@ class Unpacking:
             raise TooLarge(bytes(self._body[: self._limit]))
 
     def end(self) -> bytes:
-        """The body. Raises UnpackingError where it is cut off."""
+        """The body. Raises DecompressionError where it is cut off."""
         if self._inflater is not None and self._begun and not self._inflater.eof:
-            raise UnpackingError("the packed answer is cut off")
+            raise DecompressionError("the packed answer is cut off")
         return bytes(self._body)
 
     def _inflated(self, chunk: bytes, room: int) -> bytes:
@@ -55,10 +55,10 @@ class Unpacking:
             inflated = self._inflater.decompress(chunk, room)
         except zlib.error:
             if self._bits != zlib.MAX_WBITS or self._body:
-                raise UnpackingError("the answer is not packed as it says") from None
+                raise DecompressionError("the answer is not packed as it says") from None
         else:
             if self._inflater.unused_data:
-                raise UnpackingError("the packed answer goes on behind its end")
+                raise DecompressionError("the packed answer goes on behind its end")
             return inflated
         # Some servers mean by `deflate` the bare stream, without the header that RFC 9110 8.4.1.2 wants.
         self._bits = -zlib.MAX_WBITS

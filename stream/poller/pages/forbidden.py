@@ -13,7 +13,7 @@ from stream.poller.resources.account import Account
 _What = tuple[str, str, str]
 
 
-class Forbidden:
+class ForbiddenResources:
     """How each resource of each account stands. Pure: time is an argument."""
 
     def __init__(self) -> None:

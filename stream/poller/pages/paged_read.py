@@ -18,15 +18,15 @@ from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.pages.client import Answer, Client, Unanswered, check
+from stream.poller.pages.client import NoResponse, PageClient, PageResponse, check
 from stream.poller.pages.paging import (
     MAX_PAGES_OF_A_CALL,
     MAX_PAGES_OF_A_WINDOW,
     MOST_REPEATS,
     PagingError,
-    Trail,
+    VisitedPages,
 )
-from stream.poller.pages.records import LandedPage, Landing
+from stream.poller.pages.records import PageRecords, RecordBuilder
 from stream.poller.resources.account import Account
 from stream.poller.resources.call_ids import CallIdError
 from stream.poller.resources.resource import Page, PageError, Resource
@@ -60,20 +60,20 @@ class Gate(Protocol):
     def turn(self, priority: str, source: str) -> AbstractAsyncContextManager[Turn]: ...
 
 
-class Reach(NamedTuple):
+class ReadLimits(NamedTuple):
     """`missing`: the outcome that a 404 is; `max_pages`: after so many a read is given up."""
 
     missing: str
     max_pages: int
 
 
-CALL = Reach("not_ready", MAX_PAGES_OF_A_CALL)
+CALL = ReadLimits("not_ready", MAX_PAGES_OF_A_CALL)
 """Of one call: a young one is not there yet."""
 
-WINDOW = Reach("not_found", MAX_PAGES_OF_A_WINDOW)
+WINDOW = ReadLimits("not_found", MAX_PAGES_OF_A_WINDOW)
 
 
-class Read(NamedTuple):
+class ReadResult(NamedTuple):
     """What a read came to.
 
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log; empty where nothing.
@@ -92,11 +92,11 @@ class Read(NamedTuple):
     forbidden: bool = False
 
 
-Land = Callable[[LandedPage], Awaitable[None]]
+Land = Callable[[PageRecords], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class ReadDeps:
     """What reading is done with, besides the client and the gate; replaced in tests."""
 
     chance: Callable[[], float] = random.random
@@ -104,14 +104,14 @@ class Means:
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
 
 
-def url_of_call(resource: Resource, account: Account, call_id: str, edge: str | None) -> str | Read:
+def url_of_call(resource: Resource, account: Account, call_id: str, edge: str | None) -> str | ReadResult:
     """Where a read about one call begins; what becomes of it where nothing can be asked about such a call."""
     if resource.of_call is None:
-        return Read("client_error", problem=f"{resource.source} is not asked about a call")
+        return ReadResult("client_error", problem=f"{resource.source} is not asked about a call")
     try:
         return resource.of_call(account, call_id, edge)
     except CallIdError as error:
-        return Read("client_error", problem=str(error))
+        return ReadResult("client_error", problem=str(error))
 
 
 async def read(
@@ -119,17 +119,17 @@ async def read(
     account: Account,
     first_url: str,
     *,
-    client: Client,
+    client: PageClient,
     gate: Gate,
     priority: str,
     land: Land,
     metrics: PollMetrics,
-    reach: Reach = CALL,
-    means: Means = Means(),
-) -> Read:
-    """Read from `first_url` to the last page. `land` is awaited for each page before the next one is asked.
+    reach: ReadLimits = CALL,
+    means: ReadDeps = ReadDeps(),
+) -> ReadResult:
+    """Reads from `first_url` to the last page. `land` is awaited for each page before the next is requested.
 
-    Raises what `Client.get` raises for a URL that must not be asked, and what `land` raises.
+    Raises what `PageClient.get` raises for a URL that must not be asked, and what `land` raises.
     """
     check(account, first_url)
     asking = _Asking(resource, account, client, gate, priority, metrics, reach, means)
@@ -155,12 +155,12 @@ class _Asking:
 
     resource: Resource
     account: Account
-    client: Client
+    client: PageClient
     gate: Gate
     priority: str
     metrics: PollMetrics
-    reach: Reach
-    means: Means
+    reach: ReadLimits
+    means: ReadDeps
 
     async def page(self, url: str) -> _Attempt:
         """The page, or the last attempt at it. Between two attempts others have their turn."""
@@ -180,7 +180,7 @@ class _Asking:
         async with self.gate.turn(self.priority, self.resource.source) as turn:
             try:
                 attempt = await self._judged(await self.client.get(self.account, url), url)
-            except Unanswered as error:
+            except NoResponse as error:
                 attempt = _unanswered(error)
             # One resource's 403 says nothing of the account.
             outcome = "client_error" if attempt.forbidden else attempt.outcome
@@ -190,7 +190,7 @@ class _Asking:
             self.metrics.left_out(self.resource.source, attempt.page.left_out)
         return attempt
 
-    async def _judged(self, answer: Answer, url: str) -> _Attempt:
+    async def _judged(self, answer: PageResponse, url: str) -> _Attempt:
         if answer.status != 200:
             outcome, problem = _refusal(answer.status, self.reach.missing)
             return _Attempt(
@@ -226,14 +226,14 @@ class _Reading:
         self._asking = asking
         self._first_url = first_url
         self._land = land
-        self._trail = Trail(first_url, asking.reach.max_pages)
-        self._landing = Landing(asking.resource.source, asking.account, urlsplit(first_url).path)
+        self._trail = VisitedPages(first_url, asking.reach.max_pages)
+        self._landing = RecordBuilder(asking.resource.source, asking.account, urlsplit(first_url).path)
         self._held: list[Page] = []
         self._any_row = False
         self._complete = True
         self._rows = self._pages = 0
 
-    async def done(self) -> Read:
+    async def done(self) -> ReadResult:
         url: str | None = self._first_url
         while url is not None:
             attempt = await self._asking.page(url)
@@ -245,7 +245,7 @@ class _Reading:
                 return await self._given_up(attempt)
         outcome = "success" if self._any_row else "empty"
         complete = self._any_row and self._complete
-        return Read(outcome, self._rows, complete, self._landing.content, self._pages)
+        return ReadResult(outcome, self._rows, complete, self._landing.content, self._pages)
 
     async def _seen(self, url: str, page: Page) -> tuple[str | None, str]:
         """Land a page; (where the next one is, why it is not asked).
@@ -278,16 +278,16 @@ class _Reading:
             self._rows += len(landed.records)
             self._pages += 1
 
-    def _made(self, page: Page, received_us: int) -> tuple[LandedPage, bool]:
+    def _made(self, page: Page, received_us: int) -> tuple[PageRecords, bool]:
         """What a page comes to, and whether nothing will follow it."""
         landed = self._landing.page(page.rows, total=page.total, received_us=received_us)
         return landed, self._asking.resource.is_complete(page.rows)
 
-    async def _given_up(self, attempt: _Attempt) -> Read:
+    async def _given_up(self, attempt: _Attempt) -> ReadResult:
         """What a read came to that did not get to its end."""
         if attempt.reason:
             await self._land(self._landing.broken_page(attempt.body, attempt.reason, attempt.problem))
-        return Read(
+        return ReadResult(
             attempt.outcome,
             self._rows,
             pages=self._pages,
@@ -325,7 +325,7 @@ def _refusal(status: int, missing: str) -> tuple[str, str]:
     return "client_error", answered
 
 
-def _unanswered(error: Unanswered) -> _Attempt:
+def _unanswered(error: NoResponse) -> _Attempt:
     if error.kind == "too_large":
         return _Attempt(
             "rubbish", error.seconds, body=error.beginning, reason=error.kind, problem=error.detail

@@ -41,7 +41,7 @@ def _origin(parts: SplitResult) -> Origin:
     return scheme, host, parts.port if parts.port is not None else _DEFAULT_PORTS[scheme]
 
 
-class Trail:
+class VisitedPages:
     """The pages of one read, from `first_url` on."""
 
     def __init__(self, first_url: str, max_pages: int) -> None:

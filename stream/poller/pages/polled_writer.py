@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from stream.kafka.acked_producer import Headers, Landable, NoRoomError, NotLandedError
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.pages.records import DeadLetter, LandedPage, Row
+from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 
 LIMIT_S = 30.0
 PAUSE_S = 1.0
@@ -44,7 +44,7 @@ class _Whole(NamedTuple):
     value: bytes | None
 
 
-class Shore:
+class PolledWriter:
     """`polled`, `dead_letters`: the topics' names."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Shore:
         self._remembered = Remembered(REMEMBERED_ROWS)
         self._troubled = False
 
-    async def land(self, page: LandedPage, *, remember: bool = False) -> None:
+    async def land(self, page: PageRecords, *, remember: bool = False) -> None:
         """Returns when the broker has all of it.
 
         - `remember`: leave out rows that were landed lately, byte for byte the same, as the windows'
@@ -111,7 +111,7 @@ class Shore:
         self._troubled = bool(trouble)
 
 
-_Marked = TypeVar("_Marked", Row, DeadLetter)
+_Marked = TypeVar("_Marked", PolledRow, DeadLetter)
 
 
 class Remembered:
@@ -139,8 +139,8 @@ class Remembered:
         return True
 
 
-def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def _batches(rows: Sequence[PolledRow]) -> Iterator[list[PolledRow]]:
+    batch: list[PolledRow] = []
     size = 0
     for row in rows:
         if batch and (len(batch) == BATCH_ROWS or size + len(row.value) > BATCH_BYTES):

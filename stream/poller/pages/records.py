@@ -34,7 +34,7 @@ _DELIVERY = {"token": None, "attempt": None, "query": None, "verified": True}
 _BY_CONTENT = "4"
 
 
-class Row(NamedTuple):
+class PolledRow(NamedTuple):
     """A row to land. `mark`: 64 bits of its source, account, bytes and ordinal: of the same row the same."""
 
     key: bytes
@@ -54,14 +54,14 @@ class DeadLetter(NamedTuple):
     mark: int
 
 
-class LandedPage(NamedTuple):
+class PageRecords(NamedTuple):
     """What a page comes to, in its order."""
 
-    records: list[Row]
+    records: list[PolledRow]
     letters: list[DeadLetter]
 
 
-class Twins:
+class TwinCounter:
     """Which of its identical twins a row is, within one read: its place among them, from 0.
 
     Where the provider says that rows have moved between two pages, what an earlier page had may come once
@@ -89,14 +89,14 @@ class Twins:
         return None if ordinal < self._before.get(known, 0) else ordinal
 
 
-class Landing:
+class RecordBuilder:
     """The pages of one read. `endpoint`: the resource's path without query, the same for all of its pages."""
 
     def __init__(self, source: str, account: Account, endpoint: str) -> None:
         self._source = source
         self._account = account.id or None
         self._endpoint = endpoint
-        self._twins = Twins()
+        self._twins = TwinCounter()
         self._total: int | None = None
         self._content = 0
 
@@ -107,22 +107,22 @@ class Landing:
         """
         return f"{self._content:016x}"
 
-    def page(self, rows: Sequence[bytes], *, total: int | None, received_us: int) -> LandedPage:
+    def page(self, rows: Sequence[bytes], *, total: int | None, received_us: int) -> PageRecords:
         """The next page's rows. `total`: see `Page`."""
         if total is not None:
             if self._total not in (None, total):
                 self._twins.moved()
             self._total = total
-        landed = LandedPage([], [])
+        landed = PageRecords([], [])
         for row in rows:
             self._add(landed, row, received_us)
         return landed
 
-    def broken_page(self, body: bytes, reason: str, detail: str) -> LandedPage:
+    def broken_page(self, body: bytes, reason: str, detail: str) -> PageRecords:
         """A page that is not what the resource answers, kept as it came."""
-        return LandedPage([], [self._letter(body, reason, detail, self._mark(body, 0))])
+        return PageRecords([], [self._letter(body, reason, detail, self._mark(body, 0))])
 
-    def _add(self, landed: LandedPage, row: bytes, received_us: int) -> None:
+    def _add(self, landed: PageRecords, row: bytes, received_us: int) -> None:
         value = self._envelope(row, received_us)
         try:
             reading = self._reading(value)
@@ -137,7 +137,9 @@ class Landing:
         self._take_in(row)
         if ordinal:
             value = self._envelope(row, received_us, ordinal)
-        landed.records.append(Row(reading.event.key.encode(), value, self._source, self._mark(row, ordinal)))
+        landed.records.append(
+            PolledRow(reading.event.key.encode(), value, self._source, self._mark(row, ordinal))
+        )
 
     def _take_in(self, row: bytes) -> None:
         digest = hashlib.blake2b(_canonical(row), digest_size=8).digest()

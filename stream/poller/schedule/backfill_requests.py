@@ -10,28 +10,30 @@ import msgspec
 
 from stream.core.timestamps import utc
 from stream.poller.schedule.planning import Span, refusal
-from stream.poller.schedule.progress import Job
+from stream.poller.schedule.progress import BackfillJob
 
 
-class RefusedError(Exception):
+class BackfillRefusedError(Exception):
     """It cannot be asked; the text says why."""
 
 
-def asked_for(known: Job | None, wanted: Job, now_us: int, *, again: bool = False) -> Job | None:
+def next_job(
+    known: BackfillJob | None, wanted: BackfillJob, now_us: int, *, again: bool = False
+) -> BackfillJob | None:
     """What is to be noted, None where it is being done or done already. `wanted` is the job as if new.
 
-    Raises RefusedError.
+    Raises BackfillRefusedError.
     """
     said = _next(known, wanted, again=again)
     if said is None or said.done_until_us == said.until_us:
         return said  # It was called off when all was read but the last word: that is all that is left.
     why = refusal(said.source, Span(said.done_until_us, said.until_us), now_us)
     if why is not None:
-        raise RefusedError(why)
+        raise BackfillRefusedError(why)
     return said
 
 
-def _next(known: Job | None, wanted: Job, *, again: bool) -> Job | None:
+def _next(known: BackfillJob | None, wanted: BackfillJob, *, again: bool) -> BackfillJob | None:
     if known is None:
         return wanted
     if again or (known.state == "failed" and known.unread):
@@ -43,10 +45,10 @@ def _next(known: Job | None, wanted: Job, *, again: bool) -> Job | None:
     return None
 
 
-def called_off(known: Job | None, now_us: int) -> Job:
-    """The job, cancelled. Raises RefusedError."""
+def cancelled(known: BackfillJob | None, now_us: int) -> BackfillJob:
+    """The job, cancelled. Raises BackfillRefusedError."""
     if known is None:
-        raise RefusedError("there is no such backfill")
+        raise BackfillRefusedError("there is no such backfill")
     if known.finished:
-        raise RefusedError(f"it is {known.state} already")
+        raise BackfillRefusedError(f"it is {known.state} already")
     return msgspec.structs.replace(known, state="cancelled", updated_at=utc(now_us))

@@ -21,9 +21,9 @@ from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.ended_calls import EndedCall, ended_calls
 from stream.poller.schedule.planning import OF_A_CALL, SLICE_S, Span, next_slice, refusal
-from stream.poller.schedule.progress import Job
-from stream.poller.schedule.progress_store import Notebook
-from stream.service.background_tasks import begin, end
+from stream.poller.schedule.progress import BackfillJob
+from stream.poller.schedule.progress_store import ProgressStore
+from stream.service.background_tasks import cancel, start
 
 PRIORITY = "backfill"
 CALLS = "twilio_call"
@@ -51,12 +51,12 @@ log = logging.getLogger("callstream.polling")
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Means(NamedTuple):
+class BackfillDeps(NamedTuple):
     """What jobs are done with."""
 
     accounts: Mapping[tuple[str, str], Account]
     resources: Mapping[str, Resource]
-    notebook: Notebook
+    store: ProgressStore
     read_url: ReadUrl
     read_call: ReadCall
     now_us: Callable[[], int]
@@ -67,23 +67,23 @@ class _Failed(Exception):
     """The job cannot go on; the text is for who asked."""
 
 
-class Work:
+class BackfillRun:
     """One job, from where it is to its end."""
 
-    def __init__(self, job: Job, means: Means) -> None:
+    def __init__(self, job: BackfillJob, deps: BackfillDeps) -> None:
         self._job = job
-        self._means = means
+        self._deps = deps
         self._saying = asyncio.Lock()
 
     async def run(self) -> None:
         log.info("backfill %s of %s: from %s on", self._job.id, self._job.source, self._job.done_until)
         await self._say(state="running")
-        beating = begin(self._beat(), "a backfill's beat")
+        beating = start(self._beat(), "a backfill's beat")
         try:
             state, error = await self._came_to()
         finally:
             # Before the last word: none of its records may lie behind that.
-            await end([beating])
+            await cancel([beating])
         await self._say(state=state, error=error)
         log.info(
             "backfill %s of %s is %s", self._job.id, self._job.source, f"{state}: {error}" if error else state
@@ -116,20 +116,20 @@ class Work:
             )
 
     def _found(self) -> tuple[Account, Resource]:
-        account = self._means.accounts.get((self._job.source.partition("_")[0], self._job.account))
+        account = self._deps.accounts.get((self._job.source.partition("_")[0], self._job.account))
         if account is None:
             raise _Failed("the poller has no credentials for this account")
-        resource = self._means.resources.get(self._job.source)
+        resource = self._deps.resources.get(self._job.source)
         if resource is None:
             raise _Failed("the poller does not know this source")
         return account, resource
 
     def _listed(self, resource: Resource) -> Resource:
         """The resource that is read by window: itself, or the Calls whose calls are asked about."""
-        return self._means.resources[CALLS] if resource.source in OF_A_CALL else resource
+        return self._deps.resources[CALLS] if resource.source in OF_A_CALL else resource
 
     def _now_us(self) -> int:
-        return self._means.now_us()
+        return self._deps.now_us()
 
     async def _slice(self, resource: Resource, account: Account, span: Span) -> tuple[int, int]:
         """(rows of the source, calls that could not be read) of a slice. Raises _Failed."""
@@ -147,7 +147,7 @@ class Work:
         assert resource.of_window is not None
         rows = 0
         for url in resource.of_window(account, *span):
-            done = await self._insist(self._means.read_url, resource, account, url, PRIORITY, seen)
+            done = await self._insist(self._deps.read_url, resource, account, url, PRIORITY, seen)
             if done.outcome not in COMPLETE:
                 raise _failed(done)
             rows += done.rows
@@ -171,7 +171,7 @@ class Work:
             for call_id, edge in left:
                 if failed:
                     return
-                done = await self._insist(self._means.read_call, resource, account, call_id, edge, PRIORITY)
+                done = await self._insist(self._deps.read_call, resource, account, call_id, edge, PRIORITY)
                 if done.outcome in _NO_USE_OF_ONE_CALL:
                     unread.add(call_id)
                 elif done.outcome not in ANSWERED:
@@ -192,11 +192,11 @@ class Work:
             try:
                 done = await read(*asked)
             except (NoRoomError, NotLandedError):
-                await self._means.sleep(LANDING_PAUSE_S)
+                await self._deps.sleep(LANDING_PAUSE_S)
                 continue
             if done.outcome not in _WORTH_ANOTHER_TRY or tries == len(PAUSES_S):
                 return done
-            await self._means.sleep(PAUSES_S[tries])
+            await self._deps.sleep(PAUSES_S[tries])
             tries += 1
 
     async def _beat(self) -> None:
@@ -211,9 +211,9 @@ class Work:
             self._job = msgspec.structs.replace(self._job, **changes)
             while True:
                 try:
-                    await self._means.notebook.note(self._job)
+                    await self._deps.store.save(self._job)
                 except (NoRoomError, NotLandedError):
-                    await self._means.sleep(LANDING_PAUSE_S)
+                    await self._deps.sleep(LANDING_PAUSE_S)
                 else:
                     return
 

@@ -55,7 +55,7 @@ class Watermark(msgspec.Struct, kw_only=True, frozen=True):
         return _us(self.read_at)
 
 
-class Job(msgspec.Struct, kw_only=True, frozen=True):
+class BackfillJob(msgspec.Struct, kw_only=True, frozen=True):
     """A backfill: all of `source` from `since` to `until`, of which all before `done_until` has been read.
 
     - `asked`: how many times it was asked for. What is said of a later asking beats all of the earlier ones.
@@ -103,7 +103,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
         return self.state in FINISHED
 
 
-Said = TypeVar("Said", bound=Watermark | Job)
+Said = TypeVar("Said", bound=Watermark | BackfillJob)
 
 
 def window_key(source: str, account: str) -> str:
@@ -119,8 +119,8 @@ def job_id(source: str, account: str, since_us: int, until_us: int) -> str:
     return name_id("backfill", source, account, since_us, until_us)
 
 
-def new_job(source: str, account: str, since_us: int, until_us: int, now_us: int) -> Job:
-    return Job(
+def new_job(source: str, account: str, since_us: int, until_us: int, now_us: int) -> BackfillJob:
+    return BackfillJob(
         id=job_id(source, account, since_us, until_us),
         source=source,
         account=account,
@@ -136,7 +136,7 @@ def further(one: Said, other: Said) -> Said:
     return max(one, other, key=_rank)
 
 
-def _rank(said: Watermark | Job) -> tuple[object, ...]:
+def _rank(said: Watermark | BackfillJob) -> tuple[object, ...]:
     if isinstance(said, Watermark):
         return (said.watermark_us, said.read_at_us)
     return (said.asked, STATES.index(said.state), said.done_until_us, _us(said.updated_at))
@@ -147,19 +147,19 @@ def partition_of(key: str, partitions: int) -> int:
     return (int(murmur2(key.encode())) & 0x7FFFFFFF) % partitions
 
 
-def encoded(said: Watermark | Job) -> bytes:
+def encoded(said: Watermark | BackfillJob) -> bytes:
     return msgspec.json.encode(said)
 
 
 _watermark = msgspec.json.Decoder(Watermark).decode
-_job = msgspec.json.Decoder(Job).decode
+_job = msgspec.json.Decoder(BackfillJob).decode
 
 
-def decoded(key: bytes | None, value: bytes) -> Watermark | Job:
+def decoded(key: bytes | None, value: bytes) -> Watermark | BackfillJob:
     """What a record says. Raises UnreadableError."""
     kind = (key or b"").partition(b":")[0]
     try:
-        said: Watermark | Job
+        said: Watermark | BackfillJob
         if kind == b"window":
             said = _watermark(value)
         elif kind == b"backfill":

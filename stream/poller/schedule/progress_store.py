@@ -1,6 +1,6 @@
-"""The notebook: what all pollers know of how far the providers are read, kept in one compacted topic.
+"""The store: what all pollers know of how far the providers are read, kept in one compacted topic.
 
-The rule of this file: every notebook reads the whole topic, and of each key keeps what says most (see
+The rule of this file: every store reads the whole topic, and of each key keeps what says most (see
 `progress.further`). What is noted is in Kafka before anybody goes on. Where the topic ends is what its leader
 says that takes a record of ours: a former leader that was cut off names an old end, but takes nothing.
 """
@@ -20,7 +20,7 @@ from stream.kafka.acked_producer import Lander
 from stream.kafka.clients import nobody_waits
 from stream.kafka.producers import drop, idempotent
 from stream.poller.schedule.progress import (
-    Job,
+    BackfillJob,
     Said,
     UnreadableError,
     Watermark,
@@ -41,7 +41,7 @@ END = b"end"
 
 log = logging.getLogger("callstream.polling")
 
-_Kind = TypeVar("_Kind", bound=Watermark | Job)
+_Kind = TypeVar("_Kind", bound=Watermark | BackfillJob)
 
 
 class _Note(NamedTuple):
@@ -51,7 +51,7 @@ class _Note(NamedTuple):
     value: bytes | None
 
 
-class Notebook:
+class ProgressStore:
     """The polling topic in memory. `connection` are aiokafka's settings; `run` must be running."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Notebook:
         self._topic = topic
         self._connection = connection
         self._lander = lander
-        self._said: dict[str, Watermark | Job] = {}
+        self._said: dict[str, Watermark | BackfillJob] = {}
         self._read = asyncio.Event()
         self._troubled = False
         self._change = asyncio.Event()
@@ -84,17 +84,17 @@ class Notebook:
     def watermark(self, source: str, account: str) -> Watermark | None:
         return self._of(window_key(source, account), Watermark)
 
-    def job(self, id_: str) -> Job | None:
-        return self._of(job_key(id_), Job)
+    def job(self, id_: str) -> BackfillJob | None:
+        return self._of(job_key(id_), BackfillJob)
 
-    def jobs(self) -> list[Job]:
-        return [said for said in self._said.values() if isinstance(said, Job)]
+    def jobs(self) -> list[BackfillJob]:
+        return [said for said in self._said.values() if isinstance(said, BackfillJob)]
 
     def _of(self, key: str, kind: type[_Kind]) -> _Kind | None:
         said = self._said.get(key)
         return said if isinstance(said, kind) else None
 
-    async def note(self, said: Said) -> Said:
+    async def save(self, said: Said) -> Said:
         """Returns what is known of its key when the broker has it: `said`, or what says more.
 
         Raises NoRoomError, NotLandedError: then it may be there or not.

@@ -22,8 +22,8 @@ from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.planning import Window, next_window, pause_s
 from stream.poller.schedule.progress import Watermark, partition_of, window_key
-from stream.poller.schedule.progress_store import Notebook
-from stream.service.background_tasks import begin, end
+from stream.poller.schedule.progress_store import ProgressStore
+from stream.service.background_tasks import cancel, start
 from stream.service.settings import Settings
 
 JITTER = 0.1
@@ -86,7 +86,7 @@ class Windows:
         accounts: Iterable[Account],
         resources: Mapping[str, Resource],
         *,
-        notebook: Notebook,
+        store: ProgressStore,
         read_url: ReadUrl,
         metrics: PollMetrics,
         by: str,
@@ -96,7 +96,7 @@ class Windows:
         self._interval_s = settings.poll_interval_s
         self._lookback_s = settings.poll_lookback_s
         self._watched = watched(accounts, resources, settings.poll_sources)
-        self._notebook = notebook
+        self._store = store
         self._read_url = read_url
         self._metrics = metrics
         self._by = by
@@ -105,25 +105,25 @@ class Windows:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owning = asyncio.Lock()
 
-    async def own(self, partitions: set[int], all_: int) -> None:
+    async def assign(self, partitions: set[int], all_: int) -> None:
         """Read what belongs to `partitions` of `all_`, and nothing else from now on. At each rebalance."""
         async with self._owning:
             mine = {one.key: one for one in self._watched if partition_of(one.key, all_) in partitions}
-            await end([self._tasks.pop(key) for key in list(self._tasks) if key not in mine])
+            await cancel([self._tasks.pop(key) for key in list(self._tasks) if key not in mine])
             for key, one in mine.items():
                 if key not in self._tasks:
-                    self._tasks[key] = begin(self._read_on(one), f"the window of {one.name}")
+                    self._tasks[key] = start(self._read_on(one), f"the window of {one.name}")
 
     def ended(self) -> list[str]:
         """The names of what should be read and is not: a fault of ours."""
         return [task.get_name() for task in self._tasks.values() if task.done()]
 
     async def close(self) -> None:
-        await self.own(set(), 1)
+        await self.assign(set(), 1)
 
     async def _read_on(self, one: Watched) -> None:
         """Pass after pass, for ever."""
-        await self._notebook.ready()
+        await self._store.ready()
         self._tell(one, self._known(one))
         failures, said = 0, SUCCESS
         while True:
@@ -145,7 +145,7 @@ class Windows:
         try:
             passed = await self._read(one, window)
             if passed.outcome == SUCCESS:
-                self._tell(one, await self._notebook.note(self._watermark(one, window)))
+                self._tell(one, await self._store.save(self._watermark(one, window)))
                 _say_lost(one, window)
         except (NoRoomError, NotLandedError):
             return Passed(NOT_LANDED)
@@ -163,7 +163,7 @@ class Windows:
         return Passed(SUCCESS)
 
     def _known(self, one: Watched) -> Watermark | None:
-        return self._notebook.watermark(one.resource.source, one.account.id)
+        return self._store.watermark(one.resource.source, one.account.id)
 
     def _watermark(self, one: Watched, window: Window) -> Watermark:
         return Watermark(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from stream.kafka.envelope_codec import read_envelope
-from stream.poller.pages.client import Client
-from stream.poller.pages.paged_read import CALL, Means, Reach, Read, read, url_of_call
+from stream.poller.pages.client import PageClient
+from stream.poller.pages.paged_read import CALL, ReadDeps, ReadLimits, ReadResult, read, url_of_call
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -27,7 +27,7 @@ class World:
     """A provider, and all that a read of it touches."""
 
     provider: Provider
-    client: Client
+    client: PageClient
     gate: OpenGate = field(default_factory=OpenGate)
     beach: Beach = field(default_factory=Beach)
     told: Told = field(default_factory=Told)
@@ -38,9 +38,14 @@ class World:
         self.pauses.append(seconds)
 
     async def read(
-        self, resource: Resource, account: Account, url: str, reach: Reach = CALL, priority: str = "terminal"
-    ) -> Read:
-        means = Means(chance=lambda: self.chance, sleep=self._sleep, now_us=lambda: RECEIVED_US)
+        self,
+        resource: Resource,
+        account: Account,
+        url: str,
+        reach: ReadLimits = CALL,
+        priority: str = "terminal",
+    ) -> ReadResult:
+        means = ReadDeps(chance=lambda: self.chance, sleep=self._sleep, now_us=lambda: RECEIVED_US)
         return await read(
             resource,
             account,
@@ -54,14 +59,14 @@ class World:
             means=means,
         )
 
-    async def events(self, reach: Reach = CALL) -> Read:
+    async def events(self, reach: ReadLimits = CALL) -> ReadResult:
         """The Call Events of the call."""
         account = twilio(self.provider.url, f"{self.provider.url}/insights")
         url = url_of_call(RESOURCES["twilio_call_event"], account, CALL_SID, None)
         assert isinstance(url, str)
         return await self.read(RESOURCES["twilio_call_event"], account, url, reach)
 
-    async def leg_events(self) -> Read:
+    async def leg_events(self) -> ReadResult:
         account = telnyx(f"{self.provider.url}/v2")
         url = url_of_call(RESOURCES["telnyx_call_event"], account, LEG, None)
         assert isinstance(url, str)
@@ -87,7 +92,7 @@ class World:
 
 @asynccontextmanager
 async def a_world(**bounds: float) -> AsyncIterator[World]:
-    async with serving() as provider, Client(**bounds) as client:  # type: ignore[arg-type]
+    async with serving() as provider, PageClient(**bounds) as client:  # type: ignore[arg-type]
         yield World(provider, client)
 
 

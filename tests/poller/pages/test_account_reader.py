@@ -13,10 +13,10 @@ import pytest
 
 from stream.core.fetches import FetchRequest
 from stream.poller.limiter.rate_limiter import Gates, RefusedError
-from stream.poller.pages.account_reader import Reader
-from stream.poller.pages.client import Client
-from stream.poller.pages.paged_read import Read
-from stream.poller.pages.polled_writer import Shore
+from stream.poller.pages.account_reader import AccountReader
+from stream.poller.pages.client import PageClient
+from stream.poller.pages.paged_read import ReadResult
+from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.schedule.backfill_work import PRIORITY as BACKFILL
@@ -26,7 +26,7 @@ from stream.service.settings import Settings
 from tests.poller import accounts
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID
 from tests.poller.provider import OpenGate, Provider, Said, Told, serving
-from tests.poller.schedule.progress_fakes import Notes, until
+from tests.poller.schedule.progress_fakes import StoreFake, until
 
 CALLS = RESOURCES["twilio_call"]
 ROW = b'{"sid":"%s","account_sid":"%s","status":"completed","duration":"0"}' % (
@@ -94,27 +94,29 @@ class Doors:
 class Desk:
     """A reader at a provider."""
 
-    def __init__(self, provider: Provider, client: Client) -> None:
+    def __init__(self, provider: Provider, client: PageClient) -> None:
         self.provider = provider
         self.account = accounts.twilio(provider.url, provider.url)
         self.doors, self.broker, self.now_s = Doors(), Broker(), 0.0
         self.told = Told()
-        shore = Shore(self.broker, polled="polled", dead_letters="dead", metrics=self.told)
-        self.reader = Reader(client, self.doors, shore, self.told, lambda: self.now_s)  # type: ignore[arg-type]
+        shore = PolledWriter(self.broker, polled="polled", dead_letters="dead", metrics=self.told)
+        self.reader = AccountReader(client, self.doors, shore, self.told, lambda: self.now_s)  # type: ignore[arg-type]
 
-    async def read(self, answer: Said, after_s: float = 0.0, account: Account | None = None) -> Read:
+    async def read(self, answer: Said, after_s: float = 0.0, account: Account | None = None) -> ReadResult:
         """The call's row, which is answered so."""
         self.now_s += after_s
         self.provider.at(A_CALL, answer)
         return await self.reader.request(request(), account or self.account)
 
-    async def window(self, priority: str = "freshness", seen: Callable[..., None] | None = None) -> Read:
+    async def window(
+        self, priority: str = "freshness", seen: Callable[..., None] | None = None
+    ) -> ReadResult:
         return await self.reader.url(CALLS, self.account, self.provider.url + A_WINDOW, priority, seen)
 
 
 @asynccontextmanager
 async def desk() -> AsyncIterator[Desk]:
-    async with serving() as provider, Client() as client:
+    async with serving() as provider, PageClient() as client:
         yield Desk(provider, client)
 
 
@@ -146,7 +148,7 @@ async def test_a_call_of_a_backfill_waits_for_its_turn_at_the_patient_door() -> 
 async def test_what_refused_credentials_keep_from_being_asked_is_answered_at_once() -> None:
     async with desk() as at:
         at.doors.closed = True
-        assert await at.read(ONE_CALL) == Read("auth_error", problem="the credentials are refused")
+        assert await at.read(ONE_CALL) == ReadResult("auth_error", problem="the credentials are refused")
     assert at.provider.seen == []
 
 
@@ -249,27 +251,27 @@ async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
 ) -> None:
     """The reader and the windows together: one of the two speaks. The second of a window's URLs fails."""
     caplog.set_level(logging.INFO, logger="callstream")
-    async with serving() as provider, Client() as client:
+    async with serving() as provider, PageClient() as client:
         account = replace(accounts.twilio(provider.url), rate=1e6)
         provider.otherwise = page(ROW)
         assert CALLS.of_window is not None
         [_, second] = CALLS.of_window(account, 0, None)
         provider.at(second.removeprefix(provider.url), answer, answer, answer, page(ROW))
-        gates, told, notes = Gates([account], Told()), Told(), Notes()
+        gates, told, notes = Gates([account], Told()), Told(), StoreFake()
         told.window = lambda *_: None  # type: ignore[assignment, method-assign]
         gates.share(0, 1)
-        shore = Shore(Broker(), polled="polled", dead_letters="dead", metrics=told)
+        shore = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=told)
         windows = Windows(
             Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),
             [account],
             RESOURCES,
-            notebook=notes,  # type: ignore[arg-type]
-            read_url=Reader(client, gates, shore, told).url,
+            store=notes,  # type: ignore[arg-type]
+            read_url=AccountReader(client, gates, shore, told).url,
             metrics=told,
             by="one",
             now_us=lambda: 3_600_000_000,
         )
-        await windows.own({0}, 1)
+        await windows.assign({0}, 1)
         await until(lambda: len(notes.history) > 1)
         await windows.close()
     assert caplog.messages == [

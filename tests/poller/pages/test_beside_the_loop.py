@@ -15,7 +15,7 @@ from stream.poller.pages.paged_read import WORTH_A_THREAD_BYTES
 from tests.poller.pages.read_fixture import FIRST, World, page, row
 from tests.poller.provider import Said
 
-STEPS = ((records.Landing, "page"), (paging.Trail, "saw"), (client.Unpacking, "take"))
+STEPS = ((records.RecordBuilder, "page"), (paging.VisitedPages, "saw"), (client.Decompressor, "take"))
 
 
 @pytest.fixture

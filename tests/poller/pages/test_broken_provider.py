@@ -9,7 +9,7 @@ import time
 import pytest
 
 from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES
-from stream.poller.pages.paged_read import Read
+from stream.poller.pages.paged_read import ReadResult
 from tests.poller.pages.read_fixture import EVENTS, FIRST, World, a_world, page, row
 from tests.poller.provider import Said, endless, silent
 
@@ -29,7 +29,7 @@ async def test_rubbish_with_a_status_of_200_is_kept_and_said(world: World, body:
     world.provider.at(FIRST, page(row(1), onwards="/2"))
     world.provider.at("/2", Said(200, body))
     came = await world.events()
-    assert came == Read("rubbish", 1, False, None, 1, came.problem)
+    assert came == ReadResult("rubbish", 1, False, None, 1, came.problem)
     assert came.problem
     (letter,) = world.beach.letters
     assert (letter.value, letter.reason, letter.source) == (body, reason, "twilio_call_event")
@@ -52,7 +52,7 @@ async def test_broken_rows_cost_no_other_row(world: World) -> None:
 async def test_a_page_of_far_too_many_rows_is_kept_whole_and_none_of_them_alone(world: World) -> None:
     too_many = page(*[b"1"] * 20_000)
     world.provider.at(FIRST, too_many)
-    assert await world.events() == Read("rubbish", problem="more than 10000 rows")
+    assert await world.events() == ReadResult("rubbish", problem="more than 10000 rows")
     (letter,) = world.beach.letters
     assert (letter.reason, letter.value) == ("too_large", too_many.body)
 
@@ -87,7 +87,7 @@ async def test_a_page_without_end_is_put_down_and_its_beginning_kept(kind: str) 
             "endless": endless,
         }[kind]
         came = await world.events()
-        assert came == Read("rubbish", problem="more than 3145728 bytes")
+        assert came == ReadResult("rubbish", problem="more than 3145728 bytes")
         (letter,) = world.beach.letters
         assert (letter.reason, letter.value) == ("too_large", b" " * LETTER_LIMIT_BYTES)
         assert dict(letter.headers)["truncated"] == b"3145728"
@@ -98,5 +98,5 @@ async def test_a_page_that_never_comes_is_a_network_error() -> None:
     async with a_world(timeout_s=0.2) as world:
         world.provider.otherwise = silent
         came = await world.events()
-        assert came == Read("network_error", problem="no whole answer within 0.2 s")
+        assert came == ReadResult("network_error", problem="no whole answer within 0.2 s")
         assert [outcome for _, outcome in world.told.requests] == ["network_error"] * 5

@@ -13,7 +13,7 @@ from importlib.metadata import version
 import pytest
 from aiohttp import web
 
-from stream.poller.pages.client import Answer, Client, InsecureUrlError, Unanswered, check
+from stream.poller.pages.client import InsecureUrlError, NoResponse, PageClient, PageResponse, check
 from stream.service.http.client import retry_after_s
 from tests.poller.accounts import ACCOUNT_SID, KEY, SECRETS, telnyx, twilio
 from tests.poller.provider import Provider, Said, endless, hung_up, serving, silent
@@ -27,17 +27,17 @@ async def provider() -> AsyncIterator[Provider]:
         yield provider
 
 
-def client(**bounds: float) -> Client:
-    return Client(now_s=lambda: NOW_S, **bounds)  # type: ignore[arg-type]
+def client(**bounds: float) -> PageClient:
+    return PageClient(now_s=lambda: NOW_S, **bounds)  # type: ignore[arg-type]
 
 
-async def got(provider: Provider, path: str = "/x", **bounds: float) -> Answer:
+async def got(provider: Provider, path: str = "/x", **bounds: float) -> PageResponse:
     async with client(**bounds) as asking:
         return await asking.get(twilio(provider.url, ""), provider.url + path)
 
 
-async def unanswered(provider: Provider, path: str = "/x", **bounds: float) -> Unanswered:
-    with pytest.raises(Unanswered) as raised:
+async def unanswered(provider: Provider, path: str = "/x", **bounds: float) -> NoResponse:
+    with pytest.raises(NoResponse) as raised:
         await got(provider, path, **bounds)
     error = raised.value
     said = repr(error) + str(error) + "".join(traceback.format_exception(error))
@@ -52,7 +52,7 @@ async def test_a_page_is_asked_as_its_url_is_written_and_with_the_accounts_crede
     path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?EndTime%3E=2026-03-02T10%3A00%3A00Z&a[b]=%7E"
     provider.at(path, Said(200, b'{"calls":[]}'))
     answer = await got(provider, path)
-    assert answer._replace(seconds=0) == Answer(200, None, b'{"calls":[]}', 0)
+    assert answer._replace(seconds=0) == PageResponse(200, None, b'{"calls":[]}', 0)
     assert answer.seconds > 0
     assert provider.seen == [(path, twilio().authorization)]
     sent = provider.headers[0]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.pages.decompression import TooLarge, Unpacking, UnpackingError
+from stream.poller.pages.decompression import DecompressionError, Decompressor, TooLarge
 
 PACKED = {
     "": bytes,
@@ -22,7 +22,7 @@ PACKED = {
 
 
 def unpacked(encoding: str, packed: bytes, limit: int = 1000, step: int = 7) -> bytes:
-    unpacking = Unpacking(encoding, limit)
+    unpacking = Decompressor(encoding, limit)
     for at in range(0, len(packed), step):
         unpacking.take(packed[at : at + step])
     return unpacking.end()
@@ -54,7 +54,7 @@ def test_at_the_limit_it_is_whole_and_a_byte_more_is_too_large(encoding: str) ->
 
 def test_a_bomb_is_put_down_at_its_first_bytes() -> None:
     bomb = gzip.compress(b"\0" * (64 << 20))
-    unpacking = Unpacking("gzip", 10_000)
+    unpacking = Decompressor("gzip", 10_000)
     with pytest.raises(TooLarge):
         unpacking.take(bomb)
     assert len(unpacking._body) == 10_001
@@ -67,5 +67,5 @@ def test_a_packed_answer_that_is_cut_off_goes_on_or_was_never_packed_is_an_error
 ) -> None:
     whole = PACKED[encoding](b'{"events":[1,2,3]}' * 10)
     for odd in (whole[:-1], whole[:-6], whole + whole, whole + b"x", b"<html>" * 10):
-        with pytest.raises(UnpackingError):
+        with pytest.raises(DecompressionError):
             unpacked(encoding, odd, step=step)

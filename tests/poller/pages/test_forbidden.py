@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from stream.poller.pages.forbidden import Forbidden
+from stream.poller.pages.forbidden import ForbiddenResources
 from tests.poller.asked import TELNYX, TWILIO
 
 CALL, INSIGHTS = "twilio_call", "twilio_insights_event"
 
 
-def forbidden() -> Forbidden:
-    found = Forbidden()
+def forbidden() -> ForbiddenResources:
+    found = ForbiddenResources()
     found.answered(TWILIO, INSIGHTS, 0, "auth_error", 0.0, forbidden=True)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.poller.pages.paged_read import CALL, WINDOW, Reach, Read
+from stream.poller.pages.paged_read import CALL, WINDOW, ReadLimits, ReadResult
 from tests.poller.accounts import CALL_SID
 from tests.poller.pages.read_fixture import EVENTS, FIRST, World, page, row
 from tests.poller.provider import Said, serving
@@ -14,7 +14,7 @@ async def test_a_page_on_another_host_is_not_asked_and_hears_nothing(world: Worl
     async with serving() as other:
         world.provider.at(FIRST, page(row(1), onwards=f"{other.url}{EVENTS}?Page=1"))
         came = await world.events()
-        assert came == Read(
+        assert came == ReadResult(
             "rubbish", 1, False, None, 1, "the next page is on another host, which is not asked"
         )
         assert (other.seen, world.bodies, world.provider.paths) == ([], [row(1)], [FIRST])
@@ -34,7 +34,7 @@ async def test_pages_in_a_circle_are_asked_once_each(world: World) -> None:
     world.provider.at(FIRST, page(row(1), onwards="/2"))
     world.provider.at("/2", page(row(2), onwards=FIRST))
     came = await world.events()
-    assert came == Read("rubbish", 2, False, None, 2, "the pages lead in a circle")
+    assert came == ReadResult("rubbish", 2, False, None, 2, "the pages lead in a circle")
     assert (world.provider.paths, world.reasons) == ([FIRST, "/2"], [("invalid_field", came.problem)])
 
 
@@ -44,7 +44,7 @@ async def test_the_same_rows_at_ever_new_links_end_and_make_no_events(world: Wor
 
     world.provider.otherwise = again  # type: ignore[assignment]
     came = await world.events()
-    assert came == Read("rubbish", 2, False, None, 1, "the pages repeat the same rows")
+    assert came == ReadResult("rubbish", 2, False, None, 1, "the pages repeat the same rows")
     assert (len(world.provider.seen), world.bodies) == (3, [row(1), row(2)])
 
 
@@ -53,7 +53,7 @@ async def test_a_last_page_that_leads_to_the_first_by_another_name_makes_no_even
     world.provider.at("/2", page(row(2), onwards="/1"))
     world.provider.at("/1", page(row(1), onwards="/2"))
     came = await world.events()
-    assert came == Read("rubbish", 2, False, None, 2, "the pages lead in a circle")
+    assert came == ReadResult("rubbish", 2, False, None, 2, "the pages lead in a circle")
     assert (world.bodies, world.ordinals) == ([row(1), row(2)], [0, 0])
 
 
@@ -64,12 +64,12 @@ async def test_pages_that_go_round_at_ever_new_links_make_no_events(world: World
 
     world.provider.otherwise = again  # type: ignore[assignment]
     came = await world.events()
-    assert came == Read("rubbish", 3, False, None, 3, "the pages repeat the same rows")
+    assert came == ReadResult("rubbish", 3, False, None, 3, "the pages repeat the same rows")
     assert (world.bodies, world.ordinals) == ([row(1), row(2), row(0)], [0, 0, 0])
 
 
 @pytest.mark.parametrize("reach", [CALL, WINDOW])
-async def test_pages_without_end_have_an_end(world: World, reach: Reach) -> None:
+async def test_pages_without_end_have_an_end(world: World, reach: ReadLimits) -> None:
     async def another(request: object) -> object:
         seen = len(world.provider.seen)
         return await page(row(seen), onwards=f"/page{seen}")(request)  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ async def test_pages_without_end_have_an_end(world: World, reach: Reach) -> None
     world.provider.otherwise = another  # type: ignore[assignment]
     reach = reach._replace(max_pages=reach.max_pages // 20)
     came = await world.events(reach)
-    assert came == Read(
+    assert came == ReadResult(
         "rubbish",
         reach.max_pages,
         False,
@@ -89,8 +89,8 @@ async def test_pages_without_end_have_an_end(world: World, reach: Reach) -> None
 
 
 def test_a_window_may_be_longer_than_a_call() -> None:
-    assert Reach("not_ready", 200) == CALL
-    assert Reach("not_found", 20_000) == WINDOW
+    assert ReadLimits("not_ready", 200) == CALL
+    assert ReadLimits("not_found", 20_000) == WINDOW
 
 
 async def test_a_link_cannot_move_rows_to_another_call(world: World) -> None:

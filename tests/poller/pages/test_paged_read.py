@@ -8,8 +8,8 @@ import gzip
 import orjson
 import pytest
 
-from stream.poller.pages.paged_read import WINDOW, Read, url_of_call
-from stream.poller.pages.records import LandedPage
+from stream.poller.pages.paged_read import WINDOW, ReadResult, url_of_call
+from stream.poller.pages.records import PageRecords
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, telnyx, twilio
 from tests.poller.pages.read_fixture import EVENTS, FIRST, World, page, row
@@ -20,7 +20,7 @@ async def test_a_resource_is_read_page_by_page_each_landed_before_the_next_is_as
     asked_when_landed = []
 
     class Watching(Beach):
-        async def land(self, page: LandedPage) -> None:
+        async def land(self, page: PageRecords) -> None:
             await super().land(page)
             asked_when_landed.append(len(world.provider.seen))
 
@@ -31,7 +31,7 @@ async def test_a_resource_is_read_page_by_page_each_landed_before_the_next_is_as
     )
     world.provider.at(f"{EVENTS}?Page=2", page(row(3)))
     came = await world.events()
-    assert came == Read("success", 4, False, came.content, 3, "")
+    assert came == ReadResult("success", 4, False, came.content, 3, "")
     assert came.content is not None
     assert world.bodies == [row(1), row(2), row(1), row(3)]
     assert world.ordinals == [0, 0, 1, 0]
@@ -63,7 +63,7 @@ async def test_two_reads_of_the_same_are_equal_and_another_row_makes_them_differ
 async def test_nothing_is_there_is_an_answer(world: World) -> None:
     world.provider.at(FIRST, page())
     came = await world.events()
-    assert came == Read("empty", 0, False, came.content, 1)
+    assert came == ReadResult("empty", 0, False, came.content, 1)
     assert came.content is not None
     assert world.told.requests == [("twilio_call_event", "empty")]
 

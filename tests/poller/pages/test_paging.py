@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.pages.paging import LONGEST_LINK, PagingError, Trail, origin
+from stream.poller.pages.paging import LONGEST_LINK, PagingError, VisitedPages, origin
 
 FIRST = "https://api.twilio.com/2010-04-01/Accounts/AC1/Calls.json?EndTime%3E=2026&PageSize=1000"
 
 
 def followed(link: str, first: str = FIRST) -> str:
-    return Trail(first, 10).next(first, link)
+    return VisitedPages(first, 10).next(first, link)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_whatever_the_link_says_the_host_is_ours(link: str) -> None:
 
 
 def test_a_page_is_asked_once() -> None:
-    trail = Trail(FIRST, 10)
+    trail = VisitedPages(FIRST, 10)
     second = trail.next(FIRST, "/second")
     for link in (FIRST, "/second", "https://api.twilio.com:443/second"):
         with pytest.raises(PagingError, match="circle"):
@@ -94,7 +94,7 @@ def test_a_page_is_asked_once() -> None:
 
 
 def test_there_are_no_more_pages_than_the_bound() -> None:
-    trail, url = Trail(FIRST, 3), FIRST
+    trail, url = VisitedPages(FIRST, 3), FIRST
     for link in ("/2", "/3"):
         url = trail.next(url, link)
     with pytest.raises(PagingError, match="more than 3 pages"):
@@ -102,7 +102,7 @@ def test_there_are_no_more_pages_than_the_bound() -> None:
 
 
 def test_pages_that_repeat_an_earlier_one_are_counted_until_another_comes() -> None:
-    trail = Trail(FIRST, 10)
+    trail = VisitedPages(FIRST, 10)
     pages = [[b"a"], [b"a"], [b"a"], [b"b"], [b"b"], [b"a"], [b"c"], [], [], [b"b"], [b"a", b"b"]]
     assert [trail.saw(rows) for rows in pages] == [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 0]
 

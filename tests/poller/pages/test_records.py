@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream.core.events import Envelope
 from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES, VALUE_LIMIT_BYTES, read_envelope
-from stream.poller.pages.records import DeadLetter, LandedPage, Landing
+from stream.poller.pages.records import DeadLetter, PageRecords, RecordBuilder
 from stream.sources import DECODERS
 from tests.agents.batches import TOPICS, Fetched, Lane, to
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, telnyx, twilio
@@ -35,11 +35,11 @@ KEYED = b'"sid":"%s","call_leg_id":"%s","webhook":{"payload":{"call_leg_id":"%s"
 )
 
 
-def landing(source: str) -> Landing:
-    return Landing(source, twilio() if source.startswith("twilio") else telnyx(), PATHS[source])
+def landing(source: str) -> RecordBuilder:
+    return RecordBuilder(source, twilio() if source.startswith("twilio") else telnyx(), PATHS[source])
 
 
-def landed(source: str, *rows: bytes) -> LandedPage:
+def landed(source: str, *rows: bytes) -> PageRecords:
     return landing(source).page(rows, total=None, received_us=RECEIVED_US)
 
 
@@ -50,7 +50,7 @@ def body_of(value: bytes) -> bytes:
     return value[start : end if end > start else -1]
 
 
-def ordinals(*pages: LandedPage) -> list[int]:
+def ordinals(*pages: PageRecords) -> list[int]:
     return [read_envelope(row.value).ordinal for page in pages for row in page.records]
 
 
@@ -247,7 +247,7 @@ def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
 
 def test_a_broken_page_is_kept_as_it_came() -> None:
     page = landing("twilio_call").broken_page(b"<html>", "not_json", "no JSON, or cut off (byte 0)")
-    assert page == LandedPage(
+    assert page == PageRecords(
         [],
         [
             DeadLetter(
@@ -313,6 +313,6 @@ def test_the_mark_of_a_row_is_that_of_its_bytes_and_place_whenever_it_came() -> 
     assert len({row.mark for row in first}) == 3
     assert later[0].mark == first[0].mark
     assert later[0].value != first[0].value
-    other = Landing("twilio_call_event", twilio(), PATHS["twilio_call_event"])
+    other = RecordBuilder("twilio_call_event", twilio(), PATHS["twilio_call_event"])
     other._account = "AC2"
     assert other.page([EVENT], total=None, received_us=RECEIVED_US).records[0].mark != first[0].mark

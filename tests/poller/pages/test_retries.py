@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream.core.fetches import OUTCOMES
-from stream.poller.pages.paged_read import CALL, WINDOW, Reach, Read
+from stream.poller.pages.paged_read import CALL, WINDOW, ReadLimits, ReadResult
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import twilio
 from tests.poller.pages.read_fixture import FIRST, World, a_world, page, row
@@ -26,10 +26,10 @@ from tests.poller.provider import Said, hung_up
     ],
 )
 async def test_a_refusal_ends_the_read_at_once(
-    world: World, status: int, reach: Reach, outcome: str, problem: str
+    world: World, status: int, reach: ReadLimits, outcome: str, problem: str
 ) -> None:
     world.provider.at(FIRST, Said(status, b'{"code":1}' if status != 204 else b"", {"Location": "/stolen"}))
-    assert await world.events(reach) == Read(outcome, problem=problem)
+    assert await world.events(reach) == ReadResult(outcome, problem=problem)
     assert (world.provider.paths, world.pauses, world.beach.pages) == ([FIRST], [], [])
     assert world.told.requests == [("twilio_call_event", outcome)]
     assert world.gate.told == [("terminal", "twilio_call_event", outcome, None)]
@@ -39,7 +39,7 @@ async def test_a_refusal_ends_the_read_at_once(
 async def test_a_403_is_of_the_resource_and_not_of_the_account(world: World) -> None:
     world.provider.at(FIRST, Said(403, b"{}"))
     problem = "answered 403: the credentials may not read this"
-    assert await world.events(WINDOW) == Read("auth_error", problem=problem, forbidden=True)
+    assert await world.events(WINDOW) == ReadResult("auth_error", problem=problem, forbidden=True)
     assert world.told.requests == [("twilio_call_event", "auth_error")]
     assert world.gate.told == [("terminal", "twilio_call_event", "client_error", None)]
 
@@ -74,7 +74,7 @@ async def test_after_five_tries_it_is_given_up_and_what_was_landed_stays(
 ) -> None:
     world.provider.at(FIRST, page(row(1), row(2), onwards="/2"))
     world.provider.at("/2", answer)
-    assert await world.events() == Read(outcome, 2, False, None, 1, problem)
+    assert await world.events() == ReadResult(outcome, 2, False, None, 1, problem)
     assert world.provider.paths == [FIRST, *["/2"] * 5]
     assert world.pauses == [0.25, 0.5, 1.0, 2.0]
     assert (world.bodies, world.beach.letters) == ([row(1), row(2)], [])
@@ -84,7 +84,7 @@ async def test_nobody_there_is_a_network_error(world: World) -> None:
     account = twilio("http://127.0.0.1:1")
     url = "http://127.0.0.1:1" + FIRST
     came = await world.read(RESOURCES["twilio_call_event"], account, url)
-    assert came == Read("network_error", problem="ClientConnectorError")
+    assert came == ReadResult("network_error", problem="ClientConnectorError")
     assert len(world.told.requests) == 5
 
 

@@ -12,8 +12,8 @@ from stream.core.timestamps import utc
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfill import Backfills
-from stream.poller.schedule.progress import Job, new_job
-from tests.poller.schedule.progress_fakes import Came, Notes, account, resource, resource_of_calls, until
+from stream.poller.schedule.progress import BackfillJob, new_job
+from tests.poller.schedule.progress_fakes import Came, StoreFake, account, resource, resource_of_calls, until
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
@@ -28,12 +28,12 @@ RESOURCES = {
 }
 
 
-def job(source: str = "twilio_call", hours: float = 3, account_id: str = "AC1", **fields: Any) -> Job:
+def job(source: str = "twilio_call", hours: float = 3, account_id: str = "AC1", **fields: Any) -> BackfillJob:
     asked = new_job(source, account_id, NOW_US - round(hours * HOUR_US), NOW_US, NOW_US)
     return msgspec.structs.replace(asked, **fields)
 
 
-def said(job: Job, **fields: Any) -> Job:
+def said(job: BackfillJob, **fields: Any) -> BackfillJob:
     return msgspec.structs.replace(job, updated_at=utc(NOW_US), **fields)
 
 
@@ -106,7 +106,7 @@ class Slept:
 
 def poller(
     provider: Provider,
-    notes: Notes,
+    notes: StoreFake,
     *,
     slept: Slept | None = None,
     accounts: tuple[Account, ...] = (account(), account("T1", "telnyx")),
@@ -115,7 +115,7 @@ def poller(
     return Backfills(
         accounts,
         RESOURCES,
-        notebook=notes,  # type: ignore[arg-type]
+        store=notes,  # type: ignore[arg-type]
         read_url=provider.read_url,
         read_call=provider.read_call,
         now_us=now_us,
@@ -123,15 +123,17 @@ def poller(
     )
 
 
-async def ended(notes: Notes, asked: Job) -> Job:
+async def ended(notes: StoreFake, asked: BackfillJob) -> BackfillJob:
     await until(lambda: notes.said[asked.key].finished)
     return notes.said[asked.key]
 
 
-async def done_by_one(asked: Job, provider: Provider, slept: Slept | None = None) -> tuple[Job, Notes]:
-    notes = Notes(asked)
+async def done_by_one(
+    asked: BackfillJob, provider: Provider, slept: Slept | None = None
+) -> tuple[BackfillJob, StoreFake]:
+    notes = StoreFake(asked)
     backfills = poller(provider, notes, slept=slept)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     last = await ended(notes, asked)
     await backfills.close()
     return last, notes

@@ -1,4 +1,4 @@
-"""A notebook without Kafka, and the accounts and resources that are read in tests."""
+"""A store without Kafka, and the accounts and resources that are read in tests."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 from stream.kafka.acked_producer import NotLandedError
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Page, Resource
-from stream.poller.schedule.progress import Job, Watermark, further, job_key, window_key
+from stream.poller.schedule.progress import BackfillJob, Watermark, further, job_key, window_key
 
 
-class Notes:
-    """As the real notebook; `refuse` so many notes first."""
+class StoreFake:
+    """As the real store; `refuse` so many notes first."""
 
-    def __init__(self, *said: Watermark | Job, ready: bool = True) -> None:
+    def __init__(self, *said: Watermark | BackfillJob, ready: bool = True) -> None:
         self.said: dict[str, Any] = {one.key: one for one in said}
-        self.history: list[Watermark | Job] = []
+        self.history: list[Watermark | BackfillJob] = []
         self.refuse = self._changes = 0
         self._read, self._change = asyncio.Event(), asyncio.Event()
         if ready:
@@ -36,13 +36,13 @@ class Notes:
     def watermark(self, source: str, account: str) -> Watermark | None:
         return self.said.get(window_key(source, account))
 
-    def job(self, id_: str) -> Job | None:
+    def job(self, id_: str) -> BackfillJob | None:
         return self.said.get(job_key(id_))
 
-    def jobs(self) -> list[Job]:
-        return [said for said in self.said.values() if isinstance(said, Job)]
+    def jobs(self) -> list[BackfillJob]:
+        return [said for said in self.said.values() if isinstance(said, BackfillJob)]
 
-    async def note(self, said: Any) -> Any:
+    async def save(self, said: Any) -> Any:
         await asyncio.sleep(0)
         if self.refuse:
             self.refuse -= 1
@@ -53,7 +53,7 @@ class Notes:
         self.tell()
         return most
 
-    def tell(self, *said: Watermark | Job) -> None:
+    def tell(self, *said: Watermark | BackfillJob) -> None:
         """What another has said arrives."""
         self.said |= {one.key: one for one in said}
         self._changes += 1

@@ -9,7 +9,7 @@ import pytest
 
 from stream.core.timestamps import utc
 from stream.poller.schedule import backfill_work
-from stream.poller.schedule.progress import Job, job_key, partition_of
+from stream.poller.schedule.progress import BackfillJob, job_key, partition_of
 from tests.poller.schedule.backfill_fakes import (
     ALL,
     HOUR_US,
@@ -22,7 +22,7 @@ from tests.poller.schedule.backfill_fakes import (
     said,
     span_of,
 )
-from tests.poller.schedule.progress_fakes import Notes, until
+from tests.poller.schedule.progress_fakes import StoreFake, until
 
 
 async def test_a_job_is_read_slice_after_slice_oldest_first_and_says_after_each_how_far_it_is() -> None:
@@ -64,15 +64,15 @@ async def test_a_job_goes_on_where_it_was() -> None:
 
 async def test_a_second_poller_finishes_what_the_first_one_left_and_nothing_is_skipped() -> None:
     one, other, asked = Provider(), Provider(), job(hours=7.2)
-    notes = Notes(asked)
+    notes = StoreFake(asked)
     first, second = poller(one, notes), poller(other, notes)
     one.halt_at = 8
-    await first.own(ALL, 4)
-    await second.own(set(), 4)
+    await first.assign(ALL, 4)
+    await second.assign(set(), 4)
     await until(lambda: len(one.urls) == 8 and one.at_once)
-    await first.own(set(), 4)
+    await first.assign(set(), 4)
     assert one.at_once == 0, "what is another's has ended"
-    await second.own(ALL, 4)
+    await second.assign(ALL, 4)
     last = await ended(notes, asked)
     assert len(one.urls) == 8
     await first.close()
@@ -87,10 +87,10 @@ async def test_a_second_poller_finishes_what_the_first_one_left_and_nothing_is_s
 
 async def test_each_job_is_done_by_the_poller_that_has_its_partition() -> None:
     jobs = [job(hours=1 + number / 100) for number in range(20)]
-    notes, one, other = Notes(*jobs), Provider(), Provider()
+    notes, one, other = StoreFake(*jobs), Provider(), Provider()
     pollers = [poller(one, notes), poller(other, notes)]
-    await pollers[0].own({0, 2}, 4)
-    await pollers[1].own({1, 3}, 4)
+    await pollers[0].assign({0, 2}, 4)
+    await pollers[1].assign({1, 3}, 4)
     for asked in jobs:
         await ended(notes, asked)
     for each in pollers:
@@ -105,9 +105,9 @@ async def test_each_job_is_done_by_the_poller_that_has_its_partition() -> None:
 
 async def test_nothing_is_begun_before_the_notebook_is_read() -> None:
     provider, asked = Provider(), job()
-    notes = Notes(asked, ready=False)
+    notes = StoreFake(asked, ready=False)
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     await asyncio.sleep(0.02)
     assert provider.urls == []
     notes.said[asked.key] = said(asked, state="done")
@@ -120,10 +120,10 @@ async def test_nothing_is_begun_before_the_notebook_is_read() -> None:
 async def test_a_long_slice_is_not_taken_for_a_dead_poller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill_work, "BEAT_S", 0.001)
     provider, asked = Provider(), job()
-    notes = Notes(asked)
+    notes = StoreFake(asked)
     provider.gate.clear()
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     await until(lambda: len(notes.history) > 5)
     provider.gate.set()
     await ended(notes, asked)
@@ -131,4 +131,4 @@ async def test_a_long_slice_is_not_taken_for_a_dead_poller(monkeypatch: pytest.M
     await asyncio.sleep(0.02)
     assert len(notes.history) == count, "nothing is said after the last word"
     await backfills.close()
-    assert {one.state for one in notes.history[:-1] if isinstance(one, Job)} == {"running"}
+    assert {one.state for one in notes.history[:-1] if isinstance(one, BackfillJob)} == {"running"}

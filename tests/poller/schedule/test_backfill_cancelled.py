@@ -6,15 +6,15 @@ import asyncio
 from typing import Any
 
 from tests.poller.schedule.backfill_fakes import ALL, HOUR_US, Provider, done_by_one, ended, job, poller, said
-from tests.poller.schedule.progress_fakes import Notes, until
+from tests.poller.schedule.progress_fakes import StoreFake, until
 
 
 async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> None:
     provider, asked = Provider(), job()
-    notes = Notes(asked)
+    notes = StoreFake(asked)
     provider.gate.clear()
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     await until(lambda: provider.at_once)
     cancelled = said(asked, state="cancelled")
     notes.tell(cancelled)
@@ -27,24 +27,24 @@ async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> No
 
 
 async def test_a_rebalance_does_not_wait_for_the_last_word_on_a_cancelled_job() -> None:
-    class Away(Notes):
+    class Away(StoreFake):
         waited = False
 
-        async def note(self, noted: Any) -> Any:
+        async def save(self, noted: Any) -> Any:
             if noted.state == "cancelled":
                 self.waited = True
                 await asyncio.Event().wait()
-            return await super().note(noted)
+            return await super().save(noted)
 
     provider, asked = Provider(), job()
     notes = Away(asked)
     provider.gate.clear()
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     await until(lambda: provider.at_once)
     notes.tell(said(asked, state="cancelled"))
     await until(lambda: notes.waited)
-    await asyncio.wait_for(backfills.own(set(), 4), 5)
+    await asyncio.wait_for(backfills.assign(set(), 4), 5)
     await asyncio.wait_for(backfills.close(), 5)
 
 
@@ -54,7 +54,7 @@ async def test_a_job_that_is_asked_again_begins_again() -> None:
     assert last.state == "done"
     again = said(asked, asked=2)
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     notes.tell(again)
     await until(lambda: notes.said[asked.key].asked == 2 and notes.said[asked.key].finished)
     await backfills.close()
@@ -64,10 +64,10 @@ async def test_a_job_that_is_asked_again_begins_again() -> None:
 
 async def test_a_job_in_work_that_is_asked_anew_is_begun_anew() -> None:
     provider, asked = Provider(), job(hours=1)
-    notes = Notes(asked)
+    notes = StoreFake(asked)
     provider.gate.clear()
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     await until(lambda: provider.at_once)
     notes.tell(said(asked, asked=2))
     await until(lambda: len(provider.urls) == 2)

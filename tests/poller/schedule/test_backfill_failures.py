@@ -8,7 +8,7 @@ import pytest
 
 from stream.core.timestamps import utc
 from stream.kafka.acked_producer import NotLandedError
-from stream.poller.schedule.progress import Job
+from stream.poller.schedule.progress import BackfillJob
 from tests.poller.schedule.backfill_fakes import (
     ALL,
     HOUR_US,
@@ -21,7 +21,7 @@ from tests.poller.schedule.backfill_fakes import (
     poller,
     said,
 )
-from tests.poller.schedule.progress_fakes import Came, Notes
+from tests.poller.schedule.progress_fakes import Came, StoreFake
 
 
 @pytest.mark.parametrize("trouble", ["throttled", "server_error", "network_error", "deferred"])
@@ -57,10 +57,10 @@ async def test_rows_that_do_not_land_are_read_again_for_as_long_as_it_takes() ->
 
 async def test_progress_that_does_not_land_is_said_until_it_does() -> None:
     provider, asked = Provider(), job(hours=1)
-    notes = Notes(asked)
+    notes = StoreFake(asked)
     notes.refuse = 50
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     assert (await ended(notes, asked)).state == "done"
     await backfills.close()
     assert len(provider.spans) == 1
@@ -71,9 +71,9 @@ async def test_an_error_of_our_own_fails_the_job_and_not_the_others(caplog: pyte
     provider, bad, good = Provider(), job(hours=1), job("telnyx_webhook_delivery", 1, "T1")
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
     provider.answers = {url: [RuntimeError("+15005550006")]}
-    notes = Notes(bad, good)
+    notes = StoreFake(bad, good)
     backfills = poller(provider, notes)
-    await backfills.own(ALL, 4)
+    await backfills.assign(ALL, 4)
     assert (await ended(notes, bad)).error == "an error of callstream's own (RuntimeError)"
     assert (await ended(notes, good)).state == "done"
     await backfills.close()
@@ -94,7 +94,7 @@ async def test_an_error_of_our_own_fails_the_job_and_not_the_others(caplog: pyte
         ),
     ],
 )
-async def test_what_this_poller_cannot_do_is_said(asked: Job, error: str) -> None:
+async def test_what_this_poller_cannot_do_is_said(asked: BackfillJob, error: str) -> None:
     provider = Provider()
     last, _ = await done_by_one(asked, provider)
     assert (last.state, last.error, provider.urls) == ("failed", error, [])

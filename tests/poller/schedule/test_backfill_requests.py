@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from stream.core.timestamps import utc
-from stream.poller.schedule.backfill_requests import RefusedError, asked_for, called_off
-from stream.poller.schedule.progress import Job, new_job
+from stream.poller.schedule.backfill_requests import BackfillRefusedError, cancelled, next_job
+from stream.poller.schedule.progress import BackfillJob, new_job
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
@@ -17,11 +17,11 @@ WANTED = new_job("twilio_call", "AC1", NOW_US - 3 * HOUR_US, NOW_US, NOW_US)
 HALF = {"done_until": utc(NOW_US - HOUR_US), "rows": 7}
 
 
-def known(**fields: Any) -> Job:
+def known(**fields: Any) -> BackfillJob:
     return msgspec.structs.replace(WANTED, updated_at=utc(NOW_US - HOUR_US), **fields)
 
 
-def wanted(**fields: Any) -> Job:
+def wanted(**fields: Any) -> BackfillJob:
     return msgspec.structs.replace(WANTED, **fields)
 
 
@@ -38,29 +38,31 @@ def wanted(**fields: Any) -> Job:
         (known(state="cancelled", done_until=WANTED.until), wanted(asked=2, done_until=WANTED.until)),
     ],
 )
-def test_what_was_begun_goes_on_and_what_is_done_stays_done(before: Job | None, said: Job | None) -> None:
-    assert asked_for(before, WANTED, NOW_US) == said
+def test_what_was_begun_goes_on_and_what_is_done_stays_done(
+    before: BackfillJob | None, said: BackfillJob | None
+) -> None:
+    assert next_job(before, WANTED, NOW_US) == said
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "failed", "cancelled", "done"])
 def test_whatever_it_is_it_starts_over_where_that_is_asked(state: str) -> None:
-    assert asked_for(known(state=state, asked=2, **HALF), WANTED, NOW_US, again=True) == wanted(asked=3)
+    assert next_job(known(state=state, asked=2, **HALF), WANTED, NOW_US, again=True) == wanted(asked=3)
 
 
 def test_what_the_provider_no_longer_answers_is_refused_but_an_answer_is_still_shown() -> None:
     old = new_job("telnyx_call_event", "T1", NOW_US - 25 * HOUR_US, NOW_US - HOUR_US, NOW_US)
-    with pytest.raises(RefusedError, match="for the last 24 hours only: begin later"):
-        asked_for(None, old, NOW_US)
+    with pytest.raises(BackfillRefusedError, match="for the last 24 hours only: begin later"):
+        next_job(None, old, NOW_US)
     done = msgspec.structs.replace(old, state="done", done_until=old.until)
-    assert asked_for(done, old, NOW_US) is None
+    assert next_job(done, old, NOW_US) is None
     rest = msgspec.structs.replace(old, state="failed", done_until=utc(NOW_US - 2 * HOUR_US))
-    assert asked_for(rest, old, NOW_US) is not None, "what is left of it is still answered"
+    assert next_job(rest, old, NOW_US) is not None, "what is left of it is still answered"
 
 
 def test_only_what_goes_on_can_be_cancelled() -> None:
-    cancelled = wanted(state="cancelled", **HALF)
-    assert called_off(known(state="running", **HALF), NOW_US) == cancelled
-    with pytest.raises(RefusedError, match="there is no such backfill"):
-        called_off(None, NOW_US)
-    with pytest.raises(RefusedError, match="it is done already"):
-        called_off(known(state="done"), NOW_US)
+    expected = wanted(state="cancelled", **HALF)
+    assert cancelled(known(state="running", **HALF), NOW_US) == expected
+    with pytest.raises(BackfillRefusedError, match="there is no such backfill"):
+        cancelled(None, NOW_US)
+    with pytest.raises(BackfillRefusedError, match="it is done already"):
+        cancelled(known(state="done"), NOW_US)

@@ -11,7 +11,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from stream.core.timestamps import utc
 from stream.poller.schedule.progress import (
-    Job,
+    BackfillJob,
     UnreadableError,
     Watermark,
     decoded,
@@ -84,7 +84,7 @@ def test_each_question_has_its_id_and_the_same_one_the_same() -> None:
     assert [job_id(*one) for one in asked] == [job_id(*one) for one in asked]
 
 
-def changed(job: Job, **fields: object) -> Job:
+def changed(job: BackfillJob, **fields: object) -> BackfillJob:
     return msgspec.structs.replace(job, **fields)
 
 

@@ -1,4 +1,4 @@
-"""The notebook on a real Kafka: what is noted outlives its writer, and nobody takes it back."""
+"""The store on a real Kafka: what is noted outlives its writer, and nobody takes it back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfill import Backfills
 from stream.poller.schedule.progress import Watermark, new_job, partition_of, window_key
-from stream.poller.schedule.progress_store import END, Notebook
+from stream.poller.schedule.progress_store import END, ProgressStore
 from stream.poller.schedule.windows import Windows
 from stream.service.settings import Settings
 from tests.e2e.harness import latest, read_topic
@@ -41,18 +41,18 @@ def mark(us: int, account_id: str = "AC1") -> Watermark:
 
 
 @asynccontextmanager
-async def a_notebook(broker: RealBroker, prefix: str) -> AsyncIterator[Notebook]:
+async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStore]:
     """As a poller has it, from start to end."""
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
     topic, connection = topics.names(prefix).polling, {"bootstrap_servers": broker.bootstrap}
     lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
     await lander.start()
-    notebook = Notebook(topic, connection, lander)
-    reading = asyncio.create_task(notebook.run())
+    store = ProgressStore(topic, connection, lander)
+    reading = asyncio.create_task(store.run())
     try:
         async with asyncio.timeout(60):
-            await notebook.ready()
-        yield notebook
+            await store.ready()
+        yield store
     finally:
         reading.cancel()
         await asyncio.wait([reading])
@@ -62,10 +62,10 @@ async def a_notebook(broker: RealBroker, prefix: str) -> AsyncIterator[Notebook]
 async def test_watermarks_and_jobs_outlive_their_writer(broker: RealBroker, prefix: str) -> None:
     job = new_job("twilio_call", "AC1", NOW_US - HOUR_US, NOW_US, NOW_US)
     marks = [mark(NOW_US + number, f"AC{number}") for number in range(50)]
-    async with a_notebook(broker, prefix) as first:
+    async with a_store(broker, prefix) as first:
         assert first.watermark("twilio_call", "AC1") is None
-        assert [await first.note(said) for said in [*marks, job]] == [*marks, job]
-    async with a_notebook(broker, prefix) as second:
+        assert [await first.save(said) for said in [*marks, job]] == [*marks, job]
+    async with a_store(broker, prefix) as second:
         assert [second.watermark("twilio_call", f"AC{number}") for number in range(50)] == marks
         assert (second.job(job.id), second.jobs(), second.job("other")) == (job, [job], None)
     placed = {
@@ -77,12 +77,12 @@ async def test_watermarks_and_jobs_outlive_their_writer(broker: RealBroker, pref
 
 
 async def test_a_watermark_never_goes_back_whoever_says_it(broker: RealBroker, prefix: str) -> None:
-    async with a_notebook(broker, prefix) as one, a_notebook(broker, prefix) as other:
-        await one.note(mark(NOW_US))
-        assert await one.note(mark(NOW_US - 1)) == mark(NOW_US)
+    async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
+        await one.save(mark(NOW_US))
+        assert await one.save(mark(NOW_US - 1)) == mark(NOW_US)
         await until(lambda: other.watermark("twilio_call", "AC1") == mark(NOW_US))
-        assert await other.note(mark(NOW_US - HOUR_US)) == mark(NOW_US)
-        assert await other.note(mark(NOW_US + 1)) == mark(NOW_US + 1)
+        assert await other.save(mark(NOW_US - HOUR_US)) == mark(NOW_US)
+        assert await other.save(mark(NOW_US + 1)) == mark(NOW_US + 1)
         await until(lambda: one.watermark("twilio_call", "AC1") == mark(NOW_US + 1))
     said = latest(read_topic(broker.bootstrap, topics.names(prefix).polling))
     assert [msgspec.json.decode(value, type=Watermark) for value in said.values()] == [mark(NOW_US + 1)]
@@ -90,35 +90,35 @@ async def test_a_watermark_never_goes_back_whoever_says_it(broker: RealBroker, p
 
 async def test_who_wakes_up_late_undoes_nothing_that_others_know(broker: RealBroker, prefix: str) -> None:
     """Its record is the last in the topic, and says less than one before it."""
-    async with a_notebook(broker, prefix) as one:
-        await one.note(mark(NOW_US))
+    async with a_store(broker, prefix) as one:
+        await one.save(mark(NOW_US))
         late = Lander(
             topics.names(prefix).polling,
             {"bootstrap_servers": broker.bootstrap},
             produced=lambda records, seconds, ok: None,
         )
         await late.start()
-        # As a notebook that has not read what `one` said.
-        behind = Notebook(topics.names(prefix).polling, {}, late)
+        # As a store that has not read what `one` said.
+        behind = ProgressStore(topics.names(prefix).polling, {}, late)
         behind._read.set()
-        await behind.note(mark(NOW_US - HOUR_US))
+        await behind.save(mark(NOW_US - HOUR_US))
         # What it noted, the same as a record, and what came late.
         await until(lambda: one._changes >= 3)
         assert one.watermark("twilio_call", "AC1") == mark(NOW_US)
         await late.close(5)
-    async with a_notebook(broker, prefix) as again:
+    async with a_store(broker, prefix) as again:
         assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
 
 
 async def test_who_waits_for_a_change_hears_of_it(broker: RealBroker, prefix: str) -> None:
-    async with a_notebook(broker, prefix) as one, a_notebook(broker, prefix) as other:
+    async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
         waiting = asyncio.create_task(other.changed(0))
         await asyncio.sleep(0)
-        await one.note(mark(NOW_US))
+        await one.save(mark(NOW_US))
         async with asyncio.timeout(30):
             seen = await waiting
             assert other.watermark("twilio_call", "AC1") == mark(NOW_US)
-            await one.note(mark(NOW_US + 1))
+            await one.save(mark(NOW_US + 1))
             assert await other.changed(seen) > seen
 
 
@@ -129,17 +129,17 @@ async def test_what_cannot_be_read_is_said_and_skipped(
         def __init__(self, key: bytes | None, value: bytes | None) -> None:
             self.key, self.value = key, value
 
-    async with a_notebook(broker, prefix) as one:
+    async with a_store(broker, prefix) as one:
         key = mark(NOW_US).key.encode()
         bad = [Raw(key, b"\xff"), Raw(b"AC1", b"{}"), Raw(key, b'{"v": 2}')]
         await one._lander.land(bad, 20)
-        await one.note(mark(NOW_US))
-        await one.note(mark(NOW_US, "AC2"))
+        await one.save(mark(NOW_US))
+        await one.save(mark(NOW_US, "AC2"))
         await one._lander.land([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
         await until(lambda: one.watermark("twilio_call", "AC2") is None)
     caplog.set_level(logging.WARNING, logger="callstream.polling")
     caplog.clear()
-    async with a_notebook(broker, prefix) as again:
+    async with a_store(broker, prefix) as again:
         assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
         assert again.watermark("twilio_call", "AC2") is None, "what is removed is gone"
     assert len([line for line in caplog.messages if "is skipped" in line]) == 3
@@ -147,13 +147,13 @@ async def test_what_cannot_be_read_is_said_and_skipped(
 
 
 async def test_a_broker_that_comes_back_is_heard_again(broker: RealBroker, prefix: str) -> None:
-    async with a_notebook(broker, prefix) as one, a_notebook(broker, prefix) as other:
-        await one.note(mark(NOW_US))
+    async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
+        await one.save(mark(NOW_US))
         broker.kill()
         failed = 0
         for _ in range(3):
             try:
-                await one.note(mark(NOW_US + 1))
+                await one.save(mark(NOW_US + 1))
             except NotLandedError:
                 failed += 1
         assert failed == 3
@@ -163,7 +163,7 @@ async def test_a_broker_that_comes_back_is_heard_again(broker: RealBroker, prefi
         async with asyncio.timeout(60):
             while True:
                 try:
-                    await one.note(mark(NOW_US + 2))
+                    await one.save(mark(NOW_US + 2))
                 except NotLandedError:
                     await asyncio.sleep(0.1)
                 else:
@@ -197,11 +197,11 @@ class Provider:
         ]
 
 
-def backfills(notebook: Notebook, provider: Provider) -> Backfills:
+def backfills(store: ProgressStore, provider: Provider) -> Backfills:
     return Backfills(
         [account()],
         {"twilio_call": resource("twilio_call")},
-        notebook=notebook,
+        store=store,
         read_url=provider.read_url,
         read_call=provider.read_call,
         now_us=lambda: NOW_US,
@@ -213,20 +213,20 @@ async def test_a_job_is_finished_by_a_second_poller_after_the_first_was_stopped_
 ) -> None:
     job = new_job("twilio_call", "AC1", NOW_US - 10 * HOUR_US - 5, NOW_US, NOW_US)
     one, other = Provider(halt_at=5), Provider()
-    async with a_notebook(broker, prefix) as first:
+    async with a_store(broker, prefix) as first:
         working = backfills(first, one)
-        await working.own(ALL, PARTITIONS)
-        await first.note(job)
+        await working.assign(ALL, PARTITIONS)
+        await first.save(job)
         await until(lambda: len(one.urls) == 5, 60)
         await working.close()
-    async with a_notebook(broker, prefix) as second:
+    async with a_store(broker, prefix) as second:
         before = second.job(job.id)
         assert (before.state, before.rows) == ("running", 40)
         working = backfills(second, other)
-        await working.own(ALL, PARTITIONS)
+        await working.assign(ALL, PARTITIONS)
         await until(lambda: second.job(job.id).finished, 60)
         await working.close()
-    async with a_notebook(broker, prefix) as third:
+    async with a_store(broker, prefix) as third:
         last = third.job(job.id)
     assert last == msgspec.structs.replace(
         job, state="done", done_until=job.until, rows=110, updated_at=utc(NOW_US)
@@ -241,27 +241,27 @@ async def test_windows_go_on_from_where_the_last_poller_was(broker: RealBroker, 
     class Silent:
         def window(self, *said: Any) -> None: ...
 
-    def windows(notebook: Notebook, provider: Provider, now_us: int) -> Windows:
+    def windows(store: ProgressStore, provider: Provider, now_us: int) -> Windows:
         return Windows(
             Settings(poll_interval_s=3600),
             [account("AC1"), account("AC2")],
             {"twilio_call": resource("twilio_call")},
-            notebook=notebook,
+            store=store,
             read_url=provider.read_url,
             metrics=Silent(),  # type: ignore[arg-type]
             by="one",
             now_us=lambda: now_us,
         )
 
-    async with a_notebook(broker, prefix) as first:
+    async with a_store(broker, prefix) as first:
         reading = windows(first, Provider(), NOW_US)
-        await reading.own({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
+        await reading.assign({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
         await until(lambda: first.watermark("twilio_call", "AC1"))
         await reading.close()
     provider = Provider()
-    async with a_notebook(broker, prefix) as second:
+    async with a_store(broker, prefix) as second:
         reading = windows(second, provider, NOW_US + 30 * HOUR_US)
-        await reading.own({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
+        await reading.assign({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
         await until(lambda: provider.urls)
         await reading.close()
     assert provider.urls[0] == f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}"

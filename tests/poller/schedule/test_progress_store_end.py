@@ -1,4 +1,4 @@
-"""A notebook is ready when it has read what the topic's true leader has, not what a former one says."""
+"""A store is ready when it has read what the topic's true leader has, not what a former one says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from stream.core.timestamps import utc
 from stream.poller.schedule.progress import Watermark, encoded
-from stream.poller.schedule.progress_store import END, Notebook
+from stream.poller.schedule.progress_store import END, ProgressStore
 
 HERE = TopicPartition("polling", 0)
 MARK = Watermark(source="twilio_call", account="AC1", watermark=utc(10**15), read_at=utc(10**15), by="one")
@@ -50,16 +50,16 @@ async def test_the_end_that_a_broker_names_which_was_cut_off_is_not_the_end() ->
         return dict.fromkeys(places, 3)
 
     lander: Any = None
-    notebook, consumer = Notebook("polling", {}, lander, ended), Consumer(written, end=1)
-    following = asyncio.create_task(notebook._follow(consumer))  # type: ignore[arg-type]  # what it asks of one
+    store, consumer = ProgressStore("polling", {}, lander, ended), Consumer(written, end=1)
+    following = asyncio.create_task(store._follow(consumer))  # type: ignore[arg-type]  # what it asks of one
     try:
         await asyncio.sleep(0.05)
         assert consumer.at == 1
-        assert not notebook._read.is_set()
+        assert not store._read.is_set()
         consumer.end = 3
         async with asyncio.timeout(5):
-            await notebook.ready()
-        assert notebook.watermark("twilio_call", "AC1") == MARK
+            await store.ready()
+        assert store.watermark("twilio_call", "AC1") == MARK
     finally:
         following.cancel()
         await asyncio.wait([following])

@@ -16,7 +16,7 @@ from stream.poller.resources.resource import Resource
 from stream.poller.schedule.progress import Watermark, partition_of, window_key
 from stream.poller.schedule.windows import Windows, watched
 from stream.service.settings import Settings
-from tests.poller.schedule.progress_fakes import Came, Notes, account, resource, resource_of_calls, until
+from tests.poller.schedule.progress_fakes import Came, StoreFake, account, resource, resource_of_calls, until
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
@@ -67,7 +67,7 @@ class Told:
 
 def poller(
     provider: Provider,
-    notes: Notes,
+    notes: StoreFake,
     *,
     told: Told | None = None,
     accounts: tuple[Account, ...] = (account(),),
@@ -81,7 +81,7 @@ def poller(
         Settings(poll_interval_s=interval_s, **settings),
         accounts,
         {one.source: one for one in resources},
-        notebook=notes,  # type: ignore[arg-type]
+        store=notes,  # type: ignore[arg-type]
         read_url=provider.read_url,
         metrics=told or Told(),  # type: ignore[arg-type]
         by="one",
@@ -100,7 +100,7 @@ def since(us: int, number: int = 0, source: str = "twilio_call") -> str:
 
 async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_its_beginning() -> None:
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes, told = Provider(), Notes(), Told()
+    provider, notes, told = Provider(), StoreFake(), Told()
     windows = poller(
         provider,
         notes,
@@ -109,7 +109,7 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_i
         now_us=lambda: next(clock),
         interval_s=3600,
     )
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: told.windows)
     await windows.close()
     assert provider.asked == [
@@ -121,9 +121,9 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_i
 
 async def test_each_next_window_begins_with_what_the_last_one_knew_less_the_lookback() -> None:
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes = Provider(), Notes()
+    provider, notes = Provider(), StoreFake()
     windows = poller(provider, notes, now_us=lambda: next(clock), poll_lookback_s=10)
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: len(notes.history) >= 4)
     await windows.close()
     # The clock is looked at twice in a pass: at its beginning, and when it is noted.
@@ -134,10 +134,10 @@ async def test_each_next_window_begins_with_what_the_last_one_knew_less_the_look
 
 async def test_a_new_owner_goes_on_where_the_old_one_was_and_tells_at_once_how_far_that_is() -> None:
     provider, told = Provider(), Told()
-    notes = Notes(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
+    notes = StoreFake(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
     provider.gate.clear()
     windows = poller(provider, notes, told=told)
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.asked)
     await windows.close()
     assert provider.urls == [since(NOW_US - 6 * HOUR_US)]
@@ -153,12 +153,12 @@ async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_rea
     trouble: str | Exception,
 ) -> None:
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes = Provider("success", trouble, halt_at=3), Notes(known(NOW_US - HOUR_US))
+    provider, notes = Provider("success", trouble, halt_at=3), StoreFake(known(NOW_US - HOUR_US))
     before = dict(notes.said)
     windows = poller(
         provider, notes, resources=(resource("twilio_call", urls=2),), now_us=lambda: next(clock)
     )
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: len(provider.asked) == 3)
     assert notes.said == before
     provider.gate.set()
@@ -169,10 +169,10 @@ async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_rea
 
 
 async def test_a_watermark_that_did_not_land_counts_as_unread() -> None:
-    provider, notes, told = Provider(), Notes(known(NOW_US - HOUR_US)), Told()
+    provider, notes, told = Provider(), StoreFake(known(NOW_US - HOUR_US)), Told()
     notes.refuse = 2
     windows = poller(provider, notes, told=told)
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: notes.history)
     await windows.close()
     assert provider.urls[:3] == [since(NOW_US - 2 * HOUR_US)] * 3
@@ -183,11 +183,11 @@ async def test_a_watermark_that_did_not_land_counts_as_unread() -> None:
 
 
 async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_joined_by_another() -> None:
-    provider, notes = Provider(), Notes()
+    provider, notes = Provider(), StoreFake()
     windows = poller(provider, notes)
     for _ in range(5):
         provider.gate.clear()
-        await windows.own(EVERYTHING, 4)
+        await windows.assign(EVERYTHING, 4)
         await until(lambda: provider.at_once)
         await asyncio.sleep(0.02)
         passes = len(provider.asked)
@@ -199,7 +199,7 @@ async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_join
 
 
 async def test_a_provider_in_trouble_is_asked_less_often() -> None:
-    provider, notes = Provider(*["server_error"] * 4), Notes()
+    provider, notes = Provider(*["server_error"] * 4), StoreFake()
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -207,7 +207,7 @@ async def test_a_provider_in_trouble_is_asked_less_often() -> None:
         await asyncio.sleep(0)
 
     windows = poller(provider, notes, interval_s=60, sleep=sleep)
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: len(slept) >= 6)
     await windows.close()
     for wait, paused in zip(slept, [120, 240, 480, 600, 60, 60], strict=False):
@@ -218,9 +218,9 @@ async def test_trouble_is_said_when_it_begins_changes_and_ends_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="callstream.polling")
-    provider, notes = Provider(*["throttled"] * 3, *["auth_error"] * 2), Notes()
+    provider, notes = Provider(*["throttled"] * 3, *["auth_error"] * 2), StoreFake()
     windows = poller(provider, notes)
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: len(notes.history) > 2)
     await windows.close()
     what = "the window of twilio_call of twilio/default"
@@ -235,14 +235,14 @@ async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = "telnyx_call_event"
-    provider, notes = Provider("server_error"), Notes(known(NOW_US - 30 * HOUR_US, source=source))
+    provider, notes = Provider("server_error"), StoreFake(known(NOW_US - 30 * HOUR_US, source=source))
     windows = poller(
         provider,
         notes,
         accounts=(account(provider="telnyx"),),
         resources=(resource(source, farthest_s=86_400),),
     )
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: len(notes.history) > 2)
     await windows.close()
     assert provider.urls[:3] == [since(NOW_US - us, source=source) for us in (24 * HOUR_US,) * 2 + (HOUR_US,)]
@@ -253,9 +253,9 @@ async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
 
 
 async def test_nothing_is_read_before_the_watermarks_are_known() -> None:
-    provider, notes = Provider(), Notes(ready=False)
+    provider, notes = Provider(), StoreFake(ready=False)
     windows = poller(provider, notes)
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await asyncio.sleep(0.02)
     assert provider.asked == []
     notes.said[window_key("twilio_call", "AC1")] = known(NOW_US - 5 * HOUR_US)
@@ -268,9 +268,9 @@ async def test_nothing_is_read_before_the_watermarks_are_known() -> None:
 async def test_two_pollers_share_the_windows_and_each_is_read_by_one() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
     one, other = Provider(), Provider()
-    pollers = [poller(each, Notes(), accounts=accounts, interval_s=3600) for each in (one, other)]
-    await pollers[0].own({0, 1}, 4)
-    await pollers[1].own({2, 3}, 4)
+    pollers = [poller(each, StoreFake(), accounts=accounts, interval_s=3600) for each in (one, other)]
+    await pollers[0].assign({0, 1}, 4)
+    await pollers[1].assign({2, 3}, 4)
     await until(lambda: len(one.asked) + len(other.asked) >= 20)
     for each in pollers:
         await each.close()
@@ -283,16 +283,16 @@ async def test_what_is_no_longer_owned_has_ended_and_what_still_is_goes_on_undis
     accounts = tuple(account(f"AC{number}") for number in range(20))
     provider = Provider()
     provider.gate.clear()
-    windows = poller(provider, Notes(), accounts=accounts, interval_s=3600)
-    await windows.own(EVERYTHING, 4)
+    windows = poller(provider, StoreFake(), accounts=accounts, interval_s=3600)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.at_once == 20)
-    await windows.own({0}, 4)
+    await windows.assign({0}, 4)
     kept = sum(partition_of(window_key("twilio_call", each.id), 4) == 0 for each in accounts)
     assert 0 < kept < 20
     assert provider.at_once == kept
     await asyncio.sleep(0.01)
     assert len(provider.asked) == 20, "what goes on is not begun again"
-    await windows.own(EVERYTHING, 4)
+    await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.at_once == 20)
     await windows.close()
     assert provider.at_once == 0
