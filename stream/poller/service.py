@@ -18,9 +18,9 @@ from stream.kafka import topics
 from stream.kafka.acked_producer import Lander
 from stream.kafka.oversized_records import REASON, SetsAside
 from stream.poller.limiter.assignor import Place
-from stream.poller.limiter.rate_limiter import Gates, GateState
-from stream.poller.on_demand.dispatcher import Serving
-from stream.poller.on_demand.fetch_consumer import Fetching
+from stream.poller.limiter.rate_limiter import LimiterState, RateLimiters
+from stream.poller.on_demand.dispatcher import FetchDispatcher
+from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.client import PageClient
 from stream.poller.pages.polled_writer import PolledWriter
@@ -97,7 +97,7 @@ class Poller:
             ],
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
-        self.gates = Gates(self.accounts, self.metrics)
+        self.limiters = RateLimiters(self.accounts, self.metrics)
         self.metrics.budgets(lambda: budgets(self.accounts, self._state))
         self._lander = Lander(names.polled, connection, produced=self.metrics.produced)
         aside = SetsAside(
@@ -110,7 +110,7 @@ class Poller:
         shore = PolledWriter(
             aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
         )
-        reader = self._reader = AccountReader(self.client, self.gates, shore, self.metrics)
+        reader = self._reader = AccountReader(self.client, self.limiters, shore, self.metrics)
         self._store = ProgressStore(names.polling, connection, self._lander)
         self._windows = Windows(
             chosen,
@@ -128,16 +128,16 @@ class Poller:
             read_url=reader.url,
             read_call=reader.call,
         )
-        self._serving = Serving(
+        self._serving = FetchDispatcher(
             self.accounts,
-            gate_of=self.gates.of,
+            limiter_of=self.limiters.of,
             read=reader.request,
             land_result=shore.result,
             metrics=self.metrics,
             now_us=lambda: time.time_ns() // 1000,
             stale_s=chosen.settle_s,
         )
-        self._fetching = Fetching(
+        self._fetching = FetchRequestConsumer(
             chosen,
             self._serving,
             on_share=self._share,
@@ -175,7 +175,7 @@ class Poller:
 
     async def _share(self, place: Place, owned: frozenset[int], partitions: int) -> None:
         """A rebalance: this much of the partitions, and of every budget, is this poller's."""
-        self.gates.share(place.rank, place.active)
+        self.limiters.share(place.rank, place.active)
         self.metrics.owned(len(owned))
         await asyncio.gather(
             self._windows.assign(set(owned), partitions), self._backfills.assign(set(owned), partitions)
@@ -183,9 +183,9 @@ class Poller:
         if owned:
             log.info("at work on %d of %d partitions", len(owned), partitions)
 
-    def _state(self, account: Account) -> GateState:
+    def _state(self, account: Account) -> LimiterState:
         """As its door says; who may read nothing at all is refused, whatever the door says."""
-        state = self.gates.of(account).state()
+        state = self.limiters.of(account).state()
         readable = {source for source in self._sources if source.startswith(account.provider)}
         forbidden = set(self._reader.forbidden.sources(account))
         return state._replace(state="refused") if readable and readable <= forbidden else state
@@ -201,7 +201,9 @@ class Poller:
         )
 
 
-def budgets(accounts: Iterable[Account], state_of: Callable[[Account], GateState]) -> Iterator[BudgetState]:
+def budgets(
+    accounts: Iterable[Account], state_of: Callable[[Account], LimiterState]
+) -> Iterator[BudgetState]:
     """How each account's budget stands, as a scrape shows it."""
     for account in accounts:
         state = state_of(account)
@@ -227,7 +229,7 @@ def ready(
 ) -> tuple[bool, Sequence[str]]:
     """Whether the broker takes writes; what else an operator should know is said beside it.
 
-    - `states`: of each account its name and one of `governor.STATES`.
+    - `states`: of each account its name and one of `budget.STATES`.
     - `forbidden`: names of accounts with a source that they may not read.
     """
     said = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]

@@ -8,7 +8,7 @@ import msgspec
 
 from stream.core.fetches import FetchRequest, request_id
 from stream.poller.on_demand.offsets import Offsets
-from stream.poller.on_demand.pending_requests import Asked
+from stream.poller.on_demand.pending_requests import PendingRequest
 from stream.poller.resources.account import Account
 
 TWILIO = Account(
@@ -39,8 +39,8 @@ def value(request: FetchRequest) -> bytes:
     return msgspec.json.encode(request)
 
 
-def asked(offset: int, request: FetchRequest | None = None, offsets: Offsets | None = None) -> Asked:
+def asked(offset: int, request: FetchRequest | None = None, offsets: Offsets | None = None) -> PendingRequest:
     """With the offset as the call's number, where no request is given."""
     offsets = Offsets() if offsets is None else offsets
     offsets.take(offset)
-    return Asked(fetch(offset) if request is None else request, offsets, offset)
+    return PendingRequest(fetch(offset) if request is None else request, offsets, offset)

@@ -20,5 +20,5 @@ async def world(caplog: pytest.LogCaptureFixture) -> AsyncIterator[World]:
     for row in world.beach.rows:
         no_secrets_in(row)
     no_secrets_in(
-        caplog.text, [record.__dict__ for record in caplog.records], world.told.__dict__, world.gate.told
+        caplog.text, [record.__dict__ for record in caplog.records], world.told.__dict__, world.limiter.told
     )

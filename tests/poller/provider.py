@@ -1,4 +1,4 @@
-"""A provider on a real socket that answers what a test tells it, and a gate that is always open."""
+"""A provider on a real socket that answers what a test tells it, and a limiter that is always open."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def hung_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-class OpenGate:
+class OpenLimiter:
     """Lets everybody through, and keeps what it was told."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class OpenGate:
         self.inside = self.most_inside = 0
 
     @asynccontextmanager
-    async def turn(self, priority: str, source: str) -> AsyncIterator[OpenTurn]:
+    async def permit(self, priority: str, source: str) -> AsyncIterator[OpenTurn]:
         self.inside += 1
         self.most_inside = max(self.inside, self.most_inside)
         turn = OpenTurn()

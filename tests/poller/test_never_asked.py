@@ -27,7 +27,7 @@ async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world:
         await world.read(RESOURCES["twilio_call_event"], twilio("http://10.0.0.1"), "http://10.0.0.1" + FIRST)
     with pytest.raises(ValueError):
         await world.read(RESOURCES["twilio_call_event"], twilio(), world.provider.url + FIRST)
-    assert (world.gate.most_inside, world.told.requests) == (0, [])
+    assert (world.limiter.most_inside, world.told.requests) == (0, [])
 
 
 def test_no_credentials_are_shown_by_what_a_read_is_made_of() -> None:

@@ -17,7 +17,7 @@ from stream.core.fetches import FETCH_RESULT
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.poller import service
-from stream.poller.limiter.rate_limiter import GateState
+from stream.poller.limiter.rate_limiter import LimiterState
 from stream.poller.on_demand.fetch_consumer import group
 from stream.poller.schedule.progress import window_key
 from stream.service.http.listening import ListenError
@@ -31,8 +31,8 @@ from tests.real_broker import RealBroker
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, NOW_US, TOKEN, HandShelf, call, insight, sid
 
 
-def state(name: str = "running", **waiting: int) -> GateState:
-    return GateState(name, 7.5, 4, 2, waiting, 0.0)
+def state(name: str = "running", **waiting: int) -> LimiterState:
+    return LimiterState(name, 7.5, 4, 2, waiting, 0.0)
 
 
 def test_a_scrape_shows_each_accounts_budget_as_its_door_says() -> None:
@@ -147,7 +147,7 @@ def _is_ours(task: asyncio.Task[Any]) -> bool:
         "Lander",
         "ProgressStore",
         "Windows",
-        "Fetching",
+        "FetchRequestConsumer",
     }
 
 

@@ -27,7 +27,7 @@ WORK_S = 1.0
 """An answer stands for the time since the one before it, but for no more than this."""
 
 
-class Allowance:
+class AdaptiveLimit:
     """A share of a ceiling, above 0 and up to 1.
 
     It rises with the provider's answers: to where it was before its last fall with any of them, beyond only

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from stream.core.fetches import OUTCOMES
-from stream.poller.limiter.adaptive_limit import Allowance
-from stream.poller.limiter.circuit_breaker import Standing
-from stream.poller.limiter.fair_queue import Line
+from stream.poller.limiter.adaptive_limit import AdaptiveLimit
+from stream.poller.limiter.circuit_breaker import CircuitBreaker
+from stream.poller.limiter.fair_queue import FairPriorityQueue
 
 STATES = ("running", "throttled", "refused", "unreachable", "standby")
 
@@ -47,12 +47,12 @@ W = TypeVar("W")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sent:
+class Grant:
     """A request on its way, and what was so when it went.
 
     - `paced`, `full`: it went as soon as the rate let it, it took the last slot.
     - `level`: how many were on their way with it; `lately`: how many had been sent within a second.
-    - `episode`: how often the budget had been cut. `probe`: as `Standing.sent` says.
+    - `episode`: how often the budget had been cut. `probe`: as `CircuitBreaker.sent` says.
     """
 
     paced: bool
@@ -63,7 +63,7 @@ class Sent:
     probe: int
 
 
-class Governor(Generic[W]):
+class Budget(Generic[W]):
     """The budget of an account: `rate` requests a second and `concurrency` at once, 0 for none at all.
 
     Requests are spaced evenly: in no second are there more than `rate` (rounded up), however late the event
@@ -73,11 +73,11 @@ class Governor(Generic[W]):
     def __init__(self, rate: float, concurrency: int) -> None:
         self._rate_ceiling = rate
         self._slots_ceiling = concurrency
-        self._rate = Allowance()
-        self._slots = Allowance()
-        self._standing = Standing()
-        self._line: Line[W] = Line()
-        self._in_flight: set[Sent] = set()
+        self._rate = AdaptiveLimit()
+        self._slots = AdaptiveLimit()
+        self._breaker = CircuitBreaker()
+        self._line: FairPriorityQueue[W] = FairPriorityQueue()
+        self._in_flight: set[Grant] = set()
         self._levels: deque[int] = deque(maxlen=OF_LATE)
         self._sent_s: deque[float] = deque()
         self._last_s = -math.inf
@@ -120,7 +120,7 @@ class Governor(Generic[W]):
         """Wait no more."""
         self._line.leave(waiter)
 
-    def serve(self, now_s: float) -> tuple[W, Sent] | None:
+    def serve(self, now_s: float) -> tuple[W, Grant] | None:
         """Who may send now, if anybody: they have a slot until `answered` or `given_back`."""
         ready_at_s = self.ready_at_s()
         if ready_at_s is None or now_s < ready_at_s:
@@ -128,16 +128,16 @@ class Governor(Generic[W]):
         sent = self._send(now_s)
         return self._line.take(), sent
 
-    def _send(self, now_s: float) -> Sent:
+    def _send(self, now_s: float) -> Grant:
         due_s = self._next_s()
         level = len(self._in_flight) + 1
-        sent = Sent(
+        sent = Grant(
             paced=now_s - due_s <= LATE_S,
             full=level >= self.allowed_concurrency,
             level=level,
             lately=self._count(now_s),
             episode=self._episode,
-            probe=self._standing.sent(),
+            probe=self._breaker.sent(),
         )
         self._last_s = max(due_s, now_s - LATE_S)
         self._in_flight.add(sent)
@@ -156,7 +156,7 @@ class Governor(Generic[W]):
 
     def ready_at_s(self) -> float | None:
         """When `serve` is to be asked again; None if no time, only something else that happens, helps."""
-        if self._is_standby() or not len(self._line) or self._standing.probe:
+        if self._is_standby() or not len(self._line) or self._breaker.probe:
             return None
         if len(self._in_flight) >= self.allowed_concurrency:
             return None
@@ -165,17 +165,17 @@ class Governor(Generic[W]):
     def _open_at_s(self) -> float:
         """The end of the pause, of the wait for a probe, and of that for a new share."""
         shut_until_s = max(self._paused_until_s, self._from_s)
-        if self._standing.state == "running":
+        if self._breaker.state == "running":
             return shut_until_s
-        return max(shut_until_s, self._standing.probe_at_s)
+        return max(shut_until_s, self._breaker.probe_at_s)
 
-    def given_back(self, sent: Sent) -> None:
+    def given_back(self, sent: Grant) -> None:
         """A request that came to nothing: its slot is free, and nothing was learned. Once for each."""
         self._in_flight.remove(sent)
-        self._standing.given_back(sent.probe)
+        self._breaker.given_back(sent.probe)
 
     def answered(
-        self, sent: Sent, outcome: str, retry_after_s: float | None, now_s: float, jitter: float
+        self, sent: Grant, outcome: str, retry_after_s: float | None, now_s: float, jitter: float
     ) -> None:
         """A request came to one of OUTCOMES. `jitter`: from 0 to 1. Once for each request.
 
@@ -184,20 +184,20 @@ class Governor(Generic[W]):
         if outcome not in OUTCOMES:
             raise ValueError(f"no outcome of a request: {outcome!r}")
         self._in_flight.remove(sent)
-        self._standing.answered(outcome, sent.probe, now_s)
+        self._breaker.answered(outcome, sent.probe, now_s)
         if outcome == "throttled":
             self._throttle(sent, retry_after_s, now_s, jitter)
-        elif self._standing.state == "running" and outcome not in UNANSWERED:
+        elif self._breaker.state == "running" and outcome not in UNANSWERED:
             self._learn(sent, now_s)
 
-    def _throttle(self, sent: Sent, retry_after_s: float | None, now_s: float, jitter: float) -> None:
+    def _throttle(self, sent: Grant, retry_after_s: float | None, now_s: float, jitter: float) -> None:
         pause_s = _pause_s(retry_after_s) * (1 + JITTER * jitter)
         self._paused_until_s = max(self._paused_until_s, now_s + pause_s)
         if sent.episode == self._episode:
             self._episode += 1
             self._fall(sent)
 
-    def _fall(self, sent: Sent) -> None:
+    def _fall(self, sent: Grant) -> None:
         until_s, slots = self._paused_until_s, max(1, self._slots_ceiling)
         crowded = self._is_crowded(sent.level)
         self._slots.throttled(
@@ -218,7 +218,7 @@ class Governor(Generic[W]):
         seen = len(self._levels)
         return seen >= ENOUGH and sum(answered >= level for answered in self._levels) <= SELDOM * seen
 
-    def _learn(self, sent: Sent, now_s: float) -> None:
+    def _learn(self, sent: Grant, now_s: float) -> None:
         self._levels.append(sent.level)
         if sent.episode == self._episode:
             self._rate.answered(now_s, used=sent.paced)
@@ -235,8 +235,8 @@ class Governor(Generic[W]):
         """One of STATES."""
         if self._is_standby():
             return "standby"
-        if self._standing.state != "running":
-            return self._standing.state
+        if self._breaker.state != "running":
+            return self._breaker.state
         return "throttled" if now_s < self._paused_until_s else "running"
 
     def paused_s(self, now_s: float) -> float:
@@ -248,9 +248,9 @@ class Governor(Generic[W]):
 
         False for one that could be the probe: else nobody might ever find out that they are good again.
         """
-        if self._standing.state != "refused":
+        if self._breaker.state != "refused":
             return False
-        return len(self._line) > 0 or not self._standing.may_send(now_s)
+        return len(self._line) > 0 or not self._breaker.may_send(now_s)
 
 
 def _pause_s(retry_after_s: float | None) -> float:

@@ -22,7 +22,7 @@ SILENT = ERRORS | {"throttled"}
 
 
 @dataclass(slots=True)
-class Standing:
+class CircuitBreaker:
     """An account as its provider's answers show it.
 
     - `state`: `running`, `refused` or `unreachable`; in the last two a request may go at `probe_at_s`, and

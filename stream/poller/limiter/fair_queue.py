@@ -18,7 +18,7 @@ STRICT = 7
 W = TypeVar("W")
 
 
-class Line(Generic[W]):
+class FairPriorityQueue(Generic[W]):
     """Those who wait, each with one of PRIORITIES. Whoever waits is hashable and waits once."""
 
     def __init__(self) -> None:

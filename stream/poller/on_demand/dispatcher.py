@@ -1,4 +1,4 @@
-"""Serving fetch requests: each waits for its account's budget, is read, and is answered.
+"""FetchDispatcher fetch requests: each waits for its account's budget, is read, and is answered.
 
 The rule of this file: a request is done when its answer has landed and not before. Whatever a read does, it
 is answered; what is stopped on the way is not done, and whoever owns its partition next reads it again.
@@ -22,7 +22,7 @@ from stream.poller.limiter.assignor import Place
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.shares import parts
 from stream.poller.on_demand.fetch_codec import Answer, account_for, result_value
-from stream.poller.on_demand.pending_requests import ROOM, Asked, Queue
+from stream.poller.on_demand.pending_requests import ROOM, PendingRequest, PendingRequests
 from stream.poller.resources.account import Account
 
 LANDINGS = 64
@@ -41,8 +41,8 @@ Ended = Callable[[bool], None]
 """Told whether it was landed."""
 
 
-class Gate(Protocol):
-    """What is asked of an account's governor here; its turns are taken by the reads."""
+class RateLimiter(Protocol):
+    """What is asked of an account's budget here; its turns are taken by the reads."""
 
     def refused(self) -> bool:
         """Whether the provider refuses the credentials, as far as is known."""
@@ -51,7 +51,7 @@ class Gate(Protocol):
         """Returns when none of the account's requests is in flight, or after `limit_s`."""
 
 
-class Unread(NamedTuple):
+class NotRead(NamedTuple):
     """The answer to a request that was not read, or in vain."""
 
     outcome: str
@@ -60,18 +60,18 @@ class Unread(NamedTuple):
     content: str | None = None
 
 
-class _Desk:
+class _AccountQueue:
     """Where the requests of one account are served."""
 
-    def __init__(self, account: Account, gate: Gate, room: int) -> None:
+    def __init__(self, account: Account, limiter: RateLimiter, room: int) -> None:
         self.account = account
-        self.gate = gate
-        self.queue = Queue(room)
+        self.limiter = limiter
+        self.queue = PendingRequests(room)
         self.running: Counter[str] = Counter()
         self.slots = 0
 
 
-class Serving:
+class FetchDispatcher:
     """All accounts' desks. From the event loop's thread.
 
     - `read(request, account)`: lands the rows and says what it came to.
@@ -85,7 +85,7 @@ class Serving:
         self,
         accounts: Sequence[Account],
         *,
-        gate_of: Callable[[Account], Gate],
+        limiter_of: Callable[[Account], RateLimiter],
         read: Callable[[FetchRequest, Account], Awaitable[Answer]],
         land_result: Callable[[bytes, bytes], Awaitable[None]],
         metrics: PollMetrics,
@@ -96,7 +96,7 @@ class Serving:
         self._stale_s = stale_s
         self._accounts = list(accounts)
         room = max(1, min(room, ROOM_OF_ALL // max(1, len(self._accounts))))
-        self._desks = {account: _Desk(account, gate_of(account), room) for account in accounts}
+        self._desks = {account: _AccountQueue(account, limiter_of(account), room) for account in accounts}
         self._read = read
         self._land_result = land_result
         self._metrics = metrics
@@ -129,7 +129,7 @@ class Serving:
             desk.slots = place.slots(desk.account.concurrency)
             self._serve_next(desk)
 
-    def serve(self, asked: Asked) -> None:
+    def serve(self, asked: PendingRequest) -> None:
         """Takes a request: it waits, or is answered at once."""
         self._count(asked, 1)
         account = account_for(asked.request, self._accounts)
@@ -182,18 +182,18 @@ class Serving:
             for task in late:
                 task.cancel()
         left_s = max(0.0, limit - time.monotonic())
-        await asyncio.gather(*(desk.gate.idle(left_s) for desk in self._desks.values()))
+        await asyncio.gather(*(desk.limiter.idle(left_s) for desk in self._desks.values()))
 
     # -- what is read
 
-    def _serve_next(self, desk: _Desk) -> None:
+    def _serve_next(self, desk: _AccountQueue) -> None:
         while (asked := desk.queue.take(desk.running, desk.slots)) is not None:
-            if desk.gate.refused():
+            if desk.limiter.refused():
                 self._answer(asked, "auth_error")
             else:
                 self._start(desk, asked)
 
-    def _start(self, desk: _Desk, asked: Asked) -> None:
+    def _start(self, desk: _AccountQueue, asked: PendingRequest) -> None:
         priority = asked.request.priority
         desk.running[priority] += 1
 
@@ -226,13 +226,13 @@ class Serving:
             self._say_once(f"a read of {request.source} cancelled itself")
         except Exception as error:  # noqa: BLE001  a fault of ours must not lose a request, nor end the others
             self._say_once(f"a read of {request.source} failed: {_kind(error)}")
-        return Unread("rubbish")
+        return NotRead("rubbish")
 
     # -- what is answered without a read
 
-    def _answer(self, asked: Asked, outcome: str) -> None:
+    def _answer(self, asked: PendingRequest, outcome: str) -> None:
         self._owe(
-            lambda: self._result(asked.request, Unread(outcome)),
+            lambda: self._result(asked.request, NotRead(outcome)),
             lambda landed: self._leave(asked, done=landed),
         )
 
@@ -272,12 +272,12 @@ class Serving:
             else:
                 return
 
-    def _leave(self, asked: Asked, *, done: bool) -> None:
+    def _leave(self, asked: PendingRequest, *, done: bool) -> None:
         self._count(asked, -1)
         if done:
             asked.done()
 
-    def _count(self, asked: Asked, change: int) -> None:
+    def _count(self, asked: PendingRequest, change: int) -> None:
         self._pending[asked.request.source] += change
         self._metrics.pending(asked.request.source, change)
 

@@ -22,10 +22,10 @@ from stream.kafka import consumers, request_limits, topics
 from stream.kafka.envelope_codec import Headers, dead_letter_headers
 from stream.poller.limiter.assignor import Place, ShareAssignor
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.on_demand.dispatcher import Serving
+from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
 from stream.poller.on_demand.offsets import Offsets
-from stream.poller.on_demand.pending_requests import Asked
+from stream.poller.on_demand.pending_requests import PendingRequest
 from stream.service.settings import Settings
 
 UNFINISHED = 20_000
@@ -62,7 +62,7 @@ def group(prefix: str) -> str:
     return f"{prefix.removesuffix('.')}-poller"
 
 
-class Fetching:
+class FetchRequestConsumer:
     """One member of the pollers' group.
 
     - `on_share(place, owned, partitions)`: awaited with the new place, the partition numbers that are ours
@@ -74,7 +74,7 @@ class Fetching:
     def __init__(
         self,
         settings: Settings,
-        serving: Serving,
+        serving: FetchDispatcher,
         *,
         on_share: OnShare,
         dead_letter: DeadLetter,
@@ -191,7 +191,7 @@ class Fetching:
             for record in records:
                 offsets.take(record.offset)
                 try:
-                    self._serving.serve(Asked(read_request(record.value), offsets, record.offset))
+                    self._serving.serve(PendingRequest(read_request(record.value), offsets, record.offset))
                 except DecodeError as error:
                     self._bury(record, error, offsets)
 

@@ -26,7 +26,7 @@ KEPT = 8
 _Identity = tuple[str, str, str | None, str]
 
 
-class Asked(NamedTuple):
+class PendingRequest(NamedTuple):
     """A request, and where its record lies."""
 
     request: FetchRequest
@@ -38,42 +38,42 @@ class Asked(NamedTuple):
         self.offsets.done(self.offset)
 
 
-class Put(NamedTuple):
+class PutResult(NamedTuple):
     """What became of others, or of itself, when a request was put into a queue.
 
     - `replaced`: an older one for the same, which needs no read any more.
     - `deferred`: one that there is no room for.
     """
 
-    replaced: Asked | None = None
-    deferred: Asked | None = None
+    replaced: PendingRequest | None = None
+    deferred: PendingRequest | None = None
 
 
-class Queue:
+class PendingRequests:
     """The requests of one account. First come, first served, within a priority."""
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
-        self._lines: dict[str, OrderedDict[_Identity, Asked]] = {
+        self._lines: dict[str, OrderedDict[_Identity, PendingRequest]] = {
             priority: OrderedDict() for priority in PRIORITIES
         }
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 
-    def put(self, asked: Asked) -> Put:
+    def put(self, asked: PendingRequest) -> PutResult:
         """It waits now, unless it is the one that is deferred."""
         older = self._older(asked)
         if older is not None:
             self._put_in_place(asked, older)
-            return Put(replaced=older)
+            return PutResult(replaced=older)
         deferred = self._make_room(asked.request.priority) if len(self) >= self._room else None
         if len(self) >= self._room:
-            return Put(deferred=asked)
+            return PutResult(deferred=asked)
         self._lines[asked.request.priority][_identity(asked)] = asked
-        return Put(deferred=deferred)
+        return PutResult(deferred=deferred)
 
-    def take(self, running: Mapping[str, int], slots: int) -> Asked | None:
+    def take(self, running: Mapping[str, int], slots: int) -> PendingRequest | None:
         """The next to be read, or None where nobody waits or it is not their turn.
 
         `running`: how many of each priority are being read, or wait for the budget. Whoever is more urgent
@@ -89,18 +89,18 @@ class Queue:
                 return line.popitem(last=False)[1]
         return None
 
-    def clear(self) -> list[Asked]:
+    def clear(self) -> list[PendingRequest]:
         """Nobody waits any more; those who did."""
         left = [asked for line in self._lines.values() for asked in line.values()]
         for line in self._lines.values():
             line.clear()
         return left
 
-    def _older(self, asked: Asked) -> Asked | None:
+    def _older(self, asked: PendingRequest) -> PendingRequest | None:
         lines = self._lines.values()
         return next((line[identity] for line in lines if (identity := _identity(asked)) in line), None)
 
-    def _put_in_place(self, asked: Asked, older: Asked) -> None:
+    def _put_in_place(self, asked: PendingRequest, older: PendingRequest) -> None:
         """It stands where the older one stood, or behind those of its own priority if that is higher."""
         urgent = min(asked.request.priority, older.request.priority, key=PRIORITIES.index)
         if urgent != older.request.priority:
@@ -109,7 +109,7 @@ class Queue:
             request=replace(asked.request, priority=urgent)
         )
 
-    def _make_room(self, priority: str) -> Asked | None:
+    def _make_room(self, priority: str) -> PendingRequest | None:
         """Sends away the newest of the lowest priority that has more than its own part of the room.
 
         That is done to heal, and for who has less than its part.
@@ -122,6 +122,6 @@ class Queue:
         return line.popitem()[1] if line else None
 
 
-def _identity(asked: Asked) -> _Identity:
+def _identity(asked: PendingRequest) -> _Identity:
     request = asked.request
     return request.key, request.source, request.edge, request.reason

@@ -13,10 +13,19 @@ from collections.abc import Callable
 
 from stream.core.fetches import ANSWERED, FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import Gates, RefusedError
+from stream.poller.limiter.rate_limiter import RateLimiters, RefusedError
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.forbidden import ForbiddenResources
-from stream.poller.pages.paged_read import CALL, WINDOW, Gate, Land, ReadLimits, ReadResult, read, url_of_call
+from stream.poller.pages.paged_read import (
+    CALL,
+    WINDOW,
+    Land,
+    RateLimiter,
+    ReadLimits,
+    ReadResult,
+    read,
+    url_of_call,
+)
 from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.pages.protocols import Seen
 from stream.poller.pages.records import PageRecords
@@ -35,13 +44,13 @@ class AccountReader:
     def __init__(
         self,
         client: PageClient,
-        gates: Gates,
+        limiters: RateLimiters,
         shore: PolledWriter,
         metrics: PollMetrics,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._gates = gates
+        self._limiters = limiters
         self._shore = shore
         self._metrics = metrics
         self._now_s = now_s
@@ -52,9 +61,9 @@ class AccountReader:
         """What a fetch request asks for. It does not wait for credentials that are refused."""
         resource = RESOURCES[request.source]
         call_id = request.key.partition(":")[2]
-        gate = self._gates.of(account).hasty()
+        limiter = self._limiters.of(account).fail_fast()
         try:
-            return await self._call(resource, account, call_id, request.edge, request.priority, gate)
+            return await self._call(resource, account, call_id, request.edge, request.priority, limiter)
         except RefusedError:
             return ReadResult("auth_error", problem="the credentials are refused")
 
@@ -62,7 +71,7 @@ class AccountReader:
         self, resource: Resource, account: Account, call_id: str, edge: str | None, priority: str
     ) -> ReadResult:
         """A call's resource, however long its turn takes to come."""
-        return await self._call(resource, account, call_id, edge, priority, self._gates.of(account))
+        return await self._call(resource, account, call_id, edge, priority, self._limiters.of(account))
 
     async def url(
         self, resource: Resource, account: Account, url: str, priority: str, seen: Seen | None = None
@@ -76,7 +85,7 @@ class AccountReader:
             if seen is not None:
                 seen([row.value for row in page.records])
 
-        return await self._read(resource, account, url, priority, self._gates.of(account), WINDOW, land)
+        return await self._read(resource, account, url, priority, self._limiters.of(account), WINDOW, land)
 
     async def _call(
         self,
@@ -85,12 +94,12 @@ class AccountReader:
         call_id: str,
         edge: str | None,
         priority: str,
-        gate: Gate,
+        limiter: RateLimiter,
     ) -> ReadResult:
         url = url_of_call(resource, account, call_id, edge)
         if isinstance(url, ReadResult):
             return url
-        done = await self._read(resource, account, url, priority, gate, CALL, self._shore.land)
+        done = await self._read(resource, account, url, priority, limiter, CALL, self._shore.land)
         self._say(resource, account, done)
         return done
 
@@ -100,7 +109,7 @@ class AccountReader:
         account: Account,
         url: str,
         priority: str,
-        gate: Gate,
+        limiter: RateLimiter,
         reach: ReadLimits,
         land: Land,
     ) -> ReadResult:
@@ -113,7 +122,7 @@ class AccountReader:
                 account,
                 url,
                 client=self._client,
-                gate=gate,
+                limiter=limiter,
                 priority=priority,
                 land=land,
                 metrics=self._metrics,

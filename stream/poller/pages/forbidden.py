@@ -7,7 +7,7 @@ seldom, by one request at a time, as an account is whose credentials are refused
 
 from __future__ import annotations
 
-from stream.poller.limiter.circuit_breaker import SILENT, Standing
+from stream.poller.limiter.circuit_breaker import SILENT, CircuitBreaker
 from stream.poller.resources.account import Account
 
 _What = tuple[str, str, str]
@@ -17,14 +17,14 @@ class ForbiddenResources:
     """How each resource of each account stands. Pure: time is an argument."""
 
     def __init__(self) -> None:
-        self._standings: dict[_What, Standing] = {}
+        self._breakers: dict[_What, CircuitBreaker] = {}
 
     def ask(self, account: Account, source: str, now_s: float) -> int | None:
         """Leave to read, with a number to say the answer with; None while it is forbidden."""
-        standing = self._standings.get(_what(account, source))
-        if standing is None:
+        breaker = self._breakers.get(_what(account, source))
+        if breaker is None:
             return 0
-        return standing.sent() if standing.may_send(now_s) else None
+        return breaker.sent() if breaker.may_send(now_s) else None
 
     def answered(
         self, account: Account, source: str, number: int, outcome: str, now_s: float, *, forbidden: bool
@@ -32,27 +32,27 @@ class ForbiddenResources:
         """What the read came to. An outcome that shows nothing leaves it as it is."""
         what = _what(account, source)
         if forbidden:
-            self._standings.setdefault(what, Standing()).answered("auth_error", number, now_s)
+            self._breakers.setdefault(what, CircuitBreaker()).answered("auth_error", number, now_s)
             return
-        standing = self._standings.get(what)
-        if standing is None:
+        breaker = self._breakers.get(what)
+        if breaker is None:
             return
         if outcome in SILENT or outcome == "auth_error":
-            standing.answered("throttled", number, now_s)
+            breaker.answered("throttled", number, now_s)
         else:
-            del self._standings[what]
+            del self._breakers[what]
 
     def given_back(self, account: Account, source: str, number: int) -> None:
         """The read ended without an outcome."""
-        standing = self._standings.get(_what(account, source))
-        if standing is not None:
-            standing.given_back(number)
+        breaker = self._breakers.get(_what(account, source))
+        if breaker is not None:
+            breaker.given_back(number)
 
     def sources(self, account: Account) -> list[str]:
         """What the account may not read now, sorted."""
         return sorted(
             source
-            for provider, id_, source in self._standings
+            for provider, id_, source in self._breakers
             if (provider, id_) == (account.provider, account.id)
         )
 

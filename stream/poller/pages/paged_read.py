@@ -47,17 +47,17 @@ FORBIDDEN = 403
 _TRIED_AGAIN = frozenset({"throttled", "server_error", "network_error"})
 
 
-class Turn(Protocol):
+class Permit(Protocol):
     """A place at the provider's door, for one request."""
 
     def answered(self, outcome: str, retry_after_s: float | None) -> None:
         """What became of it; exactly once."""
 
 
-class Gate(Protocol):
-    """The account's governor. A turn is left before the next one is asked for."""
+class RateLimiter(Protocol):
+    """The account's budget. A turn is left before the next one is asked for."""
 
-    def turn(self, priority: str, source: str) -> AbstractAsyncContextManager[Turn]: ...
+    def permit(self, priority: str, source: str) -> AbstractAsyncContextManager[Permit]: ...
 
 
 class ReadLimits(NamedTuple):
@@ -97,7 +97,7 @@ Land = Callable[[PageRecords], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadDeps:
-    """What reading is done with, besides the client and the gate; replaced in tests."""
+    """What reading is done with, besides the client and the limiter; replaced in tests."""
 
     chance: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -120,7 +120,7 @@ async def read(
     first_url: str,
     *,
     client: PageClient,
-    gate: Gate,
+    limiter: RateLimiter,
     priority: str,
     land: Land,
     metrics: PollMetrics,
@@ -132,7 +132,7 @@ async def read(
     Raises what `PageClient.get` raises for a URL that must not be asked, and what `land` raises.
     """
     check(account, first_url)
-    asking = _Asking(resource, account, client, gate, priority, metrics, reach, means)
+    asking = _Asking(resource, account, client, limiter, priority, metrics, reach, means)
     return await _Reading(asking, first_url, land).done()
 
 
@@ -156,7 +156,7 @@ class _Asking:
     resource: Resource
     account: Account
     client: PageClient
-    gate: Gate
+    limiter: RateLimiter
     priority: str
     metrics: PollMetrics
     reach: ReadLimits
@@ -177,14 +177,14 @@ class _Asking:
         return attempt
 
     async def _once(self, url: str) -> _Attempt:
-        async with self.gate.turn(self.priority, self.resource.source) as turn:
+        async with self.limiter.permit(self.priority, self.resource.source) as permit:
             try:
                 attempt = await self._judged(await self.client.get(self.account, url), url)
             except NoResponse as error:
                 attempt = _unanswered(error)
             # One resource's 403 says nothing of the account.
             outcome = "client_error" if attempt.forbidden else attempt.outcome
-            turn.answered(outcome, attempt.retry_after_s)
+            permit.answered(outcome, attempt.retry_after_s)
         self.metrics.requested(self.resource.source, attempt.outcome, attempt.seconds)
         if attempt.page is not None and attempt.page.left_out:
             self.metrics.left_out(self.resource.source, attempt.page.left_out)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from stream.poller.limiter.adaptive_limit import CROSSING_S, Allowance
+from stream.poller.limiter.adaptive_limit import CROSSING_S, AdaptiveLimit
 
 
-def fallen(*, suspected: bool, used: float = 1.0, least: float = 0.01) -> Allowance:
-    allowance = Allowance()
+def fallen(*, suspected: bool, used: float = 1.0, least: float = 0.01) -> AdaptiveLimit:
+    allowance = AdaptiveLimit()
     allowance.throttled(suspected=suspected, used=used, least=least, until_s=0.0)
     return allowance
 
 
-def after(allowance: Allowance, seconds: int, *, since_s: int = 0, used: bool = True) -> float:
+def after(allowance: AdaptiveLimit, seconds: int, *, since_s: int = 0, used: bool = True) -> float:
     """The share after so many seconds with an answer in each."""
     for second in range(since_s + 1, since_s + seconds + 1):
         allowance.answered(float(second), used=used)
@@ -21,13 +21,13 @@ def after(allowance: Allowance, seconds: int, *, since_s: int = 0, used: bool = 
 
 
 def test_it_begins_with_all_of_the_ceiling_and_never_has_more() -> None:
-    allowance = Allowance()
+    allowance = AdaptiveLimit()
     assert allowance.share == 1.0
     assert after(allowance, 100) == 1.0
 
 
 def test_a_429_leaves_four_fifths_of_it_and_never_less_than_the_least() -> None:
-    allowance = Allowance()
+    allowance = AdaptiveLimit()
     shares = []
     for _ in range(4):
         allowance.throttled(suspected=True, used=1.0, least=0.5, until_s=0.0)
@@ -77,7 +77,7 @@ def test_one_answer_after_a_long_silence_is_a_second_of_work_and_no_more() -> No
 
 
 def test_nothing_within_the_pause_is_work() -> None:
-    allowance = Allowance()
+    allowance = AdaptiveLimit()
     allowance.throttled(suspected=True, used=1.0, least=0.01, until_s=10.0)
     allowance.answered(9.0, used=True)
     allowance.answered(10.5, used=True)

@@ -9,21 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.fetches import PRIORITIES
-from stream.poller.limiter.fair_queue import Line
+from stream.poller.limiter.fair_queue import FairPriorityQueue
 
 LONGEST_WAIT = 25
 """Turns: 8 to be due, and 8 for each other class that is due before."""
 
 
-def filled(**members: int) -> Line[str]:
-    line: Line[str] = Line()
+def filled(**members: int) -> FairPriorityQueue[str]:
+    line: FairPriorityQueue[str] = FairPriorityQueue()
     for priority, count in members.items():
         for number in range(count):
             line.join(f"{priority} {number}", priority)
     return line
 
 
-def taken(line: Line[str], count: int) -> list[str]:
+def taken(line: FairPriorityQueue[str], count: int) -> list[str]:
     return [line.take() for _ in range(count)]
 
 
@@ -86,7 +86,7 @@ def test_an_unknown_priority_is_an_error() -> None:
 @given(st.lists(st.sampled_from([*PRIORITIES, "take", "take"]), max_size=400))
 @settings(deadline=None)
 def test_nobody_at_the_head_of_a_class_waits_for_more_than_twenty_five_turns(steps: list[str]) -> None:
-    line: Line[int] = Line()
+    line: FairPriorityQueue[int] = FairPriorityQueue()
     waiting: dict[str, list[int]] = {name: [] for name in PRIORITIES}
     turns_at_head = dict.fromkeys(PRIORITIES, 0)
     steps += ["heal", "take"] * 60  # From here on there is always a heal request: nobody comes by chance.
@@ -109,7 +109,7 @@ def test_nobody_at_the_head_of_a_class_waits_for_more_than_twenty_five_turns(ste
 def test_while_heal_requests_wait_they_have_seven_of_eight_turns_and_more(
     others: list[str], turns: int
 ) -> None:
-    line: Line[str] = filled(heal=turns)
+    line: FairPriorityQueue[str] = filled(heal=turns)
     for number, name in enumerate(others):
         line.join(f"{name} {number}", name)
     heal = sum(name.startswith("heal") for name in taken(line, turns))

@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.poller.limiter.budget import Governor
-from stream.poller.limiter.rate_limiter import HANDOVER_S, Gate, Gates, GateState, RefusedError, Waiter
+from stream.poller.limiter.budget import Budget
+from stream.poller.limiter.rate_limiter import (
+    HANDOVER_S,
+    LimiterState,
+    RateLimiter,
+    RateLimiters,
+    RefusedError,
+    Waiter,
+)
 from stream.poller.resources.account import Account
 
 NOBODY = {"heal": 0, "terminal": 0, "freshness": 0, "backfill": 0}
@@ -49,18 +56,18 @@ class Clock:
 
 def door(
     rate: float = FAST, concurrency: int = 2, now: Callable[[], float] | None = None
-) -> tuple[Gate, Noted]:
+) -> tuple[RateLimiter, Noted]:
     noted = Noted()
-    governor: Governor[Waiter] = Governor(rate, concurrency)
+    budget: Budget[Waiter] = Budget(rate, concurrency)
     more = {} if now is None else {"now": now}
-    return Gate(governor, "twilio/main", noted, random=lambda: 0.0, **more), noted
+    return RateLimiter(budget, "twilio/main", noted, random=lambda: 0.0, **more), noted
 
 
-async def hold(gate: Gate, priority: str, held: asyncio.Event, free: asyncio.Event) -> None:
-    async with gate.turn(priority, "twilio_call") as turn:
+async def hold(limiter: RateLimiter, priority: str, held: asyncio.Event, free: asyncio.Event) -> None:
+    async with limiter.permit(priority, "twilio_call") as permit:
         held.set()
         await free.wait()
-        turn.answered("success")
+        permit.answered("success")
 
 
 async def settle() -> None:
@@ -69,49 +76,49 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def ask(gate: Gate, outcome: str = "success", retry_after_s: float | None = None) -> None:
-    async with gate.turn("terminal", "twilio_call") as turn:
-        turn.answered(outcome, retry_after_s)
+async def ask(limiter: RateLimiter, outcome: str = "success", retry_after_s: float | None = None) -> None:
+    async with limiter.permit("terminal", "twilio_call") as permit:
+        permit.answered(outcome, retry_after_s)
 
 
 async def test_a_turn_has_a_slot_until_it_is_answered() -> None:
-    gate, noted = door()
-    assert gate.state() == GateState("running", FAST, 2, 0, NOBODY, 0.0)
-    async with gate.turn("heal", "twilio_call") as turn:
-        assert gate.state().in_flight == 1
-        turn.answered("success")
-        assert gate.state().in_flight == 0
+    limiter, noted = door()
+    assert limiter.state() == LimiterState("running", FAST, 2, 0, NOBODY, 0.0)
+    async with limiter.permit("heal", "twilio_call") as permit:
+        assert limiter.state().in_flight == 1
+        permit.answered("success")
+        assert limiter.state().in_flight == 0
         with pytest.raises(RuntimeError):
-            turn.answered("success")
+            permit.answered("success")
     assert noted.waits == []
 
 
 async def test_a_block_that_fails_or_says_nothing_gives_its_slot_back() -> None:
-    gate, _ = door(concurrency=1)
+    limiter, _ = door(concurrency=1)
     with pytest.raises(ZeroDivisionError):
-        async with gate.turn("heal", "twilio_call"):
+        async with limiter.permit("heal", "twilio_call"):
             raise ZeroDivisionError
-    async with gate.turn("heal", "twilio_call"):
+    async with limiter.permit("heal", "twilio_call"):
         pass
-    async with gate.turn("heal", "twilio_call") as turn:
+    async with limiter.permit("heal", "twilio_call") as permit:
         with pytest.raises(ValueError):
-            turn.answered("fine")
-    assert gate.state() == GateState("running", FAST, 1, 0, NOBODY, 0.0)
+            permit.answered("fine")
+    assert limiter.state() == LimiterState("running", FAST, 1, 0, NOBODY, 0.0)
 
 
 async def test_whoever_waits_for_a_slot_gets_the_one_that_is_given_back_by_priority() -> None:
-    gate, noted = door(concurrency=1)
+    limiter, noted = door(concurrency=1)
     order: list[str] = []
 
     async def go(priority: str) -> None:
-        async with gate.turn(priority, f"of {priority}") as turn:
+        async with limiter.permit(priority, f"of {priority}") as permit:
             order.append(priority)
-            turn.answered("success")
+            permit.answered("success")
 
-    async with gate.turn("backfill", "twilio_call"):
+    async with limiter.permit("backfill", "twilio_call"):
         tasks = [asyncio.create_task(go(priority)) for priority in reversed(NOBODY)]
         await settle()
-        assert gate.state().waiting == dict.fromkeys(NOBODY, 1)
+        assert limiter.state().waiting == dict.fromkeys(NOBODY, 1)
     async with asyncio.timeout(SOON_S):
         await asyncio.gather(*tasks)
     assert order == ["heal", "terminal", "freshness", "backfill"]
@@ -119,57 +126,57 @@ async def test_whoever_waits_for_a_slot_gets_the_one_that_is_given_back_by_prior
 
 
 async def test_whoever_is_cancelled_while_waiting_waits_no_more_and_holds_nothing() -> None:
-    gate, _ = door(concurrency=1)
-    async with gate.turn("heal", "twilio_call"):
-        waiting = [asyncio.create_task(ask(gate)) for _ in range(3)]
+    limiter, _ = door(concurrency=1)
+    async with limiter.permit("heal", "twilio_call"):
+        waiting = [asyncio.create_task(ask(limiter)) for _ in range(3)]
         await settle()
         waiting[1].cancel()
         await settle()
-        assert gate.state().waiting == {**NOBODY, "terminal": 2}
+        assert limiter.state().waiting == {**NOBODY, "terminal": 2}
     async with asyncio.timeout(SOON_S):
         results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
-    assert gate.state() == GateState("running", FAST, 1, 0, NOBODY, 0.0)
+    assert limiter.state() == LimiterState("running", FAST, 1, 0, NOBODY, 0.0)
 
 
 async def test_whoever_is_cancelled_when_the_turn_has_come_hands_it_to_the_next() -> None:
-    gate, _ = door(concurrency=1)
+    limiter, _ = door(concurrency=1)
     held, free = asyncio.Event(), asyncio.Event()
-    holder = asyncio.create_task(hold(gate, "heal", held, free))
+    holder = asyncio.create_task(hold(limiter, "heal", held, free))
     await held.wait()
-    cancelled, following = asyncio.create_task(ask(gate)), asyncio.create_task(ask(gate))
+    cancelled, following = asyncio.create_task(ask(limiter)), asyncio.create_task(ask(limiter))
     await settle()
     free.set()
-    while gate.state().waiting["terminal"] != 1:
+    while limiter.state().waiting["terminal"] != 1:
         await asyncio.sleep(0)
     cancelled.cancel()  # Its turn has come, and it has not run since.
     async with asyncio.timeout(SOON_S):
         results = await asyncio.gather(holder, cancelled, following, return_exceptions=True)
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
-    assert gate.state().in_flight == 0
+    assert limiter.state().in_flight == 0
 
 
 async def test_a_turn_does_not_go_to_one_who_was_cancelled_a_moment_before() -> None:
-    gate, _ = door(concurrency=1)
-    async with gate.turn("heal", "twilio_call"):
-        cancelled, following = asyncio.create_task(ask(gate)), asyncio.create_task(ask(gate))
+    limiter, _ = door(concurrency=1)
+    async with limiter.permit("heal", "twilio_call"):
+        cancelled, following = asyncio.create_task(ask(limiter)), asyncio.create_task(ask(limiter))
         await settle()
         cancelled.cancel()
     async with asyncio.timeout(SOON_S):
         results = await asyncio.gather(cancelled, following, return_exceptions=True)
     assert [type(result) for result in results] == [asyncio.CancelledError, type(None)]
-    assert gate.state().in_flight == 0
+    assert limiter.state().in_flight == 0
 
 
 async def test_a_turn_whose_owner_is_cancelled_in_its_block_is_given_back() -> None:
-    gate, _ = door(concurrency=1)
+    limiter, _ = door(concurrency=1)
     held = asyncio.Event()
-    holder = asyncio.create_task(hold(gate, "heal", held, asyncio.Event()))
+    holder = asyncio.create_task(hold(limiter, "heal", held, asyncio.Event()))
     await held.wait()
     holder.cancel()
     async with asyncio.timeout(SOON_S):
-        await ask(gate)
-    assert gate.state().in_flight == 0
+        await ask(limiter)
+    assert limiter.state().in_flight == 0
 
 
 async def test_one_timer_wakes_those_who_wait_for_the_rate() -> None:
@@ -179,9 +186,9 @@ async def test_one_timer_wakes_those_who_wait_for_the_rate() -> None:
         next(calls)
         return asyncio.get_running_loop().time()
 
-    gate, noted = door(rate=50.0, concurrency=10, now=now)
+    limiter, noted = door(rate=50.0, concurrency=10, now=now)
     async with asyncio.timeout(SOON_S):
-        await asyncio.gather(*(ask(gate) for _ in range(10)))
+        await asyncio.gather(*(ask(limiter) for _ in range(10)))
     assert len(noted.waits) == 9
     assert sum(seconds for _, seconds in noted.waits) > sum(range(1, 10)) / 50 * 0.9
     # Each turn looks at the clock a few times: a loop that spins does so thousands of times in its 0.2 s.
@@ -189,40 +196,40 @@ async def test_one_timer_wakes_those_who_wait_for_the_rate() -> None:
 
 
 async def test_a_429_holds_everybody_back_for_what_it_names() -> None:
-    gate, noted = door(concurrency=4)
+    limiter, noted = door(concurrency=4)
     began_s = asyncio.get_running_loop().time()
     async with asyncio.timeout(SOON_S):
-        await ask(gate, "throttled", 0.2)
-        await asyncio.gather(*(ask(gate) for _ in range(3)))
+        await ask(limiter, "throttled", 0.2)
+        await asyncio.gather(*(ask(limiter) for _ in range(3)))
     assert asyncio.get_running_loop().time() - began_s >= 0.2
     assert len(noted.waits) == 3
 
 
 async def test_the_state_of_a_door_says_how_long_it_is_closed_and_what_is_left_of_its_ceilings() -> None:
-    gate, _ = door(now=Clock(), concurrency=5)
-    await ask(gate, "throttled", 7.0)
-    assert gate.state() == GateState("throttled", FAST * 0.8, 4, 0, NOBODY, 7.0)
+    limiter, _ = door(now=Clock(), concurrency=5)
+    await ask(limiter, "throttled", 7.0)
+    assert limiter.state() == LimiterState("throttled", FAST * 0.8, 4, 0, NOBODY, 7.0)
 
 
 async def test_a_share_of_nothing_holds_everybody_back_until_there_is_one() -> None:
-    gate, _ = door()
-    gate.share(0.0, 0)
-    waiting = asyncio.create_task(ask(gate))
+    limiter, _ = door()
+    limiter.share(0.0, 0)
+    waiting = asyncio.create_task(ask(limiter))
     await settle()
-    assert gate.state() == GateState("standby", 0.0, 0, 0, {**NOBODY, "terminal": 1}, 0.0)
-    gate.share(FAST, 1)
+    assert limiter.state() == LimiterState("standby", 0.0, 0, 0, {**NOBODY, "terminal": 1}, 0.0)
+    limiter.share(FAST, 1)
     async with asyncio.timeout(SOON_S):
         await waiting
 
 
 async def test_it_is_idle_when_what_was_on_its_way_has_ended() -> None:
-    gate, _ = door()
+    limiter, _ = door()
     held, free = asyncio.Event(), asyncio.Event()
-    assert await gate.idle(0.0)
-    holder = asyncio.create_task(hold(gate, "heal", held, free))
+    assert await limiter.idle(0.0)
+    holder = asyncio.create_task(hold(limiter, "heal", held, free))
     await held.wait()
-    assert not await gate.idle(0.01)
-    waiting = asyncio.create_task(gate.idle(SOON_S))
+    assert not await limiter.idle(0.01)
+    waiting = asyncio.create_task(limiter.idle(SOON_S))
     await settle()
     free.set()
     assert await waiting
@@ -231,55 +238,55 @@ async def test_it_is_idle_when_what_was_on_its_way_has_ended() -> None:
 
 async def test_of_refused_credentials_the_patient_wait_and_the_hasty_hear_at_once() -> None:
     clock = Clock()
-    gate, _ = door(concurrency=1, now=clock)
+    limiter, _ = door(concurrency=1, now=clock)
 
     async def hasty() -> None:
-        async with gate.hasty().turn("heal", "twilio_call") as turn:
-            turn.answered("auth_error")
+        async with limiter.fail_fast().permit("heal", "twilio_call") as permit:
+            permit.answered("auth_error")
 
     held, free = asyncio.Event(), asyncio.Event()
-    holder = asyncio.create_task(hold(gate, "heal", held, free))
+    holder = asyncio.create_task(hold(limiter, "heal", held, free))
     await held.wait()
-    waiting = [asyncio.create_task(ask(gate)), asyncio.create_task(hasty()), asyncio.create_task(hasty())]
+    waiting = [asyncio.create_task(ask(limiter)), asyncio.create_task(hasty()), asyncio.create_task(hasty())]
     await settle()
     holder.cancel()
     async with asyncio.timeout(SOON_S):
         with pytest.raises(RefusedError, match="twilio/main"):
             await waiting[2]
         await waiting[1]
-        assert gate.refused()
+        assert limiter.refused()
         with pytest.raises(RefusedError):
             await hasty()
-    assert gate.state().waiting == {**NOBODY, "terminal": 1}
+    assert limiter.state().waiting == {**NOBODY, "terminal": 1}
     waiting[0].cancel()
     await settle()
-    assert gate.state().paused_s == 30.0
+    assert limiter.state().paused_s == 30.0
 
 
 async def test_without_anybody_patient_one_of_the_hasty_tries_the_credentials_when_it_is_time() -> None:
     clock = Clock()
-    gate, _ = door(now=clock)
-    await ask(gate, "auth_error")
-    assert gate.refused()
+    limiter, _ = door(now=clock)
+    await ask(limiter, "auth_error")
+    assert limiter.refused()
     clock.now_s += 30.0
-    assert not gate.refused()
-    async with gate.hasty().turn("terminal", "twilio_call") as turn:
-        assert gate.refused()
+    assert not limiter.refused()
+    async with limiter.fail_fast().permit("terminal", "twilio_call") as permit:
+        assert limiter.refused()
         with pytest.raises(RefusedError):
-            async with gate.hasty().turn("terminal", "twilio_call"):
+            async with limiter.fail_fast().permit("terminal", "twilio_call"):
                 pass
-        turn.answered("success")
-    assert (gate.refused(), gate.state().state) == (False, "running")
+        permit.answered("success")
+    assert (limiter.refused(), limiter.state().state) == (False, "running")
 
 
 async def test_a_share_is_used_when_no_second_has_requests_of_the_one_before() -> None:
     clock = Clock()
-    gates = Gates(ACCOUNTS, Noted(), now=clock)
-    gates.share(0, 1)
-    gate = gates.of(ACCOUNTS[0])
-    waiting = asyncio.create_task(ask(gate))
+    limiters = RateLimiters(ACCOUNTS, Noted(), now=clock)
+    limiters.share(0, 1)
+    limiter = limiters.of(ACCOUNTS[0])
+    waiting = asyncio.create_task(ask(limiter))
     await settle()
-    assert (gate.state().state, gate.state().paused_s, waiting.done()) == ("running", HANDOVER_S, False)
+    assert (limiter.state().state, limiter.state().paused_s, waiting.done()) == ("running", HANDOVER_S, False)
     clock.now_s += HANDOVER_S
     async with asyncio.timeout(SOON_S):
         await waiting
@@ -292,24 +299,24 @@ ACCOUNTS = [
 ]
 
 
-def allowed(gates: Gates) -> list[tuple[str, float, int]]:
+def allowed(limiters: RateLimiters) -> list[tuple[str, float, int]]:
     return [
-        (gate.name, state.allowed_rate, state.allowed_concurrency)
-        for gate in gates
-        for state in [gate.state()]
+        (limiter.name, state.allowed_rate, state.allowed_concurrency)
+        for limiter in limiters
+        for state in [limiter.state()]
     ]
 
 
 async def test_every_account_has_its_own_door_and_this_pollers_share_of_its_ceilings() -> None:
-    gates = Gates(ACCOUNTS, Noted())
-    assert {gate.state().state for gate in gates} == {"standby"}
-    gates.share(0, 2)
-    assert allowed(gates) == [("twilio/main", 7.0, 3), ("twilio/main", 1.0, 1), ("telnyx/main", 4.0, 2)]
-    gates.share(1, 2)
-    assert allowed(gates) == [("twilio/main", 5.0, 2), ("twilio/main", 1.5, 1), ("telnyx/main", 2.0, 1)]
-    assert gates.of(ACCOUNTS[1]).state().allowed_rate == 1.5
-    gates.share(-1, 2)
-    assert {gate.state().state for gate in gates} == {"standby"}
+    limiters = RateLimiters(ACCOUNTS, Noted())
+    assert {limiter.state().state for limiter in limiters} == {"standby"}
+    limiters.share(0, 2)
+    assert allowed(limiters) == [("twilio/main", 7.0, 3), ("twilio/main", 1.0, 1), ("telnyx/main", 4.0, 2)]
+    limiters.share(1, 2)
+    assert allowed(limiters) == [("twilio/main", 5.0, 2), ("twilio/main", 1.5, 1), ("telnyx/main", 2.0, 1)]
+    assert limiters.of(ACCOUNTS[1]).state().allowed_rate == 1.5
+    limiters.share(-1, 2)
+    assert {limiter.state().state for limiter in limiters} == {"standby"}
 
 
 STEPS = st.lists(
@@ -327,17 +334,17 @@ def test_whatever_is_asked_cancelled_and_answered_all_slots_come_back(
 
 async def through(steps: list[tuple[str, int]], concurrency: int) -> None:
     """Take the steps; then answer all that is left, and see that everybody has ended and nothing is held."""
-    gate, _ = door(rate=1e6, concurrency=concurrency)
+    limiter, _ = door(rate=1e6, concurrency=concurrency)
     inside: list[asyncio.Future[str]] = []
     tasks: list[asyncio.Task[None]] = []
 
     async def request(patient: bool, priority: str) -> None:
-        async with gate.turn(priority, "twilio_call", patient=patient) as turn:
+        async with limiter.permit(priority, "twilio_call", patient=patient) as permit:
             word: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             inside.append(word)
             assert len(inside) <= concurrency
             try:
-                turn.answered(await word)
+                permit.answered(await word)
             finally:
                 inside.remove(word)
 
@@ -358,11 +365,11 @@ async def through(steps: list[tuple[str, int]], concurrency: int) -> None:
             for word in inside:
                 if not word.done():
                     word.set_result("success")
-            if gate.state().state == "refused" and not inside:
+            if limiter.state().state == "refused" and not inside:
                 for task in tasks:
                     task.cancel()
             await asyncio.sleep(0)
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert result is None or isinstance(result, asyncio.CancelledError | RefusedError | ZeroDivisionError)
-    state = gate.state()
+    state = limiter.state()
     assert (state.in_flight, state.waiting, inside) == (0, NOBODY, [])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.poller.limiter.assignor import shares
-from stream.poller.limiter.budget import LATE_S, Governor
+from stream.poller.limiter.budget import LATE_S, Budget
 from stream.poller.limiter.rate_limiter import HANDOVER_S
 from stream.poller.limiter.shares import parts, rate_share, slots_share
 
@@ -67,23 +67,23 @@ def test_the_rates_of_all_members_are_the_accounts_also_when_each_is_rounded_up(
         assert all(abs(one - own) <= 1 for one, own in zip(rates, ideal, strict=True))
 
 
-def busy(waiters: float) -> Governor[int]:
+def busy(waiters: float) -> Budget[int]:
     """Nobody's share yet, and many who wait."""
-    governor: Governor[int] = Governor(0.0, 0)
+    budget: Budget[int] = Budget(0.0, 0)
     for waiter in range(math.ceil(waiters)):
-        governor.ask(waiter, "terminal")
-    return governor
+        budget.ask(waiter, "terminal")
+    return budget
 
 
-def sent_by_one(governor: Governor[int], from_s: float, to_s: float, chance: random.Random) -> list[float]:
+def sent_by_one(budget: Budget[int], from_s: float, to_s: float, chance: random.Random) -> list[float]:
     """When a poller of which always more is asked sends; its event loop is always a little late."""
     times = []
     now_s = from_s
     while now_s < to_s:
-        if (served := governor.serve(now_s)) is not None:
+        if (served := budget.serve(now_s)) is not None:
             times.append(now_s)
-            governor.answered(served[1], "success", None, now_s, 0.0)
-        if (ready_at_s := governor.ready_at_s()) is None:
+            budget.answered(served[1], "success", None, now_s, 0.0)
+        if (ready_at_s := budget.ready_at_s()) is None:
             break
         now_s = max(now_s, ready_at_s) + LATE_LOOP_S * chance.random()
     return times
@@ -111,10 +111,10 @@ def test_in_no_second_do_all_pollers_together_send_more_than_the_rate_and_none_s
     for spread_s in (0.0, 0.0, 1.0, 1.0, 1.0, 1.0):
         times = []
         for place, own in zip(places, rates, strict=True):
-            governor = busy(rate * seconds)
-            governor.share(own, place.slots(CONCURRENCY))
+            budget = busy(rate * seconds)
+            budget.share(own, place.slots(CONCURRENCY))
             from_s = spread_s * chance.random()
-            times.append(sent_by_one(governor, from_s, from_s + seconds, chance))
+            times.append(sent_by_one(budget, from_s, from_s + seconds, chance))
         assert most_in_a_second([at for own in times for at in own]) <= math.ceil(rate)
         for own, sent in zip(rates, times, strict=True):
             assert len(sent) >= own * (seconds - 1) / (1 + LATE_S)
@@ -129,13 +129,13 @@ def test_when_shares_change_hands_there_are_no_more_in_a_second_either(
     for dealt_s in (7.0, 7.05, 7.1, 7.3):
         times = []
         for rank in range(max(before, after)):
-            governor = busy(rate * 20)
+            budget = busy(rate * 20)
             for active, from_s, to_s in ((before, 0.0, dealt_s), (after, dealt_s, 20.0)):
                 own = rank if rank < active else -1
-                governor.share(
+                budget.share(
                     rate_share(rate, CONCURRENCY, own, active),
                     slots_share(CONCURRENCY, own, active),
                     from_s + HANDOVER_S,
                 )
-                times += sent_by_one(governor, from_s, to_s, chance)
+                times += sent_by_one(budget, from_s, to_s, chance)
         assert most_in_a_second(times) <= rate

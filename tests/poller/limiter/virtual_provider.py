@@ -1,4 +1,4 @@
-"""A provider and a poller's workers in virtual time: what a governor gets out of what a provider allows.
+"""A provider and a poller's workers in virtual time: what a budget gets out of what a provider allows.
 
 The rule of this file: it is a function of its arguments. Delays come from one seeded generator.
 """
@@ -11,7 +11,7 @@ from collections import deque
 from itertools import count
 from typing import NamedTuple, Protocol
 
-from stream.poller.limiter.budget import Governor, Sent
+from stream.poller.limiter.budget import Budget, Grant
 
 RETRY_AFTER_S = 1.0
 
@@ -63,7 +63,7 @@ class Ran(NamedTuple):
 
 
 def run(
-    governor: Governor[int],
+    budget: Budget[int],
     limit: Limit,
     *,
     at_once: int,
@@ -82,19 +82,19 @@ def run(
     """
     chance = random.Random(seed)
     order = count()
-    events: list[tuple[float, int, str, int, Sent]] = []
+    events: list[tuple[float, int, str, int, Grant]] = []
     working = most = taken = throttled = 0
 
-    def later(at_s: float, about_s: float, what: str, worker: int, sent: Sent) -> None:
+    def later(at_s: float, about_s: float, what: str, worker: int, sent: Grant) -> None:
         heapq.heappush(events, (at_s + about_s * (0.5 + chance.random()), next(order), what, worker, sent))
 
     for worker in range(workers):
-        governor.ask(worker, "terminal")
+        budget.ask(worker, "terminal")
     now_s = 0.0
     while now_s < seconds:
-        while (turn := governor.serve(now_s)) is not None:
+        while (turn := budget.serve(now_s)) is not None:
             later(now_s, network_s, "arrived", *turn)
-        ready_at_s = governor.ready_at_s()
+        ready_at_s = budget.ready_at_s()
         wake_s = max(now_s, ready_at_s) + late_s * chance.random() if ready_at_s is not None else seconds
         if not events or wake_s < events[0][0]:
             now_s = wake_s
@@ -110,14 +110,14 @@ def run(
             later(now_s, network_s, "answered", worker, sent)
         else:
             refused = what == "refused"
-            governor.answered(
+            budget.answered(
                 sent,
                 "throttled" if refused else "success",
                 RETRY_AFTER_S if refused else None,
                 now_s,
                 chance.random(),
             )
-            governor.ask(worker, "terminal")
+            budget.ask(worker, "terminal")
             taken += not refused and now_s >= from_s
             throttled += refused and now_s >= from_s
     return Ran(taken, throttled, most)

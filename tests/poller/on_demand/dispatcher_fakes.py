@@ -1,4 +1,4 @@
-"""What stands around the serving of fetch requests in its tests: an account's gate, reads that a test lets
+"""What stands around the serving of fetch requests in its tests: an account's limiter, reads that a test lets
 come through, a topic of results, and metrics that remember.
 """
 
@@ -11,13 +11,13 @@ import orjson
 
 from stream.core.fetches import FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.on_demand.dispatcher import Unread
+from stream.poller.on_demand.dispatcher import NotRead
 from stream.poller.resources.account import Account
 
-FOUND = Unread("success", rows=1, complete=True, content="0123456789abcdef")
+FOUND = NotRead("success", rows=1, complete=True, content="0123456789abcdef")
 
 
-class OpenGate:
+class OpenLimiter:
     """Refuses where a test says so, and remembers how often it was waited for."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Provider:
         if open_:
             self.door.set()
 
-    async def read(self, request: FetchRequest, account: Account) -> Unread:
+    async def read(self, request: FetchRequest, account: Account) -> NotRead:
         self.began.append(request)
         self.accounts.append(account)
         self.in_flight += 1

@@ -14,12 +14,12 @@ from confluent_kafka import Producer
 from stream.kafka import consumers, topics
 from stream.kafka.envelope_codec import Headers
 from stream.poller.limiter.assignor import Place
-from stream.poller.on_demand.dispatcher import Serving
-from stream.poller.on_demand.fetch_consumer import Fetching, group
+from stream.poller.on_demand.dispatcher import FetchDispatcher
+from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer, group
 from stream.service.settings import Settings
 from tests.e2e.harness import wait_drained
 from tests.poller.asked import TWILIO, fetch, value
-from tests.poller.on_demand.dispatcher_fakes import OpenGate, Polled, Provider, Remembered
+from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, Remembered
 from tests.real_broker import RealBroker
 
 PARTITIONS = 4
@@ -34,15 +34,15 @@ class Poller:
         self.shares: list[tuple[Place, frozenset[int], int]] = []
         self.buried: list[tuple[bytes | None, bytes | None, Headers]] = []
         self.provider, self.metrics = Provider(open_=open_), Remembered()
-        self.serving = Serving(
+        self.serving = FetchDispatcher(
             [TWILIO],
-            gate_of=lambda account: OpenGate(),
+            limiter_of=lambda account: OpenLimiter(),
             read=self.provider.read,
             land_result=polled.land,
             metrics=self.metrics,
             now_us=lambda: time.time_ns() // 1000,
         )
-        self.fetching = Fetching(
+        self.fetching = FetchRequestConsumer(
             settings,
             self.serving,
             on_share=self.on_share,

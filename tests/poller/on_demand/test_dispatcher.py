@@ -13,13 +13,13 @@ from stream.core.fetches import FetchRequest
 from stream.core.timestamps import instant
 from stream.poller.limiter.assignor import Place
 from stream.poller.on_demand import dispatcher as module
-from stream.poller.on_demand.dispatcher import Serving
+from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_consumer import UNFINISHED
 from stream.poller.on_demand.offsets import Offsets
-from stream.poller.on_demand.pending_requests import ROOM, Asked
+from stream.poller.on_demand.pending_requests import ROOM, PendingRequest
 from stream.poller.resources.account import Account
 from tests.poller.asked import TELNYX, TWILIO, fetch
-from tests.poller.on_demand.dispatcher_fakes import OpenGate, Polled, Provider, Remembered, settled
+from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, Remembered, settled
 
 ALONE = Place(0, 1)
 
@@ -28,12 +28,12 @@ class Shop:
     """A serving with everything around it."""
 
     def __init__(self, *accounts: Account, open_: bool = True, room: int = 100) -> None:
-        self.gates = {account: OpenGate() for account in accounts or (TWILIO,)}
+        self.limiters = {account: OpenLimiter() for account in accounts or (TWILIO,)}
         self.provider, self.polled, self.metrics = Provider(open_=open_), Polled(), Remembered()
         self.offsets, self.next, self.now_us = Offsets(), 0, 0
-        self.serving = Serving(
-            list(self.gates),
-            gate_of=self.gates.__getitem__,
+        self.serving = FetchDispatcher(
+            list(self.limiters),
+            limiter_of=self.limiters.__getitem__,
             read=self.provider.read,
             land_result=self.polled.land,
             metrics=self.metrics,
@@ -45,7 +45,7 @@ class Shop:
     def ask(self, *requests: FetchRequest) -> None:
         for request in requests:
             self.offsets.take(self.next)
-            self.serving.serve(Asked(request, self.offsets, self.next))
+            self.serving.serve(PendingRequest(request, self.offsets, self.next))
             self.next += 1
 
     def state(self) -> tuple[int, dict[str, int], dict[str, int]]:
@@ -122,7 +122,7 @@ async def test_what_no_read_would_mend_is_answered_at_once() -> None:
     await settled()
     assert shop.polled.outcomes() == {"CA1": "no_account", "CA3": "deferred", "CA2": "deferred"}
     assert shop.state() == (1, {"twilio_call": 1}, {"twilio_call": 1})
-    shop.gates[TWILIO].closed = True
+    shop.limiters[TWILIO].closed = True
     shop.serving.begin(ALONE)
     await settled()
     assert (shop.polled.outcomes()["CA4"], shop.provider.began, shop.state()) == ("auth_error", [], DONE)
@@ -153,7 +153,7 @@ async def test_a_read_that_breaks_is_rubbish_and_said_once_without_what_it_said(
         await settled()
     outcomes = {"CA1": "rubbish", "CA2": "rubbish", "CA3": "rubbish", "CA4": "success"}
     assert (shop.polled.outcomes(), shop.state()) == (outcomes, DONE)
-    said = [record.getMessage().partition(" at desk.py:")[0] for record in caplog.records]
+    said = [record.getMessage().partition(" at dispatcher_fakes.py:")[0] for record in caplog.records]
     assert said == ["a read of twilio_call failed: ValueError", "a read of twilio_call cancelled itself"]
     assert "1500555" not in caplog.text
 
@@ -188,7 +188,7 @@ async def test_a_stop_ends_reads_lets_results_land_and_leaves_the_rest_undone() 
     shop.polled.open.set()
     await stopping
     assert (shop.polled.outcomes(), shop.offsets.position()) == ({"CA0": "success"}, 1)
-    assert (shop.state(), shop.gates[TWILIO].waited) == ((8, {}, {}), 1)
+    assert (shop.state(), shop.limiters[TWILIO].waited) == ((8, {}, {}), 1)
     shop.provider.door.set()
     await settled()
     shop.ask(fetch(9))
@@ -265,9 +265,9 @@ async def test_ten_thousand_answers_are_on_their_way_only_so_many_at_once() -> N
 
 def test_as_many_pollers_have_a_share_as_the_smallest_account_can_be_dealt_out_to() -> None:
     def most(*accounts: Account) -> int:
-        return Serving(
+        return FetchDispatcher(
             accounts,
-            gate_of=lambda _: OpenGate(),
+            limiter_of=lambda _: OpenLimiter(),
             read=None,  # type: ignore[arg-type]
             land_result=None,  # type: ignore[arg-type]
             metrics=Remembered(),

@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stream.core.fetches import PRIORITIES
-from stream.poller.on_demand.pending_requests import Asked, Put, Queue
+from stream.poller.on_demand.pending_requests import PendingRequest, PendingRequests, PutResult
 from tests.poller.asked import asked, fetch
 
 
-def of(offset: int, priority: str, **changed: object) -> Asked:
+def of(offset: int, priority: str, **changed: object) -> PendingRequest:
     return asked(offset, fetch(**{"number": offset, "priority": priority, **changed}))  # type: ignore[arg-type]
 
 
-def in_order(queue: Queue, slots: int = 1_000_000) -> list[int]:
+def in_order(queue: PendingRequests, slots: int = 1_000_000) -> list[int]:
     found = []
     while (one := queue.take({}, slots)) is not None:
         found.append(one.offset)
     return found
 
 
-def filled(*waiting: Asked, room: int = 100) -> Queue:
-    queue = Queue(room)
+def filled(*waiting: PendingRequest, room: int = 100) -> PendingRequests:
+    queue = PendingRequests(room)
     for one in waiting:
-        assert queue.put(one) == Put()
+        assert queue.put(one) == PutResult()
     return queue
 
 
@@ -47,7 +47,7 @@ def test_a_newer_request_for_the_same_stands_where_the_older_one_stood() -> None
     first, second = of(1, "terminal"), of(2, "terminal")
     queue = filled(first, second)
     newer = of(3, "terminal", number=1, attempt=2)
-    assert queue.put(newer) == Put(replaced=first)
+    assert queue.put(newer) == PutResult(replaced=first)
     assert [queue.take({}, 5), queue.take({}, 5), queue.take({}, 5)] == [newer, second, None]
 
 
@@ -62,9 +62,9 @@ def test_another_source_or_edge_of_the_call_is_another_request() -> None:
 
 
 def test_another_reason_is_another_request_because_its_result_is_awaited_too() -> None:
-    queue = Queue(10)
+    queue = PendingRequests(10)
     for offset, reason in enumerate(("ended", "overdue")):
-        assert queue.put(asked(offset, fetch(1, reason=reason))) == Put()
+        assert queue.put(asked(offset, fetch(1, reason=reason))) == PutResult()
     assert len(queue.clear()) == 2
 
 
@@ -72,7 +72,10 @@ def test_of_two_priorities_for_the_same_the_higher_one_stays() -> None:
     old_heal, old_backfill, heal = of(1, "heal"), of(2, "backfill"), of(3, "heal")
     queue = filled(old_heal, old_backfill, heal)
     less, more = of(4, "freshness", number=1), of(5, "heal", number=2)
-    assert [queue.put(less), queue.put(more)] == [Put(replaced=old_heal), Put(replaced=old_backfill)]
+    assert [queue.put(less), queue.put(more)] == [
+        PutResult(replaced=old_heal),
+        PutResult(replaced=old_backfill),
+    ]
     as_urgent = less._replace(request=replace(less.request, priority="heal"))
     assert [queue.take({}, 5) for _ in range(4)] == [as_urgent, heal, more, None]
 
@@ -81,7 +84,7 @@ def test_who_comes_when_the_room_is_full_is_sent_away_unless_it_is_to_heal() -> 
     queue = filled(of(1, "backfill"), of(2, "heal"), room=2)
     for priority in ("terminal", "freshness", "backfill"):
         late = of(3, priority)
-        assert queue.put(late) == Put(deferred=late)
+        assert queue.put(late) == PutResult(deferred=late)
     assert in_order(queue) == [2, 1]
 
 
@@ -94,18 +97,18 @@ def test_to_heal_the_newest_of_the_lowest_priority_is_sent_away() -> None:
     )
     queue = filled(older, newer, fresh, terminal, room=4)
     assert [queue.put(of(number, "heal")) for number in range(5, 9)] == [
-        Put(deferred=newer),
-        Put(deferred=older),
-        Put(deferred=fresh),
-        Put(deferred=terminal),
+        PutResult(deferred=newer),
+        PutResult(deferred=older),
+        PutResult(deferred=fresh),
+        PutResult(deferred=terminal),
     ]
     last = of(9, "heal")
-    assert queue.put(last) == Put(deferred=last)
+    assert queue.put(last) == PutResult(deferred=last)
     assert in_order(queue) == [5, 6, 7, 8]
 
 
 def test_every_priority_keeps_a_part_of_the_room_however_many_there_are_to_heal() -> None:
-    queue = Queue(16)
+    queue = PendingRequests(16)
     of_each = {"backfill": [1, 2, 3], "freshness": [4], "terminal": []}
     for priority, offsets in of_each.items():
         for offset in offsets:
@@ -113,17 +116,17 @@ def test_every_priority_keeps_a_part_of_the_room_however_many_there_are_to_heal(
     heal = [of(offset, "heal") for offset in range(10, 40)]
     sent_away = [gone.offset for one in heal for gone in queue.put(one) if gone is not None]
     assert sent_away == [3, *range(23, 40)]
-    assert queue.put(of(50, "terminal")) == Put(deferred=heal[12])
-    assert queue.put(of(51, "terminal")) == Put(deferred=heal[11])
+    assert queue.put(of(50, "terminal")) == PutResult(deferred=heal[12])
+    assert queue.put(of(51, "terminal")) == PutResult(deferred=heal[11])
     late = of(52, "terminal")
-    assert queue.put(late) == Put(deferred=late)
+    assert queue.put(late) == PutResult(deferred=late)
     assert in_order(queue) == [*range(10, 21), 50, 51, 4, 1, 2]
 
 
 def test_a_newer_request_for_the_same_needs_no_room() -> None:
     first = of(1, "backfill")
     queue = filled(first, of(2, "heal"), room=2)
-    assert queue.put(of(3, "backfill", number=1)) == Put(replaced=first)
+    assert queue.put(of(3, "backfill", number=1)) == PutResult(replaced=first)
     assert in_order(queue) == [2, 3]
 
 
@@ -173,7 +176,7 @@ requests = st.tuples(
 
 @given(st.lists(st.one_of(requests, st.just("take")), max_size=60), st.sampled_from((1, 2, 3, 4, 8)))
 def test_nobody_is_lost_nobody_waits_twice_and_the_room_is_kept(steps: list[object], room: int) -> None:
-    queue, given_, back = Queue(room), [], []
+    queue, given_, back = PendingRequests(room), [], []
     for offset, step in enumerate(steps):
         if isinstance(step, tuple):
             number, priority, source = step

@@ -15,7 +15,7 @@ from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, SECRETS, telnyx, twilio
-from tests.poller.provider import Beach, OpenGate, Provider, Said, Told, serving
+from tests.poller.provider import Beach, OpenLimiter, Provider, Said, Told, serving
 
 EVENTS = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}/Events.json"
 FIRST = f"{EVENTS}?PageSize=1000"
@@ -28,7 +28,7 @@ class World:
 
     provider: Provider
     client: PageClient
-    gate: OpenGate = field(default_factory=OpenGate)
+    limiter: OpenLimiter = field(default_factory=OpenLimiter)
     beach: Beach = field(default_factory=Beach)
     told: Told = field(default_factory=Told)
     pauses: list[float] = field(default_factory=list)
@@ -51,7 +51,7 @@ class World:
             account,
             url,
             client=self.client,
-            gate=self.gate,
+            limiter=self.limiter,
             priority=priority,
             land=self.beach.land,
             metrics=self.told,

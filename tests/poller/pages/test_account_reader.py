@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from stream.core.fetches import FetchRequest
-from stream.poller.limiter.rate_limiter import Gates, RefusedError
+from stream.poller.limiter.rate_limiter import RateLimiters, RefusedError
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.client import PageClient
 from stream.poller.pages.paged_read import ReadResult
@@ -25,7 +25,7 @@ from stream.service.log_once import CALM_S
 from stream.service.settings import Settings
 from tests.poller import accounts
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID
-from tests.poller.provider import OpenGate, Provider, Said, Told, serving
+from tests.poller.provider import OpenLimiter, Provider, Said, Told, serving
 from tests.poller.schedule.progress_fakes import StoreFake, until
 
 CALLS = RESOURCES["twilio_call"]
@@ -73,22 +73,22 @@ class Doors:
 
     def __init__(self) -> None:
         self.asked: list[Account] = []
-        self.patient, self.quick = OpenGate(), OpenGate()
+        self.patient, self.quick = OpenLimiter(), OpenLimiter()
         self.closed = False
 
     def of(self, account: Account) -> Doors:
         self.asked.append(account)
         return self
 
-    def hasty(self) -> Doors | OpenGate:
+    def fail_fast(self) -> Doors | OpenLimiter:
         return self if self.closed else self.quick
 
     @asynccontextmanager
-    async def turn(self, priority: str, source: str) -> AsyncIterator[Any]:
+    async def permit(self, priority: str, source: str) -> AsyncIterator[Any]:
         if self.closed:
             raise RefusedError("twilio/main")
-        async with self.patient.turn(priority, source) as turn:
-            yield turn
+        async with self.patient.permit(priority, source) as permit:
+            yield permit
 
 
 class Desk:
@@ -257,16 +257,16 @@ async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
         assert CALLS.of_window is not None
         [_, second] = CALLS.of_window(account, 0, None)
         provider.at(second.removeprefix(provider.url), answer, answer, answer, page(ROW))
-        gates, told, notes = Gates([account], Told()), Told(), StoreFake()
+        limiters, told, notes = RateLimiters([account], Told()), Told(), StoreFake()
         told.window = lambda *_: None  # type: ignore[assignment, method-assign]
-        gates.share(0, 1)
+        limiters.share(0, 1)
         shore = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=told)
         windows = Windows(
             Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),
             [account],
             RESOURCES,
             store=notes,  # type: ignore[arg-type]
-            read_url=AccountReader(client, gates, shore, told).url,
+            read_url=AccountReader(client, limiters, shore, told).url,
             metrics=told,
             by="one",
             now_us=lambda: 3_600_000_000,

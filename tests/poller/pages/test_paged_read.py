@@ -39,7 +39,7 @@ async def test_a_resource_is_read_page_by_page_each_landed_before_the_next_is_as
     assert {orjson.loads(one.value)["endpoint"] for one in world.beach.rows} == {EVENTS}
     assert asked_when_landed == [1, 2, 3]
     assert world.told.requests == [("twilio_call_event", "success")] * 3
-    assert world.gate.told == [("terminal", "twilio_call_event", "success", None)] * 3
+    assert world.limiter.told == [("terminal", "twilio_call_event", "success", None)] * 3
 
 
 async def test_rows_about_no_call_are_counted_and_do_not_land(world: World) -> None:
@@ -132,4 +132,4 @@ async def test_whoever_stops_reading_leaves_the_turn(world: World) -> None:
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert world.gate.inside == 0
+    assert world.limiter.inside == 0

@@ -32,7 +32,7 @@ async def test_a_refusal_ends_the_read_at_once(
     assert await world.events(reach) == ReadResult(outcome, problem=problem)
     assert (world.provider.paths, world.pauses, world.beach.pages) == ([FIRST], [], [])
     assert world.told.requests == [("twilio_call_event", outcome)]
-    assert world.gate.told == [("terminal", "twilio_call_event", outcome, None)]
+    assert world.limiter.told == [("terminal", "twilio_call_event", outcome, None)]
     assert outcome in OUTCOMES
 
 
@@ -41,7 +41,7 @@ async def test_a_403_is_of_the_resource_and_not_of_the_account(world: World) -> 
     problem = "answered 403: the credentials may not read this"
     assert await world.events(WINDOW) == ReadResult("auth_error", problem=problem, forbidden=True)
     assert world.told.requests == [("twilio_call_event", "auth_error")]
-    assert world.gate.told == [("terminal", "twilio_call_event", "client_error", None)]
+    assert world.limiter.told == [("terminal", "twilio_call_event", "client_error", None)]
 
 
 async def test_what_may_pass_is_tried_again_at_the_same_page(world: World) -> None:
@@ -56,7 +56,7 @@ async def test_what_may_pass_is_tried_again_at_the_same_page(world: World) -> No
     assert world.told.waits == [("twilio_call_event", 8.0)]
     outcomes = ["network_error", "server_error", "throttled", "success", *["server_error"] * 4, "success"]
     assert [outcome for _, outcome in world.told.requests] == outcomes
-    assert [told[2:] for told in world.gate.told] == [
+    assert [told[2:] for told in world.limiter.told] == [
         (outcome, 7.0 if outcome == "throttled" else None) for outcome in outcomes
     ]
 
@@ -113,10 +113,10 @@ async def test_five_minutes_are_waited_for(world: World) -> None:
 
 async def test_between_two_attempts_others_have_their_turn(world: World) -> None:
     async def sleep(_: float) -> None:
-        assert world.gate.inside == 0
+        assert world.limiter.inside == 0
 
     world._sleep = sleep  # type: ignore[method-assign]
     world.provider.at(FIRST, Said(429), page(row(1), onwards="/2"))
     world.provider.at("/2", page(row(2)))
     assert (await world.events()).rows == 2
-    assert (world.gate.most_inside, len(world.gate.told)) == (1, 3)
+    assert (world.limiter.most_inside, len(world.limiter.told)) == (1, 3)

@@ -46,8 +46,8 @@ class Provider:
         self.priorities: set[str] = set()
         self.answers: dict[Any, list[Came | Exception]] = {}
         self.listed: dict[str, list[bytes]] = {}
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.limiter = asyncio.Event()
+        self.limiter.set()
         self.at_once = self.most_at_once = self.halt_at = 0
 
     async def read_url(
@@ -55,7 +55,7 @@ class Provider:
     ) -> Came:
         self.urls.append(url)
         if len(self.urls) == self.halt_at:
-            self.gate.clear()
+            self.limiter.clear()
         came = await self._answered(url, priority, 10)
         if seen is not None:
             seen(self.listed.get(url, []))
@@ -72,7 +72,7 @@ class Provider:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            await self.gate.wait()
+            await self.limiter.wait()
             await asyncio.sleep(0)
             answers = self.answers.get(asked)
             answer = answers.pop(0) if answers else Came("success", rows)

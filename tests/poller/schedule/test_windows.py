@@ -25,26 +25,26 @@ EVERYTHING = {0, 1, 2, 3}
 
 
 class Provider:
-    """Answers as told, then with success; remembers what it was asked. At `halt_at` it waits at the gate."""
+    """Answers as told, then with success; remembers what it was asked. At `halt_at` it waits."""
 
     def __init__(self, *outcomes: str | Exception, halt_at: int = 0) -> None:
         self._halt_at = halt_at
         self.outcomes = list(outcomes)
         self.asked: list[tuple[str, str, str, str]] = []
         self.at_once = self.most_at_once = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.limiter = asyncio.Event()
+        self.limiter.set()
 
     async def read_url(
         self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
     ) -> Came:
         self.asked.append((resource.source, account.id, url, priority))
         if len(self.asked) == self._halt_at:
-            self.gate.clear()
+            self.limiter.clear()
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
-            await self.gate.wait()
+            await self.limiter.wait()
             outcome = self.outcomes.pop(0) if self.outcomes else "success"
             if isinstance(outcome, Exception):
                 raise outcome
@@ -135,7 +135,7 @@ async def test_each_next_window_begins_with_what_the_last_one_knew_less_the_look
 async def test_a_new_owner_goes_on_where_the_old_one_was_and_tells_at_once_how_far_that_is() -> None:
     provider, told = Provider(), Told()
     notes = StoreFake(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
-    provider.gate.clear()
+    provider.limiter.clear()
     windows = poller(provider, notes, told=told)
     await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.asked)
@@ -161,7 +161,7 @@ async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_rea
     await windows.assign(EVERYTHING, 4)
     await until(lambda: len(provider.asked) == 3)
     assert notes.said == before
-    provider.gate.set()
+    provider.limiter.set()
     await until(lambda: notes.history)
     await windows.close()
     again = [since(NOW_US - 2 * HOUR_US, number) for number in (0, 1)]
@@ -186,12 +186,12 @@ async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_join
     provider, notes = Provider(), StoreFake()
     windows = poller(provider, notes)
     for _ in range(5):
-        provider.gate.clear()
+        provider.limiter.clear()
         await windows.assign(EVERYTHING, 4)
         await until(lambda: provider.at_once)
         await asyncio.sleep(0.02)
         passes = len(provider.asked)
-        provider.gate.set()
+        provider.limiter.set()
         await until(lambda: len(provider.asked) > passes)  # noqa: B023 - awaited in this round
     await windows.close()
     assert provider.most_at_once == 1
@@ -282,7 +282,7 @@ async def test_two_pollers_share_the_windows_and_each_is_read_by_one() -> None:
 async def test_what_is_no_longer_owned_has_ended_and_what_still_is_goes_on_undisturbed() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
     provider = Provider()
-    provider.gate.clear()
+    provider.limiter.clear()
     windows = poller(provider, StoreFake(), accounts=accounts, interval_s=3600)
     await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.at_once == 20)
