@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Phone-call events of Twilio and Telnyx as a stream, exactly once, on Kafka.
 
-    Settings are CALLSTREAM_* variables or one TOML file (CALLSTREAM_CONFIG); README.md has the table.
+    Settings are CALLSTREAM_* variables or one TOML file (CALLSTREAM_CONFIG); docs/settings.md lists them.
     """
     # Whatever is made from now on is for its owner alone: the broker's data, the store, the roles' logs.
     os.umask(0o077)

@@ -247,7 +247,7 @@ def _gathered(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Settings
         except SettingsError as error:
             wrong.append(error)
     wrong += [
-        SettingsError(f"{name} is not a setting of callstream (the README has the table of all)")
+        SettingsError(f"{name} is not a setting of callstream (docs/settings.md lists all of them)")
         for name in sorted(texts)
     ]
     values.setdefault("cache_dir", _user_cache(environ))
@@ -306,7 +306,7 @@ def _user_cache(environ: Mapping[str, str]) -> Path:
 
 
 def table() -> str:
-    """The settings as a Markdown table, as the README shows it."""
+    """The settings as a Markdown table, as docs/settings.md shows it."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for about in fields(Settings):
         assert about.default is not MISSING

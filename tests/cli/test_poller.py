@@ -40,7 +40,7 @@ def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
         (
             "CALLSTREAM_POLLERS",
             "3",
-            "CALLSTREAM_POLLERS is not a setting of callstream (the README has the table of all)",
+            "CALLSTREAM_POLLERS is not a setting of callstream (docs/settings.md lists all of them)",
         ),
         (
             "CALLSTREAM_POLL_ACCOUNTS",

@@ -10,7 +10,7 @@ import pytest
 
 from stream.service.settings import Settings, SettingsError, load, problems, table, variable
 
-README = Path(__file__).parent.parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
 
 def test_nothing_set_gives_the_defaults_and_the_users_cache() -> None:
@@ -209,5 +209,5 @@ def test_every_default_would_be_accepted_as_a_value() -> None:
             assert getattr(loaded, about.name) == about.metadata["read"](text)
 
 
-def test_the_readme_shows_the_table_as_the_code_has_it() -> None:
-    assert table() in README.read_text()
+def test_the_page_of_settings_shows_the_table_as_the_code_has_it() -> None:
+    assert table() in PAGE.read_text(), "run `make docs`"

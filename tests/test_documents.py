@@ -1,0 +1,258 @@
+"""The documents name only what exists: links, paths, commands, make targets, settings, topics, fields."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import runpy
+import shlex
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import astuple, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import orjson
+import pytest
+
+from stream.cli.main import main
+from stream.kafka import topics
+from stream.service.settings import Settings, variable
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+FILE_ENDINGS = (".py", ".md", ".toml", ".yaml", ".json", ".svg", ".txt", ".sha256")
+TREES = ("stream", "agents", "tests", "docs", ".ci", "deploy")
+
+
+class Code(NamedTuple):
+    """A code span, or one line of a fenced block."""
+
+    page: str
+    line: int
+    text: str
+
+
+def codes() -> Iterator[Code]:
+    for page in PAGES:
+        fenced = False
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            if line.startswith("```"):
+                fenced = not fenced
+            elif fenced:
+                yield Code(page.name, number, line.strip())
+            else:
+                yield from (Code(page.name, number, span) for span in re.findall(r"`([^`]+)`", line))
+
+
+def those(pattern: str) -> list[object]:
+    """The codes in which the pattern is found, as a test's parameters."""
+    return [
+        pytest.param(code, id=f"{code.page}:{code.line}: {code.text}")
+        for code in codes()
+        if re.search(pattern, code.text)
+    ]
+
+
+@cache
+def tree() -> tuple[Path, ...]:
+    return tuple(
+        path.relative_to(ROOT)
+        for top in TREES
+        for path in (ROOT / top).rglob("*")
+        if "__pycache__" not in path.parts
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [page.name for page in PAGES[1:] if f"({page.relative_to(ROOT)})" not in readme] == []
+
+
+def test_the_readme_is_short_and_every_page_begins_with_its_title() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200
+    assert [page.name for page in PAGES if not page.read_text().startswith("# ")] == []
+
+
+@pytest.mark.parametrize("code", those(rf"^({'|'.join(map(re.escape, TREES))})/"))
+def test_every_path_exists(code: Code) -> None:
+    path = code.text.split()[0]
+    assert not any(letter in path for letter in "<*"), "a path that can be checked, please"
+    assert (ROOT / path).exists()
+    assert path.endswith("/") == (ROOT / path).is_dir()
+
+
+@pytest.mark.parametrize("code", those(rf"^[\w.-]+({'|'.join(map(re.escape, FILE_ENDINGS))})$"))
+def test_every_file_named_without_its_folder_exists(code: Code) -> None:
+    assert (ROOT / code.text).exists() or code.text in {path.name for path in tree()}
+
+
+@pytest.mark.parametrize("code", those(r"^[\w-]+/$"))
+def test_every_folder_named_without_its_parent_exists(code: Code) -> None:
+    name = code.text.rstrip("/")
+    assert (ROOT / name).is_dir() or any(path.name == name and (ROOT / path).is_dir() for path in tree())
+
+
+@pytest.mark.parametrize("code", those(r"(^|/)callstream( |$)"))
+def test_every_command_and_its_options_exist(code: Code) -> None:
+    words = shlex.split(code.text, comments=True)
+    start = next(at for at, word in enumerate(words) if word == "callstream" or word.endswith("/callstream"))
+    command: click.Command = main
+    rest = words[start + 1 :]
+    if rest and not rest[0].startswith("-"):
+        found = main.get_command(click.Context(main), rest[0])
+        assert found is not None, f"there is no command {rest[0]}"
+        command, rest = found, rest[1:]
+    check_words(command, rest)
+
+
+def check_words(command: click.Command, words: list[str]) -> None:
+    """Raises where an option does not exist, or a value is none of an option's or argument's choices.
+
+    A word in capitals stands for a value.
+    """
+    options = {name: option for option in command.params for name in option.opts if name.startswith("-")}
+    arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word.startswith("-"):
+            if word == "--help":
+                continue
+            parameter: click.Parameter = options[word]
+            if getattr(parameter, "is_flag", False):
+                continue
+            value = left.pop(0)
+        else:
+            parameter, value = arguments.pop(0), word
+        if not value.isupper() and not isinstance(parameter.type, click.File | click.Path):
+            parameter.type.convert(value, parameter, None)
+
+
+@cache
+def all_options() -> frozenset[str]:
+    context = click.Context(main)
+    commands = [main.get_command(context, name) for name in main.list_commands(context)]
+    return frozenset(
+        name for command in commands if command for option in command.params for name in option.opts
+    )
+
+
+@pytest.mark.parametrize("code", those(r"^--[a-z]"))
+def test_every_option_named_alone_is_one_of_some_command(code: Code) -> None:
+    assert code.text.split()[0] in all_options()
+
+
+def test_the_readme_lists_every_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = re.findall(r"^\| `callstream ([a-z]+)", readme, re.MULTILINE)
+    assert sorted(listed) == sorted(main.list_commands(click.Context(main)))
+
+
+def make_targets() -> dict[str, str]:
+    """What `make help` shows: each target and its help."""
+    return dict(re.findall(r"^([a-z0-9]+):.*## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("code", those(r"^make [a-z]"))
+def test_every_make_target_exists(code: Code) -> None:
+    assert set(code.text.split()[1:]) <= make_targets().keys()
+
+
+def test_every_make_target_has_its_help() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    assert set(phony[1].split()) == make_targets().keys()
+
+
+@pytest.mark.parametrize("code", those(r"^python -m "))
+def test_every_module_that_is_run_exists(code: Code) -> None:
+    assert importlib.util.find_spec(code.text.split()[2]) is not None
+
+
+def test_every_setting_exists() -> None:
+    names = {variable(about) for about in fields(Settings)}
+    secret = {f"{variable(about)}_FILE" for about in fields(Settings) if about.metadata["secret"]}
+    known = {*names, *secret, "CALLSTREAM_CONFIG"}
+    unknown = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"CALLSTREAM_[A-Z0-9_]*[A-Z0-9]", page.read_text())
+        if name not in known
+    }
+    assert unknown == set()
+
+
+def test_every_topic_exists() -> None:
+    known = set(astuple(topics.names("calls.")))
+    named = {name for page in PAGES for name in re.findall(r"calls\.[a-z.-]+\.v\d+", page.read_text())}
+    assert named <= known
+    listed = re.findall(
+        r"^\| `(calls[.-][^`]+)`", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE
+    )
+    assert set(listed) == known
+
+
+def test_every_metric_exists() -> None:
+    declared = "".join(path.read_text() for path in (ROOT / "stream" / "service" / "metrics").rglob("*.py"))
+    named = {name for page in PAGES for name in re.findall(r"\bcallstream_([a-z_]+)", page.read_text())}
+    assert {name for name in named if f'"{name}"' not in declared} == set()
+
+
+@pytest.mark.parametrize(
+    ("topic", "schema"), [("events", "event"), ("ended", "call_record"), ("alerts", "alert")]
+)
+def test_every_field_of_a_sample_is_in_its_schema(topic: str, schema: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    sample = re.search(rf"\(`calls\.{topic}\.v1`\).*?```json\n(.*?)```", readme, re.DOTALL)
+    assert sample is not None
+    path = ROOT / "stream" / "core" / "schemas" / f"{schema}.json"
+    assert unknown_fields(orjson.loads(sample[1]), orjson.loads(path.read_bytes())) == []
+
+
+def unknown_fields(sample: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """The fields of a sample, two levels deep, that a JSON Schema does not have."""
+    known = schema["properties"]
+    unknown = [name for name in sample if name not in known]
+    for name, value in sample.items():
+        if isinstance(value, dict) and "properties" in known.get(name, {}):
+            unknown += [f"{name}.{inner}" for inner in value if inner not in known[name]["properties"]]
+    return unknown
+
+
+def test_the_page_of_settings_is_what_its_script_makes() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "scripts" / "settings_page.py"))["page"]()
+    assert (ROOT / "docs" / "settings.md").read_text() == made, "run `make docs`"
+
+
+def test_the_picture_tells_nothing_of_the_machine_that_made_it() -> None:
+    picture = (ROOT / "docs" / "live-view.svg").read_text()
+    drawn = " ".join(element.text or "" for element in ElementTree.fromstring(picture).iter())
+    assert "callstream tail" in drawn.replace("\xa0", " ")
+    assert set(re.findall(r"https?://([\w.]+)", drawn)) <= {"127.0.0.1", "app.example.test"}
+    assert re.findall(r"/(?:tmp|home|root|work|Users|var)/", picture) == []
+    assert re.findall(r"@font-face|@import|<image", picture) == []
