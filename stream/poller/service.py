@@ -26,7 +26,7 @@ from stream.poller.pages.client import PageClient
 from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.pages.records import STAGE
 from stream.poller.resources import RESOURCES
-from stream.poller.resources.account import Account, accounts, nameless
+from stream.poller.resources.account import Account, accounts, lacks_twilio_account
 from stream.poller.schedule.backfill import Backfills
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.poller.schedule.windows import Windows, watched
@@ -85,7 +85,7 @@ class Poller:
         connection = {"bootstrap_servers": chosen.kafka}
         self.url = ""
         self.accounts = accounts(chosen)
-        self._nameless = nameless(chosen)
+        self._nameless = lacks_twilio_account(chosen)
         self._sources = chosen.poll_sources
         self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
         self.client = PageClient()

@@ -11,7 +11,7 @@ from tests.poller.accounts import LEG, telnyx, twilio
 from tests.poller.pages.read_fixture import FIRST, World, no_secrets_in
 
 
-@pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.of_call])
+@pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.call_url])
 def test_an_id_that_is_none_is_the_askers_fault(source: str) -> None:
     came = url_of_call(RESOURCES[source], twilio(), "../Messages?x=", None)
     assert came == ReadResult("client_error", problem="a call's id has 1 to 128 letters, digits and `_.:-`")
@@ -19,7 +19,7 @@ def test_an_id_that_is_none_is_the_askers_fault(source: str) -> None:
 
 def test_what_is_read_by_window_only_is_not_asked_about_a_call() -> None:
     came = url_of_call(RESOURCES["telnyx_webhook_delivery"], telnyx(), LEG, None)
-    assert came == ReadResult("client_error", problem="telnyx_webhook_delivery is not asked about a call")
+    assert came == ReadResult("client_error", problem="telnyx_webhook_delivery cannot be read by call")
 
 
 async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world: World) -> None:

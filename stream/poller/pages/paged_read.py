@@ -28,8 +28,7 @@ from stream.poller.pages.paging import (
 )
 from stream.poller.pages.records import PageRecords, RecordBuilder
 from stream.poller.resources.account import Account
-from stream.poller.resources.call_ids import CallIdError
-from stream.poller.resources.resource import Page, PageError, Resource
+from stream.poller.resources.resource import CallUrlError, Page, PageError, Resource
 
 TRIES = 5
 BACKOFF_S = 0.5
@@ -106,11 +105,11 @@ class ReadDeps:
 
 def url_of_call(resource: Resource, account: Account, call_id: str, edge: str | None) -> str | ReadResult:
     """Where a read about one call begins; what becomes of it where nothing can be asked about such a call."""
-    if resource.of_call is None:
-        return ReadResult("client_error", problem=f"{resource.source} is not asked about a call")
+    if resource.call_url is None:
+        return ReadResult("client_error", problem=f"{resource.source} cannot be read by call")
     try:
-        return resource.of_call(account, call_id, edge)
-    except CallIdError as error:
+        return resource.call_url(account, call_id, edge)
+    except CallUrlError as error:
         return ReadResult("client_error", problem=str(error))
 
 
@@ -209,7 +208,7 @@ class _Asking:
         return _Attempt("success" if page.rows else "empty", answer.seconds, page, answer.body)
 
     async def _taken(self, body: bytes, url: str) -> Page:
-        return await _beside(len(body), lambda: self.resource.take(body, url))
+        return await _beside(len(body), lambda: self.resource.parse(body, url))
 
     async def _pause(self, attempt: _Attempt, asked_s: float, tried: int) -> None:
         """As long as was asked for, and by chance some more: not all come back at once."""

@@ -1,26 +1,19 @@
-"""The providers' REST resources, one file a resource. Pure."""
+"""The providers' REST resources: their URLs and the parsing of their pages. Pure."""
 
 from __future__ import annotations
 
-from stream.poller.resources import (
-    telnyx_call_events,
-    telnyx_webhook_deliveries,
-    twilio_call_events,
-    twilio_call_summary,
-    twilio_calls,
-    twilio_insights_events,
-)
+from stream.poller.resources import telnyx, twilio
 from stream.poller.resources.resource import Resource
 
 RESOURCES: dict[str, Resource] = {
-    one.RESOURCE.source: one.RESOURCE
-    for one in (
-        twilio_calls,
-        twilio_call_events,
-        twilio_insights_events,
-        twilio_call_summary,
-        telnyx_call_events,
-        telnyx_webhook_deliveries,
+    resource.source: resource
+    for resource in (
+        twilio.CALLS,
+        twilio.CALL_EVENTS,
+        twilio.INSIGHTS_EVENTS,
+        twilio.CALL_SUMMARY,
+        telnyx.CALL_EVENTS,
+        telnyx.WEBHOOK_DELIVERIES,
     )
 }
-"""The resource of each source that is polled."""
+"""The resource of each polled source."""

@@ -1,6 +1,6 @@
-"""An account of a provider: where its resources are, with what they are read, and how much of them may be.
+"""The providers' accounts: base URLs, credentials and request limits of each.
 
-The rule of this file: credentials leave it in one header and nowhere else; no `repr` shows them.
+Invariant: credentials leave an Account in one header and nowhere else; no `repr` shows them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from stream.service.account_setting import AccountSetting
 from stream.service.settings import Settings
 
-USUAL_INSIGHTS_URL = "https://insights.twilio.com"
+DEFAULT_INSIGHTS_URL = "https://insights.twilio.com"
 _REGIONAL = re.compile(r"https://api\.([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.twilio\.com/?\Z", re.IGNORECASE)
 
 
@@ -21,11 +21,11 @@ _REGIONAL = re.compile(r"https://api\.([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.twilio\.com
 class Account:
     """One account, read with one pair of credentials within one budget.
 
-    - `id`: the provider's id as its records have it; of Telnyx the one that is configured, or empty.
-    - `api_url`: Twilio's without version, Telnyx' with `/v2`; `insights_url`: of Twilio only. No slash at
-      the end.
-    - `user`, `secret`: of HTTP Basic; without a user the secret is a bearer token.
-    - `rate`: requests a second; `concurrency`: requests at once. Ceilings for all pollers together.
+    - `id`: the provider's id as in its records; for Telnyx the configured one, or empty.
+    - `api_url`: Twilio's without a version, Telnyx' with `/v2`; `insights_url`: Twilio only. Without a
+      trailing slash.
+    - `user`, `secret`: of HTTP Basic. Without a user the secret is a bearer token.
+    - `rate`: requests per second; `concurrency`: requests at once. Ceilings for all pollers together.
     """
 
     provider: str
@@ -47,48 +47,48 @@ class Account:
 
     @property
     def name(self) -> str:
-        """How logs and metrics call it: never by its id."""
+        """The name in logs and metrics, which never show the id."""
         return f"{self.provider}/{self.alias}"
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """The accounts whose credentials are configured; of one that is named twice its own table counts."""
-    said: dict[tuple[str, str], AccountSetting] = {}
-    for one in [*settings.poll_accounts, *_of_twilio(settings), *_of_telnyx(settings)]:
-        said.setdefault((one.provider, one.id), one)
-    several = Counter(provider for provider, _ in said)
+    """The accounts with configured credentials. An explicit table wins over the general settings."""
+    configured: dict[tuple[str, str], AccountSetting] = {}
+    for one in [*settings.poll_accounts, *_twilio_accounts(settings), *_telnyx_accounts(settings)]:
+        configured.setdefault((one.provider, one.id), one)
+    per_provider = Counter(provider for provider, _ in configured)
     found = []
-    for one in said.values():
-        alone = several[one.provider] == 1
-        alias = one.alias or (settings.account_alias if alone else masked(one.id))
+    for one in configured.values():
+        is_only = per_provider[one.provider] == 1
+        alias = one.alias or (settings.account_alias if is_only else _masked(one.id))
         found.append(_account(one, alias, settings))
-    return _told_apart(found)
+    return _with_unique_names(found)
 
 
-def nameless(settings: Settings) -> bool:
-    """Whether there are credentials of Twilio and nothing says of which account: they read nothing."""
+def lacks_twilio_account(settings: Settings) -> bool:
+    """Whether there are Twilio credentials but no account id: nothing can be read with them."""
     credentials = settings.twilio_auth_token or (settings.twilio_api_key and settings.twilio_api_secret)
     return bool(credentials) and all(one.provider != "twilio" for one in accounts(settings))
 
 
-def _told_apart(found: list[Account]) -> list[Account]:
-    """Metrics and logs know an account by its name: the second of a name gets a number."""
+def _with_unique_names(found: list[Account]) -> list[Account]:
+    """Metrics and logs identify an account by its name: the second of a name gets a number."""
     names: Counter[str] = Counter()
-    told = []
+    unique = []
     for account in found:
         names[account.name] += 1
         times = names[account.name]
-        told.append(account if times == 1 else replace(account, alias=f"{account.alias}-{times}"))
-    return told
+        unique.append(account if times == 1 else replace(account, alias=f"{account.alias}-{times}"))
+    return unique
 
 
-def masked(id_: str) -> str:
-    """An id in a metric or a log: its first two and last four characters."""
+def _masked(id_: str) -> str:
+    """An id for a metric or a log: its first two and last four characters."""
     return f"{id_[:2]}...{id_[-4:]}" if len(id_) > 6 else "unnamed"
 
 
-def _of_twilio(settings: Settings) -> list[AccountSetting]:
-    """The account itself with its API key, else with its token; and those of which a token is known."""
+def _twilio_accounts(settings: Settings) -> list[AccountSetting]:
+    """The main account with its API key, else with its token; then the accounts with a token of their own."""
     own, found = settings.twilio_account_sid, []
     if own and settings.twilio_api_key and settings.twilio_api_secret:
         user, secret = settings.twilio_api_key, settings.twilio_api_secret
@@ -100,7 +100,7 @@ def _of_twilio(settings: Settings) -> list[AccountSetting]:
     return found
 
 
-def _of_telnyx(settings: Settings) -> list[AccountSetting]:
+def _telnyx_accounts(settings: Settings) -> list[AccountSetting]:
     key = settings.telnyx_api_key
     return [AccountSetting(provider="telnyx", id=settings.telnyx_account_id, secret=key)] if key else []
 
@@ -123,11 +123,11 @@ def _account(one: AccountSetting, alias: str, settings: Settings) -> Account:
 
 
 def _insights_url(api_url: str, settings: Settings) -> str:
-    """As it is set; where nothing is, in the region of the account's API: data and keys belong to one.
+    """The configured URL; if that is the default, the one in the API's region: keys are valid in one region.
 
     (Twilio: "Global Infrastructure", `{product}.{edge}.{region}.twilio.com`.)
     """
     regional = _REGIONAL.match(api_url)
-    if regional is None or settings.twilio_insights_url != USUAL_INSIGHTS_URL:
+    if regional is None or settings.twilio_insights_url != DEFAULT_INSIGHTS_URL:
         return settings.twilio_insights_url
     return f"https://insights.{regional[1]}.twilio.com"

@@ -1,20 +1,24 @@
-"""What a REST resource is to the poller: where its first page is, and how a page is taken apart.
+"""A REST resource as the poller sees it: the URL of its first page, and how to parse a page.
 
-The rule of this file: one shape for every provider's resource, so that reading, budget and landing are
-written once. A resource is pure: it makes URLs and takes bytes apart. Rows stay the bytes that they came as.
+Invariants: all providers' resources have this one shape, so paging, rate limiting and writing exist once.
+A resource is pure: it builds URLs and parses bytes. A row stays exactly the bytes that the provider sent.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote
 
 from stream.poller.resources.account import Account
 
+_CALL_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.:-]{1,128}\Z")
+
 
 class PageError(Exception):
-    """A page that is not what the resource answers. `reason` is one of the dead letters' reasons."""
+    """The page is not a page of this resource. `reason` is one of the dead letters' reasons."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -22,14 +26,18 @@ class PageError(Exception):
         self.detail = detail
 
 
-class Page(NamedTuple):
-    """A page taken apart.
+class CallUrlError(ValueError):
+    """The resource has no URL for this call. The text says why, without the id."""
 
-    - `rows`: each row's JSON, byte for byte.
-    - `next_url`: as the provider wrote it, relative or absolute, or the next numbered page; None at the end.
-    - `total`: how many rows there are in all, where the provider says so: if it changes between two pages,
-      rows have moved meanwhile.
-    - `left_out`: rows that are none of `rows`, because they are about no call.
+
+class Page(NamedTuple):
+    """A parsed page.
+
+    - `rows`: the JSON of each row, byte for byte.
+    - `next_url`: as the provider wrote it, relative or absolute, or the next page by number. None at the end.
+    - `total`: the number of rows on all pages, where the provider states it. If it changes between two
+      pages, rows have moved from one page to another.
+    - `left_out`: number of rows that are not in `rows` because they are not about a call.
     """
 
     rows: list[bytes]
@@ -40,22 +48,43 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One of the providers' resources.
+    """One REST resource of a provider.
 
-    - `source`: the raw envelope's `source` of its rows.
-    - `of_call(account, call_id, edge)`: absolute URL of the first page about one call; None where the
-      resource is not asked about a call.
-    - `of_window(account, since_us, until_us)`: absolute URLs of the first pages about a time (`until_us`
-      None: to now). More than one where one filter does not see all (Twilio's start and end times). None
-      where there are no windows. What is outside the window may come too.
-    - `take(body, url)`: a page's bytes apart; `url` is the one that was asked. Raises PageError.
-    - `is_complete(rows)`: whether the rows of one call say by themselves that nothing will follow.
-    - `farthest_s`: how far back a window, or a call by its end, is answered at all; None for any.
+    - `source`: the `source` in the raw envelope of its rows.
+    - `call_url(account, call_id, edge)`: absolute URL of the first page about one call, or None if the
+      resource cannot be read by call. Raises CallUrlError.
+    - `window_urls(account, since_us, until_us)`: absolute URLs of the first pages of a time range (`until_us`
+      None: up to now), or None if the resource cannot be read by time. There are several URLs where one
+      filter does not match all rows (Twilio's start and end times). Rows outside the range may come too.
+    - `parse(body, url)`: parses the page that `url` returned. Raises PageError.
+    - `is_complete(rows)`: whether these rows of one call show that no more will follow.
+    - `max_lookback_s`: how far back the provider returns rows by time, and rows of an ended call. None: any.
     """
 
     source: str
-    of_call: Callable[[Account, str, str | None], str] | None = None
-    of_window: Callable[[Account, int, int | None], list[str]] | None = None
-    take: Callable[[bytes, str], Page]
+    call_url: Callable[[Account, str, str | None], str] | None = None
+    window_urls: Callable[[Account, int, int | None], list[str]] | None = None
+    parse: Callable[[bytes, str], Page]
     is_complete: Callable[[Sequence[bytes]], bool] = lambda _: False
-    farthest_s: float | None = None
+    max_lookback_s: float | None = None
+
+    def url_of_call(self, account: Account, call_id: str, edge: str | None) -> str:
+        """As `call_url`. Raises CallUrlError also where the resource cannot be read by call."""
+        if self.call_url is None:
+            raise CallUrlError(f"{self.source} cannot be read by call")
+        return self.call_url(account, call_id, edge)
+
+
+def checked_call_id(call_id: str) -> str:
+    """The id, for a query parameter (not yet quoted). Raises CallUrlError.
+
+    Ids come from records that others wrote: none may change which resource is requested.
+    """
+    if _CALL_ID.match(call_id) is None:
+        raise CallUrlError("a call's id has 1 to 128 letters, digits and `_.:-`")
+    return call_id
+
+
+def call_id_in_path(call_id: str) -> str:
+    """The id, quoted as a segment of a path. Raises CallUrlError."""
+    return quote(checked_call_id(call_id), safe=":")

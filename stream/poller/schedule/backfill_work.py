@@ -144,9 +144,9 @@ class BackfillRun:
         return await self._calls(resource, account, calls.values())
 
     async def _window(self, resource: Resource, account: Account, span: Span, seen: Seen | None) -> int:
-        assert resource.of_window is not None
+        assert resource.window_urls is not None
         rows = 0
-        for url in resource.of_window(account, *span):
+        for url in resource.window_urls(account, *span):
             done = await self._insist(self._deps.read_url, resource, account, url, PRIORITY, seen)
             if done.outcome not in COMPLETE:
                 raise _failed(done)
@@ -220,8 +220,8 @@ class BackfillRun:
 
 def _is_bounded(resource: Resource, account: Account) -> bool:
     """Whether its windows have an end. Where not, each slice would read to now: there is but one slice."""
-    assert resource.of_window is not None
-    return resource.of_window(account, 0, 1_000_000) != resource.of_window(account, 0, 2_000_000)
+    assert resource.window_urls is not None
+    return resource.window_urls(account, 0, 1_000_000) != resource.window_urls(account, 0, 2_000_000)
 
 
 def _failed(done: Done) -> _Failed:

@@ -13,7 +13,7 @@ from stream.poller.resources import RESOURCES
 SLICE_S = 3600.0
 """So much time of a backfill is read at once: what a poller that dies has to read again."""
 
-OF_A_CALL = frozenset(source for source, resource in RESOURCES.items() if resource.of_window is None)
+OF_A_CALL = frozenset(source for source, resource in RESOURCES.items() if resource.window_urls is None)
 """Sources that are read call by call: Calls are listed by window, and each is asked about."""
 
 LONGEST_PAUSE_S = 600.0
@@ -40,17 +40,19 @@ class Window(NamedTuple):
     lost: Span | None
 
 
-def next_window(watermark_us: int | None, now_us: int, lookback_s: float, farthest_s: float | None) -> Window:
+def next_window(
+    watermark_us: int | None, now_us: int, lookback_s: float, max_lookback_s: float | None
+) -> Window:
     """The next pass, by what is known: the watermark, None before the first pass.
 
     Windows overlap by `lookback_s`, for what comes late. After a long silence the window reaches back to the
-    watermark and its overlap, as far as the provider answers (`farthest_s`, None for any).
+    watermark and its overlap, as far as the provider answers (`max_lookback_s`, None for any).
     """
     known_us = now_us if watermark_us is None else min(watermark_us, now_us)
     since_us = known_us - _us(lookback_s)
-    if farthest_s is None:
+    if max_lookback_s is None:
         return Window(since_us, now_us, None)
-    first_us = now_us - _us(farthest_s)
+    first_us = now_us - _us(max_lookback_s)
     lost = Span(known_us, first_us) if known_us < first_us else None
     return Window(max(since_us, first_us), now_us, lost)
 
@@ -82,8 +84,8 @@ def refusal(source: str, span: Span, now_us: int, allowance_s: float = 0.0) -> s
 
 
 def _out_of_reach(source: str, span: Span, now_us: int) -> str | None:
-    farthest_s = RESOURCES[source].farthest_s if source in RESOURCES else None
-    if farthest_s is None or span.since_us >= now_us - _us(farthest_s):
+    max_lookback_s = RESOURCES[source].max_lookback_s if source in RESOURCES else None
+    if max_lookback_s is None or span.since_us >= now_us - _us(max_lookback_s):
         return None
     if source in OF_A_CALL:
         return f"Twilio keeps {source} for 30 days only: begin later"

@@ -69,7 +69,7 @@ def watched(
         for account in accounts
         for source in sources
         if source in resources
-        and resources[source].of_window is not None
+        and resources[source].window_urls is not None
         and source.startswith(f"{account.provider}_")
     ]
 
@@ -140,7 +140,10 @@ class Windows:
         """Reads one window to its end."""
         known = self._known(one)
         window = next_window(
-            known.watermark_us if known else None, self._now_us(), self._lookback_s, one.resource.farthest_s
+            known.watermark_us if known else None,
+            self._now_us(),
+            self._lookback_s,
+            one.resource.max_lookback_s,
         )
         try:
             passed = await self._read(one, window)
@@ -155,8 +158,8 @@ class Windows:
         return passed
 
     async def _read(self, one: Watched, window: Window) -> Passed:
-        assert one.resource.of_window is not None
-        for url in one.resource.of_window(one.account, window.since_us, None):
+        assert one.resource.window_urls is not None
+        for url in one.resource.window_urls(one.account, window.since_us, None):
             done = await self._read_url(one.resource, one.account, url, PRIORITY)
             if done.outcome not in COMPLETE:
                 return Passed(done.outcome, done.problem)

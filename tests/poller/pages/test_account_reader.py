@@ -217,7 +217,7 @@ async def test_a_trouble_of_an_account_and_source_is_said_once_and_that_it_is_ov
             await at.read(NOT_YET, CALM_S)
         await at.read(HTML, 1)
     what = "twilio_call of twilio/main"
-    rubbish = f"{what} cannot be read (rubbish): no JSON, or cut off (byte 0)"
+    rubbish = f"{what} cannot be read (rubbish): not JSON, or truncated (byte 0)"
     assert caplog.messages == [
         rubbish,
         f"{what} cannot be read (auth_error): answered 401: the credentials are not accepted",
@@ -242,7 +242,7 @@ async def test_each_account_and_each_source_has_its_own_troubles(caplog: pytest.
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (HTML, "rubbish (no JSON, or cut off (byte 0))"),
+        (HTML, "rubbish (not JSON, or truncated (byte 0))"),
         (NOT_YET, "not_found (answered 404)"),
     ],
 )
@@ -254,8 +254,8 @@ async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
     async with serving() as provider, PageClient() as client:
         account = replace(accounts.twilio(provider.url), rate=1e6)
         provider.otherwise = page(ROW)
-        assert CALLS.of_window is not None
-        [_, second] = CALLS.of_window(account, 0, None)
+        assert CALLS.window_urls is not None
+        [_, second] = CALLS.window_urls(account, 0, None)
         provider.at(second.removeprefix(provider.url), answer, answer, answer, page(ROW))
         limiters, told, notes = RateLimiters([account], Told()), Told(), StoreFake()
         told.window = lambda *_: None  # type: ignore[assignment, method-assign]

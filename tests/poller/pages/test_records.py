@@ -246,7 +246,7 @@ def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
 
 
 def test_a_broken_page_is_kept_as_it_came() -> None:
-    page = landing("twilio_call").broken_page(b"<html>", "not_json", "no JSON, or cut off (byte 0)")
+    page = landing("twilio_call").broken_page(b"<html>", "not_json", "not JSON, or truncated (byte 0)")
     assert page == PageRecords(
         [],
         [
@@ -256,7 +256,7 @@ def test_a_broken_page_is_kept_as_it_came() -> None:
                 [
                     ("reason", b"not_json"),
                     ("stage", b"poll"),
-                    ("error", b"no JSON, or cut off (byte 0)"),
+                    ("error", b"not JSON, or truncated (byte 0)"),
                     ("source_topic", PATHS["twilio_call"].encode()),
                     ("source_partition", b"-1"),
                     ("source_offset", b"-1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.poller.resources.account import Account, accounts, nameless
+from stream.poller.resources.account import Account, accounts, lacks_twilio_account
 from stream.service.account_setting import AccountSetting
 from stream.service.settings import Settings
 
@@ -147,4 +147,4 @@ def test_without_credentials_nothing_is_read() -> None:
     ],
 )
 def test_credentials_of_twilio_that_name_no_account_are_seen(settings: Settings, expected: bool) -> None:
-    assert nameless(settings) is expected
+    assert lacks_twilio_account(settings) is expected

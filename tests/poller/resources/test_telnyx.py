@@ -9,8 +9,9 @@ import pytest
 import telnyx as official
 
 from stream.core.timestamps import iso8601
-from stream.poller.resources import RESOURCES, telnyx_call_events
+from stream.poller.resources import RESOURCES
 from stream.poller.resources.resource import Page
+from stream.poller.resources.telnyx import call_event_filters
 from tests.poller.accounts import LEG, telnyx
 
 ACCOUNT = telnyx()
@@ -27,33 +28,33 @@ def parameters(url: str) -> list[tuple[str, str]]:
 
 
 def test_the_events_of_a_leg_are_asked_by_the_filters_name() -> None:
-    assert CALL_EVENTS.of_call is not None
-    url = CALL_EVENTS.of_call(ACCOUNT, LEG, None)
+    assert CALL_EVENTS.call_url is not None
+    url = CALL_EVENTS.call_url(ACCOUNT, LEG, None)
     assert url.startswith("https://api.telnyx.com/v2/call_events?")
     assert parameters(url) == [("filter[leg_id]", LEG), *PAGE]
 
 
 def test_a_window_of_events_has_exactly_one_operator() -> None:
-    assert CALL_EVENTS.of_window is not None
+    assert CALL_EVENTS.window_urls is not None
     for until_us in (None, UNTIL_US):
-        (url,) = CALL_EVENTS.of_window(ACCOUNT, SINCE_US, until_us)
+        (url,) = CALL_EVENTS.window_urls(ACCOUNT, SINCE_US, until_us)
         assert parameters(url) == [("filter[occurred_at][gte]", "2026-03-02T10:00:00.123456Z"), *PAGE]
-    assert CALL_EVENTS.farthest_s == 86_400
+    assert CALL_EVENTS.max_lookback_s == 86_400
 
 
 def test_a_window_of_deliveries_has_both_ends() -> None:
-    assert DELIVERIES.of_window is not None
+    assert DELIVERIES.window_urls is not None
     since, until = "2026-03-02T10:00:00.123456Z", "2026-03-02T11:00:00.000000Z"
-    (url,) = DELIVERIES.of_window(ACCOUNT, SINCE_US, UNTIL_US)
+    (url,) = DELIVERIES.window_urls(ACCOUNT, SINCE_US, UNTIL_US)
     assert url.startswith("https://api.telnyx.com/v2/webhook_deliveries?")
     assert parameters(url) == [("filter[started_at][gte]", since), ("filter[started_at][lte]", until), *PAGE]
-    (url,) = DELIVERIES.of_window(ACCOUNT, SINCE_US, None)
+    (url,) = DELIVERIES.window_urls(ACCOUNT, SINCE_US, None)
     assert parameters(url) == [("filter[started_at][gte]", since), *PAGE]
-    assert (DELIVERIES.of_call, DELIVERIES.farthest_s) == (None, None)
+    assert (DELIVERIES.call_url, DELIVERIES.max_lookback_s) == (None, None)
 
 
 def test_every_filter_is_written_as_the_official_library_writes_it() -> None:
-    ours = telnyx_call_events.filters(
+    ours = call_event_filters(
         leg_id=LEG,
         application_session_id="c3f1ca00",
         connection_id="1700",
@@ -108,7 +109,7 @@ def _as_the_library_writes(filters: dict[str, Any]) -> list[tuple[str, str]]:
 )
 def test_a_filter_that_telnyx_would_refuse_is_refused(filters: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        telnyx_call_events.filters(**filters)
+        call_event_filters(**filters)
 
 
 ROW = (
@@ -121,7 +122,7 @@ def take(number: int, rows: int, meta: str | None, size: int = 2) -> tuple[int, 
     """(rows, number of the next page, total) of page `number`."""
     url = f"https://api.telnyx.com/v2/call_events?filter%5Bleg_id%5D=l&page%5Bnumber%5D={number}&page%5Bsize%5D={size}"
     said = "" if meta is None else f',"meta":{meta}'
-    page = CALL_EVENTS.take(b'{"data":[' + b",".join([ROW] * rows) + b"]" + said.encode() + b"}", url)
+    page = CALL_EVENTS.parse(b'{"data":[' + b",".join([ROW] * rows) + b"]" + said.encode() + b"}", url)
     assert page.rows == [ROW] * rows
     if page.next_url is None:
         return rows, None, page.total
@@ -159,9 +160,9 @@ def test_pages_are_numbered_to_the_last(
 
 
 def test_deliveries_are_taken_as_events_are() -> None:
-    assert DELIVERIES.take(b'{"data":[{"id":"d1"}]}', "https://api.telnyx.com/v2/webhook_deliveries") == Page(
-        [b'{"id":"d1"}']
-    )
+    assert DELIVERIES.parse(
+        b'{"data":[{"id":"d1"}]}', "https://api.telnyx.com/v2/webhook_deliveries"
+    ) == Page([b'{"id":"d1"}'])
 
 
 def test_deliveries_of_other_products_are_left_out_and_their_pages_go_on() -> None:
@@ -182,8 +183,8 @@ def test_deliveries_of_other_products_are_left_out_and_their_pages_go_on() -> No
     ]
     url = "https://api.telnyx.com/v2/webhook_deliveries?page[number]=1&page[size]=11"
     body = b'{"data":[' + b",".join([*others, *kept]) + b"]}"
-    page = DELIVERIES.take(body, url)
+    page = DELIVERIES.parse(body, url)
     assert (page.rows, page.left_out) == (kept, len(others))
     assert page.next_url is not None, "as many came as were asked for"
-    none = DELIVERIES.take(b'{"data":[' + b",".join(others) + b'],"meta":{"total_pages":3}}', url)
+    none = DELIVERIES.parse(b'{"data":[' + b",".join(others) + b'],"meta":{"total_pages":3}}', url)
     assert (none.rows, none.next_url is not None) == ([], True)

@@ -33,7 +33,7 @@ def asked(url: str) -> tuple[str, str, list[tuple[str, str]]]:
 
 
 def of_call(source: str, call_id: str = CALL_SID, edge: str | None = None) -> str:
-    make = RESOURCES[source].of_call
+    make = RESOURCES[source].call_url
     assert make is not None
     return make(ACCOUNT, call_id, edge)
 
@@ -65,7 +65,7 @@ def test_an_edge_cannot_add_parameters() -> None:
     assert asked(url)[2] == [("Edge", "a&PageSize=1"), ("PageSize", "1000")]
 
 
-@pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.of_call])
+@pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.call_url])
 @pytest.mark.parametrize(
     "call_id",
     [
@@ -93,9 +93,9 @@ def test_a_call_id_with_a_colon_stays_as_it_is() -> None:
 
 
 def test_a_window_of_calls_is_asked_by_end_and_by_start_in_whole_seconds() -> None:
-    assert CALLS.of_window is not None
+    assert CALLS.window_urls is not None
     place = ("https://api.twilio.com", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json")
-    urls = CALLS.of_window(ACCOUNT, SINCE_US, UNTIL_US)
+    urls = CALLS.window_urls(ACCOUNT, SINCE_US, UNTIL_US)
     assert [asked(url) for url in urls] == [
         (
             *place,
@@ -108,20 +108,20 @@ def test_a_window_of_calls_is_asked_by_end_and_by_start_in_whole_seconds() -> No
         for name in ("EndTime", "StartTime")
     ]
     assert "?EndTime%3E=2026-03-02T10" in urls[0]
-    assert [asked(url)[2] for url in CALLS.of_window(ACCOUNT, SINCE_US, None)] == [
+    assert [asked(url)[2] for url in CALLS.window_urls(ACCOUNT, SINCE_US, None)] == [
         [(f"{name}>", "2026-03-02T10:00:00Z"), ("PageSize", "1000")] for name in ("EndTime", "StartTime")
     ]
 
 
 def test_what_twilio_has_no_windows_for_is_asked_by_call() -> None:
-    assert [one.of_window is None for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [
+    assert [one.window_urls is None for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [
         False,
         True,
         True,
         True,
     ]
     days_30 = 30 * 86_400
-    assert [one.farthest_s for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [None, *(days_30,) * 3]
+    assert [one.max_lookback_s for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [None, *(days_30,) * 3]
 
 
 def envelope(key: str, rows: bytes, next_page_uri: str = "null") -> bytes:
@@ -143,7 +143,7 @@ EVENT = (
 def test_a_page_of_call_events_is_its_rows_and_the_way_on() -> None:
     uri = "/2010-04-01/Accounts/AC1/Calls/CA1/Events.json?PageSize=50&Page=1&PageToken=PAx%2Fy"
     body = envelope("events", EVENT + b" , " + EVENT, f'"{uri}"')
-    assert CALL_EVENTS.take(body, "") == Page([EVENT, EVENT], uri)
+    assert CALL_EVENTS.parse(body, "") == Page([EVENT, EVENT], uri)
 
 
 @pytest.mark.parametrize(
@@ -160,16 +160,16 @@ def test_the_way_on_begins_at_the_base_url(
     resource: Resource, key: str, base: str, link: str, leads_to: str
 ) -> None:
     url = f"https://proxy.example{base}/2010-04-01/Accounts/AC1/x.json?PageSize=1000"
-    assert resource.take(envelope(key, b"1", f'"{link}"'), url) == Page([b"1"], leads_to)
+    assert resource.parse(envelope(key, b"1", f'"{link}"'), url) == Page([b"1"], leads_to)
 
 
 @pytest.mark.parametrize("end", ["null", '""', "0", "false"])
 def test_a_list_ends_where_no_link_is(end: str) -> None:
-    assert CALL_EVENTS.take(envelope("events", b"", end), "") == Page([])
+    assert CALL_EVENTS.parse(envelope("events", b"", end), "") == Page([])
 
 
 def test_a_list_ends_where_the_link_is_missing() -> None:
-    assert CALL_EVENTS.take(b'{"events":[1]}', "") == Page([b"1"])
+    assert CALL_EVENTS.parse(b'{"events":[1]}', "") == Page([b"1"])
 
 
 def call(**fields: Any) -> bytes:
@@ -179,15 +179,15 @@ def call(**fields: Any) -> bytes:
 
 
 def test_one_call_and_a_list_of_calls_are_both_taken() -> None:
-    assert CALLS.take(b"\n" + call() + b" \n", "") == Page([call()])
-    assert CALLS.take(envelope("calls", call()), "") == Page([call()])
-    assert CALLS.take(envelope("calls", b""), "") == Page([])
+    assert CALLS.parse(b"\n" + call() + b" \n", "") == Page([call()])
+    assert CALLS.parse(envelope("calls", call()), "") == Page([call()])
+    assert CALLS.parse(envelope("calls", b""), "") == Page([])
 
 
 @pytest.mark.parametrize("resource", [CALLS, CALL_EVENTS, INSIGHTS, SUMMARY], ids=lambda one: one.source)
 def test_an_error_with_a_status_of_200_is_no_page(resource: Any) -> None:
     with pytest.raises(PageError, match="invalid_field"):
-        resource.take(b'{"code":20404,"message":"...","status":404}', "")
+        resource.parse(b'{"code":20404,"message":"...","status":404}', "")
 
 
 COMPLETE = [
@@ -222,7 +222,7 @@ def test_nothing_and_rubbish_are_not_complete() -> None:
 
 def test_a_summary_is_one_object_and_complete_when_it_says_so() -> None:
     body = b'{"call_sid":"CA1","processing_state":"complete","tags":["silent"],"x":1.10}'
-    assert SUMMARY.take(body + b"\n", "") == Page([body])
+    assert SUMMARY.parse(body + b"\n", "") == Page([body])
     assert SUMMARY.is_complete([body])
     assert not SUMMARY.is_complete([body.replace(b"complete", b"partial")])
 
@@ -233,7 +233,7 @@ INSIGHT = (
 
 
 def insights(meta: bytes, key: bytes = b"events") -> Page:
-    return INSIGHTS.take(b'{"meta":' + meta + b',"' + key + b'":[' + INSIGHT + b"]}", "")
+    return INSIGHTS.parse(b'{"meta":' + meta + b',"' + key + b'":[' + INSIGHT + b"]}", "")
 
 
 def test_a_page_of_insights_names_its_array_and_links_absolutely() -> None:

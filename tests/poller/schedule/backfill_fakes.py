@@ -21,7 +21,7 @@ ALL = {0, 1, 2, 3}
 
 RESOURCES = {
     "twilio_call": resource("twilio_call", urls=2),
-    "telnyx_call_event": resource("telnyx_call_event", bounded=False, farthest_s=86_400),
+    "telnyx_call_event": resource("telnyx_call_event", bounded=False, max_lookback_s=86_400),
     "telnyx_webhook_delivery": resource("telnyx_webhook_delivery"),
     "twilio_call_event": resource_of_calls("twilio_call_event"),
     "twilio_insights_event": resource_of_calls("twilio_insights_event"),

@@ -74,16 +74,19 @@ def account(id_: str = "AC1", provider: str = "twilio", alias: str = "default") 
 
 
 def resource(
-    source: str, *, urls: int = 1, bounded: bool = True, farthest_s: float | None = None
+    source: str, *, urls: int = 1, bounded: bool = True, max_lookback_s: float | None = None
 ) -> Resource:
     """A resource by window: its URLs name the times. Not bounded: they have a beginning only."""
 
-    def of_window(account: Account, since_us: int, until_us: int | None) -> list[str]:
+    def window_urls(account: Account, since_us: int, until_us: int | None) -> list[str]:
         end = f"&until={until_us}" if bounded and until_us is not None else ""
         return [f"https://api.example.test/{source}/{n}?since={since_us}{end}" for n in range(urls)]
 
     return Resource(
-        source=source, of_window=of_window, take=lambda body, url: Page([]), farthest_s=farthest_s
+        source=source,
+        window_urls=window_urls,
+        parse=lambda body, url: Page([]),
+        max_lookback_s=max_lookback_s,
     )
 
 
@@ -91,8 +94,8 @@ def resource_of_calls(source: str) -> Resource:
     """A resource that is asked about one call."""
     return Resource(
         source=source,
-        of_call=lambda account, call_id, edge: f"https://api.example.test/{source}/{call_id}/{edge}",
-        take=lambda body, url: Page([]),
+        call_url=lambda account, call_id, edge: f"https://api.example.test/{source}/{call_id}/{edge}",
+        parse=lambda body, url: Page([]),
     )
 
 

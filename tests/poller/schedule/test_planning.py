@@ -51,12 +51,12 @@ def test_a_watermark_ahead_of_the_clock_keeps_the_overlap() -> None:
 
 @given(st.lists(st.integers(1, 3 * DAY_US), max_size=20), st.sampled_from([None, HOUR_S, DAY_S]))
 def test_windows_one_after_the_other_leave_out_what_they_call_lost_and_nothing_else(
-    steps: list[int], farthest_s: int | None
+    steps: list[int], max_lookback_s: int | None
 ) -> None:
     now_us, watermark_us = NOW_US, NOW_US
     for step in steps:
         now_us += step
-        window = next_window(watermark_us, now_us, 60, farthest_s)
+        window = next_window(watermark_us, now_us, 60, max_lookback_s)
         known_us = window.lost.until_us if window.lost else watermark_us
         assert window.lost is None or window.lost.since_us == watermark_us
         assert window.since_us <= known_us <= now_us

@@ -240,7 +240,7 @@ async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
         provider,
         notes,
         accounts=(account(provider="telnyx"),),
-        resources=(resource(source, farthest_s=86_400),),
+        resources=(resource(source, max_lookback_s=86_400),),
     )
     await windows.assign(EVERYTHING, 4)
     await until(lambda: len(notes.history) > 2)

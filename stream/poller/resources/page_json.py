@@ -1,9 +1,9 @@
-"""A page's JSON taken apart without reading its rows: members and elements, byte for byte.
+"""Splits a page's JSON into members and rows, byte for byte, without decoding the rows.
 
-The rule of this file: one broken row never loses its page. A parser refuses a whole page for half a surrogate
-pair, a wrong escape or deep nesting inside one row. Then the page is split by its brackets and quotes alone,
-and whoever reads the rows one by one finds the broken one. So is a page with more commas than rows have, bit
-by bit: it may be nothing but millions of tiny rows, each of which costs kilobytes.
+Invariant: one broken row never loses its page. A parser refuses the whole page for half a surrogate pair, a
+wrong escape or deep nesting inside one row. Then the page is split by its brackets and quotes alone, and the
+broken row fails later, on its own. A page with more commas than real rows have is split in this way too, step
+by step: it may consist of millions of tiny rows, each of which would cost kilobytes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import msgspec
 
 from stream.poller.resources.resource import PageError
 
-MOST_ROWS = 10_000
-"""Of a page, and of members: ten times what any resource is asked for at once."""
+MAX_ROWS = 10_000
+"""Of a page, also of its members: ten times the largest page size that is requested."""
 
-MOST_COMMAS = 1_000_000
-"""Of a page that is taken apart in one go: a thousand for each row of the largest."""
+MAX_COMMAS = 1_000_000
+"""Of a page that is parsed in one call: a thousand for each row of the largest page."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -33,41 +33,40 @@ _CLOSES = {b"}": b"{", b"]": b"["}
 
 
 def members(body: bytes) -> dict[str, bytes]:
-    """A page's own members. Of a name that is there twice the last counts. Raises PageError."""
-    if _is_crowded(body):
+    """The page's own members. Of a repeated name the last one counts. Raises PageError."""
+    if _has_too_many_commas(body):
         return dict(_split(body, named=True))
     try:
-        found = {name: bytes(raw) for name, raw in _members(body).items()}
+        return {name: bytes(raw) for name, raw in _members(body).items()}
     except msgspec.ValidationError:
-        raise PageError("not_an_object", "the page is JSON but no object") from None
+        raise PageError("not_an_object", "the page is JSON but not an object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return dict(_split(body, named=True))
-    return found
 
 
 def elements(members: dict[str, bytes], name: str) -> list[bytes]:
-    """The rows in the array `name`. Raises PageError where it is missing, no array, or has too many."""
+    """The rows in the array `name`. Raises PageError where it is missing, not an array, or too long."""
     raw = members.get(name)
     if raw is None or raw[:1] != b"[":
-        raise PageError("invalid_field", f"the page has no array of {name}")
-    if _is_crowded(raw):
+        raise PageError("invalid_field", f"the page has no array {name}")
+    if _has_too_many_commas(raw):
         return [value for _, value in _split(raw, named=False)]
     try:
         found = [bytes(row) for row in _elements(raw)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [value for _, value in _split(raw, named=False)]
-    if len(found) > MOST_ROWS:
+    if len(found) > MAX_ROWS:
         raise _too_many()
     return found
 
 
 def value(members: dict[str, bytes], name: str) -> Any:
-    """A member's value, None where it is missing or cannot be read."""
-    return read(members.get(name, b"null"))
+    """The decoded value of a member. None if it is missing or cannot be decoded."""
+    return decode(members.get(name, b"null"))
 
 
-def read(raw: bytes) -> Any:
-    """The value of some JSON, None where it cannot be read."""
+def decode(raw: bytes) -> Any:
+    """None if it cannot be decoded."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -75,13 +74,12 @@ def read(raw: bytes) -> Any:
 
 
 def link(value: Any) -> str | None:
-    """A link to the next page; null, empty and what is no text are the end."""
+    """The link to the next page. None (the end) for null, empty and anything that is not text."""
     return value if type(value) is str and value else None
 
 
-def _is_crowded(raw: bytes) -> bool:
-    """Whether so much may be in it that it is looked at bit by bit."""
-    return raw.count(b",") > MOST_COMMAS
+def _has_too_many_commas(raw: bytes) -> bool:
+    return raw.count(b",") > MAX_COMMAS
 
 
 def _split(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
@@ -93,26 +91,26 @@ def _split(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
         raise _not_json(at)
     at = _after_blank(raw, at + 1)
     while raw[at : at + 1] != end:
-        if len(found) == MOST_ROWS:
+        if len(found) == MAX_ROWS:
             raise _too_many()
         if found:
             at = _after_comma(raw, at)
         name = ""
         if named:
             name, at = _name(raw, at)
-        till = _end_of_value(raw, at)
-        found.append((name, raw[at:till]))
-        at = _after_blank(raw, till)
+        value_end = _end_of_value(raw, at)
+        found.append((name, raw[at:value_end]))
+        at = _after_blank(raw, value_end)
     if _after_blank(raw, at + 1) != len(raw):
         raise _not_json(at + 1)
     return found
 
 
 def _name(raw: bytes, at: int) -> tuple[str, int]:
-    """A member's name, and where its value begins. One that cannot be read is none that is looked for."""
+    """A member's name, and where its value starts. An undecodable name becomes empty: it matches nothing."""
     if (match := _NAME.match(raw, at)) is None:
         raise _not_json(at)
-    name = read(match[1])
+    name = decode(match[1])
     return name if type(name) is str else "", match.end()
 
 
@@ -123,7 +121,7 @@ def _after_comma(raw: bytes, at: int) -> int:
 
 
 def _end_of_value(raw: bytes, at: int) -> int:
-    """Where the value that begins at `at` ends. Its brackets must match; its inside is not looked at."""
+    """Where the value that starts at `at` ends. Its brackets must match; the rest of it is not checked."""
     if raw[at : at + 1] not in (b"{", b"["):
         if (match := _SCALAR.match(raw, at)) is None:
             raise _not_json(at)
@@ -147,8 +145,8 @@ def _after_blank(raw: bytes, at: int) -> int:
 
 
 def _not_json(at: int) -> PageError:
-    return PageError("not_json", f"no JSON, or cut off (byte {at})")
+    return PageError("not_json", f"not JSON, or truncated (byte {at})")
 
 
 def _too_many() -> PageError:
-    return PageError("too_large", f"more than {MOST_ROWS} rows")
+    return PageError("too_large", f"more than {MAX_ROWS} rows")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.resources import rows
+from stream.poller.resources import page_json
 from stream.poller.resources.resource import PageError
 
 ROWS = [
@@ -36,7 +36,7 @@ def page(*found: bytes) -> bytes:
 
 
 def taken(body: bytes) -> list[bytes]:
-    return rows.elements(rows.members(body), "calls")
+    return page_json.elements(page_json.members(body), "calls")
 
 
 def test_each_row_is_the_bytes_that_came() -> None:
@@ -48,8 +48,8 @@ def test_each_row_is_the_bytes_that_came() -> None:
 def test_a_broken_row_costs_no_other_row_a_byte(broken: bytes) -> None:
     body = page(*ROWS, broken, *ROWS)
     assert taken(body) == [*ROWS, broken, *ROWS]
-    members = rows.members(body)
-    assert (list(members), rows.value(members, "odd")) == (
+    members = page_json.members(body)
+    assert (list(members), page_json.value(members, "odd")) == (
         ["end", "odd", "calls", "next_page_uri"],
         {"x": [1]},
     )
@@ -107,18 +107,20 @@ def test_rows_survive_whatever_stands_beside_them(
 @given(st.binary(max_size=40) | st.text('{}[]",:\\a1 ', max_size=30).map(str.encode))
 def test_any_bytes_are_a_page_or_a_page_error(body: bytes) -> None:
     try:
-        members = rows.members(body)
+        members = page_json.members(body)
     except PageError:
         return
     assert all(type(raw) is bytes for raw in members.values())
 
 
 def test_a_link_is_a_text_that_is_not_empty() -> None:
-    assert [rows.link(value) for value in ("/a", "", None, 0, False, ["/a"])] == ["/a", *[None] * 5]
+    assert [page_json.link(value) for value in ("/a", "", None, 0, False, ["/a"])] == ["/a", *[None] * 5]
 
 
 @pytest.mark.parametrize("last", [b"1", b"NaN"], ids=["whole", "broken"])
-@pytest.mark.parametrize("rows_in_it", [rows.MOST_ROWS + 1, rows.MOST_COMMAS + 2], ids=["many", "crowded"])
+@pytest.mark.parametrize(
+    "rows_in_it", [page_json.MAX_ROWS + 1, page_json.MAX_COMMAS + 2], ids=["many", "crowded"]
+)
 def test_a_page_of_more_rows_than_any_resource_gives_is_none(rows_in_it: int, last: bytes) -> None:
     with pytest.raises(PageError) as raised:
         taken(b'{"calls":[' + b"1," * (rows_in_it - 1) + last + b"]}")
@@ -127,12 +129,12 @@ def test_a_page_of_more_rows_than_any_resource_gives_is_none(rows_in_it: int, la
 
 def test_a_page_has_no_more_members_than_rows() -> None:
     with pytest.raises(PageError) as raised:
-        rows.members(b'{"a":1' + b',"a":1' * (rows.MOST_COMMAS + 1) + b"}")
+        page_json.members(b'{"a":1' + b',"a":1' * (page_json.MAX_COMMAS + 1) + b"}")
     assert raised.value.reason == "too_large"
 
 
 def test_the_largest_page_is_whole_however_much_is_in_its_rows() -> None:
-    full = [b"{}"] * rows.MOST_ROWS
-    crowded = [b'{"a":[' + b"1," * rows.MOST_COMMAS + b"1]}"] * 2
+    full = [b"{}"] * page_json.MAX_ROWS
+    crowded = [b'{"a":[' + b"1," * page_json.MAX_COMMAS + b"1]}"] * 2
     assert taken(page(*full)) == full
     assert taken(page(*crowded)) == crowded
