@@ -80,7 +80,7 @@ class CallProcessor:
         self._errors_limit = errors_limit
         self._held: dict[int, Held] = {}
 
-    def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
+    def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """A partition is ours: index when its calls are due, and count what stands."""
         held, tally = Held(), Tally(partition)
         active: Counter[ActiveLabels] = Counter()
@@ -108,7 +108,7 @@ class CallProcessor:
         self._metrics.add(tally)
         self._metrics.indexed(partition, len(held.due), len(held.troubles))
 
-    def closed(self, partition: int) -> None:
+    def partition_revoked(self, partition: int) -> None:
         """A partition is another's."""
         self._held.pop(partition, None)
         self._metrics.closed(partition)

@@ -81,10 +81,10 @@ class Processor(Protocol):
         """
         ...
 
-    def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
+    def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """A partition was assigned and recovered: `items` are all its states. Before its first batch."""
         ...
 
-    def closed(self, partition: int) -> None:
+    def partition_revoked(self, partition: int) -> None:
         """A partition that was opened is no longer ours."""
         ...

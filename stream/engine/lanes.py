@@ -115,7 +115,7 @@ class Lanes:
         await asyncio.gather(*(lane.close(drain_s) for lane in lanes.values()))
         for lane in lanes.values():
             if lane.is_open:
-                self._processor.closed(lane.partition)
+                self._processor.partition_revoked(lane.partition)
 
     async def open(self, assigned: set[TP], generation: int) -> None:
         """Fence the former owners of `assigned`. On return their last transactions are ended."""
@@ -202,7 +202,7 @@ class Lanes:
     async def start(self, generation: int) -> None:
         """Recovered: tell the job what there is and open the gate."""
         for number, lane in list(self._lanes.items()):
-            self._processor.opened(number, self._app.states.items(number))
+            self._processor.partition_assigned(number, self._app.states.items(number))
             lane.is_open = True
             await asyncio.sleep(0)
         if generation != self._generation or generation != self._app.consumer_generation_id:

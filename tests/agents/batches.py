@@ -84,7 +84,7 @@ class Lane:
             deployment="calls",
             errors_limit=self.errors_limit,
         )
-        self.processor.opened(PARTITION, self.states.items())
+        self.processor.partition_assigned(PARTITION, self.states.items())
 
     def run(self, batch: Sequence[Fetched]) -> list[Written]:
         """One batch, committed; where the job takes only some of the records, the rest as further ones."""

@@ -171,7 +171,7 @@ def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict
         partition = batch[0].partition
         if partition not in stores:
             stores[partition] = {}
-            job.opened(partition, ())
+            job.partition_assigned(partition, ())
         store = stores[partition]
         watch.start()
         made = job.process(partition, batch, store.get)
@@ -192,7 +192,7 @@ def sample_states(batches: Iterable[Sequence[Record]], names: topics.Topics) -> 
         partition = batch[0].partition
         if partition not in opened:
             opened.add(partition)
-            job.opened(partition, ())
+            job.partition_assigned(partition, ())
         made = job.process(partition, batch, store.get)
         store.update({key: state for key, state in made.states.items() if state is not None})
         made.committed()

@@ -67,11 +67,11 @@ class Counting:
         encoded: dict[bytes, bytes | None] = {key: orjson.dumps(state) for key, state in states.items()}
         return Batch(encoded, {NAMES.events: outputs})
 
-    def opened(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
+    def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         keys = [key for key, _ in items if not key.startswith(b"tick:")]  # ticks come as time passes
         print(f"opened {partition} with {len(keys)} states", flush=True)
 
-    def closed(self, partition: int) -> None:
+    def partition_revoked(self, partition: int) -> None:
         print(f"closed {partition}", flush=True)
 
 

@@ -116,7 +116,7 @@ def undisturbed(story: Story) -> Undisturbed:
         by_partition[record.partition].append(_Record(*place, offsets[place], 0, record.key, record.value))
         offsets[place] += 1
     for partition, records in by_partition.items():
-        job.opened(partition, ())
+        job.partition_assigned(partition, ())
         for at in range(0, len(records), BATCH):
             made = job.process(partition, records[at : at + BATCH], states.get)  # type: ignore[arg-type]
             for key, state in made.states.items():

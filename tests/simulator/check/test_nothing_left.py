@@ -62,7 +62,7 @@ def test_nothing_that_was_planted_comes_out(delivered: list[Record], mode: str) 
     processor = CallProcessor(
         TOPICS, EVERYTHING, Mode(mode).privacy, metrics, deployment="calls", errors_limit=1
     )
-    processor.opened(0, ())
+    processor.partition_assigned(0, ())
     states: dict[bytes, bytes] = {}
     search, seen = Search(only_secrets=mode == "full"), set()
     batch = [*fetched(delivered), a_tick(60, 0), a_tick(7300, 1)]
