@@ -23,12 +23,13 @@ from stream.core.call.fold import Folded, fold
 from stream.core.call.identity_pages import Pages, is_page
 from stream.core.call.ownership import check_signer
 from stream.core.call.state import SEEN_CAP, Call, load_head
-from stream.core.call.timers import GAP_SOURCE, Ticked, answered, tick
+from stream.core.call.timers import Ticked, answered, tick
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
 from stream.core.fetches import FETCH_RESULT, result_of
 from stream.core.identity import event_id
 from stream.core.policy import Policy
 from stream.core.privacy.masking import Privacy
+from stream.core.sources import PROVIDERS
 from stream.core.timestamps import instant
 from stream.engine.batch import Batch, Output, Record
 from stream.kafka.envelope_codec import read_envelope
@@ -102,7 +103,7 @@ class CallProcessor:
             if head.overdue:
                 overdue[provider] += 1
             if head.gaps_open:
-                gaps_open[GAP_SOURCE[provider]] += head.gaps_open
+                gaps_open[PROVIDERS[provider].numbered] += head.gaps_open
         self._held[partition] = held
         self._metrics.opened(partition, Standing(active, overdue, gaps_open))
         self._metrics.add(tally)

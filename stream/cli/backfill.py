@@ -22,6 +22,7 @@ from stream.broker.ownership import find_running
 from stream.cli.support.job_progress import JobProgress
 from stream.cli.support.terminal import say
 from stream.cli.support.time_args import moment, second_after, second_before
+from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
 from stream.poller.resources.account import accounts
@@ -30,7 +31,7 @@ from stream.poller.schedule.planning import Span, refusal
 from stream.poller.schedule.progress import BackfillJob, new_job
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.errors import in_words
-from stream.service.settings import POLLED_SOURCES, Settings, SettingsError, load
+from stream.service.settings import Settings, SettingsError, load
 
 CONNECTED_WITHIN_S = 20.0
 TAKEN_WITHIN_S = 15.0

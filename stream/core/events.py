@@ -14,24 +14,6 @@ import msgspec
 
 SCHEMA_VERSION = 1
 
-SOURCES: tuple[str, ...] = (
-    "twilio_status_callback",
-    "twilio_recording_callback",
-    "twilio_amd_callback",
-    "twilio_conference_callback",
-    "twilio_other_callback",
-    "twilio_event_stream",
-    "twilio_call",
-    "twilio_call_event",
-    "twilio_insights_event",
-    "twilio_call_summary",
-    "telnyx_webhook",
-    "telnyx_texml_callback",
-    "telnyx_call_event",
-    "telnyx_webhook_delivery",
-)
-"""Every value of the raw envelope's `source`, in a fixed order: its index is a bit in `Entry.sources`."""
-
 FAMILIES: tuple[str, ...] = (
     "progress",
     "recording",

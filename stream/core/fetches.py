@@ -14,18 +14,10 @@ import msgspec
 
 from stream.core.events import DecodeError, Envelope
 from stream.core.identity import name_id
+from stream.core.sources import RETRY_SCHEDULES
 
 FETCH_RESULT = "fetch_result"
 """The `source` of an envelope that a poller lands behind the rows of a fetch: no delivery of a provider."""
-
-FETCHED: tuple[str, ...] = (
-    "twilio_call",
-    "twilio_call_event",
-    "twilio_insights_event",
-    "twilio_call_summary",
-    "telnyx_call_event",
-)
-"""Sources that are read for one call, in a fixed order: a call's state keeps their index."""
 
 PRIORITIES: tuple[str, ...] = ("heal", "terminal", "freshness", "backfill")
 """Who goes first when a budget is short."""
@@ -99,7 +91,7 @@ def result_of(envelope: Envelope) -> FetchResult:
         result = msgspec.convert(body, FetchResult)
     except msgspec.ValidationError as error:
         raise DecodeError("invalid_field", f"a fetch's result: {error}") from None
-    if result.source not in FETCHED or result.outcome not in OUTCOMES:
+    if result.source not in RETRY_SCHEDULES or result.outcome not in OUTCOMES:
         raise DecodeError("invalid_field", "a fetch's result names no known source or outcome")
     if result.content is not None and _CONTENT.match(result.content) is None:
         # It becomes a part of the call's state, where a greater number could not be stored.

@@ -6,8 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-PUSHED: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_webhook"}
-"""What a provider sends by itself of every call."""
+from stream.core.sources import PROVIDERS, SOURCE_BY_NAME
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -33,5 +32,5 @@ class Policy(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def _expected(provider: str, polled: tuple[str, ...]) -> list[str]:
-    found = [source for source in polled if source.startswith(provider)]
-    return sorted([PUSHED[provider], *found]) if provider in PUSHED else found
+    found = [source for source in polled if SOURCE_BY_NAME[source].provider == provider]
+    return sorted([PROVIDERS[provider].pushed, *found]) if provider in PROVIDERS else found

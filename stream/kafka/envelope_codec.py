@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
-from stream.core.events import SOURCES, DecodeError, Envelope
+from stream.core.events import DecodeError, Envelope
 from stream.core.fetches import FETCH_RESULT
+from stream.core.sources import SOURCES
 from stream.core.timestamps import instant, iso8601, utc
 
 VERSION = 1

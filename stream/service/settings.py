@@ -16,16 +16,12 @@ from typing import Any
 
 import msgspec
 
+from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
 from stream.service.account_setting import AccountSetting, account_settings
 from stream.service.errors import said
 
 PREFIX = "CALLSTREAM_"
-
-POLLED_SOURCES = (
-    *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"),
-    *("telnyx_call_event", "telnyx_webhook_delivery"),
-)
 
 _BESIDE = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
 """Names with our prefix that are no settings: where the file is, and what CI asks of the tests."""

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from agents.processor import CallProcessor
-from stream.core.call.schedule import LADDERS
 from stream.core.policy import Policy
 from stream.core.privacy.masking import Privacy
+from stream.core.sources import POLLED_SOURCES
 from stream.engine.batch import Output
 from stream.kafka.topics import names
 from stream.service.metrics.label_values import Vocabulary
@@ -22,7 +22,7 @@ TOPICS = names("calls.")
 PARTITION = 4
 KEY = TWILIO_KEY.encode()
 CALLBACKS = "twilio_status_callback"
-POLLED = Policy(polled=(*LADDERS, "telnyx_webhook_delivery"), overdue_s=50, settle_s=30_000, max_age_s=40_000)
+POLLED = Policy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30_000, max_age_s=40_000)
 
 
 @dataclass

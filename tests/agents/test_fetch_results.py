@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from stream.core.call.state import load
-from stream.core.events import SOURCES
 from stream.core.fetches import request_id
+from stream.core.sources import SOURCES
 from stream.engine.batch import Output
 from tests.agents.batches import KEY, POLLED, TOPICS, Lane, a_tick, record, records, to
 from tests.core.deliveries import ACCOUNT, TWILIO_KEY, Delivery, answered_call, at, fetched

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from stream.core.call.record import CallRecord
-from stream.core.call.schedule import LADDERS
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import answered, tick
 from stream.core.fetches import FetchRequest, FetchResult
 from stream.core.policy import Policy
+from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
 from tests.core.deliveries import START_US, Delivery, tell
 
-ALL = (*LADDERS, "telnyx_webhook_delivery")
+ALL = POLLED_SOURCES
 POLICY = Policy(polled=ALL)
 END_S = 55
 """When `answered_call` ended, seconds after its start."""

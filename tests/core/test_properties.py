@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from stream.core.call.lifecycle import survey
 from stream.core.call.record import CallRecord
-from stream.core.call.schedule import LADDERS
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import tick
 from stream.core.policy import Policy
+from stream.core.sources import FETCHED_SOURCES
 from stream.core.statuses import TERMINAL
 from tests.core.deliveries import (
     START_US,
@@ -61,7 +61,7 @@ ROW = calls_row("completed", received_s=0.0)
     Backwards(),
     ("twilio_call",),
 )
-@given(several, orders, st.sampled_from((("twilio_call",), ("telnyx_call_event",), tuple(LADDERS))))
+@given(several, orders, st.sampled_from((("twilio_call",), ("telnyx_call_event",), FETCHED_SOURCES)))
 @settings(max_examples=60, deadline=None)
 def test_the_settled_record_does_not_depend_on_the_order_whatever_is_polled(
     deliveries: list[Delivery], order: Any, polled: tuple[str, ...]

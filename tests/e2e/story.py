@@ -19,10 +19,10 @@ from agents.processor import CallProcessor
 from stream.core.call.state import Call, load
 from stream.core.policy import Policy
 from stream.core.privacy.masking import Privacy
+from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
 from stream.service.metrics.label_values import Vocabulary
 from stream.service.metrics.worker import Metrics
-from stream.service.settings import POLLED_SOURCES
 from stream.simulator.calls.options import Options
 from stream.simulator.check.expected_outputs import Truth
 from stream.simulator.delivery.record_writer import key_hash

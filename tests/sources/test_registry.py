@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.core.events import FAMILIES, SOURCES, DecodeError, Envelope, Reading
+from stream.core.events import FAMILIES, DecodeError, Envelope, Reading
 from stream.core.identity import event_id
+from stream.core.sources import SOURCE_BY_NAME, SOURCES
 from stream.core.statuses import STATUSES
 from stream.sources import DECODERS
 
@@ -92,6 +93,7 @@ def test_any_body_is_read_or_refused_and_what_is_read_is_well_formed(
     assert first == again
     for reading in first:
         is_well_formed(reading, source)
+    assert not first or SOURCE_BY_NAME[source].family in (None, first[0].event.family)
 
 
 def decoded(
@@ -114,7 +116,7 @@ def is_well_formed(reading: Reading, source: str) -> None:
     event = reading.event
     assert msgspec.json.encode(reading)
     assert event_id(event.key, event.family, reading.rung, reading.parts)
-    assert event.key.partition(":")[0] == event.provider == source.partition("_")[0]
+    assert event.key.partition(":")[0] == event.provider == SOURCE_BY_NAME[source].provider
     assert len(event.key) <= 300
     assert event.source == source
     assert event.family in FAMILIES

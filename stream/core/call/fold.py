@@ -33,12 +33,12 @@ from stream.core.effects import (
     InsightsEventSeen,
     StateConflict,
 )
-from stream.core.events import SOURCES, Envelope, Event, Origin, Reading
+from stream.core.events import Envelope, Event, Origin, Reading
 from stream.core.identity import identify
 from stream.core.policy import Policy
+from stream.core.sources import SOURCE_BIT
 from stream.core.statuses import TERMINAL
 
-BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
 FACTS_IN_CONFLICT = frozenset(
     {"from", "to", "direction", "account", "parent_call_id", "answered_by", "session_id", "leg_id"}
 )
@@ -96,7 +96,7 @@ def fold(
     arrival.deliveries += 1
     if envelope.received_us > arrival.last_us:
         arrival.last_us = envelope.received_us
-    bit = BIT[envelope.source]
+    bit = SOURCE_BIT[envelope.source]
     result, match, left_out = "duplicate", None, False
     changed, ended = owned or not call.sources & bit, call.ended
     call.sources |= bit

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 
 from stream.core.call.state import Call
 from stream.core.events import DecodeError, Envelope, Reading
-from stream.core.fetches import FETCHED
-
-_POLLED = frozenset({*FETCHED, "telnyx_webhook_delivery"})
+from stream.core.sources import SOURCE_BY_NAME, TWILIO_CALL
 
 
 def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
@@ -22,7 +20,9 @@ def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
     A row says whose it is: the provider lists to credentials only what is theirs.
     """
     signer = envelope.account
-    if signer is None or envelope.source in _POLLED or envelope.delivery.get("verified") is not True:
+    if signer is None or envelope.delivery.get("verified") is not True:
+        return
+    if SOURCE_BY_NAME[envelope.source].polled:
         return
     for reading in readings:
         if reading.event.account != signer and reading.event.account is not None:
@@ -36,7 +36,7 @@ def admit(call: Call | None, readings: Sequence[Reading], envelope: Envelope) ->
     named = readings[0].event.account
     if named is None or named == call.account:
         return
-    if envelope.source in _POLLED and envelope.account == call.account:
+    if SOURCE_BY_NAME[envelope.source].polled and envelope.account == call.account:
         # A row of the owner's own may repeat an address with another account in it.
         for reading in readings:
             reading.event.account = call.account
@@ -65,6 +65,6 @@ def _proven(reading: Reading, envelope: Envelope) -> str | None:
     event = reading.event
     if event.provider != "twilio" or envelope.delivery.get("verified") is not True:
         return None
-    if envelope.source in _POLLED and event.source != "twilio_call":
+    if SOURCE_BY_NAME[envelope.source].polled and event.source != TWILIO_CALL:
         return envelope.account or event.account
     return event.account or envelope.account

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from stream.core.call.lifecycle import Survey
-from stream.core.call.record import POLLED_MASK
 from stream.core.call.state import Call
 from stream.core.effects import CallbackMissing, CallReconciled
-from stream.core.policy import PUSHED, Policy
+from stream.core.policy import Policy
+from stream.core.sources import POLLED_BITS, PROVIDERS, TELNYX_TEXML_CALLBACK
 
-_OF_TEXML = ["telnyx_texml_callback"]
+_OF_TEXML = [TELNYX_TEXML_CALLBACK]
 
 
 def expected_of(call: Call, policy: Policy) -> list[str]:
@@ -31,12 +31,12 @@ def reconcile(call: Call, seen: Survey, policy: Policy, effects: list[Any]) -> N
         return
     arrival.reconciled = True
     missing = [
-        entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_MASK
+        entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_BITS
     ]
-    effects += [CallbackMissing(PUSHED[provider], entry.name) for entry in missing]
-    if not call.sources & POLLED_MASK:
+    effects += [CallbackMissing(PROVIDERS[provider].pushed, entry.name) for entry in missing]
+    if not call.sources & POLLED_BITS:
         result = "missing_poll"
-    elif missing or not call.sources & ~POLLED_MASK:
+    elif missing or not call.sources & ~POLLED_BITS:
         result = "missing_callback"
     else:
         result = "mismatch" if len(seen.statuses) > 1 else "match"

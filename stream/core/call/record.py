@@ -15,23 +15,11 @@ import msgspec
 
 from stream.core.call.lifecycle import Ending, Phase, Survey
 from stream.core.call.state import QUALITIES, Call, Entry
-from stream.core.events import SCHEMA_VERSION, SOURCES
+from stream.core.events import SCHEMA_VERSION
 from stream.core.identity import name_id
+from stream.core.sources import POLLED_BITS, SOURCES, source_names
 from stream.core.statuses import RANK
 from stream.core.timestamps import utc
-
-POLLED = frozenset(
-    {
-        "twilio_call",
-        "twilio_call_event",
-        "twilio_insights_event",
-        "twilio_call_summary",
-        "telnyx_call_event",
-        "telnyx_webhook_delivery",
-    }
-)
-POLLED_MASK = sum(1 << bit for bit, source in enumerate(SOURCES) if source in POLLED)
-"""The polled sources, as bits of `Entry.sources`."""
 
 
 class Item(msgspec.Struct):
@@ -106,7 +94,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
 
 def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
-    if not call.sources & POLLED_MASK and not seen.numbers & (seen.numbers + 1):
+    if not call.sources & POLLED_BITS and not seen.numbers & (seen.numbers + 1):
         return []
     gaps: list[dict[str, Any]] = [
         {"sequence_number": n, "state": "open", "closed_by": None} for n in seen.missing_numbers()
@@ -114,7 +102,7 @@ def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
     gaps += [
         {"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"}
         for entry in call.lifecycle
-        if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_MASK
+        if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_BITS
     ]
     if len(gaps) > 1:
         gaps.sort(key=lambda gap: (gap["sequence_number"], gap["state"]))
@@ -143,18 +131,6 @@ def _double_numbers(call: Call) -> dict[int, list[str]]:
         if entry.number is not None and entry.family == "progress" and entry.status is not None:
             by_number.setdefault(entry.number, []).append(entry.status)
     return {n: sorted(s, key=RANK.__getitem__) for n, s in by_number.items() if len(s) > 1}
-
-
-def source_names(mask: int) -> list[str]:
-    """The sources whose bits are set, sorted."""
-    known = _SOURCE_NAMES.get(mask)
-    if known is None:
-        known = sorted(source for bit, source in enumerate(SOURCES) if mask >> bit & 1)
-        _SOURCE_NAMES[mask] = known
-    return known
-
-
-_SOURCE_NAMES: dict[int, list[str]] = {}
 
 
 def _timeline(call: Call) -> list[Item]:

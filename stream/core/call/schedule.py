@@ -8,59 +8,41 @@ request lies in Kafka until a poller has answered it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from stream.core.call.lifecycle import Survey, survey
 from stream.core.call.state import Call, Fetch
 from stream.core.effects import FetchAnswered
-from stream.core.events import SOURCES
-from stream.core.fetches import ANSWERED, FETCHED, FetchRequest, FetchResult, request_id
+from stream.core.fetches import ANSWERED, FetchRequest, FetchResult, request_id
 from stream.core.insights_edges import EDGES, edges_of
 from stream.core.policy import Policy
+from stream.core.sources import (
+    FETCHED_SOURCES,
+    PROVIDERS,
+    RETRY_SCHEDULES,
+    SOURCE_BIT,
+    SOURCE_BY_NAME,
+    TWILIO_CALL,
+    TWILIO_INSIGHTS_EVENT,
+    RetrySchedule,
+)
 from stream.core.timestamps import utc
 
 NO_EDGE = -1
 
 
-class Ladder(NamedTuple):
-    """When a resource is read, and when that is enough.
-
-    - `after_s`: seconds after the call's end (or since it is overdue) of each step.
-    - `enough`: `complete` (the resource says so itself), `steady` (two reads were the same and not empty), or
-      `some` (there is anything). At the last step every answer is enough.
-    """
-
-    after_s: tuple[float, ...]
-    enough: str
-    priority: str = "terminal"
-
-
-LADDERS: dict[str, Ladder] = {
-    # The status at once; the price minutes later.
-    "twilio_call": Ladder((0, 30, 300, 1800), "complete", "heal"),
-    # Visible after some 90 s, and not always all at once.
-    "twilio_insights_event": Ladder((90, 180, 600, 1800), "steady"),
-    # Available about 15 minutes after the end.
-    "twilio_call_event": Ladder((900, 1200, 1800, 3600), "some"),
-    # `partial` until roughly 30 minutes after the end.
-    "twilio_call_summary": Ladder((1800, 2700, 3600, 5400), "complete"),
-    # A row's delivery is still being tried for up to a minute.
-    "telnyx_call_event": Ladder((60, 300, 1800), "steady"),
-}
 PRICED_STEP = 2
 """From which step of `twilio_call` on its price may be there."""
 
-HEALING: dict[str, str] = {"twilio": "twilio_call", "telnyx": "telnyx_call_event"}
-"""Which resource knows whether a call has ended."""
-
-OVERDUE = Ladder((0, 300, 1800, 7200, 21_600, 43_200), "complete", "heal")
+OVERDUE = RetrySchedule((0, 300, 1800, 7200, 21_600, 43_200), "complete", "heal")
 
 UNANSWERED_S, UNANSWERED_LIMIT_S = 60.0, 600.0
 """A fetch that failed is asked again after so long, doubling up to the second: nothing is known then, so it
 takes no step."""
 
-_NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED)}
-_BIT: dict[str, int] = {source: 1 << bit for bit, source in enumerate(SOURCES)}
+_NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED_SOURCES)}
+_BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[source].after_s)
+"""In the order in which the providers have the rows; what is due at once is requested in this order."""
 
 
 # -- what is planned
@@ -73,10 +55,10 @@ def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: l
     if call.is_texml:
         return
     began_us = _ended_us(seen, now_us)
-    for source, ladder in LADDERS.items():
-        if source not in policy.polled or not source.startswith(provider):
+    for source in _BY_FIRST_ATTEMPT:
+        if source not in policy.polled or SOURCE_BY_NAME[source].provider != provider:
             continue
-        step = _step(source, 0, seen)
+        ladder, step = RETRY_SCHEDULES[source], _step(source, 0, seen)
         # What is overdue is due now.
         due_s = max(_due_s(began_us, ladder.after_s[step], policy), now_us // 1_000_000)
         for edge in _edges(call, source):
@@ -91,16 +73,16 @@ def _ended_us(seen: Survey, heard_us: int) -> int:
 
 def _step(source: str, step: int, seen: Survey) -> int:
     """The step that comes; where a row of Calls told the end already, what is left to read is the price."""
-    return max(step, PRICED_STEP) if source == "twilio_call" and _told_end(seen) else step
+    return max(step, PRICED_STEP) if source == TWILIO_CALL and _told_end(seen) else step
 
 
 def _told_end(seen: Survey) -> bool:
-    bit = _BIT["twilio_call"]
+    bit = SOURCE_BIT[TWILIO_CALL]
     return any(entry.sources & bit for entry in seen.terminal)
 
 
 def _edges(call: Call, source: str) -> list[int]:
-    if source != "twilio_insights_event":
+    if source != TWILIO_INSIGHTS_EVENT:
         return [NO_EDGE]
     facts = call.facts.get
     return [EDGES.index(edge) for edge in edges_of(facts("direction"), facts("from"), facts("to"))]
@@ -108,11 +90,11 @@ def _edges(call: Call, source: str) -> list[int]:
 
 def plan_overdue(call: Call, now_us: int, policy: Policy, effects: list[Any]) -> None:
     """The call should have ended and nobody said so: ask the resource that knows."""
-    source = HEALING.get(call.key.partition(":")[0])
-    if source is None or source not in policy.polled or call.is_texml:
+    provider = PROVIDERS.get(call.key.partition(":")[0])
+    if provider is None or provider.heals not in policy.polled or call.is_texml:
         return
     overdue_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
-    call.fetches = [Fetch(_NUMBER[source], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]
+    call.fetches = [Fetch(_NUMBER[provider.heals], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]
     ask(call, now_us, policy, effects)
 
 
@@ -152,7 +134,7 @@ def take_known(call: Call, seen: Survey) -> None:
 
 def _is_known(call: Call, fetch: Fetch, seen: Survey) -> bool:
     """Did a window bring all that the Calls resource has to say of the call?"""
-    if fetch.overdue or FETCHED[fetch.source] != "twilio_call":
+    if fetch.overdue or FETCHED_SOURCES[fetch.source] != TWILIO_CALL:
         return False
     return _told_end(seen) and ("price" in call.facts or not seen.talk_s())
 
@@ -166,7 +148,7 @@ def _is_past(call: Call, seen: Survey, policy: Policy) -> bool:
 
 
 def _request(call: Call, fetch: Fetch, due_us: int, priority: str) -> FetchRequest:
-    source, reason, edge = FETCHED[fetch.source], _reason(fetch), _edge(fetch)
+    source, reason, edge = FETCHED_SOURCES[fetch.source], _reason(fetch), _edge(fetch)
     return FetchRequest(
         id=request_id(call.key, source, edge, reason, fetch.attempt),
         key=call.key,
@@ -188,8 +170,8 @@ def _edge(fetch: Fetch) -> str | None:
     return EDGES[fetch.edge] if fetch.edge != NO_EDGE else None
 
 
-def _ladder(fetch: Fetch) -> Ladder:
-    return OVERDUE if fetch.overdue else LADDERS[FETCHED[fetch.source]]
+def _ladder(fetch: Fetch) -> RetrySchedule:
+    return OVERDUE if fetch.overdue else RETRY_SCHEDULES[FETCHED_SOURCES[fetch.source]]
 
 
 # -- what was answered
@@ -221,13 +203,13 @@ def hear(call: Call, result: FetchResult, now_us: int, policy: Policy, effects: 
     return True
 
 
-def _climb(call: Call, fetch: Fetch, ladder: Ladder, now_us: int, policy: Policy) -> None:
+def _climb(call: Call, fetch: Fetch, ladder: RetrySchedule, now_us: int, policy: Policy) -> None:
     """The next step is due at its time, and never sooner after the last one than the ladder says."""
     seen = survey(call)
     before = ladder.after_s[fetch.step]
     fetch.step += 1
     if not fetch.overdue:
-        fetch.step = _step(FETCHED[fetch.source], fetch.step, seen)
+        fetch.step = _step(FETCHED_SOURCES[fetch.source], fetch.step, seen)
     after_s = ladder.after_s[fetch.step]
     from_us = _base_us(call, fetch, seen, policy)
     fetch.due_s = max(_due_s(from_us, after_s, policy), _due_s(now_us, after_s - before, policy))
@@ -236,7 +218,7 @@ def _climb(call: Call, fetch: Fetch, ladder: Ladder, now_us: int, policy: Policy
 def _awaited(call: Call, result: FetchResult) -> Fetch | None:
     for fetch in call.fetches:
         if (
-            FETCHED[fetch.source] == result.source
+            FETCHED_SOURCES[fetch.source] == result.source
             and _edge(fetch) == result.edge
             and _reason(fetch) == result.reason
             and fetch.attempt == result.attempt
@@ -246,14 +228,14 @@ def _awaited(call: Call, result: FetchResult) -> Fetch | None:
     return None
 
 
-def _enough(fetch: Fetch, ladder: Ladder, result: FetchResult) -> bool:
+def _enough(fetch: Fetch, ladder: RetrySchedule, result: FetchResult) -> bool:
     if fetch.overdue:
         return False
-    if ladder.enough == "complete":
+    if ladder.final == "complete":
         return result.complete
     if result.outcome != "success":
         return False
-    return ladder.enough == "some" or fetch.content == _content(result)
+    return ladder.final == "some" or fetch.content == _content(result)
 
 
 def _content(result: FetchResult) -> int:
@@ -265,7 +247,7 @@ def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
     call.fetches.remove(fetch)
     if fetch.overdue:
         return
-    bit = _BIT[FETCHED[fetch.source]]
+    bit = SOURCE_BIT[FETCHED_SOURCES[fetch.source]]
     if not answered:
         call.arrival.missed |= bit
     if not call.arrival.missed & bit and all(other.source != fetch.source for other in call.fetches):

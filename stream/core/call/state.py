@@ -16,7 +16,8 @@ from bisect import bisect_left, insort
 import msgspec
 
 from stream.core.call.identity_pages import Pages
-from stream.core.events import SOURCES, Event, Recording
+from stream.core.events import Event, Recording
+from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK, TWILIO_CALL
 from stream.core.statuses import RANK, TERMINAL
 
 LIFECYCLE_CAP = 64
@@ -37,14 +38,14 @@ LOGS = frozenset({"insights", "request_log"})
 
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
 
-_TEXML = 1 << SOURCES.index("telnyx_texml_callback")
+_TEXML = SOURCE_BIT[TELNYX_TEXML_CALLBACK]
 
 
 class Entry(msgspec.Struct, array_like=True):
     """One logical event, as much of it as the state keeps.
 
     `fingerprint` is its identity (64 bits of the id), `quality` an index of QUALITIES, `sources` a bit mask
-    over `events.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or
+    over `sources.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or
     a Telnyx hangup, 2 a progress callback, 1 everything else), `hangup` Telnyx' cause where the status
     depends on an answer.
     """
@@ -134,7 +135,7 @@ class Arrival(msgspec.Struct, array_like=True):
 class Fetch(msgspec.Struct, array_like=True):
     """Something that is to be read of a call; see `schedule`.
 
-    - `source`: index of `fetches.FETCHED`; `edge`: index of `schedule.EDGES`, -1 for none.
+    - `source`: index of `sources.FETCHED_SOURCES`; `edge`: index of `schedule.EDGES`, -1 for none.
     - `due_s`: from which second on it is to be asked for, 0 while a result is awaited.
     - `step`: of its ladder; `attempt`: how often it was asked for; `errors`: how often in a row for nothing.
     - `content`: of the last read, 0 for none; `overdue`: read because the call's end is missing.
@@ -363,7 +364,7 @@ def entry_of(event: Event, fingerprint: int, at_us: int | None, source_bit: int,
     """The entry for an event, with the authority that its source and family give it."""
     if event.family == "progress":
         authority = AUTHORITY_RESOURCE if hangup is not None else AUTHORITY_PROGRESS
-    elif event.source == "twilio_call":
+    elif event.source == TWILIO_CALL:
         authority = AUTHORITY_RESOURCE
     else:
         authority = AUTHORITY_OTHER

@@ -13,15 +13,14 @@ import msgspec
 
 from stream.core.call.lifecycle import survey
 from stream.core.call.reconciliation import expected_of, reconcile
-from stream.core.call.record import POLLED_MASK, revise
+from stream.core.call.record import revise
 from stream.core.call.schedule import ask, hear, next_fetch_s, plan_overdue, take_known, was_left_alone
 from stream.core.call.state import NUMBERS_KEPT, Call, Entry
 from stream.core.effects import CallEvicted, SequenceGapClosed, SequenceGapOpened
 from stream.core.fetches import FetchResult
 from stream.core.policy import Policy
+from stream.core.sources import POLLED_BITS, PROVIDERS
 from stream.core.timestamps import utc
-
-GAP_SOURCE: dict[str, str] = {"twilio": "twilio_status_callback", "telnyx": "telnyx_texml_callback"}
 
 
 def due_second(from_us: int, after_s: float) -> int:
@@ -48,8 +47,8 @@ def close_gap(call: Call, entry: Entry, effects: list[Any]) -> None:
     if entry.family == "progress" and entry.number in gaps:
         gaps.remove(entry.number)
         call.gaps_open = len(gaps)
-        by = "late_arrival" if entry.sources & ~POLLED_MASK else "poll_heal"
-        effects.append(SequenceGapClosed(GAP_SOURCE[call.key.partition(":")[0]], by))
+        by = "late_arrival" if entry.sources & ~POLLED_BITS else "poll_heal"
+        effects.append(SequenceGapClosed(PROVIDERS[call.key.partition(":")[0]].numbered, by))
 
 
 def next_due(call: Call, policy: Policy) -> int:
@@ -78,7 +77,7 @@ def tick(call: Call, now_us: int, policy: Policy) -> Ticked:
     """Look at a call that is due. Idempotent: a second look at the same time finds nothing to do."""
     effects: list[Any] = []
     arrival = call.arrival
-    source = GAP_SOURCE.get(call.key.partition(":")[0], "")
+    source = PROVIDERS[call.key.partition(":")[0]].numbered
     if arrival.gap_due_us and arrival.gap_due_us <= now_us:
         arrival.gap_due_us = 0
         opened = [number for number in survey(call).missing_numbers() if number not in arrival.gaps]

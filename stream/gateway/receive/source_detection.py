@@ -18,7 +18,7 @@ EVENT_STREAMS_PATH = "/event-streams"
 
 
 def source_of(provider: str, endpoint: str, body: Mapping[str, Any], *, form: bool) -> str:
-    """One of the callback sources of `stream.core.events.SOURCES`. `form`: of a form or a query."""
+    """One of the callback sources of `stream.core.sources`. `form`: of a form or a query."""
     if provider == "telnyx":
         return _telnyx_source(body, form=form)
     if not form and (endpoint.endswith(EVENT_STREAMS_PATH) or is_cloud_event(body)):

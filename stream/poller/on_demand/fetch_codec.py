@@ -13,7 +13,8 @@ import msgspec
 import orjson
 
 from stream.core.events import DecodeError
-from stream.core.fetches import FETCH_RESULT, FETCHED, PRIORITIES, FetchRequest, FetchResult
+from stream.core.fetches import FETCH_RESULT, PRIORITIES, FetchRequest, FetchResult
+from stream.core.sources import FETCHED_SOURCES
 from stream.core.timestamps import utc
 from stream.poller.resources.account import Account
 
@@ -57,7 +58,7 @@ def read_request(value: bytes | None) -> FetchRequest:
         raise DecodeError("too_deep", "nested deeper than a parser follows") from None
     if request.v != 1:
         raise DecodeError("unsupported_version", "v is not 1")
-    if request.source not in FETCHED:
+    if request.source not in FETCHED_SOURCES:
         raise DecodeError("unknown_source", "a fetch request for a source that is not read by call")
     if request.priority not in PRIORITIES:
         raise DecodeError("invalid_field", "a fetch request of an unknown priority")

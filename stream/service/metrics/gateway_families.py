@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from stream.core.sources import CALLBACK_SOURCES
 from stream.service.metrics import label_values as words
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.family import Family, counter, histogram
@@ -35,26 +36,26 @@ HTTP_CONNECTIONS_CUT = counter(
 WEBHOOK_EVENTS_RECEIVED = counter(
     "webhook_events_received_total",
     "Webhook events accepted and acknowledged by Kafka.",
-    source=words.CALLBACK_SOURCES,
+    source=CALLBACK_SOURCES,
 )
 WEBHOOK_REQUESTS_REJECTED = counter(
     "webhook_requests_rejected_total",
     "Webhook requests not accepted: bad_signature, missing_signature, stale_timestamp, malformed, too_large, "
     "unknown_account, overloaded, rate_limited, produce_failed. "
     "The source is the one that the request looks like.",
-    source=(*words.CALLBACK_SOURCES, words.UNKNOWN),
+    source=(*CALLBACK_SOURCES, words.UNKNOWN),
     reason=words.REJECTIONS,
 )
 WEBHOOK_DELIVERY_DELAY = histogram(
     "webhook_delivery_delay_seconds",
     "Receive time minus the provider's event time (Twilio's Timestamp has 1 s resolution).",
     (0.25, 0.5, 1, 2, 5, 10, 30, 60, 90, 120, 300, 900, 1800, 3600),
-    source=words.CALLBACK_SOURCES,
+    source=CALLBACK_SOURCES,
 )
 WEBHOOK_UNSIGNED_EVENTS = counter(
     "webhook_unsigned_events_total",
     "Webhook events accepted without a signature, which only the unsigned mode allows.",
-    source=words.CALLBACK_SOURCES,
+    source=CALLBACK_SOURCES,
 )
 
 FAMILIES: tuple[Family, ...] = (

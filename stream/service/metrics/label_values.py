@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stream.core.events import SOURCES
 from stream.core.fetches import PRIORITIES
+from stream.core.sources import PROVIDERS as _PROVIDERS
+from stream.core.sources import SOURCES
 
 OTHER = "other"
 UNKNOWN = "unknown"
 
-PROVIDERS = ("twilio", "telnyx")
+PROVIDERS = tuple(_PROVIDERS)
 ANY_SOURCE = (*SOURCES, UNKNOWN)
 """With the dead letters' `unknown`: an envelope whose source could not be read."""
 
@@ -93,10 +94,6 @@ CALLBACK_ROUTES = ("/callbacks/twilio", "/callbacks/twilio/event-streams", "/cal
 METHODS = ("GET", "POST", OTHER)
 CALLBACK_CODES = ("204", "400", "403", "405", "408", "413", "415", "429", "500", "503")
 CODES = ("200", "404", *CALLBACK_CODES, OTHER)
-CALLBACK_SOURCES = (
-    *(source for source in SOURCES if source.endswith("_callback")),
-    *("twilio_event_stream", "telnyx_webhook"),
-)
 REJECTIONS = (
     "bad_signature",
     "missing_signature",

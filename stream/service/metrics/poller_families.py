@@ -6,10 +6,10 @@ poller is slow. An account is shown by its alias, never by its id.
 
 from __future__ import annotations
 
+from stream.core.sources import POLLED_SOURCES
 from stream.service.metrics import label_values as words
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.family import RUNNING, Family, counter, gauge, histogram
-from stream.service.settings import POLLED_SOURCES
 
 POLL_REQUESTS = counter(
     "poll_requests_total",

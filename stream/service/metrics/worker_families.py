@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from itertools import product
 
-from stream.core.events import SOURCES
-from stream.core.fetches import FETCHED, OUTCOMES, REASONS
-from stream.core.policy import PUSHED
+from stream.core.fetches import OUTCOMES, REASONS
+from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import CONFIGURED, RUNNING, Family, counter, gauge, histogram
 
@@ -247,8 +246,8 @@ CALLBACKS_MISSING = Family(
     "callbacks_missing_total",
     "counter",
     "Callbacks a provider record proves should have arrived and that never did.",
-    {"source": tuple(PUSHED.values()), "event": (*words.PROGRESS_EVENTS, words.OTHER)},
-    start=tuple(product(PUSHED.values(), words.PROGRESS_EVENTS)),
+    {"source": PUSHED_SOURCES, "event": (*words.PROGRESS_EVENTS, words.OTHER)},
+    start=tuple(product(PUSHED_SOURCES, words.PROGRESS_EVENTS)),
 )
 RECONCILIATION_LAST_SUCCESS = gauge(
     "reconciliation_last_success_timestamp_seconds",
@@ -258,14 +257,14 @@ RECONCILIATION_LAST_SUCCESS = gauge(
 FETCHES_REQUESTED = counter(
     "fetches_requested_total",
     "Reads of a call's resources that were asked of the pollers.",
-    source=FETCHED,
+    source=FETCHED_SOURCES,
     reason=REASONS,
 )
 FETCHES_ANSWERED = counter(
     "fetches_answered_total",
     "Reads of a call's resources by what they came to; only success, empty, not_ready and not_found are the "
     "provider's answer about the call.",
-    source=FETCHED,
+    source=FETCHED_SOURCES,
     outcome=OUTCOMES,
 )
 

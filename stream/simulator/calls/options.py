@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CALLBACK_SOURCES = ("twilio_status_callback", "telnyx_webhook")
-POLLED_SOURCES = ("twilio_call", "twilio_call_event", "twilio_insights_event", "telnyx_call_event")
-ALL_SOURCES = CALLBACK_SOURCES + POLLED_SOURCES
-SERVED_SOURCES = (*POLLED_SOURCES, "twilio_call_summary", "telnyx_webhook_delivery")
+from stream.core import sources
+from stream.core.sources import PUSHED_SOURCES
+
+CALLBACK_SOURCES = PUSHED_SOURCES
+SERVED_SOURCES = sources.POLLED_SOURCES
 """What a served run's REST resources hold."""
 
+POLLED_SOURCES = tuple(
+    source for source in SERVED_SOURCES if source not in ("twilio_call_summary", "telnyx_webhook_delivery")
+)
+"""Whose rows a run without REST resources delivers itself."""
+
+ALL_SOURCES = CALLBACK_SOURCES + POLLED_SOURCES
 ALL_SERVED_SOURCES = CALLBACK_SOURCES + SERVED_SOURCES
 
 LOOKBACK_S, SERVED_LOOKBACK_S = 3600, 600

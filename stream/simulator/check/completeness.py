@@ -10,14 +10,10 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, NamedTuple
 
+from stream.core.sources import FETCHED_SOURCES
 from stream.simulator.calls.call import SimulatedCall
 
-READ_BY_CALL = frozenset(
-    {
-        *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"),
-        "telnyx_call_event",
-    }
-)
+READ_BY_CALL = frozenset(FETCHED_SOURCES)
 """Sources that are asked about one call, and so have an end; the others are read by time."""
 
 

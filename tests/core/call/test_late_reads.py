@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stream.core.call.record import CallRecord
-from stream.core.call.schedule import LADDERS
 from stream.core.call.timers import answered, tick
 from stream.core.fetches import FetchRequest
 from stream.core.policy import Policy
+from stream.core.sources import FETCHED_SOURCES
 from stream.core.timestamps import utc
 from tests.core.deliveries import START_US, answered_call, callback, calls_row, rfc2822, tell
 from tests.core.lives import ALL, END_S, POLICY, live, result
@@ -61,7 +61,9 @@ def test_a_call_that_ended_in_the_future_is_read_as_if_it_had_ended_when_we_hear
         callback("completed", "3", END_S, CallDuration="49", Timestamp="Fri, 01 Jan 2100 00:00:00 +0000")
     ]
     lived = live(skewed, until_s=8000)
-    assert {asked.source for asked in lived.asked} == {source for source in LADDERS if "twilio" in source}
+    assert {asked.source for asked in lived.asked} == {
+        source for source in FETCHED_SOURCES if "twilio" in source
+    }
 
 
 def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its_row() -> None:

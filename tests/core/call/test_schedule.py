@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stream.core.call.schedule import LADDERS
 from stream.core.call.timers import answered
 from stream.core.fetches import FetchRequest
 from stream.core.policy import Policy
+from stream.core.sources import RETRY_SCHEDULES
 from tests.core.deliveries import (
     START_US,
     answered_call,
@@ -63,7 +63,7 @@ def test_what_is_not_polled_is_not_asked_for() -> None:
 @pytest.mark.parametrize("source", ["twilio_call", "twilio_call_event", "twilio_call_summary"])
 def test_what_is_not_there_yet_is_asked_for_until_the_ladder_ends(source: str) -> None:
     lived = live(answered_call(), lambda *_: {"outcome": "not_ready"}, until_s=7000)
-    assert [round(step, -1) for step in lived.steps(source)] == list(LADDERS[source].after_s)
+    assert [round(step, -1) for step in lived.steps(source)] == list(RETRY_SCHEDULES[source].after_s)
 
 
 def test_rows_that_still_change_are_read_again_until_they_do_not() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.core.events import SOURCES, DecodeError, Envelope
+from stream.core.events import DecodeError, Envelope
+from stream.core.sources import SOURCES
 from stream.gateway.receive.envelope import Delivery, Evidence, call_key, delivery
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope
 from stream.sources import DECODERS

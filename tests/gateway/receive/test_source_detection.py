@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.core.events import SOURCES
+from stream.core.sources import SOURCES
 from stream.gateway.receive.source_detection import is_cloud_event, source_of
 
 CALL = {"CallSid": "CA1", "AccountSid": "AC1"}

@@ -8,7 +8,7 @@ import time
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from stream.core.events import SOURCES
+from stream.core.sources import SOURCES
 from stream.service.metrics.worker import Metrics
 from tests.service.metrics.promtool import complaints
 

@@ -1,0 +1,121 @@
+"""The sources: every kind of delivery that callstream reads, one line each.
+
+This table is the only list of sources. What else depends on the set of them (settings, metrics, the poller's
+resources, the simulator, the bits in a call's state) is derived from it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class RetrySchedule(NamedTuple):
+    """When a resource is read for one call, and which answer ends the reading.
+
+    - `after_s`: seconds of each attempt after the call's end (or since the call is overdue), ascending.
+    - `final`: an answer is final when the resource says that it is `complete`, when two successive answers
+      are equal and not empty (`steady`), or when it has any rows (`some`). The last attempt is always final.
+    - `priority`: one of `fetches.PRIORITIES`.
+    """
+
+    after_s: tuple[float, ...]
+    final: Literal["complete", "steady", "some"]
+    priority: str = "terminal"
+
+
+class Source(NamedTuple):
+    """One kind of delivery.
+
+    - `name`: the `source` of its raw envelopes.
+    - `family`: of its own events; None where each delivery has its own.
+    - `polled`: a poller reads it, else the provider sends it.
+    - `fetched`: when it is read on demand for one call that has ended; None: never.
+    """
+
+    name: str
+    provider: Literal["twilio", "telnyx"]
+    family: str | None
+    polled: bool = False
+    fetched: RetrySchedule | None = None
+
+
+TWILIO_STATUS_CALLBACK = "twilio_status_callback"
+TWILIO_CALL = "twilio_call"
+TWILIO_INSIGHTS_EVENT = "twilio_insights_event"
+TELNYX_WEBHOOK = "telnyx_webhook"
+TELNYX_TEXML_CALLBACK = "telnyx_texml_callback"
+TELNYX_CALL_EVENT = "telnyx_call_event"
+
+_TABLE: tuple[Source, ...] = (
+    Source(TWILIO_STATUS_CALLBACK, "twilio", "progress"),
+    Source("twilio_recording_callback", "twilio", "recording"),
+    Source("twilio_amd_callback", "twilio", "amd"),
+    Source("twilio_conference_callback", "twilio", "conference"),
+    Source("twilio_other_callback", "twilio", None),
+    Source("twilio_event_stream", "twilio", None),
+    # The status is there at once, the price minutes later.
+    Source(TWILIO_CALL, "twilio", "resource", True, RetrySchedule((0, 30, 300, 1800), "complete", "heal")),
+    # Available about 15 minutes after the end.
+    Source(
+        "twilio_call_event", "twilio", "request_log", True, RetrySchedule((900, 1200, 1800, 3600), "some")
+    ),
+    # Visible after about 90 s, and not always all at once.
+    Source(TWILIO_INSIGHTS_EVENT, "twilio", "insights", True, RetrySchedule((90, 180, 600, 1800), "steady")),
+    # `partial` until about 30 minutes after the end.
+    Source(
+        "twilio_call_summary", "twilio", "resource", True, RetrySchedule((1800, 2700, 3600, 5400), "complete")
+    ),
+    Source(TELNYX_WEBHOOK, "telnyx", None),
+    Source(TELNYX_TEXML_CALLBACK, "telnyx", None),
+    # Telnyx tries to deliver a row's webhook for up to a minute.
+    Source(TELNYX_CALL_EVENT, "telnyx", None, True, RetrySchedule((60, 300, 1800), "steady")),
+    Source("telnyx_webhook_delivery", "telnyx", "delivery", True),
+)
+"""In a fixed order. A call's state stores the position of a source here, and among FETCHED_SOURCES: new
+sources go to the end.
+"""
+
+SOURCE_BY_NAME: dict[str, Source] = {source.name: source for source in _TABLE}
+SOURCES: tuple[str, ...] = tuple(SOURCE_BY_NAME)
+CALLBACK_SOURCES: tuple[str, ...] = tuple(source.name for source in _TABLE if not source.polled)
+POLLED_SOURCES: tuple[str, ...] = tuple(source.name for source in _TABLE if source.polled)
+RETRY_SCHEDULES: dict[str, RetrySchedule] = {
+    source.name: source.fetched for source in _TABLE if source.fetched is not None
+}
+FETCHED_SOURCES: tuple[str, ...] = tuple(RETRY_SCHEDULES)
+
+
+class Provider(NamedTuple):
+    """Which of a provider's sources has which part.
+
+    - `pushed`: sent for every step of every call.
+    - `numbered`: carries the sequence numbers in which gaps are found.
+    - `heals`: the resource that knows whether a call has ended.
+    """
+
+    pushed: str
+    numbered: str
+    heals: str
+
+
+PROVIDERS: dict[str, Provider] = {
+    "twilio": Provider(TWILIO_STATUS_CALLBACK, TWILIO_STATUS_CALLBACK, TWILIO_CALL),
+    "telnyx": Provider(TELNYX_WEBHOOK, TELNYX_TEXML_CALLBACK, TELNYX_CALL_EVENT),
+}
+
+PUSHED_SOURCES: tuple[str, ...] = tuple(provider.pushed for provider in PROVIDERS.values())
+
+SOURCE_BIT: dict[str, int] = {source: 1 << position for position, source in enumerate(SOURCES)}
+"""A set of sources as a bit mask, as a call's state keeps it."""
+
+POLLED_BITS = sum(SOURCE_BIT[source] for source in POLLED_SOURCES)
+
+_NAMES: dict[int, list[str]] = {}
+
+
+def source_names(bits: int) -> list[str]:
+    """The sources whose bits are set, sorted. The list is shared: do not change it."""
+    known = _NAMES.get(bits)
+    if known is None:
+        known = _NAMES[bits] = sorted(source for source, bit in SOURCE_BIT.items() if bits & bit)
+    return known
