@@ -28,10 +28,9 @@ from stream.cli.support.terminal import Misuse, label, say
 from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose.bodies import lenient_pairs
 from stream.gateway.diagnose.findings import Finding
-from stream.gateway.diagnose.provider_setup import Setup, setup
+from stream.gateway.diagnose.provider_setup import ProviderSetup, setup
 from stream.gateway.diagnose.request_capture import LIMIT_BYTES, Capture, CaptureError, read
-from stream.gateway.receive import credentials as gateway_trust
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.public_url import clean_address
 from stream.gateway.receive.request import wire_bytes
 from stream.gateway.receive.telnyx_signature import TIMESTAMP, public_key, seconds
@@ -107,7 +106,7 @@ def command(
     elif captured is not None:
         _explain(
             captured.read(LIMIT_BYTES + 1),
-            _trust(settings, as_json),
+            _credentials(settings, as_json),
             urls=[_origin(url) for url in urls],
             secrets=[*_tokens(token_files), *(_key(key) for key in keys)],
             remote=None if remote is None else _address(remote),
@@ -168,7 +167,13 @@ def _shown(one: Finding) -> dict[str, Any]:
 
 
 def _explain(
-    raw: bytes, trust: Trust, *, urls: list[str], secrets: list[str], remote: str | None, as_json: bool
+    raw: bytes,
+    credentials: GatewayCredentials,
+    *,
+    urls: list[str],
+    secrets: list[str],
+    remote: str | None,
+    as_json: bool,
 ) -> None:
     try:
         capture = read(raw, remote=remote)
@@ -177,7 +182,7 @@ def _explain(
     request = capture.request
     provider = provider_of(request, lenient_pairs(request.body) if request.is_form else None)
     received_s, notes = _received(capture, provider)
-    found = diagnose(request, trust, received_s, secrets=secrets, urls=urls)
+    found = diagnose(request, credentials, received_s, secrets=secrets, urls=urls)
     if as_json:
         _print_json({"provider": provider, **asdict(found), "notes": notes})
     else:
@@ -231,9 +236,9 @@ def _address(text: str) -> str:
     return address
 
 
-def _trust(settings: Settings, as_json: bool) -> Trust:
+def _credentials(settings: Settings, as_json: bool) -> GatewayCredentials:
     try:
-        return gateway_trust.from_settings(settings)
+        return GatewayCredentials.from_settings(settings)
     except SettingsError as error:
         _unreadable([str(error)], as_json)
 
@@ -268,7 +273,7 @@ def _print_setup(settings: Settings, given: str | None, as_json: bool) -> None:
         say(f"  {wanted.name:<{width}}  {wanted.value}  ({wanted.state})")
 
 
-def _as_object(found: Setup) -> dict[str, Any]:
+def _as_object(found: ProviderSetup) -> dict[str, Any]:
     return {
         "public_url": found.public_url,
         "concerns": list(found.concerns),

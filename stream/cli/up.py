@@ -34,7 +34,7 @@ from stream.cli.support.startup import ended
 from stream.cli.support.terminal import Fault, say
 from stream.cli.support.topic_reader import records
 from stream.gateway import service
-from stream.gateway.receive import credentials
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.kafka import topics
 from stream.poller.resources.account import accounts
 from stream.service import settings
@@ -102,7 +102,7 @@ class Household:
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
         prepare(self._settings.data_dir)  # for the roles' logs, also where the broker is elsewhere
-        for warning in service.warnings(credentials.from_settings(self._settings)):
+        for warning in service.warnings(GatewayCredentials.from_settings(self._settings)):
             if warning != service.NOBODY or not self._rate:  # the simulator brings its own
                 self._say(f"warning: {warning}")
         async with embedded(self._settings, say=self._say) as broker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.refusal import Refusal
 from stream.service.http.server import Bare
 
 COME_AGAIN_S = 1
@@ -34,6 +34,6 @@ def come_again(status: int, wait_s: int = COME_AGAIN_S) -> web.Response:
     return response
 
 
-def answer(refused: Refused) -> web.Response:
+def answer(refused: Refusal) -> web.Response:
     """What no repetition mends, or what nobody but the provider may send."""
     return empty(refused.status)

@@ -30,7 +30,7 @@ _LONGEST_S = 60
 _Value = TypeVar("_Value")
 
 
-class Failures:
+class FailedVerifications:
     """What is known of the addresses that requests come from.
 
     `""` is of those whose address nobody knows: many clients, of whom one must not shut out the others. So

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, Protocol
 from aiohttp import hdrs, web
 
 from stream.gateway.answers import answer, busy, come_again, empty
-from stream.gateway.failed_verifications import Failures, network
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.envelope import Delivery
+from stream.gateway.failed_verifications import FailedVerifications, network
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.envelope import WebhookRecord
 from stream.gateway.receive.form_body import TooManyParametersError, as_object, pairs
 from stream.gateway.receive.public_url import believed, clean_address, is_trusted, may_be_a_proxys
 from stream.gateway.receive.records import deliveries
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import FEW_KEYS, SMALL_BYTES, costs_little, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
@@ -34,7 +34,7 @@ from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import CALLBACK_ROUTES, OTHER, UNKNOWN
 
 
-class Limits(NamedTuple):
+class RequestLimits(NamedTuple):
     """How many at once, and how long: well within what the providers wait."""
 
     at_once: int = 1000
@@ -45,47 +45,47 @@ class Limits(NamedTuple):
     """Telnyx waits 2 s."""
 
 
-class Shore(Protocol):
+class RecordSink(Protocol):
     """Where deliveries land: see `stream.kafka.acked_producer`."""
 
-    async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None: ...
+    async def land(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None: ...
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Offer = Callable[[Request, str, Refused, float], None]
+Offer = Callable[[WebhookRequest, str, Refusal, float], None]
 """Told of each request that was refused, by which route it came, and when (Unix time). Must not block."""
 
 log = logging.getLogger("callstream.gateway")
 access = logging.getLogger("callstream.gateway.access")
 
 
-LIMITS = Limits()
+LIMITS = RequestLimits()
 
 LOOKED_AT_BYTES = 8192
 """Of a refused form, whose source is only a label: a larger one than any provider sends is not read twice."""
 
 
-class Doors:
+class CallbackHandlers:
     """The callbacks' routes. `refused` is told of what was refused for its signature or account."""
 
     def __init__(
         self,
-        trust: Trust,
-        shore: Shore,
+        credentials: GatewayCredentials,
+        sink: RecordSink,
         metrics: GatewayMetrics,
         refused: Offer,
-        limits: Limits = LIMITS,
+        limits: RequestLimits = LIMITS,
         *,
         bodies: WaitingBodies | None = None,
-        failures: Failures | None = None,
+        failures: FailedVerifications | None = None,
     ) -> None:
-        self._trust = trust
-        self._shore = shore
+        self._credentials = credentials
+        self._sink = sink
         self._metrics = metrics
         self._refused = refused
         self._limits = limits
         self._bodies = WaitingBodies() if bodies is None else bodies
-        self._failures = Failures() if failures is None else failures
+        self._failures = FailedVerifications() if failures is None else failures
         self._in_work = 0
 
     @property
@@ -132,7 +132,7 @@ class Doors:
 
     def _peer(self, remote: str | None) -> str:
         """A connection's address; empty where it is or may be a proxy's, whose clients it does not tell."""
-        trusted = self._trust.trusted_proxies
+        trusted = self._credentials.trusted_proxies
         address = clean_address(remote)
         if address is None or (is_trusted(address, trusted) if trusted else may_be_a_proxys(address)):
             return ""
@@ -142,7 +142,7 @@ class Doors:
         """The client's address as far as it can be believed; empty where nobody knows it: also where it
         is or may be that of a proxy that does not tell its clients apart.
         """
-        trusted = self._trust.trusted_proxies
+        trusted = self._credentials.trusted_proxies
         return self._peer(believed(_request(asked, b""), trusted)[1].remote if trusted else asked.remote)
 
     async def _body(self, asked: web.Request, address: str) -> bytes | web.Response:
@@ -169,17 +169,19 @@ class Doors:
             self._metrics.rejected(UNKNOWN, "malformed")
             return _last_of_its_connection(400)
 
-    async def _work(self, request: Request, endpoint: str, address: str, wait_s: int) -> web.Response:
+    async def _work(self, request: WebhookRequest, endpoint: str, address: str, wait_s: int) -> web.Response:
         """`wait_s`: of an address that is limited. Whoever shares it with a provider does not shut it out:
         what costs little to verify is verified all the same, and only what fails is told to wait.
         """
         received_s, began_s = time.time(), time.monotonic()
         if wait_s and not costs_little(request):
             return self._limited(wait_s)
-        verified = verify(request, self._trust, received_s, keys_at_most=FEW_KEYS if wait_s else sys.maxsize)
-        if wait_s and isinstance(verified, Refused):
+        verified = verify(
+            request, self._credentials, received_s, keys_at_most=FEW_KEYS if wait_s else sys.maxsize
+        )
+        if wait_s and isinstance(verified, Refusal):
             return self._limited(wait_s)
-        if isinstance(verified, Refused):
+        if isinstance(verified, Refusal):
             answered = self._refuse(request, endpoint, verified, received_s)
             now_s = time.monotonic()
             self._failures.failed(address, now_s, now_s - began_s)
@@ -187,14 +189,14 @@ class Doors:
         if verified.verified:
             self._failures.verified(address, began_s)
         found = deliveries(verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
-        if isinstance(found, Refused):
+        if isinstance(found, Refusal):
             return self._refuse(request, endpoint, found, received_s)
         return await self._land(found, verified.provider, verified.verified)
 
-    async def _land(self, found: list[Delivery], provider: str, verified: bool) -> web.Response:
+    async def _land(self, found: list[WebhookRecord], provider: str, verified: bool) -> web.Response:
         try:
             limits = self._limits
-            await self._shore.land(found, limits.telnyx_s if provider == "telnyx" else limits.twilio_s)
+            await self._sink.land(found, limits.telnyx_s if provider == "telnyx" else limits.twilio_s)
         except NoRoomError:
             self._metrics.rejected(_source(found), "overloaded")
             return busy()
@@ -213,14 +215,14 @@ class Doors:
         self._metrics.rejected(UNKNOWN, reason)
         return Bare(status, unread=True)
 
-    def _refuse(self, request: Request, endpoint: str, refused: Refused, now_s: float) -> web.Response:
+    def _refuse(self, request: WebhookRequest, endpoint: str, refused: Refusal, now_s: float) -> web.Response:
         self._metrics.rejected(looks_like(request, endpoint), refused.reason)
         if refused.status == 403:
             self._refused(request, endpoint, refused, now_s)
         return answer(refused)
 
 
-def looks_like(request: Request, endpoint: str) -> str:
+def looks_like(request: WebhookRequest, endpoint: str) -> str:
     """The source that a request claims to be of, by its shape; `unknown` where it has none that can be read.
 
     For a counter's label: it says nothing of who sent it.
@@ -252,12 +254,12 @@ def is_packed(headers: Mapping[str, str]) -> bool:
     )
 
 
-def _source(found: list[Delivery]) -> str:
+def _source(found: list[WebhookRecord]) -> str:
     return found[0].source if found else UNKNOWN
 
 
-def _request(asked: web.Request, body: bytes) -> Request:
-    return Request(
+def _request(asked: web.Request, body: bytes) -> WebhookRequest:
+    return WebhookRequest(
         method=asked.method,
         target=asked.raw_path,
         headers=tuple(asked.headers.items()),

@@ -19,8 +19,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from stream.gateway import tls
 from stream.gateway import waiting_bodies as waiting
 from stream.gateway.diagnose.refused_requests import RefusedRequests
-from stream.gateway.handlers import Doors, Limits, observing
-from stream.gateway.receive.credentials import Trust, from_settings
+from stream.gateway.handlers import CallbackHandlers, RequestLimits, observing
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander
@@ -77,35 +77,37 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
     names = topics.names(chosen.topic_prefix)
     metrics = GatewayMetrics(Vocabulary(account_alias=chosen.account_alias))
     logging.getLogger().addHandler(metrics.log_counter)
-    trust = from_settings(chosen)
-    for warning in warnings(trust):
+    credentials = GatewayCredentials.from_settings(chosen)
+    for warning in warnings(credentials):
         log.warning("%s", warning)
     lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:
         log.warning(FEW_DESCRIPTORS, connections.at_most)
     metrics.watch_connections(lambda: connections.cut)
-    refused = RefusedRequests(trust, chosen.data_dir)
-    limits = Limits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
-    shore = SetsAside(
+    refused = RefusedRequests(credentials, chosen.data_dir)
+    limits = RequestLimits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
+    sink = SetsAside(
         lander,
         topic=names.callbacks,
         dead_letters=names.dead_letters,
         stage=STAGE,
         told=lambda one: metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
     )
-    doors = Doors(trust, shore, metrics, refused.offer, limits, bodies=waiting_bodies(connections.at_most))
+    handlers = CallbackHandlers(
+        credentials, sink, metrics, refused.offer, limits, bodies=waiting_bodies(connections.at_most)
+    )
     tasks: list[asyncio.Task[None]] = []
     secured = None
     if chosen.gateway_tls:
         certificate, key = chosen.gateway_tls
         secured = tls.context(certificate, key)
     server = HttpServer(
-        application(doors, metrics, body_limit_bytes=chosen.body_limit_bytes),
+        application(handlers, metrics, body_limit_bytes=chosen.body_limit_bytes),
         connections,
         logger=quiet(metrics),
         shutdown_s=STOP_S,
-        turned_away=doors.turns_away,
+        turned_away=handlers.turns_away,
     )
     await lander.start()
     gc.collect()
@@ -124,7 +126,7 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
             chosen.gateway_health_listen,
             metrics=metrics.exposition,
             live=lambda: live(tasks),
-            ready=lambda: ready(lander.trouble(), trust),
+            ready=lambda: ready(lander.trouble(), credentials),
             setting="CALLSTREAM_GATEWAY_HEALTH_LISTEN",
         ) as own:
             try:
@@ -151,13 +153,15 @@ def waiting_bodies(connections_at_most: int) -> WaitingBodies:
     )
 
 
-def application(doors: Doors, metrics: GatewayMetrics, *, body_limit_bytes: int) -> web.Application:
+def application(
+    handlers: CallbackHandlers, metrics: GatewayMetrics, *, body_limit_bytes: int
+) -> web.Application:
     """All that is on the public port: the callbacks' routes, and a bare status for whatever else."""
     app = web.Application(
         middlewares=[observing(metrics), health.bare_errors], client_max_size=body_limit_bytes
     )
     app.on_response_prepare.append(health.anonymous)
-    doors.add_routes(app)
+    handlers.add_routes(app)
     return app
 
 
@@ -196,15 +200,15 @@ def live(beside: Sequence[asyncio.Task[None]]) -> tuple[bool, Sequence[str]]:
     return not ended, [f"{name} has ended" for name in ended]
 
 
-def ready(trouble: str | None, trust: Trust) -> tuple[bool, Sequence[str]]:
+def ready(trouble: str | None, credentials: GatewayCredentials) -> tuple[bool, Sequence[str]]:
     """Whether the broker takes writes; what else an operator should know is said beside it."""
-    return trouble is None, [*([trouble] if trouble else []), *warnings(trust)]
+    return trouble is None, [*([trouble] if trouble else []), *warnings(credentials)]
 
 
-def warnings(trust: Trust) -> list[str]:
+def warnings(credentials: GatewayCredentials) -> list[str]:
     """What is allowed or missing and should not go unseen."""
-    by_url = bool(trust.twilio_tokens or trust.twilio_shared_keys)
-    found = [HOST_CHOSEN] if by_url and not trust.public_url else []
-    if trust.accept_unsigned:
+    by_url = bool(credentials.twilio_tokens or credentials.twilio_shared_keys)
+    found = [HOST_CHOSEN] if by_url and not credentials.public_url else []
+    if credentials.accept_unsigned:
         return [UNSIGNED, *found]
-    return found if by_url or trust.telnyx_keys else [NOBODY]
+    return found if by_url or credentials.telnyx_keys else [NOBODY]

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from stream.cli.main import main
 from stream.core.timestamps import utc
 from stream.gateway.diagnose.findings import Finding, add, file_in
-from stream.gateway.receive.request import Request, wire_bytes
+from stream.gateway.receive.request import WebhookRequest, wire_bytes
 from tests.cli.checkup.apis import Apis
 from tests.gateway.signing import (
     ACCOUNT,
@@ -77,7 +77,7 @@ def doctor(tmp_path: Path) -> Doctor:
     return Doctor(tmp_path / "data")
 
 
-def wire(request: Request) -> bytes:
+def wire(request: WebhookRequest) -> bytes:
     lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{n}: {v}" for n, v in request.headers)]
     length = f"Content-Length: {len(request.body)}"
     return b"\r\n".join([*map(wire_bytes, lines), length.encode(), b"", request.body])

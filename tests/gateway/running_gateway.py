@@ -1,4 +1,4 @@
-"""A gateway's doors on a real socket, and a shore behind them that a test decides."""
+"""A gateway's doors on a real socket, and a sink behind them that a test decides."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
-from stream.gateway.failed_verifications import Failures
-from stream.gateway.handlers import LIMITS, Doors, Limits
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.envelope import Delivery
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request
+from stream.gateway.failed_verifications import FailedVerifications
+from stream.gateway.handlers import LIMITS, CallbackHandlers, RequestLimits
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.envelope import WebhookRecord
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.service import application, live, quiet, ready
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.service.http import health
@@ -24,23 +24,23 @@ from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import Vocabulary
 from tests.gateway import signing
 
-TRUST = Trust(
+CREDENTIALS = GatewayCredentials(
     public_url=f"https://{signing.HOST}",
     twilio_tokens={signing.ACCOUNT: (signing.TOKEN,)},
 )
 
 
-class Shore:
+class RecordingSink:
     """Keeps what lands; `error` is raised instead, and nothing ends before `open` is set."""
 
     def __init__(self) -> None:
-        self.landed: list[Delivery] = []
+        self.landed: list[WebhookRecord] = []
         self.limits_s: list[float] = []
         self.error: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
 
-    async def land(self, deliveries: Sequence[Delivery], limit_s: float) -> None:
+    async def land(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None:
         self.limits_s.append(limit_s)
         await self.open.wait()
         if self.error is not None:
@@ -48,31 +48,31 @@ class Shore:
         self.landed += deliveries
 
 
-class House:
-    """A gateway's doors, and who knocks at them."""
+class RunningGateway:
+    """A gateway's handlers, and who knocks at them."""
 
-    def __init__(self, trust: Trust, limits: Limits, bodies: WaitingBodies) -> None:
-        self.trust = trust
-        self.shore = Shore()
+    def __init__(self, credentials: GatewayCredentials, limits: RequestLimits, bodies: WaitingBodies) -> None:
+        self.credentials = credentials
+        self.sink = RecordingSink()
         self.metrics = GatewayMetrics(Vocabulary())
         self.refused: list[tuple[str, str]] = []
         self.connections = Connections(first_request_s=0.3)
         self.trouble: str | None = None
         self.beside: list[asyncio.Task[None]] = []
         self.bodies = bodies
-        self.failures = Failures()
-        self.doors = Doors(
-            trust, self.shore, self.metrics, self._note, limits, bodies=bodies, failures=self.failures
+        self.failures = FailedVerifications()
+        self.handlers = CallbackHandlers(
+            credentials, self.sink, self.metrics, self._note, limits, bodies=bodies, failures=self.failures
         )
-        self.app = application(self.doors, self.metrics, body_limit_bytes=65_536)
+        self.app = application(self.handlers, self.metrics, body_limit_bytes=65_536)
         self.own_url = ""
         self.port = 0
         self.client: ClientSession
 
-    def _note(self, request: Request, route: str, refused: Refused, now_s: float) -> None:
+    def _note(self, request: WebhookRequest, route: str, refused: Refusal, now_s: float) -> None:
         self.refused.append((refused.reason, route))
 
-    async def send(self, request: Request) -> ClientResponse:
+    async def send(self, request: WebhookRequest) -> ClientResponse:
         """The request as its sender would send it, byte for byte."""
         url = URL(f"http://127.0.0.1:{self.port}{request.target}", encoded=True)
         response = await self.client.request(
@@ -102,12 +102,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(
-    trust: Trust = TRUST, limits: Limits = LIMITS, bodies: WaitingBodies | None = None
-) -> AsyncIterator[House]:
-    one = House(trust, limits, WaitingBodies() if bodies is None else bodies)
+async def running_gateway(
+    credentials: GatewayCredentials = CREDENTIALS,
+    limits: RequestLimits = LIMITS,
+    bodies: WaitingBodies | None = None,
+) -> AsyncIterator[RunningGateway]:
+    one = RunningGateway(credentials, limits, WaitingBodies() if bodies is None else bodies)
     server = HttpServer(
-        one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, turned_away=one.doors.turns_away
+        one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, turned_away=one.handlers.turns_away
     )
     url = await server.listen("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN")
     one.port = int(url.rpartition(":")[2])
@@ -119,12 +121,12 @@ async def house(
                 "127.0.0.1:0",
                 metrics=one.metrics.exposition,
                 live=lambda: live(one.beside),
-                ready=lambda: ready(one.trouble, trust),
+                ready=lambda: ready(one.trouble, credentials),
             ) as one.own_url,
         ):
             one.client = client
             yield one
     finally:
-        one.shore.open.set()
+        one.sink.open.set()
         watching.cancel()
         await server.close()

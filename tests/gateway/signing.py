@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from stream.gateway.receive.request import FORM, Request
+from stream.gateway.receive.request import FORM, WebhookRequest
 
 TOKEN = "12345"
 ACCOUNT = "AC0f000000000000000000000000000009"
@@ -64,10 +64,10 @@ def twilio_form(
     headers: Parameters = (),
     remote: str = "203.0.113.9",
     secure: bool = True,
-) -> Request:
+) -> WebhookRequest:
     """A form POST. `signed_url`, `signed`: what Twilio signed, where that is not what arrives."""
     url = f"https://{HOST}{target}" if signed_url is None else signed_url
-    return Request(
+    return WebhookRequest(
         method="POST",
         target=target,
         headers=(
@@ -90,11 +90,11 @@ def twilio_json(
     signed_url: str | None = None,
     token: str = TOKEN,
     hashed: bool = True,
-) -> Request:
+) -> WebhookRequest:
     if hashed:
         target += ("&" if "?" in target else "?") + f"bodySHA256={body_hash(body)}"
     url = f"https://{HOST}{target}" if signed_url is None else signed_url
-    return Request(
+    return WebhookRequest(
         method="POST",
         target=target,
         headers=(
@@ -116,8 +116,8 @@ def telnyx_post(
     key: Ed25519PrivateKey = TELNYX_KEY,
     target: str = "/callbacks/telnyx",
     media_type: str = "application/json",
-) -> Request:
-    return Request(
+) -> WebhookRequest:
+    return WebhookRequest(
         method="POST",
         target=target,
         headers=(

@@ -10,9 +10,9 @@ import pytest
 
 from stream.core.call.ownership import check_signer
 from stream.core.events import DecodeError
-from stream.gateway.receive.credentials import SharedKey, Trust
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.verification import VerifiedRequest, verify
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
 from tests.gateway.receive.test_records import landed
@@ -20,13 +20,17 @@ from tests.gateway.receive.test_verification import SUBACCOUNT, get, of, with_he
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, STATUS, TOKEN, twilio, twilio_form, twilio_json
 
 OTHER = "AC0f000000000000000000000000000011"
-TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,), OTHER: ("other",)}, twilio_subaccounts={SUBACCOUNT: ACCOUNT})
+CREDENTIALS = GatewayCredentials(
+    twilio_tokens={ACCOUNT: (TOKEN,), OTHER: ("other",)}, twilio_subaccounts={SUBACCOUNT: ACCOUNT}
+)
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 
 
-def accounts(body: bytes, token: str, trust: Trust = TRUST) -> list[tuple[str | None, str | None]]:
+def accounts(
+    body: bytes, token: str, credentials: GatewayCredentials = CREDENTIALS
+) -> list[tuple[str | None, str | None]]:
     """(account of the envelope, why the worker sets it aside) of what lands of a batch."""
-    found = landed(twilio_json(body, token=token), trust)
+    found = landed(twilio_json(body, token=token), credentials)
     assert isinstance(found, list)
     said = []
     for one in found:
@@ -66,64 +70,69 @@ def test_events_signed_by_one_account_are_its_own_or_its_subaccounts_and_of_no_o
         (OTHER, "invalid_field"),
         (OTHER, None),
     ]
-    not_configured = replace(TRUST, twilio_subaccounts={})
+    not_configured = replace(CREDENTIALS, twilio_subaccounts={})
     assert accounts(batch(SUBACCOUNT), TOKEN, not_configured) == [(ACCOUNT, "invalid_field")]
 
 
 def test_a_token_without_an_account_speaks_for_whom_the_events_name() -> None:
-    anyone = Trust(twilio_tokens={"": (TOKEN,)})
+    anyone = GatewayCredentials(twilio_tokens={"": (TOKEN,)})
     assert accounts(batch(ACCOUNT, OTHER), TOKEN, anyone) == [(None, None), (None, None)]
 
 
-def judged(request: object, trust: Trust = TRUST) -> str | None:
-    found = verify(request, trust, NOW_S)  # type: ignore[arg-type]
-    return found.reason if isinstance(found, Refused) else found.account
+def judged(request: object, credentials: GatewayCredentials = CREDENTIALS) -> str | None:
+    found = verify(request, credentials, NOW_S)  # type: ignore[arg-type]
+    return found.reason if isinstance(found, Refusal) else found.account
 
 
 def test_a_subaccounts_form_may_be_signed_by_the_account_that_it_is_configured_under() -> None:
     assert judged(twilio_form(of(SUBACCOUNT), token=TOKEN)) == SUBACCOUNT
     assert judged(twilio_form(of(SUBACCOUNT), token="other")) == "bad_signature"
     assert judged(twilio_form(of(OTHER), token=TOKEN)) == "bad_signature"
-    own = replace(TRUST, twilio_tokens={**TRUST.twilio_tokens, SUBACCOUNT: ("sub",)})
+    own = replace(CREDENTIALS, twilio_tokens={**CREDENTIALS.twilio_tokens, SUBACCOUNT: ("sub",)})
     assert judged(twilio_form(of(SUBACCOUNT), token="sub"), own) == SUBACCOUNT
     assert judged(twilio_form(of(ACCOUNT), token="sub"), own) == "bad_signature"
 
 
-def shared(account: str, trust: Trust) -> str | None:
+def shared(account: str, credentials: GatewayCredentials) -> str | None:
     """What comes of a callback of `account` that the shared key `k` signed."""
     url = f"https://{HOST}/callbacks/twilio"
     signed = with_header(
         twilio_form(of(account)), "X-Twilio-Signature", twilio(url, of(account), "shared", "sha256")
     )
-    return judged(with_header(signed, SETTINGS, "key=k,algorithm=HMAC_SHA256"), trust)
+    return judged(with_header(signed, SETTINGS, "key=k,algorithm=HMAC_SHA256"), credentials)
 
 
 @pytest.mark.parametrize("tokens", [{}, {ACCOUNT: (TOKEN,), OTHER: ("other",)}])
 def test_a_shared_key_speaks_for_its_account_with_and_without_a_token_beside_it(
     tokens: dict[str, tuple[str, ...]],
 ) -> None:
-    trust = Trust(
+    credentials = GatewayCredentials(
         twilio_tokens=tokens,
         twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")},
         twilio_subaccounts={SUBACCOUNT: ACCOUNT},
     )
-    assert shared(ACCOUNT, trust) == ACCOUNT
-    assert shared(SUBACCOUNT, trust) == SUBACCOUNT
-    assert shared(OTHER, trust) == "unknown_account"
-    anyone = replace(trust, twilio_shared_keys={"k": SharedKey("", "shared")})
+    assert shared(ACCOUNT, credentials) == ACCOUNT
+    assert shared(SUBACCOUNT, credentials) == SUBACCOUNT
+    assert shared(OTHER, credentials) == "unknown_account"
+    anyone = replace(credentials, twilio_shared_keys={"k": SharedKey("", "shared")})
     assert shared(OTHER, anyone) == OTHER
-    assert shared(ACCOUNT, replace(trust, twilio_shared_keys={})) in ("bad_signature", "unknown_account")
+    assert shared(ACCOUNT, replace(credentials, twilio_shared_keys={})) in (
+        "bad_signature",
+        "unknown_account",
+    )
 
 
 def test_where_only_a_shared_key_is_configured_a_signature_is_checked_even_if_unsigned_is_allowed() -> None:
-    trust = Trust(twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")}, accept_unsigned=True)
-    assert shared(ACCOUNT, trust) == ACCOUNT
+    credentials = GatewayCredentials(
+        twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")}, accept_unsigned=True
+    )
+    assert shared(ACCOUNT, credentials) == ACCOUNT
     wrong = with_header(twilio_form(), SETTINGS, "key=k,algorithm=HMAC_SHA256")
-    assert judged(wrong, trust) == "bad_signature"
+    assert judged(wrong, credentials) == "bad_signature"
 
 
 def test_a_query_that_names_nobody_is_its_signers() -> None:
     target = "/callbacks/twilio?" + urlencode([one for one in STATUS if one[0] != "AccountSid"])
-    found = verify(get(target, twilio(f"https://{HOST}{target}")), TRUST, NOW_S)
-    assert isinstance(found, Verified)
+    found = verify(get(target, twilio(f"https://{HOST}{target}")), CREDENTIALS, NOW_S)
+    assert isinstance(found, VerifiedRequest)
     assert found.account == ACCOUNT

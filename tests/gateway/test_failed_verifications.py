@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from stream.gateway.failed_verifications import ADDRESSES, BURST, LATELY_S, Failures, network
+from stream.gateway.failed_verifications import ADDRESSES, BURST, LATELY_S, FailedVerifications, network
 
 NOW_S = 1000.0
 ADDRESS = "203.0.113.9"
 
 
-def failing(failures: Failures, address: str, count: int, now_s: float = NOW_S, took_s: float = 0.0) -> None:
+def failing(
+    failures: FailedVerifications, address: str, count: int, now_s: float = NOW_S, took_s: float = 0.0
+) -> None:
     for _ in range(count):
         failures.failed(address, now_s, took_s)
 
 
 def test_an_address_may_fail_a_few_times_and_then_once_a_second() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     failing(failures, ADDRESS, BURST - 1)
     assert failures.wait_s(ADDRESS, NOW_S) == 0
     failing(failures, ADDRESS, 1)
@@ -28,14 +30,14 @@ def test_an_address_may_fail_a_few_times_and_then_once_a_second() -> None:
 
 
 def test_what_an_address_has_done_is_forgiven_within_a_minute_and_a_half_whatever_it_was() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     failing(failures, ADDRESS, 100_000)
     assert failures.wait_s(ADDRESS, NOW_S) == 60
     assert failures.wait_s(ADDRESS, NOW_S + 90) == 0
 
 
 def test_an_address_that_verified_lately_is_never_limited() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     failing(failures, ADDRESS, 100, took_s=1.0)
     failures.verified(ADDRESS, NOW_S)
     assert failures.wait_s(ADDRESS, NOW_S) == 0
@@ -45,7 +47,7 @@ def test_an_address_that_verified_lately_is_never_limited() -> None:
 
 
 def test_what_failures_of_all_addresses_cost_is_a_quarter_of_the_time_at_most() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     for number in range(100):
         failures.failed(f"198.51.100.{number}", NOW_S, 0.012)
     assert failures.wait_s(ADDRESS, NOW_S) == 1
@@ -53,7 +55,7 @@ def test_what_failures_of_all_addresses_cost_is_a_quarter_of_the_time_at_most() 
 
 
 def test_cheap_failures_of_many_addresses_limit_nobody_else() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     for number in range(2000):
         failures.failed(f"198.51.{number // 200}.{number % 200}", NOW_S + number / 1000, 0.0002)
     assert failures.wait_s(ADDRESS, NOW_S + 2) == 0
@@ -70,13 +72,13 @@ def test_cheap_failures_of_many_addresses_limit_nobody_else() -> None:
 )
 def test_addresses_of_one_ipv6_network_are_one(one: str, other: str, same: bool) -> None:
     assert (network(one) == network(other)) is same
-    failures = Failures()
+    failures = FailedVerifications()
     failing(failures, one, BURST)
     assert (failures.wait_s(other, NOW_S) > 0) is same
 
 
 def test_those_whose_address_nobody_knows_do_not_shut_each_other_out() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     failing(failures, "", 10_000, took_s=0.00001)
     assert failures.wait_s("", NOW_S) == 0
     failing(failures, "", 10, took_s=1.0)
@@ -86,7 +88,7 @@ def test_those_whose_address_nobody_knows_do_not_shut_each_other_out() -> None:
 
 
 def test_of_more_addresses_than_are_kept_those_not_seen_for_longest_are_forgotten() -> None:
-    failures = Failures()
+    failures = FailedVerifications()
     failing(failures, ADDRESS, BURST)
     failures.verified("2001:db8::1", NOW_S)
     for number in range(ADDRESSES - 1):

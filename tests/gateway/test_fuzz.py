@@ -1,4 +1,4 @@
-"""Whatever is thrown at the doors: an answer in time, never a 500, and the next one is served.
+"""Whatever is thrown at the handlers: an answer in time, never a 500, and the next one is served.
 
 Without signatures, so that everything behind them is reached.
 """
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.service.metrics.label_values import CALLBACK_ROUTES
 from stream.sources.twilio_parameters import KNOWN
-from tests.gateway.running_gateway import TRUST, House, house
+from tests.gateway.running_gateway import CREDENTIALS, RunningGateway, running_gateway
 
 ANSWER_S = 5.0
 
@@ -100,18 +100,18 @@ class Fuzzed:
         self.loop = asyncio.new_event_loop()
         self.peak_before = peak_bytes()
         self._stack = AsyncExitStack()
-        trust = replace(TRUST, accept_unsigned=True)
-        self.house: House = self.loop.run_until_complete(
-            self._stack.enter_async_context(house(trust, bodies=WaitingBodies(limit_s=0.3)))
+        credentials = replace(CREDENTIALS, accept_unsigned=True)
+        self.gateway: RunningGateway = self.loop.run_until_complete(
+            self._stack.enter_async_context(running_gateway(credentials, bodies=WaitingBodies(limit_s=0.3)))
         )
         # Else most of what is tried is answered with 429, and not looked at.
-        self.house.failures.verified("", time.monotonic())
+        self.gateway.failures.verified("", time.monotonic())
 
     def answer(self, sent: bytes) -> bytes:
         return self.loop.run_until_complete(asyncio.wait_for(self._answer(sent), ANSWER_S))
 
     async def _answer(self, sent: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.house.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
         writer.write(sent)
         try:
             return await reader.read()
@@ -132,7 +132,7 @@ def fuzzed() -> Iterator[Fuzzed]:
     yield one
     try:
         assert b" 204 " in one.answer(UNSIGNED)[:16]
-        assert one.house.doors.in_work == 0
+        assert one.gateway.handlers.in_work == 0
         assert peak_bytes() - one.peak_before < 256 << 20
     finally:
         one.close()

@@ -18,32 +18,32 @@ import pytest
 from aiohttp import http_parser
 
 from stream.gateway.failed_verifications import BURST
-from stream.gateway.handlers import Limits
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.handlers import RequestLimits
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.request import FORM
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka.acked_producer import NoRoomError, NotLandedError
 from stream.service.metrics.label_values import CALLBACK_ROUTES
 from tests.gateway import signing
-from tests.gateway.running_gateway import TRUST, House, house
+from tests.gateway.running_gateway import CREDENTIALS, RunningGateway, running_gateway
 
 CALL = b"twilio:CA0f000000000000000000000000000001"
 
 
 async def test_a_signed_callback_lands_and_is_answered_with_nothing_at_all() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.send(signing.twilio_form())
         assert (answer.status, await answer.read()) == (204, b"")
         assert "Content-Type" not in answer.headers
         assert "Server" not in answer.headers
-        (landed,) = gateway.shore.landed
+        (landed,) = gateway.sink.landed
         assert (landed.source, landed.key) == ("twilio_status_callback", CALL)
         envelope = json.loads(landed.value)
         assert envelope["delivery"]["verified"] is True
         assert envelope["delivery"]["token"] == "token-1"
         assert envelope["body"] == dict(signing.STATUS)
-        assert gateway.shore.limits_s == [5.0]
+        assert gateway.sink.limits_s == [5.0]
         received = gateway.counted("webhook_events_received_total", source="twilio_status_callback")
         assert received == 1
         assert gateway.counted("webhook_delivery_delay_seconds_count", source="twilio_status_callback") == 1
@@ -53,10 +53,10 @@ async def test_a_get_callback_is_verified_by_its_query_and_landed() -> None:
     parameters = "CallSid=CA1&CallStatus=ringing&SequenceNumber=1&AccountSid=" + signing.ACCOUNT
     target = f"/callbacks/twilio?{parameters}"
     signature = signing.twilio(f"https://{signing.HOST}{target}")
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.ask("GET", target, **{"X-Twilio-Signature": signature})
         assert answer.status == 204
-        assert gateway.shore.landed[0].key == b"twilio:CA1"
+        assert gateway.sink.landed[0].key == b"twilio:CA1"
 
 
 async def test_a_batch_lands_as_one_record_for_each_event_and_an_empty_one_as_none() -> None:
@@ -64,29 +64,29 @@ async def test_a_batch_lands_as_one_record_for_each_event_and_an_empty_one_as_no
         {"specversion": "1.0", "id": f"EV{n}", "type": "com.twilio.voice.twiml.call.requested", "data": {}}
         for n in range(3)
     ]
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.send(signing.twilio_json(json.dumps(events).encode()))
         assert answer.status == 204
-        assert [one.source for one in gateway.shore.landed] == ["twilio_event_stream"] * 3
+        assert [one.source for one in gateway.sink.landed] == ["twilio_event_stream"] * 3
         assert (await gateway.send(signing.twilio_json(b"[]"))).status == 204
 
 
 async def test_telnyx_is_told_within_its_own_time() -> None:
-    trust = Trust(telnyx_keys=(public_key(signing.public()),))
+    credentials = GatewayCredentials(telnyx_keys=(public_key(signing.public()),))
     body = b'{"data":{"event_type":"call.initiated","id":"e1","payload":{"call_leg_id":"leg"}}}'
-    async with house(trust) as gateway:
+    async with running_gateway(credentials) as gateway:
         answer = await gateway.send(signing.telnyx_post(body, timestamp=str(int(time.time()))))
         assert answer.status == 204
-        assert gateway.shore.limits_s == [1.5]
-        assert gateway.shore.landed[0].key == b"telnyx:leg"
+        assert gateway.sink.limits_s == [1.5]
+        assert gateway.sink.landed[0].key == b"telnyx:leg"
 
 
 @pytest.mark.parametrize(
     ("error", "reason"), [(NoRoomError(), "overloaded"), (NotLandedError("late"), "produce_failed")]
 )
 async def test_what_kafka_does_not_have_is_never_acknowledged(error: Exception, reason: str) -> None:
-    async with house() as gateway:
-        gateway.shore.error = error
+    async with running_gateway() as gateway:
+        gateway.sink.error = error
         answer = await gateway.send(signing.twilio_form())
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         rejected = gateway.counted(
@@ -97,10 +97,10 @@ async def test_what_kafka_does_not_have_is_never_acknowledged(error: Exception, 
 
 
 async def test_a_wrong_signature_is_refused_without_a_word_and_given_to_the_doctor() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.send(signing.twilio_form(token="another"))
         assert (answer.status, await answer.read()) == (403, b"")
-        assert gateway.shore.landed == []
+        assert gateway.sink.landed == []
         assert gateway.refused == [("bad_signature", "/callbacks/twilio")]
         rejected = gateway.counted(
             "webhook_requests_rejected_total", source="twilio_status_callback", reason="bad_signature"
@@ -110,13 +110,13 @@ async def test_a_wrong_signature_is_refused_without_a_word_and_given_to_the_doct
 
 async def test_an_account_that_is_not_configured_is_refused_and_counted() -> None:
     parameters = [(name, "ACffffffff" if name == "AccountSid" else value) for name, value in signing.STATUS]
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         assert (await gateway.send(signing.twilio_form(parameters))).status == 403
         assert gateway.refused == [("unknown_account", "/callbacks/twilio")]
 
 
 async def test_unsigned_webhooks_are_taken_where_that_is_allowed_and_counted() -> None:
-    async with house(replace(TRUST, accept_unsigned=True)) as gateway:
+    async with running_gateway(replace(CREDENTIALS, accept_unsigned=True)) as gateway:
         body = b"CallSid=CA1&CallStatus=ringing&SequenceNumber=1&CallbackSource=call-progress-events"
         answer = await gateway.ask("POST", "/callbacks/twilio", body, **{"Content-Type": FORM})
         assert answer.status == 204
@@ -128,7 +128,7 @@ async def test_unsigned_webhooks_are_taken_where_that_is_allowed_and_counted() -
 
 @pytest.mark.parametrize("path", ["/", "/callbacks", "/callbacks/twilio/", "/callbacks/telnyx/x", "/etc"])
 async def test_another_path_gets_a_bare_404(path: str) -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.ask("POST", path, b"x=y")
         assert (answer.status, await answer.read()) == (404, b"")
 
@@ -136,13 +136,13 @@ async def test_another_path_gets_a_bare_404(path: str) -> None:
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("path", CALLBACK_ROUTES)
 async def test_another_method_gets_a_bare_405(method: str, path: str) -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.ask(method, path)
         assert (answer.status, await answer.read()) == (405, b"")
 
 
 async def test_telnyx_and_event_streams_are_never_asked_by_get() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         for path in CALLBACK_ROUTES[1:]:
             assert (await gateway.ask("GET", path)).status == 405
 
@@ -153,7 +153,7 @@ async def test_a_body_over_the_limit_is_refused_and_its_connection_ended(chunked
         for _ in range(80):
             yield b"x" * 1024
 
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         url = f"http://127.0.0.1:{gateway.port}/callbacks/twilio"
         data = parts() if chunked else b"x" * 80 * 1024
         async with gateway.client.post(url, data=data, headers={"Content-Type": FORM}) as answer:
@@ -172,7 +172,7 @@ async def test_a_body_over_the_limit_is_refused_and_its_connection_ended(chunked
     ],
 )
 async def test_what_no_repetition_mends_is_said_so(body: bytes, media_type: str, status: int) -> None:
-    async with house(replace(TRUST, accept_unsigned=True)) as gateway:
+    async with running_gateway(replace(CREDENTIALS, accept_unsigned=True)) as gateway:
         answer = await gateway.ask("POST", "/callbacks/twilio", body, **{"Content-Type": media_type})
         assert (answer.status, await answer.read()) == (status, b"")
         assert gateway.refused == []
@@ -181,7 +181,7 @@ async def test_what_no_repetition_mends_is_said_so(body: bytes, media_type: str,
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
-    async with house(bodies=WaitingBodies(limit_s=0.2)) as gateway:
+    async with running_gateway(bodies=WaitingBodies(limit_s=0.2)) as gateway:
         head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
         answer = await raw(gateway, head + b"abc")
         assert answer.startswith(b"HTTP/1.1 408 ")
@@ -192,7 +192,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     ["Content-Encoding: gzip", "Content-Encoding: identity, br", "Transfer-Encoding: gzip, chunked"],
 )
 async def test_a_packed_body_is_refused_before_any_of_it_is_there(packed: str) -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         length = "" if "Transfer" in packed else "Content-Length: 1000000\r\n"
         head = f"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\n{packed}\r\n{length}\r\n"
         began = time.monotonic()
@@ -206,13 +206,13 @@ async def test_a_packed_body_is_refused_before_any_of_it_is_there(packed: str) -
 
 async def test_a_body_that_says_that_it_is_not_packed_is_taken() -> None:
     form = signing.twilio_form(headers=[("Content-Encoding", "identity")])
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         assert (await gateway.send(form)).status == 204
 
 
 async def test_nothing_is_unpacked_also_where_no_route_is() -> None:
     bomb = gzip.compress(b"x" * (1 << 24))
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         sent = "POST /nothing HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
         sent += f"Content-Length: {len(bomb)}\r\n\r\n"
         with unpacking_forbidden():
@@ -223,7 +223,7 @@ async def test_who_is_gone_or_cut_off_before_its_body_is_read_is_no_fault_and_no
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\n"
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         for _ in range(5):
             await raw(gateway, head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 5000)
             with socket.create_connection(("127.0.0.1", gateway.port)) as one:
@@ -239,7 +239,7 @@ async def test_who_is_gone_or_cut_off_before_its_body_is_read_is_no_fault_and_no
 
 async def test_bodies_that_do_not_come_take_no_place_of_those_that_do() -> None:
     head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
-    async with house(limits=Limits(at_once=2), bodies=WaitingBodies(at_most=3)) as gateway:
+    async with running_gateway(limits=RequestLimits(at_once=2), bodies=WaitingBodies(at_most=3)) as gateway:
         stalled = [asyncio.create_task(raw(gateway, head)) for _ in range(5)]
         answered, _ = await asyncio.wait(stalled, timeout=1)
         assert {one.result()[:13] for one in answered} == {b"HTTP/1.1 503 "}
@@ -250,17 +250,17 @@ async def test_bodies_that_do_not_come_take_no_place_of_those_that_do() -> None:
             one.cancel()
 
 
-def limited_at(gateway: House, address: str) -> None:
+def limited_at(gateway: RunningGateway, address: str) -> None:
     for _ in range(BURST + 10):
         gateway.failures.failed(address, time.monotonic(), 0.0)
 
 
-BEHIND_A_PROXY = replace(TRUST, trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),))
+BEHIND_A_PROXY = replace(CREDENTIALS, trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),))
 
 
 async def test_an_address_whose_signatures_fail_is_told_to_come_again_later_and_nobody_else() -> None:
     attacker, other = (("X-Forwarded-For", f"203.0.113.{n}") for n in (66, 7))
-    async with house(BEHIND_A_PROXY) as gateway:
+    async with running_gateway(BEHIND_A_PROXY) as gateway:
         wrong = signing.twilio_form(token="another", headers=[attacker])
         answers = [await gateway.send(wrong) for _ in range(25)]
         assert [one.status for one in answers[:20]] == [403] * 20
@@ -281,7 +281,9 @@ async def test_whoever_shares_a_providers_address_does_not_shut_it_out(provider:
     if provider == "telnyx":
         good = signing.telnyx_post(body, timestamp=str(int(time.time())))
     good = replace(good, headers=(*good.headers, shared))
-    async with house(replace(BEHIND_A_PROXY, telnyx_keys=(public_key(signing.public()),))) as gateway:
+    async with running_gateway(
+        replace(BEHIND_A_PROXY, telnyx_keys=(public_key(signing.public()),))
+    ) as gateway:
         limited_at(gateway, "203.0.113.66")
         assert (await gateway.send(wrong)).status == 429
         assert (await gateway.send(good)).status == 204
@@ -299,18 +301,18 @@ async def test_of_a_limited_address_nothing_is_verified_that_costs_much(
     parameters: signing.Parameters,
 ) -> None:
     shared = ("X-Forwarded-For", "203.0.113.66")
-    async with house(BEHIND_A_PROXY) as gateway:
+    async with running_gateway(BEHIND_A_PROXY) as gateway:
         sent = signing.twilio_form(parameters, headers=[shared])
         limited_at(gateway, "203.0.113.66")
         assert (await gateway.send(sent)).status == 429
-    async with house(BEHIND_A_PROXY) as gateway:
+    async with running_gateway(BEHIND_A_PROXY) as gateway:
         assert (await gateway.send(sent)).status == 204
 
 
 async def test_of_a_limited_address_nothing_is_verified_that_many_keys_may_have_signed() -> None:
     shared = ("X-Forwarded-For", "203.0.113.66")
     tokens = {signing.ACCOUNT: ("1", "2", "3", "4", signing.TOKEN)}
-    async with house(replace(BEHIND_A_PROXY, twilio_tokens=tokens)) as gateway:
+    async with running_gateway(replace(BEHIND_A_PROXY, twilio_tokens=tokens)) as gateway:
         limited_at(gateway, "203.0.113.66")
         assert (await gateway.send(signing.twilio_form(headers=[shared]))).status == 429
 
@@ -319,16 +321,16 @@ async def test_of_a_limited_address_nothing_is_verified_that_many_keys_may_have_
 async def test_a_proxy_that_does_not_tell_its_clients_apart_shuts_nobody_out(
     trusted: tuple[str, ...],
 ) -> None:
-    trust = replace(TRUST, trusted_proxies=tuple(map(ipaddress.ip_network, trusted)))
-    async with house(trust) as gateway:
+    credentials = replace(CREDENTIALS, trusted_proxies=tuple(map(ipaddress.ip_network, trusted)))
+    async with running_gateway(credentials) as gateway:
         for _ in range(30):
             assert (await gateway.send(signing.twilio_form(token="another"))).status == 403
         assert (await gateway.send(signing.twilio_form())).status == 204
 
 
 async def test_an_address_that_has_verified_is_never_limited() -> None:
-    trust = replace(TRUST, trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),))
-    async with house(trust) as gateway:
+    credentials = replace(CREDENTIALS, trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),))
+    async with running_gateway(credentials) as gateway:
         assert (await gateway.send(signing.twilio_form())).status == 204
         for _ in range(30):
             assert (await gateway.send(signing.twilio_form(token="another"))).status == 403
@@ -337,7 +339,7 @@ async def test_an_address_that_has_verified_is_never_limited() -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
 async def test_the_public_port_says_nothing_of_the_gateways_health(path: str) -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.ask("GET", path)
         assert (answer.status, await answer.read()) == (404, b"")
         assert (await gateway.own(path)).status == 200
@@ -358,7 +360,7 @@ async def test_the_public_port_says_nothing_of_the_gateways_health(path: str) ->
     ],
 )
 async def test_no_error_has_a_body_or_names_the_software_behind_it(sent: bytes) -> None:
-    async with house(bodies=WaitingBodies(limit_s=0.2)) as gateway:
+    async with running_gateway(bodies=WaitingBodies(limit_s=0.2)) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(sent)
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
@@ -372,13 +374,13 @@ async def test_no_error_has_a_body_or_names_the_software_behind_it(sent: bytes) 
 
 
 async def test_a_connection_that_asks_for_nothing_is_cut() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         assert await raw(gateway, b"POST /callbacks/twi") == b""
         assert gateway.connections.cut == 1
 
 
 async def test_a_connection_between_two_requests_is_left_alone() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         for _ in range(2):
             assert (await gateway.send(signing.twilio_form())).status == 204
             await asyncio.sleep(0.5)
@@ -386,7 +388,7 @@ async def test_a_connection_between_two_requests_is_left_alone() -> None:
 
 
 async def test_who_is_connected_when_it_closes_gets_an_answer_and_is_told_that_it_is_the_last() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         assert (await gateway.ask("GET", "/nothing")).headers.get("Connection") != "close"
         gateway.connections.closing = True
         answer = await gateway.send(signing.twilio_form())
@@ -394,50 +396,50 @@ async def test_who_is_connected_when_it_closes_gets_an_answer_and_is_told_that_i
 
 
 async def test_too_many_at_once_are_told_at_once_to_come_again() -> None:
-    async with house(limits=Limits(at_once=3)) as gateway:
-        gateway.shore.open.clear()
+    async with running_gateway(limits=RequestLimits(at_once=3)) as gateway:
+        gateway.sink.open.clear()
         held = [asyncio.create_task(gateway.send(signing.twilio_form())) for _ in range(3)]
-        while gateway.doors.in_work < 3:
+        while gateway.handlers.in_work < 3:
             await asyncio.sleep(0.01)
         began = time.monotonic()
         answer = await gateway.send(signing.twilio_form())
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert time.monotonic() - began < 0.5
-        gateway.shore.open.set()
+        gateway.sink.open.set()
         assert [one.status for one in await asyncio.gather(*held)] == [204] * 3
         assert gateway.counted("webhook_requests_rejected_total", source="unknown", reason="overloaded") == 1
 
 
 async def test_a_sender_that_goes_away_has_its_delivery_landed_all_the_same() -> None:
-    async with house() as gateway:
-        gateway.shore.open.clear()
+    async with running_gateway() as gateway:
+        gateway.sink.open.clear()
         sending = asyncio.create_task(gateway.send(signing.twilio_form()))
-        while not gateway.shore.limits_s:
+        while not gateway.sink.limits_s:
             await asyncio.sleep(0.01)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        gateway.shore.open.set()
+        gateway.sink.open.set()
         for _ in range(100):
-            if gateway.shore.landed:
+            if gateway.sink.landed:
                 break
             await asyncio.sleep(0.01)
-        assert len(gateway.shore.landed) == 1
+        assert len(gateway.sink.landed) == 1
 
 
 async def test_an_error_of_our_own_is_a_bare_500_and_the_next_request_is_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with house() as gateway:
-        gateway.shore.error = ZeroDivisionError("+15005550006")
+    async with running_gateway() as gateway:
+        gateway.sink.error = ZeroDivisionError("+15005550006")
         answer = await gateway.send(signing.twilio_form())
         assert (answer.status, await answer.read()) == (500, b"")
-        gateway.shore.error = None
+        gateway.sink.error = None
         assert (await gateway.send(signing.twilio_form())).status == 204
     assert "ZeroDivisionError" in caplog.text
 
 
 async def test_what_is_no_http_is_counted_and_its_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await raw(gateway, b"BREW /callbacks/twilio?To=%2B15005550006 HTTP/1.1\r\nHost: h\r\n\r\n")
         assert answer.startswith(b"HTTP/1.0 400 ")
         rejected = gateway.counted("webhook_requests_rejected_total", source="unknown", reason="malformed")
@@ -446,7 +448,7 @@ async def test_what_is_no_http_is_counted_and_its_text_is_in_no_log(caplog: pyte
 
 
 async def test_requests_are_counted_by_route_method_and_code() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         await gateway.send(signing.twilio_form())
         await gateway.ask("OPTIONS", "/pot")
         counted = gateway.counted
@@ -456,7 +458,7 @@ async def test_requests_are_counted_by_route_method_and_code() -> None:
 
 
 async def test_ready_means_that_the_broker_takes_writes() -> None:
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         answer = await gateway.own("/readyz")
         assert (answer.status, await answer.json()) == (200, {"status": "ok", "reasons": []})
         gateway.trouble = "the broker does not answer"
@@ -470,7 +472,7 @@ async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() 
     async def dies() -> None:
         raise ZeroDivisionError
 
-    async with house() as gateway:
+    async with running_gateway() as gateway:
         assert (await gateway.own("/livez")).status == 200
         gateway.beside.append(asyncio.create_task(dies(), name="the watch"))
         await asyncio.wait(gateway.beside)
@@ -480,7 +482,7 @@ async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() 
 
 
 async def test_a_gateway_that_believes_nobody_says_so() -> None:
-    async with house(Trust()) as gateway:
+    async with running_gateway(GatewayCredentials()) as gateway:
         said = await (await gateway.own("/readyz")).json()
         assert "every webhook is refused" in said["reasons"][0]
         assert (await gateway.send(signing.twilio_form())).status == 403
@@ -504,7 +506,7 @@ def unpacking_forbidden() -> Iterator[None]:
     assert not unpacked
 
 
-async def raw(gateway: House, sent: bytes) -> bytes:
+async def raw(gateway: RunningGateway, sent: bytes) -> bytes:
     """What a client of raw bytes is sent until its connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(sent)

@@ -12,14 +12,14 @@ import pytest
 from stream.gateway import service
 from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose.diagnosis import FITS
-from stream.gateway.receive.credentials import SharedKey, Trust, from_settings
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.verification import VerifiedRequest, verify
 from stream.service.settings import load
 from tests.gateway.receive.test_verification import EVENT, get
-from tests.gateway.running_gateway import house
+from tests.gateway.running_gateway import running_gateway
 from tests.gateway.signing import (
     ACCOUNT,
     HOST,
@@ -34,7 +34,9 @@ from tests.gateway.signing import (
 )
 
 DAY_S = 86_400.0
-TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, twilio_max_age_s=DAY_S, public_url=f"https://{HOST}")
+CREDENTIALS = GatewayCredentials(
+    twilio_tokens={ACCOUNT: (TOKEN,)}, twilio_max_age_s=DAY_S, public_url=f"https://{HOST}"
+)
 
 
 def told(age_s: float) -> list[tuple[str, str]]:
@@ -42,14 +44,14 @@ def told(age_s: float) -> list[tuple[str, str]]:
     return [(name, when if name == "Timestamp" else value) for name, value in STATUS]
 
 
-def by_get(age_s: float) -> Request:
+def by_get(age_s: float) -> WebhookRequest:
     target = "/callbacks/twilio?" + urlencode(told(age_s))
     return get(target, twilio(f"https://{HOST}{target}"))
 
 
-def reason(request: Request, trust: Trust = TRUST) -> str | None:
-    found = verify(request, trust, NOW_S)
-    return found.reason if isinstance(found, Refused) else None
+def reason(request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS) -> str | None:
+    found = verify(request, credentials, NOW_S)
+    return found.reason if isinstance(found, Refusal) else None
 
 
 @pytest.mark.parametrize(
@@ -85,41 +87,41 @@ def test_who_may_not_be_here_is_told_so_before_anything_is_said_of_his_clock() -
 def test_the_age_of_an_unsigned_request_is_nobodys_business() -> None:
     old = twilio_form(told(9 * DAY_S))
     bare = replace(old, headers=tuple(one for one in old.headers if "Signature" not in one[0]))
-    found = verify(bare, replace(TRUST, accept_unsigned=True), NOW_S)
-    assert isinstance(found, Verified)
+    found = verify(bare, replace(CREDENTIALS, accept_unsigned=True), NOW_S)
+    assert isinstance(found, VerifiedRequest)
     assert not found.verified
 
 
 def test_the_limit_is_a_setting() -> None:
     environ = {"CALLSTREAM_TWILIO_AUTH_TOKEN": TOKEN, "CALLSTREAM_PUBLIC_URL": f"https://{HOST}"}
-    assert from_settings(load(environ)).twilio_max_age_s == DAY_S
-    short = from_settings(load({**environ, "CALLSTREAM_TWILIO_MAX_AGE_S": "60"}))
+    assert GatewayCredentials.from_settings(load(environ)).twilio_max_age_s == DAY_S
+    short = GatewayCredentials.from_settings(load({**environ, "CALLSTREAM_TWILIO_MAX_AGE_S": "60"}))
     assert reason(twilio_form(told(61)), short) == "stale_timestamp"
     assert reason(twilio_form(told(59)), short) is None
 
 
 def test_the_doctor_says_that_it_is_old_and_which_setting_says_how_old_it_may_be() -> None:
-    found = diagnose(twilio_form(told(2 * DAY_S)), TRUST, NOW_S)
+    found = diagnose(twilio_form(told(2 * DAY_S)), CREDENTIALS, NOW_S)
     assert found.fits is False
     assert found.sentence == (
         "The signature fits, but its Timestamp is 172800 s before our clock's time, more than "
         "CALLSTREAM_TWILIO_MAX_AGE_S allows: an old request was sent again, or our clock runs ahead."
     )
     assert found.settings == ("CALLSTREAM_TWILIO_MAX_AGE_S",)
-    assert diagnose(twilio_form(told(60)), TRUST, NOW_S) == FITS
+    assert diagnose(twilio_form(told(60)), CREDENTIALS, NOW_S) == FITS
 
 
 def test_the_doctor_says_of_a_get_with_a_body_of_telnyx_what_it_is() -> None:
-    keys = replace(TRUST, telnyx_keys=(public_key(public()),))
+    keys = replace(CREDENTIALS, telnyx_keys=(public_key(public()),))
     forged = replace(telnyx_post(EVENT), method="GET", target="/callbacks/twilio?CallSid=CA1")
     found = diagnose(forged, keys, NOW_S)
     assert (found.fits, "covers a body and no query" in found.sentence) == (None, True)
 
 
 async def test_a_replay_is_refused_counted_and_handed_to_the_doctor() -> None:
-    async with house(TRUST) as gateway:
+    async with running_gateway(CREDENTIALS) as gateway:
         answer = await gateway.send(twilio_form())  # of March
-        assert (answer.status, gateway.shore.landed) == (403, [])
+        assert (answer.status, gateway.sink.landed) == (403, [])
         assert gateway.refused == [("stale_timestamp", "/callbacks/twilio")]
         assert (
             gateway.counted(
@@ -130,21 +132,21 @@ async def test_a_replay_is_refused_counted_and_handed_to_the_doctor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trust", "expected"),
+    ("credentials", "expected"),
     [
-        (Trust(twilio_tokens={ACCOUNT: (TOKEN,)}), [service.HOST_CHOSEN]),
-        (Trust(twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")}), [service.HOST_CHOSEN]),
+        (GatewayCredentials(twilio_tokens={ACCOUNT: (TOKEN,)}), [service.HOST_CHOSEN]),
+        (GatewayCredentials(twilio_shared_keys={"k": SharedKey(ACCOUNT, "shared")}), [service.HOST_CHOSEN]),
         (
-            Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, accept_unsigned=True),
+            GatewayCredentials(twilio_tokens={ACCOUNT: (TOKEN,)}, accept_unsigned=True),
             [service.UNSIGNED, service.HOST_CHOSEN],
         ),
-        (TRUST, []),
-        (Trust(telnyx_keys=(public_key(public()),)), []),
-        (Trust(), [service.NOBODY]),
+        (CREDENTIALS, []),
+        (GatewayCredentials(telnyx_keys=(public_key(public()),)), []),
+        (GatewayCredentials(), [service.NOBODY]),
     ],
 )
 def test_it_is_said_where_a_host_header_chooses_what_a_signature_is_checked_against(
-    trust: Trust, expected: list[str]
+    credentials: GatewayCredentials, expected: list[str]
 ) -> None:
-    assert service.warnings(trust) == expected
-    assert service.ready(None, trust)[1] == expected
+    assert service.warnings(credentials) == expected
+    assert service.ready(None, credentials)[1] == expected

@@ -11,9 +11,9 @@ import pytest
 
 from stream.gateway.failed_verifications import network
 from stream.gateway.handlers import LIMITS
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
-from tests.gateway.running_gateway import TRUST, House
+from tests.gateway.running_gateway import CREDENTIALS, RunningGateway
 
 
 class Body:
@@ -103,31 +103,31 @@ async def test_an_address_is_full_while_it_has_all_of_its_places() -> None:
     await second.comes()
 
 
-PROXIED = replace(TRUST, trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),))
+PROXIED = replace(CREDENTIALS, trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),))
 
 
 @pytest.mark.parametrize(
-    ("trust", "holds_back", "comes", "verified", "turned_away"),
+    ("credentials", "holds_back", "comes", "verified", "turned_away"),
     [
-        pytest.param(TRUST, "8.8.8.8", "8.8.8.8", None, True, id="who-holds-back"),
-        pytest.param(TRUST, "8.8.8.8", "8.8.4.4", None, False, id="somebody-else"),
-        pytest.param(TRUST, "2600::1:1", "2600::1:2", None, True, id="the-same-network-of-IPv6"),
-        pytest.param(TRUST, "2600::1:1", "2600:0:0:1::1", None, False, id="another-network-of-IPv6"),
-        pytest.param(TRUST, "8.8.8.8", "::ffff:8.8.8.8", None, True, id="the-same-spelt-otherwise"),
-        pytest.param(TRUST, "8.8.8.8", "8.8.8.8", "8.8.8.8", False, id="who-has-verified"),
-        pytest.param(TRUST, "", "10.0.0.1", None, False, id="what-may-be-a-proxy"),
+        pytest.param(CREDENTIALS, "8.8.8.8", "8.8.8.8", None, True, id="who-holds-back"),
+        pytest.param(CREDENTIALS, "8.8.8.8", "8.8.4.4", None, False, id="somebody-else"),
+        pytest.param(CREDENTIALS, "2600::1:1", "2600::1:2", None, True, id="the-same-network-of-IPv6"),
+        pytest.param(CREDENTIALS, "2600::1:1", "2600:0:0:1::1", None, False, id="another-network-of-IPv6"),
+        pytest.param(CREDENTIALS, "8.8.8.8", "::ffff:8.8.8.8", None, True, id="the-same-spelt-otherwise"),
+        pytest.param(CREDENTIALS, "8.8.8.8", "8.8.8.8", "8.8.8.8", False, id="who-has-verified"),
+        pytest.param(CREDENTIALS, "", "10.0.0.1", None, False, id="what-may-be-a-proxy"),
         pytest.param(PROXIED, "", "10.0.0.1", None, False, id="a-proxy"),
         pytest.param(PROXIED, "192.168.0.1", "192.168.0.1", None, True, id="beside-the-proxies"),
     ],
 )
 async def test_who_holds_back_all_the_bodies_that_it_may_is_not_taken_any_more(
-    trust: Trust, holds_back: str, comes: str, verified: str | None, turned_away: bool
+    credentials: GatewayCredentials, holds_back: str, comes: str, verified: str | None, turned_away: bool
 ) -> None:
-    one = House(trust, LIMITS, WaitingBodies(at_most=10, at_most_of_an_address=2))
+    one = RunningGateway(credentials, LIMITS, WaitingBodies(at_most=10, at_most_of_an_address=2))
     if verified is not None:
         one.failures.verified(verified, time.monotonic())
     held = await waiting(one.bodies, *[network(holds_back)] * 2)
-    assert one.doors.turns_away(comes) is turned_away
+    assert one.handlers.turns_away(comes) is turned_away
     for body in held:
         await body.comes()
-    assert not one.doors.turns_away(comes)
+    assert not one.handlers.turns_away(comes)

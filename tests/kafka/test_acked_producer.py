@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stream.gateway.receive.envelope import Delivery
+from stream.gateway.receive.envelope import WebhookRecord
 from stream.kafka import topics
 from stream.kafka.acked_producer import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError, TooLargeError
 from stream.kafka.in_sync import least_in_sync
@@ -22,8 +22,8 @@ from tests.real_broker import RealBroker
 pytestmark = pytest.mark.broker
 
 
-def one(number: int, size: int = 100) -> Delivery:
-    return Delivery("telnyx_webhook", b"telnyx:%d" % number, b"%d " % number + b"x" * size)
+def one(number: int, size: int = 100) -> WebhookRecord:
+    return WebhookRecord("telnyx_webhook", b"telnyx:%d" % number, b"%d " % number + b"x" * size)
 
 
 class Told:

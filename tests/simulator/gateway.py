@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.records import deliveries
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import verify
 from stream.simulator.delivery.signing import Signing, public_key_of
@@ -24,13 +24,13 @@ from stream.simulator.traffic import Record
 TOKEN = "0123456789abcdef0123456789abcdef"
 PRIVATE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
-Told = Callable[[Request, int], int]
+Told = Callable[[WebhookRequest, int], int]
 """The status of the n-th request (from 1). Only what gets 2xx or 599 lands."""
 
 LANDED_ALL_THE_SAME = 599
 
 
-def taking(request: Request, number: int) -> int:
+def taking(request: WebhookRequest, number: int) -> int:
     return 204
 
 
@@ -38,13 +38,13 @@ def taking(request: Request, number: int) -> int:
 class Gateway:
     """What it was sent, and what it landed."""
 
-    trust: Trust
+    trust: GatewayCredentials
     told: Told = taking
     delay_s: float = 0.0
     url: str = ""
-    requests: list[Request] = field(default_factory=list)
+    requests: list[WebhookRequest] = field(default_factory=list)
     landed: list[Record] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     most_at_once: int = 0
     _now: int = 0
 
@@ -57,7 +57,7 @@ class Gateway:
             self._now -= 1
 
     async def _answer(self, arrived: web.Request) -> web.Response:
-        request = Request(
+        request = WebhookRequest(
             method=arrived.method,
             target=arrived.raw_path,
             headers=tuple((name.decode(), value.decode()) for name, value in arrived.raw_headers),
@@ -74,13 +74,13 @@ class Gateway:
         await asyncio.sleep(self.delay_s)
         return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
 
-    def _land(self, request: Request) -> Refused | None:
+    def _land(self, request: WebhookRequest) -> Refusal | None:
         now_s = time.time()
         verified = verify(request, self.trust, now_s)
-        if isinstance(verified, Refused):
+        if isinstance(verified, Refusal):
             return verified
         found = deliveries(verified, endpoint=request.path, received_us=int(now_s * 1e6))
-        if isinstance(found, Refused):
+        if isinstance(found, Refusal):
             return found
         for one in found:
             assert one.key is not None
@@ -94,8 +94,8 @@ def signing() -> Signing:
     return Signing(twilio_token=TOKEN, telnyx_key=key)
 
 
-def trust(public_url: str = "") -> Trust:
-    return Trust(
+def trust(public_url: str = "") -> GatewayCredentials:
+    return GatewayCredentials(
         public_url=public_url,
         twilio_tokens={"": (TOKEN,)},
         telnyx_keys=(public_key(public_key_of(PRIVATE)),),

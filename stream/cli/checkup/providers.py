@@ -20,7 +20,7 @@ from stream.cli.checkup.asking import Answer, Silence, ask
 from stream.cli.checkup.check import Check, State
 from stream.cli.checkup.clock import Dated, clock
 from stream.gateway.diagnose.diagnosis import masked
-from stream.gateway.receive import credentials as trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.service.http.client import session
 from stream.service.settings import Settings
 
@@ -109,7 +109,7 @@ def _twilio(client: aiohttp.ClientSession, settings: Settings) -> list[Awaitable
 
 def _accounts(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
     """(account, its tokens), of those that have a name which can be part of a path."""
-    tokens = trust.from_settings(replace(settings, telnyx_public_key=())).twilio_tokens
+    tokens = GatewayCredentials.from_settings(replace(settings, telnyx_public_key=())).twilio_tokens
     return [(account, given) for account, given in tokens.items() if account.isalnum()]
 
 

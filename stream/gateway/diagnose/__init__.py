@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from stream.gateway.diagnose import telnyx, twilio
 from stream.gateway.diagnose.diagnosis import Diagnosis
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.form_body import TooManyParametersError, pairs
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.verification import provider_of
 
 PACKED = Diagnosis(
@@ -23,7 +23,12 @@ PACKED = Diagnosis(
 
 
 def diagnose(
-    request: Request, trust: Trust, now_s: float, *, secrets: Sequence[str] = (), urls: Sequence[str] = ()
+    request: WebhookRequest,
+    credentials: GatewayCredentials,
+    now_s: float,
+    *,
+    secrets: Sequence[str] = (),
+    urls: Sequence[str] = (),
 ) -> Diagnosis:
     """`secrets`: auth tokens or public keys to try beside the configured ones; `urls`: public URLs to try.
 
@@ -36,9 +41,9 @@ def diagnose(
     except TooManyParametersError:
         return Diagnosis(None, "The form has more parameters than a provider sends.")
     if provider_of(request, parameters) == "telnyx":
-        return telnyx.diagnose(request, trust, now_s, secrets)
-    return twilio.diagnose(request, trust, now_s, tokens=secrets, urls=urls)
+        return telnyx.diagnose(request, credentials, now_s, secrets)
+    return twilio.diagnose(request, credentials, now_s, tokens=secrets, urls=urls)
 
 
-def _codings(request: Request) -> list[str]:
+def _codings(request: WebhookRequest) -> list[str]:
     return [word for value in request.values("Content-Encoding") for word in value.split(",")]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from stream.gateway.diagnose.diagnosis import Change, Choice
 from stream.gateway.receive.form_body import Pairs, TooManyParametersError, pairs
-from stream.gateway.receive.request import Request, wire_bytes
+from stream.gateway.receive.request import WebhookRequest, wire_bytes
 from stream.gateway.receive.twilio_signature import signed_tail
 
 SINGLED_OUT_LIMIT = 60
@@ -22,7 +22,7 @@ BODY_MEND = "let the proxy pass the body unchanged"
 _TYPE_MEND = "let the proxy pass the Content-Type unchanged"
 
 
-def bodies(request: Request) -> list[Choice]:
+def bodies(request: WebhookRequest) -> list[Choice]:
     """The bytes that follow the URL. A body that is no form is signed by the URL alone."""
     sent = lenient_pairs(request.body)
     if not request.is_form:
@@ -40,7 +40,7 @@ def bodies(request: Request) -> list[Choice]:
     return choices
 
 
-def _other_tails(request: Request, sent: Pairs) -> Iterator[tuple[str, bytes]]:
+def _other_tails(request: WebhookRequest, sent: Pairs) -> Iterator[tuple[str, bytes]]:
     yield "values have no blanks at their ends", signed_tail([(n, v.strip()) for n, v in sent])
     yield "empty parameters are left out", signed_tail([(n, v) for n, v in sent if v])
     yield "of a repeated parameter only the last value is signed", signed_tail(list(dict(sent).items()))

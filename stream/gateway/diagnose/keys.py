@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from stream.gateway.diagnose.diagnosis import Change, Choice, masked
-from stream.gateway.receive.credentials import ANY_ACCOUNT, Trust
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.twilio_signature import ALGORITHMS, SETTINGS, signature_settings
 
 TOKEN_SETTING = "CALLSTREAM_TWILIO_AUTH_TOKEN"
@@ -18,22 +18,24 @@ SUBACCOUNTS_SETTING = "CALLSTREAM_TWILIO_SUBACCOUNTS"
 SHARED_SETTING = "CALLSTREAM_TWILIO_SHARED_KEYS"
 
 
-def keys(request: Request, trust: Trust, account: str | None, tokens: Sequence[str]) -> list[Choice]:
+def keys(
+    request: WebhookRequest, credentials: GatewayCredentials, account: str | None, tokens: Sequence[str]
+) -> list[Choice]:
     """Each a list of (secret, name of its digest); the first is what the gateway tries.
 
     `tokens`: what the operator gives to try.
     """
     says = signature_settings(request.value(SETTINGS))
     name = ALGORITHMS.get(says.algorithm, "sha1")
-    own = [token for _, token in trust.tokens_of(account)]
+    own = [token for _, token in credentials.tokens_of(account)]
     if says.key is not None:
-        key = trust.twilio_shared_keys.get(says.key)
+        key = credentials.twilio_shared_keys.get(says.key)
         own = [key.secret] if key is not None else []
     return [
         Choice([(token, name) for token in own]),
         *_trimmed(own, name),
-        *_of_others(trust, account, name),
-        *_shared(trust, says.key),
+        *_of_others(credentials, account, name),
+        *_shared(credentials, says.key),
         *(Choice([(token.strip(), name)], _given(account)) for token in tokens),
     ]
 
@@ -45,8 +47,8 @@ def _trimmed(own: list[str], name: str) -> Iterator[Choice]:
         yield Choice(keys, Change(says, f"take them out of {TOKEN_SETTING}", TOKEN_SETTING))
 
 
-def _of_others(trust: Trust, account: str | None, name: str) -> Iterator[Choice]:
-    for owner, tokens in trust.twilio_tokens.items():
+def _of_others(credentials: GatewayCredentials, account: str | None, name: str) -> Iterator[Choice]:
+    for owner, tokens in credentials.twilio_tokens.items():
         if owner not in (account, ANY_ACCOUNT):
             claimed = f"account {masked(account)}" if account else "the account"
             says = f"the token is that of account {masked(owner)}"
@@ -54,8 +56,8 @@ def _of_others(trust: Trust, account: str | None, name: str) -> Iterator[Choice]
             yield Choice([(token, name) for token in tokens], Change(says, mend, SUBACCOUNTS_SETTING))
 
 
-def _shared(trust: Trust, key: str | None) -> Iterator[Choice]:
-    for name, (_, secret) in trust.twilio_shared_keys.items():
+def _shared(credentials: GatewayCredentials, key: str | None) -> Iterator[Choice]:
+    for name, (_, secret) in credentials.twilio_shared_keys.items():
         if name != key:
             says = "the shared key is another one than the request names"
             mend = f"let the proxy pass {SETTINGS}, and see to the names in {SHARED_SETTING}"

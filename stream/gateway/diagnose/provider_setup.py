@@ -33,7 +33,7 @@ STREAM_TYPES = (
 )
 
 
-class Entry(NamedTuple):
+class SetupEntry(NamedTuple):
     """One thing to type: its name there, the value, and what else to know."""
 
     name: str
@@ -41,14 +41,14 @@ class Entry(NamedTuple):
     note: str = ""
 
 
-class Section(NamedTuple):
+class SetupSection(NamedTuple):
     provider: str
     title: str
-    entries: tuple[Entry, ...]
+    entries: tuple[SetupEntry, ...]
     note: str = ""
 
 
-class Wanted(NamedTuple):
+class SetupSetting(NamedTuple):
     """A setting of callstream: what belongs there, and whether it is there (`set, not set, differs`)."""
 
     name: str
@@ -57,17 +57,17 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ProviderSetup:
     public_url: str
-    sections: tuple[Section, ...]
-    settings: tuple[Wanted, ...]
+    sections: tuple[SetupSection, ...]
+    settings: tuple[SetupSetting, ...]
     concerns: tuple[str, ...]
 
 
-def setup(public_url: str, settings: Settings) -> Setup:
+def setup(public_url: str, settings: Settings) -> ProviderSetup:
     """`public_url` as the setting of that name takes it."""
     public_url = public_url.rstrip("/")
-    return Setup(
+    return ProviderSetup(
         public_url,
         (*_twilio(public_url + TWILIO_PATH), *_telnyx(public_url + TELNYX_PATH)),
         _settings(public_url, settings),
@@ -99,76 +99,76 @@ def _is_public(host: str) -> bool:
         return "." in name and not name.endswith((".local", ".internal", ".localhost", ".lan"))
 
 
-def _twilio(url: str) -> tuple[Section, ...]:
+def _twilio(url: str) -> tuple[SetupSection, ...]:
     tried = url + OVERRIDES
     return (
-        Section(
+        SetupSection(
             "twilio",
             "Calls that you start: parameters of POST /2010-04-01/Accounts/{AccountSid}/Calls.json",
             (
-                Entry("StatusCallback", tried),
-                Entry("StatusCallbackMethod", "POST"),
-                *(Entry("StatusCallbackEvent", event) for event in CALL_EVENTS),
-                Entry("RecordingStatusCallback", tried, "if you record"),
-                Entry("RecordingStatusCallbackMethod", "POST"),
-                Entry("RecordingStatusCallbackEvent", RECORDING_EVENTS),
-                Entry("AsyncAmd", "true", "if you set MachineDetection"),
-                Entry("AsyncAmdStatusCallback", tried),
-                Entry("AsyncAmdStatusCallbackMethod", "POST"),
+                SetupEntry("StatusCallback", tried),
+                SetupEntry("StatusCallbackMethod", "POST"),
+                *(SetupEntry("StatusCallbackEvent", event) for event in CALL_EVENTS),
+                SetupEntry("RecordingStatusCallback", tried, "if you record"),
+                SetupEntry("RecordingStatusCallbackMethod", "POST"),
+                SetupEntry("RecordingStatusCallbackEvent", RECORDING_EVENTS),
+                SetupEntry("AsyncAmd", "true", "if you set MachineDetection"),
+                SetupEntry("AsyncAmdStatusCallback", tried),
+                SetupEntry("AsyncAmdStatusCallbackMethod", "POST"),
             ),
             "StatusCallbackEvent is given once for each event; without it only the end is told.",
         ),
-        Section(
+        SetupSection(
             "twilio",
             "Legs of <Dial>, conferences and streams: attributes in your TwiML",
             (
-                Entry(
+                SetupEntry(
                     "<Number>, <Client>, <Sip>",
                     f'{_callback("statusCallback", tried)} statusCallbackEvent="{" ".join(CALL_EVENTS)}"',
                 ),
-                Entry(
+                SetupEntry(
                     "<Dial>, <Record>",
                     f"{_callback('recordingStatusCallback', tried)} "
                     f'recordingStatusCallbackEvent="{RECORDING_EVENTS}"',
                     "if you record",
                 ),
-                Entry(
+                SetupEntry(
                     "<Conference>",
                     f'{_callback("statusCallback", tried)} statusCallbackEvent="{CONFERENCE_EVENTS}"',
                     "what its first participant has counts for all",
                 ),
-                Entry("<Stream>, <Siprec>", _callback("statusCallback", tried)),
-                Entry(
+                SetupEntry("<Stream>, <Siprec>", _callback("statusCallback", tried)),
+                SetupEntry(
                     "<Transcription>",
                     _callback("statusCallback", tried).replace("statusCallback=", "statusCallbackUrl=", 1),
                 ),
             ),
             "Never as url, action or answer URL of a call: the gateway answers without TwiML, which ends it.",
         ),
-        Section(
+        SetupSection(
             "twilio",
             "Incoming calls: each number in the Console, or IncomingPhoneNumbers/{Sid}.json",
-            (Entry("StatusCallback", tried), Entry("StatusCallbackMethod", "POST")),
+            (SetupEntry("StatusCallback", tried), SetupEntry("StatusCallbackMethod", "POST")),
             "It tells the end of an incoming call; its steps come from the legs that your TwiML dials.",
         ),
-        Section(
+        SetupSection(
             "twilio",
             "Event Streams, if you use it: POST https://events.twilio.com/v1/Sinks and /v1/Subscriptions",
             (
-                Entry("SinkType", "webhook"),
-                Entry(
+                SetupEntry("SinkType", "webhook"),
+                SetupEntry(
                     "SinkConfiguration",
                     f'{{"destination": "{url}{EVENT_STREAMS_PATH}", "method": "POST", "batch_events": true}}',
                 ),
-                *(Entry("Types", f'{{"type": "{kind}"}}') for kind in STREAM_TYPES),
+                *(SetupEntry("Types", f'{{"type": "{kind}"}}') for kind in STREAM_TYPES),
             ),
             "No connection overrides: Twilio retries by itself for hours. Status callbacks come this way "
             "only of calls that have a StatusCallback too.",
         ),
-        Section(
+        SetupSection(
             "twilio",
             "Debugger webhook",
-            (Entry("Webhook URL", "", "leave it as it is"),),
+            (SetupEntry("Webhook URL", "", "leave it as it is"),),
             "Its events belong to no call: here each would be a dead letter.",
         ),
     )
@@ -178,68 +178,70 @@ def _callback(name: str, url: str) -> str:
     return f'{name}="{url.replace("&", "&amp;")}" {name}Method="POST"'
 
 
-def _telnyx(url: str) -> tuple[Section, ...]:
+def _telnyx(url: str) -> tuple[SetupSection, ...]:
     return (
-        Section(
+        SetupSection(
             "telnyx",
             "Voice API (Call Control) application",
             (
-                Entry("webhook_event_url", url),
-                Entry(
+                SetupEntry("webhook_event_url", url),
+                SetupEntry(
                     "webhook_event_failover_url",
                     "",
                     "a second gateway's, if there is one: what both receive is one event",
                 ),
-                Entry("webhook_api_version", "2", "the signature of version 1 cannot be checked"),
-                Entry("webhook_timeout_secs", "", "as it is, or 2 and more"),
-                Entry("call_cost_in_webhooks", "true", "if you want what a call cost"),
+                SetupEntry("webhook_api_version", "2", "the signature of version 1 cannot be checked"),
+                SetupEntry("webhook_timeout_secs", "", "as it is, or 2 and more"),
+                SetupEntry("call_cost_in_webhooks", "true", "if you want what a call cost"),
             ),
             "Commands that name a webhook_url of their own: leave webhook_url_method at POST.",
         ),
-        Section(
+        SetupSection(
             "telnyx",
             "TeXML application",
             (
-                Entry("status_callback", url),
-                Entry("status_callback_method", "post"),
-                Entry("voice_url", "", "stays with your application, as does voice_fallback_url"),
+                SetupEntry("status_callback", url),
+                SetupEntry("status_callback_method", "post"),
+                SetupEntry("voice_url", "", "stays with your application, as does voice_fallback_url"),
             ),
             "The statusCallback attributes in TeXML take the same URL.",
         ),
     )
 
 
-def _settings(public_url: str, settings: Settings) -> tuple[Wanted, ...]:
+def _settings(public_url: str, settings: Settings) -> tuple[SetupSetting, ...]:
     def state(value: object) -> str:
         return "set" if value else "not set"
 
     same = settings.public_url.rstrip("/") == public_url
     return (
-        Wanted(
+        SetupSetting(
             "CALLSTREAM_PUBLIC_URL",
             public_url,
             "set" if same else "differs" if settings.public_url else "not set",
         ),
-        Wanted("CALLSTREAM_TWILIO_ACCOUNT_SID", "the account's SID, AC…", state(settings.twilio_account_sid)),
-        Wanted(
+        SetupSetting(
+            "CALLSTREAM_TWILIO_ACCOUNT_SID", "the account's SID, AC…", state(settings.twilio_account_sid)
+        ),
+        SetupSetting(
             "CALLSTREAM_TWILIO_AUTH_TOKEN",
             "its primary auth token (or …_FILE); both while rotating",
             state(settings.twilio_auth_token),
         ),
-        Wanted(
+        SetupSetting(
             "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
             "AC…=token of each subaccount (or …_FILE), if there are any",
             state(settings.twilio_account_tokens),
         ),
-        Wanted(
+        SetupSetting(
             "CALLSTREAM_TELNYX_PUBLIC_KEY",
             "the public key that Mission Control shows",
             state(settings.telnyx_public_key),
         ),
-        Wanted(
+        SetupSetting(
             "CALLSTREAM_UNSIGNED_CALLBACKS",
             "refuse",
             "set" if settings.unsigned_callbacks == "refuse" else "differs",
         ),
-        Wanted("CALLSTREAM_GATEWAY_LISTEN", "where your proxy sends to", settings.gateway_listen),
+        SetupSetting("CALLSTREAM_GATEWAY_LISTEN", "where your proxy sends to", settings.gateway_listen),
     )

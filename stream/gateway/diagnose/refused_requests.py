@@ -17,9 +17,9 @@ from stream.core.timestamps import utc
 from stream.gateway.diagnose import diagnose, findings
 from stream.gateway.diagnose.bodies import lenient_pairs
 from stream.gateway.diagnose.findings import Finding, shown_path
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.verification import provider_of
 from stream.service.data_dir import DataDirError
 from stream.service.errors import in_words
@@ -40,7 +40,7 @@ log = logging.getLogger("callstream.gateway")
 
 
 class _Waiting(NamedTuple):
-    request: Request
+    request: WebhookRequest
     route: str
     reason: str
     now_s: float
@@ -49,8 +49,8 @@ class _Waiting(NamedTuple):
 class RefusedRequests:
     """The queue before the signature doctor. `offer` from the event loop's thread; `run` is a task."""
 
-    def __init__(self, trust: Trust, data_dir: Path, *, every_s: float = EVERY_S) -> None:
-        self._trust = trust
+    def __init__(self, credentials: GatewayCredentials, data_dir: Path, *, every_s: float = EVERY_S) -> None:
+        self._credentials = credentials
         self._file = findings.file_in(data_dir)
         self._every_s = every_s
         self._waiting: dict[tuple[str, str], _Waiting] = {}
@@ -60,7 +60,7 @@ class RefusedRequests:
         self._file_fails = False
         self._failed_s = -math.inf
 
-    def offer(self, request: Request, route: str, refused: Refused, now_s: float) -> None:
+    def offer(self, request: WebhookRequest, route: str, refused: Refusal, now_s: float) -> None:
         """Takes note of a refused request; `now_s`: when it was received, in Unix time. Never waits.
 
         `route`: by which it came. However its path was spelled, it makes no other kind.
@@ -96,7 +96,7 @@ class RefusedRequests:
         """In a thread: the diagnosis, kept in the file."""
         request = one.request
         parameters = lenient_pairs(request.body) if request.is_form else None
-        found = diagnose(request, self._trust, one.now_s)
+        found = diagnose(request, self._credentials, one.now_s)
         finding = Finding(
             time=utc(int(one.now_s * 1_000_000)),
             path=shown_path(one.route),

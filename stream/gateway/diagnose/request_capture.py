@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from stream.core.timestamps import iso8601
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 
 LIMIT_BYTES = 1024 * 1024
 
@@ -36,7 +36,7 @@ class CaptureError(ValueError):
 class Capture:
     """`received_s`: when it was received, in Unix time; None where the capture does not say."""
 
-    request: Request
+    request: WebhookRequest
     received_s: float | None = None
 
 
@@ -50,7 +50,7 @@ def read(raw: bytes, *, remote: str | None = None) -> Capture:
     return Capture(_of_http(raw if found is None else _without_marks(raw[found.start() :]), remote))
 
 
-def _of_http(raw: bytes, remote: str | None) -> Request:
+def _of_http(raw: bytes, remote: str | None) -> WebhookRequest:
     line = _REQUEST_LINE.search(raw)
     if line is None:
         raise CaptureError(
@@ -62,7 +62,7 @@ def _of_http(raw: bytes, remote: str | None) -> Request:
     head, rest = (
         (raw[line.end() :], b"") if end is None else (raw[line.end() : end.start()], raw[end.end() :])
     )
-    request = Request(
+    request = WebhookRequest(
         method=line[1].decode(),
         target=_text(line[2]),
         headers=tuple(_header(one) for one in head.splitlines()),
@@ -78,7 +78,7 @@ def _header(line: bytes) -> tuple[str, str]:
     return name, value.strip()
 
 
-def _body(request: Request, rest: bytes) -> bytes:
+def _body(request: WebhookRequest, rest: bytes) -> bytes:
     if (request.value("Transfer-Encoding") or "").lower().endswith("chunked"):
         return _joined(rest)
     said = request.value("Content-Length")
@@ -146,7 +146,7 @@ def _of_json(raw: bytes, remote: str | None) -> Capture:
         raise CaptureError("its `url` is none") from None
     if parts is not None and not any(name.lower() == "host" for name, _ in headers):
         headers = (("Host", parts.netloc.rpartition("@")[2]), *headers)
-    request = Request(
+    request = WebhookRequest(
         method=method.upper(),
         target=url.partition("#")[0],
         headers=headers,

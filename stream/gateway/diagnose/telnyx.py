@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from stream.gateway.diagnose.diagnosis import FITS, Change, Diagnosis, fits_if
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.request import Request, wire_bytes
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.request import WebhookRequest, wire_bytes
 from stream.gateway.receive.telnyx_signature import (
     SIGNATURE,
     TIMESTAMP,
@@ -30,7 +30,9 @@ TOLERANCE_SETTING = "CALLSTREAM_TELNYX_TOLERANCE_S"
 _AS_IT_CAME = "let the proxy before the gateway pass the body as it came"
 
 
-def diagnose(request: Request, trust: Trust, now_s: float, candidates: Sequence[str] = ()) -> Diagnosis:
+def diagnose(
+    request: WebhookRequest, credentials: GatewayCredentials, now_s: float, candidates: Sequence[str] = ()
+) -> Diagnosis:
     """What would have to be otherwise. `candidates`: public keys that may be the right one."""
     signature, timestamp = request.value(SIGNATURE), request.value(TIMESTAMP)
     if not signature or not timestamp:
@@ -39,11 +41,11 @@ def diagnose(request: Request, trust: Trust, now_s: float, candidates: Sequence[
     if raw is None or signed_s is None:
         said = SIGNATURE if raw is None else TIMESTAMP
         return Diagnosis(None, f"The header {said} is not as Telnyx writes it: it was changed on its way.")
-    found = _search(request, trust, raw, wire_bytes(timestamp), candidates)
+    found = _search(request, credentials, raw, wire_bytes(timestamp), candidates)
     if found is None:
-        return _nothing_fits(request, trust)
+        return _nothing_fits(request, credentials)
     age_s = now_s - signed_s
-    if abs(age_s) > trust.telnyx_tolerance_s:
+    if abs(age_s) > credentials.telnyx_tolerance_s:
         found.append(_stale(age_s))
     if request.method == "GET":
         return Diagnosis(
@@ -54,19 +56,25 @@ def diagnose(request: Request, trust: Trust, now_s: float, candidates: Sequence[
 
 
 def _search(
-    request: Request, trust: Trust, signature: bytes, timestamp: bytes, candidates: Sequence[str]
+    request: WebhookRequest,
+    credentials: GatewayCredentials,
+    signature: bytes,
+    timestamp: bytes,
+    candidates: Sequence[str],
 ) -> list[Change] | None:
     """The fewest changes with which a key fits; an empty list where it fits as it is."""
     for body_change, body in _bodies(request.body):
         for form_change, message in _messages(timestamp, body):
-            for key_change, key in _keys(trust, candidates):
+            for key_change, key in _keys(credentials, candidates):
                 if signed_by(key, signature, message):
                     return [one for one in (body_change, form_change, key_change) if one is not None]
     return None
 
 
-def _keys(trust: Trust, candidates: Sequence[str]) -> Iterator[tuple[Change | None, Ed25519PublicKey]]:
-    for key in trust.telnyx_keys:
+def _keys(
+    credentials: GatewayCredentials, candidates: Sequence[str]
+) -> Iterator[tuple[Change | None, Ed25519PublicKey]]:
+    for key in credentials.telnyx_keys:
         yield None, key
     change = Change("the public key is the one that was tried here", f"add it to {KEY_SETTING}", KEY_SETTING)
     for candidate in candidates:
@@ -112,7 +120,7 @@ def _other_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
                 yield "the JSON was not written again after Telnyx sent it", text.encode("utf-8", "replace")
 
 
-def _without(request: Request, name: str) -> Diagnosis:
+def _without(request: WebhookRequest, name: str) -> Diagnosis:
     if request.value(VERSION_1_SIGNATURE) is not None:
         return Diagnosis(
             None,
@@ -133,8 +141,8 @@ def _stale(age_s: float) -> Change:
     )
 
 
-def _nothing_fits(request: Request, trust: Trust) -> Diagnosis:
-    if not trust.telnyx_keys:
+def _nothing_fits(request: WebhookRequest, credentials: GatewayCredentials) -> Diagnosis:
+    if not credentials.telnyx_keys:
         return Diagnosis(None, f"No public key of Telnyx is configured: set {KEY_SETTING}.", (KEY_SETTING,))
     if not request.body:
         return Diagnosis(

@@ -20,14 +20,14 @@ from stream.gateway.diagnose.bodies import BODY_MEND, bodies, lenient_pairs
 from stream.gateway.diagnose.diagnosis import FITS, Change, Choice, Diagnosis, fits_if, masked
 from stream.gateway.diagnose.keys import TOKEN_SETTING, TOKENS_SETTING, keys
 from stream.gateway.diagnose.urls import URL_SETTING, hosts, paths, ports, queries, query_of, schemes
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.form_body import last
 from stream.gateway.receive.forwarded import forwarded, x_forwarded
 from stream.gateway.receive.public_url import believed, contradicts_itself, is_trusted, public_url
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request, clean_text, wire_bytes
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest, clean_text, wire_bytes
 from stream.gateway.receive.twilio_signature import SIGNATURE, body_hashes, digest, split_port, url_variants
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.verification import VerifiedRequest, verify
 
 PROXIES_SETTING = "CALLSTREAM_TRUSTED_PROXIES"
 MAX_AGE_SETTING = "CALLSTREAM_TWILIO_MAX_AGE_S"
@@ -48,8 +48,8 @@ class _Url(NamedTuple):
 
 
 def diagnose(
-    request: Request,
-    trust: Trust,
+    request: WebhookRequest,
+    credentials: GatewayCredentials,
     now_s: float,
     *,
     tokens: Sequence[str] = (),
@@ -61,10 +61,10 @@ def diagnose(
     - `tokens`: auth tokens that may be the right one.
     - `urls`: public URLs that may be the one that Twilio has.
     """
-    verified = verify(request, trust, now_s)
-    if isinstance(verified, Verified) and verified.verified:
+    verified = verify(request, credentials, now_s)
+    if isinstance(verified, VerifiedRequest) and verified.verified:
         return FITS
-    if isinstance(verified, Refused) and verified.reason == "stale_timestamp":
+    if isinstance(verified, Refusal) and verified.reason == "stale_timestamp":
         return Diagnosis(
             False,
             f"The signature fits, but {verified.detail}, more than {MAX_AGE_SETTING} allows: "
@@ -84,12 +84,12 @@ def diagnose(
             None, f"The header {SIGNATURE} is no base64: it was changed on its way or came twice."
         )
     account = _account(request)
-    found = _search(_dimensions(request, trust, account, tokens, urls), wanted)
+    found = _search(_dimensions(request, credentials, account, tokens, urls), wanted)
     if found is None:
-        return _nothing_fits(trust, account)
-    changes = _mended(request, trust, *found)
+        return _nothing_fits(credentials, account)
+    changes = _mended(request, credentials, *found)
     if not changes:
-        why = verified.detail if isinstance(verified, Refused) else "unsigned requests are taken"
+        why = verified.detail if isinstance(verified, Refusal) else "unsigned requests are taken"
         return Diagnosis(None, f"The signature itself fits, but the gateway did not check it: {why}.")
     return fits_if("Twilio", changes)
 
@@ -123,10 +123,14 @@ def _messages(url: _Url, tail: bytes) -> Iterator[bytes]:
 
 
 def _dimensions(
-    request: Request, trust: Trust, account: str | None, tokens: Sequence[str], urls: Sequence[str]
+    request: WebhookRequest,
+    credentials: GatewayCredentials,
+    account: str | None,
+    tokens: Sequence[str],
+    urls: Sequence[str],
 ) -> list[list[Choice]]:
     """Scheme, host, port, path, query, body, key."""
-    seen = public_url(request, trust.public_url, trust.trusted_proxies)
+    seen = public_url(request, credentials.public_url, credentials.trusted_proxies)
     # `urlsplit` raises an error where brackets hold no address, and whoever asks chooses the host.
     scheme, _, rest = (seen.origin if seen is not None else "http://").partition("://")
     authority, slash, path = rest.partition("/")
@@ -137,7 +141,7 @@ def _dimensions(
         _once([Choice(slash + path + request.path), *paths(request, slash + path, urls)]),
         _once([Choice(query_of(request)), *queries(request)]),
         _once(bodies(request)),
-        keys(request, trust, account, tokens),
+        keys(request, credentials, account, tokens),
     ]
 
 
@@ -149,14 +153,16 @@ def _once(choices: Sequence[Choice]) -> list[Choice]:
     return list(found.values())
 
 
-def _account(request: Request) -> str | None:
+def _account(request: WebhookRequest) -> str | None:
     sent = request.body if request.is_form else wire_bytes(request.query or "")
     return (last(lenient_pairs(sent), b"AccountSid") or "").strip() or None
 
 
-def _mended(request: Request, trust: Trust, url: _Url, changes: list[Change]) -> list[Change]:
+def _mended(
+    request: WebhookRequest, credentials: GatewayCredentials, url: _Url, changes: list[Change]
+) -> list[Change]:
     """The changes with what to do about them: all that is before the path is one setting."""
-    mend = _url_mend(request, trust, url)
+    mend = _url_mend(request, credentials, url)
     found = [change._replace(mend=mend) if change.setting == URL_SETTING else change for change in changes]
     if request.body and not request.is_form and not any("as a form" in change.says for change in changes):
         actual = hashlib.sha256(request.body).hexdigest().encode()
@@ -165,32 +171,32 @@ def _mended(request: Request, trust: Trust, url: _Url, changes: list[Change]) ->
     return found
 
 
-def _url_mend(request: Request, trust: Trust, url: _Url) -> str:
+def _url_mend(request: WebhookRequest, credentials: GatewayCredentials, url: _Url) -> str:
     authority = f"{split_port(url.authority)[0]}:{url.port}" if url.port else url.authority
     prefix = url.path.removesuffix(request.path) if url.path.endswith(request.path) else ""
     mend = f"set {URL_SETTING}={url.scheme}://{authority}{clean_text(prefix)}"
     hops = forwarded(request) or x_forwarded(request)
-    if trust.public_url or prefix or not hops:
+    if credentials.public_url or prefix or not hops:
         return mend
     said = ((hops[0].scheme or "").lower(), hops[0].host or request.value("Host"))
     remote = believed(request, ())[1].remote
     if contradicts_itself(request):
         return f"{mend}, for Forwarded and X-Forwarded-* differ, and then neither is believed"
-    if remote is None or is_trusted(remote, trust.trusted_proxies):
+    if remote is None or is_trusted(remote, credentials.trusted_proxies):
         return mend
     if said == (url.scheme, authority):
         return f"{mend}, or {PROXIES_SETTING}={remote} if that is your proxy"
     return mend
 
 
-def _nothing_fits(trust: Trust, account: str | None) -> Diagnosis:
-    if account is not None and not trust.tokens_of(account):
+def _nothing_fits(credentials: GatewayCredentials, account: str | None) -> Diagnosis:
+    if account is not None and not credentials.tokens_of(account):
         return Diagnosis(
             None,
             f"Account {masked(account)} is not configured: set {TOKENS_SETTING} with its token.",
             (TOKENS_SETTING,),
         )
-    if not trust.twilio_tokens and not trust.twilio_shared_keys:
+    if not credentials.twilio_tokens and not credentials.twilio_shared_keys:
         return Diagnosis(None, f"No auth token is configured: set {TOKEN_SETTING}.", (TOKEN_SETTING,))
     return Diagnosis(
         None,

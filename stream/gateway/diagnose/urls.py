@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 from stream.gateway.diagnose.diagnosis import Change, Choice
 from stream.gateway.receive.forwarded import forwarded
 from stream.gateway.receive.public_url import is_authority
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.twilio_signature import split_port
 
 URL_SETTING = "CALLSTREAM_PUBLIC_URL"
@@ -37,7 +37,7 @@ def schemes() -> Iterator[Choice]:
         yield Choice(scheme, Change(f"the URL begins with {scheme}://", "", URL_SETTING))
 
 
-def hosts(request: Request, urls: Sequence[str]) -> Iterator[Choice]:
+def hosts(request: WebhookRequest, urls: Sequence[str]) -> Iterator[Choice]:
     said = [*request.values("Host"), *request.values("X-Forwarded-Host"), *request.values("X-Original-Host")]
     words = [word.strip() for value in said for word in value.split(",")]
     words += [hop.host for hop in forwarded(request) if hop.host]
@@ -47,7 +47,7 @@ def hosts(request: Request, urls: Sequence[str]) -> Iterator[Choice]:
             yield Choice(host, Change(f"the host is {host}", "", URL_SETTING))
 
 
-def ports(request: Request) -> Iterator[Choice]:
+def ports(request: WebhookRequest) -> Iterator[Choice]:
     said = [word.strip() for value in request.values("X-Forwarded-Port") for word in value.split(",")]
     said += [split_port(host)[1] for host in request.values("Host")]
     for port in [*said, "443", "8443", "80", "8080"]:
@@ -55,7 +55,7 @@ def ports(request: Request) -> Iterator[Choice]:
             yield Choice(port, Change(f"the port {port} is in the URL", "", URL_SETTING))
 
 
-def paths(request: Request, prefix: str, urls: Sequence[str]) -> Iterator[Choice]:
+def paths(request: WebhookRequest, prefix: str, urls: Sequence[str]) -> Iterator[Choice]:
     path = request.path
     own = prefix + path
     if prefix:
@@ -92,17 +92,17 @@ def _prefixed(prefix: str, path: str) -> Iterator[Choice]:
         yield Choice(prefix + path, Change(says, "", URL_SETTING))
 
 
-def _originals(request: Request) -> list[str]:
+def _originals(request: WebhookRequest) -> list[str]:
     """The targets that proxies say they were asked for."""
     names = ("X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-Original-Path")
     return [value for name in names for value in request.values(name) if value.startswith("/")]
 
 
-def query_of(request: Request) -> str:
+def query_of(request: WebhookRequest) -> str:
     return "" if request.query is None else "?" + request.query
 
 
-def queries(request: Request) -> Iterator[Choice]:
+def queries(request: WebhookRequest) -> Iterator[Choice]:
     query = request.query or ""
     for original in _originals(request):
         _, mark, before = original.partition("?")

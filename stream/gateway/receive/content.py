@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream.gateway.receive.form_body import Pairs, pairs
-from stream.gateway.receive.request import Request, wire_bytes
+from stream.gateway.receive.request import WebhookRequest, wire_bytes
 
 _JSON_TYPES = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
 _BLANK = b" \t\r\n"
@@ -32,7 +32,7 @@ class Content:
     is_json: bool
 
 
-def of_url_and_body(request: Request) -> Content:
+def of_url_and_body(request: WebhookRequest) -> Content:
     """What Twilio's signature covers, and what is taken of a request that nobody signed.
 
     Raises TooManyParametersError.
@@ -46,7 +46,7 @@ def of_url_and_body(request: Request) -> Content:
     )
 
 
-def of_body(request: Request) -> Content:
+def of_body(request: WebhookRequest) -> Content:
     """What Telnyx' signature covers: the body and nothing beside it.
 
     Nobody signed its Content-Type: what begins as JSON is JSON, whatever the header says, or a customer's
@@ -63,6 +63,6 @@ def of_body(request: Request) -> Content:
     )
 
 
-def _is_said_to_be_json(request: Request) -> bool:
+def _is_said_to_be_json(request: WebhookRequest) -> bool:
     kind = request.media_type
     return not kind or kind in _JSON_TYPES or kind.endswith("+json")

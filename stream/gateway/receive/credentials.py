@@ -32,7 +32,7 @@ class SharedKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class GatewayCredentials:
     """Who may sign what.
 
     - `twilio_tokens`: account to its tokens, the newest first.
@@ -49,6 +49,21 @@ class Trust:
     telnyx_keys: tuple[Ed25519PublicKey, ...] = field(default=(), repr=False)
     telnyx_tolerance_s: float = 300.0
     accept_unsigned: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> GatewayCredentials:
+        """Raises SettingsError on an unreadable key."""
+        return cls(
+            public_url=settings.public_url,
+            trusted_proxies=settings.trusted_proxies,
+            twilio_tokens=_tokens(settings),
+            twilio_shared_keys=_shared_keys(settings),
+            twilio_subaccounts=dict(settings.twilio_subaccounts),
+            twilio_max_age_s=settings.twilio_max_age_s,
+            telnyx_keys=_keys(settings.telnyx_public_key),
+            telnyx_tolerance_s=settings.telnyx_tolerance_s,
+            accept_unsigned=settings.unsigned_callbacks == "accept",
+        )
 
     def tokens_of(self, account: str | None) -> list[tuple[str, str]]:
         """(account, token) of all that may sign for an account; of None, which names none: of all.
@@ -69,21 +84,6 @@ class Trust:
 
     def subaccounts_of(self, account: str) -> frozenset[str]:
         return frozenset(one for one in self.twilio_subaccounts if self.is_subaccount(one, account))
-
-
-def from_settings(settings: Settings) -> Trust:
-    """Raises SettingsError on a key that is none."""
-    return Trust(
-        public_url=settings.public_url,
-        trusted_proxies=settings.trusted_proxies,
-        twilio_tokens=_tokens(settings),
-        twilio_shared_keys=_shared_keys(settings),
-        twilio_subaccounts=dict(settings.twilio_subaccounts),
-        twilio_max_age_s=settings.twilio_max_age_s,
-        telnyx_keys=_keys(settings.telnyx_public_key),
-        telnyx_tolerance_s=settings.telnyx_tolerance_s,
-        accept_unsigned=settings.unsigned_callbacks == "accept",
-    )
 
 
 def _keys(texts: Iterable[str]) -> tuple[Ed25519PublicKey, ...]:

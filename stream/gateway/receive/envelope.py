@@ -22,7 +22,7 @@ EVIDENCE_LIMIT = 255
 QUERY_LIMIT = 8192
 
 
-class Delivery(NamedTuple):
+class WebhookRecord(NamedTuple):
     """One record for Kafka. `key` None: the worker could not read it either, and will say why.
 
     `delay_us`: how long after the provider's own time it was received, None where that is unknown.
@@ -34,7 +34,7 @@ class Delivery(NamedTuple):
     delay_us: int | None = None
 
 
-class Evidence(NamedTuple):
+class DeliveryMetadata(NamedTuple):
     """How a delivery came, in the envelope's `delivery`: evidence, never part of an identity.
 
     - `token`: Twilio's idempotency token.
@@ -59,11 +59,11 @@ def delivery(
     received_us: int,
     account: str | None,
     endpoint: str,
-    evidence: Evidence,
+    evidence: DeliveryMetadata,
     original: bytes | None = None,
     ordinal: int = 0,
     subaccounts: Collection[str] = (),
-) -> Delivery | None:
+) -> WebhookRecord | None:
     """The record of one delivery; None where it is larger than any reader takes.
 
     - `body`: a form's object, or an `orjson.Fragment` of JSON as received.
@@ -98,12 +98,12 @@ def delivery(
         return None
     reading = _reading(value)
     if reading is None:
-        return Delivery(source, None, value)
+        return WebhookRecord(source, None, value)
     if subaccounts and reading.event.account in subaccounts:
         value = written(reading.event.account)
     occurred_us = reading.occurred_us
     delay_us = None if occurred_us is None else received_us - occurred_us
-    return Delivery(source, reading.event.key.encode(), value, delay_us)
+    return WebhookRecord(source, reading.event.key.encode(), value, delay_us)
 
 
 def call_key(value: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 
 ENTRIES_LIMIT = 64
 """Proxies that a request may have passed."""
@@ -30,7 +30,7 @@ class Hop(NamedTuple):
     host: str | None = None
 
 
-def forwarded(request: Request) -> list[Hop]:
+def forwarded(request: WebhookRequest) -> list[Hop]:
     """The hops of `Forwarded`, the client's first. Empty where there is none or it is malformed."""
     header = ",".join(request.values("Forwarded"))
     entries = _entries(header) if header else None
@@ -41,7 +41,7 @@ def forwarded(request: Request) -> list[Hop]:
     ]
 
 
-def x_forwarded(request: Request) -> list[Hop]:
+def x_forwarded(request: WebhookRequest) -> list[Hop]:
     """The hops of the X-Forwarded headers, the client's first.
 
     Some proxies append to each header and some set it anew: a shorter list belongs to the nearest proxies.
@@ -78,7 +78,7 @@ def node_address(node: str) -> str | None:
     return match[1].strip("[]")
 
 
-def _words(request: Request, name: str) -> list[str]:
+def _words(request: WebhookRequest, name: str) -> list[str]:
     return [word for value in request.values(name) for part in value.split(",") if (word := part.strip())]
 
 

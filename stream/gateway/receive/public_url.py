@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from stream.gateway.receive.forwarded import Hop, forwarded, x_forwarded
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 
 LONGEST_ADDRESS = 64
 """Characters of the longest text that can be an address, with a zone. Longer ones never reach the cache."""
@@ -39,7 +39,7 @@ class PublicUrl:
     remote: str | None
 
 
-def public_url(request: Request, configured: str, trusted: Sequence[Network]) -> PublicUrl | None:
+def public_url(request: WebhookRequest, configured: str, trusted: Sequence[Network]) -> PublicUrl | None:
     """What the provider signed. None where the request names no host that one could be at."""
     tail = request.path_and_query
     if tail is None:
@@ -56,7 +56,7 @@ def public_url(request: Request, configured: str, trusted: Sequence[Network]) ->
     return PublicUrl(origin + tail, origin, said_by, hop.remote)
 
 
-def believed(request: Request, trusted: Sequence[Network]) -> tuple[str, Hop]:
+def believed(request: WebhookRequest, trusted: Sequence[Network]) -> tuple[str, Hop]:
     """(who says it, what is to be believed): from the nearest proxy outwards as long as each is trusted.
 
     Two kinds of headers that differ are both disbelieved: a client wrote one of them.
@@ -75,7 +75,7 @@ def believed(request: Request, trusted: Sequence[Network]) -> tuple[str, Hop]:
     return said[0]
 
 
-def contradicts_itself(request: Request) -> bool:
+def contradicts_itself(request: WebhookRequest) -> bool:
     """Whether its `Forwarded` says otherwise than its `X-Forwarded-*`: a proxy writes one of them, and lets
     through what a client wrote into the other.
     """

@@ -1,7 +1,7 @@
 """From a request that may be landed to its records: one for a callback, one for each event of a batch.
 
 The rule of this file: it never sees the request, only what was verified of it. What is the provider's lands,
-even if nobody can read it; the worker will say what is wrong with it. Refused is only what is no form and no
+even if nobody can read it; the worker will say what is wrong with it. Refusal is only what is no form and no
 JSON, or too large: no retry mends that.
 """
 
@@ -14,46 +14,48 @@ import msgspec
 import orjson
 
 from stream.gateway.receive import form_body
-from stream.gateway.receive.envelope import Delivery, Evidence, delivery
-from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.envelope import DeliveryMetadata, WebhookRecord, delivery
+from stream.gateway.receive.refusal import Refusal
 from stream.gateway.receive.request import FORM, clean_text
 from stream.gateway.receive.source_detection import source_of
-from stream.gateway.receive.verification import Verified
+from stream.gateway.receive.verification import VerifiedRequest
 
 BATCH_LIMIT = 1000
 """Events of one request. Twilio's largest batch is smaller by far; a body has room for many empty objects."""
 
-_TOO_LARGE = Refused("too_large", "larger than an envelope may be")
+_TOO_LARGE = Refusal("too_large", "larger than an envelope may be")
 
 
-def deliveries(verified: Verified, *, endpoint: str, received_us: int) -> list[Delivery] | Refused:
+def deliveries(
+    verified: VerifiedRequest, *, endpoint: str, received_us: int
+) -> list[WebhookRecord] | Refusal:
     """The records of a request, in its order. `endpoint`: the path that it was routed by."""
     content = verified.content
     if content.parameters is not None:
         return _of_parameters(verified, content.parameters, endpoint, received_us)
     if not content.is_json:
-        return Refused("unsupported_media_type", f"neither {FORM} nor JSON")
+        return Refusal("unsupported_media_type", f"neither {FORM} nor JSON")
     try:
         value = orjson.loads(content.raw)
     except orjson.JSONDecodeError:
-        return Refused("malformed", "the body is no JSON")
+        return Refusal("malformed", "the body is no JSON")
     if type(value) is dict:
         return _of_json(verified, [(content.raw, value)], endpoint, received_us)
     if type(value) is list:
         if len(value) > BATCH_LIMIT:
-            return Refused("too_large", f"more than {BATCH_LIMIT} events")
+            return Refusal("too_large", f"more than {BATCH_LIMIT} events")
         try:
             raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
         except (msgspec.DecodeError, RecursionError):
-            return Refused("malformed", "the body is nested deeper than a parser follows")
+            return Refusal("malformed", "the body is nested deeper than a parser follows")
         found = list(zip(map(bytes, raw), value, strict=True))
         return _of_json(verified, found, endpoint, received_us)
-    return Refused("malformed", "the body is neither an object nor an array")
+    return Refusal("malformed", "the body is neither an object nor an array")
 
 
 def _of_parameters(
-    verified: Verified, parameters: form_body.Pairs, endpoint: str, received_us: int
-) -> list[Delivery] | Refused:
+    verified: VerifiedRequest, parameters: form_body.Pairs, endpoint: str, received_us: int
+) -> list[WebhookRecord] | Refusal:
     body, exact = form_body.as_object(parameters)
     landed = delivery(
         source_of(verified.provider, endpoint, body, form=True),
@@ -68,8 +70,8 @@ def _of_parameters(
 
 
 def _of_json(
-    verified: Verified, found: list[tuple[bytes, Any]], endpoint: str, received_us: int
-) -> list[Delivery] | Refused:
+    verified: VerifiedRequest, found: list[tuple[bytes, Any]], endpoint: str, received_us: int
+) -> list[WebhookRecord] | Refusal:
     landed = []
     seen: Counter[bytes] = Counter()
     for raw, value in found:
@@ -91,12 +93,12 @@ def _of_json(
     return landed
 
 
-def _account(verified: Verified) -> str | None:
+def _account(verified: VerifiedRequest) -> str | None:
     return clean_text(verified.account) if verified.account else None
 
 
-def _evidence(verified: Verified, attempt: int | None) -> Evidence:
-    return Evidence(
+def _evidence(verified: VerifiedRequest, attempt: int | None) -> DeliveryMetadata:
+    return DeliveryMetadata(
         token=verified.token,
         attempt=attempt,
         query=verified.content.query,

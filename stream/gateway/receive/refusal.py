@@ -21,7 +21,7 @@ STATUSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refusal:
     """A request that is refused. `reason` is one of `STATUSES`, `detail` says it without what was sent."""
 
     reason: str

@@ -13,7 +13,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class WebhookRequest:
     """One request. A `repr` shows none of what a provider or a customer sent.
 
     - `target`: the request line's target, path and query byte for byte; bytes that are no UTF-8 as lone

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.refusal import Refusal
 from stream.gateway.receive.request import wire_bytes
 
 SIGNATURE = "telnyx-signature-ed25519"
@@ -30,7 +30,7 @@ _SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What a PEM file has before the 32 bytes (RFC 8410 4)."""
 
 
-class Match(NamedTuple):
+class TelnyxMatch(NamedTuple):
     """What fitted: the place of the key, and how many seconds ago it was signed (negative: in our future)."""
 
     key: int
@@ -58,28 +58,28 @@ def verify(
     *,
     now_s: float,
     tolerance_s: float,
-) -> Match | Refused:
+) -> TelnyxMatch | Refusal:
     """Which of `keys` signed `body` at `timestamp` (Unix seconds), at most `tolerance_s` from now."""
     if not signature:
-        return Refused("missing_signature", f"the header {SIGNATURE} is missing")
+        return Refusal("missing_signature", f"the header {SIGNATURE} is missing")
     if not timestamp:
-        return Refused("missing_signature", f"the header {TIMESTAMP} is missing")
+        return Refusal("missing_signature", f"the header {TIMESTAMP} is missing")
     signed_s = seconds(timestamp)
     if signed_s is None:
-        return Refused("malformed", f"{TIMESTAMP} is no Unix time")
+        return Refusal("malformed", f"{TIMESTAMP} is no Unix time")
     raw = signature_bytes(signature)
     if raw is None:
-        return Refused("malformed", f"{SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes")
+        return Refusal("malformed", f"{SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes")
     if not body:
-        return Refused("bad_signature", "there is no body that a signature could cover")
+        return Refusal("bad_signature", "there is no body that a signature could cover")
     age_s = now_s - signed_s
     if not abs(age_s) <= tolerance_s:
-        return Refused("stale_timestamp", f"signed {age_s:.0f} s before our clock's time")
+        return Refusal("stale_timestamp", f"signed {age_s:.0f} s before our clock's time")
     message = wire_bytes(timestamp) + b"|" + body
     for at, key in enumerate(keys):
         if signed_by(key, raw, message):
-            return Match(at, age_s)
-    return Refused("bad_signature", "no key signed this body and this time")
+            return TelnyxMatch(at, age_s)
+    return Refusal("bad_signature", "no key signed this body and this time")
 
 
 def signed_by(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:

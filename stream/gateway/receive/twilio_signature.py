@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stream.gateway.receive.form_body import Pairs
-from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.refusal import Refusal
 from stream.gateway.receive.request import wire_bytes
 
 SIGNATURE = "X-Twilio-Signature"
@@ -38,7 +38,7 @@ DIGEST_BYTES = 2000
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
-class Match(NamedTuple):
+class TwilioMatch(NamedTuple):
     """What fitted: the place of the key, and how the port was signed (`as_sent, without, default`)."""
 
     key: int
@@ -71,36 +71,36 @@ def verify(
     parameters: Pairs | None = None,
     body: bytes = b"",
     algorithm: str = "HMAC_SHA1",
-) -> Match | Refused:
+) -> TwilioMatch | Refusal:
     """Which of `keys` (auth tokens, or the secret of a shared key) signed.
 
     `parameters` are those of a form POST; None for anything else, whose `body` must then be empty or hashed
     in the URL.
     """
     if not signature:
-        return Refused("missing_signature", f"the header {SIGNATURE} is missing")
+        return Refusal("missing_signature", f"the header {SIGNATURE} is missing")
     digest_name = ALGORITHMS.get(algorithm)
     if digest_name is None:
-        return Refused("bad_signature", "the signature's algorithm is not known")
+        return Refusal("bad_signature", "the signature's algorithm is not known")
     given = _decoded(signature)
     if given is None:
-        return Refused("malformed", "the signature is no base64")
+        return Refusal("malformed", "the signature is no base64")
     if parameters is None and body and not _covers(url, body):
-        return Refused("bad_signature", "bodySHA256 in the URL is missing or not the body's")
+        return Refusal("bad_signature", "bodySHA256 in the URL is missing or not the body's")
     tail = signed_tail(parameters or [])
     messages = [(port, variant + tail) for port, variant in url_variants(url)]
     tried = tried_at_most(sum(len(message) for _, message in messages), len(messages))
     for port, message in messages:
         for at, key in enumerate(keys[:tried]):
             if hmac.compare_digest(digest(key, message, digest_name), given):
-                return Match(at, port)
+                return TwilioMatch(at, port)
     if tried < len(keys):
-        return Refused(
+        return Refusal(
             "bad_signature",
             f"no key signed this URL and these parameters, of the first {tried} of {len(keys)}: "
             "so many are tried for a request of this size that names no account",
         )
-    return Refused("bad_signature", "no key signed this URL and these parameters")
+    return Refusal("bad_signature", "no key signed this URL and these parameters")
 
 
 def tried_at_most(message_bytes: int, variants: int) -> int:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from stream.core.timestamps import rfc2822
 from stream.gateway.receive import telnyx_signature, twilio_signature
 from stream.gateway.receive.content import Content, of_body, of_url_and_body
-from stream.gateway.receive.credentials import Trust
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.form_body import Pairs, TooManyParametersError, last
 from stream.gateway.receive.public_url import believed, public_url
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import WebhookRequest
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACCOUNT_LIMIT = 255
@@ -31,11 +31,11 @@ FEW_PARAMETERS = 100
 
 IDEMPOTENCY_TOKEN = "I-Twilio-Idempotency-Token"
 
-_TOO_MANY_KEYS = Refused("bad_signature", "more keys may have signed it than are tried now")
+_TOO_MANY_KEYS = Refusal("bad_signature", "more keys may have signed it than are tried now")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class VerifiedRequest:
     """A request that may be landed.
 
     - `account`: the one whose token or key fitted, or its configured subaccount that the request names; where
@@ -58,15 +58,15 @@ class Verified:
     subaccounts: frozenset[str] = frozenset()
 
 
-def costs_little(request: Request) -> bool:
+def costs_little(request: WebhookRequest) -> bool:
     """Whether to verify it with FEW_KEYS costs less than to read and answer it does."""
     parameters = request.body.count(b"&") + request.target.count("&")
     return len(request.body) <= SMALL_BYTES and parameters <= FEW_PARAMETERS
 
 
 def verify(
-    request: Request, trust: Trust, now_s: float, *, keys_at_most: int = sys.maxsize
-) -> Verified | Refused:
+    request: WebhookRequest, credentials: GatewayCredentials, now_s: float, *, keys_at_most: int = sys.maxsize
+) -> VerifiedRequest | Refusal:
     """Whether to take the request; `now_s` is Unix time.
 
     `keys_at_most`: where more may have signed it, none is tried and it is refused.
@@ -74,13 +74,13 @@ def verify(
     try:
         content = of_url_and_body(request)
         if provider_of(request, content.parameters) == "telnyx":
-            return _telnyx(request, content, trust, now_s, keys_at_most)
+            return _telnyx(request, content, credentials, now_s, keys_at_most)
     except TooManyParametersError:
-        return Refused("malformed", "more parameters than a provider sends")
-    return _twilio(request, content, trust, now_s, keys_at_most)
+        return Refusal("malformed", "more parameters than a provider sends")
+    return _twilio(request, content, credentials, now_s, keys_at_most)
 
 
-def provider_of(request: Request, parameters: Pairs | None) -> str:
+def provider_of(request: WebhookRequest, parameters: Pairs | None) -> str:
     """Whose request it says it is: by its signature, else by the form of its account, else by its path.
 
     Telnyx' TeXML callbacks look like Twilio's, and are set up in the same way to the same place.
@@ -101,11 +101,13 @@ def provider_of(request: Request, parameters: Pairs | None) -> str:
     return "telnyx" if "telnyx" in request.path.split("/") else "twilio"
 
 
-def _unchecked(request: Request, content: Content, trust: Trust, provider: str) -> Verified:
+def _unchecked(
+    request: WebhookRequest, content: Content, credentials: GatewayCredentials, provider: str
+) -> VerifiedRequest:
     """What a request says of itself, before anything is known of its signature."""
-    hop = believed(request, trust.trusted_proxies)[1]
+    hop = believed(request, credentials.trusted_proxies)[1]
     named = (last(content.parameters or [], b"AccountSid") or "")[:_ACCOUNT_LIMIT]
-    return Verified(
+    return VerifiedRequest(
         provider=provider,
         account=named or None,
         verified=False,
@@ -117,21 +119,27 @@ def _unchecked(request: Request, content: Content, trust: Trust, provider: str) 
 
 
 def _twilio(
-    request: Request, content: Content, trust: Trust, now_s: float, keys_at_most: int
-) -> Verified | Refused:
-    claimed = _unchecked(request, content, trust, "twilio")
+    request: WebhookRequest,
+    content: Content,
+    credentials: GatewayCredentials,
+    now_s: float,
+    keys_at_most: int,
+) -> VerifiedRequest | Refusal:
+    claimed = _unchecked(request, content, credentials, "twilio")
     signature = request.value(twilio_signature.SIGNATURE)
-    if trust.accept_unsigned and (signature is None or not (trust.twilio_tokens or trust.twilio_shared_keys)):
+    if credentials.accept_unsigned and (
+        signature is None or not (credentials.twilio_tokens or credentials.twilio_shared_keys)
+    ):
         return claimed
     says = twilio_signature.signature_settings(request.value(twilio_signature.SETTINGS))
-    keys = _keys(trust, says.key, claimed.account)
-    if isinstance(keys, Refused):
+    keys = _keys(credentials, says.key, claimed.account)
+    if isinstance(keys, Refusal):
         return keys
     if len(keys) > keys_at_most:
         return _TOO_MANY_KEYS
-    seen = public_url(request, trust.public_url, trust.trusted_proxies)
+    seen = public_url(request, credentials.public_url, credentials.trusted_proxies)
     if seen is None:
-        return Refused("malformed", "the request names no host")
+        return Refusal("malformed", "the request names no host")
     match = twilio_signature.verify(
         [token for _, token in keys],
         seen.text,
@@ -140,11 +148,11 @@ def _twilio(
         body=request.body,
         algorithm=says.algorithm,
     )
-    if isinstance(match, Refused):
+    if isinstance(match, Refusal):
         return match
     age_s = told_age_s(content.parameters, now_s)
-    if age_s > trust.twilio_max_age_s:
-        return Refused("stale_timestamp", f"its Timestamp is {age_s:.0f} s before our clock's time")
+    if age_s > credentials.twilio_max_age_s:
+        return Refusal("stale_timestamp", f"its Timestamp is {age_s:.0f} s before our clock's time")
     variant = f"{says.algorithm.lower()} key={match.key} port={match.port} url={seen.said_by}"
     owner = keys[match.key][0]
     return replace(
@@ -152,7 +160,7 @@ def _twilio(
         account=claimed.account or owner or None,
         verified=True,
         variant=variant,
-        subaccounts=trust.subaccounts_of(owner),
+        subaccounts=credentials.subaccounts_of(owner),
     )
 
 
@@ -166,45 +174,47 @@ def told_age_s(parameters: Pairs | None, now_s: float) -> float:
     return 0.0 if told_us is None else now_s - told_us / 1_000_000
 
 
-def _keys(trust: Trust, shared: str | None, account: str | None) -> list[tuple[str, str]] | Refused:
+def _keys(
+    credentials: GatewayCredentials, shared: str | None, account: str | None
+) -> list[tuple[str, str]] | Refusal:
     """(account, secret) of all that may have signed. `shared`: the id of the shared key that it names."""
     if shared is None:
-        found = trust.tokens_of(account)
-        return found or Refused(
+        found = credentials.tokens_of(account)
+        return found or Refusal(
             "unknown_account", "no auth token is configured for the account that it names"
         )
-    key = trust.twilio_shared_keys.get(shared)
+    key = credentials.twilio_shared_keys.get(shared)
     if key is None:
-        return Refused("bad_signature", "signed with a shared key that is not configured")
-    if not trust.speaks_for(key.account, account):
-        return Refused("unknown_account", "signed with the shared key of another account than it names")
+        return Refusal("bad_signature", "signed with a shared key that is not configured")
+    if not credentials.speaks_for(key.account, account):
+        return Refusal("unknown_account", "signed with the shared key of another account than it names")
     return [(key.account, key.secret)]
 
 
 def _telnyx(
-    request: Request, sent: Content, trust: Trust, now_s: float, keys_at_most: int
-) -> Verified | Refused:
+    request: WebhookRequest, sent: Content, credentials: GatewayCredentials, now_s: float, keys_at_most: int
+) -> VerifiedRequest | Refusal:
     signature = request.value(telnyx_signature.SIGNATURE)
-    if trust.accept_unsigned and (signature is None or not trust.telnyx_keys):
-        return _unchecked(request, sent, trust, "telnyx")
+    if credentials.accept_unsigned and (signature is None or not credentials.telnyx_keys):
+        return _unchecked(request, sent, credentials, "telnyx")
     if signature is None and request.value(telnyx_signature.VERSION_1_SIGNATURE) is not None:
-        return Refused("bad_signature", "signed as webhook API version 1 does, which cannot be checked")
-    if not trust.telnyx_keys:
-        return Refused("unknown_account", "no public key of Telnyx is configured")
-    if len(trust.telnyx_keys) > keys_at_most:
+        return Refusal("bad_signature", "signed as webhook API version 1 does, which cannot be checked")
+    if not credentials.telnyx_keys:
+        return Refusal("unknown_account", "no public key of Telnyx is configured")
+    if len(credentials.telnyx_keys) > keys_at_most:
         return _TOO_MANY_KEYS
     if request.method == "GET":
-        return Refused("bad_signature", "a GET of Telnyx has nothing that its signature covers")
+        return Refusal("bad_signature", "a GET of Telnyx has nothing that its signature covers")
     content = of_body(request)
     match = telnyx_signature.verify(
-        trust.telnyx_keys,
+        credentials.telnyx_keys,
         request.value(telnyx_signature.TIMESTAMP),
         signature,
         content.raw,
         now_s=now_s,
-        tolerance_s=trust.telnyx_tolerance_s,
+        tolerance_s=credentials.telnyx_tolerance_s,
     )
-    if isinstance(match, Refused):
+    if isinstance(match, Refusal):
         return match
-    claimed = _unchecked(request, content, trust, "telnyx")
+    claimed = _unchecked(request, content, credentials, "telnyx")
     return replace(claimed, verified=True, variant=f"ed25519 key={match.key} age_s={match.age_s:.0f}")

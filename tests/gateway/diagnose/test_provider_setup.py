@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stream.gateway.diagnose.provider_setup import Entry, Setup, Wanted, concerns, setup
+from stream.gateway.diagnose.provider_setup import ProviderSetup, SetupEntry, SetupSetting, concerns, setup
 from stream.service.settings import Settings
 from tests.gateway.signing import TOKEN, public
 
@@ -16,7 +16,7 @@ URL = "https://calls.example.com"
 TRIED = f"{URL}/callbacks/twilio#rc=3&rp=all&rt=5000"
 
 
-def values(found: Setup, provider: str) -> list[Entry]:
+def values(found: ProviderSetup, provider: str) -> list[SetupEntry]:
     return [entry for section in found.sections if section.provider == provider for entry in section.entries]
 
 
@@ -39,7 +39,7 @@ def test_every_url_is_one_of_the_three_that_the_gateway_serves() -> None:
 
 def test_a_path_that_a_proxy_takes_off_is_part_of_each_url() -> None:
     entries = values(setup(f"{URL}/voice", Settings()), "telnyx")
-    assert Entry("webhook_event_url", f"{URL}/voice/callbacks/telnyx") in entries
+    assert SetupEntry("webhook_event_url", f"{URL}/voice/callbacks/telnyx") in entries
 
 
 def test_each_event_of_a_call_is_subscribed_to_and_retried() -> None:
@@ -50,7 +50,7 @@ def test_each_event_of_a_call_is_subscribed_to_and_retried() -> None:
         "answered",
         "completed",
     ]
-    assert Entry("StatusCallback", TRIED) in entries
+    assert SetupEntry("StatusCallback", TRIED) in entries
     overrides = parse_qs(urlsplit(TRIED).fragment)
     assert overrides == {"rc": ["3"], "rp": ["all"], "rt": ["5000"]}
 
@@ -90,7 +90,7 @@ def test_settings_say_whether_they_are_set_and_no_secret() -> None:
         "GATEWAY_LISTEN": "127.0.0.1:8080",
     }
     assert TOKEN not in repr(found)
-    assert setup(URL, Settings(public_url=URL + "/")).settings[0] == Wanted(
+    assert setup(URL, Settings(public_url=URL + "/")).settings[0] == SetupSetting(
         "CALLSTREAM_PUBLIC_URL", URL, "set"
     )
 

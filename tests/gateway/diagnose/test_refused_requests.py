@@ -15,27 +15,27 @@ import pytest
 
 from stream.gateway.diagnose.findings import Finding, file_in, read
 from stream.gateway.diagnose.refused_requests import DIAGNOSED, KINDS_LIMIT, RefusedRequests
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import FORM, Request
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import FORM, WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import verify
 from stream.service.metrics.label_values import CALLBACK_ROUTES
-from tests.gateway.running_gateway import house
+from tests.gateway.running_gateway import running_gateway
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, TOKEN, public, telnyx_post, twilio_form
 
-TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,)}, telnyx_keys=(public_key(public()),))
+CREDENTIALS = GatewayCredentials(twilio_tokens={ACCOUNT: (TOKEN,)}, telnyx_keys=(public_key(public()),))
 NUMBER = "+15005550006"
 
 
-def unsigned() -> Request:
+def unsigned() -> WebhookRequest:
     request = twilio_form()
     return replace(request, headers=tuple(pair for pair in request.headers if "Signature" not in pair[0]))
 
 
-def refused(request: Request) -> tuple[Request, str, Refused, float]:
-    verdict = verify(request, TRUST, NOW_S)
-    assert isinstance(verdict, Refused)
+def refused(request: WebhookRequest) -> tuple[WebhookRequest, str, Refusal, float]:
+    verdict = verify(request, CREDENTIALS, NOW_S)
+    assert isinstance(verdict, Refusal)
     return request, request.path, verdict, NOW_S
 
 
@@ -65,7 +65,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_requests_signed_in_wrong_ways_become_a_sentence_with_the_setting_in_log_and_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     other_account = [("AccountSid", "AC0f000000000000000000000000000010")]
     requests = {
         "http": twilio_form(secure=False, remote="10.0.0.1"),
@@ -108,7 +108,7 @@ async def test_requests_signed_in_wrong_ways_become_a_sentence_with_the_setting_
 async def test_a_flood_of_one_kind_costs_one_diagnosis_and_does_not_hide_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0.05)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0.05)
     flood, wanted = refused(unsigned()), refused(twilio_form(token="x"))
     for _ in range(2000):
         queue.offer(*flood)
@@ -122,7 +122,7 @@ async def test_a_flood_of_one_kind_costs_one_diagnosis_and_does_not_hide_another
 async def test_what_goes_on_is_said_once_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     request, route, verdict, now_s = refused(twilio_form(token="x"))
     async with running(queue):
         for times in (1, 2, 3):
@@ -134,7 +134,7 @@ async def test_what_goes_on_is_said_once_and_counted(
 
 
 async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_kept(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path)
+    queue = RefusedRequests(CREDENTIALS, tmp_path)
     _, _, verdict, now_s = refused(twilio_form(token="x"))
     for number in range(1000):
         queue.offer(twilio_form(), f"/{number}", verdict, now_s)
@@ -147,24 +147,24 @@ async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_
 
 
 def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path)
+    queue = RefusedRequests(CREDENTIALS, tmp_path)
     kinds = [(reason, route) for reason in sorted(DIAGNOSED) for route in CALLBACK_ROUTES]
     for reason, route in kinds:
-        queue.offer(twilio_form(), route, Refused(reason, "x"), NOW_S)
+        queue.offer(twilio_form(), route, Refusal(reason, "x"), NOW_S)
     assert list(queue._waiting) == kinds
 
 
 async def test_reasons_that_no_setting_mends_are_not_looked_at(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     async with running(queue):
         for reason in ("malformed", "too_large", "unsupported_media_type"):
-            queue.offer(twilio_form(), "/callbacks/twilio", Refused(reason, "x"), NOW_S)
+            queue.offer(twilio_form(), "/callbacks/twilio", Refusal(reason, "x"), NOW_S)
         await asyncio.sleep(0.05)
     assert read(file_in(tmp_path)) == []
 
 
 async def test_at_most_one_diagnosis_is_made_in_a_while(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=30)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=30)
     async with running(queue):
         queue.offer(*refused(twilio_form(token="x")))
         queue.offer(*refused(unsigned()))
@@ -174,7 +174,7 @@ async def test_at_most_one_diagnosis_is_made_in_a_while(tmp_path: Path) -> None:
 
 
 async def test_the_loop_goes_on_during_the_dearest_diagnosis(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path)
+    queue = RefusedRequests(CREDENTIALS, tmp_path)
     many = [("AccountSid", ACCOUNT), *((f"Name{n}", "value " * 9) for n in range(60))]
     request = twilio_form(
         many, target="/callbacks/twilio?" + "&".join(f"q{n}={n}" for n in range(40)), token="x"
@@ -189,13 +189,13 @@ async def test_the_loop_goes_on_during_the_dearest_diagnosis(tmp_path: Path) -> 
 
 
 async def test_nothing_of_a_request_is_held_after_its_diagnosis(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=30)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=30)
     async with running(queue):
         queue.offer(*refused(twilio_form(target="/held", token="x")))
         await until(lambda: bool(read(file_in(tmp_path))))
         await asyncio.sleep(0.05)
         gc.collect()
-        held = [one for one in gc.get_objects() if isinstance(one, Request) and one.target == "/held"]
+        held = [one for one in gc.get_objects() if isinstance(one, WebhookRequest) and one.target == "/held"]
     assert held == []
 
 
@@ -203,7 +203,7 @@ async def test_a_directory_that_cannot_be_written_is_said_once_and_the_sentence_
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "gateway").write_text("a file where a directory should be")
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     async with running(queue):
         queue.offer(*refused(twilio_form(token="x")))
         queue.offer(*refused(unsigned()))
@@ -217,9 +217,9 @@ async def test_a_directory_that_cannot_be_written_is_said_once_and_the_sentence_
 async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing_and_is_not_said_again_and_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     _, _, verdict, now_s = refused(twilio_form(token="x"))
-    broken = Request(method="POST", target="/", headers=(("Content-Type", FORM),), body=None)  # type: ignore[arg-type]
+    broken = WebhookRequest(method="POST", target="/", headers=(("Content-Type", FORM),), body=None)  # type: ignore[arg-type]
     async with running(queue):
         for number in range(3):
             queue.offer(broken, f"/broken/{number}", verdict, now_s + number)
@@ -230,10 +230,10 @@ async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing_and_is_n
 
 
 async def test_however_a_path_is_spelled_it_is_one_finding_of_its_route(tmp_path: Path) -> None:
-    queue = RefusedRequests(TRUST, tmp_path, every_s=0)
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     spellings = ["/callbacks/twilio", "/callbacks/%74wilio", "/callbacks/t%77ilio", "/%63allbacks/twilio?x=1"]
-    async with house(TRUST) as gateway:
-        gateway.doors._refused = queue.offer
+    async with running_gateway(CREDENTIALS) as gateway:
+        gateway.handlers._refused = queue.offer
         for target in spellings:
             assert (await gateway.send(twilio_form(target=target, token="x"))).status == 403
     assert list(queue._waiting) == [("bad_signature", "/callbacks/twilio")]

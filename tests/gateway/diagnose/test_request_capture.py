@@ -11,13 +11,13 @@ from dataclasses import replace
 import pytest
 
 from stream.gateway.diagnose.request_capture import LIMIT_BYTES, Capture, CaptureError, read
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.request import FORM, Request, wire_bytes
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.request import FORM, WebhookRequest, wire_bytes
 from stream.gateway.receive.telnyx_signature import public_key
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.verification import VerifiedRequest, verify
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, TOKEN, public, telnyx_post, twilio_form
 
-TRUST = Trust(
+CREDENTIALS = GatewayCredentials(
     public_url=f"https://{HOST}",
     twilio_tokens={ACCOUNT: (TOKEN,)},
     telnyx_keys=(public_key(public()),),
@@ -26,7 +26,7 @@ TWILIO = twilio_form(target="/callbacks/twilio?tenant=%37&x=ë")
 TELNYX = telnyx_post('{"data":{"id":"e1","to":"sip:zoë@example.test"}}\n'.encode())
 
 
-def head(request: Request, end: bytes = b"\r\n", mark: bytes = b"", *more: tuple[str, str]) -> bytes:
+def head(request: WebhookRequest, end: bytes = b"\r\n", mark: bytes = b"", *more: tuple[str, str]) -> bytes:
     lines = [
         f"{request.method} {request.target} HTTP/1.1",
         *(f"{n}: {v}" for n, v in (*request.headers, *more)),
@@ -34,7 +34,7 @@ def head(request: Request, end: bytes = b"\r\n", mark: bytes = b"", *more: tuple
     return b"".join(mark + wire_bytes(line) + end for line in lines) + mark.strip() + end
 
 
-def sized(request: Request) -> tuple[str, str]:
+def sized(request: WebhookRequest) -> tuple[str, str]:
     return "Content-Length", str(len(request.body))
 
 
@@ -42,12 +42,12 @@ def chunked(body: bytes) -> bytes:
     return b"".join(b"%x;x=1\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
 
 
-def as_json(request: Request, url: str, **more: object) -> bytes:
+def as_json(request: WebhookRequest, url: str, **more: object) -> bytes:
     said = {"method": request.method, "url": url, "headers": dict(request.headers), **more}
     return json.dumps(said, ensure_ascii=False).encode()
 
 
-WRITTEN: dict[str, Callable[[Request], bytes]] = {
+WRITTEN: dict[str, Callable[[WebhookRequest], bytes]] = {
     "raw": lambda one: head(one, b"\r\n", b"", sized(one)) + one.body,
     "raw, with line ends of Unix and what came after": lambda one: (
         head(one, b"\n", b"", sized(one)) + one.body + b"\n12:00:01.000000 IP 10.0.0.2\n"
@@ -69,12 +69,14 @@ WRITTEN: dict[str, Callable[[Request], bytes]] = {
 
 @pytest.mark.parametrize("request_", [TWILIO, TELNYX], ids=["twilio", "telnyx"])
 @pytest.mark.parametrize("name", WRITTEN)
-def test_a_request_is_read_from_each_way_of_writing_it_byte_for_byte(name: str, request_: Request) -> None:
+def test_a_request_is_read_from_each_way_of_writing_it_byte_for_byte(
+    name: str, request_: WebhookRequest
+) -> None:
     found = read(WRITTEN[name](request_), remote="10.0.0.1").request
     assert (found.method, found.target, found.body) == (request_.method, request_.target, request_.body)
     assert found.headers[: len(request_.headers)] == request_.headers
     assert found.remote == "10.0.0.1"
-    assert isinstance(verify(found, TRUST, NOW_S), Verified)
+    assert isinstance(verify(found, CREDENTIALS, NOW_S), VerifiedRequest)
 
 
 def test_json_says_it_too_with_a_whole_url_or_a_path_and_when_it_was_received() -> None:
@@ -84,7 +86,7 @@ def test_json_says_it_too_with_a_whole_url_or_a_path_and_when_it_was_received() 
     assert whole == Capture(
         replace(request, target=f"https://me:x@{HOST}/callbacks/twilio", remote=None), None
     )
-    assert isinstance(verify(whole.request, replace(TRUST, public_url=""), NOW_S), Verified)
+    assert isinstance(verify(whole.request, replace(CREDENTIALS, public_url=""), NOW_S), VerifiedRequest)
 
     encoded = base64.b64encode(request.body).decode()
     path = read(
@@ -105,7 +107,7 @@ def test_json_needs_no_host_where_the_url_has_one_and_takes_headers_as_pairs_and
         "url": "http://a.test:8080/x",
         "headers": [["A", "1"], ["B", ["2", "3"]]],
     }
-    assert read(json.dumps(raw).encode()).request == Request(
+    assert read(json.dumps(raw).encode()).request == WebhookRequest(
         method="POST",
         target="http://a.test:8080/x",
         headers=(("Host", "a.test:8080"), ("A", "1"), ("B", "2"), ("B", "3")),
@@ -113,7 +115,7 @@ def test_json_needs_no_host_where_the_url_has_one_and_takes_headers_as_pairs_and
 
 
 def test_a_path_with_a_url_in_its_query_is_a_path() -> None:
-    assert read(b'{"method": "get", "url": "/x?u=https://a.test"}').request == Request(
+    assert read(b'{"method": "get", "url": "/x?u=https://a.test"}').request == WebhookRequest(
         method="GET", target="/x?u=https://a.test"
     )
 

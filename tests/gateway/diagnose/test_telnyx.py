@@ -10,26 +10,26 @@ import pytest
 
 from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose.diagnosis import FITS
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
 from tests.gateway.signing import NOW_S, OTHER_TELNYX_KEY, TELNYX_KEY, public, telnyx_post
 
-TRUST = Trust(telnyx_keys=(public_key(public()),))
+CREDENTIALS = GatewayCredentials(telnyx_keys=(public_key(public()),))
 SENT = b'{"data":{"id":"e1","payload":{"to":"sip:zo\xc3\xab@example.test"}}}'
 STAMP = str(int(NOW_S))
 
 
 @dataclass(frozen=True)
 class Case:
-    request: Request
+    request: WebhookRequest
     sentence: str
     settings: tuple[str, ...] = ()
-    trust: Trust = TRUST
+    credentials: GatewayCredentials = CREDENTIALS
     secrets: tuple[str, ...] = ()
 
 
-def signed_otherwise(message: bytes) -> Request:
+def signed_otherwise(message: bytes) -> WebhookRequest:
     signature = base64.b64encode(TELNYX_KEY.sign(message)).decode()
     request = telnyx_post(SENT)
     return replace(
@@ -38,7 +38,7 @@ def signed_otherwise(message: bytes) -> Request:
     )
 
 
-def without(name: str, *more: tuple[str, str]) -> Request:
+def without(name: str, *more: tuple[str, str]) -> WebhookRequest:
     request = telnyx_post(SENT)
     return replace(request, headers=(*(pair for pair in request.headers if pair[0] != name), *more))
 
@@ -57,7 +57,7 @@ CASES = {
         telnyx_post(SENT),
         "No public key of Telnyx is configured: set CALLSTREAM_TELNYX_PUBLIC_KEY.",
         KEY,
-        Trust(),
+        GatewayCredentials(),
     ),
     "a clock that is an hour ahead": Case(
         telnyx_post(SENT, timestamp=str(int(NOW_S) - 3600)),
@@ -105,7 +105,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) -> None:
     case = CASES[name]
-    found = diagnose(case.request, case.trust, NOW_S, secrets=case.secrets)
+    found = diagnose(case.request, case.credentials, NOW_S, secrets=case.secrets)
     assert case.sentence in found.sentence
     assert found.settings == case.settings
     assert found.fits is (False if "signature fits if" in found.sentence else None)
@@ -113,4 +113,4 @@ def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) ->
 
 
 def test_a_request_that_fits_is_said_to_fit() -> None:
-    assert diagnose(telnyx_post(SENT), TRUST, NOW_S) == FITS
+    assert diagnose(telnyx_post(SENT), CREDENTIALS, NOW_S) == FITS

@@ -13,8 +13,8 @@ import pytest
 from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose import twilio as twilio_doctor
 from stream.gateway.diagnose.diagnosis import FITS, masked
-from stream.gateway.receive.credentials import SharedKey, Trust
-from stream.gateway.receive.request import FORM, Request
+from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
+from stream.gateway.receive.request import FORM, WebhookRequest
 from tests.gateway.signing import (
     ACCOUNT,
     HOST,
@@ -29,27 +29,27 @@ from tests.gateway.signing import (
 )
 
 SUBACCOUNT = "AC0f000000000000000000000000000010"
-TRUST = Trust(twilio_tokens={ACCOUNT: (TOKEN,), SUBACCOUNT: ("subtoken",)})
+CREDENTIALS = GatewayCredentials(twilio_tokens={ACCOUNT: (TOKEN,), SUBACCOUNT: ("subtoken",)})
 PUBLIC = f"https://{HOST}"
 TARGET = "/callbacks/twilio"
 
 
-def received(**more: object) -> Request:
+def received(**more: object) -> WebhookRequest:
     """What arrives: plain HTTP from a proxy on another machine, with the host kept."""
     return twilio_form(**{"secure": False, "remote": "10.0.0.1", **more})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Case:
-    request: Request
+    request: WebhookRequest
     sentence: str
     settings: tuple[str, ...] = ()
-    trust: Trust = TRUST
+    credentials: GatewayCredentials = CREDENTIALS
     secrets: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
 
 
-def form(parameters: Parameters, **more: object) -> Request:
+def form(parameters: Parameters, **more: object) -> WebhookRequest:
     return twilio_form(parameters, **more)  # type: ignore[arg-type]
 
 
@@ -90,13 +90,13 @@ CASES = {
         received(host="inner.test", headers=[("X-Forwarded-Host", HOST)]),
         f"fits if the URL begins with https://: set CALLSTREAM_PUBLIC_URL={PUBLIC}.",
         URL,
-        replace(TRUST, trusted_proxies=(ip_network("10.0.0.0/8"),)),
+        replace(CREDENTIALS, trusted_proxies=(ip_network("10.0.0.0/8"),)),
     ),
     "a configured URL with another host": Case(
         received(),
         f"fits if the host is {HOST}: set CALLSTREAM_PUBLIC_URL={PUBLIC}.",
         URL,
-        replace(TRUST, public_url="https://old.test"),
+        replace(CREDENTIALS, public_url="https://old.test"),
     ),
     "a host that nobody names but the operator": Case(
         received(host="inner.test"),
@@ -129,7 +129,7 @@ CASES = {
         twilio_form(),
         f"set CALLSTREAM_PUBLIC_URL={PUBLIC}.",
         URL,
-        replace(TRUST, public_url=f"{PUBLIC}/voice"),
+        replace(CREDENTIALS, public_url=f"{PUBLIC}/voice"),
     ),
     "a path that was rewritten": Case(
         twilio_form(signed_url=f"{PUBLIC}/hook?x=1", headers=[("X-Original-URI", "/hook?x=1")]),
@@ -261,7 +261,7 @@ CASES = {
         twilio_form(),
         "fits if the configured token is taken without the quotes or blanks around it",
         ("CALLSTREAM_TWILIO_AUTH_TOKEN",),
-        Trust(twilio_tokens={ACCOUNT: (f'"{TOKEN}"',)}),
+        GatewayCredentials(twilio_tokens={ACCOUNT: (f'"{TOKEN}"',)}),
     ),
     "a token that the operator tries": Case(
         received(token="candidate"),
@@ -274,7 +274,7 @@ CASES = {
         twilio_form(token="sharedsecret"),
         "the shared key is another one than the request names",
         ("CALLSTREAM_TWILIO_SHARED_KEYS",),
-        replace(TRUST, twilio_shared_keys={"key_1": SharedKey("", "sharedsecret")}),
+        replace(CREDENTIALS, twilio_shared_keys={"key_1": SharedKey("", "sharedsecret")}),
     ),
     "nothing that is known": Case(
         twilio_form(token="unheard"),
@@ -285,10 +285,10 @@ CASES = {
         form([("x", "1")]),
         "No auth token is configured: set CALLSTREAM_TWILIO_AUTH_TOKEN.",
         ("CALLSTREAM_TWILIO_AUTH_TOKEN",),
-        Trust(),
+        GatewayCredentials(),
     ),
     "no signature": Case(
-        Request(method="POST", target=TARGET, headers=(("Host", HOST),)),
+        WebhookRequest(method="POST", target=TARGET, headers=(("Host", HOST),)),
         "The header X-Twilio-Signature is missing",
     ),
     "two signatures": Case(
@@ -307,7 +307,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) -> None:
     case = CASES[name]
-    found = diagnose(case.request, case.trust, NOW_S, secrets=case.secrets, urls=case.urls)
+    found = diagnose(case.request, case.credentials, NOW_S, secrets=case.secrets, urls=case.urls)
     assert case.sentence in found.sentence
     assert found.settings == case.settings
     assert found.sentence.count(".\n") == 0
@@ -318,23 +318,23 @@ def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) ->
 @pytest.mark.parametrize("name", CASES)
 def test_no_sentence_shows_a_secret_or_a_number(name: str) -> None:
     case = CASES[name]
-    found = diagnose(case.request, case.trust, NOW_S, secrets=case.secrets, urls=case.urls)
+    found = diagnose(case.request, case.credentials, NOW_S, secrets=case.secrets, urls=case.urls)
     secrets = [TOKEN, "subtoken", "candidate", "sharedsecret", "5005550006", "tenant", ACCOUNT, SUBACCOUNT]
     assert not [secret for secret in secrets if secret in repr(found)]
 
 
 def test_a_request_that_fits_is_said_to_fit() -> None:
-    assert diagnose(twilio_form(), TRUST, NOW_S) == FITS
-    assert diagnose(twilio_json(JSON), TRUST, NOW_S) == FITS
+    assert diagnose(twilio_form(), CREDENTIALS, NOW_S) == FITS
+    assert diagnose(twilio_json(JSON), CREDENTIALS, NOW_S) == FITS
 
 
 def test_the_simplest_of_several_explanations_is_given() -> None:
     same = form([("AccountSid", ACCOUNT)], target="/x?a=1&a=1", signed_url=f"{PUBLIC}/x?a=1")
-    found = diagnose(same, TRUST, NOW_S)
+    found = diagnose(same, CREDENTIALS, NOW_S)
     assert found.sentence.startswith("Twilio's signature fits if a parameter that was added")
 
 
-HOSTILE: dict[str, Callable[[], Request]] = {
+HOSTILE: dict[str, Callable[[], WebhookRequest]] = {
     "a large form": lambda: replace(twilio_form(), body=b"a=" + b"x" * 262_142),
     "many parameters": lambda: replace(
         twilio_form(), body=b"&".join(b"p%d=%s" % (at, b"x" * 250) for at in range(999))
@@ -355,15 +355,15 @@ HOSTILE: dict[str, Callable[[], Request]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_request_costs_a_bounded_time(name: str) -> None:
     began = time.process_time()
-    assert diagnose(HOSTILE[name](), TRUST, NOW_S).fits is None
+    assert diagnose(HOSTILE[name](), CREDENTIALS, NOW_S).fits is None
     assert time.process_time() - began < 8
 
 
 def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     two_changes = received(host="inner.test", headers=[("X-Forwarded-Host", HOST)])
-    assert diagnose(two_changes, TRUST, NOW_S).fits is False
+    assert diagnose(two_changes, CREDENTIALS, NOW_S).fits is False
     monkeypatch.setattr(twilio_doctor, "WORK_LIMIT_BYTES", 5000)
-    assert diagnose(two_changes, TRUST, NOW_S).fits is None
+    assert diagnose(two_changes, CREDENTIALS, NOW_S).fits is None
 
 
 def test_what_is_no_accounts_id_is_not_shown_at_all() -> None:
@@ -383,13 +383,15 @@ def test_the_signing_of_these_tests_is_the_documented_one() -> None:
 
 def test_a_packed_body_is_said_to_be_one_whatever_else_is_wrong() -> None:
     for request in (twilio_form(headers=[("Content-Encoding", "gzip")]), telnyx_packed()):
-        found = diagnose(request, TRUST, NOW_S)
+        found = diagnose(request, CREDENTIALS, NOW_S)
         assert (found.fits, "Content-Encoding" in found.sentence) == (None, True)
-    assert diagnose(twilio_form(headers=[("Content-Encoding", "identity")]), TRUST, NOW_S) == FITS
+    assert diagnose(twilio_form(headers=[("Content-Encoding", "identity")]), CREDENTIALS, NOW_S) == FITS
 
 
-def telnyx_packed() -> Request:
-    return Request(method="POST", target="/callbacks/telnyx", headers=(("Content-Encoding", "identity, br"),))
+def telnyx_packed() -> WebhookRequest:
+    return WebhookRequest(
+        method="POST", target="/callbacks/telnyx", headers=(("Content-Encoding", "identity, br"),)
+    )
 
 
 @pytest.mark.parametrize("host", ["[.]", "[::", "[:]", "[1.2]:5", "h:99999", "h..", "", "~", "\udcff"])
@@ -402,4 +404,4 @@ def test_whatever_a_request_says_of_where_it_was_sent_there_is_a_diagnosis(host:
         twilio_json(JSON, target=target, signed_url="x"),
     ):
         headers = (*request.headers, ("X-Original-URI", "/\udcff?\udc80"), ("X-Forwarded-Host", host))
-        assert diagnose(replace(request, headers=headers), TRUST, NOW_S).fits is None
+        assert diagnose(replace(request, headers=headers), CREDENTIALS, NOW_S).fits is None

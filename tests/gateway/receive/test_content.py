@@ -13,24 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.gateway.receive import records as landing
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import FORM, Request
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import FORM, WebhookRequest
+from stream.gateway.receive.verification import VerifiedRequest, verify
 from tests.gateway.receive.test_records import landed, records
-from tests.gateway.receive.test_verification import EVENT, TEXML, TRUST, get, judged, with_header
-from tests.gateway.running_gateway import house
+from tests.gateway.receive.test_verification import CREDENTIALS, EVENT, TEXML, get, judged, with_header
+from tests.gateway.running_gateway import running_gateway
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, STATUS, telnyx_post, twilio, twilio_form, twilio_json
 
 FORGED = urlencode({"AccountSid": ACCOUNT, "CallSid": "CAforged", "CallStatus": "completed"})
 
 
-def said(request: Request) -> bytes:
+def said(request: WebhookRequest) -> bytes:
     """All that lands of a request as verified; empty where it is refused."""
-    verified = verify(request, TRUST, NOW_S)
-    if isinstance(verified, Refused):
+    verified = verify(request, CREDENTIALS, NOW_S)
+    if isinstance(verified, Refusal):
         return b""
     found = landing.deliveries(verified, endpoint="/callbacks/twilio", received_us=0)
-    return b"" if isinstance(found, Refused) else b"".join(one.value for one in found)
+    return b"" if isinstance(found, Refusal) else b"".join(one.value for one in found)
 
 
 def test_a_signed_body_of_telnyx_lets_no_query_in() -> None:
@@ -71,7 +71,7 @@ def test_what_follows_a_fragment_is_not_signed_and_does_not_land(tail: str) -> N
 def test_a_get_with_a_body_that_nothing_covers_is_refused() -> None:
     target = "/callbacks/twilio?" + urlencode(STATUS)
     request = get(target, twilio(f"https://{HOST}{target}"))
-    assert isinstance(judged(request), Verified)
+    assert isinstance(judged(request), VerifiedRequest)
     assert judged(replace(request, body=FORGED.encode())) == "bad_signature"
 
 
@@ -94,7 +94,7 @@ def test_what_telnyx_signed_is_read_by_what_it_is_and_not_by_a_header_that_nobod
     [(source, key, _)] = records(telnyx_post(hidden, media_type=FORM))
     assert (source, key) == ("telnyx_webhook", b"telnyx:l1")
     found = landed(telnyx_post(TEXML, media_type="application/json"))
-    assert isinstance(found, Refused)
+    assert isinstance(found, Refusal)
 
 
 def test_a_header_is_evidence_and_no_more() -> None:
@@ -108,7 +108,7 @@ def test_a_header_is_evidence_and_no_more() -> None:
 def test_landing_is_handed_nothing_of_a_request_but_what_was_verified() -> None:
     """By construction: who cannot see the request cannot land an unsigned part of it."""
     assert list(inspect.signature(landing.deliveries).parameters) == ["verified", "endpoint", "received_us"]
-    assert not hasattr(landing, "Request")
+    assert not hasattr(landing, "WebhookRequest")
 
 
 SIGNED = [
@@ -134,7 +134,7 @@ _PIECES = [FORGED, "&", "?", "#", "%23", "bodySHA256=", '{"CallSid":"CAforged"}'
     st.sampled_from([None, b"", FORGED.encode()]),
 )
 def test_whoever_saw_a_signed_request_can_put_nothing_of_his_own_into_another(
-    seen: Request, method: str, media_type: str | None, path: str | None, tail: str, body: bytes | None
+    seen: WebhookRequest, method: str, media_type: str | None, path: str | None, tail: str, body: bytes | None
 ) -> None:
     """Everything is varied that no signature covers, and what one covers too."""
     target = seen.target if path is None else path + "?"
@@ -145,11 +145,11 @@ def test_whoever_saw_a_signed_request_can_put_nothing_of_his_own_into_another(
 
 
 async def test_a_forged_query_reaches_no_topic_through_a_real_socket() -> None:
-    async with house(TRUST) as gateway:
+    async with running_gateway(CREDENTIALS) as gateway:
         seen = telnyx_post(EVENT, timestamp=str(int(time.time())))
         forged = replace(seen, method="GET", target=f"/callbacks/twilio?{FORGED}")
         assert (await gateway.send(forged)).status == 403
         signed = twilio(f"https://{HOST}/callbacks/twilio?a=1")
         sent = get(f"/callbacks/twilio?a=1#&{FORGED}", signed)
         await gateway.send(sent)
-        assert not any(b"CAforged" in one.value for one in gateway.shore.landed)
+        assert not any(b"CAforged" in one.value for one in gateway.sink.landed)

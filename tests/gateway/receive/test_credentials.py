@@ -6,13 +6,13 @@ from ipaddress import ip_network
 
 import pytest
 
-from stream.gateway.receive.credentials import Trust, from_settings
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.service.settings import SettingsError, load
 from tests.gateway.signing import public
 
 
 def test_accounts_tokens_keys_and_proxies_come_from_the_settings() -> None:
-    trust = from_settings(
+    credentials = GatewayCredentials.from_settings(
         load(
             {
                 "CALLSTREAM_TWILIO_ACCOUNT_SID": "AC1",
@@ -28,20 +28,25 @@ def test_accounts_tokens_keys_and_proxies_come_from_the_settings() -> None:
             }
         )
     )
-    assert trust.twilio_tokens == {"AC1": ("new", "old", "third"), "AC2": ("second",)}
-    assert trust.twilio_shared_keys == {"key_1": ("AC1", "shared"), "key_2": ("AC2", "its=own")}
-    assert trust.twilio_subaccounts == {"AC3": "AC1", "AC4": "AC2"}
-    assert trust.subaccounts_of("AC1") == {"AC3"}
-    assert (len(trust.telnyx_keys), trust.telnyx_tolerance_s) == (1, 60.0)
-    assert (trust.trusted_proxies, trust.public_url) == ((ip_network("10.0.0.0/8"),), "https://h.test")
-    assert trust.accept_unsigned
-    assert not any(secret in repr(trust) for secret in ("new", "old", "second", "third", "shared", "its"))
-    assert "shared" not in repr(trust.twilio_shared_keys)
+    assert credentials.twilio_tokens == {"AC1": ("new", "old", "third"), "AC2": ("second",)}
+    assert credentials.twilio_shared_keys == {"key_1": ("AC1", "shared"), "key_2": ("AC2", "its=own")}
+    assert credentials.twilio_subaccounts == {"AC3": "AC1", "AC4": "AC2"}
+    assert credentials.subaccounts_of("AC1") == {"AC3"}
+    assert (len(credentials.telnyx_keys), credentials.telnyx_tolerance_s) == (1, 60.0)
+    assert (credentials.trusted_proxies, credentials.public_url) == (
+        (ip_network("10.0.0.0/8"),),
+        "https://h.test",
+    )
+    assert credentials.accept_unsigned
+    assert not any(
+        secret in repr(credentials) for secret in ("new", "old", "second", "third", "shared", "its")
+    )
+    assert "shared" not in repr(credentials.twilio_shared_keys)
 
 
 def test_a_shared_key_is_any_accounts_where_no_account_is_configured() -> None:
-    trust = from_settings(load({"CALLSTREAM_TWILIO_SHARED_KEYS": "key_1=shared"}))
-    assert trust.twilio_shared_keys == {"key_1": ("", "shared")}
+    credentials = GatewayCredentials.from_settings(load({"CALLSTREAM_TWILIO_SHARED_KEYS": "key_1=shared"}))
+    assert credentials.twilio_shared_keys == {"key_1": ("", "shared")}
 
 
 @pytest.mark.parametrize("value", ["AC1", "AC1=", "=AC1", "AC1=AC1", "AC1=AC2,AC1=AC3"])
@@ -51,14 +56,14 @@ def test_a_subaccount_is_under_one_account_that_is_another(value: str) -> None:
 
 
 def test_unsigned_requests_are_refused_unless_they_are_allowed() -> None:
-    assert not from_settings(load({})).accept_unsigned
+    assert not GatewayCredentials.from_settings(load({})).accept_unsigned
 
 
 def test_a_token_speaks_for_its_own_account_and_one_without_for_any() -> None:
-    own = Trust(twilio_tokens={"AC1": ("a", "b"), "AC2": ("c",)})
+    own = GatewayCredentials(twilio_tokens={"AC1": ("a", "b"), "AC2": ("c",)})
     assert own.tokens_of("AC1") == [("AC1", "a"), ("AC1", "b")]
     assert own.tokens_of("AC3") == []
     assert own.tokens_of(None) == [("AC1", "a"), ("AC1", "b"), ("AC2", "c")]
-    every = Trust(twilio_tokens={"": ("x",), "AC2": ("c",)})
+    every = GatewayCredentials(twilio_tokens={"": ("x",), "AC2": ("c",)})
     assert every.tokens_of("AC3") == [("", "x")]
     assert every.tokens_of("AC2") == [("AC2", "c"), ("", "x")]

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Envelope
 from stream.core.sources import SOURCES
-from stream.gateway.receive.envelope import Delivery, Evidence, call_key, delivery
+from stream.gateway.receive.envelope import DeliveryMetadata, WebhookRecord, call_key, delivery
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope
 from stream.sources import DECODERS
 from tests.agents.batches import TOPICS, Fetched, Lane, to
 from tests.sources.test_registry import BODIES
 
 RECEIVED_US = 1_772_445_600_000_001
-EVIDENCE = Evidence(
+EVIDENCE = DeliveryMetadata(
     token="t-1", attempt=2, query="tenant=7&x=%7E", verified=True, variant="ed25519 key=0", remote="192.0.2.1"
 )
 
 
-def landed(source: str, body: Any, **more: Any) -> Delivery:
+def landed(source: str, body: Any, **more: Any) -> WebhookRecord:
     one = delivery(
         source,
         body,
@@ -79,7 +79,7 @@ def test_a_form_that_is_no_utf8_keeps_its_bytes() -> None:
 
 
 def test_evidence_is_bounded_and_always_text() -> None:
-    odd = Evidence(token="t" * 300, query="q=\udcff")
+    odd = DeliveryMetadata(token="t" * 300, query="q=\udcff")
     said = read_envelope(landed("twilio_other_callback", {}, evidence=odd).value).delivery
     assert (said["token"], said["query"]) == ("t" * 255, "q=�")
 

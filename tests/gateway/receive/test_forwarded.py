@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.gateway.receive.forwarded import Hop, forwarded, node_address, with_port, x_forwarded
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 
 
-def request(*headers: tuple[str, str]) -> Request:
-    return Request(method="POST", target="/", headers=headers)
+def request(*headers: tuple[str, str]) -> WebhookRequest:
+    return WebhookRequest(method="POST", target="/", headers=headers)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from stream.gateway.receive.public_url import clean_address, is_authority, may_be_a_proxys, public_url
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
 TARGET = "/callbacks/twilio?b=2&a=%7e+&x=//"
@@ -157,7 +157,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_url_is_what_the_trusted_say(name: str) -> None:
     case = CASES[name]
-    request = Request(
+    request = WebhookRequest(
         method="POST", target=TARGET, headers=case.headers, remote=case.remote, secure=case.secure
     )
     found = public_url(request, case.configured, TRUSTED)
@@ -171,7 +171,7 @@ def test_the_url_is_what_the_trusted_say(name: str) -> None:
 
 
 def test_nobody_is_trusted_unless_named() -> None:
-    request = Request(
+    request = WebhookRequest(
         method="GET", target="/", headers=(HOST, ("X-Forwarded-Host", "h.test")), remote="127.0.0.1"
     )
     found = public_url(request, "", ())
@@ -195,7 +195,7 @@ def test_nobody_is_trusted_unless_named() -> None:
     ],
 )
 def test_a_target_gives_its_path_and_query_alone(target: str, expected: str | None) -> None:
-    found = public_url(Request(method="POST", target=target), "https://h.test", ())
+    found = public_url(WebhookRequest(method="POST", target=target), "https://h.test", ())
     assert (found.text if found else None) == expected
 
 

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.events import DecodeError
-from stream.gateway.receive.credentials import Trust
-from stream.gateway.receive.envelope import Delivery
+from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.envelope import WebhookRecord
 from stream.gateway.receive.records import BATCH_LIMIT, deliveries
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import FORM, Request
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import FORM, WebhookRequest
+from stream.gateway.receive.verification import VerifiedRequest, verify
 from stream.kafka.envelope_codec import read_envelope
-from tests.gateway.receive.test_verification import TEXML, TRUST
+from tests.gateway.receive.test_verification import CREDENTIALS, TEXML
 from tests.gateway.signing import (
     ACCOUNT,
     NOW_S,
@@ -35,14 +35,18 @@ RECEIVED_US = 1_772_445_600_000_001
 CALL = dict(STATUS)["CallSid"]
 
 
-def landed(request: Request, trust: Trust = TRUST) -> list[Delivery] | Refused:
-    verified = verify(request, trust, NOW_S)
-    assert isinstance(verified, Verified), verified
+def landed(
+    request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS
+) -> list[WebhookRecord] | Refusal:
+    verified = verify(request, credentials, NOW_S)
+    assert isinstance(verified, VerifiedRequest), verified
     return deliveries(verified, endpoint=request.path, received_us=RECEIVED_US)
 
 
-def records(request: Request, trust: Trust = TRUST) -> list[tuple[str, bytes | None, dict[str, Any]]]:
-    found = landed(request, trust)
+def records(
+    request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS
+) -> list[tuple[str, bytes | None, dict[str, Any]]]:
+    found = landed(request, credentials)
     assert isinstance(found, list), found
     return [(one.source, one.key, orjson.loads(one.value)) for one in found]
 
@@ -82,10 +86,10 @@ def test_a_get_has_its_parameters_as_the_body_and_no_query_beside_them() -> None
     assert envelope["delivery"]["query"] is None
 
 
-UNSIGNED = replace(TRUST, accept_unsigned=True)
+UNSIGNED = replace(CREDENTIALS, accept_unsigned=True)
 
 
-def unsigned(request: Request) -> Request:
+def unsigned(request: WebhookRequest) -> WebhookRequest:
     kept = tuple(pair for pair in request.headers if "signature" not in pair[0].lower())
     return replace(request, headers=kept)
 
@@ -156,9 +160,11 @@ def test_a_form_that_is_no_utf8_lands_with_its_bytes() -> None:
     assert base64.b64decode(envelope["delivery"]["original"]) == request.body
 
 
-def post(body: bytes, media_type: str | None) -> Request:
+def post(body: bytes, media_type: str | None) -> WebhookRequest:
     headers = (("Content-Type", media_type),) if media_type is not None else ()
-    return Request(method="POST", target="/callbacks/telnyx", headers=headers, body=body, remote="192.0.2.1")
+    return WebhookRequest(
+        method="POST", target="/callbacks/telnyx", headers=headers, body=body, remote="192.0.2.1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,9 +185,9 @@ def post(body: bytes, media_type: str | None) -> Request:
         (post(b"a=" + b"\x01" * 100_000, FORM), "too_large", 413),
     ],
 )
-def test_what_no_retry_mends_is_refused(request_: Request, reason: str, status: int) -> None:
-    found = landed(request_, Trust(accept_unsigned=True))
-    assert isinstance(found, Refused)
+def test_what_no_retry_mends_is_refused(request_: WebhookRequest, reason: str, status: int) -> None:
+    found = landed(request_, GatewayCredentials(accept_unsigned=True))
+    assert isinstance(found, Refusal)
     assert (found.reason, found.status) == (reason, status)
 
 
@@ -190,7 +196,7 @@ def test_what_no_retry_mends_is_refused(request_: Request, reason: str, status: 
     [None, "application/json; charset=utf-8", "application/cloudevents-batch+json", "APPLICATION/JSON"],
 )
 def test_json_is_taken_by_any_of_its_names(media_type: str | None) -> None:
-    assert isinstance(landed(post(b"{}", media_type), Trust(accept_unsigned=True)), list)
+    assert isinstance(landed(post(b"{}", media_type), GatewayCredentials(accept_unsigned=True)), list)
 
 
 def test_a_deep_body_lands_and_the_worker_refuses_it() -> None:
@@ -214,7 +220,7 @@ def test_whatever_comes_is_landed_or_refused(
         method=method,
         target="/callbacks/twilio?" + tail.decode("utf-8", "surrogateescape"),
     )
-    found = landed(request, Trust(accept_unsigned=True))
+    found = landed(request, GatewayCredentials(accept_unsigned=True))
     if isinstance(found, list):
         assert all(orjson.loads(one.value)["v"] == 1 for one in found)
 

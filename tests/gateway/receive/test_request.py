@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stream.gateway.receive.request import FORM, Request, clean_text, wire_bytes
+from stream.gateway.receive.request import FORM, WebhookRequest, clean_text, wire_bytes
 
 
 def test_headers_are_found_in_any_case_and_repeated_ones_are_joined() -> None:
-    request = Request(method="POST", target="/", headers=(("x-A", "1"), ("B", "2"), ("X-a", "3")))
+    request = WebhookRequest(method="POST", target="/", headers=(("x-A", "1"), ("B", "2"), ("X-a", "3")))
     assert request.values("X-A") == ["1", "3"]
     assert request.value("x-a") == "1, 3"
     assert request.value("b") == "2"
@@ -15,7 +15,9 @@ def test_headers_are_found_in_any_case_and_repeated_ones_are_joined() -> None:
 
 def test_path_and_query_are_told_apart_at_the_first_question_mark() -> None:
     targets = ("/x/y?a=?b", "/x", "/x?", "http://h.test/x?y", "*")
-    assert [(one.path, one.query) for one in (Request(method="GET", target=text) for text in targets)] == [
+    assert [
+        (one.path, one.query) for one in (WebhookRequest(method="GET", target=text) for text in targets)
+    ] == [
         ("/x/y", "a=?b"),
         ("/x", None),
         ("/x", ""),
@@ -26,7 +28,7 @@ def test_path_and_query_are_told_apart_at_the_first_question_mark() -> None:
 
 def test_only_a_post_of_that_type_is_a_form() -> None:
     def one(method: str, kind: str) -> bool:
-        return Request(method=method, target="/", headers=(("Content-Type", kind),)).is_form
+        return WebhookRequest(method=method, target="/", headers=(("Content-Type", kind),)).is_form
 
     assert one("POST", FORM)
     assert one("POST", " Application/X-WWW-Form-Urlencoded ; charset=UTF-8")
@@ -36,7 +38,7 @@ def test_only_a_post_of_that_type_is_a_form() -> None:
 
 
 def test_a_repr_shows_nothing_that_was_sent() -> None:
-    request = Request(
+    request = WebhookRequest(
         method="POST",
         target="/callbacks?tenant-secret",
         headers=(("Authorization", "header-secret"),),

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from telnyx.lib.webhook_verification import WebhookVerificationError, verify_webhook_signature
 
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.telnyx_signature import Match, public_key, verify
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.telnyx_signature import TelnyxMatch, public_key, verify
 from tests.gateway.signing import NOW_S, OTHER_TELNYX_KEY, TELNYX_KEY, public, telnyx
 
 BODY = b'{"data":{"event_type":"call.hangup","id":"e1"}}'
@@ -35,7 +35,7 @@ class Case:
     keys: tuple[str, ...] = (KEY,)
     now_s: float = NOW_S
     tolerance_s: float = 300.0
-    expected: Match | str = field(default=Match(0, 0.0))
+    expected: TelnyxMatch | str = field(default=TelnyxMatch(0, 0.0))
     agrees: bool = True
 
     def sign(self) -> str:
@@ -43,7 +43,7 @@ class Case:
             return self.signature
         return telnyx(self.body if self.signed is None else self.signed, self.timestamp or "")
 
-    def verify(self) -> Match | Refused:
+    def verify(self) -> TelnyxMatch | Refusal:
         return verify(
             [public_key(key) for key in self.keys],
             self.timestamp,
@@ -59,11 +59,11 @@ CASES = {
     "the documented vector": Case(keys=(DOCUMENTED_KEY,), signature=DOCUMENTED_SIGNATURE),
     "a form": Case(body=b"CallSid=v3%3Aabc&CallStatus=ringing"),
     "a body that is no UTF-8": Case(body=b"\xff\x00\r\n", agrees=False),
-    "the second of two keys": Case(keys=(OTHER, KEY), expected=Match(1, 0.0)),
-    "the last second": Case(now_s=NOW_S + 300, expected=Match(0, 300.0)),
-    "a clock that is behind": Case(now_s=NOW_S - 300, expected=Match(0, -300.0)),
+    "the second of two keys": Case(keys=(OTHER, KEY), expected=TelnyxMatch(1, 0.0)),
+    "the last second": Case(now_s=NOW_S + 300, expected=TelnyxMatch(0, 300.0)),
+    "a clock that is behind": Case(now_s=NOW_S - 300, expected=TelnyxMatch(0, -300.0)),
     "an hour, where an hour is allowed": Case(
-        now_s=NOW_S + 3600, tolerance_s=3600, expected=Match(0, 3600.0), agrees=False
+        now_s=NOW_S + 3600, tolerance_s=3600, expected=TelnyxMatch(0, 3600.0), agrees=False
     ),
     "a time stamp with zeros before it": Case(timestamp="01767225600"),
     "no signature": Case(signature="", expected="missing_signature"),
@@ -112,7 +112,7 @@ CASES = {
 def test_a_signature_is_accepted_or_refused_as_the_table_says(name: str) -> None:
     case = CASES[name]
     found = case.verify()
-    assert (found.reason if isinstance(found, Refused) else found) == case.expected
+    assert (found.reason if isinstance(found, Refusal) else found) == case.expected
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.agrees])
@@ -122,7 +122,9 @@ def test_telnyxs_own_library_says_the_same(name: str, monkeypatch: pytest.Monkey
     headers = {"Telnyx-Signature-Ed25519": case.sign()}
     if case.timestamp is not None:
         headers["Telnyx-Timestamp"] = case.timestamp
-    assert any(officially(case.body, headers, key) for key in case.keys) == isinstance(case.expected, Match)
+    assert any(officially(case.body, headers, key) for key in case.keys) == isinstance(
+        case.expected, TelnyxMatch
+    )
 
 
 def officially(body: bytes, headers: dict[str, str], key: str) -> bool:
@@ -137,7 +139,7 @@ def officially(body: bytes, headers: dict[str, str], key: str) -> bool:
 @given(st.binary(min_size=1, max_size=80), st.binary(min_size=1, max_size=80))
 def test_a_signature_fits_its_own_body_and_no_other(body: bytes, other: bytes) -> None:
     found = Case(body=body, signed=other).verify()
-    assert isinstance(found, Match) == (body == other)
+    assert isinstance(found, TelnyxMatch) == (body == other)
 
 
 def test_a_key_is_read_as_telnyx_shows_it_and_as_a_pem_file_has_it_inside() -> None:

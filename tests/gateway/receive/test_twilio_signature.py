@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from stream.gateway.receive.refusal import Refused
+from stream.gateway.receive.refusal import Refusal
 from stream.gateway.receive.twilio_signature import (
-    Match,
     SignatureSettings,
+    TwilioMatch,
     body_hashes,
     signature_settings,
     split_port,
@@ -67,7 +67,7 @@ class Case:
     token: str = TOKEN
     keys: tuple[str, ...] = (TOKEN,)
     algorithm: str = "HMAC_SHA1"
-    expected: Match | str = field(default=Match(0, "as_sent"))
+    expected: TwilioMatch | str = field(default=TwilioMatch(0, "as_sent"))
     agrees: bool = True
 
     def sign(self) -> str:
@@ -77,7 +77,7 @@ class Case:
         digest = "sha256" if self.algorithm == "HMAC_SHA256" else "sha1"
         return twilio(self.signed_url or self.url, signed or [], self.token, digest)
 
-    def verify(self) -> Match | Refused:
+    def verify(self) -> TwilioMatch | Refusal:
         encoded = None
         if self.parameters is not None:
             encoded = [(name.encode(), value.encode()) for name, value in self.parameters]
@@ -134,7 +134,7 @@ DOCUMENTED = {
         url=URL.replace(".test/", ".test:8443/"),
         parameters=CALL,
         signature="dXaevLNRmqlhON2z34JHqKJkfo0=",
-        expected=Match(0, "without"),
+        expected=TwilioMatch(0, "without"),
     ),
     "a form over http with its port": Case(
         url=PLAIN, parameters=CALL, signature="nbizy2xjXxSetBaSnGpvSP1rhbA="
@@ -150,22 +150,22 @@ DOCUMENTED = {
 ACCEPTED = {
     "SMS over https is signed with the port": Case(url=URL.replace(".test/", ".test:8443/"), parameters=CALL),
     "the default port was signed and is not in the URL": Case(
-        parameters=CALL, signed_url=URL.replace(".test/", ".test:443/"), expected=Match(0, "default")
+        parameters=CALL, signed_url=URL.replace(".test/", ".test:443/"), expected=TwilioMatch(0, "default")
     ),
     "the default port of http was signed and is not in the URL": Case(
         url="http://hooks.example.test/x",
         parameters=CALL,
         signed_url="http://hooks.example.test:80/x",
-        expected=Match(0, "default"),
+        expected=TwilioMatch(0, "default"),
     ),
     "http without its port": Case(
-        url=PLAIN, parameters=CALL, signed_url=PLAIN.replace(":8080", ""), expected=Match(0, "without")
+        url=PLAIN, parameters=CALL, signed_url=PLAIN.replace(":8080", ""), expected=TwilioMatch(0, "without")
     ),
     "an IPv6 host with a port": Case(
         url="https://[2001:db8::1]:8443/x",
         parameters=CALL,
         signed_url="https://[2001:db8::1]/x",
-        expected=Match(0, "without"),
+        expected=TwilioMatch(0, "without"),
         agrees=False,
     ),
     "user and password are not signed": Case(
@@ -191,14 +191,16 @@ ACCEPTED = {
     "thirty parameters": Case(parameters=[(f"P{at}", str(at)) for at in range(30)]),
     "parameters in another order than signed": Case(parameters=CALL, signed=CALL[::-1]),
     "the new token while rotating": Case(parameters=CALL, keys=("new", TOKEN), token="new"),
-    "the old token while rotating": Case(parameters=CALL, keys=("new", TOKEN), expected=Match(1, "as_sent")),
+    "the old token while rotating": Case(
+        parameters=CALL, keys=("new", TOKEN), expected=TwilioMatch(1, "as_sent")
+    ),
     "the third of three tokens, without the port": Case(
         url=PLAIN,
         signed_url=PLAIN.replace(":8080", ""),
         parameters=CALL,
         keys=("a", "b", "c"),
         token="c",
-        expected=Match(2, "without"),
+        expected=TwilioMatch(2, "without"),
     ),
     "a shared key with SHA-256": Case(parameters=CALL, algorithm="HMAC_SHA256", keys=("s",), token="s"),
     "JSON with a query of the customer's before the hash": Case(
@@ -297,7 +299,7 @@ ALL = {**DOCUMENTED, **ACCEPTED, **REFUSED}
 def test_a_signature_is_accepted_or_refused_as_the_table_says(name: str) -> None:
     case = ALL[name]
     found = case.verify()
-    assert (found.reason if isinstance(found, Refused) else found) == case.expected
+    assert (found.reason if isinstance(found, Refusal) else found) == case.expected
 
 
 class Several:
@@ -323,7 +325,7 @@ def test_twilios_own_library_says_the_same(name: str) -> None:
     official = any(
         RequestValidator(key).validate(case.url, given, case.sign(), case.algorithm) for key in case.keys
     )
-    assert official == isinstance(case.expected, Match)
+    assert official == isinstance(case.expected, TwilioMatch)
 
 
 def test_the_table_has_at_least_forty_cases_and_both_directions() -> None:
@@ -350,7 +352,9 @@ def test_any_form_is_judged_as_twilios_library_does(
     signature = twilio(signed_url, parameters)
     encoded = [(name.encode(), value.encode()) for name, value in parameters]
     ours = verify([TOKEN], url, signature, parameters=encoded)
-    assert isinstance(ours, Match) == RequestValidator(TOKEN).validate(url, Several(parameters), signature)
+    assert isinstance(ours, TwilioMatch) == RequestValidator(TOKEN).validate(
+        url, Several(parameters), signature
+    )
 
 
 def test_https_is_tried_without_the_port_first_and_http_as_it_is() -> None:
@@ -403,7 +407,7 @@ def test_only_a_parameter_of_that_name_is_a_hash() -> None:
 def test_of_five_hundred_keys_the_last_one_is_found_for_a_body_that_the_url_covers() -> None:
     keys = [f"token-{n}" for n in range(500)]
     signature = twilio(HASHED, token="token-499")
-    assert verify(keys, HASHED, signature, body=JSON) == Match(499, "as_sent")
+    assert verify(keys, HASHED, signature, body=JSON) == TwilioMatch(499, "as_sent")
 
 
 def test_a_large_form_is_tried_with_some_of_many_keys_and_the_refusal_says_so() -> None:
@@ -414,9 +418,9 @@ def test_a_large_form_is_tried_with_some_of_many_keys_and_the_refusal_says_so() 
     tried = tried_at_most(2 * 200_100, 2)
     assert 4 <= tried <= 16
     first = twilio(url, large, token=keys[tried - 1])
-    assert isinstance(verify(keys, url, first, parameters=parameters), Match)
+    assert isinstance(verify(keys, url, first, parameters=parameters), TwilioMatch)
     later = verify(keys, url, twilio(url, large, token=keys[tried]), parameters=parameters)
-    assert isinstance(later, Refused)
+    assert isinstance(later, Refusal)
     assert later.reason == "bad_signature"
     assert f"of the first {tried} of 500" in later.detail
 

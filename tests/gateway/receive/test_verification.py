@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 import pytest
 
 from stream.gateway.receive.content import Content, of_url_and_body
-from stream.gateway.receive.credentials import SharedKey, Trust
+from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
 from stream.gateway.receive.form_body import pairs
-from stream.gateway.receive.refusal import Refused
-from stream.gateway.receive.request import FORM, Request
+from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.request import FORM, WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
-from stream.gateway.receive.verification import Verified, provider_of, verify
+from stream.gateway.receive.verification import VerifiedRequest, provider_of, verify
 from tests.gateway.signing import (
     ACCOUNT,
     HOST,
@@ -31,7 +31,7 @@ from tests.gateway.signing import (
 )
 
 SUBACCOUNT = "AC0f000000000000000000000000000010"
-TRUST = Trust(
+CREDENTIALS = GatewayCredentials(
     twilio_tokens={ACCOUNT: ("new", TOKEN), SUBACCOUNT: ("sub",)},
     twilio_shared_keys={"webhooks_sharedkey_1": SharedKey("", "shared")},
     telnyx_keys=(public_key(public(OTHER_TELNYX_KEY)), public_key(public(TELNYX_KEY))),
@@ -42,17 +42,17 @@ TEXML = urlencode(
 ).encode()
 
 
-def judged(request: Request, trust: Trust = TRUST) -> Verified | str:
-    found = verify(request, trust, NOW_S)
-    return found.reason if isinstance(found, Refused) else found
+def judged(request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS) -> VerifiedRequest | str:
+    found = verify(request, credentials, NOW_S)
+    return found.reason if isinstance(found, Refusal) else found
 
 
-def without(request: Request, *names: str) -> Request:
+def without(request: WebhookRequest, *names: str) -> WebhookRequest:
     gone = {name.lower() for name in names}
     return replace(request, headers=tuple(pair for pair in request.headers if pair[0].lower() not in gone))
 
 
-def with_header(request: Request, name: str, value: str) -> Request:
+def with_header(request: WebhookRequest, name: str, value: str) -> WebhookRequest:
     return replace(without(request, name), headers=(*without(request, name).headers, (name, value)))
 
 
@@ -60,14 +60,14 @@ def of(account: str) -> list[tuple[str, str]]:
     return [(name, account if name == "AccountSid" else value) for name, value in STATUS]
 
 
-def get(target: str, signature: str | None) -> Request:
+def get(target: str, signature: str | None) -> WebhookRequest:
     headers = (("Host", HOST),) + ((("X-Twilio-Signature", signature),) if signature else ())
-    return Request(method="GET", target=target, headers=headers, remote="203.0.113.9", secure=True)
+    return WebhookRequest(method="GET", target=target, headers=headers, remote="203.0.113.9", secure=True)
 
 
 def test_a_callback_of_a_configured_account_is_verified_and_says_how() -> None:
     request = twilio_form()
-    assert judged(request) == Verified(
+    assert judged(request) == VerifiedRequest(
         provider="twilio",
         account=ACCOUNT,
         verified=True,
@@ -80,7 +80,7 @@ def test_a_callback_of_a_configured_account_is_verified_and_says_how() -> None:
 
 def test_a_subaccounts_callback_needs_its_own_token() -> None:
     accepted = judged(twilio_form(of(SUBACCOUNT), token="sub"))
-    assert isinstance(accepted, Verified)
+    assert isinstance(accepted, VerifiedRequest)
     assert accepted.account == SUBACCOUNT
     assert judged(twilio_form(of(SUBACCOUNT), token=TOKEN)) == "bad_signature"
     assert judged(twilio_form(of(ACCOUNT), token="sub")) == "bad_signature"
@@ -88,19 +88,19 @@ def test_a_subaccounts_callback_needs_its_own_token() -> None:
 
 def test_an_account_that_is_not_configured_is_refused_whoever_signed() -> None:
     assert judged(twilio_form(of("ACother"))) == "unknown_account"
-    assert judged(twilio_form(), Trust()) == "unknown_account"
+    assert judged(twilio_form(), GatewayCredentials()) == "unknown_account"
 
 
 def test_a_token_without_an_account_signs_for_all() -> None:
-    accepted = judged(twilio_form(of("ACother")), Trust(twilio_tokens={"": (TOKEN,)}))
-    assert isinstance(accepted, Verified)
+    accepted = judged(twilio_form(of("ACother")), GatewayCredentials(twilio_tokens={"": (TOKEN,)}))
+    assert isinstance(accepted, VerifiedRequest)
     assert (accepted.account, accepted.verified) == ("ACother", True)
 
 
 def test_a_get_signs_its_query() -> None:
     target = "/callbacks/twilio?tenant=7&" + urlencode(STATUS)
     accepted = judged(get(target, twilio(f"https://{HOST}{target}")))
-    assert isinstance(accepted, Verified)
+    assert isinstance(accepted, VerifiedRequest)
     query = target.partition("?")[2].encode()
     assert (accepted.account, accepted.content.parameters) == (ACCOUNT, pairs(query))
     assert judged(get(target + "&x=1", twilio(f"https://{HOST}{target}"))) == "bad_signature"
@@ -109,7 +109,7 @@ def test_a_get_signs_its_query() -> None:
 def test_a_batch_of_event_streams_is_verified_by_its_hash_and_by_any_accounts_token() -> None:
     request = twilio_json(b"[{}]", token="sub")
     accepted = judged(request)
-    assert accepted == Verified(
+    assert accepted == VerifiedRequest(
         provider="twilio",
         account=SUBACCOUNT,
         verified=True,
@@ -128,7 +128,7 @@ def test_a_shared_key_signs_in_place_of_the_token() -> None:
     settings = "X-Twilio-Webhooks-Signature-Settings"
     named = with_header(signed, settings, "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
     accepted = judged(named)
-    assert isinstance(accepted, Verified)
+    assert isinstance(accepted, VerifiedRequest)
     assert accepted.variant == "hmac_sha256 key=0 port=as_sent url=request"
     assert judged(signed) == "bad_signature"
     assert judged(with_header(signed, settings, "key=other,algorithm=HMAC_SHA256")) == "bad_signature"
@@ -138,19 +138,19 @@ def test_a_shared_key_signs_in_place_of_the_token() -> None:
 def test_behind_a_proxy_the_public_url_is_configured_or_forwarded_by_it() -> None:
     inside = twilio_form(host="10.0.0.5:8080", secure=False, remote="10.0.0.1")
     forwarded = with_header(inside, "Forwarded", f"for=198.51.100.7;host={HOST};proto=https")
-    trusting = replace(TRUST, trusted_proxies=(ip_network("10.0.0.0/8"),))
+    trusting = replace(CREDENTIALS, trusted_proxies=(ip_network("10.0.0.0/8"),))
     assert judged(inside) == "bad_signature"
     assert judged(forwarded) == "bad_signature"
-    assert isinstance(judged(inside, replace(TRUST, public_url=f"https://{HOST}")), Verified)
+    assert isinstance(judged(inside, replace(CREDENTIALS, public_url=f"https://{HOST}")), VerifiedRequest)
     accepted = judged(forwarded, trusting)
-    assert isinstance(accepted, Verified)
+    assert isinstance(accepted, VerifiedRequest)
     assert accepted.variant == "hmac_sha1 key=1 port=as_sent url=forwarded"
     assert accepted.remote == "198.51.100.7"
 
 
 def test_a_request_of_telnyx_is_verified_over_its_raw_body() -> None:
     accepted = judged(telnyx_post(EVENT, timestamp=str(int(NOW_S) - 7)))
-    assert accepted == Verified(
+    assert accepted == VerifiedRequest(
         provider="telnyx",
         account=None,
         verified=True,
@@ -161,14 +161,14 @@ def test_a_request_of_telnyx_is_verified_over_its_raw_body() -> None:
     )
     assert judged(telnyx_post(EVENT, signed=EVENT + b" ")) == "bad_signature"
     assert judged(telnyx_post(EVENT, timestamp=str(int(NOW_S) - 301))) == "stale_timestamp"
-    assert judged(telnyx_post(EVENT), Trust()) == "unknown_account"
+    assert judged(telnyx_post(EVENT), GatewayCredentials()) == "unknown_account"
 
 
 def test_a_texml_callback_is_telnyxs_wherever_it_is_sent() -> None:
     """Case 58."""
     for target in ("/callbacks/telnyx", "/callbacks/twilio"):
         accepted = judged(telnyx_post(TEXML, target=target, media_type=FORM))
-        assert isinstance(accepted, Verified)
+        assert isinstance(accepted, VerifiedRequest)
         assert (accepted.provider, accepted.account) == ("telnyx", "0c0ffee0-1111-4222-8333-444455556666")
 
 
@@ -196,22 +196,22 @@ def test_telnyxs_version_1_and_its_get_cannot_be_checked() -> None:
         (replace(twilio_form(), secure=False), "bad_signature"),
     ],
 )
-def test_what_is_not_as_it_was_signed_is_refused_with_a_reason(request_: Request, reason: str) -> None:
-    found = verify(request_, TRUST, NOW_S)
-    assert isinstance(found, Refused)
+def test_what_is_not_as_it_was_signed_is_refused_with_a_reason(request_: WebhookRequest, reason: str) -> None:
+    found = verify(request_, CREDENTIALS, NOW_S)
+    assert isinstance(found, Refusal)
     assert found.reason == reason
     assert found.status in (400, 403)
     assert not any(secret in repr(found) for secret in (TOKEN, ACCOUNT, "5005550006"))
 
 
 def test_unsigned_requests_are_taken_only_where_that_is_allowed_and_marked() -> None:
-    allowed = replace(TRUST, accept_unsigned=True)
+    allowed = replace(CREDENTIALS, accept_unsigned=True)
     for signed, name in (
         (twilio_form(), "X-Twilio-Signature"),
         (telnyx_post(EVENT), "Telnyx-Signature-Ed25519"),
     ):
         accepted = judged(without(signed, name), allowed)
-        assert isinstance(accepted, Verified)
+        assert isinstance(accepted, VerifiedRequest)
         assert (accepted.verified, accepted.variant) == (False, None)
     wrong = replace(telnyx_post(EVENT), body=EVENT + b" ")
     assert judged(wrong, allowed) == "bad_signature"
@@ -220,8 +220,8 @@ def test_unsigned_requests_are_taken_only_where_that_is_allowed_and_marked() -> 
 
 def test_where_nothing_is_configured_a_signature_is_not_checked_if_unsigned_is_allowed() -> None:
     for request in (twilio_form(), telnyx_post(EVENT)):
-        accepted = judged(request, Trust(accept_unsigned=True))
-        assert isinstance(accepted, Verified)
+        accepted = judged(request, GatewayCredentials(accept_unsigned=True))
+        assert isinstance(accepted, VerifiedRequest)
         assert not accepted.verified
 
 
@@ -231,16 +231,20 @@ def test_where_nothing_is_configured_a_signature_is_not_checked_if_unsigned_is_a
         (twilio_form(), "twilio"),
         (twilio_form(target="/callbacks/telnyx"), "twilio"),
         (telnyx_post(EVENT, target="/callbacks/twilio"), "telnyx"),
-        (Request(method="POST", target="/callbacks/telnyx"), "telnyx"),
-        (Request(method="POST", target="/callbacks/twilio?x=/telnyx/"), "twilio"),
+        (WebhookRequest(method="POST", target="/callbacks/telnyx"), "telnyx"),
+        (WebhookRequest(method="POST", target="/callbacks/twilio?x=/telnyx/"), "twilio"),
         (with_header(twilio_form(target="/callbacks/telnyx"), "telnyx-signature-ed25519", "x"), "telnyx"),
         (with_header(twilio_form(), "telnyx-signature-ed25519", "x"), "twilio"),
     ],
 )
-def test_the_signature_says_whose_request_it_is_and_else_the_path(request_: Request, expected: str) -> None:
+def test_the_signature_says_whose_request_it_is_and_else_the_path(
+    request_: WebhookRequest, expected: str
+) -> None:
     assert provider_of(request_, None) == expected
 
 
 def test_without_a_signature_the_account_says_whose_form_it_is() -> None:
-    bare = Request(method="POST", target="/callbacks/twilio", headers=(("Content-Type", FORM),), body=TEXML)
+    bare = WebhookRequest(
+        method="POST", target="/callbacks/twilio", headers=(("Content-Type", FORM),), body=TEXML
+    )
     assert provider_of(bare, pairs(TEXML)) == "telnyx"

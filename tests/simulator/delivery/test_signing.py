@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from stream.gateway.receive import credentials
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.records import deliveries
-from stream.gateway.receive.request import Request
-from stream.gateway.receive.verification import Verified, verify
+from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.verification import VerifiedRequest, verify
 from stream.service.settings import SettingsError, load
 from stream.simulator.calls.options import Options
 from stream.simulator.delivery.signing import (
@@ -33,7 +33,7 @@ OPTIONS = Options(calls=30, telnyx=0.4)
 NOW_S = time.time()
 
 
-def requests(environ: dict[str, str]) -> list[Request]:
+def requests(environ: dict[str, str]) -> list[WebhookRequest]:
     """All first attempts of a run with these settings, as a gateway receives them."""
     settings = load(environ)
     signing = from_settings(settings, OPTIONS)
@@ -45,7 +45,7 @@ def requests(environ: dict[str, str]) -> list[Request]:
         elif sending.report.source == "telnyx_webhook":
             found.append(telnyx(sending, to, signing, tries=0, now_s=NOW_S))
     return [
-        Request(
+        WebhookRequest(
             method="POST",
             target=webhook.url.removeprefix(to.base),
             headers=(("Host", "127.0.0.1:8080"), *webhook.headers.items()),
@@ -60,12 +60,13 @@ def accounts(environ: dict[str, str], gateway: dict[str, str] | None = None) -> 
     """The accounts of a run's requests, each of which the gateway takes and lands."""
     # What is simulated here begins in 1970.
     whom = replace(
-        credentials.from_settings(load(environ if gateway is None else gateway)), twilio_max_age_s=math.inf
+        GatewayCredentials.from_settings(load(environ if gateway is None else gateway)),
+        twilio_max_age_s=math.inf,
     )
     found = set()
     for request in requests(environ):
         verified = verify(request, whom, NOW_S)
-        assert isinstance(verified, Verified)
+        assert isinstance(verified, VerifiedRequest)
         landed = deliveries(verified, endpoint=request.path, received_us=0)
         assert isinstance(landed, list)
         assert len(landed) == 1

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from stream.broker.ports import free_port
-from stream.gateway.receive.request import Request
+from stream.gateway.receive.request import WebhookRequest
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.report import Report
 from stream.simulator.delivery.answers import Answers
@@ -65,7 +65,7 @@ def report_of(traffic: Traffic, gateway: Gateway, rows: Rows, answers: Answers) 
     return report
 
 
-def place(request: Request) -> str:
+def place(request: WebhookRequest) -> str:
     """Which callback a request is of."""
     if request.is_form:
         body = request.body.decode()
@@ -73,8 +73,8 @@ def place(request: Request) -> str:
     return str(orjson.loads(request.body)["data"]["id"])
 
 
-def by_place(gateway: Gateway) -> dict[str, list[Request]]:
-    found: dict[str, list[Request]] = defaultdict(list)
+def by_place(gateway: Gateway) -> dict[str, list[WebhookRequest]]:
+    found: dict[str, list[WebhookRequest]] = defaultdict(list)
     for request in gateway.requests:
         found[place(request)].append(request)
     return found
@@ -112,7 +112,7 @@ async def test_a_gateway_takes_every_callback_and_what_it_lands_is_the_truth(pub
 async def test_what_was_answered_503_comes_again_under_the_same_token_or_id_until_it_is_taken() -> None:
     seen: Counter[str] = Counter()
 
-    def busy_twice(request: Request, number: int) -> int:
+    def busy_twice(request: WebhookRequest, number: int) -> int:
         seen[place(request)] += 1
         return 503 if seen[place(request)] < 3 else 204
 
@@ -198,7 +198,7 @@ async def test_no_more_than_the_bound_are_in_flight() -> None:
 
 
 async def test_with_one_at_a_time_the_order_is_that_of_sending() -> None:
-    def order(requests: list[Request]) -> list[str]:
+    def order(requests: list[WebhookRequest]) -> list[str]:
         return [place(request) for request in requests]
 
     async with running() as first, running() as second:
@@ -246,7 +246,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_what_was_given_up_may_have_landed_and_neither_is_a_difference() -> None:
-    def half(request: Request, number: int) -> int:
+    def half(request: WebhookRequest, number: int) -> int:
         return (LANDED_ALL_THE_SAME, 503, 204)[number % 3]
 
     traffic = traffic_of(60, failed=0.5, telnyx=0.4)
@@ -273,7 +273,7 @@ async def test_what_the_gateway_refused_for_good_is_a_difference_without_a_numbe
     traffic = traffic_of()
     unwanted: list[str] = []
 
-    def refuse_the_first(request: Request, number: int) -> int:
+    def refuse_the_first(request: WebhookRequest, number: int) -> int:
         unwanted.append(place(request))
         return 403 if unwanted[-1] == unwanted[0] else 204
 
