@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import click
 import msgspec
-from aiokafka.errors import KafkaError
 
 from stream.broker.ownership import find_running
 from stream.cli.support.job_progress import JobProgress
@@ -25,6 +24,7 @@ from stream.cli.support.time_args import moment, second_after, second_before
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
+from stream.kafka.errors import KafkaError
 from stream.poller.resources.account import accounts
 from stream.poller.schedule.backfill_requests import BackfillRefusedError, cancelled, next_job
 from stream.poller.schedule.planning import Span, refusal

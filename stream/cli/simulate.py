@@ -20,12 +20,12 @@ from typing import Any
 
 import click
 import orjson
-from aiokafka.errors import KafkaError
 
 from stream.broker import BrokerError, embedded
 from stream.cli.support.run_progress import RunProgress
 from stream.cli.support.terminal import Misuse, say
 from stream.kafka import topics
+from stream.kafka.errors import KafkaError
 from stream.service.errors import in_words
 from stream.service.http.listening import ListenError
 from stream.service.settings import Settings, SettingsError, load

@@ -10,8 +10,8 @@ import orjson
 
 from stream.broker.ownership import find_running
 from stream.cli.support.terminal import Fault, say
-from stream.cli.support.topic_reader import records
 from stream.kafka import topics
+from stream.kafka.topic_reader import records
 from stream.service import settings
 
 TOPICS = (
@@ -54,7 +54,7 @@ async def _print(
 ) -> None:
     left = count
     async for record in records(
-        bootstrap, topic, from_beginning=from_beginning, follow=follow or bool(count)
+        {"bootstrap_servers": bootstrap}, topic, from_beginning=from_beginning, follow=follow or bool(count)
     ):
         say(*cells(record.key, record.value) if keys else cells(record.key, record.value)[1:])
         if left is not None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import aiohttp
 import click
-from aiokafka.errors import KafkaError
 from rich.live import Live
 
 from stream.broker import Broker, BrokerError, embedded
@@ -32,10 +31,11 @@ from stream.cli.local.worker_metrics import look
 from stream.cli.support.drawing import PlainConsole
 from stream.cli.support.startup import ended
 from stream.cli.support.terminal import Fault, say
-from stream.cli.support.topic_reader import records
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.kafka import topics
+from stream.kafka.errors import KafkaError
+from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
 from stream.service import settings
 from stream.service.data_dir import DataDirError, prepare
@@ -218,7 +218,7 @@ class Household:
         topic = topics.names(self._settings.topic_prefix).alerts
         while True:
             with contextlib.suppress(KafkaError):
-                async for record in records(self._settings.kafka, topic):
+                async for record in records({"bootstrap_servers": self._settings.kafka}, topic):
                     notice = Notice.read(record.value)
                     if notice is None:
                         continue

@@ -11,14 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from stream.kafka import clients
+from stream.kafka import clients, request_limits
+from stream.kafka.partitions import TopicPartition
 
 CLOSE_S = 2.0
 LEAVE_S = 3.0
+NEVER_MS = 24 * 60 * 60 * 1000
+"""Effectively disables max.poll.interval: a member that pauses is alive as long as it sends heartbeats."""
 
 _COORDINATORS_TASKS = (
     "_coordination_task",
@@ -28,6 +33,64 @@ _COORDINATORS_TASKS = (
 )
 
 log = logging.getLogger("callstream.consumers")
+
+
+async def join(
+    connection: Mapping[str, Any],
+    topic: str,
+    *,
+    group: str,
+    session_s: float,
+    rebalance_s: float,
+    revoked: Callable[[], Awaitable[None]],
+    assigned: Callable[[frozenset[int]], Awaitable[None]],
+    **settings: Any,
+) -> AIOKafkaConsumer:
+    """A started member of `group` that reads the committed records of `topic` and commits by itself never.
+
+    - `revoked`, `assigned`: awaited in a rebalance; the latter with the partition numbers.
+    - `settings`: aiokafka's, beside those. The caller ends the consumer, by `leave` or `drop`.
+
+    Raises KafkaError.
+    """
+    session_ms, rebalance_ms = int(session_s * 1000), int(rebalance_s * 1000)
+    consumer = AIOKafkaConsumer(
+        **connection,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=session_ms // 3,
+        rebalance_timeout_ms=rebalance_ms,
+        max_poll_interval_ms=NEVER_MS,
+        **settings,
+    )
+    request_limits.steer_member(consumer, rebalance_s)
+    try:
+        await consumer.start()
+    except BaseException:
+        await drop(consumer)
+        raise
+    heed_commits(consumer)
+    consumer.subscribe([topic], listener=_Listener(revoked, assigned))
+    return consumer
+
+
+class _Listener(ConsumerRebalanceListener):
+    """What aiokafka calls in a rebalance."""
+
+    def __init__(
+        self, revoked: Callable[[], Awaitable[None]], assigned: Callable[[frozenset[int]], Awaitable[None]]
+    ) -> None:
+        self._revoked = revoked
+        self._assigned = assigned
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        await self._revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        await self._assigned(frozenset(tp.partition for tp in assigned))
 
 
 def heed_commits(consumer: Any) -> None:

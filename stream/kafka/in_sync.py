@@ -12,12 +12,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from stream.kafka import clients, request_limits
+from stream.kafka.admin import admin_client, topic_setting
 
 SETTING = "min.insync.replicas"
 LEAST_EVERY_S = 60.0
@@ -102,19 +100,12 @@ def judged(topic: str, least: int, views: Views, *, silent: frozenset[int]) -> s
 
 async def least_in_sync(connection: Mapping[str, Any], topic: str) -> int:
     """The topic's `min.insync.replicas`. Raises KafkaError, OSError."""
-    admin = AIOKafkaAdminClient(**connection)
-    request_limits.steer(admin._client)
-    try:
+    async with admin_client(connection) as admin:
         await admin.start()
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, {SETTING: ""})
-        (answer,) = await admin.describe_configs([resource])
-    finally:
-        await clients.close(admin._client)
-    for _code, _message, _type, _name, entries in answer.resources:
-        for entry in entries:
-            if entry[0] == SETTING:
-                return int(entry[1])
-    raise KafkaError(f"{SETTING} of {topic} is not told")
+        found = await topic_setting(admin, topic, SETTING)
+    if found is None:
+        raise KafkaError(f"{SETTING} of {topic} is not told")
+    return int(found)
 
 
 async def _view(client: Any, node: int, topic: str, limit_s: float) -> list[Replicas] | None:

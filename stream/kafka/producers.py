@@ -20,6 +20,16 @@ CLOSE_S = 2.0
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
 
+PRODUCER: Mapping[str, Any] = {
+    "enable_idempotence": True,
+    "acks": "all",
+    "linger_ms": 0,
+    "max_batch_size": MAX_BATCH_BYTES,
+    "max_request_size": MAX_REQUEST_BYTES,
+    **request_limits.PRODUCER,
+}
+"""Settings of every producer."""
+
 
 class OpenProducer:
     """An AIOKafkaProducer, what waits in it for the broker, and who waits.
@@ -58,21 +68,19 @@ class OpenProducer:
         self.waiting_bytes -= size
 
 
-async def idempotent(connection: Mapping[str, Any], topic: str) -> AIOKafkaProducer:
-    """A producer that is started and knows `topic`. Raises KafkaError."""
-    producer = AIOKafkaProducer(
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=0,
-        max_batch_size=MAX_BATCH_BYTES,
-        max_request_size=MAX_REQUEST_BYTES,
-        **request_limits.PRODUCER,
-        **connection,
-    )
+async def idempotent(
+    connection: Mapping[str, Any], topic: str | None = None, **settings: Any
+) -> AIOKafkaProducer:
+    """A producer that is started and knows `topic`, where one is given. Raises KafkaError.
+
+    `settings`: aiokafka's, beside or in place of those that all producers have.
+    """
+    producer = AIOKafkaProducer(**{**PRODUCER, **connection, **settings})
     request_limits.steer(producer.client)
     try:
         await producer.start()
-        await producer.partitions_for(topic)
+        if topic is not None:
+            await producer.partitions_for(topic)
     except BaseException:
         await drop(producer)
         raise

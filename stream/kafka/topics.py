@@ -13,10 +13,9 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from stream.kafka import clients
+from stream.kafka.admin import admin_client, topic_setting
 from stream.service.errors import said
 from stream.service.settings import Settings
 
@@ -142,20 +141,17 @@ async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) 
     limit = time.monotonic() + wait_s
     made: list[str] = []
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
-        clients.tidy(admin._client)
         try:
-            await admin.start()
-            made += await _make_missing(admin, topics, settings.partitions)
-            if await _all_there(admin, topics, settings.partitions):
-                return made
+            async with admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=10_000) as admin:
+                await admin.start()
+                made += await _make_missing(admin, topics, settings.partitions)
+                if await _all_there(admin, topics, settings.partitions):
+                    return made
             reason = "new topics have no leader yet"
         except (KafkaError, OSError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not _may_pass(error):
                 raise TopicError(f"the cluster at {bootstrap} refuses: {said(error)}") from error
             reason = said(error)
-        finally:
-            await clients.close(admin._client)
         if time.monotonic() > limit:
             raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})")
         await asyncio.sleep(0.2)
@@ -217,11 +213,10 @@ def _compared(described: Sequence[Any], topics: Topics, partitions: int) -> Exam
 async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINED_WITHIN_S) -> Examined:
     """What is there of the topics; nothing is made. Raises TopicError when the cluster does not answer."""
     topics = names(settings.topic_prefix)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(wait_s * 1000))
-    clients.tidy(admin._client)
     why = f"no broker answers at {bootstrap}"
+    client = admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=int(wait_s * 1000))
     try:
-        async with asyncio.timeout(wait_s):
+        async with client as admin, asyncio.timeout(wait_s):
             await admin.start()
             why = f"a broker answers at {bootstrap}, but not where its advertised.listeners say"
             brokers = len((await admin.describe_cluster())["brokers"])
@@ -237,17 +232,12 @@ async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINE
         if isinstance(error, KafkaError) and not _may_pass(error):
             why = f"the cluster at {bootstrap} refuses"
         raise TopicError(f"{why} ({type(error).__name__})") from error
-    finally:
-        await clients.close(admin._client)
     return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
 
 
 async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:
     """A changelog that forgets by age loses calls, so its policy is not the operator's business. Likewise
     the others: alerts that still fire, and how far the providers are read."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": ""})
-    (answer,) = await admin.describe_configs([resource])
-    for _code, _message, _type, _name, entries in answer.resources:
-        for entry in entries:
-            if entry[0] == "cleanup.policy" and entry[1] != "compact":
-                raise TopicMismatch(name, "cleanup.policy=compact", str(entry[1]))
+    policy = await topic_setting(admin, name, "cleanup.policy")
+    if policy not in (None, "compact"):
+        raise TopicMismatch(name, "cleanup.policy=compact", str(policy))

@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
-from stream.cli.support.topic_reader import records
 from stream.engine import transactions
 from stream.engine.batch import Output
 from stream.engine.observer import NullObserver
@@ -22,6 +21,7 @@ from stream.engine.transactions import Closed, Fenced, LaneProducer, Transaction
 from stream.kafka import clients, consumers, request_limits
 from stream.kafka.acked_producer import Lander
 from stream.kafka.producers import drop, idempotent
+from stream.kafka.topic_reader import records
 from stream.kafka.topics import TopicError, examine
 from stream.service.settings import Settings
 from tests.kafka.fake_kafka import (
@@ -326,7 +326,9 @@ async def test_who_looks_at_topics_while_a_broker_hangs_leaves_nothing() -> None
 async def test_who_reads_a_topic_while_a_broker_hangs_leaves_nothing() -> None:
     async with nothing_left() as broker:
         broker.silent = {METADATA}
-        reading = asyncio.create_task(anext(records(f"127.0.0.1:{broker.port}", "calls")))
+        reading = asyncio.create_task(
+            anext(records({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, "calls"))
+        )
         await until(broker, METADATA)
         reading.cancel()
         await asyncio.wait([reading])

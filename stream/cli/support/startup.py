@@ -13,13 +13,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
-from aiokafka.errors import KafkaError
-
 from stream.broker import Broker, BrokerError, embedded
 from stream.cli.support.log_throttle import Repeats
 from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
 from stream.kafka import topics
+from stream.kafka.errors import KafkaError
 from stream.service import logs
 from stream.service.data_dir import DataDirError
 from stream.service.errors import in_words, said

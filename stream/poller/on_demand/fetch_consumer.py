@@ -14,12 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
-
 from stream.core.events import DecodeError
-from stream.kafka import consumers, request_limits, topics
+from stream.kafka import consumers, topics
 from stream.kafka.envelope_codec import Headers, dead_letter_headers
+from stream.kafka.errors import KafkaError
+from stream.kafka.partitions import TopicPartition
 from stream.poller.limiter.assignor import Place, ShareAssignor
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.on_demand.dispatcher import FetchDispatcher
@@ -45,8 +44,6 @@ FETCH_WAIT_MS = 100
 POLL_MS = 200
 FULL_S = 0.1
 RETRY_S = 1.0
-NEVER_MS = 24 * 60 * 60 * 1000
-"""Whoever waits for room is not dead: only heartbeats say who is."""
 
 STAGE = "fetch"
 UNKNOWN_SOURCE = "unknown"
@@ -109,35 +106,19 @@ class FetchRequestConsumer:
 
         Raises KafkaError.
         """
-        self._consumer = self._made()
-        try:
-            await self._consumer.start()
-        except BaseException:
-            await consumers.drop(self._consumer)
-            raise
-        consumers.heed_commits(self._consumer)
-        self._consumer.subscribe([self._topic], listener=_Listener(self._let_go, self._take_up))
-        self._running = asyncio.create_task(self._run(), name="the fetch requests")
-        return self._running
-
-    def _made(self) -> Any:
-        session_ms = int(self._settings.session_timeout_s * 1000)
-        rebalance_ms = max(session_ms, int(REJOIN_S * 1000))
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka,
-            client_id="callstream-poller",
-            group_id=group(self._settings.topic_prefix),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 3,
-            rebalance_timeout_ms=rebalance_ms,
-            max_poll_interval_ms=NEVER_MS,
+        self._consumer = await consumers.join(
+            {"bootstrap_servers": self._settings.kafka, "client_id": "callstream-poller"},
+            self._topic,
+            group=group(self._settings.topic_prefix),
+            session_s=self._settings.session_timeout_s,
+            rebalance_s=max(self._settings.session_timeout_s, REJOIN_S),
+            revoked=self._let_go,
+            assigned=self._take_up,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             partition_assignment_strategy=(self._assignor,),
         )
-        return request_limits.steer_member(consumer, rebalance_ms / 1000)
+        self._running = asyncio.create_task(self._run(), name="the fetch requests")
+        return self._running
 
     async def close(self, limit_s: float = CLOSE_S) -> None:
         """No new reads; what is in flight is cancelled, what is done is committed, the group is told.
@@ -277,19 +258,3 @@ class FetchRequestConsumer:
                 await self._on_share(place, owned, partitions)
         except Exception as error:  # noqa: BLE001  told by the task: aiokafka would log it and go on
             self._failure = error
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Whom aiokafka tells of a rebalance."""
-
-    def __init__(
-        self, let_go: Callable[[], Awaitable[None]], take_up: Callable[[frozenset[int]], Awaitable[None]]
-    ) -> None:
-        self._let_go = let_go
-        self._take_up = take_up
-
-    async def on_partitions_revoked(self, revoked: object) -> None:
-        await self._let_go()
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._take_up(frozenset(tp.partition for tp in assigned))

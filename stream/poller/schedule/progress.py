@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 import msgspec
-from aiokafka.partitioner import murmur2
 
 from stream.core.identity import name_id
 from stream.core.timestamps import iso8601, utc
+from stream.kafka import partitions as kafka_partitions
 
 VERSION = 1
 
@@ -143,8 +143,8 @@ def _rank(said: Watermark | BackfillJob) -> tuple[object, ...]:
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """The partition of a key, as the producers choose it: murmur2, as Java's default partitioner has it."""
-    return (int(murmur2(key.encode())) & 0x7FFFFFFF) % partitions
+    """The partition of a key, as the producers choose it."""
+    return kafka_partitions.partition_of(key.encode(), partitions)
 
 
 def encoded(said: Watermark | BackfillJob) -> bytes:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
-
-from stream.kafka import consumers, request_limits
 from stream.kafka.acked_producer import Lander
-from stream.kafka.clients import nobody_waits
-from stream.kafka.producers import drop, idempotent
+from stream.kafka.errors import KafkaError
+from stream.kafka.partitions import TopicPartition
+from stream.kafka.topic_reader import ConsumerRecord, TopicReader, ends_by_writing, read_topic
 from stream.poller.schedule.progress import (
     BackfillJob,
     Said,
@@ -35,7 +33,6 @@ NOTE_S = 10.0
 """The broker has so long to take a note."""
 
 RETRY_S = 1.0
-LOOK_MS = 500
 END = b"end"
 """The key of the records that find the end, one a partition: tombstones, which compaction removes."""
 
@@ -61,7 +58,7 @@ class ProgressStore:
         lander: Lander,
         ended: Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]] | None = None,
     ) -> None:
-        self._ended = ended or self._written
+        self._ended = ended or partial(ends_by_writing, connection, topic, key=END)
         self._topic = topic
         self._connection = connection
         self._lander = lander
@@ -123,49 +120,24 @@ class ProgressStore:
     async def run(self) -> None:
         """Read the topic, from its beginning on, for ever. What ends the reading begins it again."""
         while True:
-            consumer = AIOKafkaConsumer(
-                self._topic,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                **request_limits.CONSUMER,
-                **self._connection,
-            )
-            request_limits.steer(consumer._client)
             try:
-                await consumer.start()
-                await self._follow(consumer)
+                async with read_topic(self._connection, self._topic) as reader:
+                    await self._follow(reader)
             except (KafkaError, OSError) as error:
                 if not self._troubled:
                     log.warning("the polling topic cannot be read (%s): once more", type(error).__name__)
                 self._troubled = True
-            finally:
-                await consumers.leave(consumer)
             await asyncio.sleep(RETRY_S)
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        ends = {} if self._read.is_set() else await self._ended(consumer.assignment())
+    async def _follow(self, reader: TopicReader) -> None:
+        ends = {} if self._read.is_set() else await self._ended(reader.partitions)
         self._troubled = False
         while True:
-            if not self._read.is_set() and await _at(consumer, ends):
+            if not self._read.is_set() and await reader.has_reached(ends):
                 self._read.set()
-            for batch in (await consumer.getmany(timeout_ms=LOOK_MS)).values():
+            for batch in (await reader.read()).values():
                 for record in batch:
                     self._take(record)
-
-    async def _written(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offsets after a record of ours in each partition. Raises KafkaError, OSError."""
-        producer = await idempotent(self._connection, self._topic)
-        try:
-            async with asyncio.timeout(NOTE_S):
-                sent = {
-                    place: await producer.send(place.topic, key=END, value=None, partition=place.partition)
-                    for place in places
-                }
-                nobody_waits(sent.values())  # but for the first that fails
-                return {place: (await taken).offset + 1 for place, taken in sent.items()}
-        finally:
-            await drop(producer)
 
     def _take(self, record: ConsumerRecord) -> None:
         if record.key == END:
@@ -180,11 +152,3 @@ class ProgressStore:
             log.warning("%s/%d@%d is skipped: %s", self._topic, record.partition, record.offset, error)
             return
         self._keep(said)
-
-
-async def _at(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether everything before `ends` has been read."""
-    for place, end in ends.items():
-        if await consumer.position(place) < end:
-            return False
-    return True

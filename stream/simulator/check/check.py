@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from stream.kafka import clients, consumers
+from stream.kafka.errors import KafkaError
+from stream.kafka.topic_reader import (
+    ConsumerRecord,
+    MissingTopicError,
+    Offsets,
+    TopicReader,
+    ends_of,
+    read_from,
+)
 from stream.service.errors import said
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import Truth
@@ -27,7 +32,12 @@ QUIET_S = 2.0
 """How long nothing more must come after all is there: what comes twice comes a little later."""
 
 ANSWER_S = 15.0
-FETCH_BYTES = 4 * 1024 * 1024
+READ_MS = 200
+FETCH = {
+    "max_partition_fetch_bytes": 4 * 1024 * 1024,
+    "fetch_max_bytes": 32 * 1024 * 1024,
+    "fetch_max_wait_ms": 100,
+}
 
 SAID_OF_DEAD_LETTERS = ("reason", "stage", "error")
 
@@ -69,59 +79,21 @@ class Patience:
         return now_s - self.last_s >= (self._quiet_s if complete else self._timeout_s)
 
 
-Mark = Mapping[TopicPartition, int]
-"""Where the outputs of a run begin."""
-
-
-def _consumer(bootstrap: str) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_bytes=8 * FETCH_BYTES,
-        fetch_max_wait_ms=100,
-    )
-    clients.tidy(consumer._client)
-    return consumer
-
-
-async def _partitions(bootstrap: str, topics: OutputTopics) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    clients.tidy(admin._client)
-    try:
-        await admin.start()
-        missing = sorted(set(topics) - set(await admin.list_topics()))
-        if missing:
-            raise CheckError(f"there is no topic {', '.join(missing)}")
-        found = await admin.describe_topics(list(topics))
-    finally:
-        await clients.close(admin._client)
-    return [
-        TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]
-    ]
-
-
-async def mark(bootstrap: str, topics: OutputTopics) -> Mark:
+async def mark(bootstrap: str, topics: OutputTopics) -> Offsets:
     """The ends of the output topics. Take it before anything is written. Raises CheckError."""
-    consumer = _consumer(bootstrap)
     try:
-        places = await _partitions(bootstrap, topics)
-        await consumer.start()
-        ends: Mark = await consumer.end_offsets(places)
-        return ends
+        return await ends_of({"bootstrap_servers": bootstrap}, topics)
+    except MissingTopicError as error:
+        raise CheckError(str(error)) from None
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {said(error)}") from error
-    finally:
-        await consumers.leave(consumer)
 
 
 async def check(
     bootstrap: str,
     topics: OutputTopics,
     truth: Truth,
-    since: Mark,
+    since: Offsets,
     *,
     timeout_s: float = 60.0,
     quiet_s: float = QUIET_S,
@@ -140,34 +112,29 @@ async def check(
     """
     began = time.monotonic()
     comparison = Comparison(truth, alone=alone)
-    consumer = _consumer(bootstrap)
+    patience = Patience(began, quiet_s=quiet_s, timeout_s=timeout_s)
     try:
-        await consumer.start()
-        consumer.assign(list(since))
-        for place, offset in since.items():
-            consumer.seek(place, offset)
-        patience = Patience(time.monotonic(), quiet_s=quiet_s, timeout_s=timeout_s)
-        while True:
-            fetched = await consumer.getmany(timeout_ms=200)
-            for place, records in fetched.items():
-                _tell(comparison, topics, place.topic, records)
-                if search is not None:
-                    _search(search, topics, records)
-            if waiting is not None:
-                waiting(comparison.events_found, comparison.events_expected)
-            if patience.is_over(
-                time.monotonic(),
-                came=bool(fetched),
-                complete=comparison.complete,
-                owed_s=owed_s() if owed_s is not None else 0.0,
-            ):
-                break
-        if not comparison.complete:
-            await _still_there(consumer, since)
+        async with read_from({"bootstrap_servers": bootstrap}, since, **FETCH) as reader:
+            patience.last_s = time.monotonic()
+            while True:
+                fetched = await reader.read(READ_MS)
+                for partition, records in fetched.items():
+                    _tell(comparison, topics, partition.topic, records)
+                    if search is not None:
+                        _search(search, topics, records)
+                if waiting is not None:
+                    waiting(comparison.events_found, comparison.events_expected)
+                if patience.is_over(
+                    time.monotonic(),
+                    came=bool(fetched),
+                    complete=comparison.complete,
+                    owed_s=owed_s() if owed_s is not None else 0.0,
+                ):
+                    break
+            if not comparison.complete:
+                await _still_there(reader)
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {said(error)}") from error
-    finally:
-        await consumers.leave(consumer)
     report = comparison.report()
     if search is not None:
         if beside is not None:
@@ -177,11 +144,11 @@ async def check(
     return report
 
 
-async def _still_there(consumer: AIOKafkaConsumer, since: Mark) -> None:
+async def _still_there(reader: TopicReader) -> None:
     """A broker that is gone looks like outputs that never come. Raises CheckError."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            await consumer.end_offsets(list(since))
+            await reader.ends()
     except TimeoutError:
         raise CheckError("the broker does not answer any more") from None
 

@@ -15,15 +15,13 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
-
-from stream.kafka import clients
-from stream.kafka.producers import drop
+from stream.kafka import partitions
+from stream.kafka.producers import drop, idempotent
 from stream.simulator.traffic import Record
 
 BATCH_BYTES = 128 * 1024
-REQUEST_BYTES = 8 * 1024 * 1024
+REQUEST_TIMEOUT_MS = 40_000
+"""aiokafka gives up a batch that waits longer for its turn, which at full speed is soon."""
 BREATH = 2000
 """Records between two looks at the loop: what sends them runs in it."""
 
@@ -44,10 +42,7 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-@lru_cache(maxsize=65536)
-def key_hash(key: bytes) -> int:
-    """What a partition is taken of: the positive murmur2 of the key."""
-    return int(murmur2(key)) & 0x7FFFFFFF
+key_hash = lru_cache(maxsize=65536)(partitions.key_hash)
 
 
 class Pace:
@@ -68,26 +63,19 @@ class Writer:
     """A producer for one run. Raises what Kafka's raises: a run with a hole would have no known truth."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
-            acks="all",
-            enable_idempotence=True,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=REQUEST_BYTES,
-            linger_ms=0,
-        )
-        clients.tidy(self._producer.client)
+        self._bootstrap = bootstrap
+        self._producer: Any = None
         self._partitions: dict[str, int] = {}
         self._open: dict[tuple[str, int], Any] = {}
         self._sent: list[asyncio.Future[Any]] = []
         self.written = 0
 
     async def __aenter__(self) -> Writer:
-        try:
-            await self._producer.start()
-        except BaseException:
-            await drop(self._producer)
-            raise
+        self._producer = await idempotent(
+            {"bootstrap_servers": self._bootstrap},
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
         return self
 
     async def __aexit__(

@@ -1,0 +1,163 @@
+"""Reading whole topics without a consumer group: committed records only, from given offsets on.
+
+`tail`, the simulator's check and the poller's progress read this way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from stream.kafka import consumers, request_limits
+from stream.kafka.admin import admin_client, missing_topics
+from stream.kafka.clients import nobody_waits
+from stream.kafka.partitions import TopicPartition
+from stream.kafka.producers import drop, idempotent
+
+__all__ = [
+    "ConsumerRecord",
+    "MissingTopicError",
+    "Offsets",
+    "TopicReader",
+    "ends_by_writing",
+    "ends_of",
+    "read_from",
+    "read_topic",
+    "records",
+]
+
+POLL_MS = 500
+WRITE_S = 10.0
+
+Offsets = Mapping[TopicPartition, int]
+
+
+class MissingTopicError(Exception):
+    """A topic that should be read does not exist. The message names it."""
+
+
+class TopicReader:
+    """A started consumer without a group."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    @property
+    def partitions(self) -> set[TopicPartition]:
+        return set(self._consumer.assignment())
+
+    async def ends(self, partitions: Collection[TopicPartition] | None = None) -> dict[TopicPartition, int]:
+        """The end of each partition (None: of those that are read), as its leader names it now.
+
+        Raises KafkaError.
+        """
+        wanted = self.partitions if partitions is None else partitions
+        found: dict[TopicPartition, int] = await self._consumer.end_offsets(wanted)
+        return found
+
+    async def read(self, timeout_ms: int = POLL_MS) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        """The next records; none when none came in time. Raises KafkaError."""
+        found: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            timeout_ms=timeout_ms
+        )
+        return found
+
+    async def has_reached(self, ends: Offsets) -> bool:
+        """Whether everything before `ends` has been read."""
+        for partition, end in ends.items():
+            if await self._consumer.position(partition) < end:
+                return False
+        return True
+
+
+def read_topic(
+    connection: Mapping[str, Any], topic: str, *, from_beginning: bool = True
+) -> AbstractAsyncContextManager[TopicReader]:
+    """A reader of a topic's partitions, of those too that are added later."""
+    reset = "earliest" if from_beginning else "latest"
+    return _opened(_consumer(connection, topic, auto_offset_reset=reset), {})
+
+
+def read_from(
+    connection: Mapping[str, Any], start: Offsets, **fetch: int
+) -> AbstractAsyncContextManager[TopicReader]:
+    """A reader of the partitions in `start`, from these offsets on. `fetch`: aiokafka's settings."""
+    return _opened(_consumer(connection, auto_offset_reset="none", **fetch), start)
+
+
+def _consumer(connection: Mapping[str, Any], *topics: str, **settings: Any) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(
+        *topics,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        **{**request_limits.CONSUMER, **connection, **settings},
+    )
+    request_limits.steer(consumer._client)
+    return consumer
+
+
+@asynccontextmanager
+async def _opened(consumer: AIOKafkaConsumer, start: Offsets) -> AsyncIterator[TopicReader]:
+    try:
+        await consumer.start()
+        if start:
+            consumer.assign(list(start))
+        for partition, offset in start.items():
+            consumer.seek(partition, offset)
+        yield TopicReader(consumer)
+    finally:
+        await consumers.leave(consumer)
+
+
+async def records(
+    connection: Mapping[str, Any], topic: str, *, from_beginning: bool = False, follow: bool = True
+) -> AsyncIterator[ConsumerRecord]:
+    """Records of `topic` as they come; without `follow` until what is there now was read."""
+    async with read_topic(connection, topic, from_beginning=from_beginning) as reader:
+        ends = await reader.ends()
+        while True:
+            for batch in (await reader.read()).values():
+                for record in batch:
+                    yield record
+            if not follow and await reader.has_reached(ends):
+                return
+
+
+async def ends_of(connection: Mapping[str, Any], topics: Collection[str]) -> dict[TopicPartition, int]:
+    """The end of each partition of `topics`. Raises MissingTopicError, KafkaError."""
+    async with admin_client(connection) as admin:
+        await admin.start()
+        if missing := await missing_topics(admin, topics):
+            raise MissingTopicError(f"there is no topic {', '.join(missing)}")
+        found = await admin.describe_topics(list(topics))
+    partitions = [
+        TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]
+    ]
+    async with _opened(_consumer(connection), {}) as reader:
+        return await reader.ends(partitions)
+
+
+async def ends_by_writing(
+    connection: Mapping[str, Any], topic: str, partitions: Iterable[TopicPartition], key: bytes
+) -> dict[TopicPartition, int]:
+    """The offset after a tombstone of `key` that is written to each partition.
+
+    Only the true leader takes a record: a former one that was cut off still names an old end.
+    Raises KafkaError, OSError.
+    """
+    producer = await idempotent(connection, topic)
+    try:
+        async with asyncio.timeout(WRITE_S):
+            sent = {
+                one: await producer.send(topic, key=key, value=None, partition=one.partition)
+                for one in partitions
+            }
+            nobody_waits(sent.values())  # but for the first that fails
+            return {one: (await written).offset + 1 for one, written in sent.items()}
+    finally:
+        await drop(producer)
