@@ -20,7 +20,7 @@ import msgspec
 from stream.broker.ownership import find_running
 from stream.cli.support.job_progress import JobProgress
 from stream.cli.support.terminal import say
-from stream.cli.support.time_args import moment, second_after, second_before
+from stream.cli.support.time_args import parse_time, second_after, second_before
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
@@ -40,7 +40,7 @@ NOBODY = "no poller has said anything of it for {:.0f} s: is `callstream poller`
 DETACHED = "not looked at any longer: the pollers go on, and the same command shows how far they are"
 
 
-class Asked(NamedTuple):
+class BackfillArgs(NamedTuple):
     """What the command was told. `now_us`: when; `wanted`: the job, as if new."""
 
     wanted: BackfillJob
@@ -96,18 +96,18 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
 
 def _asked(
     settings: Settings, source: str, since: str, until: str, account: str | None, *, again: bool, cancel: bool
-) -> Asked:
+) -> BackfillArgs:
     if again and cancel:
         raise BackfillRefusedError("either --again or --cancel")
     now_us = time.time_ns() // 1000
     try:
-        span = Span(second_after(moment(since, now_us)), second_before(moment(until, now_us)))
+        span = Span(second_after(parse_time(since, now_us)), second_before(parse_time(until, now_us)))
     except ValueError as error:
         raise BackfillRefusedError(str(error)) from None
     if (why := refusal("", span, now_us)) is not None:
         raise BackfillRefusedError(why)
     wanted = new_job(source, account_id(settings, source, account), *span, now_us)
-    return Asked(wanted, now_us, again, cancel)
+    return BackfillArgs(wanted, now_us, again, cancel)
 
 
 def account_id(settings: Settings, source: str, given: str | None) -> str:
@@ -134,14 +134,14 @@ def _running(settings: Settings) -> str:
     return f"127.0.0.1:{running.port}"
 
 
-def _announce(asked: Asked, *, quiet: bool) -> None:
+def _announce(asked: BackfillArgs, *, quiet: bool) -> None:
     job = asked.wanted
     if not quiet:
         times = f"--since {job.since} --until {job.until}"
         say(f"backfill {job.id}: --source {job.source} {times}", err=True)
 
 
-async def _done(settings: Settings, bootstrap: str, asked: Asked, *, quiet: bool) -> BackfillJob:
+async def _done(settings: Settings, bootstrap: str, asked: BackfillArgs, *, quiet: bool) -> BackfillJob:
     """Asks, and looks on until it is finished."""
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
     async with _store(topics.names(settings.topic_prefix).polling, bootstrap) as store:

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from stream.cli.support.startup import log_to_stderr, on_a_broker, told
+from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.gateway import service
 from stream.gateway.tls import TlsError
 from stream.service import settings
@@ -20,6 +20,6 @@ def command(verbose: bool) -> None:
     """Receive webhooks, verify them, land them in Kafka. SIGTERM or Ctrl-C stops it cleanly."""
     log_to_stderr()
     logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
-    with told(TlsError):
+    with exit_on_error(TlsError):
         code = asyncio.run(on_a_broker(settings.load(), service.serve))
     sys.exit(code)

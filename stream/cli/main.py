@@ -14,23 +14,27 @@ from typing import NamedTuple
 import click
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is, and what `callstream --help` says of it."""
 
     module: str
     help: str
 
 
-COMMANDS: dict[str, Entry] = {
-    "up": Entry("stream.cli.up", "Everything on this machine: broker, topics, roles, simulator."),
-    "tail": Entry("stream.cli.tail", "What a topic carries, one line a record."),
-    "gateway": Entry("stream.cli.gateway", "Receive the providers' webhooks, verify and land them."),
-    "worker": Entry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
-    "poller": Entry("stream.cli.poller", "Read the providers' REST resources, within their budgets."),
-    "backfill": Entry("stream.cli.backfill", "Read a past time from a provider, at the lowest priority."),
-    "topics": Entry("stream.cli.topics", "Create the topics, or say what does not match."),
-    "doctor": Entry("stream.cli.doctor", "What is wrong here, and why a request was refused."),
-    "simulate": Entry("stream.cli.simulate", "Calls with a known truth, as the providers tell of them."),
+COMMANDS: dict[str, CommandEntry] = {
+    "up": CommandEntry("stream.cli.up", "Everything on this machine: broker, topics, roles, simulator."),
+    "tail": CommandEntry("stream.cli.tail", "What a topic carries, one line a record."),
+    "gateway": CommandEntry("stream.cli.gateway", "Receive the providers' webhooks, verify and land them."),
+    "worker": CommandEntry("stream.cli.worker", "The Faust app: deduplicate, fold, emit, alert."),
+    "poller": CommandEntry("stream.cli.poller", "Read the providers' REST resources, within their budgets."),
+    "backfill": CommandEntry(
+        "stream.cli.backfill", "Read a past time from a provider, at the lowest priority."
+    ),
+    "topics": CommandEntry("stream.cli.topics", "Create the topics, or say what does not match."),
+    "doctor": CommandEntry("stream.cli.doctor", "What is wrong here, and why a request was refused."),
+    "simulate": CommandEntry(
+        "stream.cli.simulate", "Calls with a known truth, as the providers tell of them."
+    ),
 }
 
 

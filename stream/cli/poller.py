@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from stream.cli.support.startup import log_to_stderr, on_a_broker, told
+from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.poller import service
 from stream.service import settings
 
@@ -18,6 +18,6 @@ from stream.service import settings
 def command(verbose: bool) -> None:
     """Read the providers' resources, by window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
     log_to_stderr(ours=logging.DEBUG if verbose else logging.INFO)
-    with told():
+    with exit_on_error():
         code = asyncio.run(on_a_broker(settings.load(), service.serve))
     sys.exit(code)

@@ -33,15 +33,15 @@ from stream.service.shutdown import unless
 from stream.simulator.calls.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
 from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.check.check import CheckError
-from stream.simulator.check.leaks import Search
-from stream.simulator.check.metrics_and_logs import Beside
+from stream.simulator.check.leaks import LeakSearch
+from stream.simulator.check.metrics_and_logs import MetricsAndLogs
 from stream.simulator.delivery.retries import TelnyxRetries, overrides
 from stream.simulator.delivery.signing import from_settings
-from stream.simulator.delivery.webhook_sender import Plan
-from stream.simulator.delivery.webhooks import address
-from stream.simulator.rest.throttle import Limit, Limits
-from stream.simulator.run import Outcome, run, traffic_for
-from stream.simulator.serve import Rest, served_as
+from stream.simulator.delivery.webhook_sender import WebhookPlan
+from stream.simulator.delivery.webhooks import gateway_address
+from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
+from stream.simulator.run import RunOutcome, run, traffic_for
+from stream.simulator.serve import RestPlan, served_as
 
 UNCHECKED = 143
 """128 and the number of SIGTERM: it came before all was checked."""
@@ -192,26 +192,26 @@ def command(
         plan = rest = None
         if options.served:
             options, keys = served_as(settings, options)
-            limit = Limit(
+            limit = ProviderLimit(
                 rate=rest_rate,
                 in_flight=rest_in_flight,
                 latency_s=rest_latency or 0.0,
                 error_rate=rest_errors or 0.0,
                 seed=options.seed,
             )
-            limits = Limits(twilio=limit, telnyx=limit)
-            rest = Rest(listen=settings.simulate_listen, keys=keys, limits=limits, at=_say_where)
+            limits = ProviderLimits(twilio=limit, telnyx=limit)
+            rest = RestPlan(listen=settings.simulate_listen, keys=keys, limits=limits, at=_say_where)
         elif any((asked["time_factor"], rest_rate, rest_in_flight, rest_latency, rest_errors)):
             raise ValueError("--time-factor and --rest-… need --serve")
         if gateway is not None:
             signing = from_settings(settings, options)
             options = replace(options, twilio_account=signing.twilio_account)
-            plan = Plan(
-                gateway=address(gateway, settings.public_url),
+            plan = WebhookPlan(
+                gateway=gateway_address(gateway, settings.public_url),
                 signing=signing,
                 twilio=overrides(retry_policy),
                 telnyx=TelnyxRetries(waits_s=_waits(telnyx_retries)),
-                failover=address(failover, settings.public_url) if failover is not None else None,
+                failover=gateway_address(failover, settings.public_url) if failover is not None else None,
                 retry_scale=retry_scale,
                 in_flight=in_flight,
             )
@@ -293,7 +293,7 @@ def _microseconds(start: str) -> int:
     return round(when.timestamp() * 1_000_000)
 
 
-async def _unless_asked(work: Coroutine[Any, Any, Outcome]) -> Outcome | None:
+async def _unless_asked(work: Coroutine[Any, Any, RunOutcome]) -> RunOutcome | None:
     """None where SIGTERM comes first."""
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
@@ -303,13 +303,13 @@ async def _unless_asked(work: Coroutine[Any, Any, Outcome]) -> Outcome | None:
 async def _simulate(
     settings: Settings,
     options: Options,
-    plan: Plan | None,
-    rest: Rest | None,
+    plan: WebhookPlan | None,
+    rest: RestPlan | None,
     compare: bool,
     timeout_s: float,
     logs: tuple[Path, ...],
     quiet: bool,
-) -> Outcome:
+) -> RunOutcome:
     async with AsyncExitStack() as stack:
         bootstrap = settings.kafka
         if not bootstrap:
@@ -328,8 +328,8 @@ async def _simulate(
                 rest=rest,
                 progress=shown.written,
                 waiting=shown.found,
-                search=Search(only_secrets=settings.privacy == "full"),
-                beside=Beside(_metrics(settings), logs),
+                search=LeakSearch(only_secrets=settings.privacy == "full"),
+                beside=MetricsAndLogs(_metrics(settings), logs),
             )
 
 
@@ -343,7 +343,7 @@ def _metrics(settings: Settings) -> dict[str, str]:
     return {role: f"{url}/metrics" for role, url in at.items()}
 
 
-def _tell(outcome: Outcome, options: Options, as_json: bool) -> None:
+def _tell(outcome: RunOutcome, options: Options, as_json: bool) -> None:
     rate = outcome.deliveries / outcome.seconds if outcome.seconds else 0.0
     if as_json:
         said = {

@@ -25,9 +25,9 @@ from rich.live import Live
 
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ports import free_port
-from stream.cli.local.child_process import Child
-from stream.cli.local.dashboard import Notice, Scene, alert_line, line, panel
-from stream.cli.local.worker_metrics import look
+from stream.cli.local.child_process import ChildProcess
+from stream.cli.local.dashboard import AlertNotice, DashboardState, alert_line, line, panel
+from stream.cli.local.worker_metrics import scrape
 from stream.cli.support.drawing import PlainConsole
 from stream.cli.support.startup import ended
 from stream.cli.support.terminal import Fault, say
@@ -41,9 +41,9 @@ from stream.service import settings
 from stream.service.data_dir import DataDirError, prepare
 from stream.service.errors import in_words
 from stream.service.shutdown import unless
-from stream.simulator.delivery.signing import household
+from stream.simulator.delivery.signing import simulated_environment
 
-SIMULATED: dict[str, str] = {
+SIMULATED_SETTINGS: dict[str, str] = {
     "time_factor": "60",
     "poll_interval_s": "5",
     "overdue_s": "300",
@@ -75,13 +75,13 @@ def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         chosen = settings.load()
-        code = asyncio.run(Household(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
+        code = asyncio.run(LocalStack(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
     except (settings.SettingsError, BrokerError, topics.TopicError, DataDirError) as error:
         raise Fault(str(error)) from None
     sys.exit(code)
 
 
-class Household:
+class LocalStack:
     """The roles of one `callstream up`, and the scene that it shows of them."""
 
     def __init__(self, chosen: settings.Settings, *, rate: float, plain: bool) -> None:
@@ -89,9 +89,9 @@ class Household:
         self._rate = rate
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
-        self._scene = Scene([])
+        self._scene = DashboardState([])
         self._broker: Broker | None = None
-        self._children: list[Child] = []
+        self._children: list[ChildProcess] = []
         self._stop = asyncio.Event()
 
     async def run(self, seconds: float | None) -> int:
@@ -167,13 +167,15 @@ class Household:
         budget = {
             name: value for name, value in BUDGET.items() if _is_default(self._settings, f"poll_{name}")
         }
-        made = household(self._settings, os.environ, rest_url=f"http://{simulate_at}", budget=budget)
-        return {**made, **pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
+        made = simulated_environment(
+            self._settings, os.environ, rest_url=f"http://{simulate_at}", budget=budget
+        )
+        return {**made, **simulated_pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
     def _begin(
         self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path
     ) -> asyncio.Task[int]:
-        child = Child(name, arguments, environ, log, again=True, say=self._say)
+        child = ChildProcess(name, arguments, environ, log, again=True, say=self._say)
         self._children.append(child)
         return asyncio.create_task(child.run())
 
@@ -219,7 +221,7 @@ class Household:
         while True:
             with contextlib.suppress(KafkaError):
                 async for record in records({"bootstrap_servers": self._settings.kafka}, topic):
-                    notice = Notice.read(record.value)
+                    notice = AlertNotice.read(record.value)
                     if notice is None:
                         continue
                     self._scene.alerts.append(notice)
@@ -250,7 +252,7 @@ class Household:
 
     async def _look(self, client: aiohttp.ClientSession, url: str) -> None:
         earlier = self._scene.now
-        now = await look(client, url, time.monotonic())
+        now = await scrape(client, url, time.monotonic())
         self._scene.rate = now.rate_since(earlier) if now is not None else None
         self._scene.now = now
 
@@ -289,14 +291,16 @@ async def _broker_ended(broker: Broker) -> None:
     raise BrokerError(sentence)
 
 
-def pace(chosen: settings.Settings) -> dict[str, str]:
+def simulated_pace(chosen: settings.Settings) -> dict[str, str]:
     """The variables that make a simulated day short. None where real accounts are read: they have no such
     day.
     """
     if accounts(chosen):
         return {}
     return {
-        f"CALLSTREAM_{name.upper()}": value for name, value in SIMULATED.items() if _is_default(chosen, name)
+        f"CALLSTREAM_{name.upper()}": value
+        for name, value in SIMULATED_SETTINGS.items()
+        if _is_default(chosen, name)
     }
 
 

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from stream.cli.support.startup import log_to_stderr, on_a_broker, told
+from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.service import settings
 
 
@@ -20,7 +20,7 @@ def command(verbose: bool) -> None:
     log_to_stderr(logging.INFO if verbose else logging.WARNING)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    with told():
+    with exit_on_error():
         code = loop.run_until_complete(on_a_broker(settings.load(), _serve))
     sys.exit(code)
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from stream.kafka.topics import names
 from stream.simulator.calls.options import Options
 from stream.simulator.check.check import OutputTopics, Waiting, check, mark
-from stream.simulator.check.leaks import Search
-from stream.simulator.check.metrics_and_logs import Beside
-from stream.simulator.check.report import Report
-from stream.simulator.delivery.answers import Answers
-from stream.simulator.delivery.record_writer import Progress, Writer
-from stream.simulator.delivery.webhook_sender import Courier, Plan, deliver
+from stream.simulator.check.leaks import LeakSearch
+from stream.simulator.check.metrics_and_logs import MetricsAndLogs
+from stream.simulator.check.report import CheckReport
+from stream.simulator.delivery.answers import AnswerStats
+from stream.simulator.delivery.record_writer import Progress, RecordWriter
+from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender, deliver
 from stream.simulator.rest.server import serving
-from stream.simulator.serve import LAST_LOOK_S, READ_S, Rest
+from stream.simulator.serve import LAST_LOOK_S, READ_S, RestPlan
 from stream.simulator.traffic import Traffic
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What was sent, and how it compared with the truth if that was asked for.
 
     `answers`: what the gateway said to the callbacks; None where there was none.
@@ -35,8 +35,8 @@ class Outcome:
     calls: int
     deliveries: int
     seconds: float
-    report: Report | None
-    answers: Answers | None = None
+    report: CheckReport | None
+    answers: AnswerStats | None = None
 
 
 def output_topics(prefix: str) -> OutputTopics:
@@ -66,13 +66,13 @@ async def run(
     compare: bool,
     timeout_s: float = 60.0,
     alone: bool = False,
-    gateway: Plan | None = None,
+    gateway: WebhookPlan | None = None,
     progress: Progress | None = None,
     waiting: Waiting | None = None,
-    rest: Rest | None = None,
-    search: Search | None = None,
-    beside: Beside | None = None,
-) -> Outcome:
+    rest: RestPlan | None = None,
+    search: LeakSearch | None = None,
+    beside: MetricsAndLogs | None = None,
+) -> RunOutcome:
     """Send the traffic, each delivery at its time if it has a rate; with `compare`, check what came out.
 
     `gateway`: where the callbacks go; None for Kafka, as a gateway lands them. A delivery that its provider
@@ -112,22 +112,22 @@ async def _sent(
     compare: bool,
     timeout_s: float,
     alone: bool,
-    gateway: Plan | None,
+    gateway: WebhookPlan | None,
     progress: Progress | None,
     waiting: Waiting | None,
-    search: Search | None,
-    beside: Beside | None,
-) -> Outcome:
+    search: LeakSearch | None,
+    beside: MetricsAndLogs | None,
+) -> RunOutcome:
     outputs = output_topics(prefix)
     since = await mark(bootstrap, outputs) if compare else None
     began = time.monotonic()
     paced = traffic.options.rate > 0
     answers = None
-    async with Writer(bootstrap) as writer:
+    async with RecordWriter(bootstrap) as writer:
         if gateway is None:
             await writer.write(traffic, paced=paced, progress=progress)
         else:
-            async with Courier(gateway, traffic) as courier:
+            async with WebhookSender(gateway, traffic) as courier:
                 answers = courier.answers
                 await deliver(traffic, writer, courier, paced=paced, progress=progress)
     seconds = time.monotonic() - began
@@ -149,4 +149,4 @@ async def _sent(
         report.deliveries = traffic.deliveries
         if answers is not None:
             report.answered(answers)
-    return Outcome(traffic.calls, traffic.deliveries, seconds, report, answers)
+    return RunOutcome(traffic.calls, traffic.deliveries, seconds, report, answers)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from stream.service.settings import Settings, SettingsError
 from stream.simulator.calls.options import Options
 from stream.simulator.delivery.signing import telnyx_account, twilio_account
-from stream.simulator.rest.credentials import Keys
-from stream.simulator.rest.throttle import Limits, Seen
+from stream.simulator.rest.credentials import ApiCredentials
+from stream.simulator.rest.throttle import ProviderLimits, RequestStats
 
 READ_S = 300.0
 """In the providers' time, how much longer than all is there the resources are served, where no check says
@@ -25,17 +25,17 @@ LAST_LOOK_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
+class RestPlan:
     """`at` is told the base URL once it is open; `seen` is told of each request."""
 
     listen: str
-    keys: Keys
-    limits: Limits = field(default_factory=Limits)
-    seen: Seen = field(default_factory=Seen)
+    keys: ApiCredentials
+    limits: ProviderLimits = field(default_factory=ProviderLimits)
+    seen: RequestStats = field(default_factory=RequestStats)
     at: Callable[[str], None] = lambda _: None
 
 
-def served_as(settings: Settings, options: Options) -> tuple[Options, Keys]:
+def served_as(settings: Settings, options: Options) -> tuple[Options, ApiCredentials]:
     """The options with the accounts that are served, and the credentials that read them.
 
     Raises SettingsError with what is missing.
@@ -48,7 +48,7 @@ def served_as(settings: Settings, options: Options) -> tuple[Options, Keys]:
         raise SettingsError("CALLSTREAM_TWILIO_ACCOUNT_SID and a token are needed to answer as Twilio")
     if "telnyx" in providers and options.telnyx > 0 and not key:
         raise SettingsError("CALLSTREAM_TELNYX_API_KEY is needed to answer as Telnyx")
-    return replace(options, twilio_account=account, telnyx_account=id_), Keys(
+    return replace(options, twilio_account=account, telnyx_account=id_), ApiCredentials(
         twilio_tokens=(token,) if token else (),
         twilio_api_keys={settings.twilio_api_key: settings.twilio_api_secret} if both else {},
         telnyx=(key,) if key else (),

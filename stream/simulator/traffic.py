@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream.simulator.calls.accounts import accounts, seeded
-from stream.simulator.calls.call import Report, SimulatedCall
+from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.network import deliveries
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US, legs
 from stream.simulator.calls.seeded_random import uuid_text
 from stream.simulator.calls.time_formats import iso_us
-from stream.simulator.check.expected_outputs import Truth
-from stream.simulator.rest.provider_state import World, wall_us
+from stream.simulator.check.expected_outputs import ExpectedOutputs
+from stream.simulator.rest.provider_state import ProviderState, wall_us
 from stream.simulator.telnyx.reports import TelnyxCall
 from stream.simulator.twilio.reports import TwilioCall
 
@@ -36,14 +36,14 @@ DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
 """About; it paces how fast calls begin and promises nothing."""
 
 
-class Mark(Enum):
+class CallMark(Enum):
     """What the world is told of a call."""
 
     BEGUN = "begun"
     ENDED = "ended"
 
 
-class Record(NamedTuple):
+class SourceRecord(NamedTuple):
     """A Kafka record to be written; `at_us` is the envelope's `received_at`."""
 
     topic: str
@@ -52,11 +52,11 @@ class Record(NamedTuple):
     at_us: int
 
 
-class Sending(NamedTuple):
+class ReportDelivery(NamedTuple):
     """A report that leaves its provider, the `attempt`-th time (from 1); `at_us` is when it should arrive."""
 
     call: SimulatedCall
-    report: Report
+    report: ProviderReport
     attempt: int
     at_us: int
 
@@ -84,36 +84,36 @@ class Traffic:
     ) -> None:
         self.options = options
         served = options.polled if options.served else frozenset[str]()
-        self.truth: Truth | None = Truth(served) if with_truth else None
-        self.world: World | None = World(options, now_us) if options.served else None
+        self.truth: ExpectedOutputs | None = ExpectedOutputs(served) if with_truth else None
+        self.world: ProviderState | None = ProviderState(options, now_us) if options.served else None
         self.calls = 0
         self.deliveries = 0
         self._topics = topics
         self._rng = seeded(options)
         self._accounts = accounts(options, self._rng)
         self._a_call = CALLBACKS_A_CALL if options.served else DELIVERIES_A_CALL
-        self._heap: list[tuple[int, int, SimulatedCall, Report | Mark, int]] = []
+        self._heap: list[tuple[int, int, SimulatedCall, ProviderReport | CallMark, int]] = []
         self._pushes = 0
         self._waiting: list[SimulatedCall] = []
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[SourceRecord]:
         return map(self.record, self.sendings())
 
-    def sendings(self) -> Iterator[Sending]:
+    def sendings(self) -> Iterator[ReportDelivery]:
         """What is sent, in this order. None of it has arrived until `record` or `arrived` is told so."""
         return self._live() if self.options.live else self._replayed()
 
-    def arrived(self, sending: Sending) -> None:
+    def arrived(self, sending: ReportDelivery) -> None:
         """Someone took it: all that it tells of must come out."""
         if self.truth is not None:
             sending.call.seen.add((sending.report.source, sending.report.number))
 
-    def doubtful(self, sending: Sending) -> None:
+    def doubtful(self, sending: ReportDelivery) -> None:
         """Its provider gave it up without knowing whether it arrived: it may come out."""
         if self.truth is not None:
             sending.call.doubtful.add((sending.report.source, sending.report.number))
 
-    def _replayed(self) -> Iterator[Sending]:
+    def _replayed(self) -> Iterator[ReportDelivery]:
         options = self.options
         assert options.calls is not None
         step_us = SECOND_US / options.rate if options.rate else FULL_SPEED_STEP_US
@@ -133,7 +133,7 @@ class Traffic:
             now_us = max(now_us + pace_us, heap[0][0] if self.calls >= options.calls else 0)
             yield self._next(options.start_us + int(self.deliveries * step_us))
 
-    def _live(self) -> Iterator[Sending]:
+    def _live(self) -> Iterator[ReportDelivery]:
         """Calls begin at up to twice the steady pace: the rate is reached soon and without a flood."""
         options, heap = self.options, self._heap
         slot = 0
@@ -158,26 +158,28 @@ class Traffic:
         if self.truth is not None:
             self.truth.add(call)
         if self.world is not None:
-            self._push(call.leg.began_us, call, Mark.BEGUN)
-            self._push(call.leg.ended_us, call, Mark.ENDED)
+            self._push(call.leg.began_us, call, CallMark.BEGUN)
+            self._push(call.leg.ended_us, call, CallMark.ENDED)
         for due_us, report, attempt in deliveries(self._rng, call, self.options):
             self._push(due_us, call, report, attempt)
 
-    def _push(self, due_us: int, call: SimulatedCall, what: Report | Mark, attempt: int = 0) -> None:
+    def _push(
+        self, due_us: int, call: SimulatedCall, what: ProviderReport | CallMark, attempt: int = 0
+    ) -> None:
         self._pushes += 1
         heappush(self._heap, (due_us, self._pushes, call, what, attempt))
 
     def _told(self) -> bool:
         """Whether a mark was next: the world knows of it now, and so does the truth."""
-        if self.world is None or not self._heap or not isinstance(self._heap[0][3], Mark):
+        if self.world is None or not self._heap or not isinstance(self._heap[0][3], CallMark):
             return False
         _, _, call, mark, _ = heappop(self._heap)
-        if mark is Mark.BEGUN:
+        if mark is CallMark.BEGUN:
             self.world.begun(call)
         else:
             self.world.ended(call)
         if self.truth is not None:
-            self.truth.marked(call, ended=mark is Mark.ENDED)
+            self.truth.marked(call, ended=mark is CallMark.ENDED)
         return True
 
     def _calls(self, began_us: int) -> list[SimulatedCall]:
@@ -197,13 +199,13 @@ class Traffic:
         found.reverse()
         return found
 
-    def _next(self, received_us: int) -> Sending:
+    def _next(self, received_us: int) -> ReportDelivery:
         _, _, call, report, attempt = heappop(self._heap)
-        assert isinstance(report, Report)
+        assert isinstance(report, ProviderReport)
         self.deliveries += 1
-        return Sending(call, report, attempt, received_us)
+        return ReportDelivery(call, report, attempt, received_us)
 
-    def record(self, sending: Sending) -> Record:
+    def record(self, sending: ReportDelivery) -> SourceRecord:
         """It as the gateway or the poller lands it, which is how it arrives."""
         call, report, attempt, received_us = sending
         self.arrived(sending)
@@ -224,7 +226,7 @@ class Traffic:
         if report.ordinal is not None:
             envelope["ordinal"] = report.ordinal
         topic = self._topics[0 if sending.pushed else 1]
-        return Record(topic, call.key.encode(), orjson.dumps(envelope), received_us)
+        return SourceRecord(topic, call.key.encode(), orjson.dumps(envelope), received_us)
 
 
 def generate(

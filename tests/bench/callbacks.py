@@ -15,7 +15,7 @@ import orjson
 from confluent_kafka import Producer
 
 from stream.simulator.calls.options import Options
-from stream.simulator.traffic import Record, Traffic
+from stream.simulator.traffic import SourceRecord, Traffic
 
 SOURCE = frozenset({"twilio_status_callback"})
 OPEN_SHARE = 0.33
@@ -40,7 +40,7 @@ class Written(msgspec.Struct):
 
 def callbacks(
     records: int, open_calls: int, seed: int = 1, failed: float = 0.05, age_s: int = 600
-) -> Iterator[Record]:
+) -> Iterator[SourceRecord]:
     """`records` callbacks in the order of their delivery, the first received `age_s` ago.
 
     `failed` is the share of the calls that fail.
@@ -83,7 +83,7 @@ class Tally:
         self._failed: set[bytes] = set()
         self._failed_events: set[int] = set()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: SourceRecord) -> None:
         written, body = self.written, orjson.loads(record.value)["body"]
         status, number = body["CallStatus"], body.get("SequenceNumber")
         written.records += 1

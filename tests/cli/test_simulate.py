@@ -17,7 +17,7 @@ from stream.broker.ports import free_port
 from stream.cli.simulate import command
 from stream.kafka.topics import ensure
 from stream.service.settings import load
-from stream.simulator.traffic import Record
+from stream.simulator.traffic import SourceRecord
 from tests.real_broker import RealBroker
 from tests.simulator.gateway import PRIVATE, TOKEN, Gateway, running
 
@@ -79,7 +79,7 @@ class NoKafka:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def append(self, record: Record) -> None:
+    async def append(self, record: SourceRecord) -> None:
         pass
 
     async def flush(self) -> None:

@@ -10,18 +10,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream.cli.up import SIMULATED, Household, first_to_end, pace
+from stream.cli.up import SIMULATED_SETTINGS, LocalStack, first_to_end, simulated_pace
 from stream.service.settings import Settings, load
 
 
 def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
-    assert {name.removeprefix("CALLSTREAM_").lower() for name in pace(Settings())} == set(SIMULATED)
-    assert load(pace(Settings())).time_factor == 60
-    assert "CALLSTREAM_OVERDUE_S" not in pace(Settings(overdue_s=77.0))
+    assert {name.removeprefix("CALLSTREAM_").lower() for name in simulated_pace(Settings())} == set(
+        SIMULATED_SETTINGS
+    )
+    assert load(simulated_pace(Settings())).time_factor == 60
+    assert "CALLSTREAM_OVERDUE_S" not in simulated_pace(Settings(overdue_s=77.0))
 
 
 def test_where_a_real_account_is_read_time_runs_as_it_does() -> None:
-    assert pace(Settings(telnyx_api_key="k")) == {}
+    assert simulated_pace(Settings(telnyx_api_key="k")) == {}
 
 
 async def _ends(error: Exception | None = None) -> None:
@@ -56,7 +58,7 @@ async def ended(stop: Coroutine[None, None, None], **running: Coroutine[None, No
 async def test_a_household_whose_view_fails_says_so_and_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken(Household):
+    class Broken(LocalStack):
         async def _work(self) -> str | None:
             return await ended(_lasts(), view=_ends(ValueError("x")))
 

@@ -24,7 +24,7 @@ from stream.kafka import topics
 from stream.service.metrics.label_values import Vocabulary
 from stream.service.metrics.worker import Metrics
 from stream.simulator.calls.options import Options
-from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.delivery.record_writer import key_hash
 from stream.simulator.run import traffic_for
 from tests.e2e.harness import ToSend
@@ -64,7 +64,7 @@ class Story:
             for record in islice(traffic, deliveries)
         ]
         assert traffic.truth is not None
-        self.truth: Truth = traffic.truth
+        self.truth: ExpectedOutputs = traffic.truth
 
     @property
     def sources(self) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from stream.broker.ports import free_port
 from stream.service.settings import load
-from stream.simulator.delivery.signing import household
+from stream.simulator.delivery.signing import simulated_environment
 from tests.e2e.harness import WorkerProcess, ending, wait_until
 from tests.e2e.household import get
 from tests.real_broker import RealBroker
@@ -31,7 +31,7 @@ class Roles:
 
     def __init__(self, broker: RealBroker, prefix: str, directory: Path, pollers: int = 1) -> None:
         rest = f"127.0.0.1:{free_port()}"
-        self.environ = household(load({}), {}, rest_url=f"http://{rest}") | {
+        self.environ = simulated_environment(load({}), {}, rest_url=f"http://{rest}") | {
             "CALLSTREAM_KAFKA": broker.bootstrap,
             "CALLSTREAM_TOPIC_PREFIX": prefix,
             "CALLSTREAM_DATA_DIR": str(directory / "data"),

@@ -11,7 +11,7 @@ import pytest
 
 from stream.core.fetches import FetchRequest
 from stream.simulator.rest.server import serving
-from stream.simulator.rest.throttle import Limit, Limits, Request, Seen
+from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimit, ProviderLimits, RequestStats
 from tests.e2e.harness import ending, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, landed, request, wait_answered
 from tests.real_broker import RealBroker
@@ -37,8 +37,8 @@ SHELF = HandShelf(logs={sid(number): [logged(1), logged(2)] for number in range(
 Note = Callable[[str, object], None]
 
 
-def limits(latency_s: float = LATENCY_S) -> Limits:
-    return Limits(twilio=Limit(rate=RATE, in_flight=AT_ONCE, latency_s=latency_s))
+def limits(latency_s: float = LATENCY_S) -> ProviderLimits:
+    return ProviderLimits(twilio=ProviderLimit(rate=RATE, in_flight=AT_ONCE, latency_s=latency_s))
 
 
 def poller(
@@ -60,12 +60,12 @@ def requests(numbers: range, priority: str) -> list[FetchRequest]:
     return [request(f"twilio:{sid(number)}", ACCOUNT, priority=priority) for number in numbers]
 
 
-def of_calls(seen: Seen) -> list[Request]:
+def of_calls(seen: RequestStats) -> list[AnsweredRequest]:
     """The answers about calls, in their order; windows are read beside."""
     return [one for one in list(seen.latest) if one.route == "request_log"]
 
 
-def throughput(seen: Seen, share: float = 1.0) -> float:
+def throughput(seen: RequestStats, share: float = 1.0) -> float:
     """Answered requests a second, of the first `share` of them, without refusals and the first seconds."""
     at_s = [one.at_s for one in seen.latest if one.status == 200]
     at_s = at_s[: round(share * len(at_s))]
@@ -73,12 +73,12 @@ def throughput(seen: Seen, share: float = 1.0) -> float:
     return len(counted) / (at_s[-1] - at_s[0] - NOT_COUNTED_S)
 
 
-def most_in_a_second(answered: Sequence[Request]) -> int:
+def most_in_a_second(answered: Sequence[AnsweredRequest]) -> int:
     at_s = [one.at_s for one in answered]
     return max(sum(0 <= at - begin < 1 for at in at_s) for begin in at_s)
 
 
-def say(note: Note, what: str, seen: Seen, **more: object) -> None:
+def say(note: Note, what: str, seen: RequestStats, **more: object) -> None:
     """The figures of a run, for who reads its output."""
     rate = throughput(seen)
     figures: dict[str, object] = {
@@ -113,7 +113,7 @@ def _brief(envelope: dict[str, Any]) -> object:
 def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_backlog(
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note
 ) -> None:
-    seen = Seen()
+    seen = RequestStats()
     with beside(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
         one = poller(broker, prefix, tmp_path, url)
         with ending(one.process):
@@ -155,7 +155,7 @@ def test_two_pollers_share_what_one_may_use(
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note, latency_s: float, count: int
 ) -> None:
     """A slow provider's limit is how many are on their way, a quick one's how many come in a second."""
-    seen = Seen()
+    seen = RequestStats()
     with beside(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(latency_s), seen=seen)) as url:
         both = [poller(broker, prefix, tmp_path, url, name=name) for name in ("a", "b")]
         with ending(*(one.process for one in both)):
@@ -180,7 +180,7 @@ def test_two_pollers_share_what_one_may_use(
 def test_a_poller_that_may_ask_too_much_leaves_the_provider_alone_when_told_to(
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note
 ) -> None:
-    seen = Seen()
+    seen = RequestStats()
     at_once = 3 * AT_ONCE
     with beside(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
         one = poller(broker, prefix, tmp_path, url, rate=3 * RATE, at_once=at_once)
@@ -204,7 +204,7 @@ def test_a_poller_that_may_ask_too_much_leaves_the_provider_alone_when_told_to(
     assert silent > 0.8
 
 
-def came_while_told_not_to(seen: Seen) -> list[tuple[int, int]]:
+def came_while_told_not_to(seen: RequestStats) -> list[tuple[int, int]]:
     """Of each second for which a refusal wanted silence: how many came in it, and in its second half."""
     came_s = sorted(one.at_s - (0 if one.status == 429 else LATENCY_S) for one in seen.latest)
     refused_s = sorted(one.at_s for one in seen.latest if one.status == 429)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream.simulator.check.compare import Comparison
-from stream.simulator.check.leaks import Search
+from stream.simulator.check.leaks import LeakSearch
 from tests.e2e.harness import Read, latest, more_than_once, read_topic, unlike_repeats
 from tests.e2e.story import Story, deliveries_of, knowledge, last_records, undisturbed
 
@@ -81,7 +81,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
         comparison.dead_letter((record.key or b"").decode(), headers["reason"], headers["error"])
     report = comparison.report()
 
-    search = Search()
+    search = LeakSearch()
     for topic in (*tell, names.alerts_active):
         for one in read[topic, True]:
             search.record(topic, f"-{one.partition}@{one.offset}", one.key, one.value, one.headers)

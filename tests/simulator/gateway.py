@@ -18,8 +18,8 @@ from stream.gateway.receive.refusal import Refusal
 from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import verify
-from stream.simulator.delivery.signing import Signing, public_key_of
-from stream.simulator.traffic import Record
+from stream.simulator.delivery.signing import SigningKeys, public_key_of
+from stream.simulator.traffic import SourceRecord
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 PRIVATE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -43,7 +43,7 @@ class Gateway:
     delay_s: float = 0.0
     url: str = ""
     requests: list[WebhookRequest] = field(default_factory=list)
-    landed: list[Record] = field(default_factory=list)
+    landed: list[SourceRecord] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     most_at_once: int = 0
     _now: int = 0
@@ -84,14 +84,14 @@ class Gateway:
             return found
         for one in found:
             assert one.key is not None
-            self.landed.append(Record("calls.callbacks.v1", one.key, one.value, int(now_s * 1e6)))
+            self.landed.append(SourceRecord("calls.callbacks.v1", one.key, one.value, int(now_s * 1e6)))
         return None
 
 
-def signing() -> Signing:
+def signing() -> SigningKeys:
     """The providers' side of it."""
     key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(PRIVATE))
-    return Signing(twilio_token=TOKEN, telnyx_key=key)
+    return SigningKeys(twilio_token=TOKEN, telnyx_key=key)
 
 
 def trust(public_url: str = "") -> GatewayCredentials:

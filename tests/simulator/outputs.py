@@ -18,9 +18,9 @@ from stream.core.policy import Policy
 from stream.core.privacy.masking import Privacy
 from stream.kafka.envelope_codec import read_envelope
 from stream.simulator.check.compare import Comparison
-from stream.simulator.check.expected_outputs import Truth
-from stream.simulator.check.report import Report
-from stream.simulator.traffic import Record
+from stream.simulator.check.expected_outputs import ExpectedOutputs
+from stream.simulator.check.report import CheckReport
+from stream.simulator.traffic import SourceRecord
 from stream.sources import DECODERS
 
 
@@ -32,7 +32,7 @@ class Outputs(NamedTuple):
     alerts: list[dict[str, Any]]
 
 
-def outputs_of(records: Iterable[Record], mode: str = "masked") -> Outputs:
+def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs:
     """All that comes out of a run's records, in this order."""
     calls: dict[bytes, Call | None] = {}
     found = Outputs([], [], [])
@@ -53,7 +53,7 @@ def outputs_of(records: Iterable[Record], mode: str = "masked") -> Outputs:
     return found
 
 
-def compared(truth: Truth, outputs: Outputs, *, alone: bool = True) -> Report:
+def compared(truth: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> CheckReport:
     """The report of a comparison of these outputs with the truth."""
     comparison = Comparison(truth, alone=alone)
     for event in outputs.events:
@@ -65,7 +65,7 @@ def compared(truth: Truth, outputs: Outputs, *, alone: bool = True) -> Report:
     return comparison.report()
 
 
-def only_example(truth: Truth, outputs: Outputs, kind: str) -> str:
+def only_example(truth: ExpectedOutputs, outputs: Outputs, kind: str) -> str:
     report = compared(truth, outputs)
     assert report.differences == {kind: 1}, "\n".join(report.lines())
     return report.examples[kind][0]

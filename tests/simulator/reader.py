@@ -12,8 +12,8 @@ from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.check.completeness import READ_BY_CALL
-from stream.simulator.rest.provider_state import World
-from stream.simulator.traffic import Record, Traffic
+from stream.simulator.rest.provider_state import ProviderState
+from stream.simulator.traffic import SourceRecord, Traffic
 from stream.simulator.twilio.reports import TwilioCall
 from tests.simulator.outputs import Outputs, outputs_of
 
@@ -31,7 +31,7 @@ class Clock:
         return self.now_us
 
 
-def read(world: World, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[Record]:
+def read(world: ProviderState, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[SourceRecord]:
     """Every row that can be read of these calls, as a poller lands it."""
     deliveries: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in world.webhook_deliveries(now_us):
@@ -52,11 +52,11 @@ def read(world: World, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[
                     "ordinal": twins[content],
                 }
                 twins[content] += 1
-                yield Record("polled", call.key.encode(), orjson.dumps(envelope), now_us)
+                yield SourceRecord("polled", call.key.encode(), orjson.dumps(envelope), now_us)
 
 
 def _resources(
-    world: World, call: SimulatedCall, deliveries: dict[str, list[dict[str, Any]]], now_us: int
+    world: ProviderState, call: SimulatedCall, deliveries: dict[str, list[dict[str, Any]]], now_us: int
 ) -> Iterator[tuple[str, Iterable[dict[str, Any] | None]]]:
     if isinstance(call, TwilioCall):
         row, summary = world.call(call.id, now_us), world.summary(call.id, now_us)
@@ -78,7 +78,7 @@ def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) ->
     traffic = Traffic(options, now_us=clock)
     assert traffic.truth is not None
     assert traffic.world is not None
-    landed: list[Record] = []
+    landed: list[SourceRecord] = []
     for sending in traffic.sendings():
         clock.now_us = sending.at_us
         landed.append(traffic.record(sending))

@@ -14,7 +14,7 @@ from stream.kafka.topics import ensure
 from stream.service.settings import load
 from stream.simulator.calls.options import Options
 from stream.simulator.check.check import CheckError, check, mark
-from stream.simulator.delivery.record_writer import Writer
+from stream.simulator.delivery.record_writer import RecordWriter
 from stream.simulator.run import output_topics, traffic_for
 from tests.real_broker import RealBroker
 from tests.simulator.outputs import Outputs, outputs_of
@@ -51,7 +51,7 @@ async def test_each_call_lies_in_the_partition_of_its_key_in_the_order_of_delive
     sent: dict[tuple[str, bytes], list[bytes]] = defaultdict(list)
     for record in traffic_for(prefix, OPTIONS):
         sent[record.topic, record.key].append(record.value)
-    async with Writer(bootstrap) as writer:
+    async with RecordWriter(bootstrap) as writer:
         written = await writer.write(traffic_for(prefix, OPTIONS))
     assert written == sum(map(len, sent.values()))
 
@@ -76,7 +76,7 @@ async def test_a_paced_run_takes_the_time_that_it_should(broker: RealBroker, pre
     bootstrap = await prepared(broker, prefix)
     options = Options(calls=None, seconds=1.0, rate=100, seed=9)
     loop = asyncio.get_running_loop()
-    async with Writer(bootstrap) as writer:
+    async with RecordWriter(bootstrap) as writer:
         began = loop.time()
         await writer.write(traffic_for(prefix, options, with_truth=False), paced=True)
         assert 0.8 < loop.time() - began < 4

@@ -16,8 +16,8 @@ from stream.core.insights_edges import edges_of
 from stream.poller.resources.account import accounts
 from stream.service.settings import SettingsError, load
 from stream.simulator.calls.options import Options
-from stream.simulator.delivery.signing import household
-from stream.simulator.rest.credentials import Keys
+from stream.simulator.delivery.signing import simulated_environment
+from stream.simulator.rest.credentials import ApiCredentials
 from stream.simulator.rest.server import serving
 from stream.simulator.serve import served_as
 from stream.simulator.traffic import Traffic
@@ -32,7 +32,7 @@ SECRETS = {
 
 
 def test_a_poller_of_a_household_is_let_in_and_reads_the_simulators_accounts() -> None:
-    settings = load(household(load({}), {}, rest_url="http://127.0.0.1:8083"))
+    settings = load(simulated_environment(load({}), {}, rest_url="http://127.0.0.1:8083"))
     served, keys = served_as(settings, SERVED)
     twilio, telnyx = accounts(settings)
     assert keys.twilio_admits(twilio.authorization, served.twilio_account)
@@ -63,7 +63,7 @@ def test_real_accounts_are_read_where_they_were_and_never_at_the_simulator() -> 
         "CALLSTREAM_TELNYX_API_KEY": "KEY-real",
         "CALLSTREAM_POLL_ACCOUNTS": '[{"provider": "twilio", "id": "AC2", "alias": "eu", "secret": "real"}]',
     }
-    found = accounts(load(household(load(before), before, rest_url="http://127.0.0.1:1")))
+    found = accounts(load(simulated_environment(load(before), before, rest_url="http://127.0.0.1:1")))
     at = {one.secret: one.api_url for one in found}
     simulated = {one.secret for one in found if one.alias == "simulated"}
     assert {secret for secret, url in at.items() if url.startswith("http://127.0.0.1")} == simulated
@@ -72,7 +72,9 @@ def test_real_accounts_are_read_where_they_were_and_never_at_the_simulator() -> 
 
 def test_a_budget_for_the_simulator_is_none_for_real_accounts() -> None:
     before = {"CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC1=real-token", "CALLSTREAM_POLL_RATE": "3"}
-    made = household(load(before), before, rest_url="http://127.0.0.1:1", budget={"concurrency": 10})
+    made = simulated_environment(
+        load(before), before, rest_url="http://127.0.0.1:1", budget={"concurrency": 10}
+    )
     found = {(one.name, one.rate, one.concurrency) for one in accounts(load(made))}
     real = next(one for one in found if "simulated" not in one[0])
     assert real[1:] == (3.0, 5)
@@ -80,13 +82,13 @@ def test_a_budget_for_the_simulator_is_none_for_real_accounts() -> None:
 
 
 def test_a_household_of_a_household_has_the_same_simulated_accounts() -> None:
-    made = household(load({}), {}, rest_url="http://127.0.0.1:1")
-    again = household(load(made), made, rest_url="http://127.0.0.1:1")
+    made = simulated_environment(load({}), {}, rest_url="http://127.0.0.1:1")
+    again = simulated_environment(load(made), made, rest_url="http://127.0.0.1:1")
     assert accounts(load(again)) == accounts(load(made))
 
 
 def test_without_a_simulator_to_read_no_poller_is_sent_anywhere() -> None:
-    assert not [name for name in household(load({}), {}) if "API" in name or "POLL" in name]
+    assert not [name for name in simulated_environment(load({}), {}) if "API" in name or "POLL" in name]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ async def test_all_that_a_world_holds_is_on_its_pages() -> None:
     assert world is not None
     assert truth is not None
     clock.now_us += 2000 * S
-    keys = Keys(twilio_tokens=("token",), telnyx=("KEY",))
+    keys = ApiCredentials(twilio_tokens=("token",), telnyx=("KEY",))
     async with (
         serving(world, keys, "127.0.0.1:0", now_us=clock) as url,
         aiohttp.ClientSession(raise_for_status=True) as client,

@@ -10,7 +10,7 @@ import pytest
 
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.compare import Comparison
-from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.check.expected_outputs import ExpectedOutputs
 from tests.simulator.outputs import Outputs, compared, first, only_example
 from tests.simulator.reader import START_US, circle
 
@@ -28,14 +28,14 @@ SERVED = Options(
 
 
 @pytest.fixture(scope="module")
-def served_run() -> tuple[Truth, bytes]:
+def served_run() -> tuple[ExpectedOutputs, bytes]:
     traffic, outputs = circle(SERVED, looks_every=25, ends_s=60)
     assert traffic.truth is not None
     return traffic.truth, orjson.dumps(outputs[:])
 
 
 @pytest.fixture
-def served(served_run: tuple[Truth, bytes]) -> tuple[Truth, Outputs]:
+def served(served_run: tuple[ExpectedOutputs, bytes]) -> tuple[ExpectedOutputs, Outputs]:
     """A served run's truth, and a copy of its outputs to be doctored."""
     return served_run[0], Outputs(*orjson.loads(served_run[1]))
 
@@ -55,7 +55,9 @@ def states(outputs: Outputs, processing: str) -> list[int]:
     ]
 
 
-def test_faultless_outputs_of_a_served_run_show_no_difference(served: tuple[Truth, Outputs]) -> None:
+def test_faultless_outputs_of_a_served_run_show_no_difference(
+    served: tuple[ExpectedOutputs, Outputs],
+) -> None:
     truth, outputs = served
     assert compared(truth, outputs).lines()[-1] == "No difference."
 
@@ -69,13 +71,15 @@ def test_faultless_outputs_of_a_served_run_show_no_difference(served: tuple[Trut
         ("telnyx_webhook_delivery", "delivery"),
     ],
 )
-def test_a_row_that_was_never_read_is_named(served: tuple[Truth, Outputs], source: str, family: str) -> None:
+def test_a_row_that_was_never_read_is_named(
+    served: tuple[ExpectedOutputs, Outputs], source: str, family: str
+) -> None:
     truth, outputs = served
     lost = outputs.events.pop(first(outputs.events, source=source, family=family))
     assert lost["id"] in only_example(truth, outputs, "event_missing")
 
 
-def test_the_last_row_and_the_last_summary_must_be_read(served: tuple[Truth, Outputs]) -> None:
+def test_the_last_row_and_the_last_summary_must_be_read(served: tuple[ExpectedOutputs, Outputs]) -> None:
     truth, outputs = served
     summary = outputs.events.pop(states(outputs, "complete")[0])
     row = outputs.events.pop(first(outputs.events, source="twilio_call", status="completed"))
@@ -87,7 +91,7 @@ def test_the_last_row_and_the_last_summary_must_be_read(served: tuple[Truth, Out
 
 
 def test_what_was_there_for_a_while_need_not_be_read_but_comes_once(
-    served: tuple[Truth, Outputs],
+    served: tuple[ExpectedOutputs, Outputs],
 ) -> None:
     truth, outputs = served
     transient = [first(outputs.events, source="twilio_call", status="queued"), states(outputs, "partial")[0]]
@@ -98,7 +102,7 @@ def test_what_was_there_for_a_while_need_not_be_read_but_comes_once(
 
 
 def test_a_call_of_which_every_callback_was_lost_must_end_all_the_same(
-    served: tuple[Truth, Outputs],
+    served: tuple[ExpectedOutputs, Outputs],
 ) -> None:
     truth, outputs = served
     pushed = {call.key for call in truth.calls if {source for source, _ in call.seen} & set(CALLBACK_SOURCES)}
@@ -119,7 +123,7 @@ def test_a_call_of_which_every_callback_was_lost_must_end_all_the_same(
     ],
 )
 def test_a_source_that_the_last_record_has_not_seen_is_named(
-    served: tuple[Truth, Outputs], provider: str, source: str
+    served: tuple[ExpectedOutputs, Outputs], provider: str, source: str
 ) -> None:
     truth, outputs = served
     record = last_record(outputs, provider)
@@ -129,14 +133,14 @@ def test_a_source_that_the_last_record_has_not_seen_is_named(
     assert f"{source} was not seen" in example
 
 
-def test_a_source_that_nobody_can_have_seen_is_named(served: tuple[Truth, Outputs]) -> None:
+def test_a_source_that_nobody_can_have_seen_is_named(served: tuple[ExpectedOutputs, Outputs]) -> None:
     truth, outputs = served
     last_record(outputs)["completeness"]["seen"].append("telnyx_webhook")
     assert "telnyx_webhook was seen" in only_example(truth, outputs, "completeness_wrong")
 
 
 def test_a_source_that_was_not_read_to_its_end_is_named_and_nothing_is_complete_before(
-    served: tuple[Truth, Outputs],
+    served: tuple[ExpectedOutputs, Outputs],
 ) -> None:
     truth, outputs = served
     record = last_record(outputs)
@@ -155,7 +159,7 @@ def test_a_source_that_was_not_read_to_its_end_is_named_and_nothing_is_complete_
     assert comparison.complete
 
 
-def test_only_the_last_record_of_a_call_must_be_complete(served: tuple[Truth, Outputs]) -> None:
+def test_only_the_last_record_of_a_call_must_be_complete(served: tuple[ExpectedOutputs, Outputs]) -> None:
     truth, outputs = served
     newest = {record["key"]: record["revision"] for record in outputs.records}
     early = [record for record in outputs.records if record["revision"] < newest[record["key"]]]
@@ -166,7 +170,7 @@ def test_only_the_last_record_of_a_call_must_be_complete(served: tuple[Truth, Ou
 
 
 def test_a_record_that_knows_nothing_of_completeness_is_wrong_in_a_served_run(
-    served: tuple[Truth, Outputs],
+    served: tuple[ExpectedOutputs, Outputs],
 ) -> None:
     truth, outputs = served
     del last_record(outputs, "telnyx")["completeness"]["complete"]

@@ -20,7 +20,7 @@ from stream.simulator.calls.options import (
     POLLED_SOURCES,
     Options,
 )
-from stream.simulator.rest.provider_state import World
+from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import generate
 from tests.simulator.reader import Clock
 
@@ -162,7 +162,7 @@ def test_the_world_is_told_by_the_wall_clock_of_each_call_once_in_order() -> Non
     assert traffic.truth is not None
     told: list[tuple[str, str, int]] = []
 
-    class Listener(World):
+    class Listener(ProviderState):
         def begun(self, call: SimulatedCall) -> None:
             told.append(("begun", call.key, clock.now_us))
 

@@ -19,7 +19,7 @@ TIMEOUT_S = 5.0
 BODY_LIMIT_BYTES = 65_536
 
 
-class Answer(NamedTuple):
+class ProbeAnswer(NamedTuple):
     """`date_s`: what its `Date` says, in Unix time; `sent_s`, `got_s`: ours; `body`: the beginning of it."""
 
     status: int
@@ -29,20 +29,20 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-class Silence(NamedTuple):
+class NoAnswer(NamedTuple):
     """`there`: somebody took the connection and did not speak HTTP."""
 
     why: str
     there: bool = False
 
 
-async def ask(
+async def probe(
     client: aiohttp.ClientSession,
     url: URL,
     *,
     headers: dict[str, str] | None = None,
     with_body: bool = False,
-) -> Answer | Silence:
+) -> ProbeAnswer | NoAnswer:
     sent_s = time.time()
     try:
         async with client.get(
@@ -53,15 +53,15 @@ async def ask(
         ) as answer:
             got_s = time.time()
             body = await answer.content.read(BODY_LIMIT_BYTES) if with_body else b""
-            return Answer(answer.status, date_s(answer.headers.get("Date")), sent_s, got_s, body)
+            return ProbeAnswer(answer.status, date_s(answer.headers.get("Date")), sent_s, got_s, body)
     except aiohttp.ClientSSLError:
-        return Silence("TLS failed, or its certificate is not accepted", there=True)
+        return NoAnswer("TLS failed, or its certificate is not accepted", there=True)
     except aiohttp.ClientConnectorDNSError:
-        return Silence("there is no such host")
+        return NoAnswer("there is no such host")
     except aiohttp.ClientConnectorError as error:
         number = error.os_error.errno
-        return Silence(os.strerror(number).lower() if number and number > 0 else "no connection")
+        return NoAnswer(os.strerror(number).lower() if number and number > 0 else "no connection")
     except TimeoutError:
-        return Silence(f"no answer within {TIMEOUT_S:g} s")
+        return NoAnswer(f"no answer within {TIMEOUT_S:g} s")
     except (aiohttp.ClientError, ValueError, OSError) as error:
-        return Silence(f"no answer in HTTP ({type(error).__name__})", there=True)
+        return NoAnswer(f"no answer in HTTP ({type(error).__name__})", there=True)

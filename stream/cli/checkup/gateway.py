@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import orjson
 from yarl import URL
 
-from stream.cli.checkup.asking import Answer, Silence, ask
+from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
 from stream.cli.checkup.check import Check, plain
 from stream.core.timestamps import iso8601
 from stream.gateway.diagnose import findings
@@ -30,13 +30,13 @@ async def gateway(settings: Settings) -> Check:
     host, port = address(listen, "CALLSTREAM_GATEWAY_HEALTH_LISTEN")
     url = URL.build(scheme="http", host=_ANYWHERE.get(host, host), port=port, path="/readyz")
     async with session() as client:
-        answer = await ask(client, url, with_body=True)
+        answer = await probe(client, url, with_body=True)
     return ready(answer, listen)
 
 
-def ready(answer: Answer | Silence, listen: str) -> Check:
+def ready(answer: ProbeAnswer | NoAnswer, listen: str) -> Check:
     """What an answer of `/readyz` means. Pure."""
-    if isinstance(answer, Silence):
+    if isinstance(answer, NoAnswer):
         says = f"none answers at {listen}: {answer.why}"
         return Check("gateway", "unknown", says, "`callstream gateway` starts one")
     reasons = _reasons(answer.body)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
-from stream.cli.checkup.asking import Answer, Silence, ask
+from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
 from stream.cli.checkup.check import Check, State
 from stream.cli.checkup.clock import Dated, clock
 from stream.gateway.diagnose.diagnosis import masked
@@ -70,8 +70,8 @@ async def _reach(client: aiohttp.ClientSession, api: _Api) -> tuple[Check, Dated
     if url is None:
         return Check(api.name, "failed", "its address is no URL", f"see to {api.setting}"), None
     shown = str(url.origin())
-    answer = await ask(client, url)
-    if isinstance(answer, Silence):
+    answer = await probe(client, url)
+    if isinstance(answer, NoAnswer):
         state: State = "failed" if api.used else "warning"
         mend = f"see to {api.setting}, the network and its firewall"
         return Check(api.name, state, f"{shown} cannot be reached: {answer.why}", mend), None
@@ -152,14 +152,14 @@ async def _twilio_key(client: aiohttp.ClientSession, settings: Settings) -> Chec
 
 async def _calls(
     client: aiohttp.ClientSession, settings: Settings, account: str, user: str, password: str
-) -> Answer | Silence | None:
+) -> ProbeAnswer | NoAnswer | None:
     """One row of an account's calls; None where the credential may not be sent."""
     base = _url(settings.twilio_api_url)
     if base is None or not _may_see(base):
         return None
     url = base / "2010-04-01" / "Accounts" / account / "Calls.json" % {"PageSize": "1"}
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return await ask(client, url, headers={"Authorization": f"Basic {pair}"})
+    return await probe(client, url, headers={"Authorization": f"Basic {pair}"})
 
 
 async def _telnyx(client: aiohttp.ClientSession, settings: Settings) -> Check:
@@ -172,7 +172,7 @@ async def _telnyx(client: aiohttp.ClientSession, settings: Settings) -> Check:
     answer = None
     if base is not None and _may_see(base):
         url = base / "call_events" % {"page[size]": "1"}
-        answer = await ask(client, url, headers={"Authorization": f"Bearer {settings.telnyx_api_key}"})
+        answer = await probe(client, url, headers={"Authorization": f"Bearer {settings.telnyx_api_key}"})
     return _judged(name, answer, "it", "CALLSTREAM_TELNYX_API_KEY")
 
 
@@ -180,10 +180,10 @@ def _may_see(base: URL) -> bool:
     return base.scheme == "https" or _is_own(base)
 
 
-def _judged(name: str, answer: Answer | Silence | None, what: str, setting: str) -> Check:
+def _judged(name: str, answer: ProbeAnswer | NoAnswer | None, what: str, setting: str) -> Check:
     if answer is None:
         return Check(name, "unknown", "not tried: a secret is not sent over plain HTTP")
-    if isinstance(answer, Silence):
+    if isinstance(answer, NoAnswer):
         return Check(name, "unknown", f"could not be tried: {answer.why}")
     if answer.status == 200:
         return Check(name, "ok", f"{what} is taken")

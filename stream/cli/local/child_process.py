@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 Say = Callable[[str], None]
 
 
-class Child:
+class ChildProcess:
     """One role, run as `callstream <arguments>`, its output in a file.
 
     `again`: start it again when it ends unasked.

@@ -13,14 +13,14 @@ import orjson
 from rich.console import Group
 from rich.table import Table
 
-from stream.cli.local.worker_metrics import Figures
+from stream.cli.local.worker_metrics import WorkerMetrics
 from stream.cli.support.drawing import text
 
 NEWEST = 8
 
 
 @dataclass(frozen=True)
-class Notice:
+class AlertNotice:
     """One alert, as much of it as fits a line."""
 
     at: str
@@ -30,7 +30,7 @@ class Notice:
     text: str
 
     @classmethod
-    def of(cls, alert: dict[str, Any]) -> Notice:
+    def of(cls, alert: dict[str, Any]) -> AlertNotice:
         """The notice of an alert record. For an endpoint's alert the call is named too."""
         scope = alert["scope"]["id"]
         call = alert.get("call")
@@ -45,7 +45,7 @@ class Notice:
         )
 
     @classmethod
-    def read(cls, value: bytes | None) -> Notice | None:
+    def read(cls, value: bytes | None) -> AlertNotice | None:
         """The notice of an alert record's value; None where it is none, as another program may write one."""
         try:
             notice = cls.of(orjson.loads(value or b""))
@@ -55,18 +55,18 @@ class Notice:
 
 
 @dataclass
-class Scene:
+class DashboardState:
     """All that the view shows."""
 
     links: list[tuple[str, str]]
-    now: Figures | None = None
+    now: WorkerMetrics | None = None
     rate: float | None = None
-    alerts: deque[Notice] = field(default_factory=lambda: deque(maxlen=NEWEST))
+    alerts: deque[AlertNotice] = field(default_factory=lambda: deque(maxlen=NEWEST))
     alerts_seen: int = 0
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=4))
 
 
-def line(scene: Scene) -> str:
+def line(scene: DashboardState) -> str:
     """One plain line, for a log."""
     now = scene.now
     if now is None:
@@ -87,12 +87,12 @@ def line(scene: Scene) -> str:
     return ", ".join(parts)
 
 
-def alert_line(notice: Notice) -> str:
+def alert_line(notice: AlertNotice) -> str:
     """One alert as a plain line."""
     return f"{notice.at} {notice.severity:<8} {notice.rule:<16} {notice.scope}  {notice.text}"
 
 
-def panel(scene: Scene) -> Group:
+def panel(scene: DashboardState) -> Group:
     """The live view."""
     parts: list[Any] = [_figures(scene), text(), _alerts(scene), text()]
     parts += [text(f"! {note}", "yellow") for note in scene.notes]
@@ -103,7 +103,7 @@ def panel(scene: Scene) -> Group:
     return Group(*parts)
 
 
-def _figures(scene: Scene) -> Table:
+def _figures(scene: DashboardState) -> Table:
     now = scene.now
     grid = Table.grid(padding=(0, 3))
     rows: list[tuple[str, str]] = [
@@ -123,7 +123,7 @@ def _figures(scene: Scene) -> Table:
     return grid
 
 
-def _alerts(scene: Scene) -> Table:
+def _alerts(scene: DashboardState) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     table.add_column("at", no_wrap=True)
     table.add_column("newest alerts", no_wrap=True)

@@ -17,7 +17,7 @@ KEPT = 500
 CLIENTS = ("aiokafka", "faust", "mode", "kafka")
 
 
-class Repeats(logging.Filter):
+class ClientLogThrottle(logging.Filter):
     """Lets a client's message pass once in EVERY_S. For a handler; `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 from stream.broker import Broker, BrokerError, embedded
-from stream.cli.support.log_throttle import Repeats
+from stream.cli.support.log_throttle import ClientLogThrottle
 from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
 from stream.kafka import topics
@@ -38,12 +38,12 @@ def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> 
     logging.basicConfig(level=level, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handler.addFilter(Repeats())
+        handler.addFilter(ClientLogThrottle())
     logging.getLogger("callstream").setLevel(ours)
 
 
 @contextmanager
-def told(*others: type[Exception]) -> Iterator[None]:
+def exit_on_error(*others: type[Exception]) -> Iterator[None]:
     """What keeps a role from starting, as click tells it. `others`: more kinds that say what to do."""
     mendable: tuple[type[Exception], ...] = (
         SettingsError,

@@ -13,7 +13,7 @@ _AGO = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def moment(text: str, now_us: int) -> int:
+def parse_time(text: str, now_us: int) -> int:
     """ISO 8601 with a zone, `now`, or as long ago as `2h` or `3d`, in microseconds since 1970.
 
     Raises ValueError, also for a time before that year.

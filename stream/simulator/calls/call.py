@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from stream.simulator.calls.scenario import Leg
+from stream.simulator.calls.scenario import CallLeg
 
 
-class Report(NamedTuple):
+class ProviderReport(NamedTuple):
     """One thing that a provider says of a call: a callback that it sends, or a row that a poller reads.
 
     `at_us` is when it leaves the provider, `ordinal` its place among identical twins of one read (None for
@@ -29,11 +29,11 @@ class SimulatedCall(Protocol):
 
     key: str
     account: str
-    leg: Leg
+    leg: CallLeg
     seen: set[tuple[str, int]]
     doubtful: set[tuple[str, int]]
 
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[ProviderReport]:
         """All that the provider says of the call, callbacks first and in the order in which they are sent."""
         ...
 
@@ -45,7 +45,7 @@ class SimulatedCall(Protocol):
         """(source, number) of what can be read of it meanwhile, and may be missed."""
         ...
 
-    def body(self, report: Report, attempt: int) -> dict[str, Any]:
+    def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
         """A report as it is written. `attempt` counts from 1; it changes what a repetition changes."""
         ...
 
@@ -53,6 +53,6 @@ class SimulatedCall(Protocol):
         """The path that a callback was sent to or a row read from."""
         ...
 
-    def token(self, report: Report, attempt: int) -> str | None:
+    def token(self, report: ProviderReport, attempt: int) -> str | None:
         """The idempotency token of a delivery, where the provider sends one."""
         ...

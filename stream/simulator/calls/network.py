@@ -8,41 +8,44 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from stream.simulator.calls.call import Report, SimulatedCall
+from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.calls.seeded_random import between_us
 
 _PUSHED = frozenset(CALLBACK_SOURCES)
 
 
-class Delivery(NamedTuple):
+class ScheduledReport(NamedTuple):
     """A report on its way: when it is received, and the how-manieth time (from 1)."""
 
     due_us: int
-    report: Report
+    report: ProviderReport
     attempt: int
 
 
-def deliveries(rng: random.Random, call: SimulatedCall, options: Options) -> list[Delivery]:
+def deliveries(rng: random.Random, call: SimulatedCall, options: Options) -> list[ScheduledReport]:
     """Everything of a call that will be received, in no order. Rows that are served are not among it."""
-    pushed: list[Report] = []
-    read: list[Report] = []
+    pushed: list[ProviderReport] = []
+    read: list[ProviderReport] = []
     for report in call.reports():
         (pushed if report.source in _PUSHED else read).append(report)
-    found = [Delivery(due_us, report, 1) for due_us, report in _sent(rng, pushed, call.leg.ended_us, options)]
+    found = [
+        ScheduledReport(due_us, report, 1)
+        for due_us, report in _sent(rng, pushed, call.leg.ended_us, options)
+    ]
     if not options.served:
-        found += [Delivery(report.at_us, report, 1) for report in read]
+        found += [ScheduledReport(report.at_us, report, 1) for report in read]
     if options.duplicates:
         found += _repeated(rng, found, options.duplicates)
     return found
 
 
 def _sent(
-    rng: random.Random, reports: list[Report], ended_us: int, options: Options
-) -> list[tuple[int, Report]]:
+    rng: random.Random, reports: list[ProviderReport], ended_us: int, options: Options
+) -> list[tuple[int, ProviderReport]]:
     """When each callback arrives. Last one first: what is overtaken comes after its successor."""
     chance = rng.random
-    found: list[tuple[int, Report]] = []
+    found: list[tuple[int, ProviderReport]] = []
     successor_us = 0
     for report in reversed(reports):
         due_us = report.at_us + 20_000 + int(chance() * 130_000)
@@ -56,13 +59,13 @@ def _sent(
     return found
 
 
-def _repeated(rng: random.Random, first: list[Delivery], share: float) -> list[Delivery]:
+def _repeated(rng: random.Random, first: list[ScheduledReport], share: float) -> list[ScheduledReport]:
     """Repetitions of some deliveries; one in ten of them comes a third time."""
     found = []
     for due_us, report, attempt in first:
         if rng.random() < share:
             again_us = due_us + between_us(rng, 0.01, 8)
-            found.append(Delivery(again_us, report, attempt + 1))
+            found.append(ScheduledReport(again_us, report, attempt + 1))
             if rng.random() < 0.1:
-                found.append(Delivery(again_us + between_us(rng, 0.01, 8), report, attempt + 2))
+                found.append(ScheduledReport(again_us + between_us(rng, 0.01, 8), report, attempt + 2))
     return found

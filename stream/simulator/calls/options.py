@@ -36,7 +36,7 @@ class Options:
       `failing_webhooks`: share of the requests that the customer's application fails;
       `errors`: share of the calls that did not fail and still have an event of level ERROR.
     - `planted`: whether one call in sixteen has in it what must not leave (see `planted`).
-    - `served`: polled rows are not delivered but held for who asks (see `world`).
+    - `served`: polled rows are not delivered but held for who asks (see `provider_state`).
       `time_factor`: how many times faster than the providers' own delays they are there.
     - `sources`: which sources there are; empty: all, six of them, in a served run eight.
     - `twilio_account`, `telnyx_account`: whose the calls are; empty: accounts that the seed makes up.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from stream.simulator.calls.seeded_random import Weighted
 
 
-class Place(NamedTuple):
+class NumberOrigin(NamedTuple):
     """Where a number is from; texts are empty where the carrier does not know."""
 
     prefix: str
@@ -18,33 +18,33 @@ class Place(NamedTuple):
     country: str
 
 
-_PLACES: Weighted[Place] = Weighted(
-    (4, Place("+1212555", "NEW YORK", "NY", "10001", "US")),
-    (3, Place("+1415555", "SAN FRANCISCO", "CA", "94105", "US")),
-    (2, Place("+1512555", "AUSTIN", "TX", "78701", "US")),
-    (2, Place("+1312555", "CHICAGO", "IL", "60601", "US")),
-    (1, Place("+1604555", "VANCOUVER", "BC", "", "CA")),
-    (2, Place("+442079460", "", "", "", "GB")),
-    (1, Place("+441632960", "", "", "", "GB")),
+_PLACES: Weighted[NumberOrigin] = Weighted(
+    (4, NumberOrigin("+1212555", "NEW YORK", "NY", "10001", "US")),
+    (3, NumberOrigin("+1415555", "SAN FRANCISCO", "CA", "94105", "US")),
+    (2, NumberOrigin("+1512555", "AUSTIN", "TX", "78701", "US")),
+    (2, NumberOrigin("+1312555", "CHICAGO", "IL", "60601", "US")),
+    (1, NumberOrigin("+1604555", "VANCOUVER", "BC", "", "CA")),
+    (2, NumberOrigin("+442079460", "", "", "", "GB")),
+    (1, NumberOrigin("+441632960", "", "", "", "GB")),
 )
-NOWHERE = Place("", "", "", "", "")
+UNKNOWN_ORIGIN = NumberOrigin("", "", "", "", "")
 
 
-class Address(NamedTuple):
+class CallParty(NamedTuple):
     """One side of a call."""
 
     text: str
-    place: Place
+    place: NumberOrigin
 
 
-def number(rng: random.Random) -> Address:
+def number(rng: random.Random) -> CallParty:
     """A phone number: 555-01xx in North America, Ofcom's numbers for drama in Britain."""
     place = _PLACES.pick(rng)
     tail = f"01{rng.randrange(100):02d}" if place.prefix[1] == "1" else f"{rng.randrange(1000):03d}"
-    return Address(place.prefix + tail, place)
+    return CallParty(place.prefix + tail, place)
 
 
-def endpoint(rng: random.Random) -> Address:
+def endpoint(rng: random.Random) -> CallParty:
     """A browser or desk phone."""
     n = rng.randrange(400)
-    return Address(f"client:agent_{n}" if n % 3 else f"sip:desk{n}@pbx.example.test", NOWHERE)
+    return CallParty(f"client:agent_{n}" if n % 3 else f"sip:desk{n}@pbx.example.test", UNKNOWN_ORIGIN)

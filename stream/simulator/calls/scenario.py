@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stream.simulator.calls.options import LONGEST_TALK_S
-from stream.simulator.calls.phone_numbers import Address, endpoint, number
+from stream.simulator.calls.phone_numbers import CallParty, endpoint, number
 from stream.simulator.calls.seeded_random import Weighted, between_us, skewed_us
 
 SECOND_US = 1_000_000
 
 
-class Ending(NamedTuple):
+class CallEnding(NamedTuple):
     """How a call ends.
 
     `status` in Twilio's words, `sip` the final SIP response code or None where the provider does not say,
@@ -31,39 +31,39 @@ class Ending(NamedTuple):
     rings: float = 1.0
 
 
-ANSWERED: Weighted[Ending] = Weighted(
-    (90, Ending("completed", 200, "normal_clearing")),
-    (7, Ending("completed", None, "normal_clearing")),
-    (3, Ending("completed", 200, "time_limit")),
+ANSWERED: Weighted[CallEnding] = Weighted(
+    (90, CallEnding("completed", 200, "normal_clearing")),
+    (7, CallEnding("completed", None, "normal_clearing")),
+    (3, CallEnding("completed", 200, "time_limit")),
 )
-NOT_ANSWERED: Weighted[Ending] = Weighted(
-    (9, Ending("busy", 486, "user_busy", rings=0.7)),
-    (1, Ending("busy", 600, "user_busy", rings=0.5)),
-    (8, Ending("no-answer", 487, "timeout")),
-    (4, Ending("no-answer", 480, "no_answer")),
-    (2, Ending("no-answer", 603, "call_rejected")),
-    (1, Ending("no-answer", 487, "normal_clearing")),
-    (5, Ending("canceled", 487, "originator_cancel", rings=0.8)),
+NOT_ANSWERED: Weighted[CallEnding] = Weighted(
+    (9, CallEnding("busy", 486, "user_busy", rings=0.7)),
+    (1, CallEnding("busy", 600, "user_busy", rings=0.5)),
+    (8, CallEnding("no-answer", 487, "timeout")),
+    (4, CallEnding("no-answer", 480, "no_answer")),
+    (2, CallEnding("no-answer", 603, "call_rejected")),
+    (1, CallEnding("no-answer", 487, "normal_clearing")),
+    (5, CallEnding("canceled", 487, "originator_cancel", rings=0.8)),
 )
 _UNREACHABLE = ("13224", "Dial: The dialed number is invalid or unsupported")
 _FORBIDDEN = ("13225", "Dial: Call blocked")
-FAILED: Weighted[Ending] = Weighted(
-    (30, Ending("failed", 404, "not_found", rings=0.0)),
-    (10, Ending("failed", 404, "not_found", _UNREACHABLE, rings=0.0)),
-    (20, Ending("failed", 503, "unspecified", rings=0.2)),
-    (12, Ending("failed", 500, "unspecified", rings=0.2)),
-    (8, Ending("failed", 502, "unspecified", rings=0.1)),
-    (6, Ending("failed", 403, "unspecified", _FORBIDDEN, rings=0.0)),
-    (6, Ending("failed", 488, "unspecified", rings=0.0)),
-    (4, Ending("failed", 484, "unspecified", rings=0.0)),
-    (4, Ending("failed", None, "unspecified", rings=0.3)),
+FAILED: Weighted[CallEnding] = Weighted(
+    (30, CallEnding("failed", 404, "not_found", rings=0.0)),
+    (10, CallEnding("failed", 404, "not_found", _UNREACHABLE, rings=0.0)),
+    (20, CallEnding("failed", 503, "unspecified", rings=0.2)),
+    (12, CallEnding("failed", 500, "unspecified", rings=0.2)),
+    (8, CallEnding("failed", 502, "unspecified", rings=0.1)),
+    (6, CallEnding("failed", 403, "unspecified", _FORBIDDEN, rings=0.0)),
+    (6, CallEnding("failed", 488, "unspecified", rings=0.0)),
+    (4, CallEnding("failed", 484, "unspecified", rings=0.0)),
+    (4, CallEnding("failed", None, "unspecified", rings=0.3)),
 )
 ANSWERED_SHARE = 0.7
 _SHAPES: Weighted[str] = Weighted((55, "outbound-api"), (20, "inbound"), (25, "dial"))
 
 
 @dataclass(slots=True)
-class Leg:
+class CallLeg:
     """One leg of a call and its truth.
 
     `direction` is Twilio's word. Times are microseconds since 1970; None for what did not happen.
@@ -71,18 +71,18 @@ class Leg:
     """
 
     direction: str
-    caller: Address
-    callee: Address
+    caller: CallParty
+    callee: CallParty
     began_us: int
     ringing_us: int | None
     answered_us: int | None
     ended_us: int
-    ending: Ending
+    ending: CallEnding
     talk_s: int
     queued: bool = False
 
 
-def _ending(rng: random.Random, failed: float) -> Ending:
+def _ending(rng: random.Random, failed: float) -> CallEnding:
     if rng.random() < failed:
         return FAILED.pick(rng)
     return (ANSWERED if rng.random() < ANSWERED_SHARE else NOT_ANSWERED).pick(rng)
@@ -91,16 +91,16 @@ def _ending(rng: random.Random, failed: float) -> Ending:
 def _leg(
     rng: random.Random,
     direction: str,
-    caller: Address,
-    callee: Address,
+    caller: CallParty,
+    callee: CallParty,
     began_us: int,
-    ending: Ending,
+    ending: CallEnding,
     most_s: float,
-) -> Leg:
+) -> CallLeg:
     queued = ending.status == "canceled" and direction == "outbound-api" and rng.random() < 0.3
     if queued:
         ended = began_us + between_us(rng, 0.2, 4)
-        return Leg(direction, caller, callee, began_us, None, None, ended, ending, 0, queued=True)
+        return CallLeg(direction, caller, callee, began_us, None, None, ended, ending, 0, queued=True)
     now = began_us
     ringing = answered = None
     talk_s = 0
@@ -114,10 +114,10 @@ def _leg(
         now += between_us(rng, 20, 30)
     else:
         now += skewed_us(rng, 2.0, 0.7, 15)
-    return Leg(direction, caller, callee, began_us, ringing, answered, now, ending, talk_s)
+    return CallLeg(direction, caller, callee, began_us, ringing, answered, now, ending, talk_s)
 
 
-def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[Leg]:
+def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[CallLeg]:
     """The legs of one call: one, or a caller's and then the one that was dialled for it.
 
     `most_s`: how long anyone talks; a caller whose call was dialled on as much longer as it takes.
@@ -136,7 +136,7 @@ def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGE
     return [parent, child]
 
 
-def _stretch(parent: Leg, least_us: int) -> None:
+def _stretch(parent: CallLeg, least_us: int) -> None:
     """A caller hangs up after the leg that was dialled for it, not before."""
     if parent.ended_us < least_us and parent.answered_us is not None:
         parent.talk_s = (least_us - parent.answered_us) // SECOND_US + 1

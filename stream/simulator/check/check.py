@@ -23,10 +23,10 @@ from stream.kafka.topic_reader import (
 )
 from stream.service.errors import said
 from stream.simulator.check.compare import Comparison
-from stream.simulator.check.expected_outputs import Truth
-from stream.simulator.check.leaks import Search
-from stream.simulator.check.metrics_and_logs import Beside
-from stream.simulator.check.report import Report
+from stream.simulator.check.expected_outputs import ExpectedOutputs
+from stream.simulator.check.leaks import LeakSearch
+from stream.simulator.check.metrics_and_logs import MetricsAndLogs
+from stream.simulator.check.report import CheckReport
 
 QUIET_S = 2.0
 """How long nothing more must come after all is there: what comes twice comes a little later."""
@@ -64,7 +64,7 @@ Owed = Callable[[], float]
 """How many seconds may pass until all is there that somebody has yet to read."""
 
 
-class Patience:
+class IdleTimeout:
     """How long nothing may come until no more is waited for. Times are monotonic seconds."""
 
     def __init__(self, began_s: float, *, quiet_s: float, timeout_s: float) -> None:
@@ -92,7 +92,7 @@ async def mark(bootstrap: str, topics: OutputTopics) -> Offsets:
 async def check(
     bootstrap: str,
     topics: OutputTopics,
-    truth: Truth,
+    truth: ExpectedOutputs,
     since: Offsets,
     *,
     timeout_s: float = 60.0,
@@ -100,9 +100,9 @@ async def check(
     alone: bool = False,
     waiting: Waiting | None = None,
     owed_s: Owed | None = None,
-    search: Search | None = None,
-    beside: Beside | None = None,
-) -> Report:
+    search: LeakSearch | None = None,
+    beside: MetricsAndLogs | None = None,
+) -> CheckReport:
     """Compare what came out since the mark with the truth.
 
     Waits until everything is there and `quiet_s` nothing more has come, or until nothing new has come for
@@ -112,7 +112,7 @@ async def check(
     """
     began = time.monotonic()
     comparison = Comparison(truth, alone=alone)
-    patience = Patience(began, quiet_s=quiet_s, timeout_s=timeout_s)
+    patience = IdleTimeout(began, quiet_s=quiet_s, timeout_s=timeout_s)
     try:
         async with read_from({"bootstrap_servers": bootstrap}, since, **FETCH) as reader:
             patience.last_s = time.monotonic()
@@ -170,7 +170,7 @@ def _tell(comparison: Comparison, topics: OutputTopics, topic: str, records: lis
             tell(orjson.loads(record.value))
 
 
-def _search(search: Search, topics: OutputTopics, records: list[ConsumerRecord]) -> None:
+def _search(search: LeakSearch, topics: OutputTopics, records: list[ConsumerRecord]) -> None:
     for record in records:
         topic, at = record.topic, f"-{record.partition}@{record.offset}"
         if record.topic == topics.dead_letters:

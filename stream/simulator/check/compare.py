@@ -11,8 +11,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from stream.simulator.calls.planted import endpoint_scope
-from stream.simulator.check.expected_outputs import Doubt, ExpectedCall, ExpectedEvent, Truth, expected_of
-from stream.simulator.check.report import Report
+from stream.simulator.check.expected_outputs import (
+    ExpectedCall,
+    ExpectedEvent,
+    ExpectedOutputs,
+    PossibleEvent,
+    expected_of,
+)
+from stream.simulator.check.report import CheckReport
 
 RULES = frozenset({"call.failed", "call.error_event", "webhook.failing"})
 """The alert rules whose truth the simulator knows; alerts of others are not compared."""
@@ -36,12 +42,12 @@ class Comparison:
     `alone`: nobody else writes to these topics, so that a record of an unknown call is a difference too.
     """
 
-    def __init__(self, truth: Truth, *, alone: bool = False) -> None:
+    def __init__(self, truth: ExpectedOutputs, *, alone: bool = False) -> None:
         self._alone = alone
         self._calls: dict[str, ExpectedCall] = {}
         self._events: dict[str, ExpectedEvent] = {}
         self._alerts: set[AlertPlace] = set()
-        self._doubts: dict[str, Doubt] = {doubt.event_id: doubt for doubt in truth.doubts()}
+        self._doubts: dict[str, PossibleEvent] = {doubt.event_id: doubt for doubt in truth.doubts()}
         self._landed: dict[str, set[tuple[str, int]]] = {}
         self._to_end = 0
         self._ended: dict[str, _Ended] = {}
@@ -52,7 +58,7 @@ class Comparison:
             self._expect(call)
         self._keys = {call.key for call in truth.calls}
         self._accounts = truth.accounts()
-        self._report = Report()
+        self._report = CheckReport()
         self._seen_events: dict[str, int] = {}
         self._seen_records: set[str] = set()
         self._found_alerts: dict[AlertPlace, str] = {}
@@ -163,7 +169,7 @@ class Comparison:
         self._alerts.update(call.alerts)
         self._judge_end(call.key)
 
-    def _has_landed(self, doubt: Doubt) -> None:
+    def _has_landed(self, doubt: PossibleEvent) -> None:
         """What was in doubt arrived."""
         landed = self._landed.setdefault(doubt.call.key, set(doubt.call.seen))
         landed.add(doubt.place)
@@ -182,7 +188,7 @@ class Comparison:
         if (call.status, call.outcome, None) == found[1:]:
             self._right.add(key)
 
-    def report(self) -> Report:
+    def report(self) -> CheckReport:
         """All differences. Ask once, at the end."""
         report = self._report
         for _, said, _ in self._strange_alerts:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from stream.core.identity import content_hash, event_id
-from stream.simulator.calls.call import Report, SimulatedCall
+from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.options import CALLBACK_SOURCES
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.check.completeness import Completeness, completeness_of
@@ -57,7 +57,7 @@ class ExpectedCall(NamedTuple):
     alerts: list[ExpectedAlert]
 
 
-class Doubt(NamedTuple):
+class PossibleEvent(NamedTuple):
     """A report that may have arrived: the event that comes out exactly once if it has, and its place."""
 
     event_id: str
@@ -70,7 +70,7 @@ class Doubt(NamedTuple):
         return self.place[0] in CALLBACK_SOURCES
 
 
-class Truth:
+class ExpectedOutputs:
     """The calls of a run; each knows which of its reports were delivered.
 
     `served`: the polled sources that a world holds, none where their rows are delivered.
@@ -106,11 +106,11 @@ class Truth:
             if call.seen:
                 yield expected_of(call, call.seen)
 
-    def doubts(self) -> Iterator[Doubt]:
+    def doubts(self) -> Iterator[PossibleEvent]:
         """What nobody knows to have arrived or not; see `expected_of` for what follows if it has."""
         for call in self.calls:
             for place in call.doubtful - call.seen:
-                yield Doubt(_event_id(call, place), call, place)
+                yield PossibleEvent(_event_id(call, place), call, place)
 
 
 def expected_of(call: SimulatedCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
@@ -135,7 +135,7 @@ def _twilio_id(call: TwilioCall, source: str, number: int) -> str:
         return _progress_id(call, number)
     if source == "twilio_call":
         return event_id(call.key, "resource", "3", (call.id, call.rows[number].status))
-    row = call.body(Report(source, number, 0), 1)
+    row = call.body(ProviderReport(source, number, 0), 1)
     if source == "twilio_call_event":
         return _log_id(call.key, "request_log", row, 0)
     if source == "twilio_call_summary":
@@ -150,7 +150,7 @@ def _telnyx_id(call: TelnyxCall, source: str, number: int) -> str:
         return _hook_id(call, number)
     if source == "telnyx_webhook_delivery":
         return event_id(call.key, "delivery", "2", (call.deliveries[number].id,))
-    row = call.body(Report(source, number, 0), 1)
+    row = call.body(ProviderReport(source, number, 0), 1)
     for volatile in ("attempt", "status"):
         row["metadata"].pop(volatile, None)
     return _log_id(call.key, "request_log" if call.log[number].hook is None else "delivery", row, 0)

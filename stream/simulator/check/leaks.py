@@ -150,7 +150,7 @@ LOCATED = 1000
 """Records and texts in which the place of a leak is looked for; after so many it is known where they are."""
 
 
-class Search:
+class LeakSearch:
     """Looks at one thing after the other and remembers what leaked.
 
     `only_secrets`: where all else may leave. `found` counts the records and texts in which there is a leak;

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import aiohttp
 
-from stream.simulator.check.leaks import Search
+from stream.simulator.check.leaks import LeakSearch
 
 ANSWER_S = 5.0
 LONGEST_BYTES = 64 * 1024 * 1024
 
 
-class Beside:
+class MetricsAndLogs:
     """`metrics`: URLs of expositions by role; `logs`: files that roles write to."""
 
     def __init__(self, metrics: Mapping[str, str], logs: Sequence[Path] = ()) -> None:
         self._metrics = dict(metrics)
         self._logs = {path: _size(path) for path in logs}
 
-    async def look(self, search: Search) -> None:
+    async def look(self, search: LeakSearch) -> None:
         """Have all of it searched."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as http:
             for role, url in self._metrics.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.simulator.check.leaks import Search
-from stream.simulator.delivery.answers import Answers
+from stream.simulator.check.leaks import LeakSearch
+from stream.simulator.delivery.answers import AnswerStats
 
 EXAMPLES = 10
 MOST_LEAKS = 50
@@ -33,7 +33,7 @@ KINDS: dict[str, str] = {
 
 
 @dataclass
-class Report:
+class CheckReport:
     """The counts, and of each kind of difference how many there are and the first ten of them.
 
     `others` counts records of calls that this run did not make: someone else's traffic on the same topics.
@@ -69,14 +69,14 @@ class Report:
         if len(examples) < EXAMPLES:
             examples.append(example)
 
-    def answered(self, answers: Answers) -> None:
+    def answered(self, answers: AnswerStats) -> None:
         """Note what a gateway said: what it refused for good differs, what was only given up does not."""
         self.given_up = answers.given_up - answers.refused
         if answers.refused:
             self.differences["delivery_refused"] = answers.refused
             self.examples["delivery_refused"] = answers.refusals
 
-    def searched(self, search: Search) -> None:
+    def searched(self, search: LeakSearch) -> None:
         """Note what was searched for what must not leave, and what of it has."""
         self.looked_at = [f"{search.records:,} records", *search.texts]
         if search.found:

@@ -9,14 +9,14 @@ import math
 from collections import Counter
 from typing import Any
 
-from stream.simulator.delivery.retries import KINDS, Answer
+from stream.simulator.delivery.retries import KINDS, AttemptResult
 
 EXAMPLES = 10
 _SHORTEST_S = 1e-5
 _WIDTH = math.log(1.02)
 
 
-class Answers:
+class AnswerStats:
     """The deliveries of a run.
 
     - `sent`, `taken`, `given_up`: deliveries; `refused`: those of `given_up` that got a lasting no.
@@ -34,13 +34,13 @@ class Answers:
         self.refusals: list[str] = []
         self._times: Counter[int] = Counter()
 
-    def answered(self, answer: Answer, seconds: float) -> None:
+    def answered(self, answer: AttemptResult, seconds: float) -> None:
         """An attempt has ended."""
         self.by_kind[answer.kind] += 1
         if answer.status:
             self._times[max(0, round(math.log(max(seconds, _SHORTEST_S) / _SHORTEST_S) / _WIDTH))] += 1
 
-    def gave_up(self, answer: Answer, what: str) -> None:
+    def gave_up(self, answer: AttemptResult, what: str) -> None:
         """A delivery's last attempt was answered so."""
         self.given_up += 1
         if answer.refused:

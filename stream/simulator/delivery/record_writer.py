@@ -17,7 +17,7 @@ from typing import Any
 
 from stream.kafka import partitions
 from stream.kafka.producers import drop, idempotent
-from stream.simulator.traffic import Record
+from stream.simulator.traffic import SourceRecord
 
 BATCH_BYTES = 128 * 1024
 REQUEST_TIMEOUT_MS = 40_000
@@ -45,7 +45,7 @@ def _rare_collections() -> Iterator[None]:
 key_hash = lru_cache(maxsize=65536)(partitions.key_hash)
 
 
-class Pace:
+class DeliveryPacer:
     """When a delivery is due: the first one now, each other as much later as its `at_us` is."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Pace:
         return (at_us - self._first_us) / 1e6 - (time.monotonic() - self._began_s)
 
 
-class Writer:
+class RecordWriter:
     """A producer for one run. Raises what Kafka's raises: a run with a hole would have no known truth."""
 
     def __init__(self, bootstrap: str) -> None:
@@ -70,7 +70,7 @@ class Writer:
         self._sent: list[asyncio.Future[Any]] = []
         self.written = 0
 
-    async def __aenter__(self) -> Writer:
+    async def __aenter__(self) -> RecordWriter:
         self._producer = await idempotent(
             {"bootstrap_servers": self._bootstrap},
             max_batch_size=BATCH_BYTES,
@@ -86,7 +86,7 @@ class Writer:
         else:
             await drop(self._producer)  # a flush would wait for a broker that may be away
 
-    async def append(self, record: Record) -> None:
+    async def append(self, record: SourceRecord) -> None:
         """Take a record. It may lie in an open batch until `flush`."""
         topic = record.topic
         count = self._partitions.get(topic)
@@ -115,7 +115,7 @@ class Writer:
         self._sent.clear()
 
     async def write(
-        self, records: Iterable[Record], *, paced: bool = False, progress: Progress | None = None
+        self, records: Iterable[SourceRecord], *, paced: bool = False, progress: Progress | None = None
     ) -> int:
         """Write all records and wait until they are acknowledged: how many. Paced: each at its `at_us`."""
         before = self.written
@@ -127,7 +127,7 @@ class Writer:
         await self.acknowledged()
         return self.written - before
 
-    async def _at_full_speed(self, records: Iterable[Record], progress: Progress | None) -> None:
+    async def _at_full_speed(self, records: Iterable[SourceRecord], progress: Progress | None) -> None:
         for record in records:
             await self.append(record)
             if self.written % BREATH == 0:
@@ -135,8 +135,8 @@ class Writer:
                 if progress is not None:
                     progress(self.written)
 
-    async def _at_their_time(self, records: Iterable[Record], progress: Progress | None) -> None:
-        pace = Pace()
+    async def _at_their_time(self, records: Iterable[SourceRecord], progress: Progress | None) -> None:
+        pace = DeliveryPacer()
         for record in records:
             while (wait_s := pace.wait_s(record.at_us)) > 0:
                 await self.flush()

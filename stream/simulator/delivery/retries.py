@@ -22,7 +22,7 @@ FAILURES = frozenset({"4xx", "5xx", "ct", "rt"})
 _RANGES = {"ct": (100, 10_000), "rt": (100, 15_000), "tt": (100, 15_000), "rc": (0, 5)}
 
 
-class Answer(NamedTuple):
+class AttemptResult(NamedTuple):
     """What came of an attempt: a status, or 0 for none; then `connected` says whether it may have arrived."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
         return 300 <= self.status < 500 and self.status not in (408, 429)
 
 
-class Limits(NamedTuple):
+class AttemptTimeouts(NamedTuple):
     """How long an attempt may take, in seconds: to connect, to the answer, altogether."""
 
     connect_s: float
@@ -59,20 +59,20 @@ class Limits(NamedTuple):
     total_s: float
 
 
-class Policy(Protocol):
+class RetryPolicy(Protocol):
     """A provider's rules for one delivery."""
 
-    def limits(self, spent_s: float) -> Limits:
+    def limits(self, spent_s: float) -> AttemptTimeouts:
         """Of an attempt that begins when so much of the delivery's time is spent."""
         ...
 
-    def wait_s(self, answer: Answer, attempts: int, spent_s: float) -> float | None:
+    def wait_s(self, answer: AttemptResult, attempts: int, spent_s: float) -> float | None:
         """How long until the next attempt, after so many and such an answer; None to give up."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class TwilioRetries:
     """Twilio's rules for a URL, with the defaults of one without overrides.
 
     `retry_on` holds some of `4xx 5xx ct rt`: an answer, no connection, no answer in time.
@@ -84,12 +84,12 @@ class Overrides:
     retries: int = 1
     retry_on: frozenset[str] = frozenset({"ct"})
 
-    def limits(self, spent_s: float) -> Limits:
+    def limits(self, spent_s: float) -> AttemptTimeouts:
         """See Policy."""
         left_s = max(self.total_s - spent_s, 0.001)
-        return Limits(min(self.connect_s, left_s), min(self.answer_s, left_s), left_s)
+        return AttemptTimeouts(min(self.connect_s, left_s), min(self.answer_s, left_s), left_s)
 
-    def wait_s(self, answer: Answer, attempts: int, spent_s: float) -> float | None:
+    def wait_s(self, answer: AttemptResult, attempts: int, spent_s: float) -> float | None:
         """See Policy."""
         failure = {"no_answer": "rt", "unreachable": "ct"}.get(answer.kind, answer.kind)
         wait_s = float(FIRST_WAIT_S * 2 ** (attempts - 1))
@@ -98,7 +98,7 @@ class Overrides:
         return wait_s
 
 
-def overrides(text: str) -> Overrides:
+def overrides(text: str) -> TwilioRetries:
     """What a URL's fragment says, such as `rc=3&rp=5xx,rt&ct=1000`; empty for Twilio's defaults.
 
     `sni` and `e` (edges) are understood and change nothing here. Raises ValueError.
@@ -114,7 +114,7 @@ def overrides(text: str) -> Overrides:
         failures = {*(failures - {"all"}), *FAILURES}
     if failures - FAILURES:
         raise ValueError(f"rp={said['rp']}: some of {', '.join(sorted(FAILURES))}, or all")
-    return Overrides(
+    return TwilioRetries(
         connect_s=_within(said, "ct", 5000) / 1000,
         answer_s=_within(said, "rt", 15_000) / 1000,
         total_s=_within(said, "tt", 15_000) / 1000,
@@ -142,11 +142,11 @@ class TelnyxRetries:
     waits_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
     failover: bool = False
 
-    def limits(self, spent_s: float) -> Limits:
+    def limits(self, spent_s: float) -> AttemptTimeouts:
         """See Policy."""
-        return Limits(self.answer_s, self.answer_s, self.answer_s)
+        return AttemptTimeouts(self.answer_s, self.answer_s, self.answer_s)
 
-    def wait_s(self, answer: Answer, attempts: int, spent_s: float) -> float | None:
+    def wait_s(self, answer: AttemptResult, attempts: int, spent_s: float) -> float | None:
         """See Policy."""
         if answer.status and answer.status < 500 and answer.status not in (408, 429):
             return None

@@ -32,7 +32,7 @@ NO_BUDGET: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signing:
+class SigningKeys:
     """The simulator's side of the secrets; None where that provider's webhooks go unsigned.
 
     `twilio_account`: whose the token is; empty where it speaks for any account.
@@ -43,7 +43,7 @@ class Signing:
     telnyx_key: Ed25519PrivateKey | None = field(default=None, repr=False)
 
 
-def from_settings(settings: Settings, options: Options) -> Signing:
+def from_settings(settings: Settings, options: Options) -> SigningKeys:
     """What a run needs to sign with. Raises SettingsError with the setting that is missing.
 
     Twilio's is the simulator's own account, else the one that the gateway is set up with.
@@ -55,7 +55,7 @@ def from_settings(settings: Settings, options: Options) -> Signing:
             raise SettingsError("CALLSTREAM_TWILIO_AUTH_TOKEN is needed to sign as Twilio")
         if not key and options.telnyx > 0 and "telnyx_webhook" in options.sources:
             raise SettingsError("CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY is needed to sign as Telnyx")
-    return Signing(
+    return SigningKeys(
         twilio_account=account,
         twilio_token=token,
         telnyx_key=Ed25519PrivateKey.from_private_bytes(base64.b64decode(key)) if key else None,
@@ -74,7 +74,7 @@ def twilio_account(settings: Settings) -> tuple[str, str | None]:
     return settings.twilio_account_tokens[0] if settings.twilio_account_tokens else ("", None)
 
 
-def household(
+def simulated_environment(
     settings: Settings,
     environ: Mapping[str, str],
     *,

@@ -16,12 +16,18 @@ from types import TracebackType
 import aiohttp
 from yarl import URL
 
-from stream.simulator.delivery.answers import Answers
-from stream.simulator.delivery.record_writer import PACE_S, Pace, Progress, Writer
-from stream.simulator.delivery.retries import Answer, Limits, Overrides, Policy, TelnyxRetries
-from stream.simulator.delivery.signing import Signing
-from stream.simulator.delivery.webhooks import Address, Webhook, telnyx, twilio
-from stream.simulator.traffic import Sending, Traffic
+from stream.simulator.delivery.answers import AnswerStats
+from stream.simulator.delivery.record_writer import PACE_S, DeliveryPacer, Progress, RecordWriter
+from stream.simulator.delivery.retries import (
+    AttemptResult,
+    AttemptTimeouts,
+    RetryPolicy,
+    TelnyxRetries,
+    TwilioRetries,
+)
+from stream.simulator.delivery.signing import SigningKeys
+from stream.simulator.delivery.webhooks import GatewayAddress, OutgoingWebhook, telnyx, twilio
+from stream.simulator.traffic import ReportDelivery, Traffic
 
 OPEN_LIMIT = 10_000
 """Deliveries under way or waiting for their next attempt."""
@@ -32,7 +38,7 @@ ANSWER_LIMIT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class WebhookPlan:
     """Where callbacks go and how.
 
     - `failover`: the second address of Telnyx, if any.
@@ -40,20 +46,20 @@ class Plan:
     - `in_flight`: requests under way at once.
     """
 
-    gateway: Address
-    signing: Signing
-    twilio: Overrides = field(default_factory=Overrides)
+    gateway: GatewayAddress
+    signing: SigningKeys
+    twilio: TwilioRetries = field(default_factory=TwilioRetries)
     telnyx: TelnyxRetries = field(default_factory=TelnyxRetries)
-    failover: Address | None = None
+    failover: GatewayAddress | None = None
     retry_scale: float = 1.0
     in_flight: int = 100
 
 
-class Courier:
+class WebhookSender:
     """Delivers callbacks, and tells the traffic which arrived. Leaving it waits for all of them."""
 
-    def __init__(self, plan: Plan, traffic: Traffic) -> None:
-        self.answers = Answers()
+    def __init__(self, plan: WebhookPlan, traffic: Traffic) -> None:
+        self.answers = AnswerStats()
         self._plan = plan
         self._telnyx = replace(plan.telnyx, failover=plan.failover is not None)
         self._traffic = traffic
@@ -62,7 +68,7 @@ class Courier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
 
-    async def __aenter__(self) -> Courier:
+    async def __aenter__(self) -> WebhookSender:
         self._client = aiohttp.ClientSession(
             # The slots are the bound: a queue in there would count as an answer's time.
             connector=aiohttp.TCPConnector(limit=0),
@@ -85,7 +91,7 @@ class Courier:
             await self._client.close()
         self._check()
 
-    async def send(self, sending: Sending) -> None:
+    async def send(self, sending: ReportDelivery) -> None:
         """Begin a delivery as soon as there is a place for it."""
         self._check()
         await self._room.acquire()
@@ -106,10 +112,10 @@ class Courier:
         if self._error is not None:
             raise self._error
 
-    async def _deliver(self, sending: Sending) -> None:
+    async def _deliver(self, sending: ReportDelivery) -> None:
         """All attempts of one delivery; a place in flight is taken for the first one."""
         is_twilio = sending.report.source.startswith("twilio")
-        policy: Policy = self._plan.twilio if is_twilio else self._telnyx
+        policy: RetryPolicy = self._plan.twilio if is_twilio else self._telnyx
         form = twilio(sending, self._plan.gateway, self._plan.signing) if is_twilio else None
         attempts, spent_s = 0, 0.0
         doubtful = False
@@ -137,13 +143,13 @@ class Courier:
             await self._slots.acquire()
             self.answers.retried += 1
 
-    def _json(self, sending: Sending, tries: int) -> Webhook:
+    def _json(self, sending: ReportDelivery, tries: int) -> OutgoingWebhook:
         """Telnyx' next attempt."""
         plan = self._plan
         second = plan.failover if self._telnyx.is_failover(tries + 1) else None
         return telnyx(sending, second or plan.gateway, plan.signing, tries=tries, now_s=time.time())
 
-    async def _post(self, webhook: Webhook, limits: Limits) -> tuple[Answer, float]:
+    async def _post(self, webhook: OutgoingWebhook, limits: AttemptTimeouts) -> tuple[AttemptResult, float]:
         began = time.monotonic()
         timeout = aiohttp.ClientTimeout(
             total=limits.total_s,
@@ -160,23 +166,28 @@ class Courier:
                 allow_redirects=False,
             ) as response:
                 await response.content.read(ANSWER_LIMIT_BYTES)
-                answer = Answer(response.status)
+                answer = AttemptResult(response.status)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            answer = Answer(0, connected=False)
+            answer = AttemptResult(0, connected=False)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            answer = Answer(0)
+            answer = AttemptResult(0)
         return answer, time.monotonic() - began
 
 
 async def deliver(
-    traffic: Traffic, writer: Writer, courier: Courier, *, paced: bool, progress: Progress | None = None
+    traffic: Traffic,
+    writer: RecordWriter,
+    courier: WebhookSender,
+    *,
+    paced: bool,
+    progress: Progress | None = None,
 ) -> None:
     """Callbacks to the gateway in the order of sending, polled rows to Kafka beside them.
 
     A broker that is gone holds up the rows and not the callbacks. Raises what Kafka's producer raises.
     """
-    pace = Pace()
-    rows: asyncio.Queue[Sending | None] = asyncio.Queue()
+    pace = DeliveryPacer()
+    rows: asyncio.Queue[ReportDelivery | None] = asyncio.Queue()
     writing = asyncio.create_task(_write_rows(rows, traffic, writer))
     try:
         for count, sending in enumerate(traffic.sendings(), 1):
@@ -203,7 +214,9 @@ async def deliver(
         await asyncio.gather(writing, return_exceptions=True)
 
 
-async def _write_rows(rows: asyncio.Queue[Sending | None], traffic: Traffic, writer: Writer) -> None:
+async def _write_rows(
+    rows: asyncio.Queue[ReportDelivery | None], traffic: Traffic, writer: RecordWriter
+) -> None:
     """Rows to Kafka until None comes, a few milliseconds of them in one go."""
     while True:
         sending = await rows.get()

@@ -13,11 +13,11 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from stream.simulator.delivery.signing import Signing, telnyx_signature, twilio_signature
-from stream.simulator.traffic import Sending
+from stream.simulator.delivery.signing import SigningKeys, telnyx_signature, twilio_signature
+from stream.simulator.traffic import ReportDelivery
 
 
-class Webhook(NamedTuple):
+class OutgoingWebhook(NamedTuple):
     """One POST."""
 
     url: str
@@ -26,14 +26,14 @@ class Webhook(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class GatewayAddress:
     """A gateway: where it is reached, and the URL that a provider has of it and signs."""
 
     base: str
     public: str
 
 
-def address(base: str, public_url: str = "") -> Address:
+def gateway_address(base: str, public_url: str = "") -> GatewayAddress:
     """A gateway on this machine; `public_url` as in the settings. Raises ValueError.
 
     Simulated calls are load, and load is for nobody else's machine.
@@ -50,7 +50,7 @@ def address(base: str, public_url: str = "") -> Address:
     if not _is_here(host):
         raise ValueError(f"{host} is not this machine: simulated calls go to 127.0.0.1, ::1 or localhost")
     base = base.rstrip("/")
-    return Address(base, public_url.rstrip("/") or base)
+    return GatewayAddress(base, public_url.rstrip("/") or base)
 
 
 def _is_here(host: str) -> bool:
@@ -60,7 +60,7 @@ def _is_here(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def twilio(sending: Sending, to: Address, signing: Signing) -> Webhook:
+def twilio(sending: ReportDelivery, to: GatewayAddress, signing: SigningKeys) -> OutgoingWebhook:
     """A status callback: a form, for every attempt the same."""
     call, report = sending.call, sending.report
     path = call.endpoint(report.source)
@@ -75,10 +75,12 @@ def twilio(sending: Sending, to: Address, signing: Signing) -> Webhook:
         headers["I-Twilio-Idempotency-Token"] = token
     if signing.twilio_token is not None:
         headers["X-Twilio-Signature"] = twilio_signature(signing.twilio_token, to.public + path, parameters)
-    return Webhook(to.base + path, headers, urlencode(parameters).encode())
+    return OutgoingWebhook(to.base + path, headers, urlencode(parameters).encode())
 
 
-def telnyx(sending: Sending, to: Address, signing: Signing, *, tries: int, now_s: float) -> Webhook:
+def telnyx(
+    sending: ReportDelivery, to: GatewayAddress, signing: SigningKeys, *, tries: int, now_s: float
+) -> OutgoingWebhook:
     """A webhook in JSON, version 2. `tries` of this delivery failed before; `now_s` is Unix time."""
     call, report = sending.call, sending.report
     path = call.endpoint(report.source)
@@ -90,4 +92,4 @@ def telnyx(sending: Sending, to: Address, signing: Signing, *, tries: int, now_s
         timestamp = str(int(now_s))
         headers["telnyx-timestamp"] = timestamp
         headers["telnyx-signature-ed25519"] = telnyx_signature(signing.telnyx_key, timestamp, body)
-    return Webhook(to.base + path, headers, body)
+    return OutgoingWebhook(to.base + path, headers, body)

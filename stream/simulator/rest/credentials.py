@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class ApiCredentials:
     """Of Twilio the account's tokens and its API keys (`SK…` to secret), of Telnyx API keys.
 
     Without any, nobody is let in.

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stream.simulator.calls import delays
-from stream.simulator.calls.call import Report
+from stream.simulator.calls.call import ProviderReport
 from stream.simulator.calls.delays import scaled_us
 from stream.simulator.calls.scenario import SECOND_US
-from stream.simulator.rest.sorted_rows import Place
+from stream.simulator.rest.sorted_rows import RowKey
 from stream.simulator.telnyx import deliveries
 from stream.simulator.telnyx.reports import TelnyxCall
 from stream.simulator.twilio.reports import TwilioCall
@@ -28,12 +28,12 @@ class Appearance(NamedTuple):
     """
 
     due_us: int
-    place: Place
-    report: Report
+    place: RowKey
+    report: ProviderReport
     version: int
 
 
-class Held:
+class HeldCall:
     """A call that its provider knows, since `begun_us` of the wall clock.
 
     - `ended_us`: when it was said to have ended, None for not yet.
@@ -49,7 +49,7 @@ class Held:
         self.begun_us = begun_us
         self.ended_us: int | None = None
         self.looks_us: int | None = None
-        self.shown: dict[tuple[str, Place], int] = {}
+        self.shown: dict[tuple[str, RowKey], int] = {}
 
     def moment_us(self, at_us: int) -> int | None:
         """When something of the call's time is on the wall clock; None if it is not known yet."""
@@ -64,13 +64,13 @@ class Held:
         return None if self.ended_us is None or now_us < self.ended_us else now_us - self.ended_us
 
 
-def appearances(held: Held, time_factor: float) -> list[Appearance]:
+def appearances(held: HeldCall, time_factor: float) -> list[Appearance]:
     """Everything that the lists are known to show of a call, in no order."""
     call = held.call
     return _states(held, call, time_factor) if isinstance(call, TwilioCall) else _logged(held, call)
 
 
-def _states(held: Held, call: TwilioCall, time_factor: float) -> list[Appearance]:
+def _states(held: HeldCall, call: TwilioCall, time_factor: float) -> list[Appearance]:
     """The Calls resource: one row, in a new version with each state."""
     place = (call.leg.began_us, held.number)
     found = []
@@ -83,15 +83,15 @@ def _states(held: Held, call: TwilioCall, time_factor: float) -> list[Appearance
             after_s = delays.PRICE_S if row.priced else delays.CONSISTENT_S
             due_us = held.ended_us + scaled_us(after_s, time_factor if row.priced else 1)
         if due_us is not None:
-            found.append(Appearance(due_us, place, Report("twilio_call", n, 0), n))
+            found.append(Appearance(due_us, place, ProviderReport("twilio_call", n, 0), n))
     return found
 
 
-def _logged(held: Held, call: TelnyxCall) -> list[Appearance]:
+def _logged(held: HeldCall, call: TelnyxCall) -> list[Appearance]:
     """Telnyx' log, in which a row says how often its webhook was tried so far, and the deliveries."""
     found = []
     for n, row in enumerate(call.log):
-        report = Report("telnyx_call_event", n, 0)
+        report = ProviderReport("telnyx_call_event", n, 0)
         for tried in range(deliveries.attempts(row.failed)):
             at_us = held.moment_us(row.at_us + deliveries.RETRIED_US[tried])
             if at_us is not None:
@@ -101,5 +101,5 @@ def _logged(held: Held, call: TelnyxCall) -> list[Appearance]:
         finished_us = held.moment_us(delivery.finished_us)
         if finished_us is not None:
             place = (delivery.began_us, 32 * held.number + n)
-            found.append(Appearance(finished_us, place, Report("telnyx_webhook_delivery", n, 0), 1))
+            found.append(Appearance(finished_us, place, ProviderReport("telnyx_webhook_delivery", n, 0), 1))
     return found

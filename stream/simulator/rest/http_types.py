@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 Row = dict[str, Any]
 
 
-class Asked(NamedTuple):
+class ApiRequest(NamedTuple):
     """A GET.
 
     - `path`: as it was sent, without the query; `names`: the variable parts of it.
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     now_us: int
 
 
-class Answer(NamedTuple):
+class ApiResponse(NamedTuple):
     """A body to be written as JSON, and the headers beside those that every answer has."""
 
     body: Any
@@ -36,10 +36,10 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """The request is answered with an error; `answer` is it, in the provider's words."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ApiResponse) -> None:
         super().__init__(f"answered with {answer.status}")
         self.answer = answer
 
@@ -50,17 +50,17 @@ class Route(NamedTuple):
     provider: str
     name: str
     path: str
-    decide: Callable[[Asked], Answer]
+    decide: Callable[[ApiRequest], ApiResponse]
 
 
-class Words(NamedTuple):
+class ErrorResponses(NamedTuple):
     """How a provider says what has nothing to do with a resource."""
 
-    not_found: Callable[[str], Answer]
+    not_found: Callable[[str], ApiResponse]
     """There is nothing at this path, or not yet."""
-    not_allowed: Callable[[], Answer]
+    not_allowed: Callable[[], ApiResponse]
     """Nothing can be written here."""
-    too_many: Callable[[int], Answer]
+    too_many: Callable[[int], ApiResponse]
     """Above the limit: not processed, to be asked again after so many seconds."""
-    broken: Callable[[], Answer]
+    broken: Callable[[], ApiResponse]
     """The provider's fault, or a wanted one."""

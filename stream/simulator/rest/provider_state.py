@@ -15,12 +15,12 @@ from typing import Any
 
 from stream.simulator.calls import delays
 from stream.simulator.calls.accounts import accounts, seeded
-from stream.simulator.calls.call import Report, SimulatedCall
+from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.delays import scaled_us
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.scenario import SECOND_US
-from stream.simulator.rest.held_call import Appearance, Held, appearances
-from stream.simulator.rest.sorted_rows import Newest, Place
+from stream.simulator.rest.held_call import Appearance, HeldCall, appearances
+from stream.simulator.rest.sorted_rows import RowKey, SortedRows
 from stream.simulator.telnyx.reports import TelnyxCall
 from stream.simulator.twilio import summary
 from stream.simulator.twilio.reports import TwilioCall
@@ -33,7 +33,7 @@ def wall_us() -> int:
     return time.time_ns() // 1000
 
 
-class World:
+class ProviderState:
     """Both providers' records of a run's calls; what their REST servers are served from.
 
     `keep_s`: how long after its end a call is known, by the wall clock.
@@ -47,10 +47,10 @@ class World:
         self._factor = options.time_factor
         self._keep_us = int(keep_s * SECOND_US)
         self._lists = {
-            name: Newest() for name in ("twilio_call", "telnyx_call_event", "telnyx_webhook_delivery")
+            name: SortedRows() for name in ("twilio_call", "telnyx_call_event", "telnyx_webhook_delivery")
         }
-        self._held: dict[str, Held] = {}
-        self._looks: list[tuple[int, int, Held]] = []
+        self._held: dict[str, HeldCall] = {}
+        self._looks: list[tuple[int, int, HeldCall]] = []
         self._looks_set = 0
         self._begun = 0
         self._last_end_us = 0
@@ -59,7 +59,7 @@ class World:
         """A call takes place from now on."""
         assert isinstance(call, TwilioCall | TelnyxCall)
         self._begun += 1
-        held = Held(call, self._begun, max(self._now_us(), call.leg.began_us))
+        held = HeldCall(call, self._begun, max(self._now_us(), call.leg.began_us))
         self._held[call.id] = held
         self._look_again(held, held.begun_us)
 
@@ -134,29 +134,29 @@ class World:
         """Rows of Telnyx' `webhook_deliveries`, newest first."""
         return self._list("telnyx_webhook_delivery", now_us)
 
-    def _list(self, source: str, now_us: int) -> Newest:
+    def _list(self, source: str, now_us: int) -> SortedRows:
         self._catch_up(now_us)
         return self._lists[source]
 
-    def _twilio(self, sid: str, now_us: int) -> Held | None:
+    def _twilio(self, sid: str, now_us: int) -> HeldCall | None:
         self._catch_up(now_us)
         held = self._held.get(sid)
         known = held is not None and isinstance(held.call, TwilioCall) and held.begun_us <= now_us
         return held if known else None
 
-    def _rows(self, held: Held, source: str) -> list[dict[str, Any]]:
+    def _rows(self, held: HeldCall, source: str) -> list[dict[str, Any]]:
         places = [place for name, place in held.shown if name == source]
         return [self._lists[source].at(place) for place in sorted(places, reverse=True)]
 
-    def _read(self, held: Held, source: str, count: int) -> list[dict[str, Any]]:
-        return [held.call.body(Report(source, n, 0), 1) for n in range(count)]
+    def _read(self, held: HeldCall, source: str, count: int) -> list[dict[str, Any]]:
+        return [held.call.body(ProviderReport(source, n, 0), 1) for n in range(count)]
 
-    def _after(self, held: Held, now_us: int, seconds: float) -> bool:
+    def _after(self, held: HeldCall, now_us: int, seconds: float) -> bool:
         """So long after its end, in the providers' time."""
         since_us = held.since_end(now_us)
         return since_us is not None and since_us >= scaled_us(seconds, self._factor)
 
-    def _look_again(self, held: Held, at_us: int | None) -> None:
+    def _look_again(self, held: HeldCall, at_us: int | None) -> None:
         held.looks_us = at_us
         if at_us is not None:
             self._looks_set += 1
@@ -170,14 +170,14 @@ class World:
             if held.looks_us == due_us:
                 self._look(held, now_us)
 
-    def _look(self, held: Held, now_us: int) -> None:
+    def _look(self, held: HeldCall, now_us: int) -> None:
         """Show what is due of a call by now, and note when there is more."""
         forgotten_us = None if held.ended_us is None else held.ended_us + self._keep_us
         if forgotten_us is not None and forgotten_us <= now_us:
             self._forget(held)
             return
         next_us = forgotten_us
-        fresh: dict[tuple[str, Place], Appearance] = {}
+        fresh: dict[tuple[str, RowKey], Appearance] = {}
         for found in appearances(held, self._factor):
             where = (found.report.source, found.place)
             if found.due_us > now_us:
@@ -189,12 +189,12 @@ class World:
             self._lists[source].put(place, partial(held.call.body, found.report, found.version))
         self._look_again(held, next_us)
 
-    def _forget(self, held: Held) -> None:
+    def _forget(self, held: HeldCall) -> None:
         for source, place in held.shown:
             self._lists[source].drop(place)
         del self._held[held.call.id]
 
 
-def _call(held: Held) -> TwilioCall:
+def _call(held: HeldCall) -> TwilioCall:
     assert isinstance(held.call, TwilioCall)
     return held.call

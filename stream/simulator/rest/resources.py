@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 
-class Shelf(Protocol):
+class ProviderResources(Protocol):
     """What the resources hold at this moment (microseconds since 1970, wall clock)."""
 
     twilio_account: str

@@ -19,12 +19,12 @@ from aiohttp import web
 
 from stream.service.http.connections import Connections
 from stream.service.http.server import HttpServer
-from stream.simulator.rest.credentials import Keys
-from stream.simulator.rest.http_types import Answer, Asked, Refused, Route
-from stream.simulator.rest.resources import Shelf
+from stream.simulator.rest.credentials import ApiCredentials
+from stream.simulator.rest.http_types import ApiError, ApiRequest, ApiResponse, Route
+from stream.simulator.rest.resources import ProviderResources
 from stream.simulator.rest.telnyx import errors
 from stream.simulator.rest.telnyx.api import TELNYX, TelnyxApi
-from stream.simulator.rest.throttle import Limits, Request, Seen, Throttle
+from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimits, RequestStats, Throttle
 from stream.simulator.rest.twilio import errors as twilio_errors
 from stream.simulator.rest.twilio.api import TWILIO, TwilioApi
 
@@ -37,7 +37,7 @@ _GZIP = 31
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LIMITS = Limits()
+LIMITS = ProviderLimits()
 
 log = logging.getLogger("callstream.simulate.rest")
 
@@ -48,19 +48,19 @@ def _now_us() -> int:
 
 @asynccontextmanager
 async def serving(
-    shelf: Shelf,
-    keys: Keys,
+    shelf: ProviderResources,
+    keys: ApiCredentials,
     listen: str,
     *,
-    limits: Limits = LIMITS,
+    limits: ProviderLimits = LIMITS,
     now_us: Callable[[], int] = _now_us,
-    seen: Seen | None = None,
+    seen: RequestStats | None = None,
 ) -> AsyncIterator[str]:
     """Serve while the block runs; gives the base URL, which is Twilio's; Telnyx' is the same with `/v2`.
 
     `now_us` is the time that the shelf is asked for. `seen` is told of each request. Raises ListenError.
     """
-    app = application(shelf, keys, limits=limits, now_us=now_us, seen=seen or Seen())
+    app = application(shelf, keys, limits=limits, now_us=now_us, seen=seen or RequestStats())
     server = HttpServer(app, Connections())
     try:
         yield await server.listen(listen, SETTING)
@@ -69,7 +69,12 @@ async def serving(
 
 
 def application(
-    shelf: Shelf, keys: Keys, *, limits: Limits, now_us: Callable[[], int], seen: Seen
+    shelf: ProviderResources,
+    keys: ApiCredentials,
+    *,
+    limits: ProviderLimits,
+    now_us: Callable[[], int],
+    seen: RequestStats,
 ) -> web.Application:
     """All paths of both providers; whatever else is asked for is told so in the provider's words."""
     app = web.Application(middlewares=[_in_the_providers_words])
@@ -78,16 +83,18 @@ def application(
         TELNYX: Throttle(TELNYX, limits.telnyx, seen),
     }
     for route in [*TwilioApi(shelf, keys).routes(), *TelnyxApi(shelf, keys).routes()]:
-        door = Door(route, throttles[route.provider], now_us, seen)
+        door = RouteHandler(route, throttles[route.provider], now_us, seen)
         app.router.add_get(route.path, door.handle, allow_head=False)
     app.on_response_prepare.append(_anonymous)
     return app
 
 
-class Door:
+class RouteHandler:
     """One resource's path."""
 
-    def __init__(self, route: Route, throttle: Throttle, now_us: Callable[[], int], seen: Seen) -> None:
+    def __init__(
+        self, route: Route, throttle: Throttle, now_us: Callable[[], int], seen: RequestStats
+    ) -> None:
         self._route = route
         self._throttle = throttle
         self._now_us = now_us
@@ -106,7 +113,7 @@ class Door:
         finally:
             self._throttle.go()
 
-    async def _answer(self, asked: Asked, wait_s: int) -> Answer:
+    async def _answer(self, asked: ApiRequest, wait_s: int) -> ApiResponse:
         words = _WORDS[self._route.provider]
         if wait_s:
             return words.too_many(wait_s)
@@ -116,16 +123,16 @@ class Door:
             return words.broken()
         try:
             return self._route.decide(asked)
-        except Refused as refused:
+        except ApiError as refused:
             return refused.answer
         except Exception as error:  # noqa: BLE001  # the last resort: the reader gets a provider's 500
             _say(self._route, error)
             return words.broken()
 
-    def _count(self, asked: Asked, status: int) -> None:
+    def _count(self, asked: ApiRequest, status: int) -> None:
         about = asked.names.get("call") or asked.parameters.get("filter[leg_id]", "")
         route = self._route
-        self._seen.answered(Request(time.monotonic(), route.provider, route.name, about, status))
+        self._seen.answered(AnsweredRequest(time.monotonic(), route.provider, route.name, about, status))
 
 
 def _say(route: Route, error: Exception) -> None:
@@ -134,8 +141,8 @@ def _say(route: Route, error: Exception) -> None:
     log.error("%s failed: %s in %s:%s", route.name, type(error).__name__, last.filename, last.lineno)
 
 
-def _asked(request: web.Request, now_us: int) -> Asked:
-    return Asked(
+def _asked(request: web.Request, now_us: int) -> ApiRequest:
+    return ApiRequest(
         path=request.rel_url.raw_path,
         names=request.match_info,
         parameters=dict(request.query.items()),
@@ -145,7 +152,7 @@ def _asked(request: web.Request, now_us: int) -> Asked:
     )
 
 
-async def _written(request: web.Request, answer: Answer) -> web.Response:
+async def _written(request: web.Request, answer: ApiResponse) -> web.Response:
     body = orjson.dumps(answer.body)
     headers = dict(answer.headers)
     if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 Row = dict[str, Any]
-Place = tuple[int, int]
+RowKey = tuple[int, int]
 """A row's own time in microseconds, and a number that tells rows of one time apart."""
 
 
-class Newest(Sequence[Row]):
+class SortedRows(Sequence[Row]):
     """Rows, newest first. Rows come nearly in order, and one at the end costs least."""
 
     def __init__(self) -> None:
-        self._places: list[Place] = []
+        self._places: list[RowKey] = []
         self._rows: list[Row | Callable[[], Row]] = []
 
-    def put(self, place: Place, row: Callable[[], Row]) -> None:
+    def put(self, place: RowKey, row: Callable[[], Row]) -> None:
         """Add a row, or change the one that is there. `row` makes it, once."""
         at = bisect_left(self._places, place)
         if self._is_there(at, place):
@@ -31,14 +31,14 @@ class Newest(Sequence[Row]):
             self._places.insert(at, place)
             self._rows.insert(at, row)
 
-    def drop(self, place: Place) -> None:
+    def drop(self, place: RowKey) -> None:
         """Take a row away, if there is one."""
         at = bisect_left(self._places, place)
         if self._is_there(at, place):
             del self._places[at]
             del self._rows[at]
 
-    def at(self, place: Place) -> Row:
+    def at(self, place: RowKey) -> Row:
         """The row at a place where there is one."""
         return self._made(bisect_left(self._places, place))
 
@@ -58,7 +58,7 @@ class Newest(Sequence[Row]):
             return self._made(positions[index])
         return [self._made(at) for at in positions[index]]
 
-    def _is_there(self, at: int, place: Place) -> bool:
+    def _is_there(self, at: int, place: RowKey) -> bool:
         return at < len(self._places) and self._places[at] == place
 
     def _made(self, at: int) -> Row:

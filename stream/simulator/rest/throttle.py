@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class ProviderLimit:
     """Of one provider. None: any number.
 
     - `rate`: requests a second, with bursts as large; `in_flight`: requests at once.
@@ -30,14 +30,14 @@ class Limit:
     seed: int = 1
 
 
-class Limits(NamedTuple):
+class ProviderLimits(NamedTuple):
     """Each provider's own: what one has taken says nothing of the other."""
 
-    twilio: Limit = Limit()
-    telnyx: Limit = Limit()
+    twilio: ProviderLimit = ProviderLimit()
+    telnyx: ProviderLimit = ProviderLimit()
 
 
-class Request(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """One that was answered: when (monotonic seconds), which, about which call, and with what status."""
 
     at_s: float
@@ -47,7 +47,7 @@ class Request(NamedTuple):
     status: int
 
 
-class Seen:
+class RequestStats:
     """What came, for tests and demos.
 
     - `most_in_flight`: by provider, the refused ones too: what the clients asked at once.
@@ -59,16 +59,16 @@ class Seen:
         self.most_in_flight: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.requests: Counter[tuple[str, str]] = Counter()
-        self.latest: deque[Request] = deque(maxlen=keep)
+        self.latest: deque[AnsweredRequest] = deque(maxlen=keep)
 
-    def answered(self, request: Request) -> None:
+    def answered(self, request: AnsweredRequest) -> None:
         """A request has its answer."""
         self.requests[request.provider, request.route] += 1
         self.refused[request.provider] += request.status == 429
         self.latest.append(request)
 
 
-class Bucket:
+class TokenBucket:
     """Requests that may still come: fills up by `rate` a second, to one second's worth and at least one."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -100,11 +100,15 @@ class Throttle:
     """The door of one provider. Whoever comes goes, refused or not."""
 
     def __init__(
-        self, provider: str, limit: Limit, seen: Seen, clock: Callable[[], float] = time.monotonic
+        self,
+        provider: str,
+        limit: ProviderLimit,
+        seen: RequestStats,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.provider = provider
         self.limit = limit
-        self.bucket = Bucket(limit.rate, clock) if limit.rate is not None else None
+        self.bucket = TokenBucket(limit.rate, clock) if limit.rate is not None else None
         self._seen = seen
         self._random = random.Random(limit.seed)
         self._in_flight = 0

@@ -23,7 +23,7 @@ UNANSWERED_US = 2_000_000
 """How long Telnyx waits for an answer."""
 
 
-class Delivery(NamedTuple):
+class WebhookDelivery(NamedTuple):
     """How the delivery of a webhook (`hook`, its place among the call's) went.
 
     `answer_us` is how long the application took; of one that failed it never answered.
@@ -41,10 +41,10 @@ class Delivery(NamedTuple):
         return self.began_us + (RETRIED_US[-1] + UNANSWERED_US if self.failed else self.answer_us)
 
 
-def deliveries(rng: random.Random, log: list[LogRow]) -> list[Delivery]:
+def deliveries(rng: random.Random, log: list[LogRow]) -> list[WebhookDelivery]:
     """Those of the webhooks in a call's log."""
     return [
-        Delivery(row.hook, uuid_text(rng), row.at_us, 20_000 + rng.randrange(300_000), row.failed)
+        WebhookDelivery(row.hook, uuid_text(rng), row.at_us, 20_000 + rng.randrange(300_000), row.failed)
         for row in log
         if row.hook is not None
     ]
@@ -55,7 +55,7 @@ def attempts(failed: bool) -> int:
     return len(RETRIED_US) if failed else 1
 
 
-def delivery_row(call: TelnyxCall, delivery: Delivery) -> dict[str, Any]:
+def delivery_row(call: TelnyxCall, delivery: WebhookDelivery) -> dict[str, Any]:
     """A row of the resource; its attempts are newest first."""
     return {
         "record_type": "webhook_delivery",
@@ -69,7 +69,7 @@ def delivery_row(call: TelnyxCall, delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _attempt(call: TelnyxCall, delivery: Delivery, number: int) -> dict[str, Any]:
+def _attempt(call: TelnyxCall, delivery: WebhookDelivery, number: int) -> dict[str, Any]:
     began_us = delivery.began_us + RETRIED_US[number]
     took_us = UNANSWERED_US if delivery.failed else delivery.answer_us
     http: dict[str, Any] = {

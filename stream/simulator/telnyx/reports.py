@@ -10,20 +10,20 @@ import random
 from typing import Any, NamedTuple
 
 from stream.simulator.calls import planted
-from stream.simulator.calls.call import Report
+from stream.simulator.calls.call import ProviderReport
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.planted import planted_for
-from stream.simulator.calls.scenario import SECOND_US, Leg
+from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.seeded_random import between_us, uuid_text
 from stream.simulator.calls.time_formats import iso_us
-from stream.simulator.telnyx.deliveries import Delivery, deliveries, delivery_row
+from stream.simulator.telnyx.deliveries import WebhookDelivery, deliveries, delivery_row
 
 WEBHOOK_URL = "https://app.example.test/telnyx"
 LOG_AFTER_US = 20 * SECOND_US
 _QUALITY = {"mos": "4.50", "jitter_max_variance": "8.10", "packet_count": "1450", "skip_packet_count": "2"}
 
 
-class Hook(NamedTuple):
+class TelnyxEvent(NamedTuple):
     """A webhook: its event, its id, when it occurred, what it says beyond the call's own fields."""
 
     name: str
@@ -62,7 +62,9 @@ class TelnyxCall:
         "webhook_url",
     )
 
-    def __init__(self, rng: random.Random, account: str, leg: Leg, session: str, options: Options) -> None:
+    def __init__(
+        self, rng: random.Random, account: str, leg: CallLeg, session: str, options: Options
+    ) -> None:
         self.id = uuid_text(rng)
         self.key = "telnyx:" + self.id
         self.account = account
@@ -87,7 +89,7 @@ class TelnyxCall:
             self.common |= planted.webhook(of)
         self.hooks = _hooks(rng, leg)
         self.log: list[LogRow] = []
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[WebhookDelivery] = []
         wanted = options.sources
         if wanted & {"telnyx_call_event", "telnyx_webhook_delivery"}:
             log = _log(rng, leg, self.hooks, options)
@@ -96,15 +98,15 @@ class TelnyxCall:
         self._sends = "telnyx_webhook" in wanted
         self._served = options.served
 
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[ProviderReport]:
         """See SimulatedCall."""
-        found: list[Report] = []
+        found: list[ProviderReport] = []
         if self._sends:
-            found += [Report("telnyx_webhook", n, hook.at_us) for n, hook in enumerate(self.hooks)]
+            found += [ProviderReport("telnyx_webhook", n, hook.at_us) for n, hook in enumerate(self.hooks)]
         log_us = self.leg.ended_us + LOG_AFTER_US
-        found += [Report("telnyx_call_event", n, log_us, 0) for n in range(len(self.log))]
+        found += [ProviderReport("telnyx_call_event", n, log_us, 0) for n in range(len(self.log))]
         return found + [
-            Report("telnyx_webhook_delivery", n, sent.finished_us, 0)
+            ProviderReport("telnyx_webhook_delivery", n, sent.finished_us, 0)
             for n, sent in enumerate(self.deliveries)
         ]
 
@@ -121,7 +123,7 @@ class TelnyxCall:
         }
         return logged | sent
 
-    def body(self, report: Report, attempt: int) -> dict[str, Any]:
+    def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
         """See SimulatedCall."""
         if report.source == "telnyx_webhook":
             meta = {"attempt": attempt, "delivered_to": self.webhook_url}
@@ -130,7 +132,7 @@ class TelnyxCall:
             return delivery_row(self, self.deliveries[report.number])
         return self._log_row(self.log[report.number], attempt)
 
-    def event(self, hook: Hook) -> dict[str, Any]:
+    def event(self, hook: TelnyxEvent) -> dict[str, Any]:
         """The event in a webhook and in the log."""
         return {
             "record_type": "event",
@@ -170,16 +172,16 @@ class TelnyxCall:
             "telnyx_webhook_delivery": "/v2/webhook_deliveries",
         }[source]
 
-    def token(self, report: Report, attempt: int) -> str | None:
+    def token(self, report: ProviderReport, attempt: int) -> str | None:
         """Telnyx sends none."""
         return None
 
 
-def _hooks(rng: random.Random, leg: Leg) -> list[Hook]:
-    found: list[Hook] = []
+def _hooks(rng: random.Random, leg: CallLeg) -> list[TelnyxEvent]:
+    found: list[TelnyxEvent] = []
 
     def hook(name: str, at_us: int, **extra: Any) -> None:
-        found.append(Hook(name, uuid_text(rng), at_us + rng.randrange(1000), extra))
+        found.append(TelnyxEvent(name, uuid_text(rng), at_us + rng.randrange(1000), extra))
 
     direction = "incoming" if leg.direction == "inbound" else "outgoing"
     state = "parked" if direction == "incoming" else "bridging"
@@ -193,7 +195,7 @@ def _hooks(rng: random.Random, leg: Leg) -> list[Hook]:
     return found
 
 
-def _hangup(hook: Any, leg: Leg) -> None:
+def _hangup(hook: Any, leg: CallLeg) -> None:
     ending = leg.ending
     extra: dict[str, Any] = {
         "state": "hangup",
@@ -208,7 +210,7 @@ def _hangup(hook: Any, leg: Leg) -> None:
     hook("call.hangup", leg.ended_us, **extra)
 
 
-def _afterwards(hook: Any, rng: random.Random, leg: Leg) -> None:
+def _afterwards(hook: Any, rng: random.Random, leg: CallLeg) -> None:
     """What comes after the end: a recording, the cost."""
     if leg.answered_us is None:
         return
@@ -237,7 +239,7 @@ def _afterwards(hook: Any, rng: random.Random, leg: Leg) -> None:
         )
 
 
-def _log(rng: random.Random, leg: Leg, hooks: list[Hook], options: Options) -> list[LogRow]:
+def _log(rng: random.Random, leg: CallLeg, hooks: list[TelnyxEvent], options: Options) -> list[LogRow]:
     rows = []
     if leg.direction != "inbound":
         rows.append(LogRow(None, "dial", leg.began_us - 1000, False))

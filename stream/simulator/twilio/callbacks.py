@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stream.simulator.calls import planted
-from stream.simulator.calls.phone_numbers import Place
+from stream.simulator.calls.phone_numbers import NumberOrigin
 from stream.simulator.calls.planted import Planted
-from stream.simulator.calls.scenario import Leg
+from stream.simulator.calls.scenario import CallLeg
 from stream.simulator.calls.time_formats import rfc2822
 from stream.simulator.twilio.names import snake_case
 
 if TYPE_CHECKING:
-    from stream.simulator.twilio.reports import Callback, TwilioCall
+    from stream.simulator.twilio.reports import StatusCallback, TwilioCall
 
 
-def _geography(side: str, place: Place) -> dict[str, str]:
+def _geography(side: str, place: NumberOrigin) -> dict[str, str]:
     return {
         side + "City": place.city,
         side + "State": place.state,
@@ -24,7 +24,9 @@ def _geography(side: str, place: Place) -> dict[str, str]:
     }
 
 
-def constant_part(sid: str, account: str, leg: Leg, parent: str | None, of: Planted | None) -> dict[str, Any]:
+def constant_part(
+    sid: str, account: str, leg: CallLeg, parent: str | None, of: Planted | None
+) -> dict[str, Any]:
     """The parameters that all callbacks of a call share."""
     caller, callee = leg.caller, leg.callee
     known: dict[str, Any] = {"Called": callee.text, "Caller": caller.text, "Direction": leg.direction}
@@ -43,7 +45,7 @@ def constant_part(sid: str, account: str, leg: Leg, parent: str | None, of: Plan
     return known
 
 
-def body(call: TwilioCall, sent: Callback) -> dict[str, Any]:
+def body(call: TwilioCall, sent: StatusCallback) -> dict[str, Any]:
     """One callback's parameters."""
     leg = call.leg
     fields = {
@@ -63,7 +65,7 @@ def body(call: TwilioCall, sent: Callback) -> dict[str, Any]:
     return fields
 
 
-def _end(fields: dict[str, Any], leg: Leg) -> None:
+def _end(fields: dict[str, Any], leg: CallLeg) -> None:
     """What only the last callback says. `Duration` is minutes, begun ones counted; `CallDuration` seconds."""
     fields["CallDuration"] = str(leg.talk_s)
     fields["Duration"] = str(-(-leg.talk_s // 60))

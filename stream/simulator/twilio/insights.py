@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
-from stream.simulator.calls.scenario import Leg
+from stream.simulator.calls.scenario import CallLeg
 from stream.simulator.calls.seeded_random import Weighted
 from stream.simulator.calls.time_formats import iso, iso_ms
 
@@ -19,7 +19,7 @@ _SDK_ERRORS: Weighted[tuple[str, str, int]] = Weighted(
 )
 
 
-class Insight(NamedTuple):
+class InsightsEvent(NamedTuple):
     """One row. `edge`, `level` may be None; `data` is its edge's payload, `ordinal` its place among twins."""
 
     at_us: int
@@ -46,7 +46,7 @@ class Insight(NamedTuple):
         return fields
 
 
-def insights(rng: random.Random, leg: Leg, errors: float) -> list[Insight]:
+def insights(rng: random.Random, leg: CallLeg, errors: float) -> list[InsightsEvent]:
     """The events of one leg. Half of the failed ones have an error, of the others the share `errors`."""
     found = _gateway(leg)
     if leg.callee.text.startswith("client:") and leg.ringing_us is not None:
@@ -59,36 +59,40 @@ def insights(rng: random.Random, leg: Leg, errors: float) -> list[Insight]:
         found.append(found[-1]._replace(ordinal=1))
     elif chance < 0.03 and leg.answered_us is not None:
         data = {"session_id": "VX" + f"{rng.getrandbits(64):032x}"}
-        found.append(Insight(leg.answered_us, None, "conversation_relay", "prompt_sent", None, data))
+        found.append(InsightsEvent(leg.answered_us, None, "conversation_relay", "prompt_sent", None, data))
     return found
 
 
-def _gateway(leg: Leg) -> list[Insight]:
+def _gateway(leg: CallLeg) -> list[InsightsEvent]:
     steps = [("initiated", leg.began_us), ("ringing", leg.ringing_us), ("answered", leg.answered_us)]
     data = {"metadata": {"direction": leg.direction}}
-    found = [Insight(at, CARRIER, "connection", name, "INFO", data) for name, at in steps if at is not None]
+    found = [
+        InsightsEvent(at, CARRIER, "connection", name, "INFO", data) for name, at in steps if at is not None
+    ]
     end = {**data, "last_sip_response": leg.ending.sip}
-    return [*found, Insight(leg.ended_us, CARRIER, "connection", leg.ending.status, "INFO", end)]
+    return [*found, InsightsEvent(leg.ended_us, CARRIER, "connection", leg.ending.status, "INFO", end)]
 
 
-def _sdk(rng: random.Random, leg: Leg) -> list[Insight]:
+def _sdk(rng: random.Random, leg: CallLeg) -> list[InsightsEvent]:
     at_us = leg.ringing_us or leg.began_us
     data = {"metadata": {"sdk": "js", "version": "2.18.0"}}
-    found = [Insight(at_us + 1000, SDK, "connection", "incoming", "INFO", data)]
+    found = [InsightsEvent(at_us + 1000, SDK, "connection", "incoming", "INFO", data)]
     if leg.answered_us is None:
         return found
-    found.append(Insight(leg.answered_us + 2000, SDK, "connection", "accepted-by-local", "INFO", data))
+    found.append(InsightsEvent(leg.answered_us + 2000, SDK, "connection", "accepted-by-local", "INFO", data))
     if leg.talk_s > 5 and rng.random() < 0.15:
         metric = {"metric": "rtt", "threshold": 400, "value": 400 + rng.randrange(600)}
         raised = leg.answered_us + 3_000_000
-        found.append(Insight(raised, SDK, "network-quality-warning-raised", "high-rtt", "WARNING", metric))
+        found.append(
+            InsightsEvent(raised, SDK, "network-quality-warning-raised", "high-rtt", "WARNING", metric)
+        )
     return found
 
 
-def _error(rng: random.Random, leg: Leg) -> Insight:
+def _error(rng: random.Random, leg: CallLeg) -> InsightsEvent:
     at_us = leg.ended_us - 1000
     if leg.callee.text.startswith("client:"):
         group, name, code = _SDK_ERRORS.pick(rng)
-        return Insight(at_us, SDK, group, name, "ERROR", {"error": {"code": code}})
+        return InsightsEvent(at_us, SDK, group, name, "ERROR", {"error": {"code": code}})
     code = 31000 + leg.ending.sip if leg.ending.sip is not None else 31000
-    return Insight(at_us, CARRIER, "connection", "error", "ERROR", {"error": {"code": code}})
+    return InsightsEvent(at_us, CARRIER, "connection", "error", "ERROR", {"error": {"code": code}})

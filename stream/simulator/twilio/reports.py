@@ -10,14 +10,14 @@ import random
 from typing import Any, NamedTuple
 
 from stream.simulator.calls import delays, planted
-from stream.simulator.calls.call import Report
+from stream.simulator.calls.call import ProviderReport
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.planted import planted_for
-from stream.simulator.calls.scenario import SECOND_US, Leg
+from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.seeded_random import Weighted, between_us
 from stream.simulator.twilio import callbacks, summary
 from stream.simulator.twilio import rows as twilio_rows
-from stream.simulator.twilio.insights import Insight, insights
+from stream.simulator.twilio.insights import InsightsEvent, insights
 
 STATUS_URL = "https://app.example.test/voice/status"
 ANSWER_URL = "https://app.example.test/voice/answer"
@@ -34,7 +34,7 @@ _FAILURES: Weighted[int] = Weighted(
 )
 
 
-class Callback(NamedTuple):
+class StatusCallback(NamedTuple):
     """A status callback: the status that it carries, when, and its number (None from senders without one)."""
 
     status: str
@@ -42,7 +42,7 @@ class Callback(NamedTuple):
     number: int | None
 
 
-class Row(NamedTuple):
+class CallVersion(NamedTuple):
     """The Calls resource as it was at one reading; of one that is served, as it was since `read_us`."""
 
     status: str
@@ -50,7 +50,7 @@ class Row(NamedTuple):
     priced: bool
 
 
-class Request(NamedTuple):
+class LoggedRequest(NamedTuple):
     """A row of the request log.
 
     `step` says which callback it delivered, None for other requests; `answer` is the response code, TIMEOUT
@@ -93,7 +93,7 @@ class TwilioCall:
     )
 
     def __init__(
-        self, rng: random.Random, account: str, leg: Leg, parent: str | None, options: Options
+        self, rng: random.Random, account: str, leg: CallLeg, parent: str | None, options: Options
     ) -> None:
         self.id = f"CA{rng.getrandbits(128):032x}"
         self.key = "twilio:" + self.id
@@ -107,33 +107,36 @@ class TwilioCall:
         self.base = callbacks.constant_part(self.id, account, leg, parent, self.planted)
         wanted = options.sources
         self.callbacks = _callbacks(rng, leg)
-        self.rows: list[Row] = []
+        self.rows: list[CallVersion] = []
         if "twilio_call" in wanted:
             self.rows = _states(leg, options.time_factor) if options.served else _rows(rng, leg)
-        self.requests: list[Request] = []
+        self.requests: list[LoggedRequest] = []
         if "twilio_call_event" in wanted:
             self.requests = _requests(rng, self, options.failing_webhooks)
-        self.insights: list[Insight] = []
+        self.insights: list[InsightsEvent] = []
         if "twilio_insights_event" in wanted:
             self.insights = insights(rng, leg, options.errors)
         self.summaries = "twilio_call_summary" in wanted
         self._sends = "twilio_status_callback" in wanted
 
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[ProviderReport]:
         """See SimulatedCall."""
         end_us = self.leg.ended_us
-        found: list[Report] = []
+        found: list[ProviderReport] = []
         if self._sends:
-            found += [Report("twilio_status_callback", n, c.at_us) for n, c in enumerate(self.callbacks)]
-        found += [Report("twilio_call", n, row.read_us) for n, row in enumerate(self.rows)]
+            found += [
+                ProviderReport("twilio_status_callback", n, c.at_us) for n, c in enumerate(self.callbacks)
+            ]
+        found += [ProviderReport("twilio_call", n, row.read_us) for n, row in enumerate(self.rows)]
         insights_us, log_us = end_us + INSIGHTS_AFTER_US, end_us + LOG_AFTER_US
         found += [
-            Report("twilio_insights_event", n, insights_us, i.ordinal) for n, i in enumerate(self.insights)
+            ProviderReport("twilio_insights_event", n, insights_us, i.ordinal)
+            for n, i in enumerate(self.insights)
         ]
-        found += [Report("twilio_call_event", n, log_us, 0) for n in range(len(self.requests))]
+        found += [ProviderReport("twilio_call_event", n, log_us, 0) for n in range(len(self.requests))]
         if self.summaries:
             versions = (summary.PARTIAL, summary.COMPLETE)
-            found += [Report("twilio_call_summary", version, end_us, 0) for version in versions]
+            found += [ProviderReport("twilio_call_summary", version, end_us, 0) for version in versions]
         return found
 
     def held(self) -> set[tuple[str, int]]:
@@ -152,7 +155,7 @@ class TwilioCall:
         """Voice Insights has the last of its events late; one call in twenty."""
         return self.nonce % 20 == 0
 
-    def body(self, report: Report, attempt: int) -> dict[str, Any]:
+    def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
         """See SimulatedCall."""
         if report.source == "twilio_status_callback":
             return callbacks.body(self, self.callbacks[report.number])
@@ -179,14 +182,14 @@ class TwilioCall:
             return f"/2010-04-01/Accounts/{self.account}/Calls/{self.id}.json"
         return f"/2010-04-01/Accounts/{self.account}/Calls/{self.id}/Events.json"
 
-    def token(self, report: Report, attempt: int) -> str | None:
+    def token(self, report: ProviderReport, attempt: int) -> str | None:
         """Attempts of one delivery share a token; the third delivery of an event is another one."""
         if report.source != "twilio_status_callback":
             return None
         return f"{self.nonce + 16 * report.number + attempt // 3:032x}"
 
 
-def _callbacks(rng: random.Random, leg: Leg) -> list[Callback]:
+def _callbacks(rng: random.Random, leg: CallLeg) -> list[StatusCallback]:
     """What the provider fires, numbered as it fires; one in eight has subscribed to the end only."""
     fired = []
     if not leg.queued and leg.direction != "inbound":
@@ -198,40 +201,40 @@ def _callbacks(rng: random.Random, leg: Leg) -> list[Callback]:
     fired.append((leg.ending.status, leg.ended_us))
     chance = rng.random()
     numbered = chance > 0.01
-    sent = [Callback(status, at, n if numbered else None) for n, (status, at) in enumerate(fired)]
+    sent = [StatusCallback(status, at, n if numbered else None) for n, (status, at) in enumerate(fired)]
     return sent[-1:] if chance > 0.875 else sent
 
 
-def _rows(rng: random.Random, leg: Leg) -> list[Row]:
+def _rows(rng: random.Random, leg: CallLeg) -> list[CallVersion]:
     """The resource at the call's end, sometimes before it, and mostly once more when its price is known."""
     found = []
     chance = rng.random()
     if chance < 0.1 and not leg.queued:
-        found.append(Row("queued", leg.began_us + 400_000, priced=False))
+        found.append(CallVersion("queued", leg.began_us + 400_000, priced=False))
     if chance < 0.2 and leg.answered_us is not None:
         stale_us = leg.ended_us + 200_000 if chance < 0.05 else (leg.answered_us + leg.ended_us) // 2
-        found.append(Row("in-progress", stale_us, priced=False))
-    found.append(Row(leg.ending.status, leg.ended_us + between_us(rng, 0.5, 2), priced=False))
+        found.append(CallVersion("in-progress", stale_us, priced=False))
+    found.append(CallVersion(leg.ending.status, leg.ended_us + between_us(rng, 0.5, 2), priced=False))
     if chance > 0.4:
-        found.append(Row(leg.ending.status, leg.ended_us + PRICE_AFTER_US, priced=leg.talk_s > 0))
+        found.append(CallVersion(leg.ending.status, leg.ended_us + PRICE_AFTER_US, priced=leg.talk_s > 0))
     return found
 
 
-def _states(leg: Leg, time_factor: float) -> list[Row]:
+def _states(leg: CallLeg, time_factor: float) -> list[CallVersion]:
     """Every state of the resource, since when it is in it; the last one has the price of a talk."""
-    found = [Row("queued", leg.began_us, priced=False)]
+    found = [CallVersion("queued", leg.began_us, priced=False)]
     if leg.ringing_us is not None:
-        found.append(Row("ringing", leg.ringing_us, priced=False))
+        found.append(CallVersion("ringing", leg.ringing_us, priced=False))
     if leg.answered_us is not None:
-        found.append(Row("in-progress", leg.answered_us, priced=False))
-    found.append(Row(leg.ending.status, leg.ended_us, priced=False))
+        found.append(CallVersion("in-progress", leg.answered_us, priced=False))
+    found.append(CallVersion(leg.ending.status, leg.ended_us, priced=False))
     if leg.talk_s > 0:
         priced_us = leg.ended_us + delays.scaled_us(delays.PRICE_S, time_factor)
-        found.append(Row(leg.ending.status, priced_us, priced=True))
+        found.append(CallVersion(leg.ending.status, priced_us, priced=True))
     return found
 
 
-def _requests(rng: random.Random, call: TwilioCall, failing: float) -> list[Request]:
+def _requests(rng: random.Random, call: TwilioCall, failing: float) -> list[LoggedRequest]:
     """The log of a call: the API request that made it, the fetch of its TwiML, its callbacks."""
     leg, found = call.leg, []
     status_url = STATUS_URL + "?tenant=7" if call.planted is None else call.planted.url
@@ -241,13 +244,15 @@ def _requests(rng: random.Random, call: TwilioCall, failing: float) -> list[Requ
         return code, 15_000 + rng.randrange(40) if code == TIMEOUT else 20 + rng.randrange(300)
 
     if leg.direction == "outbound-api":
-        found.append(Request(API_URL.format(account=call.account), None, "queued", leg.began_us, 201, 60))
+        found.append(
+            LoggedRequest(API_URL.format(account=call.account), None, "queued", leg.began_us, 201, 60)
+        )
     if leg.direction != "outbound-dial" and (
         leg.answered_us or (leg.direction == "inbound" and leg.ringing_us)
     ):
         at_us = leg.answered_us if leg.direction == "outbound-api" else leg.ringing_us
         status = "in-progress" if leg.direction == "outbound-api" else "ringing"
-        found.append(Request(ANSWER_URL, None, status, at_us or leg.began_us, *answer(200)))
+        found.append(LoggedRequest(ANSWER_URL, None, status, at_us or leg.began_us, *answer(200)))
     for step, sent in enumerate(call.callbacks):
-        found.append(Request(status_url, step, sent.status, sent.at_us, *answer(204)))
+        found.append(LoggedRequest(status_url, step, sent.status, sent.at_us, *answer(204)))
     return found

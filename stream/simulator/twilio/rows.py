@@ -9,7 +9,7 @@ from stream.simulator.calls.time_formats import rfc2822
 from stream.simulator.twilio import callbacks
 
 if TYPE_CHECKING:
-    from stream.simulator.twilio.reports import Request, Row, TwilioCall
+    from stream.simulator.twilio.reports import CallVersion, LoggedRequest, TwilioCall
 
 PRICE_A_MINUTE = 14
 """In thousandths of a dollar."""
@@ -18,7 +18,7 @@ _SUBRESOURCES = ("events", "notifications", "payments", "recordings", "siprec", 
 _TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response><Dial><Client>agent</Client></Dial></Response>'
 
 
-def call_row(call: TwilioCall, row: Row) -> dict[str, Any]:
+def call_row(call: TwilioCall, row: CallVersion) -> dict[str, Any]:
     """The Calls resource, in all its fields. What is not known yet is null; the duration is a text."""
     leg = call.leg
     over = row.status == leg.ending.status
@@ -58,7 +58,7 @@ def call_row(call: TwilioCall, row: Row) -> dict[str, Any]:
     }
 
 
-def request_row(call: TwilioCall, request: Request) -> dict[str, Any]:
+def request_row(call: TwilioCall, request: LoggedRequest) -> dict[str, Any]:
     """One request of the log and what was answered."""
     return {
         "request": {"method": "POST", "url": request.url, "parameters": _parameters(call, request)},
@@ -66,7 +66,7 @@ def request_row(call: TwilioCall, request: Request) -> dict[str, Any]:
     }
 
 
-def _parameters(call: TwilioCall, request: Request) -> dict[str, Any]:
+def _parameters(call: TwilioCall, request: LoggedRequest) -> dict[str, Any]:
     if request.step is not None:
         return callbacks.logged(callbacks.body(call, call.callbacks[request.step]))
     if request.answer == 201:
@@ -81,7 +81,7 @@ def _parameters(call: TwilioCall, request: Request) -> dict[str, Any]:
     return {**callbacks.logged(call.base), "call_status": request.status}
 
 
-def _response(request: Request) -> dict[str, Any] | None:
+def _response(request: LoggedRequest) -> dict[str, Any] | None:
     """What came back. No response at all is null; one that came too late has a duration and no code."""
     if request.answer == 0:
         return None

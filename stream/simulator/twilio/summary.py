@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stream.simulator.calls import planted
-from stream.simulator.calls.phone_numbers import Address
+from stream.simulator.calls.phone_numbers import CallParty
 from stream.simulator.calls.planted import Planted
-from stream.simulator.calls.scenario import SECOND_US, Leg
+from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.time_formats import iso
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ def summary_row(call: TwilioCall, version: int) -> dict[str, Any]:
     }
 
 
-def _kind(leg: Leg) -> str:
+def _kind(leg: CallLeg) -> str:
     scheme = leg.callee.text.partition(":")[0]
     return scheme if scheme in ("client", "sip") else "carrier"
 
 
-def _state(leg: Leg) -> str:
+def _state(leg: CallLeg) -> str:
     return "undialed" if leg.queued else STATE_OF.get(leg.ending.status, leg.ending.status)
 
 
-def _side(address: Address, role: str, of: Planted | None, *, known: bool) -> dict[str, Any]:
+def _side(address: CallParty, role: str, of: Planted | None, *, known: bool) -> dict[str, Any]:
     """One side of the call; what a partial summary does not know yet is blank."""
     place = address.place
     return {
@@ -82,11 +82,11 @@ def _side(address: Address, role: str, of: Planted | None, *, known: bool) -> di
     }
 
 
-def _edge(leg: Leg) -> dict[str, Any]:
+def _edge(leg: CallLeg) -> dict[str, Any]:
     return {"metrics": {"inbound": {"packets_received": 50 * leg.talk_s, "packets_lost": 0}}}
 
 
-def _properties(leg: Leg) -> dict[str, Any]:
+def _properties(leg: CallLeg) -> dict[str, Any]:
     ringing_ms = (leg.ringing_us - leg.began_us) // 1000 if leg.ringing_us is not None else None
     talked = leg.answered_us is not None
     return {
@@ -100,7 +100,7 @@ def _properties(leg: Leg) -> dict[str, Any]:
     }
 
 
-def _fillers(leg: Leg) -> dict[str, Any]:
+def _fillers(leg: CallLeg) -> dict[str, Any]:
     """What stands for "not known yet": `unknown…`, 0 and the empty text."""
     return {
         "direction": _DIRECTION[leg.direction],

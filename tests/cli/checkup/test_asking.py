@@ -13,15 +13,15 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from stream.cli.checkup import asking
-from stream.cli.checkup.asking import Answer, Silence, ask
+from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
 from stream.service.http.client import session
 from tests.cli.checkup.apis import Apis
 
 
 async def test_an_answer_tells_its_status_and_the_time_there() -> None:
     async with Apis(ahead_s=100, status=418).serving() as apis, aiohttp.ClientSession() as client:
-        answer = await ask(client, URL(f"http://127.0.0.1:{apis.port}/x"))
-    assert isinstance(answer, Answer)
+        answer = await probe(client, URL(f"http://127.0.0.1:{apis.port}/x"))
+    assert isinstance(answer, ProbeAnswer)
     assert answer.status == 418
     assert answer.date_s is not None
     assert 98 < answer.date_s - answer.got_s < 101
@@ -40,11 +40,11 @@ async def test_a_date_without_a_zone_is_utc_in_whatever_zone_this_machine_is(
     time.tzset()
     try:
         async with TestServer(app) as server, session() as client:
-            answer = await ask(client, server.make_url("/"))
+            answer = await probe(client, server.make_url("/"))
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProbeAnswer)
     assert answer.date_s == datetime(2026, 3, 2, 10, 0, 10, tzinfo=UTC).timestamp()
 
 
@@ -63,7 +63,7 @@ async def test_who_takes_a_connection_and_is_silent_is_left_soon(
         aiohttp.ClientSession() as client,
     ):
         port = server.sockets[0].getsockname()[1]
-        assert await ask(client, URL(f"http://127.0.0.1:{port}/")) == Silence("no answer within 0.2 s")
+        assert await probe(client, URL(f"http://127.0.0.1:{port}/")) == NoAnswer("no answer within 0.2 s")
         done.set()
 
 
@@ -77,7 +77,7 @@ async def test_who_speaks_no_http_is_there_and_not_shown() -> None:
         aiohttp.ClientSession() as client,
     ):
         port = server.sockets[0].getsockname()[1]
-        found = await ask(client, URL(f"http://127.0.0.1:{port}/"))
-    assert isinstance(found, Silence)
+        found = await probe(client, URL(f"http://127.0.0.1:{port}/"))
+    assert isinstance(found, NoAnswer)
     assert found.there
     assert "planted" not in found.why

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from stream.cli.local.child_process import Child
+from stream.cli.local.child_process import ChildProcess
 
 
 def a_child(tmp_path, said, code, *, again=True):
-    child = Child("worker", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "log", again=again, say=said.append)
+    child = ChildProcess(
+        "worker", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "log", again=again, say=said.append
+    )
     child._command = [sys.executable, "-c", code]
     return child
 

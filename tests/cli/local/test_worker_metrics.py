@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from stream.cli.local.worker_metrics import Figures, read
+from stream.cli.local.worker_metrics import WorkerMetrics, parse
 from stream.service.metrics.batch_counts import Tally
 from stream.service.metrics.label_values import Vocabulary
 from stream.service.metrics.worker import Metrics
 
 
 def test_a_worker_that_has_done_nothing_shows_zeros():
-    figures = read(Metrics(Vocabulary()).exposition()[0].decode(), 1.0)
+    figures = parse(Metrics(Vocabulary()).exposition()[0].decode(), 1.0)
     assert figures.deliveries == 0
     assert figures.dead_letters == 0
     assert set(figures.results) == {"applied", "late", "duplicate", "dead_lettered"}
@@ -27,7 +27,7 @@ def test_counts_are_summed_over_every_label_but_the_one_shown():
     tally.reconciled["twilio", "match"] += 3
     tally.reconciled["telnyx", "match"] += 4
     metrics.add(tally)
-    figures = read(metrics.exposition()[0].decode(), 1.0)
+    figures = parse(metrics.exposition()[0].decode(), 1.0)
     assert figures.results["applied"] == 7
     assert figures.deliveries == 8
     assert figures.dead_letters == 2
@@ -37,7 +37,7 @@ def test_counts_are_summed_over_every_label_but_the_one_shown():
 
 
 def test_the_rate_is_unknown_without_an_earlier_look_and_after_a_restart():
-    now = Figures(10.0, "running", 500)
+    now = WorkerMetrics(10.0, "running", 500)
     assert now.rate_since(None) is None
-    assert now.rate_since(Figures(8.0, "running", 300)) == 100
-    assert now.rate_since(Figures(8.0, "running", 9000)) is None
+    assert now.rate_since(WorkerMetrics(8.0, "running", 300)) == 100
+    assert now.rate_since(WorkerMetrics(8.0, "running", 9000)) is None

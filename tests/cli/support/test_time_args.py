@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.cli.support.time_args import moment, second_after, second_before
+from stream.cli.support.time_args import parse_time, second_after, second_before
 
 NOW_US = 1_772_452_800_123_456
 S_US = 1_000_000
@@ -24,19 +24,19 @@ S_US = 1_000_000
     ],
 )
 def test_a_time_is_an_instant_or_as_long_ago(text: str, us: int) -> None:
-    assert moment(text, NOW_US) == us
+    assert parse_time(text, NOW_US) == us
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2h30m", "-2h", "2y", "2026-03-02", "2026-03-02T12:00:00"])
 def test_what_would_be_another_time_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        moment(text, NOW_US)
+        parse_time(text, NOW_US)
 
 
 @pytest.mark.parametrize("text", ["999999w", "999999d", "3000w", "0206-03-02T12:00:00Z"])
 def test_no_call_is_older_than_1970(text: str) -> None:
     with pytest.raises(ValueError, match="1970"):
-        moment(text, NOW_US)
+        parse_time(text, NOW_US)
 
 
 def test_times_become_whole_seconds_that_lie_within_what_was_asked() -> None:

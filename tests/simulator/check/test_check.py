@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from stream.simulator.check.check import Patience
+from stream.simulator.check.check import IdleTimeout
 
 
 def waits(*moments: tuple[float, bool, bool, float]) -> list[bool]:
     """Whether it is over at each (time, something came, all is there, seconds owed)."""
-    patience = Patience(0.0, quiet_s=2.0, timeout_s=60.0)
+    patience = IdleTimeout(0.0, quiet_s=2.0, timeout_s=60.0)
     return [patience.is_over(at, came=c, complete=d, owed_s=owed) for at, c, d, owed in moments]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from stream.simulator.calls.options import Options
 from stream.simulator.check.compare import Comparison
-from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.traffic import generate
 from tests.simulator.outputs import Outputs, compared, first, first_alert, only_example, outputs_of
 
@@ -17,7 +17,7 @@ OPTIONS = Options(calls=60, duplicates=0.2, failed=0.2, errors=0.2, failing_webh
 
 
 @pytest.fixture(scope="module")
-def run() -> tuple[Truth, bytes]:
+def run() -> tuple[ExpectedOutputs, bytes]:
     traffic = generate(OPTIONS)
     outputs = outputs_of(traffic)
     assert traffic.truth is not None
@@ -25,17 +25,17 @@ def run() -> tuple[Truth, bytes]:
 
 
 @pytest.fixture
-def truth(run: tuple[Truth, bytes]) -> Truth:
+def truth(run: tuple[ExpectedOutputs, bytes]) -> ExpectedOutputs:
     return run[0]
 
 
 @pytest.fixture
-def outputs(run: tuple[Truth, bytes]) -> Outputs:
+def outputs(run: tuple[ExpectedOutputs, bytes]) -> Outputs:
     """A copy to be doctored."""
     return Outputs(*orjson.loads(run[1]))
 
 
-def differences(truth: Truth, outputs: Outputs, *, alone: bool = True) -> dict[str, int]:
+def differences(truth: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> dict[str, int]:
     return compared(truth, outputs, alone=alone).differences
 
 
@@ -44,39 +44,43 @@ def last_revision(outputs: Outputs, status: str) -> int:
     return next(at for at in newest.values() if outputs.records[at]["status"] == status)
 
 
-def test_faultless_outputs_show_no_difference(truth: Truth, outputs: Outputs) -> None:
+def test_faultless_outputs_show_no_difference(truth: ExpectedOutputs, outputs: Outputs) -> None:
     assert differences(truth, outputs) == {}
 
 
 @pytest.mark.parametrize(
     "family", ["progress", "insights", "request_log", "resource", "delivery", "recording"]
 )
-def test_a_missing_event_is_named(truth: Truth, outputs: Outputs, family: str) -> None:
+def test_a_missing_event_is_named(truth: ExpectedOutputs, outputs: Outputs, family: str) -> None:
     lost = outputs.events.pop(first(outputs.events, family=family))
     example = only_example(truth, outputs, "event_missing")
     assert lost["key"] in example
     assert lost["id"] in example
 
 
-def test_a_repeated_event_is_named(truth: Truth, outputs: Outputs) -> None:
+def test_a_repeated_event_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
     outputs.events.append(outputs.events[5])
     example = only_example(truth, outputs, "event_repeated")
     assert outputs.events[5]["id"] in example
     assert "2 times" in example
 
 
-def test_an_event_that_nobody_reported_is_named(truth: Truth, outputs: Outputs) -> None:
+def test_an_event_that_nobody_reported_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
     outputs.events.append({**outputs.events[0], "id": "00000000-0000-5000-8000-000000000000"})
     assert "00000000-0000-5000-8000-000000000000" in only_example(truth, outputs, "event_unexpected")
 
 
 @pytest.mark.parametrize("field", ["status", "name", "sequence_number", "family"])
-def test_an_event_that_says_something_else_is_named(truth: Truth, outputs: Outputs, field: str) -> None:
+def test_an_event_that_says_something_else_is_named(
+    truth: ExpectedOutputs, outputs: Outputs, field: str
+) -> None:
     outputs.events[first(outputs.events, family="progress")][field] = "odd"
     assert "odd" in only_example(truth, outputs, "event_different")
 
 
-def test_a_wrong_final_status_is_named_with_what_was_expected(truth: Truth, outputs: Outputs) -> None:
+def test_a_wrong_final_status_is_named_with_what_was_expected(
+    truth: ExpectedOutputs, outputs: Outputs
+) -> None:
     record = outputs.records[last_revision(outputs, "busy")]
     record["status"], record["outcome"] = "completed", "answered"
     example = only_example(truth, outputs, "call_wrong")
@@ -84,25 +88,25 @@ def test_a_wrong_final_status_is_named_with_what_was_expected(truth: Truth, outp
     assert "expected busy (busy), found completed (answered)" in example
 
 
-def test_an_earlier_revision_does_not_count(truth: Truth, outputs: Outputs) -> None:
+def test_an_earlier_revision_does_not_count(truth: ExpectedOutputs, outputs: Outputs) -> None:
     revised = first(outputs.records, revision=2)
     key = outputs.records[revised]["key"]
     outputs.records[first(outputs.records, key=key, revision=1)]["status"] = "failed"
     assert differences(truth, outputs) == {}
 
 
-def test_a_call_without_a_record_is_named(truth: Truth, outputs: Outputs) -> None:
+def test_a_call_without_a_record_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
     key = outputs.records[0]["key"]
     outputs.records[:] = [record for record in outputs.records if record["key"] != key]
     assert key in only_example(truth, outputs, "call_missing")
 
 
-def test_a_repeated_record_is_named(truth: Truth, outputs: Outputs) -> None:
+def test_a_repeated_record_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
     outputs.records.append(outputs.records[3])
     assert outputs.records[3]["id"] in only_example(truth, outputs, "record_repeated")
 
 
-def test_two_records_of_one_revision_are_named(truth: Truth, outputs: Outputs) -> None:
+def test_two_records_of_one_revision_are_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
     newest = {record["key"]: record for record in outputs.records}
     record = next(iter(newest.values()))
     outputs.records.append({**record, "id": "another"})
@@ -110,20 +114,20 @@ def test_two_records_of_one_revision_are_named(truth: Truth, outputs: Outputs) -
 
 
 @pytest.mark.parametrize("rule", ["call.failed", "call.error_event", "webhook.failing"])
-def test_a_missing_alert_is_named(truth: Truth, outputs: Outputs, rule: str) -> None:
+def test_a_missing_alert_is_named(truth: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
     lost = outputs.alerts.pop(first_alert(outputs, rule))
     example = only_example(truth, outputs, "alert_missing")
     assert f"{rule} of {lost['scope']['id']}" in example
 
 
 @pytest.mark.parametrize("rule", ["call.failed", "call.error_event", "webhook.failing"])
-def test_an_alert_that_fires_twice_is_named(truth: Truth, outputs: Outputs, rule: str) -> None:
+def test_an_alert_that_fires_twice_is_named(truth: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
     alert = outputs.alerts[first_alert(outputs, rule)]
     outputs.alerts.append(alert)
     assert alert["id"] in only_example(truth, outputs, "alert_repeated")
 
 
-def test_an_alert_without_a_cause_is_named(truth: Truth, outputs: Outputs) -> None:
+def test_an_alert_without_a_cause_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
     answered = outputs.records[last_revision(outputs, "completed")]["key"]
     alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
     alert["scope"]["id"] = answered
@@ -132,14 +136,14 @@ def test_an_alert_without_a_cause_is_named(truth: Truth, outputs: Outputs) -> No
 
 
 def test_an_alert_that_is_opened_by_another_event_is_missing_and_unexpected(
-    truth: Truth, outputs: Outputs
+    truth: ExpectedOutputs, outputs: Outputs
 ) -> None:
     alert = outputs.alerts[first_alert(outputs, "webhook.failing")]
     alert["evidence"][0]["event_id"] = "another"
     assert differences(truth, outputs) == {"alert_missing": 1, "alert_unexpected": 1}
 
 
-def test_a_dead_letter_of_the_run_is_named(truth: Truth) -> None:
+def test_a_dead_letter_of_the_run_is_named(truth: ExpectedOutputs) -> None:
     comparison = Comparison(truth)
     comparison.dead_letter(truth.calls[0].key, "internal_error", "KeyError()")
     assert comparison.report().examples["dead_letter"] == [
@@ -147,7 +151,9 @@ def test_a_dead_letter_of_the_run_is_named(truth: Truth) -> None:
     ]
 
 
-def test_other_traffic_is_counted_apart_unless_the_run_is_alone(truth: Truth, outputs: Outputs) -> None:
+def test_other_traffic_is_counted_apart_unless_the_run_is_alone(
+    truth: ExpectedOutputs, outputs: Outputs
+) -> None:
     other = generate(Options(calls=20, failed=1.0, seed=43))
     strange = outputs_of(other)
     for mine, theirs in zip(outputs, strange, strict=True):
@@ -158,7 +164,7 @@ def test_other_traffic_is_counted_apart_unless_the_run_is_alone(truth: Truth, ou
     assert {"event_unexpected", "call_unexpected", "alert_unexpected"} <= set(differences(truth, outputs))
 
 
-def test_nothing_at_all_is_everything_missing(truth: Truth) -> None:
+def test_nothing_at_all_is_everything_missing(truth: ExpectedOutputs) -> None:
     report = compared(truth, Outputs([], [], []))
     assert set(report.differences) == {"event_missing", "call_missing", "alert_missing"}
     assert report.differences["event_missing"] == report.events_expected
@@ -166,7 +172,7 @@ def test_nothing_at_all_is_everything_missing(truth: Truth) -> None:
     assert any("… and" in line for line in report.lines())
 
 
-def test_it_is_complete_when_all_is_there_and_not_before(truth: Truth, outputs: Outputs) -> None:
+def test_it_is_complete_when_all_is_there_and_not_before(truth: ExpectedOutputs, outputs: Outputs) -> None:
     comparison = Comparison(truth)
     for record in outputs.records:
         comparison.record(record)

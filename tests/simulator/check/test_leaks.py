@@ -13,10 +13,10 @@ from aiohttp.test_utils import TestServer
 
 from stream.simulator.calls.options import ALL_SERVED_SOURCES, Options
 from stream.simulator.calls.planted import ONE_IN, Planted, planted_for
-from stream.simulator.check.leaks import Leak, Search, in_record, in_text, kinds
-from stream.simulator.check.metrics_and_logs import Beside
-from stream.simulator.check.report import Report
-from stream.simulator.rest.provider_state import World
+from stream.simulator.check.leaks import Leak, LeakSearch, in_record, in_text, kinds
+from stream.simulator.check.metrics_and_logs import MetricsAndLogs
+from stream.simulator.check.report import CheckReport
+from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import generate
 from tests.simulator.reader import START_US, circle, read
 
@@ -125,7 +125,7 @@ def test_lines_of_a_log_and_of_an_exposition_are_told_by_their_number() -> None:
 
 
 def test_a_search_counts_what_has_a_leak_and_names_each_place_once() -> None:
-    search = Search()
+    search = LeakSearch()
     for offset in range(3):
         search.record("calls.events.v1", f"-2@{offset}", b"k", orjson.dumps({"a": OF.number}), ())
     search.record("calls.alerts.v1", "-0@7", OF.url.encode(), None, [("ce_subject", OF.number.encode())])
@@ -143,7 +143,7 @@ def test_a_search_counts_what_has_a_leak_and_names_each_place_once() -> None:
 
 
 def test_a_search_finds_what_is_in_a_key_alone_or_in_a_header_alone() -> None:
-    search = Search()
+    search = LeakSearch()
     search.record("calls.ended.v1", "-0@1", OF.number.encode(), b"{}", ())
     search.record("calls.ended.v1", "-0@2", b"k", b"{}", [("ce_subject", OF.number.encode())])
     search.record("calls.ended.v1", "-0@3", b"k", b"{}", [(OF.number, b"1")])
@@ -155,7 +155,7 @@ def test_a_search_finds_what_is_in_a_key_alone_or_in_a_header_alone() -> None:
 
 
 def test_a_leak_is_a_difference_of_the_report() -> None:
-    report, search = Report(), Search()
+    report, search = CheckReport(), LeakSearch()
     search.record("calls.events.v1", "-2@0", b"k", orjson.dumps({"a": OF.number}), ())
     report.searched(search)
     assert not report.ok
@@ -174,10 +174,10 @@ async def test_expositions_and_logs_are_searched_from_where_the_run_began(tmp_pa
     app.router.add_get("/metrics", metrics)
     async with TestServer(app) as server:
         at = {"worker": str(server.make_url("/metrics")), "poller": "http://127.0.0.1:1/metrics"}
-        beside = Beside(at, [log, tmp_path / "none.log"])
+        beside = MetricsAndLogs(at, [log, tmp_path / "none.log"])
         with log.open("a") as more:
             more.write(f"fine\nKeyError: '{OF.number}'\n")
-        search = Search()
+        search = LeakSearch()
         await beside.look(search)
     assert search.texts == ["the worker's metrics", "worker.log", "none.log"]
     assert search.examples == ["the worker's metrics line 1: a number", "worker.log line 2: a number"]
@@ -198,7 +198,7 @@ def found() -> dict[str, set[str]]:
     records = list(generate(Options(calls=800, start_us=START_US), with_truth=False))
     served = Options(calls=400, served=True, start_us=START_US)
     traffic, _ = circle(served)
-    assert isinstance(traffic.world, World)
+    assert isinstance(traffic.world, ProviderState)
     assert traffic.truth is not None
     records += read(traffic.world, traffic.truth.calls, START_US + 3_600_000_000)
     for record in records:

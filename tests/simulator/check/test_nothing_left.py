@@ -18,8 +18,8 @@ from stream.kafka.topics import names
 from stream.service.metrics.label_values import Vocabulary
 from stream.service.metrics.worker import Metrics
 from stream.simulator.calls.options import Options
-from stream.simulator.check.leaks import Search
-from stream.simulator.traffic import Record, generate
+from stream.simulator.check.leaks import LeakSearch
+from stream.simulator.traffic import SourceRecord, generate
 from tests.agents.batches import Fetched, a_tick, written
 from tests.simulator.reader import START_US, circle, read
 
@@ -40,7 +40,7 @@ class Mode:
 
 
 @pytest.fixture(scope="module")
-def delivered() -> list[Record]:
+def delivered() -> list[SourceRecord]:
     """As gateway and poller land them, of all eight sources."""
     pushed = Options(calls=600, duplicates=0.1, failed=0.3, failing_webhooks=0.3, start_us=START_US)
     found = list(generate(pushed, with_truth=False))
@@ -50,21 +50,21 @@ def delivered() -> list[Record]:
     return found + list(read(traffic.world, traffic.truth.calls, START_US + 3_600_000_000))
 
 
-def fetched(delivered: list[Record]) -> Iterator[Fetched]:
+def fetched(delivered: list[SourceRecord]) -> Iterator[Fetched]:
     for offset, record in enumerate(delivered):
         topic = TOPICS.callbacks if record.topic == TOPICS.callbacks else TOPICS.polled
         yield Fetched(topic, offset, record.key, record.value)
 
 
 @pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
-def test_nothing_that_was_planted_comes_out(delivered: list[Record], mode: str) -> None:
+def test_nothing_that_was_planted_comes_out(delivered: list[SourceRecord], mode: str) -> None:
     metrics = Metrics(Vocabulary(), clock=lambda: START_US / 1e6)
     processor = CallProcessor(
         TOPICS, EVERYTHING, Mode(mode).privacy, metrics, deployment="calls", errors_limit=1
     )
     processor.partition_assigned(0, ())
     states: dict[bytes, bytes] = {}
-    search, seen = Search(only_secrets=mode == "full"), set()
+    search, seen = LeakSearch(only_secrets=mode == "full"), set()
     batch = [*fetched(delivered), a_tick(60, 0), a_tick(7300, 1)]
     for start in range(0, len(batch), 500):
         done = processor.process(0, batch[start : start + 500], states.get)

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from stream.simulator.delivery.answers import Answers
-from stream.simulator.delivery.retries import Answer
+from stream.simulator.delivery.answers import AnswerStats
+from stream.simulator.delivery.retries import AttemptResult
 
 
 def test_quantiles_are_right_within_two_percent() -> None:
-    answers = Answers()
+    answers = AnswerStats()
     for at in range(1, 1001):
-        answers.answered(Answer(204), at / 1000)
+        answers.answered(AttemptResult(204), at / 1000)
     assert answers.quantile_s(0.5) == pytest.approx(0.5, rel=0.02)
     assert answers.quantile_s(0.99) == pytest.approx(0.99, rel=0.02)
-    answers.answered(Answer(204), 0.0)
+    answers.answered(AttemptResult(204), 0.0)
     assert answers.quantile_s(0.0) == pytest.approx(1e-5)
 
 
 def test_what_was_not_answered_took_no_time() -> None:
-    answers = Answers()
-    answers.answered(Answer(0), 15.0)
+    answers = AnswerStats()
+    answers.answered(AttemptResult(0), 15.0)
     assert answers.quantile_s(0.5) is None
     assert answers.as_json()["p99_ms"] is None
     assert len(answers.lines()) == 2
 
 
 def test_a_program_gets_every_count_also_those_of_nothing() -> None:
-    answers = Answers()
+    answers = AnswerStats()
     answers.sent, answers.taken, answers.retried = 3, 1, 1
     for status in (503, 204, 403, 503):
-        answers.answered(Answer(status), 0.01)
-    answers.gave_up(Answer(403), "a call")
-    answers.gave_up(Answer(503), "another")
+        answers.answered(AttemptResult(status), 0.01)
+    answers.gave_up(AttemptResult(403), "a call")
+    answers.gave_up(AttemptResult(503), "another")
     said = answers.as_json()
     assert said.pop("p50_ms") == pytest.approx(10, rel=0.02)
     assert said.pop("p99_ms") == pytest.approx(10, rel=0.02)
@@ -51,8 +51,8 @@ def test_a_program_gets_every_count_also_those_of_nothing() -> None:
 
 
 def test_only_the_first_refusals_are_kept() -> None:
-    answers = Answers()
+    answers = AnswerStats()
     for at in range(50):
-        answers.gave_up(Answer(403), str(at))
+        answers.gave_up(AttemptResult(403), str(at))
     assert answers.refused == 50
     assert len(answers.refusals) == 10

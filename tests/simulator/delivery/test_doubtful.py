@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.compare import Comparison
-from stream.simulator.check.expected_outputs import Truth
+from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.traffic import generate
 from tests.simulator.outputs import Outputs, compared, first_alert, only_example, outputs_of
 
 
-def everything_doubtful() -> tuple[Truth, Outputs]:
+def everything_doubtful() -> tuple[ExpectedOutputs, Outputs]:
     """Callbacks that all were given up, and what comes out if all of them have arrived."""
     options = Options(calls=80, failed=0.4, seed=8, sources=frozenset(CALLBACK_SOURCES))
     outputs = outputs_of(generate(options))

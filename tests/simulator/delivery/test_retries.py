@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from stream.simulator.delivery.retries import Answer, Limits, Overrides, Policy, TelnyxRetries, overrides
+from stream.simulator.delivery.retries import (
+    AttemptResult,
+    AttemptTimeouts,
+    RetryPolicy,
+    TelnyxRetries,
+    TwilioRetries,
+    overrides,
+)
 
-UNREACHABLE, NO_ANSWER = Answer(0, connected=False), Answer(0)
+UNREACHABLE, NO_ANSWER = AttemptResult(0, connected=False), AttemptResult(0)
 
 
-def waits(policy: Policy, answer: Answer, each_takes_s: float = 0.0) -> list[float]:
+def waits(policy: RetryPolicy, answer: AttemptResult, each_takes_s: float = 0.0) -> list[float]:
     """How long is waited before each further attempt, where all of them are answered so."""
     found: list[float] = []
     spent_s = 0.0
@@ -36,27 +43,27 @@ def test_twilio_repeats_what_the_overrides_name(text: str, retried: set[str]) ->
     answers = {
         "unreachable": UNREACHABLE,
         "no_answer": NO_ANSWER,
-        "302": Answer(302),
-        "403": Answer(403),
-        "429": Answer(429),
-        "503": Answer(503),
+        "302": AttemptResult(302),
+        "403": AttemptResult(403),
+        "429": AttemptResult(429),
+        "503": AttemptResult(503),
     }
     assert {name for name, answer in answers.items() if waits(overrides(text), answer)} == retried
 
 
 def test_twilio_waits_longer_each_time_and_stops_at_its_count_or_its_total_time() -> None:
-    assert waits(overrides("rc=3&rp=all"), Answer(503)) == [0.5, 1.0, 2.0]
-    assert waits(overrides("rc=5&rp=all"), Answer(503)) == [0.5, 1.0, 2.0, 4.0]
-    assert waits(overrides("rc=5&rp=all&tt=3000"), Answer(503)) == [0.5, 1.0]
+    assert waits(overrides("rc=3&rp=all"), AttemptResult(503)) == [0.5, 1.0, 2.0]
+    assert waits(overrides("rc=5&rp=all"), AttemptResult(503)) == [0.5, 1.0, 2.0, 4.0]
+    assert waits(overrides("rc=5&rp=all&tt=3000"), AttemptResult(503)) == [0.5, 1.0]
     assert waits(overrides("rc=5&rp=all&rt=5000"), NO_ANSWER, each_takes_s=5.0) == [0.5, 1.0]
 
 
 def test_no_attempt_of_twilio_outlasts_what_is_left_of_its_total_time() -> None:
     policy = overrides("ct=1000&rt=5000&tt=12000")
-    assert policy.limits(0.0) == Limits(1.0, 5.0, 12.0)
-    assert policy.limits(11.5) == Limits(0.5, 0.5, 0.5)
-    assert overrides("") == Overrides()
-    assert Overrides().limits(0.0) == Limits(5.0, 15.0, 15.0)
+    assert policy.limits(0.0) == AttemptTimeouts(1.0, 5.0, 12.0)
+    assert policy.limits(11.5) == AttemptTimeouts(0.5, 0.5, 0.5)
+    assert overrides("") == TwilioRetries()
+    assert TwilioRetries().limits(0.0) == AttemptTimeouts(5.0, 15.0, 15.0)
 
 
 @pytest.mark.parametrize(
@@ -69,50 +76,50 @@ def test_overrides_that_twilio_does_not_have_are_refused(text: str) -> None:
 
 
 def test_overrides_about_edges_and_server_names_change_nothing_here() -> None:
-    assert overrides("sni=n&e=dublin,frankfurt") == Overrides()
+    assert overrides("sni=n&e=dublin,frankfurt") == TwilioRetries()
 
 
 @pytest.mark.parametrize(
     ("answer", "again"),
     [
-        (Answer(500), True),
-        (Answer(503), True),
-        (Answer(408), True),
-        (Answer(429), True),
+        (AttemptResult(500), True),
+        (AttemptResult(503), True),
+        (AttemptResult(408), True),
+        (AttemptResult(429), True),
         (NO_ANSWER, True),
         (UNREACHABLE, True),
-        (Answer(302), False),
-        (Answer(400), False),
-        (Answer(403), False),
+        (AttemptResult(302), False),
+        (AttemptResult(400), False),
+        (AttemptResult(403), False),
     ],
     ids=str,
 )
-def test_telnyx_repeats_5xx_408_429_and_no_answer(answer: Answer, again: bool) -> None:
+def test_telnyx_repeats_5xx_408_429_and_no_answer(answer: AttemptResult, again: bool) -> None:
     assert waits(TelnyxRetries(), answer) == ([1.0, 2.0, 4.0, 8.0, 16.0] if again else [])
-    assert TelnyxRetries().limits(100.0) == Limits(2.0, 2.0, 2.0)
+    assert TelnyxRetries().limits(100.0) == AttemptTimeouts(2.0, 2.0, 2.0)
 
 
 def test_telnyx_tries_its_failover_address_before_it_waits() -> None:
     policy = TelnyxRetries(waits_s=(1.0, 2.0), failover=True)
-    assert waits(policy, Answer(503)) == [0.0, 1.0, 0.0, 2.0, 0.0]
+    assert waits(policy, AttemptResult(503)) == [0.0, 1.0, 0.0, 2.0, 0.0]
     assert [policy.is_failover(attempt) for attempt in range(1, 7)] == [False, True] * 3
-    assert waits(policy, Answer(403)) == []
+    assert waits(policy, AttemptResult(403)) == []
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (Answer(204), ("2xx", True, False, False)),
-        (Answer(302), ("3xx", False, False, True)),
-        (Answer(403), ("4xx", False, False, True)),
-        (Answer(429), ("4xx", False, False, False)),
-        (Answer(503), ("5xx", False, True, False)),
+        (AttemptResult(204), ("2xx", True, False, False)),
+        (AttemptResult(302), ("3xx", False, False, True)),
+        (AttemptResult(403), ("4xx", False, False, True)),
+        (AttemptResult(429), ("4xx", False, False, False)),
+        (AttemptResult(503), ("5xx", False, True, False)),
         (NO_ANSWER, ("no_answer", False, True, False)),
         (UNREACHABLE, ("unreachable", False, False, False)),
     ],
     ids=str,
 )
 def test_an_answer_says_what_is_known_of_the_delivery(
-    answer: Answer, said: tuple[str, bool, bool, bool]
+    answer: AttemptResult, said: tuple[str, bool, bool, bool]
 ) -> None:
     assert (answer.kind, answer.taken, answer.doubtful, answer.refused) == said

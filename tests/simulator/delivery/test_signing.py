@@ -16,13 +16,13 @@ from stream.service.settings import SettingsError, load
 from stream.simulator.calls.options import Options
 from stream.simulator.delivery.signing import (
     from_settings,
-    household,
     new_private_key,
     public_key_of,
+    simulated_environment,
     telnyx_signature,
     twilio_signature,
 )
-from stream.simulator.delivery.webhooks import Webhook, address, telnyx, twilio
+from stream.simulator.delivery.webhooks import OutgoingWebhook, gateway_address, telnyx, twilio
 from stream.simulator.traffic import generate
 from tests.gateway.signing import TELNYX_KEY, public
 from tests.gateway.signing import telnyx as documented_telnyx
@@ -37,8 +37,8 @@ def requests(environ: dict[str, str]) -> list[WebhookRequest]:
     """All first attempts of a run with these settings, as a gateway receives them."""
     settings = load(environ)
     signing = from_settings(settings, OPTIONS)
-    to = address("http://127.0.0.1:8080", settings.public_url)
-    found: list[Webhook] = []
+    to = gateway_address("http://127.0.0.1:8080", settings.public_url)
+    found: list[OutgoingWebhook] = []
     for sending in generate(replace(OPTIONS, twilio_account=signing.twilio_account)).sendings():
         if sending.report.source == "twilio_status_callback":
             found.append(twilio(sending, to, signing))
@@ -81,15 +81,15 @@ def test_a_household_believes_its_own_simulator_and_whom_it_believed_before() ->
         "CALLSTREAM_PUBLIC_URL": "https://hooks.example.test",
         "HOME": "/home/caller",
     }
-    environ = household(load(before), before)
+    environ = simulated_environment(load(before), before)
     settings = load(environ)
     assert environ["HOME"] == "/home/caller"
     assert settings.twilio_account_tokens[0] == ("AC1", "first")
     assert settings.telnyx_public_key[0] == public()
     assert accounts(environ) == {settings.simulate_twilio_account_token[0][0], None}
-    assert household(load(before), before) != environ
+    assert simulated_environment(load(before), before) != environ
     assert (
-        household(settings, environ)["CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY"]
+        simulated_environment(settings, environ)["CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY"]
         == (environ["CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY"])
     )
 
@@ -99,7 +99,7 @@ def test_a_household_replaces_a_secret_that_came_as_a_file(tmp_path: object) -> 
     with open(file, "w") as tokens:
         tokens.write("AC1=first")
     before = {"CALLSTREAM_TWILIO_ACCOUNT_TOKENS_FILE": file}
-    settings = load(household(load(before), before))
+    settings = load(simulated_environment(load(before), before))
     assert settings.twilio_account_tokens[0] == ("AC1", "first")
     assert len(settings.twilio_account_tokens) == 2
 

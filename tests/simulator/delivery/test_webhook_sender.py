@@ -14,12 +14,12 @@ import pytest
 from stream.broker.ports import free_port
 from stream.gateway.receive.request import WebhookRequest
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
-from stream.simulator.check.report import Report
-from stream.simulator.delivery.answers import Answers
+from stream.simulator.check.report import CheckReport
+from stream.simulator.delivery.answers import AnswerStats
 from stream.simulator.delivery.retries import TelnyxRetries, overrides
-from stream.simulator.delivery.webhook_sender import Courier, Plan, deliver
-from stream.simulator.delivery.webhooks import address
-from stream.simulator.traffic import Record, Traffic, generate
+from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender, deliver
+from stream.simulator.delivery.webhooks import gateway_address
+from stream.simulator.traffic import SourceRecord, Traffic, generate
 from tests.simulator.gateway import LANDED_ALL_THE_SAME, Gateway, running, signing
 from tests.simulator.outputs import compared, outputs_of
 
@@ -32,9 +32,9 @@ class Rows:
     """Stands for Kafka: keeps what a writer would write."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[SourceRecord] = []
 
-    async def append(self, record: Record) -> None:
+    async def append(self, record: SourceRecord) -> None:
         self.records.append(record)
 
     async def flush(self) -> None:
@@ -49,16 +49,18 @@ def traffic_of(calls: int = 20, **options: Any) -> Traffic:
     return generate(Options(calls=calls, **options))
 
 
-async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any) -> tuple[Answers, Rows]:
+async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any) -> tuple[AnswerStats, Rows]:
     """Deliver all of it, with waits of nearly nothing."""
     rows = Rows()
     plan = {"twilio": EAGER, "retry_scale": 0.001, **plan}
-    async with Courier(Plan(gateway=address(url, public_url), signing=signing(), **plan), traffic) as courier:
+    async with WebhookSender(
+        WebhookPlan(gateway=gateway_address(url, public_url), signing=signing(), **plan), traffic
+    ) as courier:
         await deliver(traffic, rows, courier, paced=traffic.options.rate > 0)  # type: ignore[arg-type]
     return courier.answers, rows
 
 
-def report_of(traffic: Traffic, gateway: Gateway, rows: Rows, answers: Answers) -> Report:
+def report_of(traffic: Traffic, gateway: Gateway, rows: Rows, answers: AnswerStats) -> CheckReport:
     assert traffic.truth is not None
     report = compared(traffic.truth, outputs_of([*gateway.landed, *rows.records]))
     report.answered(answers)
@@ -230,7 +232,7 @@ async def test_a_duplicate_is_the_same_but_for_what_the_provider_counts() -> Non
 async def test_telnyx_tries_the_failover_address_at_once_and_says_where_it_delivered() -> None:
     traffic = traffic_of(telnyx=1.0)
     async with running(lambda request, number: 500) as first, running() as second:
-        answers, _ = await sent(traffic, first.url, failover=address(second.url))
+        answers, _ = await sent(traffic, first.url, failover=gateway_address(second.url))
     assert answers.taken == answers.sent == len(first.requests) == len(second.requests)
     metas = [orjson.loads(request.body)["meta"] for request in second.requests]
     assert {meta["attempt"] for meta in metas} == {2}
@@ -310,20 +312,24 @@ async def test_a_paced_run_sends_each_at_its_time() -> None:
 
 async def test_a_failure_of_kafka_ends_the_run() -> None:
     class Broken(Rows):
-        async def append(self, record: Record) -> None:
+        async def append(self, record: SourceRecord) -> None:
             raise ConnectionError("gone")
 
     traffic = traffic_of(200, sources=Options().sources)
     async with running() as gateway:
         with pytest.raises(ConnectionError, match="gone"):
-            async with Courier(Plan(gateway=address(gateway.url), signing=signing()), traffic) as courier:
+            async with WebhookSender(
+                WebhookPlan(gateway=gateway_address(gateway.url), signing=signing()), traffic
+            ) as courier:
                 await deliver(traffic, Broken(), courier, paced=False)  # type: ignore[arg-type]
 
 
 async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
     async def interrupted(url: str) -> None:
         traffic = traffic_of(5)
-        async with Courier(Plan(gateway=address(url), signing=signing()), traffic) as courier:
+        async with WebhookSender(
+            WebhookPlan(gateway=gateway_address(url), signing=signing()), traffic
+        ) as courier:
             for sending in traffic.sendings():
                 await courier.send(sending)
             raise InterruptedError

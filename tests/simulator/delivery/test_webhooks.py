@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.simulator.delivery.webhooks import Address, address
+from stream.simulator.delivery.webhooks import GatewayAddress, gateway_address
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from stream.simulator.delivery.webhooks import Address, address
     ],
 )
 def test_this_machine_may_be_called(base: str) -> None:
-    assert address(base + "/") == Address(base, base)
+    assert gateway_address(base + "/") == GatewayAddress(base, base)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_this_machine_may_be_called(base: str) -> None:
 )
 def test_no_other_machine_may_be_called(base: str) -> None:
     with pytest.raises(ValueError, match="is not this machine"):
-        address(base)
+        gateway_address(base)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_no_other_machine_may_be_called(base: str) -> None:
 )
 def test_what_is_no_base_url_is_refused_without_showing_it(base: str) -> None:
     with pytest.raises(ValueError, match="the gateway's URL") as error:
-        address(base)
+        gateway_address(base)
     assert "secret" not in str(error.value)
 
 
 def test_the_public_url_is_what_is_signed() -> None:
-    assert address("http://127.0.0.1:8080", "https://hooks.example.test/in/") == Address(
+    assert gateway_address("http://127.0.0.1:8080", "https://hooks.example.test/in/") == GatewayAddress(
         "http://127.0.0.1:8080", "https://hooks.example.test/in"
     )

@@ -9,14 +9,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stream.simulator.calls.time_formats import iso_us, rfc2822
-from stream.simulator.rest.credentials import Keys
-from stream.simulator.rest.http_types import Answer, Asked, Refused, Route
+from stream.simulator.rest.credentials import ApiCredentials
+from stream.simulator.rest.http_types import ApiError, ApiRequest, ApiResponse, Route
 
 ACCOUNT = "AC" + "0f" * 16
 TOKEN = "the token"
 KEY, SECRET = "SK" + "0a" * 16, "the secret"
 TELNYX_KEY = "KEY-stub"
-KEYS = Keys(twilio_tokens=(TOKEN,), twilio_api_keys={KEY: SECRET}, telnyx=(TELNYX_KEY,))
+KEYS = ApiCredentials(twilio_tokens=(TOKEN,), twilio_api_keys={KEY: SECRET}, telnyx=(TELNYX_KEY,))
 NOW_US = 1_772_445_600_000_000
 """Mon, 02 Mar 2026 10:00:00 +0000."""
 S = 1_000_000
@@ -184,13 +184,13 @@ BEARER = f"Bearer {TELNYX_KEY}"
 
 def answered(
     routes: Sequence[Route], name: str, url: str, authorization: str, now_us: int = NOW_US, **names: str
-) -> Answer:
+) -> ApiResponse:
     """What a route answers, refusals too."""
     (route,) = (one for one in routes if one.name == name)
     parts = urlsplit(url)
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
-    request = Asked(parts.path, names, parameters, authorization, "http://stub.test:8083", now_us)
+    request = ApiRequest(parts.path, names, parameters, authorization, "http://stub.test:8083", now_us)
     try:
         return route.decide(request)
-    except Refused as refused:
+    except ApiError as refused:
         return refused.answer

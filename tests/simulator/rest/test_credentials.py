@@ -6,14 +6,14 @@ import base64
 
 import pytest
 
-from stream.simulator.rest.credentials import Keys
+from stream.simulator.rest.credentials import ApiCredentials
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEY, KEYS, SECRET, TELNYX_KEY, TOKEN, basic
 
 
 def test_the_account_comes_in_with_its_token_and_a_key_with_its_secret() -> None:
     assert KEYS.twilio_admits(basic(ACCOUNT, TOKEN), ACCOUNT)
     assert KEYS.twilio_admits(basic(KEY, SECRET), ACCOUNT)
-    assert Keys(twilio_tokens=("old", "new")).twilio_admits(basic(ACCOUNT, "new"), ACCOUNT)
+    assert ApiCredentials(twilio_tokens=("old", "new")).twilio_admits(basic(ACCOUNT, "new"), ACCOUNT)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_telnyx_takes_a_bearer_token() -> None:
 
 
 def test_without_keys_nobody_is_let_in() -> None:
-    assert not Keys().twilio_admits(basic(ACCOUNT, ""), ACCOUNT)
-    assert not Keys().telnyx_admits("Bearer ")
+    assert not ApiCredentials().twilio_admits(basic(ACCOUNT, ""), ACCOUNT)
+    assert not ApiCredentials().telnyx_admits("Bearer ")
 
 
 def test_keys_are_in_no_repr() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
-from stream.simulator.calls.scenario import SECOND_US, Leg, legs
-from stream.simulator.rest.provider_state import World
-from stream.simulator.rest.resources import Shelf
+from stream.simulator.calls.scenario import SECOND_US, CallLeg, legs
+from stream.simulator.rest.provider_state import ProviderState
+from stream.simulator.rest.resources import ProviderResources
 from stream.simulator.telnyx.reports import TelnyxCall
 from stream.simulator.traffic import Traffic
 from stream.simulator.twilio.reports import TwilioCall
@@ -20,7 +20,7 @@ LIVE = Options(calls=None, rate=10, served=True, start_us=START_US)
 FAST = Options(calls=None, rate=10, served=True, start_us=START_US, time_factor=60)
 
 
-def leg(wanted: Callable[[Leg], bool]) -> Leg:
+def leg(wanted: Callable[[CallLeg], bool]) -> CallLeg:
     """The first leg that is such a one, beginning at START_US."""
     rng = random.Random(5)
     while True:
@@ -29,12 +29,12 @@ def leg(wanted: Callable[[Leg], bool]) -> Leg:
             return found
 
 
-def answered(found: Leg) -> bool:
+def answered(found: CallLeg) -> bool:
     return found.ringing_us is not None and 5 < found.talk_s < 60
 
 
 def twilio(
-    wanted: Callable[[Leg], bool] = answered, options: Options = LIVE, *, tardy: bool = False
+    wanted: Callable[[CallLeg], bool] = answered, options: Options = LIVE, *, tardy: bool = False
 ) -> TwilioCall:
     rng = random.Random(7)
     while True:
@@ -48,10 +48,10 @@ def telnyx(*, failing: float = 0.0, options: Options = LIVE) -> TelnyxCall:
     return TelnyxCall(random.Random(7), "account", leg(answered), "session", found)
 
 
-def living(call: TwilioCall | TelnyxCall, options: Options = LIVE) -> World:
+def living(call: TwilioCall | TelnyxCall, options: Options = LIVE) -> ProviderState:
     """A world in which the call has taken place when its own time says so."""
     clock = Clock(call.leg.began_us)
-    world = World(options, clock)
+    world = ProviderState(options, clock)
     world.begun(call)
     clock.now_us = call.leg.ended_us
     world.ended(call)
@@ -59,9 +59,9 @@ def living(call: TwilioCall | TelnyxCall, options: Options = LIVE) -> World:
 
 
 def test_a_world_is_a_shelf() -> None:
-    shelf: Shelf = World(LIVE)
+    shelf: ProviderResources = ProviderState(LIVE)
     assert (shelf.twilio_account, shelf.telnyx_account) == (
-        World(LIVE).twilio_account,
+        ProviderState(LIVE).twilio_account,
         Traffic(LIVE)._accounts.telnyx,
     )
 
@@ -69,7 +69,7 @@ def test_a_world_is_a_shelf() -> None:
 def test_a_calls_row_goes_through_its_states_and_shows_its_end_a_little_late() -> None:
     call = twilio()
     clock = Clock(call.leg.began_us)
-    world = World(LIVE, clock)
+    world = ProviderState(LIVE, clock)
     world.begun(call)
     leg = call.leg
     assert leg.ringing_us is not None
@@ -105,7 +105,7 @@ def test_a_price_is_there_sooner_and_an_end_is_not_where_time_is_faster() -> Non
 def test_what_is_told_ahead_of_its_time_is_there_at_its_time() -> None:
     """A live run whose callbacks are lost tells at once of all that is to come."""
     call, other = twilio(), telnyx()
-    world = World(LIVE, Clock(START_US - 60 * S))
+    world = ProviderState(LIVE, Clock(START_US - 60 * S))
     for told in (call, other):
         world.begun(told)
         world.ended(told)
@@ -179,7 +179,7 @@ def test_a_summary_is_partial_after_five_minutes_and_complete_after_thirty() -> 
 
 def test_of_a_call_that_lasts_nothing_is_told_but_its_row() -> None:
     call = twilio()
-    world = World(LIVE, Clock())
+    world = ProviderState(LIVE, Clock())
     world.begun(call)
     later_us = START_US + 10_000 * S
     assert world.call_events(call.id, later_us) == []
@@ -243,7 +243,7 @@ def test_what_took_place_long_ago_counts_from_when_it_is_told_of() -> None:
     call, other = twilio(), telnyx()
     now_us = START_US + 600 * S
     clock = Clock(now_us)
-    world = World(LIVE, clock)
+    world = ProviderState(LIVE, clock)
     for told in (call, other):
         world.begun(told)
     first = world.call(call.id, now_us)
@@ -298,7 +298,7 @@ def test_a_row_that_does_not_change_is_made_once() -> None:
 def test_a_call_that_ended_long_ago_is_forgotten_and_one_that_lasts_is_not() -> None:
     call, other, lasting = twilio(), telnyx(), twilio(tardy=True)
     clock = Clock()
-    world = World(LIVE, clock, keep_s=100)
+    world = ProviderState(LIVE, clock, keep_s=100)
     for told in (call, other, lasting):
         world.begun(told)
     clock.now_us = call.leg.ended_us
@@ -345,7 +345,7 @@ def test_only_the_sources_that_were_asked_for_are_held() -> None:
 def test_what_is_owed_ends_when_the_last_call_has_its_summary() -> None:
     call = twilio(options=FAST)
     clock = Clock(call.leg.began_us)
-    world = World(FAST, clock)
+    world = ProviderState(FAST, clock)
     world.begun(call)
     assert world.owed_s() == 0
     clock.now_us = call.leg.ended_us

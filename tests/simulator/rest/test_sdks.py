@@ -20,7 +20,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from stream.simulator.rest.server import serving
-from stream.simulator.rest.throttle import Limit, Limits
+from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
 from tests.simulator.rest.resource_fakes import (
     ACCOUNT,
     KEY,
@@ -116,14 +116,16 @@ both = pytest.mark.parametrize("opens", [one_host, base_urls])
 
 
 @asynccontextmanager
-async def box(limits: Limits | None = None) -> AsyncIterator[str]:
+async def box(limits: ProviderLimits | None = None) -> AsyncIterator[str]:
     async with serving(
-        shelf(), KEYS, "127.0.0.1:0", limits=limits or Limits(), now_us=lambda: NOW_US
+        shelf(), KEYS, "127.0.0.1:0", limits=limits or ProviderLimits(), now_us=lambda: NOW_US
     ) as base:
         yield base
 
 
-async def twilio(opens: Opens, talk: Callable[[Client], T], *key: str, limits: Limits | None = None) -> T:
+async def twilio(
+    opens: Opens, talk: Callable[[Client], T], *key: str, limits: ProviderLimits | None = None
+) -> T:
     """What comes of a conversation with Twilio's library."""
 
     def conversation(base: str) -> T:
@@ -134,7 +136,9 @@ async def twilio(opens: Opens, talk: Callable[[Client], T], *key: str, limits: L
         return await asyncio.to_thread(conversation, base)
 
 
-async def telnyx_says(talk: Callable[[Telnyx], T], key: str = TELNYX_KEY, limits: Limits | None = None) -> T:
+async def telnyx_says(
+    talk: Callable[[Telnyx], T], key: str = TELNYX_KEY, limits: ProviderLimits | None = None
+) -> T:
     """What comes of a conversation with Telnyx' library."""
 
     def conversation(base: str) -> T:
@@ -259,7 +263,7 @@ async def test_too_many_requests_are_the_library_s_own_error() -> None:
             client.calls(sid(2)).fetch()
         return fetched.value
 
-    refusal = await twilio(one_host, talk, limits=Limits(twilio=Limit(rate=0.01)))
+    refusal = await twilio(one_host, talk, limits=ProviderLimits(twilio=ProviderLimit(rate=0.01)))
     assert (refusal.status, refusal.code) == (429, 20429)
 
 
@@ -344,5 +348,5 @@ async def test_too_many_requests_are_telnyx_library_s_own_error() -> None:
             client.call_events.list()
         return refusal.value.response.headers
 
-    headers = await telnyx_says(talk, limits=Limits(telnyx=Limit(rate=0.01)))
+    headers = await telnyx_says(talk, limits=ProviderLimits(telnyx=ProviderLimit(rate=0.01)))
     assert (headers["Retry-After"], headers["x-ratelimit-remaining"]) == ("100", "0")

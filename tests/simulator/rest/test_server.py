@@ -16,7 +16,7 @@ from yarl import URL
 
 from stream.service.http.listening import ListenError
 from stream.simulator.rest.server import serving
-from stream.simulator.rest.throttle import Limit, Limits, Seen
+from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits, RequestStats
 from tests.simulator.rest.resource_fakes import (
     BEARER,
     CALLS,
@@ -43,7 +43,7 @@ async def said(answer: ClientResponse) -> Any:
 class Reader:
     """Who asks: all paths with the right key, unless another is given."""
 
-    def __init__(self, client: ClientSession, base: str, seen: Seen) -> None:
+    def __init__(self, client: ClientSession, base: str, seen: RequestStats) -> None:
         self.client = client
         self.base = base
         self.seen = seen
@@ -57,10 +57,12 @@ class Reader:
 
 
 @asynccontextmanager
-async def box(shelf: HandShelf, limits: Limits | None = None) -> AsyncIterator[Reader]:
-    seen = Seen()
+async def box(shelf: HandShelf, limits: ProviderLimits | None = None) -> AsyncIterator[Reader]:
+    seen = RequestStats()
     async with (
-        serving(shelf, KEYS, LISTEN, limits=limits or Limits(), now_us=lambda: NOW_US, seen=seen) as base,
+        serving(
+            shelf, KEYS, LISTEN, limits=limits or ProviderLimits(), now_us=lambda: NOW_US, seen=seen
+        ) as base,
         ClientSession(auto_decompress=False) as client,
     ):
         yield Reader(client, base, seen)
@@ -151,7 +153,7 @@ async def test_what_there_is_not_is_said_in_the_provider_s_words(
 
 
 async def test_above_the_rate_one_is_told_when_to_come_again() -> None:
-    limits = Limits(twilio=Limit(rate=0.01), telnyx=Limit(rate=0.01))
+    limits = ProviderLimits(twilio=ProviderLimit(rate=0.01), telnyx=ProviderLimit(rate=0.01))
     async with box(some(), limits) as reader:
         assert (await reader.get(f"{CALLS}.json")).status == 200
         refused = await reader.get(f"/v1/Voice/{sid(1)}/Events")
@@ -167,7 +169,7 @@ async def test_above_the_rate_one_is_told_when_to_come_again() -> None:
 
 
 async def test_more_at_once_than_may_be_are_refused_and_seen() -> None:
-    limits = Limits(twilio=Limit(in_flight=2, latency_s=1.0))
+    limits = ProviderLimits(twilio=ProviderLimit(in_flight=2, latency_s=1.0))
     async with box(some(), limits) as reader:
         answers = await asyncio.gather(*(reader.get(f"{CALLS}.json") for _ in range(5)))
         assert sorted(answer.status for answer in answers) == [200, 200, 429, 429, 429]
@@ -178,7 +180,7 @@ async def test_more_at_once_than_may_be_are_refused_and_seen() -> None:
 
 
 async def test_a_wanted_failure_is_the_provider_s_500() -> None:
-    limits = Limits(twilio=Limit(error_rate=1), telnyx=Limit(error_rate=1))
+    limits = ProviderLimits(twilio=ProviderLimit(error_rate=1), telnyx=ProviderLimit(error_rate=1))
     async with box(some(), limits) as reader:
         twilio, telnyx = await reader.get(f"{CALLS}.json"), await reader.get("/v2/call_events")
         assert (twilio.status, (await said(twilio))["code"]) == (500, 20500)

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.simulator.rest.sorted_rows import Newest, Place
+from stream.simulator.rest.sorted_rows import RowKey, SortedRows
 
 places = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=30)
 
 
-def filled(there: list[Place]) -> Newest:
-    newest = Newest()
+def filled(there: list[RowKey]) -> SortedRows:
+    newest = SortedRows()
     for n, place in enumerate(there):
         newest.put(place, partial(dict, n=n, place=place))
     return newest
 
 
 @given(places, places)
-def test_it_is_a_sorted_list_whatever_came_and_went(there: list[Place], gone: list[Place]) -> None:
+def test_it_is_a_sorted_list_whatever_came_and_went(there: list[RowKey], gone: list[RowKey]) -> None:
     newest = filled(there)
     for place in gone:
         newest.drop(place)
@@ -51,7 +51,7 @@ def test_a_row_is_made_when_it_is_looked_at_and_once() -> None:
         made.append(1)
         return {}
 
-    newest = Newest()
+    newest = SortedRows()
     newest.put((1, 1), row)
     assert made == []
     assert newest[0] is newest[0] is newest.at((1, 1)) is next(iter(newest))

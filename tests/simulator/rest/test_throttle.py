@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.throttle import Bucket, Limit, Request, Seen, Throttle
+from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimit, RequestStats, Throttle, TokenBucket
 
 
 class Clock:
@@ -17,8 +17,8 @@ class Clock:
 
 
 def test_a_second_s_worth_may_come_at_once_and_then_one_at_a_time() -> None:
-    clock, seen = Clock(), Seen()
-    throttle = Throttle("twilio", Limit(rate=4), seen, clock)
+    clock, seen = Clock(), RequestStats()
+    throttle = Throttle("twilio", ProviderLimit(rate=4), seen, clock)
 
     def one() -> int:
         wait_s = throttle.come()
@@ -34,7 +34,7 @@ def test_a_second_s_worth_may_come_at_once_and_then_one_at_a_time() -> None:
 
 def test_who_is_refused_is_told_how_many_seconds_to_wait() -> None:
     clock = Clock()
-    throttle = Throttle("twilio", Limit(rate=0.1), Seen(), clock)
+    throttle = Throttle("twilio", ProviderLimit(rate=0.1), RequestStats(), clock)
     assert [throttle.come(), throttle.come()] == [0, 10]
     clock.now_s += 9.5
     assert throttle.come() == 1
@@ -44,7 +44,7 @@ def test_who_is_refused_is_told_how_many_seconds_to_wait() -> None:
 @given(st.floats(0.5, 50), st.lists(st.floats(0, 2), max_size=200))
 def test_no_more_than_the_rate_and_one_burst_ever_get_in(rate: float, gaps_s: list[float]) -> None:
     clock = Clock()
-    throttle = Throttle("twilio", Limit(rate=rate), Seen(), clock)
+    throttle = Throttle("twilio", ProviderLimit(rate=rate), RequestStats(), clock)
     let_in = 0
     for gap_s in gaps_s:
         clock.now_s += gap_s
@@ -53,8 +53,8 @@ def test_no_more_than_the_rate_and_one_burst_ever_get_in(rate: float, gaps_s: li
 
 
 def test_one_more_than_may_be_in_work_is_refused_until_one_is_done() -> None:
-    seen = Seen()
-    throttle = Throttle("telnyx", Limit(in_flight=2), seen)
+    seen = RequestStats()
+    throttle = Throttle("telnyx", ProviderLimit(in_flight=2), seen)
     assert [throttle.come(), throttle.come(), throttle.come()] == [0, 0, 1]
     throttle.go()
     assert throttle.come() == 1
@@ -65,13 +65,13 @@ def test_one_more_than_may_be_in_work_is_refused_until_one_is_done() -> None:
 
 
 def test_a_refusal_for_too_many_at_once_costs_nothing_of_the_rate() -> None:
-    throttle = Throttle("telnyx", Limit(in_flight=1, rate=2), Seen(), Clock())
+    throttle = Throttle("telnyx", ProviderLimit(in_flight=1, rate=2), RequestStats(), Clock())
     assert [throttle.come(), throttle.come()] == [0, 1]
     assert throttle.headers()[1] == ("x-ratelimit-remaining", "1")
 
 
 def test_the_limit_is_told_where_there_is_one() -> None:
-    throttle = Throttle("telnyx", Limit(rate=2), Seen(), Clock())
+    throttle = Throttle("telnyx", ProviderLimit(rate=2), RequestStats(), Clock())
     throttle.come()
     throttle.come()
     assert throttle.headers() == (
@@ -79,30 +79,30 @@ def test_the_limit_is_told_where_there_is_one() -> None:
         ("x-ratelimit-remaining", "0"),
         ("x-ratelimit-reset", "1"),
     )
-    assert Throttle("telnyx", Limit(), Seen()).headers() == ()
+    assert Throttle("telnyx", ProviderLimit(), RequestStats()).headers() == ()
 
 
 def test_what_fails_is_the_same_in_each_run() -> None:
     def run(seed: int) -> list[bool]:
-        throttle = Throttle("twilio", Limit(error_rate=0.3, seed=seed), Seen())
+        throttle = Throttle("twilio", ProviderLimit(error_rate=0.3, seed=seed), RequestStats())
         return [throttle.fails() for _ in range(200)]
 
     assert run(1) == run(1) != run(2)
     assert 30 < sum(run(1)) < 90
-    assert not Throttle("twilio", Limit(), Seen()).fails()
+    assert not Throttle("twilio", ProviderLimit(), RequestStats()).fails()
 
 
 def test_a_bucket_is_never_more_than_full() -> None:
     clock = Clock()
-    bucket = Bucket(3, clock)
+    bucket = TokenBucket(3, clock)
     clock.now_s += 60
     assert bucket.left == 3
-    assert Bucket(0.5, clock).left == 1
+    assert TokenBucket(0.5, clock).left == 1
 
 
 def test_what_came_is_counted_and_the_last_ones_are_kept() -> None:
-    seen = Seen(keep=2)
+    seen = RequestStats(keep=2)
     for status in (200, 429, 200):
-        seen.answered(Request(1.0, "twilio", "calls", "", status))
+        seen.answered(AnsweredRequest(1.0, "twilio", "calls", "", status))
     assert (seen.refused, seen.requests) == ({"twilio": 1}, {("twilio", "calls"): 3})
     assert [one.status for one in seen.latest] == [429, 200]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stream.simulator.calls.call import Report
+from stream.simulator.calls.call import ProviderReport
 from stream.simulator.calls.options import Options
-from stream.simulator.telnyx.deliveries import Delivery
+from stream.simulator.telnyx.deliveries import WebhookDelivery
 from stream.simulator.telnyx.reports import TelnyxCall
 from stream.simulator.traffic import Traffic
 from tests.simulator.reader import START_US, Clock
@@ -28,10 +28,10 @@ def calls() -> list[TelnyxCall]:
     return [call for call in traffic.truth.calls if isinstance(call, TelnyxCall)]
 
 
-def rows(calls: list[TelnyxCall]) -> Iterator[tuple[TelnyxCall, Delivery, dict[str, Any]]]:
+def rows(calls: list[TelnyxCall]) -> Iterator[tuple[TelnyxCall, WebhookDelivery, dict[str, Any]]]:
     for call in calls:
         for n, delivery in enumerate(call.deliveries):
-            yield call, delivery, call.body(Report("telnyx_webhook_delivery", n, 0), 1)
+            yield call, delivery, call.body(ProviderReport("telnyx_webhook_delivery", n, 0), 1)
 
 
 def test_there_is_one_for_each_webhook_and_it_went_as_the_log_says(calls: list[TelnyxCall]) -> None:

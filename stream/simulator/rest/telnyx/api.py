@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stream.simulator.calls.time_formats import iso_us
-from stream.simulator.rest.credentials import Keys
-from stream.simulator.rest.http_types import Answer, Asked, Refused, Route, Row
-from stream.simulator.rest.resources import Shelf
+from stream.simulator.rest.credentials import ApiCredentials
+from stream.simulator.rest.http_types import ApiError, ApiRequest, ApiResponse, Route, Row
+from stream.simulator.rest.resources import ProviderResources
 from stream.simulator.rest.sorted_search import both, since
 from stream.simulator.rest.telnyx import delivery_filters, event_filters
 from stream.simulator.rest.telnyx.errors import bad, error
@@ -25,7 +25,7 @@ _DAY_US = 86_400_000_000
 class TelnyxApi:
     """What each path answers. Raises Refused."""
 
-    def __init__(self, shelf: Shelf, keys: Keys) -> None:
+    def __init__(self, shelf: ProviderResources, keys: ApiCredentials) -> None:
         self._shelf = shelf
         self._keys = keys
 
@@ -36,7 +36,7 @@ class TelnyxApi:
             Route(TELNYX, "webhook_deliveries", "/v2/webhook_deliveries", self.webhook_deliveries),
         ]
 
-    def call_events(self, asked: Asked) -> Answer:
+    def call_events(self, asked: ApiRequest) -> ApiResponse:
         """The log, newest first; without a leg or a session that of the last 24 hours."""
         self._admit(asked)
         paging, given = _paging(asked.parameters), _filters(asked.parameters)
@@ -46,19 +46,19 @@ class TelnyxApi:
         among = event_filters.occurred(rows, given)
         if not leg and not given.get("application_session_id"):
             among = both(among, since(rows, "event_timestamp", iso_us(asked.now_us - _DAY_US)))
-        return Answer(_list(rows, among, tests, paging))
+        return ApiResponse(_list(rows, among, tests, paging))
 
-    def webhook_deliveries(self, asked: Asked) -> Answer:
+    def webhook_deliveries(self, asked: ApiRequest) -> ApiResponse:
         """What was delivered or not, newest first."""
         self._admit(asked)
         paging, given = _paging(asked.parameters), _filters(asked.parameters)
         tests = delivery_filters.tests(given)
         rows = self._shelf.webhook_deliveries(asked.now_us)
-        return Answer(_list(rows, delivery_filters.started(rows, given), tests, paging))
+        return ApiResponse(_list(rows, delivery_filters.started(rows, given), tests, paging))
 
-    def _admit(self, asked: Asked) -> None:
+    def _admit(self, asked: ApiRequest) -> None:
         if not self._keys.telnyx_admits(asked.authorization):
-            raise Refused(error(401, "10009"))
+            raise ApiError(error(401, "10009"))
 
 
 class _Paging(NamedTuple):

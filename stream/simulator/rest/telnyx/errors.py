@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream.simulator.calls.time_formats import iso_us
-from stream.simulator.rest.http_types import Answer, Refused, Words
+from stream.simulator.rest.http_types import ApiError, ApiResponse, ErrorResponses
 from stream.simulator.rest.timestamps import microseconds
 
 _TITLES = {
@@ -23,22 +23,24 @@ _TITLES = {
 }
 
 
-def error(status: int, code: str, *headers: tuple[str, str], parameter: str = "", detail: str = "") -> Answer:
+def error(
+    status: int, code: str, *headers: tuple[str, str], parameter: str = "", detail: str = ""
+) -> ApiResponse:
     """An error as Telnyx writes it: codes are texts."""
     title, usual = _TITLES[code]
     one: dict[str, Any] = {"code": code, "title": title, "detail": detail or usual}
     if parameter:
         one["source"] = {"parameter": parameter}
     one["meta"] = {"url": f"https://developers.telnyx.com/docs/overview/errors/{code}"}
-    return Answer({"errors": [one]}, status, headers)
+    return ApiResponse({"errors": [one]}, status, headers)
 
 
-def bad(parameter: str, detail: str) -> Refused:
+def bad(parameter: str, detail: str) -> ApiError:
     """What a parameter must be: `detail` completes *The parameter …*."""
-    return Refused(error(400, "10015", parameter=parameter, detail=f"The parameter {detail}."))
+    return ApiError(error(400, "10015", parameter=parameter, detail=f"The parameter {detail}."))
 
 
-def undocumented(name: str) -> Refused:
+def undocumented(name: str) -> ApiError:
     """A filter that Telnyx does not document: nobody is to take silence for an answer."""
     return bad(f"filter[{name}]", "is not documented")
 
@@ -57,15 +59,15 @@ def instant(name: str, text: str) -> str:
         raise bad(f"filter[{name}]", "must be an ISO 8601 time") from None
 
 
-def _too_many(retry_after_s: int) -> Answer:
+def _too_many(retry_after_s: int) -> ApiResponse:
     return error(429, "10011", ("Retry-After", str(retry_after_s)))
 
 
-def _not_allowed() -> Answer:
+def _not_allowed() -> ApiResponse:
     return error(405, "10015", ("Allow", "GET"), detail="The method is not allowed.")
 
 
-WORDS = Words(
+WORDS = ErrorResponses(
     not_found=lambda _: error(404, "10005"),
     not_allowed=_not_allowed,
     too_many=_too_many,

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
-from stream.simulator.rest.credentials import Keys
-from stream.simulator.rest.http_types import Answer, Asked, Refused, Route, Row
-from stream.simulator.rest.resources import Shelf
+from stream.simulator.rest.credentials import ApiCredentials
+from stream.simulator.rest.http_types import ApiError, ApiRequest, ApiResponse, Route, Row
+from stream.simulator.rest.resources import ProviderResources
 from stream.simulator.rest.twilio.call_filters import filters
 from stream.simulator.rest.twilio.errors import error, invalid, not_found
-from stream.simulator.rest.twilio.paging import Calls, Cursor, Log, Page, cursor, page
+from stream.simulator.rest.twilio.paging import CallListing, Cursor, ListPage, LogListing, cursor, page
 
 TWILIO = "twilio"
 _Found = TypeVar("_Found")
@@ -29,7 +29,7 @@ _MOST, _USUAL = 1000, 50
 class TwilioApi:
     """What each path answers. Raises Refused."""
 
-    def __init__(self, shelf: Shelf, keys: Keys) -> None:
+    def __init__(self, shelf: ProviderResources, keys: ApiCredentials) -> None:
         self._shelf = shelf
         self._keys = keys
 
@@ -43,7 +43,7 @@ class TwilioApi:
             Route(TWILIO, "summary", "/v1/Voice/{call}/Summary", self.summary),
         ]
 
-    def calls(self, asked: Asked) -> Answer:
+    def calls(self, asked: ApiRequest) -> ApiResponse:
         """The account's calls, newest first."""
         self._admit(asked)
         paging = _paging(asked.parameters)
@@ -51,23 +51,23 @@ class TwilioApi:
             wanted = filters(asked.parameters)
         except ValueError as name:
             raise invalid(str(name)) from None
-        calls = Calls(self._shelf.calls(asked.now_us))
+        calls = CallListing(self._shelf.calls(asked.now_us))
         found = page(calls, wanted.among(calls), wanted.show, paging.at, paging.size)
-        return Answer(_list(asked, "calls", found, paging))
+        return ApiResponse(_list(asked, "calls", found, paging))
 
-    def call(self, asked: Asked) -> Answer:
+    def call(self, asked: ApiRequest) -> ApiResponse:
         """One call."""
         self._admit(asked)
-        return Answer(_there(asked, self._shelf.call(asked.names["call"], asked.now_us)))
+        return ApiResponse(_there(asked, self._shelf.call(asked.names["call"], asked.now_us)))
 
-    def call_events(self, asked: Asked) -> Answer:
+    def call_events(self, asked: ApiRequest) -> ApiResponse:
         """A call's request log, as far as it is there."""
         self._admit(asked)
         paging = _paging(asked.parameters)
         rows = _there(asked, self._shelf.call_events(asked.names["call"], asked.now_us))
-        return Answer(_list(asked, "events", _page_of_log(rows, paging), paging))
+        return ApiResponse(_list(asked, "events", _page_of_log(rows, paging), paging))
 
-    def insights(self, asked: Asked) -> Answer:
+    def insights(self, asked: ApiRequest) -> ApiResponse:
         """Voice Insights' events of one edge of a call. Rows without an edge come with the carrier's."""
         self._admit(asked)
         paging = _paging(asked.parameters)
@@ -75,25 +75,25 @@ class TwilioApi:
         rows = _there(asked, self._shelf.insights(asked.names["call"], asked.now_us))
         edge = edge or _usual_edge(self._shelf.call(asked.names["call"], asked.now_us))
         of_edge = [row for row in rows if (row.get("edge") or _CARRIER) == edge]
-        return Answer(_insights(asked, _page_of_log(of_edge, paging), paging))
+        return ApiResponse(_insights(asked, _page_of_log(of_edge, paging), paging))
 
-    def summary(self, asked: Asked) -> Answer:
+    def summary(self, asked: ApiRequest) -> ApiResponse:
         """A call's summary: the complete one is not there before it is complete."""
         self._admit(asked)
         state = _one_of(asked.parameters, "ProcessingState", ("complete", "partial", "all"))
         row = _there(asked, self._shelf.summary(asked.names["call"], asked.now_us))
         if state == "complete" and row.get("processing_state") != "complete":
-            raise Refused(not_found(asked.path))
-        return Answer(row)
+            raise ApiError(not_found(asked.path))
+        return ApiResponse(row)
 
-    def _admit(self, asked: Asked) -> None:
+    def _admit(self, asked: ApiRequest) -> None:
         """Credentials first: who has none does not learn what there is."""
         account = self._shelf.twilio_account
         if not self._keys.twilio_admits(asked.authorization, account):
             challenge = ("WWW-Authenticate", 'Basic realm="Twilio API"')
-            raise Refused(error(401, 20003, "Authenticate", challenge))
+            raise ApiError(error(401, 20003, "Authenticate", challenge))
         if asked.names.get("account", account) != account:
-            raise Refused(not_found(asked.path))
+            raise ApiError(not_found(asked.path))
 
 
 class _Paging(NamedTuple):
@@ -106,14 +106,14 @@ def _paging(parameters: Mapping[str, str]) -> _Paging:
     """The page that is asked for. Its number is the client's own bookkeeping and moves nothing."""
     size = _whole(parameters, "PageSize", _USUAL)
     if size > _MOST:
-        raise Refused(error(400, 20007, "Page size too large"))
+        raise ApiError(error(400, 20007, "Page size too large"))
     if size < 1:
         raise invalid("PageSize")
     token = parameters.get("PageToken")
     try:
         at = cursor(token) if token else None
     except ValueError:
-        raise Refused(error(400, 21481, "Invalid PageToken")) from None
+        raise ApiError(error(400, 21481, "Invalid PageToken")) from None
     return _Paging(size, _whole(parameters, "Page", 0), at)
 
 
@@ -133,14 +133,14 @@ def _one_of(parameters: Mapping[str, str], name: str, known: tuple[str, ...]) ->
     return text or None
 
 
-def _there(asked: Asked, found: _Found | None) -> _Found:
+def _there(asked: ApiRequest, found: _Found | None) -> _Found:
     if found is None:
-        raise Refused(not_found(asked.path))
+        raise ApiError(not_found(asked.path))
     return found
 
 
-def _page_of_log(rows: list[Row], paging: _Paging) -> Page:
-    return page(Log(rows), range(len(rows)), lambda _: True, paging.at, paging.size)
+def _page_of_log(rows: list[Row], paging: _Paging) -> ListPage:
+    return page(LogListing(rows), range(len(rows)), lambda _: True, paging.at, paging.size)
 
 
 def _usual_edge(call: Row | None) -> str:
@@ -155,7 +155,7 @@ def _usual_edge(call: Row | None) -> str:
     return _CARRIER
 
 
-def _list(asked: Asked, key: str, found: Page, paging: _Paging) -> dict[str, Any]:
+def _list(asked: ApiRequest, key: str, found: ListPage, paging: _Paging) -> dict[str, Any]:
     """The envelope of version 2010-04-01: links are relative to the host."""
     start = paging.number * paging.size if found.rows else 0
     return {
@@ -171,7 +171,7 @@ def _list(asked: Asked, key: str, found: Page, paging: _Paging) -> dict[str, Any
     }
 
 
-def _insights(asked: Asked, found: Page, paging: _Paging) -> dict[str, Any]:
+def _insights(asked: ApiRequest, found: ListPage, paging: _Paging) -> dict[str, Any]:
     """The envelope of the newer APIs: links are absolute."""
     before = _neighbour(asked, paging, found.before, -1)
     after = _neighbour(asked, paging, found.after, 1)
@@ -189,11 +189,11 @@ def _insights(asked: Asked, found: Page, paging: _Paging) -> dict[str, Any]:
     }
 
 
-def _neighbour(asked: Asked, paging: _Paging, at: Cursor | None, step: int) -> str | None:
+def _neighbour(asked: ApiRequest, paging: _Paging, at: Cursor | None, step: int) -> str | None:
     return None if at is None else _link(asked, paging.size, max(paging.number + step, 0), at)
 
 
-def _link(asked: Asked, size: int, number: int, at: Cursor | None) -> str:
+def _link(asked: ApiRequest, size: int, number: int, at: Cursor | None) -> str:
     """The path with the request's own filters."""
     kept = [(name, value) for name, value in asked.parameters.items() if name not in _PAGING]
     kept += [("PageSize", str(size)), ("Page", str(number))]

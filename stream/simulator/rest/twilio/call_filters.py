@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from stream.simulator.rest.http_types import Row
 from stream.simulator.rest.timestamps import seconds, span
-from stream.simulator.rest.twilio.paging import Calls
+from stream.simulator.rest.twilio.paging import CallListing
 
 _FIELDS = {"To": "to", "From": "from", "ParentCallSid": "parent_call_sid", "Status": "status"}
 _TIMES = {"StartTime": "start_time", "EndTime": "end_time"}
@@ -48,7 +48,7 @@ class Filters(NamedTuple):
                 return False
         return True
 
-    def among(self, calls: Calls) -> range:
+    def among(self, calls: CallListing) -> range:
         """Where the rows can be, by when they were created: no call begins before it, and none lasts on."""
         first = max((one.first for one in self.between), default=-NEVER_S) - _LONGEST_S
         last = min((one.last for one in self.between), default=NEVER_S)

@@ -64,7 +64,7 @@ class Listing(Protocol):
         """The index of a cursor's row, and whether it is there; if not, of the first row behind its place."""
 
 
-class Page(NamedTuple):
+class ListPage(NamedTuple):
     """Rows, and where the pages before and behind them are, None where there is none."""
 
     rows: list[Row]
@@ -72,20 +72,22 @@ class Page(NamedTuple):
     after: Cursor | None
 
 
-def page(listing: Listing, among: range, shows: Callable[[Row], bool], at: Cursor | None, size: int) -> Page:
+def page(
+    listing: Listing, among: range, shows: Callable[[Row], bool], at: Cursor | None, size: int
+) -> ListPage:
     """The next `size` rows of those with an index in `among` that `shows` takes.
 
     Looks at rows one by one and no further than it must: up to the first one that has no more room.
     """
     found, more = _walk(listing.rows, _way(listing, among, at), shows, size)
     if not found:
-        return Page([], None, None)
+        return ListPage([], None, None)
     back = at is not None and at.back
     if back:
         found.reverse()
     before = Cursor(*listing.named(found[0][0]), back=True) if (more if back else at is not None) else None
     after = Cursor(*listing.named(found[-1][0])) if more or back else None
-    return Page([row for _, row in found], before, after)
+    return ListPage([row for _, row in found], before, after)
 
 
 def _way(listing: Listing, among: range, at: Cursor | None) -> range:
@@ -111,7 +113,7 @@ def _walk(
     return found, False
 
 
-class Calls:
+class CallListing:
     """The Calls resource, newest first by `date_created`; a row is named by its sid."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -143,7 +145,7 @@ def created_s(row: Row) -> int:
     return seconds(row["date_created"]) or 0
 
 
-class Log:
+class LogListing:
     """Rows without an id: one is named by what it says, and which one of several equal ones it is."""
 
     def __init__(self, rows: Sequence[Row]) -> None:

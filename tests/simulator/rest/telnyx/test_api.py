@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.http_types import Answer
+from stream.simulator.rest.http_types import ApiResponse
 from stream.simulator.rest.telnyx.api import TelnyxApi
 from tests.simulator.rest.resource_fakes import (
     BEARER,
@@ -36,7 +36,9 @@ EVENTS = [
 DELIVERIES = [delivery(4, -1), delivery(3, -2, 60, "failed"), delivery(2, -3), delivery(1, -100)]
 
 
-def ask(query: str, held: HandShelf | None = None, name: str = "call_events", key: str = BEARER) -> Answer:
+def ask(
+    query: str, held: HandShelf | None = None, name: str = "call_events", key: str = BEARER
+) -> ApiResponse:
     held = held or HandShelf(telnyx=list(EVENTS), deliveries=list(DELIVERIES))
     return answered(TelnyxApi(held, KEYS).routes(), name, f"/v2/{name}?{query}", key)
 
@@ -57,7 +59,7 @@ def deliveries(query: str) -> list[int]:
     return [DELIVERIES.index(row) for row in rows(query, "webhook_deliveries")]
 
 
-def refusal(parameter: str, detail: str) -> Answer:
+def refusal(parameter: str, detail: str) -> ApiResponse:
     one: dict[str, Any] = {
         "code": "10015",
         "title": "Bad Request",
@@ -65,11 +67,11 @@ def refusal(parameter: str, detail: str) -> Answer:
         "source": {"parameter": parameter},
         "meta": {"url": "https://developers.telnyx.com/docs/overview/errors/10015"},
     }
-    return Answer({"errors": [one]}, 400)
+    return ApiResponse({"errors": [one]}, 400)
 
 
 def test_the_log_is_that_of_the_last_24_hours_newest_first() -> None:
-    assert ask("") == Answer(
+    assert ask("") == ApiResponse(
         {
             "data": EVENTS[:5],
             "meta": {"total_pages": 1, "total_results": 5, "page_number": 1, "page_size": 20},
@@ -157,7 +159,7 @@ def test_without_the_right_key_nothing_is_told(name: str, key: str) -> None:
         "detail": "The required authentication headers were either invalid or not included in the request.",
         "meta": {"url": "https://developers.telnyx.com/docs/overview/errors/10009"},
     }
-    assert ask("page[size]=0", name=name, key=key) == Answer({"errors": [one]}, 401)
+    assert ask("page[size]=0", name=name, key=key) == ApiResponse({"errors": [one]}, 401)
 
 
 @settings(deadline=None)
@@ -194,7 +196,7 @@ def test_new_rows_push_others_onto_the_next_page_but_hide_none(count: int, size:
 
 
 def test_deliveries_are_all_there_newest_first() -> None:
-    assert ask("", name="webhook_deliveries") == Answer(
+    assert ask("", name="webhook_deliveries") == ApiResponse(
         {
             "data": DELIVERIES,
             "meta": {"total_pages": 1, "total_results": 4, "page_number": 1, "page_size": 20},

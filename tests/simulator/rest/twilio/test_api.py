@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.simulator.rest.http_types import Answer
+from stream.simulator.rest.http_types import ApiResponse
 from stream.simulator.rest.twilio.api import TwilioApi
 from tests.simulator.rest.resource_fakes import (
     ACCOUNT,
@@ -44,7 +44,9 @@ def shelf() -> HandShelf:
     )
 
 
-def ask(name: str, url: str, held: HandShelf | None = None, authorization: str = OWN, **names: str) -> Answer:
+def ask(
+    name: str, url: str, held: HandShelf | None = None, authorization: str = OWN, **names: str
+) -> ApiResponse:
     if url.startswith(CALLS):
         names["account"] = ACCOUNT
     return answered(TwilioApi(held or shelf(), KEYS).routes(), name, url, authorization, **names)
@@ -110,7 +112,7 @@ def test_a_page_has_50_rows_unless_it_is_said_and_at_most_1000() -> None:
     held = HandShelf(rows=[call(number, -number) for number in range(1200)])
     assert len(calls("", held)["calls"]) == 50
     assert len(calls("?PageSize=1000", held)["calls"]) == 1000
-    assert ask("calls", f"{CALLS}.json?PageSize=1001") == Answer(
+    assert ask("calls", f"{CALLS}.json?PageSize=1001") == ApiResponse(
         {"code": 20007, "message": "Page size too large", "more_info": f"{MORE}20007", "status": 400}, 400
     )
 
@@ -127,7 +129,7 @@ def test_a_page_has_50_rows_unless_it_is_said_and_at_most_1000() -> None:
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_named(query: str, name: str) -> None:
-    assert ask("calls", f"{CALLS}.json?{query}") == Answer(
+    assert ask("calls", f"{CALLS}.json?{query}") == ApiResponse(
         {"code": 20001, "message": f"Invalid parameter {name}", "more_info": f"{MORE}20001", "status": 400},
         400,
     )
@@ -139,7 +141,7 @@ def test_a_made_up_token_is_refused() -> None:
 
 
 def test_one_call_is_its_row() -> None:
-    assert ask("call", f"{CALLS}/{sid(2)}.json", call=sid(2)) == Answer(shelf().rows[1])
+    assert ask("call", f"{CALLS}/{sid(2)}.json", call=sid(2)) == ApiResponse(shelf().rows[1])
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_one_call_is_its_row() -> None:
     ],
 )
 def test_what_there_is_not_is_not_found(name: str, url: str) -> None:
-    assert ask(name, url, call=sid(9)) == Answer(
+    assert ask(name, url, call=sid(9)) == ApiResponse(
         {
             "code": 20404,
             "message": f"The requested resource {url} was not found",
@@ -173,7 +175,7 @@ def test_another_account_is_not_found() -> None:
 @pytest.mark.parametrize("authorization", ["", basic(secret="wrong"), basic(KEY, "wrong"), "Bearer KEY-stub"])
 @pytest.mark.parametrize("name", ["calls", "call", "request_log", "insights", "summary"])
 def test_without_the_right_key_nothing_is_told(name: str, authorization: str) -> None:
-    assert ask(name, "/x?PageSize=x", authorization=authorization, call=sid(9)) == Answer(
+    assert ask(name, "/x?PageSize=x", authorization=authorization, call=sid(9)) == ApiResponse(
         {"code": 20003, "message": "Authenticate", "more_info": f"{MORE}20003", "status": 401},
         401,
         (("WWW-Authenticate", 'Basic realm="Twilio API"'),),
@@ -261,9 +263,9 @@ def test_the_complete_summary_is_not_there_before_it_is_complete() -> None:
     url, held = f"/v1/Voice/{sid(2)}/Summary", shelf()
     partial = held.summaries[sid(2)]
     assert ask("summary", f"{url}?ProcessingState=complete", held, call=sid(2)).status == 404
-    assert ask("summary", f"{url}?ProcessingState=partial", held, call=sid(2)) == Answer(partial)
-    assert ask("summary", url, held, call=sid(2)) == Answer(partial)
+    assert ask("summary", f"{url}?ProcessingState=partial", held, call=sid(2)) == ApiResponse(partial)
+    assert ask("summary", url, held, call=sid(2)) == ApiResponse(partial)
     complete = held.summaries[sid(2)] = {**partial, "processing_state": "complete"}
-    assert ask("summary", f"{url}?ProcessingState=complete", held, call=sid(2)) == Answer(complete)
-    assert ask("summary", f"{url}?ProcessingState=partial", held, call=sid(2)) == Answer(complete)
+    assert ask("summary", f"{url}?ProcessingState=complete", held, call=sid(2)) == ApiResponse(complete)
+    assert ask("summary", f"{url}?ProcessingState=partial", held, call=sid(2)) == ApiResponse(complete)
     assert ask("summary", f"{url}?ProcessingState=completed", held, call=sid(2)).status == 400
