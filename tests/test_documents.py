@@ -254,5 +254,6 @@ def test_the_picture_tells_nothing_of_the_machine_that_made_it() -> None:
     drawn = " ".join(element.text or "" for element in ElementTree.fromstring(picture).iter())
     assert "callstream tail" in drawn.replace("\xa0", " ")
     assert set(re.findall(r"https?://([\w.]+)", drawn)) <= {"127.0.0.1", "app.example.test"}
+    assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", drawn)) == {"127.0.0.1"}
     assert re.findall(r"/(?:tmp|home|root|work|Users|var)/", picture) == []
     assert re.findall(r"@font-face|@import|<image", picture) == []
