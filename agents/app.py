@@ -21,7 +21,7 @@ from agents import callbacks, polled, ticks
 from agents.processor import CallProcessor
 from stream.broker import BrokerError
 from stream.broker.ownership import find_running
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.engine.progress import worker_live, worker_ready
 from stream.faust_bridge import process, tested_versions
@@ -73,7 +73,7 @@ def build(chosen: settings.Settings) -> LanesApp:
     logging.getLogger().addHandler(metrics.log_counter)
     processor = CallProcessor(
         names,
-        Policy(
+        CallPolicy(
             settle_s=chosen.settle_s,
             gap_grace_s=chosen.gap_grace_s,
             overdue_s=chosen.overdue_s,

@@ -27,7 +27,7 @@ from stream.core.call.timers import Ticked, answered, tick
 from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
 from stream.core.fetches import FETCH_RESULT, result_of
 from stream.core.identity import event_id
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import PROVIDERS
 from stream.core.timestamps import instant
@@ -66,7 +66,7 @@ class CallProcessor:
     def __init__(
         self,
         topics: Topics,
-        policy: Policy,
+        policy: CallPolicy,
         privacy: Privacy,
         metrics: Metrics,
         *,
@@ -362,7 +362,7 @@ def pass_through(readings: list[Reading], envelope: Envelope, origin: Origin) ->
     events: list[Any] = []
     for reading in readings:
         event = reading.event
-        event.id = event_id(event.key, event.family, reading.rung, reading.parts)
+        event.id = event_id(event.key, event.family, reading.identity_rule, reading.parts)
         event.received_at = envelope.received_at
         event.origin = origin
         events.append(event)

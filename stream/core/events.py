@@ -131,7 +131,7 @@ class Reading(msgspec.Struct):
     """One thing that a delivery says, before it is known whether it is new.
 
     - `event`: complete but for the facts of the delivery.
-    - `rung`, `parts`: its identity within (key, family); see `stream.core.identity`.
+    - `identity_rule`, `parts`: its identity within (key, family); see `stream.core.identity`.
     - `occurred_us`: `event.occurred_at` in microseconds since 1970, None where unknown.
     - `facts`: what it says about the call as a whole, by the names of the call record (`from`, `to`,
       `direction`,
@@ -146,7 +146,7 @@ class Reading(msgspec.Struct):
     """
 
     event: Event
-    rung: str
+    identity_rule: str
     parts: tuple[Any, ...]
     occurred_us: int | None = None
     facts: dict[str, str] | None = None

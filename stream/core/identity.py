@@ -1,15 +1,15 @@
-"""When two deliveries are one event: identities are functions of what was said and of nothing else.
+"""When two deliveries are one event: an identity is a function of the event's content alone.
 
-`id = uuid5(namespace, canonical JSON array of [version, key, family, rung, parts…])` (RFC 9562, version 5),
-equal over runs, stores, workers and order of arrival. The rungs:
+`id = uuid5(namespace, canonical JSON array of [version, key, family, rule, parts…])` (RFC 9562, version 5),
+equal over runs, stores, workers and order of arrival. The first rule that applies:
 
-| rung | applies to | parts |
+| rule | applies to | parts |
 |---|---|---|
 | `1` | progress with a valid sequence number | number, status |
 | `1b` | progress without one | status, time stamp in microseconds or None |
 | `2` | records with the provider's own event id | that id |
 | `3` | recording; AMD; a Calls row | (RecordingSid, RecordingStatus); (); (sid, status) |
-| `4` | whatever has no identity of its own | hash of the canonical content, ordinal among twins |
+| `4` | everything without an identity of its own | hash of the canonical content, ordinal among twins |
 """
 
 from __future__ import annotations
@@ -30,43 +30,39 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def name_id(*parts: Any) -> str:
-    """uuid5 of the canonical JSON array of `parts`, as text. The same as `uuid.uuid5`, at a third of its
-    cost.
-    """
+    """uuid5 of the canonical JSON array of `parts`, as text, at a third of the cost of `uuid.uuid5`."""
     digest = _base.copy()
     digest.update(_encode(parts))
     h = digest.hexdigest()
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
-def identify(key: str, family: str, rung: str, parts: tuple[Any, ...]) -> tuple[str, int]:
-    """(the id of an event, what the state remembers of it); see the ladder above."""
+def identify(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> tuple[str, int]:
+    """(the id of an event, its fingerprint); see the rules above."""
     digest = _base.copy()
-    digest.update(_encode((VERSION, key, family, rung, *parts)))
+    digest.update(_encode((VERSION, key, family, rule, *parts)))
     h = digest.hexdigest()
     start = f"{h[:12]}5{h[13:16]}"
     return f"{start[:8]}-{start[8:12]}-{start[12:]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}", int(start, 16)
 
 
-def event_id(key: str, family: str, rung: str, parts: tuple[Any, ...]) -> str:
-    """The id of an event; see the ladder above."""
-    return name_id(VERSION, key, family, rung, *parts)
+def event_id(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> str:
+    """The id of an event; see the rules above."""
+    return name_id(VERSION, key, family, rule, *parts)
 
 
 def fingerprint(event_id: str) -> int:
-    """The first 64 bits of an id: what the state remembers of an event."""
+    """The first 64 bits of an id, by which a call's state remembers an event."""
     return int(event_id[:8] + event_id[9:13] + event_id[14:18], 16)
 
 
 def content_hash(content: Any) -> str:
-    """Hash of a JSON value that does not depend on the order of its keys (rung 4). 32 hex digits."""
+    """Hash of a JSON value that does not depend on the order of its keys (rule 4). 32 hex digits."""
     return hashlib.blake2b(_encode_sorted(content), digest_size=16).hexdigest()
 
 
 def sequence_number(raw: Any) -> int | None:
-    """A sequence number, or None where the text is not one: 1 to 9 ASCII digits, as a string or a JSON
-    integer.
-    """
+    """A sequence number (1 to 9 ASCII digits, as a string or a JSON integer), or None."""
     if type(raw) is str:
         return int(raw) if len(raw) <= 9 and raw.isascii() and raw.isdigit() else None
     if type(raw) is int and 0 <= raw <= 999_999_999:

@@ -9,7 +9,7 @@ import msgspec
 from stream.core.sources import PROVIDERS, SOURCE_BY_NAME
 
 
-class Policy(msgspec.Struct, frozen=True):
+class CallPolicy(msgspec.Struct, frozen=True):
     """How long things are waited for, in seconds, and the name that accounts have in alerts.
 
     - `polled`: the REST sources that a poller reads; of none of the others anything is asked.

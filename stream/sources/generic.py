@@ -1,7 +1,8 @@
 """The sources that are kept as events and interpreted no further: never dropped, never a call's progress.
 
-Each is known by the first rung that fits: a provider's event id, a recording's or AMD result's natural key,
-else its content. An event that names a call belongs to it; a conference's own has the conference as its key.
+Each is identified by the first rule that applies: a provider's event id, the natural key of a recording or an
+AMD result, else its content. An event that names a call belongs to it; other events of a conference have the
+conference as their key.
 """
 
 from __future__ import annotations

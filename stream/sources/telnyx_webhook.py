@@ -109,10 +109,10 @@ def reading_of(
         sip_response_code=sip_response_code,
         attributes=payload,
     )
-    rung, parts = _identity(event_id, event, occurred_us, record)
+    identity_rule, parts = _identity(event_id, event, occurred_us, record)
     return Reading(
         event,
-        rung,
+        identity_rule,
         parts,
         occurred_us,
         _facts(payload, leg_id, session_id, dotted),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from agents.processor import CallProcessor
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.engine.batch import Output
@@ -22,7 +22,7 @@ TOPICS = names("calls.")
 PARTITION = 4
 KEY = TWILIO_KEY.encode()
 CALLBACKS = "twilio_status_callback"
-POLLED = Policy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30_000, max_age_s=40_000)
+POLLED = CallPolicy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30_000, max_age_s=40_000)
 
 
 @dataclass
@@ -67,7 +67,7 @@ def a_tick(second: float, offset: int) -> Fetched:
 class Lane:
     """The job on one partition: each batch is committed to the dict at once."""
 
-    policy: Policy = field(default_factory=Policy)
+    policy: CallPolicy = field(default_factory=CallPolicy)
     errors_limit: int = 5
     states: dict[bytes, bytes] = field(default_factory=dict)
     taken: list[int] = field(default_factory=list)

@@ -27,7 +27,7 @@ from stream.core.call.identity_pages import Pages
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump, load
 from stream.core.events import Event, Origin
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.engine.batch import Record
 from stream.kafka import topics
@@ -117,7 +117,7 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
 
 def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
     """Seconds of each stage."""
-    watch, policy, privacy = Stopwatch(), Policy(), Privacy()
+    watch, policy, privacy = Stopwatch(), CallPolicy(), Privacy()
     store: dict[bytes, bytes] = {}
     for batch in batches:
         calls: dict[bytes, Any] = {}
@@ -164,7 +164,7 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
 def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[str, float]:
     """Seconds of the real processor over the same batches, and of what it does once they are committed."""
     metrics = Metrics(Vocabulary())
-    job = CallProcessor(names, Policy(), Privacy(), metrics, deployment="bench", errors_limit=1)
+    job = CallProcessor(names, CallPolicy(), Privacy(), metrics, deployment="bench", errors_limit=1)
     stores: dict[int, dict[bytes, bytes]] = {}
     watch = Stopwatch()
     for batch in batches:
@@ -185,7 +185,9 @@ def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict
 
 def sample_states(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[bytes, bytes]:
     """The states that the real processor leaves of these batches."""
-    job = CallProcessor(names, Policy(), Privacy(), Metrics(Vocabulary()), deployment="bench", errors_limit=1)
+    job = CallProcessor(
+        names, CallPolicy(), Privacy(), Metrics(Vocabulary()), deployment="bench", errors_limit=1
+    )
     store: dict[bytes, bytes] = {}
     opened: set[int] = set()
     for batch in batches:

@@ -14,11 +14,11 @@ import orjson
 from stream.core.call.alerts import Alert
 from stream.core.call.fold import Folded, fold
 from stream.core.call.identity_pages import Pages
-from stream.core.call.lifecycle import survey
+from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
 from stream.core.events import Envelope, Event, Origin, Reading
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import utc
 from stream.kafka.envelope_codec import read_envelope
@@ -346,7 +346,7 @@ def tell(
     deliveries: Iterable[Delivery],
     *,
     call: Call | None = None,
-    policy: Policy | None = None,
+    policy: CallPolicy | None = None,
     offset: int = 0,
     pages: Pages | None = None,
     privacy: Privacy = PRIVACY,
@@ -356,7 +356,7 @@ def tell(
     folded: list[Folded] = []
     for place, one in enumerate(deliveries, start=offset):
         origin = Origin("calls.callbacks.v1", 0, place)
-        folded.append(fold(call, readings(one, privacy), one.envelope, origin, policy or Policy(), pages))
+        folded.append(fold(call, readings(one, privacy), one.envelope, origin, policy or CallPolicy(), pages))
         call = folded[-1].call
     assert call is not None
     return Told(call, folded)
@@ -386,5 +386,5 @@ def picked(record: CallRecord, names: Sequence[str]) -> dict[str, Any]:
 
 def summary(told: Told) -> tuple[str | None, str | None]:
     """Where the call stands, and how it ended."""
-    seen = survey(told.call)
+    seen = lifecycle_of(told.call)
     return (seen.end.status, seen.end.outcome) if seen.end else (seen.status, None)

@@ -9,13 +9,13 @@ from stream.core.call.record import CallRecord
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import answered, tick
 from stream.core.fetches import FetchRequest, FetchResult
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
 from tests.core.deliveries import START_US, Delivery, tell
 
 ALL = POLLED_SOURCES
-POLICY = Policy(polled=ALL)
+POLICY = CallPolicy(polled=ALL)
 END_S = 55
 """When `answered_call` ended, seconds after its start."""
 
@@ -54,7 +54,7 @@ def live(
     deliveries: Iterable[Delivery],
     answer: Answer = success,
     *,
-    policy: Policy = POLICY,
+    policy: CallPolicy = POLICY,
     until_s: int = 9000,
     behind_s: int = 0,
 ) -> Life:

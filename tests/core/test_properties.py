@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.core.call.lifecycle import survey
+from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import tick
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
 from stream.core.statuses import TERMINAL
 from tests.core.deliveries import (
@@ -66,7 +66,7 @@ ROW = calls_row("completed", received_s=0.0)
 def test_the_settled_record_does_not_depend_on_the_order_whatever_is_polled(
     deliveries: list[Delivery], order: Any, polled: tuple[str, ...]
 ) -> None:
-    policy = Policy(polled=polled)
+    policy = CallPolicy(polled=polled)
     shuffled = deliveries.copy()
     order.shuffle(shuffled)
     first, second = (
@@ -76,7 +76,7 @@ def test_the_settled_record_does_not_depend_on_the_order_whatever_is_polled(
     assert [said_of(record) for record in first] == [said_of(record) for record in second]
 
 
-def _settled(deliveries: list[Delivery], policy: Policy) -> list[Any]:
+def _settled(deliveries: list[Delivery], policy: CallPolicy) -> list[Any]:
     call: Call | None = tell(deliveries, policy=policy).call
     effects: list[Any] = []
     for second in (100_000, 200_000):
@@ -124,7 +124,7 @@ def test_nothing_leads_out_of_a_terminal_status(deliveries: list[Delivery]) -> N
     call, ended = None, False
     for one in deliveries:
         call = tell([one], call=call).call
-        end = survey(call).end
+        end = lifecycle_of(call).end
         assert call.ended == (end is not None)
         assert not (ended and end is None)
         assert end is None or end.status in TERMINAL

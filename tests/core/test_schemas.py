@@ -17,7 +17,7 @@ from stream.core.call.alerts import Alert
 from stream.core.call.record import CallRecord
 from stream.core.events import Event
 from stream.core.fetches import FetchRequest
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
 from tests.core.deliveries import (
     Delivery,
@@ -33,7 +33,7 @@ from tests.core.deliveries import (
 from tests.core.mixtures import several
 
 NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert", FetchRequest: "fetch_request"}
-POLLED = Policy(polled=FETCHED_SOURCES)
+POLLED = CallPolicy(polled=FETCHED_SOURCES)
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import orjson
 
 from agents.processor import CallProcessor
 from stream.core.call.state import Call, load
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
@@ -101,7 +101,7 @@ def undisturbed(story: Story) -> Undisturbed:
     metrics = Metrics(Vocabulary(account_alias="default", topics=roles))
     job = CallProcessor(
         names,
-        Policy(polled=POLLED_SOURCES),
+        CallPolicy(polled=POLLED_SOURCES),
         Privacy("masked", ""),
         metrics,
         deployment=story.prefix.rstrip("."),

@@ -14,7 +14,7 @@ from stream.core.call.identity_pages import Pages
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
 from stream.core.events import Event, Origin
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.kafka.envelope_codec import read_envelope
 from stream.simulator.check.compare import Comparison
@@ -37,7 +37,7 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
     calls: dict[bytes, Call | None] = {}
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
-    policy, privacy, pages = Policy(), Privacy(mode), Pages(lambda _: None)
+    policy, privacy, pages = CallPolicy(), Privacy(mode), Pages(lambda _: None)
     for offset, record in enumerate(records):
         envelope = read_envelope(record.value)
         readings = DECODERS[envelope.source](envelope)

@@ -71,7 +71,7 @@ def test_case_19_a_recording_is_known_by_its_id_and_status(read: Read) -> None:
                 "ErrorCode": "0",
             },
         ),
-        rung="3",
+        identity_rule="3",
         parts=("RE0f01", "completed"),
         recording=Recording("RE0f01", "completed", 48),
     )
@@ -86,13 +86,13 @@ def test_case_20_an_absent_recording_is_an_event_without_a_url(read: Read) -> No
 
 def test_a_recording_without_an_id_is_kept_by_its_content(read: Read) -> None:
     (reading,) = read("twilio_recording_callback", {"CallSid": CALL, "RecordingStatus": "failed"})
-    assert (reading.rung, reading.recording, reading.event.family) == ("4", None, "recording")
+    assert (reading.identity_rule, reading.recording, reading.event.family) == ("4", None, "recording")
 
 
 def test_case_21_an_amd_result_is_one_a_call(read: Read) -> None:
     body = {"CallSid": CALL, "AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "4100"}
     (reading,) = read("twilio_amd_callback", body)
-    assert (reading.event.family, reading.rung, reading.parts) == ("amd", "3", ())
+    assert (reading.event.family, reading.identity_rule, reading.parts) == ("amd", "3", ())
     assert reading.facts == {"answered_by": "machine_end_beep"}
     assert reading.event.status is None
 
@@ -108,7 +108,7 @@ def test_case_22_a_conferences_callback_is_no_call_progress_though_it_names_call
         "participant-join",
         None,
     )
-    assert (event.sequence_number, reading.rung) == (2, "4")
+    assert (event.sequence_number, reading.identity_rule) == (2, "4")
     assert event.occurred_at == "2026-03-02T10:00:55.000000Z"
 
 
@@ -141,7 +141,7 @@ def test_other_callbacks_are_told_apart_by_the_event_that_they_name(
 def test_a_cloud_event_is_known_by_its_id(read: Read) -> None:
     (reading,) = read("twilio_event_stream", cloud_event())
     event = reading.event
-    assert (reading.rung, reading.parts) == ("2", ("EZ0f01",))
+    assert (reading.identity_rule, reading.parts) == ("2", ("EZ0f01",))
     assert (event.key, event.account, event.family) == (KEY, ACCOUNT, "recording")
     assert event.name == "com.twilio.voice.status-callback.recording.processed"
     assert event.occurred_at == "2026-03-02T10:00:56.120000Z"
@@ -170,7 +170,11 @@ def test_a_summary_is_an_event_for_each_of_its_versions(read: Read) -> None:
     )
     assert partial.parts != complete.parts
     assert complete.parts == again.parts
-    assert (complete.event.family, complete.event.name, complete.rung) == ("resource", "call_summary", "4")
+    assert (complete.event.family, complete.event.name, complete.identity_rule) == (
+        "resource",
+        "call_summary",
+        "4",
+    )
 
 
 def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
@@ -194,7 +198,7 @@ def test_case_55_a_webhook_delivery_is_no_call_event(read: Read) -> None:
         "call.hangup",
         None,
     )
-    assert (reading.rung, reading.parts) == ("2", ("delivery-1",))
+    assert (reading.identity_rule, reading.parts) == ("2", ("delivery-1",))
     assert "hunter2" not in repr(reading)
 
 

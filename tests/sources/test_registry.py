@@ -115,7 +115,7 @@ def refusal(error: DecodeError) -> list[Reading]:
 def is_well_formed(reading: Reading, source: str) -> None:
     event = reading.event
     assert msgspec.json.encode(reading)
-    assert event_id(event.key, event.family, reading.rung, reading.parts)
+    assert event_id(event.key, event.family, reading.identity_rule, reading.parts)
     assert event.key.partition(":")[0] == event.provider == SOURCE_BY_NAME[source].provider
     assert len(event.key) <= 300
     assert event.source == source

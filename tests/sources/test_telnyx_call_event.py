@@ -70,7 +70,7 @@ def test_a_webhooks_row_tells_its_delivery_and_the_event_inside_it(read: Read) -
                 },
             },
         ),
-        rung="4",
+        identity_rule="4",
         parts=own.parts,
         occurred_us=AT,
         answer=WebhookAnswer("https://hooks.example.test/tx", None, None, None, "2xx", 1),

@@ -58,7 +58,7 @@ def test_case_58_a_texml_callback_is_telnyx_with_a_sequence_number(one: One) -> 
             duration_s=49,
             attributes={"CallbackSource": "call-progress-events", "SipHangupCause": "200"},
         ),
-        rung="1",
+        identity_rule="1",
         parts=(3, "completed"),
         occurred_us=1_772_445_600_000_000,
         facts={"leg_id": "leg-1", "session_id": "session-1"},
@@ -105,5 +105,5 @@ def test_a_callback_that_is_no_progress_is_kept_under_the_same_key(
 
 def test_case_19_a_texml_recording_is_known_by_its_id_and_status(one: One) -> None:
     reading = one(CallbackSource="ABSENT", RecordingSid="rec-1", RecordingStatus="completed")
-    assert (reading.rung, reading.parts) == ("3", ("rec-1", "completed"))
+    assert (reading.identity_rule, reading.parts) == ("3", ("rec-1", "completed"))
     assert reading.recording == Recording("rec-1", "completed")

@@ -78,7 +78,7 @@ def test_a_hangup_is_read_whole(one: One) -> None:
                 "event_type": "call.hangup",
             },
         ),
-        rung="2",
+        identity_rule="2",
         parts=(EVENT,),
         occurred_us=AT,
         facts={
@@ -225,7 +225,7 @@ def test_case_42_a_version_1_envelope_has_no_data(read: Read) -> None:
             occurred_at_quality="exact",
             attributes={"hangup_cause": "timeout", "event_type": "call_hangup"},
         ),
-        rung="2",
+        identity_rule="2",
         parts=(EVENT,),
         occurred_us=AT,
         facts={"leg_id": LEG},
@@ -365,8 +365,8 @@ def test_case_41_an_unknown_event_is_kept_and_its_long_name_cut(one: One) -> Non
 def test_an_event_without_an_id_is_known_by_what_it_says(read: Read) -> None:
     no_id = [{**record(name), "id": None} for name in ("call.answered", "call.dtmf.received")]
     progress, digit = (read("telnyx_webhook", webhook(data))[0] for data in no_id)
-    assert (progress.rung, progress.parts) == ("1b", ("in-progress", AT))
-    assert digit.rung == "4"
+    assert (progress.identity_rule, progress.parts) == ("1b", ("in-progress", AT))
+    assert digit.identity_rule == "4"
 
 
 @pytest.mark.parametrize(

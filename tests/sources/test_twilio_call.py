@@ -72,7 +72,7 @@ def test_a_row_says_what_the_call_is_as_of_its_last_update(one: One) -> None:
                 **STAMPS,
             },
         ),
-        rung="3",
+        identity_rule="3",
         parts=(CALL, "completed"),
         occurred_us=1_772_445_655_000_000,
         facts={
@@ -87,7 +87,7 @@ def test_a_row_says_what_the_call_is_as_of_its_last_update(one: One) -> None:
 
 def test_case_23_a_row_with_its_price_filled_is_the_same_event_with_newer_facts(one: One) -> None:
     later = one(price="-0.0130", date_updated="Mon, 02 Mar 2026 10:05:00 +0000")
-    assert (later.rung, later.parts) == (one().rung, one().parts)
+    assert (later.identity_rule, later.parts) == (one().identity_rule, one().parts)
     assert later.facts is not None
     assert (later.facts["price"], later.as_of_us) == ("-0.0130", 1_772_445_900_000_000)
 

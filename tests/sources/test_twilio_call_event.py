@@ -73,7 +73,7 @@ def test_a_row_tells_what_the_application_answered_and_the_progress_inside_it(re
                 "response": {"response_code": 204, "request_duration": 38, "content_type": None},
             },
         ),
-        rung="4",
+        identity_rule="4",
         parts=own.parts,
         occurred_us=AT_56,
         answer=WebhookAnswer("https://hooks.example.test/tw/status", "POST", 204, 0.038, "2xx"),
@@ -99,7 +99,7 @@ def test_a_row_tells_what_the_application_answered_and_the_progress_inside_it(re
                 "CallbackSource": "call-progress-events",
             },
         ),
-        rung="1",
+        identity_rule="1",
         parts=(3, "completed"),
         occurred_us=1_772_445_655_000_000,
         facts={"from": "+15005550006", "to": "+15005550009"},
@@ -124,7 +124,7 @@ def test_case_29_a_callback_and_its_log_row_and_its_event_stream_are_one_event(r
         read("twilio_call_event", row(), endpoint=PATH)[1],
         read("twilio_event_stream", stream)[0],
     ]
-    identities = {(one.event.key, one.event.family, one.rung, one.parts) for one in seen}
+    identities = {(one.event.key, one.event.family, one.identity_rule, one.parts) for one in seen}
     assert identities == {(f"twilio:{CALL}", "progress", "1", (3, "completed"))}
 
 

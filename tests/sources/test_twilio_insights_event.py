@@ -54,7 +54,7 @@ def test_an_error_of_an_edge_is_read_whole(read: Read) -> None:
                 "sdk_edge": {"error": {"code": 31600, "message": "Busy everywhere"}},
             },
         ),
-        rung="4",
+        identity_rule="4",
         parts=reading.parts,
         occurred_us=1_772_445_606_120_000,
         alarming=True,

@@ -48,7 +48,7 @@ def one(read: Read) -> One:
 
 
 def identity(reading: Reading) -> str:
-    return event_id(reading.event.key, reading.event.family, reading.rung, reading.parts)
+    return event_id(reading.event.key, reading.event.family, reading.identity_rule, reading.parts)
 
 
 def test_an_answered_call_that_ended_is_read_whole(one: One) -> None:
@@ -77,7 +77,7 @@ def test_an_answered_call_that_ended_is_read_whole(one: One) -> None:
                 "Duration": "1",
             },
         ),
-        rung="1",
+        identity_rule="1",
         parts=(3, "completed"),
         occurred_us=AT_55,
         facts={"from": "+15005550006", "to": "+15005550009", "direction": "outbound-api"},
@@ -295,19 +295,19 @@ def test_an_odd_sequence_number_is_kept_raw_and_the_event_known_by_its_time(one:
     reading = one(SequenceNumber=raw)
     assert reading.event.sequence_number is None
     assert reading.event.attributes["SequenceNumber"] == raw
-    assert (reading.rung, reading.parts) == ("1b", ("completed", AT_55))
+    assert (reading.identity_rule, reading.parts) == ("1b", ("completed", AT_55))
 
 
 @pytest.mark.parametrize(("raw", "number"), [("0", 0), ("007", 7), (8, 8), ("999999999", 999_999_999)])
 def test_a_sequence_number_is_one_to_nine_digits_or_a_json_integer(one: One, raw: Any, number: int) -> None:
     reading = one(SequenceNumber=raw)
-    assert (reading.event.sequence_number, reading.rung) == (number, "1")
+    assert (reading.event.sequence_number, reading.identity_rule) == (number, "1")
     assert "SequenceNumber" not in reading.event.attributes
 
 
 def test_a_callback_without_a_number_is_known_by_status_and_time(one: One) -> None:
     reading = one(SequenceNumber="ABSENT", Timestamp="ABSENT")
-    assert (reading.rung, reading.parts) == ("1b", ("completed", None))
+    assert (reading.identity_rule, reading.parts) == ("1b", ("completed", None))
 
 
 def test_the_sip_code_of_nobody_is_kept_raw(one: One) -> None:

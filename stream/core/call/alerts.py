@@ -1,8 +1,8 @@
-"""Alerts: what someone should be told, as records for `calls.alerts.v1`.
+"""Alerts: records for `calls.alerts.v1`.
 
-The rule of this file: an alert is a function of the event that opened it and of the call's state at that
-moment; its ids are functions of the input, so a replay, a crash or a second worker writes the same alert
-again. Rules of this version open one episode each and leave it firing: `call.failed` once a call,
+An alert is a function of the event that opened it and of the call's state at that moment. Its ids are
+functions of the input, so a replay, a crash or a second worker writes the same alert again.
+Rules of this version open one episode each and leave it firing: `call.failed` once a call,
 `call.error_event` once an event, `webhook.failing` once a failing row.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import msgspec
 
-from stream.core.call.lifecycle import Survey, survey
+from stream.core.call.lifecycle import Lifecycle
 from stream.core.call.state import Call
-from stream.core.events import SCHEMA_VERSION, Event, WebhookAnswer
+from stream.core.events import SCHEMA_VERSION, Event, Reading, WebhookAnswer
 from stream.core.identity import VERSION, name_id
 from stream.core.privacy.masked_forms import masked_address, masked_url
 from stream.core.timestamps import utc
@@ -26,22 +26,22 @@ SEVERITIES: dict[str, str] = {
 FAILING_CLASSES = frozenset({"4xx", "5xx", "timeout", "none"})
 
 
-class Rule(msgspec.Struct):
+class AlertRule(msgspec.Struct):
     """Which rule fired, and which version of it."""
 
     id: str
     version: int = RULE_VERSION
 
 
-class Scope(msgspec.Struct):
+class AlertScope(msgspec.Struct):
     """What the alert is about: `call` or `endpoint`; `id` is the record's Kafka key."""
 
     type: str
     id: str
 
 
-class Reason(msgspec.Struct):
-    """Why, for a program (`code`) and for a person (`text`)."""
+class AlertReason(msgspec.Struct):
+    """The cause, for a program (`code`) and for a person (`text`)."""
 
     code: str
     text: str
@@ -80,8 +80,8 @@ class AlertWebhook(msgspec.Struct):
     attempts: int | None
 
 
-class Evidence(msgspec.Struct):
-    """One event that the alert rests on."""
+class AlertEvidence(msgspec.Struct):
+    """One event that the alert is based on."""
 
     source: str
     event_id: str
@@ -105,30 +105,30 @@ class Alert(msgspec.Struct, kw_only=True):
     revision: int = 1
     state: str = "firing"
     severity: str
-    rule: Rule
+    rule: AlertRule
     provider: str
     account: str
-    scope: Scope
+    scope: AlertScope
     starts_at: str
     ends_at: str | None = None
     detected_at: str
     updated_at: str
     confidence: str
-    reason: Reason
+    reason: AlertReason
     call: AlertCall | None = None
     webhook: AlertWebhook | None = None
     occurrences: int = 1
-    evidence: list[Evidence]
+    evidence: list[AlertEvidence]
     links: dict[str, str] = {}
     labels: dict[str, str] = {}
 
 
 def _alert(
     rule: str,
-    scope: Scope,
+    scope: AlertScope,
     event: Event,
     account: str,
-    reason: Reason,
+    reason: AlertReason,
     *,
     confidence: str = "confirmed",
     call: AlertCall | None = None,
@@ -141,7 +141,7 @@ def _alert(
         fingerprint=fingerprint,
         episode_id=episode_id,
         severity=SEVERITIES[rule],
-        rule=Rule(rule),
+        rule=AlertRule(rule),
         provider=event.provider,
         account=account,
         scope=scope,
@@ -156,10 +156,10 @@ def _alert(
     )
 
 
-def _evidence(event: Event) -> Evidence:
+def _evidence(event: Event) -> AlertEvidence:
     origin = event.origin
-    assert origin is not None, "an alert rests on an applied event"
-    return Evidence(
+    assert origin is not None, "an alert is based on an applied event"
+    return AlertEvidence(
         event.source,
         event.id,
         event.name,
@@ -173,38 +173,54 @@ def _evidence(event: Event) -> Evidence:
     )
 
 
-def _call(call: Call, seen: Survey, event: Event) -> AlertCall:
-    facts, end = call.facts.get, seen.end
-    started, ended = seen.initiated[0], seen.ended[0]
+def _call(call: Call, lifecycle: Lifecycle, event: Event) -> AlertCall:
+    facts, end = call.facts.get, lifecycle.end
+    started, ended = lifecycle.initiated[0], lifecycle.ended[0]
     return AlertCall(
         id=call.key.partition(":")[2],
         parent_id=facts("parent_call_id"),
         session_id=facts("session_id"),
         leg_id=facts("leg_id"),
         direction=call.direction,
-        status=end.status if end else seen.status,
+        status=end.status if end else lifecycle.status,
         outcome=end.outcome if end else None,
         started_at=utc(started) if started is not None else None,
         ended_at=utc(ended) if ended is not None else None,
-        duration_seconds=seen.talk_s(),
+        duration_seconds=lifecycle.talk_s(),
         from_masked=_masked(facts("from")),
         to_masked=_masked(facts("to")),
         edge=event.edge,
         stir_attestation=facts("stir_attestation"),
-        last_sequence_number=seen.last_number,
-        missing_sequence_numbers=seen.missing_numbers(),
+        last_sequence_number=lifecycle.last_number,
+        missing_sequence_numbers=lifecycle.missing_numbers(),
     )
 
 
 def _masked(address: str | None) -> str | None:
-    """What a field named so holds in every privacy mode."""
+    """The field promises a masked address in every privacy mode."""
     return masked_address(address) if address is not None else None
 
 
-def call_failed(call: Call, seen: Survey, event: Event, account: str) -> Alert:
-    """A call ended as failed. `event` is the delivery's event that decided it."""
+def raises_alert(reading: Reading) -> bool:
+    """Whether a new event raises an alert of its own."""
+    return reading.alarming or (reading.answer is not None and reading.answer.code_class in FAILING_CLASSES)
+
+
+def event_alerts(call: Call, lifecycle: Lifecycle, reading: Reading, account: str) -> list[Alert]:
+    """The alerts of one new event."""
+    alerts: list[Alert] = []
+    answer = reading.answer
+    if reading.alarming:
+        alerts.append(error_event(call, lifecycle, reading.event, account))
+    if answer is not None and answer.code_class in FAILING_CLASSES:
+        alerts.append(webhook_failing(call, lifecycle, reading.event, answer, account))
+    return alerts
+
+
+def call_failed(call: Call, lifecycle: Lifecycle, event: Event, account: str) -> Alert:
+    """A call ended as failed; `event` of the delivery decided it."""
     code = event.error_code or (call.error_codes[0] if call.error_codes else None)
-    end = seen.end
+    end = lifecycle.end
     sip = end.sip_response_code if end else None
     text = "The call failed"
     if sip is not None:
@@ -213,27 +229,34 @@ def call_failed(call: Call, seen: Survey, event: Event, account: str) -> Alert:
         text += f"{' and' if sip is not None else ' with'} error code {code}"
     if end and end.entry.hangup:
         text += f" (hangup cause {end.entry.hangup})"
-    reason = Reason("failed", text + ".", code, sip)
+    reason = AlertReason("failed", text + ".", code, sip)
     return _alert(
-        "call.failed", Scope("call", call.key), event, account, reason, call=_call(call, seen, event)
+        "call.failed",
+        AlertScope("call", call.key),
+        event,
+        account,
+        reason,
+        call=_call(call, lifecycle, event),
     )
 
 
-def error_event(call: Call, event: Event, account: str) -> Alert:
-    """An event says of itself that something went wrong."""
+def error_event(call: Call, lifecycle: Lifecycle, event: Event, account: str) -> Alert:
+    """The provider marked an event as an error."""
     place = f" at {event.edge}" if event.edge else ""
     text = f"{event.group + ' ' if event.group else ''}{event.name}{place}"
     if event.error_code:
         text += f", error code {event.error_code}"
-    reason = Reason(
+    reason = AlertReason(
         "error_event", f"The provider reported an error: {text}.", event.error_code, event.sip_response_code
     )
-    scope = Scope("call", call.key)
-    return _alert("call.error_event", scope, event, account, reason, call=_call(call, survey(call), event))
+    scope = AlertScope("call", call.key)
+    return _alert("call.error_event", scope, event, account, reason, call=_call(call, lifecycle, event))
 
 
-def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: str) -> Alert:
-    """The customer's application did not answer a provider's request as it should."""
+def webhook_failing(
+    call: Call, lifecycle: Lifecycle, event: Event, answer: WebhookAnswer, account: str
+) -> Alert:
+    """The customer's application did not answer a provider's request, or answered with an error."""
     what = {
         "timeout": "did not answer in time",
         "none": "did not answer",
@@ -241,12 +264,12 @@ def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: st
         answer.code_class,
         f"answered {answer.response_code}" if answer.response_code else "did not accept the request",
     )
-    reason = Reason(
+    reason = AlertReason(
         f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code
     )
-    # It is a key: no privacy mode puts a number into one.
+    # It becomes a Kafka key: keys hold masked numbers in every privacy mode.
     endpoint = masked_url(answer.endpoint)
-    scope = Scope("endpoint", f"{event.provider}:endpoint:{event.account or ''}:{endpoint}")
+    scope = AlertScope("endpoint", f"{event.provider}:endpoint:{event.account or ''}:{endpoint}")
     webhook = AlertWebhook(
         answer.endpoint, answer.method, answer.response_code, answer.duration_s, answer.attempts
     )
@@ -256,6 +279,6 @@ def webhook_failing(call: Call, event: Event, answer: WebhookAnswer, account: st
         event,
         account,
         reason,
-        call=_call(call, survey(call), event),
+        call=_call(call, lifecycle, event),
         webhook=webhook,
     )

@@ -1,11 +1,10 @@
-"""The fold: what a delivery changes in what is known of a call, and what follows from it.
+"""The fold: what one delivery changes in what is known of a call, and which effects follow.
 
-The rule of this file: it decides and does nothing. It reads no clock and writes nowhere; time is in the
-delivery. It owns the call that it is given and returns it changed: the caller keeps the
-stored bytes.
+It decides and performs nothing: no clock is read, nothing is written, time is in the delivery. It owns the
+call that it is given and returns it changed; the caller keeps the stored bytes.
 
-A delivery says one or more things (`Reading`s). Each is identified, then either new (it becomes an event
-and joins the state) or another sighting of a known event (it completes the entry and remembers who saw it).
+A delivery has one or more `Reading`s. Each is identified. A new one becomes an event and joins the state;
+another sighting of a known event completes its entry and adds its source.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from stream.core.call.alerts import FAILING_CLASSES, call_failed, error_event, webhook_failing
+from stream.core.call.alerts import call_failed, event_alerts, raises_alert
+from stream.core.call.deadlines import next_due
+from stream.core.call.gaps import close_gap, expected_sources, watch_gaps
 from stream.core.call.identity_pages import Pages
-from stream.core.call.lifecycle import survey
-from stream.core.call.ownership import admit, own
-from stream.core.call.reconciliation import expected_of
+from stream.core.call.lifecycle import CallEnding, Lifecycle, lifecycle_of
+from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import revise
 from stream.core.call.schedule import plan_ended
-from stream.core.call.state import TIMELINE_CAP, Call, Entry, entry_of, new_call
-from stream.core.call.timers import close_gap, next_due, watch_gaps
+from stream.core.call.state import TIMELINE_CAP, Call, new_call
+from stream.core.call.timeline_entry import TimelineEntry, entry_of
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
@@ -35,7 +35,7 @@ from stream.core.effects import (
 )
 from stream.core.events import Envelope, Event, Origin, Reading
 from stream.core.identity import identify
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
 from stream.core.statuses import TERMINAL
 
@@ -44,13 +44,23 @@ FACTS_IN_CONFLICT = frozenset(
 )
 
 
-class Folded(msgspec.Struct):
-    """What one delivery came to.
+MATCH_OF_RULE: dict[str, str] = {
+    "1": "sequence_number",
+    "1b": "content_hash",
+    "2": "event_id",
+    "3": "content_hash",
+    "4": "content_hash",
+}
 
-    `result` is `applied`, `late` (applied behind its successor) or `duplicate`; `match` says by which
-    identity a duplicate was known: `event_id`, `sequence_number`, `content_hash` or `cross_source`. `call`
-    is None only for what belongs to no call. `left_out`: of what the delivery says something was not taken
-    in, because the call has had more events than are remembered.
+
+class Folded(msgspec.Struct):
+    """The result of one delivery.
+
+    - `call`: None only if the delivery belongs to no call.
+    - `result`: `applied`, `late` (applied after its successor) or `duplicate`.
+    - `match`: by which identity a duplicate was recognised: `event_id`, `sequence_number`, `content_hash` or
+      `cross_source`.
+    - `left_out`: some of it was not applied, because the call has more events than can be remembered.
     """
 
     call: Call | None
@@ -60,27 +70,19 @@ class Folded(msgspec.Struct):
     left_out: bool = False
 
 
-MATCH_OF_RUNG: dict[str, str] = {
-    "1": "sequence_number",
-    "1b": "content_hash",
-    "2": "event_id",
-    "3": "content_hash",
-    "4": "content_hash",
-}
-
-
 def fold(
     call: Call | None,
     readings: list[Reading],
     envelope: Envelope,
     origin: Origin,
-    policy: Policy,
+    policy: CallPolicy,
     pages: Pages,
 ) -> Folded:
-    """Take in one delivery. `readings` are what it says (the first is its own event), all of one call key.
+    """Apply one delivery to its call; `call` is None if it is the first.
 
-    `pages`: what is remembered of calls with very many events.
-    Raises DecodeError, and has changed nothing, where the call is another account's.
+    `readings`: what the delivery says, its own event first, all of one call key. `pages`: the identities of
+    calls with very many events.
+    Raises DecodeError, without any change, if another account owns the call.
     """
     admit(call, readings, envelope)
     effects: list[Any] = []
@@ -91,7 +93,7 @@ def fold(
         call = new_call(first.key, None)
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
-    owned = own(call, readings[0], envelope)
+    owned = claim_ownership(call, readings[0], envelope)
     arrival = call.arrival
     arrival.deliveries += 1
     if envelope.received_us > arrival.last_us:
@@ -103,13 +105,13 @@ def fold(
 
     for reading in readings:
         event = reading.event
-        event.id, print_ = identify(event.key, event.family, reading.rung, reading.parts)
+        event.id, fingerprint = identify(event.key, event.family, reading.identity_rule, reading.parts)
         event.received_at = envelope.received_at
         event.origin = origin
         if event.status in TERMINAL:
             ended = True
-        known = call.knows(print_, pages)
-        entry = entry_of(event, print_, reading.occurred_us, bit, reading.hangup)
+        known = call.knows(fingerprint, pages)
+        entry = entry_of(event, fingerprint, reading.occurred_us, bit, reading.hangup)
         if known is False and not call.has_room(entry):
             changed |= not call.truncated
             call.truncated = left_out = True
@@ -126,23 +128,17 @@ def fold(
             if event.family != "progress" or reading.alarming:
                 new.append(reading)
             changed = True
-        elif isinstance(known, Entry):
+        elif isinstance(known, TimelineEntry):
             if match is None:
-                match = "cross_source" if not known.sources & bit else MATCH_OF_RUNG[reading.rung]
-            changed |= _see_again(known, entry)
+                match = "cross_source" if not known.sources & bit else MATCH_OF_RULE[reading.identity_rule]
+            changed |= _merge_sighting(known, entry)
         elif match is None:
-            match = MATCH_OF_RUNG[reading.rung]
+            match = MATCH_OF_RULE[reading.identity_rule]
         changed |= _learn(call, reading, effects)
-    if changed:
-        # Alerts tell of the call as the whole delivery leaves it, whichever of its readings comes first.
-        for reading in new:
-            _follow(call, reading, effects, policy)
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed:
-        watch_gaps(call, envelope.received_us, policy)
-        if ended:
-            _conclude(call, first, envelope, effects, policy)
+        _follow(call, new, ended, envelope, first, effects, policy)
     if result == "duplicate":
         arrival.duplicates += 1
     elif result == "late":
@@ -150,8 +146,8 @@ def fold(
     return Folded(call, result, match if result == "duplicate" else None, effects, left_out)
 
 
-def _is_late(call: Call, entry: Entry) -> bool:
-    """Did a successor of this progress event arrive before it?"""
+def _is_late(call: Call, entry: TimelineEntry) -> bool:
+    """Whether a successor of this progress event arrived before it."""
     if entry.family != "progress":
         return False
     for known in call.lifecycle:
@@ -165,15 +161,15 @@ def _is_late(call: Call, entry: Entry) -> bool:
     return False
 
 
-def _see_again(known: Entry, entry: Entry) -> bool:
-    """Another sighting of a known event: True if it told more than was known."""
+def _merge_sighting(known: TimelineEntry, entry: TimelineEntry) -> bool:
+    """Take in another sighting of a known event. True if it adds anything."""
     before = astuple(known)
     known.merge(entry)
     return astuple(known) != before
 
 
 def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
-    """Take in the facts of a delivery: True if any was new."""
+    """Take in the facts of a delivery. True if any is new."""
     facts = reading.facts
     known = call.facts
     as_of_us = reading.as_of_us or 0
@@ -214,9 +210,35 @@ def _claim_all(
     return changed
 
 
-def _follow(call: Call, reading: Reading, effects: list[Any], policy: Policy) -> None:
-    """What follows from a new event beside the event itself."""
-    event = reading.event
+def _follow(
+    call: Call,
+    new: list[Reading],
+    ended: bool,
+    envelope: Envelope,
+    first: Event,
+    effects: list[Any],
+    policy: CallPolicy,
+) -> None:
+    """The effects of what is known now, after all readings: counts, alerts, gaps, the end of the call.
+
+    Alerts describe the call after the whole delivery, whichever of its readings comes first.
+    """
+    for reading in new:
+        _take_in_extras(call, reading, effects)
+    alarming = [reading for reading in new if raises_alert(reading)]
+    watch_gaps(call, envelope.received_us, policy)
+    if not ended and not alarming:
+        return
+    lifecycle = lifecycle_of(call)
+    for reading in alarming:
+        effects += event_alerts(call, lifecycle, reading, policy.account_alias)
+    if lifecycle.end is not None:
+        _conclude(call, lifecycle, lifecycle.end, first, envelope, effects, policy)
+
+
+def _take_in_extras(call: Call, reading: Reading, effects: list[Any]) -> None:
+    """Levels, edges and answers of a new event that is not call progress."""
+    event, answer = reading.event, reading.answer
     if event.family == "insights":
         if event.level is not None:
             call.levels[event.level] = call.levels.get(event.level, 0) + 1
@@ -224,29 +246,28 @@ def _follow(call: Call, reading: Reading, effects: list[Any], policy: Policy) ->
     if event.edge is not None and event.edge not in call.edges:
         insort(call.edges, event.edge)
         del call.edges[TIMELINE_CAP:]
-    if reading.alarming:
-        effects.append(error_event(call, event, policy.account_alias))
-    answer = reading.answer
     if answer is not None:
         effects.append(
             ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
         )
-        if answer.code_class in FAILING_CLASSES:
-            effects.append(webhook_failing(call, event, answer, policy.account_alias))
 
 
-def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], policy: Policy) -> None:
-    """The call has ended: say so once, and say again what is known whenever it changes."""
-    seen = survey(call)
-    end = seen.end
-    if end is None:
-        return
+def _conclude(
+    call: Call,
+    lifecycle: Lifecycle,
+    end: CallEnding,
+    event: Event,
+    envelope: Envelope,
+    effects: list[Any],
+    policy: CallPolicy,
+) -> None:
+    """The call has ended: report that once, and write its record again whenever it changes."""
     arrival = call.arrival
     if not call.ended:
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
         if call.fetches or policy.polled:
-            plan_ended(call, seen, envelope.received_us, policy, effects)
+            plan_ended(call, lifecycle, envelope.received_us, policy, effects)
         call.due_s = next_due(call, policy)
         effects.append(
             CallEnded(
@@ -255,24 +276,25 @@ def _conclude(call: Call, event: Event, envelope: Envelope, effects: list[Any], 
                 call.direction,
                 end.outcome,
                 end.sip_response_code,
-                seen.setup_s(),
-                seen.answer_s(),
-                seen.talk_s(),
+                lifecycle.setup_s(),
+                lifecycle.answer_s(),
+                lifecycle.talk_s(),
             )
         )
-    if len(seen.statuses) > 1 and not arrival.conflict:
+    if len(lifecycle.statuses) > 1 and not arrival.conflict:
         arrival.conflict = True
         effects.append(StateConflict(event.provider, "status"))
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
-        effects.append(call_failed(call, seen, _deciding(event, effects), policy.account_alias))
-    record = revise(call, seen, envelope.received_at, expected_of(call, policy), settled=False)
+        effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))
+    expected = expected_sources(call, policy)
+    record = revise(call, lifecycle, envelope.received_at, expected, settled=False)
     if record is not None:
         effects.append(record)
 
 
 def _deciding(event: Event, effects: list[Any]) -> Event:
-    """What the alert rests on: of the delivery's new terminal events the one with the lowest (number, id)."""
+    """The basis of the alert: the delivery's new terminal event with the lowest (number, id)."""
     new = [effect for effect in effects if type(effect) is Event and effect.status in TERMINAL]
     return min(new, key=_number_and_id, default=event)
 

@@ -1,8 +1,8 @@
-"""The identities of a call that has had very many events, apart from its state and by page.
+"""The identities of a call with very many events, kept apart from its state, in pages.
 
-The rule of this file: an identity is in the page that its first eight bits name, so a delivery reads and
-writes one or two pages of about 2 KB, however many events there were. A page lies in the table beside its
-call, under a key that no call can have, and leaves the table with it.
+The first eight bits of an identity select its page, so a delivery reads and writes one or two pages of about
+2 KB, however many events there are. Pages are in the table beside their call, under keys that no call can
+have, and leave the table with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PAGES = 256
 _SHIFT = 56
 
 _MARK = b"\xff"
-"""No key of a call begins with it: they are UTF-8 text."""
+"""A call's key never begins with it: keys are UTF-8 text."""
 
 
 def page_key(call_key: str, page: int) -> bytes:
@@ -23,12 +23,12 @@ def page_key(call_key: str, page: int) -> bytes:
 
 
 def is_page(key: bytes) -> bool:
-    """Is this entry of the table a page, and not a call?"""
+    """Whether this entry of the table is a page, not a call."""
     return key.startswith(_MARK)
 
 
 class Pages:
-    """The pages that one batch touches, over all its calls. `get` shows an entry of the table before it."""
+    """The pages that one batch uses, of all its calls. `get` reads the table as it was before the batch."""
 
     def __init__(self, get: Callable[[bytes], bytes | None]) -> None:
         self._get = get
@@ -36,7 +36,7 @@ class Pages:
         self._changed: set[bytes] = set()
 
     def has(self, call_key: str, fingerprint: int) -> bool:
-        """Is this identity known?"""
+        """Whether this identity is known."""
         return fingerprint in self._page(page_key(call_key, fingerprint >> _SHIFT))
 
     def add(self, call_key: str, fingerprint: int) -> None:
@@ -46,7 +46,7 @@ class Pages:
         self._changed.add(key)
 
     def drop(self, call_key: str) -> None:
-        """The call leaves the table: all its pages do."""
+        """Remove all pages of a call that leaves the table."""
         for page in range(PAGES):
             key = page_key(call_key, page)
             if self._page(key):
@@ -54,7 +54,7 @@ class Pages:
                 self._changed.add(key)
 
     def undo(self, call_key: str) -> None:
-        """The call's pages are again as they were before the batch."""
+        """Restore the call's pages to what they were before the batch."""
         if self._pages:
             for page in range(PAGES):
                 key = page_key(call_key, page)
@@ -62,9 +62,7 @@ class Pages:
                 self._changed.discard(key)
 
     def changes(self) -> dict[bytes, bytes | None]:
-        """The changed pages as the table keeps them: sorted, eight bytes an identity. None for one that is
-        empty.
-        """
+        """The changed pages as stored: sorted, eight bytes an identity. None for an empty page."""
         return {key: _dump(self._pages[key]) for key in sorted(self._changed)}
 
     def _page(self, key: bytes) -> set[int]:

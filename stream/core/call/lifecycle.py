@@ -1,14 +1,16 @@
-"""A call's life cycle, looked at once: phases, ending, numbers seen.
+"""A call's life cycle: its phases, its end, the sequence numbers seen.
 
-The rule of this file: it reads a call and changes nothing. The record, the alerts and the counters are told
-from what it finds, so that they never disagree.
+`lifecycle_of` reads a call and changes nothing. It is computed once for a delivery or a tick, by `fold` or by
+`timers`, and handed on: gaps, read schedule, alerts and record are derived from the same `Lifecycle`, so they
+never disagree.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from stream.core.call.state import NUMBERS_KEPT, QUALITIES, Call, Entry
+from stream.core.call.state import NUMBERS_KEPT, Call
+from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
 
 UNKNOWN = QUALITIES.index("unknown")
@@ -18,25 +20,26 @@ Phase = tuple[int | None, int]
 """When a phase began, in microseconds or None, and the index of its quality."""
 
 
-class Ending(msgspec.Struct):
-    """How a call ended: the winning event and what it means."""
+class CallEnding(msgspec.Struct):
+    """How a call ended: the winning entry and what it means."""
 
-    entry: Entry
+    entry: TimelineEntry
     status: str
     outcome: str
     sip_response_code: int | None
     duration_s: float | int | None
 
 
-class Survey(msgspec.Struct):
-    """The life cycle of a call, looked at once: what the record, the alerts and the counters are told from.
+class Lifecycle(msgspec.Struct):
+    """The life cycle of a call, derived from its state.
 
-    - `initiated`, `ringing`, `answered`, `ended`: when each phase began. The answer is derived from end minus
-      talk time where no answered event came.
-    - `end`: how it ended, None while no terminal event is known; `terminal`: all terminal entries.
+    - `initiated`, `ringing`, `answered`, `ended`: when each phase began. Without an answered event, the
+      answer is derived as end minus talk time.
+    - `end`: how it ended, None while no terminal event is known; `terminal`: all terminal entries, the
+      winning one first.
     - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
-    - `status`: the furthest status seen of a call that has not ended.
-    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number` the highest, None without one;
+    - `status`: the furthest status seen, terminal or not.
+    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number`: the highest, None without one;
       `doubled`: two statuses may have come with one number.
     """
 
@@ -44,8 +47,8 @@ class Survey(msgspec.Struct):
     ringing: Phase
     answered: Phase
     ended: Phase
-    end: Ending | None
-    terminal: list[Entry]
+    end: CallEnding | None
+    terminal: list[TimelineEntry]
     statuses: list[str]
     status: str | None
     numbers: int
@@ -61,31 +64,35 @@ class Survey(msgspec.Struct):
         return _between(self.initiated, self.answered)
 
     def ring_s(self) -> float | None:
-        """Ringing to the answer, or to the end where none came."""
+        """Ringing to the answer, or to the end if there was none."""
         return _between(self.ringing, self.answered if self.answered[0] is not None else self.ended)
 
     def talk_s(self) -> float | int | None:
-        """Talk time: as the provider says, else from answer to end; None unless the call was answered."""
+        """Talk time: as the provider says, else answer to end. None unless the call was answered."""
         end = self.end
         if end is None or end.outcome != "answered":
             return None
         return end.duration_s if end.duration_s is not None else _between(self.answered, self.ended)
 
     def missing_numbers(self) -> list[int]:
-        """Sequence numbers below the highest one seen that no source has shown."""
-        numbers = self.numbers
-        if not numbers & (numbers + 1):
-            return []
-        return [number for number in range(numbers.bit_length()) if not numbers >> number & 1]
+        """Sequence numbers below the highest one seen that no source has reported."""
+        return missing_numbers(self.numbers)
+
+
+def missing_numbers(numbers: int) -> list[int]:
+    """The zero bits below the highest one of a bit set of sequence numbers."""
+    if not numbers & (numbers + 1):
+        return []
+    return [number for number in range(numbers.bit_length()) if not numbers >> number & 1]
 
 
 NEVER: Phase = (None, UNKNOWN)
 
 
-def survey(call: Call) -> Survey:
-    """Look at a call's life cycle."""
+def lifecycle_of(call: Call) -> Lifecycle:
+    """Derive a call's life cycle from its state."""
     phases: dict[str, Phase] = {}
-    terminal: list[Entry] = []
+    terminal: list[TimelineEntry] = []
     numbers = call.unplaced_numbers() if call.others else 0
     last_number = numbers.bit_length() - 1 if numbers else None
     was_answered = doubled = False
@@ -117,7 +124,7 @@ def survey(call: Call) -> Survey:
     answered = phases.get("in-progress", NEVER)
     ended, end, statuses = NEVER, None, [""]
     if terminal:
-        terminal.sort(key=Entry.weight, reverse=True)
+        terminal.sort(key=TimelineEntry.status_precedence, reverse=True)
         end = _ending(terminal, was_answered)
         ended = _end_time(terminal)
         statuses = [end.status]
@@ -130,7 +137,7 @@ def survey(call: Call) -> Survey:
             and ended[0] is not None
         ):
             answered = _derived_answer(ended[0], end.duration_s)
-    return Survey(
+    return Lifecycle(
         phases.get("initiated") or phases.get("queued", NEVER),
         phases.get("ringing", NEVER),
         answered,
@@ -145,16 +152,18 @@ def survey(call: Call) -> Survey:
     )
 
 
-def meaning(entry: Entry, answered: bool) -> tuple[str, str]:
-    """(status, outcome) that a terminal entry means; Telnyx' depends on whether the call was answered."""
+def meaning(entry: TimelineEntry, answered: bool) -> tuple[str, str]:
+    """(status, outcome) of a terminal entry. A Telnyx hangup's depend on whether the call was answered."""
     if entry.hangup is not None:
         return hangup(entry.hangup, entry.sip_response_code, answered=answered)
     status = entry.status or ""
     return status, OUTCOMES[status]
 
 
-def _ending(terminal: list[Entry], answered: bool) -> Ending:
-    """The weightiest wins. Its SIP code and duration come from the strongest of its status that has one."""
+def _ending(terminal: list[TimelineEntry], answered: bool) -> CallEnding:
+    """The entry with the highest precedence wins. A SIP code or duration that it lacks comes from the next
+    entry of its status that has one.
+    """
     winner = terminal[0]
     sip, duration = winner.sip_response_code, winner.duration_s
     for entry in terminal:
@@ -164,11 +173,11 @@ def _ending(terminal: list[Entry], answered: bool) -> Ending:
             if duration is None:
                 duration = entry.duration_s
     status, outcome = meaning(winner, answered)
-    return Ending(winner, status, outcome, sip, duration)
+    return CallEnding(winner, status, outcome, sip, duration)
 
 
-def _end_time(terminal: list[Entry]) -> Phase:
-    """The winner's time; where it has none, the earliest of its status, else of any terminal event."""
+def _end_time(terminal: list[TimelineEntry]) -> Phase:
+    """The winner's time; without one the earliest of its status, else of any terminal event."""
     winner = terminal[0]
     if winner.at_us is not None:
         return winner.at_us, winner.quality
@@ -178,12 +187,12 @@ def _end_time(terminal: list[Entry]) -> Phase:
 
 
 def _derived_answer(ended_us: int, duration_s: float | int) -> Phase:
-    """Nothing is derived from a talk that would have begun before 1970: a clock or a duration is wrong."""
+    """An answer before 1970 is discarded: the clock or the duration is wrong."""
     answered_us = ended_us - int(duration_s * 1_000_000)
     return (answered_us, DERIVED) if answered_us >= 0 else NEVER
 
 
 def _between(start: Phase, end: Phase) -> float | None:
-    """Seconds from one phase to another, None unless both are known and in that order."""
+    """Seconds from one phase to another, None unless both are known and in this order."""
     a, b = start[0], end[0]
     return (b - a) / 1_000_000 if a is not None and b is not None and b >= a else None

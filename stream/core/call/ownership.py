@@ -1,8 +1,8 @@
-"""Whose a call is: the account that a signature or credentials proved, not the one that a body claims.
+"""Which account owns a call: the one that a signature or credentials proved, not the one that a body names.
 
-The rule of this file: a token speaks for its own account. What it says of another's is a dead letter, and so
-is what a second account says of a call that is a first one's: it changes nothing of that call.
-Telnyx signs with one key for all accounts and makes its own ids: its calls have no owner.
+A token is valid for its own account only. A delivery that names another account is a dead letter, and so is
+a second account's delivery for a call that a first one owns: it changes nothing of that call.
+Telnyx signs for all accounts with one key and makes its own ids, so its calls have no owner.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from stream.core.sources import SOURCE_BY_NAME, TWILIO_CALL
 
 
 def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
-    """Raises `invalid_field` where a signed delivery speaks of another account than its signer's.
+    """Raise `invalid_field` if a signed delivery names another account than its signer's.
 
-    A row says whose it is: the provider lists to credentials only what is theirs.
+    Polled rows are exempt: the provider lists only the rows that belong to the credentials.
     """
     signer = envelope.account
     if signer is None or envelope.delivery.get("verified") is not True:
@@ -30,28 +30,28 @@ def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
 
 
 def admit(call: Call | None, readings: Sequence[Reading], envelope: Envelope) -> None:
-    """Raises `key_mismatch` where the call is another account's."""
+    """Raise `key_mismatch` if another account owns the call."""
     if call is None or not call.proven:
         return
     named = readings[0].event.account
     if named is None or named == call.account:
         return
     if SOURCE_BY_NAME[envelope.source].polled and envelope.account == call.account:
-        # A row of the owner's own may repeat an address with another account in it.
+        # A row of the owner may repeat a URL that has another account in it.
         for reading in readings:
             reading.event.account = call.account
         return
     raise DecodeError("key_mismatch", "the call that the key names is another account's")
 
 
-def own(call: Call, reading: Reading, envelope: Envelope) -> bool:
-    """Makes the call the account's that proved to be its own, if one did and no other was there before.
+def claim_ownership(call: Call, reading: Reading, envelope: Envelope) -> bool:
+    """Make the first account that proves itself the owner of the call.
 
-    True if that changes what is known of the call's account.
+    True if that changes the call's account.
     """
     if call.proven:
         return False
-    owner = _proven(reading, envelope)
+    owner = _proven_account(reading, envelope)
     if owner is None:
         return False
     call.proven = True
@@ -61,7 +61,7 @@ def own(call: Call, reading: Reading, envelope: Envelope) -> bool:
     return True
 
 
-def _proven(reading: Reading, envelope: Envelope) -> str | None:
+def _proven_account(reading: Reading, envelope: Envelope) -> str | None:
     event = reading.event
     if event.provider != "twilio" or envelope.delivery.get("verified") is not True:
         return None

@@ -1,8 +1,8 @@
-"""The call record: what `calls.ended.v1` says of a call, derived from its state and from nothing else.
+"""The call record: the value of `calls.ended.v1`, derived from the call's state alone.
 
-The rule of this file: a record is told from the call's knowledge, so the same knowledge gives the same bytes,
-whatever came first. Only `revision`, `id`, `arrival` and `updated_at` depend on arrival. `revise` notes in
-the call's arrival what was said; nothing else here changes a call.
+The same knowledge gives the same bytes, in any order of arrival. Only `revision`, `id`, `arrival` and
+`updated_at` depend on arrival. `revise` notes in `call.arrival` what was written; nothing else here changes a
+call.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from stream.core.call.lifecycle import Ending, Phase, Survey
-from stream.core.call.state import QUALITIES, Call, Entry
+from stream.core.call.lifecycle import CallEnding, Lifecycle, Phase
+from stream.core.call.state import Call
+from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.events import SCHEMA_VERSION
 from stream.core.identity import name_id
 from stream.core.sources import POLLED_BITS, SOURCES, source_names
@@ -22,7 +23,7 @@ from stream.core.statuses import RANK
 from stream.core.timestamps import utc
 
 
-class Item(msgspec.Struct):
+class TimelineItem(msgspec.Struct):
     """One event in a record's timeline."""
 
     family: str
@@ -88,16 +89,16 @@ class CallRecord(msgspec.Struct, kw_only=True):
     truncated: bool
     sources: list[str]
     completeness: dict[str, list[str]]
-    timeline: list[Item]
+    timeline: list[TimelineItem]
     arrival: dict[str, Any] | None = None
     updated_at: str | None = None
 
 
-def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
-    if not call.sources & POLLED_BITS and not seen.numbers & (seen.numbers + 1):
+def _gaps(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
+    if not call.sources & POLLED_BITS and not lifecycle.numbers & (lifecycle.numbers + 1):
         return []
     gaps: list[dict[str, Any]] = [
-        {"sequence_number": n, "state": "open", "closed_by": None} for n in seen.missing_numbers()
+        {"sequence_number": n, "state": "open", "closed_by": None} for n in lifecycle.missing_numbers()
     ]
     gaps += [
         {"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"}
@@ -109,16 +110,18 @@ def _gaps(call: Call, seen: Survey) -> list[dict[str, Any]]:
     return gaps
 
 
-def _conflicts(call: Call, seen: Survey) -> list[dict[str, Any]]:
-    if not (call.disputed or seen.doubled or len(seen.statuses) > 1):
+def _conflicts(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
+    if not (call.disputed or lifecycle.doubled or len(lifecycle.statuses) > 1):
         return []
     conflicts: list[dict[str, Any]] = [
         {"field": name, "values": values, "chosen": call.facts[name]}
         for name, values in call.disputed.items()
     ]
-    if seen.end is not None and len(seen.statuses) > 1:
-        conflicts.append({"field": "status", "values": sorted(seen.statuses), "chosen": seen.end.status})
-    if seen.doubled:
+    if lifecycle.end is not None and len(lifecycle.statuses) > 1:
+        conflicts.append(
+            {"field": "status", "values": sorted(lifecycle.statuses), "chosen": lifecycle.end.status}
+        )
+    if lifecycle.doubled:
         for number, values in _double_numbers(call).items():
             conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
     conflicts.sort(key=lambda conflict: str(conflict["field"]))
@@ -133,10 +136,10 @@ def _double_numbers(call: Call) -> dict[int, list[str]]:
     return {n: sorted(s, key=RANK.__getitem__) for n, s in by_number.items() if len(s) > 1}
 
 
-def _timeline(call: Call) -> list[Item]:
-    entries = sorted([*call.lifecycle, *call.others], key=Entry.place)
+def _timeline(call: Call) -> list[TimelineItem]:
+    entries = sorted([*call.lifecycle, *call.others], key=TimelineEntry.sort_key)
     return [
-        Item(
+        TimelineItem(
             e.family,
             e.name,
             e.status,
@@ -151,13 +154,13 @@ def _timeline(call: Call) -> list[Item]:
     ]
 
 
-def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) -> CallRecord:
-    """The record of a call as it is known now, but for what depends on arrival (see `stamp`).
+def describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: bool) -> CallRecord:
+    """The record of a call as it is known now, without the fields that depend on arrival (see `stamp`).
 
-    `expected`: the sources that should tell of it.
+    `expected`: the sources that should report it.
     """
     provider, _, call_id = call.key.partition(":")
-    end = seen.end
+    end = lifecycle.end
     facts = call.facts.get
     sources = source_names(call.sources)
     return CallRecord(
@@ -172,21 +175,21 @@ def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) ->
         direction=call.direction,
         from_=facts("from"),
         to=facts("to"),
-        status=end.status if end else seen.status,
+        status=end.status if end else lifecycle.status,
         outcome=end.outcome if end else None,
         settled=settled,
         terminal_source=_terminal_source(end),
-        initiated_at=_told(seen.initiated),
-        initiated_at_quality=QUALITIES[seen.initiated[1]],
-        ringing_at=_told(seen.ringing),
-        ringing_at_quality=QUALITIES[seen.ringing[1]],
-        answered_at=_told(seen.answered),
-        answered_at_quality=QUALITIES[seen.answered[1]],
-        ended_at=_told(seen.ended),
-        ended_at_quality=QUALITIES[seen.ended[1]],
-        setup_s=seen.setup_s(),
-        ring_s=seen.ring_s(),
-        duration_s=seen.talk_s(),
+        initiated_at=_time_text(lifecycle.initiated),
+        initiated_at_quality=QUALITIES[lifecycle.initiated[1]],
+        ringing_at=_time_text(lifecycle.ringing),
+        ringing_at_quality=QUALITIES[lifecycle.ringing[1]],
+        answered_at=_time_text(lifecycle.answered),
+        answered_at_quality=QUALITIES[lifecycle.answered[1]],
+        ended_at=_time_text(lifecycle.ended),
+        ended_at_quality=QUALITIES[lifecycle.ended[1]],
+        setup_s=lifecycle.setup_s(),
+        ring_s=lifecycle.ring_s(),
+        duration_s=lifecycle.talk_s(),
         sip_response_code=end.sip_response_code if end else None,
         error_codes=call.error_codes,
         answered_by=facts("answered_by"),
@@ -198,40 +201,40 @@ def describe(call: Call, seen: Survey, expected: list[str], *, settled: bool) ->
         edges=call.edges,
         insights_levels=dict(sorted(call.levels.items())) if call.levels else {},
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
-        gaps=_gaps(call, seen),
-        conflicts=_conflicts(call, seen),
+        gaps=_gaps(call, lifecycle),
+        conflicts=_conflicts(call, lifecycle),
         truncated=call.truncated,
         sources=sources,
         completeness={
             "expected": expected,
             "seen": sources,
-            # In between it would depend on what came first.
-            "complete": source_names(call.complete) if call.whole or settled else [],
+            # In between, it would depend on the order of arrival.
+            "complete": source_names(call.complete) if call.all_reads_done or settled else [],
         },
         timeline=_timeline(call),
     )
 
 
-def _terminal_source(end: Ending | None) -> str | None:
+def _terminal_source(end: CallEnding | None) -> str | None:
     if end is None:
         return None
     mask = end.entry.sources
     return SOURCES[(mask & -mask).bit_length() - 1]
 
 
-def _told(phase: Phase) -> str | None:
+def _time_text(phase: Phase) -> str | None:
     return _moment(phase[0]) if phase[0] is not None else None
 
 
 _moment = lru_cache(maxsize=16_384)(utc)
-"""Most times of a record are whole seconds, and many calls share them."""
+"""Most times of records are whole seconds, and many calls share them."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def knowledge_of(call: Call, *, settled: bool) -> int:
-    """A 64-bit hash of all that a record is told from: another revision is due when it changes."""
+def knowledge_hash(call: Call, *, settled: bool) -> int:
+    """A 64-bit hash of all that a record is derived from: a change of it means another revision."""
     told = (
         settled,
         call.facts,
@@ -244,7 +247,7 @@ def knowledge_of(call: Call, *, settled: bool) -> int:
         call.error_codes,
         call.recordings,
         call.sources,
-        call.whole,
+        call.all_reads_done,
     )
     if call.truncated:
         told += (True,)  # type: ignore[assignment]
@@ -252,7 +255,7 @@ def knowledge_of(call: Call, *, settled: bool) -> int:
 
 
 def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
-    """Complete a record with what depends on arrival. Its id is a function of all that it says."""
+    """Set the fields that depend on arrival. The id is a function of everything that the record says."""
     arrival = call.arrival
     record.revision = arrival.revision
     record.arrival = {
@@ -278,13 +281,13 @@ def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
 
 
 def revise(
-    call: Call, seen: Survey, updated_at: str, expected: list[str], *, settled: bool
+    call: Call, lifecycle: Lifecycle, updated_at: str, expected: list[str], *, settled: bool
 ) -> CallRecord | None:
-    """The next revision of the call's record, None if it would say the same again."""
-    content = knowledge_of(call, settled=settled)
+    """The next revision of the call's record, None if it would repeat the previous one."""
+    content = knowledge_hash(call, settled=settled)
     arrival = call.arrival
     if content == arrival.content:
         return None
     arrival.content = content
     arrival.revision += 1
-    return stamp(describe(call, seen, expected, settled=settled), call, updated_at)
+    return stamp(describe(call, lifecycle, expected, settled=settled), call, updated_at)

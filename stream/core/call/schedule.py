@@ -1,8 +1,7 @@
-"""When a call's resources are read: at its end and after it, each on its own ladder; and while it is overdue.
+"""When a call's resources are read: after its end, each on its own retry schedule, and while it is overdue.
 
-The rule of this file: the schedule is a part of the call's state. It is driven by ticks and by the results
-that pollers land, so a restart forgets nothing, and it reads no clock. What is awaited is not asked again: a
-request lies in Kafka until a poller has answered it.
+The plan is part of the call's state. Ticks and the results of pollers drive it, so a restart forgets nothing;
+no clock is read. An awaited read is not requested again: the request stays in Kafka until a poller answers.
 (Twilio: "Call Events", "Voice Insights Events", "Call Summary".)
 """
 
@@ -10,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.core.call.lifecycle import Survey, survey
+from stream.core.call.deadlines import due_second
+from stream.core.call.lifecycle import Lifecycle
 from stream.core.call.state import Call, Fetch
 from stream.core.effects import FetchAnswered
 from stream.core.fetches import ANSWERED, FetchRequest, FetchResult, request_id
 from stream.core.insights_edges import EDGES, edges_of
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import (
     FETCHED_SOURCES,
     PROVIDERS,
@@ -29,56 +29,54 @@ from stream.core.sources import (
 from stream.core.timestamps import utc
 
 NO_EDGE = -1
-
-
 PRICED_STEP = 2
-"""From which step of `twilio_call` on its price may be there."""
+"""The step of `twilio_call` from which the price may be present."""
 
 OVERDUE = RetrySchedule((0, 300, 1800, 7200, 21_600, 43_200), "complete", "heal")
 
 UNANSWERED_S, UNANSWERED_LIMIT_S = 60.0, 600.0
-"""A fetch that failed is asked again after so long, doubling up to the second: nothing is known then, so it
-takes no step."""
+"""The first and the longest pause before a failed read is requested again. The pause doubles; the step of the
+retry schedule stays, because a failed read says nothing about the call.
+"""
 
 _NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED_SOURCES)}
 _BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[source].after_s)
 """In the order in which the providers have the rows; what is due at once is requested in this order."""
 
 
-# -- what is planned
+# -- the plan
 
 
-def plan_ended(call: Call, seen: Survey, now_us: int, policy: Policy, effects: list[Any]) -> None:
-    """The call has ended: all that is read of it from now on. Asks for what is due."""
+def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
+    """The call has ended: plan all its reads, and request those that are due."""
     call.fetches = []
-    provider = call.key.partition(":")[0]
     if call.is_texml:
         return
-    began_us = _ended_us(seen, now_us)
+    began_us = _ended_us(lifecycle, now_us)
     for source in _BY_FIRST_ATTEMPT:
-        if source not in policy.polled or SOURCE_BY_NAME[source].provider != provider:
+        if source not in policy.polled or SOURCE_BY_NAME[source].provider != call.provider:
             continue
-        ladder, step = RETRY_SCHEDULES[source], _step(source, 0, seen)
-        # What is overdue is due now.
-        due_s = max(_due_s(began_us, ladder.after_s[step], policy), now_us // 1_000_000)
+        schedule, step = RETRY_SCHEDULES[source], _step(source, 0, lifecycle)
+        # An overdue step is due now.
+        due_s = max(_due_s(began_us, schedule.after_s[step], policy), now_us // 1_000_000)
         for edge in _edges(call, source):
             call.fetches.append(Fetch(_NUMBER[source], edge, due_s, step))
-    ask(call, now_us, policy, effects, seen)
+    request_due(call, lifecycle, now_us, policy, effects)
 
 
-def _ended_us(seen: Survey, heard_us: int) -> int:
-    """Where the ladder begins. A call has not ended after we heard of it, whatever a skewed clock says."""
-    return min(seen.ended[0], heard_us) if seen.ended[0] is not None else heard_us
+def _ended_us(lifecycle: Lifecycle, heard_us: int) -> int:
+    """When the retry schedule starts: the call's end, but not after it was received (clocks are skewed)."""
+    return min(lifecycle.ended[0], heard_us) if lifecycle.ended[0] is not None else heard_us
 
 
-def _step(source: str, step: int, seen: Survey) -> int:
-    """The step that comes; where a row of Calls told the end already, what is left to read is the price."""
-    return max(step, PRICED_STEP) if source == TWILIO_CALL and _told_end(seen) else step
+def _step(source: str, step: int, lifecycle: Lifecycle) -> int:
+    """The next step. If a Calls row has reported the end already, only the price is left to read."""
+    return max(step, PRICED_STEP) if source == TWILIO_CALL and _told_end(lifecycle) else step
 
 
-def _told_end(seen: Survey) -> bool:
+def _told_end(lifecycle: Lifecycle) -> bool:
     bit = SOURCE_BIT[TWILIO_CALL]
-    return any(entry.sources & bit for entry in seen.terminal)
+    return any(entry.sources & bit for entry in lifecycle.terminal)
 
 
 def _edges(call: Call, source: str) -> list[int]:
@@ -88,60 +86,60 @@ def _edges(call: Call, source: str) -> list[int]:
     return [EDGES.index(edge) for edge in edges_of(facts("direction"), facts("from"), facts("to"))]
 
 
-def plan_overdue(call: Call, now_us: int, policy: Policy, effects: list[Any]) -> None:
-    """The call should have ended and nobody said so: ask the resource that knows."""
-    provider = PROVIDERS.get(call.key.partition(":")[0])
+def plan_overdue(
+    call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]
+) -> None:
+    """No end was received in time: read the resource that knows it."""
+    provider = PROVIDERS.get(call.provider)
     if provider is None or provider.heals not in policy.polled or call.is_texml:
         return
     overdue_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
     call.fetches = [Fetch(_NUMBER[provider.heals], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]
-    ask(call, now_us, policy, effects)
+    request_due(call, lifecycle, now_us, policy, effects)
 
 
-def _due_s(from_us: int, after_s: float, policy: Policy) -> int:
-    """The second from which a tick must look: never too early, never 0, which means awaited."""
-    return max(1, int(-((-from_us - int(after_s / policy.time_factor * 1_000_000)) // 1_000_000)))
+def _due_s(from_us: int, after_s: float, policy: CallPolicy) -> int:
+    """The second from which a tick must request it. Never 0, which means awaited."""
+    return max(1, due_second(from_us, after_s / policy.time_factor))
 
 
-# -- what is asked
+# -- requests
 
 
-def ask(call: Call, now_us: int, policy: Policy, effects: list[Any], seen: Survey | None = None) -> None:
-    """A request for whatever is due and not known yet. Asking twice at the same time asks once.
-
-    `seen`: the call's survey, where it is at hand.
-    """
+def request_due(
+    call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]
+) -> None:
+    """Request every read that is due and whose result is not known yet. Idempotent."""
     now_s = now_us // 1_000_000
     due = [fetch for fetch in call.fetches if fetch.due_s and fetch.due_s <= now_s]
     if not due:
         return
-    seen = seen or survey(call)
-    past = _is_past(call, seen, policy)
+    past = _ended_long_ago(call, lifecycle, policy)
     for fetch in due:
-        if _is_known(call, fetch, seen):
+        if _is_known(call, fetch, lifecycle):
             _finish(call, fetch, answered=True)
             continue
         due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
         fetch.attempt, fetch.asked_s = fetch.attempt + 1, now_s
-        effects.append(_request(call, fetch, due_us, "backfill" if past else _ladder(fetch).priority))
+        effects.append(_request(call, fetch, due_us, "backfill" if past else _schedule_of(fetch).priority))
 
 
-def take_known(call: Call, seen: Survey) -> None:
-    """A call that leaves: what a window brought was read, also where an answer is still awaited."""
-    for fetch in [fetch for fetch in call.fetches if _is_known(call, fetch, seen)]:
+def finish_known(call: Call, lifecycle: Lifecycle) -> None:
+    """Finish the reads whose rows came with a window, also those whose answer is still awaited."""
+    for fetch in [fetch for fetch in call.fetches if _is_known(call, fetch, lifecycle)]:
         _finish(call, fetch, answered=True)
 
 
-def _is_known(call: Call, fetch: Fetch, seen: Survey) -> bool:
-    """Did a window bring all that the Calls resource has to say of the call?"""
+def _is_known(call: Call, fetch: Fetch, lifecycle: Lifecycle) -> bool:
+    """Whether a window has brought everything that the Calls resource can say of the call."""
     if fetch.overdue or FETCHED_SOURCES[fetch.source] != TWILIO_CALL:
         return False
-    return _told_end(seen) and ("price" in call.facts or not seen.talk_s())
+    return _told_end(lifecycle) and ("price" in call.facts or not lifecycle.talk_s())
 
 
-def _is_past(call: Call, seen: Survey, policy: Policy) -> bool:
-    """Whether it had ended long before anybody told us, as a backfill's calls have: others come first."""
-    ended_us = seen.ended[0]
+def _ended_long_ago(call: Call, lifecycle: Lifecycle, policy: CallPolicy) -> bool:
+    """Whether the call ended long before it was received, as in a backfill: it gets a low priority."""
+    ended_us = lifecycle.ended[0]
     if not call.ended or ended_us is None:
         return False
     return call.arrival.ended_us - ended_us > policy.settle_s * 1_000_000
@@ -170,22 +168,29 @@ def _edge(fetch: Fetch) -> str | None:
     return EDGES[fetch.edge] if fetch.edge != NO_EDGE else None
 
 
-def _ladder(fetch: Fetch) -> RetrySchedule:
+def _schedule_of(fetch: Fetch) -> RetrySchedule:
     return OVERDUE if fetch.overdue else RETRY_SCHEDULES[FETCHED_SOURCES[fetch.source]]
 
 
-# -- what was answered
+# -- results
 
 
-def hear(call: Call, result: FetchResult, now_us: int, policy: Policy, effects: list[Any]) -> bool:
-    """Take in what a fetch came to. False: nobody awaits it (it was read twice, or the call moved on)."""
+def apply_result(
+    call: Call,
+    lifecycle: Lifecycle,
+    result: FetchResult,
+    now_us: int,
+    policy: CallPolicy,
+    effects: list[Any],
+) -> bool:
+    """Apply the result of a read. False if it is not awaited: a repetition, or the call was replanned."""
     fetch = _awaited(call, result)
     if fetch is None:
         return False
     effects.append(FetchAnswered(result.source, result.outcome))
-    # Stream time does not go back: with a poller's clock that is behind, every pause would be over at once.
+    # A poller's clock may be behind: without this, every pause would be over at once.
     now_us = max(now_us, fetch.asked_s * 1_000_000)
-    ladder = _ladder(fetch)
+    schedule = _schedule_of(fetch)
     if result.outcome not in ANSWERED:
         pause_s = min(UNANSWERED_S * 2**fetch.errors, UNANSWERED_LIMIT_S)
         if result.outcome == "no_account":
@@ -194,24 +199,25 @@ def hear(call: Call, result: FetchResult, now_us: int, policy: Policy, effects: 
         fetch.due_s = _due_s(now_us, pause_s, policy)
         return True
     fetch.errors = 0
-    last = fetch.step + 1 >= len(ladder.after_s)
-    if _enough(fetch, ladder, result) or last:
+    last = fetch.step + 1 >= len(schedule.after_s)
+    if last or _is_final(fetch, schedule, result):
         _finish(call, fetch, answered=result.outcome in ("success", "empty"))
         return True
     fetch.content = _content(result)
-    _climb(call, fetch, ladder, now_us, policy)
+    _next_step(call, lifecycle, fetch, schedule, now_us, policy)
     return True
 
 
-def _climb(call: Call, fetch: Fetch, ladder: RetrySchedule, now_us: int, policy: Policy) -> None:
-    """The next step is due at its time, and never sooner after the last one than the ladder says."""
-    seen = survey(call)
-    before = ladder.after_s[fetch.step]
+def _next_step(
+    call: Call, lifecycle: Lifecycle, fetch: Fetch, schedule: RetrySchedule, now_us: int, policy: CallPolicy
+) -> None:
+    """The next step is due at its time. The pause since the previous one is never shorter than scheduled."""
+    before = schedule.after_s[fetch.step]
     fetch.step += 1
     if not fetch.overdue:
-        fetch.step = _step(FETCHED_SOURCES[fetch.source], fetch.step, seen)
-    after_s = ladder.after_s[fetch.step]
-    from_us = _base_us(call, fetch, seen, policy)
+        fetch.step = _step(FETCHED_SOURCES[fetch.source], fetch.step, lifecycle)
+    after_s = schedule.after_s[fetch.step]
+    from_us = _base_us(call, fetch, lifecycle, policy)
     fetch.due_s = max(_due_s(from_us, after_s, policy), _due_s(now_us, after_s - before, policy))
 
 
@@ -228,14 +234,14 @@ def _awaited(call: Call, result: FetchResult) -> Fetch | None:
     return None
 
 
-def _enough(fetch: Fetch, ladder: RetrySchedule, result: FetchResult) -> bool:
+def _is_final(fetch: Fetch, schedule: RetrySchedule, result: FetchResult) -> bool:
     if fetch.overdue:
         return False
-    if ladder.final == "complete":
+    if schedule.final == "complete":
         return result.complete
     if result.outcome != "success":
         return False
-    return ladder.final == "some" or fetch.content == _content(result)
+    return schedule.final == "some" or fetch.content == _content(result)
 
 
 def _content(result: FetchResult) -> int:
@@ -243,7 +249,7 @@ def _content(result: FetchResult) -> int:
 
 
 def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
-    """A fetch is over. A source is complete when all its fetches are, and each was answered in the end."""
+    """End a read. A source is complete when all its reads have ended and each was answered in the end."""
     call.fetches.remove(fetch)
     if fetch.overdue:
         return
@@ -254,19 +260,14 @@ def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
         call.complete |= bit
 
 
-def _base_us(call: Call, fetch: Fetch, seen: Survey, policy: Policy) -> int:
-    """Where the ladder's seconds count from."""
+def _base_us(call: Call, fetch: Fetch, lifecycle: Lifecycle, policy: CallPolicy) -> int:
+    """When the retry schedule starts."""
     if fetch.overdue:
         return call.arrival.first_us + int(policy.overdue_s * 1_000_000)
-    return _ended_us(seen, call.arrival.ended_us)
+    return _ended_us(lifecycle, call.arrival.ended_us)
 
 
-def was_left_alone(call: Call, now_us: int) -> bool:
-    """Nobody looked at the call since something was to be asked for the first time: the worker was away."""
+def missed_first_read(call: Call, now_us: int) -> bool:
+    """The first read of a resource came due while no worker was running."""
     now_s = now_us // 1_000_000
     return any(fetch.due_s and fetch.due_s <= now_s and not fetch.attempt for fetch in call.fetches)
-
-
-def next_fetch_s(call: Call) -> int:
-    """The second from which something is to be asked, 0 for never."""
-    return min((fetch.due_s for fetch in call.fetches if fetch.due_s), default=0)

@@ -1,9 +1,9 @@
 """What is known of one call: the state that the table keeps for each call key.
 
-The rule of this file: everything but `arrival`, `fetches` and `complete` is a join. Merging is commutative,
-associative and idempotent, so the same deliveries leave the same knowledge in whatever order and however
-often they come.
-What depends on arrival (counters, revisions, what was already said, what is being read) is apart.
+Everything except `arrival`, `fetches` and `complete` is a join: merging is commutative, associative and
+idempotent, so the same deliveries leave the same knowledge, in any order and any number of times.
+What depends on the order of arrival (counters, revisions, what was already reported, what is being read) is
+kept apart.
 
 In the store a call is MessagePack, fields by position: a new field goes to the end, with a default. The first
 fields are `Head`'s, so that recovery reads them without the rest.
@@ -16,104 +16,48 @@ from bisect import bisect_left, insort
 import msgspec
 
 from stream.core.call.identity_pages import Pages
-from stream.core.events import Event, Recording
-from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK, TWILIO_CALL
-from stream.core.statuses import RANK, TERMINAL
+from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.events import Recording
+from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK
 
 LIFECYCLE_CAP = 64
 TIMELINE_CAP = 48
 SEEN_INLINE = 256
-"""So many identities are kept in the state itself; with more, all of them are in pages (see `pages`)."""
+"""Up to this many identities are kept in the state itself; above it, all of them are in pages (see
+`identity_pages`).
+"""
 SEEN_CAP = 65_536
-"""So many identities are remembered of a call, its life cycle not counted."""
+"""The maximum number of identities that are remembered of a call, its life cycle not counted."""
 NUMBERS_KEPT = 256
-"""Sequence numbers below this are watched for gaps."""
+"""Sequence numbers below this are checked for gaps."""
 VALUES_CAP = 8
 
-QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown")
-QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
+UPDATED = frozenset({"price", "price_unit"})
+"""Facts that a provider fills in or changes later: a new value is an update, not a disagreement."""
 
-LOGS = frozenset({"insights", "request_log"})
-"""Families whose events are identified by their whole content (rung 4), the time in it included."""
-
-AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
+RECORDING_RANK: dict[str, int] = {
+    "in-progress": 1,
+    "paused": 2,
+    "absent": 3,
+    "failed": 4,
+    "completed": 5,
+    "saved": 5,
+}
 
 _TEXML = SOURCE_BIT[TELNYX_TEXML_CALLBACK]
 
 
-class Entry(msgspec.Struct, array_like=True):
-    """One logical event, as much of it as the state keeps.
+class ArrivalStats(msgspec.Struct, array_like=True):
+    """What depends on the order of arrival: counters, and what was already reported. Never compared.
 
-    `fingerprint` is its identity (64 bits of the id), `quality` an index of QUALITIES, `sources` a bit mask
-    over `sources.SOURCES` of who reported it, `authority` how much its status counts (3 the Calls resource or
-    a Telnyx hangup, 2 a progress callback, 1 everything else), `hangup` Telnyx' cause where the status
-    depends on an answer.
-    """
-
-    fingerprint: int
-    family: str
-    name: str
-    status: str | None = None
-    number: int | None = None
-    at_us: int | None = None
-    quality: int = 4
-    sources: int = 0
-    authority: int = AUTHORITY_OTHER
-    sip_response_code: int | None = None
-    duration_s: float | int | None = None
-    hangup: str | None = None
-    level: str | None = None
-    edge: str | None = None
-
-    def place(self) -> tuple[int, int, str, str, int]:
-        """Where it stands in the timeline: by time, number, family, name; unknown times come last."""
-        at = self.at_us if self.at_us is not None else 1 << 62
-        number = self.number if self.number is not None else 1 << 30
-        return (at, number, self.family, self.name, self.fingerprint)
-
-    def precedence(self) -> tuple[int, int, int]:
-        """Which of too many are kept, lowest first: all but logs, then of the logs the earliest.
-
-        It never changes for an event, or what is kept would depend on who came first: a log's time is part of
-        its identity, another event's may still become an earlier one.
-        """
-        if self.family in LOGS:
-            return (1, self.at_us if self.at_us is not None else 1 << 62, self.fingerprint)
-        return (0, 0, self.fingerprint)
-
-    def weight(self) -> tuple[int, int, int, int]:
-        """How strongly its status counts: the highest terminal weight decides the call's status."""
-        number = self.number if self.number is not None else -1
-        return (self.authority, number, RANK.get(self.status or "", -1), self.fingerprint)
-
-    def merge(self, other: Entry) -> None:
-        """Take in another report of the same event: the earliest time, and of other values what is more."""
-        self.sources |= other.sources
-        if other.at_us is not None:
-            mine = (self.at_us, self.quality) if self.at_us is not None else (1 << 62, 4)
-            self.at_us, self.quality = min(mine, (other.at_us, other.quality))
-        self.authority = max(self.authority, other.authority)
-        if self.status is not None and other.status is not None:
-            self.status = max(self.status, other.status, key=RANK.__getitem__)
-        if other.sip_response_code is not None:
-            self.sip_response_code = max(self.sip_response_code or 0, other.sip_response_code)
-        if other.duration_s is not None:
-            self.duration_s = (
-                other.duration_s if self.duration_s is None else max(self.duration_s, other.duration_s)
-            )
-        if other.hangup is not None:
-            self.hangup = max(self.hangup or "", other.hangup)
-
-
-class Arrival(msgspec.Struct, array_like=True):
-    """What depends on the order of arrival: counters and what has been said already. Never compared.
-
-    `revision` of the last record, `content` a 64-bit hash of what it said; `ended_us` when (stream time)
-    the call was first seen terminal, or first read where the worker was away meanwhile; `gaps` the missing
-    numbers that were reported as gaps; `failed_alert` whether `call.failed` was raised; `gap_due_us` when a
-    gap's grace ends, 0 for none; `conflict` whether a conflict of terminal statuses was counted; `missed` a
-    bit mask of the sources that could not be read to their end; `reconciled` whether callbacks and resources
-    were compared.
+    - `revision`: of the last record; `content`: a 64-bit hash of what it was derived from.
+    - `ended_us`: the stream time at which the call was first seen terminal, or first read if the worker was
+      down in between.
+    - `gaps`: the missing numbers that were reported as gaps; `gap_due_us`: when a gap's grace period ends, 0
+      for none.
+    - `failed_alert`: `call.failed` was raised; `conflict`: a conflict of terminal statuses was counted;
+      `reconciled`: callbacks and resources were compared.
+    - `missed`: the bits of the sources that could not be read completely.
     """
 
     deliveries: int = 0
@@ -133,13 +77,14 @@ class Arrival(msgspec.Struct, array_like=True):
 
 
 class Fetch(msgspec.Struct, array_like=True):
-    """Something that is to be read of a call; see `schedule`.
+    """A resource that is to be read for a call; see `schedule`.
 
-    - `source`: index of `sources.FETCHED_SOURCES`; `edge`: index of `schedule.EDGES`, -1 for none.
-    - `due_s`: from which second on it is to be asked for, 0 while a result is awaited.
-    - `step`: of its ladder; `attempt`: how often it was asked for; `errors`: how often in a row for nothing.
-    - `content`: of the last read, 0 for none; `overdue`: read because the call's end is missing.
-    - `asked_s`: the second, by stream time, at which it was asked for last.
+    - `source`: index of `sources.FETCHED_SOURCES`; `edge`: index of `insights_edges.EDGES`, -1 for none.
+    - `due_s`: the second from which it is to be requested, 0 while a result is awaited.
+    - `step`: of its retry schedule; `attempt`: how often it was requested; `errors`: how many requests in a
+      row failed.
+    - `content`: of the last read, 0 for none; `overdue`: requested because the call's end is missing.
+    - `asked_s`: the second, in stream time, of the last request.
     """
 
     source: int
@@ -167,18 +112,19 @@ class Head(msgspec.Struct, array_like=True):
 class Call(msgspec.Struct, array_like=True):
     """All that is known of one call.
 
-    - `due_s`: the second (Unix time) from which a tick must look at it.
-    - `ended`: a terminal event was seen; `overdue`: it is older than a call should be, and none was;
+    - `due_s`: the second (Unix time) from which a tick must check it.
+    - `ended`: a terminal event was seen; `overdue`: none was, and the call is older than a call should be;
       `gaps_open`: how many missing numbers were reported and are still missing.
     - `account`, `direction`: as in `facts`.
-    - `facts`: what is said of the call as a whole; `as_of_us`: how new, for those of a changing resource;
-      `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
-    - `lifecycle`: events that carry a status, in no order, at most 64, the weightiest; `others`: the rest of
-      the timeline, at most 48, by precedence; `seen`: sorted fingerprints of all events that are not in
-      `lifecycle`, as long as they are few; `paged`: how many there are in pages, 0 while they are here.
-    - `truncated`: there were more events than are remembered, and some were not taken in.
+    - `facts`: what was said of the call as a whole; `as_of_us`: how new each is, if its source is a resource
+      that changes; `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
+    - `lifecycle`: events that carry a status, unordered, at most 64, those with the highest precedence;
+      `others`: the rest of the timeline, at most 48, by retention key; `seen`: sorted fingerprints of all
+      events that are not in `lifecycle`, as long as they are few; `paged`: how many are in pages, 0 while
+      they are here.
+    - `truncated`: some events were not applied, because there were more than can be remembered.
     - `families`, `levels`: counts of distinct events.
-    - `fetches`: what is to be read of it; `complete`: bit mask of the sources that were read to their end.
+    - `fetches`: what is to be read for it; `complete`: the bits of the sources that were read completely.
     - `proven`: `account` owns the call, see `ownership`.
     """
 
@@ -189,12 +135,12 @@ class Call(msgspec.Struct, array_like=True):
     account: str | None
     direction: str | None
     key: str
-    arrival: Arrival
+    arrival: ArrivalStats
     facts: dict[str, str] = {}
     as_of_us: dict[str, int] = {}
     disputed: dict[str, list[str]] = {}
-    lifecycle: list[Entry] = []
-    others: list[Entry] = []
+    lifecycle: list[TimelineEntry] = []
+    others: list[TimelineEntry] = []
     seen: list[int] = []
     families: dict[str, int] = {}
     levels: dict[str, int] = {}
@@ -209,10 +155,9 @@ class Call(msgspec.Struct, array_like=True):
     truncated: bool = False
 
     def claim(self, name: str, value: str, as_of_us: int) -> str | None:
-        """Take in a fact. The newest resource wins, then the greater text; what lost is disputed, not
-        forgotten.
+        """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.
 
-        Returns the name if this is the first time that sources disagree on it, else None.
+        Returns the name if sources disagree on it for the first time, else None.
         """
         known = self.facts.get(name)
         if known is None:
@@ -244,25 +189,30 @@ class Call(msgspec.Struct, array_like=True):
         return None
 
     @property
-    def whole(self) -> bool:
-        """All that is read after its end was read."""
+    def provider(self) -> str:
+        """The first part of its key."""
+        return self.key.partition(":")[0]
+
+    @property
+    def all_reads_done(self) -> bool:
+        """Every resource that is read after the call's end was read completely."""
         return bool(self.complete) and not self.fetches and not self.arrival.missed
 
     @property
     def is_texml(self) -> bool:
-        """Its key is a CallSid, which is no leg: nothing can be asked about it."""
+        """Its key is a CallSid, which is not a leg: no resource can be requested by it."""
         return bool(self.sources & _TEXML)
 
     def unplaced_numbers(self) -> int:
-        """Bit set of the sequence numbers of progress events whose status nobody knows."""
+        """Bit set of the sequence numbers of progress events without a known status."""
         numbers = 0
         for entry in self.others:
             if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
                 numbers |= 1 << entry.number
         return numbers
 
-    def knows(self, fingerprint: int, pages: Pages) -> Entry | bool:
-        """The event with this identity: its entry, True if it is known without one, False if it is new."""
+    def knows(self, fingerprint: int, pages: Pages) -> TimelineEntry | bool:
+        """The entry with this identity; True if it is known but its entry is not kept, False if it is new."""
         for entry in self.lifecycle:
             if entry.fingerprint == fingerprint:
                 return entry
@@ -281,35 +231,35 @@ class Call(msgspec.Struct, array_like=True):
                 return entry
         return True
 
-    def has_room(self, entry: Entry) -> bool:
-        """Can a new event be taken in, so that it is known when it comes again?
+    def has_room(self, entry: TimelineEntry) -> bool:
+        """Whether a new event can be remembered, so that its repetition is recognised.
 
-        Of a full memory's life cycle the weightiest are kept, and what is forgotten of it is never among
-        them: so it is not taken in a second time.
+        When the memory is full, only life-cycle entries above the lowest one kept are accepted. A dropped
+        entry is never among those, so it is not applied a second time.
         """
         if (self.paged or len(self.seen)) < SEEN_CAP:
             return True
         if entry.status is None:
             return False
-        return len(self.lifecycle) < LIFECYCLE_CAP or _standing(entry) > min(map(_standing, self.lifecycle))
+        if len(self.lifecycle) < LIFECYCLE_CAP:
+            return True
+        return entry.lifecycle_precedence() > min(known.lifecycle_precedence() for known in self.lifecycle)
 
-    def add(self, entry: Entry, pages: Pages) -> None:
-        """Take in a new event, for which there is room."""
+    def add(self, entry: TimelineEntry, pages: Pages) -> None:
+        """Take in a new event; `has_room` was True for it."""
         self.families[entry.family] = self.families.get(entry.family, 0) + 1
         if entry.status is not None:
             self.lifecycle.append(entry)
             if len(self.lifecycle) > LIFECYCLE_CAP:
-                self._shed(pages)
+                self._drop_lightest(pages)
             return
         self._remember(entry.fingerprint, pages)
-        insort(self.others, entry, key=Entry.precedence)
+        insort(self.others, entry, key=TimelineEntry.retention_key)
         del self.others[TIMELINE_CAP:]
 
-    def _shed(self, pages: Pages) -> None:
-        """More life-cycle events than a call can have: keep the weightiest, remember that the other was
-        seen.
-        """
-        self.lifecycle.sort(key=_standing, reverse=True)
+    def _drop_lightest(self, pages: Pages) -> None:
+        """Drop the life-cycle entry with the lowest precedence, and remember that it was seen."""
+        self.lifecycle.sort(key=TimelineEntry.lifecycle_precedence, reverse=True)
         self._remember(self.lifecycle.pop().fingerprint, pages)
 
     def _remember(self, fingerprint: int, pages: Pages) -> None:
@@ -328,9 +278,7 @@ class Call(msgspec.Struct, array_like=True):
         self.paged += len(moving)
 
     def record_recording(self, said: Recording) -> bool:
-        """Take in what is said of a recording: its furthest status, its longest duration. True if that is
-        news.
-        """
+        """Take in a recording's furthest status and longest duration. True if that changes anything."""
         for at, known in enumerate(self.recordings):
             if known.id == said.id:
                 durations = [d for d in (known.duration_s, said.duration_s) if d is not None]
@@ -342,53 +290,9 @@ class Call(msgspec.Struct, array_like=True):
         return True
 
 
-def _standing(entry: Entry) -> tuple[bool, tuple[int, int, int, int]]:
-    """By which of too many life-cycle events the weightiest are kept."""
-    return entry.status in TERMINAL, entry.weight()
-
-
-UPDATED = frozenset({"price", "price_unit"})
-"""Facts that a provider fills in or changes later: an update, not a disagreement."""
-
-RECORDING_RANK: dict[str, int] = {
-    "in-progress": 1,
-    "paused": 2,
-    "absent": 3,
-    "failed": 4,
-    "completed": 5,
-    "saved": 5,
-}
-
-
-def entry_of(event: Event, fingerprint: int, at_us: int | None, source_bit: int, hangup: str | None) -> Entry:
-    """The entry for an event, with the authority that its source and family give it."""
-    if event.family == "progress":
-        authority = AUTHORITY_RESOURCE if hangup is not None else AUTHORITY_PROGRESS
-    elif event.source == TWILIO_CALL:
-        authority = AUTHORITY_RESOURCE
-    else:
-        authority = AUTHORITY_OTHER
-    return Entry(
-        fingerprint,
-        event.family,
-        event.name,
-        event.status,
-        event.sequence_number,
-        at_us,
-        QUALITY_CODE[event.occurred_at_quality] if at_us is not None else 4,
-        source_bit,
-        authority,
-        event.sip_response_code,
-        event.duration_s,
-        hangup,
-        event.level,
-        event.edge,
-    )
-
-
 def new_call(key: str, account: str | None) -> Call:
-    """A call that is heard of for the first time."""
-    return Call(0, False, False, 0, account, None, key, Arrival())
+    """A call that is seen for the first time."""
+    return Call(0, False, False, 0, account, None, key, ArrivalStats())
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -402,7 +306,7 @@ def dump(call: Call) -> bytes:
 
 
 def load(stored: bytes) -> Call:
-    """A call from the store. Raises msgspec.DecodeError where it is not one."""
+    """A call from the store. Raises msgspec.DecodeError if it is not one."""
     return _decode(stored)
 
 

@@ -80,10 +80,10 @@ class TwinCounter:
 
     def place(self, reading: Reading) -> int | None:
         """The row's ordinal; None for one that an earlier page had already."""
-        if reading.rung != _BY_CONTENT:
+        if reading.identity_rule != _BY_CONTENT:
             return 0
         event = reading.event
-        known = identify(event.key, event.family, reading.rung, reading.parts)[1]
+        known = identify(event.key, event.family, reading.identity_rule, reading.parts)[1]
         ordinal = self._since[known]
         self._since[known] += 1
         return None if ordinal < self._before.get(known, 0) else ordinal

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stream.core.identity import VERSION, name_id
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from tests.core.deliveries import (
     ACCOUNT,
@@ -32,7 +32,7 @@ FAILED = [
 
 
 def test_the_alert_of_a_failed_call() -> None:
-    told = tell(FAILED, policy=Policy(account_alias="acme"))
+    told = tell(FAILED, policy=CallPolicy(account_alias="acme"))
     (alert,) = told.alerts
     opening = told.events[1]
     fingerprint = name_id(VERSION, "alert", "call.failed", "twilio", ACCOUNT, "call", TWILIO_KEY)
@@ -105,7 +105,7 @@ def test_a_failed_call_is_told_once_however_many_say_so() -> None:
 
 
 def test_the_name_of_an_account_does_not_change_what_an_alert_is() -> None:
-    first, second = (tell(FAILED, policy=Policy(account_alias=alias)).alerts[0] for alias in ("a", "b"))
+    first, second = (tell(FAILED, policy=CallPolicy(account_alias=alias)).alerts[0] for alias in ("a", "b"))
     assert (first.id, first.fingerprint, first.episode_id) == (
         second.id,
         second.fingerprint,

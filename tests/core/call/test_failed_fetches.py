@@ -11,7 +11,7 @@ from stream.core.call.state import dump
 from stream.core.call.timers import answered
 from stream.core.effects import FetchAnswered
 from stream.core.fetches import FetchRequest
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from tests.core.deliveries import START_US, answered_call, tell
 from tests.core.lives import POLICY, live, result, success
 
@@ -48,7 +48,7 @@ def test_an_answer_ends_the_growing_pauses() -> None:
     def flapping(request: FetchRequest, after_s: float) -> dict[str, Any]:
         return {"outcome": next(outcomes)} if request.source == "twilio_call" else success(request, after_s)
 
-    steps = live(answered_call(), flapping, policy=Policy(polled=("twilio_call",))).steps("twilio_call")
+    steps = live(answered_call(), flapping, policy=CallPolicy(polled=("twilio_call",))).steps("twilio_call")
     assert [round(b - a) for a, b in pairwise(steps)] == [60, 120, 30, 60, 270, 1500]
 
 

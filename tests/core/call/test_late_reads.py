@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream.core.call.record import CallRecord
 from stream.core.call.timers import answered, tick
 from stream.core.fetches import FetchRequest
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
 from stream.core.timestamps import utc
 from tests.core.deliveries import START_US, answered_call, callback, calls_row, rfc2822, tell
@@ -14,7 +14,7 @@ from tests.core.lives import ALL, END_S, POLICY, live, result
 
 def test_a_schedule_that_is_behind_asks_at_once_and_then_leaves_time_between() -> None:
     late = [callback("completed", "3", END_S, CallDuration="49", received_s=END_S + 4000.0)]
-    lived = live(late, lambda *_: {"outcome": "not_ready"}, until_s=9000, policy=Policy(polled=ALL))
+    lived = live(late, lambda *_: {"outcome": "not_ready"}, until_s=9000, policy=CallPolicy(polled=ALL))
     assert [round(at - 4000) for at in lived.steps("twilio_call_event")] == [0, 300, 900, 2700]
 
 
@@ -30,7 +30,7 @@ def test_calls_that_ended_before_the_worker_was_away_for_long_are_read_all_the_s
 
 
 def test_a_call_of_which_all_is_known_waits_for_nobody_however_long_the_worker_was_away() -> None:
-    policy = Policy(polled=("twilio_call",))
+    policy = CallPolicy(polled=("twilio_call",))
     told = tell([calls_row("completed", end_time=rfc2822(END_S), price="-0.0075")], policy=policy)
     assert told.call.fetches
     ticked = tick(told.call, START_US + 3 * 3600 * 1_000_000, policy)
@@ -67,7 +67,7 @@ def test_a_call_that_ended_in_the_future_is_read_as_if_it_had_ended_when_we_hear
 
 
 def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its_row() -> None:
-    policy = Policy(polled=ALL, overdue_s=100)
+    policy = CallPolicy(polled=ALL, overdue_s=100)
     call = tell([callback("initiated", "0", 0, received_s=0.0)], policy=policy).call
     ticked = tick(call, START_US + 100_000_000, policy)
     (request,) = ticked.effects
@@ -84,7 +84,7 @@ def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its
 
 
 def test_a_call_that_is_really_that_long_is_asked_for_more_and_more_rarely() -> None:
-    policy = Policy(polled=ALL, overdue_s=100)
+    policy = CallPolicy(polled=ALL, overdue_s=100)
     lived = live(
         [callback("initiated", "0", 0, received_s=0.0)],
         lambda *_: {"outcome": "success", "rows": 1, "content": "01"},

@@ -6,7 +6,7 @@ from stream.core.call.record import CallRecord
 from stream.core.call.timers import answered, tick
 from stream.core.effects import CallbackMissing, CallReconciled
 from stream.core.fetches import FetchRequest
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
     ENDED,
     START_US,
@@ -102,7 +102,7 @@ def test_a_call_that_leaves_unread_is_reconciled_with_what_is_there() -> None:
 
 def test_a_call_of_a_provider_of_which_nothing_is_polled_is_not_reconciled() -> None:
     hangup = telnyx(telnyx_event("call.hangup", "e1", 10, hangup_cause="normal_clearing"))
-    lived = live([hangup], policy=Policy(polled=("twilio_call",)))
+    lived = live([hangup], policy=CallPolicy(polled=("twilio_call",)))
     assert lived.call is None
     assert [one for one in lived.effects if type(one) is CallReconciled] == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from stream.core.call.timers import answered
 from stream.core.fetches import FetchRequest
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.sources import RETRY_SCHEDULES
 from tests.core.deliveries import (
     START_US,
@@ -51,12 +51,12 @@ def test_a_texml_call_is_not_asked_for_because_its_key_is_no_leg() -> None:
     ended = delivery("telnyx_texml_callback", "telnyx:v3:abc", body, 60.0)
     assert live([ended], until_s=5000).asked == []
     begun = delivery("telnyx_texml_callback", "telnyx:v3:abc", body | {"CallStatus": "ringing"}, 60.0)
-    assert live([begun], policy=Policy(polled=ALL, overdue_s=100), until_s=5000).asked == []
+    assert live([begun], policy=CallPolicy(polled=ALL, overdue_s=100), until_s=5000).asked == []
 
 
 def test_what_is_not_polled_is_not_asked_for() -> None:
-    assert live(answered_call(), policy=Policy()).asked == []
-    only = live(answered_call(), policy=Policy(polled=("twilio_call_event",)))
+    assert live(answered_call(), policy=CallPolicy()).asked == []
+    only = live(answered_call(), policy=CallPolicy(polled=("twilio_call_event",)))
     assert {asked.source for asked in only.asked} == {"twilio_call_event"}
 
 
@@ -91,7 +91,7 @@ def test_an_empty_answer_is_not_final_before_the_last_step() -> None:
 
 
 def test_a_time_factor_runs_the_schedule_so_many_times_faster() -> None:
-    lived = live(answered_call(), policy=Policy(polled=ALL, time_factor=60), until_s=1000)
+    lived = live(answered_call(), policy=CallPolicy(polled=ALL, time_factor=60), until_s=1000)
     assert lived.steps("twilio_call_summary") == [30.0]
     assert lived.steps("twilio_call_event") == [15.0]
 
@@ -109,7 +109,7 @@ def test_what_a_window_brought_is_not_asked_for() -> None:
             "completed", updated=90, received_s=90.0, end_time=rfc2822(END_S), duration="49", price="-1"
         ),
     ]
-    only = Policy(polled=("twilio_call",))
+    only = CallPolicy(polled=("twilio_call",))
     lived = live(rows, policy=only, until_s=7000)
     assert lived.asked == []
     assert [record.completeness["complete"] for record in lived.records] == [[], [], ["twilio_call"]]
@@ -119,7 +119,7 @@ def test_what_a_window_brought_is_not_asked_for() -> None:
 
 
 def test_what_a_window_brought_was_read_in_the_end_whether_or_not_it_was_asked_for_first() -> None:
-    policy = Policy(polled=("twilio_call",))
+    policy = CallPolicy(polled=("twilio_call",))
     told = [callback("busy", "1", END_S), calls_row("busy", received_s=600.0, end_time=rfc2822(END_S))]
     lives = live(told, lambda *_: None, policy=policy), live(reversed(told), policy=policy)
     assert [len(tell(some, policy=policy).all_of(FetchRequest)) for some in (told, told[::-1])] == [1, 0]
@@ -127,7 +127,7 @@ def test_what_a_window_brought_was_read_in_the_end_whether_or_not_it_was_asked_f
 
 
 def test_a_result_whose_row_told_the_end_leaves_only_the_price_to_be_read() -> None:
-    policy = Policy(polled=("twilio_call",))
+    policy = CallPolicy(polled=("twilio_call",))
     told = tell(answered_call(), policy=policy)
     (request,) = told.all_of(FetchRequest)
     row = calls_row("completed", received_s=56.0, end_time=rfc2822(END_S), duration="49")

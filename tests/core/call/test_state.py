@@ -6,18 +6,18 @@ from itertools import permutations
 
 import pytest
 
-from stream.core.call.lifecycle import survey
+from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.state import (
     LIFECYCLE_CAP,
     TIMELINE_CAP,
     VALUES_CAP,
-    Entry,
     Head,
     dump,
     load,
     load_head,
     new_call,
 )
+from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.events import Recording
 from tests.core.deliveries import (
     ACCOUNT,
@@ -33,31 +33,31 @@ from tests.core.deliveries import (
 )
 
 
-def merged(*entries: Entry) -> Entry:
+def merged(*entries: TimelineEntry) -> TimelineEntry:
     first = load(dump_of(entries[0])).lifecycle[0]
     for entry in entries[1:]:
         first.merge(entry)
     return first
 
 
-def dump_of(entry: Entry) -> bytes:
+def dump_of(entry: TimelineEntry) -> bytes:
     call = new_call("twilio:CA1", None)
     call.lifecycle.append(entry)
     return dump(call)
 
 
 REPORTS = (
-    Entry(7, "progress", "completed", "completed", 3, 100, 1, 1, 2, None, 49, None),
-    Entry(7, "progress", "completed", "completed", 3, 90, 2, 2, 2, 200, None, None),
-    Entry(7, "progress", "completed", "busy", 3, None, 4, 4, 3, None, 50, "user_busy"),
-    Entry(7, "progress", "completed", "completed", 3, 90, 0, 1, 2, 486, 0, ""),
+    TimelineEntry(7, "progress", "completed", "completed", 3, 100, 1, 1, 2, None, 49, None),
+    TimelineEntry(7, "progress", "completed", "completed", 3, 90, 2, 2, 2, 200, None, None),
+    TimelineEntry(7, "progress", "completed", "busy", 3, None, 4, 4, 3, None, 50, "user_busy"),
+    TimelineEntry(7, "progress", "completed", "completed", 3, 90, 0, 1, 2, 486, 0, ""),
 )
 
 
 def test_reports_of_one_event_come_to_the_same_in_any_order_and_however_often() -> None:
     all_orders = [merged(*order, *order) for order in permutations(REPORTS)]
     assert all_orders == [
-        Entry(7, "progress", "completed", "completed", 3, 90, 0, 7, 3, 486, 50, "user_busy")
+        TimelineEntry(7, "progress", "completed", "completed", 3, 90, 0, 7, 3, 486, 50, "user_busy")
     ] * len(all_orders)
 
 
@@ -118,7 +118,7 @@ def test_a_flood_of_events_leaves_a_state_of_bounded_size_and_true_counts() -> N
 def test_a_flood_does_not_push_the_end_out_of_the_life_cycle() -> None:
     flood = [callback("ringing", str(number), 1) for number in range(2, LIFECYCLE_CAP + 20)]
     call = tell([callback("completed", "1", 5), *flood]).call
-    end = survey(call).end
+    end = lifecycle_of(call).end
     assert end is not None
     assert (end.status, call.ended) == ("completed", True)
 

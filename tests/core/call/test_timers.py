@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stream.core import effects
-from stream.core.call.timers import due_second, tick
-from stream.core.policy import Policy
+from stream.core.call.deadlines import due_second
+from stream.core.call.timers import tick
+from stream.core.policy import CallPolicy
 from tests.core.deliveries import START_US, answered_call, at, callback, knowledge, said_of, tell
 
 
@@ -15,14 +16,14 @@ def test_the_second_at_which_a_call_is_due_is_never_too_early() -> None:
 def test_a_tick_that_finds_nothing_due_changes_nothing() -> None:
     call = tell(answered_call()).call
     before = knowledge(call), call.due_s
-    ticked = tick(call, START_US + 60_000_000, Policy())
+    ticked = tick(call, START_US + 60_000_000, CallPolicy())
     assert ticked.call is not None
     assert (knowledge(ticked.call), ticked.call.due_s, ticked.effects) == (*before, [])
 
 
 def test_the_settled_record_is_the_last_one_but_for_being_settled() -> None:
     told = tell(answered_call())
-    settled = tick(told.call, START_US + 9_000_000_000, Policy())
+    settled = tick(told.call, START_US + 9_000_000_000, CallPolicy())
     record, evicted = settled.effects
     assert said_of(record) == said_of(told.record) | {"settled": True}
     assert (record.revision, record.updated_at) == (2, at(9000))
@@ -30,7 +31,7 @@ def test_the_settled_record_is_the_last_one_but_for_being_settled() -> None:
 
 
 def test_a_call_without_an_end_is_overdue_and_then_leaves_without_a_record() -> None:
-    policy = Policy(overdue_s=100, max_age_s=1000)
+    policy = CallPolicy(overdue_s=100, max_age_s=1000)
     call = tell([callback("initiated", "0", 0, received_s=0.0)], policy=policy).call
     assert call.due_s == START_US // 1_000_000 + 100
     overdue = tick(call, START_US + 100_000_000, policy)
@@ -42,7 +43,7 @@ def test_a_call_without_an_end_is_overdue_and_then_leaves_without_a_record() -> 
 
 
 def test_a_call_leaves_at_its_greatest_age_also_where_that_comes_before_it_is_overdue() -> None:
-    policy = Policy(overdue_s=1000, max_age_s=100)
+    policy = CallPolicy(overdue_s=1000, max_age_s=100)
     call = tell([callback("initiated", "0", 0, received_s=0.0)], policy=policy).call
     assert call.due_s == START_US // 1_000_000 + 100
     gone = tick(call, START_US + 100_000_000, policy)
@@ -53,7 +54,7 @@ def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_whoever_brings_
     first, ringing, answered, _ = answered_call()
     told = tell([first, answered])
     assert told.all_of(effects.SequenceGapOpened) == []
-    grace = tick(told.call, told.call.due_s * 1_000_000, Policy())
+    grace = tick(told.call, told.call.due_s * 1_000_000, CallPolicy())
     assert grace.call is not None
     assert grace.effects == [effects.SequenceGapOpened("twilio_status_callback", [1])]
     late = tell([ringing], call=grace.call, offset=2)
@@ -66,9 +67,9 @@ def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_whoever_brings_
 def test_a_gap_that_nothing_closes_expires_with_its_call() -> None:
     first, _, answered, _ = answered_call()
     told = tell([first, answered])
-    opened = tick(told.call, told.call.due_s * 1_000_000, Policy()).call
+    opened = tick(told.call, told.call.due_s * 1_000_000, CallPolicy()).call
     assert opened is not None
-    gone = tick(opened, START_US + 90_000_000_000, Policy())
+    gone = tick(opened, START_US + 90_000_000_000, CallPolicy())
     assert gone.effects == [
         effects.SequenceGapClosed("twilio_status_callback", "expired"),
         effects.CallEvicted("max_age"),

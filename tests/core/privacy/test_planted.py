@@ -13,7 +13,7 @@ from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, dump
 from stream.core.events import Origin
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.sources import DECODERS
 from tests.core.deliveries import (
@@ -49,7 +49,7 @@ def leaves(deliveries: Iterable[Delivery], mode: str) -> str:
         readings = DECODERS[envelope.source](envelope)
         for reading in readings:
             _PRIVACY[mode].apply(reading)
-        folded = fold(call, readings, envelope, Origin("t", 0, at), Policy(), pages)
+        folded = fold(call, readings, envelope, Origin("t", 0, at), CallPolicy(), pages)
         call = folded.call
         for effect in folded.effects:
             if type(effect) is Alert:

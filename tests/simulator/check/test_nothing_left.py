@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from agents.processor import CallProcessor
-from stream.core.policy import Policy
+from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka.topics import names
@@ -24,7 +24,7 @@ from tests.agents.batches import Fetched, a_tick, written
 from tests.simulator.reader import START_US, circle, read
 
 TOPICS = names("calls.")
-EVERYTHING = Policy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30, max_age_s=40_000)
+EVERYTHING = CallPolicy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30, max_age_s=40_000)
 SEARCHED = {TOPICS.events, TOPICS.ended, TOPICS.alerts, TOPICS.alerts_active, TOPICS.fetches}
 
 

@@ -1,0 +1,50 @@
+"""The second from which a tick must check a call, and which of its deadlines have passed.
+
+Time is stream time, in microseconds since 1970: no clock is read.
+"""
+
+from __future__ import annotations
+
+from stream.core.call.state import Call
+from stream.core.policy import CallPolicy
+
+SECOND_US = 1_000_000
+
+
+def due_second(from_us: int, after_s: float) -> int:
+    """The first whole second at or after `from_us` + `after_s`."""
+    return int(-((-from_us - int(after_s * SECOND_US)) // SECOND_US))
+
+
+def next_due(call: Call, policy: CallPolicy) -> int:
+    """The second of the earliest deadline of a call."""
+    arrival = call.arrival
+    if call.ended:
+        due = due_second(arrival.ended_us, policy.settle_s)
+    else:
+        due = due_second(arrival.first_us, policy.max_age_s)
+        if not call.overdue:
+            due = min(due, due_second(arrival.first_us, policy.overdue_s))
+    if arrival.gap_due_us:
+        due = min(due, due_second(arrival.gap_due_us, 0))
+    return min((fetch.due_s for fetch in call.fetches if fetch.due_s and fetch.due_s < due), default=due)
+
+
+def gap_is_due(call: Call, now_us: int) -> bool:
+    """The grace period of a missing number has ended."""
+    return 0 < call.arrival.gap_due_us <= now_us
+
+
+def is_settled(call: Call, now_us: int, policy: CallPolicy) -> bool:
+    """The call has ended, and the time in which late deliveries are expected has passed."""
+    return call.ended and call.arrival.ended_us + int(policy.settle_s * SECOND_US) <= now_us
+
+
+def is_expired(call: Call, now_us: int, policy: CallPolicy) -> bool:
+    """The call is older than any call is kept, and its end was never seen."""
+    return not call.ended and call.arrival.first_us + int(policy.max_age_s * SECOND_US) <= now_us
+
+
+def is_overdue(call: Call, now_us: int, policy: CallPolicy) -> bool:
+    """The call should have ended by now, and its end was not seen."""
+    return not call.ended and call.arrival.first_us + int(policy.overdue_s * SECOND_US) <= now_us

@@ -1,0 +1,86 @@
+"""What is missing of a call: sequence numbers, and callbacks that the provider's own records prove were due.
+
+A missing number becomes a gap when its grace period ends. Callbacks and resources are compared once, when no
+more will be read; what comes later is late.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream.core.call.deadlines import SECOND_US, next_due
+from stream.core.call.lifecycle import Lifecycle, missing_numbers
+from stream.core.call.state import NUMBERS_KEPT, Call
+from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.effects import CallbackMissing, CallReconciled, SequenceGapClosed, SequenceGapOpened
+from stream.core.policy import CallPolicy
+from stream.core.sources import POLLED_BITS, PROVIDERS, SOURCE_BY_NAME, TELNYX_TEXML_CALLBACK
+
+_OF_TEXML = [TELNYX_TEXML_CALLBACK]
+
+
+def watch_gaps(call: Call, received_us: int, policy: CallPolicy) -> None:
+    """Start the grace period of numbers that are missing now."""
+    numbers = call.unplaced_numbers() if call.others else 0
+    for entry in call.lifecycle:
+        if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
+            numbers |= 1 << entry.number
+    arrival = call.arrival
+    if not numbers & (numbers + 1) or arrival.gap_due_us:
+        return
+    if any(number not in arrival.gaps for number in missing_numbers(numbers)):
+        arrival.gap_due_us = received_us + int(policy.gap_grace_s * SECOND_US)
+        call.due_s = next_due(call, policy)
+
+
+def open_gaps(call: Call, lifecycle: Lifecycle, effects: list[Any]) -> None:
+    """The grace period has ended: report the numbers that are still missing."""
+    arrival = call.arrival
+    arrival.gap_due_us = 0
+    opened = [number for number in lifecycle.missing_numbers() if number not in arrival.gaps]
+    if opened:
+        arrival.gaps = sorted(arrival.gaps + opened)
+        call.gaps_open = len(arrival.gaps)
+        effects.append(SequenceGapOpened(PROVIDERS[call.provider].numbered, opened))
+
+
+def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:
+    """A new entry may be the missing number of a reported gap."""
+    gaps = call.arrival.gaps
+    if entry.family == "progress" and entry.number in gaps:
+        gaps.remove(entry.number)
+        call.gaps_open = len(gaps)
+        by = "late_arrival" if entry.sources & ~POLLED_BITS else "poll_heal"
+        effects.append(SequenceGapClosed(PROVIDERS[call.provider].numbered, by))
+
+
+def expire_gaps(call: Call, effects: list[Any]) -> None:
+    """The call leaves the table: its gaps will not be filled."""
+    source = PROVIDERS[call.provider].numbered
+    effects.extend(SequenceGapClosed(source, "expired") for _ in call.arrival.gaps)
+
+
+def expected_sources(call: Call, policy: CallPolicy) -> list[str]:
+    """The sources that should report this call, sorted."""
+    return _OF_TEXML if call.is_texml else policy.expected(call.provider)
+
+
+def reconcile(call: Call, lifecycle: Lifecycle, policy: CallPolicy, effects: list[Any]) -> None:
+    """Compare the callbacks with the provider's resources, once for each call."""
+    arrival, provider = call.arrival, call.provider
+    if arrival.reconciled or call.is_texml:
+        return
+    if not any(SOURCE_BY_NAME[source].provider == provider for source in policy.polled):
+        return
+    arrival.reconciled = True
+    missing = [
+        entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_BITS
+    ]
+    effects += [CallbackMissing(PROVIDERS[provider].pushed, entry.name) for entry in missing]
+    if not call.sources & POLLED_BITS:
+        result = "missing_poll"
+    elif missing or not call.sources & ~POLLED_BITS:
+        result = "missing_callback"
+    else:
+        result = "mismatch" if len(lifecycle.statuses) > 1 else "match"
+    effects.append(CallReconciled(provider, result))

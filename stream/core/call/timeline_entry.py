@@ -1,0 +1,119 @@
+"""One logical event of a call, as much of it as the call's state keeps.
+
+Merging two reports of an event is commutative, associative and idempotent.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream.core.events import Event
+from stream.core.sources import TWILIO_CALL
+from stream.core.statuses import RANK, TERMINAL
+
+QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown")
+QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
+
+LOGS = frozenset({"insights", "request_log"})
+"""Families whose events are identified by their whole content (rule 4), the time in it included."""
+
+AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
+
+
+class TimelineEntry(msgspec.Struct, array_like=True):
+    """One logical event.
+
+    - `fingerprint`: its identity, 64 bits of the id.
+    - `quality`: an index of QUALITIES; `sources`: the bits of the sources that reported it.
+    - `authority`: how much its status counts (3 the Calls resource or a Telnyx hangup, 2 a progress callback,
+      1 everything else).
+    - `hangup`: Telnyx' cause where the status depends on whether the call was answered.
+    """
+
+    fingerprint: int
+    family: str
+    name: str
+    status: str | None = None
+    number: int | None = None
+    at_us: int | None = None
+    quality: int = 4
+    sources: int = 0
+    authority: int = AUTHORITY_OTHER
+    sip_response_code: int | None = None
+    duration_s: float | int | None = None
+    hangup: str | None = None
+    level: str | None = None
+    edge: str | None = None
+
+    def sort_key(self) -> tuple[int, int, str, str, int]:
+        """Its position in the timeline: by time, number, family, name. Unknown times come last."""
+        at = self.at_us if self.at_us is not None else 1 << 62
+        number = self.number if self.number is not None else 1 << 30
+        return (at, number, self.family, self.name, self.fingerprint)
+
+    def retention_key(self) -> tuple[int, int, int]:
+        """Which entries are kept when there are too many, lowest first: all but logs, then the earliest logs.
+
+        The key never changes for an event, otherwise the order of arrival would decide what is kept. A log's
+        time is part of its identity; another event's time may still be replaced by an earlier one.
+        """
+        if self.family in LOGS:
+            return (1, self.at_us if self.at_us is not None else 1 << 62, self.fingerprint)
+        return (0, 0, self.fingerprint)
+
+    def status_precedence(self) -> tuple[int, int, int, int]:
+        """How strongly its status counts: the terminal entry with the highest precedence decides the call's
+        status.
+        """
+        number = self.number if self.number is not None else -1
+        return (self.authority, number, RANK.get(self.status or "", -1), self.fingerprint)
+
+    def lifecycle_precedence(self) -> tuple[bool, tuple[int, int, int, int]]:
+        """Which of too many life-cycle entries are kept, highest first: terminal ones before the others."""
+        return self.status in TERMINAL, self.status_precedence()
+
+    def merge(self, other: TimelineEntry) -> None:
+        """Take in another report of the same event: the earliest time, and the greater of other values."""
+        self.sources |= other.sources
+        if other.at_us is not None:
+            mine = (self.at_us, self.quality) if self.at_us is not None else (1 << 62, 4)
+            self.at_us, self.quality = min(mine, (other.at_us, other.quality))
+        self.authority = max(self.authority, other.authority)
+        if self.status is not None and other.status is not None:
+            self.status = max(self.status, other.status, key=RANK.__getitem__)
+        if other.sip_response_code is not None:
+            self.sip_response_code = max(self.sip_response_code or 0, other.sip_response_code)
+        if other.duration_s is not None:
+            self.duration_s = (
+                other.duration_s if self.duration_s is None else max(self.duration_s, other.duration_s)
+            )
+        if other.hangup is not None:
+            self.hangup = max(self.hangup or "", other.hangup)
+
+
+def entry_of(
+    event: Event, fingerprint: int, at_us: int | None, source_bit: int, hangup: str | None
+) -> TimelineEntry:
+    """The entry of an event, with the authority that its source and family give it."""
+    if event.family == "progress":
+        authority = AUTHORITY_RESOURCE if hangup is not None else AUTHORITY_PROGRESS
+    elif event.source == TWILIO_CALL:
+        authority = AUTHORITY_RESOURCE
+    else:
+        authority = AUTHORITY_OTHER
+    return TimelineEntry(
+        fingerprint,
+        event.family,
+        event.name,
+        event.status,
+        event.sequence_number,
+        at_us,
+        QUALITY_CODE[event.occurred_at_quality] if at_us is not None else 4,
+        source_bit,
+        authority,
+        event.sip_response_code,
+        event.duration_s,
+        hangup,
+        event.level,
+        event.edge,
+    )
