@@ -29,8 +29,8 @@ from stream.faust_bridge.app import LanesApp, build_app
 from stream.kafka import topics
 from stream.service import data_dir, logs, settings
 from stream.service.http import health
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.worker import WorkerMetrics
 
 GARBAGE_THRESHOLD = 50_000
 """Objects made before the collector looks for cycles: a batch makes tens of thousands, and no cycle among
@@ -41,7 +41,7 @@ them.
 class HealthServer(mode.Service):
     """The worker's own HTTP, up while the app is: also during recovery, when it says so."""
 
-    def __init__(self, app: LanesApp, metrics: Metrics, listen: str) -> None:
+    def __init__(self, app: LanesApp, metrics: WorkerMetrics, listen: str) -> None:
         super().__init__()
         self._app = app
         self._metrics = metrics
@@ -69,7 +69,7 @@ def build(chosen: settings.Settings) -> LanesApp:
         data_dir.prepare(chosen.data_dir)
     names = topics.names(chosen.topic_prefix)
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
-    metrics = Metrics(Vocabulary(account_alias=chosen.account_alias, topics=roles))
+    metrics = WorkerMetrics(LabelValues(account_alias=chosen.account_alias, topics=roles))
     logging.getLogger().addHandler(metrics.log_counter)
     processor = CallProcessor(
         names,

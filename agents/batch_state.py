@@ -15,7 +15,7 @@ from agents.failing_calls import Trouble
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, dump, load
 from stream.engine.batch import Output
-from stream.service.metrics.batch_counts import ActiveLabels, Tally
+from stream.service.metrics.batch_counts import ActiveLabels, BatchCounts
 
 Get = Callable[[bytes], bytes | None]
 
@@ -80,6 +80,7 @@ class Work:
 
     __slots__ = (
         "calls",
+        "counts",
         "errors_in_a_row",
         "failed",
         "get",
@@ -90,7 +91,6 @@ class Work:
         "outputs",
         "pages",
         "partition",
-        "tally",
         "ticked",
         "troubles",
         "unfinished",
@@ -103,7 +103,7 @@ class Work:
         self.calls: dict[bytes, Call | None] = {}
         self.pages = Pages(get)
         self.outputs: dict[str, list[Output]] = {}
-        self.tally = Tally(partition)
+        self.counts = BatchCounts(partition)
         self.moved: dict[bytes, tuple[int | None, int | None]] = {}
         self.troubles: dict[bytes, Trouble | None] = {}
         self.ticked: set[tuple[int, bytes]] = set()

@@ -9,6 +9,8 @@ from agents.batch_state import Work
 from stream.core.call.state import dump
 from stream.engine.batch import Output, Record
 from stream.kafka.envelope_codec import dead_letter_headers
+from stream.service.metrics import worker_families as f
+from stream.service.metrics.family import DEAD_LETTERS
 from stream.service.metrics.label_values import UNKNOWN
 
 
@@ -18,8 +20,8 @@ def bury(work: Work, topic: str, record: Record, source: str, stage: str, reason
         reason, stage, detail, record.topic, record.partition, record.offset, record.headers
     )
     work.write(topic, Output(record.key, record.value, headers))
-    work.tally.processed[source, "dead_lettered"] += 1
-    work.tally.dead_letters[source, reason] += 1
+    work.counts[f.EVENTS_PROCESSED, source, "dead_lettered"] += 1
+    work.counts[DEAD_LETTERS, source, reason] += 1
 
 
 def set_aside(work: Work, topic: str, tick: Record, key: bytes, error: Exception) -> None:
@@ -32,4 +34,4 @@ def set_aside(work: Work, topic: str, tick: Record, key: bytes, error: Exception
         "internal_error", "look", type(error).__name__, tick.topic, tick.partition, tick.offset, ()
     )
     work.write(topic, Output(key, state, headers))
-    work.tally.dead_letters[UNKNOWN, "internal_error"] += 1
+    work.counts[DEAD_LETTERS, UNKNOWN, "internal_error"] += 1

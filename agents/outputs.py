@@ -20,7 +20,8 @@ from stream.core.fetches import FetchRequest
 from stream.core.timestamps import instant
 from stream.engine.batch import Output
 from stream.kafka.topics import Topics
-from stream.service.metrics.batch_counts import Tally
+from stream.service.metrics import worker_families as f
+from stream.service.metrics.batch_counts import BatchCounts
 
 _encode = msgspec.json.Encoder().encode
 
@@ -49,34 +50,34 @@ def carry_out(work: Work, outputs: list[tuple[str, Output]], effects: list[Any])
     for effect in effects:
         kind = type(effect)
         if kind is Alert:
-            count_alert(work.tally, effect)
+            count_alert(work.counts, effect)
         elif kind is not Event and kind is not CallRecord:
-            work.tally.count(effect)
+            work.counts.count_effect(effect)
 
 
-def count(tally: Tally, folded: Folded, first: Reading, envelope: Envelope) -> None:
+def count(counts: BatchCounts, folded: Folded, first: Reading, envelope: Envelope) -> None:
     """Count a delivery that was folded; `first` is its own event."""
     source = envelope.source
-    tally.processed[source, folded.result] += 1
+    counts[f.EVENTS_PROCESSED, source, folded.result] += 1
     if folded.match is not None:
-        tally.deduplicated[source, folded.match] += 1
+        counts[f.EVENTS_DEDUPLICATED, source, folded.match] += 1
         return
     if folded.result == "late":
-        tally.out_of_order[source] += 1
+        counts[f.EVENTS_OUT_OF_ORDER, source] += 1
     if first.occurred_us is not None:
-        tally.occurred_us[source].append(first.occurred_us)
-        tally.received_after_us[source].append(envelope.received_us - first.occurred_us)
+        counts.occurred_us[source].append(first.occurred_us)
+        counts.received_after_us[source].append(envelope.received_us - first.occurred_us)
 
 
-def count_alert(tally: Tally, alert: Alert) -> None:
+def count_alert(counts: BatchCounts, alert: Alert) -> None:
     """An alert is published, and how long after its event it will have been."""
-    tally.alerts_published[alert.rule.id, alert.severity, alert.state] += 1
+    counts[f.ALERTS_PUBLISHED, alert.rule.id, alert.severity, alert.state] += 1
     evidence = alert.evidence[0]
     occurred_us = instant(evidence.occurred_at) if evidence.occurred_at is not None else None
     if occurred_us is not None:
-        tally.alerted_us[evidence.source].append(occurred_us)
+        counts.alerted_us[evidence.source].append(occurred_us)
 
 
 def count_error(work: Work, agent: str, error: Exception) -> None:
     """An error of our own, by the agent whose record it was."""
-    work.tally.errors[agent, type(error).__name__] += 1
+    work.counts[f.PROCESSING_ERRORS, agent, type(error).__name__] += 1

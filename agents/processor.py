@@ -8,7 +8,6 @@ Nothing here is awaited and nothing is kept before the commit: an aborted batch 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,10 +33,10 @@ from stream.core.timestamps import instant
 from stream.engine.batch import Batch, Output, Record
 from stream.kafka.envelope_codec import read_envelope
 from stream.kafka.topics import Topics
-from stream.service.metrics.batch_counts import ActiveLabels, Tally
+from stream.service.metrics import worker_families as f
+from stream.service.metrics.batch_counts import BatchCounts
 from stream.service.metrics.label_values import UNKNOWN
-from stream.service.metrics.partition_gauges import Standing
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.worker import WorkerMetrics
 from stream.sources import DECODERS
 
 LOOKS_PER_TICK = 250
@@ -68,7 +67,7 @@ class CallProcessor:
         topics: Topics,
         policy: CallPolicy,
         privacy: Privacy,
-        metrics: Metrics,
+        metrics: WorkerMetrics,
         *,
         deployment: str,
         errors_limit: int,
@@ -83,10 +82,7 @@ class CallProcessor:
 
     def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """A partition is ours: index when its calls are due, and count what stands."""
-        held, tally = Held(), Tally(partition)
-        active: Counter[ActiveLabels] = Counter()
-        overdue: Counter[str] = Counter()
-        gaps_open: Counter[str] = Counter()
+        held, counts = Held(), BatchCounts(partition)
         for key, stored in items:
             if is_page(key):
                 continue
@@ -94,19 +90,19 @@ class CallProcessor:
                 head = load_head(stored)
             except msgspec.DecodeError as error:
                 # Its next delivery becomes a dead letter; it must not keep the others from being opened.
-                tally.errors["ticks", type(error).__name__] += 1
+                counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
                 continue
             held.due.add(head.due_s, key)
             provider = key.partition(b":")[0].decode()
             if not head.ended:
-                active[provider, head.account, head.direction] += 1
+                counts.gauges[f.CALLS_ACTIVE, provider, head.account, head.direction] += 1
             if head.overdue:
-                overdue[provider] += 1
+                counts.gauges[f.CALLS_OVERDUE, provider] += 1
             if head.gaps_open:
-                gaps_open[PROVIDERS[provider].numbered] += head.gaps_open
+                counts.gauges[f.SEQUENCE_GAPS_OPEN, PROVIDERS[provider].numbered] += head.gaps_open
         self._held[partition] = held
-        self._metrics.opened(partition, Standing(active, overdue, gaps_open))
-        self._metrics.add(tally)
+        self._metrics.opened(partition)
+        self._metrics.add(counts)
         self._metrics.indexed(partition, len(held.due), len(held.troubles))
 
     def partition_revoked(self, partition: int) -> None:
@@ -135,7 +131,7 @@ class CallProcessor:
         if self._held.get(work.partition) is work.held:
             work.commit()
             self._metrics.indexed(work.partition, len(work.held.due), len(work.held.troubles))
-        self._metrics.add(work.tally)
+        self._metrics.add(work.counts)
 
     # -- a delivery
 
@@ -172,7 +168,7 @@ class CallProcessor:
         if not is_call(first.event):
             folded = pass_through(readings, envelope, origin)
             carry_out(work, self._outputs(key, folded.effects), folded.effects)
-            count(work.tally, folded, first, envelope)
+            count(work.counts, folded, first, envelope)
             return
         call, provider = work.call(key), first.event.provider
         due_s: int | None = None
@@ -186,9 +182,9 @@ class CallProcessor:
         # Whatever could fail is behind us: a record is applied whole or not at all.
         work.calls[key] = call
         work.move(key, due_s, call.due_s)
-        work.tally.active_moved(before, labels(call, provider))
+        work.counts.active_moved(before, labels(call, provider))
         if overdue and not call.overdue:
-            work.tally.overdue[provider] -= 1
+            work.counts.gauges[f.CALLS_OVERDUE, provider] -= 1
         carry_out(work, outputs, folded.effects)
         if folded.left_out:
             bury(
@@ -201,7 +197,7 @@ class CallProcessor:
                 f"more than {SEEN_CAP}",
             )
         else:
-            count(work.tally, folded, first, envelope)
+            count(work.counts, folded, first, envelope)
 
     def _answered(self, work: Work, record: Record, envelope: Envelope) -> None:
         """A fetch came to an end. For a call that has left the table it is no news."""
@@ -288,7 +284,7 @@ class CallProcessor:
                 "now is not a time",
             )
             return
-        work.tally.heartbeat_us = max(work.tally.heartbeat_us, now_us)
+        work.counts.heartbeat_us = max(work.counts.heartbeat_us, now_us)
         now_s = now_us // 1_000_000
         work.unfinished = False
         for looks, (second, key) in enumerate(work.waiting(now_s)):
@@ -317,8 +313,8 @@ class CallProcessor:
         work.calls[key] = call
         work.ticked.add((offset, key))
         work.move(key, second, call.due_s if call is not None else None)
-        work.tally.active_moved(before, labels(call, provider) if call is not None else None)
-        work.tally.overdue[provider] += (call is not None and call.overdue) - overdue
+        work.counts.active_moved(before, labels(call, provider) if call is not None else None)
+        work.counts.gauges[f.CALLS_OVERDUE, provider] += (call is not None and call.overdue) - overdue
         carry_out(work, outputs, ticked.effects)
 
     def _ticked(self, work: Work, call: Call, now_us: int) -> Ticked:

@@ -31,7 +31,7 @@ from stream.service.http.connections import AT_MOST, Connections
 from stream.service.http.descriptors import connections_at_most, raise_limit
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.label_values import UNKNOWN, Vocabulary
+from stream.service.metrics.label_values import UNKNOWN, LabelValues
 from stream.service.settings import Settings
 from stream.service.shutdown import stop_asked, unless
 
@@ -75,7 +75,7 @@ async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
     Raises ListenError, TlsError, KafkaError.
     """
     names = topics.names(chosen.topic_prefix)
-    metrics = GatewayMetrics(Vocabulary(account_alias=chosen.account_alias))
+    metrics = GatewayMetrics(LabelValues(account_alias=chosen.account_alias))
     logging.getLogger().addHandler(metrics.log_counter)
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):

@@ -31,7 +31,7 @@ from stream.poller.schedule.backfill import Backfills
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.poller.schedule.windows import Windows, watched
 from stream.service.http import health
-from stream.service.metrics.label_values import UNKNOWN, Vocabulary
+from stream.service.metrics.label_values import UNKNOWN, LabelValues
 from stream.service.metrics.poller import BudgetState, PollerMetrics
 from stream.service.settings import Settings
 from stream.service.shutdown import stop_asked, unless
@@ -90,7 +90,7 @@ class Poller:
         self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
         self.client = PageClient()
         self.metrics = PollerMetrics(
-            Vocabulary(account_alias=chosen.account_alias),
+            LabelValues(account_alias=chosen.account_alias),
             [
                 (one.resource.source, one.account.alias)
                 for one in watched(self.accounts, RESOURCES, chosen.poll_sources)

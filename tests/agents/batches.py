@@ -14,8 +14,8 @@ from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.engine.batch import Output
 from stream.kafka.topics import names
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.worker import WorkerMetrics
 from tests.core.deliveries import TWILIO_KEY, Delivery, at
 
 TOPICS = names("calls.")
@@ -75,7 +75,7 @@ class Lane:
     due_s: int | None = None
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(Vocabulary(), clock=lambda: 1_772_445_600.0)
+        self.metrics = WorkerMetrics(LabelValues(), clock=lambda: 1_772_445_600.0)
         self.processor = CallProcessor(
             TOPICS,
             self.policy,
@@ -111,7 +111,7 @@ class Lane:
 
     def counted(self, name: str, **labels: str) -> float:
         """The value of a series; 0 where there is none."""
-        value = self.metrics.board.registry.get_sample_value(f"callstream_{name}", labels)
+        value = self.metrics.value(name, **labels)
         return value if value is not None else 0.0
 
 

@@ -32,8 +32,8 @@ from stream.core.privacy.masking import Privacy
 from stream.engine.batch import Record
 from stream.kafka import topics
 from stream.kafka.envelope_codec import read_envelope
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.worker import WorkerMetrics
 from stream.sources import DECODERS
 from tests.bench import masking
 from tests.bench.candidate import Task, give_back, task
@@ -163,7 +163,7 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
 
 def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[str, float]:
     """Seconds of the real processor over the same batches, and of what it does once they are committed."""
-    metrics = Metrics(Vocabulary())
+    metrics = WorkerMetrics(LabelValues())
     job = CallProcessor(names, CallPolicy(), Privacy(), metrics, deployment="bench", errors_limit=1)
     stores: dict[int, dict[bytes, bytes]] = {}
     watch = Stopwatch()
@@ -186,7 +186,7 @@ def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict
 def sample_states(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[bytes, bytes]:
     """The states that the real processor leaves of these batches."""
     job = CallProcessor(
-        names, CallPolicy(), Privacy(), Metrics(Vocabulary()), deployment="bench", errors_limit=1
+        names, CallPolicy(), Privacy(), WorkerMetrics(LabelValues()), deployment="bench", errors_limit=1
     )
     store: dict[bytes, bytes] = {}
     opened: set[int] = set()

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from stream.cli.local.dashboard import AlertNotice, DashboardState, alert_line, line, panel
-from stream.cli.local.worker_metrics import WorkerMetrics
+from stream.cli.local.worker_metrics import WorkerSnapshot
 from stream.cli.support.drawing import PlainColumn, PlainConsole, text
 from stream.cli.support.terminal import Fault, Misuse, label, say
 from stream.cli.tail import cells
@@ -89,7 +89,7 @@ def test_what_can_be_seen_stays_as_it_is(word: str) -> None:
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_the_view_and_its_lines_show_hostile_alerts_and_figures(word: str) -> None:
-    scene = DashboardState([(word, word)], WorkerMetrics(1.0, word, 1, {word: 2.0}, 3, 4, {word: 5.0}), 6.0)
+    scene = DashboardState([(word, word)], WorkerSnapshot(1.0, word, 1, {word: 2.0}, 3, 4, {word: 5.0}), 6.0)
     scene.alerts.append(AlertNotice(word, word, word, word, word))
     scene.notes.append(word)
     console = PlainConsole(width=300, file=io.StringIO(), force_terminal=False)
@@ -103,7 +103,7 @@ def test_the_view_and_its_lines_show_hostile_alerts_and_figures(word: str) -> No
 @pytest.mark.parametrize("word", HOSTILE)
 def test_a_line_of_output_is_one_plain_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     say(f"alert: {alert_line(AlertNotice(word, word, word, word, word))}")
-    say(line(DashboardState([], WorkerMetrics(1.0, word, 1, {word: 2.0}))))
+    say(line(DashboardState([], WorkerSnapshot(1.0, word, 1, {word: 2.0}))))
     say(word, word)
     label(word, "red", word)
     say(word, err=True)

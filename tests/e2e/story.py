@@ -21,8 +21,8 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.worker import WorkerMetrics
 from stream.simulator.calls.options import Options
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.delivery.record_writer import key_hash
@@ -98,7 +98,7 @@ def undisturbed(story: Story) -> Undisturbed:
     """The story through the job, in its order, in this process."""
     names = story.names
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
-    metrics = Metrics(Vocabulary(account_alias="default", topics=roles))
+    metrics = WorkerMetrics(LabelValues(account_alias="default", topics=roles))
     job = CallProcessor(
         names,
         CallPolicy(polled=POLLED_SOURCES),

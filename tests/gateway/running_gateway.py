@@ -21,7 +21,7 @@ from stream.service.http import health
 from stream.service.http.connections import Connections
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.label_values import LabelValues
 from tests.gateway import signing
 
 CREDENTIALS = GatewayCredentials(
@@ -54,7 +54,7 @@ class RunningGateway:
     def __init__(self, credentials: GatewayCredentials, limits: RequestLimits, bodies: WaitingBodies) -> None:
         self.credentials = credentials
         self.sink = RecordingSink()
-        self.metrics = GatewayMetrics(Vocabulary())
+        self.metrics = GatewayMetrics(LabelValues())
         self.refused: list[tuple[str, str]] = []
         self.connections = Connections(first_request_s=0.3)
         self.trouble: str | None = None
@@ -96,7 +96,7 @@ class RunningGateway:
 
     def counted(self, family: str, **labels: str) -> float:
         """A sample of the exposition."""
-        value = self.metrics.board.registry.get_sample_value(f"callstream_{family}", labels)
+        value = self.metrics.value(family, **labels)
         assert value is not None, f"no series {family} {labels}"
         return value
 

@@ -13,7 +13,7 @@ import orjson
 from rich.console import Group
 from rich.table import Table
 
-from stream.cli.local.worker_metrics import WorkerMetrics
+from stream.cli.local.worker_metrics import WorkerSnapshot
 from stream.cli.support.drawing import text
 
 NEWEST = 8
@@ -59,7 +59,7 @@ class DashboardState:
     """All that the view shows."""
 
     links: list[tuple[str, str]]
-    now: WorkerMetrics | None = None
+    now: WorkerSnapshot | None = None
     rate: float | None = None
     alerts: deque[AlertNotice] = field(default_factory=lambda: deque(maxlen=NEWEST))
     alerts_seen: int = 0

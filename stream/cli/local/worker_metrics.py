@@ -15,7 +15,7 @@ TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
-class WorkerMetrics:
+class WorkerSnapshot:
     """One look at a worker. `at_s` is the reader's clock; counters count since the worker's start.
 
     `compared`: calls of which all was read, by what callbacks and resources say of each other.
@@ -32,14 +32,14 @@ class WorkerMetrics:
     dead_letters: float = 0.0
     compared: dict[str, float] = field(default_factory=dict)
 
-    def rate_since(self, earlier: WorkerMetrics | None) -> float | None:
+    def rate_since(self, earlier: WorkerSnapshot | None) -> float | None:
         """Deliveries a second since an earlier look, None after a restart or without one."""
         if earlier is None or self.at_s <= earlier.at_s or self.deliveries < earlier.deliveries:
             return None
         return (self.deliveries - earlier.deliveries) / (self.at_s - earlier.at_s)
 
 
-async def scrape(client: aiohttp.ClientSession, url: str, at_s: float) -> WorkerMetrics | None:
+async def scrape(client: aiohttp.ClientSession, url: str, at_s: float) -> WorkerSnapshot | None:
     """Scrape the worker at `url`; None where it does not answer."""
     try:
         async with client.get(f"{url}/metrics", timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as answer:
@@ -50,7 +50,7 @@ async def scrape(client: aiohttp.ClientSession, url: str, at_s: float) -> Worker
         return None
 
 
-def parse(exposition: str, at_s: float) -> WorkerMetrics:
+def parse(exposition: str, at_s: float) -> WorkerSnapshot:
     """The figures in an exposition."""
     sums: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(exposition):
@@ -59,7 +59,7 @@ def parse(exposition: str, at_s: float) -> WorkerMetrics:
             sums[family.name] = _sum((s.labels.get(label, ""), s.value) for s in family.samples)
     results = sums.get("callstream_events_processed", {})
     states = [state for state, on in sums.get("callstream_worker_state", {}).items() if on]
-    return WorkerMetrics(
+    return WorkerSnapshot(
         at_s,
         states[0] if states else None,
         sum(results.values()),

@@ -5,9 +5,11 @@ Ids, phone numbers and URLs can never be labels, because nothing reaches a label
 
 from __future__ import annotations
 
+from prometheus_client import Counter
+
 from stream.service.metrics.family import CONFIGURED, RUNNING, Family
-from stream.service.metrics.label_values import OTHER, UNKNOWN, Vocabulary
-from stream.service.metrics.series import Labels, Numbers
+from stream.service.metrics.histogram import Labels
+from stream.service.metrics.label_values import OTHER, UNKNOWN, LabelValues
 
 DIRECTIONS = {
     "inbound": "inbound",
@@ -22,11 +24,11 @@ DIRECTIONS = {
 """Each provider's word for a direction. A trunk is named from its own side, a call from the customer's."""
 
 
-class Guard:
+class CardinalityGuard:
     """Lets label values in, or folds them. `capped` counts what was folded, by label."""
 
-    def __init__(self, vocabulary: Vocabulary, capped: Numbers) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, label_values: LabelValues, capped: Counter) -> None:
+        self._label_values = label_values
         self._capped = capped
         self._known: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
 
@@ -34,7 +36,7 @@ class Guard:
         """All values that a label of a family can have; none where only the running worker knows them."""
         if listed is RUNNING:
             return ()
-        return self._vocabulary.values(label) if listed is CONFIGURED else listed
+        return self._label_values.values(label) if listed is CONFIGURED else listed
 
     def admit(self, family: Family, raw: tuple[object, ...], n: int = 1) -> Labels:
         """The label set that stands for these values; `n` is how often they were seen."""
@@ -53,23 +55,23 @@ class Guard:
         if word in known:
             return word
         if value is not None:
-            self._capped.add((label,), n)
+            self._capped.labels(label).inc(n)
         return UNKNOWN if UNKNOWN in known else OTHER
 
     def _word(self, label: str, value: object) -> str:
         """The installation's word for a provider's value."""
-        vocabulary = self._vocabulary
+        label_values = self._label_values
         if label == "account":
-            if value is None or not vocabulary.accounts:
-                return vocabulary.account_alias
-            return vocabulary.accounts.get(str(value), "")
+            if value is None or not label_values.accounts:
+                return label_values.account_alias
+            return label_values.accounts.get(str(value), "")
         if value is None:
             return ""
         word = str(value)
         if label == "endpoint":
-            return vocabulary.endpoints.get(word, "")
+            return label_values.endpoints.get(word, "")
         if label == "topic":
-            return vocabulary.topics.get(word, "") if vocabulary.topics else word
+            return label_values.topics.get(word, "") if label_values.topics else word
         if label == "direction":
             return DIRECTIONS.get(word, word)
         if label == "edge" and word == "unknown_edge":

@@ -1,7 +1,7 @@
 """The values that labels may take, and the one rule for all of them: what is not in its list is not a label.
 
 A label's values are known before the first event, so that every series starts at 0 and none is born at 2.
-Lists that belong to an installation (accounts, endpoints, codes) come from `Vocabulary`; the others are here.
+The lists of an installation (accounts, endpoints, codes) come from `LabelValues`, the others are here.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ ERROR_CODES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vocabulary:
+class LabelValues:
     """What an installation lets into labels.
 
     - `account_alias`: the name for a provider account that has no entry of its own.

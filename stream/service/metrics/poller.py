@@ -1,16 +1,127 @@
-"""The metrics of one poller: told by its parts, the budget's state read at each scrape."""
+"""The poller's metrics: requests to the providers, rows that came, and what the rate budget allows.
+
+The names are the contract. An account is shown by its alias, never by its id.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from stream.core.sources import POLLED_SOURCES
 from stream.service.metrics import label_values as words
-from stream.service.metrics import poller_families
-from stream.service.metrics import worker_families as f
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.log_counter import LogCounter
-from stream.service.metrics.registry import Board
+from stream.service.metrics.family import (
+    DEAD_LETTERS,
+    PRODUCE_DURATION,
+    PRODUCE_MESSAGES,
+    RUNNING,
+    SHARED,
+    Family,
+    counter,
+    gauge,
+    histogram,
+)
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.registry import MetricRegistry
+
+POLL_REQUESTS = counter(
+    "poll_requests_total",
+    "Provider REST requests: success, empty, not_ready, not_found, throttled, auth_error, client_error, "
+    "server_error, network_error, rubbish.",
+    source=POLLED_SOURCES,
+    outcome=words.POLL_OUTCOMES,
+)
+POLL_REQUEST_DURATION = histogram(
+    "poll_request_duration_seconds",
+    "Duration of one provider REST request.",
+    (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30),
+    source=POLLED_SOURCES,
+)
+POLL_RECORDS = counter(
+    "poll_records_total",
+    "Records read from provider REST resources before deduplication.",
+    source=POLLED_SOURCES,
+)
+POLL_LEFT_OUT = counter(
+    "poll_records_left_out_total",
+    "Records read that are about no call (Telnyx lists the deliveries of messages too) and are not kept.",
+    source=POLLED_SOURCES,
+)
+POLL_LAST_SUCCESS = gauge(
+    "poll_last_success_timestamp_seconds",
+    "Unix time of the last fully successful poll cycle.",
+    source=POLLED_SOURCES,
+    account=RUNNING,
+)
+POLL_WATERMARK = gauge(
+    "poll_watermark_timestamp_seconds",
+    "Unix event time up to which the source is known to be completely read.",
+    source=POLLED_SOURCES,
+    account=RUNNING,
+)
+POLL_PENDING = gauge(
+    "poll_pending_calls",
+    "Calls scheduled for a per-call fetch (Call Events, Voice Insights Events) and not read yet.",
+    source=POLLED_SOURCES,
+)
+POLL_THROTTLE_WAIT = counter(
+    "poll_throttle_wait_seconds_total",
+    "Time spent waiting for the local rate budget or a provider 429.",
+    source=POLLED_SOURCES,
+)
+
+
+POLL_BUDGET_RATE = gauge(
+    "poll_budget_requests_per_second",
+    "Requests a second that this poller's share of the account's budget allows now.",
+    provider=words.PROVIDERS,
+    account=RUNNING,
+)
+POLL_BUDGET_CONCURRENCY = gauge(
+    "poll_budget_concurrent_requests",
+    "Requests at once that this poller's share of the account's budget allows now.",
+    provider=words.PROVIDERS,
+    account=RUNNING,
+)
+POLL_IN_FLIGHT = gauge(
+    "poll_in_flight_requests", "Requests of this poller under way.", provider=words.PROVIDERS, account=RUNNING
+)
+POLL_WAITING = gauge(
+    "poll_waiting_requests",
+    "Requests that wait for the budget, by priority.",
+    provider=words.PROVIDERS,
+    account=RUNNING,
+    priority=words.POLL_PRIORITIES,
+)
+POLL_ACCOUNT_STATE = gauge(
+    "poll_account_state",
+    "1 for the current state of the account, 0 for the others: running, throttled (a 429's pause), refused "
+    "(credentials), unreachable, standby (another poller has it).",
+    provider=words.PROVIDERS,
+    account=RUNNING,
+    state=words.POLL_STATES,
+)
+POLL_OWNED_PARTITIONS = gauge(
+    "poll_owned_partitions", "Partitions of the fetch requests that this poller serves; 0 on standby."
+)
+
+FAMILIES: tuple[Family, ...] = (
+    POLL_REQUESTS,
+    POLL_REQUEST_DURATION,
+    POLL_RECORDS,
+    POLL_LEFT_OUT,
+    POLL_LAST_SUCCESS,
+    POLL_WATERMARK,
+    POLL_PENDING,
+    POLL_THROTTLE_WAIT,
+    POLL_BUDGET_RATE,
+    POLL_BUDGET_CONCURRENCY,
+    POLL_IN_FLIGHT,
+    POLL_WAITING,
+    POLL_ACCOUNT_STATE,
+    POLL_OWNED_PARTITIONS,
+    *SHARED,
+)
 
 
 class BudgetState(NamedTuple):
@@ -25,78 +136,68 @@ class BudgetState(NamedTuple):
     waiting: Mapping[str, int]
 
 
-class PollerMetrics:
+class PollerMetrics(MetricRegistry):
     """What a poller counts. All calls from the event loop's thread.
 
     `windows`: (source, alias) of what is read by window, so that what was never read is seen to be.
     """
 
-    def __init__(self, vocabulary: Vocabulary, windows: Iterable[tuple[str, str]] = ()) -> None:
-        self.board = Board(vocabulary, poller_families.FAMILIES)
-        self.log_counter = LogCounter(self.board)
-        self._durations = self.board.buckets(poller_families.POLL_REQUEST_DURATION)
-        self._producing = self.board.buckets(f.PRODUCE_DURATION)
-        self._last_success = self.board.numbers(poller_families.POLL_LAST_SUCCESS)
-        self._watermark = self.board.numbers(poller_families.POLL_WATERMARK)
+    def __init__(self, label_values: LabelValues, windows: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(label_values, FAMILIES)
         for source, alias in windows:
-            self._last_success.set((source, alias), 0)
-            self._watermark.set((source, alias), 0)
-
-    def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """What a scrape gets, and its content type."""
-        return self.board.exposition(accept)
+            self.gauge(POLL_LAST_SUCCESS, source, alias).set(0)
+            self.gauge(POLL_WATERMARK, source, alias).set(0)
 
     def requested(self, source: str, outcome: str, seconds: float) -> None:
         """One HTTP request came to this outcome after so many seconds."""
-        self.board.count(poller_families.POLL_REQUESTS, source, outcome)
-        self._durations.observe((source,), seconds)
+        self.count(POLL_REQUESTS, source, outcome)
+        self.histogram(POLL_REQUEST_DURATION).observe((source,), seconds)
 
     def landed(self, source: str, rows: int) -> None:
         """Rows of the provider are in Kafka."""
-        self.board.count(poller_families.POLL_RECORDS, source, n=rows)
+        self.count(POLL_RECORDS, source, n=rows)
 
     def left_out(self, source: str, rows: int) -> None:
         """Rows came that are about no call."""
-        self.board.count(poller_families.POLL_LEFT_OUT, source, n=rows)
+        self.count(POLL_LEFT_OUT, source, n=rows)
 
     def waited(self, source: str, seconds: float) -> None:
         """A request waited for the budget, or for what the provider's 429 asked."""
-        self.board.numbers(poller_families.POLL_THROTTLE_WAIT).add((source,), max(0.0, seconds))
+        self.count(POLL_THROTTLE_WAIT, source, n=max(0.0, seconds))
 
     def window(self, source: str, alias: str, read_at_s: float, watermark_s: float) -> None:
         """A window was read to its end."""
-        self._last_success.set((source, alias), read_at_s)
-        self._watermark.set((source, alias), watermark_s)
+        self.gauge(POLL_LAST_SUCCESS, source, alias).set(read_at_s)
+        self.gauge(POLL_WATERMARK, source, alias).set(watermark_s)
 
     def dead_letter(self, source: str, reason: str) -> None:
         """Something went to the dead letters."""
-        self.board.count(f.DEAD_LETTERS, source, reason)
+        self.count(DEAD_LETTERS, source, reason)
 
     def pending(self, source: str, change: int) -> None:
         """Fetches that wait or are being done became more or less."""
-        self.board.numbers(poller_families.POLL_PENDING).add((source,), change)
+        self.gauge(POLL_PENDING, source).inc(change)
 
     def owned(self, partitions: int) -> None:
         """So many partitions of the fetch requests are this poller's."""
-        self.board.numbers(poller_families.POLL_OWNED_PARTITIONS).set((), partitions)
+        self.gauge(POLL_OWNED_PARTITIONS).set(partitions)
 
     def produced(self, records: int, seconds: float, ok: bool) -> None:
         """Records were acknowledged by the broker, or were not."""
-        self.board.count(f.PRODUCE_MESSAGES, "polled", "success" if ok else "error", n=records)
-        self._producing.observe(("polled",), seconds, records)
+        self.count(PRODUCE_MESSAGES, "polled", "success" if ok else "error", n=records)
+        self.histogram(PRODUCE_DURATION).observe(("polled",), seconds, records)
 
     def budgets(self, states: Callable[[], Iterable[BudgetState]]) -> None:
         """Where a scrape asks for the budgets."""
-        self.board.before_scrape(lambda: self._show(states()))
+        self.before_scrape(lambda: self._show(states()))
 
     def _show(self, states: Iterable[BudgetState]) -> None:
-        numbers = self.board.numbers
         for one in states:
             account = (one.provider, one.account)
-            numbers(poller_families.POLL_BUDGET_RATE).set(account, one.rate)
-            numbers(poller_families.POLL_BUDGET_CONCURRENCY).set(account, one.concurrency)
-            numbers(poller_families.POLL_IN_FLIGHT).set(account, one.in_flight)
+            self.gauge(POLL_BUDGET_RATE, *account).set(one.rate)
+            self.gauge(POLL_BUDGET_CONCURRENCY, *account).set(one.concurrency)
+            self.gauge(POLL_IN_FLIGHT, *account).set(one.in_flight)
             for priority in words.POLL_PRIORITIES:
-                numbers(poller_families.POLL_WAITING).set((*account, priority), one.waiting.get(priority, 0))
+                self.gauge(POLL_WAITING, *account, priority).set(one.waiting.get(priority, 0))
             for state in words.POLL_STATES:
-                numbers(poller_families.POLL_ACCOUNT_STATE).set((*account, state), state == one.state)
+                self.gauge(POLL_ACCOUNT_STATE, *account, state).set(state == one.state)

@@ -17,7 +17,7 @@ from itertools import product
 from stream.core.fetches import OUTCOMES, REASONS
 from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
 from stream.service.metrics import label_values as words
-from stream.service.metrics.family import CONFIGURED, RUNNING, Family, counter, gauge, histogram
+from stream.service.metrics.family import CONFIGURED, RUNNING, SHARED, Family, counter, gauge, histogram
 
 # Stream
 
@@ -68,21 +68,15 @@ PROCESSING_DURATION = histogram(
     (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1),
     agent=(words.LANE,),
 )
-PROCESSING_ERRORS = Family(
+PROCESSING_ERRORS = counter(
     "processing_errors_total",
-    "counter",
     "Exceptions in agents by allow-listed class (else other).",
-    {"agent": (*words.AGENTS, words.LANE), "error": (*words.ERRORS, *words.LANE_ERRORS)},
+    agent=(*words.AGENTS, words.LANE),
+    error=(*words.ERRORS, *words.LANE_ERRORS),
     start=(
         *product((*words.AGENTS, words.LANE), words.ERRORS),
         *product((words.LANE,), words.LANE_ERRORS),
     ),
-)
-DEAD_LETTERS = counter(
-    "dead_letters_total",
-    "Events written to the dead-letter topic.",
-    source=words.ANY_SOURCE,
-    reason=words.DEAD_LETTER_REASONS,
 )
 HEARTBEAT = gauge(
     "heartbeat_timestamp_seconds",
@@ -102,18 +96,6 @@ CONSUMER_LAG = gauge(
     "Log end offset minus next offset to be read, for assigned partitions.",
     topic=(*words.TOPICS, words.OTHER),
     partition=RUNNING,
-)
-PRODUCE_MESSAGES = counter(
-    "produce_messages_total",
-    "Messages sent to Kafka by final delivery outcome.",
-    topic=(*words.TOPICS, words.OTHER),
-    outcome=words.PRODUCE_OUTCOMES,
-)
-PRODUCE_DURATION = histogram(
-    "produce_duration_seconds",
-    "Time from send to broker acknowledgement.",
-    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-    topic=(*words.TOPICS, words.OTHER),
 )
 WORKER_STATE = gauge(
     "worker_state",
@@ -242,11 +224,11 @@ RECONCILED_CALLS = counter(
     provider=words.PROVIDERS,
     result=words.RECONCILIATIONS,
 )
-CALLBACKS_MISSING = Family(
+CALLBACKS_MISSING = counter(
     "callbacks_missing_total",
-    "counter",
     "Callbacks a provider record proves should have arrived and that never did.",
-    {"source": PUSHED_SOURCES, "event": (*words.PROGRESS_EVENTS, words.OTHER)},
+    source=PUSHED_SOURCES,
+    event=(*words.PROGRESS_EVENTS, words.OTHER),
     start=tuple(product(PUSHED_SOURCES, words.PROGRESS_EVENTS)),
 )
 RECONCILIATION_LAST_SUCCESS = gauge(
@@ -270,11 +252,12 @@ FETCHES_ANSWERED = counter(
 
 # Alerts
 
-ALERTS_PUBLISHED = Family(
+ALERTS_PUBLISHED = counter(
     "alerts_published_total",
-    "counter",
     "Alert records written to the alerts topic.",
-    {"rule": words.RULES, "severity": words.SEVERITIES, "state": words.ALERT_STATES},
+    rule=words.RULES,
+    severity=words.SEVERITIES,
+    state=words.ALERT_STATES,
     start=tuple(
         (rule, severity, state)
         for rule, severity in (
@@ -286,21 +269,8 @@ ALERTS_PUBLISHED = Family(
     ),
 )
 
-# Meta
-
-BUILD_INFO = gauge(
-    "build_info",
-    "Build and runtime versions; value is always 1.",
-    version=RUNNING,
-    python=RUNNING,
-    faust=RUNNING,
+FAMILIES: tuple[Family, ...] = (
+    *(value for value in list(globals().values()) if isinstance(value, Family)),
+    *SHARED,
 )
-LABEL_VALUES_CAPPED = counter(
-    "label_values_capped_total",
-    "Label values folded into other by the cardinality guard.",
-    label=words.CAPPED_LABELS,
-)
-LOG_MESSAGES = counter("log_messages_total", "Log records emitted by level.", level=words.LOG_LEVELS)
-
-FAMILIES: tuple[Family, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Family))
-"""All of them, in the order above."""
+"""All of them, in the order above, and those that every role has."""

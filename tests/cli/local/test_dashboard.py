@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from stream.cli.local.dashboard import AlertNotice, DashboardState, line, panel
-from stream.cli.local.worker_metrics import WorkerMetrics
+from stream.cli.local.worker_metrics import WorkerSnapshot
 from stream.cli.support.drawing import PlainConsole
 
 ALERT = {
@@ -42,7 +42,7 @@ def test_a_worker_that_does_not_answer_is_said_and_nothing_is_invented():
 
 def test_the_view_shows_rate_lag_outcomes_and_the_newest_alert_first():
     scene = DashboardState(
-        [("stop", "Ctrl-C")], WorkerMetrics(1.0, "running", 12, {"applied": 12.0}, 3, 4, {"busy": 2.0}), 6.0
+        [("stop", "Ctrl-C")], WorkerSnapshot(1.0, "running", 12, {"applied": 12.0}, 3, 4, {"busy": 2.0}), 6.0
     )
     scene.alerts.append(AlertNotice("13:00:00", "warning", "call.failed", "twilio:CA0", "The call failed."))
     scene.alerts.append(AlertNotice.of(ALERT))
@@ -53,16 +53,16 @@ def test_the_view_shows_rate_lag_outcomes_and_the_newest_alert_first():
 
 
 def test_dead_letters_are_shown_only_where_there_are_any():
-    quiet = DashboardState([], WorkerMetrics(1.0, "running", 12))
-    loud = DashboardState([], WorkerMetrics(1.0, "running", 12, dead_letters=7))
+    quiet = DashboardState([], WorkerSnapshot(1.0, "running", 12))
+    loud = DashboardState([], WorkerSnapshot(1.0, "running", 12, dead_letters=7))
     assert "dead letters" not in line(quiet)
     assert "dead letters 7" in line(loud)
 
 
 def test_what_was_read_of_calls_is_shown_once_there_is_any():
-    quiet = DashboardState([], WorkerMetrics(1.0, "running", 12, compared={"match": 0.0}))
+    quiet = DashboardState([], WorkerSnapshot(1.0, "running", 12, compared={"match": 0.0}))
     read = DashboardState(
-        [], WorkerMetrics(1.0, "running", 12, compared={"match": 5.0, "missing_callback": 2.0})
+        [], WorkerSnapshot(1.0, "running", 12, compared={"match": 5.0, "missing_callback": 2.0})
     )
     assert "read whole" not in line(quiet) + shown(quiet)
     assert "read whole 7 (match 5, missing_callback 2)" in line(read)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
 from stream.core import effects
 from stream.core.fetches import FetchRequest
-from stream.service.metrics.batch_counts import Tally
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.partition_gauges import Standing
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics import worker_families as f
+from stream.service.metrics.batch_counts import BatchCounts
+from stream.service.metrics.family import DEAD_LETTERS
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.worker import WorkerMetrics
 
 NOW_S = 1_800_000_000.0
 NOW_US = 1_800_000_000_000_000
 
-VOCABULARY = Vocabulary(
+LABEL_VALUES = LabelValues(
     account_alias="main",
     accounts={"AC1": "main", "AC2": "second"},
     endpoints={"https://app.example.test/voice": "voice"},
@@ -25,17 +28,16 @@ VOCABULARY = Vocabulary(
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(VOCABULARY, clock=lambda: NOW_S)
+def metrics() -> WorkerMetrics:
+    return WorkerMetrics(LABEL_VALUES, clock=lambda: NOW_S)
 
 
 @pytest.fixture
-def fed(metrics: Metrics) -> Metrics:
+def fed(metrics: WorkerMetrics) -> WorkerMetrics:
     """Every family has been fed at least once."""
-    metrics.opened(
-        0, Standing({("twilio", "AC1", "inbound"): 3}, {"twilio": 3}, {"twilio_status_callback": 2})
-    )
-    metrics.add(full_tally())
+    metrics.opened(0)
+    metrics.add(held(0, {("twilio", "AC1", "inbound"): 3}, {"twilio": 3}, {"twilio_status_callback": 2}))
+    metrics.add(full_counts())
     metrics.indexed(0, 7, 2)
     observer = metrics.observer
     observer.phase("running")
@@ -52,22 +54,36 @@ def fed(metrics: Metrics) -> Metrics:
     return metrics
 
 
-def full_tally() -> Tally:
-    tally = Tally(0)
+def held(
+    partition: int,
+    active: Mapping[tuple[str, str, str], int],
+    overdue: Mapping[str, int] = MappingProxyType({}),
+    gaps_open: Mapping[str, int] = MappingProxyType({}),
+) -> BatchCounts:
+    """What a partition holds when it is opened."""
+    counts = BatchCounts(partition)
+    counts.gauges.update({(f.CALLS_ACTIVE, *labels): n for labels, n in active.items()})
+    counts.gauges.update({(f.CALLS_OVERDUE, provider): n for provider, n in overdue.items()})
+    counts.gauges.update({(f.SEQUENCE_GAPS_OPEN, source): n for source, n in gaps_open.items()})
+    return counts
+
+
+def full_counts() -> BatchCounts:
+    counts = BatchCounts(0)
     source = "twilio_status_callback"
-    tally.processed[source, "applied"] += 2
-    tally.processed[source, "duplicate"] += 1
-    tally.processed["unknown", "dead_lettered"] += 1
-    tally.deduplicated[source, "sequence_number"] += 1
-    tally.out_of_order[source] += 1
-    tally.dead_letters["unknown", "unknown_source"] += 1
-    tally.errors["callbacks", "KeyError"] += 1
-    tally.occurred_us[source] += [NOW_US - 700_000, NOW_US - 3_000_000]
-    tally.received_after_us[source] += [300_000, 1_500_000]
-    tally.alerted_us[source].append(NOW_US - 700_000)
-    tally.processed_us = NOW_US - 100_000
-    tally.heartbeat_us = NOW_US + 1_000_000
-    tally.alerts_published["call.failed", "warning", "firing"] += 1
+    counts[f.EVENTS_PROCESSED, source, "applied"] += 2
+    counts[f.EVENTS_PROCESSED, source, "duplicate"] += 1
+    counts[f.EVENTS_PROCESSED, "unknown", "dead_lettered"] += 1
+    counts[f.EVENTS_DEDUPLICATED, source, "sequence_number"] += 1
+    counts[f.EVENTS_OUT_OF_ORDER, source] += 1
+    counts[DEAD_LETTERS, "unknown", "unknown_source"] += 1
+    counts[f.PROCESSING_ERRORS, "callbacks", "KeyError"] += 1
+    counts.occurred_us[source] += [NOW_US - 700_000, NOW_US - 3_000_000]
+    counts.received_after_us[source] += [300_000, 1_500_000]
+    counts.alerted_us[source].append(NOW_US - 700_000)
+    counts.processed_us = NOW_US - 100_000
+    counts.heartbeat_us = NOW_US + 1_000_000
+    counts[f.ALERTS_PUBLISHED, "call.failed", "warning", "firing"] += 1
     for effect in (
         effects.CallStarted("twilio", "AC1", "outbound-api"),
         effects.CallEnded("twilio", "AC1", "outbound-api", "answered", 200, 2.5, 6.0, 61.0),
@@ -93,11 +109,11 @@ def full_tally() -> Tally:
         effects.CallReconciled("twilio", "missing_callback"),
         effects.CallbackMissing("twilio_status_callback", "completed"),
     ):
-        assert tally.count(effect)
-    tally.active_moved(None, ("twilio", "AC2", "inbound"))
-    tally.active_moved(("twilio", "AC1", "inbound"), None)
-    tally.overdue["twilio"] -= 1
-    return tally
+        assert counts.count_effect(effect)
+    counts.active_moved(None, ("twilio", "AC2", "inbound"))
+    counts.active_moved(("twilio", "AC1", "inbound"), None)
+    counts.gauges[f.CALLS_OVERDUE, "twilio"] -= 1
+    return counts
 
 
 def _log_record() -> logging.LogRecord:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from stream.service.metrics import worker_families as f
-from stream.service.metrics.batch_counts import Tally
-from stream.service.metrics.label_values import Vocabulary
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.batch_counts import BatchCounts
+from stream.service.metrics.family import DEAD_LETTERS, PRODUCE_MESSAGES, Family
+from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.worker import WorkerMetrics
 
 
-def capped(metrics: Metrics) -> dict[str, float]:
-    return {label: n for (label,), n in metrics.board.numbers(f.LABEL_VALUES_CAPPED).by_labels.items() if n}
+def capped(metrics: WorkerMetrics) -> dict[str, float]:
+    samples = (sample for family in metrics.registry.collect() for sample in family.samples)
+    name = "callstream_label_values_capped_total"
+    return {one.labels["label"]: one.value for one in samples if one.name == name and one.value}
 
 
 @pytest.mark.parametrize(
@@ -33,27 +36,27 @@ def capped(metrics: Metrics) -> dict[str, float]:
         (f.CALL_INSIGHTS_EVENTS, ("unknown_edge", "ERROR"), ("other", "error"), {}),
         (f.CALL_INSIGHTS_EVENTS, (None, None), ("other", "unknown"), {}),
         (f.CALL_INSIGHTS_EVENTS, ("ashburn", "info"), ("other", "info"), {"edge": 1}),
-        (f.PRODUCE_MESSAGES, ("calls.events.v1", "success"), ("events", "success"), {}),
-        (f.PRODUCE_MESSAGES, ("elsewhere", "success"), ("other", "success"), {"topic": 1}),
+        (PRODUCE_MESSAGES, ("calls.events.v1", "success"), ("events", "success"), {}),
+        (PRODUCE_MESSAGES, ("elsewhere", "success"), ("other", "success"), {"topic": 1}),
         (f.PROCESSING_ERRORS, ("callbacks", "ZeroDivisionError"), ("callbacks", "other"), {"error": 1}),
         (f.EVENTS_PROCESSED, ("fax", "applied"), ("unknown", "applied"), {"source": 1}),
     ],
 )
 def test_a_value_that_is_in_no_list_is_folded_and_counted(
-    metrics: Metrics,
-    family: f.Family,
+    metrics: WorkerMetrics,
+    family: Family,
     raw: tuple[object, ...],
     labels: tuple[str, ...],
     folded: dict[str, int],
 ) -> None:
-    assert metrics.board.admit(family, *raw) == labels
+    assert metrics.admit(family, *raw) == labels
     assert capped(metrics) == folded
 
 
 def test_with_one_account_every_event_is_its_own() -> None:
-    metrics = Metrics(Vocabulary())
+    metrics = WorkerMetrics(LabelValues())
 
-    assert metrics.board.admit(f.CALLS_STARTED, "twilio", "AC7", "inbound") == (
+    assert metrics.admit(f.CALLS_STARTED, "twilio", "AC7", "inbound") == (
         "twilio",
         "default",
         "inbound",
@@ -61,28 +64,28 @@ def test_with_one_account_every_event_is_its_own() -> None:
     assert capped(metrics) == {}
 
 
-def test_ids_numbers_and_urls_never_reach_an_exposition(metrics: Metrics) -> None:
+def test_ids_numbers_and_urls_never_reach_an_exposition(metrics: WorkerMetrics) -> None:
     secrets = [f"secret-{i}" for i in range(50)]
-    tally = Tally(0)
+    counts = BatchCounts(0)
     for secret in secrets:
-        tally.processed[secret, secret] += 1
-        tally.deduplicated[secret, secret] += 1
-        tally.dead_letters[secret, secret] += 1
-        tally.out_of_order[secret] += 1
-        tally.occurred_us[secret].append(1)
-        tally.received_after_us[secret].append(1)
-        tally.alerted_us[secret].append(1)
-        tally.calls_started[secret, secret, secret] += 1
-        tally.calls_ended[secret, secret, secret, secret] += 1
-        tally.insights_events[secret, secret] += 1
-        tally.call_errors[secret, secret] += 1
-        tally.conflicts[secret, secret] += 1
-        tally.webhook_responses[secret, secret, secret] += 1
-        tally.webhook_duration_s[secret, secret].append(1.0)
-        tally.alerts_published[secret, secret, secret] += 1
-        tally.evictions[secret] += 1
-        tally.errors[secret, secret] += 1
-    metrics.add(tally)
+        counts[f.EVENTS_PROCESSED, secret, secret] += 1
+        counts[f.EVENTS_DEDUPLICATED, secret, secret] += 1
+        counts[DEAD_LETTERS, secret, secret] += 1
+        counts[f.EVENTS_OUT_OF_ORDER, secret] += 1
+        counts.occurred_us[secret].append(1)
+        counts.received_after_us[secret].append(1)
+        counts.alerted_us[secret].append(1)
+        counts[f.CALLS_STARTED, secret, secret, secret] += 1
+        counts[f.CALLS_ENDED, secret, secret, secret, secret] += 1
+        counts[f.CALL_INSIGHTS_EVENTS, secret, secret] += 1
+        counts[f.CALL_ERRORS, secret, secret] += 1
+        counts[f.CALL_STATE_CONFLICTS, secret, secret] += 1
+        counts[f.APP_WEBHOOK_RESPONSES, secret, secret, secret] += 1
+        counts.durations_s[f.APP_WEBHOOK_DURATION, secret, secret].append(1.0)
+        counts[f.ALERTS_PUBLISHED, secret, secret, secret] += 1
+        counts[f.TABLE_EVICTIONS, "calls", secret] += 1
+        counts[f.PROCESSING_ERRORS, secret, secret] += 1
+    metrics.add(counts)
 
     assert b"secret" not in metrics.exposition()[0]
     assert capped(metrics)["endpoint"] == 100

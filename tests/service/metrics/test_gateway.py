@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.label_values import LabelValues
 from tests.service.metrics.promtool import complaints
 
 CATALOGUE = {
@@ -33,11 +33,11 @@ class Landed:
 
 @pytest.fixture
 def metrics() -> GatewayMetrics:
-    return GatewayMetrics(Vocabulary())
+    return GatewayMetrics(LabelValues())
 
 
 def value(metrics: GatewayMetrics, name: str, **labels: str) -> float | None:
-    return metrics.board.registry.get_sample_value(f"callstream_{name}", labels)
+    return metrics.value(name, **labels)
 
 
 def test_an_exposition_has_the_gateways_families_and_promtool_has_nothing_to_say(

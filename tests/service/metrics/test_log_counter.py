@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from stream.service.metrics import worker_families as f
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.label_values import LOG_LEVELS
+from stream.service.metrics.worker import WorkerMetrics
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from stream.service.metrics.worker import Metrics
         (logging.CRITICAL, "error"),
     ],
 )
-def test_a_record_counts_at_its_level(metrics: Metrics, level: int, counted: str) -> None:
+def test_a_record_counts_at_its_level(metrics: WorkerMetrics, level: int, counted: str) -> None:
     metrics.log_counter.handle(logging.LogRecord("callstream", level, __file__, 1, "gone", None, None))
 
-    counts = metrics.board.numbers(f.LOG_MESSAGES).by_labels
-    assert {labels for labels, n in counts.items() if n} == {(counted,)}
+    counts = {level: metrics.value("log_messages_total", level=level) for level in LOG_LEVELS}
+    assert {level for level, n in counts.items() if n} == {counted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.service.metrics.label_values import Vocabulary
+from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.poller import BudgetState, PollerMetrics
 from tests.service.metrics import promtool
 
@@ -33,7 +33,7 @@ CATALOGUE = {
 
 
 def fed() -> PollerMetrics:
-    metrics = PollerMetrics(Vocabulary(), [("twilio_call", "default"), ("telnyx_call_event", "default")])
+    metrics = PollerMetrics(LabelValues(), [("twilio_call", "default"), ("telnyx_call_event", "default")])
     metrics.requested("twilio_call", "success", 0.2)
     metrics.landed("twilio_call", 3)
     metrics.left_out("telnyx_webhook_delivery", 4)
@@ -51,7 +51,7 @@ def fed() -> PollerMetrics:
 
 
 def value(metrics: PollerMetrics, name: str, **labels: str) -> float | None:
-    return metrics.board.registry.get_sample_value(f"callstream_{name}", labels)
+    return metrics.value(name, **labels)
 
 
 def test_a_scrape_has_the_families_of_the_catalogue_and_those_of_the_budget() -> None:

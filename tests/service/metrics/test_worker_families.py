@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.service.metrics.worker import Metrics
+from stream.service.metrics.worker import WorkerMetrics
 from stream.service.metrics.worker_families import FAMILIES, Family
 
 CATALOGUE = {
@@ -56,7 +56,9 @@ CATALOGUE = {
 }
 
 
-def test_an_exposition_has_the_families_of_the_catalogue_with_their_types_and_labels(fed: Metrics) -> None:
+def test_an_exposition_has_the_families_of_the_catalogue_with_their_types_and_labels(
+    fed: WorkerMetrics,
+) -> None:
     text, content_type = fed.exposition()
 
     shown = {}
@@ -68,7 +70,7 @@ def test_an_exposition_has_the_families_of_the_catalogue_with_their_types_and_la
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
 
 
-def test_no_series_says_when_it_was_created(fed: Metrics) -> None:
+def test_no_series_says_when_it_was_created(fed: WorkerMetrics) -> None:
     assert b"_created" not in fed.exposition()[0]
     assert b"_created" not in fed.exposition("application/openmetrics-text; version=1.0.0")[0]
 
@@ -80,6 +82,6 @@ def test_a_histogram_has_at_most_15_ascending_bounds_and_nothing_else_has_any(fa
     assert len(family.bounds) <= 15
 
 
-def test_the_providers_promises_are_edges_of_the_latency(metrics: Metrics) -> None:
+def test_the_providers_promises_are_edges_of_the_latency(metrics: WorkerMetrics) -> None:
     (latency,) = (family for family in FAMILIES if family.name == "event_latency_seconds")
     assert {90, 900, 1800} <= set(latency.bounds)

@@ -1,7 +1,7 @@
-"""The numbers behind one family: added in bulk, read at scrape time.
+"""A histogram whose observations come in bulk.
 
-prometheus_client's own objects take a lock and a call for each observation; a worker counts thousands at
-once, on one thread. So the numbers are plain dictionaries here, and prometheus_client writes them out.
+prometheus_client's own takes a lock and a call for each observation; a worker observes thousands at once, on
+one thread. Counters and gauges are prometheus_client's.
 """
 
 from __future__ import annotations
@@ -20,55 +20,26 @@ Labels = tuple[str, ...]
 """The values of a family's labels, in the family's order."""
 
 _FEW = 8
-"""Up to so many observations are placed one by one; more are sorted first, which costs less for each."""
+"""Up to this many observations are placed one by one. More are sorted first, which costs less for each."""
 
 
-class Numbers:
-    """A counter or a gauge: one number for each label set."""
-
-    def __init__(self, family: Family, start: Iterable[Labels]) -> None:
-        self.family = family
-        self.by_labels: dict[Labels, float] = dict.fromkeys(start, 0.0)
-
-    def add(self, labels: Labels, n: float = 1) -> None:
-        self.by_labels[labels] = self.by_labels.get(labels, 0.0) + n
-
-    def set(self, labels: Labels, value: float) -> None:
-        self.by_labels[labels] = value
-
-    def remove(self, labels: Labels) -> None:
-        self.by_labels.pop(labels, None)
-
-    def metric(self) -> Metric:
-        """As prometheus_client writes it out: it adds a counter's `_total` to the family's name itself."""
-        family = self.family
-        name = PREFIX + family.name
-        metric = Metric(name.removesuffix("_total"), family.text, family.kind)
-        metric.samples = [
-            Sample(name, dict(zip(family.labels, labels, strict=True)), value)
-            for labels, value in list(self.by_labels.items())
-        ]
-        return metric
-
-
-class Buckets:
-    """A histogram: for each label set the count of each bucket and the sum of what was observed.
+class Histogram:
+    """For each label set the count of each bucket and the sum of what was observed.
 
     An observation is a duration in seconds. One below 0 counts as 0: a provider's clock may be ahead of ours,
-    and a sum that goes back would read as a restart.
+    and a sum that decreases would read as a restart.
     """
 
-    def __init__(self, family: Family, start: Iterable[Labels]) -> None:
+    def __init__(self, family: Family) -> None:
         self.family = family
         self._bounds = family.bounds
         self._bounds_us = [round(bound * 1_000_000) for bound in family.bounds]
         self._edges = [*(_edge(bound) for bound in family.bounds), "+Inf"]
         self._counts: dict[Labels, list[int]] = {}
         self._sums: dict[Labels, float] = {}
-        for labels in start:
-            self._open(labels)
 
-    def _open(self, labels: Labels) -> list[int]:
+    def labels(self, *labels: str) -> list[int]:
+        """Have a label set shown, with all counts at 0."""
         self._sums[labels] = 0.0
         counts = self._counts[labels] = [0] * (len(self._bounds) + 1)
         return counts
@@ -76,7 +47,7 @@ class Buckets:
     def observe(self, labels: Labels, value: float, n: int = 1) -> None:
         """The same duration, n times."""
         value = max(value, 0.0)
-        counts = self._counts.get(labels) or self._open(labels)
+        counts = self._counts.get(labels) or self.labels(*labels)
         counts[bisect_left(self._bounds, value)] += n
         self._sums[labels] += value * n
 
@@ -99,7 +70,7 @@ class Buckets:
         self._sums[labels] += (past * now_us - sum(ascending_us[:past])) / 1_000_000
 
     def _place(self, labels: Labels, cumulative: Iterable[int], total: int) -> None:
-        counts = self._counts.get(labels) or self._open(labels)
+        counts = self._counts.get(labels) or self.labels(*labels)
         below = 0
         for at, up_to in enumerate(cumulative):
             if up_to != below:
@@ -107,12 +78,12 @@ class Buckets:
                 below = up_to
         counts[-1] += total - below
 
-    def metric(self) -> Metric:
+    def collect(self) -> Iterator[Metric]:
         family = self.family
         name = PREFIX + family.name
         metric = Metric(name, family.text, family.kind)
         metric.samples = list(self._samples(name))
-        return metric
+        yield metric
 
     def _samples(self, name: str) -> Iterator[Sample]:
         for labels, counts in list(self._counts.items()):
