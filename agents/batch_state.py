@@ -1,7 +1,4 @@
-"""What one batch of one partition has come to so far: states, outputs and counts, all in memory.
-
-The rule of this file: it remembers and decides nothing.
-"""
+"""The uncommitted result of one batch of one partition: states, outputs and counts, all in memory."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
 
-from agents.due_index import Due
-from agents.failing_calls import Trouble
+from agents.due_index import DueIndex, TickFailure
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, dump, load
 from stream.engine.batch import Output
@@ -19,63 +15,63 @@ from stream.service.metrics.batch_counts import ActiveLabels, BatchCounts
 
 Get = Callable[[bytes], bytes | None]
 
-HOT_CALLS = 1024
+CACHED_CALLS = 1024
 """Decoded calls kept for each partition: a call's next delivery often comes within a few batches."""
 
 
-class Hot:
-    """Calls of one partition that were just committed, decoded, so that they need not be read from the store.
+class DecodedCallCache:
+    """Calls of one partition that were just committed, decoded, so that they are not read from the store.
 
-    Taking a call out is final: whoever changes it keeps it only by a commit, and what an aborted batch
-    changed is read from the store again.
+    `take` removes a call and only a commit puts it back, so a call that an aborted batch changed is read from
+    the store again.
     """
 
     def __init__(self) -> None:
         self._calls: dict[bytes, Call] = {}
 
     def take(self, key: bytes) -> Call | None:
-        """The call, which is the taker's from now on; None if it is not here."""
+        """Remove a call and return it; None if it is not cached."""
         return self._calls.pop(key, None)
 
     def keep(self, calls: dict[bytes, Call | None]) -> None:
-        """What a batch committed. The longest kept make room."""
-        hot = self._calls
+        """Cache the calls of a committed batch. The oldest entries make room."""
+        cached = self._calls
         for key, call in calls.items():
             if call is None:
-                hot.pop(key, None)
+                cached.pop(key, None)
             else:
-                hot[key] = call
-        for key in list(islice(hot, max(0, len(hot) - HOT_CALLS))):
-            del hot[key]
+                cached[key] = call
+        for key in list(islice(cached, max(0, len(cached) - CACHED_CALLS))):
+            del cached[key]
 
 
 @dataclass
-class Held:
-    """What is kept in memory of a partition at work, beside its table. Changed by commits only.
+class PartitionMemory:
+    """What is kept in memory of an assigned partition, beside its table. Only commits change it.
 
-    - `due`: its index of due calls; `troubles`: calls on which a look failed, which stand in the index where
-      they are looked at again.
-    - `errors_in_a_row`: of our own, without a good look or delivery between them; `good`: how many of these
-      there were.
+    - `due`: the index of due calls; `failures`: calls on which a tick failed. Their position in the index is
+      the second of the next attempt.
+    - `errors_in_a_row`: our own errors without a successful tick or delivery in between; `successes`: the
+      number of successful ones.
     """
 
-    due: Due = field(default_factory=Due)
-    hot: Hot = field(default_factory=Hot)
-    troubles: dict[bytes, Trouble] = field(default_factory=dict)
+    due: DueIndex = field(default_factory=DueIndex)
+    cache: DecodedCallCache = field(default_factory=DecodedCallCache)
+    failures: dict[bytes, TickFailure] = field(default_factory=dict)
     errors_in_a_row: int = 0
-    good: int = 0
+    successes: int = 0
 
 
-class Work:
-    """What one batch has come to so far. Dropped whole if the batch is aborted.
+class BatchState:
+    """The result of one batch so far. An aborted batch drops it as a whole.
 
-    - `calls`: states by key, None for a call that leaves the table; `pages`: what is remembered apart of
-      calls with very many events.
-    - `moved`: by key, where a call stands in the index and where it is to stand, None for nowhere;
-      `troubles`: as in `Held`, None for one that is over.
-    - `ticked`: (offset of the tick, key) of calls that a tick was applied to; `looks`: how many;
-      `unfinished`: the last tick left something due.
-    - `failed`: (topic, offset) of records on which we failed.
+    - `calls`: states by key, None for a call that leaves the table; `pages`: the identities of calls with
+      very many events.
+    - `moved`: by key, the old and the new position of a call in the index, None for none; `failures`: as in
+      `PartitionMemory`, None for one that is over.
+    - `ticked`: (offset of the tick, key) of the calls that a tick changed; `tick_calls`: how many calls were
+      checked; `unfinished`: the last tick left something due.
+    - `failed`: (topic, offset) of the records that failed by our own errors.
     """
 
     __slots__ = (
@@ -83,126 +79,126 @@ class Work:
         "counts",
         "errors_in_a_row",
         "failed",
+        "failures",
         "get",
-        "good",
-        "held",
-        "looks",
+        "memory",
         "moved",
         "outputs",
         "pages",
         "partition",
+        "successes",
+        "tick_calls",
         "ticked",
-        "troubles",
         "unfinished",
     )
 
-    def __init__(self, partition: int, get: Get, held: Held) -> None:
+    def __init__(self, partition: int, get: Get, memory: PartitionMemory) -> None:
         self.partition = partition
         self.get = get
-        self.held = held
+        self.memory = memory
         self.calls: dict[bytes, Call | None] = {}
         self.pages = Pages(get)
         self.outputs: dict[str, list[Output]] = {}
         self.counts = BatchCounts(partition)
         self.moved: dict[bytes, tuple[int | None, int | None]] = {}
-        self.troubles: dict[bytes, Trouble | None] = {}
+        self.failures: dict[bytes, TickFailure | None] = {}
         self.ticked: set[tuple[int, bytes]] = set()
-        self.looks = 0
+        self.tick_calls = 0
         self.unfinished = False
-        self.errors_in_a_row = held.errors_in_a_row
-        self.good = held.good
+        self.errors_in_a_row = memory.errors_in_a_row
+        self.successes = memory.successes
         self.failed: set[tuple[str, int]] = set()
 
     def call(self, key: bytes) -> Call | None:
         """The state of a call: as this batch left it, else as the store has it."""
         if key in self.calls:
             return self.calls[key]
-        call = self.held.hot.take(key)
+        call = self.memory.cache.take(key)
         return call if call is not None else self.stored(key)
 
     def stored(self, key: bytes) -> Call | None:
-        """The state of a call as it was before this batch."""
+        """The state of a call before this batch."""
         stored = self.get(key)
         return load(stored) if stored is not None else None
 
     def states(self) -> dict[bytes, bytes | None]:
-        """All that changes in the table, None for what leaves it."""
+        """All changes of the table, None for a key that leaves it."""
         states = {key: dump(call) if call is not None else None for key, call in self.calls.items()}
         return states | self.pages.changes()
 
     def write(self, topic: str, output: Output) -> None:
-        """One more record for `topic`."""
+        """Add one record for `topic`."""
         outputs = self.outputs.get(topic)
         if outputs is None:
             outputs = self.outputs[topic] = []
         outputs.append(output)
 
-    def went_well(self) -> None:
-        """A delivery or a look: errors are not in a row any more."""
+    def succeeded(self) -> None:
+        """A delivery or a tick of a call succeeded: later errors start a new row."""
         self.errors_in_a_row = 0
-        self.good += 1
+        self.successes += 1
 
-    # -- where calls stand in the index
+    # -- positions in the index
 
     def move(self, key: bytes, was: int | None, now: int | None) -> None:
-        """A call was due at `was` and is due at `now`, None for nowhere.
+        """A call was due at `was` and is due at `now`, None for not at all.
 
-        Its trouble is over: another state is another chance.
+        Its state has changed, so its failed ticks are forgotten.
         """
-        if self.troubles or self.held.troubles:
-            trouble = self.trouble(key)
-            if trouble is not None:
-                was = trouble.again_s
-                self.troubles[key] = None
+        if self.failures or self.memory.failures:
+            failure = self.failure(key)
+            if failure is not None:
+                was = failure.retry_s
+                self.failures[key] = None
         if was != now:
-            self._place(key, was, now)
+            self._move(key, was, now)
 
-    def defer(self, key: bytes, was: int, trouble: Trouble) -> None:
-        """A look at a call that stands at `was` failed."""
-        self.troubles[key] = trouble
-        self._place(key, was, trouble.again_s)
+    def defer(self, key: bytes, was: int, failure: TickFailure) -> None:
+        """A tick of a call that was due at `was` failed."""
+        self.failures[key] = failure
+        self._move(key, was, failure.retry_s)
 
-    def _place(self, key: bytes, was: int | None, now: int | None) -> None:
+    def _move(self, key: bytes, was: int | None, now: int | None) -> None:
         known = self.moved.get(key)
         self.moved[key] = (known[0] if known is not None else was, now)
 
-    def trouble(self, key: bytes) -> Trouble | None:
-        """What is known of looks at this call that failed."""
-        return self.troubles[key] if key in self.troubles else self.held.troubles.get(key)
+    def failure(self, key: bytes) -> TickFailure | None:
+        """The failed ticks of a call, None without any."""
+        return self.failures[key] if key in self.failures else self.memory.failures.get(key)
 
     def waiting(self, now_s: int) -> Iterator[tuple[int, bytes]]:
-        """(second, key) of the calls that are due, in that order, whichever batch made them so."""
+        """(second, key) of the calls that are due, in this order, those of this batch included."""
         moved = sorted(
             (second, key) for key, (_, second) in self.moved.items() if second is not None and second <= now_s
         )
-        indexed = (entry for entry in self.held.due.until(now_s) if entry[1] not in self.moved)
+        indexed = (entry for entry in self.memory.due.until(now_s) if entry[1] not in self.moved)
         return merge(indexed, moved)
 
     def due_s(self) -> int | None:
         """The second from which a tick finds something due after this batch, or an earlier one."""
         seconds = [second for _, second in self.moved.values() if second is not None]
-        first = self.held.due.first()
+        first = self.memory.due.first()
         if first is not None:
             seconds.append(first)
         return min(seconds, default=None)
 
     def commit(self) -> None:
-        """The batch is committed: what is kept in memory follows."""
-        held = self.held
+        """Apply a committed batch to the partition's memory."""
+        memory = self.memory
         for key, (was, now) in self.moved.items():
             if was is not None:
-                held.due.remove(was, key)
+                memory.due.remove(was, key)
             if now is not None:
-                held.due.add(now, key)
-        for key, trouble in self.troubles.items():
-            if trouble is None:
-                held.troubles.pop(key, None)
+                memory.due.add(now, key)
+        for key, failure in self.failures.items():
+            if failure is None:
+                memory.failures.pop(key, None)
             else:
-                held.troubles[key] = trouble
-        held.hot.keep(self.calls)
-        held.errors_in_a_row, held.good = self.errors_in_a_row, self.good
+                memory.failures[key] = failure
+        memory.cache.keep(self.calls)
+        memory.errors_in_a_row, memory.successes = self.errors_in_a_row, self.successes
 
 
-def labels(call: Call, provider: str) -> ActiveLabels | None:
-    """Under which labels a call counts as active, None once it has ended."""
+def active_labels(call: Call, provider: str) -> ActiveLabels | None:
+    """The labels under which a call counts as active, None once it has ended."""
     return None if call.ended else (provider, call.account, call.direction)

@@ -1,21 +1,30 @@
-"""Which calls a tick must look at: for each partition, keys by the second from which they are due.
+"""Which calls a tick must check: for each partition, keys by the second from which they are due.
 
-The rule of this file: it is an index of what the table holds, entry for entry, and changes only when a batch
-was committed. A call that is due at another second moves, one that leaves the table is gone: so it is as
-large as the table and no larger.
+The index mirrors the table and changes only when a batch is committed: a call that becomes due at another
+second moves, a call that leaves the table is removed. So it is as large as the table and no larger.
+
+A call on which a tick failed by an error of our own is retried after a pause that doubles. A call that keeps
+failing is dead-lettered once, stays in the table and is retried every hour, so that a fixed version settles
+it.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from typing import NamedTuple
 
 SPARE_SECONDS = 64
-"""So many seconds without keys are kept in any case before the heap is made anew."""
+"""Seconds without keys that are tolerated before the heap is rebuilt."""
+
+FIRST_PAUSE_S = 1
+LONGEST_PAUSE_S = 3600
+DEAD_LETTER_AFTER = 5
+"""Failed ticks in a row before a call is dead-lettered: with the pauses between them, about 15 s."""
 
 
-class Due:
-    """The due keys of one partition. Looking is repeatable."""
+class DueIndex:
+    """The due keys of one partition."""
 
     def __init__(self) -> None:
         self._seconds: list[int] = []
@@ -26,7 +35,7 @@ class Due:
         return self._size
 
     def add(self, second: int, key: bytes) -> None:
-        """`key` is to be looked at from `second` on."""
+        """`key` is due from `second` on."""
         keys = self._keys.get(second)
         if keys is None:
             keys = self._keys[second] = set()
@@ -47,33 +56,53 @@ class Due:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Forget the seconds that have no keys, as soon as they are more than those that have."""
+        """Drop the seconds without keys as soon as they outnumber those with keys."""
         while self._seconds and self._seconds[0] not in self._keys:
             heapq.heappop(self._seconds)
         if len(self._seconds) > 2 * len(self._keys) + SPARE_SECONDS:
             self._seconds = sorted(self._keys)
 
     def first(self) -> int | None:
-        """The second from which something is due, None for never."""
+        """The second from which something is due, None if the index is empty."""
         return self._seconds[0] if self._seconds else None
 
     def until(self, second: int) -> Iterator[tuple[int, bytes]]:
-        """(second, key) of those that are due at `second`, the longest due first, within a second by key.
+        """(second, key) of the keys that are due at `second`, the longest due first, within a second by key.
 
-        The order does not depend on how the index was filled. It must not change meanwhile.
+        The order does not depend on how the index was filled. The index must not change during iteration.
         """
         for due in sorted(self._seconds_until(second)):
             for key in sorted(self._keys[due]):
                 yield due, key
 
     def _seconds_until(self, second: int) -> set[int]:
-        """Those of the heap that have keys, walked from its top: what is later is not touched."""
+        """The seconds with keys up to `second`. Walks the heap from its top and skips what is later."""
         found: set[int] = set()
-        places = [0]
-        while places:
-            at = places.pop()
+        positions = [0]
+        while positions:
+            at = positions.pop()
             if at < len(self._seconds) and self._seconds[at] <= second:
                 if self._seconds[at] in self._keys:
                     found.add(self._seconds[at])
-                places += (2 * at + 1, 2 * at + 2)
+                positions += (2 * at + 1, 2 * at + 2)
         return found
+
+
+class TickFailure(NamedTuple):
+    """Ticks of one call that failed. Kept in memory only: a restart starts again.
+
+    - `failures`: in a row; `retry_s`: the second of the next attempt.
+    - `successes_before`: how many ticks and deliveries of its lane had succeeded at the first failure.
+    """
+
+    failures: int
+    retry_s: int
+    successes_before: int
+
+
+def next_failure(known: TickFailure | None, now_s: int, successes: int) -> TickFailure:
+    """A tick failed at `now_s`. `successes`: how many ticks and deliveries of the lane succeeded by now."""
+    if known is None:
+        return TickFailure(1, now_s + FIRST_PAUSE_S, successes)
+    pause_s = min(FIRST_PAUSE_S << min(known.failures, 20), LONGEST_PAUSE_S)
+    return TickFailure(known.failures + 1, now_s + pause_s, known.successes_before)

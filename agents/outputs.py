@@ -1,7 +1,8 @@
-"""What records come to: which effects are written to which topic, and how they are counted.
+"""What a batch writes: effects as records for the output topics, dead letters, and the counts of both.
 
-The rule of this file: it decides nothing. Outputs are made before anything is kept, so that what cannot be
-written costs only its record.
+Every byte is a function of the effect or of the record. Outputs are encoded before any state is kept, so an
+effect that cannot be encoded costs only its record. A dead letter is the record's own key and value with
+headers that name the reason and the origin.
 """
 
 from __future__ import annotations
@@ -10,24 +11,29 @@ from typing import Any
 
 import msgspec
 
-from agents.batch_state import Work
-from agents.emit import alert_outputs
+from agents.batch_state import BatchState
 from stream.core.call.alerts import Alert
 from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
+from stream.core.call.state import dump
 from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest
 from stream.core.timestamps import instant
-from stream.engine.batch import Output
+from stream.engine.batch import KEYED, Output, Record
+from stream.kafka.envelope_codec import dead_letter_headers
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
+from stream.service.metrics.family import DEAD_LETTERS
+from stream.service.metrics.label_values import UNKNOWN
+
+SCHEMA_URL = "https://callstream.io/schemas/alert.json"
 
 _encode = msgspec.json.Encoder().encode
 
 
 def outputs_of(key: bytes, effects: list[Any], topics: Topics, deployment: str) -> list[tuple[str, Output]]:
-    """What is to be written, and to which topic."""
+    """(topic, record) of the effects that are written."""
     outputs: list[tuple[str, Output]] = []
     for effect in effects:
         kind = type(effect)
@@ -36,27 +42,92 @@ def outputs_of(key: bytes, effects: list[Any], topics: Topics, deployment: str) 
         elif kind is CallRecord:
             outputs.append((topics.ended, Output(key, _encode(effect))))
         elif kind is Alert:
-            said, active = alert_outputs(effect, deployment)
-            outputs += ((topics.alerts, said), (topics.alerts_active, active))
+            alert, active = alert_outputs(effect, deployment)
+            outputs += ((topics.alerts, alert), (topics.alerts_active, active))
         elif kind is FetchRequest:
             outputs.append((topics.fetches, Output(key, _encode(effect))))
     return outputs
 
 
-def carry_out(work: Work, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
-    """Write and count."""
+def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
+    """(for `alerts`, for `alerts.active`): the same value, keyed by scope and by fingerprint.
+
+    A call's alerts go to the lane's own partition number, so that a transaction uses no other. Any lane may
+    write an endpoint's alerts, so their keys select the partition.
+    """
+    value = _encode(alert)
+    headers = _alert_headers(alert, deployment)
+    partition = None if alert.scope.type == "call" else KEYED
+    return (
+        Output(alert.scope.id.encode(), value, headers, partition),
+        Output(alert.fingerprint.encode(), value, headers, partition),
+    )
+
+
+def _alert_headers(alert: Alert, deployment: str) -> list[tuple[str, bytes]]:
+    """An alert's CloudEvents attributes (binary content mode), and two headers for filters."""
+    attributes = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": alert.id,
+        "ce_source": f"/callstream/{deployment}/{alert.account}",
+        "ce_type": f"io.callstream.alert.{alert.state}",
+        "ce_subject": alert.scope.id,
+        "ce_time": alert.updated_at,
+        "ce_dataschema": SCHEMA_URL,
+        "ce_partitionkey": alert.scope.id,
+        "callstream-severity": alert.severity,
+        "callstream-rule": alert.rule.id,
+    }
+    return [(name, value.encode()) for name, value in attributes.items()]
+
+
+def emit(batch: BatchState, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
+    """Write the outputs, and count the effects."""
     for topic, output in outputs:
-        work.write(topic, output)
+        batch.write(topic, output)
     for effect in effects:
         kind = type(effect)
         if kind is Alert:
-            count_alert(work.counts, effect)
+            _count_alert(batch.counts, effect)
         elif kind is not Event and kind is not CallRecord:
-            work.counts.count_effect(effect)
+            batch.counts.count_effect(effect)
 
 
-def count(counts: BatchCounts, folded: Folded, first: Reading, envelope: Envelope) -> None:
-    """Count a delivery that was folded; `first` is its own event."""
+# -- dead letters
+
+
+def dead_letter(
+    batch: BatchState, topic: str, record: Record, source: str, stage: str, reason: str, detail: str
+) -> None:
+    """Write a record that cannot be applied to `topic`. `source`: as far as it is known."""
+    headers = dead_letter_headers(
+        reason, stage, detail, record.topic, record.partition, record.offset, record.headers
+    )
+    batch.write(topic, Output(record.key, record.value, headers))
+    batch.counts[f.EVENTS_PROCESSED, source, "dead_lettered"] += 1
+    batch.counts[DEAD_LETTERS, source, reason] += 1
+
+
+def dead_letter_call(batch: BatchState, topic: str, tick: Record, key: bytes, error: Exception) -> None:
+    """Write a copy of the state of a call on which ticks keep failing. Its origin is the tick.
+
+    The state is masked like everything that leaves.
+    """
+    call = batch.calls.get(key)
+    state = dump(call) if call is not None else batch.get(key)
+    headers = dead_letter_headers(
+        "internal_error", "look", type(error).__name__, tick.topic, tick.partition, tick.offset, ()
+    )
+    batch.write(topic, Output(key, state, headers))
+    batch.counts[DEAD_LETTERS, UNKNOWN, "internal_error"] += 1
+
+
+# -- counts
+
+
+def count_delivery(counts: BatchCounts, folded: Folded, first: Reading, envelope: Envelope) -> None:
+    """Count a folded delivery; `first` is its own event."""
     source = envelope.source
     counts[f.EVENTS_PROCESSED, source, folded.result] += 1
     if folded.match is not None:
@@ -69,8 +140,8 @@ def count(counts: BatchCounts, folded: Folded, first: Reading, envelope: Envelop
         counts.received_after_us[source].append(envelope.received_us - first.occurred_us)
 
 
-def count_alert(counts: BatchCounts, alert: Alert) -> None:
-    """An alert is published, and how long after its event it will have been."""
+def _count_alert(counts: BatchCounts, alert: Alert) -> None:
+    """Count an alert, and note when its event occurred: the latency is known at the commit."""
     counts[f.ALERTS_PUBLISHED, alert.rule.id, alert.severity, alert.state] += 1
     evidence = alert.evidence[0]
     occurred_us = instant(evidence.occurred_at) if evidence.occurred_at is not None else None
@@ -78,6 +149,6 @@ def count_alert(counts: BatchCounts, alert: Alert) -> None:
         counts.alerted_us[evidence.source].append(occurred_us)
 
 
-def count_error(work: Work, agent: str, error: Exception) -> None:
-    """An error of our own, by the agent whose record it was."""
-    work.counts[f.PROCESSING_ERRORS, agent, type(error).__name__] += 1
+def count_error(batch: BatchState, agent: str, error: Exception) -> None:
+    """Count an error of our own, by the agent whose record it was."""
+    batch.counts[f.PROCESSING_ERRORS, agent, type(error).__name__] += 1

@@ -1,65 +1,55 @@
-"""One batch through the whole job: decode, mask, identify, fold, and what follows from it.
+"""One batch of a partition: each record is decoded, masked, identified and folded; the effects are written.
 
-The rule of this file: one bad record costs only itself. What cannot be read becomes a dead letter with its
-bytes; an error of our own does too, and many in a row stop the worker instead of draining a topic into the
-dead letters. In a row means that nothing of the lane went well meanwhile, no delivery and no look at a call.
+One bad record costs only itself. A record that cannot be read becomes a dead letter with its bytes, and so
+does one that fails by an error of our own. Too many of the latter in a row stop the worker, so that a bad
+deploy does not drain a topic into the dead letters; a successful delivery or tick of the lane ends the row.
 Nothing here is awaited and nothing is kept before the commit: an aborted batch leaves no trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
-import orjson
 
-from agents.batch_state import Get, Held, Work, labels
-from agents.dead_letters import bury, set_aside
-from agents.failing_calls import SET_ASIDE_AFTER, next_trouble
-from agents.outputs import carry_out, count, count_error, outputs_of
-from stream.core.call.fold import Folded, fold
-from stream.core.call.identity_pages import Pages, is_page
-from stream.core.call.ownership import check_signer
-from stream.core.call.state import SEEN_CAP, Call, load_head
-from stream.core.call.timers import Ticked, answered, tick
-from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
-from stream.core.fetches import FETCH_RESULT, result_of
-from stream.core.identity import event_id
+from agents.batch_state import BatchState, Get, PartitionMemory, active_labels
+from agents.call_folder import CallFolder, read_tick
+from agents.due_index import DEAD_LETTER_AFTER, next_failure
+from agents.outputs import count_delivery, count_error, dead_letter, dead_letter_call, emit, outputs_of
+from stream.core.call.identity_pages import is_page
+from stream.core.call.state import SEEN_CAP, load_head
+from stream.core.events import DecodeError, Envelope, Reading
+from stream.core.fetches import FETCH_RESULT
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import PROVIDERS
-from stream.core.timestamps import instant
-from stream.engine.batch import Batch, Output, Record
+from stream.engine.batch import Batch, Record
 from stream.kafka.envelope_codec import read_envelope
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
 from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.worker import WorkerMetrics
-from stream.sources import DECODERS
 
-LOOKS_PER_TICK = 250
-"""So many due calls are looked at for one tick; the rest wait for the next, which then comes sooner. It
-bounds a transaction and how long the event loop is held: a look costs about 0.1 ms.
+CALLS_PER_TICK = 250
+"""The maximum number of due calls that one tick checks; the next tick, which then comes sooner, checks the
+rest. This bounds a transaction and how long the event loop is blocked: a call takes about 0.1 ms.
 """
-LOOKS_PER_BATCH = 250
-"""A batch ends behind the tick with which it has looked at so many calls: ticks that piled up are not one
-batch.
+CALLS_PER_BATCH = 250
+"""A batch ends after the tick that reaches this number of checked calls, so that queued-up ticks do not make
+one long batch.
 """
-
-_encode = msgspec.json.Encoder().encode
 
 
 class FaultyWorkerError(RuntimeError):
-    """Errors of our own on many records in a row: the fault is here, not in the records."""
+    """Errors of our own on many records in a row: the worker is at fault, not the records."""
 
 
 class CallProcessor:
     """The job of the lanes: records in, states and outputs out.
 
     `deployment` names this installation in alerts; `errors_limit` is how many errors of our own in a row
-    stop it.
+    stop the worker. `partitions`: what is kept in memory of each assigned partition.
     """
 
     def __init__(
@@ -72,27 +62,26 @@ class CallProcessor:
         deployment: str,
         errors_limit: int,
     ) -> None:
+        self.partitions: dict[int, PartitionMemory] = {}
+        self.folder = CallFolder(policy, privacy, topics.ticks)
         self._topics = topics
-        self._policy = policy
-        self._privacy = privacy
         self._metrics = metrics
         self._deployment = deployment
         self._errors_limit = errors_limit
-        self._held: dict[int, Held] = {}
 
     def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """A partition is ours: index when its calls are due, and count what stands."""
-        held, counts = Held(), BatchCounts(partition)
+        """Index when the calls of a partition are due, and set its gauges."""
+        memory, counts = PartitionMemory(), BatchCounts(partition)
         for key, stored in items:
             if is_page(key):
                 continue
             try:
                 head = load_head(stored)
             except msgspec.DecodeError as error:
-                # Its next delivery becomes a dead letter; it must not keep the others from being opened.
+                # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
                 counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
                 continue
-            held.due.add(head.due_s, key)
+            memory.due.add(head.due_s, key)
             provider = key.partition(b":")[0].decode()
             if not head.ended:
                 counts.gauges[f.CALLS_ACTIVE, provider, head.account, head.direction] += 1
@@ -100,233 +89,171 @@ class CallProcessor:
                 counts.gauges[f.CALLS_OVERDUE, provider] += 1
             if head.gaps_open:
                 counts.gauges[f.SEQUENCE_GAPS_OPEN, PROVIDERS[provider].numbered] += head.gaps_open
-        self._held[partition] = held
+        self.partitions[partition] = memory
         self._metrics.opened(partition)
         self._metrics.add(counts)
-        self._metrics.indexed(partition, len(held.due), len(held.troubles))
+        self._metrics.indexed(partition, len(memory.due), len(memory.failures))
 
     def partition_revoked(self, partition: int) -> None:
-        """A partition is another's."""
-        self._held.pop(partition, None)
+        """Forget a partition that is no longer assigned."""
+        self.partitions.pop(partition, None)
         self._metrics.closed(partition)
 
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
-        """Fold `records` in their order, as many of them as one batch may take. Raises FaultyWorkerError."""
-        work = Work(partition, get, self._held[partition])
+        """Fold `records` in order, as many as one batch may take. Raises FaultyWorkerError."""
+        batch = BatchState(partition, get, self.partitions[partition])
         ticks = self._topics.ticks
         taken = 0
         for at, record in enumerate(records):
             taken = at + 1
             if record.topic != ticks:
-                self._deliver(work, records, at, record)
+                self._deliver(batch, records, at)
                 continue
-            self._tick(work, records, at)
-            if work.looks >= LOOKS_PER_BATCH:
+            self._tick(batch, records, at)
+            if batch.tick_calls >= CALLS_PER_BATCH:
                 break
         return Batch(
-            work.states(), work.outputs, lambda: self._committed(work), taken, work.unfinished, work.due_s()
+            batch.states(),
+            batch.outputs,
+            lambda: self._committed(batch),
+            taken,
+            batch.unfinished,
+            batch.due_s(),
         )
 
-    def _committed(self, work: Work) -> None:
-        if self._held.get(work.partition) is work.held:
-            work.commit()
-            self._metrics.indexed(work.partition, len(work.held.due), len(work.held.troubles))
-        self._metrics.add(work.counts)
+    def _committed(self, batch: BatchState) -> None:
+        if self.partitions.get(batch.partition) is batch.memory:
+            batch.commit()
+            self._metrics.indexed(batch.partition, len(batch.memory.due), len(batch.memory.failures))
+        self._metrics.add(batch.counts)
 
-    # -- a delivery
+    # -- deliveries
 
-    def _deliver(self, work: Work, records: Sequence[Record], at: int, record: Record) -> None:
-        source = UNKNOWN
+    def _deliver(self, batch: BatchState, records: Sequence[Record], at: int) -> None:
+        record, source = records[at], UNKNOWN
         try:
             envelope = read_envelope(record.value)
             source = envelope.source
             if source == FETCH_RESULT:
-                self._answered(work, record, envelope)
+                self._apply_result(batch, record, envelope)
             else:
-                self._apply(work, record, envelope, self._read(envelope, record))
+                self._apply(batch, record, envelope, self.folder.read(envelope, record))
         except DecodeError as error:
-            bury(work, self._topics.dead_letters, record, source, "decode", error.reason, error.detail)
-        except Exception as error:  # noqa: BLE001  the edge: what is wrong with us must not cost other records
-            self._fail(work, records, at, source, error)
+            self._dead_letter(batch, record, source, "decode", error.reason, error.detail)
+        except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
+            self._fail(batch, records, at, source, error)
         else:
-            work.went_well()
+            batch.succeeded()
 
-    def _read(self, envelope: Envelope, record: Record) -> list[Reading]:
-        readings: list[Reading] = DECODERS[envelope.source](envelope)
-        key = record.key
-        if key is None or key != readings[0].event.key.encode():
-            raise DecodeError("key_mismatch", "the record's key is not the call that its body names")
-        check_signer(envelope, readings)
-        for reading in readings:
-            self._privacy.apply(reading)
-        return readings
-
-    def _apply(self, work: Work, record: Record, envelope: Envelope, readings: list[Reading]) -> None:
-        key, origin = record.key, Origin(record.topic, record.partition, record.offset)
+    def _apply(self, batch: BatchState, record: Record, envelope: Envelope, readings: list[Reading]) -> None:
+        key, first = record.key, readings[0]
         assert key is not None
-        first = readings[0]
-        if not is_call(first.event):
-            folded = pass_through(readings, envelope, origin)
-            carry_out(work, self._outputs(key, folded.effects), folded.effects)
-            count(work.counts, folded, first, envelope)
-            return
-        call, provider = work.call(key), first.event.provider
+        call, provider = batch.call(key), first.event.provider
         due_s: int | None = None
-        before, overdue = None, False
+        active, overdue = None, False
         if call is not None:
-            due_s, before, overdue = call.due_s, labels(call, provider), call.overdue
-        folded = fold(call, readings, envelope, origin, self._policy, work.pages)
+            due_s, active, overdue = call.due_s, active_labels(call, provider), call.overdue
+        folded = self.folder.fold(call, readings, envelope, record, batch.pages)
         call = folded.call
-        assert call is not None
-        outputs = self._outputs(key, folded.effects)
-        # Whatever could fail is behind us: a record is applied whole or not at all.
-        work.calls[key] = call
-        work.move(key, due_s, call.due_s)
-        work.counts.active_moved(before, labels(call, provider))
-        if overdue and not call.overdue:
-            work.counts.gauges[f.CALLS_OVERDUE, provider] -= 1
-        carry_out(work, outputs, folded.effects)
+        outputs = outputs_of(key, folded.effects, self._topics, self._deployment)
+        # Nothing below can fail: a record is applied as a whole or not at all.
+        if call is not None:
+            batch.calls[key] = call
+            batch.move(key, due_s, call.due_s)
+            batch.counts.active_moved(active, active_labels(call, provider))
+            if overdue and not call.overdue:
+                batch.counts.gauges[f.CALLS_OVERDUE, provider] -= 1
+        emit(batch, outputs, folded.effects)
         if folded.left_out:
-            bury(
-                work,
-                self._topics.dead_letters,
-                record,
-                envelope.source,
-                "fold",
-                "too_many_events",
-                f"more than {SEEN_CAP}",
-            )
+            detail = f"more than {SEEN_CAP}"
+            self._dead_letter(batch, record, envelope.source, "fold", "too_many_events", detail)
         else:
-            count(work.counts, folded, first, envelope)
+            count_delivery(batch.counts, folded, first, envelope)
 
-    def _answered(self, work: Work, record: Record, envelope: Envelope) -> None:
-        """A fetch came to an end. For a call that has left the table it is no news."""
-        result, key = result_of(envelope), record.key
-        if key is None or key != result.key.encode():
-            raise DecodeError("key_mismatch", "the record's key is not the call that the fetch was for")
-        call = work.call(key)
+    def _apply_result(self, batch: BatchState, record: Record, envelope: Envelope) -> None:
+        """Apply a fetch result. It is ignored if its call has left the table."""
+        result = self.folder.read_result(envelope, record)
+        key = result.key.encode()
+        call = batch.call(key)
         if call is None:
             return
         due_s = call.due_s
-        effects = answered(call, result, envelope.received_us, envelope.received_at, self._policy)
-        outputs = self._outputs(key, effects)
-        work.calls[key] = call
-        work.move(key, due_s, call.due_s)
-        carry_out(work, outputs, effects)
+        effects = self.folder.apply_result(call, result, envelope)
+        outputs = outputs_of(key, effects, self._topics, self._deployment)
+        batch.calls[key] = call
+        batch.move(key, due_s, call.due_s)
+        emit(batch, outputs, effects)
 
-    def _outputs(self, key: bytes, effects: list[Any]) -> list[tuple[str, Output]]:
-        return outputs_of(key, effects, self._topics, self._deployment)
+    # -- failures
 
-    # -- what cannot be applied
+    def _dead_letter(
+        self, batch: BatchState, record: Record, source: str, stage: str, reason: str, detail: str
+    ) -> None:
+        dead_letter(batch, self._topics.dead_letters, record, source, stage, reason, detail)
 
-    def _fail(self, work: Work, records: Sequence[Record], at: int, source: str, error: Exception) -> None:
-        """An error of our own: undo what the record did to its call, and keep its bytes."""
+    def _fail(
+        self, batch: BatchState, records: Sequence[Record], at: int, source: str, error: Exception
+    ) -> None:
+        """An error of our own: undo what the record did to its call, and dead-letter its bytes."""
         record = records[at]
-        count_error(work, "polled" if record.topic == self._topics.polled else "callbacks", error)
-        self._in_a_row(work, error)
-        work.failed.add((record.topic, record.offset))
+        count_error(batch, "polled" if record.topic == self._topics.polled else "callbacks", error)
+        self._count_in_a_row(batch, error)
+        batch.failed.add((record.topic, record.offset))
         if record.key is not None:
-            self._undo(work, records[:at], record.key)
-        bury(work, self._topics.dead_letters, record, source, "fold", "internal_error", type(error).__name__)
+            self.folder.refold_before(batch, records[:at], record.key)
+        self._dead_letter(batch, record, source, "fold", "internal_error", type(error).__name__)
 
-    def _in_a_row(self, work: Work, error: Exception) -> None:
-        """One more is to be set aside, and nothing went well since the last one."""
-        work.errors_in_a_row += 1
-        if work.errors_in_a_row >= self._errors_limit:
+    def _count_in_a_row(self, batch: BatchState, error: Exception) -> None:
+        batch.errors_in_a_row += 1
+        if batch.errors_in_a_row >= self._errors_limit:
             raise FaultyWorkerError(
-                f"{work.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
+                f"{batch.errors_in_a_row} records in a row failed, the last with {type(error).__name__}"
             ) from error
 
-    def _undo(self, work: Work, earlier: Sequence[Record], key: bytes) -> None:
-        """A call as it was before something failed half-way: folded again from the store."""
-        work.pages.undo(key.decode("utf-8", "replace"))
-        if key not in work.calls:
-            return
-        call = work.stored(key)
-        for record in earlier:
-            if record.topic == self._topics.ticks:
-                now_us = read_tick(record.value)
-                if call is not None and now_us is not None and (record.offset, key) in work.ticked:
-                    call = self._ticked(work, call, now_us).call
-            elif record.key == key and (record.topic, record.offset) not in work.failed:
-                call = self._again(call, record, work.pages)
-        work.calls[key] = call
+    # -- ticks
 
-    def _again(self, call: Call | None, record: Record, pages: Pages) -> Call | None:
-        try:
-            envelope = read_envelope(record.value)
-            if envelope.source == FETCH_RESULT:
-                result = result_of(envelope)
-                if call is not None and record.key == result.key.encode():
-                    answered(call, result, envelope.received_us, envelope.received_at, self._policy)
-                return call
-            readings = self._read(envelope, record)
-            if not is_call(readings[0].event):
-                return call
-            origin = Origin(record.topic, record.partition, record.offset)
-            return fold(call, readings, envelope, origin, self._policy, pages).call
-        except DecodeError:
-            return call
-
-    # -- a tick
-
-    def _tick(self, work: Work, records: Sequence[Record], at: int) -> None:
+    def _tick(self, batch: BatchState, records: Sequence[Record], at: int) -> None:
         record = records[at]
         now_us = read_tick(record.value)
         if now_us is None:
-            bury(
-                work,
-                self._topics.dead_letters,
-                record,
-                UNKNOWN,
-                "decode",
-                "invalid_field",
-                "now is not a time",
-            )
+            self._dead_letter(batch, record, UNKNOWN, "decode", "invalid_field", "now is not a time")
             return
-        work.counts.heartbeat_us = max(work.counts.heartbeat_us, now_us)
+        batch.counts.heartbeat_us = max(batch.counts.heartbeat_us, now_us)
         now_s = now_us // 1_000_000
-        work.unfinished = False
-        for looks, (second, key) in enumerate(work.waiting(now_s)):
-            if looks == LOOKS_PER_TICK:
-                work.unfinished = True
+        batch.unfinished = False
+        for checked, (second, key) in enumerate(batch.waiting(now_s)):
+            if checked == CALLS_PER_TICK:
+                batch.unfinished = True
                 break
-            work.looks += 1
+            batch.tick_calls += 1
             try:
-                self._look(work, record.offset, second, key, now_us)
+                self._tick_call(batch, record.offset, second, key, now_us)
             except Exception as error:  # noqa: BLE001  the edge: one call must not stop the others
-                self._look_failed(work, records, at, second, key, now_s, error)
+                self._tick_failed(batch, records, at, second, key, now_s, error)
             else:
-                work.went_well()
+                batch.succeeded()
 
-    def _look(self, work: Work, offset: int, second: int, key: bytes, now_us: int) -> None:
-        """Look at a call that stands in the index at this second."""
-        call = work.call(key)
+    def _tick_call(self, batch: BatchState, offset: int, second: int, key: bytes, now_us: int) -> None:
+        """Apply a tick to the call that the index has at `second`."""
+        call = batch.call(key)
         if call is None:
-            work.move(key, second, None)
+            batch.move(key, second, None)
             return
-        provider = call.key.partition(":")[0]
-        before, overdue = labels(call, provider), call.overdue
-        ticked = self._ticked(work, call, now_us)
+        provider = call.provider
+        active, overdue = active_labels(call, provider), call.overdue
+        ticked = self.folder.tick(batch, call, now_us)
         call = ticked.call
-        outputs = self._outputs(key, ticked.effects)
-        work.calls[key] = call
-        work.ticked.add((offset, key))
-        work.move(key, second, call.due_s if call is not None else None)
-        work.counts.active_moved(before, labels(call, provider) if call is not None else None)
-        work.counts.gauges[f.CALLS_OVERDUE, provider] += (call is not None and call.overdue) - overdue
-        carry_out(work, outputs, ticked.effects)
+        outputs = outputs_of(key, ticked.effects, self._topics, self._deployment)
+        batch.calls[key] = call
+        batch.ticked.add((offset, key))
+        batch.move(key, second, call.due_s if call is not None else None)
+        batch.counts.active_moved(active, active_labels(call, provider) if call is not None else None)
+        batch.counts.gauges[f.CALLS_OVERDUE, provider] += (call is not None and call.overdue) - overdue
+        emit(batch, outputs, ticked.effects)
 
-    def _ticked(self, work: Work, call: Call, now_us: int) -> Ticked:
-        """A call after a look, its pages gone with it."""
-        ticked = tick(call, now_us, self._policy)
-        if ticked.call is None and call.paged:
-            work.pages.drop(call.key)
-        return ticked
-
-    def _look_failed(
+    def _tick_failed(
         self,
-        work: Work,
+        batch: BatchState,
         records: Sequence[Record],
         at: int,
         second: int,
@@ -334,41 +261,16 @@ class CallProcessor:
         now_s: int,
         error: Exception,
     ) -> None:
-        """Undo the look, and look again after a pause. A call on which too many failed is set aside.
+        """Undo the tick of a call and retry it after a pause. After too many failures, dead-letter the call.
 
-        That is an error in a row only where nothing of the lane went well since its first look failed.
+        A dead-lettered call counts as an error in a row only if nothing of the lane has succeeded since its
+        first failure.
         """
-        count_error(work, "ticks", error)
-        self._undo(work, records[:at], key)
-        trouble = next_trouble(work.trouble(key), now_s, work.good)
-        work.defer(key, second, trouble)
-        if trouble.failures == SET_ASIDE_AFTER:
-            if trouble.good_before == work.good:
-                self._in_a_row(work, error)
-            set_aside(work, self._topics.dead_letters, records[at], key, error)
-
-
-def is_call(event: Event) -> bool:
-    """Does this event belong to a call? Conferences without a leg have a key of their own and no state."""
-    return ":conference:" not in event.key
-
-
-def pass_through(readings: list[Reading], envelope: Envelope, origin: Origin) -> Folded:
-    """Events of no call: identified and passed on, with no state to tell whether they came before."""
-    events: list[Any] = []
-    for reading in readings:
-        event = reading.event
-        event.id = event_id(event.key, event.family, reading.identity_rule, reading.parts)
-        event.received_at = envelope.received_at
-        event.origin = origin
-        events.append(event)
-    return Folded(None, "applied", None, events)
-
-
-def read_tick(value: bytes | None) -> int | None:
-    """The time that a tick tells, in microseconds since 1970, None where it tells none."""
-    try:
-        now = orjson.loads(value or b"")["now"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    return instant(now) if type(now) is str else None
+        count_error(batch, "ticks", error)
+        self.folder.refold_before(batch, records[:at], key)
+        failure = next_failure(batch.failure(key), now_s, batch.successes)
+        batch.defer(key, second, failure)
+        if failure.failures == DEAD_LETTER_AFTER:
+            if failure.successes_before == batch.successes:
+                self._count_in_a_row(batch, error)
+            dead_letter_call(batch, self._topics.dead_letters, records[at], key, error)

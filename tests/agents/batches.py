@@ -107,7 +107,7 @@ class Lane:
     @property
     def due(self) -> list[tuple[int, bytes]]:
         """What stands in the index."""
-        return list(self.processor._held[PARTITION].due.until(1 << 60))
+        return list(self.processor.partitions[PARTITION].due.until(1 << 60))
 
     def counted(self, name: str, **labels: str) -> float:
         """The value of a series; 0 where there is none."""

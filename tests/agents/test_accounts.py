@@ -36,7 +36,7 @@ def test_a_call_that_is_folded_again_after_an_error_keeps_its_owner() -> None:
     lane.run(records([mine[0], of(OTHER, callback("busy", "8", 2)), mine[1]]))
     broken = record(changed(callback("in-progress", "2", 6), ordinal=0), 9)
     other = record(of(OTHER, callback("busy", "8", 2)), 8)
-    call = lane.processor._again(load(lane.states[KEY]), other, Pages(lane.states.get))
+    call = lane.processor.folder.refold(load(lane.states[KEY]), other, Pages(lane.states.get))
     assert call is not None
     assert knowledge(call) == knowledge(load(lane.states[KEY]))
     assert to(TOPICS.dead_letters, lane.run([broken])) == []

@@ -106,7 +106,7 @@ def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_its_reason(
         *own,
     ]
     assert lane.states == {}
-    assert lane.processor._held[4].errors_in_a_row == 0
+    assert lane.processor.partitions[4].errors_in_a_row == 0
 
 
 def test_of_a_poison_mix_all_good_records_are_applied_and_all_bad_ones_kept_for_their_reason() -> None:

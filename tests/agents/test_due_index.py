@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.due_index import SPARE_SECONDS, Due
+from agents.due_index import SPARE_SECONDS, DueIndex
 
 entries = st.lists(st.tuples(st.integers(0, 20), st.sampled_from((b"a", b"b", b"c", b"d"))))
 
 
-def filled(some: list[tuple[int, bytes]]) -> Due:
-    due = Due()
+def filled(some: list[tuple[int, bytes]]) -> DueIndex:
+    due = DueIndex()
     for second, key in some:
         due.add(second, key)
     return due
@@ -31,7 +31,7 @@ def test_looking_twice_finds_the_same() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.sampled_from((b"a", b"b", b"c")))))
 def test_what_was_removed_is_gone_and_nothing_else(changes: list[tuple[bool, int, bytes]]) -> None:
-    due, expected = Due(), set[tuple[int, bytes]]()
+    due, expected = DueIndex(), set[tuple[int, bytes]]()
     for added, second, key in changes:
         if added:
             due.add(second, key)

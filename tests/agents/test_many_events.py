@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import agents.processor
+import agents.call_folder
 import stream.core.call.state
 from stream.core.call.identity_pages import is_page
 from stream.core.call.state import load
@@ -84,7 +84,7 @@ def test_pages_leave_the_table_with_their_call_and_a_later_one_begins_without() 
 def test_an_error_of_our_own_leaves_the_pages_as_if_nothing_had_come(
     monkeypatch: pytest.MonkeyPatch, broken: str, size: int
 ) -> None:
-    right = getattr(agents.processor, broken)
+    right = getattr(agents.call_folder, broken)
 
     def fails_half_way(call: Any, *rest: Any) -> Any:
         done = right(call, *rest)
@@ -95,7 +95,7 @@ def test_an_error_of_our_own_leaves_the_pages_as_if_nothing_had_come(
     good = records([*answered_call(), *logs(30)])
     clean = Lane()
     clean.run(good)
-    monkeypatch.setattr(agents.processor, broken, fails_half_way)
+    monkeypatch.setattr(agents.call_folder, broken, fails_half_way)
     cursed: list[Fetched] = [a_tick(9000, 1)]
     if broken == "fold":
         body = callback("ringing", "1", 1, Cursed="yes").envelope.body

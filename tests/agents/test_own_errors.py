@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import agents.processor
+import agents.call_folder
 from agents.processor import FaultyWorkerError
 from stream.core.events import Envelope, Reading
 from stream.service import logs
@@ -57,7 +57,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, marker: str) -> None:
 
 def half_way(monkeypatch: pytest.MonkeyPatch, marker: str) -> None:
     """A fold that changes the call and then fails, on attributes with this marker."""
-    right = agents.processor.fold
+    right = agents.call_folder.fold
 
     def fold(call: Any, readings: list[Reading], *rest: Any) -> Any:
         folded = right(call, readings, *rest)
@@ -65,7 +65,7 @@ def half_way(monkeypatch: pytest.MonkeyPatch, marker: str) -> None:
             raise KeyError("half-way")
         return folded
 
-    monkeypatch.setattr(agents.processor, "fold", fold)
+    monkeypatch.setattr(agents.call_folder, "fold", fold)
 
 
 @pytest.mark.parametrize("break_it", [faulty, half_way])
@@ -132,7 +132,7 @@ def test_a_call_whose_stored_state_cannot_be_read_costs_its_own_records_only() -
 
 
 def test_a_call_that_a_tick_fails_on_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = agents.processor.tick
+    right = agents.call_folder.tick
 
     def tick(call: Any, now_us: int, policy: Any) -> Any:
         if call.key.endswith("CA1"):
@@ -140,7 +140,7 @@ def test_a_call_that_a_tick_fails_on_does_not_stop_the_others(monkeypatch: pytes
             raise ZeroDivisionError
         return right(call, now_us, policy)
 
-    monkeypatch.setattr(agents.processor, "tick", tick)
+    monkeypatch.setattr(agents.call_folder, "tick", tick)
     lane = Lane()
     lane.run(records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(3)))
     before = lane.states[b"twilio:CA1"]

@@ -86,7 +86,7 @@ def test_an_overdue_call_that_ends_after_all_is_overdue_no_more() -> None:
 def test_more_calls_than_one_tick_looks_at_are_settled_by_the_next_ones_in_any_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(agents.processor, "LOOKS_PER_TICK", 3)
+    monkeypatch.setattr(agents.processor, "CALLS_PER_TICK", 3)
     ended = records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(8))
     ticks = [a_tick(9000 + n, n) for n in range(3)]
     whole, split = Lane(), Lane()
@@ -101,8 +101,8 @@ def test_more_calls_than_one_tick_looks_at_are_settled_by_the_next_ones_in_any_b
 def test_a_batch_ends_behind_the_tick_with_which_it_has_looked_at_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(agents.processor, "LOOKS_PER_TICK", 3)
-    monkeypatch.setattr(agents.processor, "LOOKS_PER_BATCH", 5)
+    monkeypatch.setattr(agents.processor, "CALLS_PER_TICK", 3)
+    monkeypatch.setattr(agents.processor, "CALLS_PER_BATCH", 5)
     ended = records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(8))
     piled_up = [a_tick(9000 + n, n) for n in range(6)]
     more = record(callback("busy", "1", 1, call_id="CA-more"), 50)
@@ -113,7 +113,7 @@ def test_a_batch_ends_behind_the_tick_with_which_it_has_looked_at_enough(
 
 
 def test_what_a_later_tick_of_the_batch_finished_is_not_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents.processor, "LOOKS_PER_TICK", 3)
+    monkeypatch.setattr(agents.processor, "CALLS_PER_TICK", 3)
     lane = Lane()
     lane.run(records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(5)))
     lane.run([a_tick(9000, 1), a_tick(9001, 2)])

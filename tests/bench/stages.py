@@ -19,7 +19,7 @@ from aiokafka.structs import ConsumerRecord
 from confluent_kafka import Consumer, TopicPartition
 
 from agents.app import GARBAGE_THRESHOLD
-from agents.emit import alert_outputs
+from agents.outputs import alert_outputs
 from agents.processor import CallProcessor
 from stream.core.call.alerts import Alert
 from stream.core.call.fold import fold

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from agents.emit import alert_outputs
+from agents.outputs import alert_outputs
 from stream.core.call.alerts import Alert
 from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import agents.call_folder
 import agents.processor
-from agents.failing_calls import LONGEST_PAUSE_S, next_trouble
+from agents.due_index import LONGEST_PAUSE_S, next_failure
 from agents.processor import FaultyWorkerError
 from stream.core.call.state import load
 from tests.agents.batches import POLLED, TOPICS, Fetched, Lane, a_tick, record, records, to
@@ -27,8 +28,8 @@ class Sick:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         self.names = set(names)
         self.looked: dict[str, list[int]] = {}
-        self._right = agents.processor.tick
-        monkeypatch.setattr(agents.processor, "tick", self.tick)
+        self._right = agents.call_folder.tick
+        monkeypatch.setattr(agents.call_folder, "tick", self.tick)
 
     def tick(self, call: Any, now_us: int, policy: Any) -> Any:
         name = call.key.partition(":")[2]
@@ -114,7 +115,7 @@ def test_a_call_that_keeps_failing_is_a_dead_letter_once_and_is_looked_at_ever_m
 def test_the_pause_after_a_failed_look_is_an_hour_at_most() -> None:
     trouble = None
     for _ in range(200):
-        trouble = next_trouble(trouble, 1000, 7)
+        trouble = next_failure(trouble, 1000, 7)
     assert trouble == (200, 1000 + LONGEST_PAUSE_S, 7)
 
 
@@ -169,15 +170,15 @@ def test_looks_and_deliveries_that_all_fail_stop_the_worker(monkeypatch: pytest.
 def test_a_good_look_makes_errors_of_deliveries_not_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     lane = Lane(errors_limit=2)
     lane.run(ended(("CA1",)))
-    right = agents.processor.fold
+    right = agents.call_folder.fold
 
     def fold(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(agents.processor, "fold", fold)
+    monkeypatch.setattr(agents.call_folder, "fold", fold)
     one, two = ended(("CA2", "CA3"))
     lane.run([one, a_tick(SETTLED_S, 1), two])
-    monkeypatch.setattr(agents.processor, "fold", right)
+    monkeypatch.setattr(agents.call_folder, "fold", right)
     assert lane.states == {}
 
 
@@ -216,8 +217,8 @@ def test_the_index_holds_each_call_of_the_table_once_and_nothing_else(
     said: list[Delivery], seconds: list[int], size: int, looks: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agents.processor, "LOOKS_PER_TICK", looks)
-        patch.setattr(agents.processor, "LOOKS_PER_BATCH", looks)
+        patch.setattr(agents.processor, "CALLS_PER_TICK", looks)
+        patch.setattr(agents.processor, "CALLS_PER_BATCH", looks)
         batch = mixed(said, seconds)
         whole, split = Lane(POLLED), Lane(POLLED)
         at_once, in_parts = whole.run(batch), []

@@ -1,0 +1,141 @@
+"""From a record to a changed call, without any output: decode, check, mask, fold.
+
+A record is applied by `CallProcessor` and, if a later one of the same call fails, applied again by
+`refold_before`. Both use the same steps, so both reach the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from agents.batch_state import BatchState
+from stream.core.call.fold import Folded, fold
+from stream.core.call.identity_pages import Pages
+from stream.core.call.ownership import check_signer
+from stream.core.call.state import Call
+from stream.core.call.timers import Ticked, answered, tick
+from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
+from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
+from stream.core.identity import event_id
+from stream.core.policy import CallPolicy
+from stream.core.privacy.masking import Privacy
+from stream.core.timestamps import instant
+from stream.engine.batch import Record
+from stream.kafka.envelope_codec import read_envelope
+from stream.sources import DECODERS
+
+
+class CallFolder:
+    """The steps of one installation, with its policy and its privacy mode."""
+
+    def __init__(self, policy: CallPolicy, privacy: Privacy, ticks_topic: str) -> None:
+        self._policy = policy
+        self._privacy = privacy
+        self._ticks_topic = ticks_topic
+
+    def read(self, envelope: Envelope, record: Record) -> list[Reading]:
+        """What a delivery says, checked and masked. Raises DecodeError."""
+        readings: list[Reading] = DECODERS[envelope.source](envelope)
+        key = record.key
+        if key is None or key != readings[0].event.key.encode():
+            raise DecodeError("key_mismatch", "the record's key is not the call that its body names")
+        check_signer(envelope, readings)
+        for reading in readings:
+            self._privacy.apply(reading)
+        return readings
+
+    def fold(
+        self,
+        call: Call | None,
+        readings: list[Reading],
+        envelope: Envelope,
+        record: Record,
+        pages: Pages,
+    ) -> Folded:
+        """Apply a delivery that `read` has read."""
+        origin = Origin(record.topic, record.partition, record.offset)
+        if not is_call(readings[0].event):
+            return _identified_only(readings, envelope, origin)
+        return fold(call, readings, envelope, origin, self._policy, pages)
+
+    def read_result(self, envelope: Envelope, record: Record) -> FetchResult:
+        """The fetch result in an envelope. Raises DecodeError."""
+        result = result_of(envelope)
+        if record.key is None or record.key != result.key.encode():
+            raise DecodeError("key_mismatch", "the record's key is not the call that the fetch was for")
+        return result
+
+    def apply_result(self, call: Call, result: FetchResult, envelope: Envelope) -> list[Any]:
+        """Apply a fetch result; the effects that follow."""
+        return answered(call, result, envelope.received_us, envelope.received_at, self._policy)
+
+    def tick(self, batch: BatchState, call: Call, now_us: int) -> Ticked:
+        """Apply a tick. A call that leaves the table takes its pages with it."""
+        ticked = tick(call, now_us, self._policy)
+        if ticked.call is None and call.paged:
+            batch.pages.drop(call.key)
+        return ticked
+
+    # -- after a failure
+
+    def refold_before(self, batch: BatchState, earlier: Sequence[Record], key: bytes) -> None:
+        """Undo what a failed record or tick did to a call: fold it again from the store.
+
+        `earlier`: the records of the batch before the failed one.
+        """
+        batch.pages.undo(key.decode("utf-8", "replace"))
+        if key not in batch.calls:
+            return
+        call = batch.stored(key)
+        for record in earlier:
+            if record.topic == self._ticks_topic:
+                now_us = read_tick(record.value)
+                if call is not None and now_us is not None and (record.offset, key) in batch.ticked:
+                    call = self.tick(batch, call, now_us).call
+            elif record.key == key and (record.topic, record.offset) not in batch.failed:
+                call = self.refold(call, record, batch.pages)
+        batch.calls[key] = call
+
+    def refold(self, call: Call | None, record: Record, pages: Pages) -> Call | None:
+        """A call after a record that was applied before. A dead letter changes nothing."""
+        try:
+            envelope = read_envelope(record.value)
+            if envelope.source == FETCH_RESULT:
+                result = self.read_result(envelope, record)
+                if call is not None:
+                    self.apply_result(call, result, envelope)
+                return call
+            readings = self.read(envelope, record)
+            folded = self.fold(call, readings, envelope, record, pages)
+        except DecodeError:
+            return call
+        return folded.call if folded.call is not None else call
+
+
+def is_call(event: Event) -> bool:
+    """Whether an event belongs to a call. A conference without a leg has its own key, and no state."""
+    return ":conference:" not in event.key
+
+
+def _identified_only(readings: list[Reading], envelope: Envelope, origin: Origin) -> Folded:
+    """Events of no call are identified and passed on: without state, duplicates are not recognised."""
+    events: list[Any] = []
+    for reading in readings:
+        event = reading.event
+        event.id = event_id(event.key, event.family, reading.identity_rule, reading.parts)
+        event.received_at = envelope.received_at
+        event.origin = origin
+        events.append(event)
+    return Folded(None, "applied", None, events)
+
+
+def read_tick(value: bytes | None) -> int | None:
+    """The time of a tick in microseconds since 1970, None if it has none."""
+    try:
+        now = orjson.loads(value or b"")["now"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return instant(now) if type(now) is str else None
