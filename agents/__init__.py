@@ -1,7 +1,7 @@
-"""Where the roles' parts meet: one file an agent, in the order of the flow.
+"""The Faust app: its agents (`inputs`) and the job that runs on the lanes (`processor`).
 
-`faust -A agents worker` asks this package for `app`. It is made then and not before: to import a part of the
-package connects to nothing.
+`faust -A agents worker` asks this package for `app`. It is made only then: importing a part of the package
+connects to nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The Faust app, with its agents: `agents.app.app`, which is what `faust -A agents worker` finds.
+"""The Faust app with its agents: `agents.app.app`, which `faust -A agents worker` finds.
 
-The rule of this file: it puts together and decides nothing. Reading `app` loads the settings, finds the
-broker and creates what topics are missing; importing this module does none of it.
+Puts the parts together and decides nothing. Reading `app` loads the settings, finds the broker and creates
+the topics that are missing; importing this module does none of that.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 import faust.cli.base
 import mode
 
-from agents import callbacks, polled, ticks
+from agents import inputs
 from agents.processor import CallProcessor
 from stream.broker import BrokerError
 from stream.broker.ownership import find_running
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
-from stream.engine.progress import worker_live, worker_ready
+from stream.engine.status import worker_live, worker_ready
 from stream.faust_bridge import process, tested_versions
 from stream.faust_bridge.app import LanesApp, build_app
 from stream.kafka import topics
@@ -33,13 +33,11 @@ from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 
 GARBAGE_THRESHOLD = 50_000
-"""Objects made before the collector looks for cycles: a batch makes tens of thousands, and no cycle among
-them.
-"""
+"""Allocations before a collection: a batch makes tens of thousands of objects and no cycles."""
 
 
 class HealthServer(mode.Service):
-    """The worker's own HTTP, up while the app is: also during recovery, when it says so."""
+    """The worker's HTTP server, up while the app is, also during recovery."""
 
     def __init__(self, app: LanesApp, metrics: WorkerMetrics, listen: str) -> None:
         super().__init__()
@@ -88,18 +86,16 @@ def build(chosen: settings.Settings) -> LanesApp:
         errors_limit=chosen.max_errors_in_a_row,
     )
     app = build_app(chosen, processor, metrics.observer)
-    callbacks.declare(app, names.callbacks)
-    polled.declare(app, names.polled)
-    ticks.declare(app, names.ticks)
+    inputs.declare(app, names)
     app.add_dependency(HealthServer(app, metrics, chosen.worker_listen))
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
     return app
 
 
 def from_environment() -> LanesApp:
-    """The app of the environment's settings, on a broker that runs already, with its topics in place.
+    """The app of the environment's settings, on a running broker, with its topics in place.
 
-    Raises UnprovenVersion, SettingsError, BrokerError and TopicError, each of which says what to do.
+    Raises UntestedVersion, SettingsError, BrokerError and TopicError, each of which says what to do.
     """
     logs.install()
     tested_versions.check()

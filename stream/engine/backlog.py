@@ -1,9 +1,9 @@
-"""What a lane has not folded yet, and in which order it will.
+"""The records that a lane has not folded yet, and the order in which it will.
 
-The rule of this file: the order is a function of the records alone, so that a repetition interleaves the same
-way. Of the topics' next records the one with the lowest (time stamp, place of its topic) comes first; each
-topic's own order is always kept, whatever its time stamps say. Records that arrived a moment ago wait for
-what other topics may still bring.
+The order is a function of the records alone, so that a repetition interleaves them the same way. Of the
+topics' next records the one with the lowest (timestamp, precedence of its topic) comes first; each topic's
+own order is always kept, whatever its timestamps say. Records that arrived a moment ago wait for records that
+other topics may still bring.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
-class Cut(NamedTuple):
-    """The records of one batch, and for each topic in it the offset that is next."""
+class BatchSlice(NamedTuple):
+    """The records of one batch, and the next offset of each topic in it."""
 
     records: list[Any]
     ends: dict[str, int]
 
-    def split(self, taken: int | None) -> tuple[Cut, Cut | None]:
+    def split(self, taken: int | None) -> tuple[BatchSlice, BatchSlice | None]:
         """(the first `taken` records as a batch of their own, the others); None takes all."""
         if taken is None or taken >= len(self.records):
             return self, None
@@ -27,24 +27,24 @@ class Cut(NamedTuple):
         open_ended = {record.topic for record in others}
         ends = {topic: end for topic, end in self.ends.items() if topic not in open_ended}
         ends |= {record.topic: record.offset + 1 for record in first if record.topic in open_ended}
-        return Cut(first, ends), Cut(
+        return BatchSlice(first, ends), BatchSlice(
             others, {topic: self.ends[topic] for topic in self.ends if topic in open_ended}
         )
 
 
-class Chunk:
+class QueuedChunk:
     """Consecutive records of one topic.
 
-    `end` is the offset after them, `arrived` in seconds of any one clock.
+    `end` is the offset after them, `arrived` in seconds of any one clock, `taken` how many are in batches.
     """
 
-    __slots__ = ("arrived", "end", "place", "records")
+    __slots__ = ("arrived", "end", "records", "taken")
 
-    def __init__(self, records: list[Any], end: int, arrived: float) -> None:
+    def __init__(self, records: Sequence[Any], end: int, arrived: float) -> None:
         self.records = records
         self.end = end
         self.arrived = arrived
-        self.place = 0
+        self.taken = 0
 
 
 def _no(_topic: str) -> bool:
@@ -55,30 +55,30 @@ class Backlog:
     """The queued records of a lane, by topic. `topics` are in their order of precedence."""
 
     def __init__(self, topics: Sequence[str]) -> None:
-        self._queues: dict[str, deque[Chunk]] = {topic: deque() for topic in topics}
+        self._queues: dict[str, deque[QueuedChunk]] = {topic: deque() for topic in topics}
         self._sizes = dict.fromkeys(topics, 0)
         self.size = 0
 
-    def add(self, topic: str, records: list[Any], end: int, arrived: float) -> None:
+    def add(self, topic: str, records: Sequence[Any], end: int, arrived: float) -> None:
         """Queue `records`, which follow those already queued of `topic`."""
         if records:
-            self._queues[topic].append(Chunk(records, end, arrived))
+            self._queues[topic].append(QueuedChunk(records, end, arrived))
             self._sizes[topic] += len(records)
             self.size += len(records)
 
     def queued(self, topic: str) -> int:
-        """How many records of `topic` wait."""
+        """How many records of `topic` are queued."""
         return self._sizes[topic]
 
     def oldest_arrival(self) -> float | None:
         """When the chunk that has waited longest arrived."""
         return min((queue[0].arrived for queue in self._queues.values() if queue), default=None)
 
-    def take(self, limit: int, ripe_before: float, has_more: Callable[[str], bool] = _no) -> Cut:
+    def take(self, limit: int, ripe_before: float, has_more: Callable[[str], bool] = _no) -> BatchSlice:
         """Up to `limit` records, in order, ending with the last that arrived before `ripe_before`.
 
-        Younger ones are taken only if an older one comes after them. Where a topic runs out that
-        has more to be fetched the cut ends: what it brings next may come before the others' next.
+        Younger ones are taken only if an older one comes after them. The slice ends where a topic runs out
+        that has more to be fetched: its next record may come before the others' next.
         """
         waiting = {topic: queue for topic, queue in self._queues.items() if queue}
         ripe = sum(chunk.arrived <= ripe_before for queue in waiting.values() for chunk in queue)
@@ -91,11 +91,11 @@ class Backlog:
             else:
                 topic, queue, count = _next_run(waiting, limit - len(records))
             chunk = queue[0]
-            run = chunk.records[chunk.place : chunk.place + count]
-            chunk.place += len(run)
+            run = chunk.records[chunk.taken : chunk.taken + count]
+            chunk.taken += len(run)
             records += run
             self._sizes[topic] -= len(run)
-            if chunk.place < len(chunk.records):
+            if chunk.taken < len(chunk.records):
                 ends[topic] = run[-1].offset + 1
                 continue
             ends[topic] = chunk.end
@@ -106,22 +106,22 @@ class Backlog:
                 if waiting and has_more(topic):
                     break
         self.size -= len(records)
-        return Cut(records, ends)
+        return BatchSlice(records, ends)
 
 
-def _next_run(waiting: dict[str, deque[Chunk]], limit: int) -> tuple[str, deque[Chunk], int]:
-    """The topic whose next record is first, and how many of its chunk come before any other topic's next."""
+def _next_run(waiting: dict[str, deque[QueuedChunk]], limit: int) -> tuple[str, deque[QueuedChunk], int]:
+    """The topic whose next record is first, and how many of its records precede any other topic's next."""
     heads = sorted(
-        (queue[0].records[queue[0].place].timestamp, place, topic)
-        for place, (topic, queue) in enumerate(waiting.items())
+        (queue[0].records[queue[0].taken].timestamp, precedence, topic)
+        for precedence, (topic, queue) in enumerate(waiting.items())
     )
-    (_, place, topic), (other_at, other_place, _) = heads[0], heads[1]
+    (_, precedence, topic), (other_at, other_precedence, _) = heads[0], heads[1]
     chunk = waiting[topic][0]
-    stop = min(len(chunk.records), chunk.place + limit)
-    at = chunk.place + 1
+    stop = min(len(chunk.records), chunk.taken + limit)
+    at = chunk.taken + 1
     while at < stop:
         timestamp = chunk.records[at].timestamp
-        if timestamp > other_at or (timestamp == other_at and place > other_place):
+        if timestamp > other_at or (timestamp == other_at and precedence > other_precedence):
             break
         at += 1
-    return topic, waiting[topic], at - chunk.place
+    return topic, waiting[topic], at - chunk.taken

@@ -1,8 +1,6 @@
-"""What the lanes ask of the job that runs on them, and what they get back.
+"""The engine's side of the job that runs on it: records and states in, outputs and new states out.
 
-The rule of this file: it names the two sides of the hand-over and does nothing.
-The job sees records, states and outputs; transactions, offsets and partitions' owners are the lanes'
-business.
+The job sees records, states and outputs; transactions, offsets and the owners of partitions are the engine's.
 """
 
 from __future__ import annotations
@@ -12,10 +10,21 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-KEYED = -1
-"""As an output's partition: the one that the key hashes to (murmur2, Java's default) in the output's own
-topic.
-"""
+from stream.kafka.transactional_producer import KEYED, Output
+
+__all__ = ["KEYED", "Batch", "BatchPolicy", "Output", "Processor", "Record"]
+
+
+class BatchPolicy(NamedTuple):
+    """How a lane gathers its batches."""
+
+    max_batch: int = 1000
+    collect_s: float = 0.02
+    """How long a record waits for more to share its batch."""
+    at_once: int = 3
+    """How many lanes of a worker are in a batch at once."""
+    hold_s: float = 0.2
+    """How long a batch waits for a topic that is known to have unread records."""
 
 
 class Record(Protocol):
@@ -30,31 +39,19 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-class Output(NamedTuple):
-    """One record to be written. `partition` None is the lane's own number, `KEYED` the key's.
-
-    On the hot path a plain tuple of the four will do; it takes a tenth of the time to make.
-    """
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
-    partition: int | None = None
-
-
 def nothing() -> None:
-    """Nothing to be told of the commit."""
+    """The job does nothing after the commit."""
 
 
 class Batch(msgspec.Struct):
-    """What a batch of records came to.
+    """What the job made of a batch of records.
 
-    `states` maps keys to new states, None for a tombstone.
-    `outputs` maps topics to records, in the order in which they are to be written.
-    `committed` is called once, after the commit and after the store shows the states.
-    `taken` is how many of the records it is of, from the first; None for all. The others come again, first.
-    `unfinished` asks for another tick soon: the last one left something due. `due_s` is the second (Unix
-    time) from which a tick finds something to do, or an earlier one; None for never.
+    - `states`: new states by key, None for a tombstone.
+    - `outputs`: records by topic, in the order in which they are to be written.
+    - `committed`: called once, after the commit and after the store shows the states.
+    - `taken`: how many of the records it covers, from the first; None for all. The others come next.
+    - `unfinished`: asks for another tick soon: the last one left something due.
+    - `due_s`: a second (Unix time) before which no tick finds anything to do; None for never.
     """
 
     states: dict[bytes, bytes | None]
@@ -66,18 +63,18 @@ class Batch(msgspec.Struct):
 
 
 class Processor(Protocol):
-    """The job. Synchronous, and pure of Kafka, clock and chance.
+    """The job. Synchronous, without Kafka, clock or chance.
 
-    What it returns is a function of the records and of what `get` says: after an abort the same records come
+    A batch is a function of the records and of what `get` returns: after an abort the same records come
     again, and a reader of uncommitted records must then see the same outputs.
     """
 
     def process(
         self, partition: int, records: Sequence[Record], get: Callable[[bytes], bytes | None]
     ) -> Batch:
-        """Fold `records`. `get` shows the state of a key before the batch.
+        """Fold `records`. `get` returns the state of a key before the batch.
 
-        Whatever it raises, the same records come again after a pause; after too many times the process ends.
+        If it raises, the same records come again after a pause; after too many times the process ends.
         """
         ...
 
@@ -86,5 +83,5 @@ class Processor(Protocol):
         ...
 
     def partition_revoked(self, partition: int) -> None:
-        """A partition that was opened is no longer ours."""
+        """A partition that was assigned was revoked."""
         ...

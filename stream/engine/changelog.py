@@ -1,7 +1,7 @@
-"""Bringing the states of an assignment up to its committed offsets, whatever single brokers say.
+"""Recovery: bringing the states of an assignment up to its committed offsets, whatever single brokers say.
 
-The rule of this file: it returns only when each store has reached what the committed offsets need, and
-believes no broker's word that a log is shorter than that. The former owners are fenced before it begins.
+It returns only when each store has reached the offset that the commits need, and believes no broker's word
+that a log is shorter than that. The former owners are fenced before it begins.
 """
 
 from __future__ import annotations
@@ -12,94 +12,78 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
-from faust.types import TP
-
-from stream.engine.changelog_end import Committed, Need, need, plan
-from stream.engine.observer import Observer
-from stream.engine.partition_log import Fetched, Log
+from stream.engine.group import AssignmentOver, FetchedRecords, PartitionReader
+from stream.engine.recovery_plan import ChangelogPart, Need, need, plan
 from stream.engine.states import States
-from stream.engine.waits import Waits
+from stream.engine.status import Observer, Waits
+from stream.kafka.errors import BROKER_AWAY, KafkaError, KafkaTimeoutError
+from stream.kafka.partitions import TopicPartition
+from stream.kafka.transactional_producer import CommittedOffset
 
 FETCH_WAIT_S = 0.1
-"""Short, because a fetch that finds only control records goes on waiting."""
+"""Short, because a fetch that finds only control records keeps waiting."""
 ASK_EVERY_S = 0.5
-"""A partition that does not move for so long is asked about anew."""
+"""A partition that does not move for this long is asked about again."""
 
 SLOW_AFTER = 10
-"""So often it is asked before a partition that does not move is spoken of, though its log is long enough."""
+"""How often a partition that does not move is asked about before it is reported, if its log is long enough.
+"""
 
 T = TypeVar("T")
 
 log = logging.getLogger("callstream.lanes")
 
 
-class AssignmentOver(Exception):
-    """Another assignment has begun: what is read now is of no use."""
-
-
 class Recovered(NamedTuple):
     """What the lanes begin with."""
 
-    committed: Mapping[TP, Committed | None]
+    committed: Mapping[TopicPartition, CommittedOffset | None]
     """By source partition. The states are those of these commits."""
     ends: Mapping[int, int]
-    """The changelog's offset that each partition's store has reached."""
+    """The changelog offset that each partition's store has reached."""
     records: int
 
 
-class _Part:
-    """One partition's changelog while it is read."""
+class Bounds(NamedTuple):
+    """A log's first offset that is kept, and its last stable offset."""
 
-    def __init__(self, at: int, until: int, end: int, needed: Need, now: float) -> None:
-        self.at = at
-        self.until = until
-        self.seen = end
-        """The log is known to have this end."""
-        self.needed = needed
-        self.last = -1
-        self.moved = now
-        self.asked = 0
-        self.gone = 0
-        """How often in a row the log was said to begin above `at`."""
-
-    @property
-    def beyond(self) -> bool:
-        """Records were read that the committed offsets do not know: those are older than they should be."""
-        return self.needed.exact and self.last >= self.needed.least
-
-    @property
-    def reached(self) -> bool:
-        return self.at >= self.until and self.seen >= self.until and not self.beyond
+    begin: int
+    end: int
 
 
 class ChangelogReader:
-    """Reads into `states`. `current` says whether the assignment still holds; `group` is for sentences."""
+    """Reads changelogs into `states`.
+
+    - `current`: whether the assignment still holds.
+    - `responded`: told when a broker responded, in Unix milliseconds.
+    - `group`: its id, for messages.
+    """
 
     def __init__(
         self,
-        log: Log,
+        reader: PartitionReader,
         states: States,
         observer: Observer,
         waits: Waits,
         *,
         current: Callable[[], bool],
-        heard: Callable[[int], None],
+        responded: Callable[[int], None],
         group: str,
     ) -> None:
-        self._log = log
+        self._reader = reader
         self._states = states
         self._observer = observer
         self._waits = waits
         self._current = current
-        self._heard = heard
+        self._responded = responded
         self._group = group
-        self._parts: dict[TP, _Part] = {}
-        self._sources: Sequence[TP] = ()
-        self._committed: dict[TP, Committed | None] = {}
+        self._parts: dict[TopicPartition, ChangelogPart] = {}
+        self._sources: Sequence[TopicPartition] = ()
+        self._committed: dict[TopicPartition, CommittedOffset | None] = {}
 
-    async def read(self, changelogs: Sequence[TP], sources: Sequence[TP]) -> Recovered:
+    async def read(
+        self, changelogs: Sequence[TopicPartition], sources: Sequence[TopicPartition]
+    ) -> Recovered:
         """Read `changelogs` as far as the commits of `sources` need them. Raises AssignmentOver."""
         total = 0
         self._sources = sources
@@ -107,150 +91,129 @@ class ChangelogReader:
             await self._begin(changelogs)
         while left := {tp for tp, part in self._parts.items() if not part.reached}:
             self._observer.recovery(sum(max(0, self._parts[tp].until - self._parts[tp].at) for tp in left))
-            total += await self._pass(left)
+            total += await self._fetch(left)
             await self._ask_again(left)
         ends = {tp.partition: part.at for tp, part in self._parts.items()}
         return Recovered(self._committed, ends, total)
 
-    async def _begin(self, changelogs: Sequence[TP]) -> None:
-        self._committed = await self.ask("the committed offsets", lambda: self._log.committed(self._sources))
-        begins, ends = await self.ask("where the changelogs begin and end", lambda: self._bounds(changelogs))
+    async def bounds(self, what: str, tps: Sequence[TopicPartition]) -> dict[TopicPartition, Bounds]:
+        """Where `tps` begin and end; `what` names them in messages. Raises AssignmentOver."""
+
+        async def ask() -> dict[TopicPartition, Bounds]:
+            begins, ends = await self._reader.begins(tps), await self._reader.ends(tps)
+            return {tp: Bounds(begins[tp], ends[tp]) for tp in tps}
+
+        return await self._ask(what, ask)
+
+    async def _begin(self, changelogs: Sequence[TopicPartition]) -> None:
+        self._committed |= await self._commits_of(self._sources)
+        bounds = await self.bounds("where the changelogs begin and end", changelogs)
         now = time.monotonic()
-        for tp in changelogs:
+        for tp, (begin, end) in bounds.items():
             needed = self._needed(tp.partition)
             known = self._states.position(tp.partition)
-            chosen = plan(known, needed, begins[tp], ends[tp])
+            chosen = plan(known, needed, begin, end)
             if chosen.anew:
                 if known is not None:
                     log.warning(
-                        "states of partition %d are of offset %d, its changelog has %d..%d: reading anew",
+                        "states of partition %d are of offset %d, its changelog has %d..%d: reading it anew",
                         tp.partition,
                         known,
-                        begins[tp],
-                        ends[tp],
+                        begin,
+                        end,
                     )
                     self._observer.error("read_anew")
                 self._states.clear(tp.partition)
-            self._parts[tp] = _Part(chosen.at, chosen.until, ends[tp], needed, now)
-        await self._log.read_from({tp: part.at for tp, part in self._parts.items() if part.at < part.until})
+            self._parts[tp] = ChangelogPart(chosen, end, needed, now)
+        await self._reader.read_from(
+            {tp: part.at for tp, part in self._parts.items() if part.at < part.until}
+        )
 
-    async def _bounds(self, tps: Sequence[TP]) -> tuple[dict[TP, int], dict[TP, int]]:
-        return await self._log.begins(tps), await self._log.ends(tps)
+    async def _commits_of(
+        self, sources: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, CommittedOffset | None]:
+        return await self._ask("the committed offsets", lambda: self._reader.committed(sources))
 
     def _needed(self, partition: int) -> Need:
         return need(commit for tp, commit in self._committed.items() if tp.partition == partition)
 
-    async def _pass(self, left: set[TP]) -> int:
-        """Fetch once. Returns how many records came."""
+    async def _fetch(self, left: set[TopicPartition]) -> int:
+        """Fetch once. Returns the number of records."""
         reading = {tp for tp in left if self._parts[tp].at < self._parts[tp].until}
         if not reading:
             await asyncio.sleep(FETCH_WAIT_S)
             self._check()
             return 0
-        fetched = await self._log.fetch(reading, FETCH_WAIT_S)
+        fetched = await self._reader.fetch(reading, FETCH_WAIT_S)
         self._check()
-        self._heard(fetched.heard_ms)
+        self._responded(fetched.responded_ms)
         count = await self._apply(fetched, reading)
         await asyncio.sleep(FETCH_WAIT_S if fetched.refused and not count else 0)
         return count
 
-    async def _apply(self, fetched: Fetched, reading: set[TP]) -> int:
+    async def _apply(self, fetched: FetchedRecords, reading: set[TopicPartition]) -> int:
         count, now = 0, time.monotonic()
-        back: dict[TP, int] = {}
+        rewound: dict[TopicPartition, int] = {}
         for tp in reading:
             part = self._parts[tp]
-            records = fetched.records.get(TopicPartition(*tp), ())
+            records = fetched.records.get(tp, ())
             position = fetched.positions.get(tp, records[-1].offset + 1 if records else part.at)
             if position < part.at or (records and records[0].offset < part.at):
-                back[tp] = part.at  # a step backwards is not believed
+                rewound[tp] = part.at  # a step backwards is not believed
                 continue
             if records:
                 self._states.apply(tp.partition, records, position)
                 part.last = records[-1].offset
                 count += len(records)
-            if position > part.at:
-                part.at, part.moved, part.asked = position, now, 0
-                part.seen = max(part.seen, position)
-        if back:
-            await self._log.read_from(back)
+            part.read_to(position, now)
+        if rewound:
+            await self._reader.read_from(rewound)
         return count
 
-    async def _ask_again(self, left: set[TP]) -> None:
+    async def _ask_again(self, left: set[TopicPartition]) -> None:
         """About those that do not move, or whose commits are behind them."""
         still_before = time.monotonic() - ASK_EVERY_S
         stuck = [
             tp for tp in sorted(left) if not self._parts[tp].reached and self._parts[tp].moved <= still_before
         ]
         if stuck:
-            await self._log.refresh()
+            await self._reader.refresh()
             self._check()
-            await self._commits_again({tp.partition for tp in stuck if self._parts[tp].beyond})
-            begins, ends = await self.ask("where the changelogs begin and end", lambda: self._bounds(stuck))
+            beyond = {tp.partition for tp in stuck if self._parts[tp].beyond}
+            if sources := [tp for tp in self._sources if tp.partition in beyond]:
+                self._committed |= await self._commits_of(sources)
+            bounds = await self.bounds("where the changelogs begin and end", stuck)
             for tp in stuck:
-                await self._hear(tp, begins[tp], ends[tp])
+                await self._update(tp, bounds[tp])
         for tp in left:
             if self._parts[tp].reached:
                 self._waits.over(("changelog", tp.partition))
 
-    async def _commits_again(self, partitions: set[int]) -> None:
-        sources = [tp for tp in self._sources if tp.partition in partitions]
-        if sources:
-            self._committed |= await self.ask("the committed offsets", lambda: self._log.committed(sources))
-
-    async def _hear(self, tp: TP, begin: int, end: int) -> None:
-        """What a broker says now."""
+    async def _update(self, tp: TopicPartition, bounds: Bounds) -> None:
         part = self._parts[tp]
-        part.moved = time.monotonic()
-        part.asked += 1
-        part.needed = self._needed(tp.partition)
-        part.seen = max(part.seen, end)
-        part.until = max(part.until, part.needed.least, end)
-        part.gone = part.gone + 1 if begin > part.at else 0
-        if part.gone > 1:  # a log's beginning only goes forward: what was to be read is gone
+        if part.asked_again(self._needed(tp.partition), bounds.begin, bounds.end, time.monotonic()):
             self._observer.error("read_anew")
             self._states.clear(tp.partition)
-            part.at, part.gone = begin, 0
         if part.at < part.until:
-            await self._log.read_from({tp: part.at})
+            await self._reader.read_from({tp: part.at})
         if part.beyond or part.seen < part.until:
             self._observer.error("stale_broker")
         elif part.reached or part.asked < SLOW_AFTER:
             return
-        self._waits.begin(("changelog", tp.partition), self._sentence(tp))
+        self._waits.begin(("changelog", tp.partition), part.sentence(tp.topic, tp.partition, self._group))
 
-    def _sentence(self, tp: TP) -> str:
-        part = self._parts[tp]
-        if part.beyond:
-            return (
-                f"partition {tp.partition}: {tp.topic} has a record at offset {part.last}, newer than the "
-                f"committed offsets of group {self._group}, which end before {part.needed.least}: "
-                "asking for those again"
-            )
-        if part.seen >= part.until:
-            return (
-                f"partition {tp.partition}: {tp.topic} is needed up to offset {part.until} and was read up "
-                f"to {part.at}; no more of it comes"
-            )
-        return (
-            f"partition {tp.partition}: {tp.topic} is needed up to offset {part.until} and was read up to "
-            f"{part.at}; the broker that answers says it ends at {part.seen}. "
-            "A broker that was cut off says so: asking again until its successor answers. "
-            "If the topic was deleted or made anew, stop all workers and delete the offsets of group "
-            f"{self._group}: the states are then built from the source topics again"
-        )
-
-    async def ask(self, what: str, question: Callable[[], Awaitable[T]]) -> T:
-        """Ask until there is an answer. Raises AssignmentOver, or what no asking again will mend."""
+    async def _ask(self, what: str, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer. Raises AssignmentOver, and an error that no retry will mend."""
         while True:
             try:
                 answer = await question()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except BROKER_AWAY as error:
                 final = isinstance(error, KafkaError) and not error.retriable
                 if final and not isinstance(error, KafkaTimeoutError):
                     raise
                 self._check()
                 self._waits.begin(what, f"no broker says {what} ({type(error).__name__}): asking again")
-                await self._log.refresh()
+                await self._reader.refresh()
                 await asyncio.sleep(ASK_EVERY_S)
                 self._check()
             else:
@@ -260,4 +223,4 @@ class ChangelogReader:
 
     def _check(self) -> None:
         if not self._current():
-            raise AssignmentOver
+            raise AssignmentOver("the assignment is over")

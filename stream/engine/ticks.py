@@ -1,9 +1,9 @@
-"""A tick a second to each partition at work: time comes to the fold as data.
+"""A tick a second to each running partition: time comes to the fold as data.
 
-The rule of this file: a broker that is away costs ticks, nothing else.
-A tick that was sent twice or late does no harm: stream time only goes forward.
-Partitions where something is due have each its own place within the second, so that not all of them settle
-calls at once; one whose last tick left something due gets another in the next place. The others, which is all
+A broker that is away costs ticks and nothing else. A tick that was sent twice or late does no harm: stream
+time only moves forward.
+Partitions where something is due have each their own slot within the second, so that not all of them settle
+calls at once; one whose last tick left something due gets another in the next slot. The others, which is all
 of them where there is little to do, get theirs in one request.
 """
 
@@ -12,18 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-
-from stream.kafka import request_limits
 from stream.kafka.producers import drop
 from stream.service.errors import said
 
-PLACES = 12
-"""Places within a second: one for each partition of the default number."""
+SLOTS = 12
+"""Slots within a second: one for each partition of the default number."""
 LONGEST_S = 10.0
 """A tick that is not acknowledged by then is given up, and its producer with it."""
 REST_S = 2.0
@@ -31,17 +28,17 @@ REST_S = 2.0
 log = logging.getLogger("callstream.lanes")
 
 
-def places_between(last: int, now: int) -> set[int]:
-    """The places within a second that came after the `last` one up to `now`, both counted since 1970."""
-    return {place % PLACES for place in range(max(last + 1, now - PLACES + 1), now + 1)}
+def slots_between(last: int, now: int) -> set[int]:
+    """The slots within a second that came after the `last` one up to `now`, both counted since 1970."""
+    return {slot % SLOTS for slot in range(max(last + 1, now - SLOTS + 1), now + 1)}
 
 
-def count_places(seconds: float) -> int:
-    """How many places there were since 1970."""
-    return int(seconds * PLACES)
+def count_slots(seconds: float) -> int:
+    """How many slots there were since 1970."""
+    return int(seconds * SLOTS)
 
 
-class Wants:
+class TickSchedule:
     """Which partitions want a tick, and when: told by their lanes after each commit."""
 
     def __init__(self) -> None:
@@ -49,95 +46,94 @@ class Wants:
         self._due_s: dict[int, int | None] = {}
 
     def note(self, number: int, due_s: int | None, *, unfinished: bool) -> None:
-        """Something is due in the partition from this second on, None for nothing. `unfinished`: a tick left
-        something due.
+        """Something is due in the partition from this second on, None for nothing.
+
+        `unfinished`: a tick left something due.
         """
         self._due_s[number] = due_s
         if unfinished:
             self._unfinished.add(number)
 
     def forget(self) -> None:
-        """The partitions are another's."""
+        """The partitions were revoked."""
         self._unfinished.clear()
         self._due_s.clear()
 
-    def take(self, numbers: Sequence[int], places: Set[int], now_s: float) -> list[int]:
-        """Those of `numbers` that get a tick in one of these places."""
-        taken = [number for number in numbers if self._is_wanted(number, places, now_s)]
+    def take(self, numbers: Sequence[int], slots: Set[int], now_s: float) -> list[int]:
+        """Those of `numbers` that get a tick in one of these slots."""
+        taken = [number for number in numbers if self._is_wanted(number, slots, now_s)]
         self._unfinished.difference_update(taken)
         return taken
 
-    def _is_wanted(self, number: int, places: Set[int], now_s: float) -> bool:
+    def _is_wanted(self, number: int, slots: Set[int], now_s: float) -> bool:
         if number in self._unfinished:
             return True
         due_s = self._due_s.get(number)
         has_due = due_s is not None and due_s <= now_s
-        return (number % PLACES if has_due else 0) in places
+        return (number % SLOTS if has_due else 0) in slots
 
 
 class Ticker:
-    """Sends ticks to `topic` for the partitions that `numbers` names.
+    """Sends ticks to `topic`.
 
-    `wants` says which of them it is the turn of. The callbacks are told what became of a round.
+    - `open_producer`: a started idempotent producer.
+    - `numbers`: the partitions that are running; `schedule` says which of them get a tick now.
+    - `acknowledged`: told of each tick that the broker took; `failed` of a producer that was given up.
     """
 
     def __init__(
         self,
         topic: str,
-        connection: Mapping[str, Any],
+        open_producer: Callable[[], Awaitable[Any]],
         numbers: Callable[[], Sequence[int]],
-        wants: Wants,
+        schedule: TickSchedule,
+        *,
         acknowledged: Callable[[int], None],
         failed: Callable[[], None],
     ) -> None:
         self._topic = topic
-        self._connection = connection
+        self._open_producer = open_producer
         self._numbers = numbers
-        self._wants = wants
+        self._schedule = schedule
         self._acknowledged = acknowledged
         self._failed = failed
 
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            producer = AIOKafkaProducer(
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,
-                **request_limits.PRODUCER,
-                **self._connection,
-            )
-            request_limits.steer(producer.client)
+            producer = None
             try:
-                await asyncio.wait_for(producer.start(), LONGEST_S)
-                waiting = Waiting(self._acknowledged, time.monotonic)
-                last = count_places(datetime.now(UTC).timestamp())
-                while True:
-                    now_s = datetime.now(UTC).timestamp()
-                    await asyncio.sleep((count_places(now_s) + 1) / PLACES - now_s)
-                    now_s = datetime.now(UTC).timestamp()
-                    now = count_places(now_s)
-                    numbers = self._wants.take(self._numbers(), places_between(last, now), now_s)
-                    last = now
-                    waiting.check()
-                    await asyncio.wait_for(
-                        self._round(producer, waiting.without(numbers), waiting), LONGEST_S
-                    )
+                producer = await asyncio.wait_for(self._open_producer(), LONGEST_S)
+                await self._tick(producer)
             except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
                 log.warning("ticks: %s", said(error))
                 self._failed()
                 await asyncio.sleep(REST_S)
             finally:
-                await drop(producer)  # unsent ticks are not worth waiting for
+                if producer is not None:
+                    await drop(producer)  # unsent ticks are not worth waiting for
 
-    async def _round(self, producer: Any, numbers: Sequence[int], waiting: Waiting) -> None:
+    async def _tick(self, producer: Any) -> None:
+        pending = PendingTicks(self._acknowledged, time.monotonic)
+        last = count_slots(datetime.now(UTC).timestamp())
+        while True:
+            now_s = datetime.now(UTC).timestamp()
+            await asyncio.sleep((count_slots(now_s) + 1) / SLOTS - now_s)
+            now_s = datetime.now(UTC).timestamp()
+            now = count_slots(now_s)
+            numbers = self._schedule.take(self._numbers(), slots_between(last, now), now_s)
+            last = now
+            pending.check()
+            await asyncio.wait_for(self._send(producer, pending.without(numbers), pending), LONGEST_S)
+
+    async def _send(self, producer: Any, numbers: Sequence[int], pending: PendingTicks) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         value = b'{"v":1,"now":"%s"}' % now.encode()
         for number in numbers:
-            waiting.add(number, await producer.send(self._topic, value=value, partition=number))
+            pending.add(number, await producer.send(self._topic, value=value, partition=number))
 
 
-class Waiting:
+class PendingTicks:
     """Ticks that are not acknowledged yet, at most one of a partition. `clock` in seconds.
 
     A partition without a leader costs its own ticks and no other's.
@@ -149,11 +145,11 @@ class Waiting:
         self._sent: dict[int, tuple[float, asyncio.Future[Any]]] = {}
 
     def without(self, numbers: Sequence[int]) -> list[int]:
-        """Those of `numbers` that wait for nothing."""
+        """Those of `numbers` that have no pending tick."""
         return [number for number in numbers if number not in self._sent]
 
     def add(self, number: int, sent: asyncio.Future[Any]) -> None:
-        """A tick of a partition went out."""
+        """A tick of a partition was sent."""
         self._sent[number] = self._clock(), sent
         sent.add_done_callback(lambda done: self._done(number, done))
 
@@ -163,7 +159,7 @@ class Waiting:
             self._acknowledged(number)
 
     def check(self) -> None:
-        """Raises what a tick failed with, TimeoutError where one waits for too long."""
+        """Raises what a tick failed with, TimeoutError where one is pending for too long."""
         for since, sent in self._sent.values():
             if sent.done():
                 sent.result()

@@ -1,11 +1,14 @@
 """Every subclass of Faust's classes and every use of its internals; `upstream_internals` lists them.
 
-app = build_app(settings, processor, observer)
+    app = build_app(settings, processor, observer)
 
-@app.agent(app.lanes.topic(topics.callbacks))
-async def callbacks(stream):
-    async for event in stream.noack().events():
-        app.lanes.put(event)
+    @app.agent(app.source(topics.callbacks))
+    async def callbacks(stream):
+        await app.feed_lanes(stream)
 
-run(app)      # or: faust -A agents worker
+    run(app)      # or: faust -A agents worker
+
+Faust runs the group: it joins, hears of revoked and assigned partitions (`consumer`, on the thread of
+`consumer_thread`), and holds the table (`store`) and its recovery (`recovery`). Each of them asks the
+engine's `Lanes` what to do.
 """

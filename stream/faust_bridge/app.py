@@ -1,6 +1,6 @@
 """The Faust app, put together: settings, table, transport, lanes, ticks.
 
-The rule of this file: what Faust is told here is what `ground.py`'s fault runs were made with.
+Faust's settings here are those that the fault runs were made with.
 """
 
 from __future__ import annotations
@@ -8,25 +8,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import faust
+from faust.types import StreamT, TopicT
 from yarl import URL
 
-from stream.engine.batch import Processor
-from stream.engine.lane import Pace
+from stream.engine.batch import BatchPolicy, Processor
 from stream.engine.lanes import Lanes
-from stream.engine.observer import NullObserver, Observer, Phase
 from stream.engine.states import States
+from stream.engine.status import NullObserver, Observer, Phase
 from stream.engine.ticks import Ticker
-from stream.faust_bridge.consumer import LaneTransport
+from stream.faust_bridge.consumer import FaustGroup, LaneTransport
 from stream.faust_bridge.recovery import LaneTableManager
 from stream.faust_bridge.store import StateTable
-from stream.kafka import topics
-
-if TYPE_CHECKING:
-    from stream.service.settings import Settings
+from stream.kafka import producers, topics
+from stream.kafka.member_commit import Member
+from stream.kafka.transactional_producer import TransactionalProducer
+from stream.service.settings import Settings
 
 HEARTBEATS_A_SESSION = 5
 REBALANCE_TIMEOUT_S = 20.0
@@ -36,7 +36,7 @@ FETCH_BYTES = 1 << 20
 BATCH_TRIES = 10
 """How often one batch is tried, with growing pauses (about 25 s in all), before the process ends.
 
-Single records that fail are the job's to set aside; a batch that fails whole is for a supervisor to see."""
+The job dead-letters single records that fail; a batch that fails whole is for a supervisor to see."""
 
 COLLECT_AFTER = (100_000, 20, 20)
 """For the garbage collector: at Python's 700 it cost a fifth of a recovery's time."""
@@ -50,23 +50,34 @@ class LanesApp(faust.App):
     logger = logging.getLogger("callstream.faust")
     lanes: Lanes
     table: StateTable
-    _pulse: tuple[asyncio.Task[None], ...] = ()
+    _background: tuple[asyncio.Task[None], ...] = ()
 
     @property
     def states(self) -> States:
         """The table's states, by partition."""
         return self.table.states
 
+    def source(self, name: str) -> TopicT[Any]:
+        """The source topic `name`, for an agent."""
+        if name not in self.lanes.sources:
+            raise ValueError(f"{name} is not one of the lanes' sources {sorted(self.lanes.sources)}")
+        return self.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
+
+    async def feed_lanes(self, stream: StreamT[Any]) -> None:
+        """The body of an agent of a source: hand each chunk to its lane."""
+        async for event in stream.noack().events():
+            self.lanes.put(event.message.value)
+
     async def on_first_start(self) -> None:
-        """Extends App.on_first_start: a thousand records are no reason to look for garbage."""
+        """Extends App.on_first_start: a batch of a thousand records must not start a garbage collection."""
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
         await super().on_first_start()
 
     async def on_stop(self) -> None:
-        """Extends App.on_stop: no tick is sent any more while the lanes drain."""
+        """Extends App.on_stop: no tick is sent while the lanes drain."""
         self.lanes.enter(Phase.STOPPING)
-        for task in self._pulse:
+        for task in self._background:
             task.cancel()
         await super().on_stop()
 
@@ -76,7 +87,7 @@ def build_app(
     processor: Processor,
     observer: Observer | None = None,
     *,
-    pace: Pace | None = None,
+    policy: BatchPolicy | None = None,
     ticking: bool = True,
 ) -> LanesApp:
     """The worker's app over `settings.kafka`, which must name a broker.
@@ -84,13 +95,11 @@ def build_app(
     Agents are declared on it by the caller.
     """
     names = topics.names(settings.topic_prefix)
-    app_id = topics.app_id(settings.topic_prefix)
-    for (
-        name
-    ) in NOISY_LOGGERS:  # offset tables on each rebalance, thousands of errors a second without a broker
+    # Offset tables on each rebalance, and thousands of errors a second while no broker is there.
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     app = LanesApp(
-        app_id,
+        topics.app_id(settings.topic_prefix),
         broker=[URL(f"kafka://{address.strip()}") for address in settings.kafka.split(",")],
         datadir=str(settings.data_dir),
         store=f"{settings.store}://",
@@ -112,34 +121,42 @@ def build_app(
         web_enabled=False,
     )
     app.transport = LaneTransport(app.conf.broker_consumer, app)
-    connection: Mapping[str, Any] = {"bootstrap_servers": settings.kafka}
-    app.lanes = Lanes(
-        app,
-        sources=(names.callbacks, names.polled, names.ticks),
-        changelog=names.changelog,
-        connection=connection,
-        processor=processor,
-        observer=observer or NullObserver(),
-        pace=pace or Pace(),
-        max_errors_in_a_row=min(BATCH_TRIES, settings.max_errors_in_a_row),
-    )
     app.table = cast(
         StateTable,
         app.Table("calls", key_type=bytes, value_type=bytes, partitions=settings.partitions),
     )
+    group = FaustGroup(app)
+    connection: Mapping[str, Any] = {"bootstrap_servers": settings.kafka}
+
+    def new_producer(
+        partition: int, produced: Callable[[str, int, float, bool], None], member: Member
+    ) -> TransactionalProducer:
+        return TransactionalProducer(group.id, partition, connection, produced, member)
+
+    app.lanes = Lanes(
+        group,
+        app.states,
+        sources=(names.callbacks, names.polled, names.ticks),
+        changelog=names.changelog,
+        new_producer=new_producer,
+        processor=processor,
+        observer=observer or NullObserver(),
+        policy=policy or BatchPolicy(),
+        max_errors_in_a_row=min(BATCH_TRIES, settings.max_errors_in_a_row),
+    )
     ticker = Ticker(
         names.ticks,
-        connection,
-        app.lanes.numbers,
-        app.lanes.wants,
-        acknowledged=app.lanes.acknowledged,
+        lambda: producers.idempotent(connection, names.ticks),
+        app.lanes.partition_numbers,
+        app.lanes.ticks,
+        acknowledged=app.lanes.tick_acknowledged,
         failed=lambda: app.lanes.observer.error("tick"),
     )
 
     @app.task
-    async def pulse() -> None:
-        app._pulse = (asyncio.create_task(app.lanes.pulse()),)
+    async def background() -> None:
+        app._background = (asyncio.create_task(app.lanes.report_lag_every_second()),)
         if ticking:
-            app._pulse += (asyncio.create_task(ticker.run()),)
+            app._background += (asyncio.create_task(ticker.run()),)
 
     return app

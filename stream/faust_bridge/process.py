@@ -1,7 +1,6 @@
 """The worker as a process of its own: our loop, our signals, our exit code.
 
-The rule of this file: SIGTERM and SIGINT stop cleanly, the second one at once; whatever else ends the app is
-an error.
+SIGTERM and SIGINT stop it cleanly, the second of them at once. Any other end of the app is an error.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stream.engine.exits import end_process
+import faust
+
+from stream.engine.status import end_process
 from stream.kafka import clients
 from stream.service.errors import said
 from stream.service.logs import tell
-
-if TYPE_CHECKING:
-    from stream.faust_bridge.app import LanesApp
 
 STOP_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 3.0
@@ -31,9 +29,9 @@ CRASHED = 1
 log = logging.getLogger("callstream.lanes")
 
 
-def run(app: LanesApp) -> int:
+def run(app: faust.App) -> int:
     """Run `app` until a signal or a crash. Returns the exit code: 0 if it was asked to stop and did."""
-    loop = app.loop  # Faust's services have taken hold of it already
+    loop = app.loop  # Faust's services are already bound to this loop
     asyncio.set_event_loop(loop)
     try:
         return int(loop.run_until_complete(serve(app)))
@@ -43,7 +41,7 @@ def run(app: LanesApp) -> int:
         loop.close()
 
 
-async def serve(app: LanesApp) -> int:
+async def serve(app: faust.App) -> int:
     """Start `app` in the running loop, wait for a signal or a crash, stop it."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -61,8 +59,8 @@ async def serve(app: LanesApp) -> int:
     stopping = asyncio.create_task(app.stop())
     await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
     if not stopping.done():
-        # Not cancelled and waited for: what does not stop may not be cancelled either.
-        # Who was asked to and has written nothing more has stopped, whatever still waits for a broker.
+        # Not cancelled and awaited: what does not stop may ignore a cancellation, too. A worker that was
+        # asked to stop writes nothing more: it has stopped, whatever still waits for a broker.
         code = STOPPED if asked.is_set() and reason is None else CRASHED
         end_process(f"not stopped within {STOP_TIMEOUT_S:.0f} s", code)
     starting.cancel()
@@ -76,7 +74,7 @@ async def serve(app: LanesApp) -> int:
 
 @contextmanager
 def exiting(**_: Any) -> Iterator[None]:
-    """Replaces mode.worker.exiting for `faust -A agents`: it prints what the error says."""
+    """Replaces mode.worker.exiting for `faust -A agents`: it prints the error's text."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  the last resort of a command
@@ -86,13 +84,13 @@ def exiting(**_: Any) -> Iterator[None]:
 
 
 async def _end_all() -> None:
-    """Nothing goes on in a loop that is closed: what is left is ended in order, as in `asyncio.run`."""
+    """Cancel all tasks that are left, as `asyncio.run` does before it closes the loop."""
     ending = asyncio.ensure_future(clients.end(asyncio.all_tasks() - {asyncio.current_task()}))
     await asyncio.wait([ending], timeout=END_TIMEOUT_S)
     ending.cancel()
 
 
-async def _ended(app: LanesApp, starting: asyncio.Task[None]) -> None:
+async def _ended(app: faust.App, starting: asyncio.Task[None]) -> None:
     await asyncio.wait([starting])
     if starting.cancelled() or starting.exception() is not None:
         return

@@ -1,9 +1,4 @@
-"""Where the table's states are: one part for each partition, in memory or in RocksDB.
-
-The rule of this file: a part knows the changelog offset up to which it is right, and changes together with
-it.
-So a kept partition is not read again from the beginning, and a lost one is forgotten whole.
-"""
+"""The table's states by partition (`engine.states.States`), in memory or in RocksDB, as Faust's stores."""
 
 from __future__ import annotations
 
@@ -19,8 +14,8 @@ from faust.types import TP
 from faust.types.stores import StoreT
 
 from stream.engine.batch import Record
-from stream.engine.exits import DISK, end_process
-from stream.engine.states import States
+from stream.engine.states import DictStates, States
+from stream.engine.status import EX_IOERR, end_process
 from stream.service.data_dir import DataDirError, why
 
 ROCKSDB_OPTIONS: Mapping[str, int] = {
@@ -35,71 +30,37 @@ log = logging.getLogger("callstream.faust")
 
 
 class MemoryStates(memory.Store):
-    """A dict for each partition.
+    """Faust's store in memory, with a dict for each partition.
 
-    Faust's own memory store is one dict for all and forgets only what it recovered.
+    Faust's own is one dict for all partitions and forgets only the keys that it recovered.
     """
 
     logger = log
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._parts: dict[int, dict[bytes, bytes]] = {}
-        self._positions: dict[int, int] = {}
-
-    def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
-        return self._parts.setdefault(partition, {}).get
-
-    def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
-        return self._parts.get(partition, {}).items()
-
-    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
-        part = self._parts.setdefault(partition, {})
-        for key, state in states.items():
-            if state is None:
-                part.pop(key, None)
-            else:
-                part[key] = state
-        if position is not None:
-            self._positions[partition] = position
-
-    def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
-        part = self._parts.setdefault(partition, {})
-        for record in records:
-            if record.value is None:
-                part.pop(cast(bytes, record.key), None)
-            else:
-                part[cast(bytes, record.key)] = record.value
-        self._positions[partition] = position
-
-    def position(self, partition: int) -> int | None:
-        return self._positions.get(partition)
-
-    def clear(self, partition: int) -> None:
-        # The same dict stays in use: a reader may hold it.
-        self._parts.setdefault(partition, {}).clear()
-        self._positions.pop(partition, None)
-
-    def count(self, partition: int) -> int:
-        return len(self._parts.get(partition, ()))
+        self.states = DictStates()
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Forget the partitions that are another's now."""
+        """Drop the revoked partitions."""
         for tp in revoked:
             if tp.topic in self.table.changelog_topic.topics:
-                self._parts.pop(tp.partition, None)
-                self._positions.pop(tp.partition, None)
+                self.states.drop(tp.partition)
 
 
 class RocksStates(rocksdb.Store):
-    """A RocksDB for each partition, Faust's own. States and position change in one write batch.
+    """Faust's RocksDB for each partition. States and position change in one write batch.
 
-    A disk that takes no writes ends the process: another try, here or after a restart, finds it the same.
+    A disk that takes no writes ends the process: neither a retry nor a restart would change that.
     """
 
     logger = log
+
+    @property
+    def states(self) -> States:
+        return self
 
     def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
         return cast(Callable[[bytes], bytes | None], self._db_for_partition(partition).get)
@@ -153,14 +114,14 @@ class RocksStates(rocksdb.Store):
 
 @contextmanager
 def _on_disk(path: Path) -> Iterator[None]:
-    """Ends the process, with what an operator can mend, where the block's error is about the disk."""
+    """Ends the process where the block's error is about the disk, and says what an operator can do."""
     try:
         yield
     except Exception as error:
         reason = why(error)
         if reason is None:
             raise
-        end_process(str(DataDirError(path, reason)), DISK)
+        end_process(str(DataDirError(path, reason)), EX_IOERR)
 
 
 class StateTable(faust.Table):
@@ -171,7 +132,7 @@ class StateTable(faust.Table):
     @property
     def states(self) -> States:
         """The states, by partition."""
-        return cast(States, self.data)
+        return cast("MemoryStates | RocksStates", self.data).states
 
     def _new_store(self) -> StoreT:
         """Replaces faust.tables.base.Collection._new_store: Faust's stores are not by partition."""
@@ -194,6 +155,4 @@ class StateTable(faust.Table):
         )
 
     def apply_changelog_batch(self, batch: Any) -> None:
-        """Replaces faust.tables.base.Collection.apply_changelog_batch: the recovery has applied the
-        records.
-        """
+        """Replaces faust.tables.base.Collection.apply_changelog_batch: `Lanes.recover` applies records."""

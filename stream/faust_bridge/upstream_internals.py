@@ -1,11 +1,10 @@
-"""What of Faust's and aiokafka's inside the lanes replace, extend or lean on.
+"""The internals of Faust and aiokafka that callstream replaces, extends or relies on.
 
-The rule of this file: nothing of theirs is touched elsewhere without a line here.
-`digest` is of the source as it was when the fault runs passed;
-`tests/faust_bridge/test_upstream_internals.py` compares,
-and `stream/faust_bridge/tested_versions.py` does so at start where the installed version is another one.
-When a new version changes one: read what changed, think again about its reason here, run `make e2e`,
-and only then write the new digest (the test prints it).
+No other internal is touched without a line here. `digest` is of the source as it was when the fault runs
+passed; `tests/faust_bridge/test_upstream_internals.py` compares it, and `tested_versions` does so at start
+where another version is installed.
+When a new version changes one: read what changed, check its reason here, run `make e2e`, and only then write
+the new digest (the test prints it).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import textwrap
 from typing import NamedTuple
 
 
-class Leaning(NamedTuple):
-    """A place of theirs, and why it must stay as it is."""
+class PinnedInternal(NamedTuple):
+    """One of their internals, and why it must stay as it is."""
 
     place: str
     """`module:qualified name`."""
@@ -28,7 +27,7 @@ class Leaning(NamedTuple):
 
 
 def digest(place: str) -> str:
-    """Of the place's source as installed."""
+    """Of the installed source of `place`."""
     module, name = place.split(":")
     found = operator.attrgetter(name)(importlib.import_module(module))
     found = getattr(
@@ -38,10 +37,10 @@ def digest(place: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def holds(leaning: Leaning) -> bool:
-    """Whether the place is there and as it was."""
+def is_unchanged(pinned: PinnedInternal) -> bool:
+    """Whether it is there, and as it was."""
     try:
-        return digest(leaning.place) == leaning.digest
+        return digest(pinned.place) == pinned.digest
     except (ImportError, AttributeError, OSError, TypeError):
         return False
 
@@ -56,235 +55,220 @@ _COORDINATOR = "aiokafka.consumer.group_coordinator:GroupCoordinator"
 _PRODUCER = "aiokafka.producer.producer:AIOKafkaProducer"
 _TRANSACTIONS = "aiokafka.producer.transaction_manager:TransactionManager"
 
-REPLACED: tuple[Leaning, ...] = (
-    Leaning(f"{_CONSUMER}.getmany", "single records; seeks on its own when the flow stops", "e486c434b792"),
-    Leaning(
-        f"{_CONSUMER}._wait_next_records", "sleeps a second when all partitions are held back", "ba40cd367132"
-    ),
-    Leaning(
-        f"{_CONSUMER}._new_offset", "commits what was acked; offsets go with transactions", "2b29afe4dd9a"
-    ),
-    Leaning(f"{_CONSUMER}._add_gap", "every chunk would be a gap to be filled", "f1cc1db634f5"),
-    Leaning(
+
+def _pinned(*rows: tuple[str, str, str]) -> tuple[PinnedInternal, ...]:
+    return tuple(PinnedInternal(*row) for row in rows)
+
+
+REPLACED = _pinned(
+    (f"{_CONSUMER}.getmany", "single records; seeks on its own when the flow stops", "e486c434b792"),
+    (f"{_CONSUMER}._wait_next_records", "sleeps a second when all partitions are held back", "ba40cd367132"),
+    (f"{_CONSUMER}._new_offset", "commits what was acked; offsets go with transactions", "2b29afe4dd9a"),
+    (f"{_CONSUMER}._add_gap", "every chunk would be a gap to be filled", "f1cc1db634f5"),
+    (
         f"{_CONSUMER}.wait_empty",
         "waits for ever for the message that an agent's loop refers to",
         "53195dca246c",
     ),
-    Leaning(f"{_CONSUMER}.perform_seek", "skips partitions without a commit", "2b4ceebd23de"),
-    Leaning(
+    (f"{_CONSUMER}.perform_seek", "skips partitions without a commit", "2b4ceebd23de"),
+    (
         f"{_CONSUMER}.on_partitions_revoked",
         "forgets before it waits: the lanes finish first",
         "652177e770ee",
     ),
-    Leaning(
-        f"{_CONSUMER}.on_partitions_assigned", "reads offsets before former owners are fenced", "c07feb1175f7"
-    ),
-    Leaning(f"{_DRIVER}:Consumer._new_consumer_thread", "our thread", "8fd0d41b1514"),
-    Leaning(f"{_THREAD}._create_worker_consumer", "reads uncommitted without `exactly_once`", "c179c0bdb975"),
-    Leaning(f"{_THREAD}.on_thread_stop", "waits for a broker that is away", "cdbbe53230d2"),
-    Leaning(f"{_THREAD}.verify_event_path", "complains of commits that Faust does not make", "3f5576be1141"),
-    Leaning(
-        f"{_RECOVERY}._build_highwaters", "waits for `end - 1`, which may be a control record", "32d70220d2a8"
-    ),
-    Leaning(f"{_RECOVERY}._build_offsets", "the store knows where to begin", "0f5a7d62fb7d"),
-    Leaning(f"{_RECOVERY}._seek_offsets", "seeks on its own", "d76d5a8f46fa"),
-    Leaning(
+    (f"{_CONSUMER}.on_partitions_assigned", "reads offsets before former owners are fenced", "c07feb1175f7"),
+    (f"{_DRIVER}:Consumer._new_consumer_thread", "our thread", "8fd0d41b1514"),
+    (f"{_THREAD}._create_worker_consumer", "reads uncommitted without `exactly_once`", "c179c0bdb975"),
+    (f"{_THREAD}.on_thread_stop", "waits for a broker that is away", "cdbbe53230d2"),
+    (f"{_THREAD}.verify_event_path", "complains of commits that Faust does not make", "3f5576be1141"),
+    (f"{_RECOVERY}._build_highwaters", "waits for `end - 1`, which may be a control record", "32d70220d2a8"),
+    (f"{_RECOVERY}._build_offsets", "the store knows where to begin", "0f5a7d62fb7d"),
+    (f"{_RECOVERY}._seek_offsets", "seeks on its own", "d76d5a8f46fa"),
+    (
         f"{_RECOVERY}.on_recovery_completed",
         "fetchable before it has sought; clears queues after",
         "895e7c415a4d",
     ),
-    Leaning(
+    (
         "aiokafka.protocol.transaction:TxnOffsetCommitRequest",
         "offsets without the group's member",
         "841e324a3ddd",
     ),
-    Leaning("aiokafka.client:AIOKafkaClient.send", "who lets a request wait is left alone", "fb1726e3ed8e"),
-    Leaning(
+    (
+        "aiokafka.client:AIOKafkaClient.send",
+        "a broker that lets a request wait is not asked for a while",
+        "fb1726e3ed8e",
+    ),
+    (
         "aiokafka.client:AIOKafkaClient.coordinator_lookup",
-        "any broker is believed: most must agree",
+        "believes any broker: most must agree",
         "38a46a4273ed",
     ),
-    Leaning(
+    (
         "aiokafka.client:AIOKafkaClient._get_conn",
-        "no connection to who is left alone, none is no error; one lock in _get_conn_lock_value",
+        "no connection to a broker that is not asked; none is not an error; one lock in _get_conn_lock_value",
         "1eaeaab22404",
     ),
-    Leaning(
+    (
         "aiokafka.client:AIOKafkaClient._metadata_update",
-        "waits for each broker that hangs, and asks without a rest",
+        "waits for each broker that hangs, and asks without a pause",
         "a26a9b11cf6a",
     ),
-    Leaning(
+    (
         "aiokafka.client:AIOKafkaClient.bootstrap",
         "waits for each address; a cancelled one leaves its connection open",
         "f9d734f5446b",
     ),
-    Leaning(
+    (
         "aiokafka.client:AIOKafkaClient.close",
-        "what still asks through a closed client opens connections anew",
+        "a request through a closed client opens a new connection",
         "ded309a644a5",
     ),
-    Leaning("faust.tables.manager:TableManager.recovery", "our recovery", "9e5e10447444"),
-    Leaning("faust.tables.base:Collection._new_store", "our stores, by partition", "0cad007da65f"),
-    Leaning(
-        "faust.tables.base:Collection.apply_changelog_batch", "the recovery has applied them", "a612598bdc30"
-    ),
-    Leaning("faust.stores.memory:Store.__post_init__", "one dict for all partitions", "4f62b7b15f39"),
-    Leaning(
+    ("faust.tables.manager:TableManager.recovery", "our recovery", "9e5e10447444"),
+    ("faust.tables.base:Collection._new_store", "our stores, by partition", "0cad007da65f"),
+    ("faust.tables.base:Collection.apply_changelog_batch", "the recovery has applied them", "a612598bdc30"),
+    ("faust.stores.memory:Store.__post_init__", "one dict for all partitions", "4f62b7b15f39"),
+    (
         "faust.stores.rocksdb:Store._open_for_partition",
         "an error of the disk is an exception like others",
         "21bf6863c5a9",
     ),
-    Leaning(f"{_APP}.on_stop", "ticks end before the lanes drain", "d8e7904b258c"),
+    (f"{_APP}.on_stop", "ticks end before the lanes drain", "d8e7904b258c"),
 )
-"""What a subclass of ours replaces or extends."""
+"""What our subclasses and patches replace or extend."""
 
-RELIED_ON: tuple[Leaning, ...] = (
-    Leaning(f"{_RECOVERY}._restart_recovery", "calls the replaced methods in this order", "f93138b040ef"),
-    Leaning(f"{_RECOVERY}.need_recovery", "false without highwaters", "c6860beac5d7"),
-    Leaning(f"{_RECOVERY}._wait", "cancels a recovery when the next rebalance has begun", "768af810dce8"),
-    Leaning(f"{_RECOVERY}.on_rebalance", "fills active_tps before it signals the recovery", "31030bc1807f"),
-    Leaning(
-        f"{_CONSUMER}._drain_messages", "what it does with a message before the agents see it", "8f35dd7a1114"
-    ),
-    Leaning(f"{_CONSUMER}.on_buffer_full", "takes a partition out of the active ones", "edcee17978c4"),
-    Leaning(f"{_CONSUMER}.on_buffer_drop", "puts it back", "c5f80b096c71"),
-    Leaning(f"{_CONSUMER}.stop_flow", "closes the flow that getmany waits for", "aa77389dc23a"),
-    Leaning(f"{_CONSUMER}.on_stop", "drains by wait_empty", "7accc1bf4f97"),
-    Leaning(
+RELIED_ON = _pinned(
+    (f"{_RECOVERY}._restart_recovery", "calls the replaced methods in this order", "f93138b040ef"),
+    (f"{_RECOVERY}.need_recovery", "false without highwaters", "c6860beac5d7"),
+    (f"{_RECOVERY}._wait", "cancels a recovery when the next rebalance has begun", "768af810dce8"),
+    (f"{_RECOVERY}.on_rebalance", "fills active_tps before it signals the recovery", "31030bc1807f"),
+    (f"{_CONSUMER}._drain_messages", "what it does with a message before the agents see it", "8f35dd7a1114"),
+    (f"{_CONSUMER}.on_buffer_full", "takes a partition out of the active ones", "edcee17978c4"),
+    (f"{_CONSUMER}.on_buffer_drop", "puts it back", "c5f80b096c71"),
+    (f"{_CONSUMER}.stop_flow", "closes the flow that getmany waits for", "aa77389dc23a"),
+    (f"{_CONSUMER}.on_stop", "drains by wait_empty", "7accc1bf4f97"),
+    (
         f"{_DRIVER}:ConsumerRebalanceListener",
         "sets the generation before the main thread is told",
         "f3d04f29dfb3",
     ),
-    Leaning(f"{_THREAD}._fetch_records", "returns nothing when the flow has stopped", "9e7369fc572d"),
-    Leaning(f"{_THREAD}._seek_wait", "seeks, then waits for the position", "98f8aa716db2"),
-    Leaning(f"{_APP}._on_partitions_revoked", "suspends, clears, and waits by wait_empty", "c1abd58dcb37"),
-    Leaning(
-        f"{_APP}._on_partitions_assigned", "tables and recovery are told after the consumer", "c9c5485eb273"
-    ),
-    Leaning(f"{_APP}._stop_consumer", "the order of a clean stop", "96573acf5f04"),
-    Leaning(
+    (f"{_THREAD}._fetch_records", "returns nothing when the flow has stopped", "9e7369fc572d"),
+    (f"{_THREAD}._seek_wait", "seeks, then waits for the position", "98f8aa716db2"),
+    (f"{_APP}._on_partitions_revoked", "suspends, clears, and waits by wait_empty", "c1abd58dcb37"),
+    (f"{_APP}._on_partitions_assigned", "tables and recovery are told after the consumer", "c9c5485eb273"),
+    (f"{_APP}._stop_consumer", "the order of a clean stop", "96573acf5f04"),
+    (
         "faust.transport.conductor:ConductorCompiler.build",
         "how a chunk reaches the agents' queues",
         "70ded0e71910",
     ),
-    Leaning("faust.stores.rocksdb:Store.on_rebalance", "closes and opens partitions", "a04fdf2e065d"),
-    Leaning(
-        "faust.stores.rocksdb:Store.persisted_offset", "the last offset, under offset_key", "6b4b2940005c"
-    ),
-    Leaning(
+    ("faust.stores.rocksdb:Store.on_rebalance", "closes and opens partitions", "a04fdf2e065d"),
+    ("faust.stores.rocksdb:Store.persisted_offset", "the last offset, under offset_key", "6b4b2940005c"),
+    (
         "faust.stores.rocksdb:Store.revoke_partitions",
         "drops the only reference to a database",
         "0df43a0757fb",
     ),
-    Leaning(
+    (
         f"{_FETCHER}.fetched_records",
         "everything that was fetched of the partitions asked for",
         "e20ce0c8117f",
     ),
-    Leaning(
+    (
         f"{_FETCHER}.close",
         "awaits its tasks, whose cancellation it lets out: they are ended before",
         "eb8e175ce6f8",
     ),
-    Leaning(
+    (
         "aiokafka.consumer.fetcher:FetchResult.getall",
         "moves the position past control records",
         "b638929de343",
     ),
-    Leaning(
+    (
         "aiokafka.consumer.subscription_state:TopicPartitionState",
         "_position, lso, timestamp",
         "2b83334afadf",
     ),
-    Leaning(
-        f"{_PRODUCER}.start", "init_transactions: returns when the former owner is fenced", "dd4ee2867d8e"
-    ),
-    Leaning(f"{_PRODUCER}.commit_transaction", "does not look at refused batches", "8f568a6acef9"),
-    Leaning(f"{_PRODUCER}.send_batch", "the future of a batch", "ff8d65b59517"),
-    Leaning(
+    (f"{_PRODUCER}.start", "init_transactions: returns when the former owner is fenced", "dd4ee2867d8e"),
+    (f"{_PRODUCER}.commit_transaction", "does not look at refused batches", "8f568a6acef9"),
+    (f"{_PRODUCER}.send_batch", "the future of a batch", "ff8d65b59517"),
+    (
         f"{_PRODUCER}.send_offsets_to_transaction",
         "sends no generation: the member is added to its request",
         "8053778fb7d2",
     ),
-    Leaning(
+    (
         f"{_TRANSACTIONS}.maybe_add_partition_to_txn",
         "asks for a partition ahead of its batch",
         "db7059aa8846",
     ),
-    Leaning(
+    (
         "aiokafka.producer.message_accumulator:BatchBuilder",
         "we append to its _builder and set _relative_offset; None when full",
         "8050802ca751",
     ),
-    Leaning(
+    (
         "aiokafka.producer.sender:Sender._sender_routine",
         "its requests are tasks of methods of `self`, kept in `tasks`",
         "c07b5ec56875",
     ),
-    Leaning(
-        f"{_TRANSACTIONS}.fatal_error", "fails futures that nobody may wait for any more", "982d69337228"
-    ),
-    Leaning(
+    (f"{_TRANSACTIONS}.fatal_error", "fails futures that nobody may await any more", "982d69337228"),
+    (
         "aiokafka.producer.message_accumulator:MessageBatch.failure",
-        "fails futures that nobody may wait for any more",
+        "fails futures that nobody may await any more",
         "1a80d3cc49a2",
     ),
-    Leaning(
+    (
         "aiokafka.conn:AIOKafkaConnection.close",
         "_writer, _read_task, and _closed_fut, which is done when it is closed",
         "7772fd3aee39",
     ),
-    Leaning("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
-    Leaning(
+    ("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
+    (
         f"{_FETCHER}._proc_fetch_request",
         "an offset out of range moves no position where there is no reset",
         "ace04969424f",
     ),
-    Leaning(
+    (
         f"{_FETCHER}._update_fetch_positions",
         "leaves a partition that was sought meanwhile alone",
         "1dc02ecce273",
     ),
-    Leaning(f"{_FETCHER}.seek_to", "forgets what was fetched, and its error", "10c45c3c873d"),
-    Leaning(
-        f"{_COORDINATOR}.fetch_committed_offsets", "offsets with their metadata, asked anew", "c83e0cafbf1e"
-    ),
-    Leaning(
+    (f"{_FETCHER}.seek_to", "forgets what was fetched, and its error", "10c45c3c873d"),
+    (f"{_COORDINATOR}.fetch_committed_offsets", "offsets with their metadata, asked anew", "c83e0cafbf1e"),
+    (
         "aiokafka.producer.transaction_manager:TransactionManager.add_offsets_to_txn",
         "takes metadata beside the offsets",
         "a177ec82d501",
     ),
-    Leaning(
+    (
         f"{_COORDINATOR}.ensure_active_group",
         "no heartbeats until an assignment is taken up: we send them while lanes are opened",
         "44c4b92c3714",
     ),
-    Leaning(f"{_COORDINATOR}.commit_offsets", "shields what it sends from a cancellation", "67fb44337ca7"),
-    Leaning(
+    (f"{_COORDINATOR}.commit_offsets", "shields what it sends from a cancellation", "67fb44337ca7"),
+    (
         f"{_COORDINATOR}._on_join_prepare",
-        "nothing is handed out any more when a poller is told to let go",
+        "hands nothing out any more when a poller is told that its partitions are revoked",
         "620a6bbc6725",
     ),
-    Leaning(
+    (
         f"{_COORDINATOR}._on_join_complete",
         "tells the assignor, then the poller, then anything is handed out",
         "186788a437c0",
     ),
-    Leaning(
-        f"{_COORDINATOR}.close", "its tasks are what the drop of a consumer cancels instead", "27181b0763fd"
-    ),
-    Leaning(
+    (f"{_COORDINATOR}.close", "its tasks are what the drop of a consumer cancels instead", "27181b0763fd"),
+    (
         "aiokafka.conn:AIOKafkaConnection.send",
         "takes _request_timeout as it is when it is called",
         "360d12e20e64",
     ),
-    Leaning("aiokafka.protocol.api:Request.prepare", "the newest version that both know", "af9f578c3892"),
-    Leaning(
+    ("aiokafka.protocol.api:Request.prepare", "the newest version that both know", "af9f578c3892"),
+    (
         "aiokafka.producer.sender:TxnOffsetCommitHandler",
         "reads topics, partitions and codes of an answer",
         "7f296a144356",
     ),
-    Leaning("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),
+    ("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),
 )
 """What we call or expect to happen around us."""

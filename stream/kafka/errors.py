@@ -14,6 +14,7 @@ from aiokafka.errors import (
 )
 
 __all__ = [
+    "BROKER_AWAY",
     "IllegalOperation",
     "InvalidProducerEpoch",
     "InvalidProducerIdMapping",
@@ -25,3 +26,6 @@ __all__ = [
     "RecordListTooLargeError",
     "UnknownProducerId",
 ]
+
+BROKER_AWAY = (KafkaError, OSError, TimeoutError)
+"""What a request fails with where no broker answers, or not the right one: it may be tried again."""

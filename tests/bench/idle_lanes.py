@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from agents import callbacks, polled, ticks
+from agents import inputs
 from stream.engine.batch import Batch, Record
 from stream.faust_bridge.app import build_app
 from stream.kafka import topics
@@ -34,9 +34,7 @@ def main() -> int:
     worker_process.make_topics(chosen)
     names = topics.names(chosen.topic_prefix)
     app = build_app(chosen, Idle())
-    callbacks.declare(app, names.callbacks)
-    polled.declare(app, names.polled)
-    ticks.declare(app, names.ticks)
+    inputs.declare(app, names)
     app.lanes.observer = Counting(app, asked)
     return worker_process.run(app)
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from stream.engine.observer import Phase
+from stream.engine.status import Phase
 from tests.bench import worker_process
 from tests.bench.candidate import give_back, rss_mb, task
 
@@ -32,7 +32,9 @@ class Counting(worker_process.Counting):
                     "from_assignment_s": now - self._assigned_at,
                     "read_s": self.recovered_s,
                     "records": self.recovered_records,
-                    "states": sum(self._app.states.count(number) for number in self._app.lanes.numbers()),
+                    "states": sum(
+                        self._app.states.count(number) for number in self._app.lanes.partition_numbers()
+                    ),
                     "cpu_s": time.process_time(),
                     "rss_mb": rss_mb(),
                 }

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from stream.engine.observer import Phase
+from stream.engine.status import Phase
 from tests.bench import worker_process
 from tests.bench.candidate import give_back, rss_mb, task
 

@@ -1,9 +1,8 @@
 """A worker with the smallest job that can tell lost from doubled: each key counts what it has seen.
 
-The rule of this file: everything it writes is a function of the records and their order.
-A state is `[numbers seen by topic as bit masks, deliveries applied]`; each record makes one output that says
-its
-place among its key's deliveries, so a repetition in another order would show.
+Everything it writes is a function of the records and their order. A state is `[numbers seen by topic as bit
+masks, deliveries applied]`; each record makes one output with its place among its key's deliveries, so that a
+repetition in another order would show.
 """
 
 from __future__ import annotations
@@ -12,11 +11,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
+from agents import inputs
 from stream.engine.batch import Batch, Output, Record
 from stream.faust_bridge.app import build_app
 from stream.faust_bridge.process import run
@@ -81,26 +81,7 @@ logging.basicConfig(
 app = build_app(SETTINGS, Counting())
 
 
-@app.agent(app.lanes.topic(NAMES.callbacks))
-async def callbacks(stream: Any) -> None:
-    async for event in events(stream):
-        app.lanes.put(event)
-
-
-@app.agent(app.lanes.topic(NAMES.polled))
-async def polled(stream: Any) -> None:
-    async for event in events(stream):
-        app.lanes.put(event)
-
-
-@app.agent(app.lanes.topic(NAMES.ticks))
-async def ticks(stream: Any) -> None:
-    async for event in events(stream):
-        app.lanes.put(event)
-
-
-def events(stream: Any) -> AsyncIterator[Any]:
-    return stream.noack().events()  # type: ignore[no-any-return]
+inputs.declare(app, NAMES)
 
 
 if __name__ == "__main__":

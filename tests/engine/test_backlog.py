@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.engine.backlog import Backlog, Cut
+from stream.engine.backlog import Backlog, BatchSlice
 
 TOPICS = ("callbacks", "polled", "ticks")
 
@@ -34,7 +34,7 @@ def filled(*chunks: tuple[list[At], float]) -> Backlog:
 def test_records_of_several_topics_come_by_time_stamp_and_then_by_topic() -> None:
     callbacks, polled = records("callbacks", 1, 3, 3, 7), records("polled", 2, 3, 8)
     cut = filled((polled, 0.0), (callbacks, 0.0)).take(100, 1.0)
-    assert cut == Cut(
+    assert cut == BatchSlice(
         [callbacks[0], polled[0], callbacks[1], callbacks[2], polled[1], callbacks[3], polled[2]],
         {"callbacks": 4, "polled": 3},
     )
@@ -49,11 +49,11 @@ def test_a_topic_s_own_order_is_kept_whatever_its_time_stamps_say() -> None:
 def test_a_full_batch_leaves_the_rest_and_says_where_it_goes_on() -> None:
     callbacks, polled = records("callbacks", 1, 3, 5, first=10), records("polled", 2, 4, first=70)
     backlog = filled((callbacks, 0.0), (polled, 0.0))
-    first = Cut([callbacks[0], polled[0], callbacks[1]], {"callbacks": 12, "polled": 71})
+    first = BatchSlice([callbacks[0], polled[0], callbacks[1]], {"callbacks": 12, "polled": 71})
     assert backlog.take(3, 1.0) == first
     assert backlog.size == 2
-    assert backlog.take(3, 1.0) == Cut([polled[1], callbacks[2]], {"callbacks": 13, "polled": 72})
-    assert backlog.take(3, 1.0) == Cut([], {})
+    assert backlog.take(3, 1.0) == BatchSlice([polled[1], callbacks[2]], {"callbacks": 13, "polled": 72})
+    assert backlog.take(3, 1.0) == BatchSlice([], {})
 
 
 @given(st.integers(0, 8))
@@ -64,7 +64,7 @@ def test_the_parts_of_a_batch_end_where_they_should(taken: int) -> None:
     backlog.add("callbacks", callbacks, 9, 0.0)
     whole = backlog.take(100, 1.0)
     first, left = whole.split(taken)
-    others = left if left is not None else Cut([], {})
+    others = left if left is not None else BatchSlice([], {})
     assert first.records + others.records == whole.records
     assert first.ends | others.ends == whole.ends == {"callbacks": 9, "polled": 73}
     for part in (first, others):
@@ -122,5 +122,5 @@ def test_where_a_topic_runs_out_that_has_more_to_be_fetched_the_others_do_not_go
     callbacks, polled = records("callbacks", 1, 3, 5), records("polled", 2)
     backlog = filled((callbacks, 0.0), (polled, 0.0))
     first = backlog.take(100, 1.0, lambda topic: topic == "polled")
-    assert first == Cut([callbacks[0], polled[0]], {"callbacks": 1, "polled": 1})
+    assert first == BatchSlice([callbacks[0], polled[0]], {"callbacks": 1, "polled": 1})
     assert backlog.take(100, 1.0).records == callbacks[1:]

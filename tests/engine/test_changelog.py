@@ -11,41 +11,55 @@ from collections.abc import Mapping
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
-from faust.types import TP
 
 from stream.engine import changelog
-from stream.engine.changelog import AssignmentOver, ChangelogReader, Recovered
-from stream.engine.changelog_end import Committed
-from stream.engine.observer import NullObserver
-from stream.engine.waits import Waits
-from tests.engine.brokers import Brokers, Kept, Leader
+from stream.engine.changelog import ChangelogReader, Recovered
+from stream.engine.group import AssignmentOver
+from stream.engine.states import DictStates
+from stream.engine.status import Waits
+from stream.kafka.partitions import TopicPartition
+from stream.kafka.transactional_producer import CommittedOffset
+from tests.engine.fakes import Brokers, ErrorCounter, Leader
 
-HERE = TP("changelog", 3)
-CALLBACKS, TICKS = TP("callbacks", 3), TP("ticks", 3)
+HERE = TopicPartition("changelog", 3)
+CALLBACKS, TICKS = TopicPartition("callbacks", 3), TopicPartition("ticks", 3)
 TRUE = range(1131)
 OLD = range(600)
 
 
-def commits(needs: int | None, before: int | None = None) -> Mapping[TP, Committed | None]:
-    return {CALLBACKS: Committed(40, needs), TICKS: Committed(9, needs if before is None else before)}
+def commits(needs: int | None, before: int | None = None) -> Mapping[TopicPartition, CommittedOffset | None]:
+    return {
+        CALLBACKS: CommittedOffset(40, needs),
+        TICKS: CommittedOffset(9, needs if before is None else before),
+    }
 
 
 def states_of(offsets: range) -> dict[bytes, bytes | None]:
     return {b"%d" % (offset % 7): b"%d" % offset for offset in offsets}
 
 
-class Counted(NullObserver):
-    def __init__(self) -> None:
-        self.errors: list[str] = []
+class Store(DictStates):
+    """The states of partition 3, right up to `known`; counts how often they were cleared."""
 
-    def error(self, kind: str) -> None:
-        self.errors.append(kind)
+    def __init__(self, known: int | None = None, states: Mapping[bytes, bytes | None] | None = None) -> None:
+        super().__init__()
+        self.cleared = 0
+        if known is not None:
+            self.write(3, states or {}, known)
+
+    def clear(self, partition: int) -> None:
+        super().clear(partition)
+        self.cleared += 1
+
+    @property
+    def states(self) -> dict[bytes, bytes | None]:
+        return dict(self.items(3))
 
 
 class Rig:
-    def __init__(self, brokers: Brokers, store: Kept | None = None) -> None:
-        self.brokers, self.store = brokers, store or Kept()
-        self.observer, self.waits = Counted(), Waits()
+    def __init__(self, brokers: Brokers, store: Store | None = None) -> None:
+        self.brokers, self.store = brokers, store or Store()
+        self.observer, self.waits = ErrorCounter(), Waits()
         self.current = True
         self.reader = ChangelogReader(
             brokers,
@@ -53,7 +67,7 @@ class Rig:
             self.observer,
             self.waits,
             current=lambda: self.current,
-            heard=lambda _: None,
+            responded=lambda _: None,
             group="calls-worker",
         )
 
@@ -115,21 +129,21 @@ async def test_an_assignment_that_ends_meanwhile_ends_the_waiting() -> None:
 
 
 async def test_a_store_ahead_of_a_stale_end_is_kept_and_waits_for_the_true_leader() -> None:
-    store = Kept(1131, states_of(TRUE))
+    store = Store(1131, states_of(TRUE))
     rig = Rig(Brokers(Leader(OLD), Leader(TRUE), commits=[commits(1131)], moves_after=3), store)
     assert await rig.read() == Recovered(commits(1131), {3: 1131}, 0)
     assert (store.cleared, store.states, rig.brokers.refreshed) == (0, states_of(TRUE), 3)
 
 
 async def test_a_store_in_the_middle_is_read_on_from_where_it_is_although_the_broker_has_less() -> None:
-    store = Kept(900, states_of(range(900)))
+    store = Store(900, states_of(range(900)))
     rig = Rig(Brokers(Leader(OLD), Leader(TRUE), commits=[commits(1131)]), store)
     assert await rig.read() == Recovered(commits(1131), {3: 1131}, 231)
     assert (store.cleared, store.states) == (0, states_of(TRUE))
 
 
 async def test_a_store_outside_its_changelog_is_read_anew() -> None:
-    store = Kept(3, {b"0": b"old", b"gone": b"old"})
+    store = Store(3, {b"0": b"old", b"gone": b"old"})
     rig = Rig(Brokers(Leader(range(5, 20), begin=5), commits=[commits(20)]), store)
     assert await rig.read() == Recovered(commits(20), {3: 20}, 15)
     assert (store.cleared, store.states) == (1, states_of(range(5, 20)))
@@ -137,7 +151,7 @@ async def test_a_store_outside_its_changelog_is_read_anew() -> None:
 
 
 async def test_a_store_of_another_cluster_is_read_anew() -> None:
-    store = Kept(900, states_of(range(900)))
+    store = Store(900, states_of(range(900)))
     rig = Rig(Brokers(Leader([], end=0), commits=[{CALLBACKS: None, TICKS: None}]), store)
     assert await rig.read() == Recovered({CALLBACKS: None, TICKS: None}, {3: 0}, 0)
     assert (store.cleared, store.states) == (1, {})
@@ -157,7 +171,7 @@ async def test_a_beginning_that_was_too_low_is_gone_on_from_the_true_one() -> No
 
 
 async def test_a_fetch_that_goes_back_to_the_beginning_is_not_applied() -> None:
-    store = Kept(900, {**states_of(range(900)), b"kept": b"1"})
+    store = Store(900, {**states_of(range(900)), b"kept": b"1"})
     brokers = Brokers(Leader(TRUE), commits=[commits(1131)])
     brokers.resets_to = 0
     rig = Rig(brokers, store)
@@ -173,7 +187,7 @@ async def test_commits_older_than_the_changelog_are_asked_for_again() -> None:
 
 async def test_a_store_that_has_more_than_the_commits_know_has_them_asked_for_again() -> None:
     """A coordinator shows the offsets of a worker's own last transaction a moment after it has ended it."""
-    store = Kept(1131, states_of(TRUE))
+    store = Store(1131, states_of(TRUE))
     rig = Rig(Brokers(Leader(TRUE), commits=[commits(900), commits(900), commits(1131)]), store)
     recovered = await rig.read()
     assert (recovered.committed, recovered.ends) == (commits(1131), {3: 1131})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from faust.types import TP
+from stream.engine.source_reader import FIRST_REST_S, LONGEST_REST_S, Continuity
+from stream.kafka.partitions import TopicPartition
 
-from stream.engine.continuity import FIRST_REST_S, LONGEST_REST_S, Continuity
-
-HERE = TP("callbacks", 3)
+HERE = TopicPartition("callbacks", 3)
 
 
 def at(expected: int) -> Continuity:
@@ -18,7 +17,7 @@ def at(expected: int) -> Continuity:
 def test_what_follows_is_taken_and_says_where_it_began() -> None:
     continuity = at(500)
     assert continuity.follows(HERE, 500, 0.0)
-    assert continuity.took(HERE, 510) == (500, 510)
+    assert continuity.took(HERE, 510) == 500
     assert continuity.follows(HERE, 510, 0.0)
 
 
@@ -52,7 +51,7 @@ def test_a_hole_is_believed_only_when_a_fetch_from_its_beginning_leaves_it_again
     continuity = at(500)
     assert not continuity.follows(HERE, 503, 0.0)
     assert continuity.follows(HERE, 503, 0.0)
-    assert continuity.took(HERE, 510) == (500, 510)
+    assert continuity.took(HERE, 510) == 500
 
 
 def test_another_hole_is_asked_for_again_too() -> None:
@@ -65,18 +64,18 @@ def test_another_hole_is_asked_for_again_too() -> None:
 
 def test_a_refused_offset_is_gone_only_when_the_log_twice_in_a_row_begins_above_it() -> None:
     continuity = at(500)
-    assert not continuity.begins(HERE, 500, 700)
-    assert not continuity.begins(HERE, 500, 0)
-    assert not continuity.begins(HERE, 500, 700)
-    assert continuity.begins(HERE, 500, 700)
+    assert not continuity.expired(HERE, 500, 700)
+    assert not continuity.expired(HERE, 500, 0)
+    assert not continuity.expired(HERE, 500, 700)
+    assert continuity.expired(HERE, 500, 700)
     assert continuity.follows(HERE, 700, 0.0)
-    assert continuity.took(HERE, 710) == (500, 710)
+    assert continuity.took(HERE, 710) == 500
 
 
 def test_a_refused_offset_that_a_short_log_does_not_reach_is_not_gone() -> None:
     continuity = at(500)
-    assert [continuity.begins(HERE, 500, 0) for _ in range(20)] == [False] * 20
-    assert [continuity.begins(HERE, 500, 500) for _ in range(20)] == [False] * 20
+    assert [continuity.expired(HERE, 500, 0) for _ in range(20)] == [False] * 20
+    assert [continuity.expired(HERE, 500, 500) for _ in range(20)] == [False] * 20
 
 
 def test_a_new_assignment_begins_anew() -> None:

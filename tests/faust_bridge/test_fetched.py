@@ -9,8 +9,8 @@ import pytest
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.types import TP
 
-from stream.faust_bridge import consumer
-from stream.faust_bridge.consumer import LaneConsumerThread
+from stream.faust_bridge import consumer_thread
+from stream.faust_bridge.consumer_thread import LaneConsumerThread
 
 PARTITION = TP("calls.callbacks.v1", 1)
 
@@ -32,7 +32,7 @@ async def test_a_partition_without_a_commit_that_is_assigned_in_mid_fetch_gives_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A second worker joins a group that has committed nothing: the first one ended with a crash."""
-    monkeypatch.setattr(consumer, "HELD_BACK_WAIT_S", 0)
+    monkeypatch.setattr(consumer_thread, "HELD_BACK_WAIT_S", 0)
     fetched = await Thread(NoOffsetForPartitionError(PARTITION))._fetch({PARTITION}, 0.01)
     assert (fetched.records, fetched.positions, fetched.refused) == ({}, {}, {})
 

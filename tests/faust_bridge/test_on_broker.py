@@ -8,12 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from aiokafka import TopicPartition as Place
 
-from stream.engine.observer import NullObserver
-from stream.engine.transactions import Closed, Fenced, LaneProducer
 from stream.kafka import topics
 from stream.kafka.member_commit import Member
+from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer
 from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, ending, wait_drained
@@ -138,7 +136,7 @@ async def test_a_lane_that_is_closed_while_it_is_opened_gives_up_at_once(
     broker: RealBroker, prefix: str
 ) -> None:
     connection = {"bootstrap_servers": broker.bootstrap}
-    one = LaneProducer(f"{prefix}worker", 0, connection, NullObserver())
+    one = TransactionalProducer(f"{prefix}worker", 0, connection, lambda *_: None)
     await one.open()
     broker.freeze()
     opening = asyncio.create_task(one.open())
@@ -156,7 +154,7 @@ async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_
 ) -> None:
     work = await workload(broker, prefix, 8000)
     group, connection = topics.app_id(prefix), {"bootstrap_servers": broker.bootstrap}
-    former = LaneProducer(group, 1, connection, NullObserver(), Member(1, "of-long-ago", None))
+    former = TransactionalProducer(group, 1, connection, lambda *_: None, Member(1, "of-long-ago", None))
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
     with ending(one):
         one.start().wait_ready()
@@ -165,7 +163,7 @@ async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_
             await former.open()
             with pytest.raises(Fenced):
                 await former.transact(
-                    {}, {Place(work.names.callbacks, 1): 1_000_000}, changelog=work.names.changelog, needs=0
+                    {}, {work.names.callbacks: 1_000_000}, changelog=work.names.changelog, changelog_end=0
                 )
             await former.close()
         wait_drained(broker.bootstrap, group, work.sources)

@@ -14,15 +14,18 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
-from stream.engine import transactions
-from stream.engine.batch import Output
-from stream.engine.observer import NullObserver
-from stream.engine.transactions import Closed, Fenced, LaneProducer, TransactionFailed
-from stream.kafka import clients, consumers, request_limits
+from stream.kafka import clients, consumers, request_limits, transactional_producer
 from stream.kafka.acked_producer import Lander
 from stream.kafka.producers import drop, idempotent
 from stream.kafka.topic_reader import records
 from stream.kafka.topics import TopicError, examine
+from stream.kafka.transactional_producer import (
+    Closed,
+    Fenced,
+    Output,
+    TransactionalProducer,
+    TransactionFailed,
+)
 from stream.service.settings import Settings
 from tests.kafka.fake_kafka import (
     ADD_PARTITIONS,
@@ -59,8 +62,10 @@ async def nothing_left() -> AsyncIterator[OneBroker]:
     assert not said
 
 
-def lane(broker: OneBroker) -> LaneProducer:
-    return LaneProducer("calls-worker", 0, {"bootstrap_servers": f"127.0.0.1:{broker.port}"}, NullObserver())
+def lane(broker: OneBroker) -> TransactionalProducer:
+    return TransactionalProducer(
+        "calls-worker", 0, {"bootstrap_servers": f"127.0.0.1:{broker.port}"}, lambda *_: None
+    )
 
 
 async def until(broker: OneBroker, key: int) -> None:
@@ -68,8 +73,8 @@ async def until(broker: OneBroker, key: int) -> None:
         await asyncio.sleep(0.005)
 
 
-def transact(producer: LaneProducer) -> Any:
-    return producer.transact({"calls": [Output(b"k", b"v")]}, {}, changelog="changelog", needs=0)
+def transact(producer: TransactionalProducer) -> Any:
+    return producer.transact({"calls": [Output(b"k", b"v")]}, {}, changelog="changelog", changelog_end=0)
 
 
 @pytest.mark.parametrize("moment", [VERSIONS, METADATA, FIND_COORDINATOR, INIT_PRODUCER])
@@ -87,8 +92,10 @@ async def test_a_lane_that_is_closed_while_it_is_opened_leaves_nothing(moment: i
 async def test_a_lane_whose_opening_hangs_is_opened_with_fresh_connections(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert transactions.OPEN_TIMEOUT_S < 10, "a worker says what it waits for before its session ends"
-    monkeypatch.setattr(transactions, "OPEN_TIMEOUT_S", 0.3)
+    assert transactional_producer.OPEN_TIMEOUT_S < 10, (
+        "a worker says what it waits for before its session ends"
+    )
+    monkeypatch.setattr(transactional_producer, "OPEN_TIMEOUT_S", 0.3)
     async with nothing_left() as broker:
         broker.silent = {INIT_PRODUCER}
         producer = lane(broker)

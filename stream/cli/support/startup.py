@@ -50,7 +50,7 @@ def exit_on_error(*others: type[Exception]) -> Iterator[None]:
         BrokerError,
         topics.TopicError,
         ListenError,
-        tested_versions.UnprovenVersion,
+        tested_versions.UntestedVersion,
         DataDirError,
         *others,
     )
@@ -65,7 +65,7 @@ def exit_on_error(*others: type[Exception]) -> Iterator[None]:
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
     """Serve on the cluster that the settings name, else on the embedded broker; the topics are there.
 
-    Whoever asks it to stop before is obeyed: 0. Raises UnprovenVersion before anything else is done.
+    Whoever asks it to stop before is obeyed: 0. Raises UntestedVersion before anything else is done.
     """
     tested_versions.check()
     with stop_asked() as asked:

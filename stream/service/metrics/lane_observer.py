@@ -1,4 +1,4 @@
-"""What the partition lanes report, as metrics of Kafka and of the worker: an `engine.observer.Observer`."""
+"""What the partition lanes report, as metrics of Kafka and of the worker: an `engine.status.Observer`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from stream.engine import observer as lanes
+from stream.engine import status as lanes
 from stream.service.metrics.label_values import LANE_ERRORS, WORKER_STATES
 from stream.service.metrics.lane_observer import LaneObserver
 from stream.service.metrics.worker import WorkerMetrics

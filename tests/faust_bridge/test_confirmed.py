@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import CoordinatorNotAvailableError
 
-from stream.faust_bridge import consumer
-from stream.faust_bridge.consumer import LaneConsumerThread
+from stream.faust_bridge import consumer_thread
+from stream.faust_bridge.consumer_thread import LaneConsumerThread
 
 
 class Coordinator:
@@ -54,7 +54,7 @@ async def confirmed(client: Client, coordinator: Coordinator) -> bool:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "CONFIRM_S", 0.05)
+    monkeypatch.setattr(consumer_thread, "CONFIRM_S", 0.05)
 
 
 async def test_the_known_coordinator_is_asked_where_most_brokers_name_it() -> None:

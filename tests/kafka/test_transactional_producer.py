@@ -21,15 +21,17 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from stream.engine.batch import KEYED, Output
-from stream.engine.observer import NullObserver
-from stream.engine.transactions import (
+from stream.kafka.transactional_producer import (
+    KEYED,
     Closed,
+    CommittedOffset,
     Fenced,
-    LaneProducer,
+    Output,
+    TransactionalProducer,
     TransactionFailed,
     _batches,
     _spread,
+    commit_metadata,
 )
 
 
@@ -127,13 +129,13 @@ class Client:
         self.asked.append("commit")
 
 
-def lane_producer(client: Client) -> LaneProducer:
-    producer = LaneProducer("calls-worker", 3, {}, NullObserver())
+def lane_producer(client: Client) -> TransactionalProducer:
+    producer = TransactionalProducer("calls-worker", 3, {}, lambda *_: None)
     producer._producer = client
     return producer
 
 
-SOURCES = {TopicPartition("callbacks", 3): 40, TopicPartition("ticks", 3): 9}
+SOURCES = {"callbacks": 40, "ticks": 9}
 OUTPUTS: dict[str, Sequence[Output]] = {
     "events": [Output(b"k", b"e")],
     "changelog": [Output(b"k", b"s"), Output(b"l", b"s")],
@@ -142,9 +144,11 @@ OUTPUTS: dict[str, Sequence[Output]] = {
 
 async def test_offsets_are_committed_with_the_changelog_s_end_that_their_states_need() -> None:
     client = Client({"events": 7, "changelog": 1129})
-    end = await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=1100)
+    end = await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=1100)
     assert end == 1131
-    assert client.commits == {tp: OffsetAndMetadata(at, "changelog=1131") for tp, at in SOURCES.items()}
+    assert client.commits == {
+        TopicPartition(topic, 3): OffsetAndMetadata(at, "changelog=1131") for topic, at in SOURCES.items()
+    }
     assert client.asked == ["begin", "offsets of calls-worker", "commit"]
 
 
@@ -152,7 +156,8 @@ async def test_a_batch_without_states_carries_the_changelog_s_former_end() -> No
     client = Client({"events": 7})
     only_events = {"events": OUTPUTS["events"]}
     assert (
-        await lane_producer(client).transact(only_events, SOURCES, changelog="changelog", needs=1100) == 1100
+        await lane_producer(client).transact(only_events, SOURCES, changelog="changelog", changelog_end=1100)
+        == 1100
     )
     assert {commit.metadata for commit in client.commits.values()} == {"changelog=1100"}
 
@@ -161,7 +166,7 @@ async def test_a_batch_without_states_carries_the_changelog_s_former_end() -> No
 async def test_a_refused_record_stops_the_commit(topic: str) -> None:
     client = Client({"events": 7, "changelog": 1129}, {topic: MessageSizeTooLargeError("60 bytes")})
     with pytest.raises(TransactionFailed) as failed:
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
     assert failed.value.refused
     assert client.asked == ["begin"]
 
@@ -170,7 +175,7 @@ async def test_records_taken_at_an_unknown_offset_are_not_committed() -> None:
     """A broker that had them already and has forgotten where answers -1."""
     client = Client({"events": 7, "changelog": -1})
     with pytest.raises(TransactionFailed):
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=1100)
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=1100)
     assert client.asked == ["begin"]
 
 
@@ -182,7 +187,7 @@ async def test_records_taken_at_an_unknown_offset_are_not_committed() -> None:
 async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> None:
     client = Client({"events": 7, "changelog": 1129}, {"events": error})
     with pytest.raises(Fenced):
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +203,7 @@ async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> No
 async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> None:
     client = Client({"events": 7, "changelog": 1129}, {"events": error})
     with pytest.raises(TransactionFailed) as failed:
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
     assert not failed.value.refused
 
 
@@ -210,10 +215,21 @@ async def test_a_producer_that_was_fenced_between_two_calls_is_a_failed_transact
             raise IllegalOperation("Can't send messages while not in transaction")
 
     with pytest.raises(TransactionFailed):
-        await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+        await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
 
 
 async def test_a_closed_lane_writes_nothing() -> None:
-    producer = LaneProducer("calls-worker", 3, {}, NullObserver())
+    producer = TransactionalProducer("calls-worker", 3, {}, lambda *_: None)
     with pytest.raises(Closed, match="closed"):
-        await producer.transact(OUTPUTS, SOURCES, changelog="changelog", needs=0)
+        await producer.transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+
+
+def test_a_commit_says_how_much_of_the_changelog_its_states_need() -> None:
+    assert CommittedOffset.read(40, commit_metadata(1131)) == CommittedOffset(40, 1131)
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, "", "note", "changelog=", "changelog=-1", "changelog=1 ", "xchangelog=1"]
+)
+def test_a_commit_of_an_earlier_version_or_of_a_tool_says_nothing(metadata: str | None) -> None:
+    assert CommittedOffset.read(40, metadata) == CommittedOffset(40, None)

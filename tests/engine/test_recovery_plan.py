@@ -1,23 +1,13 @@
-"""What a commit says of its changelog, and where a recovery begins and ends."""
+"""Where a recovery begins and ends."""
 
 from __future__ import annotations
 
 import pytest
 
-from stream.engine.changelog_end import Committed, Need, Plan, need, plan, read, written
+from stream.engine.recovery_plan import Need, Plan, need, plan
+from stream.kafka.transactional_producer import CommittedOffset
 
 NOTHING = Need(0, False, False)
-
-
-def test_a_commit_says_how_much_of_the_changelog_its_states_need() -> None:
-    assert read(written(1131)) == 1131
-
-
-@pytest.mark.parametrize(
-    "metadata", [None, "", "note", "changelog=", "changelog=-1", "changelog=1 ", "xchangelog=1"]
-)
-def test_a_commit_of_an_earlier_version_or_of_a_tool_says_nothing(metadata: str | None) -> None:
-    assert read(metadata) is None
 
 
 @pytest.mark.parametrize(
@@ -25,14 +15,14 @@ def test_a_commit_of_an_earlier_version_or_of_a_tool_says_nothing(metadata: str 
     [
         ([], NOTHING),
         ([None, None], NOTHING),
-        ([Committed(5, None), None], Need(0, False, True)),
-        ([Committed(5, 600), None], Need(600, False, True)),
-        ([Committed(5, 600), Committed(9, None)], Need(600, False, True)),
-        ([Committed(5, 600), Committed(9, 1131)], Need(1131, True, True)),
+        ([CommittedOffset(5, None), None], Need(0, False, True)),
+        ([CommittedOffset(5, 600), None], Need(600, False, True)),
+        ([CommittedOffset(5, 600), CommittedOffset(9, None)], Need(600, False, True)),
+        ([CommittedOffset(5, 600), CommittedOffset(9, 1131)], Need(1131, True, True)),
     ],
 )
 def test_a_lane_needs_what_the_latest_of_its_commits_needs(
-    commits: list[Committed | None], needed: Need
+    commits: list[CommittedOffset | None], needed: Need
 ) -> None:
     assert need(commits) == needed
 

@@ -1,17 +1,18 @@
-"""What a worker's progress says of its health: live, ready, and why not."""
+"""What a worker says about itself: live, ready and why not, and what it waits for."""
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from stream.engine.observer import Phase
-from stream.engine.progress import Progress, worker_live, worker_ready
+from stream.engine.status import LOG_AGAIN_S, Phase, Progress, Waits, worker_live, worker_ready
 
 AT_WORK = Progress(
     phase=Phase.RUNNING,
     assigned=(0, 1, 2),
     recovered=True,
-    parked=(),
+    suspended=(),
     queued=40,
     waiting_s=0.03,
     phase_s=900.0,
@@ -56,7 +57,7 @@ def test_a_worker_is_live_while_it_gets_on_or_has_nothing_to_do(
             ["the worker is recovering", "the table is not recovered"],
         ),
         ({"assigned": (), "recovered": False}, ["no partition is assigned"]),
-        ({"parked": (1, 2)}, ["another worker has taken over partitions 1, 2"]),
+        ({"suspended": (1, 2)}, ["another worker has taken over partitions 1, 2"]),
         (
             {"waits": ("partition 3: changelog is needed up to 9",)},
             ["partition 3: changelog is needed up to 9"],
@@ -81,3 +82,31 @@ def test_a_worker_is_ready_when_it_is_recovered_and_assigned_and_the_broker_take
     changed: dict[str, object], reasons: list[str]
 ) -> None:
     assert worker_ready(AT_WORK._replace(**changed)) == (not reasons, reasons)
+
+
+def test_a_wait_is_logged_when_it_begins_and_every_half_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    waits = Waits(lambda: now)
+    with caplog.at_level(logging.WARNING):
+        for now in (0.0, 1.0, LOG_AGAIN_S - 1, LOG_AGAIN_S, LOG_AGAIN_S + 1):
+            waits.begin("changelog", f"ends at {now:.0f}")
+    assert [record.getMessage() for record in caplog.records] == ["ends at 0", "ends at 30"]
+    assert waits.sentences() == ("ends at 31",)
+
+
+def test_the_end_of_a_wait_is_logged_once_and_of_none_never(caplog: pytest.LogCaptureFixture) -> None:
+    waits = Waits(lambda: 0.0)
+    waits.begin("changelog", "ends at 0")
+    with caplog.at_level(logging.WARNING):
+        waits.over("changelog")
+        waits.over("changelog")
+        waits.over("another")
+    assert [record.getMessage() for record in caplog.records] == ["ends at 0", "no longer: ends at 0"]
+    assert waits.sentences() == ()
+
+
+def test_waits_are_forgotten_with_their_assignment() -> None:
+    waits = Waits(lambda: 0.0)
+    waits.begin("changelog", "ends at 0")
+    waits.forget()
+    assert waits.sentences() == ()

@@ -1,0 +1,80 @@
+"""A lane between a job, a producer that fails in chosen ways, and a store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from stream.engine.batch import BatchPolicy
+from stream.engine.commit import LaneContext
+from stream.engine.group import Assignment
+from stream.engine.lane import Lane, StartOffset
+from stream.engine.states import DictStates
+from stream.engine.status import Waits
+from stream.engine.ticks import TickSchedule
+from stream.kafka.partitions import TopicPartition
+from stream.kafka.transactional_producer import CommittedOffset
+from tests.engine.fakes import (
+    CHANGELOG,
+    Brokers,
+    ErrorCounter,
+    FakeGroup,
+    FakeProducer,
+    KeepLast,
+    chunk_of,
+)
+
+TOPICS = ("callbacks", "polled")
+HERE = 3
+CALLBACKS = TopicPartition("callbacks", HERE)
+RECOVERED_TO = 100
+
+
+class LaneRig:
+    """A lane of partition HERE that is started, and what stands around it."""
+
+    def __init__(self) -> None:
+        self.broker: dict[TopicPartition, CommittedOffset | None] = {}
+        self.group = FakeGroup(Brokers(commits=[self.broker]))
+        self.assignment = Assignment(self.group, 1)
+        self.observer, self.waits, self.ticks = ErrorCounter(), Waits(), TickSchedule()
+        self.producer, self.job = FakeProducer(HERE, self.broker), KeepLast()
+        self.states = DictStates()
+        self.slots = asyncio.Semaphore(1)
+        self.known_ends: dict[TopicPartition, int] = {}
+        self.suspended: list[int] = []
+        context = LaneContext(
+            assignment=self.assignment,
+            group=self.group,
+            processor=self.job,
+            states=self.states,
+            observer=self.observer,
+            waits=self.waits,
+            changelog=CHANGELOG,
+            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.05),
+            max_errors_in_a_row=3,
+            slots=self.slots,
+            known_ends=self.known_ends,
+            ticks=self.ticks,
+            committed=lambda _: None,
+            suspend=lambda number, _: self.suspended.append(number),
+        )
+        self.lane = Lane(HERE, TOPICS, self.producer, context)
+        self.lane.begin({topic: StartOffset(0, None) for topic in TOPICS}, RECOVERED_TO)
+        self.work = self.lane.start()
+
+    @property
+    def shown(self) -> dict[bytes, bytes]:
+        """The states that the store shows."""
+        return dict(self.states.items(HERE))
+
+    def put(self, topic: str, first: int, *values: bytes) -> None:
+        self.lane.put(chunk_of(topic, HERE, first, *values))
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    async def settle(self, batches: int) -> None:
+        await self.until(lambda: len(self.job.committed) >= batches)

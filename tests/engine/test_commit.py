@@ -1,0 +1,247 @@
+"""A batch is committed once, whatever becomes of a transaction, and shows only then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from stream.engine import commit
+from stream.kafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from stream.kafka.transactional_producer import Closed, CommittedOffset, Fenced, TransactionFailed
+from tests.engine.fakes import ProcessEnded
+from tests.engine.lane_rig import CALLBACKS, HERE, RECOVERED_TO, LaneRig
+
+
+async def test_states_show_only_after_the_commit_and_offsets_go_with_it() -> None:
+    rig = LaneRig()
+    rig.put("callbacks", 0, b"a", b"b")
+    await rig.settle(1)
+    assert rig.shown == {b"a": b"a", b"b": b"b"}
+    assert rig.broker[CALLBACKS] == CommittedOffset(2, RECOVERED_TO + 2)
+    assert rig.states.position(HERE) == RECOVERED_TO + 2
+    assert rig.producer.written == [{"changelog": [(b"a", b"a", (), None), (b"b", b"b", (), None)]}]
+    await rig.lane.close(1)
+
+
+async def test_a_batch_that_was_aborted_is_written_again_by_a_new_producer() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.shown) == (1, 1, {b"a": b"a"})
+    await rig.lane.close(1)
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_written_twice() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), True)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.shown) == (1, 1, {b"a": b"a"})
+    assert rig.states.position(HERE) == RECOVERED_TO + 1  # as the commit itself says
+    rig.put("callbacks", 1, b"b")
+    await rig.settle(2)
+    assert rig.broker[CALLBACKS] == CommittedOffset(2, RECOVERED_TO + 2)
+    await rig.lane.close(1)
+
+
+async def test_a_transaction_that_kafka_ended_is_written_again_where_the_assignment_holds() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(Fenced("its time was over"), False)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.group.confirmations) == (1, 1, 1)
+    assert (rig.shown, rig.suspended, rig.observer.errors) == ({b"a": b"a"}, [], ["fenced"])
+    await rig.lane.close(1)
+
+
+async def test_a_commit_of_a_producer_that_was_fenced_after_it_is_not_written_twice() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(Fenced("its time was over"), True)]
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.shown) == (1, 1, {b"a": b"a"})
+    await rig.lane.close(1)
+
+
+@pytest.mark.parametrize(
+    "theirs", [CommittedOffset(7, RECOVERED_TO + 9), CommittedOffset(1, RECOVERED_TO + 9), None], ids=str
+)
+async def test_a_lane_whose_partition_another_owner_has_committed_is_suspended_and_shows_nothing(
+    theirs: CommittedOffset | None,
+) -> None:
+    rig = LaneRig()
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.broker[CALLBACKS] = theirs
+    rig.put("callbacks", 1, b"b")
+    await rig.until(lambda: rig.suspended)
+    assert (rig.suspended, rig.shown, rig.job.committed) == ([HERE], {b"a": b"a"}, [1])
+    assert rig.observer.errors == ["overtaken"]
+    await rig.lane.close(1)
+
+
+async def test_a_commit_that_only_differs_in_the_changelog_it_needs_is_another_owner_s() -> None:
+    """Offsets alone may be the same: a batch of the other topic was committed and its offset set back."""
+    rig = LaneRig()
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.broker[CALLBACKS] = CommittedOffset(1, RECOVERED_TO + 5)
+    rig.put("callbacks", 1, b"b")
+    await rig.until(lambda: rig.suspended)
+    await rig.lane.close(1)
+
+
+async def test_a_worker_that_woke_up_fences_nobody_before_the_group_has_confirmed_it() -> None:
+    rig = LaneRig()
+    rig.group.confirms = False
+    rig.producer.fails = [(Fenced("by another, or by time"), False)]
+    rig.put("callbacks", 0, b"a")
+    await rig.until(lambda: rig.group.confirmations >= 3)
+    assert (rig.producer.opened, rig.producer.written) == (0, [])
+    assert rig.waits.sentences() == (
+        "partition 3: cannot write (the group's coordinator does not confirm this worker): trying again",
+    )
+    rig.group.confirms = True
+    await rig.settle(1)
+    assert (rig.producer.opened, rig.waits.sentences()) == (1, ())
+    await rig.lane.close(1)
+
+
+async def test_a_lane_whose_assignment_ended_meanwhile_does_nothing_more() -> None:
+    rig = LaneRig()
+    rig.group.confirms = False
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.put("callbacks", 0, b"a")
+    await rig.until(lambda: rig.group.confirmations >= 1)
+    rig.assignment.over, rig.group.confirms = True, True
+    await asyncio.sleep(0.05)
+    assert (rig.producer.opened, rig.suspended, rig.shown) == (0, [], {})
+    await rig.lane.close(1)
+
+
+async def test_a_lane_that_is_closed_writes_nothing_and_is_no_fault() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(Closed("the lane is closed"), False)]
+    rig.put("callbacks", 0, b"a")
+    await asyncio.sleep(0.05)
+    assert (rig.producer.opened, rig.suspended, rig.observer.errors) == (0, [], [])
+    await rig.lane.close(1)
+
+
+async def test_a_producer_that_cannot_be_opened_is_tried_again_however_long_the_broker_is_away() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)]
+    rig.producer.open_fails = [KafkaConnectionError("refused"), TimeoutError(), OSError("gone")] * 5
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.waits.sentences()) == (1, 1, ())
+    await rig.lane.close(1)
+
+
+async def test_a_broker_that_aborts_a_batch_more_often_than_errors_are_allowed_does_not_end_the_process() -> (
+    None
+):
+    rig = LaneRig()
+    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)] * 6  # three errors are allowed
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (rig.shown, rig.observer.errors) == ({b"a": b"a"}, ["aborted"] * 6)
+    await rig.lane.close(1)
+
+
+async def test_a_batch_with_a_record_that_is_always_refused_ends_the_process() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(TransactionFailed(MessageSizeTooLargeError("60 bytes")), False)] * 9
+    rig.put("callbacks", 0, b"a")
+    with pytest.raises(ProcessEnded, match="failed 3 times"):
+        await asyncio.wait_for(rig.work, 5)
+    assert rig.observer.errors == ["refused"] * 3
+
+
+async def test_a_transaction_that_hangs_lets_other_lanes_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "SLOW_S", 0.02)
+    rig = LaneRig()
+    rig.producer.hangs = asyncio.Event()
+    rig.put("callbacks", 0, b"a")
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0.01)
+        async with rig.slots:  # there is one
+            assert rig.job.committed == []
+        rig.producer.hangs.set()
+    await rig.settle(1)
+    async with asyncio.timeout(5), rig.slots:
+        pass
+    await rig.lane.close(1)
+
+
+async def test_a_transaction_that_hangs_is_given_up_for_a_fresh_producer_and_the_next_has_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commit, "SLOW_S", 0.01)
+    monkeypatch.setattr(commit, "FIRST_TIMEOUT_S", 0.02)
+    rig = LaneRig()
+    rig.producer.hangs = asyncio.Event()
+    rig.put("callbacks", 0, b"a")
+    began = time.monotonic()
+    await rig.until(lambda: rig.producer.opened >= 3)
+    assert time.monotonic() - began >= 0.02 + 0.04 + 0.08
+    rig.producer.hangs.set()
+    await rig.settle(1)
+    assert (len(rig.producer.written), rig.shown) == (1, {b"a": b"a"})
+    assert set(rig.observer.errors) == {"aborted"}
+    await rig.lane.close(1)
+
+
+async def test_a_job_that_failed_twice_is_given_the_same_records_again() -> None:
+    rig = LaneRig()
+    rig.job.failures = 2
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert (rig.job.committed, rig.lane.committer.errors_in_a_row) == ([1], 0)
+    await rig.lane.close(1)
+
+
+async def test_a_lane_whose_batch_fails_lets_others_go_on_while_it_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commit, "FIRST_PAUSE_S", 0.2)
+    rig = LaneRig()
+    rig.job.failures = 1
+    rig.put("callbacks", 0, b"a")
+    await rig.until(lambda: rig.lane.committer.errors_in_a_row == 1)
+    async with asyncio.timeout(5), rig.slots:
+        assert rig.job.committed == []
+    await rig.settle(1)
+    await rig.lane.close(1)
+
+
+async def test_a_lane_whose_group_has_begun_another_generation_does_nothing_more() -> None:
+    rig = LaneRig()
+    rig.producer.fails = [(Fenced("by another"), False)]
+    rig.group.generation = 2
+    rig.put("callbacks", 0, b"a")
+    await asyncio.wait_for(rig.work, 5)
+    assert (rig.producer.opened, rig.suspended, rig.shown) == (0, [], {})
+    await rig.lane.close(1)
+
+
+def test_the_time_that_a_transaction_has_doubles_with_each_that_was_given_up_and_falls_with_quick_ones() -> (
+    None
+):
+    timeout = commit.TransactionTimeout()
+    first = timeout.seconds
+    timeout.exceeded()
+    timeout.exceeded()
+    assert timeout.seconds == 4 * first
+    timeout.took(first / 2)
+    assert timeout.seconds == 2 * first
+    timeout.took(0.01)
+    assert timeout.seconds == first
+    for _ in range(20):
+        timeout.exceeded()
+    assert timeout.seconds == commit.LONGEST_TIMEOUT_S
