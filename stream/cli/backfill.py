@@ -26,8 +26,7 @@ from stream.kafka import topics
 from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
 from stream.kafka.errors import KafkaError
 from stream.poller.resources.account import accounts
-from stream.poller.schedule.backfill_requests import BackfillRefusedError, cancelled, next_job
-from stream.poller.schedule.planning import Span, refusal
+from stream.poller.schedule.planning import BackfillRefusedError, Span, cancelled, next_job, refusal
 from stream.poller.schedule.progress import BackfillJob, new_job
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.errors import in_words
@@ -164,7 +163,7 @@ async def _store(topic: str, bootstrap: str) -> AsyncIterator[ProgressStore]:
     reading = asyncio.create_task(store.run())
     try:
         try:
-            await asyncio.wait_for(store.ready(), CONNECTED_WITHIN_S)
+            await asyncio.wait_for(store.wait_until_loaded(), CONNECTED_WITHIN_S)
         except TimeoutError:
             raise BackfillRefusedError("the polling topic cannot be read") from None
         yield store
@@ -193,7 +192,7 @@ async def looked_on(
             shown.warn(NOBODY.format(patience_s))
         try:
             async with asyncio.timeout(min(LOOK_S, patience_s)):
-                changes = await store.changed(changes)
+                changes = await store.wait_for_change(changes)
         except TimeoutError:
             pass  # nothing new: look at the clock
 

@@ -27,9 +27,9 @@ from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.pages.records import STAGE
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account, accounts, lacks_twilio_account
-from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.backfills import Backfills
 from stream.poller.schedule.progress_store import ProgressStore
-from stream.poller.schedule.windows import Windows, watched
+from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.http import health
 from stream.service.metrics.label_values import UNKNOWN, LabelValues
 from stream.service.metrics.poller import BudgetState, PollerMetrics
@@ -93,7 +93,7 @@ class Poller:
             LabelValues(account_alias=chosen.account_alias),
             [
                 (one.resource.source, one.account.alias)
-                for one in watched(self.accounts, RESOURCES, chosen.poll_sources)
+                for one in windows_of(self.accounts, RESOURCES, chosen.poll_sources)
             ],
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
@@ -107,17 +107,17 @@ class Poller:
             stage=STAGE,
             told=lambda one: self.metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
         )
-        shore = PolledWriter(
+        writer = PolledWriter(
             aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
         )
-        reader = self._reader = AccountReader(self.client, self.limiters, shore, self.metrics)
+        reader = self._reader = AccountReader(self.client, self.limiters, writer, self.metrics)
         self._store = ProgressStore(names.polling, connection, self._lander)
         self._windows = Windows(
             chosen,
             self.accounts,
             RESOURCES,
             store=self._store,
-            read_url=reader.url,
+            reader=reader,
             metrics=self.metrics,
             by=f"{socket.gethostname()}-{os.getpid()}",
         )
@@ -125,14 +125,13 @@ class Poller:
             self.accounts,
             RESOURCES,
             store=self._store,
-            read_url=reader.url,
-            read_call=reader.call,
+            reader=reader,
         )
         self._serving = FetchDispatcher(
             self.accounts,
             limiter_of=self.limiters.of,
-            read=reader.request,
-            land_result=shore.result,
+            read=reader.read_request,
+            land_result=writer.write_result,
             metrics=self.metrics,
             now_us=lambda: time.time_ns() // 1000,
             stale_s=chosen.settle_s,
@@ -141,7 +140,7 @@ class Poller:
             chosen,
             self._serving,
             on_share=self._share,
-            dead_letter=shore.dead_letter,
+            dead_letter=writer.write_dead_letter,
             metrics=self.metrics,
         )
         self.beside: dict[str, asyncio.Task[None]] = {}

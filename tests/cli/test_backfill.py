@@ -24,14 +24,15 @@ from stream.cli.support.job_progress import JobProgress, share
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.backfill import Backfills
-from stream.poller.schedule.backfill_requests import BackfillRefusedError
+from stream.poller.schedule.backfills import Backfills
+from stream.poller.schedule.planning import BackfillRefusedError
 from stream.poller.schedule.progress import BackfillJob, new_job
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.settings import Settings
-from tests.poller.schedule.progress_fakes import Came, StoreFake, account, resource, until
+from tests.poller.schedule.progress_fakes import StoreFake, account, resource, until
 from tests.real_broker import RealBroker
 
 NOW_US = 1_772_452_800_000_000
@@ -176,13 +177,13 @@ class Provider:
         self.outcome = "success"
         self.urls: list[str] = []
 
-    async def read_url(
-        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
-    ) -> Came:
+    async def read_window(
+        self, resource: Resource, account: Account, url: str, priority: str, **_: Any
+    ) -> ReadResult:
         self.urls.append(url)
-        return Came(self.outcome, 10, "" if self.outcome == "success" else "answered badly")
+        return ReadResult(self.outcome, 10, problem="" if self.outcome == "success" else "answered badly")
 
-    async def read_call(self, *asked: Any) -> Came:
+    async def read_call(self, *asked: Any) -> ReadResult:
         raise AssertionError("nobody asked for a call")
 
 
@@ -203,8 +204,7 @@ def a_poller(bootstrap: str, prefix: str, provider: Provider) -> Iterator[None]:
             [account()],
             {"twilio_call": resource("twilio_call")},
             store=store,
-            read_url=provider.read_url,
-            read_call=provider.read_call,
+            reader=provider,  # type: ignore[arg-type]
         )
         await backfills.own({0, 1}, 2)
         await stop.wait()
@@ -289,7 +289,7 @@ def test_what_the_provider_no_longer_answers_is_refused(broker: RealBroker, pref
     where = {"CALLSTREAM_KAFKA": broker.bootstrap, "CALLSTREAM_TOPIC_PREFIX": prefix}
     result = run("--source", "telnyx_call_event", *SPAN, **where)
     assert result.exit_code == 2
-    assert "Telnyx answers telnyx_call_event by time for the last 24 hours only" in result.stderr
+    assert "Telnyx returns telnyx_call_event by time for the last 24 hours only" in result.stderr
 
 
 def test_a_kafka_that_is_not_there_is_said_with_code_2(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ async def world(caplog: pytest.LogCaptureFixture) -> AsyncIterator[World]:
     caplog.set_level(logging.DEBUG)
     async with a_world() as world:
         yield world
-    for letter in world.beach.letters:
+    for letter in world.beach.dead_letters:
         no_secrets_in(letter)
     for row in world.beach.rows:
         no_secrets_in(row)

@@ -132,16 +132,16 @@ class Beach:
     def __init__(self) -> None:
         self.pages: list[PageRecords] = []
 
-    async def land(self, page: PageRecords) -> None:
+    async def write(self, page: PageRecords) -> None:
         self.pages.append(page)
 
     @property
     def rows(self) -> list[PolledRow]:
-        return [row for page in self.pages for row in page.records]
+        return [row for page in self.pages for row in page.rows]
 
     @property
-    def letters(self) -> list[DeadLetter]:
-        return [letter for page in self.pages for letter in page.letters]
+    def dead_letters(self) -> list[DeadLetter]:
+        return [letter for page in self.pages for letter in page.dead_letters]
 
 
 class Told:

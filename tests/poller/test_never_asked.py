@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 
 from stream.poller.pages.client import InsecureUrlError, PageClient
-from stream.poller.pages.paged_read import ReadDeps, ReadResult, url_of_call
+from stream.poller.pages.paged_read import ReadDeps
 from stream.poller.resources import RESOURCES
+from stream.poller.resources.resource import CallUrlError
 from tests.poller.accounts import LEG, telnyx, twilio
 from tests.poller.pages.read_fixture import FIRST, World, no_secrets_in
+from tests.poller.provider import Told
 
 
 @pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.call_url])
 def test_an_id_that_is_none_is_the_askers_fault(source: str) -> None:
-    came = url_of_call(RESOURCES[source], twilio(), "../Messages?x=", None)
-    assert came == ReadResult("client_error", problem="a call's id has 1 to 128 letters, digits and `_.:-`")
+    with pytest.raises(CallUrlError, match=r"^a call's id has 1 to 128 letters, digits and `_.:-`$"):
+        RESOURCES[source].url_of_call(twilio(), "../Messages?x=", None)
 
 
 def test_what_is_read_by_window_only_is_not_asked_about_a_call() -> None:
-    came = url_of_call(RESOURCES["telnyx_webhook_delivery"], telnyx(), LEG, None)
-    assert came == ReadResult("client_error", problem="telnyx_webhook_delivery cannot be read by call")
+    with pytest.raises(CallUrlError, match=r"^telnyx_webhook_delivery cannot be read by call$"):
+        RESOURCES["telnyx_webhook_delivery"].url_of_call(telnyx(), LEG, None)
 
 
 async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world: World) -> None:
@@ -31,4 +33,4 @@ async def test_credentials_in_clear_are_refused_before_anybody_has_a_turn(world:
 
 
 def test_no_credentials_are_shown_by_what_a_read_is_made_of() -> None:
-    no_secrets_in(twilio(), telnyx(), RESOURCES, PageClient(), ReadDeps())
+    no_secrets_in(twilio(), telnyx(), RESOURCES, client := PageClient(), ReadDeps(client, Told()))

@@ -81,7 +81,7 @@ def test_an_account_that_may_read_nothing_at_all_is_refused() -> None:
     (account,) = poller.accounts
     states = [poller._state(account).state]
     for source in ("telnyx_webhook_delivery", "telnyx_call_event"):
-        poller._reader.forbidden.answered(account, source, 0, "auth_error", 0.0, forbidden=True)
+        poller._reader.forbidden.report(account, source, 0, "auth_error", 0.0, forbidden=True)
         states.append(poller._state(account).state)
     assert states == ["standby", "standby", "refused"]
 
@@ -91,12 +91,15 @@ async def test_live_is_who_has_lost_no_part() -> None:
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
     assert service.live({}) == (True, [])
-    assert service.live({"the store": on}) == (True, [])
-    assert service.live({"the store": on, "the fetch requests": ended}) == (
+    assert service.live({"the progress store": on}) == (True, [])
+    assert service.live({"the progress store": on, "the fetch requests": ended}) == (
         False,
         ["the fetch requests has ended"],
     )
-    assert service.live({"the store": on}, ["the window of x"]) == (False, ["the window of x has ended"])
+    assert service.live({"the progress store": on}, ["the window of x"]) == (
+        False,
+        ["the window of x has ended"],
+    )
     on.cancel()
 
 

@@ -1,15 +1,15 @@
-"""Who reads for the poller's parts: a request's call, a URL of a window, a call of a backfill.
+"""All reads of the poller: a call on demand, a call of a backfill, a URL of a window.
 
-The rule of this file: it joins a read to its account's door and to the shore. Of reads about a call it says
-in the log what goes wrong, for each account and source when it begins and when it is over. Windows and
-backfills say themselves what their reads came to: a trouble makes one line.
+Each read takes its permits from the rate limiter of its account, and its pages go to the writer. A read by
+call is logged here: once per account and source when it starts to fail, once per new failure kind, once when
+it works again. Windows and backfills log their own reads, so that no outage is logged twice.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stream.core.fetches import ANSWERED, FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
@@ -17,91 +17,101 @@ from stream.poller.limiter.rate_limiter import RateLimiters, RefusedError
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.forbidden import ForbiddenResources
 from stream.poller.pages.paged_read import (
-    CALL,
-    WINDOW,
-    Land,
-    RateLimiter,
+    CALL_LIMITS,
+    WINDOW_LIMITS,
+    PagedRead,
+    PermitSource,
+    ReadDeps,
     ReadLimits,
     ReadResult,
-    read,
-    url_of_call,
+    Write,
 )
 from stream.poller.pages.polled_writer import PolledWriter
-from stream.poller.pages.protocols import Seen
 from stream.poller.pages.records import PageRecords
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
-from stream.poller.resources.resource import Resource
-from stream.poller.schedule.backfill_work import PRIORITY as BACKFILL
+from stream.poller.resources.resource import CallUrlError, Resource
 from stream.service.log_once import LogOnce
+
+OnWritten = Callable[[Sequence[bytes]], None]
+"""Called for each written page with its rows in their envelopes, also with those that were left out."""
 
 log = logging.getLogger("callstream.poller")
 
 
 class AccountReader:
-    """Reads of every kind, each through its account's door. All calls from the event loop's thread."""
+    """All calls from the event loop's thread."""
 
     def __init__(
         self,
         client: PageClient,
         limiters: RateLimiters,
-        shore: PolledWriter,
+        writer: PolledWriter,
         metrics: PollMetrics,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
+        self._deps = ReadDeps(client, metrics)
         self._limiters = limiters
-        self._shore = shore
-        self._metrics = metrics
+        self._writer = writer
         self._now_s = now_s
-        self._troubles = LogOnce()
+        self._log_once = LogOnce()
         self.forbidden = ForbiddenResources()
 
-    async def request(self, request: FetchRequest, account: Account) -> ReadResult:
-        """What a fetch request asks for. It does not wait for credentials that are refused."""
-        resource = RESOURCES[request.source]
-        call_id = request.key.partition(":")[2]
-        limiter = self._limiters.of(account).fail_fast()
-        try:
-            return await self._call(resource, account, call_id, request.edge, request.priority, limiter)
-        except RefusedError:
-            return ReadResult("auth_error", problem="the credentials are refused")
+    async def read_request(self, request: FetchRequest, account: Account) -> ReadResult:
+        """Read what a fetch request asks for. It does not wait while the credentials are refused."""
+        resource, call_id = RESOURCES[request.source], request.key.partition(":")[2]
+        return await self.read_call(
+            resource, account, call_id, request.edge, request.priority, fail_fast=True
+        )
 
-    async def call(
-        self, resource: Resource, account: Account, call_id: str, edge: str | None, priority: str
-    ) -> ReadResult:
-        """A call's resource, however long its turn takes to come."""
-        return await self._call(resource, account, call_id, edge, priority, self._limiters.of(account))
-
-    async def url(
-        self, resource: Resource, account: Account, url: str, priority: str, seen: Seen | None = None
-    ) -> ReadResult:
-        """A window from its first page on. Rows that were landed lately are not landed again, but for a
-        backfill: who asks for a past time once more wants all of it.
-        """
-
-        async def land(page: PageRecords) -> None:
-            await self._shore.land(page, remember=priority != BACKFILL)
-            if seen is not None:
-                seen([row.value for row in page.records])
-
-        return await self._read(resource, account, url, priority, self._limiters.of(account), WINDOW, land)
-
-    async def _call(
+    async def read_call(
         self,
         resource: Resource,
         account: Account,
         call_id: str,
         edge: str | None,
         priority: str,
-        limiter: RateLimiter,
+        *,
+        fail_fast: bool = False,
     ) -> ReadResult:
-        url = url_of_call(resource, account, call_id, edge)
-        if isinstance(url, ReadResult):
-            return url
-        done = await self._read(resource, account, url, priority, limiter, CALL, self._shore.land)
-        self._say(resource, account, done)
-        return done
+        """Read a call's resource, at one edge where there are edges.
+
+        - `fail_fast`: return `auth_error` at once while the credentials are refused, instead of waiting.
+        """
+        limiter = self._limiters.of(account)
+        permits: PermitSource = limiter.fail_fast() if fail_fast else limiter
+        try:
+            url = resource.url_of_call(account, call_id, edge)
+            result = await self._read(
+                resource, account, url, priority, permits, CALL_LIMITS, self._writer.write
+            )
+        except CallUrlError as error:
+            return ReadResult("client_error", problem=str(error))
+        except RefusedError:
+            return ReadResult("auth_error", problem="the credentials are refused")
+        self._log(resource, account, result)
+        return result
+
+    async def read_window(
+        self,
+        resource: Resource,
+        account: Account,
+        url: str,
+        priority: str,
+        *,
+        skip_known: bool = False,
+        on_written: OnWritten | None = None,
+    ) -> ReadResult:
+        """Read a window from its first page. `skip_known`: leave out rows that were written lately."""
+
+        async def write(page: PageRecords) -> None:
+            await self._writer.write(page, skip_known=skip_known)
+            if on_written is not None:
+                on_written([row.value for row in page.rows])
+
+        return await self._read(
+            resource, account, url, priority, self._limiters.of(account), WINDOW_LIMITS, write
+        )
 
     async def _read(
         self,
@@ -109,43 +119,45 @@ class AccountReader:
         account: Account,
         url: str,
         priority: str,
-        limiter: RateLimiter,
-        reach: ReadLimits,
-        land: Land,
+        limiter: PermitSource,
+        limits: ReadLimits,
+        write: Write,
     ) -> ReadResult:
-        number = self.forbidden.ask(account, resource.source, self._now_s())
+        number = self.forbidden.try_read(account, resource.source, self._now_s())
         if number is None:
             return ReadResult("auth_error", problem="the credentials may not read this", forbidden=True)
+        result: ReadResult | None = None
         try:
-            done = await read(
-                resource,
-                account,
-                url,
-                client=self._client,
+            result = await PagedRead(
+                resource=resource,
+                account=account,
+                first_url=url,
+                deps=self._deps,
                 limiter=limiter,
                 priority=priority,
-                land=land,
-                metrics=self._metrics,
-                reach=reach,
-            )
+                limits=limits,
+                write=write,
+            ).run()
         except InsecureUrlError as error:
-            done = ReadResult("client_error", problem=str(error))
-        except BaseException:
-            self.forbidden.given_back(account, resource.source, number)
-            raise
-        self.forbidden.answered(
-            account, resource.source, number, done.outcome, self._now_s(), forbidden=done.forbidden
-        )
-        return done
+            result = ReadResult("client_error", problem=str(error))
+        finally:
+            self.forbidden.report(
+                account,
+                resource.source,
+                number,
+                result and result.outcome,
+                self._now_s(),
+                forbidden=result is not None and result.forbidden,
+            )
+        return result
 
-    def _say(self, resource: Resource, account: Account, done: ReadResult) -> None:
-        # By its id: several accounts may have one alias.
-        what = (account.provider, account.id, resource.source)
-        if done.outcome in ANSWERED:
-            if self._troubles.succeeded(what, self._now_s()):
+    def _log(self, resource: Resource, account: Account, result: ReadResult) -> None:
+        what = (account.provider, account.id, resource.source)  # several accounts may have one alias
+        if result.outcome in ANSWERED:
+            if self._log_once.succeeded(what, self._now_s()):
                 log.info("%s of %s is read again", resource.source, account.name)
-        elif self._troubles.failed(what, done.outcome, self._now_s()):
+        elif self._log_once.failed(what, result.outcome, self._now_s()):
             log.warning(
                 "%s of %s cannot be read (%s): %s",
-                *(resource.source, account.name, done.outcome, done.problem),
+                *(resource.source, account.name, result.outcome, result.problem),
             )

@@ -1,8 +1,8 @@
 """One GET of a provider's page, with the account's credentials.
 
-The rule of this file: credentials go to the account's own base URLs and nowhere else, not through a redirect
-and not over plain HTTP. What is read has a bound in bytes and in time. No error says more than what happened:
-an exception's own text may hold the URL, the headers and whatever was answered, so that none is passed on.
+Invariants: credentials go to the account's own base URLs only, never through a redirect or over plain HTTP.
+What is read is bounded in bytes, compressed or not, and in time. No error passes on an exception's own text:
+that may hold the URL, the headers or the response.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+import zlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -17,33 +18,43 @@ from typing import NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from stream.poller.pages.decompression import ACCEPTED, DecompressionError, Decompressor, TooLarge
 from stream.poller.pages.paging import origin
 from stream.poller.resources.account import Account
-from stream.service.http.client import retry_after_s, session
+from stream.service.http.client import date_s, retry_after_s, session
 
 MAX_PAGE_BYTES = 32 << 20
-MAX_REFUSAL_BYTES = 65_536
-"""Of an answer other than 200: only its status is looked at, and a short one leaves the connection usable."""
+MAX_ERROR_BYTES = 65_536
+"""Of a response other than 200. Only its status counts; reading a short body keeps the connection usable."""
 
-WORTH_A_THREAD_BYTES = 8 << 10
-"""Of what came at once, packed."""
+THREAD_BYTES = 8 << 10
+"""A compressed chunk of this size is decompressed in a thread: it may hold a thousand times as much."""
 
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
 
+ENCODINGS = "gzip, deflate"
+"""The value of `Accept-Encoding`."""
+
+_GZIP_BITS = 16 + zlib.MAX_WBITS
+_WINDOW_BITS = {"gzip": _GZIP_BITS, "x-gzip": _GZIP_BITS, "deflate": zlib.MAX_WBITS}
+
 
 class PageResponse(NamedTuple):
-    """`retry_after_s`: how long the provider wants to be left alone; `seconds`: how long it took."""
+    """A whole response.
+
+    - `retry_after_s`: how long the provider asks to wait; `date_s`: its `Date` (Unix time). None if absent.
+    - `seconds`: how long the request took.
+    """
 
     status: int
     retry_after_s: float | None
     body: bytes
     seconds: float
+    date_s: float | None = None
 
 
 class NoResponse(Exception):
-    """No whole answer. `kind`: `network_error` or `too_large`; `beginning`: of a page that is too large."""
+    """No whole response. `kind`: `network_error` or `too_large`; `beginning`: of a page that is too large."""
 
     def __init__(self, kind: str, detail: str, seconds: float, beginning: bytes = b"") -> None:
         super().__init__(f"{kind}: {detail}")
@@ -54,7 +65,7 @@ class NoResponse(Exception):
 
 
 class InsecureUrlError(Exception):
-    """A base URL without TLS that leads away from this machine."""
+    """A base URL without TLS on another machine."""
 
 
 class PageClient:
@@ -75,7 +86,7 @@ class PageClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = session(timeout_s=self._timeout_s, connect_s=self._connect_s, encodings=ACCEPTED)
+        self._session = session(timeout_s=self._timeout_s, connect_s=self._connect_s, encodings=ENCODINGS)
         return self
 
     async def __aexit__(
@@ -85,54 +96,58 @@ class PageClient:
             await self._session.close()
 
     async def get(self, account: Account, url: str) -> PageResponse:
-        """The answer to exactly one request, whatever its status. Raises NoResponse.
+        """The response to exactly one request, whatever its status. Raises NoResponse.
 
-        Raises InsecureUrlError for a base URL without TLS on another machine, and ValueError for a URL that
-        is none of the account's: a fault of the program.
+        Raises InsecureUrlError for a base URL without TLS on another machine, and ValueError (a bug) for a
+        URL outside the account's base URLs.
         """
-        check(account, url)
+        check_url(account, url)
         assert self._session is not None, "the client is used within `async with`"
-        began = time.monotonic()
+        started_s = time.monotonic()
         try:
-            return await self._got(self._session, account, url, began)
+            return await self._get(self._session, account, url, started_s)
         except TooLarge as large:
-            failed = ("too_large", f"more than {self._max_page_bytes} bytes", large.beginning)
+            failure = ("too_large", f"more than {self._max_page_bytes} bytes", large.beginning)
         except DecompressionError as error:
-            failed = ("network_error", str(error), b"")
+            failure = ("network_error", str(error), b"")
         except TimeoutError:
-            failed = ("network_error", f"no whole answer within {self._timeout_s:g} s", b"")
+            failure = ("network_error", f"no whole response within {self._timeout_s:g} s", b"")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            failed = ("network_error", type(error).__name__, b"")
-        # Outside of the handlers: the cause would go along, with the URL and the headers in it.
-        kind, detail, beginning = failed
-        raise NoResponse(kind, detail, time.monotonic() - began, beginning)
+            failure = ("network_error", type(error).__name__, b"")
+        # Raised outside of the handlers: the cause would be attached, with the URL and the headers in it.
+        kind, detail, beginning = failure
+        raise NoResponse(kind, detail, time.monotonic() - started_s, beginning)
 
-    async def _got(
-        self, client: aiohttp.ClientSession, account: Account, url: str, began: float
+    async def _get(
+        self, client: aiohttp.ClientSession, account: Account, url: str, started_s: float
     ) -> PageResponse:
         headers = {"Authorization": account.authorization}
-        async with client.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer:
-            if answer.status == 200:
-                body = await _unpacked(answer, self._max_page_bytes)
+        async with client.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as response:
+            if response.status == 200:
+                body = await _decompressed(response, self._max_page_bytes)
             else:
-                body = await _refusal(answer)
+                body = await _error_body(response)
             return PageResponse(
-                answer.status, self._retry_after_s(account, answer), body, time.monotonic() - began
+                response.status,
+                self._retry_after_s(account, response),
+                body,
+                time.monotonic() - started_s,
+                date_s(response.headers.get("Date")),
             )
 
-    def _retry_after_s(self, account: Account, answer: aiohttp.ClientResponse) -> float | None:
-        said = answer.headers.get("Retry-After")
-        if said is None and account.provider == "telnyx" and answer.status == 429:
-            said = answer.headers.get("x-ratelimit-reset")
-        return None if said is None else retry_after_s(said, answer.headers.get("Date"), self._now_s())
+    def _retry_after_s(self, account: Account, response: aiohttp.ClientResponse) -> float | None:
+        value = response.headers.get("Retry-After")
+        if value is None and account.provider == "telnyx" and response.status == 429:
+            value = response.headers.get("x-ratelimit-reset")
+        return None if value is None else retry_after_s(value, response.headers.get("Date"), self._now_s())
 
 
-def check(account: Account, url: str) -> None:
-    """Whether the account's credentials may go to a URL. Raises as `PageClient.get` does."""
+def check_url(account: Account, url: str) -> None:
+    """Check that the account's credentials may be sent to a URL. Raises as `PageClient.get` does."""
     known = {origin(base) for base in (account.api_url, account.insights_url) if base}
-    if (asked := origin(url)) not in known:
-        raise ValueError("the URL is none of the account's base URLs'")
-    scheme, host, _ = asked
+    if (requested := origin(url)) not in known:
+        raise ValueError("the URL is not below one of the account's base URLs")
+    scheme, host, _ = requested
     if scheme == "http" and not _is_loopback(host):
         raise InsecureUrlError(
             f"{account.name}: its base URL has no TLS and {host} is not this machine: "
@@ -140,31 +155,90 @@ def check(account: Account, url: str) -> None:
         )
 
 
-async def _unpacked(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    unpacking = Decompressor(answer.headers.get("Content-Encoding", ""), limit)
-    async for chunk in answer.content.iter_any():
-        if len(chunk) < WORTH_A_THREAD_BYTES:
-            unpacking.take(chunk)
-        else:  # a thousand times as much may come out of it
-            await asyncio.to_thread(unpacking.take, chunk)
-    return unpacking.end()
-
-
-async def _refusal(answer: aiohttp.ClientResponse) -> bytes:
-    """The beginning of a refusal's body. Whatever becomes of the rest, the status was said."""
-    body = bytearray()
-    try:
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > MAX_REFUSAL_BYTES:
-                break
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        pass
-    return bytes(body[:MAX_REFUSAL_BYTES])
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+async def _decompressed(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    decompressor = Decompressor(response.headers.get("Content-Encoding", ""), max_bytes)
+    async for chunk in response.content.iter_any():
+        if len(chunk) < THREAD_BYTES:
+            decompressor.feed(chunk)
+        else:
+            await asyncio.to_thread(decompressor.feed, chunk)
+    return decompressor.finish()
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of the body. The status counts even if the rest of the response does not arrive."""
+    body = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ERROR_BYTES:
+                break
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        pass
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+# -- decompression
+
+
+class DecompressionError(Exception):
+    """The body is not compressed as its header says, or is truncated."""
+
+
+class TooLarge(Exception):
+    """The body is larger than the limit. `beginning`: the bytes up to the limit."""
+
+    def __init__(self, beginning: bytes) -> None:
+        super().__init__(f"more than {len(beginning)} bytes")
+        self.beginning = beginning
+
+
+class Decompressor:
+    """Decompresses a body step by step, and never beyond `max_bytes`: a few bytes may expand to gigabytes.
+
+    `encoding`: of the header `Content-Encoding`. With an unknown one the bytes are taken as they are.
+    """
+
+    def __init__(self, encoding: str, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._body = bytearray()
+        self._started = False
+        self._bits = _WINDOW_BITS.get(encoding.strip().lower())
+        self._inflater = None if self._bits is None else zlib.decompressobj(self._bits)
+
+    def feed(self, chunk: bytes) -> None:
+        """Raises DecompressionError or TooLarge."""
+        room = self._max_bytes + 1 - len(self._body)
+        self._started = True
+        self._body += chunk[:room] if self._inflater is None else self._inflate(chunk, room)
+        if len(self._body) > self._max_bytes:
+            raise TooLarge(bytes(self._body[: self._max_bytes]))
+
+    def finish(self) -> bytes:
+        """The whole body. Raises DecompressionError if it is truncated."""
+        if self._inflater is not None and self._started and not self._inflater.eof:
+            raise DecompressionError("the compressed response is truncated")
+        return bytes(self._body)
+
+    def _inflate(self, chunk: bytes, room: int) -> bytes:
+        assert self._inflater is not None
+        try:
+            inflated = self._inflater.decompress(chunk, room)
+        except zlib.error:
+            if self._bits != zlib.MAX_WBITS or self._body:
+                raise DecompressionError("the response is not compressed as it says") from None
+        else:
+            if self._inflater.unused_data:
+                raise DecompressionError("the compressed response has data after its end")
+            return inflated
+        # Some servers mean by `deflate` the bare stream, without the header that RFC 9110 8.4.1.2 requires.
+        self._bits = -zlib.MAX_WBITS
+        self._inflater = zlib.decompressobj(self._bits)
+        return self._inflate(chunk, room)

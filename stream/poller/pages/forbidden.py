@@ -1,8 +1,8 @@
-"""Resources that are forbidden to good credentials: a 403 where others of the account are answered.
+"""Resources that are forbidden to good credentials: a 403 while others of the account are answered.
 
-The rule of this file: one resource's 403 is no reason to leave the others unread. It alone is tried ever more
-seldom, by one request at a time, as an account is whose credentials are refused.
-(Voice Insights answers so without its Advanced Features, Twilio to a restricted API key.)
+Invariant: the 403 of one resource does not stop reads of the others. That resource alone is tried less and
+less often, by one request at a time, like an account whose credentials are refused. (Voice Insights answers
+403 without its Advanced Features, Twilio to a restricted API key.)
 """
 
 from __future__ import annotations
@@ -10,46 +10,45 @@ from __future__ import annotations
 from stream.poller.limiter.circuit_breaker import SILENT, CircuitBreaker
 from stream.poller.resources.account import Account
 
-_What = tuple[str, str, str]
-
 
 class ForbiddenResources:
-    """How each resource of each account stands. Pure: time is an argument."""
+    """A circuit breaker for each forbidden resource of each account. Pure: time is an argument."""
 
     def __init__(self) -> None:
-        self._breakers: dict[_What, CircuitBreaker] = {}
+        self._breakers: dict[tuple[str, str, str], CircuitBreaker] = {}
 
-    def ask(self, account: Account, source: str, now_s: float) -> int | None:
-        """Leave to read, with a number to say the answer with; None while it is forbidden."""
-        breaker = self._breakers.get(_what(account, source))
+    def try_read(self, account: Account, source: str, now_s: float) -> int | None:
+        """A number for `report` if the resource may be read now, else None."""
+        breaker = self._breakers.get(_key(account, source))
         if breaker is None:
             return 0
         return breaker.sent() if breaker.may_send(now_s) else None
 
-    def answered(
-        self, account: Account, source: str, number: int, outcome: str, now_s: float, *, forbidden: bool
+    def report(
+        self,
+        account: Account,
+        source: str,
+        number: int,
+        outcome: str | None,
+        now_s: float,
+        *,
+        forbidden: bool = False,
     ) -> None:
-        """What the read came to. An outcome that shows nothing leaves it as it is."""
-        what = _what(account, source)
+        """Report the read's outcome, None if it was cancelled. Some outcomes say nothing about the 403."""
+        key = _key(account, source)
         if forbidden:
-            self._breakers.setdefault(what, CircuitBreaker()).answered("auth_error", number, now_s)
-            return
-        breaker = self._breakers.get(what)
-        if breaker is None:
-            return
-        if outcome in SILENT or outcome == "auth_error":
+            self._breakers.setdefault(key, CircuitBreaker()).answered("auth_error", number, now_s)
+        elif (breaker := self._breakers.get(key)) is None:
+            pass
+        elif outcome is None:
+            breaker.given_back(number)
+        elif outcome in SILENT or outcome == "auth_error":
             breaker.answered("throttled", number, now_s)
         else:
-            del self._breakers[what]
-
-    def given_back(self, account: Account, source: str, number: int) -> None:
-        """The read ended without an outcome."""
-        breaker = self._breakers.get(_what(account, source))
-        if breaker is not None:
-            breaker.given_back(number)
+            del self._breakers[key]
 
     def sources(self, account: Account) -> list[str]:
-        """What the account may not read now, sorted."""
+        """The sources that the account may not read now, sorted."""
         return sorted(
             source
             for provider, id_, source in self._breakers
@@ -57,5 +56,5 @@ class ForbiddenResources:
         )
 
 
-def _what(account: Account, source: str) -> _What:
+def _key(account: Account, source: str) -> tuple[str, str, str]:
     return account.provider, account.id, source

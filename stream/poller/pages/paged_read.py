@@ -1,8 +1,8 @@
-"""One resource read to its end: page after page within the budget, each landed before the next is asked for.
+"""Reads one resource page by page: each request with a permit, each page written before the next request.
 
-The rule of this file: a read always ends, with one outcome that says what became of it. What earlier pages
-brought stays landed; what may work later is tried again at the same page; what is no answer of this resource
-is kept and said, never passed over.
+Invariants: a read always ends, with one outcome. The pages before a failure stay written. An error that may
+pass is retried at the same page. A response that is not a page of this resource becomes a dead letter; it is
+never skipped silently.
 """
 
 from __future__ import annotations
@@ -17,69 +17,59 @@ from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from stream.core.timestamps import SECOND_US
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.pages.client import NoResponse, PageClient, PageResponse, check
-from stream.poller.pages.paging import (
-    MAX_PAGES_OF_A_CALL,
-    MAX_PAGES_OF_A_WINDOW,
-    MOST_REPEATS,
-    PagingError,
-    VisitedPages,
-)
+from stream.poller.limiter.rate_limiter import Permit
+from stream.poller.pages.client import NoResponse, PageClient, PageResponse, check_url
+from stream.poller.pages.paging import MAX_REPEATED_PAGES, PageTrail, PagingError
 from stream.poller.pages.records import PageRecords, RecordBuilder
 from stream.poller.resources.account import Account
-from stream.poller.resources.resource import CallUrlError, Page, PageError, Resource
+from stream.poller.resources.resource import Page, PageError, Resource
 
-TRIES = 5
+ATTEMPTS = 5
 BACKOFF_S = 0.5
-BACKOFF_CAP_S = 30.0
+MAX_BACKOFF_S = 30.0
 
-LONGEST_WAIT_S = 300.0
-"""Who is asked to wait longer than this gives the read up: it is asked for again later."""
+MAX_WAIT_S = 300.0
+"""If the provider asks for a longer wait, the read ends as throttled: it is requested again later."""
 
-WORTH_A_THREAD_BYTES = 128 << 10
-"""Of a page: a smaller one takes some 15 ms, which is less than the loop's other work may take."""
+THREAD_BYTES = 128 << 10
+"""A page of this size is processed in a thread. A smaller one takes at most 15 ms of the event loop."""
+
+FORBIDDEN = 403
+_RETRYABLE = frozenset({"throttled", "server_error", "network_error"})
 
 T = TypeVar("T")
 
-FORBIDDEN = 403
-_TRIED_AGAIN = frozenset({"throttled", "server_error", "network_error"})
 
-
-class Permit(Protocol):
-    """A place at the provider's door, for one request."""
-
-    def answered(self, outcome: str, retry_after_s: float | None) -> None:
-        """What became of it; exactly once."""
-
-
-class RateLimiter(Protocol):
-    """The account's budget. A turn is left before the next one is asked for."""
+class PermitSource(Protocol):
+    """An account's rate limiter. A permit is returned before the next one is requested."""
 
     def permit(self, priority: str, source: str) -> AbstractAsyncContextManager[Permit]: ...
 
 
 class ReadLimits(NamedTuple):
-    """`missing`: the outcome that a 404 is; `max_pages`: after so many a read is given up."""
+    """`not_found`: the outcome of a 404; `max_pages`: the read fails after this many."""
 
-    missing: str
+    not_found: str
     max_pages: int
 
 
-CALL = ReadLimits("not_ready", MAX_PAGES_OF_A_CALL)
-"""Of one call: a young one is not there yet."""
+CALL_LIMITS = ReadLimits("not_ready", 200)
+"""Of one call: a resource of a recent call may not exist yet."""
 
-WINDOW = ReadLimits("not_found", MAX_PAGES_OF_A_WINDOW)
+WINDOW_LIMITS = ReadLimits("not_found", 20_000)
 
 
 class ReadResult(NamedTuple):
-    """What a read came to.
+    """The result of a read.
 
-    - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log; empty where nothing.
-    - `rows`, `pages`: how many were landed.
-    - `complete`: the rows say by themselves that nothing will follow.
-    - `forbidden`: these credentials may not read this resource; the account's others they may.
-    - `content`: 16 hex digits over all rows, in whatever order; None where it was not read to its end.
+    - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log, else empty.
+    - `rows`, `pages`: how many were written.
+    - `complete`: the rows show that no more will follow.
+    - `content`: 16 hex digits of all rows, whatever their order. None if the read did not reach the end.
+    - `forbidden`: the credentials may not read this resource, but others of the account.
+    - `provider_us`: the provider's clock at the first page. None without a page or a `Date`.
     """
 
     outcome: str
@@ -89,54 +79,30 @@ class ReadResult(NamedTuple):
     pages: int = 0
     problem: str = ""
     forbidden: bool = False
+    provider_us: int | None = None
+
+    @property
+    def reached_end(self) -> bool:
+        """Whether every page of a window was written."""
+        return self.outcome in ("success", "empty")
 
 
-Land = Callable[[PageRecords], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ReadDeps:
-    """What reading is done with, besides the client and the limiter; replaced in tests."""
+    """What every read needs; the last three are replaced in tests."""
 
-    chance: Callable[[], float] = random.random
+    client: PageClient
+    metrics: PollMetrics
+    random: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
 
 
-def url_of_call(resource: Resource, account: Account, call_id: str, edge: str | None) -> str | ReadResult:
-    """Where a read about one call begins; what becomes of it where nothing can be asked about such a call."""
-    if resource.call_url is None:
-        return ReadResult("client_error", problem=f"{resource.source} cannot be read by call")
-    try:
-        return resource.call_url(account, call_id, edge)
-    except CallUrlError as error:
-        return ReadResult("client_error", problem=str(error))
+Write = Callable[[PageRecords], Awaitable[None]]
 
 
-async def read(
-    resource: Resource,
-    account: Account,
-    first_url: str,
-    *,
-    client: PageClient,
-    limiter: RateLimiter,
-    priority: str,
-    land: Land,
-    metrics: PollMetrics,
-    reach: ReadLimits = CALL,
-    means: ReadDeps = ReadDeps(),
-) -> ReadResult:
-    """Reads from `first_url` to the last page. `land` is awaited for each page before the next is requested.
-
-    Raises what `PageClient.get` raises for a URL that must not be asked, and what `land` raises.
-    """
-    check(account, first_url)
-    asking = _Asking(resource, account, client, limiter, priority, metrics, reach, means)
-    return await _Reading(asking, first_url, land).done()
-
-
-class _Attempt(NamedTuple):
-    """What one request came to. Without a `page` it was not answered; with a `reason` the answer is kept."""
+class _Response(NamedTuple):
+    """A request's result. Without a `page` the read fails; with a `reason` the body becomes a dead letter."""
 
     outcome: str
     seconds: float
@@ -146,187 +112,191 @@ class _Attempt(NamedTuple):
     problem: str = ""
     retry_after_s: float | None = None
     forbidden: bool = False
+    date_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """How the pages of one read are asked for."""
+@dataclass(kw_only=True)
+class PagedRead:
+    """One read, from `first_url` to the last page. `write` is awaited for each page before the next request.
+
+    Raises what `PageClient.get` raises for a URL that must not be requested, and what `write` raises.
+    """
 
     resource: Resource
     account: Account
-    client: PageClient
-    limiter: RateLimiter
+    first_url: str
+    deps: ReadDeps
+    limiter: PermitSource
     priority: str
-    metrics: PollMetrics
-    reach: ReadLimits
-    means: ReadDeps
+    limits: ReadLimits
+    write: Write
 
-    async def page(self, url: str) -> _Attempt:
-        """The page, or the last attempt at it. Between two attempts others have their turn."""
-        for tried in range(1, TRIES + 1):
-            attempt = await self._once(url)
-            if attempt.outcome not in _TRIED_AGAIN:
-                break
-            asked_s = attempt.retry_after_s or 0.0
-            if asked_s > LONGEST_WAIT_S:
-                wait = f"{attempt.problem}: it wants to be left alone for {asked_s:.0f} s"
-                return attempt._replace(outcome="throttled", problem=wait)
-            if tried < TRIES:
-                await self._pause(attempt, asked_s, tried)
-        return attempt
-
-    async def _once(self, url: str) -> _Attempt:
-        async with self.limiter.permit(self.priority, self.resource.source) as permit:
-            try:
-                attempt = await self._judged(await self.client.get(self.account, url), url)
-            except NoResponse as error:
-                attempt = _unanswered(error)
-            # One resource's 403 says nothing of the account.
-            outcome = "client_error" if attempt.forbidden else attempt.outcome
-            permit.answered(outcome, attempt.retry_after_s)
-        self.metrics.requested(self.resource.source, attempt.outcome, attempt.seconds)
-        if attempt.page is not None and attempt.page.left_out:
-            self.metrics.left_out(self.resource.source, attempt.page.left_out)
-        return attempt
-
-    async def _judged(self, answer: PageResponse, url: str) -> _Attempt:
-        if answer.status != 200:
-            outcome, problem = _refusal(answer.status, self.reach.missing)
-            return _Attempt(
-                outcome,
-                answer.seconds,
-                problem=problem,
-                retry_after_s=answer.retry_after_s,
-                forbidden=answer.status == FORBIDDEN,
-            )
-        try:
-            page = await self._taken(answer.body, url)
-        except PageError as error:
-            return _Attempt(
-                "rubbish", answer.seconds, body=answer.body, reason=error.reason, problem=error.detail
-            )
-        return _Attempt("success" if page.rows else "empty", answer.seconds, page, answer.body)
-
-    async def _taken(self, body: bytes, url: str) -> Page:
-        return await _beside(len(body), lambda: self.resource.parse(body, url))
-
-    async def _pause(self, attempt: _Attempt, asked_s: float, tried: int) -> None:
-        """As long as was asked for, and by chance some more: not all come back at once."""
-        pause_s = asked_s + self.means.chance() * min(BACKOFF_CAP_S, BACKOFF_S * 2 ** (tried - 1))
-        if attempt.outcome == "throttled":
-            self.metrics.waited(self.resource.source, pause_s)
-        await self.means.sleep(pause_s)
-
-
-class _Reading:
-    """One read under way: which pages were seen, and what they came to."""
-
-    def __init__(self, asking: _Asking, first_url: str, land: Land) -> None:
-        self._asking = asking
-        self._first_url = first_url
-        self._land = land
-        self._trail = VisitedPages(first_url, asking.reach.max_pages)
-        self._landing = RecordBuilder(asking.resource.source, asking.account, urlsplit(first_url).path)
+    def __post_init__(self) -> None:
+        check_url(self.account, self.first_url)
+        self._trail = PageTrail(self.first_url, self.limits.max_pages)
+        self._builder = RecordBuilder(self.resource.source, self.account, urlsplit(self.first_url).path)
         self._held: list[Page] = []
-        self._any_row = False
+        self._has_rows = False
         self._complete = True
         self._rows = self._pages = 0
+        self._provider_us: int | None = None
 
-    async def done(self) -> ReadResult:
-        url: str | None = self._first_url
+    async def run(self) -> ReadResult:
+        url: str | None = self.first_url
         while url is not None:
-            attempt = await self._asking.page(url)
-            if attempt.page is None:
-                return await self._given_up(attempt)
-            url, problem = await self._seen(url, attempt.page)
-            if problem:
-                attempt = attempt._replace(outcome="rubbish", reason="invalid_field", problem=problem)
-                return await self._given_up(attempt)
-        outcome = "success" if self._any_row else "empty"
-        complete = self._any_row and self._complete
-        return ReadResult(outcome, self._rows, complete, self._landing.content, self._pages)
-
-    async def _seen(self, url: str, page: Page) -> tuple[str | None, str]:
-        """Land a page; (where the next one is, why it is not asked).
-
-        A page that repeats an earlier one is held until another one, or the end, shows that they are twins
-        and no loop: a loop's rows must not become events.
-        """
-        repeats = await _beside(_size(page), lambda: self._trail.saw(page.rows))
-        if repeats > MOST_REPEATS:
-            return None, "the pages repeat the same rows"
-        self._held.append(page)
-        onwards, problem = None, ""
-        if page.next_url is not None:
+            response = await self._request(url)
+            if response.page is None:
+                return await self._failed(response)
+            if url == self.first_url and response.date_s is not None:
+                self._provider_us = round(response.date_s * SECOND_US)
             try:
-                onwards = self._trail.next(url, page.next_url)
+                url = await self._accept(url, response.page)
             except PagingError as error:
-                problem = str(error)
-        if not repeats or page.next_url is None:
-            await self._land_held()
-        return onwards, problem
-
-    async def _land_held(self) -> None:
-        held, self._held = self._held, []
-        for page in held:
-            received_us = self._asking.means.now_us()
-            landed, complete = await _beside(_size(page), partial(self._made, page, received_us))
-            await self._land(landed)
-            self._any_row = self._any_row or bool(page.rows)
-            self._complete = self._complete and complete
-            self._rows += len(landed.records)
-            self._pages += 1
-
-    def _made(self, page: Page, received_us: int) -> tuple[PageRecords, bool]:
-        """What a page comes to, and whether nothing will follow it."""
-        landed = self._landing.page(page.rows, total=page.total, received_us=received_us)
-        return landed, self._asking.resource.is_complete(page.rows)
-
-    async def _given_up(self, attempt: _Attempt) -> ReadResult:
-        """What a read came to that did not get to its end."""
-        if attempt.reason:
-            await self._land(self._landing.broken_page(attempt.body, attempt.reason, attempt.problem))
+                return await self._failed(
+                    response._replace(outcome="rubbish", reason="invalid_field", problem=str(error))
+                )
         return ReadResult(
-            attempt.outcome,
+            "success" if self._has_rows else "empty",
             self._rows,
-            pages=self._pages,
-            problem=attempt.problem,
-            forbidden=attempt.forbidden,
+            self._has_rows and self._complete,
+            self._builder.content,
+            self._pages,
+            provider_us=self._provider_us,
         )
 
+    async def _failed(self, response: _Response) -> ReadResult:
+        if response.reason:
+            await self.write(self._builder.broken_page(response.body, response.reason, response.problem))
+        return ReadResult(
+            response.outcome,
+            self._rows,
+            pages=self._pages,
+            problem=response.problem,
+            forbidden=response.forbidden,
+        )
 
-async def _beside(size: int, work: Callable[[], T]) -> T:
-    """What `work` on so many bytes of a page comes to. On many it is done beside the event loop: a page's
-    rows take a second, what is odd in them many, and the group's heartbeats do not wait for either.
+    # -- requests
+
+    async def _request(self, url: str) -> _Response:
+        """The page, or the last failed attempt. Other reads get permits between two attempts."""
+        for attempt in range(ATTEMPTS):
+            response = await self._request_once(url)
+            if response.outcome not in _RETRYABLE:
+                break
+            wait_s = response.retry_after_s or 0.0
+            if wait_s > MAX_WAIT_S:
+                problem = f"{response.problem}: the provider asks to wait {wait_s:.0f} s"
+                return response._replace(outcome="throttled", problem=problem)
+            if attempt < ATTEMPTS - 1:
+                await self._pause(response.outcome, wait_s, attempt)
+        return response
+
+    async def _request_once(self, url: str) -> _Response:
+        source, metrics = self.resource.source, self.deps.metrics
+        async with self.limiter.permit(self.priority, source) as permit:
+            try:
+                response = await self._judge(await self.deps.client.get(self.account, url), url)
+            except NoResponse as error:
+                response = _no_response(error)
+            # The 403 of one resource says nothing about the account.
+            outcome = "client_error" if response.forbidden else response.outcome
+            permit.answered(outcome, response.retry_after_s)
+        metrics.requested(source, response.outcome, response.seconds)
+        if response.page is not None and response.page.left_out:
+            metrics.left_out(source, response.page.left_out)
+        return response
+
+    async def _judge(self, got: PageResponse, url: str) -> _Response:
+        if got.status != 200:
+            outcome, problem = _error_of_status(got.status, self.limits.not_found)
+            return _Response(
+                outcome,
+                got.seconds,
+                problem=problem,
+                retry_after_s=got.retry_after_s,
+                forbidden=got.status == FORBIDDEN,
+            )
+        try:
+            page = await _in_thread_if_large(len(got.body), partial(self.resource.parse, got.body, url))
+        except PageError as error:
+            return _Response("rubbish", got.seconds, None, got.body, error.reason, error.detail)
+        outcome = "success" if page.rows else "empty"
+        return _Response(outcome, got.seconds, page, got.body, date_s=got.date_s)
+
+    async def _pause(self, outcome: str, wait_s: float, attempt: int) -> None:
+        """As long as the provider asks, plus a random backoff: not all reads come back at once."""
+        pause_s = wait_s + self.deps.random() * min(MAX_BACKOFF_S, BACKOFF_S * 2**attempt)
+        if outcome == "throttled":
+            self.deps.metrics.waited(self.resource.source, pause_s)
+        await self.deps.sleep(pause_s)
+
+    # -- pages
+
+    async def _accept(self, url: str, page: Page) -> str | None:
+        """Write a page; the URL of the next one. Raises PagingError if that is not to be requested.
+
+        A page with the rows of an earlier one is held until another page, or the end, shows that the rows
+        are not a loop: the rows of a loop must not become events.
+        """
+        count = partial(self._trail.count_repeated, page.rows)
+        repeated = await _in_thread_if_large(_size(page), count)
+        if repeated > MAX_REPEATED_PAGES:
+            raise PagingError("the pages repeat the same rows")
+        self._held.append(page)
+        if not repeated or page.next_url is None:
+            await self._write_held()
+        return None if page.next_url is None else self._trail.follow(url, page.next_url)
+
+    async def _write_held(self) -> None:
+        held, self._held = self._held, []
+        for page in held:
+            build = partial(self._build, page, self.deps.now_us())
+            records, complete = await _in_thread_if_large(_size(page), build)
+            await self.write(records)
+            self._has_rows = self._has_rows or bool(page.rows)
+            self._complete = self._complete and complete
+            self._rows += len(records.rows)
+            self._pages += 1
+
+    def _build(self, page: Page, received_us: int) -> tuple[PageRecords, bool]:
+        """The page's records, and whether its rows show that no more will follow."""
+        records = self._builder.page(page.rows, total=page.total, received_us=received_us)
+        return records, self.resource.is_complete(page.rows)
+
+
+async def _in_thread_if_large(size: int, work: Callable[[], T]) -> T:
+    """Large pages are processed outside the event loop.
+
+    Their rows can take a second, malformed ones longer, and the group's heartbeats must not wait for that.
     """
-    return work() if size < WORTH_A_THREAD_BYTES else await asyncio.to_thread(work)
+    return work() if size < THREAD_BYTES else await asyncio.to_thread(work)
 
 
 def _size(page: Page) -> int:
     return sum(map(len, page.rows))
 
 
-def _refusal(status: int, missing: str) -> tuple[str, str]:
-    """(outcome, what is wrong) of a status that is not 200."""
-    answered = f"answered {status}"
-    if status == 401:
-        return "auth_error", f"{answered}: the credentials are not accepted"
-    if status == FORBIDDEN:
-        return "auth_error", f"{answered}: the credentials may not read this"
+_ERRORS = {
+    401: ("auth_error", ": the credentials are not accepted"),
+    FORBIDDEN: ("auth_error", ": the credentials may not read this"),
+    429: ("throttled", ": too many requests"),
+}
+
+
+def _error_of_status(status: int, not_found: str) -> tuple[str, str]:
+    """(outcome, problem) of a status other than 200."""
     if status == 404:
-        return missing, answered
-    if status == 429:
-        return "throttled", f"{answered}: too many requests"
-    if status >= 500:
-        return "server_error", answered
-    if 300 <= status < 400:
-        return "client_error", f"{answered}: redirects, which is not followed"
-    return "client_error", answered
+        outcome, detail = not_found, ""
+    elif status >= 500:
+        outcome, detail = "server_error", ""
+    elif 300 <= status < 400:
+        outcome, detail = "client_error", ": a redirect, which is not followed"
+    else:
+        outcome, detail = _ERRORS.get(status, ("client_error", ""))
+    return outcome, f"answered {status}{detail}"
 
 
-def _unanswered(error: NoResponse) -> _Attempt:
+def _no_response(error: NoResponse) -> _Response:
     if error.kind == "too_large":
-        return _Attempt(
-            "rubbish", error.seconds, body=error.beginning, reason=error.kind, problem=error.detail
-        )
-    return _Attempt(error.kind, error.seconds, problem=error.detail)
+        return _Response("rubbish", error.seconds, None, error.beginning, error.kind, error.detail)
+    return _Response(error.kind, error.seconds, problem=error.detail)

@@ -1,8 +1,8 @@
-"""From page to page: which link is followed, and when a read has gone far enough.
+"""From page to page: which link is followed, and when a read must stop.
 
-The rule of this file: links are the provider's and are opaque, but credentials go to one origin only, the one
-that the first page was asked at, and every read ends. What is followed is put together from that origin and
-the link's path and query, so that no two parsers can disagree on where it leads.
+Invariants: a link is the provider's and opaque, but credentials go to one origin only, that of the first
+page, and every read ends. The followed URL is built from that origin and the link's path and query, so no two
+parsers can disagree on where it leads.
 """
 
 from __future__ import annotations
@@ -11,72 +11,70 @@ import hashlib
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-MAX_PAGES_OF_A_CALL = 200
-MAX_PAGES_OF_A_WINDOW = 20_000
-LONGEST_LINK = 8192
-"""Characters of a URL that servers commonly take."""
+MAX_LINK_CHARS = 8192
+"""The length of a URL that servers commonly accept."""
 
-MOST_REPEATS = 1
-"""A page may repeat the rows of an earlier one, as twins do. Another one behind it, and they go round."""
+MAX_REPEATED_PAGES = 1
+"""One page may repeat the rows of an earlier one: identical rows exist. Two in a row are a loop."""
 
-_ORDINARY = re.compile(r"[!-\[\]-~]*\Z")
+_URL_CHARACTERS = re.compile(r"[!-\[\]-~]*\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Origin = tuple[str, str, int]
 
 
 class PagingError(Exception):
-    """Why no further page is asked. Says nothing of the link itself: it may hold anything."""
+    """Why the next page is not requested. The text does not repeat the link, which may hold anything."""
 
 
 def origin(url: str) -> Origin:
-    """(scheme, host, port) of a URL, lower case. Raises ValueError where it has none, or has user info."""
+    """(scheme, host, port) of a URL, in lower case. Raises ValueError if it has none, or has user info."""
     return _origin(urlsplit(url))
 
 
 def _origin(parts: SplitResult) -> Origin:
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc:
-        raise ValueError("no URL of a web server, or one with user info")
+        raise ValueError("not a URL of a web server, or one with user info")
     return scheme, host, parts.port if parts.port is not None else _DEFAULT_PORTS[scheme]
 
 
-class VisitedPages:
-    """The pages of one read, from `first_url` on."""
+class PageTrail:
+    """The pages that one read has requested, from `first_url` on."""
 
     def __init__(self, first_url: str, max_pages: int) -> None:
         self._origin = origin(first_url)
         self._max_pages = max_pages
-        self._asked = {first_url}
-        self._seen: set[bytes] = set()
-        self._repeats = 0
+        self._requested = {first_url}
+        self._digests: set[bytes] = set()
+        self._repeated = 0
 
-    def saw(self, rows: list[bytes]) -> int:
-        """How many pages up to this one, without a break, had the very same rows as an earlier one."""
+    def count_repeated(self, rows: list[bytes]) -> int:
+        """Add a page; how many pages in a row, up to this one, had exactly the rows of an earlier page."""
         digest = hashlib.blake2b(b"\n".join(rows), digest_size=16).digest()
-        self._repeats = self._repeats + 1 if rows and digest in self._seen else 0
-        self._seen.add(digest)
-        return self._repeats
+        self._repeated = self._repeated + 1 if rows and digest in self._digests else 0
+        self._digests.add(digest)
+        return self._repeated
 
-    def next(self, page_url: str, link: str) -> str:
-        """The URL that `link`, found on the page at `page_url`, leads to. Raises PagingError."""
-        url = self._resolved(page_url, link)
-        if url in self._asked:
-            raise PagingError("the pages lead in a circle")
-        if len(self._asked) >= self._max_pages:
+    def follow(self, page_url: str, link: str) -> str:
+        """The URL of `link`, which the page at `page_url` has. Raises PagingError."""
+        url = self._resolve(page_url, link)
+        if url in self._requested:
+            raise PagingError("the pages form a loop")
+        if len(self._requested) >= self._max_pages:
             raise PagingError(f"there are more than {self._max_pages} pages")
-        self._asked.add(url)
+        self._requested.add(url)
         return url
 
-    def _resolved(self, page_url: str, link: str) -> str:
-        if len(link) > LONGEST_LINK or _ORDINARY.match(link) is None:
-            raise PagingError("the next page's link is no URL")
+    def _resolve(self, page_url: str, link: str) -> str:
+        if len(link) > MAX_LINK_CHARS or _URL_CHARACTERS.match(link) is None:
+            raise PagingError("the next page's link is not a URL")
         try:
             parts = urlsplit(urljoin(page_url, link))
-            leads_to = _origin(parts)
+            target = _origin(parts)
         except ValueError:
-            raise PagingError("the next page's link is no URL of a web server, or has user info") from None
-        if leads_to != self._origin:
-            raise PagingError("the next page is on another host, which is not asked")
+            raise PagingError("the next page's link is not a URL of a web server, or has user info") from None
+        if target != self._origin:
+            raise PagingError("the next page is on another host, which is not requested")
         here = urlsplit(page_url)
         return here._replace(path=parts.path or "/", query=parts.query, fragment="").geturl()

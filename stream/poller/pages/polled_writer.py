@@ -1,7 +1,7 @@
-"""Landed pages into Kafka: rows to the polled topic, then what cannot be read to the dead letters.
+"""Writes pages to Kafka: their rows to the polled topic, then what cannot be decoded to the dead letters.
 
-The rule of this file: nothing is lost and nothing is said too early. It returns when the broker has all of a
-page, however long that takes; a row is remembered as landed after that and not before.
+Invariants: a write returns only when the broker has the whole page, however long that takes. A row is
+remembered as written after that, not before.
 """
 
 from __future__ import annotations
@@ -10,119 +10,110 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from stream.kafka.acked_producer import Headers, Landable, NoRoomError, NotLandedError
+from stream.kafka.oversized_records import Lands
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 
-LIMIT_S = 30.0
-PAUSE_S = 1.0
+SEND_TIMEOUT_S = 30.0
+RETRY_S = 1.0
 
 REMEMBERED_ROWS = 200_000
-"""So many rows of overlapping windows: an hour of 50 calls a second; some 30 MB."""
+"""Rows of overlapping windows: one hour at 50 calls a second; about 30 MB."""
 
 BATCH_ROWS = 500
 BATCH_BYTES = 4 << 20
-"""What is given to the broker at once, so that several reads have room beside each other."""
+"""Rows are sent in batches of this size, so that several reads can write at the same time."""
 
 log = logging.getLogger("callstream.poller")
 
 
-class Lands(Protocol):
-    """A `Lander`."""
-
-    async def land(
-        self, records: Sequence[Landable], limit_s: float, *, topic: str | None = None, headers: Headers = ()
-    ) -> None: ...
-
-
-class _Whole(NamedTuple):
-    """A record as it is."""
-
+class _KeyValue(NamedTuple):
     key: bytes | None
     value: bytes | None
 
 
 class PolledWriter:
-    """`polled`, `dead_letters`: the topics' names."""
+    """`polled`, `dead_letters`: the names of the topics."""
 
     def __init__(
         self,
-        lander: Lands,
+        producer: Lands,
         *,
         polled: str,
         dead_letters: str,
         metrics: PollMetrics,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._lander = lander
+        self._producer = producer
         self._polled = polled
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._sleep = sleep
-        self._remembered = Remembered(REMEMBERED_ROWS)
-        self._troubled = False
+        self._recent = RecentRows(REMEMBERED_ROWS)
+        self._failing = False
 
-    async def land(self, page: PageRecords, *, remember: bool = False) -> None:
-        """Returns when the broker has all of it.
+    async def write(self, page: PageRecords, *, skip_known: bool = False) -> None:
+        """Returns when the broker has the whole page.
 
-        - `remember`: leave out rows that were landed lately, byte for byte the same, as the windows'
-          overlap brings them again; likewise what cannot be read.
+        - `skip_known`: leave out rows and dead letters that were written lately, byte for byte the same: the
+          overlap of the windows brings them again.
         """
-        records = self._remembered.new(page.records) if remember else page.records
-        for batch in _batches(records):
-            await self._until_landed(batch, self._polled, ())
-            if remember:
-                self._remembered.add(batch)
+        rows = self._recent.unknown(page.rows) if skip_known else page.rows
+        for batch in _batches(rows):
+            await self._send(batch, self._polled, ())
+            if skip_known:
+                self._recent.add(batch)
             self._metrics.landed(batch[0].source, len(batch))
-        for letter in self._remembered.new(page.letters) if remember else page.letters:
-            await self._until_landed([letter], self._dead_letters, letter.headers)
-            if remember:
-                self._remembered.add([letter])
+        for letter in self._recent.unknown(page.dead_letters) if skip_known else page.dead_letters:
+            await self._send([letter], self._dead_letters, letter.headers)
+            if skip_known:
+                self._recent.add([letter])
             self._metrics.dead_letter(letter.source, letter.reason)
 
-    async def result(self, key: bytes, value: bytes) -> None:
-        """A fetch's result, behind its rows: returns when the broker has it."""
-        await self._until_landed([_Whole(key, value)], self._polled, ())
+    async def write_result(self, key: bytes, value: bytes) -> None:
+        """Write a fetch's result, after its rows. Returns when the broker has it."""
+        await self._send([_KeyValue(key, value)], self._polled, ())
 
-    async def dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """Something that is no row and cannot be read: returns when the broker has it."""
-        await self._until_landed([_Whole(key, value)], self._dead_letters, headers)
+    async def write_dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        """Write a record that is not a row. Returns when the broker has it."""
+        await self._send([_KeyValue(key, value)], self._dead_letters, headers)
 
-    async def _until_landed(self, records: Sequence[Landable], topic: str, headers: Headers) -> None:
+    async def _send(self, records: Sequence[Landable], topic: str, headers: Headers) -> None:
         while True:
             try:
-                await self._lander.land(records, LIMIT_S, topic=topic, headers=headers)
+                await self._producer.land(records, SEND_TIMEOUT_S, topic=topic, headers=headers)
             except NotLandedError as error:
-                self._say(str(error))
+                self._log(str(error))
             except NoRoomError:
                 pass
             else:
-                return self._say("")
-            await self._sleep(PAUSE_S)
+                return self._log("")
+            await self._sleep(RETRY_S)
 
-    def _say(self, trouble: str) -> None:
-        """In the log, when it begins and when it is over: all reads wait for the same broker."""
-        if trouble and not self._troubled:
-            log.warning("what was read waits for the broker: %s", trouble)
-        elif self._troubled and not trouble:
-            log.info("the broker takes what was read again")
-        self._troubled = bool(trouble)
+    def _log(self, problem: str) -> None:
+        """Log an outage when it starts and when it ends: all reads wait for the same broker."""
+        if problem and not self._failing:
+            log.warning("rows wait for the broker: %s", problem)
+        elif self._failing and not problem:
+            log.info("the broker takes rows again")
+        self._failing = bool(problem)
 
 
 _Marked = TypeVar("_Marked", PolledRow, DeadLetter)
 
 
-class Remembered:
-    """The marks of the last rows that were landed, at most `limit` of them."""
+class RecentRows:
+    """The marks of the rows that were written last, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._marks: OrderedDict[int, None] = OrderedDict()
 
-    def new(self, rows: Sequence[_Marked]) -> list[_Marked]:
-        """Those that are not among them. The others are the youngest again."""
+    def unknown(self, rows: Sequence[_Marked]) -> list[_Marked]:
+        """The rows that are not remembered. The others count as the most recent again."""
         return [row for row in rows if not self._is_known(row.mark)]
 
     def add(self, rows: Sequence[_Marked]) -> None:

@@ -1,8 +1,8 @@
-"""From a page's rows to the records that are landed: each verbatim in a raw envelope, under its call's key.
+"""From a page's rows to Kafka records: each row verbatim in a raw envelope, under the key of its call.
 
-The rule of this file: a row's bytes are put in as they came, and nothing of it is worked out here. The very
-bytes that land are read as the worker will read them; its decoder says which call a row is of and what it is
-known by. What the worker would not read becomes a dead letter at once, alone.
+Invariants: the bytes of a row are kept as they came. The record that is written is decoded here exactly as
+the worker will decode it; the decoder says which call the row belongs to and what identifies it. A row that
+the worker could not decode becomes a dead letter at once, alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BY_CONTENT = "4"
 
 
 class PolledRow(NamedTuple):
-    """A row to land. `mark`: 64 bits of its source, account, bytes and ordinal: of the same row the same."""
+    """A row to write. `mark`: 64 bits of its source, account, bytes and ordinal: equal for an equal row."""
 
     key: bytes
     value: bytes
@@ -44,7 +44,7 @@ class PolledRow(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """What cannot be landed as a row, with the headers that say why. `mark`: as of a row, or of a page."""
+    """A row or page that cannot be decoded, with the headers that say why. `mark`: as of a row."""
 
     key: bytes | None
     value: bytes
@@ -55,103 +55,103 @@ class DeadLetter(NamedTuple):
 
 
 class PageRecords(NamedTuple):
-    """What a page comes to, in its order."""
+    """The records of a page, in its order."""
 
-    records: list[PolledRow]
-    letters: list[DeadLetter]
+    rows: list[PolledRow]
+    dead_letters: list[DeadLetter]
 
 
-class TwinCounter:
-    """Which of its identical twins a row is, within one read: its place among them, from 0.
+class OrdinalCounter:
+    """Numbers identical rows within one read, from 0.
 
-    Where the provider says that rows have moved between two pages, what an earlier page had may come once
-    more: there is no more of it than the page with the most of it shows.
+    If the provider reports that rows have moved between two pages, a row of an earlier page may come again.
+    Then there are only as many copies of it as on the page with the most copies.
     """
 
     def __init__(self) -> None:
-        self._before: dict[int, int] = {}
-        self._since: Counter[int] = Counter()
+        self._before_move: dict[int, int] = {}
+        self._since_move: Counter[int] = Counter()
 
-    def moved(self) -> None:
+    def rows_moved(self) -> None:
         """The rows have moved since the last page."""
-        for known, count in self._since.items():
-            self._before[known] = max(count, self._before.get(known, 0))
-        self._since.clear()
+        for identity, count in self._since_move.items():
+            self._before_move[identity] = max(count, self._before_move.get(identity, 0))
+        self._since_move.clear()
 
-    def place(self, reading: Reading) -> int | None:
-        """The row's ordinal; None for one that an earlier page had already."""
+    def next(self, reading: Reading) -> int | None:
+        """The row's ordinal. None for a row that an earlier page already had."""
         if reading.identity_rule != _BY_CONTENT:
             return 0
         event = reading.event
-        known = identify(event.key, event.family, reading.identity_rule, reading.parts)[1]
-        ordinal = self._since[known]
-        self._since[known] += 1
-        return None if ordinal < self._before.get(known, 0) else ordinal
+        identity = identify(event.key, event.family, reading.identity_rule, reading.parts)[1]
+        ordinal = self._since_move[identity]
+        self._since_move[identity] += 1
+        return None if ordinal < self._before_move.get(identity, 0) else ordinal
 
 
 class RecordBuilder:
-    """The pages of one read. `endpoint`: the resource's path without query, the same for all of its pages."""
+    """Builds the records of one read. `endpoint`: the resource's path without query, equal for all pages."""
 
     def __init__(self, source: str, account: Account, endpoint: str) -> None:
         self._source = source
         self._account = account.id or None
         self._endpoint = endpoint
-        self._twins = TwinCounter()
+        self._ordinals = OrdinalCounter()
         self._total: int | None = None
         self._content = 0
 
     @property
     def content(self) -> str:
-        """16 hex digits of all rows so far, whatever their order and that of their members; twice the same
-        row counts twice.
+        """16 hex digits of all rows so far, whatever the order of rows and of their members.
+
+        A row that came twice counts twice.
         """
         return f"{self._content:016x}"
 
     def page(self, rows: Sequence[bytes], *, total: int | None, received_us: int) -> PageRecords:
-        """The next page's rows. `total`: see `Page`."""
+        """The records of the next page. `total`: see `Page`."""
         if total is not None:
             if self._total not in (None, total):
-                self._twins.moved()
+                self._ordinals.rows_moved()
             self._total = total
-        landed = PageRecords([], [])
+        records = PageRecords([], [])
         for row in rows:
-            self._add(landed, row, received_us)
-        return landed
+            self._add(records, row, received_us)
+        return records
 
     def broken_page(self, body: bytes, reason: str, detail: str) -> PageRecords:
-        """A page that is not what the resource answers, kept as it came."""
-        return PageRecords([], [self._letter(body, reason, detail, self._mark(body, 0))])
+        """A response that is not a page of the resource, as one dead letter."""
+        return PageRecords([], [self._dead_letter(body, reason, detail, self._mark(body, 0))])
 
-    def _add(self, landed: PageRecords, row: bytes, received_us: int) -> None:
+    def _add(self, records: PageRecords, row: bytes, received_us: int) -> None:
         value = self._envelope(row, received_us)
         try:
-            reading = self._reading(value)
+            reading = self._decode(value)
         except DecodeError as error:
-            letter = self._letter(value, error.reason, error.detail, self._mark(row, 0))
-            landed.letters.append(letter)
-            self._take_in(row)
+            letter = self._dead_letter(value, error.reason, error.detail, self._mark(row, 0))
+            records.dead_letters.append(letter)
+            self._add_content(row)
             return
-        ordinal = self._twins.place(reading)
+        ordinal = self._ordinals.next(reading)
         if ordinal is None:
             return
-        self._take_in(row)
+        self._add_content(row)
         if ordinal:
             value = self._envelope(row, received_us, ordinal)
-        landed.records.append(
-            PolledRow(reading.event.key.encode(), value, self._source, self._mark(row, ordinal))
-        )
+        key = reading.event.key.encode()
+        records.rows.append(PolledRow(key, value, self._source, self._mark(row, ordinal)))
 
-    def _take_in(self, row: bytes) -> None:
+    def _add_content(self, row: bytes) -> None:
         digest = hashlib.blake2b(_canonical(row), digest_size=8).digest()
         self._content = (self._content + int.from_bytes(digest, "big")) % (1 << 64)
 
-    def _reading(self, value: bytes) -> Reading:
-        """What the worker will read. Raises DecodeError, also for a fault of ours in a decoder."""
+    def _decode(self, value: bytes) -> Reading:
+        """As the worker will. Raises DecodeError, also for a bug in a decoder."""
         try:
             return DECODERS[self._source](read_envelope(value))[0]
         except DecodeError:
             raise
-        except Exception as error:  # noqa: BLE001  it must not lose the page's other rows
+        except Exception as error:  # noqa: BLE001  a bug must not lose the other rows of the page
             raise DecodeError("internal_error", type(error).__name__) from None
 
     def _envelope(self, row: bytes, received_us: int, ordinal: int = 0) -> bytes:
@@ -171,7 +171,7 @@ class RecordBuilder:
         digest.update(row)
         return int.from_bytes(digest.digest(), "big")
 
-    def _letter(self, value: bytes, reason: str, detail: str, mark: int) -> DeadLetter:
+    def _dead_letter(self, value: bytes, reason: str, detail: str, mark: int) -> DeadLetter:
         own = []
         if len(value) > LETTER_LIMIT_BYTES:
             own.append(("truncated", b"%d" % len(value)))
@@ -180,8 +180,9 @@ class RecordBuilder:
 
 
 def _canonical(row: bytes) -> bytes:
-    """A hash that does not depend on the order of a row's members; the row itself where that cannot be, or
-    where the row is larger than any that lands.
+    """A hash that does not depend on the order of the row's members.
+
+    The row itself if it cannot be decoded, or if it is too large to be written.
     """
     if len(row) > VALUE_LIMIT_BYTES:
         return row

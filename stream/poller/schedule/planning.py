@@ -1,98 +1,198 @@
-"""Which times are read: by a window that goes along with the clock, and by a backfill.
+"""What is read next: the passes of a window, the slices of a backfill, and the calls of a slice.
 
-The rule of this file: pure; every moment of a span is in what is planned, or is said to be lost.
+Invariants: pure. Every moment of a time range is in a planned read, or is reported as lost. A repeated
+backfill command continues the job or returns its result; the job starts over only if the command asks for
+that, or if calls could not be read.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from stream.core.timestamps import SECOND_US
+import msgspec
+
+from stream.core.events import DecodeError
+from stream.core.insights_edges import edges_of
+from stream.core.statuses import TERMINAL, status_of
+from stream.core.timestamps import SECOND_US, instant, utc
+from stream.kafka.envelope_codec import read_envelope
 from stream.poller.resources import RESOURCES
+from stream.poller.schedule.progress import BackfillJob
+
+MAX_PAUSE_S = 600.0
+MAX_PAUSE_INTERVALS = 10
+"""A failing window is read again after at most this many intervals and at most MAX_PAUSE_S."""
 
 SLICE_S = 3600.0
-"""So much time of a backfill is read at once: what a poller that dies has to read again."""
+"""How much of a backfill is read between two saves: what is read again after a crash."""
 
-OF_A_CALL = frozenset(source for source, resource in RESOURCES.items() if resource.window_urls is None)
-"""Sources that are read call by call: Calls are listed by window, and each is asked about."""
-
-LONGEST_PAUSE_S = 600.0
-LONGEST_PAUSE = 10
-"""A window that fails is read again after at most so many intervals, and at most so many seconds."""
+READ_BY_CALL = frozenset(source for source, resource in RESOURCES.items() if resource.window_urls is None)
+"""Sources without windows. A backfill lists the calls by window, and reads the source for each call."""
 
 
 class Span(NamedTuple):
-    """From `since_us` on, and before `until_us`."""
+    """From `since_us` (included) to `until_us` (excluded)."""
 
     since_us: int
     until_us: int
 
 
-class Window(NamedTuple):
-    """What a pass reads: everything since `since_us`.
+# -- windows
 
-    - `watermark_after_us`: up to which time all is known when it is complete: when it begins.
-    - `lost`: what lies between the watermark and the farthest that the provider answers.
+
+class WindowPass(NamedTuple):
+    """One pass over a window: it reads everything since `since_us`.
+
+    - `started_us`: its start, by our clock.
+    - `lost`: the time between the watermark and the earliest time that the provider still returns.
     """
 
     since_us: int
-    watermark_after_us: int
+    started_us: int
     lost: Span | None
 
+    def watermark_us(self, provider_us: int | None) -> int:
+        """The watermark of a successful pass: its start, or the provider's time then if that is earlier.
 
-def next_window(
+        A poller whose clock is ahead must not claim a time for which the provider has no rows yet.
+        """
+        return self.started_us if provider_us is None else min(self.started_us, provider_us)
+
+
+def next_pass(
     watermark_us: int | None, now_us: int, lookback_s: float, max_lookback_s: float | None
-) -> Window:
-    """The next pass, by what is known: the watermark, None before the first pass.
+) -> WindowPass:
+    """The next pass after this watermark (None before the first pass).
 
-    Windows overlap by `lookback_s`, for what comes late. After a long silence the window reaches back to the
-    watermark and its overlap, as far as the provider answers (`max_lookback_s`, None for any).
+    Passes overlap by `lookback_s`, for rows that appear late. After an outage the pass starts at the
+    watermark less the overlap, but no earlier than `max_lookback_s` ago (the limit of the provider, None for
+    no limit).
     """
     known_us = now_us if watermark_us is None else min(watermark_us, now_us)
     since_us = known_us - _us(lookback_s)
     if max_lookback_s is None:
-        return Window(since_us, now_us, None)
-    first_us = now_us - _us(max_lookback_s)
-    lost = Span(known_us, first_us) if known_us < first_us else None
-    return Window(max(since_us, first_us), now_us, lost)
+        return WindowPass(since_us, now_us, None)
+    earliest_us = now_us - _us(max_lookback_s)
+    lost = Span(known_us, earliest_us) if known_us < earliest_us else None
+    return WindowPass(max(since_us, earliest_us), now_us, lost)
 
 
 def pause_s(interval_s: float, failures: int) -> float:
-    """From the beginning of a pass to the next one, after so many failures in a row."""
-    longest_s = max(interval_s, min(LONGEST_PAUSE * interval_s, LONGEST_PAUSE_S))
-    return float(min(interval_s * 2 ** min(failures, LONGEST_PAUSE), longest_s))
+    """From the start of a pass to the start of the next one, after this many failures in a row."""
+    max_s = max(interval_s, min(MAX_PAUSE_INTERVALS * interval_s, MAX_PAUSE_S))
+    return float(min(interval_s * 2 ** min(failures, MAX_PAUSE_INTERVALS), max_s))
+
+
+# -- backfills
+
+
+class BackfillRefusedError(Exception):
+    """The backfill cannot be started or cancelled. The text says why."""
+
+
+def next_job(
+    known: BackfillJob | None, wanted: BackfillJob, now_us: int, *, again: bool = False
+) -> BackfillJob | None:
+    """The job to save, or None if it is already running or done. `wanted` is the job as if new.
+
+    Raises BackfillRefusedError.
+    """
+    job = _restarted(known, wanted, again=again)
+    if job is None or job.done_until_us == job.until_us:
+        return job  # cancelled after the last slice: only the final state is missing
+    reason = refusal(job.source, Span(job.done_until_us, job.until_us), now_us)
+    if reason is not None:
+        raise BackfillRefusedError(reason)
+    return job
+
+
+def _restarted(known: BackfillJob | None, wanted: BackfillJob, *, again: bool) -> BackfillJob | None:
+    if known is None:
+        return wanted
+    if again or (known.state == "failed" and known.unread):
+        return msgspec.structs.replace(wanted, asked=known.asked + 1)
+    if known.state in ("failed", "cancelled"):
+        return msgspec.structs.replace(
+            wanted, asked=known.asked + 1, done_until=known.done_until, rows=known.rows, unread=known.unread
+        )
+    return None
+
+
+def cancelled(known: BackfillJob | None, now_us: int) -> BackfillJob:
+    """The job in state `cancelled`. Raises BackfillRefusedError."""
+    if known is None:
+        raise BackfillRefusedError("there is no such backfill")
+    if known.finished:
+        raise BackfillRefusedError(f"it is {known.state} already")
+    return msgspec.structs.replace(known, state="cancelled", updated_at=utc(now_us))
 
 
 def next_slice(done_until_us: int, until_us: int, slice_s: float | None = SLICE_S) -> Span | None:
-    """What of a backfill is read next; None when all has been read. Without `slice_s` all that is left."""
+    """The next slice of a backfill, or None at its end. Without `slice_s` the whole remaining time."""
     if done_until_us >= until_us:
         return None
     end_us = until_us if slice_s is None else min(done_until_us + _us(slice_s), until_us)
     return Span(done_until_us, end_us)
 
 
-def refusal(source: str, span: Span, now_us: int, allowance_s: float = 0.0) -> str | None:
-    """Why the time cannot be read, as a sentence for who asked; None where it can.
+def refusal(source: str, span: Span, now_us: int, tolerance_s: float = 0.0) -> str | None:
+    """Why the span cannot be read, as a sentence for the user. None if it can.
 
-    `allowance_s`: for the time since somebody asked, and for another machine's clock.
+    `tolerance_s`: for the time since the user's command, and for the clock of another machine.
     """
     if span.since_us >= span.until_us:
         return "the beginning must lie before the end"
-    if span.until_us > now_us + _us(allowance_s):
+    if span.until_us > now_us + _us(tolerance_s):
         return "the end lies in the future"
-    return _out_of_reach(source, span, now_us - _us(allowance_s))
-
-
-def _out_of_reach(source: str, span: Span, now_us: int) -> str | None:
     max_lookback_s = RESOURCES[source].max_lookback_s if source in RESOURCES else None
-    if max_lookback_s is None or span.since_us >= now_us - _us(max_lookback_s):
+    if max_lookback_s is None or span.since_us >= now_us - _us(tolerance_s) - _us(max_lookback_s):
         return None
-    if source in OF_A_CALL:
+    if source in READ_BY_CALL:
         return f"Twilio keeps {source} for 30 days only: begin later"
     return (
-        f"Telnyx answers {source} by time for the last 24 hours only: begin later "
+        f"Telnyx returns {source} by time for the last 24 hours only: begin later "
         "(older ones can be read by leg or session alone)"
     )
+
+
+class EndedCall(NamedTuple):
+    """A call, with the edges at which it can have Voice Insights events."""
+
+    call_id: str
+    edges: tuple[str | None, ...]
+
+
+def ended_calls(envelopes: Iterable[bytes], span: Span) -> list[EndedCall]:
+    """The calls that ended in `span`, from rows of Twilio's Calls in their envelopes.
+
+    The start of a call without an end (it failed early) counts as its end. An unreadable row is skipped here:
+    the worker reports it.
+    """
+    return [
+        EndedCall(row["sid"], edges_of(_text(row, "direction"), _text(row, "from"), _text(row, "to")))
+        for row in map(_row, envelopes)
+        if isinstance(row.get("sid"), str) and _ended_in(row, span)
+    ]
+
+
+def _ended_in(row: dict[str, Any], span: Span) -> bool:
+    if status_of(_text(row, "status")) not in TERMINAL:
+        return False
+    ended_us = instant(_text(row, "end_time") or _text(row, "start_time") or "")
+    return ended_us is not None and span.since_us <= ended_us < span.until_us
+
+
+def _row(envelope: bytes) -> dict[str, Any]:
+    try:
+        return read_envelope(envelope).body
+    except DecodeError:
+        return {}
+
+
+def _text(row: dict[str, Any], field: str) -> str | None:
+    value = row.get(field)
+    return value if isinstance(value, str) else None
 
 
 def _us(seconds: float) -> int:

@@ -1,7 +1,7 @@
-"""How far the providers are read: the records of the polling topic, and which of two says more.
+"""The records of the polling topic (watermarks and backfill jobs), and which of two records is further.
 
-The rule of this file: pure, and `further` is the same in whatever order two records are compared. So nobody
-takes back what another has said: a watermark never goes back, and a poller that wakes up late undoes nothing.
+Invariants: pure. `furthest` does not depend on the order of its arguments, so no poller undoes another's
+progress: a watermark never moves back, and a late record of a poller that was suspended changes nothing.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from stream.kafka import partitions as kafka_partitions
 VERSION = 1
 
 STATES: tuple[str, ...] = ("waiting", "running", "failed", "cancelled", "done")
-"""Of a job, in order of rank: of what is said of one asking the later one stays."""
+"""Of a job, by rank: of two records with the same `asked` the later state wins."""
 
 FINISHED = frozenset({"failed", "cancelled", "done"})
 
 
 class UnreadableError(Exception):
-    """A record of the polling topic that says nothing. Its text holds nothing of the record."""
+    """A record of the polling topic cannot be decoded. The text holds nothing of the record."""
 
 
 class Watermark(msgspec.Struct, kw_only=True, frozen=True):
-    """All events of `source` up to `watermark` are known; times are RFC 3339 texts.
+    """All events of `source` up to `watermark` have been read. Times are RFC 3339 texts.
 
-    - `read_at`: when the pass that says so was done; `by`: the poller that read it.
+    - `read_at`: the end of the pass that read them; `by`: the poller that did.
     """
 
     v: int = VERSION
@@ -56,11 +56,12 @@ class Watermark(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class BackfillJob(msgspec.Struct, kw_only=True, frozen=True):
-    """A backfill: all of `source` from `since` to `until`, of which all before `done_until` has been read.
+    """A backfill: all of `source` from `since` to `until`. Everything before `done_until` has been read.
 
-    - `asked`: how many times it was asked for. What is said of a later asking beats all of the earlier ones.
-    - `rows`: of the source, landed up to now; `unread`: calls about which the provider said nothing usable.
-    - `error`: why it failed, for a person.
+    - `asked`: how many times the job was requested. A record of a later request wins over all earlier ones.
+    - `rows`: rows of the source written so far; `unread`: calls for which the provider returned nothing
+      usable.
+    - `error`: why the job failed, for a person.
     """
 
     v: int = VERSION
@@ -103,7 +104,7 @@ class BackfillJob(msgspec.Struct, kw_only=True, frozen=True):
         return self.state in FINISHED
 
 
-Said = TypeVar("Said", bound=Watermark | BackfillJob)
+Progress = TypeVar("Progress", bound=Watermark | BackfillJob)
 
 
 def window_key(source: str, account: str) -> str:
@@ -115,7 +116,7 @@ def job_key(id_: str) -> str:
 
 
 def job_id(source: str, account: str, since_us: int, until_us: int) -> str:
-    """The id of a backfill: a function of what it asks for, so that the same one asked again is known."""
+    """The id of a backfill: a function of its range, so that the same command finds the same job."""
     return name_id("backfill", source, account, since_us, until_us)
 
 
@@ -131,15 +132,15 @@ def new_job(source: str, account: str, since_us: int, until_us: int, now_us: int
     )
 
 
-def further(one: Said, other: Said) -> Said:
-    """Of two records of one key the one that says more."""
+def furthest(one: Progress, other: Progress) -> Progress:
+    """Of two records of one key the one with more progress."""
     return max(one, other, key=_rank)
 
 
-def _rank(said: Watermark | BackfillJob) -> tuple[object, ...]:
-    if isinstance(said, Watermark):
-        return (said.watermark_us, said.read_at_us)
-    return (said.asked, STATES.index(said.state), said.done_until_us, _us(said.updated_at))
+def _rank(record: Watermark | BackfillJob) -> tuple[object, ...]:
+    if isinstance(record, Watermark):
+        return (record.watermark_us, record.read_at_us)
+    return (record.asked, STATES.index(record.state), record.done_until_us, _us(record.updated_at))
 
 
 def partition_of(key: str, partitions: int) -> int:
@@ -147,40 +148,40 @@ def partition_of(key: str, partitions: int) -> int:
     return kafka_partitions.partition_of(key.encode(), partitions)
 
 
-def encoded(said: Watermark | BackfillJob) -> bytes:
-    return msgspec.json.encode(said)
+def encode(record: Watermark | BackfillJob) -> bytes:
+    return msgspec.json.encode(record)
 
 
-_watermark = msgspec.json.Decoder(Watermark).decode
-_job = msgspec.json.Decoder(BackfillJob).decode
+_decode_watermark = msgspec.json.Decoder(Watermark).decode
+_decode_job = msgspec.json.Decoder(BackfillJob).decode
 
 
-def decoded(key: bytes | None, value: bytes) -> Watermark | BackfillJob:
-    """What a record says. Raises UnreadableError."""
+def decode(key: bytes | None, value: bytes) -> Watermark | BackfillJob:
+    """Decode a record of the polling topic. Raises UnreadableError."""
     kind = (key or b"").partition(b":")[0]
+    record: Watermark | BackfillJob
     try:
-        said: Watermark | BackfillJob
         if kind == b"window":
-            said = _watermark(value)
+            record = _decode_watermark(value)
         elif kind == b"backfill":
-            said = _job(value)
+            record = _decode_job(value)
         else:
             raise UnreadableError("its key is neither a window's nor a backfill's")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableError(f"its value is no {kind.decode()} ({type(error).__name__})") from None
-    if said.key.encode() != key:
+        raise UnreadableError(f"its value is not a {kind.decode()} ({type(error).__name__})") from None
+    if record.key.encode() != key:
         raise UnreadableError("its value belongs to another key")
-    return said
+    return record
 
 
 def _check(version: int, *times: str) -> None:
     if version != VERSION:
         raise ValueError("an unknown version")
     if any(iso8601(time) is None for time in times):
-        raise ValueError("a time that is none")
+        raise ValueError("not an RFC 3339 time")
 
 
 def _us(text: str) -> int:
     us = iso8601(text)
-    assert us is not None  # looked at when it was made
+    assert us is not None  # checked when the record was made
     return us

@@ -1,8 +1,8 @@
-"""The store: what all pollers know of how far the providers are read, kept in one compacted topic.
+"""The progress of all pollers (watermarks and backfill jobs), stored in one compacted topic.
 
-The rule of this file: every store reads the whole topic, and of each key keeps what says most (see
-`progress.further`). What is noted is in Kafka before anybody goes on. Where the topic ends is what its leader
-says that takes a record of ours: a former leader that was cut off names an old end, but takes nothing.
+Invariants: every store reads the whole topic and keeps the furthest record of each key (`progress.furthest`).
+`save` returns only when the record is in Kafka. The end of the topic is found by writing to it: only the true
+leader takes a record, while a former leader that was cut off still reports an old end.
 """
 
 from __future__ import annotations
@@ -19,122 +19,125 @@ from stream.kafka.partitions import TopicPartition
 from stream.kafka.topic_reader import ConsumerRecord, TopicReader, ends_by_writing, read_topic
 from stream.poller.schedule.progress import (
     BackfillJob,
-    Said,
+    Progress,
     UnreadableError,
     Watermark,
-    decoded,
-    encoded,
-    further,
+    decode,
+    encode,
+    furthest,
     job_key,
     window_key,
 )
 
-NOTE_S = 10.0
-"""The broker has so long to take a note."""
-
+SAVE_TIMEOUT_S = 10.0
 RETRY_S = 1.0
+
 END = b"end"
-"""The key of the records that find the end, one a partition: tombstones, which compaction removes."""
+"""The key of the records that find the end, one per partition: tombstones, which compaction removes."""
 
 log = logging.getLogger("callstream.polling")
 
 _Kind = TypeVar("_Kind", bound=Watermark | BackfillJob)
+_FindEnds = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 
-class _Note(NamedTuple):
-    """A record to land."""
-
-    key: bytes | None
-    value: bytes | None
+class _ProgressRecord(NamedTuple):
+    key: bytes
+    value: bytes
 
 
 class ProgressStore:
-    """The polling topic in memory. `connection` are aiokafka's settings; `run` must be running."""
+    """The polling topic in memory; `run` must be running. `connection`: settings of the Kafka client."""
 
     def __init__(
         self,
         topic: str,
         connection: Mapping[str, Any],
-        lander: Lander,
-        ended: Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]] | None = None,
+        producer: Lander,
+        find_ends: _FindEnds | None = None,
     ) -> None:
-        self._ended = ended or partial(ends_by_writing, connection, topic, key=END)
+        self._find_ends = find_ends or partial(ends_by_writing, connection, topic, key=END)
         self._topic = topic
         self._connection = connection
-        self._lander = lander
-        self._said: dict[str, Watermark | BackfillJob] = {}
-        self._read = asyncio.Event()
-        self._troubled = False
-        self._change = asyncio.Event()
+        self._producer = producer
+        self._records: dict[str, Watermark | BackfillJob] = {}
+        self._loaded = asyncio.Event()
+        self._failing = False
+        self._changed = asyncio.Event()
         self._changes = 0
 
-    async def ready(self) -> None:
-        """Returns when all that was in the topic at the start has been read."""
-        await self._read.wait()
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded.is_set()
 
-    async def changed(self, since: int) -> int:
-        """Returns when more has been said than `since` things (0 at first): how many it is now."""
-        while self._changes == since:
-            await self._change.wait()
+    async def wait_until_loaded(self) -> None:
+        """Wait until everything that was in the topic at the start has been read."""
+        await self._loaded.wait()
+
+    async def wait_for_change(self, seen: int) -> int:
+        """Wait until there were more than `seen` changes (0 at first); their number."""
+        while self._changes == seen:
+            await self._changed.wait()
         return self._changes
 
     def watermark(self, source: str, account: str) -> Watermark | None:
-        return self._of(window_key(source, account), Watermark)
+        return self._get(window_key(source, account), Watermark)
 
     def job(self, id_: str) -> BackfillJob | None:
-        return self._of(job_key(id_), BackfillJob)
+        return self._get(job_key(id_), BackfillJob)
 
     def jobs(self) -> list[BackfillJob]:
-        return [said for said in self._said.values() if isinstance(said, BackfillJob)]
+        return [record for record in self._records.values() if isinstance(record, BackfillJob)]
 
-    def _of(self, key: str, kind: type[_Kind]) -> _Kind | None:
-        said = self._said.get(key)
-        return said if isinstance(said, kind) else None
+    def _get(self, key: str, kind: type[_Kind]) -> _Kind | None:
+        record = self._records.get(key)
+        return record if isinstance(record, kind) else None
 
-    async def save(self, said: Said) -> Said:
-        """Returns what is known of its key when the broker has it: `said`, or what says more.
+    async def save(self, record: Progress) -> Progress:
+        """Write the record, or the further one that is known; what is then known of its key.
 
-        Raises NoRoomError, NotLandedError: then it may be there or not.
+        Raises NoRoomError, NotLandedError: then the record may be in Kafka or not.
         """
-        await self.ready()
-        most = self._most(said)
-        record = _Note(most.key.encode(), encoded(most))
-        await self._lander.land([record], NOTE_S, topic=self._topic)
-        return self._keep(most)
+        await self.wait_until_loaded()
+        record = self._furthest(record)
+        written = _ProgressRecord(record.key.encode(), encode(record))
+        await self._producer.land([written], SAVE_TIMEOUT_S, topic=self._topic)
+        return self._keep(record)
 
-    def _most(self, said: Said) -> Said:
-        known = self._of(said.key, type(said))
-        return said if known is None else further(known, said)
+    def _furthest(self, record: Progress) -> Progress:
+        known = self._get(record.key, type(record))
+        return record if known is None else furthest(known, record)
 
-    def _keep(self, said: Said) -> Said:
-        most = self._most(said)
-        self._said[said.key] = most
-        self._tell()
-        return most
+    def _keep(self, record: Progress) -> Progress:
+        record = self._furthest(record)
+        self._records[record.key] = record
+        self._notify()
+        return record
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changes += 1
-        self._change.set()
-        self._change = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Read the topic, from its beginning on, for ever. What ends the reading begins it again."""
+        """Read the topic from its beginning, for ever. After an error it starts again."""
         while True:
             try:
                 async with read_topic(self._connection, self._topic) as reader:
-                    await self._follow(reader)
+                    await self.follow(reader)
             except (KafkaError, OSError) as error:
-                if not self._troubled:
-                    log.warning("the polling topic cannot be read (%s): once more", type(error).__name__)
-                self._troubled = True
+                if not self._failing:
+                    log.warning("the polling topic cannot be read (%s): retrying", type(error).__name__)
+                self._failing = True
             await asyncio.sleep(RETRY_S)
 
-    async def _follow(self, reader: TopicReader) -> None:
-        ends = {} if self._read.is_set() else await self._ended(reader.partitions)
-        self._troubled = False
+    async def follow(self, reader: TopicReader) -> None:
+        """Keep every record that `reader` reads, for ever. Raises KafkaError, OSError."""
+        ends = {} if self.is_loaded else await self._find_ends(reader.partitions)
+        self._failing = False
         while True:
-            if not self._read.is_set() and await reader.has_reached(ends):
-                self._read.set()
+            if not self.is_loaded and await reader.has_reached(ends):
+                self._loaded.set()
             for batch in (await reader.read()).values():
                 for record in batch:
                     self._take(record)
@@ -143,12 +146,10 @@ class ProgressStore:
         if record.key == END:
             return
         if record.value is None:
-            self._said.pop((record.key or b"").decode("utf-8", "replace"), None)
-            self._tell()
+            self._records.pop((record.key or b"").decode("utf-8", "replace"), None)
+            self._notify()
             return
         try:
-            said = decoded(record.key, record.value)
+            self._keep(decode(record.key, record.value))
         except UnreadableError as error:
             log.warning("%s/%d@%d is skipped: %s", self._topic, record.partition, record.offset, error)
-            return
-        self._keep(said)

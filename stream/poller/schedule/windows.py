@@ -1,8 +1,10 @@
-"""Windows: resources that are read again and again up to now, each by one poller, from where all is known.
+"""Windows: resources that one poller reads again and again up to now, starting from the watermark.
 
-The rule of this file: one pass at a time for each account and source. A pass that is complete moves the
-watermark to its beginning; any other moves nothing, and the same time is read again. What goes wrong with a
-pass is said here and by nobody else: when it begins, when it changes, and when it is over.
+Invariants: one pass at a time for each account and source. A successful pass moves the watermark to the
+pass's start, by the provider's clock where that is behind ours: a poller whose clock is ahead claims no
+future time. A failed pass leaves the watermark unchanged, and the same time is read again. This file logs
+what goes wrong with a pass, once when it starts, once per new failure kind and once when it ends; nobody else
+logs it.
 """
 
 from __future__ import annotations
@@ -17,36 +19,29 @@ from typing import NamedTuple
 from stream.core.timestamps import SECOND_US, utc
 from stream.kafka.acked_producer import NoRoomError, NotLandedError
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.pages.protocols import COMPLETE, ReadUrl
+from stream.poller.pages.account_reader import AccountReader
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.planning import Window, next_window, pause_s
+from stream.poller.schedule.planning import WindowPass, next_pass, pause_s
 from stream.poller.schedule.progress import Watermark, partition_of, window_key
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.background_tasks import cancel, start
 from stream.service.settings import Settings
 
 JITTER = 0.1
-"""An interval is longer by up to this share, so that pollers do not come all at once."""
+"""An interval is longer by up to this share, so that pollers do not send their requests at the same time."""
 
 PRIORITY = "freshness"
 SUCCESS = "success"
 
 NOT_LANDED = "not_landed"
-"""The outcome of a pass that was read, and whose rows or watermark Kafka did not take."""
+"""The outcome of a pass whose rows or watermark Kafka did not take."""
 
 log = logging.getLogger("callstream.polling")
 
 
-class Passed(NamedTuple):
-    """What a pass came to: SUCCESS, what the read that failed came to, NOT_LANDED, an exception's name."""
-
-    outcome: str
-    problem: str = ""
-
-
-class Watched(NamedTuple):
-    """What is read by window: one resource of one account."""
+class Window(NamedTuple):
+    """One resource of one account, read by time."""
 
     account: Account
     resource: Resource
@@ -60,12 +55,12 @@ class Watched(NamedTuple):
         return f"{self.resource.source} of {self.account.name}"
 
 
-def watched(
+def windows_of(
     accounts: Iterable[Account], resources: Mapping[str, Resource], sources: Iterable[str]
-) -> list[Watched]:
-    """All that is to be read by window, whoever reads it."""
+) -> list[Window]:
+    """All windows of these accounts and sources, whichever poller reads them."""
     return [
-        Watched(account, resources[source])
+        Window(account, resources[source])
         for account in accounts
         for source in sources
         if source in resources
@@ -74,11 +69,19 @@ def watched(
     ]
 
 
-class Windows:
-    """The windows of one poller; `by` is its name in what it notes.
+class _PassResult(NamedTuple):
+    """`outcome`: SUCCESS, the outcome of the failed read, NOT_LANDED, or the name of an exception.
 
-    All calls from the event loop's thread.
+    - `provider_us`: the provider's time when its first page was read, None if the provider did not state it.
     """
+
+    outcome: str
+    problem: str = ""
+    provider_us: int | None = None
+
+
+class Windows:
+    """The windows of one poller; `by`: its name in watermarks. All calls from the event loop's thread."""
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class Windows:
         resources: Mapping[str, Resource],
         *,
         store: ProgressStore,
-        read_url: ReadUrl,
+        reader: AccountReader,
         metrics: PollMetrics,
         by: str,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
@@ -95,110 +98,118 @@ class Windows:
     ) -> None:
         self._interval_s = settings.poll_interval_s
         self._lookback_s = settings.poll_lookback_s
-        self._watched = watched(accounts, resources, settings.poll_sources)
+        self._windows = windows_of(accounts, resources, settings.poll_sources)
         self._store = store
-        self._read_url = read_url
+        self._reader = reader
         self._metrics = metrics
         self._by = by
         self._now_us = now_us
         self._sleep = sleep
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._owning = asyncio.Lock()
+        self._assigning = asyncio.Lock()
 
-    async def assign(self, partitions: set[int], all_: int) -> None:
-        """Read what belongs to `partitions` of `all_`, and nothing else from now on. At each rebalance."""
-        async with self._owning:
-            mine = {one.key: one for one in self._watched if partition_of(one.key, all_) in partitions}
+    async def assign(self, partitions: set[int], partition_count: int) -> None:
+        """Read the windows in `partitions` and stop all others. Called at each rebalance."""
+        async with self._assigning:
+            mine = {
+                window.key: window
+                for window in self._windows
+                if partition_of(window.key, partition_count) in partitions
+            }
             await cancel([self._tasks.pop(key) for key in list(self._tasks) if key not in mine])
-            for key, one in mine.items():
+            for key, window in mine.items():
                 if key not in self._tasks:
-                    self._tasks[key] = start(self._read_on(one), f"the window of {one.name}")
+                    self._tasks[key] = start(self._read_forever(window), f"the window of {window.name}")
 
     def ended(self) -> list[str]:
-        """The names of what should be read and is not: a fault of ours."""
+        """The names of assigned windows whose task has ended: a bug."""
         return [task.get_name() for task in self._tasks.values() if task.done()]
 
     async def close(self) -> None:
         await self.assign(set(), 1)
 
-    async def _read_on(self, one: Watched) -> None:
-        """Pass after pass, for ever."""
-        await self._store.ready()
-        self._tell(one, self._known(one))
-        failures, said = 0, SUCCESS
+    async def _read_forever(self, window: Window) -> None:
+        await self._store.wait_until_loaded()
+        self._report(window, self._watermark_of(window))
+        failures, logged = 0, SUCCESS
         while True:
-            began_s = time.monotonic()
-            passed = await self._pass(one)
-            failures = 0 if passed.outcome == SUCCESS else failures + 1
-            if passed.outcome != said:
-                _say(one, passed)
-                said = passed.outcome
+            started_s = time.monotonic()
+            result = await self._pass(window)
+            failures = 0 if result.outcome == SUCCESS else failures + 1
+            if result.outcome != logged:
+                _log(window, result)
+                logged = result.outcome
             due_s = pause_s(self._interval_s, failures) * (1 + JITTER * random.random())
-            await self._sleep(max(0.0, began_s + due_s - time.monotonic()))
+            await self._sleep(max(0.0, started_s + due_s - time.monotonic()))
 
-    async def _pass(self, one: Watched) -> Passed:
-        """Reads one window to its end."""
-        known = self._known(one)
-        window = next_window(
+    async def _pass(self, window: Window) -> _PassResult:
+        known = self._watermark_of(window)
+        planned = next_pass(
             known.watermark_us if known else None,
             self._now_us(),
             self._lookback_s,
-            one.resource.max_lookback_s,
+            window.resource.max_lookback_s,
         )
         try:
-            passed = await self._read(one, window)
-            if passed.outcome == SUCCESS:
-                self._tell(one, await self._store.save(self._watermark(one, window)))
-                _say_lost(one, window)
+            result = await self._read(window, planned)
+            if result.outcome == SUCCESS:
+                watermark = self._watermark(window, planned.watermark_us(result.provider_us))
+                self._report(window, await self._store.save(watermark))
+                _log_lost(window, planned)
         except (NoRoomError, NotLandedError):
-            return Passed(NOT_LANDED)
+            return _PassResult(NOT_LANDED)
         except Exception as error:  # whatever it is: this window is read again, and the others go on
-            log.debug("the window of %s", one.name, exc_info=error)
-            return Passed(type(error).__name__)
-        return passed
+            log.debug("the window of %s", window.name, exc_info=error)
+            return _PassResult(type(error).__name__)
+        return result
 
-    async def _read(self, one: Watched, window: Window) -> Passed:
-        assert one.resource.window_urls is not None
-        for url in one.resource.window_urls(one.account, window.since_us, None):
-            done = await self._read_url(one.resource, one.account, url, PRIORITY)
-            if done.outcome not in COMPLETE:
-                return Passed(done.outcome, done.problem)
-        return Passed(SUCCESS)
+    async def _read(self, window: Window, planned: WindowPass) -> _PassResult:
+        assert window.resource.window_urls is not None
+        provider_us: list[int] = []
+        for url in window.resource.window_urls(window.account, planned.since_us, None):
+            result = await self._reader.read_window(
+                window.resource, window.account, url, PRIORITY, skip_known=True
+            )
+            if not result.reached_end:
+                return _PassResult(result.outcome, result.problem)
+            if result.provider_us is not None:
+                provider_us.append(result.provider_us)
+        return _PassResult(SUCCESS, provider_us=min(provider_us, default=None))
 
-    def _known(self, one: Watched) -> Watermark | None:
-        return self._store.watermark(one.resource.source, one.account.id)
+    def _watermark_of(self, window: Window) -> Watermark | None:
+        return self._store.watermark(window.resource.source, window.account.id)
 
-    def _watermark(self, one: Watched, window: Window) -> Watermark:
+    def _watermark(self, window: Window, watermark_us: int) -> Watermark:
         return Watermark(
-            source=one.resource.source,
-            account=one.account.id,
-            watermark=utc(window.watermark_after_us),
+            source=window.resource.source,
+            account=window.account.id,
+            watermark=utc(watermark_us),
             read_at=utc(self._now_us()),
             by=self._by,
         )
 
-    def _tell(self, one: Watched, known: Watermark | None) -> None:
+    def _report(self, window: Window, known: Watermark | None) -> None:
         if known is not None:
             self._metrics.window(
-                one.resource.source,
-                one.account.alias,
+                window.resource.source,
+                window.account.alias,
                 known.read_at_us / SECOND_US,
                 known.watermark_us / SECOND_US,
             )
 
 
-def _say(one: Watched, passed: Passed) -> None:
-    if passed.outcome == SUCCESS:
-        log.info("the window of %s is read again", one.name)
+def _log(window: Window, result: _PassResult) -> None:
+    if result.outcome == SUCCESS:
+        log.info("the window of %s is read again", window.name)
         return
-    why = f"{passed.outcome} ({passed.problem})" if passed.problem else passed.outcome
-    log.warning("the window of %s cannot be read to its end: %s", one.name, why)
+    why = f"{result.outcome} ({result.problem})" if result.problem else result.outcome
+    log.warning("the window of %s cannot be read to its end: %s", window.name, why)
 
 
-def _say_lost(one: Watched, window: Window) -> None:
-    if window.lost is not None:
-        since, until = map(utc, window.lost)
+def _log_lost(window: Window, planned: WindowPass) -> None:
+    if planned.lost is not None:
+        since, until = map(utc, planned.lost)
         log.warning(
-            "what is from %s to %s is lost to the window of %s: so far back it is not answered",
-            *(since, until, one.name),
+            "the window of %s has lost the time from %s to %s: the provider does not return rows that old",
+            *(window.name, since, until),
         )

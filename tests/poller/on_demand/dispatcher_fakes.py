@@ -82,7 +82,7 @@ class Polled:
         return {str(body["key"]).partition(":")[2]: body["outcome"] for _, body in self.landed}
 
 
-class Remembered(PollMetrics):
+class RecentRows(PollMetrics):
     """How many are pending, and which dead letters there were."""
 
     def __init__(self) -> None:

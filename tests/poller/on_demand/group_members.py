@@ -19,7 +19,7 @@ from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer, group
 from stream.service.settings import Settings
 from tests.e2e.harness import wait_drained
 from tests.poller.asked import TWILIO, fetch, value
-from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, Remembered
+from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, RecentRows
 from tests.real_broker import RealBroker
 
 PARTITIONS = 4
@@ -33,7 +33,7 @@ class Poller:
     ) -> None:
         self.shares: list[tuple[Place, frozenset[int], int]] = []
         self.buried: list[tuple[bytes | None, bytes | None, Headers]] = []
-        self.provider, self.metrics = Provider(open_=open_), Remembered()
+        self.provider, self.metrics = Provider(open_=open_), RecentRows()
         self.serving = FetchDispatcher(
             [TWILIO],
             limiter_of=lambda account: OpenLimiter(),

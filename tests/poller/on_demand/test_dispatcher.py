@@ -19,7 +19,7 @@ from stream.poller.on_demand.offsets import Offsets
 from stream.poller.on_demand.pending_requests import ROOM, PendingRequest
 from stream.poller.resources.account import Account
 from tests.poller.asked import TELNYX, TWILIO, fetch
-from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, Remembered, settled
+from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, RecentRows, settled
 
 ALONE = Place(0, 1)
 
@@ -29,7 +29,7 @@ class Shop:
 
     def __init__(self, *accounts: Account, open_: bool = True, room: int = 100) -> None:
         self.limiters = {account: OpenLimiter() for account in accounts or (TWILIO,)}
-        self.provider, self.polled, self.metrics = Provider(open_=open_), Polled(), Remembered()
+        self.provider, self.polled, self.metrics = Provider(open_=open_), Polled(), RecentRows()
         self.offsets, self.next, self.now_us = Offsets(), 0, 0
         self.serving = FetchDispatcher(
             list(self.limiters),
@@ -270,7 +270,7 @@ def test_as_many_pollers_have_a_share_as_the_smallest_account_can_be_dealt_out_t
             limiter_of=lambda _: OpenLimiter(),
             read=None,  # type: ignore[arg-type]
             land_result=None,  # type: ignore[arg-type]
-            metrics=Remembered(),
+            metrics=RecentRows(),
             now_us=lambda: 0,
         ).most
 

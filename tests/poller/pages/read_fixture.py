@@ -10,7 +10,7 @@ import orjson
 
 from stream.kafka.envelope_codec import read_envelope
 from stream.poller.pages.client import PageClient
-from stream.poller.pages.paged_read import CALL, ReadDeps, ReadLimits, ReadResult, read, url_of_call
+from stream.poller.pages.paged_read import CALL_LIMITS, PagedRead, ReadDeps, ReadLimits, ReadResult
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -42,34 +42,30 @@ class World:
         resource: Resource,
         account: Account,
         url: str,
-        reach: ReadLimits = CALL,
+        limits: ReadLimits = CALL_LIMITS,
         priority: str = "terminal",
     ) -> ReadResult:
-        means = ReadDeps(chance=lambda: self.chance, sleep=self._sleep, now_us=lambda: RECEIVED_US)
-        return await read(
-            resource,
-            account,
-            url,
-            client=self.client,
-            limiter=self.limiter,
+        deps = ReadDeps(self.client, self.told, lambda: self.chance, self._sleep, now_us=lambda: RECEIVED_US)
+        return await PagedRead(
+            resource=resource,
+            account=account,
+            first_url=url,
+            deps=deps,
+            limiter=self.limiter,  # type: ignore[arg-type]
             priority=priority,
-            land=self.beach.land,
-            metrics=self.told,
-            reach=reach,
-            means=means,
-        )
+            limits=limits,
+            write=self.beach.write,
+        ).run()
 
-    async def events(self, reach: ReadLimits = CALL) -> ReadResult:
+    async def events(self, limits: ReadLimits = CALL_LIMITS) -> ReadResult:
         """The Call Events of the call."""
         account = twilio(self.provider.url, f"{self.provider.url}/insights")
-        url = url_of_call(RESOURCES["twilio_call_event"], account, CALL_SID, None)
-        assert isinstance(url, str)
-        return await self.read(RESOURCES["twilio_call_event"], account, url, reach)
+        url = RESOURCES["twilio_call_event"].url_of_call(account, CALL_SID, None)
+        return await self.read(RESOURCES["twilio_call_event"], account, url, limits)
 
     async def leg_events(self) -> ReadResult:
         account = telnyx(f"{self.provider.url}/v2")
-        url = url_of_call(RESOURCES["telnyx_call_event"], account, LEG, None)
-        assert isinstance(url, str)
+        url = RESOURCES["telnyx_call_event"].url_of_call(account, LEG, None)
         return await self.read(RESOURCES["telnyx_call_event"], account, url)
 
     @property
@@ -87,7 +83,7 @@ class World:
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
-        return [(letter.reason, dict(letter.headers)["error"].decode()) for letter in self.beach.letters]
+        return [(letter.reason, dict(letter.headers)["error"].decode()) for letter in self.beach.dead_letters]
 
 
 @asynccontextmanager

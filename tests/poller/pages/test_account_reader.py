@@ -19,7 +19,7 @@ from stream.poller.pages.paged_read import ReadResult
 from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
-from stream.poller.schedule.backfill_work import PRIORITY as BACKFILL
+from stream.poller.schedule.backfill_run import PRIORITY as BACKFILL
 from stream.poller.schedule.windows import Windows
 from stream.service.log_once import CALM_S
 from stream.service.settings import Settings
@@ -99,19 +99,26 @@ class Desk:
         self.account = accounts.twilio(provider.url, provider.url)
         self.doors, self.broker, self.now_s = Doors(), Broker(), 0.0
         self.told = Told()
-        shore = PolledWriter(self.broker, polled="polled", dead_letters="dead", metrics=self.told)
-        self.reader = AccountReader(client, self.doors, shore, self.told, lambda: self.now_s)  # type: ignore[arg-type]
+        writer = PolledWriter(self.broker, polled="polled", dead_letters="dead", metrics=self.told)
+        self.reader = AccountReader(client, self.doors, writer, self.told, lambda: self.now_s)  # type: ignore[arg-type]
 
     async def read(self, answer: Said, after_s: float = 0.0, account: Account | None = None) -> ReadResult:
         """The call's row, which is answered so."""
         self.now_s += after_s
         self.provider.at(A_CALL, answer)
-        return await self.reader.request(request(), account or self.account)
+        return await self.reader.read_request(request(), account or self.account)
 
     async def window(
-        self, priority: str = "freshness", seen: Callable[..., None] | None = None
+        self, *, skip_known: bool = True, on_written: Callable[..., None] | None = None
     ) -> ReadResult:
-        return await self.reader.url(CALLS, self.account, self.provider.url + A_WINDOW, priority, seen)
+        return await self.reader.read_window(
+            CALLS,
+            self.account,
+            self.provider.url + A_WINDOW,
+            "freshness",
+            skip_known=skip_known,
+            on_written=on_written,
+        )
 
 
 @asynccontextmanager
@@ -123,7 +130,7 @@ async def desk() -> AsyncIterator[Desk]:
 async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_through_the_hasty_door() -> None:
     async with desk() as at:
         at.provider.otherwise = Said(200, b'{"events":[],"meta":{}}')
-        done = await at.reader.request(
+        done = await at.reader.read_request(
             request("twilio_insights_event", edge="sip_edge", priority="terminal"), at.account
         )
     assert (done.outcome, done.rows) == ("empty", 0)
@@ -139,7 +146,7 @@ async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_throu
 async def test_a_call_of_a_backfill_waits_for_its_turn_at_the_patient_door() -> None:
     async with desk() as at:
         at.provider.at(A_CALL, ONE_CALL)
-        done = await at.reader.call(CALLS, at.account, CALL_SID, None, BACKFILL)
+        done = await at.reader.read_call(CALLS, at.account, CALL_SID, None, BACKFILL)
     assert (done.outcome, done.rows, done.complete) == ("success", 1, True)
     assert at.doors.patient.told == [("backfill", "twilio_call", "success", None)]
     assert at.doors.quick.told == []
@@ -158,7 +165,7 @@ async def test_a_base_url_without_tls_elsewhere_is_no_answer_and_is_said_and_not
     async with desk() as at:
         elsewhere = replace(at.account, api_url="http://192.0.2.1")
         done = await at.read(ONE_CALL, account=elsewhere)
-        window = await at.reader.url(CALLS, elsewhere, "http://192.0.2.1" + A_WINDOW, "freshness")
+        window = await at.reader.read_window(CALLS, elsewhere, "http://192.0.2.1" + A_WINDOW, "freshness")
     assert (done.outcome, window) == ("client_error", done)
     why = "its base URL has no TLS and 192.0.2.1 is not this machine"
     assert why in done.problem
@@ -168,11 +175,11 @@ async def test_a_base_url_without_tls_elsewhere_is_no_answer_and_is_said_and_not
 
 async def test_what_cannot_be_asked_about_a_call_is_answered_without_a_request() -> None:
     async with desk() as at:
-        done = await at.reader.request(request("twilio_call", priority="heal"), at.account)
+        done = await at.reader.read_request(request("twilio_call", priority="heal"), at.account)
         assert done.outcome == "not_ready"
         bad = request()
         bad.key = "twilio:../../Accounts"
-        refused = await at.reader.request(bad, at.account)
+        refused = await at.reader.read_request(bad, at.account)
     assert (refused.outcome, refused.rows) == ("client_error", 0)
     assert at.provider.paths == [A_CALL]
 
@@ -182,7 +189,7 @@ async def test_a_window_leaves_out_rows_that_it_landed_lately_and_tells_of_all_o
     other = ROW.replace(b"CA0f", b"CA0e")
     async with desk() as at:
         at.provider.at(A_WINDOW, page(ROW), page(ROW, other))
-        assert [(await at.window(seen=seen.append)).rows for _ in range(2)] == [1, 2]
+        assert [(await at.window(on_written=seen.append)).rows for _ in range(2)] == [1, 2]
     bodies = [orjson.loads(value)["body"] for value in at.broker.taken]
     assert bodies == [orjson.loads(ROW), orjson.loads(other)]
     told = [[orjson.loads(value)["body"]["sid"] for value in values] for values in seen]
@@ -198,7 +205,7 @@ async def test_what_is_asked_for_is_landed_each_time_on_demand_and_by_a_backfill
         await at.window()
         assert len(at.broker.taken) == 3, "what was landed on demand is not remembered"
         for _ in range(2):
-            await at.window(BACKFILL)
+            await at.window(skip_known=False)
         assert len(at.broker.taken) == 5, "who asks for a past time once more gets all of it"
         await at.window()
     assert len(at.broker.taken) == 5
@@ -233,8 +240,8 @@ async def test_each_account_and_each_source_has_its_own_troubles(caplog: pytest.
         at.provider.otherwise = HTML
         other = replace(at.account, id=ACCOUNT_SID[:-1] + "8")
         for account in (at.account, other, at.account, other):
-            await at.reader.request(request("twilio_call"), account)
-            await at.reader.request(request("twilio_call_summary"), account)
+            await at.reader.read_request(request("twilio_call"), account)
+            await at.reader.read_request(request("twilio_call_summary"), account)
     lines = [line.partition(" cannot ")[0] for line in caplog.messages]
     assert lines == ["twilio_call of twilio/main", "twilio_call_summary of twilio/main"] * 2
 
@@ -260,13 +267,13 @@ async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
         limiters, told, notes = RateLimiters([account], Told()), Told(), StoreFake()
         told.window = lambda *_: None  # type: ignore[assignment, method-assign]
         limiters.share(0, 1)
-        shore = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=told)
+        writer = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=told)
         windows = Windows(
             Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),
             [account],
             RESOURCES,
             store=notes,  # type: ignore[arg-type]
-            read_url=AccountReader(client, limiters, shore, told).url,
+            reader=AccountReader(client, limiters, writer, told),
             metrics=told,
             by="one",
             now_us=lambda: 3_600_000_000,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from stream.poller.pages import client, paging, records
-from stream.poller.pages.paged_read import WORTH_A_THREAD_BYTES
+from stream.poller.pages.paged_read import THREAD_BYTES
 from tests.poller.pages.read_fixture import FIRST, World, page, row
 from tests.poller.provider import Said
 
-STEPS = ((records.RecordBuilder, "page"), (paging.VisitedPages, "saw"), (client.Decompressor, "take"))
+STEPS = ((records.RecordBuilder, "page"), (paging.PageTrail, "count_repeated"), (client.Decompressor, "feed"))
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[bool]]:
     def watch(kind: Any, name: str) -> None:
         step = getattr(kind, name)
 
-        def watched(*arguments: Any, **named: Any) -> Any:
+        def recorded(*arguments: Any, **named: Any) -> Any:
             seen[name].add(threading.current_thread() is not threading.main_thread())
             return step(*arguments, **named)
 
-        monkeypatch.setattr(kind, name, watched)
+        monkeypatch.setattr(kind, name, recorded)
 
     for kind, name in STEPS:
         watch(kind, name)
@@ -53,15 +53,15 @@ def packed(*found: bytes) -> Said:
 async def test_a_large_page_is_unpacked_compared_and_read_beside_the_loop(
     world: World, beside: dict[str, set[bool]]
 ) -> None:
-    found = rows(2 * WORTH_A_THREAD_BYTES)
+    found = rows(2 * THREAD_BYTES)
     world.provider.at(FIRST, packed(*found))
     came = await world.events()
     assert (came.outcome, came.rows, world.bodies) == ("success", len(found), found)
-    assert beside["page"] == beside["saw"] == {True}
-    assert True in beside["take"]
+    assert beside["page"] == beside["count_repeated"] == {True}
+    assert True in beside["feed"]
 
 
 async def test_a_small_page_is_not_worth_a_thread(world: World, beside: dict[str, set[bool]]) -> None:
     world.provider.at(FIRST, packed(row(1), row(2)))
     assert (await world.events()).rows == 2
-    assert beside == {"page": {False}, "saw": {False}, "take": {False}}
+    assert beside == {"page": {False}, "count_repeated": {False}, "feed": {False}}

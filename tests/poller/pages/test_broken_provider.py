@@ -31,7 +31,7 @@ async def test_rubbish_with_a_status_of_200_is_kept_and_said(world: World, body:
     came = await world.events()
     assert came == ReadResult("rubbish", 1, False, None, 1, came.problem)
     assert came.problem
-    (letter,) = world.beach.letters
+    (letter,) = world.beach.dead_letters
     assert (letter.value, letter.reason, letter.source) == (body, reason, "twilio_call_event")
     assert dict(letter.headers)["source_topic"] == EVENTS.encode()
     assert world.told.requests == [("twilio_call_event", "success"), ("twilio_call_event", "rubbish")]
@@ -45,15 +45,19 @@ async def test_broken_rows_cost_no_other_row(world: World) -> None:
     came = await world.events()
     assert (came.outcome, came.rows, came.problem) == ("success", 2, "")
     assert world.bodies == [row(1), row(2)]
-    assert [letter.reason for letter in world.beach.letters] == ["invalid_field", "too_large", "not_json"]
-    assert len(world.beach.letters[1].value) == LETTER_LIMIT_BYTES
+    assert [letter.reason for letter in world.beach.dead_letters] == [
+        "invalid_field",
+        "too_large",
+        "not_json",
+    ]
+    assert len(world.beach.dead_letters[1].value) == LETTER_LIMIT_BYTES
 
 
 async def test_a_page_of_far_too_many_rows_is_kept_whole_and_none_of_them_alone(world: World) -> None:
     too_many = page(*[b"1"] * 20_000)
     world.provider.at(FIRST, too_many)
     assert await world.events() == ReadResult("rubbish", problem="more than 10000 rows")
-    (letter,) = world.beach.letters
+    (letter,) = world.beach.dead_letters
     assert (letter.reason, letter.value) == ("too_large", too_many.body)
 
 
@@ -88,7 +92,7 @@ async def test_a_page_without_end_is_put_down_and_its_beginning_kept(kind: str) 
         }[kind]
         came = await world.events()
         assert came == ReadResult("rubbish", problem="more than 3145728 bytes")
-        (letter,) = world.beach.letters
+        (letter,) = world.beach.dead_letters
         assert (letter.reason, letter.value) == ("too_large", b" " * LETTER_LIMIT_BYTES)
         assert dict(letter.headers)["truncated"] == b"3145728"
         assert len(world.provider.seen) == 1
@@ -98,5 +102,5 @@ async def test_a_page_that_never_comes_is_a_network_error() -> None:
     async with a_world(timeout_s=0.2) as world:
         world.provider.otherwise = silent
         came = await world.events()
-        assert came == ReadResult("network_error", problem="no whole answer within 0.2 s")
+        assert came == ReadResult("network_error", problem="no whole response within 0.2 s")
         assert [outcome for _, outcome in world.told.requests] == ["network_error"] * 5

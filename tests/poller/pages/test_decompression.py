@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.pages.decompression import DecompressionError, Decompressor, TooLarge
+from stream.poller.pages.client import DecompressionError, Decompressor, TooLarge
 
 PACKED = {
     "": bytes,
@@ -24,8 +24,8 @@ PACKED = {
 def unpacked(encoding: str, packed: bytes, limit: int = 1000, step: int = 7) -> bytes:
     unpacking = Decompressor(encoding, limit)
     for at in range(0, len(packed), step):
-        unpacking.take(packed[at : at + step])
-    return unpacking.end()
+        unpacking.feed(packed[at : at + step])
+    return unpacking.finish()
 
 
 def bare(body: bytes) -> bytes:
@@ -56,7 +56,7 @@ def test_a_bomb_is_put_down_at_its_first_bytes() -> None:
     bomb = gzip.compress(b"\0" * (64 << 20))
     unpacking = Decompressor("gzip", 10_000)
     with pytest.raises(TooLarge):
-        unpacking.take(bomb)
+        unpacking.feed(bomb)
     assert len(unpacking._body) == 10_001
 
 

@@ -10,45 +10,45 @@ CALL, INSIGHTS = "twilio_call", "twilio_insights_event"
 
 def forbidden() -> ForbiddenResources:
     found = ForbiddenResources()
-    found.answered(TWILIO, INSIGHTS, 0, "auth_error", 0.0, forbidden=True)
+    found.report(TWILIO, INSIGHTS, 0, "auth_error", 0.0, forbidden=True)
     return found
 
 
 def test_only_what_was_forbidden_is_left_alone() -> None:
     found = forbidden()
-    assert found.ask(TWILIO, INSIGHTS, 29.0) is None
-    assert found.ask(TWILIO, CALL, 29.0) == 0
-    assert found.ask(TELNYX, INSIGHTS, 29.0) == 0
+    assert found.try_read(TWILIO, INSIGHTS, 29.0) is None
+    assert found.try_read(TWILIO, CALL, 29.0) == 0
+    assert found.try_read(TELNYX, INSIGHTS, 29.0) == 0
     assert (found.sources(TWILIO), found.sources(TELNYX)) == ([INSIGHTS], [])
 
 
 def test_it_is_tried_by_one_at_a_time_and_ever_more_seldom() -> None:
     found, now_s, tried = forbidden(), 0.0, []
     for _ in range(6):
-        while (number := found.ask(TWILIO, INSIGHTS, now_s)) is None:
+        while (number := found.try_read(TWILIO, INSIGHTS, now_s)) is None:
             now_s += 1.0
         tried.append(now_s)
-        assert found.ask(TWILIO, INSIGHTS, now_s) is None
-        found.answered(TWILIO, INSIGHTS, number, "auth_error", now_s, forbidden=True)
+        assert found.try_read(TWILIO, INSIGHTS, now_s) is None
+        found.report(TWILIO, INSIGHTS, number, "auth_error", now_s, forbidden=True)
     assert [b - a for a, b in zip([0.0, *tried], tried, strict=False)] == [30, 60, 120, 240, 480, 600]
 
 
 def test_an_answer_ends_it_and_what_shows_nothing_does_not() -> None:
     found = forbidden()
-    number = found.ask(TWILIO, INSIGHTS, 30.0)
+    number = found.try_read(TWILIO, INSIGHTS, 30.0)
     assert number is not None
-    found.answered(TWILIO, INSIGHTS, number, "network_error", 31.0, forbidden=False)
-    assert found.ask(TWILIO, INSIGHTS, 60.0) is None
-    number = found.ask(TWILIO, INSIGHTS, 61.0)
+    found.report(TWILIO, INSIGHTS, number, "network_error", 31.0, forbidden=False)
+    assert found.try_read(TWILIO, INSIGHTS, 60.0) is None
+    number = found.try_read(TWILIO, INSIGHTS, 61.0)
     assert number is not None
-    found.answered(TWILIO, INSIGHTS, number, "empty", 62.0, forbidden=False)
+    found.report(TWILIO, INSIGHTS, number, "empty", 62.0, forbidden=False)
     assert found.sources(TWILIO) == []
-    assert found.ask(TWILIO, INSIGHTS, 62.0) == 0
+    assert found.try_read(TWILIO, INSIGHTS, 62.0) == 0
 
 
 def test_a_try_that_came_to_nothing_leaves_its_place_to_the_next() -> None:
     found = forbidden()
-    number = found.ask(TWILIO, INSIGHTS, 30.0)
+    number = found.try_read(TWILIO, INSIGHTS, 30.0)
     assert number is not None
-    found.given_back(TWILIO, INSIGHTS, number)
-    assert found.ask(TWILIO, INSIGHTS, 30.0) is not None
+    found.report(TWILIO, INSIGHTS, number, None, 30.0)
+    assert found.try_read(TWILIO, INSIGHTS, 30.0) is not None

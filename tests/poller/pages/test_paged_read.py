@@ -8,7 +8,7 @@ import gzip
 import orjson
 import pytest
 
-from stream.poller.pages.paged_read import WINDOW, ReadResult, url_of_call
+from stream.poller.pages.paged_read import WINDOW_LIMITS, ReadResult
 from stream.poller.pages.records import PageRecords
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, telnyx, twilio
@@ -20,8 +20,8 @@ async def test_a_resource_is_read_page_by_page_each_landed_before_the_next_is_as
     asked_when_landed = []
 
     class Watching(Beach):
-        async def land(self, page: PageRecords) -> None:
-            await super().land(page)
+        async def write(self, page: PageRecords) -> None:
+            await super().write(page)
             asked_when_landed.append(len(world.provider.seen))
 
     world.beach = Watching()
@@ -31,7 +31,7 @@ async def test_a_resource_is_read_page_by_page_each_landed_before_the_next_is_as
     )
     world.provider.at(f"{EVENTS}?Page=2", page(row(3)))
     came = await world.events()
-    assert came == ReadResult("success", 4, False, came.content, 3, "")
+    assert came == ReadResult("success", 4, False, came.content, 3, "", provider_us=came.provider_us)
     assert came.content is not None
     assert world.bodies == [row(1), row(2), row(1), row(3)]
     assert world.ordinals == [0, 0, 1, 0]
@@ -48,8 +48,8 @@ async def test_rows_about_no_call_are_counted_and_do_not_land(world: World) -> N
     a_message = b'{"id":"d2","webhook":{"event_type":"message.received","payload":{"text":"hello"}}}'
     world.provider.otherwise = Said(200, b'{"data":[' + about_a_call + b"," + a_message + b"]}")
     resource = RESOURCES["telnyx_webhook_delivery"]
-    came = await world.read(resource, account, f"{account.api_url}/webhook_deliveries", WINDOW)
-    assert (came.outcome, world.bodies, world.beach.letters) == ("success", [about_a_call], [])
+    came = await world.read(resource, account, f"{account.api_url}/webhook_deliveries", WINDOW_LIMITS)
+    assert (came.outcome, world.bodies, world.beach.dead_letters) == ("success", [about_a_call], [])
     assert world.told.left_outs == [("telnyx_webhook_delivery", 1)]
 
 
@@ -63,7 +63,7 @@ async def test_two_reads_of_the_same_are_equal_and_another_row_makes_them_differ
 async def test_nothing_is_there_is_an_answer(world: World) -> None:
     world.provider.at(FIRST, page())
     came = await world.events()
-    assert came == ReadResult("empty", 0, False, came.content, 1)
+    assert came == ReadResult("empty", 0, False, came.content, 1, provider_us=came.provider_us)
     assert came.content is not None
     assert world.told.requests == [("twilio_call_event", "empty")]
 
@@ -87,8 +87,7 @@ async def test_insights_are_read_over_their_absolute_links(world: World) -> None
         said = b'{"meta":{"key":"events","next_page_url":%s},"events":[%s]}' % (orjson.dumps(onwards), event)
         world.provider.at(path + at if at else "/insights/v1/next?Page=1", Said(200, said))
     account = twilio(world.provider.url, base)
-    url = url_of_call(RESOURCES["twilio_insights_event"], account, CALL_SID, "sdk_edge")
-    assert isinstance(url, str)
+    url = RESOURCES["twilio_insights_event"].url_of_call(account, CALL_SID, "sdk_edge")
     came = await world.read(RESOURCES["twilio_insights_event"], account, url)
     assert (came.outcome, came.rows, world.ordinals) == ("success", 2, [0, 1])
     assert {one.key for one in world.beach.rows} == {f"twilio:{CALL_SID}".encode()}
@@ -116,6 +115,20 @@ async def test_a_page_of_twins_of_the_one_before_lands_too(world: World, twice: 
     world.provider.at("/3", page(row(2)))
     assert (await world.events()).rows == 1 + twice
     assert world.ordinals == [0, 1, 0][: 1 + twice]
+
+
+async def test_the_providers_time_is_the_date_of_the_first_page(world: World) -> None:
+    first = Said(200, page(row(1), onwards="/2").body, {"Date": "Mon, 02 Mar 2026 10:00:05 GMT"})
+    world.provider.at(FIRST, Said(503, b"", {"Date": "Mon, 02 Mar 2026 10:00:00 GMT"}), first)
+    world.provider.at("/2", Said(200, page(row(2)).body, {"Date": "Mon, 02 Mar 2026 10:00:09 GMT"}))
+    assert (await world.events()).provider_us == 1_772_445_605_000_000
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Mon, 99 Mar 2026 10:00:05 GMT"])
+async def test_without_a_date_the_providers_time_is_unknown(world: World, date: str) -> None:
+    world.provider.at(FIRST, Said(200, page(row(1)).body, {"Date": date}))
+    came = await world.events()
+    assert (came.outcome, came.provider_us) == ("success", None)
 
 
 async def test_a_packed_page_lands_as_the_bytes_that_were_packed(world: World) -> None:

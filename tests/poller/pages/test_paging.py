@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.pages.paging import LONGEST_LINK, PagingError, VisitedPages, origin
+from stream.poller.pages.paging import MAX_LINK_CHARS, PageTrail, PagingError, origin
 
 FIRST = "https://api.twilio.com/2010-04-01/Accounts/AC1/Calls.json?EndTime%3E=2026&PageSize=1000"
 
 
 def followed(link: str, first: str = FIRST) -> str:
-    return VisitedPages(first, 10).next(first, link)
+    return PageTrail(first, 10).follow(first, link)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_host_is_the_same_with_its_port() -> None:
         "javascript:alert(1)",
         "https://api.twilio.com:x/",
         "https://[::1/x",
-        "/" + "a" * LONGEST_LINK,
+        "/" + "a" * MAX_LINK_CHARS,
     ],
 )
 def test_a_link_that_leads_elsewhere_or_nowhere_is_refused_without_being_repeated(link: str) -> None:
@@ -85,26 +85,26 @@ def test_whatever_the_link_says_the_host_is_ours(link: str) -> None:
 
 
 def test_a_page_is_asked_once() -> None:
-    trail = VisitedPages(FIRST, 10)
-    second = trail.next(FIRST, "/second")
+    trail = PageTrail(FIRST, 10)
+    second = trail.follow(FIRST, "/second")
     for link in (FIRST, "/second", "https://api.twilio.com:443/second"):
-        with pytest.raises(PagingError, match="circle"):
-            trail.next(second, link)
-    assert trail.next(second, "/third") == "https://api.twilio.com/third"
+        with pytest.raises(PagingError, match="loop"):
+            trail.follow(second, link)
+    assert trail.follow(second, "/third") == "https://api.twilio.com/third"
 
 
 def test_there_are_no_more_pages_than_the_bound() -> None:
-    trail, url = VisitedPages(FIRST, 3), FIRST
+    trail, url = PageTrail(FIRST, 3), FIRST
     for link in ("/2", "/3"):
-        url = trail.next(url, link)
+        url = trail.follow(url, link)
     with pytest.raises(PagingError, match="more than 3 pages"):
-        trail.next(url, "/4")
+        trail.follow(url, "/4")
 
 
 def test_pages_that_repeat_an_earlier_one_are_counted_until_another_comes() -> None:
-    trail = VisitedPages(FIRST, 10)
+    trail = PageTrail(FIRST, 10)
     pages = [[b"a"], [b"a"], [b"a"], [b"b"], [b"b"], [b"a"], [b"c"], [], [], [b"b"], [b"a", b"b"]]
-    assert [trail.saw(rows) for rows in pages] == [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 0]
+    assert [trail.count_repeated(rows) for rows in pages] == [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 0]
 
 
 @pytest.mark.parametrize(

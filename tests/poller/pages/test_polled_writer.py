@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stream.kafka.acked_producer import NoRoomError, NotLandedError
-from stream.poller.pages.polled_writer import BATCH_BYTES, BATCH_ROWS, PolledWriter, Remembered
+from stream.poller.pages.polled_writer import BATCH_BYTES, BATCH_ROWS, PolledWriter, RecentRows
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 from tests.poller.provider import Told
 
@@ -33,7 +33,7 @@ class Broker:
         self.taken.append((topic, list(records), list(headers)))
 
 
-def shore(broker: Broker) -> tuple[PolledWriter, Told, list[float]]:
+def polled_writer(broker: Broker) -> tuple[PolledWriter, Told, list[float]]:
     told, pauses = Told(), list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -51,9 +51,9 @@ def letter(number: int) -> DeadLetter:
 
 
 async def test_rows_land_in_their_order_and_dead_letters_behind_them_one_by_one() -> None:
-    landing, told, pauses = shore(broker := Broker())
+    writer, told, pauses = polled_writer(broker := Broker())
     rows = [row(n) for n in range(2)]
-    await landing.land(PageRecords(rows, [letter(1), letter(2)]))
+    await writer.write(PageRecords(rows, [letter(1), letter(2)]))
     assert broker.taken == [
         ("polled", rows, []),
         ("dead", [letter(1)], letter(1).headers),
@@ -67,9 +67,9 @@ async def test_rows_land_in_their_order_and_dead_letters_behind_them_one_by_one(
 
 
 async def test_a_result_lands_where_its_rows_are_and_a_dead_letter_with_its_headers() -> None:
-    landing, told, pauses = shore(broker := Broker(NotLandedError("away")))
-    await landing.result(b"twilio:CA1", b"{}")
-    await landing.dead_letter(None, None, [("reason", b"not_json")])
+    writer, told, pauses = polled_writer(broker := Broker(NotLandedError("away")))
+    await writer.write_result(b"twilio:CA1", b"{}")
+    await writer.write_dead_letter(None, None, [("reason", b"not_json")])
     assert broker.taken == [
         ("polled", [(b"twilio:CA1", b"{}")], []),
         ("dead", [(None, None)], [("reason", b"not_json")]),
@@ -78,15 +78,15 @@ async def test_a_result_lands_where_its_rows_are_and_a_dead_letter_with_its_head
 
 
 async def test_an_empty_page_costs_nothing() -> None:
-    landing, told, _ = shore(broker := Broker())
-    await landing.land(PageRecords([], []))
+    writer, told, _ = polled_writer(broker := Broker())
+    await writer.write(PageRecords([], []))
     assert (broker.tried, told.rows) == (0, [])
 
 
 async def test_a_great_page_is_landed_in_parts_of_bounded_size() -> None:
-    landing, told, _ = shore(broker := Broker())
+    writer, told, _ = polled_writer(broker := Broker())
     rows = [row(n) for n in range(BATCH_ROWS + 1)] + [row(1000 + n, BATCH_BYTES // 2) for n in range(3)]
-    await landing.land(PageRecords(rows, []))
+    await writer.write(PageRecords(rows, []))
     assert [one for _, batch, _ in broker.taken for one in batch] == rows
     assert [len(batch) for _, batch, _ in broker.taken] == [BATCH_ROWS, 2, 1, 1]
     assert sum(count for _, count in told.rows) == len(rows)
@@ -94,8 +94,8 @@ async def test_a_great_page_is_landed_in_parts_of_bounded_size() -> None:
 
 async def test_the_broker_is_waited_for_as_long_as_it_takes() -> None:
     trouble = [NotLandedError("the broker is away"), NoRoomError(), NotLandedError("still")] * 10
-    landing, told, pauses = shore(broker := Broker(*trouble))
-    await landing.land(PageRecords([row(1)], [letter(1)]))
+    writer, told, pauses = polled_writer(broker := Broker(*trouble))
+    await writer.write(PageRecords([row(1)], [letter(1)]))
     assert [topic for topic, _, _ in broker.taken] == ["polled", "dead"]
     assert pauses == [1.0] * len(trouble)
     assert told.rows == [("twilio_call", 1)]
@@ -109,8 +109,8 @@ async def test_whoever_stops_waiting_for_the_broker_stops() -> None:
             raise NoRoomError
 
     broker = Away()
-    landing, told, _ = shore(broker)
-    waiting = asyncio.create_task(landing.land(PageRecords([row(1)], [])))
+    writer, told, _ = polled_writer(broker)
+    waiting = asyncio.create_task(writer.write(PageRecords([row(1)], [])))
     while broker.tried < 3:
         await asyncio.sleep(0)
     waiting.cancel()
@@ -120,47 +120,47 @@ async def test_whoever_stops_waiting_for_the_broker_stops() -> None:
 
 
 async def test_a_windows_row_that_was_landed_lately_is_left_out() -> None:
-    landing, told, _ = shore(broker := Broker())
-    await landing.land(PageRecords([row(1), row(2)], []), remember=True)
-    await landing.land(PageRecords([row(2), row(3), row(1)], []), remember=True)
-    await landing.land(PageRecords([row(1)], [letter(1)]), remember=True)
+    writer, told, _ = polled_writer(broker := Broker())
+    await writer.write(PageRecords([row(1), row(2)], []), skip_known=True)
+    await writer.write(PageRecords([row(2), row(3), row(1)], []), skip_known=True)
+    await writer.write(PageRecords([row(1)], [letter(1)]), skip_known=True)
     assert [batch for topic, batch, _ in broker.taken if topic == "polled"] == [[row(1), row(2)], [row(3)]]
     assert told.rows == [("twilio_call", 2), ("twilio_call", 1)]
     assert told.dead_letters == [("twilio_call", "not_json")]
 
 
 async def test_what_a_window_cannot_read_is_a_dead_letter_once_and_not_with_each_overlap() -> None:
-    landing, told, _ = shore(broker := Broker())
+    writer, told, _ = polled_writer(broker := Broker())
     for letters in ([letter(1)], [letter(1), letter(2)], [letter(2), letter(1)]):
-        await landing.land(PageRecords([], letters), remember=True)
-    await landing.land(PageRecords([], [letter(1)]))
+        await writer.write(PageRecords([], letters), skip_known=True)
+    await writer.write(PageRecords([], [letter(1)]))
     assert [one for _, batch, _ in broker.taken for one in batch] == [letter(1), letter(2), letter(1)]
     assert told.dead_letters == [("twilio_call", "not_json")] * 3
 
 
 async def test_what_was_asked_for_lands_again_and_is_not_remembered() -> None:
-    landing, _, _ = shore(broker := Broker())
-    for remember in (True, False, False):
-        await landing.land(PageRecords([row(1)], []), remember=remember)
-    await landing.land(PageRecords([row(2)], []))
-    await landing.land(PageRecords([row(2)], []), remember=True)
+    writer, _, _ = polled_writer(broker := Broker())
+    for skip_known in (True, False, False):
+        await writer.write(PageRecords([row(1)], []), skip_known=skip_known)
+    await writer.write(PageRecords([row(2)], []))
+    await writer.write(PageRecords([row(2)], []), skip_known=True)
     assert [batch for _, batch, _ in broker.taken] == [[row(1)]] * 3 + [[row(2)]] * 2
 
 
 async def test_what_did_not_land_is_not_remembered() -> None:
-    landing, _, _ = shore(broker := Broker(RuntimeError("stopped")))
+    writer, _, _ = polled_writer(broker := Broker(RuntimeError("stopped")))
     with pytest.raises(RuntimeError):
-        await landing.land(PageRecords([row(1)], []), remember=True)
-    await landing.land(PageRecords([row(1)], []), remember=True)
+        await writer.write(PageRecords([row(1)], []), skip_known=True)
+    await writer.write(PageRecords([row(1)], []), skip_known=True)
     assert [batch for _, batch, _ in broker.taken] == [[row(1)]]
 
 
 def test_the_rows_that_are_forgotten_are_those_not_seen_for_longest() -> None:
-    known = Remembered(3)
+    known = RecentRows(3)
     known.add([row(1), row(2), row(3)])
-    assert known.new([row(1), row(4)]) == [row(4)]
+    assert known.unknown([row(1), row(4)]) == [row(4)]
     known.add([row(4)])
-    assert known.new([row(n) for n in (1, 2, 3, 4)]) == [row(2)]
+    assert known.unknown([row(n) for n in (1, 2, 3, 4)]) == [row(2)]
 
 
 async def test_a_broker_that_is_away_is_said_once_and_that_it_is_back(
@@ -168,10 +168,10 @@ async def test_a_broker_that_is_away_is_said_once_and_that_it_is_back(
 ) -> None:
     caplog.set_level(logging.INFO, logger="callstream.poller")
     away = [NotLandedError("the broker does not answer")] * 5
-    landing, _, _ = shore(Broker(*away, NoRoomError()))
-    await asyncio.gather(*(landing.land(PageRecords([row(n)], [])) for n in range(3)))
-    await landing.land(PageRecords([row(4)], []))
+    writer, _, _ = polled_writer(Broker(*away, NoRoomError()))
+    await asyncio.gather(*(writer.write(PageRecords([row(n)], [])) for n in range(3)))
+    await writer.write(PageRecords([row(4)], []))
     assert caplog.messages == [
-        "what was read waits for the broker: the broker does not answer",
-        "the broker takes what was read again",
+        "rows wait for the broker: the broker does not answer",
+        "the broker takes rows again",
     ]

@@ -51,7 +51,7 @@ def body_of(value: bytes) -> bytes:
 
 
 def ordinals(*pages: PageRecords) -> list[int]:
-    return [read_envelope(row.value).ordinal for page in pages for row in page.records]
+    return [read_envelope(row.value).ordinal for page in pages for row in page.rows]
 
 
 @pytest.mark.parametrize("source", PATHS)
@@ -61,8 +61,8 @@ def test_a_row_lands_as_its_bytes_under_its_call(source: str) -> None:
         b'"new":{"a":[null, {}]},"a":1,"a":2, ' + KEYED + b"}"
     )
     page = landed(source, row)
-    (one,) = page.records
-    assert (page.letters, one.source) == ([], source)
+    (one,) = page.rows
+    assert (page.dead_letters, one.source) == ([], source)
     assert one.key == (CALL_KEY if source.startswith("twilio") else LEG_KEY)
     assert body_of(one.value) == row
     envelope = orjson.loads(one.value)
@@ -99,10 +99,10 @@ def test_what_lands_is_what_came_and_the_worker_takes_it(
     keyed = json.loads(b"{" + KEYED + b"}")
     written = [json.dumps(keyed | row, ensure_ascii=ascii_).encode("utf-8", "replace") for row in rows]
     page = landed(source, *written)
-    assert len(page.records) + len(page.letters) == len(rows)
-    kept = [body_of(one.value) for one in page.records] + [body_of(one.value) for one in page.letters]
+    assert len(page.rows) + len(page.dead_letters) == len(rows)
+    kept = [body_of(one.value) for one in page.rows] + [body_of(one.value) for one in page.dead_letters]
     assert sorted(kept) == sorted(written)
-    fetched = [Fetched(TOPICS.polled, at, one.key, one.value) for at, one in enumerate(page.records)]
+    fetched = [Fetched(TOPICS.polled, at, one.key, one.value) for at, one in enumerate(page.rows)]
     assert to(TOPICS.dead_letters, Lane().run(fetched)) == []
 
 
@@ -116,8 +116,8 @@ OTHER = EVENT.replace(b"204", b"500")
 def test_identical_twins_are_told_apart_by_their_place() -> None:
     page = landed("twilio_call_event", EVENT, OTHER, SAME_EVENT, EVENT, OTHER)
     assert ordinals(page) == [0, 0, 1, 2, 1]
-    assert b"ordinal" not in page.records[0].value
-    assert [body_of(one.value) for one in page.records] == [EVENT, OTHER, SAME_EVENT, EVENT, OTHER]
+    assert b"ordinal" not in page.rows[0].value
+    assert [body_of(one.value) for one in page.rows] == [EVENT, OTHER, SAME_EVENT, EVENT, OTHER]
 
 
 def test_what_is_no_part_of_a_rows_identity_makes_no_other_row() -> None:
@@ -153,7 +153,7 @@ def shifted(*pages: tuple[int | None, list[int]]) -> list[list[tuple[int, int]]]
     found = []
     for total, rows in pages:
         page = reading.page([telnyx_row(one) for one in rows], total=total, received_us=RECEIVED_US)
-        bodies = [read_envelope(one.value) for one in page.records]
+        bodies = [read_envelope(one.value) for one in page.rows]
         found.append([(int(one.body["name"]), one.ordinal) for one in bodies])
     return found
 
@@ -195,8 +195,8 @@ BROKEN = {
 def test_a_row_that_the_worker_would_not_read_is_a_dead_letter_alone(row: bytes, reason: str) -> None:
     good = b'{"sid":"CA1","status":"completed"}'
     page = landed("twilio_call", good, row, good)
-    assert [body_of(one.value) for one in page.records] == [good, good]
-    (letter,) = page.letters
+    assert [body_of(one.value) for one in page.rows] == [good, good]
+    (letter,) = page.dead_letters
     assert (letter.key, letter.source, letter.reason, body_of(letter.value)) == (
         None,
         "twilio_call",
@@ -219,9 +219,9 @@ def test_the_greatest_row_lands_and_one_byte_more_does_not() -> None:
     def row(size: int) -> bytes:
         return b'{"sid":"CA1","x":"%s"}' % (b"y" * size)
 
-    room = VALUE_LIMIT_BYTES - len(landed("twilio_call", row(0)).records[0].value)
-    assert len(landed("twilio_call", row(room)).records[0].value) == VALUE_LIMIT_BYTES
-    (letter,) = landed("twilio_call", row(room + 1)).letters
+    room = VALUE_LIMIT_BYTES - len(landed("twilio_call", row(0)).rows[0].value)
+    assert len(landed("twilio_call", row(room)).rows[0].value) == VALUE_LIMIT_BYTES
+    (letter,) = landed("twilio_call", row(room + 1)).dead_letters
     assert (letter.reason, body_of(letter.value)) == ("too_large", row(room + 1))
     assert "truncated" not in dict(letter.headers)
 
@@ -229,7 +229,7 @@ def test_the_greatest_row_lands_and_one_byte_more_does_not() -> None:
 def test_what_cannot_be_read_has_a_mark_of_its_own_bytes_and_of_no_time() -> None:
     rows = [b'{"sid":1}', b'{"sid":2}']
     first, second = (
-        [letter.mark for letter in landing("twilio_call").page(rows, total=None, received_us=us).letters]
+        [letter.mark for letter in landing("twilio_call").page(rows, total=None, received_us=us).dead_letters]
         for us in (1, 2)
     )
     assert first == second
@@ -238,7 +238,7 @@ def test_what_cannot_be_read_has_a_mark_of_its_own_bytes_and_of_no_time() -> Non
 
 def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
     row = b'{"sid":"CA1","x":"%s"}' % (b"y" * (10 << 20))
-    (letter,) = landed("twilio_call", row).letters
+    (letter,) = landed("twilio_call", row).dead_letters
     assert len(letter.value) == LETTER_LIMIT_BYTES
     length = int(dict(letter.headers)["truncated"])
     assert len(row) < length < len(row) + 1000
@@ -263,7 +263,7 @@ def test_a_broken_page_is_kept_as_it_came() -> None:
                 ],
                 "twilio_call",
                 "not_json",
-                page.letters[0].mark,
+                page.dead_letters[0].mark,
             )
         ],
     )
@@ -279,8 +279,8 @@ def test_a_fault_in_a_decoder_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setitem(DECODERS, "twilio_call", faulty)
     page = landed("twilio_call", b'{"sid":"CA1"}', b'{"sid":"CA2"}', b'{"sid":"CA3"}')
-    assert [one.key for one in page.records] == [b"twilio:CA1", b"twilio:CA3"]
-    assert [(one.reason, dict(one.headers)["error"]) for one in page.letters] == [
+    assert [one.key for one in page.rows] == [b"twilio:CA1", b"twilio:CA3"]
+    assert [(one.reason, dict(one.headers)["error"]) for one in page.dead_letters] == [
         ("internal_error", b"ZeroDivisionError")
     ]
 
@@ -308,11 +308,11 @@ def test_the_content_does_not_depend_on_the_pages() -> None:
 
 
 def test_the_mark_of_a_row_is_that_of_its_bytes_and_place_whenever_it_came() -> None:
-    first = landed("twilio_call_event", EVENT, EVENT, SAME_EVENT).records
-    later = landing("twilio_call_event").page([EVENT], total=None, received_us=RECEIVED_US + 5).records
+    first = landed("twilio_call_event", EVENT, EVENT, SAME_EVENT).rows
+    later = landing("twilio_call_event").page([EVENT], total=None, received_us=RECEIVED_US + 5).rows
     assert len({row.mark for row in first}) == 3
     assert later[0].mark == first[0].mark
     assert later[0].value != first[0].value
     other = RecordBuilder("twilio_call_event", twilio(), PATHS["twilio_call_event"])
     other._account = "AC2"
-    assert other.page([EVENT], total=None, received_us=RECEIVED_US).records[0].mark != first[0].mark
+    assert other.page([EVENT], total=None, received_us=RECEIVED_US).rows[0].mark != first[0].mark

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream.core.fetches import OUTCOMES
-from stream.poller.pages.paged_read import CALL, WINDOW, ReadLimits, ReadResult
+from stream.poller.pages.paged_read import CALL_LIMITS, WINDOW_LIMITS, ReadLimits, ReadResult
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import twilio
 from tests.poller.pages.read_fixture import FIRST, World, a_world, page, row
@@ -13,23 +13,23 @@ from tests.poller.provider import Said, hung_up
 
 
 @pytest.mark.parametrize(
-    ("status", "reach", "outcome", "problem"),
+    ("status", "limits", "outcome", "problem"),
     [
-        (401, CALL, "auth_error", "answered 401: the credentials are not accepted"),
-        (404, CALL, "not_ready", "answered 404"),
-        (404, WINDOW, "not_found", "answered 404"),
-        (400, CALL, "client_error", "answered 400"),
-        (410, WINDOW, "client_error", "answered 410"),
-        (204, CALL, "client_error", "answered 204"),
-        (301, CALL, "client_error", "answered 301: redirects, which is not followed"),
-        (307, CALL, "client_error", "answered 307: redirects, which is not followed"),
+        (401, CALL_LIMITS, "auth_error", "answered 401: the credentials are not accepted"),
+        (404, CALL_LIMITS, "not_ready", "answered 404"),
+        (404, WINDOW_LIMITS, "not_found", "answered 404"),
+        (400, CALL_LIMITS, "client_error", "answered 400"),
+        (410, WINDOW_LIMITS, "client_error", "answered 410"),
+        (204, CALL_LIMITS, "client_error", "answered 204"),
+        (301, CALL_LIMITS, "client_error", "answered 301: a redirect, which is not followed"),
+        (307, CALL_LIMITS, "client_error", "answered 307: a redirect, which is not followed"),
     ],
 )
 async def test_a_refusal_ends_the_read_at_once(
-    world: World, status: int, reach: ReadLimits, outcome: str, problem: str
+    world: World, status: int, limits: ReadLimits, outcome: str, problem: str
 ) -> None:
     world.provider.at(FIRST, Said(status, b'{"code":1}' if status != 204 else b"", {"Location": "/stolen"}))
-    assert await world.events(reach) == ReadResult(outcome, problem=problem)
+    assert await world.events(limits) == ReadResult(outcome, problem=problem)
     assert (world.provider.paths, world.pauses, world.beach.pages) == ([FIRST], [], [])
     assert world.told.requests == [("twilio_call_event", outcome)]
     assert world.limiter.told == [("terminal", "twilio_call_event", outcome, None)]
@@ -39,7 +39,7 @@ async def test_a_refusal_ends_the_read_at_once(
 async def test_a_403_is_of_the_resource_and_not_of_the_account(world: World) -> None:
     world.provider.at(FIRST, Said(403, b"{}"))
     problem = "answered 403: the credentials may not read this"
-    assert await world.events(WINDOW) == ReadResult("auth_error", problem=problem, forbidden=True)
+    assert await world.events(WINDOW_LIMITS) == ReadResult("auth_error", problem=problem, forbidden=True)
     assert world.told.requests == [("twilio_call_event", "auth_error")]
     assert world.limiter.told == [("terminal", "twilio_call_event", "client_error", None)]
 
@@ -77,7 +77,7 @@ async def test_after_five_tries_it_is_given_up_and_what_was_landed_stays(
     assert await world.events() == ReadResult(outcome, 2, False, None, 1, problem)
     assert world.provider.paths == [FIRST, *["/2"] * 5]
     assert world.pauses == [0.25, 0.5, 1.0, 2.0]
-    assert (world.bodies, world.beach.letters) == ([row(1), row(2)], [])
+    assert (world.bodies, world.beach.dead_letters) == ([row(1), row(2)], [])
 
 
 async def test_nobody_there_is_a_network_error(world: World) -> None:
@@ -102,7 +102,7 @@ async def test_who_is_asked_to_wait_for_long_comes_back_another_time(world: Worl
     world.provider.at(FIRST, Said(status, b"", {"Retry-After": "301"}))
     came = await world.events()
     assert (came.outcome, world.pauses, len(world.provider.seen)) == ("throttled", [], 1)
-    assert came.problem.endswith(": it wants to be left alone for 301 s")
+    assert came.problem.endswith(": the provider asks to wait 301 s")
 
 
 async def test_five_minutes_are_waited_for(world: World) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from stream.core.timestamps import utc
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.backfills import Backfills
 from stream.poller.schedule.progress import BackfillJob, new_job
-from tests.poller.schedule.progress_fakes import Came, StoreFake, account, resource, resource_of_calls, until
+from tests.poller.schedule.progress_fakes import StoreFake, account, resource, resource_of_calls, until
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
@@ -44,38 +45,37 @@ class Provider:
         self.urls: list[str] = []
         self.calls: list[tuple[str, str, str | None]] = []
         self.priorities: set[str] = set()
-        self.answers: dict[Any, list[Came | Exception]] = {}
+        self.answers: dict[Any, list[ReadResult | Exception]] = {}
         self.listed: dict[str, list[bytes]] = {}
-        self.limiter = asyncio.Event()
-        self.limiter.set()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.at_once = self.most_at_once = self.halt_at = 0
 
-    async def read_url(
-        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
-    ) -> Came:
+    async def read_window(
+        self, resource: Resource, account: Account, url: str, priority: str, *, on_written: Any
+    ) -> ReadResult:
         self.urls.append(url)
         if len(self.urls) == self.halt_at:
-            self.limiter.clear()
+            self.may_answer.clear()
         came = await self._answered(url, priority, 10)
-        if seen is not None:
-            seen(self.listed.get(url, []))
+        on_written(self.listed.get(url, []))
         return came
 
     async def read_call(
         self, resource: Resource, account: Account, call_id: str, edge: str | None, priority: str
-    ) -> Came:
+    ) -> ReadResult:
         self.calls.append((resource.source, call_id, edge))
         return await self._answered(call_id, priority, 1)
 
-    async def _answered(self, asked: str, priority: str, rows: int) -> Came:
+    async def _answered(self, asked: str, priority: str, rows: int) -> ReadResult:
         self.priorities.add(priority)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            await self.limiter.wait()
+            await self.may_answer.wait()
             await asyncio.sleep(0)
             answers = self.answers.get(asked)
-            answer = answers.pop(0) if answers else Came("success", rows)
+            answer = answers.pop(0) if answers else ReadResult("success", rows)
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -116,8 +116,7 @@ def poller(
         accounts,
         RESOURCES,
         store=notes,  # type: ignore[arg-type]
-        read_url=provider.read_url,
-        read_call=provider.read_call,
+        reader=provider,  # type: ignore[arg-type]
         now_us=now_us,
         sleep=(slept or Slept()).sleep,
     )

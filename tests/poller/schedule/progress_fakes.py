@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any
 
 from stream.kafka.acked_producer import NotLandedError
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Page, Resource
-from stream.poller.schedule.progress import BackfillJob, Watermark, further, job_key, window_key
+from stream.poller.schedule.progress import BackfillJob, Watermark, furthest, job_key, window_key
 
 
 class StoreFake:
@@ -25,10 +25,10 @@ class StoreFake:
     def open(self) -> None:
         self._read.set()
 
-    async def ready(self) -> None:
+    async def wait_until_loaded(self) -> None:
         await self._read.wait()
 
-    async def changed(self, since: int) -> int:
+    async def wait_for_change(self, since: int) -> int:
         while self._changes == since:
             await self._change.wait()
         return self._changes
@@ -47,7 +47,7 @@ class StoreFake:
         if self.refuse:
             self.refuse -= 1
             raise NotLandedError("the broker does not acknowledge records")
-        most = further(self.said.get(said.key, said), said)
+        most = furthest(self.said.get(said.key, said), said)
         self.said[said.key] = most
         self.history.append(most)
         self.tell()
@@ -59,14 +59,6 @@ class StoreFake:
         self._changes += 1
         self._change.set()
         self._change = asyncio.Event()
-
-
-class Came(NamedTuple):
-    """What a read came to."""
-
-    outcome: str
-    rows: int = 0
-    problem: str = ""
 
 
 def account(id_: str = "AC1", provider: str = "twilio", alias: str = "default") -> Account:

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from stream.core.timestamps import utc
-from stream.poller.schedule import backfill_work
+from stream.poller.schedule import backfill_run
 from stream.poller.schedule.progress import BackfillJob, job_key, partition_of
 from tests.poller.schedule.backfill_fakes import (
     ALL,
@@ -118,14 +118,14 @@ async def test_nothing_is_begun_before_the_notebook_is_read() -> None:
 
 
 async def test_a_long_slice_is_not_taken_for_a_dead_poller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill_work, "BEAT_S", 0.001)
+    monkeypatch.setattr(backfill_run, "HEARTBEAT_S", 0.001)
     provider, asked = Provider(), job()
     notes = StoreFake(asked)
-    provider.limiter.clear()
+    provider.may_answer.clear()
     backfills = poller(provider, notes)
     await backfills.assign(ALL, 4)
     await until(lambda: len(notes.history) > 5)
-    provider.limiter.set()
+    provider.may_answer.set()
     await ended(notes, asked)
     count = len(notes.history)
     await asyncio.sleep(0.02)

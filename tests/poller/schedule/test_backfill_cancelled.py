@@ -12,14 +12,14 @@ from tests.poller.schedule.progress_fakes import StoreFake, until
 async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> None:
     provider, asked = Provider(), job()
     notes = StoreFake(asked)
-    provider.limiter.clear()
+    provider.may_answer.clear()
     backfills = poller(provider, notes)
     await backfills.assign(ALL, 4)
     await until(lambda: provider.at_once)
     cancelled = said(asked, state="cancelled")
     notes.tell(cancelled)
     await until(lambda: not provider.at_once)
-    provider.limiter.set()
+    provider.may_answer.set()
     await until(lambda: notes.history[-1] == cancelled)
     await backfills.close()
     assert notes.said[asked.key] == cancelled
@@ -38,7 +38,7 @@ async def test_a_rebalance_does_not_wait_for_the_last_word_on_a_cancelled_job() 
 
     provider, asked = Provider(), job()
     notes = Away(asked)
-    provider.limiter.clear()
+    provider.may_answer.clear()
     backfills = poller(provider, notes)
     await backfills.assign(ALL, 4)
     await until(lambda: provider.at_once)
@@ -65,13 +65,13 @@ async def test_a_job_that_is_asked_again_begins_again() -> None:
 async def test_a_job_in_work_that_is_asked_anew_is_begun_anew() -> None:
     provider, asked = Provider(), job(hours=1)
     notes = StoreFake(asked)
-    provider.limiter.clear()
+    provider.may_answer.clear()
     backfills = poller(provider, notes)
     await backfills.assign(ALL, 4)
     await until(lambda: provider.at_once)
     notes.tell(said(asked, asked=2))
     await until(lambda: len(provider.urls) == 2)
     assert provider.at_once == 1
-    provider.limiter.set()
+    provider.may_answer.set()
     assert (await ended(notes, asked)).asked == 2
     await backfills.close()

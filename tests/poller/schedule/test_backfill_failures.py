@@ -8,6 +8,7 @@ import pytest
 
 from stream.core.timestamps import utc
 from stream.kafka.acked_producer import NotLandedError
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.schedule.progress import BackfillJob
 from tests.poller.schedule.backfill_fakes import (
     ALL,
@@ -21,14 +22,14 @@ from tests.poller.schedule.backfill_fakes import (
     poller,
     said,
 )
-from tests.poller.schedule.progress_fakes import Came, StoreFake
+from tests.poller.schedule.progress_fakes import StoreFake
 
 
 @pytest.mark.parametrize("trouble", ["throttled", "server_error", "network_error", "deferred"])
 async def test_what_may_work_later_is_tried_again(trouble: str) -> None:
     provider, slept, asked = Provider(), Slept(), job(hours=1)
     url = f"https://api.example.test/twilio_call/1?since={NOW_US - HOUR_US}&until={NOW_US}"
-    provider.answers = {url: [Came(trouble)] * 3}
+    provider.answers = {url: [ReadResult(trouble)] * 3}
     last, _ = await done_by_one(asked, provider, slept)
     assert (last.state, last.rows, slept.waits) == ("done", 20, [5, 10, 20])
 
@@ -40,7 +41,7 @@ async def test_what_may_work_later_is_tried_again(trouble: str) -> None:
 async def test_what_does_not_work_fails_says_why_and_keeps_what_was_done(trouble: str, tries: int) -> None:
     provider, asked = Provider(), job(hours=2)
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
-    provider.answers = {url: [Came(trouble, 0, "answered badly")] * 9}
+    provider.answers = {url: [ReadResult(trouble, 0, problem="answered badly")] * 9}
     last, _ = await done_by_one(asked, provider)
     half = utc(NOW_US - HOUR_US)
     assert last == said(asked, state="failed", error=f"{trouble}: answered badly", done_until=half, rows=20)
@@ -89,7 +90,7 @@ async def test_an_error_of_our_own_fails_the_job_and_not_the_others(caplog: pyte
         (job("twilio_call_summary"), "the poller does not know this source"),
         (
             job("telnyx_call_event", 24.5, "T1"),
-            "Telnyx answers telnyx_call_event by time for the last 24 hours only: begin later "
+            "Telnyx returns telnyx_call_event by time for the last 24 hours only: begin later "
             "(older ones can be read by leg or session alone)",
         ),
     ],

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from stream.core.timestamps import utc
+from stream.poller.pages.paged_read import ReadResult
 from tests.poller.schedule.backfill_fakes import HOUR_US, NOW_US, Provider, done_by_one, job
-from tests.poller.schedule.progress_fakes import Came, account
+from tests.poller.schedule.progress_fakes import account
 
 
 async def test_calls_that_ended_in_a_slice_are_each_asked_about_at_their_edges() -> None:
@@ -69,7 +70,7 @@ async def test_one_call_that_makes_no_sense_does_not_hide_the_others_and_is_said
     provider = Provider()
     provider.listed = listing("CA1", "CA2", "CA3", "CA4", "CA5")
     answers = {"CA1": "rubbish", "CA2": "client_error", "CA3": "not_found", "CA4": "not_ready"}
-    provider.answers = {call: [Came(outcome)] for call, outcome in answers.items()}
+    provider.answers = {call: [ReadResult(outcome)] for call, outcome in answers.items()}
     last, _ = await done_by_one(job("twilio_call_event", 1), provider)
     assert len(provider.calls) == 5
     assert (last.state, last.error, last.rows, last.unread) == (
@@ -84,7 +85,7 @@ async def test_one_call_that_makes_no_sense_does_not_hide_the_others_and_is_said
 async def test_an_account_that_is_stopped_stops_the_reading_of_calls() -> None:
     provider = Provider()
     provider.listed = listing(*(f"CA{n}" for n in range(50)))
-    provider.answers = {"CA3": [Came("auth_error", 0, "answered 401")]}
+    provider.answers = {"CA3": [ReadResult("auth_error", 0, problem="answered 401")]}
     last, _ = await done_by_one(job("twilio_call_event", 1), provider)
     assert (last.state, last.error, last.done_until) == ("failed", "auth_error: answered 401", last.since)
     assert len(provider.calls) < 50

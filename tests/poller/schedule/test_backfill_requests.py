@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from stream.core.timestamps import utc
-from stream.poller.schedule.backfill_requests import BackfillRefusedError, cancelled, next_job
+from stream.poller.schedule.planning import BackfillRefusedError, cancelled, next_job
 from stream.poller.schedule.progress import BackfillJob, new_job
 
 NOW_US = 1_772_452_800_000_000

@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 
-from stream.poller.schedule.ended_calls import EndedCall, ended_calls
-from stream.poller.schedule.planning import Span
+from stream.poller.schedule.planning import EndedCall, Span, ended_calls
 
 NOON_US = 1_772_452_800_000_000
 HOUR = Span(NOON_US, NOON_US + 3_600_000_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.schedule.planning import Span, Window, next_slice, next_window, pause_s, refusal
+from stream.poller.schedule.planning import Span, WindowPass, next_pass, next_slice, pause_s, refusal
 
 S_US = 1_000_000
 HOUR_S, DAY_S = 3600, 86_400
@@ -15,38 +15,40 @@ NOW_US = 1_772_452_800_000_000
 
 
 def test_the_first_window_reaches_back_by_the_lookback() -> None:
-    assert next_window(None, NOW_US, HOUR_S, None) == Window(NOW_US - HOUR_US, NOW_US, None)
-    assert next_window(None, NOW_US, HOUR_S, DAY_S) == Window(NOW_US - HOUR_US, NOW_US, None)
+    assert next_pass(None, NOW_US, HOUR_S, None) == WindowPass(NOW_US - HOUR_US, NOW_US, None)
+    assert next_pass(None, NOW_US, HOUR_S, DAY_S) == WindowPass(NOW_US - HOUR_US, NOW_US, None)
 
 
 def test_the_next_one_overlaps_what_is_known() -> None:
-    assert next_window(NOW_US - 60 * S_US, NOW_US, HOUR_S, DAY_S) == Window(
+    assert next_pass(NOW_US - 60 * S_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
         NOW_US - 60 * S_US - HOUR_US, NOW_US, None
     )
 
 
 def test_after_a_long_silence_it_reaches_back_to_the_watermark_and_beyond() -> None:
-    assert next_window(NOW_US - 5 * DAY_US, NOW_US, HOUR_S, None) == Window(
+    assert next_pass(NOW_US - 5 * DAY_US, NOW_US, HOUR_S, None) == WindowPass(
         NOW_US - 5 * DAY_US - HOUR_US, NOW_US, None
     )
-    assert next_window(NOW_US - 5 * HOUR_US, NOW_US, HOUR_S, DAY_S) == Window(
+    assert next_pass(NOW_US - 5 * HOUR_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
         NOW_US - 6 * HOUR_US, NOW_US, None
     )
 
 
 def test_what_lies_farther_back_than_the_provider_answers_is_said_to_be_lost() -> None:
-    assert next_window(NOW_US - 30 * HOUR_US, NOW_US, HOUR_S, DAY_S) == Window(
+    assert next_pass(NOW_US - 30 * HOUR_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
         NOW_US - DAY_US, NOW_US, Span(NOW_US - 30 * HOUR_US, NOW_US - DAY_US)
     )
 
 
 def test_an_overlap_that_the_provider_does_not_answer_is_no_loss() -> None:
-    assert next_window(NOW_US - 24 * HOUR_US, NOW_US, HOUR_S, DAY_S) == Window(NOW_US - DAY_US, NOW_US, None)
-    assert next_window(None, NOW_US, 2 * DAY_S, DAY_S) == Window(NOW_US - DAY_US, NOW_US, None)
+    assert next_pass(NOW_US - 24 * HOUR_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
+        NOW_US - DAY_US, NOW_US, None
+    )
+    assert next_pass(None, NOW_US, 2 * DAY_S, DAY_S) == WindowPass(NOW_US - DAY_US, NOW_US, None)
 
 
 def test_a_watermark_ahead_of_the_clock_keeps_the_overlap() -> None:
-    assert next_window(NOW_US + DAY_US, NOW_US, HOUR_S, None) == Window(NOW_US - HOUR_US, NOW_US, None)
+    assert next_pass(NOW_US + DAY_US, NOW_US, HOUR_S, None) == WindowPass(NOW_US - HOUR_US, NOW_US, None)
 
 
 @given(st.lists(st.integers(1, 3 * DAY_US), max_size=20), st.sampled_from([None, HOUR_S, DAY_S]))
@@ -56,12 +58,12 @@ def test_windows_one_after_the_other_leave_out_what_they_call_lost_and_nothing_e
     now_us, watermark_us = NOW_US, NOW_US
     for step in steps:
         now_us += step
-        window = next_window(watermark_us, now_us, 60, max_lookback_s)
+        window = next_pass(watermark_us, now_us, 60, max_lookback_s)
         known_us = window.lost.until_us if window.lost else watermark_us
         assert window.lost is None or window.lost.since_us == watermark_us
         assert window.since_us <= known_us <= now_us
-        assert window.watermark_after_us == now_us
-        watermark_us = window.watermark_after_us
+        assert window.started_us == now_us
+        watermark_us = window.started_us
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_what_cannot_be_sliced_is_read_at_once() -> None:
         ("twilio_call", 1, 2, "the beginning must lie before the end"),
         ("twilio_call", 1, -1, "the end lies in the future"),
         ("telnyx_call_event", DAY_S, 0, None),
-        ("telnyx_call_event", DAY_S + 1, 0, "Telnyx answers telnyx_call_event by time for the last 24 hours"),
+        ("telnyx_call_event", DAY_S + 1, 0, "Telnyx returns telnyx_call_event by time for the last 24 hours"),
         ("twilio_call_event", 30 * DAY_S, 0, None),
         ("twilio_call_event", 30 * DAY_S + 1, 0, "Twilio keeps twilio_call_event for 30 days only"),
         ("twilio_insights_event", 31 * DAY_S, 0, "Twilio keeps twilio_insights_event for 30 days only"),

@@ -14,9 +14,9 @@ from stream.poller.schedule.progress import (
     BackfillJob,
     UnreadableError,
     Watermark,
-    decoded,
-    encoded,
-    further,
+    decode,
+    encode,
+    furthest,
     job_id,
     new_job,
     partition_of,
@@ -36,7 +36,7 @@ JOB = new_job("twilio_call", "AC1", NOON_US - HOUR_US, NOON_US, NOON_US)
 
 def test_a_watermark_is_text_under_its_window() -> None:
     said = watermark(NOON_US - 1, by="a-poller")
-    assert (said.key, orjson.loads(encoded(said))) == (
+    assert (said.key, orjson.loads(encode(said))) == (
         "window:twilio_call:AC1",
         {
             "v": 1,
@@ -50,7 +50,7 @@ def test_a_watermark_is_text_under_its_window() -> None:
 
 
 def test_a_new_job_has_everything_before_it() -> None:
-    assert (JOB.key, orjson.loads(encoded(JOB))) == (
+    assert (JOB.key, orjson.loads(encode(JOB))) == (
         f"backfill:{JOB.id}",
         {
             "v": 1,
@@ -72,9 +72,9 @@ def test_a_new_job_has_everything_before_it() -> None:
 
 def test_what_is_written_is_read_and_what_is_unknown_in_it_ignored() -> None:
     for said in (watermark(NOON_US), JOB):
-        assert decoded(said.key.encode(), encoded(said)) == said
-        more = orjson.dumps({**orjson.loads(encoded(said)), "colour": "blue"})
-        assert decoded(said.key.encode(), more) == said
+        assert decode(said.key.encode(), encode(said)) == said
+        more = orjson.dumps({**orjson.loads(encode(said)), "colour": "blue"})
+        assert decode(said.key.encode(), more) == said
 
 
 def test_each_question_has_its_id_and_the_same_one_the_same() -> None:
@@ -90,12 +90,12 @@ def changed(job: BackfillJob, **fields: object) -> BackfillJob:
 
 def test_a_watermark_never_goes_back() -> None:
     older, newer = watermark(NOON_US), watermark(NOON_US + 1, read_at_us=NOON_US - HOUR_US)
-    assert further(older, newer) == further(newer, older) == newer
+    assert furthest(older, newer) == furthest(newer, older) == newer
 
 
 def test_of_two_readings_to_one_time_the_newer_stays() -> None:
     older, newer = watermark(NOON_US), watermark(NOON_US, read_at_us=NOON_US + 1)
-    assert further(older, newer) == further(newer, older) == newer
+    assert furthest(older, newer) == furthest(newer, older) == newer
 
 
 def test_what_is_said_of_a_job_only_goes_on() -> None:
@@ -113,30 +113,30 @@ def test_what_is_said_of_a_job_only_goes_on() -> None:
         changed(JOB, asked=3),
     ]
     for (at, one), (other_at, other) in itertools.permutations(enumerate(story), 2):
-        assert further(one, other) == story[max(at, other_at)]
+        assert furthest(one, other) == story[max(at, other_at)]
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        (None, encoded(JOB)),
-        (b"else:1", encoded(JOB)),
-        (b"backfill:other", encoded(JOB)),
-        (watermark(0).key.encode(), encoded(JOB)),
+        (None, encode(JOB)),
+        (b"else:1", encode(JOB)),
+        (b"backfill:other", encode(JOB)),
+        (watermark(0).key.encode(), encode(JOB)),
         (JOB.key.encode(), b"{}"),
         (JOB.key.encode(), b"\xff"),
         (JOB.key.encode(), b"[" * 100_000),
-        (JOB.key.encode(), encoded(JOB).replace(b'"v":1', b'"v":2')),
-        (JOB.key.encode(), encoded(JOB).replace(b"waiting", b"dancing")),
-        (JOB.key.encode(), encoded(JOB).replace(b'"2026-', b'"noon-')),
-        (watermark(0).key.encode(), encoded(watermark(0)).replace(b"1970-", b"70-")),
+        (JOB.key.encode(), encode(JOB).replace(b'"v":1', b'"v":2')),
+        (JOB.key.encode(), encode(JOB).replace(b"waiting", b"dancing")),
+        (JOB.key.encode(), encode(JOB).replace(b'"2026-', b'"noon-')),
+        (watermark(0).key.encode(), encode(watermark(0)).replace(b"1970-", b"70-")),
     ],
 )
 def test_a_record_that_says_nothing_is_called_so_without_repeating_it(
     key: bytes | None, value: bytes
 ) -> None:
     with pytest.raises(UnreadableError) as caught:
-        decoded(key, value)
+        decode(key, value)
     assert "AC1" not in str(caught.value)
     assert JOB.id not in str(caught.value)
 

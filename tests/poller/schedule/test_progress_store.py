@@ -15,15 +15,16 @@ import pytest
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import Lander, NotLandedError
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.backfill import Backfills
+from stream.poller.schedule.backfills import Backfills
 from stream.poller.schedule.progress import Watermark, new_job, partition_of, window_key
 from stream.poller.schedule.progress_store import END, ProgressStore
 from stream.poller.schedule.windows import Windows
 from stream.service.settings import Settings
 from tests.e2e.harness import latest, read_topic
-from tests.poller.schedule.progress_fakes import Came, account, resource, until
+from tests.poller.schedule.progress_fakes import account, resource, until
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.broker
@@ -51,7 +52,7 @@ async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStor
     reading = asyncio.create_task(store.run())
     try:
         async with asyncio.timeout(60):
-            await store.ready()
+            await store.wait_until_loaded()
         yield store
     finally:
         reading.cancel()
@@ -112,14 +113,14 @@ async def test_who_wakes_up_late_undoes_nothing_that_others_know(broker: RealBro
 
 async def test_who_waits_for_a_change_hears_of_it(broker: RealBroker, prefix: str) -> None:
     async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
-        waiting = asyncio.create_task(other.changed(0))
+        waiting = asyncio.create_task(other.wait_for_change(0))
         await asyncio.sleep(0)
         await one.save(mark(NOW_US))
         async with asyncio.timeout(30):
             seen = await waiting
             assert other.watermark("twilio_call", "AC1") == mark(NOW_US)
             await one.save(mark(NOW_US + 1))
-            assert await other.changed(seen) > seen
+            assert await other.wait_for_change(seen) > seen
 
 
 async def test_what_cannot_be_read_is_said_and_skipped(
@@ -178,15 +179,15 @@ class Provider:
         self.urls: list[str] = []
         self._halt_at = halt_at
 
-    async def read_url(
-        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
-    ) -> Came:
+    async def read_window(
+        self, resource: Resource, account: Account, url: str, priority: str, **_: Any
+    ) -> ReadResult:
         self.urls.append(url)
         if len(self.urls) == self._halt_at:
             await asyncio.sleep(3600)
-        return Came("success", 10)
+        return ReadResult("success", 10)
 
-    async def read_call(self, *asked: Any) -> Came:
+    async def read_call(self, *asked: Any) -> ReadResult:
         raise AssertionError("nobody asked for a call")
 
     @property
@@ -202,8 +203,7 @@ def backfills(store: ProgressStore, provider: Provider) -> Backfills:
         [account()],
         {"twilio_call": resource("twilio_call")},
         store=store,
-        read_url=provider.read_url,
-        read_call=provider.read_call,
+        reader=provider,  # type: ignore[arg-type]
         now_us=lambda: NOW_US,
     )
 
@@ -247,7 +247,7 @@ async def test_windows_go_on_from_where_the_last_poller_was(broker: RealBroker, 
             [account("AC1"), account("AC2")],
             {"twilio_call": resource("twilio_call")},
             store=store,
-            read_url=provider.read_url,
+            reader=provider,  # type: ignore[arg-type]
             metrics=Silent(),  # type: ignore[arg-type]
             by="one",
             now_us=lambda: now_us,

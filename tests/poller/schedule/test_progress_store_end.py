@@ -9,7 +9,7 @@ from typing import Any
 
 from stream.core.timestamps import utc
 from stream.kafka.partitions import TopicPartition
-from stream.poller.schedule.progress import Watermark, encoded
+from stream.poller.schedule.progress import Watermark, encode
 from stream.poller.schedule.progress_store import END, ProgressStore
 
 HERE = TopicPartition("polling", 0)
@@ -41,21 +41,21 @@ def record(offset: int, key: bytes, value: bytes | None) -> Any:
 
 
 async def test_the_end_that_a_broker_names_which_was_cut_off_is_not_the_end() -> None:
-    written = [record(0, b"other", None), record(1, MARK.key.encode(), encoded(MARK)), record(2, END, None)]
+    written = [record(0, b"other", None), record(1, MARK.key.encode(), encode(MARK)), record(2, END, None)]
 
     async def ended(places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         return dict.fromkeys(places, 3)
 
     lander: Any = None
     store, reader = ProgressStore("polling", {}, lander, ended), Reader(written, end=1)
-    following = asyncio.create_task(store._follow(reader))  # type: ignore[arg-type]  # what it asks of one
+    following = asyncio.create_task(store.follow(reader))  # type: ignore[arg-type]  # what it asks of one
     try:
         await asyncio.sleep(0.05)
         assert reader.at == 1
-        assert not store._read.is_set()
+        assert not store.is_loaded
         reader.end = 3
         async with asyncio.timeout(5):
-            await store.ready()
+            await store.wait_until_loaded()
         assert store.watermark("twilio_call", "AC1") == MARK
     finally:
         following.cancel()

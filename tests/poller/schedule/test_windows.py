@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from stream.core.timestamps import utc
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.progress import Watermark, partition_of, window_key
-from stream.poller.schedule.windows import Windows, watched
+from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.settings import Settings
-from tests.poller.schedule.progress_fakes import Came, StoreFake, account, resource, resource_of_calls, until
+from tests.poller.schedule.progress_fakes import StoreFake, account, resource, resource_of_calls, until
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
@@ -30,25 +31,33 @@ class Provider:
     def __init__(self, *outcomes: str | Exception, halt_at: int = 0) -> None:
         self._halt_at = halt_at
         self.outcomes = list(outcomes)
+        self.dates_us: list[int] = []
+        self.skip_known: set[bool] = set()
         self.asked: list[tuple[str, str, str, str]] = []
         self.at_once = self.most_at_once = 0
-        self.limiter = asyncio.Event()
-        self.limiter.set()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
-    async def read_url(
-        self, resource: Resource, account: Account, url: str, priority: str, seen: Any = None
-    ) -> Came:
+    async def read_window(
+        self, resource: Resource, account: Account, url: str, priority: str, *, skip_known: bool
+    ) -> ReadResult:
+        self.skip_known.add(skip_known)
         self.asked.append((resource.source, account.id, url, priority))
         if len(self.asked) == self._halt_at:
-            self.limiter.clear()
+            self.may_answer.clear()
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
-            await self.limiter.wait()
+            await self.may_answer.wait()
             outcome = self.outcomes.pop(0) if self.outcomes else "success"
             if isinstance(outcome, Exception):
                 raise outcome
-            return Came(outcome, 3, "" if outcome == "success" else "answered badly")
+            return ReadResult(
+                outcome,
+                3,
+                problem="" if outcome == "success" else "answered badly",
+                provider_us=self.dates_us.pop(0) if self.dates_us else None,
+            )
         finally:
             self.at_once -= 1
 
@@ -82,7 +91,7 @@ def poller(
         accounts,
         {one.source: one for one in resources},
         store=notes,  # type: ignore[arg-type]
-        read_url=provider.read_url,
+        reader=provider,  # type: ignore[arg-type]
         metrics=told or Told(),  # type: ignore[arg-type]
         by="one",
         now_us=now_us,
@@ -115,6 +124,7 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_i
     assert provider.asked == [
         ("twilio_call", "AC1", since(NOW_US - HOUR_US, number), "freshness") for number in (0, 1)
     ]
+    assert provider.skip_known == {True}
     assert notes.history == [known(NOW_US, NOW_US + 1_000_000)]
     assert told.windows == [("twilio_call", "default", NOW_US / 1e6 + 1, NOW_US / 1e6)]
 
@@ -132,10 +142,36 @@ async def test_each_next_window_begins_with_what_the_last_one_knew_less_the_look
     assert [one.watermark_us for one in notes.history[:4]] == beginnings
 
 
+async def test_a_poller_whose_clock_is_ahead_moves_no_watermark_beyond_the_providers_own_date() -> None:
+    """Its first pass asks for a time that is yet to come. The next one goes on from the provider's time."""
+    provider, store = Provider(), StoreFake()
+    provider.dates_us = [NOW_US + 3_000_000, NOW_US + 1_000_000, NOW_US + 60_000_000, NOW_US + 61_000_000]
+    ahead_us = 5 * HOUR_US
+    windows = poller(
+        provider, store, resources=(resource("twilio_call", urls=2),), now_us=lambda: NOW_US + ahead_us
+    )
+    await windows.assign(EVERYTHING, 4)
+    await until(lambda: len(store.history) >= 2)
+    await windows.close()
+    assert [one.watermark_us for one in store.history[:2]] == [NOW_US + 1_000_000, NOW_US + 60_000_000]
+    again = [since(NOW_US + 1_000_000 - HOUR_US, number) for number in (0, 1)]
+    assert provider.urls[:4] == [*(since(NOW_US + ahead_us - HOUR_US, number) for number in (0, 1)), *again]
+
+
+async def test_a_provider_whose_clock_is_ahead_moves_no_watermark_beyond_the_pass() -> None:
+    provider, store = Provider(), StoreFake()
+    provider.dates_us = [NOW_US + HOUR_US]
+    windows = poller(provider, store, interval_s=3600)
+    await windows.assign(EVERYTHING, 4)
+    await until(lambda: store.history)
+    await windows.close()
+    assert store.history == [known(NOW_US)]
+
+
 async def test_a_new_owner_goes_on_where_the_old_one_was_and_tells_at_once_how_far_that_is() -> None:
     provider, told = Provider(), Told()
     notes = StoreFake(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
-    provider.limiter.clear()
+    provider.may_answer.clear()
     windows = poller(provider, notes, told=told)
     await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.asked)
@@ -161,7 +197,7 @@ async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_rea
     await windows.assign(EVERYTHING, 4)
     await until(lambda: len(provider.asked) == 3)
     assert notes.said == before
-    provider.limiter.set()
+    provider.may_answer.set()
     await until(lambda: notes.history)
     await windows.close()
     again = [since(NOW_US - 2 * HOUR_US, number) for number in (0, 1)]
@@ -186,12 +222,12 @@ async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_join
     provider, notes = Provider(), StoreFake()
     windows = poller(provider, notes)
     for _ in range(5):
-        provider.limiter.clear()
+        provider.may_answer.clear()
         await windows.assign(EVERYTHING, 4)
         await until(lambda: provider.at_once)
         await asyncio.sleep(0.02)
         passes = len(provider.asked)
-        provider.limiter.set()
+        provider.may_answer.set()
         await until(lambda: len(provider.asked) > passes)  # noqa: B023 - awaited in this round
     await windows.close()
     assert provider.most_at_once == 1
@@ -247,8 +283,8 @@ async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
     await windows.close()
     assert provider.urls[:3] == [since(NOW_US - us, source=source) for us in (24 * HOUR_US,) * 2 + (HOUR_US,)]
     assert [one for one in caplog.messages if "lost" in one] == [
-        f"what is from {utc(NOW_US - 30 * HOUR_US)} to {utc(NOW_US - 24 * HOUR_US)} is lost to the window of "
-        f"{source} of telnyx/default: so far back it is not answered"
+        f"the window of {source} of telnyx/default has lost the time from {utc(NOW_US - 30 * HOUR_US)} to "
+        f"{utc(NOW_US - 24 * HOUR_US)}: the provider does not return rows that old"
     ]
 
 
@@ -282,7 +318,7 @@ async def test_two_pollers_share_the_windows_and_each_is_read_by_one() -> None:
 async def test_what_is_no_longer_owned_has_ended_and_what_still_is_goes_on_undisturbed() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
     provider = Provider()
-    provider.limiter.clear()
+    provider.may_answer.clear()
     windows = poller(provider, StoreFake(), accounts=accounts, interval_s=3600)
     await windows.assign(EVERYTHING, 4)
     await until(lambda: provider.at_once == 20)
@@ -305,7 +341,7 @@ def test_what_is_watched_is_what_has_windows_is_wanted_and_is_of_the_accounts_pr
     accounts = [account("AC1"), account("AC2"), account("T1", "telnyx")]
 
     def seen(*sources: str) -> list[tuple[str, str]]:
-        return [(one.account.id, one.resource.source) for one in watched(accounts, resources, sources)]
+        return [(one.account.id, one.resource.source) for one in windows_of(accounts, resources, sources)]
 
     assert seen(*SOURCES, "twilio_call_event") == [
         ("AC1", "twilio_call"),

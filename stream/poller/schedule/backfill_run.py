@@ -1,0 +1,233 @@
+"""One backfill job, from its saved progress to its end: slice by slice, oldest first.
+
+Invariant: a slice is saved as done only when all its rows are in Kafka. So after a crash or a rebalance the
+next owner starts with the first slice that is not done. A slice that the provider does not return fails the
+job with the reason; it is never skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from stream.core.fetches import ANSWERED
+from stream.core.timestamps import utc
+from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.poller.pages.account_reader import AccountReader
+from stream.poller.pages.paged_read import ReadResult
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
+from stream.poller.schedule.planning import (
+    READ_BY_CALL,
+    SLICE_S,
+    EndedCall,
+    Span,
+    ended_calls,
+    next_slice,
+    refusal,
+)
+from stream.poller.schedule.progress import BackfillJob
+from stream.poller.schedule.progress_store import ProgressStore
+from stream.service.background_tasks import cancel, start
+
+PRIORITY = "backfill"
+CALLS = "twilio_call"
+BY_EDGE = "twilio_insights_event"
+
+HEARTBEAT_S = 5.0
+"""A running job is saved at least this often."""
+
+PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""Between the attempts of a read that may succeed later. Each attempt already includes several requests."""
+
+KAFKA_RETRY_S = 2.0
+"""Writes to Kafka are retried without a limit."""
+
+START_TOLERANCE_S = 60.0
+"""A job at the limit of what the provider returns is not refused for the time until a poller starts it."""
+
+MAX_ERROR_CHARS = 300
+
+_RETRYABLE = frozenset({"throttled", "server_error", "network_error", "deferred"})
+_UNREADABLE_CALL = frozenset({"rubbish", "client_error"})
+"""Outcomes that concern one call alone: the others are still read."""
+
+log = logging.getLogger("callstream.polling")
+
+T = TypeVar("T")
+
+
+class BackfillDeps(NamedTuple):
+    """What every run needs. `accounts`: by (provider, id)."""
+
+    accounts: Mapping[tuple[str, str], Account]
+    resources: Mapping[str, Resource]
+    store: ProgressStore
+    reader: AccountReader
+    now_us: Callable[[], int]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+class _JobFailed(Exception):
+    """The job cannot go on. The text is for the user."""
+
+
+class BackfillRun:
+    """The run of one job."""
+
+    def __init__(self, job: BackfillJob, deps: BackfillDeps) -> None:
+        self._job = job
+        self._deps = deps
+        self._saving = asyncio.Lock()
+
+    async def run(self) -> None:
+        log.info("backfill %s of %s: starts at %s", self._job.id, self._job.source, self._job.done_until)
+        await self._save(state="running")
+        heartbeat = start(self._save_heartbeats(), "the heartbeat of a backfill")
+        try:
+            state, error = await self._final_state()
+        finally:
+            await cancel([heartbeat])  # before the final state: no heartbeat may follow it
+        await self._save(state=state, error=error)
+        suffix = f": {error}" if error else ""
+        log.info("backfill %s of %s is %s%s", self._job.id, self._job.source, state, suffix)
+
+    async def _final_state(self) -> tuple[str, str | None]:
+        """Read everything; (state, error) at the end."""
+        try:
+            await self._read_slices()
+        except _JobFailed as failed:
+            return "failed", str(failed)[:MAX_ERROR_CHARS]
+        except Exception as error:  # whatever it is: this job fails with it, and the others go on
+            log.debug("a backfill failed", exc_info=error)
+            return "failed", f"an error of callstream's own ({type(error).__name__})"
+        if self._job.unread:
+            return "failed", f"{self._job.unread} calls could not be read; all others were"
+        return "done", None
+
+    async def _read_slices(self) -> None:
+        job = self._job
+        account, resource = self._account_and_resource()
+        rest = Span(job.done_until_us, job.until_us)
+        reason = refusal(job.source, rest, self._deps.now_us(), START_TOLERANCE_S)
+        if rest.since_us < rest.until_us and reason is not None:
+            raise _JobFailed(reason)
+        listed = self._deps.resources[CALLS] if job.source in READ_BY_CALL else resource
+        slice_s = SLICE_S if _has_window_end(listed, account) else None
+        while (span := next_slice(self._job.done_until_us, job.until_us, slice_s)) is not None:
+            if listed is resource:
+                rows, unread = await self._read_window(resource, account, span), 0
+            else:
+                calls: dict[str, EndedCall] = {}
+                await self._read_window(listed, account, span, calls)
+                rows, unread = await self._read_calls(resource, account, calls.values())
+            await self._save(
+                done_until=utc(span.until_us), rows=self._job.rows + rows, unread=self._job.unread + unread
+            )
+
+    def _account_and_resource(self) -> tuple[Account, Resource]:
+        account = self._deps.accounts.get((self._job.source.partition("_")[0], self._job.account))
+        if account is None:
+            raise _JobFailed("the poller has no credentials for this account")
+        resource = self._deps.resources.get(self._job.source)
+        if resource is None:
+            raise _JobFailed("the poller does not know this source")
+        return account, resource
+
+    async def _read_window(
+        self, resource: Resource, account: Account, span: Span, calls: dict[str, EndedCall] | None = None
+    ) -> int:
+        """Read a slice; the number of rows. `calls` receives the calls that ended in it."""
+        assert resource.window_urls is not None
+
+        def collect(envelopes: Iterable[bytes]) -> None:
+            if calls is not None:
+                calls.update((call.call_id, call) for call in ended_calls(envelopes, span))
+
+        rows = 0
+        for url in resource.window_urls(account, *span):
+            result = await self._read_with_retries(
+                partial(self._deps.reader.read_window, resource, account, url, PRIORITY, on_written=collect)
+            )
+            if not result.reached_end:
+                raise _job_failed(result)
+            rows += result.rows
+        return rows
+
+    async def _read_calls(
+        self, resource: Resource, account: Account, calls: Iterable[EndedCall]
+    ) -> tuple[int, int]:
+        """Read each call at each of its edges, as many at once as the account allows. (rows, unread calls)"""
+        queue = iter(
+            [
+                (call.call_id, edge)
+                for call in calls
+                for edge in (call.edges if resource.source == BY_EDGE else (None,))
+            ]
+        )
+        rows, unread, failures = 0, set[str](), list[_JobFailed]()
+
+        async def work() -> None:
+            nonlocal rows
+            for call_id, edge in queue:
+                if failures:
+                    return
+                result = await self._read_with_retries(
+                    partial(self._deps.reader.read_call, resource, account, call_id, edge, PRIORITY)
+                )
+                if result.outcome in _UNREADABLE_CALL:
+                    unread.add(call_id)
+                elif result.outcome not in ANSWERED:
+                    failures.append(_job_failed(result))
+                rows += result.rows
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(account.concurrency):
+                group.create_task(work())
+        if failures:
+            raise failures[0]
+        return rows, len(unread)
+
+    async def _read_with_retries(self, read: Callable[[], Awaitable[ReadResult]]) -> ReadResult:
+        result = await self._until_written(read)
+        for pause_s in PAUSES_S:
+            if result.outcome not in _RETRYABLE:
+                break
+            await self._deps.sleep(pause_s)
+            result = await self._until_written(read)
+        return result
+
+    async def _save_heartbeats(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._save()
+
+    async def _save(self, **changes: object) -> None:
+        """Save the job with these changes, and with the current time."""
+        async with self._saving:
+            changes["updated_at"] = utc(self._deps.now_us())
+            self._job = msgspec.structs.replace(self._job, **changes)
+            await self._until_written(lambda: self._deps.store.save(self._job))
+
+    async def _until_written(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work, again and again until Kafka takes its records."""
+        while True:
+            try:
+                return await work()
+            except (NoRoomError, NotLandedError):
+                await self._deps.sleep(KAFKA_RETRY_S)
+
+
+def _has_window_end(resource: Resource, account: Account) -> bool:
+    """Whether its windows have an end. If not, each slice would read up to now: then there is one slice."""
+    assert resource.window_urls is not None
+    return resource.window_urls(account, 0, 1_000_000) != resource.window_urls(account, 0, 2_000_000)
+
+
+def _job_failed(result: ReadResult) -> _JobFailed:
+    return _JobFailed(f"{result.outcome}: {result.problem}" if result.problem else result.outcome)
