@@ -17,7 +17,7 @@ import pytest
 
 from stream.core.fetches import FetchRequest
 from stream.kafka import topics
-from stream.poller.pages.paging import MAX_PAGES_OF_A_WINDOW
+from stream.poller.pages.paged_read import WINDOW_LIMITS
 from tests.e2e.harness import Read, ending, read_topic, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, everything, landed, request, wait_answered
 from tests.e2e.rubbish import BOMB_BYTES, GOOD, HUGE_BYTES, Rubbish, call_id
@@ -68,18 +68,18 @@ class Kind(NamedTuple):
 
 
 KINDS = [
-    Kind("circle", "rubbish", "invalid_field", "rubbish (the pages lead in a circle)", "success"),
+    Kind("circle", "rubbish", "invalid_field", "rubbish (the pages form a loop)", "success"),
     Kind("repeating", "rubbish", "invalid_field", "rubbish (the pages repeat the same rows)", "success"),
     Kind(
         "endless",
         "rubbish",
         "invalid_field",
-        f"rubbish (there are more than {MAX_PAGES_OF_A_WINDOW} pages)",
+        f"rubbish (there are more than {WINDOW_LIMITS.max_pages} pages)",
         "success",
     ),
     Kind(
         *("elsewhere_next", "rubbish", "invalid_field"),
-        *("rubbish (the next page is on another host, which is not asked)", "success"),
+        *("rubbish (the next page is on another host, which is not requested)", "success"),
     ),
     Kind("html", "rubbish", "not_json", "rubbish (", "rubbish"),
     Kind("truncated", "rubbish", "not_json", "rubbish (", "rubbish"),
@@ -90,7 +90,7 @@ KINDS = [
     Kind("failing", "server_error", None, "server_error (answered 500", "server_error"),
     Kind("garbage", "network_error", None, "network_error (", "network_error"),
     Kind("slow", "network_error", None, None, "network_error"),
-    Kind("slow_window", "success", None, "network_error (no whole answer within", "success"),
+    Kind("slow_window", "success", None, "network_error (no whole response within", "success"),
     Kind("repeating", "rubbish", "invalid_field", "rubbish (the pages repeat", "success", "telnyx"),
     Kind("html", "rubbish", "not_json", "rubbish (", "rubbish", "telnyx"),
     Kind("redirect", "client_error", None, "client_error (answered 302", "client_error", "telnyx"),
