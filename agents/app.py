@@ -61,7 +61,7 @@ class HealthServer(mode.Service):
         await self._open.aclose()
 
 
-def build(chosen: settings.Settings) -> LanesApp:
+def build(chosen: settings.WorkerSettings) -> LanesApp:
     """The worker's app for these settings; `chosen.kafka` must name a broker. Raises DataDirError."""
     if chosen.store == "rocksdb":
         data_dir.prepare(chosen.data_dir)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream.service.settings import table
+from stream.service.settings_table import table
 
 PAGE = Path(__file__).resolve().parents[1] / "settings.md"
 

@@ -26,7 +26,7 @@ from stream.broker.ports import DEFAULT_PORT, free_port
 from stream.broker.storage import format_storage
 from stream.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task, last_words
 from stream.service.data_dir import DataDirError, prepare, why
-from stream.service.settings import Settings
+from stream.service.settings import RoleSettings
 
 WORDS_LINES = 100
 """Of a log's end, to find what ended a broker: a trace of Java's is long."""
@@ -85,7 +85,7 @@ class Broker:
 
 
 @asynccontextmanager
-async def embedded(settings: Settings, *, say: Say = _silent) -> AsyncIterator[Broker]:
+async def embedded(settings: RoleSettings, *, say: Say = _silent) -> AsyncIterator[Broker]:
     """The cluster that the settings name, else the embedded broker: found, or started and later stopped."""
     if settings.kafka:
         yield Broker(settings.kafka)

@@ -26,7 +26,7 @@ from stream.faust_bridge.store import StateTable
 from stream.kafka import producers, topics
 from stream.kafka.member_commit import Member
 from stream.kafka.transactional_producer import TransactionalProducer
-from stream.service.settings import Settings
+from stream.service.settings import WorkerSettings
 
 HEARTBEATS_A_SESSION = 5
 REBALANCE_TIMEOUT_S = 20.0
@@ -83,7 +83,7 @@ class LanesApp(faust.App):
 
 
 def build_app(
-    settings: Settings,
+    settings: WorkerSettings,
     processor: Processor,
     observer: Observer | None = None,
     *,

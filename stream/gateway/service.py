@@ -32,7 +32,7 @@ from stream.service.http.descriptors import connections_at_most, raise_limit
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import UNKNOWN, LabelValues
-from stream.service.settings import Settings
+from stream.service.settings import GatewaySettings
 from stream.service.shutdown import stop_asked, unless
 
 GARBAGE_THRESHOLD = 50_000
@@ -69,7 +69,7 @@ class Addresses(NamedTuple):
 
 
 @asynccontextmanager
-async def serving(chosen: Settings) -> AsyncIterator[Addresses]:
+async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     """A gateway at work while the block runs; gives where it is. `chosen.kafka` must name a broker.
 
     Raises ListenError, TlsError, KafkaError.
@@ -182,7 +182,7 @@ def quiet(metrics: GatewayMetrics) -> logging.Logger:
     return logger
 
 
-async def serve(chosen: Settings) -> int:
+async def serve(chosen: GatewaySettings) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     with stop_asked() as asked:
         async with AsyncExitStack() as stack:

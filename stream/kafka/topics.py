@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from stream.kafka.admin import admin_client, topic_setting
 from stream.service.errors import said
-from stream.service.settings import Settings
+from stream.service.settings import RoleSettings
 
 WAIT_S = 60.0
 EXAMINED_WITHIN_S = 5.0
@@ -131,7 +131,7 @@ def _compacted(topics: Topics) -> list[str]:
     return [getattr(topics, role) for role, policy in POLICIES.items() if policy is _COMPACTED]
 
 
-async def ensure(bootstrap: str, settings: Settings, *, wait_s: float = WAIT_S) -> list[str]:
+async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT_S) -> list[str]:
     """Makes the missing topics and checks all; returns the names of those it made.
 
     Several processes may do so at once. A broker that is just starting is waited for, `wait_s` in all.
@@ -210,7 +210,7 @@ def _compared(described: Sequence[Any], topics: Topics, partitions: int) -> Exam
     )
 
 
-async def examine(bootstrap: str, settings: Settings, *, wait_s: float = EXAMINED_WITHIN_S) -> Examined:
+async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXAMINED_WITHIN_S) -> Examined:
     """What is there of the topics; nothing is made. Raises TopicError when the cluster does not answer."""
     topics = names(settings.topic_prefix)
     why = f"no broker answers at {bootstrap}"

@@ -33,7 +33,7 @@ from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.http import health
 from stream.service.metrics.label_values import UNKNOWN, LabelValues
 from stream.service.metrics.poller import BudgetState, PollerMetrics
-from stream.service.settings import Settings
+from stream.service.settings import PollerSettings
 from stream.service.shutdown import stop_asked, unless
 
 FLUSH_S = 2.0
@@ -54,7 +54,7 @@ log = logging.getLogger("callstream.poller")
 
 
 @asynccontextmanager
-async def serving(chosen: Settings) -> AsyncIterator[Poller]:
+async def serving(chosen: PollerSettings) -> AsyncIterator[Poller]:
     """A poller at work while the block runs. `chosen.kafka` must name a broker.
 
     It listens before it joins the group: one that cannot must not make the others share anew. Raises
@@ -80,7 +80,7 @@ async def serving(chosen: Settings) -> AsyncIterator[Poller]:
 class Poller:
     """All parts of one poller, and how they know each other."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: PollerSettings) -> None:
         names = topics.names(chosen.topic_prefix)
         connection = {"bootstrap_servers": chosen.kafka}
         self.url = ""
@@ -236,7 +236,7 @@ def ready(
     return trouble is None, [*([trouble] if trouble else []), *(said if states else [NOBODY])]
 
 
-async def serve(chosen: Settings) -> int:
+async def serve(chosen: PollerSettings) -> int:
     """Serve until SIGTERM or SIGINT, or until a part of it has ended. Returns the exit code."""
     with stop_asked() as asked:
         async with AsyncExitStack() as stack:

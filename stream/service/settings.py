@@ -1,7 +1,7 @@
 """Every setting of the program, from CALLSTREAM_* variables or one TOML file, checked once at start.
 
-The rule of this file: a setting is a field here with its meaning, and nothing else reads the environment.
-A variable wins over the file. An unknown name is an error: a misspelt setting is one that is not on.
+A setting is a field here with its meaning, and nothing else reads the environment.
+A variable overrides the file. An unknown name is an error, or a misspelt setting would silently be off.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,60 @@ def _setting(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a role runs with. Durations in seconds."""
+class RoleSettings:
+    """What every role runs with."""
 
     kafka: str = _setting("", "bootstrap servers; empty: the embedded broker", kinds.servers)
     topic_prefix: str = _setting("calls.", "of every topic, and of the application id", kinds.prefix)
     partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
-    store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
+    account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
+    kafka_libs: str = _setting(
+        "", "folder of Kafka's jars for the embedded broker", kinds.text, name="KAFKA_LIBS"
+    )
+    cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwilioAccounts:
+    """Twilio's accounts: the gateway verifies with their tokens, the poller reads with them."""
+
+    twilio_account_sid: str = _setting(
+        "", "account of Twilio; empty: the auth token verifies those of every account", kinds.name
+    )
+    twilio_auth_token: tuple[str, ...] = _setting(
+        (), "verifies signatures; several with commas while rotating", kinds.words, secret=True
+    )
+    twilio_account_tokens: tuple[tuple[str, str], ...] = _setting(
+        (), "`AC…=token` of more accounts and of subaccounts, with commas", kinds.named_secrets, secret=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallSettings:
+    """What worker and poller must agree on."""
+
+    settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", kinds.SECONDS)
+    poll_sources: tuple[str, ...] = _setting(
+        POLLED_SOURCES,
+        "REST sources that are read, with commas; `none`: no poller",
+        kinds.some_of(*POLLED_SOURCES),
+    )
+    time_factor: float = _setting(
+        1.0,
+        "how many times faster than the providers the simulator is, and with it the schedule of fetches",
+        kinds.number(1, 3600),
+    )
+    # Kafka's brokers refuse less than 6 s.
+    session_timeout_s: float = _setting(
+        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(TwilioAccounts, RoleSettings):
+    """What a gateway runs with."""
+
     gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway takes webhooks", kinds.listen)
     gateway_health_listen: str = _setting(
         "127.0.0.1:8084", "where the gateway's `/metrics`, `/livez` and `/readyz` are", kinds.listen
@@ -54,9 +100,6 @@ class Settings:
     gateway_tls: tuple[Path, ...] = _setting(
         (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", kinds.certificate
     )
-    worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
-    poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", kinds.listen)
-    simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", kinds.listen)
     public_url: str = _setting(
         "",
         "what providers sign, with the path that a proxy takes off, if any; empty: from the request",
@@ -81,16 +124,6 @@ class Settings:
         "`refuse` or `accept`: webhooks without a signature; `accept` is for a test without accounts",
         kinds.one_of("refuse", "accept"),
     )
-    account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
-    twilio_account_sid: str = _setting(
-        "", "account of Twilio; empty: the auth token verifies those of every account", kinds.name
-    )
-    twilio_auth_token: tuple[str, ...] = _setting(
-        (), "verifies signatures; several with commas while rotating", kinds.words, secret=True
-    )
-    twilio_account_tokens: tuple[tuple[str, str], ...] = _setting(
-        (), "`AC…=token` of more accounts and of subaccounts, with commas", kinds.named_secrets, secret=True
-    )
     twilio_shared_keys: tuple[tuple[str, str], ...] = _setting(
         (),
         "`key=secret` of the shared keys that sign webhooks, with commas; `AC…/key=…` of another account",
@@ -107,45 +140,20 @@ class Settings:
         "a signed request of Twilio is refused when its `Timestamp` is that much older than our clock",
         kinds.SECONDS,
     )
-    twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
-    twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)
     telnyx_public_key: tuple[str, ...] = _setting(
         (), "verifies signatures of Telnyx; several with commas", kinds.public_keys
     )
     telnyx_tolerance_s: float = _setting(
         300.0, "a signature of Telnyx is refused when it is that much older or newer", kinds.number(1, 86_400)
     )
-    telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", kinds.text, secret=True)
-    telnyx_account_id: str = _setting(
-        "", "the id that records of Telnyx' rows carry; empty: the one that a row names, or none", kinds.name
-    )
-    twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", kinds.url)
-    twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", kinds.url)
-    telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", kinds.url)
-    poll_interval_s: float = _setting(60.0, "between two reads of a window", kinds.SECONDS)
-    poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", kinds.SECONDS)
-    poll_concurrency: int = _setting(5, "requests at once, for each account", kinds.whole(1, 1000))
-    poll_rate: float = _setting(10.0, "requests a second, for each account", kinds.number(0.001, 10_000))
-    poll_sources: tuple[str, ...] = _setting(
-        POLLED_SOURCES,
-        "REST sources that are read, with commas; `none`: no poller",
-        kinds.some_of(*POLLED_SOURCES),
-    )
-    time_factor: float = _setting(
-        1.0,
-        "how many times faster than the providers the simulator is, and with it the schedule of fetches",
-        kinds.number(1, 3600),
-    )
-    poll_accounts: tuple[AccountSetting, ...] = _setting(
-        (),
-        "more accounts that are read: `[[poll_accounts]]` tables of the TOML file",
-        account_settings,
-        secret=True,
-    )
-    api_token: str = _setting(
-        "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
-    )
-    settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", kinds.SECONDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(CallSettings, RoleSettings):
+    """What a worker runs with."""
+
+    worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
+    store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
     gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", kinds.SECONDS)
     overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", kinds.SECONDS)
     max_age_s: float = _setting(
@@ -157,14 +165,46 @@ class Settings:
         kinds.one_of("masked", "hashed", "full"),
     )
     privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
-    # Kafka's brokers refuse less than 6 s.
-    session_timeout_s: float = _setting(
-        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
-    )
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)
     )
+    api_token: str = _setting(
+        "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PollerSettings(TwilioAccounts, CallSettings, RoleSettings):
+    """What a poller runs with."""
+
+    poller_listen: str = _setting("127.0.0.1:8082", "where the poller's HTTP is", kinds.listen)
+    twilio_api_key: str = _setting("", "user of Twilio's REST resources", kinds.name)
+    twilio_api_secret: str = _setting("", "its secret", kinds.text, secret=True)
+    telnyx_api_key: str = _setting("", "for the REST resources of Telnyx", kinds.text, secret=True)
+    telnyx_account_id: str = _setting(
+        "", "the id that records of Telnyx' rows carry; empty: the one that a row names, or none", kinds.name
+    )
+    twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", kinds.url)
+    twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", kinds.url)
+    telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", kinds.url)
+    poll_interval_s: float = _setting(60.0, "between two reads of a window", kinds.SECONDS)
+    poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", kinds.SECONDS)
+    poll_concurrency: int = _setting(5, "requests at once, for each account", kinds.whole(1, 1000))
+    poll_rate: float = _setting(10.0, "requests a second, for each account", kinds.number(0.001, 10_000))
+    poll_accounts: tuple[AccountSetting, ...] = _setting(
+        (),
+        "more accounts that are read: `[[poll_accounts]]` tables of the TOML file",
+        account_settings,
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorSettings(PollerSettings, GatewaySettings):
+    """What the simulator runs with: it signs and serves what gateway and poller expect of a provider."""
+
+    simulate_listen: str = _setting("127.0.0.1:8083", "where the simulator's HTTP is", kinds.listen)
     simulate_twilio_account_token: tuple[tuple[str, str], ...] = _setting(
         (),
         "`AC…=token` of the simulated calls; empty: those that the gateway verifies with",
@@ -180,10 +220,11 @@ class Settings:
     simulate_telnyx_private_key: str = _setting(
         "", "signs the simulator's webhooks as Telnyx", kinds.private_key, secret=True
     )
-    kafka_libs: str = _setting(
-        "", "folder of Kafka's jars for the embedded broker", kinds.text, name="KAFKA_LIBS"
-    )
-    cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SimulatorSettings, WorkerSettings):
+    """All settings. A role takes its slice, which is a base of this class. Durations in seconds."""
 
 
 def variable(about: Field[Any]) -> str:
@@ -299,18 +340,3 @@ def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
 def _user_cache(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path("~/.cache").expanduser()) / "callstream"
-
-
-def table() -> str:
-    """The settings as a Markdown table, as docs/settings.md shows it."""
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
-    for about in fields(Settings):
-        assert about.default is not MISSING
-        default = f"`{_text(about.default)}`" if about.default not in ("", ()) else "–"
-        file = " (or `…_FILE`)" if about.metadata["secret"] else ""
-        rows.append(f"| `{variable(about)}`{file} | {default} | {about.metadata['meaning']} |")
-    return "\n".join(rows)
-
-
-def _text(default: Any) -> str:
-    return ",".join(default) if isinstance(default, tuple) else str(default)

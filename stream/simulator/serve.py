@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from stream.service.settings import Settings, SettingsError
+from stream.service.settings import SettingsError, SimulatorSettings
 from stream.simulator.calls.options import Options
 from stream.simulator.delivery.signing import telnyx_account, twilio_account
 from stream.simulator.rest.credentials import ApiCredentials
@@ -35,7 +35,7 @@ class RestPlan:
     at: Callable[[str], None] = lambda _: None
 
 
-def served_as(settings: Settings, options: Options) -> tuple[Options, ApiCredentials]:
+def served_as(settings: SimulatorSettings, options: Options) -> tuple[Options, ApiCredentials]:
     """The options with the accounts that are served, and the credentials that read them.
 
     Raises SettingsError with what is missing.

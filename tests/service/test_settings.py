@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.service.settings import Settings, SettingsError, load, problems, table, variable
+from stream.service.settings import Settings, SettingsError, load, problems, variable
+from stream.service.settings_table import table, variables
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -162,8 +163,8 @@ def test_all_that_is_wrong_is_said_at_once_and_the_first_as_the_error_says_it(tm
         "CALLSTREAM_PARTITIONS:",
         "CALLSTREAM_KAFKA=kafka",
         "CALLSTREAM_STORE=redis",
-        "CALLSTREAM_TWILIO_SHARED_KEYS",
         "CALLSTREAM_API_TOKEN",
+        "CALLSTREAM_TWILIO_SHARED_KEYS",
         "CALLSTREAM_COLOUR",
         "CALLSTREAM_PARTITONS",
     ]
@@ -211,3 +212,13 @@ def test_every_default_would_be_accepted_as_a_value() -> None:
 
 def test_the_page_of_settings_shows_the_table_as_the_code_has_it() -> None:
     assert table() in PAGE.read_text(), "run `make docs`"
+
+
+def test_each_setting_is_listed_once_with_the_roles_that_read_it() -> None:
+    roles = {one.name: one.roles for one in variables()}
+    assert len(roles) == len(list(variables())) == len(fields(Settings))
+    assert roles["CALLSTREAM_KAFKA"] == ("gateway", "worker", "poller")
+    assert roles["CALLSTREAM_TWILIO_AUTH_TOKEN"] == ("gateway", "poller")
+    assert roles["CALLSTREAM_SETTLE_S"] == ("worker", "poller")
+    assert roles["CALLSTREAM_STORE"] == ("worker",)
+    assert roles["CALLSTREAM_SIMULATE_LISTEN"] == ("simulator",)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from stream.gateway.receive.source_detection import EVENT_STREAMS_PATH
-from stream.service.settings import Settings
+from stream.service.settings import GatewaySettings
 
 TWILIO_PATH = "/callbacks/twilio"
 TELNYX_PATH = "/callbacks/telnyx"
@@ -64,7 +64,7 @@ class ProviderSetup:
     concerns: tuple[str, ...]
 
 
-def setup(public_url: str, settings: Settings) -> ProviderSetup:
+def setup(public_url: str, settings: GatewaySettings) -> ProviderSetup:
     """`public_url` as the setting of that name takes it."""
     public_url = public_url.rstrip("/")
     return ProviderSetup(
@@ -209,7 +209,7 @@ def _telnyx(url: str) -> tuple[SetupSection, ...]:
     )
 
 
-def _settings(public_url: str, settings: Settings) -> tuple[SetupSetting, ...]:
+def _settings(public_url: str, settings: GatewaySettings) -> tuple[SetupSetting, ...]:
     def state(value: object) -> str:
         return "set" if value else "not set"
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from stream.gateway.receive.public_url import Network
 from stream.gateway.receive.telnyx_signature import public_key
-from stream.service.settings import Settings, SettingsError
+from stream.service.settings import GatewaySettings, SettingsError
 
 ANY_ACCOUNT = ""
 """The account of tokens that were configured without one."""
@@ -51,7 +51,7 @@ class GatewayCredentials:
     accept_unsigned: bool = False
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> GatewayCredentials:
+    def from_settings(cls, settings: GatewaySettings) -> GatewayCredentials:
         """Raises SettingsError on an unreadable key."""
         return cls(
             public_url=settings.public_url,
@@ -93,12 +93,12 @@ def _keys(texts: Iterable[str]) -> tuple[Ed25519PublicKey, ...]:
         raise SettingsError(f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}") from None
 
 
-def _tokens(settings: Settings) -> dict[str, tuple[str, ...]]:
+def _tokens(settings: GatewaySettings) -> dict[str, tuple[str, ...]]:
     own = ((settings.twilio_account_sid or ANY_ACCOUNT, token) for token in settings.twilio_auth_token)
     return _grouped([*own, *settings.twilio_account_tokens])
 
 
-def _shared_keys(settings: Settings) -> dict[str, SharedKey]:
+def _shared_keys(settings: GatewaySettings) -> dict[str, SharedKey]:
     """`AC…/key=secret`; a key that names no account is the configured one's."""
     found = {}
     for name, secret in settings.twilio_shared_keys:

@@ -25,7 +25,7 @@ from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
 from stream.poller.on_demand.offsets import Offsets
 from stream.poller.on_demand.pending_requests import PendingRequest
-from stream.service.settings import Settings
+from stream.service.settings import PollerSettings
 
 UNFINISHED = 20_000
 """So many records may be in our hands; then none are fetched until some are done."""
@@ -70,7 +70,7 @@ class FetchRequestConsumer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: PollerSettings,
         serving: FetchDispatcher,
         *,
         on_share: OnShare,

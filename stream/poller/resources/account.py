@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from stream.service.account_setting import AccountSetting
-from stream.service.settings import Settings
+from stream.service.settings import PollerSettings
 
 DEFAULT_INSIGHTS_URL = "https://insights.twilio.com"
 _REGIONAL = re.compile(r"https://api\.([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.twilio\.com/?\Z", re.IGNORECASE)
@@ -51,7 +51,7 @@ class Account:
         return f"{self.provider}/{self.alias}"
 
 
-def accounts(settings: Settings) -> list[Account]:
+def accounts(settings: PollerSettings) -> list[Account]:
     """The accounts with configured credentials. An explicit table wins over the general settings."""
     configured: dict[tuple[str, str], AccountSetting] = {}
     for one in [*settings.poll_accounts, *_twilio_accounts(settings), *_telnyx_accounts(settings)]:
@@ -65,7 +65,7 @@ def accounts(settings: Settings) -> list[Account]:
     return _with_unique_names(found)
 
 
-def lacks_twilio_account(settings: Settings) -> bool:
+def lacks_twilio_account(settings: PollerSettings) -> bool:
     """Whether there are Twilio credentials but no account id: nothing can be read with them."""
     credentials = settings.twilio_auth_token or (settings.twilio_api_key and settings.twilio_api_secret)
     return bool(credentials) and all(one.provider != "twilio" for one in accounts(settings))
@@ -87,7 +87,7 @@ def _masked(id_: str) -> str:
     return f"{id_[:2]}...{id_[-4:]}" if len(id_) > 6 else "unnamed"
 
 
-def _twilio_accounts(settings: Settings) -> list[AccountSetting]:
+def _twilio_accounts(settings: PollerSettings) -> list[AccountSetting]:
     """The main account with its API key, else with its token; then the accounts with a token of their own."""
     own, found = settings.twilio_account_sid, []
     if own and settings.twilio_api_key and settings.twilio_api_secret:
@@ -100,12 +100,12 @@ def _twilio_accounts(settings: Settings) -> list[AccountSetting]:
     return found
 
 
-def _telnyx_accounts(settings: Settings) -> list[AccountSetting]:
+def _telnyx_accounts(settings: PollerSettings) -> list[AccountSetting]:
     key = settings.telnyx_api_key
     return [AccountSetting(provider="telnyx", id=settings.telnyx_account_id, secret=key)] if key else []
 
 
-def _account(one: AccountSetting, alias: str, settings: Settings) -> Account:
+def _account(one: AccountSetting, alias: str, settings: PollerSettings) -> Account:
     twilio = one.provider == "twilio"
     api_url = one.api_url or (settings.twilio_api_url if twilio else settings.telnyx_api_url)
     insights_url = (one.insights_url or _insights_url(api_url, settings)) if twilio else ""
@@ -122,7 +122,7 @@ def _account(one: AccountSetting, alias: str, settings: Settings) -> Account:
     )
 
 
-def _insights_url(api_url: str, settings: Settings) -> str:
+def _insights_url(api_url: str, settings: PollerSettings) -> str:
     """The configured URL; if that is the default, the one in the API's region: keys are valid in one region.
 
     (Twilio: "Global Infrastructure", `{product}.{edge}.{region}.twilio.com`.)

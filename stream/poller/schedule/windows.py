@@ -26,7 +26,7 @@ from stream.poller.schedule.planning import WindowPass, next_pass, pause_s
 from stream.poller.schedule.progress import Watermark, partition_of, window_key
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.background_tasks import cancel, start
-from stream.service.settings import Settings
+from stream.service.settings import PollerSettings
 
 JITTER = 0.1
 """An interval is longer by up to this share, so that pollers do not send their requests at the same time."""
@@ -85,7 +85,7 @@ class Windows:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: PollerSettings,
         accounts: Iterable[Account],
         resources: Mapping[str, Resource],
         *,

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from stream.service.account_setting import AccountSetting
-from stream.service.settings import Settings, SettingsError
+from stream.service.settings import SettingsError, SimulatorSettings
 from stream.simulator.calls.options import Options
 
 SIMULATED = "simulated"
@@ -43,7 +43,7 @@ class SigningKeys:
     telnyx_key: Ed25519PrivateKey | None = field(default=None, repr=False)
 
 
-def from_settings(settings: Settings, options: Options) -> SigningKeys:
+def from_settings(settings: SimulatorSettings, options: Options) -> SigningKeys:
     """What a run needs to sign with. Raises SettingsError with the setting that is missing.
 
     Twilio's is the simulator's own account, else the one that the gateway is set up with.
@@ -62,7 +62,7 @@ def from_settings(settings: Settings, options: Options) -> SigningKeys:
     )
 
 
-def twilio_account(settings: Settings) -> tuple[str, str | None]:
+def twilio_account(settings: SimulatorSettings) -> tuple[str, str | None]:
     """The account of Twilio that the simulator plays and its token: its own, else the gateway's.
 
     Empty where the token speaks for any account; None without a token.
@@ -75,7 +75,7 @@ def twilio_account(settings: Settings) -> tuple[str, str | None]:
 
 
 def simulated_environment(
-    settings: Settings,
+    settings: SimulatorSettings,
     environ: Mapping[str, str],
     *,
     rest_url: str | None = None,
@@ -107,7 +107,7 @@ def simulated_environment(
     return {**{name: said for name, said in environ.items() if name not in files}, **made}
 
 
-def telnyx_account(settings: Settings) -> tuple[str, str]:
+def telnyx_account(settings: SimulatorSettings) -> tuple[str, str]:
     """(id, API key) of the account whose resources are served; empty where there is none."""
     if settings.simulate_telnyx_account_key:
         return settings.simulate_telnyx_account_key[0]
@@ -115,7 +115,7 @@ def telnyx_account(settings: Settings) -> tuple[str, str]:
 
 
 def _polling(
-    settings: Settings, rest_url: str, account: str, token: str, budget: Mapping[str, int]
+    settings: SimulatorSettings, rest_url: str, account: str, token: str, budget: Mapping[str, int]
 ) -> dict[str, str]:
     """What a poller reads a simulator with: tables of their own, so that no real credentials go there."""
     id_, key = (
