@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream.core.events import DecodeError, Reading
-from stream.core.privacy.sensitive_names import spelled
+from stream.core.privacy.sensitive_names import normalised
 from stream.sources import form, twilio_status_callback
 
 KNOWN: tuple[str, ...] = (
@@ -42,11 +42,11 @@ KNOWN: tuple[str, ...] = (
     "Timestamp",
     "To",
 )
-PASCAL_CASE = {spelled(name): name for name in KNOWN}
+PASCAL_CASE = {normalised(name): name for name in KNOWN}
 
 
 def pascal_case(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {PASCAL_CASE.get(spelled(name), name): value for name, value in parameters.items()}
+    return {PASCAL_CASE.get(normalised(name), name): value for name, value in parameters.items()}
 
 
 def is_progress(parameters: dict[str, Any]) -> bool:

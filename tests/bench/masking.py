@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stream.core.events import Reading
-from stream.core.privacy.field_plans import Plans
-from stream.core.privacy.masking import BLOT, Privacy
+from stream.core.privacy.field_plans import FieldPlans
+from stream.core.privacy.masking import REDACTED, Privacy
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
 from tests.bench.callbacks import callbacks
@@ -21,7 +21,7 @@ CHUNK = 50
 ROUNDS = 5
 
 
-plans = Plans()
+plans = FieldPlans()
 
 
 def by_name(privacy: Privacy, reading: Reading) -> None:
@@ -35,7 +35,7 @@ def by_name(privacy: Privacy, reading: Reading) -> None:
         return
     for name in plan.secrets + plan.texts:
         if fields[name]:
-            fields[name] = BLOT
+            fields[name] = REDACTED
     for name in plan.addresses:
         fields[name] = privacy.address(fields[name])
     for name in plan.urls:

@@ -1,1 +1,1 @@
-"""What must not leave: masking of numbers, addresses, names and secrets. Pure."""
+"""Masking of phone numbers, addresses, names and secrets. Pure."""

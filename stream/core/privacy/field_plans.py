@@ -1,7 +1,6 @@
-"""What the names of an object say of its values, worked out once for names that come together.
+"""How the values of an object are masked, derived once from names that often come together.
 
-The rule of this file: what is remembered is bounded in number and in length, for names and values are their
-sender's choice.
+The caches are bounded in number and in length, because the sender chooses names and values.
 """
 
 from __future__ import annotations
@@ -14,25 +13,25 @@ from stream.core.privacy.masked_forms import masked_number
 from stream.core.privacy.phone_numbers import replaced
 from stream.core.privacy.sensitive_names import Kind, kind_of
 
-LONGEST_REMEMBERED = 128
-"""Characters of the longest text, or of texts that came together, of which is remembered what is shown."""
+LONGEST_CACHED = 128
+"""Characters of the longest text, or of all texts of an object, that is cached."""
 
-REMEMBERED = 32_768
-"""Texts of each kind that are remembered."""
+CACHE_SIZE = 32_768
+"""The number of texts of each kind that are cached."""
 
-MOST_PLANS = 512
-MOST_NAMES = 64
+MAX_PLANS = 512
+MAX_NAMES = 64
 LONGEST_NAMES = 4096
-"""Characters of all names of an object whose plan is remembered."""
+"""Characters of all names of an object whose plan is cached."""
 
 
 _HEADER_NAMES = ("name", "key", "header", "parameter", "param", "field")
 _HEADER_VALUES = ("value", "values")
-"""How the two fields of a header or a parameter are called."""
+"""The names of the two fields of a header or a parameter."""
 
 
-class Plan(NamedTuple):
-    """What the names of an object say of its values."""
+class FieldPlan(NamedTuple):
+    """How the values of an object are masked: its names by kind."""
 
     kinds: dict[str, Kind | None]
     secrets: list[str]
@@ -42,52 +41,53 @@ class Plan(NamedTuple):
     plain: list[str]
     free: list[str]
     others: Callable[[dict[str, Any]], Any] | None
-    """The values of `free`, `plain` and `urls` together."""
+    """Gives the values of `free`, `plain` and `urls` together."""
     harmless: set[Any]
-    """Those of which nothing was masked."""
+    """Values of `others` in which nothing had to be masked."""
     pair: tuple[str, str] | None
-    """The names of a header that is sent as two fields."""
+    """The names of the two fields, if the object is a header."""
     named: bool
-    """A name holds a number or an address itself."""
+    """A name itself contains a number or an address."""
 
 
-class Plans:
-    """The plans of one privacy mode, with the values that are harmless in it."""
+class FieldPlans:
+    """The plans of one privacy mode, with the values that need no masking in it."""
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._plans: dict[tuple[str, ...], FieldPlan] = {}
         self._harmless = 0
 
-    def of(self, fields: dict[str, Any]) -> Plan:
+    def of(self, fields: dict[str, Any]) -> FieldPlan:
+        """The plan of an object with these names."""
         names = tuple(fields)
         plan = self._plans.get(names)
         if plan is None:
-            plan = _planned(names)
-            if len(names) <= MOST_NAMES and sum(map(len, names)) <= LONGEST_NAMES:
-                if len(self._plans) >= MOST_PLANS:
+            plan = _plan_of(names)
+            if len(names) <= MAX_NAMES and sum(map(len, names)) <= LONGEST_NAMES:
+                if len(self._plans) >= MAX_PLANS:
                     self._plans.clear()
                     self._harmless = 0
                 self._plans[names] = plan
         return plan
 
-    def remember(self, plan: Plan, told: Any) -> None:
-        """Nothing is to be masked of these values of `plan.others`."""
-        if len("".join(told)) > LONGEST_REMEMBERED:
+    def add_harmless(self, plan: FieldPlan, values: Any) -> None:
+        """Cache that nothing is to be masked in these values of `plan.others`."""
+        if len("".join(values)) > LONGEST_CACHED:
             return
-        if self._harmless >= REMEMBERED:
+        if self._harmless >= CACHE_SIZE:
             for planned in self._plans.values():
                 planned.harmless.clear()
             self._harmless = 0
-        plan.harmless.add(told)
+        plan.harmless.add(values)
         self._harmless += 1
 
-    def remembered(self) -> list[str]:
-        """Every text that is remembered."""
+    def cached_texts(self) -> list[str]:
+        """Every text in the caches."""
         names = [name for planned in self._plans for name in planned]
-        return names + [str(told) for plan in self._plans.values() for told in plan.harmless]
+        return names + [str(values) for plan in self._plans.values() for values in plan.harmless]
 
 
-def _planned(names: tuple[str, ...]) -> Plan:
+def _plan_of(names: tuple[str, ...]) -> FieldPlan:
     kinds = {name: kind_of(name) for name in names}
     by_kind: dict[Kind, list[str]] = {
         kind: [] for kind in ("secret", "digits", "text", "address", "url", "plain", "free")
@@ -97,7 +97,7 @@ def _planned(names: tuple[str, ...]) -> Plan:
     lowered = {name.lower(): name for name in names}
     header = next((lowered[one] for one in _HEADER_NAMES if one in lowered), None)
     content = next((lowered[one] for one in _HEADER_VALUES if one in lowered), None)
-    return Plan(
+    return FieldPlan(
         kinds,
         by_kind["secret"] + by_kind["digits"],
         by_kind["text"],

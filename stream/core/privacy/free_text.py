@@ -1,7 +1,7 @@
-"""What a text holds beside numbers: secrets by their names, URLs, names of people in front of an address.
+"""Secrets, URLs and names of people in a text.
 
-The rule of this file: it looks for a name and blots out what stands behind it, because a secret has no look
-of its own. Every search is linear in the text: a word is tried once, and what is taken is not given back.
+A secret has no recognisable form, so it is found by the name in front of it. Every search is linear in the
+text: each word is tried once, and the patterns do not backtrack.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from stream.core.privacy.sensitive_names import is_secret
 
-BLOT = "***"
+REDACTED = "***"
 
 _NAME = re.compile(
     r"""
@@ -54,7 +54,7 @@ _FORM = re.compile(r"[\w.\-\[\]%+]{1,128}=[^\s&]*+(?:&[\w.\-\[\]%+]{1,128}=[^\s&
 
 
 def without_secrets(text: str) -> str:
-    """`text` without values behind names of secrets, bearer tokens, and user info of URLs."""
+    """`text` without the values after names of secrets, bearer tokens, and user info of URLs."""
     if ":" in text or "=" in text or "%" in text or "</" in text:
         text = _USER_INFO.sub("", text)
         text = _without_values(text)
@@ -71,24 +71,24 @@ def _without_values(text: str) -> str:
         if end < done:
             continue
         if match["header"]:
-            pieces += text[done:end], " ", BLOT
+            pieces += text[done:end], " ", REDACTED
             done = _LINE.match(text, end).end()  # type: ignore[union-attr]  # it matches everywhere
         elif match["tag"]:
             if is_secret(match["tag"]):
                 element = _ELEMENT.match(text, end)
                 assert element is not None
-                pieces += text[done : element.end(1)], BLOT
+                pieces += text[done : element.end(1)], REDACTED
                 done = element.end()
         elif is_secret(match["name"]) and (value := _VALUE.match(text, end)) is not None:
             quote = value["quote"] or ""
-            pieces += text[done:end], quote, BLOT, quote
+            pieces += text[done:end], quote, REDACTED, quote
             done = value.end()
     return "".join(pieces) + text[done:]
 
 
 def _token(match: re.Match[str]) -> str:
     scheme, _, credential = match[0].partition(" ")
-    return f"{scheme} {BLOT}" if credential else BLOT
+    return f"{scheme} {REDACTED}" if credential else REDACTED
 
 
 def without_queries(text: str) -> str:
@@ -97,7 +97,7 @@ def without_queries(text: str) -> str:
 
 
 def without_persons(text: str) -> str:
-    """`text` without the names in front of addresses in brackets (`"Jane Roe" <sip:…>`, RFC 3261 20.10)."""
+    """`text` without the names before addresses in brackets (`"Jane Roe" <sip:…>`, RFC 3261 20.10)."""
     if "<" not in text:
         return text
     pieces: list[str] = []
@@ -105,13 +105,13 @@ def without_persons(text: str) -> str:
     for match in _ADDRESS_IN_BRACKETS.finditer(text):
         start = _start_of_person(text, done, match.start())
         if start < match.start():
-            pieces += text[done:start], BLOT
+            pieces += text[done:start], REDACTED
             done = match.start()
     return "".join(pieces) + text[done:]
 
 
 def _start_of_person(text: str, least: int, end: int) -> int:
-    if text.endswith(BLOT, least, end):
+    if text.endswith(REDACTED, least, end):
         return end
     least = max(least, end - _LONGEST_PERSON)
     if text[end - 1 : end] == '"':
@@ -125,11 +125,11 @@ def _start_of_person(text: str, least: int, end: int) -> int:
 
 
 def bare_url(url: str) -> str:
-    """A URL without user info, query and fragment; what is no URL becomes the blot."""
+    """A URL without user info, query and fragment. A text that is not a URL is redacted."""
     match = _URL.match(url)
     scheme, host, path = (match[name] or "" for name in ("scheme", "host", "path")) if match else ("", "", "")
     if ("[" in host) != ("]" in host):
-        return BLOT
+        return REDACTED
     if host:
         host = "//" + host[2:].rpartition("@")[2]
     if scheme.lower() in ("", "http:", "https:", "ws:", "wss:"):
@@ -138,7 +138,7 @@ def bare_url(url: str) -> str:
 
 
 def _without_user(path: str) -> str:
-    """What stands for a host where slashes are missing (`https:/user:password@host`)."""
+    """Drop user info that is not preceded by two slashes (`https:/user:password@host`)."""
     head, slash, rest = path.lstrip("/").partition("/")
     user, at, host = head.rpartition("@")
     return path if not at or ":" not in user else host + slash + rest
@@ -150,7 +150,7 @@ def is_form(text: str) -> bool:
 
 
 def json_in(text: str) -> dict[str, object] | list[object] | None:
-    """The object or list whose JSON a text is, else None."""
+    """The object or list that a text is the JSON of, else None."""
     if text[:1] not in "{[" and text.lstrip()[:1] not in ("{", "["):
         return None
     try:

@@ -1,6 +1,6 @@
-"""What is shown of a number, an address or a URL in the mode `masked`, and of an address in any mode.
+"""The masked form of a number, an address and a URL.
 
-The rule of this file: what is shown once is shown so again, and a hash stays as it is.
+Masking is idempotent: a masked value and a hash stay as they are.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ _SCHEMES = frozenset(
 
 
 def masked_number(text: str) -> str:
-    """A number or the user part of an address: its first three characters and its last two.
-
-    A hash stays as it is.
-    """
+    """A number or the user part of an address: its first three characters and its last two."""
     if HASH.fullmatch(text) or not any(c.isalnum() for c in text):
         return text
     if len(text) < 8:
@@ -29,17 +26,17 @@ def masked_number(text: str) -> str:
 
 
 def masked_address(text: str) -> str:
-    """An address as the mode `masked` shows it; what is masked or hashed already stays as it is."""
+    """An address as the mode `masked` shows it."""
     return shown_address(text, masked_number)
 
 
 def masked_url(url: str) -> str:
-    """A URL as the mode `masked` shows it: a key holds it in every mode."""
+    """A URL as the mode `masked` shows it. Kafka keys contain this form in every mode."""
     return without_persons(replaced(bare_url(url), masked_number))
 
 
 def shown_address(text: str, show: Show) -> str:
-    """What stands below a name that says it is an address: a number, an address by its scheme, or a user."""
+    """The value of an address field: a number, an address with a scheme, or a user name."""
     scheme, colon, rest = text.partition(":")
     if colon and scheme.lower() in _SCHEMES:
         if scheme.lower() in ("sip", "sips", "tel", "client"):

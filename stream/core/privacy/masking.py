@@ -1,9 +1,9 @@
-"""Personal data is masked before it is folded: what the state does not hold, nothing can show.
+"""Masking of personal data, before the fold: data that is not in the state cannot leave.
 
-Three modes: `masked` (default) keeps the ends of a number so that a person can recognise a call, `hashed`
-puts a keyed hash in its place so that equal numbers stay equal, `full` shows what was sent but for secrets.
-A value is judged by the names that it stands below (`sensitive`) and by what it looks like (`numbers`,
-`free_text`). What is masked is not masked again, and a hash is not hashed again.
+Three modes: `masked` (default) keeps the ends of a number, so that a person can recognise a call; `hashed`
+replaces it by a keyed hash, so that equal numbers stay equal; `full` keeps everything except secrets.
+A value is judged by the names above it (`sensitive_names`) and by its form (`phone_numbers`, `free_text`).
+Masking and hashing are idempotent.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ import msgspec
 
 from stream.core.events import DecodeError, Reading
 from stream.core.privacy import free_text
-from stream.core.privacy.field_plans import LONGEST_REMEMBERED, REMEMBERED, Plan, Plans
-from stream.core.privacy.free_text import BLOT, bare_url
+from stream.core.privacy.field_plans import CACHE_SIZE, LONGEST_CACHED, FieldPlan, FieldPlans
+from stream.core.privacy.free_text import REDACTED, bare_url
 from stream.core.privacy.masked_forms import HASH, masked_number, shown_address
 from stream.core.privacy.phone_numbers import Show, digits_of, replaced
 from stream.core.privacy.sensitive_names import Kind, kind_of, kind_of_header
 
 DEPTH_LIMIT = 32
-MOST_NESTED = 3
-"""Texts within texts (JSON in a form in JSON) that are taken apart; what is deeper is blotted out."""
+MAX_NESTING = 3
+"""Levels of texts within texts (JSON in a form in JSON) that are parsed. Deeper ones are redacted."""
 
 _SHORTEST = 5
-"""Characters of the shortest text that can hold something to mask where its name says nothing (`pin=1`)."""
+"""Characters of the shortest text of unknown kind that can contain anything to mask (`pin=1`)."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-class _Memory(dict[str, str]):
-    """What `look` says of a text, looked at once for equal texts. Bounded in number and in length."""
+class _MaskedTexts(dict[str, str]):
+    """A cache of `mask`, bounded in number and in length of texts."""
 
-    def __init__(self, look: Callable[[str], str]) -> None:
+    def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
-        self._look = look
+        self._mask = mask
 
     def __missing__(self, text: str) -> str:
-        shown = self._look(text)
-        if len(text) <= LONGEST_REMEMBERED:
-            if len(self) >= REMEMBERED:
+        shown = self._mask(text)
+        if len(text) <= LONGEST_CACHED:
+            if len(self) >= CACHE_SIZE:
                 self.clear()
             self[text] = shown
         return shown
 
 
 class Privacy:
-    """How numbers, addresses and texts leave.
+    """Masks readings in one mode.
 
-    `mode` is `masked`, `hashed` or `full`; `secret` keys the hashes (a hash of a phone number without a key
-    is read back in minutes). Raises ValueError on another mode, and on `hashed` without a secret.
+    `mode` is `masked`, `hashed` or `full`; `secret` keys the hashes (without a key, a phone number's hash is
+    reversed in minutes). Raises ValueError on another mode, and on `hashed` without a secret.
     """
 
     def __init__(self, mode: str = "masked", secret: str = "") -> None:
@@ -67,26 +67,26 @@ class Privacy:
         self._show = shown[mode]
         self._full = mode == "full"
         self._nesting = 0
-        self._plans = Plans()
-        self._addresses = _Memory(self._look_at_address)
-        self._free = _Memory(self._look_at_free)
-        self._plain = _Memory(self._look_at_plain)
-        self._urls = _Memory(self._look_at_url)
+        self._plans = FieldPlans()
+        self._addresses = _MaskedTexts(self._mask_address)
+        self._free = _MaskedTexts(self._mask_free)
+        self._plain = _MaskedTexts(self._mask_plain)
+        self._urls = _MaskedTexts(self._mask_url)
 
     def address(self, text: str) -> str:
-        """A number or an address as it leaves."""
+        """A number or an address, masked."""
         return self._addresses[text]
 
     def url(self, url: str) -> str:
-        """A URL as it leaves."""
+        """A URL, masked."""
         return self._urls[url]
 
     def text(self, text: str) -> str:
-        """A text of which nothing is known as it leaves."""
+        """A text of unknown kind, masked."""
         return self._free[text]
 
     def apply(self, reading: Reading) -> None:
-        """Mask what a reading carries, in place. Raises DecodeError(`too_deep`) on a body nested too far."""
+        """Mask a reading in place. Raises DecodeError(`too_deep`) if its body is nested too deeply."""
         event, facts = reading.event, reading.facts
         if event.attributes:
             event.attributes = self._object(event.attributes, None, 0)
@@ -111,7 +111,7 @@ class Privacy:
             reading.hangup = self._free[reading.hangup]
 
     def _apply_to_words(self, reading: Reading) -> None:
-        """What an open vocabulary is read into may hold anything."""
+        """Fields of an open vocabulary may contain anything."""
         event, free = reading.event, self._free
         event.name = free[event.name]
         if event.edge is not None:
@@ -133,24 +133,24 @@ class Privacy:
         number = (digits_of(text) or text).encode("utf-8", "surrogatepass")
         return "h:" + hashlib.blake2b(number, digest_size=8, key=self._key).hexdigest()
 
-    def _look_at_address(self, text: str) -> str:
+    def _mask_address(self, text: str) -> str:
         if self._full:
-            return self._look_at_free(text)
+            return self._mask_free(text)
         return shown_address(text, self._show)
 
-    def _look_at_url(self, text: str) -> str:
+    def _mask_url(self, text: str) -> str:
         if self._full:
-            return self._look_at_free(text)
+            return self._mask_free(text)
         return free_text.without_persons(replaced(free_text.without_secrets(bare_url(text)), self._show))
 
-    def _look_at_plain(self, text: str) -> str:
-        return self._look(text, bare=False)
+    def _mask_plain(self, text: str) -> str:
+        return self._mask_text(text, bare=False)
 
-    def _look_at_free(self, text: str) -> str:
-        return self._look(text, bare=True)
+    def _mask_free(self, text: str) -> str:
+        return self._mask_text(text, bare=True)
 
-    def _look(self, text: str, bare: bool) -> str:
-        """A text by what it looks like. Digits without a `+` are a number where `bare` is true."""
+    def _mask_text(self, text: str, bare: bool) -> str:
+        """Mask a text by its form. Digits without a `+` are a number if `bare` is true."""
         if len(text) < _SHORTEST:
             return text
         if ":" in text or "=" in text:
@@ -159,78 +159,78 @@ class Privacy:
                 text, bare = structured, False
         shown = replaced(free_text.without_secrets(text), self._show, bare=bare)
         if not self._full:
-            # Behind the numbers: a masked one has fewer blanks, at which a URL ends.
+            # After the numbers: a URL ends at a blank, and a masked number has fewer of them.
             shown = free_text.without_persons(free_text.without_queries(shown))
-        if self._nesting == MOST_NESTED and shown != text and free_text.is_form(shown):
-            # Without the blanks of its numbers it is one more text within a text.
-            return BLOT
+        if self._nesting == MAX_NESTING and shown != text and free_text.is_form(shown):
+            # Without the blanks of its numbers it has become a form, one level too deep.
+            return REDACTED
         return shown
 
     def _structured(self, text: str) -> str | None:
-        """JSON and forms in a text are masked as what they are; None for another text."""
-        told = free_text.json_in(text)
-        if told is None and not free_text.is_form(text):
+        """JSON or a form in a text, masked as such; None for another text."""
+        parsed = free_text.json_in(text)
+        if parsed is None and not free_text.is_form(text):
             return None
-        if self._nesting == MOST_NESTED:
-            return BLOT
+        if self._nesting == MAX_NESTING:
+            return REDACTED
         self._nesting += 1
         try:
-            return self._form(text) if told is None else self._json(text, told)
+            return self._form(text) if parsed is None else self._json(text, parsed)
         except DecodeError:
-            return BLOT
+            return REDACTED
         finally:
             self._nesting -= 1
 
-    def _json(self, text: str, told: Any) -> str:
-        shown = self._value(told, None, 0)
+    def _json(self, text: str, parsed: Any) -> str:
+        shown = self._value(parsed, None, 0)
         plain = _encode(shown).decode()
-        # A name that comes twice hides its first value from whoever decodes it: fewer quotes are left.
-        return text if shown == told and text.count('"') == plain.count('"') else plain
+        # A repeated name loses its first value when decoded: then the encoded text has fewer quotes.
+        return text if shown == parsed and text.count('"') == plain.count('"') else plain
 
     def _form(self, text: str) -> str:
-        told = parse_qsl(text, keep_blank_values=True)
-        shown = [(self._text(name, None), self._text(value, kind_of(name))) for name, value in told]
-        return text if shown == told else urlencode(shown, quote_via=quote, safe="*:/@", errors="replace")
+        parsed = parse_qsl(text, keep_blank_values=True)
+        shown = [(self._text(name, None), self._text(value, kind_of(name))) for name, value in parsed]
+        return text if shown == parsed else urlencode(shown, quote_via=quote, safe="*:/@", errors="replace")
 
     # -- one body
 
     def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
-        """Masks in place: names that always come together are looked up together."""
+        """Mask an object in place. Names that often come together share a cached plan."""
         plan = self._plans.of(fields)
         if plan.pair or below is not None or self._nesting or not _all_texts(fields):
             return self._unusual_object(fields, plan, below, depth)
         for name in plan.secrets:
             if fields[name]:
-                fields[name] = BLOT
+                fields[name] = REDACTED
         if self._full:
             for name in plan.texts:
                 fields[name] = self._free[fields[name]]
         else:
             for name in plan.texts:
                 if fields[name]:
-                    fields[name] = BLOT
+                    fields[name] = REDACTED
         addresses = self._addresses
         for name in plan.addresses:
             fields[name] = addresses[fields[name]]
-        if plan.others is not None and (told := plan.others(fields)) not in plan.harmless:
-            self._others(fields, plan, told)
+        if plan.others is not None and (values := plan.others(fields)) not in plan.harmless:
+            self._others(fields, plan, values)
         return self._renamed(fields) if plan.named else fields
 
-    def _others(self, fields: dict[str, Any], plan: Plan, told: Any) -> None:
-        """The values whose names say little. Values that came together and were harmless are remembered."""
+    def _others(self, fields: dict[str, Any], plan: FieldPlan, values: Any) -> None:
+        """Mask the values whose names say little; cache combinations that contain nothing to mask."""
         for name in plan.free:
             fields[name] = self._free[fields[name]]
         for name in plan.plain:
             fields[name] = self._plain[fields[name]]
         for name in plan.urls:
             fields[name] = self._urls[fields[name]]
-        if plan.others is not None and plan.others(fields) == told:
-            self._plans.remember(plan, told)
+        if plan.others is not None and plan.others(fields) == values:
+            self._plans.add_harmless(plan, values)
 
     def _unusual_object(
-        self, fields: dict[str, Any], plan: Plan, below: Kind | None, depth: int
+        self, fields: dict[str, Any], plan: FieldPlan, below: Kind | None, depth: int
     ) -> dict[str, Any]:
-        """Values that are no texts, a header as a pair, or an object below a name that says what is in it."""
+        """Mask an object with values that are not texts, a header as a pair, or one below a telling name."""
         kinds = plan.kinds
         if plan.pair:
             name, value = plan.pair
@@ -246,11 +246,11 @@ class Privacy:
         if type(value) is str:
             return self._text(value, kind)
         if kind == "secret" or kind == "digits" or (kind == "text" and not self._full):
-            return BLOT
+            return REDACTED
         if depth >= DEPTH_LIMIT:
             raise DecodeError("too_deep", f"nested more than {DEPTH_LIMIT} levels")
         if type(value) is dict:
-            # A copy: readings of one delivery may share what is inside.
+            # A copy: readings of one delivery may share the inner object.
             return self._object(dict(value), "address" if kind == "address" else None, depth + 1)
         if type(value) is list:
             return self._list(value, kind, depth + 1)
@@ -267,29 +267,29 @@ class Privacy:
         if not text:
             return text
         if kind == "secret" or kind == "digits":
-            return BLOT
+            return REDACTED
         if kind == "text" and not self._full:
-            return BLOT
+            return REDACTED
         if self._nesting:
-            # What is remembered must not depend on how deep it was found.
-            return self._look_by_kind(text, kind)
+            # Not cached: the result depends on the level of nesting.
+            return self._mask_by_kind(text, kind)
         if kind == "address":
             return self._addresses[text]
         if kind == "url":
             return self._urls[text]
         return self._plain[text] if kind == "plain" else self._free[text]
 
-    def _look_by_kind(self, text: str, kind: Kind | None) -> str:
+    def _mask_by_kind(self, text: str, kind: Kind | None) -> str:
         if kind == "address":
-            return self._look_at_address(text)
+            return self._mask_address(text)
         if kind == "url":
-            return self._look_at_url(text)
-        return self._look(text, bare=kind != "plain")
+            return self._mask_url(text)
+        return self._mask_text(text, bare=kind != "plain")
 
-    # -- names that are numbers
+    # -- names that contain numbers
 
     def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Names as they leave. Two that mask to one are told apart by their place."""
+        """Mask the names. Two names with the same masked form are distinguished by their position."""
         found: dict[str, Any] = {}
         for name, value in fields.items():
             shown = self._text(name, None)
@@ -298,7 +298,7 @@ class Privacy:
 
 
 def _all_texts(fields: dict[str, Any]) -> bool:
-    """The cheapest way that Python has to ask."""
+    """Whether all values are texts. This is the fastest check that Python has."""
     try:
         "".join(fields.values())
     except TypeError:

@@ -1,11 +1,11 @@
-"""Phone numbers and addresses in a text, known by what they look like.
+"""Phone numbers and addresses in a text, found by their form.
 
-The rule of this file: whatever a person could be reached at is found, wherever in a text it stands; ids,
-times, versions, hashes, amounts and network addresses are not.
+Everything by which a person can be reached is found, anywhere in a text. Ids, times, versions, hashes,
+amounts and network addresses are not.
 
-Digits are a number where they begin with `+` and are at least seven, where separators group at least seven of
-them, and where 7 to 15 (the most that ITU-T E.164 allows) stand alone. Every search is linear in the text: a
-run of digits is taken whole (possessive quantifiers) and judged once.
+Digits are a number if they begin with `+` and are at least seven, if separators group at least seven of them,
+or if 7 to 15 (the maximum of ITU-T E.164) stand alone. Every search is linear in the text: a run of digits is
+matched as a whole (possessive quantifiers) and judged once.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _WHOLE = 10
 _MOST_DIGITS_OF_A_CODE = 4
 
 Show = Callable[[str], str]
-"""What is shown in the place of a number, or of the user part of an address."""
+"""Gives the replacement of a number, or of the user part of an address."""
 
 _GAP = (
     r"(?:[ \t\u00a0\u00ad\u00b7\u2000-\u2015\u2022\u2027\u202a-\u202f\u2043\u2060-\u2069\u2212\u3000"
     r"\ufe58\ufe63\ufeff\uff0d._()\-]|%(?:25){0,4}(?:20|2[89DdEe]|C2%(?:25){0,4}A0)|&nbsp;)"
 )
-"""Blanks, dashes, dots, brackets and marks that nobody sees, as they are or escaped."""
+"""Blanks, dashes, dots, brackets and invisible characters, plain or escaped."""
 
 _DATE = r"(?:19|20)\d\d(?P<d1>[\-./])(?:0[1-9]|1[0-2])(?P=d1)(?:[0-2]\d|3[01])(?!\d)"
 _CLOCK = r"[T ][0-2]\d:[0-5]\d(?::[0-6]\d(?:[.,]\d{1,9})?)?(?:\s?[+-]\d\d:?\d\d(?!\d))?"
@@ -49,7 +49,7 @@ _SEVEN_DIGITS = re.compile(r"(?:\d\D*+){7}")
 _ID = re.compile(
     r"[A-Z]{0,2}[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64}"
 )
-"""Ids of providers, UUIDs and hashes: most of what else has digits."""
+"""Ids of providers, UUIDs and hashes: most of the other texts with digits."""
 
 _DIGITS = re.compile(r"\d+")
 _GROUP = re.compile(r"\d++\D*+")
@@ -58,23 +58,23 @@ _USER_END = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
 _EXTENSION = re.compile(r"\s?(?:x|ext)[. ]?\d", re.IGNORECASE)
 _ESCAPE_BEFORE = re.compile(r"%[0-9a-f]{2}\Z|\\u[0-9a-f]{4}\Z|\\[abfnrtv]\Z", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"(?:\A|[\W_])(?![a-f]+\Z)[^\W\d_]{1,16}\Z", re.IGNORECASE)
-"""A word of letters (`tel`, `user`) which a number may follow; in hex digits are no words."""
+"""A word of letters (`tel`, `user`) that a number may follow. Hex digits are not words."""
 
 _TYPICAL = re.compile(r"(?:1[ .\-])?\d{3}\)?[ .\-]{1,2}\d{3}[ .\-]\d{4}")
-"""As North American numbers are written, and ids are not."""
+"""The usual spelling of North American numbers. Ids are not written so."""
 
 _COMPACT_TIME = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])[0-2]\d[0-5]\d[0-6]\d")
 _MILLISECONDS = re.compile(r"1[5-9]\d{11}")
-"""Of the years 2017 to 2033, since 1970. A number of 13 digits does not begin so: those of +1 have 11."""
+"""Milliseconds since 1970, in the years 2017 to 2033. No phone number of 13 digits begins so: +1 has 11."""
 
 _YEARS = re.compile(r"(?:19|20)\d\d-(?:19|20)\d\d")
 
 
 def replaced(text: str, show: Show, *, bare: bool = True) -> str:
-    """`text` with every number and address in it shown as `show` says.
+    """`text` with every number and address replaced by `show`.
 
-    `bare` False leaves digits alone that have no `+` and are not grouped as people group a number: below a
-    name that says so they are an id, a time or an amount.
+    With `bare` False, digits without a `+` that are not grouped like a number are kept: their name says that
+    they are an id, a time or an amount.
     """
 
     if ":" not in text and "%" not in text and (_SEVEN_DIGITS.search(text) is None or _ID.fullmatch(text)):
@@ -95,8 +95,8 @@ def replaced(text: str, show: Show, *, bare: bool = True) -> str:
 
 
 def user_shown(user: str, show: Show, has_host: bool) -> str:
-    """The user part of an address; its password (RFC 3261 19.1.1), which only a user with a host has, is
-    dropped.
+    """The replacement of an address's user part. A password in it (RFC 3261 19.1.1) is dropped; only a user
+    with a host has one.
     """
     if has_host and user[:2].lower() != "h:":
         user = _USER_END.split(user, 1)[0]
@@ -104,7 +104,7 @@ def user_shown(user: str, show: Show, has_host: bool) -> str:
 
 
 def digits_of(text: str) -> str | None:
-    """The digits of what is one number and nothing else, without an international prefix; else None.
+    """The digits of a text that is one number and nothing else, without international prefix; else None.
 
     `+1 (415) 555-0142`, `0014155550142` and `14155550142` are one number in three spellings.
     """
@@ -126,7 +126,7 @@ def _is_escaped(run: str) -> bool:
 
 
 def _shown(run: str, show: Show) -> str:
-    """Escapes would be cut in two, so that a run with some is shown as its digits."""
+    """Masking would cut escapes in two, so a run with escapes is reduced to its digits first."""
     return show("".join(_DIGITS.findall(_without_escapes(run))) if _is_escaped(run) else run)
 
 
@@ -134,7 +134,7 @@ def _international(plus: str, run: str, show: Show) -> str:
     first, *others = _GROUP.findall(run)
     number = _DIGITS.findall(first)[0]
     if len(number) >= _WHOLE and len("".join(_DIGITS.findall("".join(others)))) <= _MOST_DIGITS_OF_A_CODE:
-        # `+14155550142 (404)`: a number that is whole, and a code.
+        # `+14155550142 (404)`: a complete number, and a code.
         return _with_sign(plus, show("+" + number)) + run[len(number) :]
     digits = "".join(_DIGITS.findall(_without_escapes(run)))
     if len(digits) < FEWEST_DIGITS:
@@ -145,13 +145,13 @@ def _international(plus: str, run: str, show: Show) -> str:
 
 
 def _with_sign(plus: str, shown: str) -> str:
-    """The sign of a number as it was sent: in a URL it is escaped."""
+    """Keep the spelling of the plus sign: in a URL it is escaped."""
     return plus.rstrip() + shown[1:] if shown[:1] == "+" else shown
 
 
 def _national(text: str, start: int, run: str, show: Show) -> str:
-    """Digits without a `+`. Groups that a letter touches are a part of a word and none of the number, but for
-    ten digits and more behind letters alone.
+    """Digits without a `+`. A group next to a letter is part of a word, not of the number, unless it has ten
+    or more digits and follows a word of letters.
     """
     groups = _GROUP.findall(run)
     head = tail = ""
@@ -176,7 +176,7 @@ def _follows_word(text: str, start: int, group: str) -> bool:
 
 
 def _pieces(groups: list[str], show: Show) -> list[str]:
-    """The groups of a run, those of a number shown. A group of more than 15 digits is an id of its own."""
+    """The groups of a run, numbers replaced. A group of more than 15 digits is an id."""
     pieces: list[str] = []
     piece: list[str] = []
     for group in groups:
@@ -208,7 +208,7 @@ def _is_number(run: str) -> bool:
         # Two groups are a decimal number; a version has groups of one digit.
         first, *others = groups
         if others == ["0"]:
-            # A number that a program took for a decimal one.
+            # A number that a program has converted to a float.
             return len(first) >= _WHOLE
         return (
             len(others) > 1 and (first == "1" or len(first) > 1) and all(len(other) > 1 for other in others)

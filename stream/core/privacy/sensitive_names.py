@@ -1,8 +1,8 @@
-"""Which names carry what must not leave: one table for every source and every privacy mode.
+"""Which field names carry sensitive values: one table for every source and every privacy mode.
 
-The rule of this file: it knows names and no values; what is done about a kind is `privacy`'s.
-Names are compared without case, underscores and hyphens, because the same parameter has three spellings; what
-the table does not have is judged by the words that the name is made of (`SipAuthPassword`, `user_pin`).
+Only names are judged here; `masking` decides what happens to each kind.
+Names are compared without case, underscores and hyphens, because the same parameter has three spellings. A
+name that is not in the table is judged by its words (`SipAuthPassword`, `user_pin`).
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["secret", "digits", "address", "text", "url", "plain", "free"]
-"""- `secret`: credentials, card and bank data; leaves in no mode.
-- `digits`: pressed or sent, so perhaps a PIN or a card; leaves in no mode.
-- `address`: numbers and addresses of people, whatever stands below the name.
-- `text`: names of people and places, what was said, bodies, headers.
+"""- `secret`: credentials, card and bank data. Redacted in every mode.
+- `digits`: digits that were pressed or sent, perhaps a PIN or a card number. Redacted in every mode.
+- `address`: numbers and addresses of people, whatever their form.
+- `text`: names of people and places, speech, bodies, headers.
 - `url`: shown without user info, query and fragment.
-- `plain`: ids, times, amounts, codes. Bare digits below such a name are nobody's number.
-- `free`: a word of the provider's, whatever the name around it says.
+- `plain`: ids, times, amounts, codes. Bare digits in them are not a phone number.
+- `free`: a word of the provider's vocabulary, whatever the names above it say.
 """
 
 LONGEST_NAME = 64
-"""Characters of the longest name that is remembered with its kind: a body's names are its sender's choice."""
+"""Characters of the longest name whose kind is cached. The sender chooses the names of a body."""
 
 _LOOKED_AT = 256
-"""Characters of a longer name that are looked at, from either end."""
+"""Characters from either end of a longer name that are judged."""
 
 _TABLE: dict[Kind, str] = {
     "secret": """
@@ -75,7 +75,7 @@ _KINDS: dict[str, Kind] = {name: kind for kind, names in _TABLE.items() for name
 _SECRET_HEADERS = frozenset({"identity", "authorization", "proxyauthorization", "cookie", "setcookie"})
 """Headers whose value is a credential (Identity: RFC 8224)."""
 
-# Words that are long enough to be looked for anywhere in a name, also where nothing separates them.
+# Words that are long enough to be searched for anywhere in a name, without separators.
 _SECRET_WITHIN = re.compile(
     r"password|passwd|passphrase|passcode|secret|token|credential|auth.{0,64}username"
 )
@@ -92,13 +92,13 @@ _COUNTERS = _words(
     "sequence seq attempt build version serial port page line part chunk segment event revision order message"
     " turn retry packet track channel leg queue"
 )
-"""What a `…_number` counts when it is nobody's number."""
+"""What a `…_number` counts if it is not a phone number."""
 
 _URL_WORDS = frozenset({"url", "urls", "uri", "uris", "callback", "webhook", "endpoint"})
 _PARTIES = frozenset(
     {"from", "to", "caller", "called", "callee", "contact", "request", "sip", "refer", "target"}
 )
-"""Whose `…_uri` is an address and no web page."""
+"""Words with which a `…_uri` is an address, not a web page."""
 
 _ADDRESS_WORDS = frozenset(
     {"callee", "msisdn", "ani", "dnis", "phone", "callerid", "uri", "destination", "email"}
@@ -116,30 +116,30 @@ _FREE_WORDS = frozenset(
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
-def spelled(name: str) -> str:
-    """A parameter's name without what its three spellings differ in."""
+def normalised(name: str) -> str:
+    """A parameter's name without case, underscores and hyphens."""
     return name.replace("_", "").replace("-", "").lower()
 
 
 def kind_of(name: str) -> Kind | None:
-    """What a value below this name is, None where the name says nothing."""
+    """The kind of the values below a name, None if the name says nothing."""
     if len(name) <= LONGEST_NAME:
-        return _remembered_kind(name)
+        return _cached_kind(name)
     return _kind_of(name if len(name) <= 2 * _LOOKED_AT else f"{name[:_LOOKED_AT]}_{name[-_LOOKED_AT:]}")
 
 
 def is_secret(name: str) -> bool:
-    """Whether what stands below this name leaves in no mode."""
+    """Whether the values below this name are redacted in every mode."""
     return kind_of(name) in ("secret", "digits")
 
 
 def kind_of_header(name: str) -> Kind | None:
-    """What the value of a header is, sent as `{"name": …, "value": …}`."""
-    return "secret" if len(name) <= LONGEST_NAME and spelled(name) in _SECRET_HEADERS else kind_of(name)
+    """The kind of a header's value, sent as `{"name": …, "value": …}`."""
+    return "secret" if len(name) <= LONGEST_NAME and normalised(name) in _SECRET_HEADERS else kind_of(name)
 
 
 def _kind_of(name: str) -> Kind | None:
-    plain = spelled(name)
+    plain = normalised(name)
     known = _KINDS.get(plain)
     if known is not None:
         return known
@@ -154,11 +154,11 @@ def _kind_of(name: str) -> Kind | None:
     return _kind_by_words(words)
 
 
-_remembered_kind = lru_cache(maxsize=8192)(_kind_of)
+_cached_kind = lru_cache(maxsize=8192)(_kind_of)
 
 
 def is_secret_of(words: list[str], plain: str) -> bool:
-    """Whether a name made of these words says that it holds a credential, card or bank data."""
+    """Whether a name of these words is one of a credential, card or bank data."""
     return (
         _SECRET_WITHIN.search(plain or "".join(words)) is not None
         or any(_PIN.fullmatch(word) for word in words)

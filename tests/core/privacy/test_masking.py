@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from stream.core.events import DecodeError, Event, Reading, Recording, WebhookAnswer
-from stream.core.privacy.masking import BLOT, DEPTH_LIMIT, MOST_NESTED, REMEMBERED, Privacy, bare_url
+from stream.core.privacy.masking import CACHE_SIZE, DEPTH_LIMIT, MAX_NESTING, REDACTED, Privacy, bare_url
 
 
 def applied(privacy: Privacy, attributes: dict[str, Any], facts: dict[str, str] | None = None) -> Reading:
@@ -75,13 +75,13 @@ def test_what_nobody_needs_in_order_to_follow_a_call_is_blotted_out() -> None:
         "CallStatus": "ringing",
     }
     assert applied(Privacy(), told).event.attributes == {
-        "CallerName": BLOT,
-        "FromCity": BLOT,
+        "CallerName": REDACTED,
+        "FromCity": REDACTED,
         "ToZip": "",
-        "Digits": BLOT,
-        "TranscriptionData": BLOT,
-        "result_text": BLOT,
-        "custom_headers": BLOT,
+        "Digits": REDACTED,
+        "TranscriptionData": REDACTED,
+        "result_text": REDACTED,
+        "custom_headers": REDACTED,
         "digits": None,
         "CallStatus": "ringing",
     }
@@ -151,7 +151,7 @@ def test_a_body_that_nests_too_far_is_refused(mode: str) -> None:
     [
         ("https://user:pw@h.test:8443/a/b?tenant=7#x", "https://h.test:8443/a/b"),
         ("wss://h.test/media", "wss://h.test/media"),
-        ("http://[::1", BLOT),
+        ("http://[::1", REDACTED),
     ],
 )
 def test_a_url_is_shown_without_user_query_and_fragment(url: str, bare: str) -> None:
@@ -194,13 +194,13 @@ def test_a_header_sent_as_two_fields_is_what_its_name_says() -> None:
     ]
     assert applied(Privacy(), {"x": told}).event.attributes["x"] == [
         {"name": "From", "value": "jan*********nk"},
-        {"Name": "X-Auth-Token", "Value": BLOT},
-        {"key": "Cookie", "value": BLOT},
-        ["Authorization", BLOT],
-        ["password", BLOT],
-        ["pin", BLOT],
-        {"name": "pin", "values": BLOT},
-        {"parameter": "password", "value": BLOT},
+        {"Name": "X-Auth-Token", "Value": REDACTED},
+        {"key": "Cookie", "value": REDACTED},
+        ["Authorization", REDACTED],
+        ["password", REDACTED],
+        ["pin", REDACTED],
+        {"name": "pin", "values": REDACTED},
+        {"parameter": "password", "value": REDACTED},
         {"name": "X-Mine", "value": "kept"},
     ]
     assert "hunter2" not in repr(applied(Privacy("full"), {"x": told}).event.attributes)
@@ -250,27 +250,27 @@ def test_secrets_leave_in_no_mode_and_all_else_as_sent_in_full() -> None:
     }
     assert applied(Privacy("full"), told).event.attributes == {
         "To": "sip:jane@h.test",
-        "Digits": BLOT,
+        "Digits": REDACTED,
         "Url": "https://h.test/+14155550142?pin=***&a=b",
-        "n": [{"SipAuthPassword": BLOT, "x": "password: ***, +14155550142"}],
+        "n": [{"SipAuthPassword": REDACTED, "x": "password: ***, +14155550142"}],
         "body": '{"token":"***","from":"+14155550142"}',
     }
 
 
 def test_what_is_remembered_is_bounded_in_number_and_in_length() -> None:
     privacy = Privacy()
-    for number in range(REMEMBERED + 10):
+    for number in range(CACHE_SIZE + 10):
         applied(privacy, {"x": f"text {number}", "To": f"a{number}", f"name{number}": ""})
     for text in ("+" * 100_000, "x" * 100_000):
         applied(privacy, {"x": text, "To": text, text: "y"})
     kept = [
         *privacy._addresses,
         *privacy._free,
-        *privacy._plans.remembered(),
+        *privacy._plans.cached_texts(),
     ]
-    assert len(privacy._addresses) <= REMEMBERED
-    assert len(privacy._free) <= REMEMBERED
-    assert len(privacy._plans.remembered()) <= 2 * REMEMBERED
+    assert len(privacy._addresses) <= CACHE_SIZE
+    assert len(privacy._free) <= CACHE_SIZE
+    assert len(privacy._plans.cached_texts()) <= 2 * CACHE_SIZE
     assert max(map(len, kept)) < 4096
 
 
@@ -283,14 +283,14 @@ def within(text: str, depth: int) -> str:
 
 def test_texts_within_texts_are_taken_apart_to_a_depth_and_no_further() -> None:
     privacy = Privacy()
-    assert privacy.text(within("bbbbb", MOST_NESTED)) == within("bbbbb", MOST_NESTED)
-    assert BLOT in privacy.text(within("bbbbb", MOST_NESTED + 1))
+    assert privacy.text(within("bbbbb", MAX_NESTING)) == within("bbbbb", MAX_NESTING)
+    assert REDACTED in privacy.text(within("bbbbb", MAX_NESTING + 1))
     assert "4155550142" not in privacy.text(within("+14155550142", 12))
-    assert privacy.text('{"a":' * 500 + "1" + "}" * 500) == BLOT
+    assert privacy.text('{"a":' * 500 + "1" + "}" * 500) == REDACTED
 
 
 def test_what_is_remembered_does_not_depend_on_how_deep_it_was_seen() -> None:
     privacy = Privacy()
-    text = within("bbbbb", MOST_NESTED)
-    assert BLOT in privacy.text(msgspec.json.encode({"x": text}).decode())
+    text = within("bbbbb", MAX_NESTING)
+    assert REDACTED in privacy.text(msgspec.json.encode({"x": text}).decode())
     assert privacy.text(text) == text

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from stream.core.privacy import sensitive_names
-from stream.core.privacy.sensitive_names import kind_of, spelled
+from stream.core.privacy.sensitive_names import kind_of, normalised
 
 NAMES = {
     "secret": """
@@ -66,4 +66,4 @@ def test_every_name_of_the_table_says_what_it_holds_however_it_is_spelled(name: 
 def test_both_lists_have_the_same_names() -> None:
     written_down = {name: kind for kind, names in NAMES.items() for name in names.split()}
     assert written_down == sensitive_names._KINDS
-    assert all(name == spelled(name) for name in written_down)
+    assert all(name == normalised(name) for name in written_down)
