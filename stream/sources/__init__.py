@@ -1,8 +1,8 @@
-"""What each provider says, one file a source: from a raw envelope's body to readings of events.
+"""Decoders, one file a source: from a raw envelope's body to readings of events.
 
-A decoder is pure and may take the envelope's body apart. It raises `DecodeError` on a delivery that cannot be
-read and nothing else; what is merely odd is read as null, with the raw value in the event's `attributes`.
-The first reading is the delivery's own event; others are observations of events inside it.
+A decoder is pure and may modify the envelope's body. It raises only `DecodeError`, if a delivery cannot be
+read; a field that is merely odd is read as null, and its raw value stays in the event's `attributes`.
+The first reading is the delivery's own event; the others are sightings of events inside it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How one field of a body is read: exactly as sent, or not at all.
+"""Reading the fields of a body: each exactly as sent, or not at all.
 
-An id of the wrong type is an error of the sender and raises; anything else that is merely odd reads as None,
-and the decoder leaves its raw value in `attributes`. What state or labels keep has a greatest length here.
+An id of the wrong type raises DecodeError. Any other odd value reads as None, and the decoder leaves the raw
+value in `attributes`. Values that go into the state or into labels are limited in length here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ ID_LIMIT = 255
 """Characters of the longest id. Twilio's have 34, Telnyx' call control ids about 100."""
 
 WORD_LIMIT = 128
-"""Characters of the longest name, level, edge, group or code; the rest is cut, the raw text stays aside."""
+"""Characters of the longest name, level, edge, group or code. A longer one is cut; the raw text is kept."""
 
 TEXT_LIMIT = 255
-"""Characters of the longest fact about a call, such as an address (RFC 3261 sets none, carriers do)."""
+"""Characters of the longest fact about a call, such as an address (RFC 3261 has no limit, carriers do)."""
 
 DEPTH_LIMIT = 32
 """Levels of nesting that a JSON body may have, itself included."""
@@ -28,7 +28,7 @@ LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
 def identifier(value: Any, name: str) -> str | None:
-    """An id as sent, without folding of case or blanks. None where it is missing, null or empty."""
+    """An id as sent, case and blanks included. None if it is missing, null or empty."""
     if type(value) is str and 0 < len(value) <= ID_LIMIT:
         return value
     if value is None or value == "":
@@ -44,12 +44,12 @@ def required_identifier(value: Any, name: str) -> str:
 
 
 def lenient_identifier(value: Any) -> str | None:
-    """An id that only adds to what is known: an odd one is no reason to lose the rest."""
+    """An id that is not needed to apply the delivery: an odd one reads as None."""
     return value if type(value) is str and 0 < len(value) <= ID_LIMIT else None
 
 
 def text(value: Any) -> str | None:
-    """A text of bounded length, None where there is none."""
+    """A text, cut to TEXT_LIMIT, or None."""
     return value[:TEXT_LIMIT] if type(value) is str and value else None
 
 
@@ -67,27 +67,27 @@ def sip_response_code(value: Any) -> int | None:
 
 
 def error_code(value: Any) -> str | None:
-    """A provider's error code as text. "0" means that nothing is wrong."""
+    """A provider's error code as text. "0" means no error."""
     if type(value) is int:
         value = str(value)
     return value[:WORD_LIMIT] if type(value) is str and value not in ("", "0") else None
 
 
 def level(value: Any) -> str | None:
-    """The one word for a level, None for an unknown one (Voice Insights' `UNKNOWN`) or null."""
+    """A level in lower case, None for an unknown one (Voice Insights' `UNKNOWN`) or null."""
     lowered = value.lower() if type(value) is str else None
     return lowered if lowered in LEVELS else None
 
 
 def status_word(value: Any, name: str) -> str | None:
-    """The provider's word for a status, known or not. None where it is missing."""
+    """The provider's word for a status, known or not. None if it is missing."""
     if value is None or type(value) is str:
         return value
-    raise DecodeError("invalid_field", f"{name} is no text")
+    raise DecodeError("invalid_field", f"{name} is not a text")
 
 
 def word(attributes: dict[str, Any], name: str) -> str | None:
-    """Take a word of an open vocabulary out of `attributes`; what does not fit stays there."""
+    """Move a word of an open vocabulary out of `attributes`. A word that is too long also stays there."""
     value = attributes.get(name)
     if type(value) is not str or not value:
         return None
@@ -103,17 +103,17 @@ NO_STAMP: Stamp = (None, None, "unknown")
 
 
 def rfc2822_stamp(raw: Any) -> Stamp:
-    """A time stamp where the provider writes RFC 2822: whole seconds."""
+    """A time stamp in RFC 2822 format: whole seconds."""
     return _rfc2822_stamp(raw) if type(raw) is str and len(raw) <= timestamps.LONGEST else NO_STAMP
 
 
 def iso8601_stamp(raw: Any) -> Stamp:
-    """A time stamp where the provider writes ISO 8601: `exact` if it says fractions of a second."""
+    """A time stamp in ISO 8601 format: `exact` if it has fractions of a second."""
     return _iso8601_stamp(raw) if type(raw) is str and len(raw) <= timestamps.LONGEST else NO_STAMP
 
 
 def either_stamp(raw: Any) -> Stamp:
-    """A time stamp where the provider writes now the one, now the other."""
+    """A time stamp in either format."""
     return iso8601_stamp(raw) if type(raw) is str and raw[4:5] == "-" else rfc2822_stamp(raw)
 
 
@@ -132,7 +132,7 @@ def _iso8601_stamp(raw: str) -> Stamp:
 
 
 def check_depth(body: Any) -> None:
-    """Raise `too_deep` where a body nests over the limit. Walks without recursion: a body may be hostile."""
+    """Raise `too_deep` if a body exceeds the limit. It does not recurse, because a body may be hostile."""
     level_now: list[Any] = [body]
     for _ in range(DEPTH_LIMIT):
         level_next: list[Any] = []
@@ -146,3 +146,53 @@ def check_depth(body: Any) -> None:
         level_now = level_next
     if any(type(value) in (dict, list) for value in level_now):
         raise DecodeError("too_deep", f"nested over {DEPTH_LIMIT} levels")
+
+
+# -- form bodies
+
+_NUMERIC = frozenset(
+    {
+        "CallDuration",
+        "Duration",
+        "ErrorCode",
+        "MachineDetectionDuration",
+        "RecordingChannels",
+        "RecordingDuration",
+        "SipHangupCause",
+        "SipResponseCode",
+    }
+)
+"""Parameters that a JSON sender may write as numbers."""
+
+_LENIENT = frozenset({"SequenceNumber", "Timestamp"})
+"""Parameters that never make a delivery unreadable, whatever their value."""
+
+
+def flatten_form(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(a form with one value for each parameter, the repeated parameters as sent).
+
+    A form body is flat: texts, and lists of texts if a parameter is repeated. The last value of a repeated
+    parameter counts, because a provider appends its own to those of the customer's URL.
+    Raises `invalid_field` if a value is of a type that no form has.
+    """
+    check_depth(body)
+    single: dict[str, Any] = {}
+    repeated: dict[str, Any] = {}
+    for name, value in body.items():
+        if type(value) is str or value is None:
+            single[name] = value
+        elif type(value) is list and all(type(one) is str for one in value):
+            single[name] = _last(name, value)
+            if len(set(value)) != 1:
+                repeated[name] = value
+        elif name in _LENIENT or (name in _NUMERIC and type(value) in (int, float, bool)):
+            single[name] = value
+        else:
+            raise DecodeError("invalid_field", "a parameter is not a text")
+    return single, repeated
+
+
+def _last(name: str, values: list[str]) -> str | None:
+    if name == "CallSid" and len(set(values)) > 1:
+        raise DecodeError("invalid_field", "CallSid is repeated with different values")
+    return values[-1] if values else None

@@ -1,4 +1,4 @@
-"""The sources that are kept as events and interpreted no further: never dropped, never a call's progress.
+"""Sources whose deliveries are kept as events without further interpretation: never a call's progress.
 
 Each is identified by the first rule that applies: a provider's event id, the natural key of a recording or an
 AMD result, else its content. An event that names a call belongs to it; other events of a conference have the
@@ -14,7 +14,7 @@ import msgspec
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash, sequence_number
-from stream.sources import fields, form, redaction
+from stream.sources import fields, redaction
 from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
 
 _SUMMARY_PATH = re.compile(r"/Voice/([^/]+)/Summary")
@@ -24,7 +24,7 @@ _OTHER_CALLBACKS = (
     ("SiprecEvent", "media"),
     ("TranscriptionEvent", "transcription"),
 )
-"""Parameters that name an event, and its family."""
+"""The parameters that name an event, each with its family."""
 
 _STREAM_FAMILIES = (
     (".insights.call-event", "insights"),
@@ -37,11 +37,11 @@ _STREAM_FAMILIES = (
     (".media.", "media"),
     ("conference", "conference"),
 )
-"""By a part of a CloudEvent's type, the first that fits; else `other`."""
+"""Families by a part of a CloudEvent's type: the first match, else `other`."""
 
 
 def recording_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
-    """A recording's step, by (RecordingSid, RecordingStatus): minutes after the call, several a call."""
+    """A status of a recording, identified by (RecordingSid, RecordingStatus): minutes after the call."""
     body = _form(envelope)
     status = fields.text(body.get("RecordingStatus"))
     recording_id = fields.identifier(body.get("RecordingSid"), "RecordingSid")
@@ -55,7 +55,7 @@ def recording_callback(envelope: Envelope, provider: str = "twilio") -> list[Rea
 
 
 def amd_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
-    """Who or what answered, once a call: an update of it, whenever it comes."""
+    """Who or what answered. Once a call, at any time."""
     body = _form(envelope)
     event = _callback(envelope, body, provider, "amd", "amd")
     answered_by = fields.text(body.get("AnsweredBy"))
@@ -63,7 +63,7 @@ def amd_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
 
 
 def conference_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
-    """A conference's step. Its counter runs over the conference, not over the call that it may name."""
+    """An event of a conference. Its sequence number counts within the conference, not within a call."""
     body = _form(envelope)
     event = _callback(envelope, body, provider, "conference", fields.text(body.get("StatusCallbackEvent")))
     event.sequence_number = sequence_number(body.get("SequenceNumber"))
@@ -83,9 +83,9 @@ def other_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading
 
 
 def event_stream(envelope: Envelope) -> list[Reading]:
-    """A CloudEvent of Twilio Event Streams. A status callback in it is that callback's event, seen again."""
+    """A CloudEvent of Twilio Event Streams. A status callback in it is a sighting of its event."""
     fields.check_depth(envelope.body)
-    row = redaction.passed_on(envelope.body)
+    row = redaction.without_secrets(envelope.body)
     event_id = fields.identifier(row.get("id"), "id")
     data = _data(row)
     parameters = _object(_object(data.get("request")).get("parameters"))
@@ -121,9 +121,9 @@ def event_stream(envelope: Envelope) -> list[Reading]:
 
 
 def call_summary(envelope: Envelope) -> list[Reading]:
-    """A Voice Insights summary: it changes after it is first seen, and each version is an event."""
+    """A Voice Insights summary. It changes after it was first read; each version is an event."""
     fields.check_depth(envelope.body)
-    row = redaction.passed_on(envelope.body)
+    row = redaction.without_secrets(envelope.body)
     call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
     if call_id is None:
         path = _SUMMARY_PATH.search(envelope.endpoint or "")
@@ -144,9 +144,9 @@ def call_summary(envelope: Envelope) -> list[Reading]:
 
 
 def webhook_delivery(envelope: Envelope) -> list[Reading]:
-    """Telnyx' own account of one webhook: whether it arrived, after how many attempts."""
+    """Telnyx' record of one webhook: whether it was delivered, after how many attempts."""
     fields.check_depth(envelope.body)
-    row = redaction.passed_on(envelope.body)
+    row = redaction.without_secrets(envelope.body)
     webhook = _object(row.pop("webhook", None))
     payload = _object(webhook.get("payload")) or webhook
     leg_id = fields.identifier(payload.get("call_leg_id"), "call_leg_id")
@@ -157,7 +157,7 @@ def webhook_delivery(envelope: Envelope) -> list[Reading]:
     attempts = row.get("attempts")
     for attempt in attempts if type(attempts) is list else []:
         if type(attempt) is dict:
-            # Headers with signatures, and the bodies of both sides.
+            # Headers with signatures, and the bodies of request and response.
             attempt.pop("http", None)
     event = Event(
         key=f"telnyx:{leg_id}" if leg_id is not None else f"telnyx:conference:{conference_id}",
@@ -183,10 +183,10 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _form(envelope: Envelope) -> dict[str, Any]:
-    """The form's parameters without what is withheld; those that are not known here repeated as sent."""
-    single, repeated = form.flat(envelope.body)
+    """The form's parameters without secrets. Unknown parameters keep their repeated values."""
+    single, repeated = fields.flatten_form(envelope.body)
     unknown = {name: values for name, values in repeated.items() if name not in KNOWN}
-    body: dict[str, Any] = redaction.passed_on(single | unknown)
+    body: dict[str, Any] = redaction.without_secrets(single | unknown)
     return body
 
 
@@ -221,7 +221,7 @@ def _key(named: dict[str, Any], provider: str) -> tuple[str, str | None]:
 
 
 def _stamp(event: Event, body: dict[str, Any], name: str) -> int | None:
-    """Take the event's time out of the body, in either form; an unreadable one stays there."""
+    """Move the event's time out of the body. An unreadable one stays there."""
     occurred_us, event.occurred_at, event.occurred_at_quality = fields.either_stamp(body.get(name))
     if occurred_us is not None:
         del body[name]
@@ -233,21 +233,21 @@ def _by_content(envelope: Envelope, event: Event, occurred_us: int | None = None
 
 
 def _data(row: dict[str, Any]) -> dict[str, Any]:
-    """A CloudEvent's data: an object, or the JSON text of one. What is neither has no call in it."""
+    """A CloudEvent's data: an object, or the JSON text of one."""
     data = row.get("data")
     if type(data) is str:
         try:
             data = msgspec.json.decode(data)
         except (msgspec.DecodeError, RecursionError):
-            raise DecodeError("invalid_field", "data is no JSON") from None
+            raise DecodeError("invalid_field", "data is not JSON") from None
         fields.check_depth(data)
-        data = redaction.passed_on(data)
+        data = redaction.without_secrets(data)
     if type(data) is not dict:
-        raise DecodeError("missing_id", "data is no object")
+        raise DecodeError("missing_id", "data is not an object")
     return data
 
 
 def _sid(data: dict[str, Any]) -> Any:
-    """`data.sid` where it is a call's: Event Streams call the subject of an event so."""
+    """`data.sid` if it is a call's: Event Streams use this name for the subject of an event."""
     sid = data.get("sid")
     return sid if type(sid) is str and sid.startswith("CA") else None

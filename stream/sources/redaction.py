@@ -1,26 +1,37 @@
-"""A body without what is never passed on: secrets by their names, and what URLs carry beside their address.
+"""Removes what never leaves: secrets, found by their names, and user info, query and fragment of URLs.
 
-Numbers and addresses are not withheld here but masked later, as the privacy setting says. Which names are
-secrets is `stream.core.privacy.sensitive_names`'s.
+Customers put passwords and tokens into the user info and the query of URLs; Twilio puts settings of the
+connection into the fragment. Numbers and addresses stay here: they are masked later, as the privacy setting
+says. Which names are secrets is decided by `stream.core.privacy.sensitive_names`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from stream.core.privacy.sensitive_names import kind_of, kind_of_header
-from stream.sources import urls
+
+_LIMIT = 512
+
+_URL = re.compile(r"(https?|wss?)://(?:[^/?#\\\s]*@)?([^/?#@\\\s]+)([^?#\s]*)", re.IGNORECASE)
 
 
-def passed_on(value: Any) -> Any:
-    """A copy of a JSON value without what is withheld. The value's depth is bounded by then."""
+def bare_web_url(url: str) -> str | None:
+    """A URL without user info, query and fragment; None if it is not the URL of a web server."""
+    match = _URL.match(url)
+    return None if match is None else f"{match[1]}://{match[2]}{match[3]}"[:_LIMIT]
+
+
+def without_secrets(value: Any) -> Any:
+    """A copy of a JSON value without secrets. The value's depth must be checked already."""
     if type(value) is str:
-        return (urls.bare(value) or value) if "://" in value[:8] else value
+        return (bare_web_url(value) or value) if "://" in value[:8] else value
     if type(value) is dict:
         name = value.get("name")
         if type(name) is str and set(value) == {"name", "value"} and kind_of_header(name) == "secret":
             return {"name": name}
-        return {name: passed_on(inner) for name, inner in value.items() if kind_of(name) != "secret"}
+        return {name: without_secrets(inner) for name, inner in value.items() if kind_of(name) != "secret"}
     if type(value) is list:
-        return [passed_on(inner) for inner in value]
+        return [without_secrets(inner) for inner in value]
     return value

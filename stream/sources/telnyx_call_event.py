@@ -1,7 +1,7 @@
-"""A row of Telnyx' call_events: one command that was sent to Telnyx, or one webhook that Telnyx sent.
+"""A row of Telnyx' call_events: one command sent to Telnyx, or one webhook sent by Telnyx.
 
-A webhook's row tells two things: what was delivered and whether the application took it (the row, which has
-no id), and the event itself (`metadata.event`, under the webhook's id). `metadata` is open, and may be empty.
+A webhook's row has two parts: the delivery and whether the application accepted it (the row itself, without
+an id), and the event (`metadata.event`, under the webhook's id). `metadata` has no schema and may be empty.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
-from stream.sources import fields, redaction, telnyx_webhook, urls
+from stream.core.sources import TELNYX_CALL_EVENT
+from stream.sources import fields, redaction, telnyx_webhook
 
 _VOLATILE = frozenset({"attempt", "status"})
-"""What changes in a row while its webhook is being delivered: no part of what the row is."""
+"""Fields that change while the webhook is being delivered. They are not part of the row's identity."""
 
 _FAMILIES = {"webhook": "delivery", "command": "request_log"}
 
@@ -23,7 +24,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     row = envelope.body
     metadata = row.get("metadata")
     if metadata is not None and type(metadata) is not dict:
-        raise DecodeError("invalid_field", "metadata is no object")
+        raise DecodeError("invalid_field", "metadata is not an object")
     metadata = metadata or {}
     inner = metadata.get("event") if telnyx_webhook.is_event(metadata.get("event")) else metadata
 
@@ -39,16 +40,16 @@ def decode(envelope: Envelope) -> list[Reading]:
     else:
         raise DecodeError("missing_id", "call_leg_id is missing")
     own = _own(envelope, row, metadata, key, leg_id, session_id, account, observed is not None)
-    # An event of another leg is left out: that call's state may be another partition's.
+    # An event of another leg is left out: the state of that call may be in another partition.
     return [own] if observed is None or observed.event.key != key else [own, observed]
 
 
 def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:
-    """The event inside; one that cannot be read is no reason to lose the row around it."""
+    """The event inside the row; None if it cannot be read, so that the row itself is kept."""
     if not telnyx_webhook.is_event(inner):
         return None
     try:
-        return telnyx_webhook.reading_of(inner, account, "telnyx_call_event", leg_id, session_id)
+        return telnyx_webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
     except DecodeError:
         return None
 
@@ -65,7 +66,7 @@ def _own(
 ) -> Reading:
     stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
     identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
-    attributes: dict[str, Any] = redaction.passed_on(row)
+    attributes: dict[str, Any] = redaction.without_secrets(row)
     if inner_is_read:
         attributes["metadata"] = {
             name: value
@@ -87,7 +88,7 @@ def _own(
         call_id=leg_id,
         session_id=session_id,
         leg_id=leg_id,
-        source="telnyx_call_event",
+        source=TELNYX_CALL_EVENT,
         family=_FAMILIES.get(kind, "other") if type(kind) is str else "other",
         name=fields.word(attributes, "name") or "unknown",
         occurred_at=occurred_at,
@@ -98,9 +99,9 @@ def _own(
 
 
 def _answer(metadata: dict[str, Any]) -> WebhookAnswer | None:
-    """Telnyx says whether the delivery succeeded, not how it was answered."""
+    """Telnyx reports whether the delivery succeeded, not the response."""
     delivered_to = metadata.get("delivered_to")
-    endpoint = urls.bare(delivered_to) if type(delivered_to) is str else None
+    endpoint = redaction.bare_web_url(delivered_to) if type(delivered_to) is str else None
     code_class = {"delivered": "2xx", "failed": "none"}.get(str(metadata.get("status")))
     if endpoint is None or code_class is None:
         return None

@@ -1,19 +1,19 @@
-"""Telnyx' TeXML callbacks: Twilio's forms with Telnyx' ids, signed as Telnyx signs.
+"""Telnyx' TeXML callbacks: Twilio's forms with Telnyx' ids and Telnyx' signature.
 
-`CallSid` is the key throughout; `CallLegId` comes only at the end and links the call to Call Control events.
-`Timestamp` is RFC 2822 in the text of the documentation, ISO 8601 in its samples: both are read.
-A callback that is no call progress (recording, AMD, conference, …) is kept as Twilio's of its kind is.
+`CallSid` is always the key; `CallLegId` comes only at the end and links the call to Call Control events.
+`Timestamp` is RFC 2822 in the text of the documentation and ISO 8601 in its samples: both are read.
+Other callbacks (recording, AMD, conference, …) are decoded like Twilio's of the same kind.
 """
 
 from __future__ import annotations
 
 from stream.core.events import Envelope, Reading
-from stream.sources import fields, form, generic
+from stream.sources import fields, generic
 from stream.sources.twilio_status_callback import progress
 
 
 def decode(envelope: Envelope) -> list[Reading]:
-    body, repeated = form.flat(envelope.body)
+    body, repeated = fields.flatten_form(envelope.body)
     if body.get("CallbackSource") != "call-progress-events":
         if body.get("RecordingSid") and body.get("RecordingStatus"):
             return generic.recording_callback(envelope, "telnyx")

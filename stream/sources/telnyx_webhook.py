@@ -1,8 +1,8 @@
-"""Telnyx' webhook: a JSON event with an id of its own, sent at least once, in no order and without a counter.
+"""Telnyx' webhook: a JSON event with its own id, sent at least once, unordered, without sequence numbers.
 
 Version 2 wraps it in `data`; version 1 and `conference.floor.changed` do not; a GET carries its fields as
-query parameters. It is recognised by shape. `meta` (attempt, delivered_to) belongs to the delivery.
-A hangup's cause does not prove an answer, so that its status is settled where the call is known.
+query parameters. `meta` (attempt, delivered_to) describes the delivery, not the event.
+A hangup's cause does not show whether the call was answered, so its final status is derived from the call.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
+from stream.core.sources import TELNYX_WEBHOOK
 from stream.core.statuses import HANGUPS
 from stream.sources import fields, redaction
 
@@ -22,7 +23,7 @@ _STEPS = {
     "call.answered": ("answered", "in-progress"),
     "call.hangup": ("completed", "completed"),
 }
-"""(name, status) of the events that are a call's progress; a hangup's status depends on its cause."""
+"""(name, status) of call progress events. A hangup's status depends on its cause."""
 
 _FAMILIES = (
     ("call.recording.transcription", "transcription"),
@@ -36,7 +37,7 @@ _FAMILIES = (
     ("call.playback", "media"),
     ("call.speak", "media"),
 )
-"""By prefix of the event's name, the first that fits; else `other`."""
+"""Families by prefix of the event's name: the first match, else `other`."""
 
 _DIRECTIONS = {"incoming": "inbound", "outgoing": "outbound"}
 _ALARMING = (".error", ".failed", "_failed")
@@ -46,7 +47,7 @@ _OF_THE_RECORD = frozenset(
 _OF_A_PAYMENT = frozenset(
     {"call_leg_id", "call_session_id", "connection_id", "from", "to", "occurred_at", "status"}
 )
-"""All that is kept of `call.payment.*`: the rest is card and bank data."""
+"""The only fields of `call.payment.*` that are kept: the rest is card and bank data."""
 
 
 def decode(envelope: Envelope) -> list[Reading]:
@@ -54,7 +55,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     record = envelope.body.get("data")
     if record is None:
         record = envelope.body
-    return [reading_of(_parsed(record, "data"), envelope.account, "telnyx_webhook")]
+    return [reading_of(_parsed(record, "data"), envelope.account, TELNYX_WEBHOOK)]
 
 
 def reading_of(
@@ -64,7 +65,7 @@ def reading_of(
     leg_id: str | None = None,
     session_id: str | None = None,
 ) -> Reading:
-    """What one event says, whichever source it came by. `leg_id`, `session_id`: where it says none."""
+    """The reading of one event, whatever its source. `leg_id`, `session_id`: used if the event has none."""
     event_type = _event_type(record)
     dotted = event_type if "." in event_type else event_type.replace("_", ".")
     payload = _payload(record, dotted)
@@ -127,15 +128,15 @@ def is_event(value: Any) -> bool:
 
 
 def _parsed(value: Any, name: str) -> dict[str, Any]:
-    """An object, or the JSON text of one, as a GET carries it."""
+    """An object, or the JSON text of one (in a GET)."""
     if type(value) is str:
         try:
             value = msgspec.json.decode(value)
         except (msgspec.DecodeError, RecursionError):
-            raise DecodeError("invalid_field", f"{name} is no JSON") from None
+            raise DecodeError("invalid_field", f"{name} is not JSON") from None
         fields.check_depth(value)
     if type(value) is not dict:
-        raise DecodeError("invalid_field", f"{name} is no object")
+        raise DecodeError("invalid_field", f"{name} is not an object")
     return value
 
 
@@ -144,7 +145,7 @@ def _event_type(record: dict[str, Any]) -> str:
     if event_type is None or event_type == "":
         return "unknown"
     if type(event_type) is not str:
-        raise DecodeError("invalid_field", "event_type is no text")
+        raise DecodeError("invalid_field", "event_type is not a text")
     return event_type
 
 
@@ -155,7 +156,7 @@ def _payload(record: dict[str, Any], dotted: str) -> dict[str, Any]:
     payload = _parsed(payload, "payload")
     if dotted.startswith("call.payment"):
         payload = {name: value for name, value in payload.items() if name in _OF_A_PAYMENT}
-    kept: dict[str, Any] = redaction.passed_on(payload)
+    kept: dict[str, Any] = redaction.without_secrets(payload)
     return kept
 
 
@@ -169,7 +170,7 @@ def _key(leg_id: str | None, payload: dict[str, Any]) -> str:
 
 
 def _stamp(record: dict[str, Any], payload: dict[str, Any]) -> fields.Stamp:
-    """`occurred_at` of the event, else of its payload (conferences), else when it was made (version 1)."""
+    """`occurred_at` of the event, else of its payload (conferences), else `created_at` (version 1)."""
     for raw in (record.get("occurred_at"), payload.get("occurred_at"), record.get("created_at")):
         stamp = fields.iso8601_stamp(raw)
         if stamp[0] is not None:
@@ -178,12 +179,12 @@ def _stamp(record: dict[str, Any], payload: dict[str, Any]) -> fields.Stamp:
             return stamp
     raw = record.get("occurred_at") or record.get("created_at")
     if raw is not None:
-        payload.setdefault("occurred_at", redaction.passed_on(raw))
+        payload.setdefault("occurred_at", redaction.without_secrets(raw))
     return fields.NO_STAMP
 
 
 def _cause(payload: dict[str, Any]) -> str:
-    """The hangup cause, lower case; the empty text where there is none: the call has ended all the same."""
+    """The hangup cause in lower case; empty if there is none. The call has ended in any case."""
     cause = payload.get("hangup_cause")
     return cause[: fields.WORD_LIMIT].lower() if type(cause) is str else ""
 
@@ -225,7 +226,7 @@ def _facts(
 
 
 def _recording(payload: dict[str, Any], event_id: str | None, dotted: str) -> Recording | None:
-    """`call.recording.saved` has no status: the last word of its name is one."""
+    """`call.recording.saved` has no status: the last word of its name is used."""
     recording_id = fields.lenient_identifier(payload.get("recording_id")) or event_id
     if recording_id is None:
         return None

@@ -1,7 +1,7 @@
-"""A row of Twilio's Calls resource: what the call is now, not what happened.
+"""A row of Twilio's Calls resource: the current state of a call, not an event.
 
-A row with a status that is known already is an update of facts, as new as its `date_updated` (the resource is
-eventually consistent, and the price comes later). `duration` is a text of seconds, null where nobody talked.
+A row with a known status updates the facts, which are as new as its `date_updated` (the resource is
+eventually consistent, and the price comes later). `duration` is a text of seconds, null if nobody talked.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
+from stream.core.sources import TWILIO_CALL
 from stream.core.statuses import OUTCOMES, TERMINAL, status_of
 from stream.sources import fields, redaction
 
@@ -24,7 +25,7 @@ _FACTS = {
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
-    row = redaction.passed_on(envelope.body)
+    row = redaction.without_secrets(envelope.body)
     call_id = fields.required_identifier(row.pop("sid", None), "sid")
     account = fields.lenient_identifier(row.get("account_sid"))
     parent_call_id = fields.lenient_identifier(row.get("parent_call_sid"))
@@ -51,7 +52,7 @@ def decode(envelope: Envelope) -> list[Reading]:
         account=account or envelope.account,
         call_id=call_id,
         parent_call_id=parent_call_id,
-        source="twilio_call",
+        source=TWILIO_CALL,
         family="resource",
         name="call",
         status=status,
@@ -67,7 +68,7 @@ def decode(envelope: Envelope) -> list[Reading]:
 
 
 def _stamp_of(status: str | None, row: dict[str, Any]) -> Any:
-    """When the row's status began. `ringing` has no stamp of its own; a call that failed early has no end."""
+    """When the row's status began. `ringing` has no time stamp; a call that failed early has no end time."""
     if status in TERMINAL:
         return row.get("end_time")
     if status == "in-progress":

@@ -1,8 +1,8 @@
-"""A row of Twilio's Call Events: one request that Twilio made, or was sent, and how it was answered.
+"""A row of Twilio's Call Events: one request that Twilio sent or received, and its response.
 
-The row has no id, no number and no time of its own: it is known by its content, and stamped with its
-response's `date_created`. It does not name its call: the resource's path does, else its logged parameters.
-A logged progress callback is also an observation of that progress event, under the callback's own identity.
+The row has no id, number or time of its own: it is identified by its content, and its time is the response's
+`date_created`. The row does not name its call; the resource's path does, else its logged parameters.
+A logged progress callback is also a sighting of that progress event, under the callback's own identity.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
-from stream.sources import fields, redaction, urls
+from stream.sources import fields, redaction
 from stream.sources.twilio_parameters import pascal_case, progress_within
 
 _PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
 
-_CEILING_S = 15.0
-"""Twilio waits no longer for any call-related request; who has not answered by then timed out."""
+_LONGEST_TIMEOUT_S = 15.0
+"""Twilio's longest timeout of a call-related request."""
+
+_CUSTOMERS_ON_TWILIO = ("demo.", "handler.", "webhooks.")
+"""Hosts of twilio.com that serve a customer's call flow (TwiML Bins, Studio), not an API."""
 
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
     identity = (content_hash(envelope.body), envelope.ordinal)
-    row = redaction.passed_on(envelope.body)
+    row = redaction.without_secrets(envelope.body)
     request = _object(row, "request")
     response = _object(row, "response")
     parameters = request.get("parameters")
@@ -38,7 +41,7 @@ def decode(envelope: Envelope) -> list[Reading]:
 
     body = response.pop("response_body", None)
     if body:
-        # Bodies hold what the caller hears and enters; a hash still tells whether two answers are the same.
+        # A body contains what the caller hears and enters. Its hash shows whether two answers are equal.
         response["response_body_hash"] = content_hash(body)
     occurred_us, occurred_at, quality = fields.rfc2822_stamp(response.get("date_created"))
     if occurred_us is not None:
@@ -66,20 +69,27 @@ def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if type(value) is not dict:
-        raise DecodeError("invalid_field", f"{name} is no object")
+        raise DecodeError("invalid_field", f"{name} is not an object")
     return value
 
 
 def _name(url: str) -> str:
-    if urls.bare(url) is None:
+    bare = redaction.bare_web_url(url)
+    if bare is None:
         return "unknown"
-    return "api_request" if urls.is_twilio_api(url) else "webhook"
+    return "api_request" if _is_twilio_api(bare) else "webhook"
+
+
+def _is_twilio_api(bare_url: str) -> bool:
+    """Whether a logged request went to Twilio (an API request of the customer), not to the customer."""
+    host = bare_url.split("/")[2].partition(":")[0].lower()
+    return host.endswith(".twilio.com") and not host.startswith(_CUSTOMERS_ON_TWILIO)
 
 
 def _answer(url: str, request: dict[str, Any], response: dict[str, Any]) -> WebhookAnswer | None:
-    """What the customer's application answered; None for a request that did not go to it."""
-    endpoint = urls.bare(url)
-    if endpoint is None or urls.is_twilio_api(url):
+    """What the customer's application answered; None if the request did not go to it."""
+    endpoint = redaction.bare_web_url(url)
+    if endpoint is None or _is_twilio_api(endpoint):
         return None
     duration_ms = fields.whole_number(response.get("request_duration"))
     duration_s = None if duration_ms is None else duration_ms / 1000
@@ -89,7 +99,7 @@ def _answer(url: str, request: dict[str, Any], response: dict[str, Any]) -> Webh
     if code is not None:
         code_class = f"{code // 100}xx"
     else:
-        code_class = "timeout" if duration_s is not None and duration_s >= _CEILING_S else "none"
+        code_class = "timeout" if duration_s is not None and duration_s >= _LONGEST_TIMEOUT_S else "none"
     method = request.get("method")
     return WebhookAnswer(
         endpoint=endpoint,

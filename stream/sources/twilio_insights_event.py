@@ -1,7 +1,7 @@
-"""A row of Twilio's Voice Insights Events: what one edge of the media network saw.
+"""A row of Twilio's Voice Insights Events: an observation of one edge of the media network.
 
-Names, groups and levels are an open vocabulary, edge and level are often null, and null stays null. A row has
-no id: it is known by its content, and identical twins by their place in one complete read.
+Names, groups and levels are an open vocabulary; edge and level are often null, and null stays null. A row has
+no id: it is identified by its content, identical rows by their position in one complete read.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
 from stream.core.identity import content_hash
+from stream.core.sources import TWILIO_INSIGHTS_EVENT
 from stream.sources import fields, redaction
 
 _PATH = re.compile(r"/Voice/([^/]+)/Events")
@@ -19,10 +20,10 @@ _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversatio
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
-    # A field that is null here and missing there is the same row.
-    told = {name: value for name, value in envelope.body.items() if value is not None}
-    identity = (content_hash(told), envelope.ordinal)
-    row = redaction.passed_on(envelope.body)
+    # A row with a null field and a row without this field are the same.
+    present = {name: value for name, value in envelope.body.items() if value is not None}
+    identity = (content_hash(present), envelope.ordinal)
+    row = redaction.without_secrets(envelope.body)
 
     call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
     if call_id is None:
@@ -42,7 +43,7 @@ def decode(envelope: Envelope) -> list[Reading]:
         provider="twilio",
         account=account or envelope.account,
         call_id=call_id,
-        source="twilio_insights_event",
+        source=TWILIO_INSIGHTS_EVENT,
         family="insights",
         name=fields.word(row, "name") or "unknown",
         level=level,

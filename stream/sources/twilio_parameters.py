@@ -1,7 +1,7 @@
-"""Twilio's callback parameters under their three spellings, and which callback a set of them is.
+"""Twilio's callback parameters in their three spellings, and the progress event that they describe.
 
-Callbacks and Event Streams write `CallSid`, the request log `call_sid`: compared without case and underscores
-because a naive PascalCase misses acronyms. Names that are not known here stay as they are.
+Callbacks and Event Streams write `CallSid`, the request log writes `call_sid`. Names are compared without
+case and underscores, because a naive conversion misses acronyms. Unknown names stay as they are.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from stream.core.events import DecodeError, Reading
 from stream.core.privacy.sensitive_names import normalised
-from stream.sources import form, twilio_status_callback
+from stream.sources import fields, twilio_status_callback
 
 KNOWN: tuple[str, ...] = (
     "AccountSid",
@@ -50,7 +50,7 @@ def pascal_case(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_progress(parameters: dict[str, Any]) -> bool:
-    """Whether PascalCase parameters are a call-progress callback. A conference's counter is its own."""
+    """Whether PascalCase parameters are a call-progress callback's. A conference has its own counter."""
     if "ConferenceSid" in parameters and "StatusCallbackEvent" in parameters:
         return False
     return parameters.get("CallbackSource") == "call-progress-events" or (
@@ -59,10 +59,10 @@ def is_progress(parameters: dict[str, Any]) -> bool:
 
 
 def progress_within(parameters: Any, call_id: str, account: str | None, source: str) -> list[Reading]:
-    """The progress event of a call that logged parameters tell of, as its callback would: one or none.
+    """The progress event that logged parameters describe, as its callback does: one or none.
 
-    Parameters of another call are left out: that call's state may be another partition's.
-    What cannot be read is no reason to lose the log row around it.
+    Parameters of another call are ignored: the state of that call may be in another partition.
+    Unreadable parameters are ignored too, so that the log row itself is kept.
     """
     if type(parameters) is not dict:
         return []
@@ -70,7 +70,7 @@ def progress_within(parameters: Any, call_id: str, account: str | None, source: 
     if named.get("CallSid") != call_id or not is_progress(named):
         return []
     try:
-        known, _ = form.flat({name: value for name, value in named.items() if name in KNOWN})
+        known, _ = fields.flatten_form({name: value for name, value in named.items() if name in KNOWN})
         reading = twilio_status_callback.progress(known, account, source)
     except DecodeError:
         return []

@@ -1,11 +1,11 @@
 """Twilio's status callback: a form of PascalCase parameters, one for each step of a call.
 
-An event is subscribed to by name (initiated, ringing, answered, completed), what happened is in `CallStatus`:
-a busy call's last event is `completed` with status `busy`. `CallDuration` is seconds; `Duration` is minutes
-and stays an attribute. Only `CallSid` is needed.
+Events are subscribed to by name (initiated, ringing, answered, completed); `CallStatus` says what happened: a
+busy call's last event is `completed` with status `busy`. `CallDuration` is seconds; `Duration` is minutes and
+stays an attribute. Only `CallSid` is required.
 
-This is the hot path. Parameters are taken out of the body and what remains is the event's attributes; usual
-texts are looked up in tables, and only unusual ones are looked at.
+This is the hot path. Parameters are removed from the body, and the rest are the event's attributes. Usual
+texts are looked up in tables; only unusual ones are parsed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
 from stream.core.identity import sequence_number
+from stream.core.sources import TWILIO_STATUS_CALLBACK
 from stream.core.statuses import NAMES, OUTCOMES, STATUSES, status_of
-from stream.sources import fields, form
+from stream.sources import fields
 
 _ID_LIMIT = fields.ID_LIMIT
 _TEXT_LIMIT = fields.TEXT_LIMIT
@@ -25,7 +26,7 @@ _Step = tuple[str | None, str, str | None]
 _STEPS: dict[str | None, _Step] = {
     status: (status, NAMES[status], OUTCOMES.get(status)) for status in STATUSES
 }
-"""What a `CallStatus` in its usual spelling means: (status, name, outcome)."""
+"""(status, name, outcome) of a `CallStatus` in its usual spelling."""
 
 _NUMBERS: dict[Any, int] = {str(number): number for number in range(256)}
 _SIP_RESPONSE_CODES: dict[Any, int] = {str(code): code for code in range(100, 700)}
@@ -34,14 +35,14 @@ _SIP_RESPONSE_CODES: dict[Any, int] = {str(code): code for code in range(100, 70
 def decode(envelope: Envelope) -> list[Reading]:
     body = envelope.body
     try:
-        # The cheapest question "are all values texts?" that Python has; the answer is almost always yes.
+        # The fastest check that all values are texts. Almost always they are.
         "".join(body.values())
     except TypeError:
-        body, repeated = form.flat(body)
-        reading = progress(body, envelope.account, "twilio_status_callback")
+        body, repeated = fields.flatten_form(body)
+        reading = progress(body, envelope.account, TWILIO_STATUS_CALLBACK)
         reading.event.attributes.update(repeated)
         return [reading]
-    return [progress(body, envelope.account, "twilio_status_callback")]
+    return [progress(body, envelope.account, TWILIO_STATUS_CALLBACK)]
 
 
 def progress(
@@ -51,10 +52,10 @@ def progress(
     provider: str = "twilio",
     stamp: Callable[[Any], fields.Stamp] = fields.rfc2822_stamp,
 ) -> Reading:
-    """The progress event that `parameters` tell of; takes them apart.
+    """The progress event that `parameters` describe. Modifies them.
 
-    Values are texts but for what `form` lets through. The same parameters give the same identity, whichever
-    source they came by.
+    Values are texts, except those that `fields.flatten_form` allows. The same parameters give the same
+    identity from every source.
     """
     take = parameters.pop
     get = parameters.get
@@ -147,6 +148,6 @@ def progress(
 
 
 def _unusual_step(word: str | None) -> _Step:
-    """What an unusual spelling of a status means (`cancelled`, `BUSY`); an unknown one means nothing."""
+    """The step of a status in an unusual spelling (`cancelled`, `BUSY`), or of an unknown one."""
     status = status_of(word)
     return _STEPS[status] if status is not None else (None, "unknown", None)
