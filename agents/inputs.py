@@ -11,17 +11,21 @@ from stream.kafka.topics import Topics
 def declare(app: LanesApp, names: Topics) -> None:
     """Have `app` consume its sources."""
 
+    async def feed(stream: Any) -> None:
+        async for event in stream.noack().events():
+            app.lanes.put(event.message.value)
+
     @app.agent(app.source(names.callbacks))  # type: ignore[untyped-decorator]
     async def callbacks(stream: Any) -> None:
         """The providers' callbacks, as the gateway wrote them."""
-        await app.feed_lanes(stream)
+        await feed(stream)
 
     @app.agent(app.source(names.polled))  # type: ignore[untyped-decorator]
     async def polled(stream: Any) -> None:
         """Rows and results of the poller."""
-        await app.feed_lanes(stream)
+        await feed(stream)
 
     @app.agent(app.source(names.ticks))  # type: ignore[untyped-decorator]
     async def ticks(stream: Any) -> None:
         """Time as records: a tick settles what is due in its partition."""
-        await app.feed_lanes(stream)
+        await feed(stream)

@@ -60,6 +60,19 @@ MAY_IMPORT |= {
 }
 """The import table of the design, beside the standard library. What is not here imports nothing of ours."""
 
+MAY_IMPORT_ONLY_IN: dict[str, set[str]] = {
+    "aiokafka": {"stream.kafka", "stream.faust_bridge"},
+    "faust": {"stream.faust_bridge", "agents"},
+    "mode": {"stream.faust_bridge", "agents"},
+}
+"""Clients of Kafka: all other folders reach them through these."""
+
+STILL_ELSEWHERE = {("stream.poller.limiter.assignor", "aiokafka")}
+"""Files that still import one of them. The list only shrinks."""
+
+STILL_IN_CIRCLES = ("stream.simulator.telnyx.", "stream.simulator.twilio.")
+"""Folders whose files still import each other in circles. The list only shrinks."""
+
 PURE = ("stream.core", "stream.sources")
 
 PURE_OF_THE_GATEWAY = {
@@ -173,6 +186,16 @@ def imports_of(path: Path) -> Iterator[str]:
                 yield node.module or ""
 
 
+def modules_of(path: Path) -> Iterator[str]:
+    """What a file imports, as modules: `from stream.kafka import topics` is `stream.kafka.topics`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def group_of(imported: str) -> str:
     """What the table calls it: a layer of ours, or the name of a distribution."""
     first = imported.split(".")[0]
@@ -206,6 +229,34 @@ def test_a_file_imports_only_what_its_folder_may(path: Path) -> None:
         if (group := group_of(imported)) not in allowed and group not in sys.stdlib_module_names
     }
     assert not beyond, f"{layer} may not import {', '.join(sorted(beyond))}"
+
+
+def test_clients_of_kafka_are_imported_only_where_they_belong() -> None:
+    elsewhere = {
+        (module_of(path), client)
+        for path in source_files()
+        for imported in imports_of(path)
+        if (client := imported.split(".")[0]) in MAY_IMPORT_ONLY_IN
+        and layer_of(module_of(path)) not in MAY_IMPORT_ONLY_IN[client]
+    }
+    assert elsewhere == STILL_ELSEWHERE
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    """Also where an import is for types only: then the two files can be read only together."""
+    modules = {module_of(path) for path in source_files()}
+    imports = {module_of(path): set(modules_of(path)) & modules for path in source_files()}
+
+    def reaches_itself(module: str) -> bool:
+        reached: set[str] = set()
+        left = set(imports[module])
+        while left:
+            reached |= left
+            left = {name for found in left for name in imports[found]} - reached
+        return module in reached
+
+    in_circles = {module for module in modules if reaches_itself(module)}
+    assert not {module for module in in_circles if not module.startswith(STILL_IN_CIRCLES)}
 
 
 @pytest.mark.parametrize("path", [path for path in source_files() if is_pure(path)], ids=module_of)

@@ -37,7 +37,7 @@ def need(commits: Iterable[CommittedOffset | None]) -> Need:
     )
 
 
-class Plan(NamedTuple):
+class RecoveryPlan(NamedTuple):
     """How a lane's store is brought up to its changelog."""
 
     at: int
@@ -48,7 +48,7 @@ class Plan(NamedTuple):
     """The store is cleared first."""
 
 
-def plan(known: int | None, needed: Need, begin: int, end: int) -> Plan:
+def plan(known: int | None, needed: Need, begin: int, end: int) -> RecoveryPlan:
     """For a store that is right up to `known` (None: empty) and a broker that says `begin` and `end`.
 
     A store is written only after a commit. So one that is ahead of `end` shows that the broker is behind, and
@@ -60,15 +60,15 @@ def plan(known: int | None, needed: Need, begin: int, end: int) -> Plan:
     """
     until = max(needed.least, end)
     if known is None or known < begin or (known > end and not needed.any):
-        return Plan(begin, until, True)
+        return RecoveryPlan(begin, until, True)
     at = max(begin, min(known, needed.least)) if needed.exact else known
-    return Plan(at, max(until, known), False)
+    return RecoveryPlan(at, max(until, known), False)
 
 
 class ChangelogPart:
     """One partition's changelog while it is read: where it is, and up to where it is needed."""
 
-    def __init__(self, chosen: Plan, end: int, needed: Need, now: float) -> None:
+    def __init__(self, chosen: RecoveryPlan, end: int, needed: Need, now: float) -> None:
         self.at = chosen.at
         self.until = chosen.until
         self.seen = end

@@ -4,7 +4,8 @@
 
     @app.agent(app.source(topics.callbacks))
     async def callbacks(stream):
-        await app.feed_lanes(stream)
+        async for event in stream.noack().events():
+            app.lanes.put(event.message.value)
 
     run(app)      # or: faust -A agents worker
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import faust
-from faust.types import StreamT, TopicT
+from faust.types import TopicT
 from yarl import URL
 
 from stream.engine.batch import BatchPolicy, Processor
@@ -58,15 +58,10 @@ class LanesApp(faust.App):
         return self.table.states
 
     def source(self, name: str) -> TopicT[Any]:
-        """The source topic `name`, for an agent."""
+        """The source topic `name`, for an agent: each of its messages carries a chunk for `lanes.put`."""
         if name not in self.lanes.sources:
             raise ValueError(f"{name} is not one of the lanes' sources {sorted(self.lanes.sources)}")
         return self.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
-
-    async def feed_lanes(self, stream: StreamT[Any]) -> None:
-        """The body of an agent of a source: hand each chunk to its lane."""
-        async for event in stream.noack().events():
-            self.lanes.put(event.message.value)
 
     async def on_first_start(self) -> None:
         """Extends App.on_first_start: a batch of a thousand records must not start a garbage collection."""
