@@ -26,7 +26,7 @@ KNOWN_TEXTS = {
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},
     "stream/cli/doctor.py": {"ValueError"},
-    "stream/simulator/rest/twilio/api.py": {"ValueError"},
+    "stream/simulator/rest/twilio_api.py": {"ValueError"},
     # Why jars could not be fetched: no delivery comes near it.
     "stream/broker/jars.py": {"Exception"},
     # msgspec names a type and a field of ours, orjson what kind of JSON it is not.

@@ -1,9 +1,9 @@
-"""`callstream simulate`: calls with a known truth, written as the gateway and the poller would land them.
+"""`callstream simulate`: calls with known outputs, written as the gateway and the poller would write them.
 
-With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows to Kafka. With
---serve a poller reads those from REST resources, as the providers serve them.
-Exit codes: 0 sent, and with --check nothing differs; 1 something does; 2 it could not be, or the gateway
-took nothing; 130 stopped by Ctrl-C. SIGTERM: 0, with --check 143.
+With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows go to Kafka. With
+--serve a poller reads the rows from REST resources, as the providers serve them.
+Exit codes: 0 sent, and with --check no difference; 1 a difference; 2 could not run, or the gateway accepted
+nothing; 130 stopped by Ctrl-C. SIGTERM: 0, with --check 143.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import orjson
@@ -30,41 +30,38 @@ from stream.service.errors import in_words
 from stream.service.http.listening import ListenError
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
+from stream.simulator.accounts import served_accounts, signing_keys
 from stream.simulator.calls.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
-from stream.simulator.calls.time_formats import iso_us
-from stream.simulator.check.check import CheckError
-from stream.simulator.check.leaks import LeakSearch
-from stream.simulator.check.metrics_and_logs import MetricsAndLogs
-from stream.simulator.delivery.retries import TelnyxRetries, overrides
-from stream.simulator.delivery.signing import from_settings
+from stream.simulator.check.check import CheckError, CheckOptions
+from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
+from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
 from stream.simulator.delivery.webhook_sender import WebhookPlan
 from stream.simulator.delivery.webhooks import gateway_address
 from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
-from stream.simulator.run import RunOutcome, run, traffic_for
-from stream.simulator.serve import RestPlan, served_as
+from stream.simulator.run import RestPlan, RunOutcome, run, traffic_for
 
 UNCHECKED = 143
-"""128 and the number of SIGTERM: it came before all was checked."""
+"""128 and the number of SIGTERM, which came before the check had ended."""
 
 SHARE = click.FloatRange(0, 1)
 TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
-"""The connection overrides that a status callback should be set up with: Twilio's own defaults retry
-neither a 5xx nor a time-out.
+"""The connection overrides that a status callback should have: Twilio's defaults retry neither a 5xx nor a
+time-out.
 """
 
 
 @click.command("simulate")
-@click.option("--calls", type=click.IntRange(1), help="How many call legs.  [default: 1000]")
+@click.option("--calls", type=click.IntRange(1), help="Number of call legs.  [default: 1000]")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), help="Live calls for so many seconds."
+    "--for", "seconds", type=click.FloatRange(0, min_open=True), help="Live calls for this many seconds."
 )
-@click.option("--forever", is_flag=True, help="Live calls until it is stopped.")
+@click.option("--forever", is_flag=True, help="Live calls until stopped.")
 @click.option(
     "--rate", type=click.FloatRange(0), help="Deliveries a second; 0 is full speed.  [default: 0, live 50]"
 )
 @click.option("--duplicates", type=SHARE, default=0.0, help="Share of the deliveries that come twice.")
 @click.option(
-    "--reorder", type=SHARE, default=0.0, help="Share of the callbacks that come behind their successor."
+    "--reorder", type=SHARE, default=0.0, help="Share of the callbacks that come after their successor."
 )
 @click.option("--drop", type=SHARE, default=0.0, help="Share of the callbacks that never come.")
 @click.option(
@@ -76,7 +73,9 @@ neither a 5xx nor a time-out.
 )
 @click.option("--polled/--no-polled", default=True, help="With or without the rows that a poller reads.")
 @click.option(
-    "--sources", metavar="NAMES", help=f"Only these sources, with commas: {', '.join(ALL_SERVED_SOURCES)}."
+    "--sources",
+    metavar="NAMES",
+    help=f"Only these sources, comma-separated: {', '.join(ALL_SERVED_SOURCES)}.",
 )
 @click.option(
     "--seed", type=int, help="Equal seed, start and options give equal bytes.  [default: from the clock]"
@@ -84,69 +83,70 @@ neither a 5xx nor a time-out.
 @click.option(
     "--start", metavar="TIME", help="When the first delivery is received, ISO 8601.  [default: now]"
 )
-@click.option("--gateway", metavar="URL", help="Callbacks over HTTP to this gateway of this machine, signed.")
+@click.option("--gateway", metavar="URL", help="Send callbacks, signed, to this gateway on this machine.")
 @click.option("--failover", metavar="URL", help="Telnyx' second address.")
 @click.option(
     "--retry-policy",
     metavar="OVERRIDES",
     default=TWILIO_RETRIES,
     show_default=True,
-    help="Twilio's connection overrides; empty is what Twilio does without any.",
+    help="Twilio's connection overrides; empty for Twilio's defaults.",
 )
 @click.option(
     "--telnyx-retries",
     metavar="SECONDS",
     default="1,2,4,8,16",
     show_default=True,
-    help="How long Telnyx waits before each further attempt: at most five, 60 s together.",
+    help="How long Telnyx waits before each retry: at most five waits, 60 s in total.",
 )
 @click.option(
     "--retry-scale",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="So many times longer are the waits between attempts.",
+    help="Factor on the waits between attempts.",
 )
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
-    help="Requests to the gateway at once.",
+    help="Concurrent requests to the gateway.",
 )
 @click.option(
     "--serve",
     is_flag=True,
-    help="Serve what a poller reads over REST, at CALLSTREAM_SIMULATE_LISTEN, instead of writing it to Kafka:"
-    " until it is stopped, with --check until that has ended, else until all has been there for the"
-    " providers' 35 minutes after the last call's end.",
+    help="Serve what a poller reads over REST, at CALLSTREAM_SIMULATE_LISTEN, instead of writing it to Kafka."
+    " Ends with the check; without --check 35 minutes (in the providers' time) after the last call's end.",
 )
 @click.option(
     "--time-factor",
     type=click.FloatRange(1, 3600),
-    help="With --serve: so many times faster than the providers is it there."
+    help="With --serve: make data available this many times sooner than the real providers do."
     "  [default: CALLSTREAM_TIME_FACTOR]",
 )
 @click.option(
     "--rest-rate",
     type=click.FloatRange(0, min_open=True),
-    help="With --serve: requests a second that each provider takes; 429 above that.  [default: any]",
+    help="With --serve: requests a second of each provider; 429 above that.  [default: no limit]",
 )
 @click.option(
     "--rest-in-flight",
     type=click.IntRange(1),
-    help="With --serve: the same of requests at once.  [default: any]",
+    help="With --serve: concurrent requests of each provider; 429 above that.  [default: no limit]",
 )
-@click.option("--rest-latency", type=click.FloatRange(0), help="With --serve: seconds until an answer.")
-@click.option("--rest-errors", type=SHARE, help="With --serve: share of the answers that are a 500.")
-@click.option("--check", "compare", is_flag=True, help="Compare what comes out with the truth.")
+@click.option(
+    "--rest-latency", type=click.FloatRange(0), help="With --serve: delay of each response in seconds."
+)
+@click.option("--rest-errors", type=SHARE, help="With --serve: share of the responses that are a 500.")
+@click.option("--check", "compare", is_flag=True, help="Compare what comes out with what must come out.")
 @click.option(
     "--timeout",
     "timeout_s",
     type=click.FloatRange(0, min_open=True),
     default=60.0,
     show_default=True,
-    help="With --check: seconds without anything new after which what is missing is missing.",
+    help="With --check: seconds without new records after which outputs count as missing.",
 )
 @click.option(
     "--log",
@@ -154,9 +154,9 @@ neither a 5xx nor a time-out.
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --check: a file that a role logs to, in which no number, name or secret may be either.",
+    help="With --check: also search this log of a role for numbers, names and secrets.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout, and nothing else there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else on stdout.")
 def command(
     gateway: str | None,
     failover: str | None,
@@ -189,9 +189,9 @@ def command(
     try:
         settings = load()
         options = _options(settings, **asked)
-        plan = rest = None
+        webhooks = rest = None
         if options.served:
-            options, keys = served_as(settings, options)
+            options, credentials = served_accounts(settings, options)
             limit = ProviderLimit(
                 rate=rest_rate,
                 in_flight=rest_in_flight,
@@ -199,17 +199,21 @@ def command(
                 error_rate=rest_errors or 0.0,
                 seed=options.seed,
             )
-            limits = ProviderLimits(twilio=limit, telnyx=limit)
-            rest = RestPlan(listen=settings.simulate_listen, keys=keys, limits=limits, at=_say_where)
+            rest = RestPlan(
+                listen=settings.simulate_listen,
+                credentials=credentials,
+                limits=ProviderLimits(twilio=limit, telnyx=limit),
+                at=lambda url: say(f"the providers' REST resources are at {url}", err=True),
+            )
         elif any((asked["time_factor"], rest_rate, rest_in_flight, rest_latency, rest_errors)):
             raise ValueError("--time-factor and --rest-… need --serve")
         if gateway is not None:
-            signing = from_settings(settings, options)
+            signing = signing_keys(settings, options)
             options = replace(options, twilio_account=signing.twilio_account)
-            plan = WebhookPlan(
+            webhooks = WebhookPlan(
                 gateway=gateway_address(gateway, settings.public_url),
                 signing=signing,
-                twilio=overrides(retry_policy),
+                twilio=twilio_retries(retry_policy),
                 telnyx=TelnyxRetries(waits_s=_waits(telnyx_retries)),
                 failover=gateway_address(failover, settings.public_url) if failover is not None else None,
                 retry_scale=retry_scale,
@@ -219,29 +223,35 @@ def command(
             raise ValueError("--failover needs --gateway")
     except (SettingsError, ValueError) as error:
         _give_up(str(error))
+    check = None
+    if compare:
+        check = CheckOptions(
+            timeout_s=timeout_s,
+            search=LeakSearch(only_secrets=settings.privacy == "full"),
+            metrics_and_logs=MetricsAndLogs(_metrics(settings), logs),
+        )
     try:
-        work = _simulate(settings, options, plan, rest, compare, timeout_s, logs, as_json)
-        outcome = asyncio.run(_unless_asked(work))
+        work = _simulate(settings, options, webhooks, rest, check, quiet=as_json)
+        outcome = asyncio.run(_unless_terminated(work))
     except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
         _give_up(in_words(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     if outcome is None:
         raise SystemExit(UNCHECKED if compare else 0)
-    _tell(outcome, options, as_json)
+    if as_json:
+        text = orjson.dumps(outcome.as_json(options), option=orjson.OPT_INDENT_2).decode()
+    for line in text.split("\n") if as_json else outcome.lines(options):
+        say(line)
     if outcome.answers is not None and outcome.answers.sent and not outcome.answers.taken:
         _give_up(f"{gateway} took nothing")
     if outcome.report is not None and not outcome.report.ok:
         raise SystemExit(1)
 
 
-def _give_up(why: str) -> Any:
+def _give_up(why: str) -> NoReturn:
     say(f"callstream simulate: {why}", err=True)
     raise SystemExit(2)
-
-
-def _say_where(url: str) -> None:
-    say(f"the providers' REST resources are at {url}", err=True)
 
 
 def _options(
@@ -293,21 +303,20 @@ def _microseconds(start: str) -> int:
     return round(when.timestamp() * 1_000_000)
 
 
-async def _unless_asked(work: Coroutine[Any, Any, RunOutcome]) -> RunOutcome | None:
-    """None where SIGTERM comes first."""
-    asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
-    return await unless(asked, work)
+async def _unless_terminated(work: Coroutine[Any, Any, RunOutcome]) -> RunOutcome | None:
+    """The result of `work`; None if SIGTERM comes first."""
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    return await unless(terminated, work)
 
 
 async def _simulate(
     settings: Settings,
     options: Options,
-    plan: WebhookPlan | None,
+    webhooks: WebhookPlan | None,
     rest: RestPlan | None,
-    compare: bool,
-    timeout_s: float,
-    logs: tuple[Path, ...],
+    check: CheckOptions | None,
+    *,
     quiet: bool,
 ) -> RunOutcome:
     async with AsyncExitStack() as stack:
@@ -316,56 +325,24 @@ async def _simulate(
             bootstrap = (await stack.enter_async_context(embedded(settings))).bootstrap
         await topics.ensure(bootstrap, settings)
         prefix = settings.topic_prefix
-        traffic = traffic_for(prefix, options, with_truth=compare)
+        traffic = traffic_for(prefix, options, with_expected=check is not None)
         with RunProgress(traffic, quiet=quiet) as shown:
             return await run(
                 bootstrap,
                 prefix,
                 traffic,
-                compare=compare,
-                timeout_s=timeout_s,
-                gateway=plan,
+                gateway=webhooks,
                 rest=rest,
+                compare=None if check is None else replace(check, progress=shown.found),
                 progress=shown.written,
-                waiting=shown.found,
-                search=LeakSearch(only_secrets=settings.privacy == "full"),
-                beside=MetricsAndLogs(_metrics(settings), logs),
             )
 
 
 def _metrics(settings: Settings) -> dict[str, str]:
-    """Where each role that these settings start tells its metrics."""
+    """Where each role with these settings serves its metrics."""
     at = {
         "worker": f"http://{settings.worker_listen}",
         "poller": f"http://{settings.poller_listen}",
         "gateway": f"http://{settings.gateway_health_listen}",
     }
     return {role: f"{url}/metrics" for role, url in at.items()}
-
-
-def _tell(outcome: RunOutcome, options: Options, as_json: bool) -> None:
-    rate = outcome.deliveries / outcome.seconds if outcome.seconds else 0.0
-    if as_json:
-        said = {
-            "seed": options.seed,
-            "start": iso_us(options.start_us),
-            "calls": outcome.calls,
-            "deliveries": outcome.deliveries,
-            "seconds": round(outcome.seconds, 3),
-            "deliveries_per_second": round(rate, 1),
-            "gateway": outcome.answers.as_json() if outcome.answers else None,
-            "check": outcome.report.as_json() if outcome.report else None,
-        }
-        for line in orjson.dumps(said, option=orjson.OPT_INDENT_2).decode().split("\n"):
-            say(line)
-        return
-    say(
-        f"{outcome.deliveries:,} deliveries of {outcome.calls:,} calls in {outcome.seconds:.1f} s"
-        f" ({rate:,.0f}/s), --seed {options.seed} --start {iso_us(options.start_us)}"
-    )
-    if outcome.answers is not None:
-        for line in outcome.answers.lines():
-            say(line)
-    if outcome.report is not None:
-        for line in outcome.report.lines():
-            say(line)

@@ -41,7 +41,7 @@ from stream.service import settings
 from stream.service.data_dir import DataDirError, prepare
 from stream.service.errors import in_words
 from stream.service.shutdown import unless
-from stream.simulator.delivery.signing import simulated_environment
+from stream.simulator.accounts import simulated_environment
 
 SIMULATED_SETTINGS: dict[str, str] = {
     "time_factor": "60",

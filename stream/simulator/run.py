@@ -1,35 +1,59 @@
-"""One run from beginning to end: note where the outputs stand, send the traffic, compare what comes out.
+"""One run from start to end: note the end of the output topics, send the traffic, compare what came out.
 
-With a plan for a gateway the callbacks go there, and what it took is what must come out. Polled rows go to
-Kafka, or in a served run to whoever reads them from the REST resources, which are up for as long as the run.
+With a plan for a gateway the callbacks go there, and what it accepted must come out. Polled rows go to Kafka,
+or in a served run to a poller that reads them from the REST resources, which are served during the run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from stream.kafka.topics import names
+from stream.simulator.calls.call import ReportDelivery
 from stream.simulator.calls.options import Options
-from stream.simulator.check.check import OutputTopics, Waiting, check, mark
-from stream.simulator.check.leaks import LeakSearch
-from stream.simulator.check.metrics_and_logs import MetricsAndLogs
+from stream.simulator.calls.time_formats import iso_us
+from stream.simulator.check.check import CheckOptions, OutputTopics, check, end_offsets
 from stream.simulator.check.report import CheckReport
 from stream.simulator.delivery.answers import AnswerStats
-from stream.simulator.delivery.record_writer import Progress, RecordWriter
-from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender, deliver
+from stream.simulator.delivery.record_writer import PACE_S, DeliveryPacer, Progress, RecordWriter
+from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
+from stream.simulator.rest.http_types import ApiCredentials
 from stream.simulator.rest.server import serving
-from stream.simulator.serve import LAST_LOOK_S, READ_S, RestPlan
+from stream.simulator.rest.throttle import ProviderLimits, RequestStats
 from stream.simulator.traffic import Traffic
+
+READ_S = 300.0
+"""Without a check: how long the resources are served after everything can be read, in the providers' time."""
+
+LAST_FETCH_S = 3600.0
+"""With a check: the last fetch of the retry schedule, in the providers' time. Nothing is missing before."""
+
+ROWS_LIMIT = 50_000
+YIELD_EVERY = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestPlan:
+    """How the REST resources are served. `at` is called with the base URL; `stats` counts the requests."""
+
+    listen: str
+    credentials: ApiCredentials
+    limits: ProviderLimits = field(default_factory=ProviderLimits)
+    stats: RequestStats = field(default_factory=RequestStats)
+    at: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What was sent, and how it compared with the truth if that was asked for.
+    """What was sent, and if asked for how it compared with the expected outputs.
 
-    `answers`: what the gateway said to the callbacks; None where there was none.
+    `answers`: of the gateway; None if there was none.
     """
 
     calls: int
@@ -37,6 +61,32 @@ class RunOutcome:
     seconds: float
     report: CheckReport | None
     answers: AnswerStats | None = None
+
+    def as_json(self, options: Options) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "seed": options.seed,
+            "start": iso_us(options.start_us),
+            "calls": self.calls,
+            "deliveries": self.deliveries,
+            "seconds": round(self.seconds, 3),
+            "deliveries_per_second": round(self._rate, 1),
+            "gateway": self.answers.as_json() if self.answers else None,
+            "check": self.report.as_json() if self.report else None,
+        }
+
+    def lines(self, options: Options) -> list[str]:
+        """For a person."""
+        return [
+            f"{self.deliveries:,} deliveries of {self.calls:,} calls in {self.seconds:.1f} s"
+            f" ({self._rate:,.0f}/s), --seed {options.seed} --start {iso_us(options.start_us)}",
+            *(self.answers.lines() if self.answers is not None else ()),
+            *(self.report.lines() if self.report is not None else ()),
+        ]
+
+    @property
+    def _rate(self) -> float:
+        return self.deliveries / self.seconds if self.seconds else 0.0
 
 
 def output_topics(prefix: str) -> OutputTopics:
@@ -52,10 +102,10 @@ def output_topics(prefix: str) -> OutputTopics:
     )
 
 
-def traffic_for(prefix: str, options: Options, *, with_truth: bool = True) -> Traffic:
+def traffic_for(prefix: str, options: Options, *, with_expected: bool = True) -> Traffic:
     """The traffic of a run to the source topics with this prefix."""
     topics = names(prefix)
-    return Traffic(options, (topics.callbacks, topics.polled), with_truth=with_truth)
+    return Traffic(options, (topics.callbacks, topics.polled), with_expected=with_expected)
 
 
 async def run(
@@ -63,90 +113,109 @@ async def run(
     prefix: str,
     traffic: Traffic,
     *,
-    compare: bool,
-    timeout_s: float = 60.0,
-    alone: bool = False,
     gateway: WebhookPlan | None = None,
-    progress: Progress | None = None,
-    waiting: Waiting | None = None,
     rest: RestPlan | None = None,
-    search: LeakSearch | None = None,
-    beside: MetricsAndLogs | None = None,
+    compare: CheckOptions | None = None,
+    progress: Progress | None = None,
 ) -> RunOutcome:
-    """Send the traffic, each delivery at its time if it has a rate; with `compare`, check what came out.
+    """Send the traffic, each delivery at its time if it has a rate, and compare what came out.
 
-    `gateway`: where the callbacks go; None for Kafka, as a gateway lands them. A delivery that its provider
-    gave up is lost to callbacks and not expected; one that the gateway refuses for good is a difference.
-    `rest`: how a served run's resources are served, until the check has ended; without one until all has been
-    there for a while. `search`, `beside`: as in `check`. Raises CheckError, ListenError, and what Kafka's
-    producer raises.
+    - `gateway`: where the callbacks go; None for Kafka, as a gateway writes them. A delivery that its
+      provider gave up on is not expected; one that the gateway refuses for good is a difference.
+    - `rest`: how a served run's resources are served: until the check has ended, or without a check until
+      everything could be read for a while.
+    - `compare`: how to check; None to send only.
+
+    Raises CheckError, ListenError and KafkaError.
     """
+    outputs, providers = output_topics(prefix), traffic.providers
     async with AsyncExitStack() as stack:
         if rest is not None:
-            assert traffic.world is not None, "rows that are delivered are not served"
-            served = serving(traffic.world, rest.keys, rest.listen, limits=rest.limits, seen=rest.seen)
-            rest.at(await stack.enter_async_context(served))
-        outcome = await _sent(
-            bootstrap,
-            prefix,
-            traffic,
-            compare=compare,
-            timeout_s=timeout_s,
-            alone=alone,
-            gateway=gateway,
-            progress=progress,
-            waiting=waiting,
-            search=search,
-            beside=beside,
-        )
-        if rest is not None and traffic.world is not None and not compare:
-            await asyncio.sleep(traffic.world.owed_s(READ_S))
-        return outcome
+            assert providers is not None, "only a served run has REST resources"
+            server = serving(providers, rest.credentials, rest.listen, limits=rest.limits, stats=rest.stats)
+            rest.at(await stack.enter_async_context(server))
+        since = await end_offsets(bootstrap, outputs) if compare is not None else None
+        began = time.monotonic()
+        answers = await _send(bootstrap, traffic, gateway, progress)
+        seconds = time.monotonic() - began
+        report = None
+        if compare is not None and since is not None and traffic.expected is not None:
+            owed_s = partial(providers.owed_s, LAST_FETCH_S) if providers is not None else lambda: 0.0
+            report = await check(bootstrap, outputs, traffic.expected, since, compare, owed_s=owed_s)
+            report.deliveries = traffic.deliveries
+            if answers is not None:
+                report.answered(answers)
+        elif rest is not None and providers is not None:
+            await asyncio.sleep(providers.owed_s(READ_S))
+        return RunOutcome(traffic.calls, traffic.deliveries, seconds, report, answers)
 
 
-async def _sent(
-    bootstrap: str,
-    prefix: str,
-    traffic: Traffic,
-    *,
-    compare: bool,
-    timeout_s: float,
-    alone: bool,
-    gateway: WebhookPlan | None,
-    progress: Progress | None,
-    waiting: Waiting | None,
-    search: LeakSearch | None,
-    beside: MetricsAndLogs | None,
-) -> RunOutcome:
-    outputs = output_topics(prefix)
-    since = await mark(bootstrap, outputs) if compare else None
-    began = time.monotonic()
+async def _send(
+    bootstrap: str, traffic: Traffic, gateway: WebhookPlan | None, progress: Progress | None
+) -> AnswerStats | None:
     paced = traffic.options.rate > 0
-    answers = None
     async with RecordWriter(bootstrap) as writer:
         if gateway is None:
             await writer.write(traffic, paced=paced, progress=progress)
-        else:
-            async with WebhookSender(gateway, traffic) as courier:
-                answers = courier.answers
-                await deliver(traffic, writer, courier, paced=paced, progress=progress)
-    seconds = time.monotonic() - began
-    report = None
-    if since is not None and traffic.truth is not None:
-        world = traffic.world
-        report = await check(
-            bootstrap,
-            outputs,
-            traffic.truth,
-            since,
-            timeout_s=timeout_s,
-            alone=alone,
-            waiting=waiting,
-            search=search,
-            beside=beside,
-            owed_s=None if world is None else lambda: world.owed_s(LAST_LOOK_S),
-        )
-        report.deliveries = traffic.deliveries
-        if answers is not None:
-            report.answered(answers)
-    return RunOutcome(traffic.calls, traffic.deliveries, seconds, report, answers)
+            return None
+        async with WebhookSender(gateway, traffic) as sender:
+            await deliver(traffic, writer, sender, paced=paced, progress=progress)
+        return sender.answers
+
+
+async def deliver(
+    traffic: Traffic,
+    writer: RecordWriter,
+    sender: WebhookSender,
+    *,
+    paced: bool,
+    progress: Progress | None = None,
+) -> None:
+    """Send callbacks to the gateway in order, and write polled rows to Kafka at the same time.
+
+    A broker that does not answer holds up the rows and not the callbacks. Raises KafkaError.
+    """
+    pacer = DeliveryPacer()
+    rows: asyncio.Queue[ReportDelivery | None] = asyncio.Queue()
+    writing = asyncio.create_task(_write_rows(rows, traffic, writer))
+    try:
+        for count, delivery in enumerate(traffic.outgoing(), 1):
+            while paced and (wait_s := pacer.wait_s(delivery.at_us)) > 0:
+                await asyncio.sleep(max(wait_s, PACE_S))
+                if progress is not None:
+                    progress(traffic.deliveries)
+            if delivery.pushed:
+                await sender.send(delivery)
+            else:
+                rows.put_nowait(delivery)
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+                if progress is not None:
+                    progress(traffic.deliveries)
+            while writing.done() or rows.qsize() > ROWS_LIMIT:
+                if writing.done():
+                    await writing
+                await asyncio.sleep(PACE_S)
+        rows.put_nowait(None)
+        await writing
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
+async def _write_rows(
+    rows: asyncio.Queue[ReportDelivery | None], traffic: Traffic, writer: RecordWriter
+) -> None:
+    """Write rows until None comes, flushing every few milliseconds."""
+    while True:
+        delivery = await rows.get()
+        while delivery is not None:
+            await writer.append(traffic.record(delivery))
+            if rows.empty():
+                break
+            delivery = rows.get_nowait()
+        if delivery is None:
+            await writer.acknowledged()
+            return
+        await writer.flush()
+        await asyncio.sleep(PACE_S)

@@ -1,16 +1,18 @@
-"""The traffic of many calls as the gateway and the poller land it: raw envelopes in order of delivery.
+"""The traffic of many calls as the gateway and the poller write it: raw envelopes in order of delivery.
 
-Two clocks. Calls take place on their own one; deliveries are received one after the other, `rate` a second.
-A run without end is live: there the two are one, and what is not due yet leaves its slot empty. In a finite
-run the calls took place before (`lookback_s`), and nobody waits for them: the n-th delivery is received
-n / rate after the start, or 20 µs after the one before where there is no rate.
+There are two clocks: calls take place by one, and deliveries are received by the other, `rate` a second.
 
-In a served run only callbacks are delivered. A world is told of each call's begin and end, at their places
-among the deliveries, whether or not any callback of it is delivered; that takes no delivery's place.
+- An endless run is live: the two clocks are one, and a slot in which nothing is due stays empty.
+- In a finite run the calls took place before (`lookback_s`). The n-th delivery is received n / rate after the
+  start, or 20 µs after the one before if there is no rate.
+
+In a served run only callbacks are delivered. The provider state learns of each call's begin and end at their
+positions among the deliveries, whether or not any callback of the call is delivered.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from enum import Enum
 from heapq import heappop, heappush
@@ -18,100 +20,102 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from stream.simulator.calls.accounts import accounts, seeded
-from stream.simulator.calls.call import ProviderReport, SimulatedCall
-from stream.simulator.calls.network import deliveries
+from stream.simulator.calls.call import ProviderReport, ReportDelivery, SimulatedCall, SourceRecord
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US, legs
-from stream.simulator.calls.seeded_random import uuid_text
-from stream.simulator.calls.time_formats import iso_us
+from stream.simulator.calls.seeded_random import between_us, run_accounts, seeded, uuid_text
+from stream.simulator.calls.time_formats import iso_us, wall_us
 from stream.simulator.check.expected_outputs import ExpectedOutputs
-from stream.simulator.rest.provider_state import ProviderState, wall_us
-from stream.simulator.telnyx.reports import TelnyxCall
-from stream.simulator.twilio.reports import TwilioCall
+from stream.simulator.rest.provider_state import ProviderState
+from stream.simulator.telnyx.call import TelnyxCall
+from stream.simulator.twilio.call import TwilioCall
 
 FULL_SPEED_STEP_US = 20
 REPLAYED_SPAN_S = 300
 DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
-"""About; it paces how fast calls begin and promises nothing."""
+"""Rough averages, used only to pace how fast calls begin."""
+
+TOPICS = ("calls.callbacks.v1", "calls.polled.v1")
+
+_PUSHED = frozenset(CALLBACK_SOURCES)
 
 
 class CallMark(Enum):
-    """What the world is told of a call."""
+    """What the provider state is told of a call."""
 
     BEGUN = "begun"
     ENDED = "ended"
 
 
-class SourceRecord(NamedTuple):
-    """A Kafka record to be written; `at_us` is the envelope's `received_at`."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    at_us: int
-
-
-class ReportDelivery(NamedTuple):
-    """A report that leaves its provider, the `attempt`-th time (from 1); `at_us` is when it should arrive."""
-
-    call: SimulatedCall
-    report: ProviderReport
-    attempt: int
-    at_us: int
-
-    @property
-    def pushed(self) -> bool:
-        """It is a callback, and not a row that a poller reads."""
-        return self.report.source in CALLBACK_SOURCES
-
-
 class Traffic:
-    """Iterate over it, once: over the records themselves, or over `sendings` to deliver them otherwise.
+    """Iterate over it once: over the records, or over `outgoing` to deliver the reports in another way.
 
-    - `truth` (if asked for) knows what must come out of what has arrived so far.
-    - `world` (of a served run) is what the calls' providers hold so far; `now_us` is its clock.
+    - `expected` (if asked for) knows what must come out of what was delivered so far.
+    - `providers` (of a served run) is what the providers know of the calls so far; `now_us` is its clock.
     - `topics` are the names of the callbacks topic and of the polled topic.
     """
 
     def __init__(
         self,
         options: Options,
-        topics: tuple[str, str] = ("calls.callbacks.v1", "calls.polled.v1"),
+        topics: tuple[str, str] = TOPICS,
         *,
-        with_truth: bool = True,
+        with_expected: bool = True,
         now_us: Callable[[], int] = wall_us,
     ) -> None:
         self.options = options
         served = options.polled if options.served else frozenset[str]()
-        self.truth: ExpectedOutputs | None = ExpectedOutputs(served) if with_truth else None
-        self.world: ProviderState | None = ProviderState(options, now_us) if options.served else None
+        self.expected: ExpectedOutputs | None = ExpectedOutputs(served) if with_expected else None
+        self.providers: ProviderState | None = ProviderState(options, now_us) if options.served else None
         self.calls = 0
         self.deliveries = 0
         self._topics = topics
         self._rng = seeded(options)
-        self._accounts = accounts(options, self._rng)
+        self._accounts = run_accounts(options, self._rng)
         self._a_call = CALLBACKS_A_CALL if options.served else DELIVERIES_A_CALL
         self._heap: list[tuple[int, int, SimulatedCall, ProviderReport | CallMark, int]] = []
         self._pushes = 0
         self._waiting: list[SimulatedCall] = []
 
     def __iter__(self) -> Iterator[SourceRecord]:
-        return map(self.record, self.sendings())
+        return map(self.record, self.outgoing())
 
-    def sendings(self) -> Iterator[ReportDelivery]:
-        """What is sent, in this order. None of it has arrived until `record` or `arrived` is told so."""
+    def outgoing(self) -> Iterator[ReportDelivery]:
+        """The reports in order. None counts as delivered until `record` or `delivered` is called."""
         return self._live() if self.options.live else self._replayed()
 
-    def arrived(self, sending: ReportDelivery) -> None:
-        """Someone took it: all that it tells of must come out."""
-        if self.truth is not None:
-            sending.call.seen.add((sending.report.source, sending.report.number))
+    def delivered(self, delivery: ReportDelivery) -> None:
+        """The report arrived, so its outputs are expected."""
+        if self.expected is not None:
+            delivery.call.delivered.add((delivery.report.source, delivery.report.number))
 
-    def doubtful(self, sending: ReportDelivery) -> None:
-        """Its provider gave it up without knowing whether it arrived: it may come out."""
-        if self.truth is not None:
-            sending.call.doubtful.add((sending.report.source, sending.report.number))
+    def maybe_delivered(self, delivery: ReportDelivery) -> None:
+        """The provider gave up without knowing whether the report arrived: its outputs are possible."""
+        if self.expected is not None:
+            delivery.call.maybe_delivered.add((delivery.report.source, delivery.report.number))
+
+    def record(self, delivery: ReportDelivery) -> SourceRecord:
+        """The report as the gateway or the poller writes it, which delivers it."""
+        call, report, attempt, received_us = delivery
+        self.delivered(delivery)
+        envelope: dict[str, Any] = {
+            "v": 1,
+            "source": report.source,
+            "received_at": iso_us(received_us),
+            "account": call.account,
+            "endpoint": call.endpoint(report.source),
+            "delivery": {
+                "token": call.token(report, attempt),
+                "attempt": None,
+                "query": None,
+                "verified": True,
+            },
+            "body": call.body(report, attempt),
+        }
+        if report.ordinal is not None:
+            envelope["ordinal"] = report.ordinal
+        topic = self._topics[0 if delivery.pushed else 1]
+        return SourceRecord(topic, call.key.encode(), orjson.dumps(envelope), received_us)
 
     def _replayed(self) -> Iterator[ReportDelivery]:
         options = self.options
@@ -120,13 +124,13 @@ class Traffic:
         now_us = options.start_us - options.lookback_s * SECOND_US
         pace_us = REPLAYED_SPAN_S * SECOND_US // (options.calls * self._a_call) or 1
         if options.served:
-            # Whoever reads by time looks back so far and no farther, however slowly calls are told of.
+            # A poller looks back a fixed time, so a slow run must not leave its calls behind that.
             pace_us = max(pace_us, int(step_us))
         heap = self._heap
         while True:
             while self.calls < options.calls and (not heap or heap[0][0] > now_us):
                 self._begin(now_us)
-            if self._told():
+            if self._mark_next():
                 continue
             if not heap:
                 return
@@ -144,45 +148,26 @@ class Traffic:
             while True:
                 while self.calls < allowed and (not heap or heap[0][0] > now_us):
                     self._begin(now_us)
-                if not heap or heap[0][0] > now_us or not self._told():
+                if not heap or heap[0][0] > now_us or not self._mark_next():
                     break
             if heap and heap[0][0] <= now_us:
                 yield self._next(now_us)
 
     def _begin(self, now_us: int) -> None:
-        """Begin a call, or what is left of one: its first callback is due now."""
+        """Begin a leg of a call: its first callback is due now."""
         if not self._waiting:
-            self._waiting = self._calls(now_us - 150_000)
+            self._waiting = self._new_call(now_us - 150_000)
         call = self._waiting.pop()
         self.calls += 1
-        if self.truth is not None:
-            self.truth.add(call)
-        if self.world is not None:
+        if self.expected is not None:
+            self.expected.add(call)
+        if self.providers is not None:
             self._push(call.leg.began_us, call, CallMark.BEGUN)
             self._push(call.leg.ended_us, call, CallMark.ENDED)
-        for due_us, report, attempt in deliveries(self._rng, call, self.options):
+        for due_us, report, attempt in network_schedule(self._rng, call, self.options):
             self._push(due_us, call, report, attempt)
 
-    def _push(
-        self, due_us: int, call: SimulatedCall, what: ProviderReport | CallMark, attempt: int = 0
-    ) -> None:
-        self._pushes += 1
-        heappush(self._heap, (due_us, self._pushes, call, what, attempt))
-
-    def _told(self) -> bool:
-        """Whether a mark was next: the world knows of it now, and so does the truth."""
-        if self.world is None or not self._heap or not isinstance(self._heap[0][3], CallMark):
-            return False
-        _, _, call, mark, _ = heappop(self._heap)
-        if mark is CallMark.BEGUN:
-            self.world.begun(call)
-        else:
-            self.world.ended(call)
-        if self.truth is not None:
-            self.truth.marked(call, ended=mark is CallMark.ENDED)
-        return True
-
-    def _calls(self, began_us: int) -> list[SimulatedCall]:
+    def _new_call(self, began_us: int) -> list[SimulatedCall]:
         """The legs of a new call, the first one last."""
         rng, options = self._rng, self.options
         found: list[SimulatedCall] = []
@@ -199,42 +184,86 @@ class Traffic:
         found.reverse()
         return found
 
+    def _push(
+        self, due_us: int, call: SimulatedCall, what: ProviderReport | CallMark, attempt: int = 0
+    ) -> None:
+        self._pushes += 1
+        heappush(self._heap, (due_us, self._pushes, call, what, attempt))
+
+    def _mark_next(self) -> bool:
+        """Pass on the next entry if it is a mark. Returns whether it was one."""
+        if self.providers is None or not self._heap or not isinstance(self._heap[0][3], CallMark):
+            return False
+        _, _, call, mark, _ = heappop(self._heap)
+        if mark is CallMark.BEGUN:
+            self.providers.begun(call)
+        else:
+            self.providers.ended(call)
+        if self.expected is not None:
+            self.expected.known_to_provider(call, ended=mark is CallMark.ENDED)
+        return True
+
     def _next(self, received_us: int) -> ReportDelivery:
         _, _, call, report, attempt = heappop(self._heap)
         assert isinstance(report, ProviderReport)
         self.deliveries += 1
         return ReportDelivery(call, report, attempt, received_us)
 
-    def record(self, sending: ReportDelivery) -> SourceRecord:
-        """It as the gateway or the poller lands it, which is how it arrives."""
-        call, report, attempt, received_us = sending
-        self.arrived(sending)
-        envelope: dict[str, Any] = {
-            "v": 1,
-            "source": report.source,
-            "received_at": iso_us(received_us),
-            "account": call.account,
-            "endpoint": call.endpoint(report.source),
-            "delivery": {
-                "token": call.token(report, attempt),
-                "attempt": None,
-                "query": None,
-                "verified": True,
-            },
-            "body": call.body(report, attempt),
-        }
-        if report.ordinal is not None:
-            envelope["ordinal"] = report.ordinal
-        topic = self._topics[0 if sending.pushed else 1]
-        return SourceRecord(topic, call.key.encode(), orjson.dumps(envelope), received_us)
+
+# ---------------------------------------------------------------- what the network does to reports
 
 
-def generate(
-    options: Options,
-    topics: tuple[str, str] = ("calls.callbacks.v1", "calls.polled.v1"),
-    *,
-    with_truth: bool = True,
-    now_us: Callable[[], int] = wall_us,
-) -> Traffic:
-    """The traffic of a run; equal options give equal bytes."""
-    return Traffic(options, topics, with_truth=with_truth, now_us=now_us)
+class ScheduledReport(NamedTuple):
+    """When a report is received, and for which time (from 1)."""
+
+    due_us: int
+    report: ProviderReport
+    attempt: int
+
+
+def network_schedule(rng: random.Random, call: SimulatedCall, options: Options) -> list[ScheduledReport]:
+    """All receptions of a call's reports, unordered: some repeated, overtaken, late or lost.
+
+    A lost callback is lost with all its repetitions. Rows that are served are not among them.
+    """
+    pushed: list[ProviderReport] = []
+    read: list[ProviderReport] = []
+    for report in call.reports():
+        (pushed if report.source in _PUSHED else read).append(report)
+    found = _first_receptions(rng, pushed, call.leg.ended_us, options)
+    if not options.served:
+        found += [ScheduledReport(report.at_us, report, 1) for report in read]
+    if options.duplicates:
+        found += _repetitions(rng, found, options.duplicates)
+    return found
+
+
+def _first_receptions(
+    rng: random.Random, callbacks: list[ProviderReport], ended_us: int, options: Options
+) -> list[ScheduledReport]:
+    """Walks backwards, because an overtaken callback is received after its successor."""
+    chance = rng.random
+    found: list[ScheduledReport] = []
+    successor_us = 0
+    for report in reversed(callbacks):
+        due_us = report.at_us + 20_000 + int(chance() * 130_000)
+        if options.late and chance() < options.late:
+            due_us = max(due_us, ended_us) + between_us(rng, 5, 60)
+        if options.reorder and successor_us and chance() < options.reorder:
+            due_us = max(due_us, successor_us + 1000 + int(chance() * 200_000))
+        successor_us = due_us
+        if not options.drop or chance() >= options.drop:
+            found.append(ScheduledReport(due_us, report, 1))
+    return found
+
+
+def _repetitions(rng: random.Random, first: list[ScheduledReport], share: float) -> list[ScheduledReport]:
+    """Repetitions of some receptions; one in ten of them comes a third time."""
+    found = []
+    for due_us, report, attempt in first:
+        if rng.random() < share:
+            again_us = due_us + between_us(rng, 0.01, 8)
+            found.append(ScheduledReport(again_us, report, attempt + 1))
+            if rng.random() < 0.1:
+                found.append(ScheduledReport(again_us + between_us(rng, 0.01, 8), report, attempt + 2))
+    return found

@@ -14,8 +14,9 @@ import msgspec
 import orjson
 from confluent_kafka import Producer
 
+from stream.simulator.calls.call import SourceRecord
 from stream.simulator.calls.options import Options
-from stream.simulator.traffic import SourceRecord, Traffic
+from stream.simulator.traffic import Traffic
 
 SOURCE = frozenset({"twilio_status_callback"})
 OPEN_SHARE = 0.33
@@ -62,7 +63,7 @@ def callbacks(
             start_us=start_us,
         )
         followed: dict[bytes, bool] = {}
-        for record in Traffic(options, with_truth=False):
+        for record in Traffic(options, with_expected=False):
             if record.key not in followed:
                 followed[record.key] = b'"CallStatus":"initiated"' in record.value
             if not followed[record.key]:

@@ -17,7 +17,7 @@ from stream.broker.ports import free_port
 from stream.cli.simulate import command
 from stream.kafka.topics import ensure
 from stream.service.settings import load
-from stream.simulator.traffic import SourceRecord
+from stream.simulator.calls.call import SourceRecord
 from tests.real_broker import RealBroker
 from tests.simulator.gateway import PRIVATE, TOKEN, Gateway, running
 
@@ -96,7 +96,7 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     async def there_are_topics(*_: object) -> None:
         pass
 
-    monkeypatch.setattr("stream.simulator.run.Writer", NoKafka)
+    monkeypatch.setattr("stream.simulator.run.RecordWriter", NoKafka)
     monkeypatch.setattr("stream.kafka.topics.ensure", there_are_topics)
     return {
         "CALLSTREAM_KAFKA": "127.0.0.1:9",

@@ -63,8 +63,8 @@ class Story:
             ToSend(record.topic, key_hash(record.key) % partitions, record.key, record.value)
             for record in islice(traffic, deliveries)
         ]
-        assert traffic.truth is not None
-        self.truth: ExpectedOutputs = traffic.truth
+        assert traffic.expected is not None
+        self.expected: ExpectedOutputs = traffic.expected
 
     @property
     def sources(self) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from stream.broker.ports import free_port
 from stream.service.settings import load
-from stream.simulator.delivery.signing import simulated_environment
+from stream.simulator.accounts import simulated_environment
 from tests.e2e.harness import WorkerProcess, ending, wait_until
 from tests.e2e.household import get
 from tests.real_broker import RealBroker

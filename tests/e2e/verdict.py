@@ -60,7 +60,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
     """Read it all back. `poisoned`: dead letters are expected and looked at elsewhere."""
     names = story.names
     read = _read_all(bootstrap, story)
-    comparison = Comparison(story.truth, alone=True)
+    comparison = Comparison(story.expected, alone=True)
     twice = repeated = 0
     unlike: list[tuple[Read, Read]] = []
     retold = 0

@@ -18,8 +18,9 @@ from stream.gateway.receive.refusal import Refusal
 from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import verify
-from stream.simulator.delivery.signing import SigningKeys, public_key_of
-from stream.simulator.traffic import SourceRecord
+from stream.simulator.accounts import public_key_of
+from stream.simulator.calls.call import SourceRecord
+from stream.simulator.delivery.webhooks import SigningKeys
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 PRIVATE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="

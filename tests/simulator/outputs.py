@@ -17,10 +17,10 @@ from stream.core.events import Event, Origin
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.kafka.envelope_codec import read_envelope
+from stream.simulator.calls.call import SourceRecord
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.check.report import CheckReport
-from stream.simulator.traffic import SourceRecord
 from stream.sources import DECODERS
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from stream.simulator.calls.call import SimulatedCall
+from stream.simulator.calls.call import SimulatedCall, SourceRecord
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.time_formats import iso_us
-from stream.simulator.check.completeness import READ_BY_CALL
+from stream.simulator.check.compare import READ_BY_CALL
 from stream.simulator.rest.provider_state import ProviderState
-from stream.simulator.traffic import SourceRecord, Traffic
-from stream.simulator.twilio.reports import TwilioCall
+from stream.simulator.traffic import Traffic
+from stream.simulator.twilio.call import TwilioCall
 from tests.simulator.outputs import Outputs, outputs_of
 
 START_US = 1_760_000_000_000_000
@@ -76,19 +76,19 @@ def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) ->
     """
     clock = Clock(options.start_us)
     traffic = Traffic(options, now_us=clock)
-    assert traffic.truth is not None
-    assert traffic.world is not None
+    assert traffic.expected is not None
+    assert traffic.providers is not None
     landed: list[SourceRecord] = []
-    for sending in traffic.sendings():
+    for sending in traffic.outgoing():
         clock.now_us = sending.at_us
         landed.append(traffic.record(sending))
         if looks_every and traffic.deliveries % looks_every == 0:
-            landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+            landed += read(traffic.providers, traffic.expected.calls, clock.now_us)
     if looks_every:
         clock.now_us += int(ends_s / 8 * S)
-        landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+        landed += read(traffic.providers, traffic.expected.calls, clock.now_us)
     clock.now_us += int(ends_s * S)
-    landed += read(traffic.world, traffic.truth.calls, clock.now_us)
+    landed += read(traffic.providers, traffic.expected.calls, clock.now_us)
     return traffic, complete(outputs_of(landed), options)
 
 

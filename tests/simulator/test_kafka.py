@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from stream.kafka.topics import ensure
 from stream.service.settings import load
 from stream.simulator.calls.options import Options
-from stream.simulator.check.check import CheckError, check, mark
+from stream.simulator.check.check import CheckError, CheckOptions, check, end_offsets
 from stream.simulator.delivery.record_writer import RecordWriter
 from stream.simulator.run import output_topics, traffic_for
 from tests.real_broker import RealBroker
@@ -21,6 +21,7 @@ from tests.simulator.outputs import Outputs, outputs_of
 
 pytestmark = pytest.mark.broker
 
+CHECK = CheckOptions(timeout_s=20, quiet_s=0.3, alone=True)
 OPTIONS = Options(calls=60, duplicates=0.1, reorder=0.1, failed=0.2, seed=9)
 
 
@@ -78,7 +79,7 @@ async def test_a_paced_run_takes_the_time_that_it_should(broker: RealBroker, pre
     loop = asyncio.get_running_loop()
     async with RecordWriter(bootstrap) as writer:
         began = loop.time()
-        await writer.write(traffic_for(prefix, options, with_truth=False), paced=True)
+        await writer.write(traffic_for(prefix, options, with_expected=False), paced=True)
         assert 0.8 < loop.time() - began < 4
 
 
@@ -89,8 +90,8 @@ async def test_outputs_are_compared_as_a_read_committed_consumer_sees_them(
     topics = output_topics(prefix)
     traffic = traffic_for(prefix, OPTIONS)
     outputs = outputs_of(traffic)
-    assert traffic.truth is not None
-    since = await mark(bootstrap, topics)
+    assert traffic.expected is not None
+    since = await end_offsets(bootstrap, topics)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=prefix + "one")
     await producer.start()
     try:
@@ -99,12 +100,16 @@ async def test_outputs_are_compared_as_a_read_committed_consumer_sees_them(
         await producer.abort_transaction()
         async with producer.transaction():
             await publish(producer, prefix, outputs)
-        report = await check(bootstrap, topics, traffic.truth, since, timeout_s=20, quiet_s=0.3, alone=True)
+        report = await check(
+            bootstrap, topics, traffic.expected, since, timeout_s=20, quiet_s=0.3, alone=True
+        )
         assert report.ok, "\n".join(report.lines())
 
         async with producer.transaction():
             await publish(producer, prefix, Outputs([], [], outputs.alerts[:1]))
-        report = await check(bootstrap, topics, traffic.truth, since, timeout_s=20, quiet_s=0.3, alone=True)
+        report = await check(
+            bootstrap, topics, traffic.expected, since, timeout_s=20, quiet_s=0.3, alone=True
+        )
         assert report.differences == {"alert_repeated": 1}
     finally:
         await producer.stop()
@@ -116,11 +121,13 @@ async def test_what_never_comes_is_missing_after_the_timeout(broker: RealBroker,
     traffic = traffic_for(prefix, OPTIONS)
     for _ in traffic:
         pass
-    assert traffic.truth is not None
-    report = await check(bootstrap, topics, traffic.truth, await mark(bootstrap, topics), timeout_s=0.5)
+    assert traffic.expected is not None
+    report = await check(
+        bootstrap, topics, traffic.expected, await end_offsets(bootstrap, topics), timeout_s=0.5
+    )
     assert report.differences["event_missing"] == report.events_expected
 
 
 async def test_topics_that_are_not_there_cannot_be_checked(broker: RealBroker, prefix: str) -> None:
     with pytest.raises(CheckError, match="there is no topic"):
-        await mark(broker.bootstrap, output_topics(prefix))
+        await end_offsets(broker.bootstrap, output_topics(prefix))

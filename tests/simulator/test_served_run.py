@@ -30,8 +30,8 @@ SERVED = Options(
 @pytest.fixture(scope="module")
 def served_run() -> tuple[ExpectedOutputs, bytes]:
     traffic, outputs = circle(SERVED, looks_every=25, ends_s=60)
-    assert traffic.truth is not None
-    return traffic.truth, orjson.dumps(outputs[:])
+    assert traffic.expected is not None
+    return traffic.expected, orjson.dumps(outputs[:])
 
 
 @pytest.fixture
@@ -105,7 +105,9 @@ def test_a_call_of_which_every_callback_was_lost_must_end_all_the_same(
     served: tuple[ExpectedOutputs, Outputs],
 ) -> None:
     truth, outputs = served
-    pushed = {call.key for call in truth.calls if {source for source, _ in call.seen} & set(CALLBACK_SOURCES)}
+    pushed = {
+        call.key for call in truth.calls if {source for source, _ in call.delivered} & set(CALLBACK_SOURCES)
+    }
     silent = next(call.key for call in truth.calls if call.key not in pushed)
     outputs.records[:] = [record for record in outputs.records if record["key"] != silent]
     assert silent in only_example(truth, outputs, "call_missing")

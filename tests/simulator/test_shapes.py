@@ -11,7 +11,7 @@ import pytest
 
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.planted import planted_for
-from stream.simulator.traffic import generate
+from stream.simulator.traffic import Traffic
 
 SIP_OF = {
     "completed": {"200", None},
@@ -24,7 +24,7 @@ SIP_OF = {
 
 @pytest.fixture(scope="module")
 def envelopes() -> list[dict[str, Any]]:
-    traffic = generate(Options(calls=600, failed=0.2, start_us=1_760_000_000_000_000), with_truth=False)
+    traffic = Traffic(Options(calls=600, failed=0.2, start_us=1_760_000_000_000_000), with_expected=False)
     return [orjson.loads(record.value) for record in traffic]
 
 
@@ -91,7 +91,7 @@ def test_a_calls_row_has_a_text_of_seconds_or_null(envelopes: list[dict[str, Any
 def test_the_request_log_spells_parameters_in_snake_case_and_fails_in_every_way() -> None:
     options = Options(calls=400, failing_webhooks=0.3, telnyx=0.0, sources=frozenset({"twilio_call_event"}))
     answers = set()
-    for record in generate(options):
+    for record in Traffic(options):
         row = orjson.loads(record.value)["body"]
         parameters = row["request"]["parameters"]
         if planted_for("twilio:" + parameters["call_sid"]) is None:
@@ -150,7 +150,7 @@ def test_outcomes_come_at_their_shares() -> None:
     ended = {"failed": 0, "completed": 0}
     total = 0
     options = Options(calls=1500, failed=0.2, telnyx=0.0, sources=frozenset({"twilio_status_callback"}))
-    for record in generate(options, with_truth=False):
+    for record in Traffic(options, with_expected=False):
         status = orjson.loads(record.value)["body"]["CallStatus"]
         if status in SIP_OF:
             total += 1

@@ -21,32 +21,32 @@ from stream.simulator.calls.options import (
     Options,
 )
 from stream.simulator.rest.provider_state import ProviderState
-from stream.simulator.traffic import generate
+from stream.simulator.traffic import Traffic
 from tests.simulator.reader import Clock
 
 START_US = 1_760_000_000_000_000
 
 
-def digest(options: Options, *, with_truth: bool = True) -> str:
+def digest(options: Options, *, with_expected: bool = True) -> str:
     found = hashlib.sha256()
-    for record in generate(options, with_truth=with_truth):
+    for record in Traffic(options, with_expected=with_expected):
         found.update(record.topic.encode() + record.key + record.value)
     return found.hexdigest()
 
 
 def envelopes(options: Options) -> list[dict[str, Any]]:
-    return [orjson.loads(record.value) for record in generate(options)]
+    return [orjson.loads(record.value) for record in Traffic(options)]
 
 
 def test_equal_options_give_equal_bytes() -> None:
     options = Options(calls=200, duplicates=0.1, reorder=0.1, drop=0.1, late=0.1, seed=11, start_us=START_US)
     assert digest(options) == digest(options)
-    assert digest(options) == digest(options, with_truth=False), "knowing the truth changes nothing"
+    assert digest(options) == digest(options, with_expected=False), "knowing the truth changes nothing"
 
 
 def test_another_seed_gives_other_calls() -> None:
-    one = {record.key for record in generate(Options(calls=100, seed=1))}
-    other = {record.key for record in generate(Options(calls=100, seed=2))}
+    one = {record.key for record in Traffic(Options(calls=100, seed=1))}
+    other = {record.key for record in Traffic(Options(calls=100, seed=2))}
     assert len(one) == len(other) == 100
     assert not one & other
 
@@ -59,7 +59,7 @@ def test_received_at_grows_with_every_delivery_and_starts_at_the_start() -> None
 
 
 def test_a_rate_spaces_the_deliveries_evenly() -> None:
-    records = list(generate(Options(calls=50, rate=200, start_us=START_US)))
+    records = list(Traffic(Options(calls=50, rate=200, start_us=START_US)))
     assert {b.at_us - a.at_us for a, b in pairwise(records)} == {5000}
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_received_before_it_occurred() -> None:
 
 
 def test_a_live_run_tells_of_calls_as_they_take_place() -> None:
-    records = list(islice(generate(Options(calls=None, rate=50, start_us=START_US)), 2000))
+    records = list(islice(Traffic(Options(calls=None, rate=50, start_us=START_US)), 2000))
     assert all(record.at_us >= START_US for record in records)
     delays_us = []
     for record in records:
@@ -84,7 +84,7 @@ def test_a_live_run_tells_of_calls_as_they_take_place() -> None:
 
 
 def test_a_live_run_reaches_its_rate_and_does_not_exceed_it() -> None:
-    records = list(generate(Options(calls=None, seconds=240, rate=50, start_us=START_US), with_truth=False))
+    records = list(Traffic(Options(calls=None, seconds=240, rate=50, start_us=START_US), with_expected=False))
     by_second: dict[int, int] = defaultdict(int)
     for record in records:
         by_second[(record.at_us - START_US) // 1_000_000] += 1
@@ -94,7 +94,7 @@ def test_a_live_run_reaches_its_rate_and_does_not_exceed_it() -> None:
 
 
 def test_rows_of_a_call_come_after_its_callbacks_among_those_of_other_calls() -> None:
-    records = list(generate(Options(calls=300, late=0.0, start_us=START_US), topics=("c", "p")))
+    records = list(Traffic(Options(calls=300, late=0.0, start_us=START_US), topics=("c", "p")))
     last_callback = {record.key: at for at, record in enumerate(records) if record.topic == "c"}
     log = [
         (at, record.key)
@@ -113,7 +113,7 @@ def test_only_the_sources_that_were_asked_for_come() -> None:
 
 
 def test_callbacks_and_rows_go_to_their_own_topics() -> None:
-    for record in generate(Options(calls=100), topics=("callbacks", "polled")):
+    for record in Traffic(Options(calls=100), topics=("callbacks", "polled")):
         source = orjson.loads(record.value)["source"]
         assert record.topic == ("polled" if source in POLLED_SOURCES else "callbacks")
 
@@ -142,24 +142,24 @@ SERVED = Options(calls=200, served=True, drop=0.2, duplicates=0.1, reorder=0.1, 
 
 
 def test_in_a_served_run_only_callbacks_are_delivered() -> None:
-    traffic = generate(SERVED)
+    traffic = Traffic(SERVED)
     found = {orjson.loads(record.value)["source"] for record in traffic}
     assert found == set(CALLBACK_SOURCES)
     assert SERVED.sources == set(ALL_SERVED_SOURCES)
 
 
 def test_equal_options_of_a_served_run_give_equal_bytes() -> None:
-    assert digest(SERVED) == digest(SERVED) == digest(SERVED, with_truth=False)
+    assert digest(SERVED) == digest(SERVED) == digest(SERVED, with_expected=False)
 
 
 def test_a_run_that_is_not_served_has_no_world() -> None:
-    assert generate(Options()).world is None
+    assert Traffic(Options()).providers is None
 
 
 def test_the_world_is_told_by_the_wall_clock_of_each_call_once_in_order() -> None:
     clock = Clock()
-    traffic = generate(SERVED, now_us=clock)
-    assert traffic.truth is not None
+    traffic = Traffic(SERVED, now_us=clock)
+    assert traffic.expected is not None
     told: list[tuple[str, str, int]] = []
 
     class Listener(ProviderState):
@@ -169,11 +169,11 @@ def test_the_world_is_told_by_the_wall_clock_of_each_call_once_in_order() -> Non
         def ended(self, call: SimulatedCall) -> None:
             told.append(("ended", call.key, clock.now_us))
 
-    traffic.world = Listener(SERVED, clock)
-    for sending in traffic.sendings():
+    traffic.providers = Listener(SERVED, clock)
+    for sending in traffic.outgoing():
         clock.now_us = sending.at_us
         assert ("begun", sending.call.key) in {(what, key) for what, key, _ in told}
-    keys = [call.key for call in traffic.truth.calls]
+    keys = [call.key for call in traffic.expected.calls]
     assert sorted(key for what, key, _ in told if what == "begun") == sorted(keys)
     assert sorted(key for what, key, _ in told if what == "ended") == sorted(keys)
     places = {(what, key): at for at, (what, key, _) in enumerate(told)}
@@ -184,17 +184,17 @@ def test_the_world_is_told_by_the_wall_clock_of_each_call_once_in_order() -> Non
 
 
 def test_a_mark_takes_no_deliverys_place() -> None:
-    records = list(generate(replace(SERVED, rate=200)))
+    records = list(Traffic(replace(SERVED, rate=200)))
     assert {b.at_us - a.at_us for a, b in pairwise(records)} == {5000}
 
 
 def test_the_calls_of_a_served_finite_run_are_over_before_it_starts() -> None:
     """A poller asks by time, and not for what is to come."""
-    traffic = generate(replace(SERVED, calls=1500))
+    traffic = Traffic(replace(SERVED, calls=1500))
     for _ in traffic:
         pass
-    assert traffic.truth is not None
-    legs = [call.leg for call in traffic.truth.calls]
+    assert traffic.expected is not None
+    legs = [call.leg for call in traffic.expected.calls]
     assert max(leg.ended_us for leg in legs) < START_US
     assert min(leg.began_us for leg in legs) > START_US - 601 * 1_000_000
 
@@ -203,7 +203,7 @@ def test_the_calls_of_a_slow_served_run_took_place_not_long_before_they_are_told
     clock = Clock()
     slow = replace(SERVED, calls=300, rate=1, late=0.0)
     ago_s = []
-    for sending in generate(slow, now_us=clock).sendings():
+    for sending in Traffic(slow, now_us=clock).outgoing():
         ago_s.append((sending.at_us - sending.call.leg.ended_us) / 1_000_000)
     assert min(ago_s) > 300
     assert max(ago_s) < 660
@@ -213,7 +213,7 @@ def test_the_calls_of_a_slow_served_run_took_place_not_long_before_they_are_told
 def test_a_live_served_run_reaches_its_rate_and_does_not_exceed_it() -> None:
     options = Options(calls=None, seconds=240, rate=50, served=True, start_us=START_US)
     by_second: dict[int, int] = defaultdict(int)
-    for record in generate(options, with_truth=False):
+    for record in Traffic(options, with_expected=False):
         by_second[(record.at_us - START_US) // 1_000_000] += 1
     assert max(by_second.values()) == 50
     assert sum(by_second[second] for second in range(180, 240)) > 0.8 * 50 * 60
@@ -221,9 +221,9 @@ def test_a_live_served_run_reaches_its_rate_and_does_not_exceed_it() -> None:
 
 def test_the_accounts_are_those_that_were_asked_for_and_change_nothing_else() -> None:
     own = replace(SERVED, twilio_account="AC7", telnyx_account="my-account")
-    traffic, made_up = generate(own), generate(SERVED)
+    traffic, made_up = Traffic(own), Traffic(SERVED)
     assert [record.key for record in traffic] == [record.key for record in made_up]
-    assert traffic.truth is not None
-    assert traffic.world is not None
-    assert traffic.truth.accounts() == {"AC7", "my-account"}
-    assert (traffic.world.twilio_account, traffic.world.telnyx_account) == ("AC7", "my-account")
+    assert traffic.expected is not None
+    assert traffic.providers is not None
+    assert traffic.expected.accounts() == {"AC7", "my-account"}
+    assert (traffic.providers.twilio_account, traffic.providers.telnyx_account) == ("AC7", "my-account")

@@ -1,1 +1,1 @@
-"""Simulated calls: who calls whom, what happens, what the network does to the reports."""
+"""Simulated calls before any provider reports them, and what all reports have in common."""

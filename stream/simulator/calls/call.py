@@ -1,17 +1,44 @@
-"""A simulated call as its provider reports it: what is sent, what can be read, which of it got through."""
+"""A simulated call as its provider reports it: what is sent, what can be read, and how late.
+
+The delays are the providers' own; a run's time factor divides them. What appears at the moment of its event
+(Telnyx' log, an eventually consistent resource) is not made faster.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from stream.simulator.calls.options import CALLBACK_SOURCES
+from stream.simulator.calls.planted import Planted
 from stream.simulator.calls.scenario import CallLeg
+
+CONSISTENT_S = 0.2
+"""Until Twilio's Calls resource shows what a callback has said already."""
+
+LOGGED_S = 1.0
+"""From an event to its row in Telnyx' `call_events`."""
+
+INSIGHTS_S, INSIGHTS_LATE_S = 90.0, 150.0
+PARTIAL_SUMMARY_S, SUMMARY_S = 300.0, 1800.0
+PRICE_S = 600.0
+REQUEST_LOG_S = 900.0
+"""Each from a call's end."""
+
+ALL_THERE_S = SUMMARY_S
+"""From a call's end until none of its rows changes any more."""
+
+
+def scaled_us(seconds: float, time_factor: float) -> int:
+    """A provider's delay divided by the time factor, in microseconds."""
+    return int(seconds * 1_000_000 / time_factor)
 
 
 class ProviderReport(NamedTuple):
     """One thing that a provider says of a call: a callback that it sends, or a row that a poller reads.
 
-    `at_us` is when it leaves the provider, `ordinal` its place among identical twins of one read (None for
-    callbacks).
+    - `number`: tells the reports of one source apart.
+    - `at_us`: when it leaves the provider.
+    - `ordinal`: its position among identical rows of one read; None for callbacks.
     """
 
     source: str
@@ -21,38 +48,65 @@ class ProviderReport(NamedTuple):
 
 
 class SimulatedCall(Protocol):
-    """A call of either provider.
+    """A call leg of either provider. Sets of reports hold (source, number).
 
-    `seen` holds (source, number) of every report that was delivered: what must come out follows from it.
-    `doubtful` holds those that may have been delivered: their provider gave up without knowing.
+    - `key`: the key of its Kafka records; `id`: the provider's id.
+    - `planted`: the personal data planted in it; None for most calls.
+    - `delivered`: reports that were delivered; the expected outputs follow from them.
+    - `maybe_delivered`: reports that may have been delivered; their provider gave up without knowing.
     """
 
     key: str
+    id: str
     account: str
     leg: CallLeg
-    seen: set[tuple[str, int]]
-    doubtful: set[tuple[str, int]]
+    planted: Planted | None
+    delivered: set[tuple[str, int]]
+    maybe_delivered: set[tuple[str, int]]
 
     def reports(self) -> list[ProviderReport]:
         """All that the provider says of the call, callbacks first and in the order in which they are sent."""
         ...
 
-    def held(self) -> set[tuple[str, int]]:
-        """(source, number) of every row that can be read in the end, where the rows are served."""
+    def readable(self) -> set[tuple[str, int]]:
+        """Every row that can be read in the end, if the rows are served."""
         ...
 
-    def passing(self) -> set[tuple[str, int]]:
-        """(source, number) of what can be read of it meanwhile, and may be missed."""
+    def transient(self) -> set[tuple[str, int]]:
+        """Rows that can be read only for a while, so that a poller may miss them."""
         ...
 
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
-        """A report as it is written. `attempt` counts from 1; it changes what a repetition changes."""
+        """A report as it is written. `attempt` counts from 1 and changes what a repetition changes."""
         ...
 
     def endpoint(self, source: str) -> str:
-        """The path that a callback was sent to or a row read from."""
+        """The path that a callback was sent to or a row was read from."""
         ...
 
     def token(self, report: ProviderReport, attempt: int) -> str | None:
-        """The idempotency token of a delivery, where the provider sends one."""
+        """The idempotency token of a delivery; None if the provider sends none."""
         ...
+
+
+class ReportDelivery(NamedTuple):
+    """A report that leaves its provider for the `attempt`-th time, from 1. `at_us`: when it should arrive."""
+
+    call: SimulatedCall
+    report: ProviderReport
+    attempt: int
+    at_us: int
+
+    @property
+    def pushed(self) -> bool:
+        """A callback, not a row that a poller reads."""
+        return self.report.source in CALLBACK_SOURCES
+
+
+class SourceRecord(NamedTuple):
+    """A Kafka record of a source topic; `at_us` is the envelope's `received_at`."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    at_us: int

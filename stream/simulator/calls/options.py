@@ -1,4 +1,4 @@
-"""What a simulation is asked for. Equal options give equal bytes."""
+"""The options of a simulated run. Equal options give equal bytes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from stream.core.sources import PUSHED_SOURCES
 
 CALLBACK_SOURCES = PUSHED_SOURCES
 SERVED_SOURCES = sources.POLLED_SOURCES
-"""What a served run's REST resources hold."""
+"""The sources that a served run's REST resources hold."""
 
 POLLED_SOURCES = tuple(
     source for source in SERVED_SOURCES if source not in ("twilio_call_summary", "telnyx_webhook_delivery")
 )
-"""Whose rows a run without REST resources delivers itself."""
+"""The sources whose rows a run without REST resources delivers itself."""
 
 ALL_SOURCES = CALLBACK_SOURCES + POLLED_SOURCES
 ALL_SERVED_SOURCES = CALLBACK_SOURCES + SERVED_SOURCES
+
+_SHARES = ("duplicates", "reorder", "drop", "late", "failed", "telnyx", "failing_webhooks", "errors")
 
 LOOKBACK_S, SERVED_LOOKBACK_S = 3600, 600
 LONGEST_TALK_S = 600
@@ -25,24 +27,24 @@ LONGEST_TALK_S = 600
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How many calls, how fast, and how badly the network treats them.
+    """How many calls, how fast, and how badly the network treats their reports.
 
-    - `calls`: how many call legs; None for calls without end. `seconds`: when such a run is cut off, if ever.
+    - `calls`: number of call legs; None for endless calls. `seconds`: when an endless run stops, if ever.
     - `rate`: deliveries a second; 0 for as fast as Kafka takes them.
-    - `duplicates`, `reorder`, `drop`, `late`: shares (0 to 1) of the callbacks that come twice, come behind
+    - `duplicates`, `reorder`, `drop`, `late`: shares (0 to 1) of the callbacks that come twice, come after
       their successor, never come, or come only after the call's end. Polled rows are repeated as often
-      (windows overlap) and never lost: a poller asks again.
+      (windows overlap) and never lost, because a poller retries.
     - `failed`: share of the calls that fail; `telnyx`: share of the calls that are Telnyx';
       `failing_webhooks`: share of the requests that the customer's application fails;
       `errors`: share of the calls that did not fail and still have an event of level ERROR.
-    - `planted`: whether one call in sixteen has in it what must not leave (see `planted`).
-    - `served`: polled rows are not delivered but held for who asks (see `provider_state`).
-      `time_factor`: how many times faster than the providers' own delays they are there.
-    - `sources`: which sources there are; empty: all, six of them, in a served run eight.
-    - `twilio_account`, `telnyx_account`: whose the calls are; empty: accounts that the seed makes up.
+    - `planted`: whether one call in sixteen holds personal data that must not leave (see `planted`).
+    - `served`: polled rows are not delivered but served over REST (see `rest.provider_state`).
+      `time_factor`: divides the providers' own delays until they appear.
+    - `sources`: the sources to simulate; empty: all, six of them, in a served run eight.
+    - `twilio_account`, `telnyx_account`: the accounts of the calls; empty: accounts made up from the seed.
     - `start_us`: when the first delivery is received, microseconds since 1970.
     - `lookback_s`: how long before its delivery a finite run's calls took place; 0: an hour, in a served run
-      ten minutes. A run without end is live.
+      ten minutes. An endless run is live.
     """
 
     calls: int | None = 1000
@@ -68,19 +70,10 @@ class Options:
 
     def __post_init__(self) -> None:
         known = ALL_SERVED_SOURCES if self.served else ALL_SOURCES
-        # What is left to us depends on `served`: a default of the field cannot say it.
+        # Both defaults depend on `served`, so they cannot be defaults of the fields.
         object.__setattr__(self, "sources", self.sources or frozenset(known))
         object.__setattr__(self, "lookback_s", self.lookback_s or self._lookback_s)
-        for name in (
-            "duplicates",
-            "reorder",
-            "drop",
-            "late",
-            "failed",
-            "telnyx",
-            "failing_webhooks",
-            "errors",
-        ):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share: 0 to 1, not {getattr(self, name)}")
         if self.calls is not None and self.calls < 1:
@@ -90,7 +83,7 @@ class Options:
         if self.rate < 0:
             raise ValueError("rate cannot be negative")
         if self.calls is None and self.rate == 0:
-            raise ValueError("calls without end need a rate")
+            raise ValueError("endless calls need a rate")
         if not self.time_factor > 0:
             raise ValueError("time_factor must be above 0")
         unknown = self.sources - set(known)
@@ -98,24 +91,24 @@ class Options:
             raise ValueError(f"unknown sources {sorted(unknown)}: some of {', '.join(known)}")
         pushes = self.drop < 1 and self.sources & set(CALLBACK_SOURCES)
         if self.served and self.live and self.seconds is None and not pushes:
-            raise ValueError("without any callback a run without end has nothing to keep its pace by")
+            raise ValueError("an endless run without callbacks has nothing to keep its pace by")
         if self.served and not self.polled:
             raise ValueError(f"nothing to serve: some of {', '.join(SERVED_SOURCES)}")
 
     @property
     def live(self) -> bool:
-        """Calls take place while they are delivered: the run has a rate and no end."""
+        """The run is endless: calls take place while they are delivered."""
         return self.calls is None
 
     @property
     def polled(self) -> frozenset[str]:
-        """The sources of which a poller reads the rows."""
+        """The sources whose rows a poller reads."""
         return self.sources - set(CALLBACK_SOURCES)
 
     @property
     def longest_talk_s(self) -> int:
-        """How long anyone talks. The calls of a served finite run are over before the first is told of: a
-        poller asks by a time that is not to come.
+        """How long anyone talks. The calls of a finite served run end before its first delivery, because a
+        poller does not ask for times in the future.
         """
         short = self.served and not self.live
         return min(LONGEST_TALK_S, self.lookback_s // 5) if short else LONGEST_TALK_S

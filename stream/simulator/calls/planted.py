@@ -1,20 +1,20 @@
-"""What must not leave, put where providers and customers put it: numbers, names and secrets of one call in
-sixteen.
+"""Personal data and secrets planted in one call in sixteen, where providers and customers put them.
 
-The rule of this file: whatever is planted is recognised wherever it comes out (see `leaks`), and follows from
-the call's key alone, so that it takes no draw of a run's chance. It changes no identity, status or number.
+Everything planted is recognisable wherever it comes out (see `check.leaks`). It follows from the call's key
+alone, so it takes no draw of the run's randomness; and it changes no identity, status or sequence number.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 NAME_MARK, SECRET_MARK, DIGITS_MARK = "xq9zkn", "xq9zks", "90909"
-"""How a planted name, secret and row of pressed digits begin."""
+"""How a planted name, a secret and a row of pressed digits begin."""
 
 APPLICATION = "app.example.test"
 BY_NUMBER = f"https://{APPLICATION}/by-number/"
@@ -24,7 +24,7 @@ ONE_IN = 16
 
 
 class Planted(NamedTuple):
-    """One call's: a number in several spellings, a person, a user of a PBX, secrets."""
+    """The planted data of one call: a number in several spellings, a person, a user of a PBX, secrets."""
 
     number: str
     local: str
@@ -38,10 +38,23 @@ class Planted(NamedTuple):
 
     @property
     def url(self) -> str:
-        """A webhook's URL as somebody set it up."""
+        """A webhook's URL as a customer configured it."""
         host = f"hook:{self.secret}@{APPLICATION}"
         path = f"{quote(self.number)}/status"
         return f"https://{host}/by-number/{path}?caller={quote(self.number)}&token={self.token}"
+
+    def fill(self, template: Mapping[str, Any]) -> dict[str, Any]:
+        """A template of this module with this call's data in it."""
+        words = {**self._asdict(), "url": self.url, "quoted": quote(self.number)}
+        return {name.format_map(words): _filled(value, words) for name, value in template.items()}
+
+
+def _filled(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return value.format_map(words)
+    if isinstance(value, dict):
+        return {name.format_map(words): _filled(inner, words) for name, inner in value.items()}
+    return [_filled(inner, words) for inner in value] if isinstance(value, list) else value
 
 
 @lru_cache(maxsize=1024)
@@ -62,108 +75,100 @@ def planted_for(key: str) -> Planted | None:
         uri=f"sip:{name}@pbx.example.test",
         secret=secret,
         token=token,
-        # It is opaque, and looks as the provider's does.
+        # It is opaque, and looks like the provider's.
         state=base64.b64encode(base64.b64decode(f"{SECRET_MARK}{text[4:14]}")).decode(),
         digits=f"{DIGITS_MARK}{int(text[:8], 16) % 10**9:09d}",
     )
 
 
 def endpoint_scope(scope: str) -> str:
-    """An alert's scope without the number in it, which leaves in as many ways as there are settings."""
+    """An alert's scope without the number in it, whose spelling depends on the privacy settings."""
     before, by_number, _ = scope.partition(BY_NUMBER)
     return before + by_number
 
 
-def callback(of: Planted) -> dict[str, str]:
-    """Parameters of a status callback beyond the usual ones, as headers, customers and carriers add them."""
-    return {
-        "CallerName": of.name,
-        "ForwardedFrom": of.number,
-        "ToCity": of.name,
-        "CallToken": of.token,
-        "StirPassportToken": of.token,
-        "SipHeader_P-Asserted-Identity": f'"{of.name}" <sip:{of.number}@carrier.example.test>',
-        "SipHeader_X-ANI": of.local,
-        "SipHeader_X-Customer": of.name,
-        "SipHeader_X-Auth-Token": of.token,
-        "ReferTransferTarget": of.uri,
-        "DialCallNumber": of.number,
-        "Digits": of.digits,
-        "SpeechResult": f"please call {of.number}, says {of.name}",
-        "Url": of.uri,
-        "StatusCallback": of.url,
-        "Lead": f"lead {of.local}",
-        "Agent": of.uri,
-        "CustomParameters": f'{{"name": "{of.name}", "number": "{of.spaced}"}}',
-        of.number: "1",
-    }
+# Templates: where the data is planted. `Planted.fill` replaces what is in braces, in names and in values.
 
+CALLBACK = {
+    "CallerName": "{name}",
+    "ForwardedFrom": "{number}",
+    "ToCity": "{name}",
+    "CallToken": "{token}",
+    "StirPassportToken": "{token}",
+    "SipHeader_P-Asserted-Identity": '"{name}" <sip:{number}@carrier.example.test>',
+    "SipHeader_X-ANI": "{local}",
+    "SipHeader_X-Customer": "{name}",
+    "SipHeader_X-Auth-Token": "{token}",
+    "ReferTransferTarget": "{uri}",
+    "DialCallNumber": "{number}",
+    "Digits": "{digits}",
+    "SpeechResult": "please call {number}, says {name}",
+    "Url": "{uri}",
+    "StatusCallback": "{url}",
+    "Lead": "lead {local}",
+    "Agent": "{uri}",
+    "CustomParameters": '{{"name": "{name}", "number": "{spaced}"}}',
+    "{number}": "1",
+}
+"""Parameters of a status callback beyond the usual ones, as headers, customers and carriers add them."""
 
-def api_request(of: Planted) -> dict[str, str]:
-    """Parameters of the request that made a call, as the request log repeats them."""
-    return {
-        "sip_auth_username": of.secret,
-        "sip_auth_password": of.token,
-        "send_digits": of.digits,
-        "caller_id": of.spaced,
-        "status_callback": of.url,
-        "twiml": f"<Response><Dial>{of.number}</Dial></Response>",
-        "machine_detection_note": f"no machine at {quote(of.number)}",
-    }
+API_REQUEST = {
+    "sip_auth_username": "{secret}",
+    "sip_auth_password": "{token}",
+    "send_digits": "{digits}",
+    "caller_id": "{spaced}",
+    "status_callback": "{url}",
+    "twiml": "<Response><Dial>{number}</Dial></Response>",
+    "machine_detection_note": "no machine at {quoted}",
+}
+"""Parameters of the request that created a call, as the request log repeats them."""
 
+CALL_ROW = {
+    "caller_name": "{name}",
+    "forwarded_from": "{number}",
+    "to_formatted": "{spaced}",
+    "annotation": "asked for {number}",
+}
+"""Fields of Twilio's Calls resource."""
 
-def call_row(of: Planted) -> dict[str, str]:
-    """Fields of the Calls resource."""
-    return {
-        "caller_name": of.name,
-        "forwarded_from": of.number,
-        "to_formatted": of.spaced,
-        "annotation": f"asked for {of.number}",
-    }
+INSIGHTS_EVENT = {
+    "remote": {"number": "{local}", "location": {"city": "{name}"}},
+    "message": "not found: {uri} ({spaced})",
+    "custom_parameters": {"lead": "{number}", "password": "{secret}"},
+}
+"""Fields that an edge's payload has beside its own."""
 
+SUMMARY_SIDE = {
+    "caller": {"caller": "{local}", "city": "{name}"},
+    "callee": {"callee": "{uri}", "city": "{name}"},
+}
+"""Each side of a call in its summary."""
 
-def insight(of: Planted) -> dict[str, Any]:
-    """What an edge's payload has beside its own."""
-    return {
-        "remote": {"number": of.local, "location": {"city": of.name}},
-        "message": f"not found: {of.uri} ({of.spaced})",
-        "custom_parameters": {"lead": of.number, "password": of.secret},
-    }
+WEBHOOK = {
+    "client_state": "{state}",
+    "caller_id_name": "{name}",
+    "caller_id_number": "{local}",
+    "from_display_name": "{name}",
+    "destination_number": "{number}",
+    "digits": "{digits}",
+    "custom_headers": [
+        {"name": "X-Customer", "value": "{name}"},
+        {"name": "Authorization", "value": "Bearer {token}"},
+    ],
+    "sip_headers": [{"name": "P-Asserted-Identity", "value": "<sip:{number}@carrier.example.test>"}],
+    "sip_auth_username": "{secret}",
+    "sip_auth_password": "{token}",
+    "stream_url": "wss://media.example.test/{number}",
+    "webhook_url": "{url}",
+    "transfer_to": "{uri}",
+    "transcription_data": {"transcript": "call {spaced}, says {name}", "confidence": 0.9},
+    "failure": "to {uri} failed, no route to {number}",
+    "custom": {"lead": [{"phone": "{number}", "pin": "{digits}"}]},
+}
+"""Fields of a Telnyx event's payload."""
 
-
-def summary_side(of: Planted, role: str) -> dict[str, Any]:
-    """One side of a call in its summary."""
-    return {role: of.uri if role == "callee" else of.local, "city": of.name}
-
-
-def webhook(of: Planted) -> dict[str, Any]:
-    """Fields of a Telnyx event's payload."""
-    return {
-        "client_state": of.state,
-        "caller_id_name": of.name,
-        "caller_id_number": of.local,
-        "from_display_name": of.name,
-        "destination_number": of.number,
-        "digits": of.digits,
-        "custom_headers": [
-            {"name": "X-Customer", "value": of.name},
-            {"name": "Authorization", "value": f"Bearer {of.token}"},
-        ],
-        "sip_headers": [{"name": "P-Asserted-Identity", "value": f"<sip:{of.number}@carrier.example.test>"}],
-        "sip_auth_username": of.secret,
-        "sip_auth_password": of.token,
-        "stream_url": f"wss://media.example.test/{of.number}",
-        "webhook_url": of.url,
-        "transfer_to": of.uri,
-        "transcription_data": {"transcript": f"call {of.spaced}, says {of.name}", "confidence": 0.9},
-        "failure": f"to {of.uri} failed, no route to {of.number}",
-        "custom": {"lead": [{"phone": of.number, "pin": of.digits}]},
-    }
-
-
-def attempt(of: Planted) -> dict[str, Any]:
-    """An HTTP request of a webhook's delivery and what was answered, as Telnyx tells of it."""
-    return {
-        "request": {"url": of.url, "headers": [["authorization", f"Bearer {of.token}"]]},
-        "response": {"status": 200, "headers": [["set-cookie", of.token]], "body": f"hello {of.name}"},
-    }
+ATTEMPT = {
+    "request": {"url": "{url}", "headers": [["authorization", "Bearer {token}"]]},
+    "response": {"status": 200, "headers": [["set-cookie", "{token}"]], "body": "hello {name}"},
+}
+"""The request of a webhook's delivery and its answer, as Telnyx reports them."""

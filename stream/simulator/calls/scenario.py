@@ -1,6 +1,6 @@
-"""What happens to a call before anyone reports it: who calls whom, when it rings, how it ends.
+"""What happens to a call before a provider reports it: who calls whom, when it rings, how it ends.
 
-The rule of this file: it knows calls and no provider's spelling of them.
+Phone numbers are from ranges reserved for fiction, so that no simulated call concerns a real person.
 """
 
 from __future__ import annotations
@@ -10,18 +10,60 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stream.simulator.calls.options import LONGEST_TALK_S
-from stream.simulator.calls.phone_numbers import CallParty, endpoint, number
 from stream.simulator.calls.seeded_random import Weighted, between_us, skewed_us
 
 SECOND_US = 1_000_000
 
 
+class NumberOrigin(NamedTuple):
+    """Where a number is from. A field is empty if the carrier does not know it."""
+
+    prefix: str
+    city: str
+    state: str
+    zip: str
+    country: str
+
+
+_ORIGINS: Weighted[NumberOrigin] = Weighted(
+    (4, NumberOrigin("+1212555", "NEW YORK", "NY", "10001", "US")),
+    (3, NumberOrigin("+1415555", "SAN FRANCISCO", "CA", "94105", "US")),
+    (2, NumberOrigin("+1512555", "AUSTIN", "TX", "78701", "US")),
+    (2, NumberOrigin("+1312555", "CHICAGO", "IL", "60601", "US")),
+    (1, NumberOrigin("+1604555", "VANCOUVER", "BC", "", "CA")),
+    (2, NumberOrigin("+442079460", "", "", "", "GB")),
+    (1, NumberOrigin("+441632960", "", "", "", "GB")),
+)
+UNKNOWN_ORIGIN = NumberOrigin("", "", "", "", "")
+
+
+class CallParty(NamedTuple):
+    """One side of a call: its number or URI, and where that is from."""
+
+    text: str
+    origin: NumberOrigin
+
+
+def phone_number(rng: random.Random) -> CallParty:
+    """A phone number: 555-01xx in North America, Ofcom's numbers for drama in Britain."""
+    origin = _ORIGINS.pick(rng)
+    tail = f"01{rng.randrange(100):02d}" if origin.prefix[1] == "1" else f"{rng.randrange(1000):03d}"
+    return CallParty(origin.prefix + tail, origin)
+
+
+def device(rng: random.Random) -> CallParty:
+    """A browser or desk phone."""
+    n = rng.randrange(400)
+    return CallParty(f"client:agent_{n}" if n % 3 else f"sip:desk{n}@pbx.example.test", UNKNOWN_ORIGIN)
+
+
 class CallEnding(NamedTuple):
     """How a call ends.
 
-    `status` in Twilio's words, `sip` the final SIP response code or None where the provider does not say,
-    `error` Twilio's error code and text or None, `cause` Telnyx' hangup cause,
-    `rings` how likely the far end rang before.
+    - `status`: in Twilio's words; `cause`: Telnyx' hangup cause.
+    - `sip`: the final SIP response code, None if the provider does not say it.
+    - `error`: Twilio's error code and text, or None.
+    - `rings`: the probability that the far end rang before.
     """
 
     status: str
@@ -64,10 +106,12 @@ _SHAPES: Weighted[str] = Weighted((55, "outbound-api"), (20, "inbound"), (25, "d
 
 @dataclass(slots=True)
 class CallLeg:
-    """One leg of a call and its truth.
+    """One leg of a call, as it took place.
 
-    `direction` is Twilio's word. Times are microseconds since 1970; None for what did not happen.
-    `talk_s` is 0 unless answered. `queued` says that it was canceled before anything was dialled.
+    - `direction`: Twilio's word.
+    - Times are microseconds since 1970; None for what did not happen.
+    - `talk_s`: 0 unless answered.
+    - `queued`: canceled before anything was dialled.
     """
 
     direction: str
@@ -80,6 +124,26 @@ class CallLeg:
     ending: CallEnding
     talk_s: int
     queued: bool = False
+
+
+def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[CallLeg]:
+    """The legs of one call: one leg, or a caller's leg and then the leg that was dialled for it.
+
+    `failed`: share of failing calls. `most_s`: the longest talk; a caller's leg outlasts the dialled one.
+    """
+    shape = _SHAPES.pick(rng)
+    if shape == "outbound-api":
+        caller, callee = phone_number(rng), phone_number(rng)
+        return [_leg(rng, shape, caller, callee, began_us, _ending(rng, failed), most_s)]
+    caller, line = phone_number(rng), phone_number(rng)
+    if shape == "inbound":
+        return [_leg(rng, shape, caller, line, began_us, _ending(rng, failed), most_s)]
+    parent = _leg(rng, "inbound", caller, line, began_us, ANSWERED.pick(rng), most_s)
+    dialled_us = (parent.answered_us or began_us) + between_us(rng, 0.3, 1.5)
+    callee = device(rng) if rng.random() < 0.5 else phone_number(rng)
+    child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), most_s)
+    _extend(parent, child.ended_us + between_us(rng, 0.1, 1))
+    return [parent, child]
 
 
 def _ending(rng: random.Random, failed: float) -> CallEnding:
@@ -117,26 +181,7 @@ def _leg(
     return CallLeg(direction, caller, callee, began_us, ringing, answered, now, ending, talk_s)
 
 
-def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[CallLeg]:
-    """The legs of one call: one, or a caller's and then the one that was dialled for it.
-
-    `most_s`: how long anyone talks; a caller whose call was dialled on as much longer as it takes.
-    """
-    shape = _SHAPES.pick(rng)
-    if shape == "outbound-api":
-        return [_leg(rng, shape, number(rng), number(rng), began_us, _ending(rng, failed), most_s)]
-    caller, line = number(rng), number(rng)
-    if shape == "inbound":
-        return [_leg(rng, shape, caller, line, began_us, _ending(rng, failed), most_s)]
-    parent = _leg(rng, "inbound", caller, line, began_us, ANSWERED.pick(rng), most_s)
-    dialled_us = (parent.answered_us or began_us) + between_us(rng, 0.3, 1.5)
-    callee = endpoint(rng) if rng.random() < 0.5 else number(rng)
-    child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), most_s)
-    _stretch(parent, child.ended_us + between_us(rng, 0.1, 1))
-    return [parent, child]
-
-
-def _stretch(parent: CallLeg, least_us: int) -> None:
+def _extend(parent: CallLeg, least_us: int) -> None:
     """A caller hangs up after the leg that was dialled for it, not before."""
     if parent.ended_us < least_us and parent.answered_us is not None:
         parent.talk_s = (least_us - parent.answered_us) // SECOND_US + 1

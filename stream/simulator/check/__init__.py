@@ -1,1 +1,1 @@
-"""Compares what came out with what must come out."""
+"""Compares what came out of a run with what must come out."""

@@ -1,6 +1,6 @@
-"""Reads what came out and compares it with the truth, waiting for as long as there is progress.
+"""Reads what came out and compares it with the expected outputs, waiting as long as there is progress.
 
-Outputs are read as consumers should: read_committed, so that what was aborted is not there.
+Outputs are read as consumers should read them: read_committed, so that aborted records are invisible.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
@@ -24,12 +25,8 @@ from stream.kafka.topic_reader import (
 from stream.service.errors import said
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
-from stream.simulator.check.leaks import LeakSearch
-from stream.simulator.check.metrics_and_logs import MetricsAndLogs
+from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.check.report import CheckReport
-
-QUIET_S = 2.0
-"""How long nothing more must come after all is there: what comes twice comes a little later."""
 
 ANSWER_S = 15.0
 READ_MS = 200
@@ -39,10 +36,8 @@ FETCH = {
     "fetch_max_wait_ms": 100,
 }
 
-SAID_OF_DEAD_LETTERS = ("reason", "stage", "error")
-
-Waiting = Callable[[int, int], None]
-"""Told now and then how many of the expected events are there."""
+DEAD_LETTER_HEADERS = ("reason", "stage", "error")
+"""Headers that callstream itself writes; the rest of a dead letter is as the provider sent it."""
 
 
 class CheckError(Exception):
@@ -50,7 +45,7 @@ class CheckError(Exception):
 
 
 class OutputTopics(NamedTuple):
-    """The topics that are compared; of the last two is only looked at what must not be in them."""
+    """The topics that are compared. The last two are only searched for leaks."""
 
     events: str
     ended: str
@@ -60,12 +55,27 @@ class OutputTopics(NamedTuple):
     fetches: str
 
 
-Owed = Callable[[], float]
-"""How many seconds may pass until all is there that somebody has yet to read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """How to check.
+
+    - `timeout_s`: without new records for this long, missing outputs count as missing.
+    - `quiet_s`: how long to wait for more after everything has come out, because duplicates come later.
+    - `alone`: see Comparison.
+    - `progress`: called now and then with the numbers of events found and expected.
+    - `search`: searches every record for leaks, and `metrics_and_logs` too.
+    """
+
+    timeout_s: float = 60.0
+    quiet_s: float = 2.0
+    alone: bool = False
+    progress: Callable[[int, int], None] | None = None
+    search: LeakSearch | None = None
+    metrics_and_logs: MetricsAndLogs | None = None
 
 
 class IdleTimeout:
-    """How long nothing may come until no more is waited for. Times are monotonic seconds."""
+    """How long nothing may come before the check ends. Times are monotonic seconds."""
 
     def __init__(self, began_s: float, *, quiet_s: float, timeout_s: float) -> None:
         self.last_s = began_s
@@ -73,14 +83,14 @@ class IdleTimeout:
         self._timeout_s = timeout_s
 
     def is_over(self, now_s: float, *, came: bool, complete: bool, owed_s: float) -> bool:
-        """Asked again and again. What is owed is waited for, but not when all that is expected is there."""
+        """Call it again and again. Rows that cannot be read yet (`owed_s`) keep it waiting until complete."""
         if came or (owed_s > 0 and not complete):
             self.last_s = now_s
         return now_s - self.last_s >= (self._quiet_s if complete else self._timeout_s)
 
 
-async def mark(bootstrap: str, topics: OutputTopics) -> Offsets:
-    """The ends of the output topics. Take it before anything is written. Raises CheckError."""
+async def end_offsets(bootstrap: str, topics: OutputTopics) -> Offsets:
+    """The ends of the output topics, to be taken before anything is written. Raises CheckError."""
     try:
         return await ends_of({"bootstrap_servers": bootstrap}, topics)
     except MissingTopicError as error:
@@ -92,60 +102,53 @@ async def mark(bootstrap: str, topics: OutputTopics) -> Offsets:
 async def check(
     bootstrap: str,
     topics: OutputTopics,
-    truth: ExpectedOutputs,
+    expected: ExpectedOutputs,
     since: Offsets,
+    options: CheckOptions,
     *,
-    timeout_s: float = 60.0,
-    quiet_s: float = QUIET_S,
-    alone: bool = False,
-    waiting: Waiting | None = None,
-    owed_s: Owed | None = None,
-    search: LeakSearch | None = None,
-    beside: MetricsAndLogs | None = None,
+    owed_s: Callable[[], float] = lambda: 0.0,
 ) -> CheckReport:
-    """Compare what came out since the mark with the truth.
+    """Compare what came out since these offsets with the expected outputs.
 
-    Waits until everything is there and `quiet_s` nothing more has come, or until nothing new has come for
-    `timeout_s`: then what is missing is missing. That time does not begin while anything is owed. `alone` as
-    in Comparison. `search` is given every record, of dead letters what is said of them, and what there is
-    `beside` the topics. Raises CheckError.
+    `owed_s`: seconds until all rows can be read; the time-out does not start before. Raises CheckError.
     """
     began = time.monotonic()
-    comparison = Comparison(truth, alone=alone)
-    patience = IdleTimeout(began, quiet_s=quiet_s, timeout_s=timeout_s)
+    comparison = Comparison(expected, alone=options.alone)
+    idle = IdleTimeout(began, quiet_s=options.quiet_s, timeout_s=options.timeout_s)
+    search = options.search
     try:
         async with read_from({"bootstrap_servers": bootstrap}, since, **FETCH) as reader:
-            patience.last_s = time.monotonic()
+            idle.last_s = time.monotonic()
             while True:
                 fetched = await reader.read(READ_MS)
                 for partition, records in fetched.items():
-                    _tell(comparison, topics, partition.topic, records)
+                    _compare(comparison, topics, partition.topic, records)
                     if search is not None:
                         _search(search, topics, records)
-                if waiting is not None:
-                    waiting(comparison.events_found, comparison.events_expected)
-                if patience.is_over(
+                if options.progress is not None:
+                    options.progress(comparison.events_found, comparison.events_expected)
+                if idle.is_over(
                     time.monotonic(),
                     came=bool(fetched),
                     complete=comparison.complete,
-                    owed_s=owed_s() if owed_s is not None else 0.0,
+                    owed_s=owed_s(),
                 ):
                     break
             if not comparison.complete:
-                await _still_there(reader)
+                await _ensure_broker_answers(reader)
     except KafkaError as error:
         raise CheckError(f"{bootstrap}: {said(error)}") from error
     report = comparison.report()
     if search is not None:
-        if beside is not None:
-            await beside.look(search)
+        if options.metrics_and_logs is not None:
+            await options.metrics_and_logs.search_with(search)
         report.searched(search)
-    report.seconds = patience.last_s - began
+    report.seconds = idle.last_s - began
     return report
 
 
-async def _still_there(reader: TopicReader) -> None:
-    """A broker that is gone looks like outputs that never come. Raises CheckError."""
+async def _ensure_broker_answers(reader: TopicReader) -> None:
+    """Without a broker all outputs would look missing. Raises CheckError."""
     try:
         async with asyncio.timeout(ANSWER_S):
             await reader.ends()
@@ -153,29 +156,28 @@ async def _still_there(reader: TopicReader) -> None:
         raise CheckError("the broker does not answer any more") from None
 
 
-def _tell(comparison: Comparison, topics: OutputTopics, topic: str, records: list[ConsumerRecord]) -> None:
+def _compare(comparison: Comparison, topics: OutputTopics, topic: str, records: list[ConsumerRecord]) -> None:
     if topic == topics.dead_letters:
         for record in records:
             headers = {name: value.decode(errors="replace") for name, value in record.headers}
             key = record.key.decode(errors="replace") if record.key is not None else None
             comparison.dead_letter(key, headers.get("reason", "?"), headers.get("error", "?"))
         return
-    tell = {
+    compare = {
         topics.events: comparison.event,
         topics.ended: comparison.record,
         topics.alerts: comparison.alert,
     }.get(topic)
-    if tell is not None:
+    if compare is not None:
         for record in records:
-            tell(orjson.loads(record.value))
+            compare(orjson.loads(record.value))
 
 
 def _search(search: LeakSearch, topics: OutputTopics, records: list[ConsumerRecord]) -> None:
     for record in records:
         topic, at = record.topic, f"-{record.partition}@{record.offset}"
         if record.topic == topics.dead_letters:
-            # It is as it came, but for what is said of it.
-            said = [(name, content) for name, content in record.headers if name in SAID_OF_DEAD_LETTERS]
-            search.record(topic, at, None, None, said)
+            headers = [header for header in record.headers if header[0] in DEAD_LETTER_HEADERS]
+            search.record(topic, at, None, None, headers)
         else:
             search.record(topic, at, record.key, record.value, record.headers)

@@ -1,15 +1,17 @@
-"""Outputs against the truth.
+"""Compares outputs with the expected ones, record by record, in the order of their topics. Knows no Kafka.
 
-The rule of this file: it is told records one by one, in the order of their topics, and knows no Kafka. Every
-record that a read_committed consumer sees counts; nothing is forgiven because of where it came from.
-What a provider gave up may have arrived all the same, and what it held for a while may have been read. Its
-event says so: once that is found, all else that follows from it is expected too.
+Every record that a read_committed consumer sees counts; none is excused because of where it came from.
+A callback that its provider gave up on may have arrived all the same, and a row that was readable for a while
+may have been read. Its event says so: once that is found, everything else that follows from it is expected.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any, NamedTuple
 
+from stream.core.sources import FETCHED_SOURCES
+from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.check.expected_outputs import (
     ExpectedCall,
@@ -21,14 +23,52 @@ from stream.simulator.check.expected_outputs import (
 from stream.simulator.check.report import CheckReport
 
 RULES = frozenset({"call.failed", "call.error_event", "webhook.failing"})
-"""The alert rules whose truth the simulator knows; alerts of others are not compared."""
+"""The alert rules that are compared: of the others the simulator does not know what is right."""
 
-AlertPlace = tuple[str, str, str | None]
+AlertKey = tuple[str, str, str | None]
 """Rule, scope, and the id of the event that opened it; None for the rules that fire once a call."""
 
+READ_BY_CALL = frozenset(FETCHED_SOURCES)
+"""Sources that are read call by call and so can be complete; the others are read by time."""
 
-class _Ended(NamedTuple):
-    """`fault`: what is wrong with what it says of its sources."""
+
+class Completeness(NamedTuple):
+    """What the last record of a served call's end must say of its sources.
+
+    - `seen` must be said to be seen: the provider held something of these sources.
+    - `perhaps` may be: a callback that its provider gave up on may have arrived.
+    - `complete` must be said to be complete.
+    """
+
+    seen: frozenset[str]
+    perhaps: frozenset[str]
+    complete: frozenset[str]
+
+    def fault(self, said: dict[str, Any]) -> str | None:
+        """What is wrong with a record's `completeness`; None if nothing is."""
+        seen, complete = set(said.get("seen", ())), set(said.get("complete", ()))
+        wrong = [f"{name} was not seen" for name in sorted(self.seen - seen)]
+        wrong += [f"{name} was seen" for name in sorted(seen - self.seen - self.perhaps)]
+        wrong += [f"{name} is not complete" for name in sorted(self.complete - complete)]
+        return ", ".join(wrong) or None
+
+
+def completeness_of(call: SimulatedCall, served: Set[str]) -> Completeness:
+    """What is right at the end of a run in which the polled sources `served` are served."""
+    seen = frozenset(source for source, _ in call.delivered)
+    perhaps = frozenset(source for source, _ in call.maybe_delivered)
+    return Completeness(seen, perhaps - seen, seen & READ_BY_CALL & served)
+
+
+def completeness_by_key(outputs: ExpectedOutputs) -> dict[str, Completeness]:
+    """What is right of each call; empty if no source is served."""
+    return (
+        {call.key: completeness_of(call, outputs.served) for call in outputs.calls} if outputs.served else {}
+    )
+
+
+class _FoundEnd(NamedTuple):
+    """The newest record of a call's end. `fault`: what is wrong with its completeness."""
 
     revision: int
     status: str | None
@@ -37,57 +77,56 @@ class _Ended(NamedTuple):
 
 
 class Comparison:
-    """Tell it every event, call record, alert and dead letter, then ask for the report.
+    """Pass every event, call record, alert and dead letter, then ask for the report.
 
-    `alone`: nobody else writes to these topics, so that a record of an unknown call is a difference too.
+    `alone`: no other program writes to these topics, so a record of an unknown call is a difference too.
     """
 
-    def __init__(self, truth: ExpectedOutputs, *, alone: bool = False) -> None:
+    def __init__(self, outputs: ExpectedOutputs, *, alone: bool = False) -> None:
         self._alone = alone
+        self._keys = {call.key for call in outputs.calls}
+        self._accounts = outputs.accounts()
+        self._completeness = completeness_by_key(outputs)
         self._calls: dict[str, ExpectedCall] = {}
         self._events: dict[str, ExpectedEvent] = {}
-        self._alerts: set[AlertPlace] = set()
-        self._doubts: dict[str, PossibleEvent] = {doubt.event_id: doubt for doubt in truth.doubts()}
-        self._landed: dict[str, set[tuple[str, int]]] = {}
-        self._to_end = 0
-        self._ended: dict[str, _Ended] = {}
-        self._completeness = truth.completeness()
-        self._right: set[str] = set()
-        self._strange_alerts: list[tuple[AlertPlace, str, str]] = []
-        for call in truth.expected():
-            self._expect(call)
-        self._keys = {call.key for call in truth.calls}
-        self._accounts = truth.accounts()
+        self._alerts: set[AlertKey] = set()
+        self._possible: dict[str, PossibleEvent] = {one.event_id: one for one in outputs.possible()}
+        self._arrived: dict[str, set[tuple[str, int]]] = {}
+        self._ends_expected = 0
+        self._ended: dict[str, _FoundEnd] = {}
+        self._right_ends: set[str] = set()
+        self._strange_alerts: list[tuple[AlertKey, str, str]] = []
         self._report = CheckReport()
         self._seen_events: dict[str, int] = {}
         self._seen_records: set[str] = set()
-        self._found_alerts: dict[AlertPlace, str] = {}
+        self._found_alerts: dict[AlertKey, str] = {}
         self._events_found = 0
-        self.told = 0
+        self.records = 0
+        for call in outputs.expected():
+            self._expect(call)
 
     @property
     def complete(self) -> bool:
-        """All that is expected is there. There may be more than is expected."""
+        """Everything expected was found. There may be more."""
         return (
             self._events_found == len(self._events)
-            and len(self._right) == self._to_end
-            and len(self._found_alerts) >= len(self._alerts)
-            and all(place in self._found_alerts for place in self._alerts)
+            and len(self._right_ends) == self._ends_expected
+            and self._alerts <= self._found_alerts.keys()
         )
 
     @property
     def events_expected(self) -> int:
-        """How many different events there must be."""
+        """The number of different events that must come out."""
         return len(self._events)
 
     @property
     def events_found(self) -> int:
-        """How many of them there are."""
+        """How many of them came out."""
         return self._events_found
 
     def event(self, event: dict[str, Any]) -> None:
         """A record of the events topic."""
-        self.told += 1
+        self.records += 1
         id_, key = event["id"], event["key"]
         if not self._ours(key):
             return
@@ -95,8 +134,8 @@ class Comparison:
         if count > 1:
             self._report.differ("event_repeated", f"{_event(event)}, {count} times")
             return
-        if id_ not in self._events and id_ in self._doubts:
-            self._has_landed(self._doubts[id_])
+        if id_ not in self._events and id_ in self._possible:
+            self._has_arrived(self._possible[id_])
         expected = self._events.get(id_)
         if expected is None:
             self._report.differ("event_unexpected", _event(event))
@@ -108,8 +147,8 @@ class Comparison:
             self._report.differ("event_different", f"{_expected(expected)}: found {_event(event)}")
 
     def record(self, record: dict[str, Any]) -> None:
-        """A record of the ended topic. The highest revision of a call is what counts in the end."""
-        self.told += 1
+        """A record of the ended topic. The highest revision of a call is the one that counts."""
+        self.records += 1
         key = record["key"]
         if not self._ours(key):
             return
@@ -124,12 +163,12 @@ class Comparison:
             return
         wanted = self._completeness.get(key)
         fault = wanted.fault(record["completeness"]) if wanted is not None else None
-        self._ended[key] = _Ended(record["revision"], record["status"], record["outcome"], fault)
-        self._judge_end(key)
+        self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault)
+        self._check_end(key)
 
     def alert(self, alert: dict[str, Any]) -> None:
         """A record of the alerts topic."""
-        self.told += 1
+        self.records += 1
         rule, scope = alert["rule"]["id"], alert["scope"]["id"]
         if rule not in RULES:
             return
@@ -140,60 +179,61 @@ class Comparison:
             self._report.others += 1
             return
         opened_by = None if rule == "call.failed" else alert["evidence"][0]["event_id"]
-        place = (rule, endpoint_scope(scope), opened_by)
+        key = (rule, endpoint_scope(scope), opened_by)
         if alert["state"] != "firing":
             self._report.differ("alert_unexpected", _alert(alert))
         else:
-            self._fired(place, _alert(alert), alert["id"])
+            self._fired(key, _alert(alert), alert["id"])
 
-    def _fired(self, place: AlertPlace, said: str, id_: str) -> None:
-        if place not in self._alerts:
-            self._strange_alerts.append((place, said, id_))
-        elif place in self._found_alerts:
-            self._report.differ("alert_repeated", f"{said}, before as alert {self._found_alerts[place]}")
+    def _fired(self, alert: AlertKey, said: str, id_: str) -> None:
+        if alert not in self._alerts:
+            self._strange_alerts.append((alert, said, id_))
+        elif alert in self._found_alerts:
+            self._report.differ("alert_repeated", f"{said}, before as alert {self._found_alerts[alert]}")
         else:
-            self._found_alerts[place] = id_
+            self._found_alerts[alert] = id_
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
         """A record of the dead letters topic."""
-        self.told += 1
+        self.records += 1
         if key is None or self._ours(key):
             self._report.differ("dead_letter", f"{key}: {reason} ({error})")
 
     def _expect(self, call: ExpectedCall) -> None:
-        """All this of a call, in the place of what was expected of it before."""
+        """Expect these outputs of a call instead of those expected before."""
         before = self._calls.get(call.key)
-        self._to_end += (call.status is not None) - (before is not None and before.status is not None)
+        self._ends_expected += (call.status is not None) - (before is not None and before.status is not None)
         self._calls[call.key] = call
         self._events.update((event.id, event) for event in call.events)
         self._alerts.update(call.alerts)
-        self._judge_end(call.key)
+        self._check_end(call.key)
 
-    def _has_landed(self, doubt: PossibleEvent) -> None:
-        """What was in doubt arrived."""
-        landed = self._landed.setdefault(doubt.call.key, set(doubt.call.seen))
-        landed.add(doubt.place)
-        self._report.landed += doubt.pushed
-        self._expect(expected_of(doubt.call, landed))
+    def _has_arrived(self, possible: PossibleEvent) -> None:
+        """A report that may have arrived did: its event came out."""
+        call = possible.call
+        arrived = self._arrived.setdefault(call.key, set(call.delivered))
+        arrived.add(possible.report)
+        self._report.landed += possible.pushed
+        self._expect(expected_of(call, arrived))
         strange, self._strange_alerts = self._strange_alerts, []
-        for place, said, id_ in strange:
-            self._fired(place, said, id_)
+        for alert, said, id_ in strange:
+            self._fired(alert, said, id_)
 
-    def _judge_end(self, key: str) -> None:
-        """Whether the newest record of a call's end is what must come out."""
+    def _check_end(self, key: str) -> None:
+        """Note whether the newest record of a call's end is the expected one."""
         call, found = self._calls.get(key), self._ended.get(key)
-        self._right.discard(key)
+        self._right_ends.discard(key)
         if call is None or call.status is None or found is None:
             return
         if (call.status, call.outcome, None) == found[1:]:
-            self._right.add(key)
+            self._right_ends.add(key)
 
     def report(self) -> CheckReport:
-        """All differences. Ask once, at the end."""
+        """All differences. Call it once, at the end."""
         report = self._report
         for _, said, _ in self._strange_alerts:
             report.differ("alert_unexpected", said)
-        report.calls, report.calls_ended = len(self._calls), self._to_end
+        report.calls, report.calls_ended = len(self._calls), self._ends_expected
         report.events_expected, report.events_found = len(self._events), self._events_found
         report.alerts_expected, report.alerts_found = len(self._alerts), len(self._found_alerts)
         for event in self._events.values():
@@ -229,7 +269,7 @@ class Comparison:
         return False
 
 
-def _end(found: _Ended) -> str:
+def _end(found: _FoundEnd) -> str:
     return f"{found.status} ({found.outcome}) in revision {found.revision}"
 
 

@@ -1,8 +1,8 @@
-"""What must come out of a simulation: events, final states, alerts, from the calls themselves.
+"""What must come out of a run: events, final states, alerts, derived from the calls themselves.
 
-The rule of this file: it knows what took place and what was delivered, and does not ask a decoder. It shares
-with the program only the function that makes ids. A row that a provider holds in the end counts as delivered:
-whoever reads finds it. What it held meanwhile may have been read, and is in doubt.
+It knows what took place and what was delivered, and uses no decoder. It shares with the program only the
+function that makes ids. A row that a provider holds in the end counts as delivered, because a poller finds
+it. A row that a provider held for a while may have been read: its outputs are possible.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from stream.core.identity import content_hash, event_id
 from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.options import CALLBACK_SOURCES
 from stream.simulator.calls.planted import endpoint_scope
-from stream.simulator.check.completeness import Completeness, completeness_of
-from stream.simulator.telnyx.reports import TelnyxCall
-from stream.simulator.twilio.names import NAME_OF
-from stream.simulator.twilio.reports import API_URL, TwilioCall
+from stream.simulator.telnyx.call import TelnyxCall
+from stream.simulator.telnyx.delivery_log import webhook_url
+from stream.simulator.twilio.call import TwilioCall
+from stream.simulator.twilio.callbacks import EVENT_OF_STATUS
+from stream.simulator.twilio.request_log import API_URL
 
 OUTCOME_OF = {
     "completed": "answered",
@@ -29,7 +30,7 @@ OUTCOME_OF = {
 
 
 class ExpectedEvent(NamedTuple):
-    """An event that must come out exactly once. `status` and `number` are None where it has none."""
+    """An event that must come out exactly once. `status` and `number` are None if it has none."""
 
     id: str
     key: str
@@ -40,7 +41,7 @@ class ExpectedEvent(NamedTuple):
 
 
 class ExpectedAlert(NamedTuple):
-    """An alert that must fire exactly once. `event_id` opens it; None where any event of the call may."""
+    """An alert that must fire exactly once. `event_id`: the event that opens it; None if any event may."""
 
     rule: str
     scope: str
@@ -48,7 +49,7 @@ class ExpectedAlert(NamedTuple):
 
 
 class ExpectedCall(NamedTuple):
-    """What must come out of one call. `status` and `outcome` are None where nobody said that it ended."""
+    """What must come out of one call. `status` and `outcome` are None if no report said that it ended."""
 
     key: str
     events: list[ExpectedEvent]
@@ -58,22 +59,22 @@ class ExpectedCall(NamedTuple):
 
 
 class PossibleEvent(NamedTuple):
-    """A report that may have arrived: the event that comes out exactly once if it has, and its place."""
+    """A report that may have arrived (source, number), and the event that then comes out exactly once."""
 
     event_id: str
     call: SimulatedCall
-    place: tuple[str, int]
+    report: tuple[str, int]
 
     @property
     def pushed(self) -> bool:
-        """It is a callback that its provider gave up."""
-        return self.place[0] in CALLBACK_SOURCES
+        """The report is a callback that its provider gave up on, not a row."""
+        return self.report[0] in CALLBACK_SOURCES
 
 
 class ExpectedOutputs:
     """The calls of a run; each knows which of its reports were delivered.
 
-    `served`: the polled sources that a world holds, none where their rows are delivered.
+    `served`: the polled sources that are served over REST; none if their rows are delivered.
     """
 
     def __init__(self, served: frozenset[str] = frozenset()) -> None:
@@ -84,46 +85,40 @@ class ExpectedOutputs:
         """A call has begun."""
         self.calls.append(call)
 
-    def marked(self, call: SimulatedCall, *, ended: bool) -> None:
-        """A provider has begun to hold a call; at its end it holds all that will be."""
-        call.doubtful |= call.passing()
+    def known_to_provider(self, call: SimulatedCall, *, ended: bool) -> None:
+        """A provider has begun to hold a call's rows; at the call's end it holds all of them."""
+        call.maybe_delivered |= call.transient()
         if ended:
-            call.seen |= call.held()
-
-    def completeness(self) -> dict[str, Completeness]:
-        """By key, what the last record of each call must say of its sources; of none where none is served."""
-        if not self.served:
-            return {}
-        return {call.key: completeness_of(call, self.served) for call in self.calls}
+            call.delivered |= call.readable()
 
     def accounts(self) -> set[str]:
         """The accounts that the calls belong to."""
         return {call.account for call in self.calls}
 
     def expected(self) -> Iterator[ExpectedCall]:
-        """What must come out of each call of which anything was delivered."""
+        """The outputs of each call of which anything was delivered."""
         for call in self.calls:
-            if call.seen:
-                yield expected_of(call, call.seen)
+            if call.delivered:
+                yield expected_of(call, call.delivered)
 
-    def doubts(self) -> Iterator[PossibleEvent]:
-        """What nobody knows to have arrived or not; see `expected_of` for what follows if it has."""
+    def possible(self) -> Iterator[PossibleEvent]:
+        """Reports of which it is not known whether they arrived. `expected_of` says what follows if so."""
         for call in self.calls:
-            for place in call.doubtful - call.seen:
-                yield PossibleEvent(_event_id(call, place), call, place)
+            for report in call.maybe_delivered - call.delivered:
+                yield PossibleEvent(_event_id(call, report), call, report)
 
 
-def expected_of(call: SimulatedCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
-    """What must come out of a call if just these of its reports arrive. More reports never make it less."""
+def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
+    """The outputs of a call if exactly these of its reports arrive. More reports never mean fewer outputs."""
     if isinstance(call, TwilioCall):
-        return _twilio(call, seen)
+        return _twilio(call, delivered)
     assert isinstance(call, TelnyxCall)
-    return _telnyx(call, seen)
+    return _telnyx(call, delivered)
 
 
-def _event_id(call: SimulatedCall, place: tuple[str, int]) -> str:
-    """The id of the event that a report is, whichever others it tells of."""
-    source, number = place
+def _event_id(call: SimulatedCall, report: tuple[str, int]) -> str:
+    """The id of the event that a report itself is; it may also imply others."""
+    source, number = report
     if isinstance(call, TwilioCall):
         return _twilio_id(call, source, number)
     assert isinstance(call, TelnyxCall)
@@ -134,7 +129,7 @@ def _twilio_id(call: TwilioCall, source: str, number: int) -> str:
     if source == "twilio_status_callback":
         return _progress_id(call, number)
     if source == "twilio_call":
-        return event_id(call.key, "resource", "3", (call.id, call.rows[number].status))
+        return event_id(call.key, "resource", "3", (call.id, call.versions[number].status))
     row = call.body(ProviderReport(source, number, 0), 1)
     if source == "twilio_call_event":
         return _log_id(call.key, "request_log", row, 0)
@@ -147,35 +142,35 @@ def _twilio_id(call: TwilioCall, source: str, number: int) -> str:
 
 def _telnyx_id(call: TelnyxCall, source: str, number: int) -> str:
     if source == "telnyx_webhook":
-        return _hook_id(call, number)
+        return _webhook_id(call, number)
     if source == "telnyx_webhook_delivery":
         return event_id(call.key, "delivery", "2", (call.deliveries[number].id,))
     row = call.body(ProviderReport(source, number, 0), 1)
     for volatile in ("attempt", "status"):
         row["metadata"].pop(volatile, None)
-    return _log_id(call.key, "request_log" if call.log[number].hook is None else "delivery", row, 0)
+    return _log_id(call.key, "request_log" if call.log[number].event is None else "delivery", row, 0)
 
 
 def _progress_id(call: TwilioCall, step: int) -> str:
-    """By its number; that of a sender without one by its status and time."""
+    """From the sequence number; from status and time if there is none."""
     sent = call.callbacks[step]
     if sent.number is not None:
         return event_id(call.key, "progress", "1", (sent.number, sent.status))
     return event_id(call.key, "progress", "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000))
 
 
-def _hook_id(call: TelnyxCall, number: int) -> str:
-    hook = call.hooks[number]
-    return event_id(call.key, _telnyx_family(hook.name), "2", (hook.id,))
+def _webhook_id(call: TelnyxCall, number: int) -> str:
+    event = call.events[number]
+    return event_id(call.key, _telnyx_family(event.name), "2", (event.id,))
 
 
-def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
+def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     key = call.key
     events: list[ExpectedEvent] = []
     alerts: list[ExpectedAlert] = []
-    said = {step for source, step in seen if source == "twilio_status_callback"}
+    said = {step for source, step in delivered if source == "twilio_status_callback"}
     for index, request in enumerate(call.requests):
-        if ("twilio_call_event", index) not in seen:
+        if ("twilio_call_event", index) not in delivered:
             continue
         if request.step is not None:
             said.add(request.step)
@@ -188,16 +183,17 @@ def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
         sent = call.callbacks[step]
         statuses.add(sent.status)
         id_ = _progress_id(call, step)
-        events.append(ExpectedEvent(id_, key, "progress", NAME_OF[sent.status], sent.status, sent.number))
-    rows = {row.status: n for n, row in enumerate(call.rows) if ("twilio_call", n) in seen}
+        name = EVENT_OF_STATUS[sent.status]
+        events.append(ExpectedEvent(id_, key, "progress", name, sent.status, sent.number))
+    rows = {row.status: n for n, row in enumerate(call.versions) if ("twilio_call", n) in delivered}
     for status, index in sorted(rows.items()):
         id_ = _twilio_id(call, "twilio_call", index)
         events.append(ExpectedEvent(id_, key, "resource", "", status))
-    for version in sorted(number for source, number in seen if source == "twilio_call_summary"):
+    for version in sorted(number for source, number in delivered if source == "twilio_call_summary"):
         id_ = _twilio_id(call, "twilio_call_summary", version)
         events.append(ExpectedEvent(id_, key, "resource", "call_summary"))
     for index, insight in enumerate(call.insights):
-        if ("twilio_insights_event", index) not in seen:
+        if ("twilio_insights_event", index) not in delivered:
             continue
         id_ = _twilio_id(call, "twilio_insights_event", index)
         event = ExpectedEvent(id_, key, "insights", insight.name)
@@ -211,7 +207,7 @@ def _twilio(call: TwilioCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
 
 
 def _failing(call: SimulatedCall, url: str, event_id: str) -> ExpectedAlert:
-    """An endpoint's alert: of its URL without user info and query."""
+    """The alert of an endpoint, whose scope is its URL without user info and query."""
     scheme, _, rest = url.partition("?")[0].partition("://")
     provider, host = call.key.partition(":")[0], rest.rpartition("@")[2]
     scope = endpoint_scope(f"{provider}:endpoint:{call.account}:{scheme}://{host}")
@@ -219,7 +215,7 @@ def _failing(call: SimulatedCall, url: str, event_id: str) -> ExpectedAlert:
 
 
 def _log_id(key: str, family: str, row: object, ordinal: int) -> str:
-    """The id of a row that has none of its own: its content and its place among twins."""
+    """The id of a row without an id of its own: from its content and its position among identical rows."""
     return event_id(key, family, "4", (content_hash(row), ordinal))
 
 
@@ -229,41 +225,40 @@ _TELNYX_PROGRESS = {
 }
 
 _NORMAL = frozenset({"normal_clearing", "time_limit"})
-"""Hangup causes that do not say whether anybody answered."""
+"""Hangup causes that do not say whether the call was answered."""
 
 
-def _telnyx(call: TelnyxCall, seen: Set[tuple[str, int]]) -> ExpectedCall:
+def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     key = call.key
     events: list[ExpectedEvent] = []
     alerts: list[ExpectedAlert] = []
-    said = {index for source, index in seen if source == "telnyx_webhook"}
+    said = {index for source, index in delivered if source == "telnyx_webhook"}
     for index, row in enumerate(call.log):
-        if ("telnyx_call_event", index) not in seen:
+        if ("telnyx_call_event", index) not in delivered:
             continue
-        family = "request_log" if row.hook is None else "delivery"
+        family = "request_log" if row.event is None else "delivery"
         event = ExpectedEvent(_telnyx_id(call, "telnyx_call_event", index), key, family, row.name)
         events.append(event)
-        if row.hook is not None:
-            said.add(row.hook)
+        if row.event is not None:
+            said.add(row.event)
         if row.failed:
-            alerts.append(_failing(call, call.webhook_url, event.id))
+            alerts.append(_failing(call, webhook_url(call), event.id))
     for index, sent in enumerate(call.deliveries):
-        if ("telnyx_webhook_delivery", index) in seen:
+        if ("telnyx_webhook_delivery", index) in delivered:
             id_ = _telnyx_id(call, "telnyx_webhook_delivery", index)
-            events.append(ExpectedEvent(id_, key, "delivery", call.hooks[sent.hook].name))
-    names = {call.hooks[index].name for index in said}
+            events.append(ExpectedEvent(id_, key, "delivery", call.events[sent.event].name))
+    names = {call.events[index].name for index in said}
     status, outcome = _telnyx_end(call, names)
     for index in sorted(said):
-        hook = call.hooks[index]
-        id_ = _hook_id(call, index)
-        if hook.name in _TELNYX_PROGRESS:
-            events.append(ExpectedEvent(id_, key, "progress", *_TELNYX_PROGRESS[hook.name]))
-        elif hook.name == "call.hangup":
+        webhook, id_ = call.events[index], _webhook_id(call, index)
+        if webhook.name in _TELNYX_PROGRESS:
+            events.append(ExpectedEvent(id_, key, "progress", *_TELNYX_PROGRESS[webhook.name]))
+        elif webhook.name == "call.hangup":
             said_status = "completed" if call.leg.ending.cause in _NORMAL else call.leg.ending.status
             events.append(ExpectedEvent(id_, key, "progress", "completed", said_status))
         else:
-            events.append(ExpectedEvent(id_, key, _telnyx_family(hook.name), hook.name))
-        if hook.name.endswith(".error"):
+            events.append(ExpectedEvent(id_, key, _telnyx_family(webhook.name), webhook.name))
+        if webhook.name.endswith(".error"):
             alerts.append(ExpectedAlert("call.error_event", key, id_))
     if status == "failed":
         alerts.append(ExpectedAlert("call.failed", key, None))
@@ -277,7 +272,7 @@ def _telnyx_family(name: str) -> str:
 
 
 def _telnyx_end(call: TelnyxCall, names: set[str]) -> tuple[str | None, str | None]:
-    """Status and outcome. Where nobody saw an answer, a normal hangup ends an unanswered call."""
+    """Status and outcome. Without an answer event, a normal hangup ends an unanswered call."""
     if "call.hangup" not in names:
         return None, None
     ending = call.leg.ending

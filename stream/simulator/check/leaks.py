@@ -1,17 +1,19 @@
-"""Finds in what came out what must not have: numbers, names and secrets of simulated calls.
+"""Finds in a run's outputs what must not be there: numbers, names and secrets of simulated calls.
 
-The rule of this file: it knows what simulated ones look like and nothing of how they are masked. A record is
-first asked whether it could have one at all, which is all that most of them cost; what is found is told by
-its place and kind and never repeated.
+It knows how simulated ones look, and nothing of how they are masked. A cheap test first rules out most
+records. A finding names its position and kind and never repeats what was found.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import aiohttp
 import orjson
 
 from stream.simulator.calls.planted import DIGITS_MARK, NAME_MARK, SECRET_MARK
@@ -26,18 +28,18 @@ def _parted(*digits: bytes) -> bytes:
 _NORTH_AMERICA = _parted(rb"(?:212|415|512|312|604)", rb"555", rb"01\d\d")
 _COUNTRY = rb"(?:\+|00|011)?"
 _NUMBER = re.compile(
-    # Neither within an id's hex digits nor among a number's decimals.
+    # Not within the hex digits of an id, nor among the decimals of a number.
     rb"(?<![0-9a-f])(?<!\d\.)(?:"
     rb"(?:" + _COUNTRY + rb"1" + _SEPARATOR + rb")?(?:" + _NORTH_AMERICA + rb")"
     rb"|" + _parted(rb"555", rb"01\d\d") + rb"|(?:" + _COUNTRY + rb"44" + _SEPARATOR + rb"|0)?"
     rb"(?:" + _parted(rb"20", rb"7946", rb"0\d{3}") + rb"|" + _parted(rb"1632", rb"960", rb"\d{3}") + rb")"
     rb")(?![0-9a-f])"
 )
-"""The numbers of `places` and `planted`, in the spellings that people write; of lower-case text."""
+"""The numbers of `scenario` and `planted` as people spell them; for lower-case text."""
 
 _IN_EVERY_NUMBER = (b"555", b"7946", b"1632")
 _AROUND = 24
-"""Bytes before and behind those that a number may have."""
+"""Bytes that a number may have before and after those."""
 
 _NAME_MARK, _SECRET_MARK, _DIGITS_MARK = (mark.encode() for mark in (NAME_MARK, SECRET_MARK, DIGITS_MARK))
 _ENDPOINT = (re.compile(rb"agent_\d"), re.compile(rb"desk\d+(?:@|%40)"))
@@ -58,7 +60,7 @@ class Leak(NamedTuple):
 
 
 def kinds(text: bytes, *, only_secrets: bool) -> list[str]:
-    """Which kinds of planted things are in a text, percent-encoded or not."""
+    """The kinds of leaks in a text, percent-encoded or not."""
     if b"%" in text:
         text = text + b"\n" + unquote_to_bytes(unquote_to_bytes(text))
     text = text.lower()
@@ -81,7 +83,7 @@ def _has_number(text: bytes) -> bool:
     for part in _IN_EVERY_NUMBER:
         at = text.find(part)
         while at >= 0:
-            # A search over the whole text would try each of its bytes.
+            # Searching the whole text would try the expression at each byte.
             if _NUMBER.search(text, max(0, at - _AROUND), at + _AROUND):
                 return True
             at = text.find(part, at + 1)
@@ -95,7 +97,7 @@ def _has_name(text: bytes) -> bool:
 def in_record(
     key: bytes | None, value: bytes | None, headers: Headers, *, only_secrets: bool
 ) -> Iterator[Leak]:
-    """What leaked in a record."""
+    """The leaks in a record."""
     if key is not None:
         yield from (Leak("key", kind) for kind in kinds(key, only_secrets=only_secrets))
     for name, content in headers:
@@ -107,7 +109,7 @@ def in_record(
 
 
 def in_text(text: bytes, *, only_secrets: bool) -> Iterator[Leak]:
-    """What leaked in lines of a log or of an exposition."""
+    """The leaks in the lines of a log or of an exposition."""
     if not kinds(text, only_secrets=only_secrets):
         return
     for number, line in enumerate(text.splitlines(), 1):
@@ -116,7 +118,7 @@ def in_text(text: bytes, *, only_secrets: bool) -> Iterator[Leak]:
 
 
 def _in_value(value: bytes, kind: str, *, only_secrets: bool) -> Iterator[Leak]:
-    """Where in a JSON value; the whole of it where that cannot be said."""
+    """The fields of a JSON value in which the leak is; the whole value if they cannot be told."""
     try:
         body = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -126,7 +128,7 @@ def _in_value(value: bytes, kind: str, *, only_secrets: bool) -> Iterator[Leak]:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, bytes]]:
-    """(path, text) of every value and every name within."""
+    """(path, text) of every value and every name in it."""
     if isinstance(value, dict):
         for name, inner in value.items():
             below = f"{path}.{_shown(name)}" if path else _shown(name)
@@ -142,19 +144,19 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _shown(name: str) -> str:
-    """A name in a path; one that has a planted thing in it is not repeated."""
+    """A name in a path; a name that is itself a leak is not repeated."""
     return "*" if kinds(name.encode("utf-8", "surrogatepass"), only_secrets=False) else name
 
 
 LOCATED = 1000
-"""Records and texts in which the place of a leak is looked for; after so many it is known where they are."""
+"""Leaking records and texts whose leaks are located. By then it is known where they are."""
 
 
 class LeakSearch:
-    """Looks at one thing after the other and remembers what leaked.
+    """Searches records and texts and remembers what leaked.
 
-    `only_secrets`: where all else may leave. `found` counts the records and texts in which there is a leak;
-    `examples` has the first of each place and kind.
+    - `only_secrets`: numbers and names are allowed.
+    - `found`: the number of records and texts with a leak; `examples`: the first of each position and kind.
     """
 
     def __init__(self, *, only_secrets: bool = False) -> None:
@@ -173,7 +175,7 @@ class LeakSearch:
         value: bytes | None,
         headers: Sequence[tuple[str, bytes | None]],
     ) -> None:
-        """A record; `at` is its place in the topic."""
+        """A record; `at` is its position in the topic."""
         self.records += 1
         parts = [key or b"", value or b""]
         for name, content in headers:
@@ -182,7 +184,7 @@ class LeakSearch:
             self._note(topic, at, in_record(key, value, headers, only_secrets=self._only_secrets))
 
     def text(self, name: str, text: bytes) -> None:
-        """A log's or an exposition's lines."""
+        """The lines of a log or of an exposition."""
         self.texts.append(name)
         if kinds(text, only_secrets=self._only_secrets):
             self._note(name, "", in_text(text, only_secrets=self._only_secrets))
@@ -195,3 +197,51 @@ class LeakSearch:
             if (topic, leak) not in self._known:
                 self._known.add((topic, leak))
                 self.examples.append(f"{topic}{at} {leak}")
+
+
+ANSWER_S = 5.0
+LONGEST_BYTES = 64 * 1024 * 1024
+
+
+class MetricsAndLogs:
+    """The roles' metrics and logs, for a search of them. `metrics`: URLs by role; `logs`: files.
+
+    Metrics that cannot be read are skipped. A log counts from its size when the run began.
+    """
+
+    def __init__(self, metrics: Mapping[str, str], logs: Sequence[Path] = ()) -> None:
+        self._metrics = dict(metrics)
+        self._logs = {path: _size(path) for path in logs}
+
+    async def search_with(self, search: LeakSearch) -> None:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as http:
+            for role, url in self._metrics.items():
+                exposition = await _exposition(http, url)
+                if exposition is not None:
+                    search.text(f"the {role}'s metrics", exposition)
+        for path, began in self._logs.items():
+            search.text(path.name, await asyncio.to_thread(_written, path, began))
+
+
+async def _exposition(http: aiohttp.ClientSession, url: str) -> bytes | None:
+    try:
+        async with http.get(url, allow_redirects=False, ssl=False) as answer:
+            return await answer.read() if answer.status == 200 else None
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _written(path: Path, began: int) -> bytes:
+    """What was written to a log since. A log that is shorter than before was started anew."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as log:
+        log.seek(began if _size(path) >= began else 0)
+        return log.read(LONGEST_BYTES)

@@ -1,4 +1,4 @@
-"""What a comparison with the truth found, for a person and for a program."""
+"""What a check found: counts and differences, for a person and for a program."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from stream.simulator.delivery.answers import AnswerStats
 
 EXAMPLES = 10
 MOST_LEAKS = 50
-"""Each is another place, which somebody will want to mend."""
+"""More than other examples, because each is a different place to fix."""
 
 KINDS: dict[str, str] = {
     "event_missing": "events missing",
     "event_unexpected": "events unexpected",
     "event_repeated": "events repeated",
-    "event_different": "events that say something else",
+    "event_different": "events with other contents",
     "call_missing": "calls without a record of their end",
     "call_wrong": "calls with a wrong status or outcome",
-    "call_unexpected": "calls with a record of an end that nobody reported",
-    "completeness_wrong": "calls whose last record says something else of its sources",
+    "call_unexpected": "calls with a record of an end that no report said",
+    "completeness_wrong": "calls whose last record has another completeness",
     "record_repeated": "call records repeated",
     "alert_missing": "alerts missing",
     "alert_unexpected": "alerts unexpected",
     "alert_repeated": "alerts repeated",
     "dead_letter": "deliveries in the dead letters",
     "delivery_refused": "deliveries that the gateway refused for good",
-    "leak": "records and texts from which a number, a name or a secret leaves",
+    "leak": "records and texts with a number, a name or a secret in them",
 }
-"""Every kind of difference, and its words."""
+"""Every kind of difference, and how a person reads it."""
 
 
 @dataclass
 class CheckReport:
-    """The counts, and of each kind of difference how many there are and the first ten of them.
+    """The counts, and of each kind of difference the number and the first ten examples.
 
-    `others` counts records of calls that this run did not make: someone else's traffic on the same topics.
-    `given_up` counts deliveries that their provider gave up, and of what only those told `landed` events that
-    came out all the same; neither is a difference. `looked_at` names what was searched for leaks.
+    - `others`: records of calls that are not of this run, from other traffic on the same topics.
+    - `given_up`: deliveries that their provider gave up on; `landed`: events of only those that came out all
+      the same. Neither is a difference.
+    - `looked_at`: what was searched for leaks.
     """
 
     calls: int = 0
@@ -62,7 +63,7 @@ class CheckReport:
         return not self.differences
 
     def differ(self, kind: str, example: str) -> None:
-        """Note a difference."""
+        """Add a difference."""
         assert kind in KINDS, kind
         self.differences[kind] = self.differences.get(kind, 0) + 1
         examples = self.examples.setdefault(kind, [])
@@ -70,14 +71,14 @@ class CheckReport:
             examples.append(example)
 
     def answered(self, answers: AnswerStats) -> None:
-        """Note what a gateway said: what it refused for good differs, what was only given up does not."""
+        """Add a gateway's answers. A delivery that was refused for good is a difference."""
         self.given_up = answers.given_up - answers.refused
         if answers.refused:
             self.differences["delivery_refused"] = answers.refused
             self.examples["delivery_refused"] = answers.refusals
 
     def searched(self, search: LeakSearch) -> None:
-        """Note what was searched for what must not leave, and what of it has."""
+        """Add what was searched for leaks, and the leaks."""
         self.looked_at = [f"{search.records:,} records", *search.texts]
         if search.found:
             self.differences["leak"] = search.found
@@ -110,15 +111,13 @@ class CheckReport:
         ]
         if self.given_up:
             found.append(
-                f"given up    {self.given_up:>9,}   deliveries, lost to callbacks and not expected;"
+                f"given up    {self.given_up:>9,}   deliveries, not expected to come out;"
                 f" {self.landed:,} events of them came out all the same"
             )
         if self.others:
-            found.append(
-                f"others      {self.others:>9,}   records of calls that are not of this run, not compared"
-            )
+            found.append(f"others      {self.others:>9,}   records of calls of other runs, not compared")
         if self.looked_at:
-            found.append(f"looked for what must not leave in {', '.join(self.looked_at)}")
+            found.append(f"searched for personal data and secrets: {', '.join(self.looked_at)}")
         if self.ok:
             return [*found, "No difference."]
         for kind, count in self.differences.items():

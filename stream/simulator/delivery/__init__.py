@@ -1,1 +1,1 @@
-"""Sends simulated reports: as signed webhooks over HTTP, or as records to Kafka."""
+"""Delivers reports: callbacks over HTTP as the providers send them, records to Kafka."""

@@ -1,27 +1,54 @@
-"""What a gateway answered: counts by class, and how long it took.
+"""What came of the attempts to deliver webhooks: each attempt's result, and the counts of a run.
 
-The rule of this file: its size does not grow with the run. Times are counted in classes 2 % wide.
+The counts do not grow with the run: times are counted in classes 2 % wide.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from stream.simulator.delivery.retries import KINDS, AttemptResult
-
+KINDS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "unreachable")
 EXAMPLES = 10
 _SHORTEST_S = 1e-5
 _WIDTH = math.log(1.02)
 
 
+class AttemptResult(NamedTuple):
+    """The status of the answer, 0 for none. Without an answer, `connected` says if it may have arrived."""
+
+    status: int
+    connected: bool = True
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        if not self.status:
+            return "no_answer" if self.connected else "unreachable"
+        return f"{self.status // 100}xx"
+
+    @property
+    def taken(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def doubtful(self) -> bool:
+        """It may have been written to Kafka: a gateway that answers 503 may have failed after that."""
+        return self.status >= 500 or (not self.status and self.connected)
+
+    @property
+    def refused(self) -> bool:
+        """Refused for good; a request to slow down is not a refusal."""
+        return 300 <= self.status < 500 and self.status not in (408, 429)
+
+
 class AnswerStats:
     """The deliveries of a run.
 
-    - `sent`, `taken`, `given_up`: deliveries; `refused`: those of `given_up` that got a lasting no.
-    - `retried`: attempts beyond the first of each.
-    - `by_kind`: attempts, by the kind of their answer.
+    - `sent`, `taken`, `given_up`: deliveries; `refused`: those of `given_up` that were refused for good.
+    - `retried`: attempts beyond the first of each delivery.
+    - `by_kind`: attempts by the kind of their result.
     """
 
     def __init__(self) -> None:
@@ -35,13 +62,13 @@ class AnswerStats:
         self._times: Counter[int] = Counter()
 
     def answered(self, answer: AttemptResult, seconds: float) -> None:
-        """An attempt has ended."""
+        """Count an attempt."""
         self.by_kind[answer.kind] += 1
         if answer.status:
             self._times[max(0, round(math.log(max(seconds, _SHORTEST_S) / _SHORTEST_S) / _WIDTH))] += 1
 
     def gave_up(self, answer: AttemptResult, what: str) -> None:
-        """A delivery's last attempt was answered so."""
+        """Count a delivery whose last attempt had this result."""
         self.given_up += 1
         if answer.refused:
             self.refused += 1
@@ -49,7 +76,7 @@ class AnswerStats:
                 self.refusals.append(f"{what}: answered {answer.status}")
 
     def quantile_s(self, share: float) -> float | None:
-        """The time within which this share of the answers came; None where none did."""
+        """The time within which this share of the answers came; None without answers."""
         total = sum(self._times.values())
         reached = 0
         for step in sorted(self._times):

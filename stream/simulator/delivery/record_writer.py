@@ -1,7 +1,7 @@
-"""Records to Kafka, as fast as it takes them or each at its time.
+"""Writes records to Kafka, as fast as it takes them or each at its time.
 
-Batches are built here and handed over whole: one `send` a record costs twice the processor. The partition is
-murmur2 of the key, as Java's default partitioner has it, so that one call is one partition in both topics.
+Batches are built here and handed over whole, because one `send` a record costs twice the CPU. The partition
+is murmur2 of the key, as in Java's default partitioner, so that a call has the same partition in both topics.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 
 from stream.kafka import partitions
 from stream.kafka.producers import drop, idempotent
-from stream.simulator.traffic import SourceRecord
+from stream.simulator.calls.call import SourceRecord
 
 BATCH_BYTES = 128 * 1024
 REQUEST_TIMEOUT_MS = 40_000
-"""aiokafka gives up a batch that waits longer for its turn, which at full speed is soon."""
-BREATH = 2000
-"""Records between two looks at the loop: what sends them runs in it."""
+"""aiokafka drops a batch that waits longer than this to be sent, which happens soon at full speed."""
+
+YIELD_EVERY = 2000
+"""Records between two yields to the event loop, in which the producer sends them."""
 
 PACE_S = 0.005
 UNCHECKED_LIMIT = 256
@@ -33,7 +34,7 @@ Progress = Callable[[int], None]
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Traffic makes many small tuples and no cycles: looking for cycles in them takes a third of the time."""
+    """Traffic makes many small tuples and no cycles: collecting garbage would take a third of the time."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 50, 50)
     try:
@@ -46,21 +47,21 @@ key_hash = lru_cache(maxsize=65536)(partitions.key_hash)
 
 
 class DeliveryPacer:
-    """When a delivery is due: the first one now, each other as much later as its `at_us` is."""
+    """When a delivery is due: the first one now, each other later by the difference of their `at_us`."""
 
     def __init__(self) -> None:
         self._first_us: int | None = None
         self._began_s = time.monotonic()
 
     def wait_s(self, at_us: int) -> float:
-        """How long it still is; not above 0 where it is due."""
+        """Seconds until it is due; 0 or less if it is due."""
         if self._first_us is None:
             self._first_us = at_us
         return (at_us - self._first_us) / 1e6 - (time.monotonic() - self._began_s)
 
 
 class RecordWriter:
-    """A producer for one run. Raises what Kafka's raises: a run with a hole would have no known truth."""
+    """A producer for one run. Raises KafkaError: after a lost record the expected outputs would be wrong."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -84,32 +85,32 @@ class RecordWriter:
         if kind is None:
             await self._producer.stop()
         else:
-            await drop(self._producer)  # a flush would wait for a broker that may be away
+            await drop(self._producer)  # a flush would wait for a broker that may be down
 
     async def append(self, record: SourceRecord) -> None:
-        """Take a record. It may lie in an open batch until `flush`."""
+        """Add a record to a batch, which may stay open until `flush`."""
         topic = record.topic
         count = self._partitions.get(topic)
         if count is None:
             count = self._partitions[topic] = len(await self._producer.partitions_for(topic))
-        place = (topic, key_hash(record.key) % count)
-        batch = self._open.get(place)
+        partition = (topic, key_hash(record.key) % count)
+        batch = self._open.get(partition)
         if batch is None:
-            batch = self._open[place] = self._producer.create_batch()
+            batch = self._open[partition] = self._producer.create_batch()
         if batch.append(key=record.key, value=record.value, timestamp=None) is None:
-            await self._send(place)
-            batch = self._open[place] = self._producer.create_batch()
+            await self._send(partition)
+            batch = self._open[partition] = self._producer.create_batch()
             if batch.append(key=record.key, value=record.value, timestamp=None) is None:
                 raise ValueError(f"a record of {len(record.value)} bytes does not fit a batch")
         self.written += 1
 
     async def flush(self) -> None:
-        """Hand over the open batches."""
-        for place in list(self._open):
-            await self._send(place)
+        """Hand the open batches to the producer."""
+        for partition in list(self._open):
+            await self._send(partition)
 
     async def acknowledged(self) -> None:
-        """Hand over the open batches and wait until the brokers have all of them."""
+        """Flush and wait for the brokers' acknowledgements."""
         await self.flush()
         await asyncio.gather(*self._sent)
         self._sent.clear()
@@ -117,7 +118,10 @@ class RecordWriter:
     async def write(
         self, records: Iterable[SourceRecord], *, paced: bool = False, progress: Progress | None = None
     ) -> int:
-        """Write all records and wait until they are acknowledged: how many. Paced: each at its `at_us`."""
+        """Write all records, wait for the acknowledgements and return their number.
+
+        `paced`: each record at its `at_us`.
+        """
         before = self.written
         if paced:
             await self._at_their_time(records, progress)
@@ -130,7 +134,7 @@ class RecordWriter:
     async def _at_full_speed(self, records: Iterable[SourceRecord], progress: Progress | None) -> None:
         for record in records:
             await self.append(record)
-            if self.written % BREATH == 0:
+            if self.written % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
                 if progress is not None:
                     progress(self.written)
@@ -145,9 +149,9 @@ class RecordWriter:
                     progress(self.written)
             await self.append(record)
 
-    async def _send(self, place: tuple[str, int]) -> None:
-        batch = self._open.pop(place)
-        self._sent.append(await self._producer.send_batch(batch, place[0], partition=place[1]))
+    async def _send(self, partition: tuple[str, int]) -> None:
+        batch = self._open.pop(partition)
+        self._sent.append(await self._producer.send_batch(batch, partition[0], partition=partition[1]))
         if len(self._sent) > UNCHECKED_LIMIT:
             await asyncio.gather(*self._sent)
             self._sent.clear()

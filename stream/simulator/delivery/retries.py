@@ -1,8 +1,7 @@
-"""When a provider sends a webhook again, and when it gives up.
+"""When a provider retries a webhook, and when it gives up.
 
-The rule of this file: it decides and does nothing; no clock, no network. What a wait costs of a provider's
-total time is counted at its own length, so that a run may stretch or shorten the waits and see the same
-attempts.
+Pure: no clock, no network. A wait counts towards a provider's total time at its own length, so that a run may
+stretch or shorten the waits and see the same attempts.
 (Twilio: "Webhook connection overrides"; Telnyx: "Receiving webhooks", `webhook_retries_policies`. How long
 Twilio waits between two attempts is not documented: half a second here, then twice as long each time.)
 """
@@ -13,46 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from stream.simulator.delivery.answers import AttemptResult
+
 CEILING_S = 15.0
-"""No request of Twilio's about a call takes longer, whatever the overrides say."""
+"""Twilio's limit for a request about a call, whatever the overrides say."""
 
 FIRST_WAIT_S = 0.5
-KINDS = ("2xx", "3xx", "4xx", "5xx", "no_answer", "unreachable")
 FAILURES = frozenset({"4xx", "5xx", "ct", "rt"})
 _RANGES = {"ct": (100, 10_000), "rt": (100, 15_000), "tt": (100, 15_000), "rc": (0, 5)}
 
 
-class AttemptResult(NamedTuple):
-    """What came of an attempt: a status, or 0 for none; then `connected` says whether it may have arrived."""
-
-    status: int
-    connected: bool = True
-
-    @property
-    def kind(self) -> str:
-        """One of KINDS."""
-        if not self.status:
-            return "no_answer" if self.connected else "unreachable"
-        return f"{self.status // 100}xx"
-
-    @property
-    def taken(self) -> bool:
-        """The only answer that counts."""
-        return 200 <= self.status < 300
-
-    @property
-    def doubtful(self) -> bool:
-        """Nobody knows whether it was landed: who answers 503 may have failed after that."""
-        return self.status >= 500 or (not self.status and self.connected)
-
-    @property
-    def refused(self) -> bool:
-        """It was understood and not wanted; a request to slow down is none."""
-        return 300 <= self.status < 500 and self.status not in (408, 429)
-
-
 class AttemptTimeouts(NamedTuple):
-    """How long an attempt may take, in seconds: to connect, to the answer, altogether."""
+    """How long an attempt may take: to connect, until the answer, in total."""
 
     connect_s: float
     answer_s: float
@@ -60,22 +31,22 @@ class AttemptTimeouts(NamedTuple):
 
 
 class RetryPolicy(Protocol):
-    """A provider's rules for one delivery."""
+    """A provider's rules for one delivery. `spent_s`: how much of the delivery's time is used up."""
 
     def limits(self, spent_s: float) -> AttemptTimeouts:
-        """Of an attempt that begins when so much of the delivery's time is spent."""
+        """The time-outs of the next attempt."""
         ...
 
-    def wait_s(self, answer: AttemptResult, attempts: int, spent_s: float) -> float | None:
-        """How long until the next attempt, after so many and such an answer; None to give up."""
+    def wait_s(self, result: AttemptResult, attempts: int, spent_s: float) -> float | None:
+        """How long until the next attempt, after this many attempts; None to give up."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TwilioRetries:
-    """Twilio's rules for a URL, with the defaults of one without overrides.
+    """Twilio's rules for a URL; the defaults are those of a URL without overrides.
 
-    `retry_on` holds some of `4xx 5xx ct rt`: an answer, no connection, no answer in time.
+    `retry_on`: some of `4xx 5xx ct rt` (an answer, no connection, no answer in time).
     """
 
     connect_s: float = 5.0
@@ -85,29 +56,29 @@ class TwilioRetries:
     retry_on: frozenset[str] = frozenset({"ct"})
 
     def limits(self, spent_s: float) -> AttemptTimeouts:
-        """See Policy."""
+        """See RetryPolicy."""
         left_s = max(self.total_s - spent_s, 0.001)
         return AttemptTimeouts(min(self.connect_s, left_s), min(self.answer_s, left_s), left_s)
 
-    def wait_s(self, answer: AttemptResult, attempts: int, spent_s: float) -> float | None:
-        """See Policy."""
-        failure = {"no_answer": "rt", "unreachable": "ct"}.get(answer.kind, answer.kind)
+    def wait_s(self, result: AttemptResult, attempts: int, spent_s: float) -> float | None:
+        """See RetryPolicy."""
+        failure = {"no_answer": "rt", "unreachable": "ct"}.get(result.kind, result.kind)
         wait_s = float(FIRST_WAIT_S * 2 ** (attempts - 1))
         if failure not in self.retry_on or attempts > self.retries or spent_s + wait_s >= self.total_s:
             return None
         return wait_s
 
 
-def overrides(text: str) -> TwilioRetries:
-    """What a URL's fragment says, such as `rc=3&rp=5xx,rt&ct=1000`; empty for Twilio's defaults.
+def twilio_retries(text: str) -> TwilioRetries:
+    """The rules in a URL's fragment, such as `rc=3&rp=5xx,rt&ct=1000`; empty for Twilio's defaults.
 
-    `sni` and `e` (edges) are understood and change nothing here. Raises ValueError.
+    `sni` and `e` (edges) are accepted and change nothing here. Raises ValueError.
     """
     said: dict[str, str] = {}
     for part in filter(None, text.removeprefix("#").split("&")):
         name, _, value = part.partition("=")
         if name not in (*_RANGES, "rp", "sni", "e"):
-            raise ValueError(f"{name} is no connection override of Twilio's: rc, rp, ct, rt, tt, sni, e")
+            raise ValueError(f"{name} is not a connection override of Twilio: rc, rp, ct, rt, tt, sni, e")
         said[name] = value
     failures = set(said.get("rp", "ct").split(","))
     if "all" in failures:
@@ -133,9 +104,9 @@ def _within(said: Mapping[str, str], name: str, default: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TelnyxRetries:
-    """Telnyx' rules: 5xx, 408, 429 and no answer are tried again, after each of `waits_s`.
+    """Telnyx' rules: 5xx, 408, 429 and no answer are retried, after each of `waits_s`.
 
-    With `failover` a second address is tried at once whenever the first one failed.
+    With `failover`, the second address is tried at once whenever the first one fails.
     """
 
     answer_s: float = 2.0
@@ -143,12 +114,12 @@ class TelnyxRetries:
     failover: bool = False
 
     def limits(self, spent_s: float) -> AttemptTimeouts:
-        """See Policy."""
+        """See RetryPolicy."""
         return AttemptTimeouts(self.answer_s, self.answer_s, self.answer_s)
 
-    def wait_s(self, answer: AttemptResult, attempts: int, spent_s: float) -> float | None:
-        """See Policy."""
-        if answer.status and answer.status < 500 and answer.status not in (408, 429):
+    def wait_s(self, result: AttemptResult, attempts: int, spent_s: float) -> float | None:
+        """See RetryPolicy."""
+        if result.status and result.status < 500 and result.status not in (408, 429):
             return None
         rounds, tried_first_only = divmod(attempts, 2) if self.failover else (attempts, 0)
         if tried_first_only:

@@ -1,20 +1,38 @@
-"""From a report that is due to the HTTP request in which its provider sends it.
+"""From a report that is due to the signed HTTP request in which its provider sends it.
 
-The rule of this file: bytes are made once and signed as they are. A Twilio request is the same in every
-attempt; Telnyx counts its attempts in the body, which is then signed anew.
+The body's bytes are made once and signed as they are. A Twilio request is the same in every attempt; Telnyx
+counts its attempts in the body, which is then signed anew. The signatures are written from the providers'
+documents and not from the gateway's code, so that the two check each other.
+(Twilio: "Secure webhooks"; Telnyx: "Webhook fundamentals".)
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stream.simulator.delivery.signing import SigningKeys, telnyx_signature, twilio_signature
-from stream.simulator.traffic import ReportDelivery
+from stream.simulator.calls.call import ReportDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeys:
+    """The secrets that the providers sign with; None if that provider's webhooks are unsigned.
+
+    `twilio_account`: the account of the token; empty if the token is valid for any account.
+    """
+
+    twilio_account: str = ""
+    twilio_token: str | None = field(default=None, repr=False)
+    telnyx_key: Ed25519PrivateKey | None = field(default=None, repr=False)
 
 
 class OutgoingWebhook(NamedTuple):
@@ -27,7 +45,7 @@ class OutgoingWebhook(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GatewayAddress:
-    """A gateway: where it is reached, and the URL that a provider has of it and signs."""
+    """`base`: where the gateway is reached; `public`: the URL that the providers know and sign."""
 
     base: str
     public: str
@@ -36,7 +54,7 @@ class GatewayAddress:
 def gateway_address(base: str, public_url: str = "") -> GatewayAddress:
     """A gateway on this machine; `public_url` as in the settings. Raises ValueError.
 
-    Simulated calls are load, and load is for nobody else's machine.
+    Only loopback addresses are accepted, because simulated calls are a load test.
     """
     parts = urlsplit(base)
     try:
@@ -47,49 +65,63 @@ def gateway_address(base: str, public_url: str = "") -> GatewayAddress:
         raise ValueError("the gateway's URL must be such as http://127.0.0.1:8080")
     if parts.query or parts.fragment:
         raise ValueError("the gateway's URL has no query and no fragment; see --retry-policy")
-    if not _is_here(host):
+    if not _is_loopback(host):
         raise ValueError(f"{host} is not this machine: simulated calls go to 127.0.0.1, ::1 or localhost")
     base = base.rstrip("/")
     return GatewayAddress(base, public_url.rstrip("/") or base)
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def twilio(sending: ReportDelivery, to: GatewayAddress, signing: SigningKeys) -> OutgoingWebhook:
-    """A status callback: a form, for every attempt the same."""
-    call, report = sending.call, sending.report
+def twilio_webhook(delivery: ReportDelivery, to: GatewayAddress, keys: SigningKeys) -> OutgoingWebhook:
+    """A status callback: a form, the same for every attempt."""
+    call, report = delivery.call, delivery.report
     path = call.endpoint(report.source)
-    parameters = list(call.body(report, sending.attempt).items())
+    parameters = list(call.body(report, delivery.attempt).items())
     headers = {
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
         "User-Agent": "TwilioProxy/1.1",
         "Accept": "*/*",
     }
-    token = call.token(report, sending.attempt)
+    token = call.token(report, delivery.attempt)
     if token is not None:
         headers["I-Twilio-Idempotency-Token"] = token
-    if signing.twilio_token is not None:
-        headers["X-Twilio-Signature"] = twilio_signature(signing.twilio_token, to.public + path, parameters)
+    if keys.twilio_token is not None:
+        headers["X-Twilio-Signature"] = twilio_signature(keys.twilio_token, to.public + path, parameters)
     return OutgoingWebhook(to.base + path, headers, urlencode(parameters).encode())
 
 
-def telnyx(
-    sending: ReportDelivery, to: GatewayAddress, signing: SigningKeys, *, tries: int, now_s: float
+def telnyx_webhook(
+    delivery: ReportDelivery, to: GatewayAddress, keys: SigningKeys, *, failed_before: int, now_s: float
 ) -> OutgoingWebhook:
-    """A webhook in JSON, version 2. `tries` of this delivery failed before; `now_s` is Unix time."""
-    call, report = sending.call, sending.report
+    """A webhook in JSON, version 2. `failed_before`: earlier attempts of the delivery; `now_s`: Unix time."""
+    call, report = delivery.call, delivery.report
     path = call.endpoint(report.source)
-    said = call.body(report, sending.attempt + tries)
+    said = call.body(report, delivery.attempt + failed_before)
     said["meta"]["delivered_to"] = to.public + path
     body = orjson.dumps(said)
     headers = {"Content-Type": "application/json", "User-Agent": "telnyx-webhooks", "Accept": "*/*"}
-    if signing.telnyx_key is not None:
+    if keys.telnyx_key is not None:
         timestamp = str(int(now_s))
         headers["telnyx-timestamp"] = timestamp
-        headers["telnyx-signature-ed25519"] = telnyx_signature(signing.telnyx_key, timestamp, body)
+        headers["telnyx-signature-ed25519"] = telnyx_signature(keys.telnyx_key, timestamp, body)
     return OutgoingWebhook(to.base + path, headers, body)
+
+
+def twilio_signature(token: str, url: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """X-Twilio-Signature of a form: the URL, then sorted names and values. An https port is left out."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.port is not None:
+        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition(":")[0]))
+    text = url + "".join(name + value for name, value in sorted(parameters))
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
+
+
+def telnyx_signature(key: Ed25519PrivateKey, timestamp: str, body: bytes) -> str:
+    """telnyx-signature-ed25519 of a body that is sent at a Unix time."""
+    return base64.b64encode(key.sign(timestamp.encode() + b"|" + body)).decode()

@@ -1,1 +1,1 @@
-"""The providers' REST resources in a box: what a poller and the official libraries read, as documented."""
+"""The providers' REST resources: what a poller and the official libraries read, as documented."""

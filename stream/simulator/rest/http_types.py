@@ -1,12 +1,16 @@
-"""A request and its answer, without the HTTP around them.
+"""What the two REST APIs decide with, without HTTP: request, response, credentials, and the rows to serve.
 
-The rule of this file: what the resources decide with is here, so that they can be asked without a socket.
+They can be tested without a socket. A credential is compared here and nowhere else, and no `repr` shows one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 Row = dict[str, Any]
 
@@ -14,10 +18,10 @@ Row = dict[str, Any]
 class ApiRequest(NamedTuple):
     """A GET.
 
-    - `path`: as it was sent, without the query; `names`: the variable parts of it.
+    - `path`: as it was sent, without the query; `names`: its variable parts.
     - `parameters`: of the query, decoded; of a repeated one the last.
-    - `origin`: `http://host:port` as the client calls us, for links that must be absolute.
-    - `now_us`: when, in microseconds since 1970.
+    - `origin`: `http://host:port` as the client calls us, for absolute links.
+    - `now_us`: microseconds since 1970.
     """
 
     path: str
@@ -29,7 +33,7 @@ class ApiRequest(NamedTuple):
 
 
 class ApiResponse(NamedTuple):
-    """A body to be written as JSON, and the headers beside those that every answer has."""
+    """A body to be written as JSON. `headers`: beside those that every response has."""
 
     body: Any
     status: int = 200
@@ -37,30 +41,105 @@ class ApiResponse(NamedTuple):
 
 
 class ApiError(Exception):
-    """The request is answered with an error; `answer` is it, in the provider's words."""
+    """The request gets an error response, worded like the provider's."""
 
-    def __init__(self, answer: ApiResponse) -> None:
-        super().__init__(f"answered with {answer.status}")
-        self.answer = answer
+    def __init__(self, response: ApiResponse) -> None:
+        super().__init__(f"answered with {response.status}")
+        self.response = response
 
 
 class Route(NamedTuple):
-    """One resource: whose it is, how counters call it, its path for aiohttp, and what answers."""
+    """One resource: its provider, its name in counters, its path for aiohttp, and what responds."""
 
     provider: str
     name: str
     path: str
-    decide: Callable[[ApiRequest], ApiResponse]
+    respond: Callable[[ApiRequest], ApiResponse]
 
 
 class ErrorResponses(NamedTuple):
-    """How a provider says what has nothing to do with a resource."""
+    """How a provider words the errors that are independent of a resource."""
 
     not_found: Callable[[str], ApiResponse]
     """There is nothing at this path, or not yet."""
     not_allowed: Callable[[], ApiResponse]
     """Nothing can be written here."""
     too_many: Callable[[int], ApiResponse]
-    """Above the limit: not processed, to be asked again after so many seconds."""
+    """Above the rate limit: not processed, to be retried after this many seconds."""
     broken: Callable[[], ApiResponse]
-    """The provider's fault, or a wanted one."""
+    """An error of the provider, real or simulated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCredentials:
+    """The accepted credentials: Twilio's auth tokens and API keys (`SK…` to secret), Telnyx' API keys.
+
+    Without any, every request is refused.
+    """
+
+    twilio_tokens: tuple[str, ...] = field(default=(), repr=False)
+    twilio_api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    telnyx: tuple[str, ...] = field(default=(), repr=False)
+
+    def twilio_admits(self, authorization: str, account: str) -> bool:
+        """Whether this is HTTP Basic with the account's id and one of its tokens, or with an API key."""
+        user, secret = _basic(authorization)
+        if user == account:
+            return _one_of(secret, self.twilio_tokens)
+        return user in self.twilio_api_keys and _one_of(secret, (self.twilio_api_keys[user],))
+
+    def telnyx_admits(self, authorization: str) -> bool:
+        """Whether this is a known bearer token."""
+        scheme, _, key = authorization.partition(" ")
+        return scheme.lower() == "bearer" and _one_of(key.strip(), self.telnyx)
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, pair = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, secret = base64.b64decode(pair.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, secret
+
+
+def _one_of(secret: str, known: Iterable[str]) -> bool:
+    given = secret.encode(errors="surrogateescape")
+    return bool(secret) and any(hmac.compare_digest(given, one.encode()) for one in known)
+
+
+class ProviderResources(Protocol):
+    """The rows that can be read at a moment (`now_us`: microseconds since 1970, wall clock).
+
+    Rows are as the providers write them, newest first by `date_created`, `event_timestamp` or `started_at`;
+    a late row is at the position of its time. A sequence may make its rows lazily, since few are looked at.
+    """
+
+    twilio_account: str
+    telnyx_account: str
+
+    def calls(self, now_us: int) -> Sequence[Row]:
+        """Twilio's Calls."""
+
+    def call(self, sid: str, now_us: int) -> Row | None:
+        """One row of Twilio's Calls."""
+
+    def call_events(self, sid: str, now_us: int) -> list[Row] | None:
+        """The request log of a call as far as it is available; None: no such call."""
+
+    def insights(self, sid: str, now_us: int) -> list[Row] | None:
+        """Voice Insights events of a call on all edges, as far as available; None: no such call."""
+
+    def summary(self, sid: str, now_us: int) -> Row | None:
+        """The summary of a call, partial or complete; None: none, or not yet."""
+
+    def telnyx_events(self, now_us: int) -> Sequence[Row]:
+        """Telnyx' `call_events`."""
+
+    def telnyx_leg(self, leg_id: str, now_us: int) -> list[Row]:
+        """Telnyx' `call_events` of one leg."""
+
+    def webhook_deliveries(self, now_us: int) -> Sequence[Row]:
+        """Telnyx' `webhook_deliveries`."""

@@ -1,7 +1,7 @@
 """The REST resources of both providers on one socket.
 
-The rule of this file: it decides nothing of what is answered. It takes requests in, one through its
-provider's throttle, and writes the answers as JSON, compressed for who takes that.
+It decides nothing about the content of a response. It parses requests, applies the provider's rate limit, and
+writes the responses as JSON, compressed if the client accepts that.
 """
 
 from __future__ import annotations
@@ -19,48 +19,49 @@ from aiohttp import web
 
 from stream.service.http.connections import Connections
 from stream.service.http.server import HttpServer
-from stream.simulator.rest.credentials import ApiCredentials
-from stream.simulator.rest.http_types import ApiError, ApiRequest, ApiResponse, Route
-from stream.simulator.rest.resources import ProviderResources
-from stream.simulator.rest.telnyx import errors
-from stream.simulator.rest.telnyx.api import TELNYX, TelnyxApi
+from stream.simulator.calls.time_formats import wall_us
+from stream.simulator.rest import telnyx_errors
+from stream.simulator.rest.http_types import (
+    ApiCredentials,
+    ApiError,
+    ApiRequest,
+    ApiResponse,
+    ProviderResources,
+    Route,
+)
+from stream.simulator.rest.telnyx_api import TELNYX, TelnyxApi
 from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimits, RequestStats, Throttle
-from stream.simulator.rest.twilio import errors as twilio_errors
-from stream.simulator.rest.twilio.api import TWILIO, TwilioApi
+from stream.simulator.rest.twilio_api import TWILIO, TWILIO_ERRORS, TwilioApi
 
 SETTING = "CALLSTREAM_SIMULATE_LISTEN"
 _WORTH_COMPRESSING = 1024
 _WORTH_A_THREAD = 65_536
-_WORDS = {TWILIO: twilio_errors.WORDS, TELNYX: errors.WORDS}
+_ERRORS = {TWILIO: TWILIO_ERRORS, TELNYX: telnyx_errors.TELNYX_ERRORS}
 _GZIP = 31
 """zlib's window bits for its gzip format."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LIMITS = ProviderLimits()
+NO_LIMITS = ProviderLimits()
 
 log = logging.getLogger("callstream.simulate.rest")
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 @asynccontextmanager
 async def serving(
-    shelf: ProviderResources,
-    keys: ApiCredentials,
+    resources: ProviderResources,
+    credentials: ApiCredentials,
     listen: str,
     *,
-    limits: ProviderLimits = LIMITS,
-    now_us: Callable[[], int] = _now_us,
-    seen: RequestStats | None = None,
+    limits: ProviderLimits = NO_LIMITS,
+    now_us: Callable[[], int] = wall_us,
+    stats: RequestStats | None = None,
 ) -> AsyncIterator[str]:
-    """Serve while the block runs; gives the base URL, which is Twilio's; Telnyx' is the same with `/v2`.
+    """Serve while the block runs. Yields the base URL, which is Twilio's; Telnyx' is the same with `/v2`.
 
-    `now_us` is the time that the shelf is asked for. `seen` is told of each request. Raises ListenError.
+    `now_us` is the clock of the resources; `stats` counts the requests. Raises ListenError.
     """
-    app = application(shelf, keys, limits=limits, now_us=now_us, seen=seen or RequestStats())
+    app = application(resources, credentials, limits=limits, now_us=now_us, stats=stats or RequestStats())
     server = HttpServer(app, Connections())
     try:
         yield await server.listen(listen, SETTING)
@@ -69,79 +70,79 @@ async def serving(
 
 
 def application(
-    shelf: ProviderResources,
-    keys: ApiCredentials,
+    resources: ProviderResources,
+    credentials: ApiCredentials,
     *,
     limits: ProviderLimits,
     now_us: Callable[[], int],
-    seen: RequestStats,
+    stats: RequestStats,
 ) -> web.Application:
-    """All paths of both providers; whatever else is asked for is told so in the provider's words."""
-    app = web.Application(middlewares=[_in_the_providers_words])
+    """All paths of both providers. Any other path gets the provider's error."""
+    app = web.Application(middlewares=[_provider_errors])
     throttles = {
-        TWILIO: Throttle(TWILIO, limits.twilio, seen),
-        TELNYX: Throttle(TELNYX, limits.telnyx, seen),
+        TWILIO: Throttle(TWILIO, limits.twilio, stats),
+        TELNYX: Throttle(TELNYX, limits.telnyx, stats),
     }
-    for route in [*TwilioApi(shelf, keys).routes(), *TelnyxApi(shelf, keys).routes()]:
-        door = RouteHandler(route, throttles[route.provider], now_us, seen)
-        app.router.add_get(route.path, door.handle, allow_head=False)
-    app.on_response_prepare.append(_anonymous)
+    apis = (TwilioApi(resources, credentials), TelnyxApi(resources, credentials))
+    for route in (route for api in apis for route in api.routes()):
+        handler = RouteHandler(route, throttles[route.provider], now_us, stats)
+        app.router.add_get(route.path, handler.handle, allow_head=False)
+    app.on_response_prepare.append(_hide_server)
     return app
 
 
 class RouteHandler:
-    """One resource's path."""
+    """Handles the requests to one resource."""
 
     def __init__(
-        self, route: Route, throttle: Throttle, now_us: Callable[[], int], seen: RequestStats
+        self, route: Route, throttle: Throttle, now_us: Callable[[], int], stats: RequestStats
     ) -> None:
         self._route = route
         self._throttle = throttle
         self._now_us = now_us
-        self._seen = seen
+        self._stats = stats
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One request."""
-        asked = _asked(request, self._now_us())
-        wait_s = self._throttle.come()
+        parsed = _parsed(request, self._now_us())
+        wait_s = self._throttle.enter()
         try:
-            answer = await self._answer(asked, wait_s)
+            response = await self._respond(parsed, wait_s)
             if self._route.provider == TELNYX:
-                answer = answer._replace(headers=answer.headers + self._throttle.headers())
-            self._count(asked, answer.status)
-            return await _written(request, answer)
+                response = response._replace(headers=response.headers + self._throttle.headers())
+            self._count(parsed, response.status)
+            return await _written(request, response)
         finally:
-            self._throttle.go()
+            self._throttle.leave()
 
-    async def _answer(self, asked: ApiRequest, wait_s: int) -> ApiResponse:
-        words = _WORDS[self._route.provider]
+    async def _respond(self, request: ApiRequest, wait_s: int) -> ApiResponse:
+        errors = _ERRORS[self._route.provider]
         if wait_s:
-            return words.too_many(wait_s)
+            return errors.too_many(wait_s)
         if self._throttle.limit.latency_s:
             await asyncio.sleep(self._throttle.limit.latency_s)
         if self._throttle.fails():
-            return words.broken()
+            return errors.broken()
         try:
-            return self._route.decide(asked)
-        except ApiError as refused:
-            return refused.answer
+            return self._route.respond(request)
+        except ApiError as error:
+            return error.response
         except Exception as error:  # noqa: BLE001  # the last resort: the reader gets a provider's 500
-            _say(self._route, error)
-            return words.broken()
+            _log(self._route, error)
+            return errors.broken()
 
-    def _count(self, asked: ApiRequest, status: int) -> None:
-        about = asked.names.get("call") or asked.parameters.get("filter[leg_id]", "")
+    def _count(self, request: ApiRequest, status: int) -> None:
+        about = request.names.get("call") or request.parameters.get("filter[leg_id]", "")
         route = self._route
-        self._seen.answered(AnsweredRequest(time.monotonic(), route.provider, route.name, about, status))
+        self._stats.answered(AnsweredRequest(time.monotonic(), route.provider, route.name, about, status))
 
 
-def _say(route: Route, error: Exception) -> None:
-    """Where it went wrong, without what the error says: that may be a number of somebody's."""
+def _log(route: Route, error: Exception) -> None:
+    """Log where it failed, but not the error's text, which may hold personal data."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     log.error("%s failed: %s in %s:%s", route.name, type(error).__name__, last.filename, last.lineno)
 
 
-def _asked(request: web.Request, now_us: int) -> ApiRequest:
+def _parsed(request: web.Request, now_us: int) -> ApiRequest:
     return ApiRequest(
         path=request.rel_url.raw_path,
         names=request.match_info,
@@ -152,32 +153,32 @@ def _asked(request: web.Request, now_us: int) -> ApiRequest:
     )
 
 
-async def _written(request: web.Request, answer: ApiResponse) -> web.Response:
-    body = orjson.dumps(answer.body)
-    headers = dict(answer.headers)
+async def _written(request: web.Request, response: ApiResponse) -> web.Response:
+    body = orjson.dumps(response.body)
+    headers = dict(response.headers)
     if len(body) >= _WORTH_COMPRESSING and "gzip" in request.headers.get("Accept-Encoding", ""):
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         body = _gzip(body) if len(body) < _WORTH_A_THREAD else await asyncio.to_thread(_gzip, body)
-    return web.Response(status=answer.status, body=body, content_type="application/json", headers=headers)
+    return web.Response(status=response.status, body=body, content_type="application/json", headers=headers)
 
 
 def _gzip(body: bytes) -> bytes:
-    """Quickly rather than well: who reads is near."""
+    """Fast rather than small: the reader is on this machine."""
     return zlib.compress(body, 1, _GZIP)
 
 
 @web.middleware
-async def _in_the_providers_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """An unknown path, another method."""
+async def _provider_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Words aiohttp's own errors (unknown path, wrong method) like the provider."""
     try:
         return await handler(request)
     except web.HTTPException as error:
-        words = _WORDS[TELNYX if request.path.startswith("/v2/") else TWILIO]
+        errors = _ERRORS[TELNYX if request.path.startswith("/v2/") else TWILIO]
         if error.status == 405:
-            return await _written(request, words.not_allowed())
-        return await _written(request, words.not_found(request.path))
+            return await _written(request, errors.not_allowed())
+        return await _written(request, errors.not_found(request.path))
 
 
-async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
+async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
     """The providers do not say that they are aiohttp."""
     response.headers.pop("Server", None)

@@ -1,46 +1,48 @@
-"""Rows in the order of their own time, as a list resource has them: newest first.
+"""Rows in the order of their own time, as list resources have them: newest first; and searching them.
 
-The rule of this file: what is looked at is not copied, and a row is made when it is looked at first. A view
-stays open: rows that come meanwhile are in it, as they are on a provider's next page.
+A row is made when it is first looked at. A sequence stays open: rows that are added later are in it, as they
+are on a provider's next page. Searches look at a few rows, however many there are.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import overload
 
-Row = dict[str, Any]
+from stream.simulator.calls.time_formats import row_time
+from stream.simulator.rest.http_types import Row
+
 RowKey = tuple[int, int]
-"""A row's own time in microseconds, and a number that tells rows of one time apart."""
+"""A row's own time in microseconds, and a number that distinguishes rows of the same time."""
 
 
 class SortedRows(Sequence[Row]):
-    """Rows, newest first. Rows come nearly in order, and one at the end costs least."""
+    """Rows, newest first. Adding the newest row is cheapest, and rows come nearly in order."""
 
     def __init__(self) -> None:
-        self._places: list[RowKey] = []
+        self._keys: list[RowKey] = []
         self._rows: list[Row | Callable[[], Row]] = []
 
-    def put(self, place: RowKey, row: Callable[[], Row]) -> None:
-        """Add a row, or change the one that is there. `row` makes it, once."""
-        at = bisect_left(self._places, place)
-        if self._is_there(at, place):
+    def put(self, key: RowKey, row: Callable[[], Row]) -> None:
+        """Add or replace a row. `row` makes it and is called at most once."""
+        at = bisect_left(self._keys, key)
+        if self._has(at, key):
             self._rows[at] = row
         else:
-            self._places.insert(at, place)
+            self._keys.insert(at, key)
             self._rows.insert(at, row)
 
-    def drop(self, place: RowKey) -> None:
-        """Take a row away, if there is one."""
-        at = bisect_left(self._places, place)
-        if self._is_there(at, place):
-            del self._places[at]
+    def drop(self, key: RowKey) -> None:
+        """Remove a row if it exists."""
+        at = bisect_left(self._keys, key)
+        if self._has(at, key):
+            del self._keys[at]
             del self._rows[at]
 
-    def at(self, place: RowKey) -> Row:
-        """The row at a place where there is one."""
-        return self._made(bisect_left(self._places, place))
+    def at(self, key: RowKey) -> Row:
+        """The row of a key that exists."""
+        return self._made(bisect_left(self._keys, key))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -58,11 +60,30 @@ class SortedRows(Sequence[Row]):
             return self._made(positions[index])
         return [self._made(at) for at in positions[index]]
 
-    def _is_there(self, at: int, place: RowKey) -> bool:
-        return at < len(self._places) and self._places[at] == place
+    def _has(self, at: int, key: RowKey) -> bool:
+        return at < len(self._keys) and self._keys[at] == key
 
     def _made(self, at: int) -> Row:
         row = self._rows[at]
         if not isinstance(row, dict):
             row = self._rows[at] = row()
         return row
+
+
+def count_newer(rows: Sequence[Row], is_newer: Callable[[Row], bool]) -> int:
+    """How many of the first rows are newer."""
+    return bisect_left(rows, True, key=lambda row: not is_newer(row))
+
+
+def after(rows: Sequence[Row], field: str, at: str) -> range:
+    """The rows with a later time (in the form of `sortable`) in this field."""
+    return range(count_newer(rows, lambda row: row_time(row.get(field)) > at))
+
+
+def since(rows: Sequence[Row], field: str, at: str) -> range:
+    """The rows with this time or a later one in this field."""
+    return range(count_newer(rows, lambda row: row_time(row.get(field)) >= at))
+
+
+def intersection(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))

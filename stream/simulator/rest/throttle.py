@@ -1,6 +1,6 @@
-"""How much a provider takes: so many requests a second, so many at once. Above that: come later.
+"""The rate limit of a simulated provider: requests a second and requests at once; 429 above that.
 
-The rule of this file: what is refused costs nothing of the budget, and everything that came is counted.
+A refused request costs nothing of the budget. Every request is counted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderLimit:
-    """Of one provider. None: any number.
+    """The limit of one provider. None: no limit.
 
-    - `rate`: requests a second, with bursts as large; `in_flight`: requests at once.
-    - `latency_s`: how long each answer takes; `error_rate`: share that fails with 500, by a random number
-      that begins with `seed`.
+    - `rate`: requests a second, with bursts as large; `in_flight`: concurrent requests.
+    - `latency_s`: delay of each response; `error_rate`: share of 500s, drawn with `seed`.
     """
 
     rate: float | None = None
@@ -31,14 +30,14 @@ class ProviderLimit:
 
 
 class ProviderLimits(NamedTuple):
-    """Each provider's own: what one has taken says nothing of the other."""
+    """The providers' limits are independent of each other."""
 
     twilio: ProviderLimit = ProviderLimit()
     telnyx: ProviderLimit = ProviderLimit()
 
 
 class AnsweredRequest(NamedTuple):
-    """One that was answered: when (monotonic seconds), which, about which call, and with what status."""
+    """A request that was answered: when (monotonic seconds), which, about which call, with what status."""
 
     at_s: float
     provider: str
@@ -48,11 +47,11 @@ class AnsweredRequest(NamedTuple):
 
 
 class RequestStats:
-    """What came, for tests and demos.
+    """The requests so far, for tests and demos.
 
-    - `most_in_flight`: by provider, the refused ones too: what the clients asked at once.
-    - `refused`: 429s by provider; `requests`: by (provider, route), however they were answered.
-    - `latest`: the last requests in the order of their answers.
+    - `most_in_flight`: by provider, refused requests included.
+    - `refused`: 429s by provider; `requests`: by (provider, route), whatever their status.
+    - `latest`: the last requests in the order of their responses.
     """
 
     def __init__(self, keep: int = 100_000) -> None:
@@ -62,14 +61,14 @@ class RequestStats:
         self.latest: deque[AnsweredRequest] = deque(maxlen=keep)
 
     def answered(self, request: AnsweredRequest) -> None:
-        """A request has its answer."""
+        """Count a request that was answered."""
         self.requests[request.provider, request.route] += 1
         self.refused[request.provider] += request.status == 429
         self.latest.append(request)
 
 
 class TokenBucket:
-    """Requests that may still come: fills up by `rate` a second, to one second's worth and at least one."""
+    """Fills by `rate` tokens a second, up to one second's worth and at least one."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
@@ -80,7 +79,7 @@ class TokenBucket:
 
     @property
     def left(self) -> float:
-        """How many may come now."""
+        """Tokens that can be taken now."""
         now_s = self._clock()
         self._left = min(self._most, self._left + (now_s - self._at_s) * self.rate)
         self._at_s = now_s
@@ -88,35 +87,35 @@ class TokenBucket:
 
     @property
     def wait_s(self) -> float:
-        """How long until one may come: 0 if it may now."""
+        """Seconds until a token can be taken; 0 if now."""
         return max(0.0, (1.0 - self.left) / self.rate)
 
     def take(self) -> None:
-        """One has come."""
+        """Take a token."""
         self._left -= 1.0
 
 
 class Throttle:
-    """The door of one provider. Whoever comes goes, refused or not."""
+    """Admits the requests of one provider. Each `enter` is followed by a `leave`, refused or not."""
 
     def __init__(
         self,
         provider: str,
         limit: ProviderLimit,
-        seen: RequestStats,
+        stats: RequestStats,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.provider = provider
         self.limit = limit
         self.bucket = TokenBucket(limit.rate, clock) if limit.rate is not None else None
-        self._seen = seen
+        self._stats = stats
         self._random = random.Random(limit.seed)
         self._in_flight = 0
 
-    def come(self) -> int:
-        """A request comes: 0 if it is let in, else how many whole seconds later it may come again."""
+    def enter(self) -> int:
+        """A request has come: 0 if it is admitted, else the whole seconds after which it may be retried."""
         self._in_flight += 1
-        most = self._seen.most_in_flight
+        most = self._stats.most_in_flight
         most[self.provider] = max(most[self.provider], self._in_flight)
         if self.limit.in_flight is not None and self._in_flight > self.limit.in_flight:
             return 1
@@ -127,16 +126,16 @@ class Throttle:
         self.bucket.take()
         return 0
 
-    def go(self) -> None:
-        """The request is answered."""
+    def leave(self) -> None:
+        """The request was answered."""
         self._in_flight -= 1
 
     def fails(self) -> bool:
-        """Whether this one is to fail."""
+        """Whether this request gets a 500."""
         return self.limit.error_rate > 0 and self._random.random() < self.limit.error_rate
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """What Telnyx says of its limit with each answer: how many, how many left, seconds until the next."""
+        """Telnyx' headers of each response: the limit, what is left of it, seconds until the next request."""
         if self.bucket is None:
             return ()
         return (

@@ -1,1 +1,1 @@
-"""What Telnyx reports of a simulated call."""
+"""What Telnyx reports of a simulated call: webhooks, the log of them, and the call that has them all."""

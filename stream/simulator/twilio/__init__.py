@@ -1,1 +1,1 @@
-"""What Twilio reports of a simulated call."""
+"""What Twilio reports of a simulated call: a file for each kind of report, and the call that has them all."""

@@ -10,7 +10,7 @@ import pytest
 from stream.simulator.calls.options import Options
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
-from stream.simulator.traffic import generate
+from stream.simulator.traffic import Traffic
 from tests.simulator.outputs import Outputs, compared, first, first_alert, only_example, outputs_of
 
 OPTIONS = Options(calls=60, duplicates=0.2, failed=0.2, errors=0.2, failing_webhooks=0.2, seed=42)
@@ -18,10 +18,10 @@ OPTIONS = Options(calls=60, duplicates=0.2, failed=0.2, errors=0.2, failing_webh
 
 @pytest.fixture(scope="module")
 def run() -> tuple[ExpectedOutputs, bytes]:
-    traffic = generate(OPTIONS)
+    traffic = Traffic(OPTIONS)
     outputs = outputs_of(traffic)
-    assert traffic.truth is not None
-    return traffic.truth, orjson.dumps(outputs[:])
+    assert traffic.expected is not None
+    return traffic.expected, orjson.dumps(outputs[:])
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_dead_letter_of_the_run_is_named(truth: ExpectedOutputs) -> None:
 def test_other_traffic_is_counted_apart_unless_the_run_is_alone(
     truth: ExpectedOutputs, outputs: Outputs
 ) -> None:
-    other = generate(Options(calls=20, failed=1.0, seed=43))
+    other = Traffic(Options(calls=20, failed=1.0, seed=43))
     strange = outputs_of(other)
     for mine, theirs in zip(outputs, strange, strict=True):
         mine.extend(theirs)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
-from stream.simulator.check.completeness import Completeness
+from stream.simulator.check.compare import Completeness, completeness_by_key
 from stream.simulator.traffic import Traffic
-from stream.simulator.twilio.reports import TwilioCall
+from stream.simulator.twilio.call import TwilioCall
 from tests.simulator.reader import START_US, Clock
 
 TWILIO = frozenset({"twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"})
@@ -17,8 +17,8 @@ def traffic(**more: object) -> Traffic:
 
 def said(sent: Traffic) -> set[tuple[str, Completeness]]:
     """By provider, what is asked of its calls' records."""
-    assert sent.truth is not None
-    return {(key.partition(":")[0], asked) for key, asked in sent.truth.completeness().items()}
+    assert sent.expected is not None
+    return {(key.partition(":")[0], asked) for key, asked in completeness_by_key(sent.expected).items()}
 
 
 def test_all_that_is_held_must_be_seen_and_what_is_read_by_call_complete() -> None:
@@ -33,11 +33,11 @@ def test_all_that_is_held_must_be_seen_and_what_is_read_by_call_complete() -> No
 
 def test_a_callback_that_arrived_must_be_seen_and_one_that_was_given_up_may_be() -> None:
     sent = traffic(telnyx=0.0, sources=frozenset({*CALLBACK_SOURCES, "twilio_call"}))
-    for sending in sent.sendings():
+    for sending in sent.outgoing():
         if int(sending.call.key[-1], 16) % 2:
-            sent.arrived(sending)
+            sent.delivered(sending)
         else:
-            sent.doubtful(sending)
+            sent.maybe_delivered(sending)
     row, callback = frozenset({"twilio_call"}), frozenset({"twilio_status_callback"})
     assert said(sent) == {
         ("twilio", Completeness(row | callback, frozenset(), row)),
@@ -48,14 +48,14 @@ def test_a_callback_that_arrived_must_be_seen_and_one_that_was_given_up_may_be()
 def test_a_call_that_is_cut_off_owes_nothing() -> None:
     options = Options(calls=None, seconds=2, rate=20, served=True, telnyx=0.0, start_us=START_US)
     sent = Traffic(options, now_us=Clock())
-    for _ in sent.sendings():
+    for _ in sent.outgoing():
         pass
-    assert sent.truth is not None
-    lasting = [call for call in sent.truth.calls if call.leg.ended_us > START_US + 2_000_000]
+    assert sent.expected is not None
+    lasting = [call for call in sent.expected.calls if call.leg.ended_us > START_US + 2_000_000]
     assert lasting
     for call in lasting:
         assert isinstance(call, TwilioCall)
-        assert sent.truth.completeness()[call.key].complete == frozenset()
+        assert completeness_by_key(sent.expected)[call.key].complete == frozenset()
 
 
 def test_a_fault_names_each_source() -> None:

@@ -14,8 +14,9 @@ from stream.simulator.calls.options import (
     Options,
 )
 from stream.simulator.calls.planted import BY_NUMBER
-from stream.simulator.telnyx.reports import TelnyxCall
-from stream.simulator.traffic import generate
+from stream.simulator.check.compare import completeness_by_key
+from stream.simulator.telnyx.call import TelnyxCall
+from stream.simulator.traffic import Traffic
 from tests.simulator.outputs import compared, outputs_of
 from tests.simulator.reader import START_US, circle
 
@@ -28,41 +29,41 @@ FAULTS = {"duplicates": 0.15, "reorder": 0.15, "drop": 0.08, "late": 0.05, "fail
     ids=lambda sources: "+".join(sources) if len(sources) < 3 else "all",
 )
 def test_a_faultless_worker_meets_the_truth_whatever_the_network_does(sources: tuple[str, ...]) -> None:
-    traffic = generate(
+    traffic = Traffic(
         Options(calls=150, seed=7, sources=frozenset(sources), start_us=1_760_000_000_000_000, **FAULTS)
     )
     outputs = outputs_of(traffic)
-    assert traffic.truth is not None
-    report = compared(traffic.truth, outputs)
+    assert traffic.expected is not None
+    report = compared(traffic.expected, outputs)
     assert report.lines()[-1] == "No difference.", "\n".join(report.lines())
     assert report.events_expected > 80
 
 
 def test_live_calls_that_are_cut_off_meet_the_truth_too() -> None:
-    traffic = generate(
+    traffic = Traffic(
         Options(calls=None, seconds=45, rate=40, seed=3, start_us=1_760_000_000_000_000, **FAULTS)
     )
     outputs = outputs_of(traffic)
-    assert traffic.truth is not None
-    report = compared(traffic.truth, outputs)
+    assert traffic.expected is not None
+    report = compared(traffic.expected, outputs)
     assert report.ok, "\n".join(report.lines())
     assert 0 < report.calls_ended < report.calls
 
 
 def test_a_call_of_which_nothing_arrived_is_not_expected() -> None:
     options = Options(calls=50, drop=1.0, sources=frozenset(CALLBACK_SOURCES))
-    traffic = generate(options)
+    traffic = Traffic(options)
     assert list(traffic) == []
-    assert traffic.truth is not None
-    assert list(traffic.truth.expected()) == []
+    assert traffic.expected is not None
+    assert list(traffic.expected.expected()) == []
 
 
 def test_a_lost_end_that_no_row_tells_of_is_no_end() -> None:
-    traffic = generate(Options(calls=400, drop=0.5, sources=frozenset(CALLBACK_SOURCES), seed=5))
+    traffic = Traffic(Options(calls=400, drop=0.5, sources=frozenset(CALLBACK_SOURCES), seed=5))
     for _ in traffic:
         pass
-    assert traffic.truth is not None
-    expected = list(traffic.truth.expected())
+    assert traffic.expected is not None
+    expected = list(traffic.expected.expected())
     open_ended = [call for call in expected if call.status is None]
     assert 50 < len(open_ended) < len(expected)
     assert not any(alert.rule == "call.failed" for call in open_ended for alert in call.alerts)
@@ -79,8 +80,8 @@ def test_a_served_run_that_is_read_meets_the_truth_whatever_callbacks_are_lost(
     faults = {**FAULTS, "drop": 0.4, "errors": 0.1, "failing_webhooks": 0.1}
     options = Options(calls=150, seed=7, served=True, sources=frozenset(sources), start_us=START_US, **faults)
     traffic, outputs = circle(options)
-    assert traffic.truth is not None
-    report = compared(traffic.truth, outputs)
+    assert traffic.expected is not None
+    report = compared(traffic.expected, outputs)
     assert report.ok, "\n".join(report.lines())
     assert report.events_found > 80
 
@@ -88,8 +89,8 @@ def test_a_served_run_that_is_read_meets_the_truth_whatever_callbacks_are_lost(
 def test_of_a_served_call_the_end_is_known_whatever_was_lost() -> None:
     options = Options(calls=80, seed=5, served=True, drop=1.0, start_us=START_US)
     traffic, _ = circle(options)
-    assert traffic.truth is not None
-    expected = list(traffic.truth.expected())
+    assert traffic.expected is not None
+    expected = list(traffic.expected.expected())
     assert len(expected) == 80
     assert None not in {call.status for call in expected}
 
@@ -99,11 +100,11 @@ def test_what_is_read_meanwhile_may_come_out_too(options: dict[str, Any]) -> Non
     """Of calls that are cut off too: their rows are there, and need not have been read."""
     asked = Options(seed=7, served=True, start_us=START_US, time_factor=60, **FAULTS, **options)
     traffic, outputs = circle(asked, looks_every=60, ends_s=100)
-    assert traffic.truth is not None
-    at_first = {event.id for call in traffic.truth.expected() for event in call.events}
+    assert traffic.expected is not None
+    at_first = {event.id for call in traffic.expected.expected() for event in call.events}
     passing = [event for event in outputs.events if event["id"] not in at_first]
     assert {"queued", "ringing", "in-progress"} <= {event["status"] for event in passing}
-    report = compared(traffic.truth, outputs)
+    report = compared(traffic.expected, outputs)
     assert report.ok, "\n".join(report.lines())
     assert report.landed == 0, "none of it is a callback that was given up"
     assert report.events_found == len(at_first) + len(passing)
@@ -114,44 +115,44 @@ def test_the_summary_that_is_complete_must_come_out_and_the_partial_one_may() ->
         calls=10, telnyx=0.0, served=True, sources=frozenset({"twilio_call_summary"}), start_us=START_US
     )
     traffic, _ = circle(options)
-    assert traffic.truth is not None
-    for call in traffic.truth.calls:
-        assert call.held() == {("twilio_call_summary", 1)}
-        assert call.passing() == {("twilio_call_summary", 0)}
-    assert len(list(traffic.truth.doubts())) == 10
+    assert traffic.expected is not None
+    for call in traffic.expected.calls:
+        assert call.readable() == {("twilio_call_summary", 1)}
+        assert call.transient() == {("twilio_call_summary", 0)}
+    assert len(list(traffic.expected.possible())) == 10
 
 
 def test_of_a_telnyx_call_that_lasts_only_what_has_happened_may_be_read() -> None:
     options = Options(calls=20, telnyx=1.0, served=True, start_us=START_US)
     traffic, _ = circle(options)
-    assert traffic.truth is not None
-    for call in traffic.truth.calls:
+    assert traffic.expected is not None
+    for call in traffic.expected.calls:
         assert isinstance(call, TelnyxCall)
-        may = {call.log[n].name for source, n in call.passing() if source == "telnyx_call_event"}
+        may = {call.log[n].name for source, n in call.transient() if source == "telnyx_call_event"}
         sent = {
-            call.hooks[call.deliveries[n].hook].name
-            for source, n in call.passing()
+            call.events[call.deliveries[n].event].name
+            for source, n in call.transient()
             if source == "telnyx_webhook_delivery"
         }
         assert "call.initiated" in may
         assert not (may | sent) & {"call.hangup", "call.cost", "call.recording.saved"}
-        assert call.passing() < call.held()
+        assert call.transient() < call.readable()
 
 
 def test_a_run_that_is_not_served_says_nothing_of_completeness() -> None:
-    traffic = generate(Options(calls=20))
+    traffic = Traffic(Options(calls=20))
     for _ in traffic:
         pass
-    assert traffic.truth is not None
-    assert traffic.truth.completeness() == {}
+    assert traffic.expected is not None
+    assert completeness_by_key(traffic.expected) == {}
 
 
 @pytest.mark.parametrize("mode", ["masked", "full"])
 def test_alerts_of_endpoints_with_numbers_in_them_are_known_however_these_leave(mode: str) -> None:
-    traffic = generate(Options(calls=400, failing_webhooks=0.5, seed=3))
+    traffic = Traffic(Options(calls=400, failing_webhooks=0.5, seed=3))
     outputs = outputs_of(traffic, mode)
     scopes = {alert["scope"]["id"] for alert in outputs.alerts}
     assert {scope.partition(":")[0] for scope in scopes if BY_NUMBER in scope} == {"twilio", "telnyx"}
-    assert traffic.truth is not None
-    report = compared(traffic.truth, outputs)
+    assert traffic.expected is not None
+    report = compared(traffic.expected, outputs)
     assert report.ok, "\n".join(report.lines())

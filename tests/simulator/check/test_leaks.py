@@ -13,11 +13,10 @@ from aiohttp.test_utils import TestServer
 
 from stream.simulator.calls.options import ALL_SERVED_SOURCES, Options
 from stream.simulator.calls.planted import ONE_IN, Planted, planted_for
-from stream.simulator.check.leaks import Leak, LeakSearch, in_record, in_text, kinds
-from stream.simulator.check.metrics_and_logs import MetricsAndLogs
+from stream.simulator.check.leaks import Leak, LeakSearch, MetricsAndLogs, in_record, in_text, kinds
 from stream.simulator.check.report import CheckReport
 from stream.simulator.rest.provider_state import ProviderState
-from stream.simulator.traffic import generate
+from stream.simulator.traffic import Traffic
 from tests.simulator.reader import START_US, circle, read
 
 
@@ -178,7 +177,7 @@ async def test_expositions_and_logs_are_searched_from_where_the_run_began(tmp_pa
         with log.open("a") as more:
             more.write(f"fine\nKeyError: '{OF.number}'\n")
         search = LeakSearch()
-        await beside.look(search)
+        await beside.search_with(search)
     assert search.texts == ["the worker's metrics", "worker.log", "none.log"]
     assert search.examples == ["the worker's metrics line 1: a number", "worker.log line 2: a number"]
 
@@ -195,12 +194,12 @@ def test_one_call_in_sixteen_is_planted_and_the_same_ones_every_time() -> None:
 def found() -> dict[str, set[str]]:
     """By source, the kinds that are found in what its deliveries say."""
     by_source: dict[str, set[str]] = {}
-    records = list(generate(Options(calls=800, start_us=START_US), with_truth=False))
+    records = list(Traffic(Options(calls=800, start_us=START_US), with_expected=False))
     served = Options(calls=400, served=True, start_us=START_US)
     traffic, _ = circle(served)
-    assert isinstance(traffic.world, ProviderState)
-    assert traffic.truth is not None
-    records += read(traffic.world, traffic.truth.calls, START_US + 3_600_000_000)
+    assert isinstance(traffic.providers, ProviderState)
+    assert traffic.expected is not None
+    records += read(traffic.providers, traffic.expected.calls, START_US + 3_600_000_000)
     for record in records:
         envelope = orjson.loads(record.value)
         said = orjson.dumps(envelope["body"])

@@ -17,9 +17,10 @@ from stream.core.sources import POLLED_SOURCES
 from stream.kafka.topics import names
 from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
+from stream.simulator.calls.call import SourceRecord
 from stream.simulator.calls.options import Options
 from stream.simulator.check.leaks import LeakSearch
-from stream.simulator.traffic import SourceRecord, generate
+from stream.simulator.traffic import Traffic
 from tests.agents.batches import Fetched, a_tick, written
 from tests.simulator.reader import START_US, circle, read
 
@@ -43,11 +44,11 @@ class Mode:
 def delivered() -> list[SourceRecord]:
     """As gateway and poller land them, of all eight sources."""
     pushed = Options(calls=600, duplicates=0.1, failed=0.3, failing_webhooks=0.3, start_us=START_US)
-    found = list(generate(pushed, with_truth=False))
+    found = list(Traffic(pushed, with_expected=False))
     traffic, _ = circle(Options(calls=300, served=True, failing_webhooks=0.3, failed=0.3, start_us=START_US))
-    assert traffic.world is not None
-    assert traffic.truth is not None
-    return found + list(read(traffic.world, traffic.truth.calls, START_US + 3_600_000_000))
+    assert traffic.providers is not None
+    assert traffic.expected is not None
+    return found + list(read(traffic.providers, traffic.expected.calls, START_US + 3_600_000_000))
 
 
 def fetched(delivered: list[SourceRecord]) -> Iterator[Fetched]:

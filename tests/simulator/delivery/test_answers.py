@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.simulator.delivery.answers import AnswerStats
-from stream.simulator.delivery.retries import AttemptResult
+from stream.simulator.delivery.answers import AnswerStats, AttemptResult
 
 
 def test_quantiles_are_right_within_two_percent() -> None:

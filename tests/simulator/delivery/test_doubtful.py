@@ -5,19 +5,19 @@ from __future__ import annotations
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
-from stream.simulator.traffic import generate
+from stream.simulator.traffic import Traffic
 from tests.simulator.outputs import Outputs, compared, first_alert, only_example, outputs_of
 
 
 def everything_doubtful() -> tuple[ExpectedOutputs, Outputs]:
     """Callbacks that all were given up, and what comes out if all of them have arrived."""
     options = Options(calls=80, failed=0.4, seed=8, sources=frozenset(CALLBACK_SOURCES))
-    outputs = outputs_of(generate(options))
-    traffic = generate(options)
-    for sending in traffic.sendings():
-        traffic.doubtful(sending)
-    assert traffic.truth is not None
-    return traffic.truth, outputs
+    outputs = outputs_of(Traffic(options))
+    traffic = Traffic(options)
+    for sending in traffic.outgoing():
+        traffic.maybe_delivered(sending)
+    assert traffic.expected is not None
+    return traffic.expected, outputs
 
 
 def test_what_may_have_arrived_need_not_come_out() -> None:
@@ -63,10 +63,10 @@ def test_what_follows_without_its_event_is_named_also_where_that_may_have_arrive
 
 def test_what_certainly_arrived_is_missed_whatever_else_may_have() -> None:
     options = Options(calls=40, seed=8, sources=frozenset(CALLBACK_SOURCES))
-    traffic = generate(options)
-    for sending in traffic.sendings():
-        traffic.doubtful(sending)
-        traffic.arrived(sending)
-    assert traffic.truth is not None
-    report = compared(traffic.truth, Outputs([], [], []))
+    traffic = Traffic(options)
+    for sending in traffic.outgoing():
+        traffic.maybe_delivered(sending)
+        traffic.delivered(sending)
+    assert traffic.expected is not None
+    report = compared(traffic.expected, Outputs([], [], []))
     assert report.differences["event_missing"] == report.events_expected > 0

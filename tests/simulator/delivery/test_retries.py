@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from stream.simulator.delivery.answers import AttemptResult
 from stream.simulator.delivery.retries import (
-    AttemptResult,
     AttemptTimeouts,
     RetryPolicy,
     TelnyxRetries,
     TwilioRetries,
-    overrides,
+    twilio_retries,
 )
 
 UNREACHABLE, NO_ANSWER = AttemptResult(0, connected=False), AttemptResult(0)
@@ -48,21 +48,21 @@ def test_twilio_repeats_what_the_overrides_name(text: str, retried: set[str]) ->
         "429": AttemptResult(429),
         "503": AttemptResult(503),
     }
-    assert {name for name, answer in answers.items() if waits(overrides(text), answer)} == retried
+    assert {name for name, answer in answers.items() if waits(twilio_retries(text), answer)} == retried
 
 
 def test_twilio_waits_longer_each_time_and_stops_at_its_count_or_its_total_time() -> None:
-    assert waits(overrides("rc=3&rp=all"), AttemptResult(503)) == [0.5, 1.0, 2.0]
-    assert waits(overrides("rc=5&rp=all"), AttemptResult(503)) == [0.5, 1.0, 2.0, 4.0]
-    assert waits(overrides("rc=5&rp=all&tt=3000"), AttemptResult(503)) == [0.5, 1.0]
-    assert waits(overrides("rc=5&rp=all&rt=5000"), NO_ANSWER, each_takes_s=5.0) == [0.5, 1.0]
+    assert waits(twilio_retries("rc=3&rp=all"), AttemptResult(503)) == [0.5, 1.0, 2.0]
+    assert waits(twilio_retries("rc=5&rp=all"), AttemptResult(503)) == [0.5, 1.0, 2.0, 4.0]
+    assert waits(twilio_retries("rc=5&rp=all&tt=3000"), AttemptResult(503)) == [0.5, 1.0]
+    assert waits(twilio_retries("rc=5&rp=all&rt=5000"), NO_ANSWER, each_takes_s=5.0) == [0.5, 1.0]
 
 
 def test_no_attempt_of_twilio_outlasts_what_is_left_of_its_total_time() -> None:
-    policy = overrides("ct=1000&rt=5000&tt=12000")
+    policy = twilio_retries("ct=1000&rt=5000&tt=12000")
     assert policy.limits(0.0) == AttemptTimeouts(1.0, 5.0, 12.0)
     assert policy.limits(11.5) == AttemptTimeouts(0.5, 0.5, 0.5)
-    assert overrides("") == TwilioRetries()
+    assert twilio_retries("") == TwilioRetries()
     assert TwilioRetries().limits(0.0) == AttemptTimeouts(5.0, 15.0, 15.0)
 
 
@@ -72,11 +72,11 @@ def test_no_attempt_of_twilio_outlasts_what_is_left_of_its_total_time() -> None:
 )
 def test_overrides_that_twilio_does_not_have_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        overrides(text)
+        twilio_retries(text)
 
 
 def test_overrides_about_edges_and_server_names_change_nothing_here() -> None:
-    assert overrides("sni=n&e=dublin,frankfurt") == TwilioRetries()
+    assert twilio_retries("sni=n&e=dublin,frankfurt") == TwilioRetries()
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,17 @@ from stream.gateway.receive.records import deliveries
 from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.verification import VerifiedRequest, verify
 from stream.service.settings import SettingsError, load
+from stream.simulator.accounts import new_private_key, public_key_of, signing_keys, simulated_environment
 from stream.simulator.calls.options import Options
-from stream.simulator.delivery.signing import (
-    from_settings,
-    new_private_key,
-    public_key_of,
-    simulated_environment,
+from stream.simulator.delivery.webhooks import (
+    OutgoingWebhook,
+    gateway_address,
     telnyx_signature,
+    telnyx_webhook,
     twilio_signature,
+    twilio_webhook,
 )
-from stream.simulator.delivery.webhooks import OutgoingWebhook, gateway_address, telnyx, twilio
-from stream.simulator.traffic import generate
+from stream.simulator.traffic import Traffic
 from tests.gateway.signing import TELNYX_KEY, public
 from tests.gateway.signing import telnyx as documented_telnyx
 from tests.gateway.signing import twilio as documented_twilio
@@ -36,14 +36,14 @@ NOW_S = time.time()
 def requests(environ: dict[str, str]) -> list[WebhookRequest]:
     """All first attempts of a run with these settings, as a gateway receives them."""
     settings = load(environ)
-    signing = from_settings(settings, OPTIONS)
+    signing = signing_keys(settings, OPTIONS)
     to = gateway_address("http://127.0.0.1:8080", settings.public_url)
     found: list[OutgoingWebhook] = []
-    for sending in generate(replace(OPTIONS, twilio_account=signing.twilio_account)).sendings():
+    for sending in Traffic(replace(OPTIONS, twilio_account=signing.twilio_account)).outgoing():
         if sending.report.source == "twilio_status_callback":
-            found.append(twilio(sending, to, signing))
+            found.append(twilio_webhook(sending, to, signing))
         elif sending.report.source == "telnyx_webhook":
-            found.append(telnyx(sending, to, signing, tries=0, now_s=NOW_S))
+            found.append(telnyx_webhook(sending, to, signing, failed_before=0, now_s=NOW_S))
     return [
         WebhookRequest(
             method="POST",
@@ -134,9 +134,9 @@ def test_a_secret_that_is_missing_is_named_unless_nothing_is_signed_with_it(
     options: Options, missing: str
 ) -> None:
     with pytest.raises(SettingsError, match=missing):
-        from_settings(load({}), options)
-    from_settings(load({}), replace(options, telnyx=1 - options.telnyx, sources=frozenset({"twilio_call"})))
-    from_settings(load({"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}), options)
+        signing_keys(load({}), options)
+    signing_keys(load({}), replace(options, telnyx=1 - options.telnyx, sources=frozenset({"twilio_call"})))
+    signing_keys(load({"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}), options)
 
 
 def test_without_secrets_it_sends_unsigned_to_who_accepts_that() -> None:
@@ -151,7 +151,7 @@ def test_no_secret_is_shown() -> None:
         "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY": PRIVATE,
     }
     settings = load(environ)
-    shown = repr(settings) + repr(from_settings(settings, OPTIONS))
+    shown = repr(settings) + repr(signing_keys(settings, OPTIONS))
     assert TOKEN not in shown
     assert PRIVATE not in shown
 

@@ -13,19 +13,21 @@ import pytest
 
 from stream.broker.ports import free_port
 from stream.gateway.receive.request import WebhookRequest
+from stream.simulator.calls.call import SourceRecord
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.report import CheckReport
 from stream.simulator.delivery.answers import AnswerStats
-from stream.simulator.delivery.retries import TelnyxRetries, overrides
-from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender, deliver
+from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
+from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
 from stream.simulator.delivery.webhooks import gateway_address
-from stream.simulator.traffic import SourceRecord, Traffic, generate
+from stream.simulator.run import deliver
+from stream.simulator.traffic import Traffic
 from tests.simulator.gateway import LANDED_ALL_THE_SAME, Gateway, running, signing
 from tests.simulator.outputs import compared, outputs_of
 
 ONLY_CALLBACKS = frozenset(CALLBACK_SOURCES)
 ONLY_TWILIO = frozenset({"twilio_status_callback"})
-EAGER = overrides("rc=5&rp=all")
+EAGER = twilio_retries("rc=5&rp=all")
 
 
 class Rows:
@@ -46,7 +48,7 @@ class Rows:
 
 def traffic_of(calls: int = 20, **options: Any) -> Traffic:
     options = {"sources": ONLY_CALLBACKS, "seed": 11, "start_us": 1_760_000_000_000_000, **options}
-    return generate(Options(calls=calls, **options))
+    return Traffic(Options(calls=calls, **options))
 
 
 async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any) -> tuple[AnswerStats, Rows]:
@@ -61,8 +63,8 @@ async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any)
 
 
 def report_of(traffic: Traffic, gateway: Gateway, rows: Rows, answers: AnswerStats) -> CheckReport:
-    assert traffic.truth is not None
-    report = compared(traffic.truth, outputs_of([*gateway.landed, *rows.records]))
+    assert traffic.expected is not None
+    report = compared(traffic.expected, outputs_of([*gateway.landed, *rows.records]))
     report.answered(answers)
     return report
 
@@ -137,7 +139,7 @@ async def test_what_was_answered_503_comes_again_under_the_same_token_or_id_unti
 async def test_twilio_without_overrides_does_not_repeat_what_was_answered_503() -> None:
     traffic = traffic_of(telnyx=0.0)
     async with running(lambda request, number: 503) as gateway:
-        answers, _ = await sent(traffic, gateway.url, twilio=overrides(""))
+        answers, _ = await sent(traffic, gateway.url, twilio=twilio_retries(""))
     assert len(gateway.requests) == answers.sent == answers.given_up
     assert answers.refused == answers.retried == 0
 
@@ -149,7 +151,7 @@ async def test_a_slow_gateway_is_cut_off_at_each_providers_limit() -> None:
         answers, rows = await sent(
             traffic,
             gateway.url,
-            twilio=overrides("rc=1&rp=all&rt=100"),
+            twilio=twilio_retries("rc=1&rp=all&rt=100"),
             telnyx=TelnyxRetries(answer_s=0.1, waits_s=(1.0,)),
         )
         # It is slow after it has landed them: they are there, and the provider does not know.
@@ -167,20 +169,22 @@ async def test_a_dead_gateway_is_tried_again_and_then_given_up_and_nothing_is_ex
     answers, _ = await sent(
         traffic,
         f"http://127.0.0.1:{free_port(0)}",
-        twilio=overrides("rc=2"),
+        twilio=twilio_retries("rc=2"),
         telnyx=TelnyxRetries(waits_s=(1.0, 1.0)),
     )
     assert answers.sent == answers.given_up > 0
     assert answers.by_kind == Counter({"unreachable": 3 * answers.sent})
-    assert traffic.truth is not None
-    assert not list(traffic.truth.expected())
-    assert not list(traffic.truth.doubts())
+    assert traffic.expected is not None
+    assert not list(traffic.expected.expected())
+    assert not list(traffic.expected.possible())
 
 
 async def test_a_gateway_without_the_tls_that_was_asked_for_is_not_reached() -> None:
     async with running() as gateway:
         url = gateway.url.replace("http://", "https://")
-        answers, _ = await sent(traffic_of(3), url, twilio=overrides(""), telnyx=TelnyxRetries(waits_s=(1,)))
+        answers, _ = await sent(
+            traffic_of(3), url, twilio=twilio_retries(""), telnyx=TelnyxRetries(waits_s=(1,))
+        )
     assert answers.by_kind == Counter({"unreachable": answers.sent * 2})
     assert not gateway.requests
 
@@ -188,7 +192,7 @@ async def test_a_gateway_without_the_tls_that_was_asked_for_is_not_reached() -> 
 async def test_one_that_comes_back_gets_all_that_was_sent_meanwhile() -> None:
     traffic = traffic_of(30)
     async with running(lambda request, number: 503 if number < 60 else 204) as gateway:
-        answers, rows = await sent(traffic, gateway.url, twilio=overrides("rc=5&rp=5xx"))
+        answers, rows = await sent(traffic, gateway.url, twilio=twilio_retries("rc=5&rp=5xx"))
     assert answers.given_up == 0
     assert report_of(traffic, gateway, rows, answers).ok
 
@@ -254,7 +258,7 @@ async def test_what_was_given_up_may_have_landed_and_neither_is_a_difference() -
     traffic = traffic_of(60, failed=0.5, telnyx=0.4)
     async with running(half) as gateway:
         answers, rows = await sent(
-            traffic, gateway.url, twilio=overrides(""), telnyx=TelnyxRetries(waits_s=())
+            traffic, gateway.url, twilio=twilio_retries(""), telnyx=TelnyxRetries(waits_s=())
         )
     report = report_of(traffic, gateway, rows, answers)
     assert report.ok, "\n".join(report.lines())
@@ -330,7 +334,7 @@ async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
         async with WebhookSender(
             WebhookPlan(gateway=gateway_address(url), signing=signing()), traffic
         ) as courier:
-            for sending in traffic.sendings():
+            for sending in traffic.outgoing():
                 await courier.send(sending)
             raise InterruptedError
 

@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stream.simulator.calls.time_formats import iso_us, rfc2822
-from stream.simulator.rest.credentials import ApiCredentials
-from stream.simulator.rest.http_types import ApiError, ApiRequest, ApiResponse, Route
+from stream.simulator.rest.http_types import ApiCredentials, ApiError, ApiRequest, ApiResponse, Route
 
 ACCOUNT = "AC" + "0f" * 16
 TOKEN = "the token"
@@ -191,6 +190,6 @@ def answered(
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     request = ApiRequest(parts.path, names, parameters, authorization, "http://stub.test:8083", now_us)
     try:
-        return route.decide(request)
+        return route.respond(request)
     except ApiError as refused:
-        return refused.answer
+        return refused.response

@@ -9,11 +9,11 @@ import pytest
 
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US, CallLeg, legs
+from stream.simulator.rest.http_types import ProviderResources
 from stream.simulator.rest.provider_state import ProviderState
-from stream.simulator.rest.resources import ProviderResources
-from stream.simulator.telnyx.reports import TelnyxCall
+from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.traffic import Traffic
-from stream.simulator.twilio.reports import TwilioCall
+from stream.simulator.twilio.call import TwilioCall
 from tests.simulator.reader import START_US, Clock, S
 
 LIVE = Options(calls=None, rate=10, served=True, start_us=START_US)
@@ -39,7 +39,7 @@ def twilio(
     rng = random.Random(7)
     while True:
         call = TwilioCall(rng, "AC1", leg(wanted), None, options)
-        if call.tardy is tardy:
+        if call.has_late_insights is tardy:
             return call
 
 
@@ -161,7 +161,7 @@ def test_voice_insights_are_there_after_ninety_seconds_but_for_a_last_row_that_m
 
 def test_about_one_call_in_twenty_has_late_insights() -> None:
     rng = random.Random(1)
-    tardy = sum(TwilioCall(rng, "AC1", leg(answered), None, LIVE).tardy for _ in range(2000))
+    tardy = sum(TwilioCall(rng, "AC1", leg(answered), None, LIVE).has_late_insights for _ in range(2000))
     assert 60 < tardy < 140
 
 
@@ -208,7 +208,7 @@ def test_a_row_of_telnyx_log_is_there_a_second_after_its_event() -> None:
         before, after = (world.telnyx_leg(call.id, row.at_us + S + us) for us in (-1, 0))
         assert (len(before), len(after)) == (n, n + 1)
         assert after[0]["name"] == row.name
-        assert after[0]["metadata"].get("status") == ("delivered" if row.hook is not None else None)
+        assert after[0]["metadata"].get("status") == ("delivered" if row.event is not None else None)
     later = world.telnyx_leg(call.id, START_US + 5000 * S)
     assert [row["name"] for row in later] == [row.name for row in reversed(log)]
 
@@ -216,7 +216,7 @@ def test_a_row_of_telnyx_log_is_there_a_second_after_its_event() -> None:
 def test_a_webhook_that_fails_shows_its_attempts_as_they_are_made() -> None:
     call = telnyx(failing=1.0)
     world = living(call)
-    first = next(row for row in call.log if row.hook == 0)
+    first = next(row for row in call.log if row.event == 0)
     seen = []
     for after_s in (1, 2.9, 3, 5.9, 6, 100):
         rows = world.telnyx_leg(call.id, first.at_us + int(after_s * S))
@@ -235,7 +235,7 @@ def test_a_delivery_is_listed_when_it_is_over() -> None:
         (row,) = world.webhook_deliveries(first.finished_us)
         assert row["id"] == first.id
         assert row["status"] == ("failed" if failing else "delivered")
-        assert len(world.webhook_deliveries(START_US + 5000 * S)) == len(call.hooks)
+        assert len(world.webhook_deliveries(START_US + 5000 * S)) == len(call.events)
 
 
 def test_what_took_place_long_ago_counts_from_when_it_is_told_of() -> None:
@@ -266,9 +266,9 @@ def test_lists_are_newest_first_by_the_rows_own_time() -> None:
     clock = Clock()
     options = Options(calls=80, served=True, start_us=START_US, telnyx=0.5, failing_webhooks=0.3)
     traffic = Traffic(options, now_us=clock)
-    for sending in traffic.sendings():
+    for sending in traffic.outgoing():
         clock.now_us = sending.at_us
-    world, truth = traffic.world, traffic.truth
+    world, truth = traffic.providers, traffic.expected
     assert world is not None
     assert truth is not None
     now_us = clock.now_us + 100 * S
@@ -316,11 +316,11 @@ def test_calls_whose_callbacks_are_all_lost_are_held_all_the_same() -> None:
     clock = Clock()
     traffic = Traffic(Options(calls=50, served=True, drop=1.0, start_us=START_US), now_us=clock)
     assert list(traffic) == []
-    assert traffic.world is not None
-    rows = traffic.world.calls(START_US + S)
+    assert traffic.providers is not None
+    rows = traffic.providers.calls(START_US + S)
     assert {row["status"] for row in rows} >= {"completed", "busy"}
     assert all(row["end_time"] is not None for row in rows)
-    legs = {row["call_leg_id"] for row in traffic.world.telnyx_events(START_US + 30 * S)}
+    legs = {row["call_leg_id"] for row in traffic.providers.telnyx_events(START_US + 30 * S)}
     assert len(rows) + len(legs) == 50
 
 
@@ -329,9 +329,9 @@ def test_only_the_sources_that_were_asked_for_are_held() -> None:
     options = Options(calls=60, served=True, start_us=START_US, sources=wanted)
     clock = Clock()
     traffic = Traffic(options, now_us=clock)
-    for _ in traffic.sendings():
+    for _ in traffic.outgoing():
         pass
-    world, later_us = traffic.world, START_US + 3000 * S
+    world, later_us = traffic.providers, START_US + 3000 * S
     assert world is not None
     rows = world.calls(later_us)
     assert rows

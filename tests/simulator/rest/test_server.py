@@ -61,7 +61,7 @@ async def box(shelf: HandShelf, limits: ProviderLimits | None = None) -> AsyncIt
     seen = RequestStats()
     async with (
         serving(
-            shelf, KEYS, LISTEN, limits=limits or ProviderLimits(), now_us=lambda: NOW_US, seen=seen
+            shelf, KEYS, LISTEN, limits=limits or ProviderLimits(), now_us=lambda: NOW_US, stats=seen
         ) as base,
         ClientSession(auto_decompress=False) as client,
     ):

@@ -21,8 +21,8 @@ def test_a_second_s_worth_may_come_at_once_and_then_one_at_a_time() -> None:
     throttle = Throttle("twilio", ProviderLimit(rate=4), seen, clock)
 
     def one() -> int:
-        wait_s = throttle.come()
-        throttle.go()
+        wait_s = throttle.enter()
+        throttle.leave()
         return wait_s
 
     assert [one() for _ in range(6)] == [0, 0, 0, 0, 1, 1]
@@ -35,9 +35,9 @@ def test_a_second_s_worth_may_come_at_once_and_then_one_at_a_time() -> None:
 def test_who_is_refused_is_told_how_many_seconds_to_wait() -> None:
     clock = Clock()
     throttle = Throttle("twilio", ProviderLimit(rate=0.1), RequestStats(), clock)
-    assert [throttle.come(), throttle.come()] == [0, 10]
+    assert [throttle.enter(), throttle.enter()] == [0, 10]
     clock.now_s += 9.5
-    assert throttle.come() == 1
+    assert throttle.enter() == 1
 
 
 @settings(deadline=None)
@@ -48,32 +48,32 @@ def test_no_more_than_the_rate_and_one_burst_ever_get_in(rate: float, gaps_s: li
     let_in = 0
     for gap_s in gaps_s:
         clock.now_s += gap_s
-        let_in += throttle.come() == 0
+        let_in += throttle.enter() == 0
     assert let_in <= max(1.0, rate) + rate * sum(gaps_s) + 1e-6
 
 
 def test_one_more_than_may_be_in_work_is_refused_until_one_is_done() -> None:
     seen = RequestStats()
     throttle = Throttle("telnyx", ProviderLimit(in_flight=2), seen)
-    assert [throttle.come(), throttle.come(), throttle.come()] == [0, 0, 1]
-    throttle.go()
-    assert throttle.come() == 1
-    throttle.go()
-    throttle.go()
-    assert throttle.come() == 0
+    assert [throttle.enter(), throttle.enter(), throttle.enter()] == [0, 0, 1]
+    throttle.leave()
+    assert throttle.enter() == 1
+    throttle.leave()
+    throttle.leave()
+    assert throttle.enter() == 0
     assert seen.most_in_flight == {"telnyx": 3}
 
 
 def test_a_refusal_for_too_many_at_once_costs_nothing_of_the_rate() -> None:
     throttle = Throttle("telnyx", ProviderLimit(in_flight=1, rate=2), RequestStats(), Clock())
-    assert [throttle.come(), throttle.come()] == [0, 1]
+    assert [throttle.enter(), throttle.enter()] == [0, 1]
     assert throttle.headers()[1] == ("x-ratelimit-remaining", "1")
 
 
 def test_the_limit_is_told_where_there_is_one() -> None:
     throttle = Throttle("telnyx", ProviderLimit(rate=2), RequestStats(), Clock())
-    throttle.come()
-    throttle.come()
+    throttle.enter()
+    throttle.enter()
     assert throttle.headers() == (
         ("x-ratelimit-limit", "2"),
         ("x-ratelimit-remaining", "0"),

@@ -1,1 +1,0 @@
-"""Telnyx' simulated REST API."""

@@ -1,0 +1,240 @@
+"""Twilio's resources: Calls and their request log, Voice Insights' events and summaries.
+
+Paths, envelopes and errors are as Twilio documents them; an error's code is a number of Twilio's error
+dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
+
+from stream.simulator.rest.http_types import (
+    ApiCredentials,
+    ApiError,
+    ApiRequest,
+    ApiResponse,
+    ErrorResponses,
+    ProviderResources,
+    Route,
+    Row,
+)
+from stream.simulator.rest.twilio_calls import CallListing, call_filters
+from stream.simulator.rest.twilio_paging import Cursor, ListPage, LogListing, cursor, page
+
+TWILIO = "twilio"
+_Found = TypeVar("_Found")
+EDGES = ("unknown_edge", "carrier_edge", "sip_edge", "sdk_edge", "client_edge")
+_CARRIER = "carrier_edge"
+_ACCOUNT = "/2010-04-01/Accounts/{account}"
+_PAGING = ("PageSize", "Page", "PageToken")
+_MOST, _USUAL = 1000, 50
+
+
+def error(status: int, code: int, message: str, *headers: tuple[str, str]) -> ApiResponse:
+    """An error response."""
+    body = {
+        "code": code,
+        "message": message,
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
+    return ApiResponse(body, status, headers)
+
+
+def not_found(path: str) -> ApiResponse:
+    """There is nothing at this path, or not yet."""
+    return error(404, 20404, f"The requested resource {path} was not found")
+
+
+def invalid(name: str) -> ApiError:
+    """A parameter that cannot be read."""
+    return ApiError(error(400, 20001, f"Invalid parameter {name}"))
+
+
+def _too_many(retry_after_s: int) -> ApiResponse:
+    return error(429, 20429, "Too Many Requests", ("Retry-After", str(retry_after_s)))
+
+
+TWILIO_ERRORS = ErrorResponses(
+    not_found=not_found,
+    not_allowed=lambda: error(405, 20004, "Method not allowed", ("Allow", "GET")),
+    too_many=_too_many,
+    broken=lambda: error(500, 20500, "An internal server error has occurred"),
+)
+
+
+class TwilioApi:
+    """Responds to each path. Raises ApiError."""
+
+    def __init__(self, resources: ProviderResources, credentials: ApiCredentials) -> None:
+        self._resources = resources
+        self._credentials = credentials
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(TWILIO, "calls", _ACCOUNT + "/Calls.json", self.calls),
+            Route(TWILIO, "call", _ACCOUNT + "/Calls/{call}.json", self.call),
+            Route(TWILIO, "request_log", _ACCOUNT + "/Calls/{call}/Events.json", self.call_events),
+            Route(TWILIO, "insights", "/v1/Voice/{call}/Events", self.insights),
+            Route(TWILIO, "summary", "/v1/Voice/{call}/Summary", self.summary),
+        ]
+
+    def calls(self, request: ApiRequest) -> ApiResponse:
+        """The account's calls, newest first."""
+        self._authenticate(request)
+        paging = _paging(request.parameters)
+        try:
+            wanted = call_filters(request.parameters)
+        except ValueError as name:
+            raise invalid(str(name)) from None
+        calls = CallListing(self._resources.calls(request.now_us))
+        found = page(calls, wanted.among(calls), wanted.show, paging.at, paging.size)
+        return ApiResponse(_list(request, "calls", found, paging))
+
+    def call(self, request: ApiRequest) -> ApiResponse:
+        """One call."""
+        self._authenticate(request)
+        return ApiResponse(_existing(request, self._resources.call(request.names["call"], request.now_us)))
+
+    def call_events(self, request: ApiRequest) -> ApiResponse:
+        """A call's request log, as far as it is available."""
+        self._authenticate(request)
+        paging = _paging(request.parameters)
+        rows = _existing(request, self._resources.call_events(request.names["call"], request.now_us))
+        return ApiResponse(_list(request, "events", _page_of_log(rows, paging), paging))
+
+    def insights(self, request: ApiRequest) -> ApiResponse:
+        """Voice Insights' events of one edge of a call. Rows without an edge come with the carrier's."""
+        self._authenticate(request)
+        paging = _paging(request.parameters)
+        edge = _one_of(request.parameters, "Edge", EDGES)
+        rows = _existing(request, self._resources.insights(request.names["call"], request.now_us))
+        edge = edge or _default_edge(self._resources.call(request.names["call"], request.now_us))
+        of_edge = [row for row in rows if (row.get("edge") or _CARRIER) == edge]
+        return ApiResponse(_insights(request, _page_of_log(of_edge, paging), paging))
+
+    def summary(self, request: ApiRequest) -> ApiResponse:
+        """A call's summary. The complete one does not exist before it is complete."""
+        self._authenticate(request)
+        state = _one_of(request.parameters, "ProcessingState", ("complete", "partial", "all"))
+        row = _existing(request, self._resources.summary(request.names["call"], request.now_us))
+        if state == "complete" and row.get("processing_state") != "complete":
+            raise ApiError(not_found(request.path))
+        return ApiResponse(row)
+
+    def _authenticate(self, request: ApiRequest) -> None:
+        """First of all, so that nobody learns without credentials what exists."""
+        account = self._resources.twilio_account
+        if not self._credentials.twilio_admits(request.authorization, account):
+            challenge = ("WWW-Authenticate", 'Basic realm="Twilio API"')
+            raise ApiError(error(401, 20003, "Authenticate", challenge))
+        if request.names.get("account", account) != account:
+            raise ApiError(not_found(request.path))
+
+
+class _Paging(NamedTuple):
+    size: int
+    number: int
+    at: Cursor | None
+
+
+def _paging(parameters: Mapping[str, str]) -> _Paging:
+    """The requested page. Its number is only repeated in links: the token alone says where it begins."""
+    size = _whole(parameters, "PageSize", _USUAL)
+    if size > _MOST:
+        raise ApiError(error(400, 20007, "Page size too large"))
+    if size < 1:
+        raise invalid("PageSize")
+    token = parameters.get("PageToken")
+    try:
+        at = cursor(token) if token else None
+    except ValueError:
+        raise ApiError(error(400, 21481, "Invalid PageToken")) from None
+    return _Paging(size, _whole(parameters, "Page", 0), at)
+
+
+def _whole(parameters: Mapping[str, str], name: str, usual: int) -> int:
+    text = parameters.get(name, "")
+    if not text:
+        return usual
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise invalid(name)
+    return int(text)
+
+
+def _one_of(parameters: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
+    text = parameters.get(name)
+    if text and text not in known:
+        raise invalid(name)
+    return text or None
+
+
+def _existing(request: ApiRequest, found: _Found | None) -> _Found:
+    if found is None:
+        raise ApiError(not_found(request.path))
+    return found
+
+
+def _page_of_log(rows: list[Row], paging: _Paging) -> ListPage:
+    return page(LogListing(rows), range(len(rows)), lambda _: True, paging.at, paging.size)
+
+
+def _default_edge(call: Row | None) -> str:
+    """The edge of a request that names none: it depends on the kind of call."""
+    if call is None:
+        return _CARRIER
+    if str(call.get("direction")).startswith("trunking"):
+        return "sip_edge" if call["direction"] == "trunking-terminating" else _CARRIER
+    for scheme, edge in (("client:", "sdk_edge"), ("sip:", "sip_edge")):
+        if any(str(call.get(end)).startswith(scheme) for end in ("from", "to")):
+            return edge
+    return _CARRIER
+
+
+def _list(request: ApiRequest, key: str, found: ListPage, paging: _Paging) -> dict[str, Any]:
+    """The envelope of version 2010-04-01: links are relative to the host."""
+    start = paging.number * paging.size if found.rows else 0
+    return {
+        "first_page_uri": _link(request, paging.size, 0, None),
+        "end": start + max(len(found.rows) - 1, 0),
+        "previous_page_uri": _neighbour(request, paging, found.before, -1),
+        key: found.rows,
+        "uri": _link(request, paging.size, paging.number, paging.at),
+        "page_size": paging.size,
+        "start": start,
+        "next_page_uri": _neighbour(request, paging, found.after, 1),
+        "page": paging.number,
+    }
+
+
+def _insights(request: ApiRequest, found: ListPage, paging: _Paging) -> dict[str, Any]:
+    """The envelope of the newer APIs: links are absolute."""
+    before = _neighbour(request, paging, found.before, -1)
+    after = _neighbour(request, paging, found.after, 1)
+    return {
+        "meta": {
+            "page": paging.number,
+            "page_size": paging.size,
+            "first_page_url": request.origin + _link(request, paging.size, 0, None),
+            "previous_page_url": before and request.origin + before,
+            "url": request.origin + _link(request, paging.size, paging.number, paging.at),
+            "next_page_url": after and request.origin + after,
+            "key": "events",
+        },
+        "events": found.rows,
+    }
+
+
+def _neighbour(request: ApiRequest, paging: _Paging, at: Cursor | None, step: int) -> str | None:
+    return None if at is None else _link(request, paging.size, max(paging.number + step, 0), at)
+
+
+def _link(request: ApiRequest, size: int, number: int, at: Cursor | None) -> str:
+    """The path with the request's own filters."""
+    kept = [(name, value) for name, value in request.parameters.items() if name not in _PAGING]
+    kept += [("PageSize", str(size)), ("Page", str(number))]
+    if at is not None:
+        kept.append(("PageToken", at.token))
+    return f"{request.path}?{urlencode(kept, quote_via=quote)}"
