@@ -117,6 +117,15 @@ def test_every_folder_named_without_its_parent_exists(code: Code) -> None:
     assert (ROOT / name).is_dir() or any(path.name == name and (ROOT / path).is_dir() for path in tree())
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_every_folder_of_the_product_is_described(page: str) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / page).read_text(), re.MULTILINE)
+    described = {name for row in rows for name in re.findall(r"`([^`]+/)`", row)}
+    folders = {f"{path.parent}/" for path in tree() if path.name == "__init__.py" and len(path.parts) <= 3}
+    product = {folder for folder in folders if folder.startswith(("stream/", "agents/"))} - {"stream/"}
+    assert product <= described
+
+
 @pytest.mark.parametrize("code", those(r"(^|/)callstream( |$)"))
 def test_every_command_and_its_options_exist(code: Code) -> None:
     words = shlex.split(code.text, comments=True)
