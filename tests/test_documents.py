@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from stream.cli.main import main
+from stream.core import sources
 from stream.kafka import topics
 from stream.service.settings import Settings, variable
 
@@ -224,6 +225,17 @@ def test_every_topic_exists() -> None:
         r"^\| `(calls[.-][^`]+)`", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE
     )
     assert set(listed) == known
+
+
+def test_the_page_on_polling_has_each_source_with_the_times_of_its_reads() -> None:
+    page = (ROOT / "docs" / "polling.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", page, re.MULTILINE))
+    assert rows.keys() == set(sources.POLLED_SOURCES)
+    for name, row in rows.items():
+        schedule = sources.RETRY_SCHEDULES.get(name)
+        after_s = schedule.after_s if schedule else ()
+        expected = [f"{time / 60 if time % 60 == 0 else time:g}" for time in after_s if time]
+        assert re.findall(r"\d+", row) == expected, name
 
 
 def test_every_metric_exists() -> None:
