@@ -23,7 +23,7 @@ from stream.cli.support.terminal import say
 from stream.cli.support.time_args import parse_time, second_after, second_before
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
-from stream.kafka.acked_producer import Lander, NoRoomError, NotLandedError
+from stream.kafka.acked_producer import AckedProducer, BufferFullError, NotAcknowledgedError
 from stream.kafka.errors import KafkaError
 from stream.poller.resources.account import accounts
 from stream.poller.schedule.planning import BackfillRefusedError, Span, cancelled, next_job, refusal
@@ -82,8 +82,8 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
         KafkaError,
         OSError,
         topics.TopicError,
-        NoRoomError,
-        NotLandedError,
+        BufferFullError,
+        NotAcknowledgedError,
     ) as error:
         _give_up(in_words(error), as_json)
     except KeyboardInterrupt:
@@ -157,7 +157,7 @@ async def _done(settings: Settings, bootstrap: str, asked: BackfillArgs, *, quie
 @asynccontextmanager
 async def _store(topic: str, bootstrap: str) -> AsyncIterator[ProgressStore]:
     connection: dict[str, Any] = {"bootstrap_servers": bootstrap}
-    lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
+    lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
     store = ProgressStore(topic, connection, lander)
     await lander.start()
     reading = asyncio.create_task(store.run())

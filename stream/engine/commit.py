@@ -18,7 +18,7 @@ from stream.engine.group import Assignment, AssignmentOver, Group
 from stream.engine.states import States
 from stream.engine.status import EX_SOFTWARE, Observer, Waits, end_process
 from stream.engine.ticks import TickSchedule
-from stream.kafka.clients import nobody_waits
+from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.errors import BROKER_AWAY
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset, Fenced, TransactionFailed
@@ -293,7 +293,7 @@ class BatchCommitter:
                 raise TransactionFailed(TimeoutError())
         finally:
             task.cancel()
-            nobody_waits([task])
+            ignore_failures([task])
         result = task.result()
         self._timeout.took(time.monotonic() - began)
         return result

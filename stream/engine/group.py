@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stream.kafka.member_commit import Member
+from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
 

@@ -20,7 +20,7 @@ from stream.engine.lane import Lane, StartOffset
 from stream.engine.states import States
 from stream.engine.status import EX_CONFIG, Observer, Phase, Progress, Waits, end_process
 from stream.engine.ticks import TickSchedule
-from stream.kafka.member_commit import Member
+from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.service.errors import said
 

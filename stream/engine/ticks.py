@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
-from stream.kafka.producers import drop
+from stream.kafka.client.producers import drop
 from stream.service.errors import said
 
 SLOTS = 12

@@ -23,8 +23,9 @@ from stream.engine.ticks import Ticker
 from stream.faust_bridge.consumer import FaustGroup, LaneTransport
 from stream.faust_bridge.recovery import LaneTableManager
 from stream.faust_bridge.store import StateTable
-from stream.kafka import producers, topics
-from stream.kafka.member_commit import Member
+from stream.kafka import topics
+from stream.kafka.client import producers
+from stream.kafka.client.member_commit import Member
 from stream.kafka.transactional_producer import TransactionalProducer
 from stream.service.settings import WorkerSettings
 

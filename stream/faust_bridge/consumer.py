@@ -20,9 +20,9 @@ from stream.engine.group import FetchedChunk
 from stream.engine.lanes import Lanes
 from stream.engine.source_reader import IDLE_S, SourceReader
 from stream.faust_bridge.consumer_thread import LaneConsumerThread
-from stream.kafka import clients
+from stream.kafka.client import network_client
+from stream.kafka.client.member_commit import Member
 from stream.kafka.errors import BROKER_AWAY
-from stream.kafka.member_commit import Member
 
 DRAIN_S = 4.0
 
@@ -121,7 +121,7 @@ class LaneConsumer(driver.Consumer):
         try:
             await self.lanes.open(assigned, generation)
         finally:
-            await clients.end([beating])
+            await network_client.cancel_all([beating])
 
     async def _send_heartbeats(self) -> None:
         while True:

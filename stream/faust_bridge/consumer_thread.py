@@ -15,8 +15,8 @@ from faust.types import TP
 
 from stream.engine.group import FetchedRecords
 from stream.engine.source_reader import HELD_BACK_WAIT_S
-from stream.kafka import consumers, request_limits
-from stream.kafka.member_commit import Member
+from stream.kafka.client import consumers, request_limits
+from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
 from stream.service.errors import said

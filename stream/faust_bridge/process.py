@@ -17,7 +17,7 @@ from typing import Any
 import faust
 
 from stream.engine.status import end_process
-from stream.kafka import clients
+from stream.kafka.client import network_client
 from stream.service.errors import said
 from stream.service.logs import tell
 
@@ -85,7 +85,7 @@ def exiting(**_: Any) -> Iterator[None]:
 
 async def _end_all() -> None:
     """Cancel all tasks that are left, as `asyncio.run` does before it closes the loop."""
-    ending = asyncio.ensure_future(clients.end(asyncio.all_tasks() - {asyncio.current_task()}))
+    ending = asyncio.ensure_future(network_client.cancel_all(asyncio.all_tasks() - {asyncio.current_task()}))
     await asyncio.wait([ending], timeout=END_TIMEOUT_S)
     ending.cancel()
 

@@ -27,7 +27,7 @@ from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import FEW_KEYS, SMALL_BYTES, costs_little, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
-from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.service.errors import said
 from stream.service.http.server import Bare
 from stream.service.metrics.gateway import GatewayMetrics
@@ -48,7 +48,7 @@ class RequestLimits(NamedTuple):
 class RecordSink(Protocol):
     """Where deliveries land: see `stream.kafka.acked_producer`."""
 
-    async def land(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None: ...
+    async def send_all(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None: ...
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -196,11 +196,11 @@ class CallbackHandlers:
     async def _land(self, found: list[WebhookRecord], provider: str, verified: bool) -> web.Response:
         try:
             limits = self._limits
-            await self._sink.land(found, limits.telnyx_s if provider == "telnyx" else limits.twilio_s)
-        except NoRoomError:
+            await self._sink.send_all(found, limits.telnyx_s if provider == "telnyx" else limits.twilio_s)
+        except BufferFullError:
             self._metrics.rejected(_source(found), "overloaded")
             return busy()
-        except NotLandedError:
+        except NotAcknowledgedError:
             self._metrics.rejected(_source(found), "produce_failed")
             return busy()
         for one in found:

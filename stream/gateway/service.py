@@ -23,8 +23,8 @@ from stream.gateway.handlers import CallbackHandlers, RequestLimits, observing
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka import topics
-from stream.kafka.acked_producer import Lander
-from stream.kafka.oversized_records import REASON, SetsAside
+from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.service.errors import said
 from stream.service.http import health
 from stream.service.http.connections import AT_MOST, Connections
@@ -80,19 +80,19 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):
         log.warning("%s", warning)
-    lander = Lander(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
+    lander = AckedProducer(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:
         log.warning(FEW_DESCRIPTORS, connections.at_most)
     metrics.watch_connections(lambda: connections.cut)
     refused = RefusedRequests(credentials, chosen.data_dir)
     limits = RequestLimits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
-    sink = SetsAside(
+    sink = DeadLetteringProducer(
         lander,
         topic=names.callbacks,
         dead_letters=names.dead_letters,
         stage=STAGE,
-        told=lambda one: metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
+        dead_lettered=lambda one: metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
     )
     handlers = CallbackHandlers(
         credentials, sink, metrics, refused.offer, limits, bodies=waiting_bodies(connections.at_most)

@@ -1,9 +1,8 @@
-"""Landing: records into Kafka, each acknowledged by the broker before anybody is told that it is there.
+"""The acknowledged producer: a record counts as sent only when the broker has acknowledged it.
 
-The rule of this file: what is said to be landed is in Kafka, and what waits has a bound. aiokafka's
-idempotent producer is of no more use after one refused record, and never gives anything up by itself: here it
-is replaced in the first case, and whoever waits is told in the second. A record that is refused for its size
-costs nobody else anything but a moment.
+Waiting has a bound, in bytes and in time. aiokafka's idempotent producer is useless after one refused record
+and never gives up by itself: here it is replaced in the first case, and the caller is told in the second.
+A record that is refused for its size costs the others nothing but a moment.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream.kafka import clients
-from stream.kafka.in_sync import Replication, least_in_sync
-from stream.kafka.producers import OpenProducer, drop, idempotent
+from stream.kafka.client import network_client
+from stream.kafka.client.producers import OpenProducer, drop, idempotent
+from stream.kafka.in_sync import InSyncCheck, min_in_sync_replicas
 
-ROOM_BYTES = 64 << 20
-"""So much may wait for the broker: records that were taken and are not acknowledged."""
+BUFFER_BYTES = 64 << 20
+"""How much may wait for the broker: records that were taken and are not acknowledged."""
 
 OVERHEAD_BYTES = 2048
-"""What a waiting record takes beside its value."""
+"""Memory of a waiting record beside its value."""
 
-TROUBLED_S = 1.0
-"""A broker that has just failed is given no longer: who is told so soon has more attempts left."""
+OUTAGE_LIMIT_S = 1.0
+"""Time limit while the broker is failing: a sender that is told soon has more attempts left."""
 
-APART_S = 60.0
-"""For so long after a topic refused a record for its size, each of its records is sent in a batch of its own:
-the topic's limit is for batches, and a small record must not be refused for its neighbour."""
+ONE_BY_ONE_S = 60.0
+"""For this long after a topic refused a record for its size, each of its records is sent in a batch of its
+own: the topic's limit is for batches, and a small record must not be refused for its neighbour."""
 
 PROBE_EVERY_S = 2.0
 PROBE_LIMIT_S = 2.0
@@ -51,8 +50,8 @@ Produced = Callable[[int, float, bool], None]
 Headers = Sequence[tuple[str, bytes]]
 
 
-class Landable(Protocol):
-    """A record to land."""
+class OutgoingRecord(Protocol):
+    """A record to send."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -64,35 +63,35 @@ class Landable(Protocol):
 log = logging.getLogger("callstream.lander")
 
 
-class NoRoomError(Exception):
+class BufferFullError(Exception):
     """Too much waits for the broker already."""
 
 
-class NotLandedError(Exception):
-    """The broker does not have all of the records; some of them it may still get."""
+class NotAcknowledgedError(Exception):
+    """The broker has not acknowledged all of the records. It may still get some of them."""
 
 
-class TooLargeError(NotLandedError):
-    """The topic takes no record as large as `refused`; the broker has the others. No retry mends it."""
+class RecordTooLargeError(NotAcknowledgedError):
+    """The topic takes no record as large as `refused`; the broker has the others. A retry does not help."""
 
-    def __init__(self, topic: str, refused: Sequence[Landable]) -> None:
-        super().__init__(f"the topic {topic} takes no record of so many bytes (max.message.bytes)")
+    def __init__(self, topic: str, refused: Sequence[OutgoingRecord]) -> None:
+        super().__init__(f"the topic {topic} takes no record of this size (max.message.bytes)")
         self.refused = refused
 
 
-class _Apart:
-    """A topic whose records are sent one by one. `too_large`: of so many bytes it takes none."""
+class _OneByOne:
+    """A topic whose records are sent one by one, and the size from which on it refuses all."""
 
     def __init__(self) -> None:
-        self.until = time.monotonic() + APART_S
+        self.until = time.monotonic() + ONE_BY_ONE_S
         self.too_large = math.inf
 
 
-class Lander:
-    """A role's producer, for `topic` where nothing else is said. `connection` are aiokafka's settings.
+class AckedProducer:
+    """A role's producer, for `topic` unless a call names another. `connection` are aiokafka's settings.
 
-    - `opened`: gives a producer that is started; of these settings where nothing else is said.
-    - `least_of`: how many replicas of the topic must be in sync; asked of the cluster where nothing is said.
+    - `open_producer`: returns a started producer; default: one with these settings.
+    - `min_in_sync`: how many replicas of the topic must be in sync; default: the cluster is asked.
 
     All calls from the event loop's thread.
     """
@@ -103,157 +102,167 @@ class Lander:
         connection: Mapping[str, Any],
         *,
         produced: Produced,
-        room_bytes: int = ROOM_BYTES,
-        opened: Callable[[], Awaitable[Any]] | None = None,
-        least_of: Callable[[], Awaitable[int]] | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        open_producer: Callable[[], Awaitable[Any]] | None = None,
+        min_in_sync: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._topic = topic
         self._connection = connection
         self._produced = produced
-        self._room = room_bytes
-        self._opened = opened or self._made
+        self._buffer_bytes = buffer_bytes
+        self._open_producer = open_producer or self._idempotent
         self._open: OpenProducer | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._parked_bytes = 0
-        self._apart: dict[str, _Apart] = {}
+        self._one_by_one: dict[str, _OneByOne] = {}
         self._failed: str | None = "the broker has not answered yet"
-        self._short: str | None = None
-        self._replicas = Replication(topic, least_of or partial(least_in_sync, connection, topic))
+        self._under_replicated: str | None = None
+        self._in_sync = InSyncCheck(topic, min_in_sync or partial(min_in_sync_replicas, connection, topic))
 
     @property
-    def waiting_bytes(self) -> int:
-        """What waits for the broker."""
-        return self._parked_bytes + (0 if self._open is None else self._open.waiting_bytes)
+    def buffered_bytes(self) -> int:
+        """How much waits for the broker."""
+        return self._parked_bytes + (0 if self._open is None else self._open.buffered_bytes)
 
     def trouble(self) -> str | None:
         """Why the broker does not take writes, as far as is known; None where it does."""
-        return self._failed or self._short
+        return self._failed or self._under_replicated
 
     async def start(self) -> None:
         """Returns when the broker answers. Raises KafkaError."""
-        self._open = OpenProducer(await self._opened())
-        self._heard()
+        self._open = OpenProducer(await self._open_producer())
+        self._failed = None
 
-    async def land(
+    async def send_all(
         self,
-        records: Sequence[Landable],
+        records: Sequence[OutgoingRecord],
         limit_s: float,
         *,
         topic: str | None = None,
         headers: Headers = (),
     ) -> None:
-        """Returns when the broker has all of them; those of one key lie in the order given.
+        """Returns when the broker has acknowledged all of them. Records of one key keep their order.
 
-        Raises NoRoomError at once, TooLargeError when the broker has all the others, or NotLandedError after
-        at most `limit_s`, sooner while the broker is in trouble: then some may have landed or land later,
-        which does no harm, since their sender's repetition is recognised.
+        Raises BufferFullError at once, RecordTooLargeError when the broker has all the others, or
+        NotAcknowledgedError after at most `limit_s`, sooner while the broker is failing. Then the broker may
+        have some or get them later, which does no harm: the sender repeats them, and duplicates are
+        recognised.
         """
         needed = sum(_size(one) for one in records)
-        if self.waiting_bytes + needed > self._room:
-            raise NoRoomError
+        if self.buffered_bytes + needed > self._buffer_bytes:
+            raise BufferFullError
         began = time.monotonic()
         if self.trouble() is not None:
-            limit_s = min(limit_s, TROUBLED_S)
+            limit_s = min(limit_s, OUTAGE_LIMIT_S)
         to = topic or self._topic
         try:
-            refused = await self._landed(records, to, headers, began + limit_s, needed)
-        except NotLandedError:
+            refused = await self._send_until_acknowledged(records, to, headers, began + limit_s, needed)
+        except NotAcknowledgedError:
             self._produced(len(records), time.monotonic() - began, False)
             raise
         if len(refused) < len(records):
-            self._heard()
+            self._failed = None
             self._produced(len(records) - len(refused), time.monotonic() - began, True)
         if refused:
             self._produced(len(refused), time.monotonic() - began, False)
-            raise TooLargeError(to, refused)
+            raise RecordTooLargeError(to, refused)
 
-    async def _landed(
-        self, records: Sequence[Landable], topic: str, headers: Headers, deadline: float, needed: int
-    ) -> list[Landable]:
-        """Those that are too large, when the broker has all others. Raises NotLandedError.
+    async def _send_until_acknowledged(
+        self, records: Sequence[OutgoingRecord], topic: str, headers: Headers, deadline: float, needed: int
+    ) -> list[OutgoingRecord]:
+        """Returns the records that are too large when the broker has all others.
 
-        What waits in a producer that is given up is sent once more in the next one.
+        Records that wait in a producer that is given up are sent again by its replacement.
+        Raises NotAcknowledgedError.
         """
-        left, refused = list(records), list[Landable]()
+        left, refused = list(records), list[OutgoingRecord]()
         while True:
-            opened = self._open or await self._next(deadline, needed)
+            producer = self._open or await self._replacement(deadline, needed)
             try:
-                # A loop's clock and the monotonic one may differ, so it is given what is left.
+                # A loop's clock and the monotonic one may differ, so the timeout is relative.
                 async with asyncio.timeout(deadline - time.monotonic()) as limit:
-                    opened.limits.add(limit)
+                    producer.limits.add(limit)
                     try:
-                        await self._send(opened, topic, left, refused, headers)
+                        await self._send(producer, topic, left, refused, headers)
                     finally:
-                        opened.limits.discard(limit)
+                        producer.limits.discard(limit)
                 return refused
             except TimeoutError:
-                if not opened.given_up:
+                if not producer.given_up:
                     self._failed = "the broker does not acknowledge records"
-                    raise NotLandedError(self._failed) from None
+                    raise NotAcknowledgedError(self._failed) from None
             except _TOO_LARGE as error:
-                self._apart.setdefault(topic, _Apart())
-                self._replace(opened, f"the broker refused a record ({type(error).__name__})")
+                self._one_by_one.setdefault(topic, _OneByOne())
+                self._replace(producer, f"the broker refused a record ({type(error).__name__})")
             except KafkaError as error:
-                if not opened.given_up:
+                if not producer.given_up:
                     self._failed = f"the broker refused a record ({type(error).__name__})"
-                    self._replace(opened, self._failed)
-                    raise NotLandedError(self._failed) from error
+                    self._replace(producer, self._failed)
+                    raise NotAcknowledgedError(self._failed) from error
             if time.monotonic() >= deadline:
-                raise NotLandedError("the producer was replaced")
+                raise NotAcknowledgedError("the producer was replaced")
 
     async def _send(
         self,
-        opened: OpenProducer,
+        producer: OpenProducer,
         topic: str,
-        left: list[Landable],
-        refused: list[Landable],
+        left: list[OutgoingRecord],
+        refused: list[OutgoingRecord],
         headers: Headers,
     ) -> None:
-        """Empties `left`, from its front. Those that are too large by themselves go to `refused`."""
-        apart = self._apart.get(topic)
-        if apart is None or apart.until < time.monotonic():
-            self._apart.pop(topic, None)
-            if len(left) == 1:
-                await self._sent(opened, topic, left[0], headers)
-            else:
-                sending = [asyncio.ensure_future(self._sent(opened, topic, one, headers)) for one in left]
-                try:
-                    await asyncio.gather(*sending)
-                except BaseException:
-                    await clients.end(sending)  # a producer that is given up answers none of them
-                    raise
+        """Send `left`. One by one each is removed when it is done, to `refused` if it is too large."""
+        one_by_one = self._one_by_one.get(topic)
+        if one_by_one is None or one_by_one.until < time.monotonic():
+            self._one_by_one.pop(topic, None)
+            await self._send_together(producer, topic, left, headers)
             return
         while left:
             size = len(left[0].value or b"")
-            if size < apart.too_large:
+            if size < one_by_one.too_large:
                 try:
-                    await self._sent_alone(opened, topic, left[0], headers)
+                    await self._send_alone(producer, topic, left[0], headers)
                 except _TOO_LARGE:
-                    apart.too_large = size
+                    one_by_one.too_large = size
                     refused.append(left.pop(0))
                     raise
             else:
                 refused.append(left[0])
             left.pop(0)
 
-    async def _sent(self, opened: OpenProducer, topic: str, one: Landable, headers: Headers) -> None:
-        sending = opened.producer.send(topic, one.value, one.key, headers=headers or None)
-        # Whoever gives up waiting does not take the record back: it is in a batch with others.
-        await asyncio.shield(await opened.taking(_size(one), sending))
+    async def _send_together(
+        self, producer: OpenProducer, topic: str, records: Sequence[OutgoingRecord], headers: Headers
+    ) -> None:
+        if len(records) == 1:
+            await self._send_one(producer, topic, records[0], headers)
+            return
+        sending = [asyncio.ensure_future(self._send_one(producer, topic, one, headers)) for one in records]
+        try:
+            await asyncio.gather(*sending)
+        except BaseException:
+            await network_client.cancel_all(sending)  # a producer that is given up answers none of them
+            raise
 
-    async def _sent_alone(self, opened: OpenProducer, topic: str, one: Landable, headers: Headers) -> None:
+    async def _send_one(
+        self, producer: OpenProducer, topic: str, one: OutgoingRecord, headers: Headers
+    ) -> None:
+        sending = producer.producer.send(topic, one.value, one.key, headers=headers or None)
+        # A caller that stops waiting does not take the record back: it is in a batch with others.
+        await asyncio.shield(await producer.buffered(_size(one), sending))
+
+    async def _send_alone(
+        self, producer: OpenProducer, topic: str, one: OutgoingRecord, headers: Headers
+    ) -> None:
         """In a batch that nothing else is put into."""
-        producer = opened.producer
-        partitions = sorted(await producer.partitions_for(topic))
-        batch = producer.create_batch()
+        partitions = sorted(await producer.producer.partitions_for(topic))
+        batch = producer.producer.create_batch()
         batch.append(timestamp=None, key=one.key, value=one.value, headers=list(headers))
         batch.close()
         partition = DefaultPartitioner()(one.key, partitions, partitions)
-        sending = producer.send_batch(batch, topic, partition=partition)
-        await asyncio.shield(await opened.taking(_size(one), sending))
+        sending = producer.producer.send_batch(batch, topic, partition=partition)
+        await asyncio.shield(await producer.buffered(_size(one), sending))
 
-    async def _next(self, deadline: float, needed: int) -> OpenProducer:
-        """The producer that replaces one that was given up. Raises NotLandedError."""
+    async def _replacement(self, deadline: float, needed: int) -> OpenProducer:
+        """The producer that replaces one that was given up. Raises NotAcknowledgedError."""
         if self._replacing is not None:
             self._parked_bytes += needed
             try:
@@ -261,28 +270,23 @@ class Lander:
             finally:
                 self._parked_bytes -= needed
         if self._open is None:
-            raise NotLandedError(self._failed or "the producer is being replaced")
+            raise NotAcknowledgedError(self._failed or "the producer is being replaced")
         return self._open
 
-    def _heard(self) -> None:
-        self._failed = None
-
     async def watch(self) -> None:
-        """Ask the brokers now and then whether they take writes, so that readiness does not wait for a
-        webhook: one that comes is told sooner, and one that does not come hides nothing.
-        """
+        """Check every PROBE_EVERY_S whether the brokers take writes: readiness must not depend on traffic."""
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            opened = self._open
-            if opened is None:
+            producer = self._open
+            if producer is None:
                 continue
-            short = await self._replicas.shortfall(opened.producer.client, PROBE_LIMIT_S)
-            if opened is not self._open:
+            under_replicated = await self._in_sync.shortfall(producer.producer.client, PROBE_LIMIT_S)
+            if producer is not self._open:
                 continue
-            self._short = short
-            # What waits has not been acknowledged: only that would show that records are.
-            if short is None and not opened.waiting_bytes:
-                self._heard()
+            self._under_replicated = under_replicated
+            # Only an acknowledgement shows that waiting records are acknowledged.
+            if under_replicated is None and not producer.buffered_bytes:
+                self._failed = None
 
     def _replace(self, broken: OpenProducer, why: str) -> None:
         if broken is not self._open:
@@ -290,38 +294,37 @@ class Lander:
         log.warning("the producer is replaced: %s", why)
         self._open = None
         broken.give_up()
-        self._replacing = asyncio.create_task(self._replaced(broken))
+        self._replacing = asyncio.create_task(self._open_replacement(broken))
 
-    async def _replaced(self, broken: OpenProducer) -> None:
+    async def _open_replacement(self, broken: OpenProducer) -> None:
         await drop(broken.producer)
         while True:
             try:
                 async with asyncio.timeout(OPEN_LIMIT_S):
-                    opened = OpenProducer(await self._opened())
+                    producer = OpenProducer(await self._open_producer())
             except (KafkaError, OSError) as error:
                 self._failed = f"the broker does not answer ({type(error).__name__})"
                 await asyncio.sleep(RETRY_S)
             else:
-                self._open = opened
-                self._heard()
+                self._open, self._failed = producer, None
                 return
 
-    async def _made(self) -> AIOKafkaProducer:
-        # Its topic is known from the start, so that the first webhook does not wait for that.
+    async def _idempotent(self) -> AIOKafkaProducer:
+        # It knows its topic from the start, so that the first webhook does not wait for metadata.
         return await idempotent(self._connection, self._topic)
 
     async def close(self, limit_s: float) -> None:
-        """Give what waits `limit_s` to arrive."""
+        """Give waiting records `limit_s` to arrive."""
         if self._replacing is not None:
-            await clients.end([self._replacing])
-        opened, self._open = self._open, None
-        if opened is None:
+            await network_client.cancel_all([self._replacing])
+        producer, self._open = self._open, None
+        if producer is None:
             return
         with contextlib.suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(opened.producer.flush(), limit_s)
-        opened.give_up()
-        await drop(opened.producer)
+            await asyncio.wait_for(producer.producer.flush(), limit_s)
+        producer.give_up()
+        await drop(producer.producer)
 
 
-def _size(record: Landable) -> int:
+def _size(record: OutgoingRecord) -> int:
     return len(record.value or b"") + OVERHEAD_BYTES

@@ -1,8 +1,8 @@
-"""Whether a topic takes writes, found out without writing: enough replicas in sync, and there to be asked.
+"""Whether a topic takes writes, without writing: enough replicas are in sync, and they answer.
 
-The rule of this file: the replicas in sync are what the partition's leader says, less the nodes that do not
-answer. Kafka itself notices a dead follower after its session time-out, and without a quorum of controllers
-never; until then writes with `acks=all` wait.
+The replicas in sync are what the partition's leader says, less the nodes that do not answer. Kafka itself
+notices a dead follower only after its session timeout, and without a quorum of controllers never; until then
+writes with `acks=all` wait.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from stream.kafka.admin import admin_client, topic_setting
+from stream.kafka.client.admin import admin_client, topic_setting
 
 SETTING = "min.insync.replicas"
-LEAST_EVERY_S = 60.0
-LEAST_AGAIN_S = 10.0
+SETTING_EVERY_S = 60.0
+SETTING_RETRY_S = 10.0
 NO_ANSWER = "the broker does not answer"
 
 
@@ -35,52 +35,51 @@ Views = Mapping[int, Sequence[Replicas]]
 """By node that answered."""
 
 
-class Replication:
-    """How a topic's replicas stand, looked at again and again.
+class InSyncCheck:
+    """Checks a topic's replicas repeatedly.
 
-    `least_of`: how many must be in sync. Asked now and then; who does not tell is asked again, and one is
-    enough until then.
+    `minimum`: returns how many must be in sync. It is asked now and then. Until it answers, one is enough.
     """
 
-    def __init__(self, topic: str, least_of: Callable[[], Awaitable[int]]) -> None:
+    def __init__(self, topic: str, minimum: Callable[[], Awaitable[int]]) -> None:
         self._topic = topic
-        self._least_of = least_of
-        self._least = 1
+        self._ask_minimum = minimum
+        self._minimum = 1
         self._ask_at = 0.0
 
     async def shortfall(self, client: Any, limit_s: float) -> str | None:
         """As the function of this name; takes at most twice `limit_s`."""
         if time.monotonic() >= self._ask_at:
             try:
-                self._least = await asyncio.wait_for(self._least_of(), limit_s)
-                self._ask_at = time.monotonic() + LEAST_EVERY_S
+                self._minimum = await asyncio.wait_for(self._ask_minimum(), limit_s)
+                self._ask_at = time.monotonic() + SETTING_EVERY_S
             except (KafkaError, OSError):
-                # Who does not answer is seen below; who may not tell is not asked all the time.
-                self._ask_at = time.monotonic() + LEAST_AGAIN_S
-        return await shortfall(client, self._topic, self._least, limit_s)
+                # Silent brokers are seen below. One that may not tell the setting is not asked all the time.
+                self._ask_at = time.monotonic() + SETTING_RETRY_S
+        return await shortfall(client, self._topic, self._minimum, limit_s)
 
 
-async def shortfall(client: Any, topic: str, least: int, limit_s: float) -> str | None:
+async def shortfall(client: Any, topic: str, minimum: int, limit_s: float) -> str | None:
     """Why `topic` takes no writes, as far as can be seen within `limit_s`; None where it does.
 
     - `client`: an AIOKafkaClient.
-    - `least`: so many replicas must be in sync.
+    - `minimum`: how many replicas must be in sync.
     """
     nodes = [broker.nodeId for broker in client.cluster.brokers()]
     answers = await asyncio.gather(*(_view(client, node, topic, limit_s) for node in nodes))
     views = {node: view for node, view in zip(nodes, answers, strict=True) if view is not None}
-    why = judged(topic, least, views, silent=frozenset(nodes) - frozenset(views))
+    why = shortfall_in(topic, minimum, views, silent=frozenset(nodes) - frozenset(views))
     if why is not None:
-        # Nodes that are new are not known yet.
+        # There may be new nodes that are not known yet.
         client.force_metadata_update()
     return why
 
 
-def judged(topic: str, least: int, views: Views, *, silent: frozenset[int]) -> str | None:
-    """What the answers come to. Pure.
+def shortfall_in(topic: str, minimum: int, views: Views, *, silent: frozenset[int]) -> str | None:
+    """Why the topic takes no writes, judged from the nodes' answers. Pure.
 
-    A leader's own view counts; of several that say so the one that takes writes, since a former leader that
-    is cut off says so too.
+    Only a leader's own view counts. Where several nodes claim to lead a partition, the one that takes writes
+    does: a former leader that is cut off claims it too.
     """
     if not views:
         return NO_ANSWER
@@ -93,12 +92,12 @@ def judged(topic: str, least: int, views: Views, *, silent: frozenset[int]) -> s
         if not led:
             return f"partition {number} of {topic} has no leader that answers"
         found = max(len(one.in_sync - silent) for one in led)
-        if found < least:
-            return f"partition {number} of {topic} has {found} replicas in sync, and {SETTING} is {least}"
+        if found < minimum:
+            return f"partition {number} of {topic} has {found} replicas in sync, and {SETTING} is {minimum}"
     return None
 
 
-async def least_in_sync(connection: Mapping[str, Any], topic: str) -> int:
+async def min_in_sync_replicas(connection: Mapping[str, Any], topic: str) -> int:
     """The topic's `min.insync.replicas`. Raises KafkaError, OSError."""
     async with admin_client(connection) as admin:
         await admin.start()
@@ -111,7 +110,7 @@ async def least_in_sync(connection: Mapping[str, Any], topic: str) -> int:
 async def _view(client: Any, node: int, topic: str, limit_s: float) -> list[Replicas] | None:
     """How a node sees the topic; None where it does not answer in time."""
     try:
-        async with asyncio.timeout(limit_s):  # in no task of its own, whose failure might be left to nobody
+        async with asyncio.timeout(limit_s):  # without a task of its own, whose failure nobody might await
             answer = await client.send(node, MetadataRequest([topic]))
     except (KafkaError, OSError, TimeoutError):
         return None

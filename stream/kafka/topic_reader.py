@@ -12,11 +12,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from stream.kafka import consumers, request_limits
-from stream.kafka.admin import admin_client, missing_topics
-from stream.kafka.clients import nobody_waits
+from stream.kafka.client import consumers, request_limits
+from stream.kafka.client.admin import admin_client, missing_topics
+from stream.kafka.client.network_client import ignore_failures
+from stream.kafka.client.producers import drop, idempotent
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.producers import drop, idempotent
 
 __all__ = [
     "ConsumerRecord",
@@ -157,7 +157,7 @@ async def ends_by_writing(
                 one: await producer.send(topic, key=key, value=None, partition=one.partition)
                 for one in partitions
             }
-            nobody_waits(sent.values())  # but for the first that fails
+            ignore_failures(sent.values())  # but for the first that fails
             return {one: (await written).offset + 1 for one, written in sent.items()}
     finally:
         await drop(producer)

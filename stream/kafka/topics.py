@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from stream.kafka.admin import admin_client, topic_setting
+from stream.kafka.client.admin import admin_client, topic_setting
 from stream.service.errors import said
 from stream.service.settings import RoleSettings
 

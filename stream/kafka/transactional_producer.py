@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, cast
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata
 
-from stream.kafka import request_limits
-from stream.kafka.clients import nobody_waits
+from stream.kafka.client import request_limits
+from stream.kafka.client.member_commit import Member, commit_as
+from stream.kafka.client.network_client import ignore_failures
+from stream.kafka.client.producers import CLOSE_S, drop, ignore_pending
 from stream.kafka.errors import (
     IllegalOperation,
     InvalidProducerEpoch,
@@ -27,9 +29,7 @@ from stream.kafka.errors import (
     RecordListTooLargeError,
     UnknownProducerId,
 )
-from stream.kafka.member_commit import Member, commit_as
 from stream.kafka.partitions import TopicPartition, partition_of
-from stream.kafka.producers import CLOSE_S, drop, unheeded
 from stream.service.errors import said
 
 MAX_BATCH_BYTES = 262_144
@@ -206,7 +206,7 @@ class TransactionalProducer:
             raise TransactionFailed(error) from error
         finally:
             if not through:
-                unheeded(producer)
+                ignore_pending(producer)
         return end
 
     async def _produce(self, producer: Any, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
@@ -218,7 +218,7 @@ class TransactionalProducer:
         for (topic, partition), records in parts.items():
             for batch, count in _batches(producer, records):
                 taken = await producer.send_batch(batch, topic, partition=partition)
-                nobody_waits([taken])  # should what comes next fail
+                ignore_failures([taken])  # should what comes next fail
                 sent.append((topic, partition, count, taken))
         # Await every future, or asyncio warns about unretrieved exceptions.
         results = await asyncio.gather(*(future for *_, future in sent), return_exceptions=True)

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from stream.kafka import topics
-from stream.kafka.acked_producer import Lander
-from stream.kafka.oversized_records import REASON, SetsAside
+from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.poller.limiter.assignor import Place
 from stream.poller.limiter.rate_limiter import LimiterState, RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
@@ -99,13 +99,13 @@ class Poller:
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.limiters = RateLimiters(self.accounts, self.metrics)
         self.metrics.budgets(lambda: budgets(self.accounts, self._state))
-        self._lander = Lander(names.polled, connection, produced=self.metrics.produced)
-        aside = SetsAside(
+        self._lander = AckedProducer(names.polled, connection, produced=self.metrics.produced)
+        aside = DeadLetteringProducer(
             self._lander,
             topic=names.polled,
             dead_letters=names.dead_letters,
             stage=STAGE,
-            told=lambda one: self.metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
+            dead_lettered=lambda one: self.metrics.dead_letter(getattr(one, "source", UNKNOWN), REASON),
         )
         writer = PolledWriter(
             aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics

@@ -23,7 +23,7 @@ from stream.cli import backfill
 from stream.cli.support.job_progress import JobProgress, share
 from stream.core.timestamps import utc
 from stream.kafka import topics
-from stream.kafka.acked_producer import Lander
+from stream.kafka.acked_producer import AckedProducer
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -196,7 +196,7 @@ def a_poller(bootstrap: str, prefix: str, provider: Provider) -> Iterator[None]:
         settings = Settings(topic_prefix=prefix, partitions=2)
         await topics.ensure(bootstrap, settings)
         topic, connection = topics.names(prefix).polling, {"bootstrap_servers": bootstrap}
-        lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
+        lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
         await lander.start()
         store = ProgressStore(topic, connection, lander)
         reading = asyncio.create_task(store.run())

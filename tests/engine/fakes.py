@@ -10,7 +10,7 @@ from typing import Any
 from stream.engine.batch import Batch, Output
 from stream.engine.group import FetchedChunk, FetchedRecords, PartitionReader
 from stream.engine.status import NullObserver
-from stream.kafka.member_commit import Member
+from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
 

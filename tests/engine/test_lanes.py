@@ -12,8 +12,8 @@ from stream.engine.batch import BatchPolicy
 from stream.engine.group import AssignmentOver
 from stream.engine.lanes import Lanes
 from stream.engine.states import DictStates
+from stream.kafka.client.member_commit import Member
 from stream.kafka.errors import KafkaConnectionError
-from stream.kafka.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset, Fenced
 from tests.engine.fakes import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.kafka import topics
-from stream.kafka.member_commit import Member
+from stream.kafka.client.member_commit import Member
 from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer
 from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker

@@ -40,7 +40,7 @@ class RecordingSink:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def land(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None:
+    async def send_all(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None:
         self.limits_s.append(limit_s)
         await self.open.wait()
         if self.error is not None:

@@ -23,7 +23,7 @@ from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.request import FORM
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.waiting_bodies import WaitingBodies
-from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.service.metrics.label_values import CALLBACK_ROUTES
 from tests.gateway import signing
 from tests.gateway.running_gateway import CREDENTIALS, RunningGateway, running_gateway
@@ -82,7 +82,7 @@ async def test_telnyx_is_told_within_its_own_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(NoRoomError(), "overloaded"), (NotLandedError("late"), "produce_failed")]
+    ("error", "reason"), [(BufferFullError(), "overloaded"), (NotAcknowledgedError("late"), "produce_failed")]
 )
 async def test_what_kafka_does_not_have_is_never_acknowledged(error: Exception, reason: str) -> None:
     async with running_gateway() as gateway:

@@ -12,9 +12,15 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream.gateway.receive.envelope import WebhookRecord
 from stream.kafka import topics
-from stream.kafka.acked_producer import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError, TooLargeError
-from stream.kafka.in_sync import least_in_sync
-from stream.kafka.oversized_records import SetsAside
+from stream.kafka.acked_producer import (
+    OVERHEAD_BYTES,
+    AckedProducer,
+    BufferFullError,
+    NotAcknowledgedError,
+    RecordTooLargeError,
+)
+from stream.kafka.in_sync import min_in_sync_replicas
+from stream.kafka.oversized_records import DeadLetteringProducer
 from stream.service.settings import Settings
 from tests.e2e.harness import read_topic
 from tests.real_broker import RealBroker
@@ -37,20 +43,20 @@ class Told:
 
 @asynccontextmanager
 async def landing(
-    broker: RealBroker, prefix: str, room_bytes: int = 1 << 20
-) -> AsyncIterator[tuple[Lander, Told, str]]:
+    broker: RealBroker, prefix: str, buffer_bytes: int = 1 << 20
+) -> AsyncIterator[tuple[AckedProducer, Told, str]]:
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2))
     topic, told = topics.names(prefix).callbacks, Told()
-    lander = Lander(
-        topic, {"bootstrap_servers": broker.bootstrap}, produced=told.produced, room_bytes=room_bytes
+    acked = AckedProducer(
+        topic, {"bootstrap_servers": broker.bootstrap}, produced=told.produced, buffer_bytes=buffer_bytes
     )
-    await lander.start()
-    watching = asyncio.create_task(lander.watch())
+    await acked.start()
+    watching = asyncio.create_task(acked.watch())
     try:
-        yield lander, told, topic
+        yield acked, told, topic
     finally:
         watching.cancel()
-        await lander.close(1)
+        await acked.close(1)
 
 
 async def until(good: object, limit_s: float = 30.0) -> None:
@@ -61,10 +67,10 @@ async def until(good: object, limit_s: float = 30.0) -> None:
 
 
 async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, prefix: str) -> None:
-    async with landing(broker, prefix) as (lander, told, topic):
-        await lander.land([one(1), one(2)._replace(key=None)], 5)
-        await asyncio.gather(*(lander.land([one(n)], 5) for n in range(3, 100)))
-        assert (lander.waiting_bytes, lander.trouble(), told.good, told.bad) == (0, None, 99, 0)
+    async with landing(broker, prefix) as (acked, told, topic):
+        await acked.send_all([one(1), one(2)._replace(key=None)], 5)
+        await asyncio.gather(*(acked.send_all([one(n)], 5) for n in range(3, 100)))
+        assert (acked.buffered_bytes, acked.trouble(), told.good, told.bad) == (0, None, 99, 0)
     found = {record.value: record.key for record in read_topic(broker.bootstrap, topic)}
     assert found == {one(n).value: None if n == 2 else one(n).key for n in range(1, 100)}
 
@@ -76,12 +82,12 @@ async def test_a_topic_that_wants_more_replicas_in_sync_than_there_are_is_seen_w
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     config = {"min.insync.replicas": "2"}
     admin.create_topics([NewTopic(made, 2, 1, config=config)])[made].result(20)
-    async with landing(broker, prefix) as (lander, _told, topic):
+    async with landing(broker, prefix) as (acked, _told, topic):
         connection = {"bootstrap_servers": broker.bootstrap}
-        assert await least_in_sync(connection, topic) == 2
-        assert await least_in_sync(connection, topics.names(prefix).polled) == 1
-        await until(lambda: lander.trouble() is not None)
-        assert lander.trouble() == (
+        assert await min_in_sync_replicas(connection, topic) == 2
+        assert await min_in_sync_replicas(connection, topics.names(prefix).polled) == 1
+        await until(lambda: acked.trouble() is not None)
+        assert acked.trouble() == (
             f"partition 0 of {topic} has 1 replicas in sync, and min.insync.replicas is 2"
         )
 
@@ -89,66 +95,66 @@ async def test_a_topic_that_wants_more_replicas_in_sync_than_there_are_is_seen_w
 async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_afterwards(
     broker: RealBroker, prefix: str
 ) -> None:
-    async with landing(broker, prefix, room_bytes=12 * (200 + OVERHEAD_BYTES)) as (lander, _told, topic):
-        await lander.land([one(0)], 5)
+    async with landing(broker, prefix, buffer_bytes=12 * (200 + OVERHEAD_BYTES)) as (acked, _told, topic):
+        await acked.send_all([one(0)], 5)
         broker.freeze()
         began = time.monotonic()
-        waiting = [asyncio.create_task(lander.land([one(n)], 1)) for n in range(1, 6)]
+        waiting = [asyncio.create_task(acked.send_all([one(n)], 1)) for n in range(1, 6)]
         results = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [type(result) for result in results] == [NotLandedError] * 5
+        assert [type(result) for result in results] == [NotAcknowledgedError] * 5
         assert 0.9 < time.monotonic() - began < 3
         began = time.monotonic()
-        with pytest.raises(NotLandedError):
-            await lander.land([one(6)], 30)
+        with pytest.raises(NotAcknowledgedError):
+            await acked.send_all([one(6)], 30)
         assert time.monotonic() - began < 3, "a broker that is in trouble is not given its whole time"
-        assert lander.waiting_bytes > 0, "what was given up may still land, and so takes room"
-        assert lander.trouble() is not None
+        assert acked.buffered_bytes > 0, "what was given up may still land, and so takes room"
+        assert acked.trouble() is not None
         for n in range(7, 30):
             try:
-                await lander.land([one(n)], 0.05)
-            except NoRoomError:
+                await acked.send_all([one(n)], 0.05)
+            except BufferFullError:
                 break
-            except NotLandedError:
+            except NotAcknowledgedError:
                 continue
         else:
             pytest.fail("there was always room")
         broker.thaw()
-        await until(lambda: lander.trouble() is None and lander.waiting_bytes == 0)
-        await lander.land([one(100)], 5)
+        await until(lambda: acked.trouble() is None and acked.buffered_bytes == 0)
+        await acked.send_all([one(100)], 5)
     assert {one(n).value for n in (0, 1, 2, 3, 4, 5, 6, 100)} <= {
         record.value for record in read_topic(broker.bootstrap, topic)
     }
 
 
 async def test_a_broker_that_died_and_came_back_takes_writes_again(broker: RealBroker, prefix: str) -> None:
-    async with landing(broker, prefix) as (lander, _told, topic):
-        await lander.land([one(1)], 5)
+    async with landing(broker, prefix) as (acked, _told, topic):
+        await acked.send_all([one(1)], 5)
         broker.kill()
-        with pytest.raises(NotLandedError):
-            await lander.land([one(2)], 0.5)
-        await until(lambda: lander.trouble() is not None)
+        with pytest.raises(NotAcknowledgedError):
+            await acked.send_all([one(2)], 0.5)
+        await until(lambda: acked.trouble() is not None)
         broker.restart()
-        await until(lambda: lander.trouble() is None)
-        await lander.land([one(3)], 10)
+        await until(lambda: acked.trouble() is None)
+        await acked.send_all([one(3)], 10)
     assert {one(1).value, one(3).value} <= {record.value for record in read_topic(broker.bootstrap, topic)}
 
 
 async def test_a_refused_record_costs_itself_and_all_others_land(broker: RealBroker, prefix: str) -> None:
     """Larger than the topic takes: the broker refuses it, and with it aiokafka's sequence is lost."""
-    async with landing(broker, prefix, room_bytes=16 << 20) as (lander, told, topic):
+    async with landing(broker, prefix, buffer_bytes=16 << 20) as (acked, told, topic):
         # All of one key, and so of one partition and one sequence.
         small = [one(n)._replace(key=b"telnyx:1") for n in (1, 2, 3, 4)]
         big = one(5, 3 << 20)._replace(key=b"telnyx:1")
-        await lander.land(small[:1], 10)
-        waiting = asyncio.create_task(lander.land([big, small[1]], 30))
+        await acked.send_all(small[:1], 10)
+        waiting = asyncio.create_task(acked.send_all([big, small[1]], 30))
         await asyncio.sleep(0)
-        await lander.land(small[2:3], 30)
-        with pytest.raises(TooLargeError) as raised:
+        await acked.send_all(small[2:3], 30)
+        with pytest.raises(RecordTooLargeError) as raised:
             await waiting
         assert list(raised.value.refused) == [big]
-        assert lander.trouble() is None
-        await lander.land(small[3:], 10)
-        assert (told.good, told.bad, lander.waiting_bytes) == (4, 1, 0)
+        assert acked.trouble() is None
+        await acked.send_all(small[3:], 10)
+        assert (told.good, told.bad, acked.buffered_bytes) == (4, 1, 0)
     found = [record.value for record in read_topic(broker.bootstrap, topic)]
     # What shared a batch with it may have come twice: the worker applies it once.
     assert sorted(set(found)) == [each.value for each in small]
@@ -156,12 +162,14 @@ async def test_a_refused_record_costs_itself_and_all_others_land(broker: RealBro
 
 
 async def test_a_record_larger_than_its_topic_takes_is_a_dead_letter(broker: RealBroker, prefix: str) -> None:
-    async with landing(broker, prefix, room_bytes=16 << 20) as (lander, _told, topic):
+    async with landing(broker, prefix, buffer_bytes=16 << 20) as (acked, _told, topic):
         dead = topics.names(prefix).dead_letters
         set_aside: list[object] = []
-        shore = SetsAside(lander, topic=topic, dead_letters=dead, stage="gateway", told=set_aside.append)
+        sender = DeadLetteringProducer(
+            acked, topic=topic, dead_letters=dead, stage="gateway", dead_lettered=set_aside.append
+        )
         big = one(1, 1200 << 10)
-        await shore.land([big, one(2)], 30)
+        await sender.send_all([big, one(2)], 30)
         assert set_aside == [big]
     # Of another partition it may have landed before the refusal, and once more after it.
     assert {record.value for record in read_topic(broker.bootstrap, topic)} == {one(2).value}

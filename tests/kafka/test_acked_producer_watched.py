@@ -11,8 +11,8 @@ import pytest
 
 from stream.kafka import acked_producer as landing
 from stream.kafka import in_sync
-from stream.kafka.acked_producer import Lander, NotLandedError
-from stream.kafka.in_sync import Replication
+from stream.kafka.acked_producer import AckedProducer, NotAcknowledgedError
+from stream.kafka.in_sync import InSyncCheck
 from tests.kafka.fake_producer import FakeProducer
 
 TOPIC = "calls.callbacks.v1"
@@ -59,21 +59,21 @@ def producer(cluster: Cluster) -> FakeProducer:
 
 
 @pytest.fixture
-async def lander(
+async def acked(
     cluster: Cluster, producer: FakeProducer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Lander]:
+) -> AsyncIterator[AckedProducer]:
     monkeypatch.setattr(landing, "PROBE_EVERY_S", 0.01)
     monkeypatch.setattr(landing, "PROBE_LIMIT_S", 0.1)
 
     async def opened() -> FakeProducer:
         return producer
 
-    made = Lander(
+    made = AckedProducer(
         TOPIC,
         {},
         produced=lambda records, seconds, ok: None,
-        opened=opened,
-        least_of=cluster.told_least,
+        open_producer=opened,
+        min_in_sync=cluster.told_least,
     )
     await made.start()
     watching = asyncio.create_task(made.watch())
@@ -81,54 +81,54 @@ async def lander(
     watching.cancel()
 
 
-async def until(lander: Lander, trouble: str | None) -> None:
+async def until(acked: AckedProducer, trouble: str | None) -> None:
     async with asyncio.timeout(20):
-        while lander.trouble() != trouble:
+        while acked.trouble() != trouble:
             await asyncio.sleep(0.01)
 
 
 async def test_too_few_replicas_in_sync_are_trouble_without_any_traffic(
-    lander: Lander, cluster: Cluster
+    acked: AckedProducer, cluster: Cluster
 ) -> None:
     cluster.in_sync = [1]
-    await until(lander, BELOW)
+    await until(acked, BELOW)
     cluster.in_sync = [1, 2]
-    await until(lander, None)
+    await until(acked, None)
 
 
 async def test_two_frozen_brokers_of_three_are_trouble_though_all_are_said_to_be_in_sync(
-    lander: Lander, cluster: Cluster
+    acked: AckedProducer, cluster: Cluster
 ) -> None:
     cluster.frozen = {2, 3}
-    await until(lander, BELOW)
+    await until(acked, BELOW)
     cluster.frozen = {2}
-    await until(lander, None)
+    await until(acked, None)
 
 
-async def test_a_record_that_lands_elsewhere_does_not_hide_it(lander: Lander, cluster: Cluster) -> None:
+async def test_a_record_that_lands_elsewhere_does_not_hide_it(acked: AckedProducer, cluster: Cluster) -> None:
     cluster.in_sync = [1]
-    await until(lander, BELOW)
-    await lander.land([Record()], 5)
-    assert lander.trouble() == BELOW
+    await until(acked, BELOW)
+    await acked.send_all([Record()], 5)
+    assert acked.trouble() == BELOW
 
 
 async def test_what_waits_unacknowledged_is_trouble_until_it_is_acknowledged(
-    lander: Lander, producer: FakeProducer
+    acked: AckedProducer, producer: FakeProducer
 ) -> None:
     """Whatever the replicas look like: that they are in sync is what was."""
     producer.silent = True
-    with pytest.raises(NotLandedError):
-        await lander.land([Record()], 0.05)
+    with pytest.raises(NotAcknowledgedError):
+        await acked.send_all([Record()], 0.05)
     await asyncio.sleep(0.1)
-    assert lander.trouble() == "the broker does not acknowledge records"
+    assert acked.trouble() == "the broker does not acknowledge records"
     producer.pending[0].set_result(None)
-    await until(lander, None)
+    await until(acked, None)
 
 
 async def test_a_cluster_that_does_not_tell_its_least_is_asked_again(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_sync, "LEAST_AGAIN_S", 0.0)
+    monkeypatch.setattr(in_sync, "SETTING_RETRY_S", 0.0)
     least = iter((OSError(), 2))
 
     async def told() -> int:
@@ -138,5 +138,5 @@ async def test_a_cluster_that_does_not_tell_its_least_is_asked_again(
         return found
 
     cluster.in_sync = [1]
-    replicas = Replication(TOPIC, told)
+    replicas = InSyncCheck(TOPIC, told)
     assert [await replicas.shortfall(cluster, 5) for _ in range(3)] == [None, BELOW, BELOW]

@@ -1,5 +1,5 @@
-"""Landing through a producer that is replaced: who waited is neither held up nor blamed, and room is given
-back once.
+"""Sending through a producer that is replaced: records that waited are neither held up nor failed for it, and
+their bytes are given back once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from typing import NamedTuple
 import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
-from stream.kafka.acked_producer import OVERHEAD_BYTES, Lander, NoRoomError, NotLandedError, TooLargeError
+from stream.kafka.acked_producer import (
+    OVERHEAD_BYTES,
+    AckedProducer,
+    BufferFullError,
+    NotAcknowledgedError,
+    RecordTooLargeError,
+)
 from tests.kafka.fake_producer import LIMIT, FakeProducer
 
 TOPIC = "calls.callbacks.v1"
@@ -27,19 +33,22 @@ def one(name: str, size: int = 10) -> Record:
 
 
 class Harness:
-    """A lander and the producers that it was given, in turn."""
+    """An acknowledged producer and the producers that it was given, in turn. `gone`: it is given none."""
 
-    def __init__(self, *producers: FakeProducer, room_bytes: int = 1 << 20) -> None:
+    def __init__(self, *producers: FakeProducer, buffer_bytes: int = 1 << 20) -> None:
         self.made: list[FakeProducer] = []
         self.may_open = asyncio.Event()
         self.may_open.set()
+        self.gone = False
         self.told = [0, 0]
         self._next = list(producers)
-        self.lander = Lander(TOPIC, {}, produced=self._produced, room_bytes=room_bytes, opened=self._opened)
+        self.acked = AckedProducer(
+            TOPIC, {}, produced=self._produced, buffer_bytes=buffer_bytes, open_producer=self._opened
+        )
 
-    async def start(self) -> Lander:
-        await self.lander.start()
-        return self.lander
+    async def start(self) -> AckedProducer:
+        await self.acked.start()
+        return self.acked
 
     @property
     def landed(self) -> list[bytes]:
@@ -47,6 +56,8 @@ class Harness:
 
     async def _opened(self) -> FakeProducer:
         await self.may_open.wait()
+        if self.gone:
+            raise KafkaConnectionError("gone")
         self.made.append(self._next.pop(0) if self._next else FakeProducer())
         return self.made[-1]
 
@@ -63,143 +74,137 @@ async def test_what_waits_in_a_producer_that_is_given_up_lands_through_the_next_
     """Once it waited its whole limit, and then said of the new producer that it takes nothing."""
     first = FakeProducer(silent=True)
     harness = Harness(first)
-    lander = await harness.start()
+    acked = await harness.start()
     began = time.monotonic()
     waiting = [
-        asyncio.create_task(lander.land([one("a")], 60)),
-        asyncio.create_task(lander.land([one("b"), one("c")], 60)),
+        asyncio.create_task(acked.send_all([one("a")], 60)),
+        asyncio.create_task(acked.send_all([one("b"), one("c")], 60)),
     ]
     await settle()
     first.pending[0].set_exception(TopicAuthorizationFailedError())
-    with pytest.raises(NotLandedError, match="refused"):
+    with pytest.raises(NotAcknowledgedError, match="refused"):
         await waiting[0]
     await waiting[1]
-    assert (lander.trouble(), harness.landed) == (None, [b"b", b"c"])
+    assert (acked.trouble(), harness.landed) == (None, [b"b", b"c"])
     assert time.monotonic() - began < 20
 
 
 async def test_what_begins_while_the_producer_is_replaced_waits_for_the_new_one() -> None:
     harness = Harness()
-    lander = await harness.start()
+    acked = await harness.start()
     harness.may_open.clear()
-    big = asyncio.create_task(lander.land([one("big", LIMIT + 1)], 60))
+    big = asyncio.create_task(acked.send_all([one("big", LIMIT + 1)], 60))
     await settle()
-    begun = asyncio.create_task(lander.land([one("a")], 60))
+    begun = asyncio.create_task(acked.send_all([one("a")], 60))
     await settle()
     assert not begun.done()
-    assert lander.trouble() is None, "a record that is too large says nothing of the broker"
+    assert acked.trouble() is None, "a record that is too large says nothing of the broker"
     harness.may_open.set()
     await begun
-    with pytest.raises(TooLargeError):
+    with pytest.raises(RecordTooLargeError):
         await big
-    assert (harness.landed, lander.trouble()) == ([b"a"], None)
+    assert (harness.landed, acked.trouble()) == ([b"a"], None)
 
 
 async def test_who_waits_in_vain_for_a_replacement_does_not_blame_the_new_producer() -> None:
     first = FakeProducer(silent=True)
     harness = Harness(first)
-    lander = await harness.start()
-    waiting = asyncio.create_task(lander.land([one("a")], 60))
-    late = asyncio.create_task(lander.land([one("b")], 0.05))
+    acked = await harness.start()
+    waiting = asyncio.create_task(acked.send_all([one("a")], 60))
+    late = asyncio.create_task(acked.send_all([one("b")], 0.05))
     await settle()
     harness.may_open.clear()
     first.pending[0].set_exception(TopicAuthorizationFailedError())
-    with pytest.raises(NotLandedError):
+    with pytest.raises(NotAcknowledgedError):
         await late
     harness.may_open.set()
-    with pytest.raises(NotLandedError):
+    with pytest.raises(NotAcknowledgedError):
         await waiting
-    await lander.land([one("c")], 60)
-    assert lander.trouble() is None
+    await acked.send_all([one("c")], 60)
+    assert acked.trouble() is None
 
 
 async def test_a_replaced_producers_records_give_their_room_back_once() -> None:
     first = FakeProducer(silent=True)
     room = 4 * (LIMIT + OVERHEAD_BYTES)
-    harness = Harness(first, FakeProducer(silent=True), room_bytes=room)
-    lander = await harness.start()
-    lost = [asyncio.create_task(lander.land([one("a", LIMIT)], 0.01)) for _ in range(3)]
+    harness = Harness(first, FakeProducer(silent=True), buffer_bytes=room)
+    acked = await harness.start()
+    lost = [asyncio.create_task(acked.send_all([one("a", LIMIT)], 0.01)) for _ in range(3)]
     await asyncio.gather(*lost, return_exceptions=True)
-    assert lander.waiting_bytes == 3 * (LIMIT + OVERHEAD_BYTES), "what was given up may still land"
-    refused = asyncio.create_task(lander.land([one("b", LIMIT)], 60))
+    assert acked.buffered_bytes == 3 * (LIMIT + OVERHEAD_BYTES), "what was given up may still land"
+    refused = asyncio.create_task(acked.send_all([one("b", LIMIT)], 60))
     await settle()
-    with pytest.raises(NoRoomError):
-        await lander.land([one("c", LIMIT)], 60)
+    with pytest.raises(BufferFullError):
+        await acked.send_all([one("c", LIMIT)], 60)
     first.pending[-1].set_exception(TopicAuthorizationFailedError())
     await asyncio.gather(refused, return_exceptions=True)
     await settle()
-    assert lander.waiting_bytes == 0
-    kept = asyncio.create_task(lander.land([one("d", LIMIT)], 60))
+    assert acked.buffered_bytes == 0
+    kept = asyncio.create_task(acked.send_all([one("d", LIMIT)], 60))
     await settle()
-    assert lander.waiting_bytes == LIMIT + OVERHEAD_BYTES
+    assert acked.buffered_bytes == LIMIT + OVERHEAD_BYTES
     for future in first.pending:  # the answers of the old one come late, or are taken back
         if not future.done():
             future.cancel()
     await settle()
-    assert lander.waiting_bytes == LIMIT + OVERHEAD_BYTES, "their room was given back with their producer"
+    assert acked.buffered_bytes == LIMIT + OVERHEAD_BYTES, "their room was given back with their producer"
     kept.cancel()
     await asyncio.gather(kept, return_exceptions=True)
 
 
 async def test_a_record_that_is_too_large_is_named_and_all_others_land_in_their_order() -> None:
     harness = Harness()
-    lander = await harness.start()
+    acked = await harness.start()
     big = one("big", LIMIT + 1)
-    with pytest.raises(TooLargeError) as raised:
-        await lander.land([one("a"), big, one("b"), one("c", LIMIT)], 60)
+    with pytest.raises(RecordTooLargeError) as raised:
+        await acked.send_all([one("a"), big, one("b"), one("c", LIMIT)], 60)
     assert list(raised.value.refused) == [big]
     assert harness.landed == [b"a", b"b", b"c"]
-    assert (harness.told, lander.trouble(), lander.waiting_bytes) == ([3, 1], None, 0)
+    assert (harness.told, acked.trouble(), acked.buffered_bytes) == ([3, 1], None, 0)
 
 
 async def test_small_records_that_are_too_large_together_all_land() -> None:
     """A topic's limit is for batches, and those are made of whatever waits at the time."""
     harness = Harness()
-    lander = await harness.start()
-    await asyncio.gather(*(lander.land([one(str(n), LIMIT - 1)], 60) for n in range(5)))
-    await lander.land([one(str(n), LIMIT - 1) for n in range(5, 9)], 60)
+    acked = await harness.start()
+    await asyncio.gather(*(acked.send_all([one(str(n), LIMIT - 1)], 60) for n in range(5)))
+    await acked.send_all([one(str(n), LIMIT - 1) for n in range(5, 9)], 60)
     assert sorted(harness.landed) == [b"%d" % n for n in range(9)]
     assert harness.told == [9, 0]
 
 
 async def test_the_broker_is_not_asked_again_for_what_it_has_just_found_too_large() -> None:
     harness = Harness()
-    lander = await harness.start()
+    acked = await harness.start()
     for _ in range(2):
-        with pytest.raises(TooLargeError):
-            await lander.land([one("big", LIMIT + 1)], 60)
-    await lander.land([one("a")], 60)
+        with pytest.raises(RecordTooLargeError):
+            await acked.send_all([one("big", LIMIT + 1)], 60)
+    await acked.send_all([one("a")], 60)
     made = len(harness.made)
     for _ in range(50):
-        with pytest.raises(TooLargeError):
-            await lander.land([one("big", LIMIT + 1), one("b")], 60)
+        with pytest.raises(RecordTooLargeError):
+            await acked.send_all([one("big", LIMIT + 1), one("b")], 60)
     assert len(harness.made) == made, "each refusal costs all a new producer"
 
 
 async def test_each_topic_has_its_own_limit() -> None:
     limits = {"calls.dead-letters.v1": 3 * LIMIT}
     harness = Harness(*(FakeProducer(limits=limits) for _ in range(9)))
-    lander = await harness.start()
-    with pytest.raises(TooLargeError):
-        await lander.land([one("big", LIMIT + 1)], 60)
-    await lander.land([one("big", LIMIT + 1)], 60, topic="calls.dead-letters.v1", headers=[("a", b"b")])
+    acked = await harness.start()
+    with pytest.raises(RecordTooLargeError):
+        await acked.send_all([one("big", LIMIT + 1)], 60)
+    await acked.send_all([one("big", LIMIT + 1)], 60, topic="calls.dead-letters.v1", headers=[("a", b"b")])
     assert harness.made[-1].landed[-1][0] == "calls.dead-letters.v1"
     assert harness.made[-1].headers == [("a", b"b")]
 
 
-async def test_a_broker_that_does_not_come_back_is_in_trouble_and_waited_for_in_bounds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_broker_that_does_not_come_back_is_in_trouble_and_waited_for_in_bounds() -> None:
     harness = Harness()
-    lander = await harness.start()
-
-    async def gone() -> FakeProducer:
-        raise KafkaConnectionError("gone")
-
-    monkeypatch.setattr(lander, "_opened", gone)
+    acked = await harness.start()
+    harness.gone = True
     began = time.monotonic()
-    with pytest.raises(NotLandedError):
-        await lander.land([one("big", LIMIT + 1)], 0.2)
+    with pytest.raises(NotAcknowledgedError):
+        await acked.send_all([one("big", LIMIT + 1)], 0.2)
     assert time.monotonic() - began < 10
-    assert lander.trouble() == "the broker does not answer (KafkaConnectionError)"
-    await lander.close(1)
+    assert acked.trouble() == "the broker does not answer (KafkaConnectionError)"
+    await acked.close(1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import NodeNotReadyError
 
-from stream.kafka.in_sync import Replicas, judged, shortfall
+from stream.kafka.in_sync import Replicas, shortfall, shortfall_in
 
 TOPIC = "calls.callbacks.v1"
 
@@ -54,11 +54,11 @@ def one(leader: int, *in_sync: int, number: int = 0) -> list[Replicas]:
     ],
 )
 def test_what_the_answers_come_to(views: Any, silent: tuple[int, ...], why: str | None) -> None:
-    assert judged(TOPIC, 2, views, silent=frozenset(silent)) == why
+    assert shortfall_in(TOPIC, 2, views, silent=frozenset(silent)) == why
 
 
 def test_one_broker_with_one_replica_takes_writes() -> None:
-    assert judged(TOPIC, 1, {1: one(1, 1)}, silent=frozenset()) is None
+    assert shortfall_in(TOPIC, 1, {1: one(1, 1)}, silent=frozenset()) is None
 
 
 class Client:

@@ -147,7 +147,7 @@ def counted(poller: service.Poller, sample: str) -> float:
 def _is_ours(task: asyncio.Task[Any]) -> bool:
     """The clients and servers may take a moment to end theirs."""
     return (task.get_coro().__qualname__ or "").split(".")[0] in {
-        "Lander",
+        "AckedProducer",
         "ProgressStore",
         "Windows",
         "FetchRequestConsumer",

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from stream.core.events import DecodeError
-from stream.kafka.acked_producer import NoRoomError
+from stream.kafka.acked_producer import BufferFullError
 from stream.kafka.envelope_codec import read_envelope
 from stream.service.errors import in_words, said, trace
 from stream.service.http.listening import ListenError
@@ -42,7 +42,7 @@ class TestOneLine:
         assert in_words(ListenError("CALLSTREAM_GATEWAY_LISTEN: no port")) == (
             "CALLSTREAM_GATEWAY_LISTEN: no port"
         )
-        assert in_words(NoRoomError()) == "NoRoomError"
+        assert in_words(BufferFullError()) == "BufferFullError"
         assert in_words(KafkaConnectionError(NUMBER)) == "KafkaConnectionError"
 
     def test_a_text_of_ours_is_one_line_of_bounded_length(self) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from stream.core.events import DecodeError
-from stream.kafka import consumers, topics
+from stream.kafka import topics
+from stream.kafka.client import consumers
 from stream.kafka.envelope_codec import Headers, dead_letter_headers
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from stream.kafka.acked_producer import Headers, Landable, NoRoomError, NotLandedError
-from stream.kafka.oversized_records import Lands
+from stream.kafka.acked_producer import BufferFullError, Headers, NotAcknowledgedError, OutgoingRecord
+from stream.kafka.oversized_records import RecordSender
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 
@@ -40,7 +40,7 @@ class PolledWriter:
 
     def __init__(
         self,
-        producer: Lands,
+        producer: RecordSender,
         *,
         polled: str,
         dead_letters: str,
@@ -81,13 +81,13 @@ class PolledWriter:
         """Write a record that is not a row. Returns when the broker has it."""
         await self._send([_KeyValue(key, value)], self._dead_letters, headers)
 
-    async def _send(self, records: Sequence[Landable], topic: str, headers: Headers) -> None:
+    async def _send(self, records: Sequence[OutgoingRecord], topic: str, headers: Headers) -> None:
         while True:
             try:
-                await self._producer.land(records, SEND_TIMEOUT_S, topic=topic, headers=headers)
-            except NotLandedError as error:
+                await self._producer.send_all(records, SEND_TIMEOUT_S, topic=topic, headers=headers)
+            except NotAcknowledgedError as error:
                 self._log(str(error))
-            except NoRoomError:
+            except BufferFullError:
                 pass
             else:
                 return self._log("")

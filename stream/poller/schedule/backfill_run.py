@@ -17,7 +17,7 @@ import msgspec
 
 from stream.core.fetches import ANSWERED
 from stream.core.timestamps import utc
-from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
@@ -219,7 +219,7 @@ class BackfillRun:
         while True:
             try:
                 return await work()
-            except (NoRoomError, NotLandedError):
+            except (BufferFullError, NotAcknowledgedError):
                 await self._deps.sleep(KAFKA_RETRY_S)
 
 

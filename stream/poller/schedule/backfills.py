@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -105,5 +105,5 @@ class Backfills:
         if job is not None and job.state == "cancelled":
             try:
                 await self._store.save(job)
-            except (NoRoomError, NotLandedError):
+            except (BufferFullError, NotAcknowledgedError):
                 log.warning("the state of a cancelled backfill was not saved again")

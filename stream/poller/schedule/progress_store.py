@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from stream.kafka.acked_producer import Lander
+from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.topic_reader import ConsumerRecord, TopicReader, ends_by_writing, read_topic
@@ -53,7 +53,7 @@ class ProgressStore:
         self,
         topic: str,
         connection: Mapping[str, Any],
-        producer: Lander,
+        producer: AckedProducer,
         find_ends: _FindEnds | None = None,
     ) -> None:
         self._find_ends = find_ends or partial(ends_by_writing, connection, topic, key=END)
@@ -96,12 +96,12 @@ class ProgressStore:
     async def save(self, record: Progress) -> Progress:
         """Write the record, or the further one that is known; what is then known of its key.
 
-        Raises NoRoomError, NotLandedError: then the record may be in Kafka or not.
+        Raises BufferFullError, NotAcknowledgedError: then the record may be in Kafka or not.
         """
         await self.wait_until_loaded()
         record = self._furthest(record)
         written = _ProgressRecord(record.key.encode(), encode(record))
-        await self._producer.land([written], SAVE_TIMEOUT_S, topic=self._topic)
+        await self._producer.send_all([written], SAVE_TIMEOUT_S, topic=self._topic)
         return self._keep(record)
 
     def _furthest(self, record: Progress) -> Progress:

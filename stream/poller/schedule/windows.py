@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from stream.core.timestamps import SECOND_US, utc
-from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.resources.account import Account
@@ -156,7 +156,7 @@ class Windows:
                 watermark = self._watermark(window, planned.watermark_us(result.provider_us))
                 self._report(window, await self._store.save(watermark))
                 _log_lost(window, planned)
-        except (NoRoomError, NotLandedError):
+        except (BufferFullError, NotAcknowledgedError):
             return _PassResult(NOT_LANDED)
         except Exception as error:  # whatever it is: this window is read again, and the others go on
             log.debug("the window of %s", window.name, exc_info=error)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from stream.kafka import partitions
-from stream.kafka.producers import drop, idempotent
+from stream.kafka.client.producers import drop, idempotent
 from stream.simulator.calls.call import SourceRecord
 
 BATCH_BYTES = 128 * 1024

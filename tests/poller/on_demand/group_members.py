@@ -11,7 +11,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from stream.kafka import consumers, topics
+from stream.kafka import topics
+from stream.kafka.client import consumers
 from stream.kafka.envelope_codec import Headers
 from stream.poller.limiter.assignor import Place
 from stream.poller.on_demand.dispatcher import FetchDispatcher

@@ -64,7 +64,7 @@ class Broker:
     def __init__(self) -> None:
         self.taken: list[bytes] = []
 
-    async def land(self, records: Sequence[Any], limit_s: float, **_: object) -> None:
+    async def send_all(self, records: Sequence[Any], limit_s: float, **_: object) -> None:
         self.taken += [record.value for record in records]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream.kafka.acked_producer import NoRoomError, NotLandedError
+from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.poller.pages.polled_writer import BATCH_BYTES, BATCH_ROWS, PolledWriter, RecentRows
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 from tests.poller.provider import Told
@@ -23,7 +23,7 @@ class Broker:
         self.taken: list[tuple[str | None, list[Any], list[Any]]] = []
         self.tried = 0
 
-    async def land(
+    async def send_all(
         self, records: Sequence[Any], limit_s: float, *, topic: str | None = None, headers: Any = ()
     ) -> None:
         self.tried += 1
@@ -67,7 +67,7 @@ async def test_rows_land_in_their_order_and_dead_letters_behind_them_one_by_one(
 
 
 async def test_a_result_lands_where_its_rows_are_and_a_dead_letter_with_its_headers() -> None:
-    writer, told, pauses = polled_writer(broker := Broker(NotLandedError("away")))
+    writer, told, pauses = polled_writer(broker := Broker(NotAcknowledgedError("away")))
     await writer.write_result(b"twilio:CA1", b"{}")
     await writer.write_dead_letter(None, None, [("reason", b"not_json")])
     assert broker.taken == [
@@ -93,7 +93,11 @@ async def test_a_great_page_is_landed_in_parts_of_bounded_size() -> None:
 
 
 async def test_the_broker_is_waited_for_as_long_as_it_takes() -> None:
-    trouble = [NotLandedError("the broker is away"), NoRoomError(), NotLandedError("still")] * 10
+    trouble = [
+        NotAcknowledgedError("the broker is away"),
+        BufferFullError(),
+        NotAcknowledgedError("still"),
+    ] * 10
     writer, told, pauses = polled_writer(broker := Broker(*trouble))
     await writer.write(PageRecords([row(1)], [letter(1)]))
     assert [topic for topic, _, _ in broker.taken] == ["polled", "dead"]
@@ -103,10 +107,10 @@ async def test_the_broker_is_waited_for_as_long_as_it_takes() -> None:
 
 async def test_whoever_stops_waiting_for_the_broker_stops() -> None:
     class Away(Broker):
-        async def land(self, *_: Any, **__: Any) -> None:
+        async def send_all(self, *_: Any, **__: Any) -> None:
             self.tried += 1
             await asyncio.sleep(0)
-            raise NoRoomError
+            raise BufferFullError
 
     broker = Away()
     writer, told, _ = polled_writer(broker)
@@ -167,8 +171,8 @@ async def test_a_broker_that_is_away_is_said_once_and_that_it_is_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="callstream.poller")
-    away = [NotLandedError("the broker does not answer")] * 5
-    writer, _, _ = polled_writer(Broker(*away, NoRoomError()))
+    away = [NotAcknowledgedError("the broker does not answer")] * 5
+    writer, _, _ = polled_writer(Broker(*away, BufferFullError()))
     await asyncio.gather(*(writer.write(PageRecords([row(n)], [])) for n in range(3)))
     await writer.write(PageRecords([row(4)], []))
     assert caplog.messages == [

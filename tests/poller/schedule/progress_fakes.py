@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from stream.kafka.acked_producer import NotLandedError
+from stream.kafka.acked_producer import NotAcknowledgedError
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Page, Resource
 from stream.poller.schedule.progress import BackfillJob, Watermark, furthest, job_key, window_key
@@ -46,7 +46,7 @@ class StoreFake:
         await asyncio.sleep(0)
         if self.refuse:
             self.refuse -= 1
-            raise NotLandedError("the broker does not acknowledge records")
+            raise NotAcknowledgedError("the broker does not acknowledge records")
         most = furthest(self.said.get(said.key, said), said)
         self.said[said.key] = most
         self.history.append(most)

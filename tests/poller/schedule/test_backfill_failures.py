@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from stream.core.timestamps import utc
-from stream.kafka.acked_producer import NotLandedError
+from stream.kafka.acked_producer import NotAcknowledgedError
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.schedule.progress import BackfillJob
 from tests.poller.schedule.backfill_fakes import (
@@ -51,7 +51,7 @@ async def test_what_does_not_work_fails_says_why_and_keeps_what_was_done(trouble
 async def test_rows_that_do_not_land_are_read_again_for_as_long_as_it_takes() -> None:
     provider, slept, asked = Provider(), Slept(), job(hours=1)
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
-    provider.answers = {url: [NotLandedError("no broker")] * 50}
+    provider.answers = {url: [NotAcknowledgedError("no broker")] * 50}
     last, _ = await done_by_one(asked, provider, slept)
     assert (last.state, last.rows, slept.waits) == ("done", 20, [2] * 50)
 

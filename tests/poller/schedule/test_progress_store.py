@@ -14,7 +14,7 @@ import pytest
 
 from stream.core.timestamps import utc
 from stream.kafka import topics
-from stream.kafka.acked_producer import Lander, NotLandedError
+from stream.kafka.acked_producer import AckedProducer, NotAcknowledgedError
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -46,7 +46,7 @@ async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStor
     """As a poller has it, from start to end."""
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
     topic, connection = topics.names(prefix).polling, {"bootstrap_servers": broker.bootstrap}
-    lander = Lander(topic, connection, produced=lambda records, seconds, ok: None)
+    lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
     await lander.start()
     store = ProgressStore(topic, connection, lander)
     reading = asyncio.create_task(store.run())
@@ -93,7 +93,7 @@ async def test_who_wakes_up_late_undoes_nothing_that_others_know(broker: RealBro
     """Its record is the last in the topic, and says less than one before it."""
     async with a_store(broker, prefix) as one:
         await one.save(mark(NOW_US))
-        late = Lander(
+        late = AckedProducer(
             topics.names(prefix).polling,
             {"bootstrap_servers": broker.bootstrap},
             produced=lambda records, seconds, ok: None,
@@ -133,10 +133,10 @@ async def test_what_cannot_be_read_is_said_and_skipped(
     async with a_store(broker, prefix) as one:
         key = mark(NOW_US).key.encode()
         bad = [Raw(key, b"\xff"), Raw(b"AC1", b"{}"), Raw(key, b'{"v": 2}')]
-        await one._lander.land(bad, 20)
+        await one._lander.send_all(bad, 20)
         await one.save(mark(NOW_US))
         await one.save(mark(NOW_US, "AC2"))
-        await one._lander.land([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
+        await one._lander.send_all([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
         await until(lambda: one.watermark("twilio_call", "AC2") is None)
     caplog.set_level(logging.WARNING, logger="callstream.polling")
     caplog.clear()
@@ -155,7 +155,7 @@ async def test_a_broker_that_comes_back_is_heard_again(broker: RealBroker, prefi
         for _ in range(3):
             try:
                 await one.save(mark(NOW_US + 1))
-            except NotLandedError:
+            except NotAcknowledgedError:
                 failed += 1
         assert failed == 3
         assert one.watermark("twilio_call", "AC1") == mark(NOW_US), "what did not land is not known"
@@ -165,7 +165,7 @@ async def test_a_broker_that_comes_back_is_heard_again(broker: RealBroker, prefi
             while True:
                 try:
                     await one.save(mark(NOW_US + 2))
-                except NotLandedError:
+                except NotAcknowledgedError:
                     await asyncio.sleep(0.1)
                 else:
                     break

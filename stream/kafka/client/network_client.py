@@ -25,7 +25,7 @@ NEXT_S = 0.5
 T = TypeVar("T")
 
 
-def nobody_waits(futures: Iterable[asyncio.Future[Any] | None]) -> None:
+def ignore_failures(futures: Iterable[asyncio.Future[Any] | None]) -> None:
     """What these fail with, or have failed with, is of no interest: asyncio is not to complain of it."""
     for future in futures:
         if future is not None:
@@ -37,9 +37,9 @@ def _heed(done: asyncio.Future[Any]) -> None:
         done.exception()
 
 
-async def end(tasks: Collection[asyncio.Task[Any] | None]) -> None:
+async def cancel_all(tasks: Collection[asyncio.Task[Any] | None]) -> None:
     """Cancel `tasks` until all of them have ended: some take a cancellation for that of a task of theirs."""
-    nobody_waits(tasks)
+    ignore_failures(tasks)
     left = {task for task in tasks if task is not None and not task.done()}
     while left:
         for task in left:
@@ -57,7 +57,7 @@ async def close(client: Any) -> None:
     for connection in connections.values():
         ending += [one for one in (connection._read_task, connection._closed_fut) if one is not None]
         cut_off(connection)
-    await end([syncing])
+    await cancel_all([syncing])
     if ending:
         await asyncio.wait(ending)
 
@@ -107,12 +107,12 @@ async def first(questions: Iterable[Callable[[], Coroutine[Any, Any, T | None]]]
             done, asked = await asyncio.wait(
                 asked, timeout=NEXT_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            nobody_waits(done)
+            ignore_failures(done)
             for answer in [task.result() for task in done]:
                 if answer is not None:
                     return answer
     finally:
-        await end(asked)
+        await cancel_all(asked)
     return None
 
 
@@ -143,5 +143,5 @@ async def _who_is_there(client: Any, host: str, port: int) -> Any:
     finally:
         reader = connection._read_task
         cut_off(connection)
-        await end([reader])
+        await cancel_all([reader])
     return answer if answer.brokers else None

@@ -22,7 +22,14 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.produce import ProduceResponse_v5
 
-from stream.kafka.request_limits import JOINED_S, LEFT_ALONE_S, LONG_S, LONGEST_ALONE_S, steer, steer_member
+from stream.kafka.client.request_limits import (
+    JOINED_S,
+    LEFT_ALONE_S,
+    LONG_S,
+    LONGEST_ALONE_S,
+    steer,
+    steer_member,
+)
 
 DEFAULT = ConnectionGroup.DEFAULT
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from stream.kafka import clients, request_limits
+from stream.kafka.client import network_client, request_limits
 
 CLOSE_S = 2.0
 MAX_BATCH_BYTES = 262_144
@@ -39,7 +39,7 @@ class OpenProducer:
 
     def __init__(self, producer: Any) -> None:
         self.producer = producer
-        self.waiting_bytes = 0
+        self.buffered_bytes = 0
         self.given_up = False
         self.limits: set[asyncio.Timeout] = set()
         """They expire at once when this producer is given up."""
@@ -52,20 +52,20 @@ class OpenProducer:
             if not limit.expired():
                 limit.reschedule(now)
 
-    async def taking(self, size: int, sending: Awaitable[asyncio.Future[Any]]) -> asyncio.Future[Any]:
+    async def buffered(self, size: int, sending: Awaitable[asyncio.Future[Any]]) -> asyncio.Future[Any]:
         """What acknowledges a record of `size` bytes; until then its bytes wait here."""
-        self.waiting_bytes += size
+        self.buffered_bytes += size
         try:
             acknowledged = await sending
         except BaseException:
             self._left(size)
             raise
         acknowledged.add_done_callback(lambda _: self._left(size))
-        clients.nobody_waits([acknowledged])  # whoever does hears of it all the same
+        network_client.ignore_failures([acknowledged])  # whoever does hears of it all the same
         return acknowledged
 
     def _left(self, size: int) -> None:
-        self.waiting_bytes -= size
+        self.buffered_bytes -= size
 
 
 async def idempotent(
@@ -93,12 +93,12 @@ async def drop(producer: Any) -> None:
     What can be ended at once is, also where whoever calls is cancelled meanwhile.
     """
     producer._closed = producer._message_accumulator._closed = True
-    unheeded(producer)
+    ignore_pending(producer)
     tasks = _tasks(producer._sender)
     for task in tasks:
         task.cancel()
     closing = asyncio.ensure_future(_ended(producer, tasks))
-    clients.nobody_waits([closing])
+    network_client.ignore_failures([closing])
     try:
         await asyncio.wait([closing], timeout=CLOSE_S)
     except asyncio.CancelledError:
@@ -106,13 +106,13 @@ async def drop(producer: Any) -> None:
         raise
     finally:
         closing.cancel()
-        unheeded(producer)
+        ignore_pending(producer)
 
 
 async def _ended(producer: Any, tasks: set[asyncio.Task[Any]]) -> None:
-    await clients.close(producer.client)  # first: what waits for an answer, waits no longer
+    await network_client.close(producer.client)  # first: what waits for an answer, waits no longer
     while tasks:
-        await clients.end(tasks)
+        await network_client.cancel_all(tasks)
         tasks = _tasks(producer._sender)
 
 
@@ -123,7 +123,7 @@ def _tasks(sender: Any) -> set[asyncio.Task[Any]]:
         within = _within(task)
         if within.get("self") is sender:
             tasks.add(task)
-            clients.nobody_waits(within.get("tasks", ()))  # those that have ended, too
+            network_client.ignore_failures(within.get("tasks", ()))  # those that have ended, too
     return tasks
 
 
@@ -132,15 +132,15 @@ def _within(task: asyncio.Task[Any]) -> Mapping[str, Any]:
     return {} if frame is None else frame.f_locals
 
 
-def unheeded(producer: Any) -> None:
+def ignore_pending(producer: Any) -> None:
     """Nobody waits any more for what becomes of a producer's records and transaction."""
     accumulator, transaction = producer._message_accumulator, producer._txn_manager
     batches = {*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())}
     for batch in batches:
-        clients.nobody_waits(
+        network_client.ignore_failures(
             (batch.future, batch._drain_waiter, *(future for future, _ in batch._msg_futures))
         )
     if transaction is not None:
-        clients.nobody_waits(
+        network_client.ignore_failures(
             (transaction._transaction_waiter, *(future for *_, future in transaction._pending_txn_offsets))
         )

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from stream.kafka import clients, request_limits
+from stream.kafka.client import network_client, request_limits
 
 
 @asynccontextmanager
@@ -20,7 +20,7 @@ async def admin_client(connection: Mapping[str, Any], **settings: Any) -> AsyncI
     try:
         yield admin
     finally:
-        await clients.close(admin._client)
+        await network_client.close(admin._client)
 
 
 async def topic_setting(admin: AIOKafkaAdminClient, topic: str, name: str) -> str | None:

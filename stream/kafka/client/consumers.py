@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from stream.kafka import clients, request_limits
+from stream.kafka.client import network_client, request_limits
 from stream.kafka.partitions import TopicPartition
 
 CLOSE_S = 2.0
@@ -72,7 +72,7 @@ async def join(
     except BaseException:
         await drop(consumer)
         raise
-    heed_commits(consumer)
+    ignore_abandoned_commits(consumer)
     consumer.subscribe([topic], listener=_Listener(revoked, assigned))
     return consumer
 
@@ -93,7 +93,7 @@ class _Listener(ConsumerRebalanceListener):
         await self._assigned(frozenset(tp.partition for tp in assigned))
 
 
-def heed_commits(consumer: Any) -> None:
+def ignore_abandoned_commits(consumer: Any) -> None:
     """Have the commits of a started AIOKafkaConsumer fail unnoticed where nobody waits for them any more.
 
     aiokafka shields a commit that is on the wire from a cancellation: then nobody hears what it fails with.
@@ -102,7 +102,7 @@ def heed_commits(consumer: Any) -> None:
 
     def sent(assignment: Any, offsets: Any) -> asyncio.Future[None]:
         sending: asyncio.Future[None] = asyncio.ensure_future(send(assignment, offsets))
-        clients.nobody_waits([sending])
+        network_client.ignore_failures([sending])
         return sending
 
     consumer._coordinator._do_commit_offsets = sent
@@ -116,7 +116,7 @@ async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
         async with asyncio.timeout(limit_s):
             await _still(consumer._fetcher)
             await consumer.stop()
-        await clients.close(consumer._client)
+        await network_client.close(consumer._client)
     except (KafkaError, OSError, TimeoutError) as error:
         log.info("left without a word to the group (%s)", type(error).__name__)
         await drop(consumer)
@@ -133,18 +133,18 @@ async def _closed(consumer: Any) -> None:
     coordinator = consumer._coordinator
     try:
         # A consumer without a group has a coordinator of another kind.
-        await clients.end([getattr(coordinator, name, None) for name in _COORDINATORS_TASKS])
+        await network_client.cancel_all([getattr(coordinator, name, None) for name in _COORDINATORS_TASKS])
         await _still(consumer._fetcher)
         if consumer._fetcher is not None:
             await consumer._fetcher.close()
     finally:
-        await clients.close(consumer._client)
+        await network_client.close(consumer._client)
 
 
 async def _still(fetcher: Any) -> None:
     """All tasks of a Fetcher have ended: its `close` then awaits none that it has just cancelled."""
     if fetcher is None:
         return
-    await clients.end([fetcher._fetch_task])
-    await clients.end(fetcher._pending_tasks)
+    await network_client.cancel_all([fetcher._fetch_task])
+    await network_client.cancel_all(fetcher._pending_tasks)
     fetcher._pending_tasks.clear()

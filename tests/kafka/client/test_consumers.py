@@ -12,7 +12,7 @@ import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaConnectionError
 
-from stream.kafka.consumers import drop, heed_commits, leave
+from stream.kafka.client.consumers import drop, ignore_abandoned_commits, leave
 
 
 class Fetcher:
@@ -116,7 +116,7 @@ async def test_a_commit_that_nobody_waits_for_any_more_fails_unnoticed() -> None
     said: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
     coordinator = Coordinator()
-    heed_commits(SimpleNamespace(_coordinator=coordinator))
+    ignore_abandoned_commits(SimpleNamespace(_coordinator=coordinator))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(coordinator.commit_offsets(None, {}), 0.01)
     coordinator.fails.set()

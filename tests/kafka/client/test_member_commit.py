@@ -9,7 +9,7 @@ import pytest
 from aiokafka.protocol.transaction import TxnOffsetCommitRequest, TxnOffsetCommitRequest_v0
 from aiokafka.protocol.types import Int16, Int32, Int64
 
-from stream.kafka.member_commit import Answer, Member, MemberCommit, RequestV3, ResponseV3, commit_as
+from stream.kafka.client.member_commit import Answer, Member, MemberCommit, RequestV3, ResponseV3, commit_as
 
 PLAIN = TxnOffsetCommitRequest("lane-3", "calls-worker", 7, 2, [("callbacks", [(3, 40, "changelog=9")])])
 MEMBER = Member(5, "member-1", "one")

@@ -14,9 +14,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
-from stream.kafka import clients, consumers, request_limits, transactional_producer
-from stream.kafka.acked_producer import Lander
-from stream.kafka.producers import drop, idempotent
+from stream.kafka import transactional_producer
+from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.client import consumers, network_client, request_limits
+from stream.kafka.client.producers import drop, idempotent
 from stream.kafka.topic_reader import records
 from stream.kafka.topics import TopicError, examine
 from stream.kafka.transactional_producer import (
@@ -203,40 +204,40 @@ class Record:
 
 async def test_a_lander_that_is_closed_while_its_producer_is_replaced_leaves_nothing() -> None:
     async with nothing_left() as broker:
-        lander = Lander(
+        acked = AckedProducer(
             "calls",
             {"bootstrap_servers": f"127.0.0.1:{broker.port}"},
             produced=lambda *_: None,
         )
-        await lander.start()
-        opened = lander._open
+        await acked.start()
+        opened = acked._open
         assert opened is not None
         broker.silent = {METADATA}
-        lander._replace(opened, "a test")
+        acked._replace(opened, "a test")
         await asyncio.sleep(0.05)
-        await lander.close(0.1)
-        del lander, opened
+        await acked.close(0.1)
+        del acked, opened
 
 
 async def test_records_beside_one_that_failed_are_not_waited_for_for_ever() -> None:
     async with nothing_left() as broker:
         broker.silent = {PRODUCE}
-        lander = Lander(
+        acked = AckedProducer(
             "calls",
             {"bootstrap_servers": f"127.0.0.1:{broker.port}"},
             produced=lambda *_: None,
         )
-        await lander.start()
-        landing = asyncio.create_task(lander.land([Record(), Record(), Record()], 5.0))
+        await acked.start()
+        landing = asyncio.create_task(acked.send_all([Record(), Record(), Record()], 5.0))
         await until(broker, PRODUCE)
-        assert lander._open is not None
-        batch = next(iter(lander._open.producer._message_accumulator._pending_batches))
+        assert acked._open is not None
+        batch = next(iter(acked._open.producer._message_accumulator._pending_batches))
         batch._msg_futures[1][0].set_exception(ProducerFenced())
         broker.silent = {VERSIONS}
         await asyncio.wait([landing])
         assert landing.exception() is not None
-        await lander.close(0.1)
-        del lander, landing, batch
+        await acked.close(0.1)
+        del acked, landing, batch
 
 
 async def test_a_consumer_without_a_group_that_is_dropped_leaves_nothing() -> None:
@@ -270,9 +271,9 @@ async def test_an_address_that_lets_wait_is_not_waited_for_where_another_one_ans
                 bootstrap_servers=[f"127.0.0.1:{frozen.port}", f"127.0.0.1:{broker.port}"]
             )
             began = time.monotonic()
-            await clients.bootstrap(client)
+            await network_client.bootstrap(client)
             assert time.monotonic() - began < 5
-            await clients.close(client)
+            await network_client.close(client)
 
 
 async def test_where_no_address_answers_the_error_says_so() -> None:
@@ -280,8 +281,8 @@ async def test_where_no_address_answers_the_error_says_so() -> None:
         client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{broker.port}", request_timeout_ms=100)
         broker.silent = {METADATA}
         with pytest.raises(KafkaConnectionError):
-            await clients.bootstrap(client)
-        await clients.close(client)
+            await network_client.bootstrap(client)
+        await network_client.close(client)
 
 
 async def two_brokers(first: OneBroker, second: OneBroker) -> AIOKafkaClient:
@@ -303,7 +304,7 @@ async def test_who_leads_is_known_although_a_broker_hangs_and_asked_at_bounded_r
             async with asyncio.timeout(2.5):  # 0.5 s where the one that hangs is asked first
                 assert await client.force_metadata_update()
         assert broker.asked.count(METADATA) < 20
-        await clients.close(client)
+        await network_client.close(client)
 
 
 async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another() -> None:
@@ -320,7 +321,7 @@ async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another() ->
         assert not await client.ready(2)  # left alone
         await asyncio.sleep(request_limits.LEFT_ALONE_S)
         assert await client.ready(2)
-        await clients.close(client)
+        await network_client.close(client)
 
 
 async def test_who_looks_at_topics_while_a_broker_hangs_leaves_nothing() -> None:

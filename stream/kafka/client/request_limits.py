@@ -12,7 +12,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,8 +31,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from stream.kafka import clients
-from stream.kafka.majority import agreed
+from stream.kafka.client import network_client
 
 REQUEST_S = 5.0
 """An answer that takes longer does not come: well below a session (10 s) and an election (9 s)."""
@@ -78,7 +78,7 @@ def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float
     client.send, client._get_conn = steering.send, steering.connection
     client._metadata_update = steering.metadata
     client.coordinator_lookup = steering.coordinator
-    return clients.tidy(client)
+    return network_client.tidy(client)
 
 
 def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:
@@ -87,6 +87,16 @@ def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:
     client._request_timeout_ms = CONSUMER["request_timeout_ms"]
     client._metadata_max_age_ms = CONSUMER["metadata_max_age_ms"]
     return consumer
+
+
+def agreed(named: Iterable[int], brokers: int) -> int | None:
+    """The coordinator that more than half of `brokers` name, None where there is none.
+
+    A former coordinator that was cut off goes on to answer heartbeats, and offsets as it last knew them; it
+    takes no transaction, and does not say so.
+    """
+    ((coordinator, votes),) = Counter(named).most_common(1) or [(-1, 0)]
+    return coordinator if 2 * votes > brokers else None
 
 
 def _names_one(task: asyncio.Task[Any]) -> bool:
@@ -181,7 +191,7 @@ class _Steering:
         nodes = [broker.nodeId for broker in self._client.cluster.brokers()]
         random.shuffle(nodes)
         request = MetadataRequest(list(topics) if topics else None)
-        answer = await clients.first(partial(self._answer, node, request) for node in nodes)
+        answer = await network_client.first(partial(self._answer, node, request) for node in nodes)
         if answer is None:
             log.error("Unable to update metadata from %s", nodes)
             cluster.failed_update(None)
@@ -208,13 +218,13 @@ class _Steering:
         try:
             while asked and (left := end - self._clock()) > 0:
                 done, asked = await asyncio.wait(asked, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                clients.nobody_waits(done)
+                network_client.ignore_failures(done)
                 named += [task.result().coordinator_id for task in done if _names_one(task)]
                 coordinator = agreed(named, len(nodes))
                 if coordinator is not None:
                     return coordinator
         finally:
-            await clients.end(asked)
+            await network_client.cancel_all(asked)
         raise CoordinatorNotAvailableError
 
     async def _named_by(self, node: Any, request: Any) -> Any:

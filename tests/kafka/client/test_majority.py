@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.kafka.majority import agreed
+from stream.kafka.client.request_limits import agreed
 
 
 @pytest.mark.parametrize(
