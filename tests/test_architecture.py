@@ -23,6 +23,7 @@ THIRD_PARTY = {
     "jgo",
     "mode",
     "msgspec",
+    "multidict",  # comes with aiohttp, whose headers it is
     "orjson",
     "prometheus_client",
     "rocksdict",
@@ -77,16 +78,14 @@ PURE = ("stream.core", "stream.sources")
 
 PURE_OF_THE_GATEWAY = {
     "request_capture",
-    "content",
     "credentials",
-    "envelope",
     "failed_verifications",
     "form_body",
     "forwarded",
+    "parsed_request",
     "provider_setup",
     "public_url",
     "records",
-    "refusal",
     "request",
     "source_detection",
     "telnyx_signature",
@@ -95,7 +94,7 @@ PURE_OF_THE_GATEWAY = {
 }
 """What decides in the gateway; its server, which asks these, reads the clock and the socket."""
 
-IMPURE_OF_THE_DIAGNOSIS = {"findings", "refused_requests"}
+IMPURE_OF_THE_DIAGNOSIS = {"refused_requests"}
 
 PURE_OF_THE_POLLER = {
     "account",

@@ -25,16 +25,16 @@ from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
 from stream.cli.checkup.secret_files import secret_files
 from stream.cli.support.terminal import Misuse, label, say
-from stream.gateway.diagnose import diagnose
-from stream.gateway.diagnose.bodies import lenient_pairs
-from stream.gateway.diagnose.findings import Finding
 from stream.gateway.diagnose.provider_setup import ProviderSetup, setup
+from stream.gateway.diagnose.refused_requests import Finding
 from stream.gateway.diagnose.request_capture import LIMIT_BYTES, Capture, CaptureError, read
+from stream.gateway.diagnose.signature_doctor import TOO_MANY_PARAMETERS, diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.public_url import clean_address
-from stream.gateway.receive.request import wire_bytes
+from stream.gateway.receive.parsed_request import ParsedRequest, claimed_provider, parse
+from stream.gateway.receive.public_url import clean_address, client_of
+from stream.gateway.receive.request import RequestRefusedError, path_and_query
 from stream.gateway.receive.telnyx_signature import TIMESTAMP, public_key, seconds
-from stream.gateway.receive.verification import provider_of, told_age_s
+from stream.gateway.receive.verification import claimed_age_s
 from stream.service.settings import Settings, SettingsError, load, problems
 
 _OF_ITS_ACCOUNT = re.compile(r"AC[0-9A-Za-z]+=(.+)")
@@ -180,9 +180,16 @@ def _explain(
     except CaptureError as error:
         _unreadable([f"the captured request cannot be used: {error}"], as_json)
     request = capture.request
-    provider = provider_of(request, lenient_pairs(request.body) if request.is_form else None)
-    received_s, notes = _received(capture, provider)
-    found = diagnose(request, credentials, received_s, secrets=secrets, urls=urls)
+    client = client_of(request.remote, request.headers, credentials.trusted_proxies)
+    try:
+        parsed = parse(request, client)
+    except RequestRefusedError:
+        provider = claimed_provider(request, path_and_query(request.target) or "")
+        found, notes = TOO_MANY_PARAMETERS, list[str]()
+    else:
+        provider = parsed.provider
+        received_s, notes = _received(capture, parsed)
+        found = diagnose(parsed, credentials, received_s, secrets=secrets, urls=urls)
     if as_json:
         _print_json({"provider": provider, **asdict(found), "notes": notes})
     else:
@@ -194,16 +201,14 @@ def _explain(
     sys.exit(0 if found.fits else 1)
 
 
-def _received(capture: Capture, provider: str) -> tuple[float, list[str]]:
+def _received(capture: Capture, parsed: ParsedRequest) -> tuple[float, list[str]]:
     """(when it was received, what to know about that). Without knowing, at the time that was signed."""
     if capture.received_s is not None:
         return capture.received_s, []
     note = "its age was not looked at, for the capture does not say when it was received (`received_at`)"
-    if provider == "twilio":
-        request = capture.request
-        sent = request.body if request.is_form else wire_bytes(request.query or "")
-        return 0.0, [note] if told_age_s(lenient_pairs(sent), 0.0) else []
-    signed_s = seconds(capture.request.value(TIMESTAMP) or "")
+    if parsed.provider == "twilio":
+        return 0.0, [note] if claimed_age_s(parsed.content.parameters, 0.0) else []
+    signed_s = seconds(parsed.request.header(TIMESTAMP) or "")
     return (time.time(), []) if signed_s is None else (float(signed_s), [note])
 
 

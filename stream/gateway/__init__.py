@@ -1,1 +1,1 @@
-"""The gateway: what receives the providers' webhooks and lands them in Kafka."""
+"""The gateway: receives the providers' webhooks, verifies them, and writes them to Kafka."""

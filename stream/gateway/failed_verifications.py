@@ -1,25 +1,27 @@
-"""Failed verifications: how many an address may cause, and how much of the gateway's time all may take.
+"""Failed verifications: how many an address may cause, and how much of the gateway's time they may take in
+all.
 
-The rule of this file: pure; the clock is an argument, in seconds that never go back. Who has verified lately
-is never limited, so that no flood from elsewhere keeps a provider out. Who is limited may be a provider all
-the same, whose address somebody shares: the doors refuse it nothing that costs little to verify. Memory is
-bounded: what has not been seen for longest is forgotten.
+Pure: the clock is an argument, in seconds that never go back. An address that has verified within the last
+hour is never limited, so no flood from elsewhere keeps a provider out. A limited address may still be shared
+with a provider: the handlers verify whatever is cheap to verify. Memory is bounded: the address that was not
+seen for longest is forgotten first.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
+from functools import lru_cache
 from typing import TypeVar
 
 BURST = 20
 """Failures of one address before it is limited: a wrong token shows itself in fewer."""
 
 PER_S = 1.0
-"""Failures a second that an address may go on with."""
+"""Failures per second that a limited address may continue with."""
 
 TIME_SHARE = 0.25
-"""Of the gateway's time, what the failures of all may take."""
+"""The share of the gateway's time that all failures together may take."""
 
 TIME_BURST_S = 1.0
 LATELY_S = 3600.0
@@ -31,46 +33,42 @@ _Value = TypeVar("_Value")
 
 
 class FailedVerifications:
-    """What is known of the addresses that requests come from.
+    """What is known about the addresses that requests come from.
 
-    `""` is of those whose address nobody knows: many clients, of whom one must not shut out the others. So
-    their failures are not counted, and only take from the time of all.
+    `""` stands for all clients whose address is unknown, of whom one must not shut out the others. Their
+    failures are not counted for an address, and only take from the time of all.
     """
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[float, float]] = {}
-        """Failures that are not yet forgiven, and when that was so; the one not seen for longest first."""
+        """Failures not yet forgiven, and when that was; the address not seen for longest comes first."""
         self._verified_s: dict[str, float] = {}
         self._time = (0.0, 0.0)
 
     def wait_s(self, address: str, now_s: float) -> int:
-        """0 where the address may try, else in how many whole seconds it may come again."""
+        """0 where the address may try, else the whole seconds until it may retry."""
         owner = network(address)
-        if self._verified_lately(owner, now_s):
+        if self.has_verified(address, now_s):
             return 0
         own_s = (self._count(owner, now_s) - BURST + 1) / PER_S if owner else 0.0
         over = max(own_s, (self._spent_s(now_s) - TIME_BURST_S) / TIME_SHARE)
         return min(math.ceil(over), _LONGEST_S) if over > 0 else 0
 
-    def failed(self, address: str, now_s: float, took_s: float) -> None:
-        """A verification failed; `took_s`: the time that it cost."""
+    def record_failure(self, address: str, now_s: float, took_s: float) -> None:
+        """`took_s`: the time that the failed verification cost."""
         owner = network(address)
         count = self._count(owner, now_s) + 1
         _keep(self._counts, owner, (min(count, BURST + _LONGEST_S * PER_S), now_s))
         self._time = (self._spent_s(now_s) + took_s, now_s)
 
-    def verified(self, address: str, now_s: float) -> None:
-        """A verification succeeded."""
+    def record_success(self, address: str, now_s: float) -> None:
         owner = network(address)
         self._counts.pop(owner, None)
         _keep(self._verified_s, owner, now_s)
 
     def has_verified(self, address: str, now_s: float) -> bool:
-        """Whether the address has verified lately."""
-        return self._verified_lately(network(address), now_s)
-
-    def _verified_lately(self, owner: str, now_s: float) -> bool:
-        verified_s = self._verified_s.get(owner)
+        """Whether the address has verified within the last hour."""
+        verified_s = self._verified_s.get(network(address))
         return verified_s is not None and now_s - verified_s < LATELY_S
 
     def _count(self, owner: str, now_s: float) -> float:
@@ -89,8 +87,9 @@ def _keep(known: dict[str, _Value], owner: str, value: _Value) -> None:
         del known[next(iter(known))]
 
 
+@lru_cache(maxsize=ADDRESSES)
 def network(address: str) -> str:
-    """Who an address belongs to: itself, of IPv6 its /64, which is what one customer has at least."""
+    """Who an address belongs to: itself, or its /64 for IPv6, the least that one customer has."""
     if ":" not in address:
         return address
     try:

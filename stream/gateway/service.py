@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from stream.gateway import tls
 from stream.gateway import waiting_bodies as waiting
 from stream.gateway.diagnose.refused_requests import RefusedRequests
-from stream.gateway.handlers import CallbackHandlers, RequestLimits, observing
+from stream.gateway.handlers import CallbackHandlers, RequestLimits, request_observer
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka import topics
@@ -113,14 +113,14 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
-    beside: dict[str, Coroutine[Any, Any, None]] = {
+    background_tasks: dict[str, Coroutine[Any, Any, None]] = {
         "the watch over the broker": lander.watch(),
         "the watch over connections": server.watch(),
         "the signature doctor": refused.run(),
     }
     if secured is not None:
-        beside["the renewal of certificates"] = tls.renew(secured, certificate, key)
-    tasks += [asyncio.create_task(work, name=name) for name, work in beside.items()]
+        background_tasks["the renewal of certificates"] = tls.renew(secured, certificate, key)
+    tasks += [asyncio.create_task(work, name=name) for name, work in background_tasks.items()]
     try:
         async with health.serve(
             chosen.gateway_health_listen,
@@ -158,7 +158,7 @@ def application(
 ) -> web.Application:
     """All that is on the public port: the callbacks' routes, and a bare status for whatever else."""
     app = web.Application(
-        middlewares=[observing(metrics), health.bare_errors], client_max_size=body_limit_bytes
+        middlewares=[request_observer(metrics), health.bare_errors], client_max_size=body_limit_bytes
     )
     app.on_response_prepare.append(health.anonymous)
     handlers.add_routes(app)
@@ -168,7 +168,7 @@ def application(
 def quiet(metrics: GatewayMetrics) -> logging.Logger:
     """For aiohttp's server, whose log quotes what is no HTTP: a request line may have numbers in it.
 
-    Each is counted as malformed. What goes wrong in a handler is said by `observing`.
+    Each is counted as malformed. What goes wrong in a handler is said by `request_observer`.
     """
 
     def count(record: logging.LogRecord) -> bool:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from stream.cli.main import main
 from stream.core.timestamps import utc
-from stream.gateway.diagnose.findings import Finding, add, file_in
+from stream.gateway.diagnose.refused_requests import Finding, add_finding, findings_file
 from stream.gateway.receive.request import WebhookRequest, wire_bytes
 from tests.cli.checkup.apis import Apis
 from tests.gateway.signing import (
@@ -78,7 +78,10 @@ def doctor(tmp_path: Path) -> Doctor:
 
 
 def wire(request: WebhookRequest) -> bytes:
-    lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{n}: {v}" for n, v in request.headers)]
+    lines = [
+        f"{request.method} {request.target} HTTP/1.1",
+        *(f"{n}: {v}" for n, v in request.headers.items()),
+    ]
     length = f"Content-Length: {len(request.body)}"
     return b"\r\n".join([*map(wire_bytes, lines), length.encode(), b"", request.body])
 
@@ -133,7 +136,7 @@ def test_the_last_refused_requests_are_shown_with_what_mends_them(doctor: Doctor
         settings=("CALLSTREAM_PUBLIC_URL",),
         times=7,
     )
-    add(file_in(doctor.data_dir), finding)
+    add_finding(findings_file(doctor.data_dir), finding)
     last = doctor("--offline").stdout.splitlines()[-1]
     assert last.startswith("warning  refused request ")
     assert last.endswith(f"/callbacks/twilio, bad_signature, 5 min ago: {finding.sentence.removesuffix('.')}")

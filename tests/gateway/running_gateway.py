@@ -12,8 +12,8 @@ from yarl import URL
 from stream.gateway.failed_verifications import FailedVerifications
 from stream.gateway.handlers import LIMITS, CallbackHandlers, RequestLimits
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.envelope import WebhookRecord
-from stream.gateway.receive.refusal import Refusal
+from stream.gateway.receive.parsed_request import ParsedRequest
+from stream.gateway.receive.records import WebhookRecord
 from stream.gateway.receive.request import WebhookRequest
 from stream.gateway.service import application, live, quiet, ready
 from stream.gateway.waiting_bodies import WaitingBodies
@@ -40,12 +40,12 @@ class RecordingSink:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def send_all(self, deliveries: Sequence[WebhookRecord], limit_s: float) -> None:
+    async def send_all(self, records: Sequence[WebhookRecord], limit_s: float) -> None:
         self.limits_s.append(limit_s)
         await self.open.wait()
         if self.error is not None:
             raise self.error
-        self.landed += deliveries
+        self.landed += records
 
 
 class RunningGateway:
@@ -69,14 +69,14 @@ class RunningGateway:
         self.port = 0
         self.client: ClientSession
 
-    def _note(self, request: WebhookRequest, route: str, refused: Refusal, now_s: float) -> None:
-        self.refused.append((refused.reason, route))
+    def _note(self, parsed: ParsedRequest, route: str, reason: str, now_s: float) -> None:
+        self.refused.append((reason, route))
 
     async def send(self, request: WebhookRequest) -> ClientResponse:
         """The request as its sender would send it, byte for byte."""
         url = URL(f"http://127.0.0.1:{self.port}{request.target}", encoded=True)
         response = await self.client.request(
-            request.method, url, headers=list(request.headers), data=request.body
+            request.method, url, headers=list(request.headers.items()), data=request.body
         )
         await response.read()
         return response

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from stream.gateway.receive.request import FORM, WebhookRequest
+from stream.gateway.receive.request import FORM, WebhookRequest, headers_of
 
 TOKEN = "12345"
 ACCOUNT = "AC0f000000000000000000000000000009"
@@ -70,12 +70,14 @@ def twilio_form(
     return WebhookRequest(
         method="POST",
         target=target,
-        headers=(
-            ("Host", host),
-            ("Content-Type", FORM),
-            ("X-Twilio-Signature", twilio(url, parameters if signed is None else signed, token)),
-            ("I-Twilio-Idempotency-Token", "token-1"),
-            *headers,
+        headers=headers_of(
+            (
+                ("Host", host),
+                ("Content-Type", FORM),
+                ("X-Twilio-Signature", twilio(url, parameters if signed is None else signed, token)),
+                ("I-Twilio-Idempotency-Token", "token-1"),
+                *headers,
+            )
         ),
         body=urlencode(parameters).encode(),
         remote=remote,
@@ -97,10 +99,12 @@ def twilio_json(
     return WebhookRequest(
         method="POST",
         target=target,
-        headers=(
-            ("Host", HOST),
-            ("Content-Type", "application/json; charset=utf-8"),
-            ("X-Twilio-Signature", twilio(url, token=token)),
+        headers=headers_of(
+            (
+                ("Host", HOST),
+                ("Content-Type", "application/json; charset=utf-8"),
+                ("X-Twilio-Signature", twilio(url, token=token)),
+            )
         ),
         body=body,
         remote="203.0.113.9",
@@ -120,11 +124,13 @@ def telnyx_post(
     return WebhookRequest(
         method="POST",
         target=target,
-        headers=(
-            ("Host", HOST),
-            ("Content-Type", media_type),
-            ("Telnyx-Timestamp", timestamp),
-            ("Telnyx-Signature-Ed25519", telnyx(body if signed is None else signed, timestamp, key)),
+        headers=headers_of(
+            (
+                ("Host", HOST),
+                ("Content-Type", media_type),
+                ("Telnyx-Timestamp", timestamp),
+                ("Telnyx-Signature-Ed25519", telnyx(body if signed is None else signed, timestamp, key)),
+            )
         ),
         body=body,
         remote="203.0.113.9",

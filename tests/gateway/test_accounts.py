@@ -11,13 +11,12 @@ import pytest
 from stream.core.call.ownership import check_signer
 from stream.core.events import DecodeError
 from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.verification import VerifiedRequest, verify
+from stream.gateway.receive.request import WebhookRequest
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
-from tests.gateway.receive.test_records import landed
 from tests.gateway.receive.test_verification import SUBACCOUNT, get, of, with_header
-from tests.gateway.signing import ACCOUNT, HOST, NOW_S, STATUS, TOKEN, twilio, twilio_form, twilio_json
+from tests.gateway.signing import ACCOUNT, HOST, STATUS, TOKEN, twilio, twilio_form, twilio_json
+from tests.gateway.verdicts import judged, landed
 
 OTHER = "AC0f000000000000000000000000000011"
 CREDENTIALS = GatewayCredentials(
@@ -31,7 +30,6 @@ def accounts(
 ) -> list[tuple[str | None, str | None]]:
     """(account of the envelope, why the worker sets it aside) of what lands of a batch."""
     found = landed(twilio_json(body, token=token), credentials)
-    assert isinstance(found, list)
     said = []
     for one in found:
         envelope = read_envelope(one.value)
@@ -79,18 +77,19 @@ def test_a_token_without_an_account_speaks_for_whom_the_events_name() -> None:
     assert accounts(batch(ACCOUNT, OTHER), TOKEN, anyone) == [(None, None), (None, None)]
 
 
-def judged(request: object, credentials: GatewayCredentials = CREDENTIALS) -> str | None:
-    found = verify(request, credentials, NOW_S)  # type: ignore[arg-type]
-    return found.reason if isinstance(found, Refusal) else found.account
+def account_of(request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS) -> str | None:
+    """The account of a verified request, or why it is refused."""
+    found = judged(request, credentials)
+    return found if isinstance(found, str) else found.account
 
 
 def test_a_subaccounts_form_may_be_signed_by_the_account_that_it_is_configured_under() -> None:
-    assert judged(twilio_form(of(SUBACCOUNT), token=TOKEN)) == SUBACCOUNT
-    assert judged(twilio_form(of(SUBACCOUNT), token="other")) == "bad_signature"
-    assert judged(twilio_form(of(OTHER), token=TOKEN)) == "bad_signature"
+    assert account_of(twilio_form(of(SUBACCOUNT), token=TOKEN)) == SUBACCOUNT
+    assert account_of(twilio_form(of(SUBACCOUNT), token="other")) == "bad_signature"
+    assert account_of(twilio_form(of(OTHER), token=TOKEN)) == "bad_signature"
     own = replace(CREDENTIALS, twilio_tokens={**CREDENTIALS.twilio_tokens, SUBACCOUNT: ("sub",)})
-    assert judged(twilio_form(of(SUBACCOUNT), token="sub"), own) == SUBACCOUNT
-    assert judged(twilio_form(of(ACCOUNT), token="sub"), own) == "bad_signature"
+    assert account_of(twilio_form(of(SUBACCOUNT), token="sub"), own) == SUBACCOUNT
+    assert account_of(twilio_form(of(ACCOUNT), token="sub"), own) == "bad_signature"
 
 
 def shared(account: str, credentials: GatewayCredentials) -> str | None:
@@ -99,7 +98,7 @@ def shared(account: str, credentials: GatewayCredentials) -> str | None:
     signed = with_header(
         twilio_form(of(account)), "X-Twilio-Signature", twilio(url, of(account), "shared", "sha256")
     )
-    return judged(with_header(signed, SETTINGS, "key=k,algorithm=HMAC_SHA256"), credentials)
+    return account_of(with_header(signed, SETTINGS, "key=k,algorithm=HMAC_SHA256"), credentials)
 
 
 @pytest.mark.parametrize("tokens", [{}, {ACCOUNT: (TOKEN,), OTHER: ("other",)}])
@@ -128,11 +127,9 @@ def test_where_only_a_shared_key_is_configured_a_signature_is_checked_even_if_un
     )
     assert shared(ACCOUNT, credentials) == ACCOUNT
     wrong = with_header(twilio_form(), SETTINGS, "key=k,algorithm=HMAC_SHA256")
-    assert judged(wrong, credentials) == "bad_signature"
+    assert account_of(wrong, credentials) == "bad_signature"
 
 
 def test_a_query_that_names_nobody_is_its_signers() -> None:
     target = "/callbacks/twilio?" + urlencode([one for one in STATUS if one[0] != "AccountSid"])
-    found = verify(get(target, twilio(f"https://{HOST}{target}")), CREDENTIALS, NOW_S)
-    assert isinstance(found, VerifiedRequest)
-    assert found.account == ACCOUNT
+    assert account_of(get(target, twilio(f"https://{HOST}{target}"))) == ACCOUNT

@@ -14,7 +14,7 @@ def failing(
     failures: FailedVerifications, address: str, count: int, now_s: float = NOW_S, took_s: float = 0.0
 ) -> None:
     for _ in range(count):
-        failures.failed(address, now_s, took_s)
+        failures.record_failure(address, now_s, took_s)
 
 
 def test_an_address_may_fail_a_few_times_and_then_once_a_second() -> None:
@@ -39,7 +39,7 @@ def test_what_an_address_has_done_is_forgiven_within_a_minute_and_a_half_whateve
 def test_an_address_that_verified_lately_is_never_limited() -> None:
     failures = FailedVerifications()
     failing(failures, ADDRESS, 100, took_s=1.0)
-    failures.verified(ADDRESS, NOW_S)
+    failures.record_success(ADDRESS, NOW_S)
     assert failures.wait_s(ADDRESS, NOW_S) == 0
     failing(failures, ADDRESS, 100, NOW_S + LATELY_S - 1)
     assert failures.wait_s(ADDRESS, NOW_S + LATELY_S - 1) == 0
@@ -49,7 +49,7 @@ def test_an_address_that_verified_lately_is_never_limited() -> None:
 def test_what_failures_of_all_addresses_cost_is_a_quarter_of_the_time_at_most() -> None:
     failures = FailedVerifications()
     for number in range(100):
-        failures.failed(f"198.51.100.{number}", NOW_S, 0.012)
+        failures.record_failure(f"198.51.100.{number}", NOW_S, 0.012)
     assert failures.wait_s(ADDRESS, NOW_S) == 1
     assert failures.wait_s(ADDRESS, NOW_S + 1) == 0
 
@@ -57,7 +57,7 @@ def test_what_failures_of_all_addresses_cost_is_a_quarter_of_the_time_at_most() 
 def test_cheap_failures_of_many_addresses_limit_nobody_else() -> None:
     failures = FailedVerifications()
     for number in range(2000):
-        failures.failed(f"198.51.{number // 200}.{number % 200}", NOW_S + number / 1000, 0.0002)
+        failures.record_failure(f"198.51.{number // 200}.{number % 200}", NOW_S + number / 1000, 0.0002)
     assert failures.wait_s(ADDRESS, NOW_S + 2) == 0
 
 
@@ -83,17 +83,17 @@ def test_those_whose_address_nobody_knows_do_not_shut_each_other_out() -> None:
     assert failures.wait_s("", NOW_S) == 0
     failing(failures, "", 10, took_s=1.0)
     assert failures.wait_s("", NOW_S) > 0
-    failures.verified("", NOW_S)
+    failures.record_success("", NOW_S)
     assert failures.wait_s("", NOW_S) == 0
 
 
 def test_of_more_addresses_than_are_kept_those_not_seen_for_longest_are_forgotten() -> None:
     failures = FailedVerifications()
     failing(failures, ADDRESS, BURST)
-    failures.verified("2001:db8::1", NOW_S)
+    failures.record_success("2001:db8::1", NOW_S)
     for number in range(ADDRESSES - 1):
-        failures.failed(f"10.{number >> 8}.{number & 255}.1", NOW_S, 0.0)
+        failures.record_failure(f"10.{number >> 8}.{number & 255}.1", NOW_S, 0.0)
     assert failures.wait_s(ADDRESS, NOW_S) > 0
-    failures.failed("10.255.255.2", NOW_S, 0.0)
+    failures.record_failure("10.255.255.2", NOW_S, 0.0)
     assert failures.wait_s(ADDRESS, NOW_S) == 0
     assert failures.wait_s("2001:db8::9", NOW_S) == 0

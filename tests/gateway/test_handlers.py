@@ -20,7 +20,7 @@ from aiohttp import http_parser
 from stream.gateway.failed_verifications import BURST
 from stream.gateway.handlers import RequestLimits
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.request import FORM
+from stream.gateway.receive.request import FORM, headers_of
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
@@ -252,7 +252,7 @@ async def test_bodies_that_do_not_come_take_no_place_of_those_that_do() -> None:
 
 def limited_at(gateway: RunningGateway, address: str) -> None:
     for _ in range(BURST + 10):
-        gateway.failures.failed(address, time.monotonic(), 0.0)
+        gateway.failures.record_failure(address, time.monotonic(), 0.0)
 
 
 BEHIND_A_PROXY = replace(CREDENTIALS, trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),))
@@ -280,7 +280,7 @@ async def test_whoever_shares_a_providers_address_does_not_shut_it_out(provider:
     good = signing.twilio_form()
     if provider == "telnyx":
         good = signing.telnyx_post(body, timestamp=str(int(time.time())))
-    good = replace(good, headers=(*good.headers, shared))
+    good = replace(good, headers=headers_of((*good.headers.items(), shared)))
     async with running_gateway(
         replace(BEHIND_A_PROXY, telnyx_keys=(public_key(signing.public()),))
     ) as gateway:

@@ -10,13 +10,11 @@ from urllib.parse import urlencode
 import pytest
 
 from stream.gateway import service
-from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose.diagnosis import FITS
+from stream.gateway.diagnose.signature_doctor import diagnose
 from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import WebhookRequest, headers_of
 from stream.gateway.receive.telnyx_signature import public_key
-from stream.gateway.receive.verification import VerifiedRequest, verify
 from stream.service.settings import load
 from tests.gateway.receive.test_verification import EVENT, get
 from tests.gateway.running_gateway import running_gateway
@@ -32,6 +30,7 @@ from tests.gateway.signing import (
     twilio_form,
     twilio_json,
 )
+from tests.gateway.verdicts import judged, parsed, verified
 
 DAY_S = 86_400.0
 CREDENTIALS = GatewayCredentials(
@@ -50,8 +49,8 @@ def by_get(age_s: float) -> WebhookRequest:
 
 
 def reason(request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS) -> str | None:
-    found = verify(request, credentials, NOW_S)
-    return found.reason if isinstance(found, Refusal) else None
+    found = judged(request, credentials)
+    return found if isinstance(found, str) else None
 
 
 @pytest.mark.parametrize(
@@ -86,9 +85,8 @@ def test_who_may_not_be_here_is_told_so_before_anything_is_said_of_his_clock() -
 
 def test_the_age_of_an_unsigned_request_is_nobodys_business() -> None:
     old = twilio_form(told(9 * DAY_S))
-    bare = replace(old, headers=tuple(one for one in old.headers if "Signature" not in one[0]))
-    found = verify(bare, replace(CREDENTIALS, accept_unsigned=True), NOW_S)
-    assert isinstance(found, VerifiedRequest)
+    bare = replace(old, headers=headers_of(one for one in old.headers.items() if "Signature" not in one[0]))
+    found = verified(bare, replace(CREDENTIALS, accept_unsigned=True))
     assert not found.verified
 
 
@@ -101,20 +99,20 @@ def test_the_limit_is_a_setting() -> None:
 
 
 def test_the_doctor_says_that_it_is_old_and_which_setting_says_how_old_it_may_be() -> None:
-    found = diagnose(twilio_form(told(2 * DAY_S)), CREDENTIALS, NOW_S)
+    found = diagnose(parsed(twilio_form(told(2 * DAY_S))), CREDENTIALS, NOW_S)
     assert found.fits is False
     assert found.sentence == (
         "The signature fits, but its Timestamp is 172800 s before our clock's time, more than "
         "CALLSTREAM_TWILIO_MAX_AGE_S allows: an old request was sent again, or our clock runs ahead."
     )
     assert found.settings == ("CALLSTREAM_TWILIO_MAX_AGE_S",)
-    assert diagnose(twilio_form(told(60)), CREDENTIALS, NOW_S) == FITS
+    assert diagnose(parsed(twilio_form(told(60))), CREDENTIALS, NOW_S) == FITS
 
 
 def test_the_doctor_says_of_a_get_with_a_body_of_telnyx_what_it_is() -> None:
     keys = replace(CREDENTIALS, telnyx_keys=(public_key(public()),))
     forged = replace(telnyx_post(EVENT), method="GET", target="/callbacks/twilio?CallSid=CA1")
-    found = diagnose(forged, keys, NOW_S)
+    found = diagnose(parsed(forged), keys, NOW_S)
     assert (found.fits, "covers a body and no query" in found.sentence) == (None, True)
 
 

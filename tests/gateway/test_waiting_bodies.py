@@ -125,7 +125,7 @@ async def test_who_holds_back_all_the_bodies_that_it_may_is_not_taken_any_more(
 ) -> None:
     one = RunningGateway(credentials, LIMITS, WaitingBodies(at_most=10, at_most_of_an_address=2))
     if verified is not None:
-        one.failures.verified(verified, time.monotonic())
+        one.failures.record_success(verified, time.monotonic())
     held = await waiting(one.bodies, *[network(holds_back)] * 2)
     assert one.handlers.turns_away(comes) is turned_away
     for body in held:

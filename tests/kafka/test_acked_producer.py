@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stream.gateway.receive.envelope import WebhookRecord
+from stream.gateway.receive.records import WebhookRecord
 from stream.kafka import topics
 from stream.kafka.acked_producer import (
     OVERHEAD_BYTES,

@@ -13,9 +13,10 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.records import deliveries
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.parsed_request import parse
+from stream.gateway.receive.public_url import client_of
+from stream.gateway.receive.records import records_of
+from stream.gateway.receive.request import RequestRefusedError, WebhookRequest
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import verify
 from stream.simulator.accounts import public_key_of
@@ -45,7 +46,7 @@ class Gateway:
     url: str = ""
     requests: list[WebhookRequest] = field(default_factory=list)
     landed: list[SourceRecord] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[RequestRefusedError] = field(default_factory=list)
     most_at_once: int = 0
     _now: int = 0
 
@@ -61,32 +62,29 @@ class Gateway:
         request = WebhookRequest(
             method=arrived.method,
             target=arrived.raw_path,
-            headers=tuple((name.decode(), value.decode()) for name, value in arrived.raw_headers),
+            headers=arrived.headers,
             body=await arrived.read(),
             remote=arrived.remote,
         )
         self.requests.append(request)
         status = self.told(request, len(self.requests))
         if 200 <= status < 300 or status == LANDED_ALL_THE_SAME:
-            refused = self._land(request)
-            if refused is not None:
+            try:
+                self._land(request)
+            except RequestRefusedError as refused:
                 self.refused.append(refused)
                 status = refused.status
         await asyncio.sleep(self.delay_s)
         return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
 
-    def _land(self, request: WebhookRequest) -> Refusal | None:
+    def _land(self, request: WebhookRequest) -> None:
         now_s = time.time()
-        verified = verify(request, self.trust, now_s)
-        if isinstance(verified, Refusal):
-            return verified
-        found = deliveries(verified, endpoint=request.path, received_us=int(now_s * 1e6))
-        if isinstance(found, Refusal):
-            return found
-        for one in found:
+        client = client_of(request.remote, request.headers, self.trust.trusted_proxies)
+        parsed = parse(request, client)
+        verified = verify(parsed, self.trust, now_s)
+        for one in records_of(verified, endpoint=parsed.path, received_us=int(now_s * 1e6)):
             assert one.key is not None
             self.landed.append(SourceRecord("calls.callbacks.v1", one.key, one.value, int(now_s * 1e6)))
-        return None
 
 
 def signing() -> SigningKeys:

@@ -13,8 +13,7 @@ from yarl import URL
 from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
 from stream.cli.checkup.check import Check, plain
 from stream.core.timestamps import iso8601
-from stream.gateway.diagnose import findings
-from stream.gateway.diagnose.findings import Finding
+from stream.gateway.diagnose.refused_requests import Finding, findings_file, read_findings
 from stream.service.http.client import session
 from stream.service.http.listening import address
 from stream.service.settings import Settings
@@ -62,7 +61,7 @@ def _reasons(body: bytes) -> list[str] | None:
 def lately(settings: Settings, now_s: float) -> list[Finding] | None:
     """The findings of the last day, the newest first; None where their file cannot be read."""
     try:
-        found = findings.read(findings.file_in(settings.data_dir))
+        found = read_findings(findings_file(settings.data_dir))
     except OSError:
         return None
     return [one for one in reversed(found) if _age_s(one, now_s) <= LATELY_S]

@@ -1,7 +1,7 @@
-"""What may have been sent: the parameters that Twilio signed, where a proxy or a framework changed them.
+"""The parameters that Twilio may have signed, where a proxy or a framework changed them.
 
-The rule of this file: it makes the bytes that follow the URL in what is signed. A body that is no form is
-signed by the URL alone, through its hash.
+Each choice is the bytes that follow the URL in the signed message. A body that is not a form is signed by the
+URL alone, through its hash.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from stream.gateway.diagnose.diagnosis import Change, Choice
 from stream.gateway.receive.form_body import Pairs, TooManyParametersError, pairs
-from stream.gateway.receive.request import WebhookRequest, wire_bytes
+from stream.gateway.receive.parsed_request import ParsedRequest
+from stream.gateway.receive.request import wire_bytes
 from stream.gateway.receive.twilio_signature import signed_tail
 
 SINGLED_OUT_LIMIT = 60
@@ -22,25 +23,29 @@ BODY_MEND = "let the proxy pass the body unchanged"
 _TYPE_MEND = "let the proxy pass the Content-Type unchanged"
 
 
-def bodies(request: WebhookRequest) -> list[Choice]:
-    """The bytes that follow the URL. A body that is no form is signed by the URL alone."""
-    sent = lenient_pairs(request.body)
-    if not request.is_form:
+def bodies(parsed: ParsedRequest) -> list[Choice]:
+    """The choices, the gateway's own first."""
+    request = parsed.request
+    sent = parsed.content.parameters if parsed.is_form else None
+    if sent is None:
+        sent = lenient_pairs(request.body)
         choices = [Choice(b"")]
         if sent and not request.body.lstrip().startswith((b"{", b"[")):
             choices.append(Choice(signed_tail(sent), Change("the body is signed as a form", _TYPE_MEND)))
-        if request.method == "GET" and request.query:
+        if request.method == "GET" and parsed.query:
             says = "the query's parameters are signed as those of a POST"
             mend = "let no redirect turn the POST into a GET"
-            choices.append(Choice(signed_tail(lenient_pairs(wire_bytes(request.query))), Change(says, mend)))
+            choices.append(Choice(signed_tail(parsed.content.parameters or []), Change(says, mend)))
         return choices
     as_json = Change("the body is signed as JSON is, by the URL alone", _TYPE_MEND)
     choices = [Choice(signed_tail(sent)), Choice(b"", as_json)]
-    choices += [Choice(tail, Change(says, BODY_MEND)) for says, tail in _other_tails(request, sent)]
+    choices += [
+        Choice(tail, Change(says, BODY_MEND)) for says, tail in _other_tails(request.body, parsed.query, sent)
+    ]
     return choices
 
 
-def _other_tails(request: WebhookRequest, sent: Pairs) -> Iterator[tuple[str, bytes]]:
+def _other_tails(body: bytes, query: str | None, sent: Pairs) -> Iterator[tuple[str, bytes]]:
     yield "values have no blanks at their ends", signed_tail([(n, v.strip()) for n, v in sent])
     yield "empty parameters are left out", signed_tail([(n, v) for n, v in sent if v])
     yield "of a repeated parameter only the last value is signed", signed_tail(list(dict(sent).items()))
@@ -50,9 +55,9 @@ def _other_tails(request: WebhookRequest, sent: Pairs) -> Iterator[tuple[str, by
     )
     yield "a value that was sent twice is signed twice", b"".join(n + v for n, v in sorted(sent))
     yield "parameters are signed in the order of the body", b"".join(n + v for n, v in sent)
-    raw = [part.partition(b"=") for part in request.body.split(b"&")]
+    raw = [part.partition(b"=") for part in body.split(b"&")]
     yield "parameters are signed as they are encoded", signed_tail([(n, v) for n, _, v in raw])
-    plus = [part.partition(b"=") for part in request.body.replace(b"+", b"%2B").split(b"&")]
+    plus = [part.partition(b"=") for part in body.replace(b"+", b"%2B").split(b"&")]
     decoded = lenient_pairs(b"&".join(n + b"=" + v for n, _, v in plus))
     yield "a plus sign in the body is one and not a blank", signed_tail(decoded)
     yield "texts are UTF-8", signed_tail([(_utf8(n), _utf8(v)) for n, v in sent])
@@ -61,10 +66,10 @@ def _other_tails(request: WebhookRequest, sent: Pairs) -> Iterator[tuple[str, by
         signed_tail([(n, v.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")) for n, v in sent]),
     )
     yield "line ends are those of Unix", signed_tail([(n, v.replace(b"\r\n", b"\n")) for n, v in sent])
-    if request.query:
-        both = [*sent, *lenient_pairs(wire_bytes(request.query))]
+    if query:
+        both = [*sent, *lenient_pairs(wire_bytes(query))]
         yield "the query's parameters are signed with those of the body", signed_tail(both)
-    if len(request.body) > SINGLED_OUT_LIMIT_BYTES:
+    if len(body) > SINGLED_OUT_LIMIT_BYTES:
         return
     for at in range(min(len(sent), SINGLED_OUT_LIMIT)):
         others = sent[:at] + sent[at + 1 :]
@@ -77,7 +82,7 @@ def _other_tails(request: WebhookRequest, sent: Pairs) -> Iterator[tuple[str, by
 
 
 def _utf8(raw: bytes) -> bytes:
-    """What was read as Latin-1 on its way, as UTF-8 again."""
+    """Text that was read as Latin-1 on its way, as UTF-8 again."""
     try:
         return raw.decode().encode("latin-1").decode().encode()
     except UnicodeError:
@@ -85,7 +90,7 @@ def _utf8(raw: bytes) -> bytes:
 
 
 def lenient_pairs(raw: bytes) -> Pairs:
-    """The parameters, none where there are too many."""
+    """The parameters; none where there are too many."""
     try:
         return pairs(raw)
     except TooManyParametersError:

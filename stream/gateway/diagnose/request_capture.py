@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from stream.core.timestamps import iso8601
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import FORM, WebhookRequest, headers_of, media_type
 
 LIMIT_BYTES = 1024 * 1024
 
@@ -65,7 +65,7 @@ def _of_http(raw: bytes, remote: str | None) -> WebhookRequest:
     request = WebhookRequest(
         method=line[1].decode(),
         target=_text(line[2]),
-        headers=tuple(_header(one) for one in head.splitlines()),
+        headers=headers_of(_header(one) for one in head.splitlines()),
         remote=remote,
     )
     return replace(request, body=_body(request, rest))
@@ -79,12 +79,14 @@ def _header(line: bytes) -> tuple[str, str]:
 
 
 def _body(request: WebhookRequest, rest: bytes) -> bytes:
-    if (request.value("Transfer-Encoding") or "").lower().endswith("chunked"):
+    if (request.header("Transfer-Encoding") or "").lower().endswith("chunked"):
         return _joined(rest)
-    said = request.value("Content-Length")
+    said = request.header("Content-Length")
     if said is None:
         # An editor's line end; a form never ends with one.
-        return rest.rstrip(b"\r\n") if request.is_form else rest
+        return (
+            rest.rstrip(b"\r\n") if request.method == "POST" and media_type(request.headers) == FORM else rest
+        )
     if not said.isascii() or not said.isdigit() or len(said) > 9:
         raise CaptureError("its Content-Length is no number")
     if len(rest) < int(said):
@@ -145,11 +147,11 @@ def _of_json(raw: bytes, remote: str | None) -> Capture:
     except ValueError:
         raise CaptureError("its `url` is none") from None
     if parts is not None and not any(name.lower() == "host" for name, _ in headers):
-        headers = (("Host", parts.netloc.rpartition("@")[2]), *headers)
+        headers = [("Host", parts.netloc.rpartition("@")[2]), *headers]
     request = WebhookRequest(
         method=method.upper(),
         target=url.partition("#")[0],
-        headers=headers,
+        headers=headers_of(headers),
         body=_json_body(said),
         remote=remote or (said["remote"] if isinstance(said.get("remote"), str) else None),
         secure=parts is not None and parts.scheme.lower() == "https",
@@ -157,7 +159,7 @@ def _of_json(raw: bytes, remote: str | None) -> Capture:
     return Capture(request, _received_s(said.get("received_at")))
 
 
-def _headers(said: Any) -> tuple[tuple[str, str], ...]:
+def _headers(said: Any) -> list[tuple[str, str]]:
     """An object of texts or of lists of texts, or a list of pairs."""
     pairs = list(said.items()) if isinstance(said, dict) else said
     found = []
@@ -168,7 +170,7 @@ def _headers(said: Any) -> tuple[tuple[str, str], ...]:
         found = [(None, None)]
     if not all(isinstance(name, str) and isinstance(value, str) for name, value in found):
         raise CaptureError("its `headers` are no object of texts")
-    return tuple(found)
+    return found
 
 
 def _json_body(said: dict[str, Any]) -> bytes:

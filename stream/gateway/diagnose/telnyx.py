@@ -34,7 +34,7 @@ def diagnose(
     request: WebhookRequest, credentials: GatewayCredentials, now_s: float, candidates: Sequence[str] = ()
 ) -> Diagnosis:
     """What would have to be otherwise. `candidates`: public keys that may be the right one."""
-    signature, timestamp = request.value(SIGNATURE), request.value(TIMESTAMP)
+    signature, timestamp = request.header(SIGNATURE), request.header(TIMESTAMP)
     if not signature or not timestamp:
         return _without(request, SIGNATURE if not signature else TIMESTAMP)
     raw, signed_s = signature_bytes(signature), seconds(timestamp)
@@ -121,7 +121,7 @@ def _other_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _without(request: WebhookRequest, name: str) -> Diagnosis:
-    if request.value(VERSION_1_SIGNATURE) is not None:
+    if request.header(VERSION_1_SIGNATURE) is not None:
         return Diagnosis(
             None,
             "Telnyx signed as webhook API version 1 does, which cannot be checked: set the connection's "

@@ -1,9 +1,9 @@
-"""Why Twilio's signature does not fit: the URL, the parameters or the token that it would have fitted with.
+"""Why Twilio's signature does not fit: the URL, the parameters or the token with which it would.
 
-The rule of this file: each dimension in which a received request differs from the signed one (scheme, host,
-port, path, query, body, key) is a list of choices whose first is what the gateway uses. The search takes the
-fewest changes first and is bounded; what it finds is true, since only the right one gives the signature.
-Pure; for a rejected request, off the request path.
+A received request may differ from the signed one in seven dimensions: scheme, host, port, path, query, body
+and key. Each is a list of choices whose first is what the gateway uses. The search tries the fewest changes
+first and is bounded. What it finds is true, since only the right choices give the signature. Pure; for a
+refused request, off the request path.
 """
 
 from __future__ import annotations
@@ -16,27 +16,38 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
-from stream.gateway.diagnose.bodies import BODY_MEND, bodies, lenient_pairs
+from stream.gateway.diagnose.bodies import BODY_MEND, bodies
 from stream.gateway.diagnose.diagnosis import FITS, Change, Choice, Diagnosis, fits_if, masked
-from stream.gateway.diagnose.keys import TOKEN_SETTING, TOKENS_SETTING, keys
 from stream.gateway.diagnose.urls import URL_SETTING, hosts, paths, ports, queries, query_of, schemes
-from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.form_body import last
+from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
 from stream.gateway.receive.forwarded import forwarded, x_forwarded
-from stream.gateway.receive.public_url import believed, contradicts_itself, is_trusted, public_url
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import WebhookRequest, clean_text, wire_bytes
-from stream.gateway.receive.twilio_signature import SIGNATURE, body_hashes, digest, split_port, url_variants
-from stream.gateway.receive.verification import VerifiedRequest, verify
+from stream.gateway.receive.parsed_request import ParsedRequest
+from stream.gateway.receive.public_url import clean_address, contradicts_itself, is_trusted, public_url
+from stream.gateway.receive.request import RequestRefusedError, clean_text
+from stream.gateway.receive.twilio_signature import (
+    ALGORITHMS,
+    SETTINGS,
+    SIGNATURE,
+    body_hashes,
+    digest,
+    signature_settings,
+    split_port,
+    url_variants,
+)
+from stream.gateway.receive.verification import verify
 
+TOKEN_SETTING = "CALLSTREAM_TWILIO_AUTH_TOKEN"
+TOKENS_SETTING = "CALLSTREAM_TWILIO_ACCOUNT_TOKENS"
+SUBACCOUNTS_SETTING = "CALLSTREAM_TWILIO_SUBACCOUNTS"
+SHARED_SETTING = "CALLSTREAM_TWILIO_SHARED_KEYS"
 PROXIES_SETTING = "CALLSTREAM_TRUSTED_PROXIES"
 MAX_AGE_SETTING = "CALLSTREAM_TWILIO_MAX_AGE_S"
 
 WORK_LIMIT_BYTES = 96 * 1024 * 1024
-"""Bytes that are signed for one request, at most: about half a second."""
+"""The most bytes signed for one request: about half a second."""
 
 _TRY_BYTES = 1024
-"""What a signature costs beside the bytes that it signs, in bytes."""
+"""The fixed cost of one signature, expressed in bytes signed."""
 
 
 class _Url(NamedTuple):
@@ -48,30 +59,33 @@ class _Url(NamedTuple):
 
 
 def diagnose(
-    request: WebhookRequest,
+    parsed: ParsedRequest,
     credentials: GatewayCredentials,
     now_s: float,
     *,
     tokens: Sequence[str] = (),
     urls: Sequence[str] = (),
 ) -> Diagnosis:
-    """What would have to be otherwise.
+    """What would have to change.
 
     - `now_s`: when it was received, in Unix time.
     - `tokens`: auth tokens that may be the right one.
     - `urls`: public URLs that may be the one that Twilio has.
     """
-    verified = verify(request, credentials, now_s)
-    if isinstance(verified, VerifiedRequest) and verified.verified:
-        return FITS
-    if isinstance(verified, Refusal) and verified.reason == "stale_timestamp":
-        return Diagnosis(
-            False,
-            f"The signature fits, but {verified.detail}, more than {MAX_AGE_SETTING} allows: "
-            "an old request was sent again, or our clock runs ahead.",
-            (MAX_AGE_SETTING,),
-        )
-    signature = request.value(SIGNATURE)
+    request, why = parsed.request, "unsigned requests are taken"
+    try:
+        if verify(parsed, credentials, now_s).verified:
+            return FITS
+    except RequestRefusedError as error:
+        why = error.detail
+        if error.reason == "stale_timestamp":
+            return Diagnosis(
+                False,
+                f"The signature fits, but {why}, more than {MAX_AGE_SETTING} allows: "
+                "an old request was sent again, or our clock runs ahead.",
+                (MAX_AGE_SETTING,),
+            )
+    signature = request.header(SIGNATURE)
     if not signature:
         return Diagnosis(
             None,
@@ -83,13 +97,11 @@ def diagnose(
         return Diagnosis(
             None, f"The header {SIGNATURE} is no base64: it was changed on its way or came twice."
         )
-    account = _account(request)
-    found = _search(_dimensions(request, credentials, account, tokens, urls), wanted)
+    found = _search(_dimensions(parsed, credentials, tokens, urls), wanted)
     if found is None:
-        return _nothing_fits(credentials, account)
-    changes = _mended(request, credentials, *found)
+        return _nothing_fits(credentials, _account(parsed))
+    changes = _mended(parsed, credentials, *found)
     if not changes:
-        why = verified.detail if isinstance(verified, Refusal) else "unsigned requests are taken"
         return Diagnosis(None, f"The signature itself fits, but the gateway did not check it: {why}.")
     return fits_if("Twilio", changes)
 
@@ -123,64 +135,61 @@ def _messages(url: _Url, tail: bytes) -> Iterator[bytes]:
 
 
 def _dimensions(
-    request: WebhookRequest,
-    credentials: GatewayCredentials,
-    account: str | None,
-    tokens: Sequence[str],
-    urls: Sequence[str],
+    parsed: ParsedRequest, credentials: GatewayCredentials, tokens: Sequence[str], urls: Sequence[str]
 ) -> list[list[Choice]]:
     """Scheme, host, port, path, query, body, key."""
-    seen = public_url(request, credentials.public_url, credentials.trusted_proxies)
-    # `urlsplit` raises an error where brackets hold no address, and whoever asks chooses the host.
+    headers = parsed.request.headers
+    seen = public_url(parsed.request, parsed.client, credentials.public_url)
+    # `urlsplit` raises an error where brackets hold no address, and the sender chooses the host.
     scheme, _, rest = (seen.origin if seen is not None else "http://").partition("://")
     authority, slash, path = rest.partition("/")
     return [
         _once([Choice(scheme), *schemes()]),
-        _once([Choice(authority.rpartition("@")[2]), *hosts(request, urls)]),
-        _once([Choice(""), *ports(request)]),
-        _once([Choice(slash + path + request.path), *paths(request, slash + path, urls)]),
-        _once([Choice(query_of(request)), *queries(request)]),
-        _once(bodies(request)),
-        keys(request, credentials, account, tokens),
+        _once([Choice(authority.rpartition("@")[2]), *hosts(headers, urls)]),
+        _once([Choice(""), *ports(headers)]),
+        _once([Choice(slash + path + parsed.path), *paths(parsed, slash + path, urls)]),
+        _once([Choice(query_of(parsed)), *queries(parsed)]),
+        _once(bodies(parsed)),
+        _keys(parsed, credentials, tokens),
     ]
 
 
+def _account(parsed: ParsedRequest) -> str | None:
+    return (parsed.account or "").strip() or None
+
+
 def _once(choices: Sequence[Choice]) -> list[Choice]:
-    """Each value where it comes first."""
+    """Each value once, where it comes first."""
     found: dict[Any, Choice] = {}
     for choice in choices:
         found.setdefault(choice.value, choice)
     return list(found.values())
 
 
-def _account(request: WebhookRequest) -> str | None:
-    sent = request.body if request.is_form else wire_bytes(request.query or "")
-    return (last(lenient_pairs(sent), b"AccountSid") or "").strip() or None
-
-
 def _mended(
-    request: WebhookRequest, credentials: GatewayCredentials, url: _Url, changes: list[Change]
+    parsed: ParsedRequest, credentials: GatewayCredentials, url: _Url, changes: list[Change]
 ) -> list[Change]:
-    """The changes with what to do about them: all that is before the path is one setting."""
-    mend = _url_mend(request, credentials, url)
+    """The changes with what to do about them: one setting covers all that is before the path."""
+    mend, body = _url_mend(parsed, credentials, url), parsed.request.body
     found = [change._replace(mend=mend) if change.setting == URL_SETTING else change for change in changes]
-    if request.body and not request.is_form and not any("as a form" in change.says for change in changes):
-        actual = hashlib.sha256(request.body).hexdigest().encode()
+    if body and not parsed.is_form and not any("as a form" in change.says for change in changes):
+        actual = hashlib.sha256(body).hexdigest().encode()
         if actual not in body_hashes(f"{url.path}{url.query}"):
             found.append(Change("the body is the one whose hash was signed", BODY_MEND))
     return found
 
 
-def _url_mend(request: WebhookRequest, credentials: GatewayCredentials, url: _Url) -> str:
+def _url_mend(parsed: ParsedRequest, credentials: GatewayCredentials, url: _Url) -> str:
     authority = f"{split_port(url.authority)[0]}:{url.port}" if url.port else url.authority
-    prefix = url.path.removesuffix(request.path) if url.path.endswith(request.path) else ""
+    prefix = url.path.removesuffix(parsed.path) if url.path.endswith(parsed.path) else ""
     mend = f"set {URL_SETTING}={url.scheme}://{authority}{clean_text(prefix)}"
-    hops = forwarded(request) or x_forwarded(request)
+    headers = parsed.request.headers
+    hops = forwarded(headers) or x_forwarded(headers)
     if credentials.public_url or prefix or not hops:
         return mend
-    said = ((hops[0].scheme or "").lower(), hops[0].host or request.value("Host"))
-    remote = believed(request, ())[1].remote
-    if contradicts_itself(request):
+    said = ((hops[0].scheme or "").lower(), hops[0].host or parsed.request.header("Host"))
+    remote = clean_address(parsed.request.remote)
+    if contradicts_itself(headers):
         return f"{mend}, for Forwarded and X-Forwarded-* differ, and then neither is believed"
     if remote is None or is_trusted(remote, credentials.trusted_proxies):
         return mend
@@ -204,3 +213,55 @@ def _nothing_fits(credentials: GatewayCredentials, account: str | None) -> Diagn
         f"({TOKEN_SETTING}), or the public URL is unlike all that was tried ({URL_SETTING}).",
         (TOKEN_SETTING, URL_SETTING),
     )
+
+
+def _keys(parsed: ParsedRequest, credentials: GatewayCredentials, tokens: Sequence[str]) -> list[Choice]:
+    """Each a list of (secret, name of its digest); the first is what the gateway tries.
+
+    A secret goes in and never into a sentence; an account is masked there.
+    `tokens`: what the operator gives to try.
+    """
+    account = _account(parsed)
+    settings = signature_settings(parsed.request.header(SETTINGS))
+    name = ALGORITHMS.get(settings.algorithm, "sha1")
+    own = [token for _, token in credentials.tokens_of(account)]
+    if settings.key is not None:
+        key = credentials.twilio_shared_keys.get(settings.key)
+        own = [key.secret] if key is not None else []
+    return [
+        Choice([(token, name) for token in own]),
+        *_trimmed(own, name),
+        *_of_others(credentials, account, name),
+        *_shared(credentials, settings.key),
+        *(Choice([(token.strip(), name)], _given(account)) for token in tokens),
+    ]
+
+
+def _trimmed(own: list[str], name: str) -> Iterator[Choice]:
+    keys = [(bare, name) for token in own if (bare := token.strip("\"' \t\r\n")) != token and bare]
+    if keys:
+        says = "the configured token is taken without the quotes or blanks around it"
+        yield Choice(keys, Change(says, f"take them out of {TOKEN_SETTING}", TOKEN_SETTING))
+
+
+def _of_others(credentials: GatewayCredentials, account: str | None, name: str) -> Iterator[Choice]:
+    for owner, tokens in credentials.twilio_tokens.items():
+        if owner not in (account, ANY_ACCOUNT):
+            claimed = f"account {masked(account)}" if account else "the account"
+            says = f"the token is that of account {masked(owner)}"
+            mend = f"name {claimed} as its subaccount in {SUBACCOUNTS_SETTING}, if it is one"
+            yield Choice([(token, name) for token in tokens], Change(says, mend, SUBACCOUNTS_SETTING))
+
+
+def _shared(credentials: GatewayCredentials, key: str | None) -> Iterator[Choice]:
+    for name, (_, secret) in credentials.twilio_shared_keys.items():
+        if name != key:
+            says = "the shared key is another one than the request names"
+            mend = f"let the proxy pass {SETTINGS}, and see to the names in {SHARED_SETTING}"
+            keys = [(secret, digest_name) for digest_name in ALGORITHMS.values()]
+            yield Choice(keys, Change(says, mend, SHARED_SETTING))
+
+
+def _given(account: str | None) -> Change:
+    setting = TOKENS_SETTING if account else TOKEN_SETTING
+    return Change("the token is the one that was tried here", f"add it to {setting}", setting)

@@ -1,7 +1,7 @@
 """Where a request may have been sent: schemes, hosts, ports, paths and queries that a proxy may have changed.
 
-The rule of this file: it takes words from the request and from the operator, and trusts none of them: only a
-signature that fits makes one of them true.
+The choices come from the request and from the operator, and none is trusted: only a signature that fits makes
+one of them true.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from stream.gateway.diagnose.diagnosis import Change, Choice
 from stream.gateway.receive.forwarded import forwarded
+from stream.gateway.receive.parsed_request import ParsedRequest
 from stream.gateway.receive.public_url import is_authority
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import Headers
 from stream.gateway.receive.twilio_signature import split_port
 
 URL_SETTING = "CALLSTREAM_PUBLIC_URL"
 
 AS_SENT = "surrogateescape"
-"""How bytes that are no UTF-8 are encoded: as the bytes that they came as."""
+"""Bytes that are not UTF-8 are encoded as the bytes that they came as."""
 
 SINGLED_OUT_LIMIT = 40
 """Parameters of a query that are each left out once."""
@@ -37,35 +38,39 @@ def schemes() -> Iterator[Choice]:
         yield Choice(scheme, Change(f"the URL begins with {scheme}://", "", URL_SETTING))
 
 
-def hosts(request: WebhookRequest, urls: Sequence[str]) -> Iterator[Choice]:
-    said = [*request.values("Host"), *request.values("X-Forwarded-Host"), *request.values("X-Original-Host")]
+def hosts(headers: Headers, urls: Sequence[str]) -> Iterator[Choice]:
+    said = [
+        *headers.getall("Host", []),
+        *headers.getall("X-Forwarded-Host", []),
+        *headers.getall("X-Original-Host", []),
+    ]
     words = [word.strip() for value in said for word in value.split(",")]
-    words += [hop.host for hop in forwarded(request) if hop.host]
+    words += [hop.host for hop in forwarded(headers) if hop.host]
     words += [urlsplit(url).netloc.rpartition("@")[2] for url in urls]
     for host in words:
         if is_authority(host):
             yield Choice(host, Change(f"the host is {host}", "", URL_SETTING))
 
 
-def ports(request: WebhookRequest) -> Iterator[Choice]:
-    said = [word.strip() for value in request.values("X-Forwarded-Port") for word in value.split(",")]
-    said += [split_port(host)[1] for host in request.values("Host")]
+def ports(headers: Headers) -> Iterator[Choice]:
+    said = [word.strip() for value in headers.getall("X-Forwarded-Port", []) for word in value.split(",")]
+    said += [split_port(host)[1] for host in headers.getall("Host", [])]
     for port in [*said, "443", "8443", "80", "8080"]:
         if port.isascii() and port.isdigit() and len(port) <= 5:
             yield Choice(port, Change(f"the port {port} is in the URL", "", URL_SETTING))
 
 
-def paths(request: WebhookRequest, prefix: str, urls: Sequence[str]) -> Iterator[Choice]:
-    path = request.path
+def paths(parsed: ParsedRequest, prefix: str, urls: Sequence[str]) -> Iterator[Choice]:
+    path, headers = parsed.path, parsed.request.headers
     own = prefix + path
     if prefix:
         yield Choice(path, Change("the public URL has no path of its own", "", URL_SETTING))
     for name in ("X-Forwarded-Prefix", "X-Script-Name"):
-        for taken in request.values(name):
+        for taken in headers.getall(name, []):
             yield from _prefixed(taken.rstrip("/"), path)
     for url in urls:
         yield from _prefixed(urlsplit(url).path.removesuffix(path).rstrip("/"), path)
-    for original in _originals(request):
+    for original in _originals(headers):
         before = original.partition("?")[0]
         if path and before.endswith(path):
             yield from _prefixed(before.removesuffix(path), path)
@@ -92,25 +97,25 @@ def _prefixed(prefix: str, path: str) -> Iterator[Choice]:
         yield Choice(prefix + path, Change(says, "", URL_SETTING))
 
 
-def _originals(request: WebhookRequest) -> list[str]:
-    """The targets that proxies say they were asked for."""
+def _originals(headers: Headers) -> list[str]:
+    """The targets that proxies say they received."""
     names = ("X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-Original-Path")
-    return [value for name in names for value in request.values(name) if value.startswith("/")]
+    return [value for name in names for value in headers.getall(name, []) if value.startswith("/")]
 
 
-def query_of(request: WebhookRequest) -> str:
-    return "" if request.query is None else "?" + request.query
+def query_of(parsed: ParsedRequest) -> str:
+    return "" if parsed.query is None else "?" + parsed.query
 
 
-def queries(request: WebhookRequest) -> Iterator[Choice]:
-    query = request.query or ""
-    for original in _originals(request):
+def queries(parsed: ParsedRequest) -> Iterator[Choice]:
+    query, body = parsed.query or "", parsed.request.body
+    for original in _originals(parsed.request.headers):
         _, mark, before = original.partition("?")
         yield Choice(mark + before, Change("the query is the one before a proxy changed it", _QUERY_MEND))
     yield Choice("", Change("the URL has no query", _QUERY_MEND))
     yield Choice("?", Change("the URL ends with a question mark", _QUERY_MEND))
-    if request.body and not request.is_form:
-        hashed = f"bodySHA256={hashlib.sha256(request.body).hexdigest()}"
+    if body and not parsed.is_form:
+        hashed = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
         yield Choice(
             f"?{query}&{hashed}" if query else f"?{hashed}",
             Change("bodySHA256 is in the query", _QUERY_MEND),

@@ -1,7 +1,7 @@
-"""Whom the gateway believes: accounts and their tokens, Telnyx' keys, proxies.
+"""What the gateway trusts: accounts and their tokens, Telnyx' public keys, proxies.
 
-The rule of this file: it holds secrets and shows none, in no `repr` and in no error. A token speaks for its
-own account only: who has one account's token must not speak for another's calls.
+Secrets appear in no `repr` and in no error. A token signs for its own account only: whoever has one account's
+token must not report another account's calls.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ class GatewayCredentials:
         )
 
     def tokens_of(self, account: str | None) -> list[tuple[str, str]]:
-        """(account, token) of all that may sign for an account; of None, which names none: of all.
+        """(account, token) of each that may sign for an account; of every account where None is named.
 
-        Empty where there is no token of the account.
+        Empty where the account has no token.
         """
         if account is None:
             return [(owner, token) for owner, tokens in self.twilio_tokens.items() for token in tokens]
         owners = dict.fromkeys((account, self.twilio_subaccounts.get(account, account), ANY_ACCOUNT))
         return [(owner, token) for owner in owners for token in self.twilio_tokens.get(owner, ())]
 
-    def speaks_for(self, signer: str, account: str | None) -> bool:
-        """Whether what `signer` signed may be of `account`; None names none."""
+    def may_sign_for(self, signer: str, account: str | None) -> bool:
+        """Whether `signer` may sign a request that names `account`; None: it names none."""
         return account is None or signer in (account, ANY_ACCOUNT) or self.is_subaccount(account, signer)
 
     def is_subaccount(self, account: str, of: str) -> bool:

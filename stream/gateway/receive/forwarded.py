@@ -1,7 +1,7 @@
-"""What proxies say of the request that they passed on: RFC 7239, and the X-Forwarded headers before it.
+"""What proxies say about the request that they passed on: RFC 7239, and the older X-Forwarded headers.
 
-The rule of this file: it reads and believes nobody. A header that is not written as the RFC wants is no
-header. Each proxy adds at the end, so that the last entry is the nearest proxy's.
+Nothing is trusted here: `public_url` decides which entries to believe. A header that does not follow the RFC
+is ignored. Each proxy appends, so the last entry is the nearest proxy's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import Headers
 
 ENTRIES_LIMIT = 64
 """Proxies that a request may have passed."""
@@ -23,17 +23,17 @@ _NODE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}|_[A-Za-z0-9._
 
 
 class Hop(NamedTuple):
-    """What one proxy says: who asked it (an address without port), by which scheme, for which host."""
+    """What one proxy says about its client: address without port, scheme, and host."""
 
     remote: str | None = None
     scheme: str | None = None
     host: str | None = None
 
 
-def forwarded(request: WebhookRequest) -> list[Hop]:
+def forwarded(headers: Headers) -> list[Hop]:
     """The hops of `Forwarded`, the client's first. Empty where there is none or it is malformed."""
-    header = ",".join(request.values("Forwarded"))
-    entries = _entries(header) if header else None
+    values = headers.getall("Forwarded", None)
+    entries = _entries(",".join(values)) if values else None
     if not entries or len(entries) > ENTRIES_LIMIT:
         return []
     return [
@@ -41,13 +41,13 @@ def forwarded(request: WebhookRequest) -> list[Hop]:
     ]
 
 
-def x_forwarded(request: WebhookRequest) -> list[Hop]:
+def x_forwarded(headers: Headers) -> list[Hop]:
     """The hops of the X-Forwarded headers, the client's first.
 
     Some proxies append to each header and some set it anew: a shorter list belongs to the nearest proxies.
     """
     remotes, schemes, hosts, ports = (
-        _words(request, f"X-Forwarded-{name}") for name in ("For", "Proto", "Host", "Port")
+        _words(headers, f"X-Forwarded-{name}") for name in ("For", "Proto", "Host", "Port")
     )
     count = max(len(remotes), len(schemes), len(hosts), len(ports))
     if count > ENTRIES_LIMIT:
@@ -78,8 +78,9 @@ def node_address(node: str) -> str | None:
     return match[1].strip("[]")
 
 
-def _words(request: WebhookRequest, name: str) -> list[str]:
-    return [word for value in request.values(name) for part in value.split(",") if (word := part.strip())]
+def _words(headers: Headers, name: str) -> list[str]:
+    values = headers.getall(name, ())
+    return [word for value in values for part in value.split(",") if (word := part.strip())]
 
 
 def _at(words: list[str], behind: int) -> str | None:

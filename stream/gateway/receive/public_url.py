@@ -1,8 +1,7 @@
-"""The URL that the provider signed: where it thinks that it sent the request.
+"""Who sent a request, and the URL that the provider signed: where it thinks that it sent the request.
 
-The rule of this file: path and query are the request's own bytes; only what stands before them is found out.
-What the operator configured comes first, then what proxies say that the operator trusts, then the request
-itself. Nothing here is ever fetched.
+Path and query are the request's own bytes; only what stands before them is worked out. The configured URL
+wins, then the headers of trusted proxies, then the request itself. Nothing here is ever fetched.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from stream.gateway.receive.forwarded import Hop, forwarded, x_forwarded
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import Headers, WebhookRequest, path_and_query
 
 LONGEST_ADDRESS = 64
 """Characters of the longest text that can be an address, with a zone. Longer ones never reach the cache."""
@@ -24,84 +24,99 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?")
 
 
+class Client(NamedTuple):
+    """The request's sender, as far as it can be believed.
+
+    - `remote`: its address, None where it is unknown.
+    - `scheme`, `host`: of the URL that it asked for, None where no trusted proxy says so.
+    - `told_by`: `forwarded`, `x_forwarded` or `request`.
+    """
+
+    remote: str | None
+    scheme: str | None = None
+    host: str | None = None
+    told_by: str = "request"
+
+
 @dataclass(frozen=True, slots=True)
 class PublicUrl:
-    """`text` is the whole URL and may hold a customer's secrets: it is not shown.
+    """`text` is the whole URL. It may hold a customer's secrets and is not shown.
 
     - `origin`: scheme and authority, with the configured URL's path where it has one.
-    - `said_by`: `configured, forwarded, x_forwarded` or `request`.
-    - `remote`: the address of the client as far as it can be believed.
+    - `told_by`: `configured`, or as in `Client`.
     """
 
     text: str = field(repr=False)
     origin: str
-    said_by: str
-    remote: str | None
+    told_by: str
 
 
-def public_url(request: WebhookRequest, configured: str, trusted: Sequence[Network]) -> PublicUrl | None:
-    """What the provider signed. None where the request names no host that one could be at."""
-    tail = request.path_and_query
-    if tail is None:
-        return None
-    said_by, hop = believed(request, trusted)
-    if configured:
-        origin = configured.rstrip("/")
-        return PublicUrl(origin + tail, origin, "configured", hop.remote)
-    scheme = hop.scheme or ("https" if request.secure else "http")
-    host = hop.host or request.value("Host") or ""
-    if scheme not in ("http", "https") or not is_authority(host):
-        return None
-    origin = f"{scheme}://{host}"
-    return PublicUrl(origin + tail, origin, said_by, hop.remote)
-
-
-def believed(request: WebhookRequest, trusted: Sequence[Network]) -> tuple[str, Hop]:
-    """(who says it, what is to be believed): from the nearest proxy outwards as long as each is trusted.
+def client_of(remote: str | None, headers: Headers, trusted: Sequence[Network]) -> Client:
+    """Follows the proxies from the nearest one outwards, as long as each is trusted.
 
     Two kinds of headers that differ are both disbelieved: a client wrote one of them.
     """
-    remote = clean_address(request.remote)
-    nothing = ("request", Hop(remote))
-    if not is_trusted(remote, trusted):
-        return nothing
-    said = [
-        (said_by, _outermost(hops, remote, trusted))
-        for said_by, hops in (("forwarded", forwarded(request)), ("x_forwarded", x_forwarded(request)))
+    remote = clean_address(remote)
+    if not trusted or not is_trusted(remote, trusted):
+        return Client(remote)
+    told = [
+        _outermost(hops, remote, trusted, told_by)
+        for told_by, hops in (("forwarded", forwarded(headers)), ("x_forwarded", x_forwarded(headers)))
         if hops
     ]
-    if not said or any(hop != said[0][1] for _, hop in said):
-        return nothing
-    return said[0]
+    if not told or any(client[:3] != told[0][:3] for client in told):
+        return Client(remote)
+    return told[0]
 
 
-def contradicts_itself(request: WebhookRequest) -> bool:
-    """Whether its `Forwarded` says otherwise than its `X-Forwarded-*`: a proxy writes one of them, and lets
-    through what a client wrote into the other.
-    """
-    told, also_told = forwarded(request), x_forwarded(request)
-    return bool(told and also_told) and told != also_told
-
-
-def _outermost(hops: list[Hop], remote: str | None, trusted: Sequence[Network]) -> Hop:
+def _outermost(hops: list[Hop], remote: str | None, trusted: Sequence[Network], told_by: str) -> Client:
     scheme = host = None
     for hop in reversed(hops):
         scheme, host = hop.scheme or scheme, hop.host or host
         remote = clean_address(hop.remote)
         if not is_trusted(remote, trusted):
             break
-    return Hop(remote, scheme.lower() if scheme else None, host)
+    return Client(remote, scheme.lower() if scheme else None, host, told_by)
+
+
+def public_url(request: WebhookRequest, client: Client, configured: str) -> PublicUrl | None:
+    """What the provider signed. None where the request names no usable host or has no path."""
+    tail = path_and_query(request.target)
+    if tail is None:
+        return None
+    if configured:
+        origin = configured.rstrip("/")
+        return PublicUrl(origin + tail, origin, "configured")
+    scheme = client.scheme or ("https" if request.secure else "http")
+    host = client.host or request.header("Host") or ""
+    if scheme not in ("http", "https") or not is_authority(host):
+        return None
+    origin = f"{scheme}://{host}"
+    return PublicUrl(origin + tail, origin, client.told_by)
+
+
+def contradicts_itself(headers: Headers) -> bool:
+    """Whether `Forwarded` and `X-Forwarded-*` differ.
+
+    A proxy writes one of them, and passes on what a client wrote into the other.
+    """
+    told, also_told = forwarded(headers), x_forwarded(headers)
+    return bool(told and also_told) and told != also_told
 
 
 def is_trusted(remote: str | None, trusted: Sequence[Network]) -> bool:
     if remote is None or not trusted:
         return False
-    address = ipaddress.ip_address(remote)
+    address = _parsed(remote)
     return any(address in network for network in trusted)
 
 
+_parsed = lru_cache(maxsize=4096)(ipaddress.ip_address)
+"""Proxies and providers have few addresses, and each is looked at for every request."""
+
+
 def clean_address(remote: str | None) -> str | None:
-    """An IP address in one spelling: without a zone, an IPv4 one as such. None for what is none."""
+    """An IP address in one spelling: without a zone, a mapped IPv4 one as such. None for anything else."""
     return _clean_address(remote) if remote and len(remote) <= LONGEST_ADDRESS else None
 
 
@@ -116,8 +131,8 @@ def _clean_address(remote: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def may_be_a_proxys(address: str) -> bool:
-    """Whether an address is not of the public internet: where no proxy is configured, it may be one's."""
+def may_be_a_proxy(address: str) -> bool:
+    """Whether an address is not of the public internet: where no proxy is configured, it may be one."""
     return not ipaddress.ip_address(address).is_global
 
 

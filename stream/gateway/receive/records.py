@@ -1,111 +1,204 @@
-"""From a request that may be landed to its records: one for a callback, one for each event of a batch.
+"""From a verified request to its records: one for a callback, one for each event of a batch.
 
-The rule of this file: it never sees the request, only what was verified of it. What is the provider's lands,
-even if nobody can read it; the worker will say what is wrong with it. Refusal is only what is no form and no
-JSON, or too large: no retry mends that.
+Nothing here sees the request, only what was verified of it. Whatever the provider sent is written, even if
+nobody can read it: the worker then says what is wrong with it. Only what is neither a form nor JSON, or is
+too large, is refused: no retry helps there.
+
+Nothing of the provider's is changed: JSON is put into the envelope byte for byte, a form as an object of
+texts. A record's key comes from the worker's own decoder, run on the very bytes that are written, so the two
+always agree about which call a record belongs to.
 """
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
-from stream.gateway.receive import form_body
-from stream.gateway.receive.envelope import DeliveryMetadata, WebhookRecord, delivery
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import FORM, clean_text
+from stream.core.events import DecodeError, Reading
+from stream.gateway.receive.form_body import as_object
+from stream.gateway.receive.parsed_request import Content
+from stream.gateway.receive.request import FORM, RequestRefusedError, clean_text
 from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import VerifiedRequest
+from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope, write_envelope
+from stream.sources import DECODERS
 
 BATCH_LIMIT = 1000
 """Events of one request. Twilio's largest batch is smaller by far; a body has room for many empty objects."""
 
-_TOO_LARGE = Refusal("too_large", "larger than an envelope may be")
+METADATA_LIMIT = 255
+"""Characters of a header that is kept in the delivery metadata. Providers send shorter ones."""
+
+QUERY_LIMIT = 8192
 
 
-def deliveries(
-    verified: VerifiedRequest, *, endpoint: str, received_us: int
-) -> list[WebhookRecord] | Refusal:
-    """The records of a request, in its order. `endpoint`: the path that it was routed by."""
-    content = verified.content
-    if content.parameters is not None:
-        return _of_parameters(verified, content.parameters, endpoint, received_us)
-    if not content.is_json:
-        return Refusal("unsupported_media_type", f"neither {FORM} nor JSON")
-    try:
-        value = orjson.loads(content.raw)
-    except orjson.JSONDecodeError:
-        return Refusal("malformed", "the body is no JSON")
-    if type(value) is dict:
-        return _of_json(verified, [(content.raw, value)], endpoint, received_us)
-    if type(value) is list:
-        if len(value) > BATCH_LIMIT:
-            return Refusal("too_large", f"more than {BATCH_LIMIT} events")
-        try:
-            raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
-        except (msgspec.DecodeError, RecursionError):
-            return Refusal("malformed", "the body is nested deeper than a parser follows")
-        found = list(zip(map(bytes, raw), value, strict=True))
-        return _of_json(verified, found, endpoint, received_us)
-    return Refusal("malformed", "the body is neither an object nor an array")
+class WebhookRecord(NamedTuple):
+    """One record for Kafka. `key` None: the worker cannot read it either, and will say why.
+
+    `delay_us`: received minus the provider's own time, None where that is unknown.
+    """
+
+    source: str
+    key: bytes | None
+    value: bytes
+    delay_us: int | None = None
 
 
-def _of_parameters(
-    verified: VerifiedRequest, parameters: form_body.Pairs, endpoint: str, received_us: int
-) -> list[WebhookRecord] | Refusal:
-    body, exact = form_body.as_object(parameters)
-    landed = delivery(
-        source_of(verified.provider, endpoint, body, form=True),
-        body,
-        received_us=received_us,
-        account=_account(verified),
-        endpoint=endpoint,
-        evidence=_evidence(verified, None),
-        original=None if exact else verified.content.raw,
-    )
-    return _TOO_LARGE if landed is None else [landed]
+class DeliveryMetadata(NamedTuple):
+    """How a webhook arrived, in the envelope's `delivery`. Never part of an event's identity.
+
+    - `token`: Twilio's idempotency token.
+    - `attempt`: the provider's count of attempts.
+    - `query`: the URL's own query of a POST, as received.
+    - `verified`, `variant`: whether its signature was checked, and what matched.
+    - `remote`: the address that it came from, as far as it can be believed.
+    """
+
+    token: str | None = None
+    attempt: int | None = None
+    query: str | None = None
+    verified: bool = False
+    variant: str | None = None
+    remote: str | None = None
 
 
-def _of_json(
-    verified: VerifiedRequest, found: list[tuple[bytes, Any]], endpoint: str, received_us: int
-) -> list[WebhookRecord] | Refusal:
-    landed = []
-    seen: Counter[bytes] = Counter()
-    for raw, value in found:
-        body = value if type(value) is dict else {}
-        one = delivery(
-            source_of(verified.provider, endpoint, body, form=False),
-            orjson.Fragment(raw),
-            received_us=received_us,
-            account=_account(verified),
-            endpoint=endpoint,
-            evidence=_evidence(verified, _attempt(body)),
-            ordinal=seen[raw],
-            subaccounts=verified.subaccounts,
-        )
-        if one is None:
-            return _TOO_LARGE
-        seen[raw] += 1
-        landed.append(one)
-    return landed
+def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) -> list[WebhookRecord]:
+    """The records of a request, in its order. `endpoint`: the path that it was routed by.
 
-
-def _account(verified: VerifiedRequest) -> str | None:
-    return clean_text(verified.account) if verified.account else None
-
-
-def _evidence(verified: VerifiedRequest, attempt: int | None) -> DeliveryMetadata:
-    return DeliveryMetadata(
-        token=verified.token,
-        attempt=attempt,
-        query=verified.content.query,
+    Raises RequestRefusedError.
+    """
+    content, provider = verified.content, verified.provider
+    account = clean_text(verified.account) if verified.account else None
+    metadata = DeliveryMetadata(
+        token=_bounded(verified.token, METADATA_LIMIT),
+        query=_bounded(content.query, QUERY_LIMIT),
         verified=verified.verified,
         variant=verified.variant,
         remote=verified.remote,
     )
+    if content.parameters is not None:
+        form, exact = as_object(content.parameters)
+        return [
+            record_of(
+                source_of(provider, endpoint, form, form=True),
+                form,
+                received_us=received_us,
+                account=account,
+                endpoint=endpoint,
+                metadata=metadata,
+                original=None if exact else content.raw,
+            )
+        ]
+    records = []
+    seen: Counter[bytes] = Counter()
+    for raw, event in _events(content):
+        body = event if type(event) is dict else {}
+        records.append(
+            record_of(
+                source_of(provider, endpoint, body, form=False),
+                orjson.Fragment(raw),
+                received_us=received_us,
+                account=account,
+                endpoint=endpoint,
+                metadata=metadata._replace(attempt=_attempt(body)) if "meta" in body else metadata,
+                ordinal=seen[raw],
+                subaccounts=verified.subaccounts,
+            )
+        )
+        seen[raw] += 1
+    return records
+
+
+def _events(content: Content) -> list[tuple[bytes, Any]]:
+    """(its bytes, what they say) of each event of a JSON body."""
+    if not content.is_json:
+        raise RequestRefusedError("unsupported_media_type", f"neither {FORM} nor JSON")
+    try:
+        value = orjson.loads(content.raw)
+    except orjson.JSONDecodeError:
+        raise RequestRefusedError("malformed", "the body is not JSON") from None
+    if type(value) is dict:
+        return [(content.raw, value)]
+    if type(value) is not list:
+        raise RequestRefusedError("malformed", "the body is neither an object nor an array")
+    if len(value) > BATCH_LIMIT:
+        raise RequestRefusedError("too_large", f"more than {BATCH_LIMIT} events")
+    try:
+        raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        raise RequestRefusedError("malformed", "the body is nested deeper than a parser follows") from None
+    return list(zip(map(bytes, raw), value, strict=True))
+
+
+def record_of(
+    source: str,
+    body: Any,
+    *,
+    received_us: int,
+    account: str | None,
+    endpoint: str,
+    metadata: DeliveryMetadata,
+    original: bytes | None = None,
+    ordinal: int = 0,
+    subaccounts: Collection[str] = (),
+) -> WebhookRecord:
+    """The record of one event. Raises RequestRefusedError where it is larger than any reader accepts.
+
+    - `body`: a form's object, or an `orjson.Fragment` of JSON as received.
+    - `original`: the form's bytes, where the object cannot hold all of them.
+    - `ordinal`: its index among identical events of one request.
+    - `subaccounts`: the event belongs to one of these, and not to `account`, where its body says so.
+    """
+    delivery = metadata._asdict()
+    if original is not None:
+        delivery["original"] = base64.b64encode(original).decode()
+
+    def written(account: str | None) -> bytes:
+        value = write_envelope(
+            source,
+            body,
+            received_us=received_us,
+            account=account,
+            endpoint=endpoint,
+            delivery=delivery,
+            ordinal=ordinal,
+        )
+        if len(value) > VALUE_LIMIT_BYTES:
+            raise RequestRefusedError("too_large", "larger than an envelope may be")
+        return value
+
+    value = written(account)
+    reading = read_back(value)
+    if reading is None:
+        return WebhookRecord(source, None, value)
+    if reading.event.account in subaccounts:
+        value = written(reading.event.account)
+    delay_us = None if reading.occurred_us is None else received_us - reading.occurred_us
+    return WebhookRecord(source, reading.event.key.encode(), value, delay_us)
+
+
+def read_back(value: bytes) -> Reading | None:
+    """What the worker will read of an envelope; None where it cannot.
+
+    Such a record has no key: it goes to any partition, touches no call, and becomes a dead letter with the
+    decoder's reason.
+    """
+    try:
+        envelope = read_envelope(value)
+        return DECODERS[envelope.source](envelope)[0]
+    except DecodeError:
+        return None
+    except Exception:  # noqa: BLE001  our own fault in a decoder must not lose a webhook, which can be read later
+        return None
+
+
+def _bounded(text: str | None, limit: int) -> str | None:
+    return None if text is None else clean_text(text[:limit])
 
 
 def _attempt(body: dict[str, Any]) -> int | None:

@@ -1,9 +1,9 @@
-"""Which source a webhook is of: told by its shape, for one address is given for all callbacks.
+"""Which source a webhook belongs to: recognised by its shape, since one URL serves all callbacks.
 
-The rule of this file: it names the source and reads nothing else. What a name means is its decoder's
-business, and what a decoder tells apart itself (Telnyx' TeXML families, media streams) is one here.
-(Twilio: "Call status callbacks", "Recording status callbacks", "Conference status callbacks"; the order is
-that of what each of them carries of the others.)
+Only the source is named here. Its decoder interprets it, and what a decoder tells apart itself (Telnyx' TeXML
+families, media streams) is one source here.
+(Twilio: "Call status callbacks", "Recording status callbacks", "Conference status callbacks"; a callback that
+carries parameters of others is tested before those.)
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any
 from stream.sources.twilio_parameters import is_progress
 
 EVENT_STREAMS_PATH = "/event-streams"
-"""How the path of the endpoint ends that Event Streams is set up with."""
+"""The end of the path that Event Streams is set up with."""
 
 
-def source_of(provider: str, endpoint: str, body: Mapping[str, Any], *, form: bool) -> str:
+def source_of(provider: str, endpoint: str, body: dict[str, Any], *, form: bool) -> str:
     """One of the callback sources of `stream.core.sources`. `form`: of a form or a query."""
     if provider == "telnyx":
         return _telnyx_source(body, form=form)
     if not form and (endpoint.endswith(EVENT_STREAMS_PATH) or is_cloud_event(body)):
         return "twilio_event_stream"
-    return twilio_source({name: _last(value) for name, value in body.items()})
+    repeated = {name: value[-1] for name, value in body.items() if type(value) is list and value}
+    return twilio_source({**body, **repeated} if repeated else body)
 
 
 def is_cloud_event(body: Mapping[str, Any]) -> bool:
@@ -61,7 +62,3 @@ def _telnyx_source(body: Mapping[str, Any], *, form: bool) -> str:
     webhook = "event_type" in body or "data" in body or "payload" in body
     texml = "CallSid" in body or "ConferenceSid" in body or form
     return "telnyx_texml_callback" if texml and not webhook else "telnyx_webhook"
-
-
-def _last(value: Any) -> Any:
-    return value[-1] if type(value) is list and value else value

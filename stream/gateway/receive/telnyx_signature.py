@@ -1,9 +1,9 @@
 """Telnyx' signature: Ed25519 over the time stamp, a bar and the raw body.
 
-The rule of this file: the body is the bytes that came; a body that was read and written again has another
-signature. The clock is an argument. An empty body is refused: its signature says nothing of the query, so
-that whoever has seen one could send any.
-(Telnyx: "Webhook fundamentals"; the encoding of the public key is that of Mission Control.)
+The body is the bytes that came: a body that was parsed and written again has another signature. The clock is
+an argument. An empty body is refused: its signature does not cover the query, so anyone who has seen one
+could send any query. (Telnyx: "Webhook fundamentals"; the encoding of the public key is that of Mission
+Control.)
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import wire_bytes
+from stream.gateway.receive.request import RequestRefusedError, wire_bytes
 
 SIGNATURE = "telnyx-signature-ed25519"
 TIMESTAMP = "telnyx-timestamp"
@@ -27,18 +26,18 @@ VERSION_1_SIGNATURE = "X-Telnyx-Signature"
 _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
 _SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
-"""What a PEM file has before the 32 bytes (RFC 8410 4)."""
+"""What precedes the 32 bytes in a PEM file (RFC 8410 4)."""
 
 
 class TelnyxMatch(NamedTuple):
-    """What fitted: the place of the key, and how many seconds ago it was signed (negative: in our future)."""
+    """Which key matched, by its index, and how many seconds ago it signed (negative: in our future)."""
 
     key: int
     age_s: float
 
 
 def public_key(text: str) -> Ed25519PublicKey:
-    """The key in base64, as Telnyx shows it; the inside of a PEM file too. Raises ValueError."""
+    """The key in base64, as Telnyx shows it or as in a PEM file. Raises ValueError."""
     try:
         raw = base64.b64decode(text, validate=True)
     except binascii.Error:
@@ -58,28 +57,29 @@ def verify(
     *,
     now_s: float,
     tolerance_s: float,
-) -> TelnyxMatch | Refusal:
-    """Which of `keys` signed `body` at `timestamp` (Unix seconds), at most `tolerance_s` from now."""
-    if not signature:
-        return Refusal("missing_signature", f"the header {SIGNATURE} is missing")
-    if not timestamp:
-        return Refusal("missing_signature", f"the header {TIMESTAMP} is missing")
-    signed_s = seconds(timestamp)
+) -> TelnyxMatch:
+    """Which of `keys` signed `body` at `timestamp` (Unix seconds), at most `tolerance_s` from now.
+
+    Raises RequestRefusedError.
+    """
+    if not signature or not timestamp:
+        missing = TIMESTAMP if signature else SIGNATURE
+        raise RequestRefusedError("missing_signature", f"the header {missing} is missing")
+    signed_s, raw = seconds(timestamp), signature_bytes(signature)
     if signed_s is None:
-        return Refusal("malformed", f"{TIMESTAMP} is no Unix time")
-    raw = signature_bytes(signature)
+        raise RequestRefusedError("malformed", f"{TIMESTAMP} is not a Unix time")
     if raw is None:
-        return Refusal("malformed", f"{SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes")
+        raise RequestRefusedError("malformed", f"{SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes")
     if not body:
-        return Refusal("bad_signature", "there is no body that a signature could cover")
+        raise RequestRefusedError("bad_signature", "there is no body that a signature could cover")
     age_s = now_s - signed_s
     if not abs(age_s) <= tolerance_s:
-        return Refusal("stale_timestamp", f"signed {age_s:.0f} s before our clock's time")
+        raise RequestRefusedError("stale_timestamp", f"signed {age_s:.0f} s before our clock's time")
     message = wire_bytes(timestamp) + b"|" + body
     for at, key in enumerate(keys):
         if signed_by(key, raw, message):
             return TelnyxMatch(at, age_s)
-    return Refusal("bad_signature", "no key signed this body and this time")
+    raise RequestRefusedError("bad_signature", "no key signed this body and this time")
 
 
 def signed_by(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:

@@ -1,11 +1,10 @@
 """X-Twilio-Signature: which key, if any, signed this URL with these parameters or this body.
 
-The rule of this file: it is told the URL and the keys and only computes. The URL is used byte for byte but
-for what Twilio leaves out of it: user info and fragment. With and without its port is tried, because Twilio
-signs voice over https without the port and everything else with it, and its own libraries try both.
-A form signs its parameters, any other body only through `bodySHA256` in the query: a body that no signature
-covers is refused.
-(Twilio: "Secure webhooks", "Sign webhooks with shared keys".)
+The URL is used byte for byte, apart from what Twilio leaves out of it: user info and fragment. It is tried
+with and without its port, because Twilio signs voice over https without the port and everything else with it,
+and its own libraries try both. A form signs its parameters, any other body only through `bodySHA256` in the
+query: a body that no signature covers is refused. (Twilio: "Secure webhooks", "Sign webhooks with shared
+keys".)
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from stream.gateway.receive.form_body import Pairs
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import wire_bytes
+from stream.gateway.receive.request import RequestRefusedError, wire_bytes
 
 SIGNATURE = "X-Twilio-Signature"
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
@@ -33,13 +32,13 @@ which is all that is signed where a body names no account; 10 on a form of 200 K
 
 TRIED_AT_LEAST = 4
 DIGEST_BYTES = 2000
-"""What one digest costs beside the bytes of its message, in such bytes."""
+"""The fixed cost of one digest, expressed in bytes of message."""
 
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
 class TwilioMatch(NamedTuple):
-    """What fitted: the place of the key, and how the port was signed (`as_sent, without, default`)."""
+    """Which key matched, by its index, and how the port was signed (`as_sent, without, default`)."""
 
     key: int
     port: str
@@ -71,22 +70,23 @@ def verify(
     parameters: Pairs | None = None,
     body: bytes = b"",
     algorithm: str = "HMAC_SHA1",
-) -> TwilioMatch | Refusal:
-    """Which of `keys` (auth tokens, or the secret of a shared key) signed.
+) -> TwilioMatch:
+    """Which of `keys` (auth tokens, or the secret of a shared key) signed. Raises RequestRefusedError.
 
     `parameters` are those of a form POST; None for anything else, whose `body` must then be empty or hashed
     in the URL.
     """
     if not signature:
-        return Refusal("missing_signature", f"the header {SIGNATURE} is missing")
+        raise RequestRefusedError("missing_signature", f"the header {SIGNATURE} is missing")
     digest_name = ALGORITHMS.get(algorithm)
     if digest_name is None:
-        return Refusal("bad_signature", "the signature's algorithm is not known")
-    given = _decoded(signature)
-    if given is None:
-        return Refusal("malformed", "the signature is no base64")
+        raise RequestRefusedError("bad_signature", "the signature's algorithm is not known")
+    try:
+        given = base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        raise RequestRefusedError("malformed", "the signature is not base64") from None
     if parameters is None and body and not _covers(url, body):
-        return Refusal("bad_signature", "bodySHA256 in the URL is missing or not the body's")
+        raise RequestRefusedError("bad_signature", "bodySHA256 in the URL is missing or not the body's")
     tail = signed_tail(parameters or [])
     messages = [(port, variant + tail) for port, variant in url_variants(url)]
     tried = tried_at_most(sum(len(message) for _, message in messages), len(messages))
@@ -95,17 +95,18 @@ def verify(
             if hmac.compare_digest(digest(key, message, digest_name), given):
                 return TwilioMatch(at, port)
     if tried < len(keys):
-        return Refusal(
+        raise RequestRefusedError(
             "bad_signature",
             f"no key signed this URL and these parameters, of the first {tried} of {len(keys)}: "
-            "so many are tried for a request of this size that names no account",
+            "no more are tried for a request of this size that names no account",
         )
-    return Refusal("bad_signature", "no key signed this URL and these parameters")
+    raise RequestRefusedError("bad_signature", "no key signed this URL and these parameters")
 
 
 def tried_at_most(message_bytes: int, variants: int) -> int:
-    """How many keys are tried on messages of together so many bytes, so that no request costs more than
-    another. A request that names its account has one key or two, which are always tried.
+    """How many keys are tried on messages of this total size, so that the cost of a request is bounded.
+
+    A request that names its account has one key or two, which are always tried.
     """
     return max(TRIED_AT_LEAST, TRIED_BYTES // (message_bytes + variants * DIGEST_BYTES))
 
@@ -121,10 +122,16 @@ def signed_tail(parameters: Pairs) -> bytes:
 
 def url_variants(url: str) -> list[tuple[str, bytes]]:
     """The texts that Twilio may have signed for a URL, most likely first: (how the port is, bytes)."""
-    bare = url.partition("#")[0]
-    scheme, _, rest = bare.partition("://")
-    end = next((at for at, character in enumerate(rest) if character in "/?"), len(rest))
-    authority, tail = rest[:end].rpartition("@")[2], rest[end:]
+    scheme, _, rest = url.partition("#")[0].partition("://")
+    end = min(at for at in (rest.find("/"), rest.find("?"), len(rest)) if at >= 0)
+    tail = wire_bytes(rest[end:])
+    return [(how, origin + tail) for how, origin in _signed_origins(scheme, rest[:end])]
+
+
+@lru_cache(maxsize=64)
+def _signed_origins(scheme: str, authority: str) -> list[tuple[str, bytes]]:
+    """What may stand before a URL's path, without user info. A gateway has few public URLs."""
+    authority = authority.rpartition("@")[2]
     host, port = split_port(authority)
     default = _DEFAULT_PORTS.get(scheme.lower(), "")
     authorities = [("as_sent", authority), ("without", host), ("default", f"{host}:{port or default}")]
@@ -134,7 +141,7 @@ def url_variants(url: str) -> list[tuple[str, bytes]]:
         authorities = [("as_sent", authority), ("default", f"{host}:{default}")]
     found: dict[bytes, str] = {}
     for how, one in authorities:
-        found.setdefault(wire_bytes(f"{scheme}://{one}{tail}"), how)
+        found.setdefault(wire_bytes(f"{scheme}://{one}"), how)
     return [(how, text) for text, how in found.items()]
 
 
@@ -154,13 +161,6 @@ def body_hashes(url: str) -> list[bytes]:
 
 
 def _covers(url: str, body: bytes) -> bool:
-    """Whether the URL holds the body's hash. All of the URL is signed, so that any of several may be it."""
+    """Whether the URL holds the body's hash. All of the URL is signed, so any of several may match."""
     actual = hashlib.sha256(body).hexdigest().encode()
-    return any(hmac.compare_digest(actual, said) for said in body_hashes(url))
-
-
-def _decoded(signature: str) -> bytes | None:
-    try:
-        return base64.b64decode(signature, validate=True)
-    except (binascii.Error, ValueError):
-        return None
+    return any(hmac.compare_digest(actual, hashed) for hashed in body_hashes(url))

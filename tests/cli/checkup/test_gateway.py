@@ -8,7 +8,7 @@ import pytest
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.gateway import gateway, lately, refused
-from stream.gateway.diagnose.findings import Finding, add, file_in
+from stream.gateway.diagnose.refused_requests import Finding, add_finding, findings_file
 from stream.service.http.health import serve
 from stream.service.settings import Settings
 from tests.cli.checkup.apis import Apis
@@ -82,7 +82,7 @@ def test_findings_of_the_last_day_are_shown_the_newest_first(tmp_path: Path) -> 
         **{**as_dict(FINDING), "path": "/callbacks/telnyx", "sentence": "Another.", "reason": "x\x1b"}
     )
     for one in (old, FINDING, newer):
-        add(file_in(tmp_path), one)
+        add_finding(findings_file(tmp_path), one)
     found = lately(settings, NOW_S + 3600 * 3)
     assert found is not None
     assert [one.sentence for one in found] == ["Another.", FINDING.sentence]
@@ -101,7 +101,7 @@ def test_none_many_and_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     many = refused([FINDING] * 8, NOW_S + 60)
     assert len(many) == 6
     assert many[-1] == Check("refused requests", "warning", "and 3 more in the last day")
-    file_in(tmp_path).mkdir(parents=True)
+    findings_file(tmp_path).mkdir(parents=True)
     found = lately(Settings(data_dir=tmp_path), NOW_S)
     assert found is None
     assert refused(found, NOW_S)[0].state == "unknown"

@@ -13,16 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from stream.gateway.diagnose.findings import Finding, file_in, read
-from stream.gateway.diagnose.refused_requests import DIAGNOSED, KINDS_LIMIT, RefusedRequests
+from stream.gateway.diagnose.refused_requests import (
+    DIAGNOSED,
+    KINDS_LIMIT,
+    Finding,
+    RefusedRequests,
+    findings_file,
+    read_findings,
+)
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import FORM, WebhookRequest
+from stream.gateway.receive.parsed_request import ParsedRequest
+from stream.gateway.receive.request import WebhookRequest, headers_of
 from stream.gateway.receive.telnyx_signature import public_key
-from stream.gateway.receive.verification import verify
 from stream.service.metrics.label_values import CALLBACK_ROUTES
 from tests.gateway.running_gateway import running_gateway
 from tests.gateway.signing import ACCOUNT, HOST, NOW_S, TOKEN, public, telnyx_post, twilio_form
+from tests.gateway.verdicts import judged, parsed
 
 CREDENTIALS = GatewayCredentials(twilio_tokens={ACCOUNT: (TOKEN,)}, telnyx_keys=(public_key(public()),))
 NUMBER = "+15005550006"
@@ -30,13 +36,13 @@ NUMBER = "+15005550006"
 
 def unsigned() -> WebhookRequest:
     request = twilio_form()
-    return replace(request, headers=tuple(pair for pair in request.headers if "Signature" not in pair[0]))
+    return replace(request, headers=headers_of(p for p in request.headers.items() if "Signature" not in p[0]))
 
 
-def refused(request: WebhookRequest) -> tuple[WebhookRequest, str, Refusal, float]:
-    verdict = verify(request, CREDENTIALS, NOW_S)
-    assert isinstance(verdict, Refusal)
-    return request, request.path, verdict, NOW_S
+def refused(request: WebhookRequest) -> tuple[ParsedRequest, str, str, float]:
+    reason = judged(request, CREDENTIALS)
+    assert isinstance(reason, str)
+    return parsed(request), parsed(request).path, reason, NOW_S
 
 
 @asynccontextmanager
@@ -71,16 +77,16 @@ async def test_requests_signed_in_wrong_ways_become_a_sentence_with_the_setting_
         "http": twilio_form(secure=False, remote="10.0.0.1"),
         "token": twilio_form(token="not the token"),
         "account": twilio_form(other_account, target="/callbacks/twilio?to=" + NUMBER),
-        "unsigned": replace(telnyx_post(b"{}"), headers=()),
+        "unsigned": replace(telnyx_post(b"{}"), headers=headers_of()),
         "late": telnyx_post(b"{}", timestamp=str(int(NOW_S) - 3600)),
     }
     async with running(queue):
         for request in requests.values():  # two of them are of one kind, so one after the other
-            before = len(read(file_in(tmp_path)))
+            before = len(read_findings(findings_file(tmp_path)))
             queue.offer(*refused(request))
-            await until(lambda before=before: len(read(file_in(tmp_path))) > before)  # type: ignore[misc]
+            await until(lambda before=before: len(read_findings(findings_file(tmp_path))) > before)  # type: ignore[misc]
         await until(lambda: len(warnings(caplog)) == len(requests))
-    found = read(file_in(tmp_path))
+    found = read_findings(findings_file(tmp_path))
     assert found[0] == Finding(
         time="2026-01-01T00:00:00.000000Z",
         path="/callbacks/twilio",
@@ -100,7 +106,7 @@ async def test_requests_signed_in_wrong_ways_become_a_sentence_with_the_setting_
         f"A request of twilio at /callbacks/twilio was refused (bad_signature): {found[0].sentence}"
     )
     assert all(one.sentence in line for one, line in zip(found, warnings(caplog), strict=True))
-    shown = caplog.text + file_in(tmp_path).read_text()
+    shown = caplog.text + findings_file(tmp_path).read_text()
     for planted in (TOKEN, "not the token", NUMBER, "15005550006", "CallSid", "zo", "203.0.113.9", "token-1"):
         assert planted not in shown
 
@@ -115,7 +121,10 @@ async def test_a_flood_of_one_kind_costs_one_diagnosis_and_does_not_hide_another
     queue.offer(*wanted)
     async with running(queue):
         await until(lambda: len(warnings(caplog)) == 2)
-    assert [one.reason for one in read(file_in(tmp_path))] == ["missing_signature", "bad_signature"]
+    assert [one.reason for one in read_findings(findings_file(tmp_path))] == [
+        "missing_signature",
+        "bad_signature",
+    ]
     assert warnings(caplog)[0].endswith(" 2000 more were refused since the last such line.")
 
 
@@ -123,23 +132,25 @@ async def test_what_goes_on_is_said_once_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
-    request, route, verdict, now_s = refused(twilio_form(token="x"))
+    request, route, reason, now_s = refused(twilio_form(token="x"))
     async with running(queue):
         for times in (1, 2, 3):
-            queue.offer(request, route, verdict, now_s + times)
-            await until(lambda times=times: [o.times for o in read(file_in(tmp_path))] == [times])  # type: ignore[misc]
+            queue.offer(request, route, reason, now_s + times)
+            await until(
+                lambda times=times: [o.times for o in read_findings(findings_file(tmp_path))] == [times]
+            )  # type: ignore[misc]
         assert len(warnings(caplog)) == 1
-        queue.offer(request, route, verdict, now_s + 301)
+        queue.offer(request, route, reason, now_s + 301)
         await until(lambda: len(warnings(caplog)) == 2)
 
 
 async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_kept(tmp_path: Path) -> None:
     queue = RefusedRequests(CREDENTIALS, tmp_path)
-    _, _, verdict, now_s = refused(twilio_form(token="x"))
+    _, _, reason, now_s = refused(twilio_form(token="x"))
     for number in range(1000):
-        queue.offer(twilio_form(), f"/{number}", verdict, now_s)
-    newest = twilio_form(target="/callbacks/%74wilio")
-    queue.offer(newest, "/0", verdict, now_s + 1)
+        queue.offer(parsed(twilio_form()), f"/{number}", reason, now_s)
+    newest = parsed(twilio_form(target="/callbacks/%74wilio"))
+    queue.offer(newest, "/0", reason, now_s + 1)
     gc.collect()
     held = [one for one in gc.get_referrers(newest) if type(one).__name__ == "_Waiting"]
     assert len(held) == 1
@@ -150,7 +161,7 @@ def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
     queue = RefusedRequests(CREDENTIALS, tmp_path)
     kinds = [(reason, route) for reason in sorted(DIAGNOSED) for route in CALLBACK_ROUTES]
     for reason, route in kinds:
-        queue.offer(twilio_form(), route, Refusal(reason, "x"), NOW_S)
+        queue.offer(parsed(twilio_form()), route, reason, NOW_S)
     assert list(queue._waiting) == kinds
 
 
@@ -158,9 +169,9 @@ async def test_reasons_that_no_setting_mends_are_not_looked_at(tmp_path: Path) -
     queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     async with running(queue):
         for reason in ("malformed", "too_large", "unsupported_media_type"):
-            queue.offer(twilio_form(), "/callbacks/twilio", Refusal(reason, "x"), NOW_S)
+            queue.offer(parsed(twilio_form()), "/callbacks/twilio", reason, NOW_S)
         await asyncio.sleep(0.05)
-    assert read(file_in(tmp_path)) == []
+    assert read_findings(findings_file(tmp_path)) == []
 
 
 async def test_at_most_one_diagnosis_is_made_in_a_while(tmp_path: Path) -> None:
@@ -168,9 +179,9 @@ async def test_at_most_one_diagnosis_is_made_in_a_while(tmp_path: Path) -> None:
     async with running(queue):
         queue.offer(*refused(twilio_form(token="x")))
         queue.offer(*refused(unsigned()))
-        await until(lambda: len(read(file_in(tmp_path))) == 1)
+        await until(lambda: len(read_findings(findings_file(tmp_path))) == 1)
         await asyncio.sleep(0.1)
-        assert len(read(file_in(tmp_path))) == 1
+        assert len(read_findings(findings_file(tmp_path))) == 1
 
 
 async def test_the_loop_goes_on_during_the_dearest_diagnosis(tmp_path: Path) -> None:
@@ -182,7 +193,7 @@ async def test_the_loop_goes_on_during_the_dearest_diagnosis(tmp_path: Path) -> 
     turns = 0
     async with running(queue):
         queue.offer(*refused(request))
-        while not read(file_in(tmp_path)):
+        while not read_findings(findings_file(tmp_path)):
             await asyncio.sleep(0.001)
             turns += 1
     assert turns >= 5
@@ -192,7 +203,7 @@ async def test_nothing_of_a_request_is_held_after_its_diagnosis(tmp_path: Path) 
     queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=30)
     async with running(queue):
         queue.offer(*refused(twilio_form(target="/held", token="x")))
-        await until(lambda: bool(read(file_in(tmp_path))))
+        await until(lambda: bool(read_findings(findings_file(tmp_path))))
         await asyncio.sleep(0.05)
         gc.collect()
         held = [one for one in gc.get_objects() if isinstance(one, WebhookRequest) and one.target == "/held"]
@@ -218,13 +229,13 @@ async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing_and_is_n
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
-    _, _, verdict, now_s = refused(twilio_form(token="x"))
-    broken = WebhookRequest(method="POST", target="/", headers=(("Content-Type", FORM),), body=None)  # type: ignore[arg-type]
+    _, _, reason, now_s = refused(twilio_form(token="x"))
+    broken = replace(parsed(twilio_form(token="x")), request=None)  # type: ignore[arg-type]
     async with running(queue):
         for number in range(3):
-            queue.offer(broken, f"/broken/{number}", verdict, now_s + number)
+            queue.offer(broken, f"/broken/{number}", reason, now_s + number)
         queue.offer(*refused(twilio_form(token="x")))
-        await until(lambda: len(read(file_in(tmp_path))) == 1)
+        await until(lambda: len(read_findings(findings_file(tmp_path))) == 1)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["The signature doctor failed on a refused request: AttributeError"]
 
@@ -238,4 +249,6 @@ async def test_however_a_path_is_spelled_it_is_one_finding_of_its_route(tmp_path
             assert (await gateway.send(twilio_form(target=target, token="x"))).status == 403
     assert list(queue._waiting) == [("bad_signature", "/callbacks/twilio")]
     async with running(queue):
-        await until(lambda: [one.path for one in read(file_in(tmp_path))] == ["/callbacks/twilio"])
+        await until(
+            lambda: [one.path for one in read_findings(findings_file(tmp_path))] == ["/callbacks/twilio"]
+        )

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose.diagnosis import FITS
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import WebhookRequest, headers_of
 from stream.gateway.receive.telnyx_signature import public_key
 from tests.gateway.signing import NOW_S, OTHER_TELNYX_KEY, TELNYX_KEY, public, telnyx_post
+from tests.gateway.verdicts import diagnosed
 
 CREDENTIALS = GatewayCredentials(telnyx_keys=(public_key(public()),))
 SENT = b'{"data":{"id":"e1","payload":{"to":"sip:zo\xc3\xab@example.test"}}}'
@@ -34,13 +34,15 @@ def signed_otherwise(message: bytes) -> WebhookRequest:
     request = telnyx_post(SENT)
     return replace(
         request,
-        headers=tuple((n, signature if "Signature" in n else v) for n, v in request.headers),
+        headers=headers_of((n, signature if "Signature" in n else v) for n, v in request.headers.items()),
     )
 
 
 def without(name: str, *more: tuple[str, str]) -> WebhookRequest:
     request = telnyx_post(SENT)
-    return replace(request, headers=(*(pair for pair in request.headers if pair[0] != name), *more))
+    return replace(
+        request, headers=headers_of([*(pair for pair in request.headers.items() if pair[0] != name), *more])
+    )
 
 
 KEY = ("CALLSTREAM_TELNYX_PUBLIC_KEY",)
@@ -105,7 +107,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) -> None:
     case = CASES[name]
-    found = diagnose(case.request, case.credentials, NOW_S, secrets=case.secrets)
+    found = diagnosed(case.request, case.credentials, secrets=case.secrets)
     assert case.sentence in found.sentence
     assert found.settings == case.settings
     assert found.fits is (False if "signature fits if" in found.sentence else None)
@@ -113,4 +115,4 @@ def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) ->
 
 
 def test_a_request_that_fits_is_said_to_fit() -> None:
-    assert diagnose(telnyx_post(SENT), CREDENTIALS, NOW_S) == FITS
+    assert diagnosed(telnyx_post(SENT), CREDENTIALS) == FITS

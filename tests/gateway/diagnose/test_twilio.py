@@ -10,15 +10,13 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from stream.gateway.diagnose import diagnose
 from stream.gateway.diagnose import twilio as twilio_doctor
 from stream.gateway.diagnose.diagnosis import FITS, masked
 from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
-from stream.gateway.receive.request import FORM, WebhookRequest
+from stream.gateway.receive.request import FORM, WebhookRequest, headers_of
 from tests.gateway.signing import (
     ACCOUNT,
     HOST,
-    NOW_S,
     STATUS,
     TOKEN,
     Parameters,
@@ -27,6 +25,7 @@ from tests.gateway.signing import (
     twilio_form,
     twilio_json,
 )
+from tests.gateway.verdicts import diagnosed
 
 SUBACCOUNT = "AC0f000000000000000000000000000010"
 CREDENTIALS = GatewayCredentials(twilio_tokens={ACCOUNT: (TOKEN,), SUBACCOUNT: ("subtoken",)})
@@ -212,15 +211,18 @@ CASES = {
     "a JSON body that was called a form": Case(
         replace(
             twilio_json(JSON),
-            headers=tuple((n, FORM if n == "Content-Type" else v) for n, v in twilio_json(JSON).headers),
+            headers=headers_of(
+                (n, FORM if n == "Content-Type" else v) for n, v in twilio_json(JSON).headers.items()
+            ),
         ),
         "the body is signed as JSON is, by the URL alone: let the proxy pass the Content-Type unchanged.",
     ),
     "a form that was called JSON": Case(
         replace(
             twilio_form(),
-            headers=tuple(
-                (n, "application/json" if n == "Content-Type" else v) for n, v in twilio_form().headers
+            headers=headers_of(
+                (n, "application/json" if n == "Content-Type" else v)
+                for n, v in twilio_form().headers.items()
             ),
         ),
         "the body is signed as a form: let the proxy pass the Content-Type unchanged.",
@@ -288,7 +290,7 @@ CASES = {
         GatewayCredentials(),
     ),
     "no signature": Case(
-        WebhookRequest(method="POST", target=TARGET, headers=(("Host", HOST),)),
+        WebhookRequest(method="POST", target=TARGET, headers=headers_of([("Host", HOST)])),
         "The header X-Twilio-Signature is missing",
     ),
     "two signatures": Case(
@@ -307,7 +309,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) -> None:
     case = CASES[name]
-    found = diagnose(case.request, case.credentials, NOW_S, secrets=case.secrets, urls=case.urls)
+    found = diagnosed(case.request, case.credentials, secrets=case.secrets, urls=case.urls)
     assert case.sentence in found.sentence
     assert found.settings == case.settings
     assert found.sentence.count(".\n") == 0
@@ -318,19 +320,19 @@ def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) ->
 @pytest.mark.parametrize("name", CASES)
 def test_no_sentence_shows_a_secret_or_a_number(name: str) -> None:
     case = CASES[name]
-    found = diagnose(case.request, case.credentials, NOW_S, secrets=case.secrets, urls=case.urls)
+    found = diagnosed(case.request, case.credentials, secrets=case.secrets, urls=case.urls)
     secrets = [TOKEN, "subtoken", "candidate", "sharedsecret", "5005550006", "tenant", ACCOUNT, SUBACCOUNT]
     assert not [secret for secret in secrets if secret in repr(found)]
 
 
 def test_a_request_that_fits_is_said_to_fit() -> None:
-    assert diagnose(twilio_form(), CREDENTIALS, NOW_S) == FITS
-    assert diagnose(twilio_json(JSON), CREDENTIALS, NOW_S) == FITS
+    assert diagnosed(twilio_form(), CREDENTIALS) == FITS
+    assert diagnosed(twilio_json(JSON), CREDENTIALS) == FITS
 
 
 def test_the_simplest_of_several_explanations_is_given() -> None:
     same = form([("AccountSid", ACCOUNT)], target="/x?a=1&a=1", signed_url=f"{PUBLIC}/x?a=1")
-    found = diagnose(same, CREDENTIALS, NOW_S)
+    found = diagnosed(same, CREDENTIALS)
     assert found.sentence.startswith("Twilio's signature fits if a parameter that was added")
 
 
@@ -355,15 +357,15 @@ HOSTILE: dict[str, Callable[[], WebhookRequest]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_request_costs_a_bounded_time(name: str) -> None:
     began = time.process_time()
-    assert diagnose(HOSTILE[name](), CREDENTIALS, NOW_S).fits is None
+    assert diagnosed(HOSTILE[name](), CREDENTIALS).fits is None
     assert time.process_time() - began < 8
 
 
 def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     two_changes = received(host="inner.test", headers=[("X-Forwarded-Host", HOST)])
-    assert diagnose(two_changes, CREDENTIALS, NOW_S).fits is False
+    assert diagnosed(two_changes, CREDENTIALS).fits is False
     monkeypatch.setattr(twilio_doctor, "WORK_LIMIT_BYTES", 5000)
-    assert diagnose(two_changes, CREDENTIALS, NOW_S).fits is None
+    assert diagnosed(two_changes, CREDENTIALS).fits is None
 
 
 def test_what_is_no_accounts_id_is_not_shown_at_all() -> None:
@@ -383,14 +385,14 @@ def test_the_signing_of_these_tests_is_the_documented_one() -> None:
 
 def test_a_packed_body_is_said_to_be_one_whatever_else_is_wrong() -> None:
     for request in (twilio_form(headers=[("Content-Encoding", "gzip")]), telnyx_packed()):
-        found = diagnose(request, CREDENTIALS, NOW_S)
+        found = diagnosed(request, CREDENTIALS)
         assert (found.fits, "Content-Encoding" in found.sentence) == (None, True)
-    assert diagnose(twilio_form(headers=[("Content-Encoding", "identity")]), CREDENTIALS, NOW_S) == FITS
+    assert diagnosed(twilio_form(headers=[("Content-Encoding", "identity")]), CREDENTIALS) == FITS
 
 
 def telnyx_packed() -> WebhookRequest:
     return WebhookRequest(
-        method="POST", target="/callbacks/telnyx", headers=(("Content-Encoding", "identity, br"),)
+        method="POST", target="/callbacks/telnyx", headers=headers_of([("Content-Encoding", "identity, br")])
     )
 
 
@@ -403,5 +405,7 @@ def test_whatever_a_request_says_of_where_it_was_sent_there_is_a_diagnosis(host:
         twilio_form(target=target, host=host, signed_url="x"),
         twilio_json(JSON, target=target, signed_url="x"),
     ):
-        headers = (*request.headers, ("X-Original-URI", "/\udcff?\udc80"), ("X-Forwarded-Host", host))
-        assert diagnose(replace(request, headers=headers), CREDENTIALS, NOW_S).fits is None
+        headers = headers_of(
+            [*request.headers.items(), ("X-Original-URI", "/\udcff?\udc80"), ("X-Forwarded-Host", host)]
+        )
+        assert diagnosed(replace(request, headers=headers), CREDENTIALS).fits is None

@@ -13,24 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.gateway.receive import records as landing
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import FORM, WebhookRequest
-from stream.gateway.receive.verification import VerifiedRequest, verify
-from tests.gateway.receive.test_records import landed, records
+from stream.gateway.receive.request import FORM, RequestRefusedError, WebhookRequest
+from stream.gateway.receive.verification import VerifiedRequest
+from tests.gateway.receive.test_records import records
 from tests.gateway.receive.test_verification import CREDENTIALS, EVENT, TEXML, get, judged, with_header
 from tests.gateway.running_gateway import running_gateway
-from tests.gateway.signing import ACCOUNT, HOST, NOW_S, STATUS, telnyx_post, twilio, twilio_form, twilio_json
+from tests.gateway.signing import ACCOUNT, HOST, STATUS, telnyx_post, twilio, twilio_form, twilio_json
+from tests.gateway.verdicts import verified
 
 FORGED = urlencode({"AccountSid": ACCOUNT, "CallSid": "CAforged", "CallStatus": "completed"})
 
 
 def said(request: WebhookRequest) -> bytes:
     """All that lands of a request as verified; empty where it is refused."""
-    verified = verify(request, CREDENTIALS, NOW_S)
-    if isinstance(verified, Refusal):
+    try:
+        found = landing.records_of(
+            verified(request, CREDENTIALS), endpoint="/callbacks/twilio", received_us=0
+        )
+    except RequestRefusedError:
         return b""
-    found = landing.deliveries(verified, endpoint="/callbacks/twilio", received_us=0)
-    return b"" if isinstance(found, Refusal) else b"".join(one.value for one in found)
+    return b"".join(one.value for one in found)
 
 
 def test_a_signed_body_of_telnyx_lets_no_query_in() -> None:
@@ -93,8 +95,8 @@ def test_what_telnyx_signed_is_read_by_what_it_is_and_not_by_a_header_that_nobod
     hidden = orjson.dumps({"data": {"payload": {"call_leg_id": "l1", "from_display_name": f"&{FORGED}&"}}})
     [(source, key, _)] = records(telnyx_post(hidden, media_type=FORM))
     assert (source, key) == ("telnyx_webhook", b"telnyx:l1")
-    found = landed(telnyx_post(TEXML, media_type="application/json"))
-    assert isinstance(found, Refusal)
+    with pytest.raises(RequestRefusedError):
+        records(telnyx_post(TEXML, media_type="application/json"))
 
 
 def test_a_header_is_evidence_and_no_more() -> None:
@@ -107,7 +109,7 @@ def test_a_header_is_evidence_and_no_more() -> None:
 
 def test_landing_is_handed_nothing_of_a_request_but_what_was_verified() -> None:
     """By construction: who cannot see the request cannot land an unsigned part of it."""
-    assert list(inspect.signature(landing.deliveries).parameters) == ["verified", "endpoint", "received_us"]
+    assert list(inspect.signature(landing.records_of).parameters) == ["verified", "endpoint", "received_us"]
     assert not hasattr(landing, "WebhookRequest")
 
 

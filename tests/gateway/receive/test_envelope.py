@@ -12,30 +12,29 @@ from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Envelope
 from stream.core.sources import SOURCES
-from stream.gateway.receive.envelope import DeliveryMetadata, WebhookRecord, call_key, delivery
+from stream.gateway.receive.records import DeliveryMetadata, WebhookRecord, read_back, record_of
+from stream.gateway.receive.request import RequestRefusedError
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope
 from stream.sources import DECODERS
 from tests.agents.batches import TOPICS, Fetched, Lane, to
 from tests.sources.test_registry import BODIES
 
 RECEIVED_US = 1_772_445_600_000_001
-EVIDENCE = DeliveryMetadata(
+METADATA = DeliveryMetadata(
     token="t-1", attempt=2, query="tenant=7&x=%7E", verified=True, variant="ed25519 key=0", remote="192.0.2.1"
 )
 
 
 def landed(source: str, body: Any, **more: Any) -> WebhookRecord:
-    one = delivery(
+    return record_of(
         source,
         body,
         received_us=RECEIVED_US,
         account=more.pop("account", "AC1"),
         endpoint=more.pop("endpoint", "/callbacks/twilio"),
-        evidence=more.pop("evidence", EVIDENCE),
+        metadata=more.pop("metadata", METADATA),
         **more,
     )
-    assert one is not None
-    return one
 
 
 def test_the_worker_reads_back_what_was_landed() -> None:
@@ -78,26 +77,11 @@ def test_a_form_that_is_no_utf8_keeps_its_bytes() -> None:
     assert base64.b64decode(read_envelope(one.value).delivery["original"]) == b"CallSid=CA1&X=%ff"
 
 
-def test_evidence_is_bounded_and_always_text() -> None:
-    odd = DeliveryMetadata(token="t" * 300, query="q=\udcff")
-    said = read_envelope(landed("twilio_other_callback", {}, evidence=odd).value).delivery
-    assert (said["token"], said["query"]) == ("t" * 255, "q=�")
-
-
 def test_the_greatest_envelope_lands_and_one_byte_more_does_not() -> None:
     room = VALUE_LIMIT_BYTES - len(landed("twilio_other_callback", {"x": ""}).value)
     assert len(landed("twilio_other_callback", {"x": "y" * room}).value) == VALUE_LIMIT_BYTES
-    assert (
-        delivery(
-            "twilio_other_callback",
-            {"x": "y" * (room + 1)},
-            received_us=RECEIVED_US,
-            account="AC1",
-            endpoint="/callbacks/twilio",
-            evidence=EVIDENCE,
-        )
-        is None
-    )
+    with pytest.raises(RequestRefusedError, match="larger than an envelope may be"):
+        landed("twilio_other_callback", {"x": "y" * (room + 1)})
 
 
 KEYS: list[tuple[str, dict[str, Any], bytes | None]] = [
@@ -166,6 +150,6 @@ def test_a_fault_in_a_decoder_loses_no_delivery(monkeypatch: pytest.MonkeyPatch)
 
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_envelope_have_no_key(value: bytes) -> None:
-    assert call_key(value) is None
+    assert read_back(value) is None
     with pytest.raises(DecodeError):
         read_envelope(value)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.gateway.receive.forwarded import Hop, forwarded, node_address, with_port, x_forwarded
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import Headers, headers_of
 
 
-def request(*headers: tuple[str, str]) -> WebhookRequest:
-    return WebhookRequest(method="POST", target="/", headers=headers)
+def headers(*pairs: tuple[str, str]) -> Headers:
+    return headers_of(pairs)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def request(*headers: tuple[str, str]) -> WebhookRequest:
     ],
 )
 def test_a_header_is_read_as_the_rfc_writes_it(header: str, expected: list[Hop]) -> None:
-    assert forwarded(request(("forwarded", header))) == expected
+    assert forwarded(headers(("forwarded", header))) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_a_header_is_read_as_the_rfc_writes_it(header: str, expected: list[Hop])
     ],
 )
 def test_a_header_that_is_not_written_so_is_none(header: str) -> None:
-    assert forwarded(request(("Forwarded", header))) == []
+    assert forwarded(headers(("Forwarded", header))) == []
 
 
 def test_a_header_on_several_lines_is_one() -> None:
-    assert forwarded(request(("Forwarded", "for=192.0.2.1"), ("forwarded", "proto=https"))) == [
+    assert forwarded(headers(("Forwarded", "for=192.0.2.1"), ("forwarded", "proto=https"))) == [
         Hop("192.0.2.1"),
         Hop(None, "https"),
     ]
@@ -64,17 +64,17 @@ def test_a_header_on_several_lines_is_one() -> None:
 
 @given(st.text(max_size=60))
 def test_whatever_it_is_handed_it_reads_or_ignores(header: str) -> None:
-    forwarded(request(("Forwarded", header)))
-    x_forwarded(request(("X-Forwarded-For", header), ("X-Forwarded-Host", header)))
+    forwarded(headers(("Forwarded", header)))
+    x_forwarded(headers(("X-Forwarded-For", header), ("X-Forwarded-Host", header)))
 
 
 @given(st.lists(st.sampled_from(['a="', "\\", '"', ";", ",", "for=x", " ", "=", "[::1]:2"]), max_size=20))
 def test_what_looks_almost_right_is_read_or_ignored(parts: list[str]) -> None:
-    forwarded(request(("Forwarded", "".join(parts))))
+    forwarded(headers(("Forwarded", "".join(parts))))
 
 
 @pytest.mark.parametrize(
-    ("headers", "expected"),
+    ("told", "expected"),
     [
         (
             {"For": "192.0.2.1, 10.0.0.2", "Proto": "https", "Host": "h.test"},
@@ -96,10 +96,8 @@ def test_what_looks_almost_right_is_read_or_ignored(parts: list[str]) -> None:
         ({}, []),
     ],
 )
-def test_the_older_headers_are_read_together(headers: dict[str, str], expected: list[Hop]) -> None:
-    assert (
-        x_forwarded(request(*((f"X-Forwarded-{name}", value) for name, value in headers.items()))) == expected
-    )
+def test_the_older_headers_are_read_together(told: dict[str, str], expected: list[Hop]) -> None:
+    assert x_forwarded(headers(*((f"X-Forwarded-{name}", value) for name, value in told.items()))) == expected
 
 
 def test_an_address_loses_its_port_and_a_name_that_hides_it_is_none() -> None:

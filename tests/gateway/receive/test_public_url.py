@@ -7,8 +7,17 @@ from ipaddress import ip_network
 
 import pytest
 
-from stream.gateway.receive.public_url import clean_address, is_authority, may_be_a_proxys, public_url
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.public_url import (
+    Client,
+    Network,
+    PublicUrl,
+    clean_address,
+    client_of,
+    is_authority,
+    may_be_a_proxy,
+    public_url,
+)
+from stream.gateway.receive.request import WebhookRequest, headers_of
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
 TARGET = "/callbacks/twilio?b=2&a=%7e+&x=//"
@@ -154,27 +163,37 @@ CASES = {
 }
 
 
+def seen(
+    request: WebhookRequest, configured: str, trusted: tuple[Network, ...]
+) -> tuple[PublicUrl | None, Client]:
+    client = client_of(request.remote, request.headers, trusted)
+    return public_url(request, client, configured), client
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_url_is_what_the_trusted_say(name: str) -> None:
     case = CASES[name]
     request = WebhookRequest(
-        method="POST", target=TARGET, headers=case.headers, remote=case.remote, secure=case.secure
+        method="POST", target=TARGET, headers=headers_of(case.headers), remote=case.remote, secure=case.secure
     )
-    found = public_url(request, case.configured, TRUSTED)
+    found, client = seen(request, case.configured, TRUSTED)
     if case.expected is None:
         assert found is None
         return
     assert found is not None
-    assert (found.origin, found.said_by, found.remote) == case.expected
+    assert (found.origin, found.told_by, client.remote) == case.expected
     assert found.text == case.expected[0] + TARGET
     assert "%7e" not in repr(found)
 
 
 def test_nobody_is_trusted_unless_named() -> None:
     request = WebhookRequest(
-        method="GET", target="/", headers=(HOST, ("X-Forwarded-Host", "h.test")), remote="127.0.0.1"
+        method="GET",
+        target="/",
+        headers=headers_of([HOST, ("X-Forwarded-Host", "h.test")]),
+        remote="127.0.0.1",
     )
-    found = public_url(request, "", ())
+    found, _ = seen(request, "", ())
     assert found is not None
     assert found.origin == "http://inner.test:8080"
 
@@ -195,7 +214,7 @@ def test_nobody_is_trusted_unless_named() -> None:
     ],
 )
 def test_a_target_gives_its_path_and_query_alone(target: str, expected: str | None) -> None:
-    found = public_url(WebhookRequest(method="POST", target=target), "https://h.test", ())
+    found, _ = seen(WebhookRequest(method="POST", target=target), "https://h.test", ())
     assert (found.text if found else None) == expected
 
 
@@ -225,5 +244,5 @@ def test_addresses_have_one_spelling_and_hosts_nothing_around_them() -> None:
         ("2600:1f18::1", False),
     ],
 )
-def test_an_address_outside_of_the_internet_may_be_a_proxys(address: str, may_be: bool) -> None:
-    assert may_be_a_proxys(address) is may_be
+def test_an_address_outside_of_the_internet_may_be_a_proxy(address: str, may_be: bool) -> None:
+    assert may_be_a_proxy(address) is may_be

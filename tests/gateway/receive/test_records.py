@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -14,40 +15,28 @@ from hypothesis import strategies as st
 
 from stream.core.events import DecodeError
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.envelope import WebhookRecord
-from stream.gateway.receive.records import BATCH_LIMIT, deliveries
-from stream.gateway.receive.refusal import Refusal
-from stream.gateway.receive.request import FORM, WebhookRequest
-from stream.gateway.receive.verification import VerifiedRequest, verify
+from stream.gateway.receive.records import BATCH_LIMIT, METADATA_LIMIT
+from stream.gateway.receive.request import FORM, RequestRefusedError, WebhookRequest, headers_of
 from stream.kafka.envelope_codec import read_envelope
 from tests.gateway.receive.test_verification import CREDENTIALS, TEXML
 from tests.gateway.signing import (
     ACCOUNT,
-    NOW_S,
     STATUS,
     TOKEN,
     telnyx_post,
     twilio_form,
     twilio_json,
 )
+from tests.gateway.verdicts import landed
 
-RECEIVED_US = 1_772_445_600_000_001
+UNCHECKED = GatewayCredentials(accept_unsigned=True)
 CALL = dict(STATUS)["CallSid"]
-
-
-def landed(
-    request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS
-) -> list[WebhookRecord] | Refusal:
-    verified = verify(request, credentials, NOW_S)
-    assert isinstance(verified, VerifiedRequest), verified
-    return deliveries(verified, endpoint=request.path, received_us=RECEIVED_US)
 
 
 def records(
     request: WebhookRequest, credentials: GatewayCredentials = CREDENTIALS
 ) -> list[tuple[str, bytes | None, dict[str, Any]]]:
     found = landed(request, credentials)
-    assert isinstance(found, list), found
     return [(one.source, one.key, orjson.loads(one.value)) for one in found]
 
 
@@ -90,8 +79,8 @@ UNSIGNED = replace(CREDENTIALS, accept_unsigned=True)
 
 
 def unsigned(request: WebhookRequest) -> WebhookRequest:
-    kept = tuple(pair for pair in request.headers if "signature" not in pair[0].lower())
-    return replace(request, headers=kept)
+    kept = [pair for pair in request.headers.items() if "signature" not in pair[0].lower()]
+    return replace(request, headers=headers_of(kept))
 
 
 def test_a_batch_of_event_streams_is_a_record_for_each_event_in_its_order() -> None:
@@ -102,8 +91,7 @@ def test_a_batch_of_event_streams_is_a_record_for_each_event_in_its_order() -> N
         b'{"data":{"sid":"CA1"}}',
         b"7",
     ]
-    found = landed(twilio_json(b" [" + b",\n".join(raw) + b"]\n"))
-    assert isinstance(found, list)
+    found = landed(twilio_json(b" [" + b",\n".join(raw) + b"]\n"), CREDENTIALS)
     assert [one.key for one in found] == [b"twilio:CA1", b"twilio:CA2", b"twilio:CA1", b"twilio:CA1", None]
     assert {one.source for one in found} == {"twilio_event_stream"}
     assert all(b'"body":' + one in record.value for one, record in zip(raw, found, strict=True))
@@ -161,7 +149,7 @@ def test_a_form_that_is_no_utf8_lands_with_its_bytes() -> None:
 
 
 def post(body: bytes, media_type: str | None) -> WebhookRequest:
-    headers = (("Content-Type", media_type),) if media_type is not None else ()
+    headers = headers_of([("Content-Type", media_type)] if media_type is not None else [])
     return WebhookRequest(
         method="POST", target="/callbacks/telnyx", headers=headers, body=body, remote="192.0.2.1"
     )
@@ -186,9 +174,9 @@ def post(body: bytes, media_type: str | None) -> WebhookRequest:
     ],
 )
 def test_what_no_retry_mends_is_refused(request_: WebhookRequest, reason: str, status: int) -> None:
-    found = landed(request_, GatewayCredentials(accept_unsigned=True))
-    assert isinstance(found, Refusal)
-    assert (found.reason, found.status) == (reason, status)
+    with pytest.raises(RequestRefusedError) as found:
+        landed(request_, UNCHECKED)
+    assert (found.value.reason, found.value.status) == (reason, status)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +184,7 @@ def test_what_no_retry_mends_is_refused(request_: WebhookRequest, reason: str, s
     [None, "application/json; charset=utf-8", "application/cloudevents-batch+json", "APPLICATION/JSON"],
 )
 def test_json_is_taken_by_any_of_its_names(media_type: str | None) -> None:
-    assert isinstance(landed(post(b"{}", media_type), GatewayCredentials(accept_unsigned=True)), list)
+    assert isinstance(landed(post(b"{}", media_type), UNCHECKED), list)
 
 
 def test_a_deep_body_lands_and_the_worker_refuses_it() -> None:
@@ -220,12 +208,17 @@ def test_whatever_comes_is_landed_or_refused(
         method=method,
         target="/callbacks/twilio?" + tail.decode("utf-8", "surrogateescape"),
     )
-    found = landed(request, GatewayCredentials(accept_unsigned=True))
-    if isinstance(found, list):
-        assert all(orjson.loads(one.value)["v"] == 1 for one in found)
+    with suppress(RequestRefusedError):
+        assert all(orjson.loads(one.value)["v"] == 1 for one in landed(request, UNCHECKED))
 
 
 def test_the_token_of_the_account_is_in_no_record() -> None:
-    found = landed(twilio_form())
-    assert isinstance(found, list)
+    found = landed(twilio_form(), CREDENTIALS)
     assert TOKEN.encode() not in found[0].value
+
+
+def test_metadata_is_bounded_and_always_text() -> None:
+    headers = headers_of([("I-Twilio-Idempotency-Token", "t" * 300), ("Content-Type", FORM)])
+    request = replace(twilio_form(), target="/callbacks/twilio?q=\udcff", headers=headers)
+    [(_, _, envelope)] = records(request, UNCHECKED)
+    assert (envelope["delivery"]["token"], envelope["delivery"]["query"]) == ("t" * METADATA_LIMIT, "q=�")

@@ -9,9 +9,7 @@ from dataclasses import replace
 import pytest
 
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.records import deliveries
-from stream.gateway.receive.request import WebhookRequest
-from stream.gateway.receive.verification import VerifiedRequest, verify
+from stream.gateway.receive.request import WebhookRequest, headers_of
 from stream.service.settings import SettingsError, load
 from stream.simulator.accounts import new_private_key, public_key_of, signing_keys, simulated_environment
 from stream.simulator.calls.options import Options
@@ -27,6 +25,7 @@ from stream.simulator.traffic import Traffic
 from tests.gateway.signing import TELNYX_KEY, public
 from tests.gateway.signing import telnyx as documented_telnyx
 from tests.gateway.signing import twilio as documented_twilio
+from tests.gateway.verdicts import landed, verified
 from tests.simulator.gateway import PRIVATE, TOKEN
 
 OPTIONS = Options(calls=30, telnyx=0.4)
@@ -48,7 +47,7 @@ def requests(environ: dict[str, str]) -> list[WebhookRequest]:
         WebhookRequest(
             method="POST",
             target=webhook.url.removeprefix(to.base),
-            headers=(("Host", "127.0.0.1:8080"), *webhook.headers.items()),
+            headers=headers_of([("Host", "127.0.0.1:8080"), *webhook.headers.items()]),
             body=webhook.body,
             remote="127.0.0.1",
         )
@@ -65,12 +64,8 @@ def accounts(environ: dict[str, str], gateway: dict[str, str] | None = None) -> 
     )
     found = set()
     for request in requests(environ):
-        verified = verify(request, whom, NOW_S)
-        assert isinstance(verified, VerifiedRequest)
-        landed = deliveries(verified, endpoint=request.path, received_us=0)
-        assert isinstance(landed, list)
-        assert len(landed) == 1
-        found.add(verified.account)
+        assert len(landed(request, whom, NOW_S)) == 1
+        found.add(verified(request, whom, NOW_S).account)
     return found
 
 
@@ -142,7 +137,7 @@ def test_a_secret_that_is_missing_is_named_unless_nothing_is_signed_with_it(
 def test_without_secrets_it_sends_unsigned_to_who_accepts_that() -> None:
     environ = {"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}
     assert len(accounts(environ)) == 2
-    assert not any("ignature" in name for request in requests(environ) for name, _ in request.headers)
+    assert not any("ignature" in name for request in requests(environ) for name in request.headers)
 
 
 def test_no_secret_is_shown() -> None:
