@@ -8,38 +8,11 @@ from typing import Any
 
 import pytest
 
-from stream.core.events import DecodeError, Event, Reading, Recording
-
-LEG = "c3f1d6a0-0000-11ef-8000-02420a0d7e70"
-SESSION = "c3f1ca00-0000-11ef-8000-02420a0d7e70"
-EVENT = "5b0f0c1e-1111-4222-8333-444455556666"
-AT = 1_772_445_619_450_211
+from stream.core.events import Event, Reading
+from tests.sources.telnyx_bodies import AT, EVENT, LEG, SESSION, record, webhook
 
 Read = Callable[..., list[Reading]]
 One = Callable[..., Reading]
-
-
-def record(event_type: Any = "call.hangup", **payload: Any) -> dict[str, Any]:
-    return {
-        "record_type": "event",
-        "event_type": event_type,
-        "id": EVENT,
-        "occurred_at": "2026-03-02T10:00:19.450211Z",
-        "payload": {
-            "call_control_id": "v3:abc",
-            "call_leg_id": LEG,
-            "call_session_id": SESSION,
-            "connection_id": "1700000000000000001",
-            "client_state": "c2VjcmV0",
-            "from": "+15005550006",
-            "to": "sip:zoë@example.test",
-            **payload,
-        },
-    }
-
-
-def webhook(data: Any, attempt: int = 1) -> dict[str, Any]:
-    return {"data": data, "meta": {"attempt": attempt, "delivered_to": "https://hooks.example.test/tx"}}
 
 
 @pytest.fixture
@@ -163,41 +136,6 @@ def test_case_36_two_digits_at_one_moment_are_two_events(read: Read) -> None:
     assert (first.parts, second.parts) == (("a",), ("b",))
 
 
-@pytest.mark.parametrize(
-    ("event_type", "family"),
-    [
-        ("call.recording.saved", "recording"),
-        ("call.recording.error", "recording"),
-        ("call.recording.transcription.saved", "transcription"),
-        ("call.transcription", "transcription"),
-        ("call.machine.detection.ended", "amd"),
-        ("call.machine.premium.greeting.ended", "amd"),
-        ("conference.participant.joined", "conference"),
-        ("conference.recording.saved", "conference"),
-        ("streaming.failed", "media"),
-        ("siprec.started", "media"),
-        ("call.fork.started", "media"),
-        ("call.playback.ended", "media"),
-        ("call.speak.started", "media"),
-        ("call.bridged", "other"),
-        ("call.cost", "other"),
-        ("call.teleported", "other"),
-    ],
-)
-def test_case_39_every_other_event_has_its_family_and_no_status(
-    one: One, event_type: str, family: str
-) -> None:
-    event = one(event_type).event
-    assert (event.family, event.name, event.status, event.outcome) == (family, event_type, None, None)
-
-
-def test_case_40_a_bridge_names_its_own_leg_and_the_session_it_shares(one: One) -> None:
-    other = one("call.bridged", call_leg_id="other-leg").event
-    mine = one("call.bridged").event
-    assert (mine.key, other.key) == (f"telnyx:{LEG}", "telnyx:other-leg")
-    assert mine.session_id == other.session_id == SESSION
-
-
 def test_case_42_a_version_1_envelope_has_no_data(read: Read) -> None:
     body = {
         "webhook_id": EVENT,
@@ -285,109 +223,3 @@ def test_case_32_a_broken_time_is_null_and_kept(read: Read) -> None:
 def test_case_33_milliseconds_with_an_offset_are_the_same_instant(read: Read, stamp: str) -> None:
     (reading,) = read("telnyx_webhook", webhook({**record(), "occurred_at": stamp}))
     assert reading.event.occurred_at == "2026-03-02T10:00:19.450000Z"
-
-
-@pytest.mark.parametrize(
-    ("sent", "direction"), [("incoming", "inbound"), ("outgoing", "outbound"), ("sideways", "sideways")]
-)
-def test_a_direction_is_in_one_vocabulary(one: One, sent: str, direction: str) -> None:
-    facts = one("call.initiated", direction=sent).facts
-    assert facts is not None
-    assert facts["direction"] == direction
-
-
-def test_case_21_the_result_of_machine_detection_is_a_fact_of_the_call(one: One) -> None:
-    reading = one("call.machine.detection.ended", result="human")
-    assert reading.facts is not None
-    assert (reading.facts["answered_by"], reading.event.status) == ("human", None)
-
-
-def test_case_39_what_a_call_cost_is_a_fact_of_the_call(one: One) -> None:
-    facts = one("call.cost", total_cost="0.0130", cost_parts=[{"currency": "USD", "cost": "0.0130"}]).facts
-    assert facts is not None
-    assert (facts["price"], facts["price_unit"]) == ("0.0130", "USD")
-
-
-def test_case_39_a_saved_recording_is_told_with_its_length(one: One) -> None:
-    reading = one(
-        "call.recording.saved",
-        recording_id="rec-1",
-        recording_started_at="2026-03-02T10:00:06.000000Z",
-        recording_ended_at="2026-03-02T10:00:19.500000Z",
-    )
-    assert reading.recording == Recording("rec-1", "saved", 13.5)
-
-
-def test_a_recording_without_an_id_has_its_events(one: One) -> None:
-    assert one("call.recording.error").recording == Recording(EVENT, "error")
-
-
-@pytest.mark.parametrize(
-    ("event_type", "payload", "alarming"),
-    [
-        ("call.recording.error", {}, True),
-        ("streaming.failed", {}, True),
-        ("call.conversation.start_failed", {}, True),
-        ("call.cost", {"status": "error"}, True),
-        ("call.cost", {"status": "success"}, False),
-        ("call.hangup", {}, False),
-    ],
-)
-def test_an_event_that_says_so_itself_is_alarming(
-    one: One, event_type: str, payload: dict[str, Any], alarming: bool
-) -> None:
-    assert one(event_type, **payload).alarming is alarming
-
-
-def test_case_50_cards_client_state_and_signed_links_are_not_passed_on(one: One) -> None:
-    payment = one("call.payment.completed", card_number="hunter2", token="hunter2", result={"x": "hunter2"})
-    assert "hunter2" not in repr(payment)
-    saved = one(
-        "call.recording.saved",
-        client_state="hunter2",
-        recording_urls={"mp3": "https://s3.example.test/a.mp3?X-Amz-Signature=hunter2"},
-        sip_headers=[{"name": "Identity", "value": "hunter2"}, {"name": "X-Mine", "value": "kept"}],
-    )
-    assert "hunter2" not in repr(saved)
-    assert saved.event.attributes["recording_urls"] == {"mp3": "https://s3.example.test/a.mp3"}
-    assert saved.event.attributes["sip_headers"] == [
-        {"name": "Identity"},
-        {"name": "X-Mine", "value": "kept"},
-    ]
-
-
-def test_case_41_an_unknown_event_is_kept_and_its_long_name_cut(one: One) -> None:
-    event = one("call." + "x" * 5000).event
-    assert (len(event.name), event.family) == (128, "other")
-    assert event.attributes["event_type"] == "call." + "x" * 5000
-
-
-def test_an_event_without_an_id_is_known_by_what_it_says(read: Read) -> None:
-    no_id = [{**record(name), "id": None} for name in ("call.answered", "call.dtmf.received")]
-    progress, digit = (read("telnyx_webhook", webhook(data))[0] for data in no_id)
-    assert (progress.identity_rule, progress.parts) == ("1b", ("in-progress", AT))
-    assert digit.identity_rule == "4"
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (webhook(record(call_leg_id=None)), "missing_id"),
-        (webhook(record(call_leg_id={})), "invalid_field"),
-        (webhook({**record(), "id": {}}), "invalid_field"),
-        (webhook({**record(), "payload": []}), "invalid_field"),
-        (webhook({**record(), "payload": "{"}), "invalid_field"),
-        (webhook(record(5)), "invalid_field"),
-        (webhook([record()]), "invalid_field"),
-        (webhook("[" * 100), "invalid_field"),
-        (webhook("[" * 40 + "]" * 40), "too_deep"),
-        ({}, "missing_id"),
-    ],
-    ids=range(10),
-)
-def test_a_body_without_a_leg_or_of_wrong_types_cannot_be_read(
-    read: Read, body: dict[str, Any], reason: str
-) -> None:
-    with pytest.raises(DecodeError) as error:
-        read("telnyx_webhook", body)
-    assert error.value.reason == reason

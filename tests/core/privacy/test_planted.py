@@ -24,8 +24,8 @@ from tests.core.deliveries import (
     telnyx,
     telnyx_event,
 )
-from tests.core.privacy import planted
-from tests.core.privacy.planted import Place
+from tests.core.privacy.planted_bodies import ACCOUNT, Place
+from tests.core.privacy.planted_places import PLACES
 
 MODES = ("masked", "hashed", "full")
 _PRIVACY = {mode: Privacy(mode, "s3cret") for mode in MODES}
@@ -33,7 +33,7 @@ _PRIVACY = {mode: Privacy(mode, "s3cret") for mode in MODES}
 
 def delivered(place: Place) -> Delivery:
     endpoint = {
-        "twilio_call_event": f"/2010-04-01/Accounts/{planted.ACCOUNT}/Calls/{CALL_ID}/Events.json",
+        "twilio_call_event": f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json",
     }.get(place.source, "/callbacks")
     body = place.body
     return delivery(place.source, "twilio", body, 100, endpoint)
@@ -73,7 +73,7 @@ def whole_call(place: Place) -> list[Delivery]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("place", planted.PLACES, ids=lambda place: place.name)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_what_is_planted_leaves_in_no_output(place: Place, mode: str) -> None:
     left = leaves(whole_call(place), mode)
     if mode != "full" or place.never:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from stream.core.privacy.masked_forms import masked_url
 from stream.core.privacy.masking import Privacy
 from tests.core.privacy import planted
-from tests.core.privacy.planted import Place
+from tests.core.privacy.planted_bodies import Place
+from tests.core.privacy.planted_places import PLACES
 from tests.core.privacy.test_masking import applied
 from tests.core.privacy.test_planted import MODES, leaves, whole_call
 
-SOURCES = {place.source: place for place in reversed(planted.PLACES)}
+SOURCES = {place.source: place for place in reversed(PLACES)}
 """One body of each source."""
 
 FORMS = ("callback", "texml")
