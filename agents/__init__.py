@@ -13,6 +13,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Faust asks twice; without this it would find the module of that name the second time.
+    # Faust reads it twice. Without this, the second time it would find the module of that name.
     globals()["app"] = app = importlib.import_module("agents.app").app
     return app

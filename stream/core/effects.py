@@ -1,9 +1,8 @@
-"""What follows from a delivery, as data: the fold returns these, the agents carry them out.
+"""The effects of a delivery or tick, as data: the core returns them, the agents write and count them.
 
-The rule of this file: an effect is a fact in the past tense and a function of the input. Late, repeated or
-contradictory deliveries are effects too, never exceptions.
-Besides these, a new `Event`, a `CallRecord` and an `Alert` are effects of their own: they are what is
-written.
+An effect is a fact in the past tense and a function of the input. Late, repeated or contradictory deliveries
+are effects too, never exceptions.
+A new `Event`, a `CallRecord`, an `Alert` and a `FetchRequest` are effects too: these are written to topics.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ class StateConflict(msgspec.Struct):
 
 
 class SequenceGapOpened(msgspec.Struct):
-    """Numbers below a seen one are still missing after the grace."""
+    """Numbers below a received one are still missing after the grace period."""
 
     source: str
     numbers: list[int]
 
 
 class SequenceGapClosed(msgspec.Struct):
-    """A number that was reported missing came; `by` is `late_arrival`, `poll_heal` or `expired`."""
+    """A reported gap is closed; `by` is `late_arrival`, `poll_heal` or `expired`."""
 
     source: str
     by: str
@@ -72,7 +71,7 @@ class CallErrorSeen(msgspec.Struct):
 
 
 class ApplicationAnswered(msgspec.Struct):
-    """What the customer's application answered the provider, and how long it took."""
+    """The response of the customer's application to the provider, and how long it took."""
 
     provider: str
     endpoint: str
@@ -81,7 +80,7 @@ class ApplicationAnswered(msgspec.Struct):
 
 
 class FetchAnswered(msgspec.Struct):
-    """A poller's result reached the call that awaited it; `outcome` is one of `fetches.OUTCOMES`."""
+    """An awaited result of a poller was applied; `outcome` is one of `fetches.OUTCOMES`."""
 
     source: str
     outcome: str
@@ -96,7 +95,7 @@ class CallReconciled(msgspec.Struct):
 
 
 class CallbackMissing(msgspec.Struct):
-    """The provider's own log has an event whose callback never came."""
+    """The provider's own log has an event whose callback was not received."""
 
     source: str
     event: str

@@ -1,8 +1,6 @@
-"""What a delivery says, in one vocabulary for every provider: the types that sources return and the fold
-takes.
+"""The types that sources return and the fold takes: one vocabulary for every provider.
 
-The rule of this file: it names things and decides nothing.
-Field names and their meaning are the project's contract for `calls.events.v1`; consumers ignore unknown
+The field names of `Event` and their meaning are the contract of `calls.events.v1`. Consumers ignore unknown
 fields.
 """
 
@@ -32,8 +30,8 @@ FAMILIES: tuple[str, ...] = (
 class DecodeError(ValueError):
     """A delivery that cannot be read: it becomes a dead letter.
 
-    `reason` is one of the dead letters' reasons (`not_json`, `missing_id`, …), `detail` says what is wrong
-    without repeating the delivery's content.
+    `reason` is one of the dead letters' reasons (`not_json`, `missing_id`, …); `detail` describes the error
+    without the delivery's content.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -43,11 +41,10 @@ class DecodeError(ValueError):
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """A raw envelope: one delivery as the gateway or the poller landed it.
+    """A raw envelope: one delivery as the gateway or the poller wrote it.
 
     `received_at` is canonical (UTC, six fraction digits, `Z`), `received_us` the same in microseconds since
-    1970.
-    `body` belongs to the decoder that gets it: it may take it apart.
+    1970. The decoder owns `body` and may modify it.
     """
 
     source: str
@@ -61,7 +58,7 @@ class Envelope(msgspec.Struct, gc=False):
 
 
 class Origin(msgspec.Struct):
-    """Where the delivery that was applied lies in Kafka."""
+    """The position in Kafka of the delivery that was applied."""
 
     topic: str
     partition: int
@@ -71,8 +68,7 @@ class Origin(msgspec.Struct):
 class Event(msgspec.Struct, kw_only=True):
     """One logical event, as `calls.events.v1` carries it (fields in that order).
 
-    A source fills what the provider said; `id`, `received_at`, `late` and `origin` are set when it is
-    applied.
+    A source sets what the provider sent; `id`, `received_at`, `late` and `origin` are set by the fold.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -105,10 +101,10 @@ class Event(msgspec.Struct, kw_only=True):
 
 
 class WebhookAnswer(msgspec.Struct):
-    """What the customer's application answered the provider, from a request log.
+    """The response of the customer's application to the provider, from a request log.
 
     `endpoint` is the URL without user info, query and fragment; `code_class` is one of
-    `2xx, 3xx, 4xx, 5xx, timeout, none`; `response_code` None where no answer came.
+    `2xx, 3xx, 4xx, 5xx, timeout, none`; `response_code` is None without a response.
     """
 
     endpoint: str
@@ -120,7 +116,7 @@ class WebhookAnswer(msgspec.Struct):
 
 
 class Recording(msgspec.Struct, array_like=True, order=True):
-    """One recording of a call: what its newest callback says. `status` in the provider's words."""
+    """One recording of a call. `status` is the provider's word."""
 
     id: str
     status: str
@@ -128,21 +124,19 @@ class Recording(msgspec.Struct, array_like=True, order=True):
 
 
 class Reading(msgspec.Struct):
-    """One thing that a delivery says, before it is known whether it is new.
+    """One event that a delivery reports, before it is known whether the event is new.
 
-    - `event`: complete but for the facts of the delivery.
+    - `event`: complete, except the fields that the fold sets.
     - `identity_rule`, `parts`: its identity within (key, family); see `stream.core.identity`.
-    - `occurred_us`: `event.occurred_at` in microseconds since 1970, None where unknown.
-    - `facts`: what it says about the call as a whole, by the names of the call record (`from`, `to`,
-      `direction`,
+    - `occurred_us`: `event.occurred_at` in microseconds since 1970, None if unknown.
+    - `facts`: about the call as a whole, by the names of the call record (`from`, `to`, `direction`,
       `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`, `price_unit`), texts.
-    - `as_of_us`: how new these facts are where the source is a resource that changes (`date_updated`), else
-      None.
-    - `hangup`: Telnyx' hangup cause, lower case, where the event ends a call and the status depends on an
-      answer.
-    - `answer`: set on request-log and delivery rows that tell what the application answered.
+    - `as_of_us`: how new these facts are, if the source is a resource that changes (`date_updated`).
+    - `hangup`: Telnyx' hangup cause, lower case, if the event ends a call and its status depends on whether
+      the call was answered.
+    - `answer`: the application's response, in request-log and delivery rows.
     - `recording`: set on recording events.
-    - `alarming`: the event says of itself that something went wrong (level ERROR, `….failed`, `….error`).
+    - `alarming`: the provider marked the event as an error (level ERROR, `….failed`, `….error`).
     """
 
     event: Event

@@ -1,8 +1,6 @@
-"""What is asked of a provider about one call, and what it came to: the records of the fetches topic, and the
-result that a poller lands behind the rows.
+"""Requests to read a provider's resource for one call, and their results.
 
-The rule of this file: it names things. When a fetch is due is `schedule`'s business, how it is done the
-poller's.
+A request is a record of the fetches topic. The poller writes the result after the rows that it read.
 """
 
 from __future__ import annotations
@@ -17,32 +15,33 @@ from stream.core.identity import name_id
 from stream.core.sources import RETRY_SCHEDULES
 
 FETCH_RESULT = "fetch_result"
-"""The `source` of an envelope that a poller lands behind the rows of a fetch: no delivery of a provider."""
+"""The `source` of a result's envelope. It is not a delivery of a provider."""
 
 PRIORITIES: tuple[str, ...] = ("heal", "terminal", "freshness", "backfill")
-"""Who goes first when a budget is short."""
+"""Highest first: which requests are sent first when the rate limit is reached."""
 
 REASONS: tuple[str, ...] = ("ended", "gap", "overdue", "refresh")
 
 ANSWERED = frozenset({"success", "empty", "not_ready", "not_found"})
-"""Outcomes that are the provider's answer about the call. After any other nothing is known of it."""
+"""Outcomes that are an answer about the call. After any other, nothing is known."""
 
 OUTCOMES: tuple[str, ...] = (
     *("success", "empty", "not_ready", "not_found", "throttled", "auth_error"),
     *("client_error", "server_error", "network_error", "rubbish", "deferred", "no_account"),
 )
-"""`rubbish`: an answer that is not what the resource answers; `deferred`: too many wait already, ask again;
-`no_account`: no credentials for the call's account."""
+"""`rubbish`: a response that is not valid for the resource; `deferred`: too many requests are queued;
+`no_account`: no credentials for the call's account.
+"""
 
 _CONTENT = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
 class FetchRequest(msgspec.Struct, kw_only=True):
-    """Please read `source` of the call `key` now: a record of the fetches topic.
+    """A request to read `source` for the call `key` now: a record of the fetches topic.
 
-    - `account`: the provider's id as the call's records have it, None where nobody said it.
-    - `edge`: of Voice Insights; None elsewhere, and for the provider's default.
-    - `due_at`: since when it is due; `attempt` counts from 1 for each (source, edge, reason).
+    - `account`: the provider's id as in the call's records, None if unknown.
+    - `edge`: of Voice Insights; None for other sources and for the provider's default.
+    - `due_at`: when it became due; `attempt` counts from 1 for each (source, edge, reason).
     """
 
     v: int = 1
@@ -58,18 +57,17 @@ class FetchRequest(msgspec.Struct, kw_only=True):
 
 
 def request_id(key: str, source: str, edge: str | None, reason: str, attempt: int) -> str:
-    """The id of a request: a function of what it asks for, so that a repetition is known as one."""
+    """The id of a request: a function of its content, so that a repetition is recognised."""
     return name_id("fetch", key, source, edge, reason, attempt)
 
 
 class FetchResult(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
-    """What a fetch came to: the body of its result's envelope. The rows lie before it on the partition.
+    """The result of a request: the body of its envelope. Its rows are before it in the partition.
 
     - `fetch_id`, `key`, `source`, `edge`, `reason`, `attempt`: the request's.
-    - `outcome`: one of OUTCOMES; `rows`: how many were landed.
-    - `complete`: the resource says by itself that nothing will follow (a terminal status, a finished
-      summary).
-    - `content`: 16 hex digits over all rows, so that two reads can be told apart; None without an answer.
+    - `outcome`: one of OUTCOMES; `rows`: how many were written.
+    - `complete`: the resource itself shows that nothing will follow (a terminal status, a finished summary).
+    - `content`: a hash of all rows, 16 hex digits, to compare two reads; None without an answer.
     """
 
     fetch_id: str
@@ -94,6 +92,6 @@ def result_of(envelope: Envelope) -> FetchResult:
     if result.source not in RETRY_SCHEDULES or result.outcome not in OUTCOMES:
         raise DecodeError("invalid_field", "a fetch's result names no known source or outcome")
     if result.content is not None and _CONTENT.match(result.content) is None:
-        # It becomes a part of the call's state, where a greater number could not be stored.
+        # It is stored in the call's state, where a greater number does not fit.
         raise DecodeError("invalid_field", "a fetch's result whose content is not 16 hex digits")
     return result

@@ -1,20 +1,20 @@
-"""The edges of Voice Insights: where in its network Twilio saw something of a call.
+"""The edges of Voice Insights: the parts of Twilio's network that observe a call.
 
-The rule of this file: every edge that may have seen a call is read, for one unfiltered read is one edge only.
+Every edge that may have observed a call is read, because an unfiltered read returns one edge only.
 """
 
 from __future__ import annotations
 
 CARRIER, SIP, SDK, CLIENT = "carrier_edge", "sip_edge", "sdk_edge", "client_edge"
 EDGES: tuple[str, ...] = (CARRIER, SIP, SDK, CLIENT)
-"""Of Voice Insights, in a fixed order: a call's state keeps the index."""
+"""In a fixed order: a call's state stores the index."""
 
 
 def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[str, ...]:
-    """The edges that may have seen a call, in a fixed order; all four where an address is not known.
+    """The edges that may have observed a call, in a fixed order; all four if an address is not known.
 
-    Masked addresses do: what counts is what they begin with. ConversationRelay's rows of clients and of SIP
-    calls are under the carrier's edge. (Twilio: "Voice Insights Events", default edges.)
+    Masked addresses are sufficient, because only their scheme counts. ConversationRelay's rows of clients and
+    of SIP calls are under the carrier's edge. (Twilio: "Voice Insights Events", default edges.)
     """
     found = {CARRIER, *_edges_at(from_), *_edges_at(to)}
     if direction is not None and direction.startswith("trunking"):
@@ -30,4 +30,4 @@ def _edges_at(address: str | None) -> tuple[str, ...]:
 
 
 _EDGES_AT = {"client": (SDK, CLIENT), "sip": (SIP,), "sips": (SIP,), "h": EDGES}
-"""By what an address begins with; `h` is a hashed one."""
+"""Edges by the scheme of an address; `h` is a hashed one."""

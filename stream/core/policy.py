@@ -1,4 +1,4 @@
-"""What an installation decides about calls: how long things are waited for, and what is read on demand."""
+"""The settings of an installation that the core uses: deadlines, and which sources are polled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from stream.core.sources import PROVIDERS, SOURCE_BY_NAME
 
 
 class CallPolicy(msgspec.Struct, frozen=True):
-    """How long things are waited for, in seconds, and the name that accounts have in alerts.
+    """Deadlines in seconds, and the name of the account in alerts.
 
-    - `polled`: the REST sources that a poller reads; of none of the others anything is asked.
-    - `time_factor`: how many times faster than the providers the schedule of fetches runs; above 1 only with
-      the simulator.
+    - `polled`: the REST sources that a poller reads. No other source is requested.
+    - `time_factor`: how many times faster than real time the retry schedules run; above 1 only with the
+      simulator.
     """
 
     settle_s: float = 7200.0
@@ -26,7 +26,7 @@ class CallPolicy(msgspec.Struct, frozen=True):
     time_factor: float = 1.0
 
     def expected(self, provider: str) -> list[str]:
-        """The sources that should tell of a call of this provider, sorted."""
+        """The sources that should report a call of this provider, sorted."""
         return _expected(provider, self.polled)
 
 

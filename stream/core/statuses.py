@@ -1,7 +1,6 @@
-"""The words for where a call stands: one vocabulary, and which word wins.
+"""The statuses of a call: one vocabulary for all providers, and which status wins.
 
-Twilio's words serve for every provider. Nothing here knows a call: it is tables that can be checked with a
-finger.
+Twilio's words are used for every provider. These are tables only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ STATUSES: tuple[str, ...] = (
     "failed",
     "completed",
 )
-"""In order of rank: a later one is further on; the terminal ones are ordered for a tie of equal authority."""
+"""In order of rank: progress first; among terminal statuses of equal authority the later one wins."""
 
 RANK: dict[str, int] = {status: rank for rank, status in enumerate(STATUSES)}
 
@@ -33,7 +32,7 @@ SPELLINGS: dict[str, str] = {
     "answered": "in-progress",
     "in_progress": "in-progress",
 }
-"""Every documented spelling of a status (Calls, callbacks, Voice Insights), lower case, to the one word."""
+"""Every documented spelling of a status (Calls, callbacks, Voice Insights), in lower case."""
 
 NAMES: dict[str, str] = {
     "queued": "queued",
@@ -46,7 +45,7 @@ NAMES: dict[str, str] = {
     "canceled": "completed",
     "failed": "completed",
 }
-"""The progress event that carries a status: what one subscribes to. A busy call's last event is
+"""The progress event that carries a status, by the name that one subscribes to. A busy call's last event is
 `completed`.
 """
 
@@ -57,7 +56,7 @@ OUTCOMES: dict[str, str] = {
     "canceled": "canceled",
     "failed": "failed",
 }
-"""The outcome that a terminal status means where nothing more precise is known."""
+"""The outcome of a terminal status if nothing more precise is known."""
 
 HANGUPS: dict[str, tuple[str, str]] = {
     "user_busy": ("busy", "busy"),
@@ -68,14 +67,14 @@ HANGUPS: dict[str, tuple[str, str]] = {
     "not_found": ("failed", "failed"),
     "unspecified": ("failed", "failed"),
 }
-"""Telnyx' `hangup_cause`, lower case, of a call that was not answered: (status, outcome)."""
+"""(status, outcome) by Telnyx' `hangup_cause`, lower case, of a call that was not answered."""
 
 ENDED_NORMALLY: frozenset[str] = frozenset({"normal_clearing", "time_limit"})
-"""Telnyx' causes that mean a talk if the call was answered, and an unanswered call if it was not."""
+"""Telnyx' causes of a normal end: answered if the call was answered, else not answered."""
 
 
 def status_of(word: str | None) -> str | None:
-    """The one word for a provider's status, None for an unknown or missing one. Case does not matter."""
+    """The status of a provider's spelling, None for an unknown or missing one. Case does not matter."""
     if word is None:
         return None
     known = SPELLINGS.get(word)
@@ -83,11 +82,10 @@ def status_of(word: str | None) -> str | None:
 
 
 def hangup(cause: str | None, sip_response_code: int | None, *, answered: bool) -> tuple[str, str]:
-    """(status, outcome) of a call that Telnyx says was hung up.
+    """(status, outcome) of a Telnyx hangup.
 
-    An answered call is `answered` whatever ended it (E.411 counts the answer, not the release cause).
-    A cause that the tables do not know is a failure where the SIP code says so (400 and above), else
-    `unknown`.
+    An answered call is `answered`, whatever the cause (E.411 counts the answer, not the release cause).
+    A cause that is not in the tables is a failure if the SIP code is 400 or above, else `unknown`.
     """
     if answered:
         return "completed", "answered"

@@ -1,9 +1,9 @@
-"""Instants: what a provider's time stamp means, in whole microseconds since 1970 UTC.
+"""Parsing of providers' time stamps into whole microseconds since 1970 UTC.
 
-The rule of this file: a stamp is read whole and with its offset, or not at all. A cut-off or impossible one
-is None, never a guess and never an exception: a batch must not fall over a broken date.
-Python's own parsers do not do: `email.utils` completes cut-off times, `datetime.fromisoformat` takes a date
-alone.
+A stamp is read completely and with its offset, or not at all. A truncated or impossible one is None, never a
+guess and never an exception: a broken date must not fail a batch.
+Python's own parsers are too lenient: `email.utils` completes truncated times, `datetime.fromisoformat`
+accepts a date alone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from functools import lru_cache
 SECOND_US = 1_000_000
 
 LONGEST = 64
-"""Characters of the longest text that can be a stamp (the grammars allow blanks and comments).
-
-Longer ones never reach the caches, whose memory is so bounded."""
+"""Characters of the longest stamp (the grammars allow blanks and comments). Longer texts are not cached,
+which bounds the memory of the caches.
+"""
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_US = (date.min.toordinal() - _EPOCH_DAY) * 86_400 * SECOND_US
@@ -51,11 +51,11 @@ _ZONES_H = {
     **dict.fromkeys(("mst", "pdt"), -7),
     **dict.fromkeys(("pst",), -8),
 }
-"""RFC 2822 4.3, and `UTC`. Of the military letters only Z: the RFC itself calls the others meaningless."""
+"""RFC 2822 4.3, and `UTC`. Of the military letters only Z: the RFC calls the others meaningless."""
 
 
 def rfc2822(text: str) -> int | None:
-    """`Mon, 02 Mar 2026 10:00:19 +0000`: weekday and seconds may be missing, the zone may not.
+    """`Mon, 02 Mar 2026 10:00:19 +0000`: weekday and seconds are optional, the zone is not.
 
     A wrong weekday is ignored. A leap second is clamped to the second before it.
     """
@@ -81,11 +81,11 @@ def _rfc2822(text: str) -> int | None:
 
 
 def iso8601(text: str) -> int | None:
-    """`2026-03-02T10:00:19.450211Z`: any number of fraction digits (below microseconds they are dropped),
-    `Z` or an offset, `T` or a blank.
+    """`2026-03-02T10:00:19.450211Z`: any number of fraction digits (all below microseconds are dropped), `Z`
+    or an offset, `T` or a blank.
 
-    Without a zone it is None: who cuts a stamp off cuts its zone first.
-    A leap second is clamped to the last moment before it that the stamp's precision can say.
+    Without a zone it is None: truncation removes the zone first.
+    A leap second is clamped to the last moment before it in the stamp's precision.
     """
     return _iso8601(text) if len(text) <= LONGEST else None
 
@@ -105,14 +105,14 @@ def _iso8601(text: str) -> int | None:
 
 
 def instant(text: str) -> int | None:
-    """A stamp in either of the two forms."""
+    """A stamp in either format."""
     return iso8601(text) if text[4:5] == "-" else rfc2822(text)
 
 
 def utc(us: int) -> str:
     """The canonical text of an instant: UTC, six fraction digits, `Z`, always 27 characters.
 
-    `us` must lie in the years 1 to 9999, as what this file returns does.
+    `us` must be in the years 1 to 9999, like everything that this module returns.
     """
     seconds, rest_us = divmod(us, SECOND_US)
     text = _whole_second(seconds)

@@ -6,7 +6,8 @@ from stream.core.call.identity_pages import Pages
 from stream.core.call.state import load
 from tests.agents.batches import KEY, TOPICS, Lane, record, records, to
 from tests.core.call.test_ownership import OTHER, changed, event, of
-from tests.core.deliveries import ACCOUNT, answered_call, callback, knowledge
+from tests.core.deliveries import ACCOUNT, answered_call, callback
+from tests.core.folding import knowledge
 
 
 def test_a_call_of_two_accounts_is_the_firsts_and_the_second_is_set_aside() -> None:

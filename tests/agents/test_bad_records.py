@@ -10,7 +10,8 @@ import pytest
 
 from stream.core.call.state import load
 from tests.agents.batches import KEY, TOPICS, Fetched, Lane, record, records, to
-from tests.core.deliveries import CALL_ID, callback, insight, knowledge, parameters
+from tests.core.deliveries import CALL_ID, callback, insight, parameters
+from tests.core.folding import knowledge
 
 
 def envelope(**changes: Any) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 from tests.bench import memory, report, run, throughput
 from tests.bench.callbacks import Tally, callbacks
 from tests.bench.targets import TARGETS
-from tests.core.deliveries import Delivery, tell
+from tests.core.deliveries import Delivery
+from tests.core.folding import tell
 
 
 @pytest.mark.e2e

@@ -1,28 +1,17 @@
-"""Deliveries as the gateway and the poller land them, and what folding a run of them comes to.
+"""Deliveries as the gateway and the poller write them.
 
 The bodies are the providers' shapes, with fictional numbers; they go through the real decoders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import orjson
 
-from stream.core.call.alerts import Alert
-from stream.core.call.fold import Folded, fold
-from stream.core.call.identity_pages import Pages
-from stream.core.call.lifecycle import lifecycle_of
-from stream.core.call.record import CallRecord
-from stream.core.call.state import Call
-from stream.core.events import Envelope, Event, Origin, Reading
-from stream.core.policy import CallPolicy
-from stream.core.privacy.masking import Privacy
+from stream.core.events import Envelope
 from stream.core.timestamps import utc
 from stream.kafka.envelope_codec import read_envelope
-from stream.sources import DECODERS
 
 CALL_ID = "CA" + "0f" * 16
 ACCOUNT = "AC" + "0a" * 16
@@ -296,95 +285,3 @@ def fetched(
         "content": "0f",
     }
     return delivery("fetch_result", key, body, received_s)
-
-
-class Told(NamedTuple):
-    """What a run of deliveries of one call came to."""
-
-    call: Call
-    folded: list[Folded]
-
-    @property
-    def effects(self) -> list[Any]:
-        return [effect for folded in self.folded for effect in folded.effects]
-
-    @property
-    def results(self) -> list[str]:
-        return [folded.result for folded in self.folded]
-
-    def all_of(self, kind: type[Any]) -> list[Any]:
-        return [effect for effect in self.effects if type(effect) is kind]
-
-    @property
-    def events(self) -> list[Event]:
-        return self.all_of(Event)
-
-    @property
-    def alerts(self) -> list[Alert]:
-        return self.all_of(Alert)
-
-    @property
-    def record(self) -> CallRecord:
-        """The last one."""
-        last: CallRecord = self.all_of(CallRecord)[-1]
-        return last
-
-
-PRIVACY = Privacy("masked")
-
-
-def readings(one: Delivery, privacy: Privacy = PRIVACY) -> list[Reading]:
-    """What a delivery says, masked as it is before it is folded."""
-    envelope = one.envelope
-    said = DECODERS[envelope.source](envelope)
-    for reading in said:
-        privacy.apply(reading)
-    return said
-
-
-def tell(
-    deliveries: Iterable[Delivery],
-    *,
-    call: Call | None = None,
-    policy: CallPolicy | None = None,
-    offset: int = 0,
-    pages: Pages | None = None,
-    privacy: Privacy = PRIVACY,
-) -> Told:
-    """Fold deliveries of one call in this order."""
-    pages = pages if pages is not None else Pages(lambda _: None)
-    folded: list[Folded] = []
-    for place, one in enumerate(deliveries, start=offset):
-        origin = Origin("calls.callbacks.v1", 0, place)
-        folded.append(fold(call, readings(one, privacy), one.envelope, origin, policy or CallPolicy(), pages))
-        call = folded[-1].call
-    assert call is not None
-    return Told(call, folded)
-
-
-def knowledge(call: Call) -> dict[str, Any]:
-    """A state without what depends on the order of arrival; its life cycle is a set."""
-    known = msgspec.structs.asdict(call)
-    for name in ("arrival", "due_s", "fetches", "complete"):
-        del known[name]
-    known["lifecycle"] = sorted(call.lifecycle, key=lambda entry: entry.fingerprint)
-    return known
-
-
-def said_of(record: CallRecord) -> dict[str, Any]:
-    """A record without what depends on the order of arrival."""
-    said: dict[str, Any] = msgspec.to_builtins(record)
-    for name in ("revision", "id", "arrival", "updated_at"):
-        del said[name]
-    return said
-
-
-def picked(record: CallRecord, names: Sequence[str]) -> dict[str, Any]:
-    said: dict[str, Any] = msgspec.to_builtins(record)
-    return {name: said[name] for name in names}
-
-
-def summary(told: Told) -> tuple[str | None, str | None]:
-    """Where the call stands, and how it ended."""
-    seen = lifecycle_of(told.call)
-    return (seen.end.status, seen.end.outcome) if seen.end else (seen.status, None)

@@ -12,7 +12,8 @@ from stream.core.fetches import FetchRequest, FetchResult
 from stream.core.policy import CallPolicy
 from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
-from tests.core.deliveries import START_US, Delivery, tell
+from tests.core.deliveries import START_US, Delivery
+from tests.core.folding import tell
 
 ALL = POLLED_SOURCES
 POLICY = CallPolicy(polled=ALL)

@@ -7,7 +7,8 @@ from itertools import permutations
 import pytest
 
 from stream.core import effects
-from tests.core.deliveries import ENDED, callback, calls_row, picked, summary, tell
+from tests.core.deliveries import ENDED, callback, calls_row
+from tests.core.folding import picked, summary, tell
 
 
 @pytest.mark.parametrize("order", [*permutations(("callback", "row"))])

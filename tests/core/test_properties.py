@@ -18,17 +18,8 @@ from stream.core.call.timers import tick
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
 from stream.core.statuses import TERMINAL
-from tests.core.deliveries import (
-    START_US,
-    Delivery,
-    callback,
-    calls_row,
-    knowledge,
-    logged,
-    parameters,
-    said_of,
-    tell,
-)
+from tests.core.deliveries import START_US, Delivery, callback, calls_row, logged, parameters
+from tests.core.folding import knowledge, said_of, tell
 from tests.core.mixtures import crowds, orders, several
 
 

@@ -26,10 +26,10 @@ from tests.core.deliveries import (
     insight,
     logged,
     parameters,
-    tell,
     telnyx,
     telnyx_event,
 )
+from tests.core.folding import tell
 from tests.core.mixtures import several
 
 NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert", FetchRequest: "fetch_request"}

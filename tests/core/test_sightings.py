@@ -14,9 +14,8 @@ from tests.core.deliveries import (
     insight,
     logged,
     parameters,
-    summary,
-    tell,
 )
+from tests.core.folding import summary, tell
 
 
 def test_a_row_with_a_new_price_is_an_update_and_the_next_poll_of_it_is_nothing() -> None:

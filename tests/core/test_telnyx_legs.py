@@ -8,7 +8,8 @@ import pytest
 
 from stream.core import effects
 from stream.core.call.record import CallRecord
-from tests.core.deliveries import LEG_ID, at, picked, summary, tell, telnyx, telnyx_event, telnyx_row
+from tests.core.deliveries import LEG_ID, at, telnyx, telnyx_event, telnyx_row
+from tests.core.folding import picked, summary, tell
 
 
 def hangup(cause: str, second: float = 55, event_id: str = "e-hangup", **payload: Any) -> dict[str, Any]:

@@ -64,17 +64,17 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
     request_due(call, lifecycle, now_us, policy, effects)
 
 
-def _ended_us(lifecycle: Lifecycle, heard_us: int) -> int:
+def _ended_us(lifecycle: Lifecycle, received_us: int) -> int:
     """When the retry schedule starts: the call's end, but not after it was received (clocks are skewed)."""
-    return min(lifecycle.ended[0], heard_us) if lifecycle.ended[0] is not None else heard_us
+    return min(lifecycle.ended[0], received_us) if lifecycle.ended[0] is not None else received_us
 
 
 def _step(source: str, step: int, lifecycle: Lifecycle) -> int:
     """The next step. If a Calls row has reported the end already, only the price is left to read."""
-    return max(step, PRICED_STEP) if source == TWILIO_CALL and _told_end(lifecycle) else step
+    return max(step, PRICED_STEP) if source == TWILIO_CALL and _end_was_read(lifecycle) else step
 
 
-def _told_end(lifecycle: Lifecycle) -> bool:
+def _end_was_read(lifecycle: Lifecycle) -> bool:
     bit = SOURCE_BIT[TWILIO_CALL]
     return any(entry.sources & bit for entry in lifecycle.terminal)
 
@@ -134,7 +134,7 @@ def _is_known(call: Call, fetch: Fetch, lifecycle: Lifecycle) -> bool:
     """Whether a window has brought everything that the Calls resource can say of the call."""
     if fetch.overdue or FETCHED_SOURCES[fetch.source] != TWILIO_CALL:
         return False
-    return _told_end(lifecycle) and ("price" in call.facts or not lifecycle.talk_s())
+    return _end_was_read(lifecycle) and ("price" in call.facts or not lifecycle.talk_s())
 
 
 def _ended_long_ago(call: Call, lifecycle: Lifecycle, policy: CallPolicy) -> bool:
@@ -217,7 +217,7 @@ def _next_step(
     if not fetch.overdue:
         fetch.step = _step(FETCHED_SOURCES[fetch.source], fetch.step, lifecycle)
     after_s = schedule.after_s[fetch.step]
-    from_us = _base_us(call, fetch, lifecycle, policy)
+    from_us = _starts_us(call, fetch, lifecycle, policy)
     fetch.due_s = max(_due_s(from_us, after_s, policy), _due_s(now_us, after_s - before, policy))
 
 
@@ -260,7 +260,7 @@ def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
         call.complete |= bit
 
 
-def _base_us(call: Call, fetch: Fetch, lifecycle: Lifecycle, policy: CallPolicy) -> int:
+def _starts_us(call: Call, fetch: Fetch, lifecycle: Lifecycle, policy: CallPolicy) -> int:
     """When the retry schedule starts."""
     if fetch.overdue:
         return call.arrival.first_us + int(policy.overdue_s * 1_000_000)

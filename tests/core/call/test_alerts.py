@@ -19,11 +19,11 @@ from tests.core.deliveries import (
     insight,
     logged,
     parameters,
-    tell,
     telnyx,
     telnyx_event,
     telnyx_row,
 )
+from tests.core.folding import tell
 
 FAILED = [
     callback("initiated", "0", 0),

@@ -12,7 +12,8 @@ from stream.core.call.timers import answered
 from stream.core.effects import FetchAnswered
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
-from tests.core.deliveries import START_US, answered_call, tell
+from tests.core.deliveries import START_US, answered_call
+from tests.core.folding import tell
 from tests.core.lives import POLICY, live, result, success
 
 

@@ -19,11 +19,9 @@ from tests.core.deliveries import (
     delivery,
     insight,
     machine_detection,
-    picked,
     recording,
-    summary,
-    tell,
 )
+from tests.core.folding import picked, summary, tell
 
 
 def test_an_answered_call_is_told_once_for_each_step_and_ends_once() -> None:

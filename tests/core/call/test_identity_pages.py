@@ -15,7 +15,8 @@ from stream.core.call.record import CallRecord
 from stream.core.call.state import LIFECYCLE_CAP, SEEN_INLINE, Call, dump, load, new_call
 from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.events import Event
-from tests.core.deliveries import Delivery, Told, callback, insight, knowledge, recording, said_of, tell
+from tests.core.deliveries import Delivery, callback, insight, recording
+from tests.core.folding import Told, knowledge, said_of, tell
 from tests.core.mixtures import orders
 
 KEY = "twilio:CA1"

@@ -8,7 +8,8 @@ from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
 from stream.core.timestamps import utc
-from tests.core.deliveries import START_US, answered_call, callback, calls_row, rfc2822, tell
+from tests.core.deliveries import START_US, answered_call, callback, calls_row, rfc2822
+from tests.core.folding import tell
 from tests.core.lives import ALL, END_S, POLICY, live, result
 
 

@@ -19,7 +19,8 @@ from stream.core.fetches import FetchRequest, result_of
 from stream.core.policy import CallPolicy
 from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
-from tests.core.deliveries import START_US, answered_call, callback, fetched, logged, parameters, tell
+from tests.core.deliveries import START_US, answered_call, callback, fetched, logged, parameters
+from tests.core.folding import tell
 
 POLICY = CallPolicy(polled=POLLED_SOURCES)
 

@@ -10,18 +10,9 @@ import pytest
 
 from stream.core.call.ownership import check_signer
 from stream.core.events import DecodeError
-from tests.core.deliveries import (
-    ACCOUNT,
-    CALL_ID,
-    Delivery,
-    answered_call,
-    callback,
-    calls_row,
-    knowledge,
-    readings,
-    tell,
-)
+from tests.core.deliveries import ACCOUNT, CALL_ID, Delivery, answered_call, callback, calls_row
 from tests.core.deliveries import delivery as landed
+from tests.core.folding import knowledge, readings, tell
 
 OTHER = "AC" + "0b" * 16
 

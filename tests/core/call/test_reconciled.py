@@ -17,10 +17,10 @@ from tests.core.deliveries import (
     logged,
     parameters,
     recording,
-    tell,
     telnyx,
     telnyx_event,
 )
+from tests.core.folding import tell
 from tests.core.lives import ALL, POLICY, live, result
 
 

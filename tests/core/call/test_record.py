@@ -15,9 +15,8 @@ from tests.core.deliveries import (
     calls_row,
     insight,
     rfc2822,
-    said_of,
-    tell,
 )
+from tests.core.folding import said_of, tell
 
 SAID = {
     "schema_version": 1,

@@ -17,10 +17,10 @@ from tests.core.deliveries import (
     calls_row,
     delivery,
     rfc2822,
-    tell,
     telnyx,
     telnyx_event,
 )
+from tests.core.folding import tell
 from tests.core.lives import ALL, END_S, Asked, live, result, success
 
 

@@ -29,8 +29,8 @@ from tests.core.deliveries import (
     machine_detection,
     parameters,
     recording,
-    tell,
 )
+from tests.core.folding import tell
 
 
 def merged(*entries: TimelineEntry) -> TimelineEntry:

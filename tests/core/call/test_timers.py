@@ -6,7 +6,8 @@ from stream.core import effects
 from stream.core.call.deadlines import due_second
 from stream.core.call.timers import tick
 from stream.core.policy import CallPolicy
-from tests.core.deliveries import START_US, answered_call, at, callback, knowledge, said_of, tell
+from tests.core.deliveries import START_US, answered_call, at, callback
+from tests.core.folding import knowledge, said_of, tell
 
 
 def test_the_second_at_which_a_call_is_due_is_never_too_early() -> None:

@@ -16,14 +16,7 @@ from stream.core.events import Origin
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.sources import DECODERS
-from tests.core.deliveries import (
-    CALL_ID,
-    Delivery,
-    callback,
-    delivery,
-    telnyx,
-    telnyx_event,
-)
+from tests.core.deliveries import CALL_ID, Delivery, callback, delivery, telnyx, telnyx_event
 from tests.core.privacy.planted_bodies import ACCOUNT, Place
 from tests.core.privacy.planted_places import PLACES
 
