@@ -172,7 +172,7 @@ class AckedProducer:
     ) -> list[OutgoingRecord]:
         """Returns the records that are too large when the broker has all others.
 
-        Records that wait in a producer that is given up are sent again by its replacement.
+        Records that wait in a producer that is abandoned are sent again by its replacement.
         Raises NotAcknowledgedError.
         """
         left, refused = list(records), list[OutgoingRecord]()
@@ -188,14 +188,14 @@ class AckedProducer:
                         producer.limits.discard(limit)
                 return refused
             except TimeoutError:
-                if not producer.given_up:
+                if not producer.abandoned:
                     self._failed = "the broker does not acknowledge records"
                     raise NotAcknowledgedError(self._failed) from None
             except _TOO_LARGE as error:
                 self._one_by_one.setdefault(topic, _OneByOne())
                 self._replace(producer, f"the broker refused a record ({type(error).__name__})")
             except KafkaError as error:
-                if not producer.given_up:
+                if not producer.abandoned:
                     self._failed = f"the broker refused a record ({type(error).__name__})"
                     self._replace(producer, self._failed)
                     raise NotAcknowledgedError(self._failed) from error
@@ -239,7 +239,7 @@ class AckedProducer:
         try:
             await asyncio.gather(*sending)
         except BaseException:
-            await network_client.cancel_all(sending)  # a producer that is given up answers none of them
+            await network_client.cancel_all(sending)  # a producer that is abandoned answers none of them
             raise
 
     async def _send_one(
@@ -262,7 +262,7 @@ class AckedProducer:
         await asyncio.shield(await producer.buffered(_size(one), sending))
 
     async def _replacement(self, deadline: float, needed: int) -> OpenProducer:
-        """The producer that replaces one that was given up. Raises NotAcknowledgedError."""
+        """The producer that replaces one that was abandoned. Raises NotAcknowledgedError."""
         if self._replacing is not None:
             self._parked_bytes += needed
             try:
@@ -293,7 +293,7 @@ class AckedProducer:
             return
         log.warning("the producer is replaced: %s", why)
         self._open = None
-        broken.give_up()
+        broken.abandon()
         self._replacing = asyncio.create_task(self._open_replacement(broken))
 
     async def _open_replacement(self, broken: OpenProducer) -> None:
@@ -322,7 +322,7 @@ class AckedProducer:
             return
         with contextlib.suppress(TimeoutError, KafkaError):
             await asyncio.wait_for(producer.producer.flush(), limit_s)
-        producer.give_up()
+        producer.abandon()
         await drop(producer.producer)
 
 

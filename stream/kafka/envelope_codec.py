@@ -1,9 +1,7 @@
-"""The wire: from a delivery to a record's bytes, from these to an envelope, and what cannot be read to a dead
-letter.
+"""The raw envelope as bytes: how deliveries are written to the source topics and read from them.
 
-The rule of this file: it is the one place that writes what the source topics carry and parses what others
-wrote there. Whatever it is handed to read, it returns an envelope or raises `DecodeError` with a reason; it
-never raises anything else.
+Only this module writes and parses these records. Whatever it reads, it returns an envelope or raises
+`DecodeError` with a reason, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,26 +19,26 @@ from stream.core.sources import SOURCES
 from stream.core.timestamps import instant, iso8601, utc
 
 VERSION = 1
-"""Of the raw envelope."""
+"""The version of the raw envelope."""
 
 VALUE_LIMIT_BYTES = 512 * 1024
-"""A callback's body is 256 KiB at most and a polled row is one row: an envelope above this is no delivery."""
+"""A callback's body is 256 KiB at most, and a polled row is one row: a larger envelope is not a delivery."""
 
 LETTER_LIMIT_BYTES = 1_992_294
 """1.9 MiB: with its headers a dead letter fits into its topic's 2 MiB."""
 
-_LANDED_SOURCES = (*SOURCES, FETCH_RESULT)
-_KNOWN_SOURCES = frozenset(_LANDED_SOURCES)
+_WRITTEN_SOURCES = (*SOURCES, FETCH_RESULT)
+_KNOWN_SOURCES = frozenset(_WRITTEN_SOURCES)
 _CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")
 
 Headers = Sequence[tuple[str, bytes]]
 
 
-class _Landed(msgspec.Struct, gc=False):
-    """An envelope as ours write it: nothing to look at twice."""
+class _FastEnvelope(msgspec.Struct, gc=False):
+    """An envelope as gateway and poller write it. All others take the lenient path."""
 
     v: Literal[1]
-    source: Literal[_LANDED_SOURCES]  # type: ignore[valid-type]
+    source: Literal[_WRITTEN_SOURCES]  # type: ignore[valid-type]
     received_at: str
     body: dict[str, Any]
     account: str | None = None
@@ -49,7 +47,7 @@ class _Landed(msgspec.Struct, gc=False):
     ordinal: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] | None = None
 
 
-_decode = msgspec.json.Decoder(_Landed).decode
+_decode = msgspec.json.Decoder(_FastEnvelope).decode
 
 
 def write_envelope(
@@ -65,7 +63,7 @@ def write_envelope(
     """The raw envelope of one delivery.
 
     - `body`: an object, or an `orjson.Fragment` of JSON, which is put in byte for byte.
-    - `ordinal`: its place among identical twins; only a twin says it.
+    - `ordinal`: its place among identical twins; written only for a twin.
     """
     envelope = {
         "v": VERSION,
@@ -88,27 +86,27 @@ def read_envelope(value: bytes | None) -> Envelope:
     if len(value) > VALUE_LIMIT_BYTES:
         raise DecodeError("too_large", f"{len(value)} bytes are more than {VALUE_LIMIT_BYTES}")
     try:
-        landed = _decode(value)
+        fast = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _looked_through(value)
-    text, delivery = landed.received_at, landed.delivery
+        return _decode_leniently(value)
+    text, delivery = fast.received_at, fast.delivery
     received_us = _canonical(text)
     if received_us is None:
         text, received_us = _received(text)
     return Envelope(
-        landed.source,
+        fast.source,
         text,
         received_us,
-        landed.account,
-        landed.endpoint,
+        fast.account,
+        fast.endpoint,
         delivery if type(delivery) is dict else {},
-        landed.body,
-        landed.ordinal or 0,
+        fast.body,
+        fast.ordinal or 0,
     )
 
 
-def _looked_through(value: bytes) -> Envelope:
-    """The envelope in a value that is odd, or what is wrong with it."""
+def _decode_leniently(value: bytes) -> Envelope:
+    """The envelope in an unusual value. Raises DecodeError, with what is wrong."""
     get = _object(value).get
     version = get("v")
     if version != 1 or type(version) is not int:
@@ -140,7 +138,7 @@ def _looked_through(value: bytes) -> Envelope:
 
 
 def _canonical(text: str) -> int | None:
-    """The microseconds of a text that is canonical as it comes, as ours are; None of any other."""
+    """The microseconds of a text that is canonical already, as ours are; None of any other."""
     if len(text) != _CANONICAL_LENGTH or text[26] != "Z":
         return None
     second_us, fraction = _second_us(text[:20]), text[20:26]
@@ -158,7 +156,7 @@ def _second_us(text: str) -> int | None:
 
 
 def _received(text: Any) -> tuple[str, int]:
-    """When it was received: the canonical text and the microseconds."""
+    """The time of receipt: the canonical text and the microseconds."""
     if type(text) is not str:
         raise DecodeError("invalid_field", "received_at is not a text")
     received_us = instant(text)

@@ -1,6 +1,6 @@
-"""Reading whole topics without a consumer group: committed records only, from given offsets on.
+"""Reading topics without a consumer group: committed records only, from the beginning, the end or offsets.
 
-`tail`, the simulator's check and the poller's progress read this way.
+`callstream tail`, the simulator's check and the poller's progress read this way.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TopicReader:
         return found
 
     async def read(self, timeout_ms: int = POLL_MS) -> Mapping[TopicPartition, list[ConsumerRecord]]:
-        """The next records; none when none came in time. Raises KafkaError."""
+        """The next records by partition; empty where none came in time. Raises KafkaError."""
         found: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
             timeout_ms=timeout_ms
         )
@@ -77,7 +77,7 @@ class TopicReader:
 def read_topic(
     connection: Mapping[str, Any], topic: str, *, from_beginning: bool = True
 ) -> AbstractAsyncContextManager[TopicReader]:
-    """A reader of a topic's partitions, of those too that are added later."""
+    """A reader of all partitions of a topic, including those that are added later."""
     reset = "earliest" if from_beginning else "latest"
     return _opened(_consumer(connection, topic, auto_offset_reset=reset), {})
 
@@ -117,7 +117,7 @@ async def _opened(consumer: AIOKafkaConsumer, start: Offsets) -> AsyncIterator[T
 async def records(
     connection: Mapping[str, Any], topic: str, *, from_beginning: bool = False, follow: bool = True
 ) -> AsyncIterator[ConsumerRecord]:
-    """Records of `topic` as they come; without `follow` until what is there now was read."""
+    """Records of `topic` as they come. Without `follow` it stops where the topic ended when it began."""
     async with read_topic(connection, topic, from_beginning=from_beginning) as reader:
         ends = await reader.ends()
         while True:
@@ -145,9 +145,9 @@ async def ends_of(connection: Mapping[str, Any], topics: Collection[str]) -> dic
 async def ends_by_writing(
     connection: Mapping[str, Any], topic: str, partitions: Iterable[TopicPartition], key: bytes
 ) -> dict[TopicPartition, int]:
-    """The offset after a tombstone of `key` that is written to each partition.
+    """Write a tombstone of `key` to each partition, and return the offsets after them.
 
-    Only the true leader takes a record: a former one that was cut off still names an old end.
+    Only the true leader takes a record. A former leader that was cut off would still name an old end.
     Raises KafkaError, OSError.
     """
     producer = await idempotent(connection, topic)

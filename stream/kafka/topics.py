@@ -1,7 +1,7 @@
-"""The topics: what they are called, how they are made, and whether those that are there will do.
+"""The topics: their names and policies, how missing ones are created, and whether existing ones are usable.
 
-The rule of this file: a topic that is missing is made; other retention is the operator's business; another
-number of partitions is refused, because a call would then be in two places.
+Another retention is the operator's choice. Another number of partitions is refused, because a call would then
+be in two partitions.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from stream.service.errors import said
 from stream.service.settings import RoleSettings
 
 WAIT_S = 60.0
-EXAMINED_WITHIN_S = 5.0
+EXAMINE_LIMIT_S = 5.0
 SOURCE_MAX_BYTES = 1024 * 1024
 OUTPUT_MAX_BYTES = 2 * 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
 class TopicError(Exception):
-    """The topics are not usable. The message says which cluster or topic, and why."""
+    """The topics are not usable. The message names the cluster or topic, and the reason."""
 
 
 class TopicMismatch(TopicError):
-    """A topic is there and is not what the program needs."""
+    """A topic exists and is not what the program needs."""
 
     def __init__(self, topic: str, wanted: str, found: str) -> None:
         super().__init__(f"topic {topic}: wanted {wanted}, found {found}")
@@ -42,7 +42,7 @@ class TopicMismatch(TopicError):
 
 @dataclass(frozen=True)
 class Examined:
-    """What a look at the topics found: names, and those that are there and will not do."""
+    """The state of the topics: names of those that are missing or without a leader, and mismatches."""
 
     missing: tuple[str, ...] = ()
     without_leader: tuple[str, ...] = ()
@@ -98,15 +98,15 @@ def _kept(days: int, max_bytes: int) -> dict[str, str]:
 
 
 def _source(days: int) -> dict[str, str]:
-    """The lanes merge the sources by time stamp. The broker's own clock, so that a repetition, which finds
-    everything there at once, merges as the first time did."""
+    """The lanes merge the sources by timestamp. It is the broker's, so that a replay, which finds everything
+    there at once, merges in the same order."""
     return {**_kept(days, SOURCE_MAX_BYTES), "message.timestamp.type": "LogAppendTime"}
 
 
 _COMPACTED = {
     "cleanup.policy": "compact",
     "max.message.bytes": str(OUTPUT_MAX_BYTES),
-    # The newest segment is never compacted, and a recovery reads all of it.
+    # The newest segment is never compacted, and a recovery reads it whole.
     "segment.bytes": str(64 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.3",
 }
@@ -124,7 +124,7 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
     "dead_letters": _kept(14, OUTPUT_MAX_BYTES),
     "changelog": _COMPACTED,
 }
-"""How each topic is made. No default keeps call data longer than 30 days, Twilio's own limit."""
+"""How each topic is created. No default keeps call data longer than 30 days, Twilio's own limit."""
 
 
 def _compacted(topics: Topics) -> list[str]:
@@ -132,9 +132,9 @@ def _compacted(topics: Topics) -> list[str]:
 
 
 async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT_S) -> list[str]:
-    """Makes the missing topics and checks all; returns the names of those it made.
+    """Create the missing topics and check all of them. Returns the names of those it created.
 
-    Several processes may do so at once. A broker that is just starting is waited for, `wait_s` in all.
+    Several processes may do so at once. It waits up to `wait_s` for a broker that is starting.
     Raises TopicMismatch, or TopicError when the cluster does not answer or refuses.
     """
     topics = names(settings.topic_prefix)
@@ -149,7 +149,7 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
                     return made
             reason = "new topics have no leader yet"
         except (KafkaError, OSError, TimeoutError) as error:
-            if isinstance(error, KafkaError) and not _may_pass(error):
+            if isinstance(error, KafkaError) and not _is_retriable(error):
                 raise TopicError(f"the cluster at {bootstrap} refuses: {said(error)}") from error
             reason = said(error)
         if time.monotonic() > limit:
@@ -157,15 +157,15 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
         await asyncio.sleep(0.2)
 
 
-def _may_pass(error: KafkaError) -> bool:
-    """Connection errors carry no code and are worth another try, as is what Kafka calls retriable."""
+def _is_retriable(error: KafkaError) -> bool:
+    """Whether a retry may help. Connection errors carry no code; Kafka marks other errors as retriable."""
     return bool(error.retriable) or getattr(error, "errno", 0) <= 0
 
 
 async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> list[str]:
     there = set(await admin.list_topics())
     missing = [
-        # -1 copies and an empty assignment: as many as the cluster gives a topic by default.
+        # -1 replicas and an empty assignment: the cluster's default replication factor.
         NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=dict(POLICIES[about.name]))
         for about, name in zip(fields(topics), astuple(topics), strict=True)
         if name not in there
@@ -177,7 +177,7 @@ async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: 
     for name, code, *message in answer.topic_errors:
         if code == 0:
             made.append(name)
-        elif for_code(code) is not TopicAlreadyExistsError:  # another process was quicker
+        elif for_code(code) is not TopicAlreadyExistsError:  # another process created it first
             raise for_code(code)(f"{name}: {message[0] if message else for_code(code).description}")
     return made
 
@@ -210,8 +210,8 @@ def _compared(described: Sequence[Any], topics: Topics, partitions: int) -> Exam
     )
 
 
-async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXAMINED_WITHIN_S) -> Examined:
-    """What is there of the topics; nothing is made. Raises TopicError when the cluster does not answer."""
+async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXAMINE_LIMIT_S) -> Examined:
+    """The state of the topics; creates nothing. Raises TopicError when the cluster does not answer."""
     topics = names(settings.topic_prefix)
     why = f"no broker answers at {bootstrap}"
     client = admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=int(wait_s * 1000))
@@ -229,15 +229,15 @@ async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXA
                     except TopicMismatch as error:
                         others.append(error)
     except (KafkaError, OSError, TimeoutError) as error:
-        if isinstance(error, KafkaError) and not _may_pass(error):
+        if isinstance(error, KafkaError) and not _is_retriable(error):
             why = f"the cluster at {bootstrap} refuses"
         raise TopicError(f"{why} ({type(error).__name__})") from error
     return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
 
 
 async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:
-    """A changelog that forgets by age loses calls, so its policy is not the operator's business. Likewise
-    the others: alerts that still fire, and how far the providers are read."""
+    """The policy of these topics is not the operator's choice. A changelog with a retention would lose calls,
+    and the others would lose alerts that still fire and the progress of polling."""
     policy = await topic_setting(admin, name, "cleanup.policy")
     if policy not in (None, "compact"):
         raise TopicMismatch(name, "cleanup.policy=compact", str(policy))

@@ -14,7 +14,7 @@ from stream.kafka.client import network_client, request_limits
 
 @asynccontextmanager
 async def admin_client(connection: Mapping[str, Any], **settings: Any) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client that is closed in the end. The caller starts it, within a time limit of its own."""
+    """An admin client, closed at the end. The caller starts it, within its own time limit."""
     admin = AIOKafkaAdminClient(**connection, **settings)
     request_limits.steer(admin._client)
     try:

@@ -1,9 +1,9 @@
-"""Kafka consumers that are stopped or given up, whatever the broker does meanwhile.
+"""Kafka consumers: members of a group, and how every consumer is stopped or abandoned.
 
-The rule of this file: both end in time and raise nothing. aiokafka's own `stop` waits for a join that is
-under way and for a coordinator that is not there, and lets the cancellation of its own tasks out, which reads
-as one of ours. Of a consumer that is given up the group finds out by itself, when the session times out. What
-this leans on of aiokafka's inside is listed in `lanes/ground.py`.
+Stopping ends in time and raises nothing, whatever the broker does. aiokafka's own `stop` waits for a join
+that is under way and for a coordinator that is missing, and lets the cancellation of its own tasks escape,
+which looks like a cancellation of the caller. The group notices an abandoned consumer by the session timeout.
+`faust_bridge/upstream_internals.py` lists which of aiokafka's internals this depends on.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ async def join(
     assigned: Callable[[frozenset[int]], Awaitable[None]],
     **settings: Any,
 ) -> AIOKafkaConsumer:
-    """A started member of `group` that reads the committed records of `topic` and commits by itself never.
+    """A started member of `group` that reads the committed records of `topic`. It never commits by itself.
 
     - `revoked`, `assigned`: awaited in a rebalance; the latter with the partition numbers.
-    - `settings`: aiokafka's, beside those. The caller ends the consumer, by `leave` or `drop`.
+    - `settings`: aiokafka's, in addition. The caller ends the consumer, by `leave` or `drop`.
 
     Raises KafkaError.
     """
@@ -94,9 +94,9 @@ class _Listener(ConsumerRebalanceListener):
 
 
 def ignore_abandoned_commits(consumer: Any) -> None:
-    """Have the commits of a started AIOKafkaConsumer fail unnoticed where nobody waits for them any more.
+    """Retrieve the exceptions of a started AIOKafkaConsumer's commits that nobody awaits any more.
 
-    aiokafka shields a commit that is on the wire from a cancellation: then nobody hears what it fails with.
+    aiokafka shields a commit that was sent from a cancellation, and then nobody retrieves its exception.
     """
     send = consumer._coordinator._do_commit_offsets
 
@@ -109,40 +109,43 @@ def ignore_abandoned_commits(consumer: Any) -> None:
 
 
 async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
-    """Stop an AIOKafkaConsumer with a word to its group, or drop it after `limit_s`. Never raises."""
+    """Stop an AIOKafkaConsumer and leave its group, or drop it after `limit_s`. Never raises."""
     if consumer._closed:
         return
     try:
         async with asyncio.timeout(limit_s):
-            await _still(consumer._fetcher)
+            await _end_fetching(consumer._fetcher)
             await consumer.stop()
         await network_client.close(consumer._client)
     except (KafkaError, OSError, TimeoutError) as error:
-        log.info("left without a word to the group (%s)", type(error).__name__)
+        log.info("the group could not be left in time (%s)", type(error).__name__)
         await drop(consumer)
 
 
 async def drop(consumer: Any) -> None:
-    """Close an AIOKafkaConsumer without commit or farewell, in at most CLOSE_S. Never raises."""
+    """Close an AIOKafkaConsumer without a commit and without leaving the group, in at most CLOSE_S.
+
+    Never raises.
+    """
     consumer._closed = True
-    with contextlib.suppress(Exception):  # whatever it is, the consumer is gone
-        await asyncio.wait_for(_closed(consumer), CLOSE_S)
+    with contextlib.suppress(Exception):  # the consumer is gone in any case
+        await asyncio.wait_for(_close(consumer), CLOSE_S)
 
 
-async def _closed(consumer: Any) -> None:
+async def _close(consumer: Any) -> None:
     coordinator = consumer._coordinator
     try:
         # A consumer without a group has a coordinator of another kind.
         await network_client.cancel_all([getattr(coordinator, name, None) for name in _COORDINATORS_TASKS])
-        await _still(consumer._fetcher)
+        await _end_fetching(consumer._fetcher)
         if consumer._fetcher is not None:
             await consumer._fetcher.close()
     finally:
         await network_client.close(consumer._client)
 
 
-async def _still(fetcher: Any) -> None:
-    """All tasks of a Fetcher have ended: its `close` then awaits none that it has just cancelled."""
+async def _end_fetching(fetcher: Any) -> None:
+    """End all tasks of a Fetcher, so that its `close` does not await tasks that it has just cancelled."""
     if fetcher is None:
         return
     await network_client.cancel_all([fetcher._fetch_task])

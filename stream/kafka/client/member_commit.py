@@ -1,9 +1,9 @@
-"""A transaction's source offsets, committed as a member of the group: its coordinator refuses a former one.
+"""Commits a transaction's source offsets as a member of the group, so that a former member is fenced.
 
-The rule of this file: aiokafka sends no generation with a transaction's offsets, so that only the producer's
-epoch fences, and whoever opens a lane last may write, also a worker that the group has long given up. Here
-the request carries the member's id and generation (KIP-447, from Kafka 2.5 on); an older broker is asked as
-aiokafka asks. What this leans on of aiokafka's inside is listed in `ground.py`.
+aiokafka sends no generation with a transaction's offsets. Then only the producer's epoch fences, and the
+worker that opens a lane last may write, even one that the group has removed long ago. Here the request
+carries the member's id and generation (KIP-447, from Kafka 2.5 on). An older broker gets aiokafka's request.
+`faust_bridge/upstream_internals.py` lists which of aiokafka's internals this depends on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_LEADER_EPOCH = -1
 FENCED_INSTANCE_ID = 82
 """Another process has joined under the instance's name; aiokafka does not know the code."""
 NOT_A_MEMBER = {IllegalGenerationError.errno, UnknownMemberIdError.errno, FENCED_INSTANCE_ID}
-"""What the coordinator says to a former member. It is said on as a producer's epoch that is over."""
+"""Errors for a former member. They are passed on as an invalid producer epoch."""
 
 
 class Member(NamedTuple):
@@ -99,7 +99,7 @@ class RequestV3(RequestStruct):
 
 
 class MemberCommit(Request[TxnOffsetCommitRequest_v0 | RequestV3]):
-    """aiokafka's request, with the member beside it where the broker understands."""
+    """aiokafka's request, with the member in it where the broker supports that."""
 
     API_KEY = 28
 
@@ -134,8 +134,8 @@ class MemberCommit(Request[TxnOffsetCommitRequest_v0 | RequestV3]):
         )
 
 
-class Answer(NamedTuple):
-    """As aiokafka reads it: for each topic its partitions, each with an error's code."""
+class CommitResponse(NamedTuple):
+    """As aiokafka reads it: for each topic its partitions, each with an error code."""
 
     errors: Sequence[tuple[str, Sequence[tuple[int, int]]]]
 
@@ -150,9 +150,9 @@ def commit_as(client: Any, member: Member) -> None:
         if not isinstance(request, TxnOffsetCommitRequest):
             return await send(node, request, group=group)
         answer = await send(node, MemberCommit(request, member), group=group)
-        return Answer(
+        return CommitResponse(
             [
-                (topic, [(number, _said_on(code)) for number, code, *_ in parts])
+                (topic, [(number, _passed_on(code)) for number, code, *_ in parts])
                 for topic, parts, *_ in answer.errors
             ]
         )
@@ -160,5 +160,5 @@ def commit_as(client: Any, member: Member) -> None:
     client.send = send_as_member
 
 
-def _said_on(code: int) -> int:
+def _passed_on(code: int) -> int:
     return int(InvalidProducerEpoch.errno) if code in NOT_A_MEMBER else code

@@ -1,9 +1,9 @@
-"""aiokafka's clients, opened and closed so that nothing of them is left over.
+"""aiokafka's network client, opened and closed so that nothing of it is left over.
 
-The rule of this file: whoever gives a client up, at whatever moment, leaves no task, no connection and no
-failure behind that nobody looks at. aiokafka's own `close` knows neither the requests that a producer's tasks
-go on with, which open connections anew, nor a connection that was just being opened when it was cancelled.
-What this leans on of aiokafka's inside is listed in `lanes/ground.py`.
+A client that is closed or abandoned at any moment leaves no task, no connection and no unretrieved exception
+behind. aiokafka's own `close` misses the requests that a producer's tasks still make, which open connections
+again, and a connection that was being opened when it was cancelled.
+`faust_bridge/upstream_internals.py` lists which of aiokafka's internals this depends on.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-AGAIN_S = 0.2
+CANCEL_AGAIN_S = 0.2
 NEXT_S = 0.5
-"""A broker that does not answer for so long has the next one asked beside it."""
+"""When a broker has not answered for this long, the next one is asked as well."""
 
 T = TypeVar("T")
 
 
 def ignore_failures(futures: Iterable[asyncio.Future[Any] | None]) -> None:
-    """What these fail with, or have failed with, is of no interest: asyncio is not to complain of it."""
+    """Retrieve the exceptions of these futures, so that asyncio does not warn about them."""
     for future in futures:
         if future is not None:
-            future.add_done_callback(_heed)
+            future.add_done_callback(_retrieve)
 
 
-def _heed(done: asyncio.Future[Any]) -> None:
+def _retrieve(done: asyncio.Future[Any]) -> None:
     if not done.cancelled():
         done.exception()
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any] | None]) -> None:
-    """Cancel `tasks` until all of them have ended: some take a cancellation for that of a task of theirs."""
+    """Cancel `tasks` until all of them have ended. Some mistake a cancellation for that of their own task."""
     ignore_failures(tasks)
     left = {task for task in tasks if task is not None and not task.done()}
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=AGAIN_S)
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 async def close(client: Any) -> None:
-    """Close an AIOKafkaClient, with nothing more of it on the wire. Returns when all of it has ended."""
+    """Close an AIOKafkaClient: nothing is sent any more. Returns when its tasks have ended."""
     syncing, client._sync_task = client._sync_task, None
     connections, client._conns = client._conns, _CutOff()
     ending: list[asyncio.Future[Any]] = []
@@ -63,7 +63,7 @@ async def close(client: Any) -> None:
 
 
 class _CutOff(dict[Any, Any]):
-    """In place of a closed client's connections: whoever still opens one opens it in vain."""
+    """Replaces a closed client's connections: one that is still opened is closed at once."""
 
     def __setitem__(self, key: Any, connection: Any) -> None:
         cut_off(connection)
@@ -71,24 +71,24 @@ class _CutOff(dict[Any, Any]):
 
 
 def cut_off(connection: Any) -> None:
-    """Close an AIOKafkaConnection, whatever waits to be sent: a broker that is frozen takes none of it."""
+    """Close an AIOKafkaConnection without sending what waits: a frozen broker would take none of it."""
     if connection._writer is not None:
         connection._writer.transport.abort()
     connection.close()
 
 
 def tidy(client: Any) -> Any:
-    """Have an AIOKafkaClient that is given up while it is opened leave nothing. Returns it."""
+    """Have an AIOKafkaClient leave nothing behind when it is abandoned while it is opened. Returns it."""
     client.bootstrap = partial(bootstrap, client)
     return client
 
 
 async def bootstrap(client: Any) -> None:
-    """Replaces AIOKafkaClient.bootstrap: ask any broker of its addresses who there is. Raises KafkaError.
+    """Replaces AIOKafkaClient.bootstrap: ask the addresses for the brokers, without waiting for each.
 
-    aiokafka's asks one address after the other, as long as each lets it wait.
+    aiokafka's asks one address after the other, and waits for each as long as it hangs. Raises KafkaError.
     """
-    answer = await first(partial(_who_is_there, client, host, port) for host, port, _ in client.hosts)
+    answer = await first(partial(_brokers_known_to, client, host, port) for host, port, _ in client.hosts)
     if answer is None:
         raise KafkaConnectionError(f"Unable to bootstrap from {client.hosts}")
     client.cluster.update_metadata(answer)
@@ -97,7 +97,7 @@ async def bootstrap(client: Any) -> None:
 
 
 async def first(questions: Iterable[Callable[[], Coroutine[Any, Any, T | None]]]) -> T | None:
-    """The first answer, or None. Each question is put when those before it have none or take long."""
+    """The first answer, or None. Each question is asked when those before it have failed or take long."""
     waiting = deque(questions)
     asked: set[asyncio.Task[T | None]] = set()
     try:
@@ -116,8 +116,8 @@ async def first(questions: Iterable[Callable[[], Coroutine[Any, Any, T | None]]]
     return None
 
 
-async def _who_is_there(client: Any, host: str, port: int) -> Any:
-    """The answer of one broker, None where it has none."""
+async def _brokers_known_to(client: Any, host: str, port: int) -> Any:
+    """The brokers, as one of them lists them; None where it does not answer."""
     try:
         connection = await create_conn(
             host,

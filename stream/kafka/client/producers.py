@@ -1,8 +1,8 @@
-"""Kafka producers that may be given up: closed at once, with nothing more of them on the wire.
+"""Kafka producers, and how one is abandoned: closed at once, without sending what is buffered.
 
-The rule of this file: what is left in a buffer was promised to nobody, and must not go out later. aiokafka's
-own `stop` would send it. Nor does anybody go on waiting for it. What this leans on of aiokafka's inside is
-listed in `lanes/ground.py`.
+Buffered records were not acknowledged and must not go out later; aiokafka's own `stop` would send them.
+Nobody keeps waiting for them either.
+`faust_bridge/upstream_internals.py` lists which of aiokafka's internals this depends on.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ PRODUCER: Mapping[str, Any] = {
 
 
 class OpenProducer:
-    """An AIOKafkaProducer, what waits in it for the broker, and who waits.
+    """An AIOKafkaProducer, how many bytes it has buffered, and the time limits of those who wait for it.
 
-    The bytes count here and nowhere else: those of a producer that is given up are gone with it, once.
+    The bytes are counted here only: those of an abandoned producer vanish with it, once.
     """
 
     def __init__(self, producer: Any) -> None:
         self.producer = producer
         self.buffered_bytes = 0
-        self.given_up = False
+        self.abandoned = False
         self.limits: set[asyncio.Timeout] = set()
-        """They expire at once when this producer is given up."""
+        """They expire at once when this producer is abandoned."""
 
-    def give_up(self) -> None:
-        """Whoever waits is told at once: no answer comes any more."""
-        self.given_up = True
+    def abandon(self) -> None:
+        """Abandon it: end all waiting at once, because no answer comes any more."""
+        self.abandoned = True
         now = asyncio.get_running_loop().time()
         for limit in self.limits:
             if not limit.expired():
                 limit.reschedule(now)
 
     async def buffered(self, size: int, sending: Awaitable[asyncio.Future[Any]]) -> asyncio.Future[Any]:
-        """What acknowledges a record of `size` bytes; until then its bytes wait here."""
+        """The future that acknowledges a record of `size` bytes, which count as buffered until then."""
         self.buffered_bytes += size
         try:
             acknowledged = await sending
@@ -61,7 +61,7 @@ class OpenProducer:
             self._left(size)
             raise
         acknowledged.add_done_callback(lambda _: self._left(size))
-        network_client.ignore_failures([acknowledged])  # whoever does hears of it all the same
+        network_client.ignore_failures([acknowledged])  # a caller that awaits it gets it all the same
         return acknowledged
 
     def _left(self, size: int) -> None:
@@ -71,9 +71,9 @@ class OpenProducer:
 async def idempotent(
     connection: Mapping[str, Any], topic: str | None = None, **settings: Any
 ) -> AIOKafkaProducer:
-    """A producer that is started and knows `topic`, where one is given. Raises KafkaError.
+    """A started producer that knows the metadata of `topic`, if one is given. Raises KafkaError.
 
-    `settings`: aiokafka's, beside or in place of those that all producers have.
+    `settings`: aiokafka's, in addition to PRODUCER or overriding it.
     """
     producer = AIOKafkaProducer(**{**PRODUCER, **connection, **settings})
     request_limits.steer(producer.client)
@@ -88,9 +88,9 @@ async def idempotent(
 
 
 async def drop(producer: Any) -> None:
-    """Close an AIOKafkaProducer without a flush, in at most CLOSE_S. Never raises.
+    """Close an AIOKafkaProducer without a flush, in at most CLOSE_S, even if the caller is cancelled.
 
-    What can be ended at once is, also where whoever calls is cancelled meanwhile.
+    Never raises.
     """
     producer._closed = producer._message_accumulator._closed = True
     ignore_pending(producer)
@@ -110,20 +110,20 @@ async def drop(producer: Any) -> None:
 
 
 async def _ended(producer: Any, tasks: set[asyncio.Task[Any]]) -> None:
-    await network_client.close(producer.client)  # first: what waits for an answer, waits no longer
+    await network_client.close(producer.client)  # first, so that no task waits for an answer any more
     while tasks:
         await network_client.cancel_all(tasks)
         tasks = _tasks(producer._sender)
 
 
 def _tasks(sender: Any) -> set[asyncio.Task[Any]]:
-    """The sender's task and those that it has made: one that ends by an error leaves the others running."""
+    """The sender's task and those that it started: when one fails, it leaves the others running."""
     tasks = set()
     for task in asyncio.all_tasks():
         within = _within(task)
         if within.get("self") is sender:
             tasks.add(task)
-            network_client.ignore_failures(within.get("tasks", ()))  # those that have ended, too
+            network_client.ignore_failures(within.get("tasks", ()))  # including those that have ended
     return tasks
 
 
@@ -133,7 +133,7 @@ def _within(task: asyncio.Task[Any]) -> Mapping[str, Any]:
 
 
 def ignore_pending(producer: Any) -> None:
-    """Nobody waits any more for what becomes of a producer's records and transaction."""
+    """Retrieve the exceptions of a producer's pending records and transaction, which nobody awaits now."""
     accumulator, transaction = producer._message_accumulator, producer._txn_manager
     batches = {*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())}
     for batch in batches:

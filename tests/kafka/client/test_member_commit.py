@@ -9,7 +9,14 @@ import pytest
 from aiokafka.protocol.transaction import TxnOffsetCommitRequest, TxnOffsetCommitRequest_v0
 from aiokafka.protocol.types import Int16, Int32, Int64
 
-from stream.kafka.client.member_commit import Answer, Member, MemberCommit, RequestV3, ResponseV3, commit_as
+from stream.kafka.client.member_commit import (
+    CommitResponse,
+    Member,
+    MemberCommit,
+    RequestV3,
+    ResponseV3,
+    commit_as,
+)
 
 PLAIN = TxnOffsetCommitRequest("lane-3", "calls-worker", 7, 2, [("callbacks", [(3, 40, "changelog=9")])])
 MEMBER = Member(5, "member-1", "one")
@@ -83,7 +90,7 @@ class Client:
 async def test_a_former_member_is_told_as_a_fenced_producer_is(code: int, said: int) -> None:
     client = Client(ResponseV3.decode(BytesIO(response(code))))
     commit_as(client, MEMBER)
-    assert await client.send(1, PLAIN) == Answer([("callbacks", [(3, said)])])
+    assert await client.send(1, PLAIN) == CommitResponse([("callbacks", [(3, said)])])
     (asked,) = client.asked
     assert isinstance(asked, MemberCommit)
 

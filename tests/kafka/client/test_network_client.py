@@ -319,7 +319,7 @@ async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another() ->
         assert not await hanging
         frozen.silent = set()
         assert not await client.ready(2)  # left alone
-        await asyncio.sleep(request_limits.LEFT_ALONE_S)
+        await asyncio.sleep(request_limits.AVOID_S)
         assert await client.ready(2)
         await network_client.close(client)
 

@@ -23,10 +23,10 @@ from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.produce import ProduceResponse_v5
 
 from stream.kafka.client.request_limits import (
+    AVOID_S,
     JOINED_S,
-    LEFT_ALONE_S,
-    LONG_S,
-    LONGEST_ALONE_S,
+    LONGEST_AVOID_S,
+    SLOW_FAILURE_S,
     steer,
     steer_member,
 )
@@ -168,7 +168,7 @@ async def test_a_broker_that_let_a_request_wait_is_left_alone_for_a_moment_and_w
     assert (client.tried, client.updates) == ([], 1)
     assert await client.send(2, request()) == "answer"
     client.hangs.clear()
-    client.now += LEFT_ALONE_S
+    client.now += AVOID_S
     assert await client.send(1, request()) == "answer"
 
 
@@ -184,17 +184,17 @@ async def test_a_broker_that_goes_on_hanging_is_left_alone_longer_and_longer_unt
             client.now += 0.5
             with contextlib.suppress(NodeNotReadyError):
                 await client.send(1, request())
-        client.now += LONGEST_ALONE_S
-        return client.now - LONGEST_ALONE_S - (5.0 if client.hangs else 0.0) - began
+        client.now += LONGEST_AVOID_S
+        return client.now - LONGEST_AVOID_S - (5.0 if client.hangs else 0.0) - began
 
-    assert [await alone_s(), await alone_s()] == [LEFT_ALONE_S, LONGEST_ALONE_S]
+    assert [await alone_s(), await alone_s()] == [AVOID_S, LONGEST_AVOID_S]
     client.hangs.clear()
     assert await client.send(1, request()) == "answer"
     client.hangs.add(1)
     with pytest.raises(RequestTimedOutError):
         await client.send(1, request())
     client.hangs.clear()
-    client.now += LEFT_ALONE_S
+    client.now += AVOID_S
     assert await client.send(1, request()) == "answer"
 
 
@@ -218,7 +218,7 @@ async def test_a_broker_that_hangs_while_it_is_connected_to_is_left_alone_too() 
 
 
 async def test_a_broker_that_refuses_at_once_is_tried_again_at_once() -> None:
-    assert LONG_S > 0
+    assert SLOW_FAILURE_S > 0
     client = Client()
     client.refuses.add(1)
     for _ in range(2):
