@@ -113,9 +113,14 @@ class Assignment:
         """Its lanes were closed."""
         self._group = group
 
+    @property
+    def holds(self) -> bool:
+        """As far as this process has heard."""
+        return not self.over and self._group.generation == self.generation
+
     def check(self) -> None:
-        """Raises AssignmentOver where it does not hold any more, as far as this process has heard."""
-        if self.over or self._group.generation != self.generation:
+        """Raises AssignmentOver where it does not hold any more."""
+        if not self.holds:
             raise AssignmentOver("the assignment is over")
 
     async def confirmed(self) -> bool:

@@ -176,17 +176,15 @@ class Lanes:
     async def start(self, generation: int) -> None:
         """Recovered: tell the job its partitions, and open the generation."""
         assignment = self._assignment
-        if generation != self.group.generation:
+        if assignment is None or generation != assignment.generation:
             return
         for number, lane in list(self._lanes.items()):
+            if not assignment.holds:
+                return
             self._processor.partition_assigned(number, self._states.items(number))
             lane.assigned_to_processor = True
             await asyncio.sleep(0)
-        if (
-            assignment is None
-            or assignment.over
-            or not (generation == assignment.generation == self.group.generation)
-        ):
+        if not assignment.holds:
             return
         for lane in self._lanes.values():
             lane.start()

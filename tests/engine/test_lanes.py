@@ -246,3 +246,15 @@ async def test_no_phase_follows_stopping() -> None:
     rig.lanes.enter(lanes_module.Phase.STOPPING)
     rig.lanes.interrupt()
     assert rig.lanes.progress().phase is lanes_module.Phase.STOPPING
+
+
+async def test_a_revocation_while_the_job_is_told_its_partitions_ends_the_telling() -> None:
+    rig = LanesRig()
+    await rig.lanes.open(assigned(3, 4), 1)
+    await rig.lanes.recover([3, 4], 1)
+    starting = asyncio.create_task(rig.lanes.start(1))
+    await asyncio.sleep(0)
+    rig.lanes.interrupt()
+    await rig.lanes.close(0)
+    await starting
+    assert ([number for number, _ in rig.job.assigned], rig.job.revoked) == ([3], [3])
