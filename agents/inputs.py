@@ -11,21 +11,13 @@ from stream.kafka.topics import Topics
 def declare(app: LanesApp, names: Topics) -> None:
     """Have `app` consume its sources."""
 
-    async def feed(stream: Any) -> None:
+    async def hand_to_lanes(stream: Any) -> None:
         async for event in stream.noack().events():
             app.lanes.put(event.message.value)
 
-    @app.agent(app.source(names.callbacks))  # type: ignore[untyped-decorator]
-    async def callbacks(stream: Any) -> None:
-        """The providers' callbacks, as the gateway wrote them."""
-        await feed(stream)
-
-    @app.agent(app.source(names.polled))  # type: ignore[untyped-decorator]
-    async def polled(stream: Any) -> None:
-        """Rows and results of the poller."""
-        await feed(stream)
-
-    @app.agent(app.source(names.ticks))  # type: ignore[untyped-decorator]
-    async def ticks(stream: Any) -> None:
-        """Time as records: a tick settles what is due in its partition."""
-        await feed(stream)
+    # The providers' callbacks, as the gateway wrote them.
+    app.agent(app.source(names.callbacks), name="callbacks")(hand_to_lanes)
+    # Rows and results of the poller.
+    app.agent(app.source(names.polled), name="polled")(hand_to_lanes)
+    # Time as records: a tick settles what is due in its partition.
+    app.agent(app.source(names.ticks), name="ticks")(hand_to_lanes)

@@ -116,7 +116,7 @@ class BatchCommitter:
         self._committed: dict[str, CommittedOffset | None] = {}
         self._changelog_end = 0
         self._aborted_in_a_row = 0
-        self._timeout = TransactionTimeout()
+        self.timeout = TransactionTimeout()
 
     async def open(self) -> None:
         """Fence the former owner, however long that takes. Raises AssignmentOver."""
@@ -287,15 +287,15 @@ class BatchCommitter:
             await asyncio.wait([task], timeout=SLOW_S)
             if not task.done():
                 async with self._slot_released():
-                    await asyncio.wait([task], timeout=self._timeout.seconds - SLOW_S)
+                    await asyncio.wait([task], timeout=self.timeout.seconds - SLOW_S)
             if not task.done():
-                self._timeout.exceeded()
+                self.timeout.exceeded()
                 raise TransactionFailed(TimeoutError())
         finally:
             task.cancel()
             ignore_failures([task])
         result = task.result()
-        self._timeout.took(time.monotonic() - began)
+        self.timeout.took(time.monotonic() - began)
         return result
 
     @asynccontextmanager

@@ -132,6 +132,7 @@ class SourceReader:
             return
         held_back = held_back or len(ready) < len(wanted)
         fetched = await self._reader.fetch(ready, HELD_BACK_WAIT_S if held_back else timeout_s)
+        now = time.monotonic()
         if not self._may_pass(generation):
             return
         self._lanes.broker_responded(fetched.responded_ms, fetched.ends)
@@ -140,8 +141,12 @@ class SourceReader:
         for tp, records in fetched.records.items():
             if not self._may_pass(generation):
                 return
-            if tp not in wanted or not await self._follows(tp, records[0].offset):
+            if tp not in wanted:
                 continue
+            if not self._continuity.follows(tp, records[0].offset, now):
+                await self._fetch_again(tp, records[0].offset)
+                continue
+            self._lanes.waits.over(tp)
             end = max(fetched.positions.get(tp, 0), records[-1].offset + 1)
             begin = self._continuity.took(tp, end)
             await self._deliver(FetchedChunk(tp.topic, tp.partition, generation, begin, records, end))
@@ -149,11 +154,8 @@ class SourceReader:
     def _may_pass(self, generation: int) -> bool:
         return self._flowing() and self._lanes.is_open(generation)
 
-    async def _follows(self, tp: TopicPartition, first: int) -> bool:
-        """Whether a fetch that starts at `first` follows the last one. If not, it is repeated."""
-        if self._continuity.follows(tp, first, time.monotonic()):
-            self._lanes.waits.over(tp)
-            return True
+    async def _fetch_again(self, tp: TopicPartition, first: int) -> None:
+        """A fetch that starts at `first` does not follow the last one."""
         expected = self._continuity.expected[tp]
         log.warning(
             "%s-%d: got offset %d, expected %d: fetching again", tp.topic, tp.partition, first, expected
@@ -162,7 +164,6 @@ class SourceReader:
         if first < expected:
             await self._reader.refresh()
         await self._reader.read_from({tp: expected})
-        return False
 
     async def _inquire(self, tp: TopicPartition, offset: int, generation: int) -> None:
         """A broker refused `offset` of `tp`: is the broker behind, or are the records deleted?"""

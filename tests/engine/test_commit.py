@@ -187,8 +187,7 @@ async def test_a_transaction_that_hangs_is_given_up_for_a_fresh_producer_and_the
     rig.producer.hangs = asyncio.Event()
     rig.put("callbacks", 0, b"a")
     await rig.until(lambda: rig.producer.opened >= 3)
-    first, second, third = rig.producer.gave_up_after_s[:3]
-    assert (first >= 0.019, second >= 0.039, third >= 0.079) == (True, True, True)
+    assert rig.lane.committer.timeout.seconds >= 8 * 0.02
     rig.producer.hangs.set()
     await rig.settle(1)
     assert (len(rig.producer.written), rig.shown) == (1, {b"a": b"a"})

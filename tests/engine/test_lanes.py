@@ -205,6 +205,15 @@ async def test_a_recovery_whose_generation_is_over_opens_nothing() -> None:
     await rig.lanes.start(1)
     assert (rig.lanes.open_generation, rig.job.assigned) == (None, [])
     await rig.lanes.close(0)
+    assert rig.job.revoked == [], "it was never told of the partition"
+
+
+async def test_a_generation_that_is_open_is_not_recovered_again() -> None:
+    rig = LanesRig({CALLBACKS: CommittedOffset(7, 20)}, Leader(range(20)))
+    await rig.run(3)
+    with pytest.raises(AssignmentOver):
+        await rig.lanes.recover([3], 1)
+    await rig.lanes.close(0)
 
 
 async def test_records_that_retention_deleted_before_they_were_read_are_reported() -> None:
