@@ -36,11 +36,13 @@ class Reader:
         self.sought: list[int] = []
         self.refreshed = 0
         self.position = 500
+        self.beside: dict[TopicPartition, Sequence[Any]] = {}
+        """What a fetch finds of other partitions."""
 
     async def fetch(self, partitions: set[TopicPartition], timeout_s: float) -> FetchedRecords:
         self.fetched.append(partitions)
         answer = self.answers.popleft() if self.answers else None
-        found: dict[TopicPartition, Sequence[Any]] = {}
+        found = dict(self.beside)
         refused: dict[TopicPartition, int] = {}
         if isinstance(answer, tuple):
             found[HERE] = records(*answer)
@@ -95,6 +97,7 @@ class Rig:
         self.handed: list[tuple[int, int, int, int]] = []
         lanes: Any = self.lanes
         self.flowing = True
+        self.closes_at_delivery = False
         self.sources = SourceReader(self.reader, lanes, deliver=self._deliver, flowing=lambda: self.flowing)
         self.sources.begin({HERE: 500})
 
@@ -103,6 +106,8 @@ class Rig:
         return self.lanes.observer.errors
 
     async def _deliver(self, chunk: FetchedChunk) -> None:
+        if self.closes_at_delivery:
+            self.lanes.open_generation = None
         self.handed.append((chunk.begin, chunk.records[0].offset, chunk.records[-1].offset, chunk.end))
 
     async def run(self) -> None:
@@ -217,3 +222,39 @@ async def test_a_changelog_among_the_active_partitions_is_not_fetched() -> None:
     rig = Rig((500, 510))
     await rig.sources.fetch({TopicPartition("changelog", 3)}, 0.0)
     assert rig.reader.fetched == []
+
+
+async def test_what_was_fetched_before_a_rebalance_is_not_handed_on_after_it() -> None:
+    rig = Rig((500, 510))
+    there = TopicPartition("callbacks", 4)
+    rig.sources.begin({HERE: 500, there: 7})
+    rig.reader.beside, rig.closes_at_delivery = {there: records(7, 9)}, True
+    await rig.sources.fetch({HERE, there}, 0.0)
+    assert rig.handed == [(7, 7, 8, 9)]
+
+
+async def test_a_refusal_that_comes_after_the_flow_has_stopped_is_not_looked_into() -> None:
+    rig = Rig("refused")
+    rig.flowing = False
+    await rig.sources.fetch({HERE}, 0.0)
+    await asyncio.sleep(0)
+    assert rig.reader.refreshed == 0
+
+
+async def test_what_is_asked_about_a_partition_ends_with_its_assignment() -> None:
+    rig = Rig("refused")
+    rig.reader.bounds.append((0, 300))
+    ended = asyncio.Event()
+
+    async def begins(_: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        try:
+            return await asyncio.get_running_loop().create_future()
+        finally:
+            ended.set()
+
+    rig.reader.begins = begins  # type: ignore[method-assign]
+    await rig.sources.fetch({HERE}, 0.0)
+    await asyncio.sleep(0.01)
+    rig.sources.stop()
+    await asyncio.wait_for(ended.wait(), 5)
+    assert rig.told == []
