@@ -1,7 +1,7 @@
-"""Which troubles are said in a log: each when it begins, and when it has been over for a while.
+"""Which failures are logged: each outage once at its start, once per new failure kind, once at its end.
 
-The rule of this file: it decides and says nothing; time is an argument. Of a thousand reads of which one in
-ten fails, two lines are made and not two hundred.
+Invariants: it decides and does not log; time is an argument. If one in ten of a thousand reads fails, it
+allows two lines and not two hundred.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 CALM_S = 60.0
-"""So long nothing has failed, and the trouble is over."""
+"""An outage is over when nothing has failed for this long."""
 
 
 class LogOnce:
-    """The troubles of many things that are done again and again."""
+    """The outages of many things that are done repeatedly."""
 
     def __init__(self) -> None:
-        self._said: dict[Hashable, set[str]] = {}
-        self._failed_s: dict[Hashable, float] = {}
+        self._logged_kinds: dict[Hashable, set[str]] = {}
+        self._last_failure_s: dict[Hashable, float] = {}
 
     def failed(self, what: Hashable, kind: str, now_s: float) -> bool:
-        """It failed in this way; whether that is to be said: once for each way until the trouble is over."""
-        self._failed_s[what] = now_s
-        said = self._said.setdefault(what, set())
-        new = kind not in said
-        said.add(kind)
-        return new
+        """`what` failed in this way. Whether to log it: once per kind during an outage."""
+        self._last_failure_s[what] = now_s
+        logged = self._logged_kinds.setdefault(what, set())
+        is_new = kind not in logged
+        logged.add(kind)
+        return is_new
 
     def succeeded(self, what: Hashable, now_s: float) -> bool:
-        """It went well; whether it is to be said that the trouble is over."""
-        failed_s = self._failed_s.get(what)
-        if failed_s is None or now_s - failed_s < CALM_S:
+        """`what` succeeded. Whether to log the end of an outage."""
+        last_failure_s = self._last_failure_s.get(what)
+        if last_failure_s is None or now_s - last_failure_s < CALM_S:
             return False
-        del self._failed_s[what], self._said[what]
+        del self._last_failure_s[what], self._logged_kinds[what]
         return True
