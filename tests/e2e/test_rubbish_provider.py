@@ -21,7 +21,7 @@ from stream.poller.pages.paged_read import WINDOW_LIMITS
 from tests.e2e.harness import Read, ending, read_topic, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, ask, beside, everything, landed, request, wait_answered
 from tests.e2e.rubbish import BOMB_BYTES, GOOD, HUGE_BYTES, Rubbish, call_id
-from tests.poller.provider import Provider, serving
+from tests.poller.provider import FakeProvider, fake_provider
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
@@ -151,9 +151,9 @@ def by_settings(url: str, planted: Planted) -> dict[str, str]:
 
 
 @contextmanager
-def evil() -> Iterator[tuple[Provider, Rubbish, Provider]]:
+def evil() -> Iterator[tuple[FakeProvider, Rubbish, FakeProvider]]:
     """A provider that answers rubbish, its ways, and another server to which it would like to lead."""
-    with beside(serving()) as elsewhere, beside(serving()) as provider:
+    with beside(fake_provider()) as elsewhere, beside(fake_provider()) as provider:
         rubbish = Rubbish(elsewhere.url)
         provider.otherwise = rubbish
         yield provider, rubbish, elsewhere
@@ -304,7 +304,7 @@ def _windows_ended(poller: Poller) -> bool:
     )
 
 
-def _was_asked(provider: Provider, one: FetchRequest) -> bool:
+def _was_asked(provider: FakeProvider, one: FetchRequest) -> bool:
     return any(one.key.partition(":")[2] in path for path, _ in list(provider.seen))
 
 

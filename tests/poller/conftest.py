@@ -1,4 +1,4 @@
-"""The world in which a resource is read; whatever comes out of it is searched for credentials."""
+"""The setup in which a resource is read; whatever comes out of it is searched for credentials."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.poller.pages.read_fixture import World, a_world, no_secrets_in
+from tests.poller.pages.read_fixture import ReadSetup, no_secrets_in, read_setup
 
 
 @pytest.fixture
-async def world(caplog: pytest.LogCaptureFixture) -> AsyncIterator[World]:
+async def setup(caplog: pytest.LogCaptureFixture) -> AsyncIterator[ReadSetup]:
     caplog.set_level(logging.DEBUG)
-    async with a_world() as world:
-        yield world
-    for letter in world.beach.dead_letters:
+    async with read_setup() as setup:
+        yield setup
+    for letter in setup.writer.dead_letters:
         no_secrets_in(letter)
-    for row in world.beach.rows:
+    for row in setup.writer.rows:
         no_secrets_in(row)
     no_secrets_in(
-        caplog.text, [record.__dict__ for record in caplog.records], world.told.__dict__, world.limiter.told
+        caplog.text,
+        [record.__dict__ for record in caplog.records],
+        setup.metrics.__dict__,
+        setup.limiter.answers,
     )

@@ -15,7 +15,7 @@ from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Said(NamedTuple):
+class Reply(NamedTuple):
     """One answer; of a list the last one is repeated for ever."""
 
     status: int = 200
@@ -26,11 +26,11 @@ class Said(NamedTuple):
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
 
-NOT_FOUND = Said(404, b'{"code":20404}')
+NOT_FOUND = Reply(404, b'{"code":20404}')
 
 
 @dataclass
-class Provider:
+class FakeProvider:
     """`pages`: what is answered at a path with its query, else `otherwise`. `seen`: each request."""
 
     pages: dict[str, list[Answering]] = field(default_factory=dict)
@@ -58,8 +58,8 @@ class Provider:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Provider]:
-    provider = Provider()
+async def fake_provider() -> AsyncIterator[FakeProvider]:
+    provider = FakeProvider()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", provider._answer)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
@@ -99,35 +99,35 @@ async def hung_up(request: web.Request) -> web.StreamResponse:
 
 
 class OpenLimiter:
-    """Lets everybody through, and keeps what it was told."""
+    """Grants every permit at once, and records the answers."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, str, float | None]] = []
+        self.answers: list[tuple[str, str, str, float | None]] = []
         self.inside = self.most_inside = 0
 
     @asynccontextmanager
-    async def permit(self, priority: str, source: str) -> AsyncIterator[OpenTurn]:
+    async def permit(self, priority: str, source: str) -> AsyncIterator[OpenPermit]:
         self.inside += 1
         self.most_inside = max(self.inside, self.most_inside)
-        turn = OpenTurn()
+        permit = OpenPermit()
         try:
-            yield turn
+            yield permit
         finally:
             self.inside -= 1
-        ((outcome, retry_after_s),) = turn.told
-        self.told.append((priority, source, outcome, retry_after_s))
+        ((outcome, retry_after_s),) = permit.reported
+        self.answers.append((priority, source, outcome, retry_after_s))
 
 
-class OpenTurn:
+class OpenPermit:
     def __init__(self) -> None:
-        self.told: list[tuple[str, float | None]] = []
+        self.reported: list[tuple[str, float | None]] = []
 
     def answered(self, outcome: str, retry_after_s: float | None) -> None:
-        self.told.append((outcome, retry_after_s))
+        self.reported.append((outcome, retry_after_s))
 
 
-class Beach:
-    """Keeps what is landed."""
+class RecordingWriter:
+    """Records the pages that are written."""
 
     def __init__(self) -> None:
         self.pages: list[PageRecords] = []
@@ -144,8 +144,8 @@ class Beach:
         return [letter for page in self.pages for letter in page.dead_letters]
 
 
-class Told:
-    """The metrics, as a list."""
+class RecordingMetrics:
+    """Records the metrics."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str]] = []

@@ -15,7 +15,14 @@ from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, SECRETS, telnyx, twilio
-from tests.poller.provider import Beach, OpenLimiter, Provider, Said, Told, serving
+from tests.poller.provider import (
+    FakeProvider,
+    OpenLimiter,
+    RecordingMetrics,
+    RecordingWriter,
+    Reply,
+    fake_provider,
+)
 
 EVENTS = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}/Events.json"
 FIRST = f"{EVENTS}?PageSize=1000"
@@ -23,14 +30,14 @@ RECEIVED_US = 1_772_445_600_000_001
 
 
 @dataclass
-class World:
+class ReadSetup:
     """A provider, and all that a read of it touches."""
 
-    provider: Provider
+    provider: FakeProvider
     client: PageClient
     limiter: OpenLimiter = field(default_factory=OpenLimiter)
-    beach: Beach = field(default_factory=Beach)
-    told: Told = field(default_factory=Told)
+    writer: RecordingWriter = field(default_factory=RecordingWriter)
+    metrics: RecordingMetrics = field(default_factory=RecordingMetrics)
     pauses: list[float] = field(default_factory=list)
     chance: float = 0.5
 
@@ -45,7 +52,9 @@ class World:
         limits: ReadLimits = CALL_LIMITS,
         priority: str = "terminal",
     ) -> ReadResult:
-        deps = ReadDeps(self.client, self.told, lambda: self.chance, self._sleep, now_us=lambda: RECEIVED_US)
+        deps = ReadDeps(
+            self.client, self.metrics, lambda: self.chance, self._sleep, now_us=lambda: RECEIVED_US
+        )
         return await PagedRead(
             resource=resource,
             account=account,
@@ -54,7 +63,7 @@ class World:
             limiter=self.limiter,  # type: ignore[arg-type]
             priority=priority,
             limits=limits,
-            write=self.beach.write,
+            write=self.writer.write,
         ).run()
 
     async def events(self, limits: ReadLimits = CALL_LIMITS) -> ReadResult:
@@ -71,7 +80,7 @@ class World:
     @property
     def bodies(self) -> list[bytes]:
         found = []
-        for row in self.beach.rows:
+        for row in self.writer.rows:
             start = row.value.index(b'"body":') + 7
             end = row.value.rfind(b',"ordinal":')
             found.append(row.value[start : end if end > start else -1])
@@ -79,17 +88,19 @@ class World:
 
     @property
     def ordinals(self) -> list[int]:
-        return [read_envelope(row.value).ordinal for row in self.beach.rows]
+        return [read_envelope(row.value).ordinal for row in self.writer.rows]
 
     @property
     def reasons(self) -> list[tuple[str, str]]:
-        return [(letter.reason, dict(letter.headers)["error"].decode()) for letter in self.beach.dead_letters]
+        return [
+            (letter.reason, dict(letter.headers)["error"].decode()) for letter in self.writer.dead_letters
+        ]
 
 
 @asynccontextmanager
-async def a_world(**bounds: float) -> AsyncIterator[World]:
-    async with serving() as provider, PageClient(**bounds) as client:  # type: ignore[arg-type]
-        yield World(provider, client)
+async def read_setup(**bounds: float) -> AsyncIterator[ReadSetup]:
+    async with fake_provider() as provider, PageClient(**bounds) as client:  # type: ignore[arg-type]
+        yield ReadSetup(provider, client)
 
 
 def no_secrets_in(*things: object) -> None:
@@ -104,7 +115,7 @@ def row(number: int) -> bytes:
     )
 
 
-def page(*rows: bytes, onwards: str | None = None) -> Said:
-    return Said(
+def page(*rows: bytes, onwards: str | None = None) -> Reply:
+    return Reply(
         200, b'{"events":[' + b" , ".join(rows) + b'],"next_page_uri":' + orjson.dumps(onwards) + b"}"
     )

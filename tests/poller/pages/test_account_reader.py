@@ -25,7 +25,7 @@ from stream.service.log_once import CALM_S
 from stream.service.settings import Settings
 from tests.poller import accounts
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID
-from tests.poller.provider import OpenLimiter, Provider, Said, Told, serving
+from tests.poller.provider import FakeProvider, OpenLimiter, RecordingMetrics, Reply, fake_provider
 from tests.poller.schedule.progress_fakes import StoreFake, until
 
 CALLS = RESOURCES["twilio_call"]
@@ -35,14 +35,14 @@ ROW = b'{"sid":"%s","account_sid":"%s","status":"completed","duration":"0"}' % (
 )
 A_CALL = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}.json"
 A_WINDOW = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?to=%2B15005550009"
-HTML = Said(200, b"<html>+15005550009 is not to be logged</html>")
-REFUSED = Said(401)
-NOT_YET = Said(404)
-ONE_CALL = Said(200, ROW)
+HTML = Reply(200, b"<html>+15005550009 is not to be logged</html>")
+REFUSED = Reply(401)
+NOT_YET = Reply(404)
+ONE_CALL = Reply(200, ROW)
 
 
-def page(*rows: bytes) -> Said:
-    return Said(200, b'{"calls":[%s],"next_page_uri":null}' % b",".join(rows))
+def page(*rows: bytes) -> Reply:
+    return Reply(200, b'{"calls":[%s],"next_page_uri":null}' % b",".join(rows))
 
 
 def request(source: str = "twilio_call", edge: str | None = None, priority: str = "heal") -> FetchRequest:
@@ -68,7 +68,7 @@ class Broker:
         self.taken += [record.value for record in records]
 
 
-class Doors:
+class FakeLimiters:
     """An account's door, of which one is hasty; closed, that one sends everybody away."""
 
     def __init__(self) -> None:
@@ -76,11 +76,11 @@ class Doors:
         self.patient, self.quick = OpenLimiter(), OpenLimiter()
         self.closed = False
 
-    def of(self, account: Account) -> Doors:
+    def of(self, account: Account) -> FakeLimiters:
         self.asked.append(account)
         return self
 
-    def fail_fast(self) -> Doors | OpenLimiter:
+    def fail_fast(self) -> FakeLimiters | OpenLimiter:
         return self if self.closed else self.quick
 
     @asynccontextmanager
@@ -91,18 +91,18 @@ class Doors:
             yield permit
 
 
-class Desk:
+class ReaderSetup:
     """A reader at a provider."""
 
-    def __init__(self, provider: Provider, client: PageClient) -> None:
+    def __init__(self, provider: FakeProvider, client: PageClient) -> None:
         self.provider = provider
         self.account = accounts.twilio(provider.url, provider.url)
-        self.doors, self.broker, self.now_s = Doors(), Broker(), 0.0
-        self.told = Told()
-        writer = PolledWriter(self.broker, polled="polled", dead_letters="dead", metrics=self.told)
-        self.reader = AccountReader(client, self.doors, writer, self.told, lambda: self.now_s)  # type: ignore[arg-type]
+        self.limiters, self.broker, self.now_s = FakeLimiters(), Broker(), 0.0
+        self.metrics = RecordingMetrics()
+        writer = PolledWriter(self.broker, polled="polled", dead_letters="dead", metrics=self.metrics)
+        self.reader = AccountReader(client, self.limiters, writer, self.metrics, lambda: self.now_s)  # type: ignore[arg-type]
 
-    async def read(self, answer: Said, after_s: float = 0.0, account: Account | None = None) -> ReadResult:
+    async def read(self, answer: Reply, after_s: float = 0.0, account: Account | None = None) -> ReadResult:
         """The call's row, which is answered so."""
         self.now_s += after_s
         self.provider.at(A_CALL, answer)
@@ -122,14 +122,14 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk() -> AsyncIterator[Desk]:
-    async with serving() as provider, PageClient() as client:
-        yield Desk(provider, client)
+async def reader_setup() -> AsyncIterator[ReaderSetup]:
+    async with fake_provider() as provider, PageClient() as client:
+        yield ReaderSetup(provider, client)
 
 
-async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_through_the_hasty_door() -> None:
-    async with desk() as at:
-        at.provider.otherwise = Said(200, b'{"events":[],"meta":{}}')
+async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_and_fails_fast() -> None:
+    async with reader_setup() as at:
+        at.provider.otherwise = Reply(200, b'{"events":[],"meta":{}}')
         done = await at.reader.read_request(
             request("twilio_insights_event", edge="sip_edge", priority="terminal"), at.account
         )
@@ -138,31 +138,31 @@ async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_throu
     assert path.startswith(f"/v1/Voice/{CALL_SID}/Events?")
     assert "Edge=sip_edge" in path.partition("?")[2].split("&")
     assert authorization == at.account.authorization
-    assert at.doors.asked == [at.account]
-    assert at.doors.quick.told == [("terminal", "twilio_insights_event", "empty", None)]
-    assert at.doors.patient.told == []
+    assert at.limiters.asked == [at.account]
+    assert at.limiters.quick.answers == [("terminal", "twilio_insights_event", "empty", None)]
+    assert at.limiters.patient.answers == []
 
 
-async def test_a_call_of_a_backfill_waits_for_its_turn_at_the_patient_door() -> None:
-    async with desk() as at:
+async def test_a_call_of_a_backfill_waits_for_its_permits() -> None:
+    async with reader_setup() as at:
         at.provider.at(A_CALL, ONE_CALL)
         done = await at.reader.read_call(CALLS, at.account, CALL_SID, None, BACKFILL)
     assert (done.outcome, done.rows, done.complete) == ("success", 1, True)
-    assert at.doors.patient.told == [("backfill", "twilio_call", "success", None)]
-    assert at.doors.quick.told == []
+    assert at.limiters.patient.answers == [("backfill", "twilio_call", "success", None)]
+    assert at.limiters.quick.answers == []
 
 
-async def test_what_refused_credentials_keep_from_being_asked_is_answered_at_once() -> None:
-    async with desk() as at:
-        at.doors.closed = True
+async def test_with_refused_credentials_a_request_is_answered_at_once() -> None:
+    async with reader_setup() as at:
+        at.limiters.closed = True
         assert await at.read(ONE_CALL) == ReadResult("auth_error", problem="the credentials are refused")
     assert at.provider.seen == []
 
 
-async def test_a_base_url_without_tls_elsewhere_is_no_answer_and_is_said_and_nothing_is_sent(
+async def test_a_base_url_without_tls_on_another_host_is_logged_and_nothing_is_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with desk() as at:
+    async with reader_setup() as at:
         elsewhere = replace(at.account, api_url="http://192.0.2.1")
         done = await at.read(ONE_CALL, account=elsewhere)
         window = await at.reader.read_window(CALLS, elsewhere, "http://192.0.2.1" + A_WINDOW, "freshness")
@@ -170,11 +170,11 @@ async def test_a_base_url_without_tls_elsewhere_is_no_answer_and_is_said_and_not
     why = "its base URL has no TLS and 192.0.2.1 is not this machine"
     assert why in done.problem
     assert caplog.messages == [f"twilio_call of twilio/main cannot be read (client_error): {done.problem}"]
-    assert at.doors.quick.told == at.doors.patient.told == []
+    assert at.limiters.quick.answers == at.limiters.patient.answers == []
 
 
-async def test_what_cannot_be_asked_about_a_call_is_answered_without_a_request() -> None:
-    async with desk() as at:
+async def test_a_request_about_an_invalid_call_id_is_answered_without_an_http_request() -> None:
+    async with reader_setup() as at:
         done = await at.reader.read_request(request("twilio_call", priority="heal"), at.account)
         assert done.outcome == "not_ready"
         bad = request()
@@ -184,21 +184,21 @@ async def test_what_cannot_be_asked_about_a_call_is_answered_without_a_request()
     assert at.provider.paths == [A_CALL]
 
 
-async def test_a_window_leaves_out_rows_that_it_landed_lately_and_tells_of_all_of_them() -> None:
+async def test_a_window_leaves_out_rows_that_were_written_lately_and_reports_all_of_them() -> None:
     seen: list[Sequence[bytes]] = []
     other = ROW.replace(b"CA0f", b"CA0e")
-    async with desk() as at:
+    async with reader_setup() as at:
         at.provider.at(A_WINDOW, page(ROW), page(ROW, other))
         assert [(await at.window(on_written=seen.append)).rows for _ in range(2)] == [1, 2]
     bodies = [orjson.loads(value)["body"] for value in at.broker.taken]
     assert bodies == [orjson.loads(ROW), orjson.loads(other)]
     told = [[orjson.loads(value)["body"]["sid"] for value in values] for values in seen]
     assert told == [[CALL_SID], [CALL_SID, CALL_SID.replace("CA0f", "CA0e")]]
-    assert at.told.rows == [("twilio_call", 1), ("twilio_call", 1)]
+    assert at.metrics.rows == [("twilio_call", 1), ("twilio_call", 1)]
 
 
-async def test_what_is_asked_for_is_landed_each_time_on_demand_and_by_a_backfill() -> None:
-    async with desk() as at:
+async def test_reads_on_demand_and_backfills_write_rows_each_time() -> None:
+    async with reader_setup() as at:
         at.provider.at(A_WINDOW, page(ROW))
         for _ in range(2):
             await at.read(ONE_CALL)
@@ -211,11 +211,11 @@ async def test_what_is_asked_for_is_landed_each_time_on_demand_and_by_a_backfill
     assert len(at.broker.taken) == 5
 
 
-async def test_a_trouble_of_an_account_and_source_is_said_once_and_that_it_is_over_without_what_is_private(
+async def test_an_outage_of_an_account_and_source_is_logged_once_and_its_end_without_private_data(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="callstream.poller")
-    async with desk() as at:
+    async with reader_setup() as at:
         for answer in (ONE_CALL, HTML, HTML, NOT_YET, HTML, REFUSED, REFUSED, HTML):
             await at.read(answer, 1)
         await at.read(ONE_CALL, CALM_S - 1)
@@ -235,8 +235,8 @@ async def test_a_trouble_of_an_account_and_source_is_said_once_and_that_it_is_ov
         assert private not in caplog.text
 
 
-async def test_each_account_and_each_source_has_its_own_troubles(caplog: pytest.LogCaptureFixture) -> None:
-    async with desk() as at:
+async def test_outages_are_logged_per_account_and_source(caplog: pytest.LogCaptureFixture) -> None:
+    async with reader_setup() as at:
         at.provider.otherwise = HTML
         other = replace(at.account, id=ACCOUNT_SID[:-1] + "8")
         for account in (at.account, other, at.account, other):
@@ -253,33 +253,37 @@ async def test_each_account_and_each_source_has_its_own_troubles(caplog: pytest.
         (NOT_YET, "not_found (answered 404)"),
     ],
 )
-async def test_a_trouble_of_a_window_makes_one_line_however_many_passes_see_it(
-    answer: Said, why: str, caplog: pytest.LogCaptureFixture
+async def test_an_outage_of_a_window_is_logged_once_however_many_passes_fail(
+    answer: Reply, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The reader and the windows together: one of the two speaks. The second of a window's URLs fails."""
     caplog.set_level(logging.INFO, logger="callstream")
-    async with serving() as provider, PageClient() as client:
+    async with fake_provider() as provider, PageClient() as client:
         account = replace(accounts.twilio(provider.url), rate=1e6)
         provider.otherwise = page(ROW)
         assert CALLS.window_urls is not None
         [_, second] = CALLS.window_urls(account, 0, None)
         provider.at(second.removeprefix(provider.url), answer, answer, answer, page(ROW))
-        limiters, told, notes = RateLimiters([account], Told()), Told(), StoreFake()
-        told.window = lambda *_: None  # type: ignore[assignment, method-assign]
+        limiters, metrics, store = (
+            RateLimiters([account], RecordingMetrics()),
+            RecordingMetrics(),
+            StoreFake(),
+        )
+        metrics.window = lambda *_: None  # type: ignore[assignment, method-assign]
         limiters.share(0, 1)
-        writer = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=told)
+        writer = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=metrics)
         windows = Windows(
             Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),
             [account],
             RESOURCES,
-            store=notes,  # type: ignore[arg-type]
-            reader=AccountReader(client, limiters, writer, told),
-            metrics=told,
+            store=store,  # type: ignore[arg-type]
+            reader=AccountReader(client, limiters, writer, metrics),
+            metrics=metrics,
             by="one",
             now_us=lambda: 3_600_000_000,
         )
         await windows.assign({0}, 1)
-        await until(lambda: len(notes.history) > 1)
+        await until(lambda: len(store.history) > 1)
         await windows.close()
     assert caplog.messages == [
         f"the window of twilio_call of twilio/main cannot be read to its end: {why}",

@@ -12,8 +12,8 @@ import pytest
 
 from stream.poller.pages import client, paging, records
 from stream.poller.pages.paged_read import THREAD_BYTES
-from tests.poller.pages.read_fixture import FIRST, World, page, row
-from tests.poller.provider import Said
+from tests.poller.pages.read_fixture import FIRST, ReadSetup, page, row
+from tests.poller.provider import Reply
 
 STEPS = ((records.RecordBuilder, "page"), (paging.PageTrail, "count_repeated"), (client.Decompressor, "feed"))
 
@@ -45,23 +45,25 @@ def rows(size: int) -> list[bytes]:
     ]
 
 
-def packed(*found: bytes) -> Said:
+def packed(*found: bytes) -> Reply:
     said = page(*found)
-    return Said(200, gzip.compress(said.body), {"Content-Encoding": "gzip"})
+    return Reply(200, gzip.compress(said.body), {"Content-Encoding": "gzip"})
 
 
-async def test_a_large_page_is_unpacked_compared_and_read_beside_the_loop(
-    world: World, beside: dict[str, set[bool]]
+async def test_a_large_page_is_processed_outside_the_event_loop(
+    setup: ReadSetup, beside: dict[str, set[bool]]
 ) -> None:
     found = rows(2 * THREAD_BYTES)
-    world.provider.at(FIRST, packed(*found))
-    came = await world.events()
-    assert (came.outcome, came.rows, world.bodies) == ("success", len(found), found)
+    setup.provider.at(FIRST, packed(*found))
+    came = await setup.events()
+    assert (came.outcome, came.rows, setup.bodies) == ("success", len(found), found)
     assert beside["page"] == beside["count_repeated"] == {True}
     assert True in beside["feed"]
 
 
-async def test_a_small_page_is_not_worth_a_thread(world: World, beside: dict[str, set[bool]]) -> None:
-    world.provider.at(FIRST, packed(row(1), row(2)))
-    assert (await world.events()).rows == 2
+async def test_a_small_page_is_processed_in_the_event_loop(
+    setup: ReadSetup, beside: dict[str, set[bool]]
+) -> None:
+    setup.provider.at(FIRST, packed(row(1), row(2)))
+    assert (await setup.events()).rows == 2
     assert beside == {"page": {False}, "count_repeated": {False}, "feed": {False}}

@@ -10,8 +10,8 @@ import pytest
 
 from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES
 from stream.poller.pages.paged_read import ReadResult
-from tests.poller.pages.read_fixture import EVENTS, FIRST, World, a_world, page, row
-from tests.poller.provider import Said, endless, silent
+from tests.poller.pages.read_fixture import EVENTS, FIRST, ReadSetup, page, read_setup, row
+from tests.poller.provider import Reply, endless, silent
 
 RUBBISH = [
     (b"<html><body>Service is busy</body></html>", "not_json"),
@@ -25,43 +25,45 @@ RUBBISH = [
 
 
 @pytest.mark.parametrize(("body", "reason"), RUBBISH)
-async def test_rubbish_with_a_status_of_200_is_kept_and_said(world: World, body: bytes, reason: str) -> None:
-    world.provider.at(FIRST, page(row(1), onwards="/2"))
-    world.provider.at("/2", Said(200, body))
-    came = await world.events()
+async def test_a_malformed_page_with_a_status_of_200_becomes_a_dead_letter(
+    setup: ReadSetup, body: bytes, reason: str
+) -> None:
+    setup.provider.at(FIRST, page(row(1), onwards="/2"))
+    setup.provider.at("/2", Reply(200, body))
+    came = await setup.events()
     assert came == ReadResult("rubbish", 1, False, None, 1, came.problem)
     assert came.problem
-    (letter,) = world.beach.dead_letters
+    (letter,) = setup.writer.dead_letters
     assert (letter.value, letter.reason, letter.source) == (body, reason, "twilio_call_event")
     assert dict(letter.headers)["source_topic"] == EVENTS.encode()
-    assert world.told.requests == [("twilio_call_event", "success"), ("twilio_call_event", "rubbish")]
-    assert world.pauses == []
+    assert setup.metrics.requests == [("twilio_call_event", "success"), ("twilio_call_event", "rubbish")]
+    assert setup.pauses == []
 
 
-async def test_broken_rows_cost_no_other_row(world: World) -> None:
+async def test_broken_rows_do_not_affect_others(setup: ReadSetup) -> None:
     huge = b'{"request":null,"response":{"x":"%s"}}' % (b"y" * (10 << 20))
     half = rb'{"request":{"url":"\ud83d"}}'
-    world.provider.at(FIRST, page(row(1), b"12", huge, half, row(2)))
-    came = await world.events()
+    setup.provider.at(FIRST, page(row(1), b"12", huge, half, row(2)))
+    came = await setup.events()
     assert (came.outcome, came.rows, came.problem) == ("success", 2, "")
-    assert world.bodies == [row(1), row(2)]
-    assert [letter.reason for letter in world.beach.dead_letters] == [
+    assert setup.bodies == [row(1), row(2)]
+    assert [letter.reason for letter in setup.writer.dead_letters] == [
         "invalid_field",
         "too_large",
         "not_json",
     ]
-    assert len(world.beach.dead_letters[1].value) == LETTER_LIMIT_BYTES
+    assert len(setup.writer.dead_letters[1].value) == LETTER_LIMIT_BYTES
 
 
-async def test_a_page_of_far_too_many_rows_is_kept_whole_and_none_of_them_alone(world: World) -> None:
+async def test_a_page_of_far_too_many_rows_becomes_one_dead_letter(setup: ReadSetup) -> None:
     too_many = page(*[b"1"] * 20_000)
-    world.provider.at(FIRST, too_many)
-    assert await world.events() == ReadResult("rubbish", problem="more than 10000 rows")
-    (letter,) = world.beach.dead_letters
+    setup.provider.at(FIRST, too_many)
+    assert await setup.events() == ReadResult("rubbish", problem="more than 10000 rows")
+    (letter,) = setup.writer.dead_letters
     assert (letter.reason, letter.value) == ("too_large", too_many.body)
 
 
-async def test_others_go_on_while_a_large_page_is_taken_apart(world: World) -> None:
+async def test_other_tasks_run_while_a_large_page_is_processed(setup: ReadSetup) -> None:
     longest_s, ended = 0.0, False
 
     async def watch() -> None:
@@ -72,35 +74,35 @@ async def test_others_go_on_while_a_large_page_is_taken_apart(world: World) -> N
             longest_s = max(longest_s, time.monotonic() - began_s)
 
     deep = b"[" * (4 << 20)
-    world.provider.at(FIRST, Said(200, gzip.compress(b'{"events":[' + deep), {"Content-Encoding": "gzip"}))
+    setup.provider.at(FIRST, Reply(200, gzip.compress(b'{"events":[' + deep), {"Content-Encoding": "gzip"}))
     watching = asyncio.create_task(watch())
     took_s = time.monotonic()
-    assert (await world.events()).outcome == "rubbish"
+    assert (await setup.events()).outcome == "rubbish"
     took_s, ended = time.monotonic() - took_s, True
     await watching
     assert longest_s < took_s / 2
 
 
 @pytest.mark.parametrize("kind", ["plain", "bomb", "endless"])
-async def test_a_page_without_end_is_put_down_and_its_beginning_kept(kind: str) -> None:
-    async with a_world(max_page_bytes=3 << 20) as world:
+async def test_an_endless_page_stops_at_the_limit_and_its_beginning_is_kept(kind: str) -> None:
+    async with read_setup(max_page_bytes=3 << 20) as setup:
         spaces = b" " * (64 << 20)
-        world.provider.otherwise = {
-            "plain": Said(200, spaces[: 4 << 20]),
-            "bomb": Said(200, gzip.compress(spaces), {"Content-Encoding": "gzip"}),
+        setup.provider.otherwise = {
+            "plain": Reply(200, spaces[: 4 << 20]),
+            "bomb": Reply(200, gzip.compress(spaces), {"Content-Encoding": "gzip"}),
             "endless": endless,
         }[kind]
-        came = await world.events()
+        came = await setup.events()
         assert came == ReadResult("rubbish", problem="more than 3145728 bytes")
-        (letter,) = world.beach.dead_letters
+        (letter,) = setup.writer.dead_letters
         assert (letter.reason, letter.value) == ("too_large", b" " * LETTER_LIMIT_BYTES)
         assert dict(letter.headers)["truncated"] == b"3145728"
-        assert len(world.provider.seen) == 1
+        assert len(setup.provider.seen) == 1
 
 
 async def test_a_page_that_never_comes_is_a_network_error() -> None:
-    async with a_world(timeout_s=0.2) as world:
-        world.provider.otherwise = silent
-        came = await world.events()
+    async with read_setup(timeout_s=0.2) as setup:
+        setup.provider.otherwise = silent
+        came = await setup.events()
         assert came == ReadResult("network_error", problem="no whole response within 0.2 s")
-        assert [outcome for _, outcome in world.told.requests] == ["network_error"] * 5
+        assert [outcome for _, outcome in setup.metrics.requests] == ["network_error"] * 5

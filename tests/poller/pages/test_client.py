@@ -16,14 +16,14 @@ from aiohttp import web
 from stream.poller.pages.client import InsecureUrlError, NoResponse, PageClient, PageResponse, check_url
 from stream.service.http.client import retry_after_s
 from tests.poller.accounts import ACCOUNT_SID, KEY, SECRETS, telnyx, twilio
-from tests.poller.provider import Provider, Said, endless, hung_up, serving, silent
+from tests.poller.provider import FakeProvider, Reply, endless, fake_provider, hung_up, silent
 
 NOW_S = 1_772_445_600.0  # Mon, 02 Mar 2026 10:00:00 GMT
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    async with serving() as provider:
+async def provider() -> AsyncIterator[FakeProvider]:
+    async with fake_provider() as provider:
         yield provider
 
 
@@ -31,12 +31,12 @@ def client(**bounds: float) -> PageClient:
     return PageClient(now_s=lambda: NOW_S, **bounds)  # type: ignore[arg-type]
 
 
-async def got(provider: Provider, path: str = "/x", **bounds: float) -> PageResponse:
+async def got(provider: FakeProvider, path: str = "/x", **bounds: float) -> PageResponse:
     async with client(**bounds) as asking:
         return await asking.get(twilio(provider.url, ""), provider.url + path)
 
 
-async def unanswered(provider: Provider, path: str = "/x", **bounds: float) -> NoResponse:
+async def unanswered(provider: FakeProvider, path: str = "/x", **bounds: float) -> NoResponse:
     with pytest.raises(NoResponse) as raised:
         await got(provider, path, **bounds)
     error = raised.value
@@ -46,11 +46,11 @@ async def unanswered(provider: Provider, path: str = "/x", **bounds: float) -> N
     return error
 
 
-async def test_a_page_is_asked_as_its_url_is_written_and_with_the_accounts_credentials(
-    provider: Provider,
+async def test_a_page_is_requested_at_its_exact_url_with_the_accounts_credentials(
+    provider: FakeProvider,
 ) -> None:
     path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?EndTime%3E=2026-03-02T10%3A00%3A00Z&a[b]=%7E"
-    provider.at(path, Said(200, b'{"calls":[]}'))
+    provider.at(path, Reply(200, b'{"calls":[]}'))
     answer = await got(provider, path)
     assert answer._replace(seconds=0, date_s=None) == PageResponse(200, None, b'{"calls":[]}', 0)
     assert answer.seconds > 0
@@ -63,7 +63,7 @@ async def test_a_page_is_asked_as_its_url_is_written_and_with_the_accounts_crede
     }
 
 
-async def test_telnyx_is_asked_with_its_key(provider: Provider) -> None:
+async def test_telnyx_requests_have_its_key(provider: FakeProvider) -> None:
     async with client() as asking:
         await asking.get(telnyx(f"{provider.url}/v2"), f"{provider.url}/v2/call_events")
     assert provider.seen == [("/v2/call_events", f"Bearer {KEY}")]
@@ -72,16 +72,16 @@ async def test_telnyx_is_asked_with_its_key(provider: Provider) -> None:
 @pytest.mark.parametrize(
     ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)]
 )
-async def test_a_packed_page_is_unpacked(provider: Provider, encoding: str, pack: object) -> None:
+async def test_a_compressed_page_is_decompressed(provider: FakeProvider, encoding: str, pack: object) -> None:
     body = b'{"events":[' + b"1," * 200_000 + b"1]}"
-    provider.otherwise = Said(200, pack(body), {"Content-Encoding": encoding})  # type: ignore[operator]
+    provider.otherwise = Reply(200, pack(body), {"Content-Encoding": encoding})  # type: ignore[operator]
     assert (await got(provider)).body == body
 
 
-async def test_a_page_has_a_bound_packed_or_not(provider: Provider) -> None:
-    provider.at("/fits", Said(200, b"x" * 100_000))
-    provider.at("/plain", Said(200, b"x" * 100_001))
-    provider.at("/bomb", Said(200, gzip.compress(b"\0" * (64 << 20)), {"Content-Encoding": "gzip"}))
+async def test_a_page_is_bounded_compressed_or_not(provider: FakeProvider) -> None:
+    provider.at("/fits", Reply(200, b"x" * 100_000))
+    provider.at("/plain", Reply(200, b"x" * 100_001))
+    provider.at("/bomb", Reply(200, gzip.compress(b"\0" * (64 << 20)), {"Content-Encoding": "gzip"}))
     provider.at("/endless", endless)
     assert len((await got(provider, "/fits", max_page_bytes=100_000)).body) == 100_000
     for path in ("/plain", "/bomb", "/endless"):
@@ -93,7 +93,7 @@ async def test_a_page_has_a_bound_packed_or_not(provider: Provider) -> None:
         )
 
 
-async def test_a_page_that_does_not_end_in_time_is_no_answer(provider: Provider) -> None:
+async def test_a_page_that_does_not_end_in_time_is_a_network_error(provider: FakeProvider) -> None:
     provider.otherwise = silent
     error = await unanswered(provider, timeout_s=0.3)
     assert (error.kind, error.detail, error.beginning) == (
@@ -104,7 +104,7 @@ async def test_a_page_that_does_not_end_in_time_is_no_answer(provider: Provider)
     assert error.seconds > 0.2
 
 
-async def test_who_hangs_up_or_is_not_there_is_no_answer(provider: Provider) -> None:
+async def test_a_closed_connection_and_an_unreachable_host_are_network_errors(provider: FakeProvider) -> None:
     provider.otherwise = hung_up
     assert (await unanswered(provider, "/x?PageToken=PA1")).kind == "network_error"
     assert provider.paths == ["/x?PageToken=PA1"], "one request is one request"
@@ -112,7 +112,7 @@ async def test_who_hangs_up_or_is_not_there_is_no_answer(provider: Provider) -> 
     assert (await unanswered(provider, "/x?PageToken=PA1")).detail == "ClientConnectorError"
 
 
-async def test_a_page_that_is_cut_off_is_no_answer(provider: Provider) -> None:
+async def test_a_truncated_page_is_a_network_error(provider: FakeProvider) -> None:
     async def cut_off(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
@@ -123,15 +123,17 @@ async def test_a_page_that_is_cut_off_is_no_answer(provider: Provider) -> None:
 
     provider.at("/plain", cut_off)
     half = gzip.compress(b'{"events":[]}' * 100)[:-9]
-    provider.at("/packed", Said(200, half, {"Content-Encoding": "gzip"}))
+    provider.at("/packed", Reply(200, half, {"Content-Encoding": "gzip"}))
     assert (await unanswered(provider, "/plain")).kind == "network_error"
     assert (await unanswered(provider, "/packed")).detail == "the compressed response is truncated"
 
 
 @pytest.mark.parametrize("status", [204, 206, 301, 302, 307, 308, 400, 401, 403, 404, 429, 500, 503])
-async def test_every_status_is_an_answer_and_no_redirect_is_followed(provider: Provider, status: int) -> None:
-    async with serving() as other:
-        provider.otherwise = Said(status, b"", {"Location": f"{other.url}/stolen", "Set-Cookie": "a=b"})
+async def test_every_status_is_a_response_and_no_redirect_is_followed(
+    provider: FakeProvider, status: int
+) -> None:
+    async with fake_provider() as other:
+        provider.otherwise = Reply(status, b"", {"Location": f"{other.url}/stolen", "Set-Cookie": "a=b"})
         async with client() as asking:
             for _ in range(2):
                 answer = await asking.get(twilio(provider.url, ""), f"{provider.url}/x")
@@ -140,7 +142,7 @@ async def test_every_status_is_an_answer_and_no_redirect_is_followed(provider: P
         assert not [sent for sent in provider.headers if "Cookie" in sent]
 
 
-async def test_a_refusal_is_one_however_its_body_goes_on(provider: Provider) -> None:
+async def test_an_error_status_counts_even_if_its_body_never_ends(provider: FakeProvider) -> None:
     async def refusal(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(status=503, headers={"Retry-After": "7"})
         await answer.prepare(request)
@@ -156,9 +158,9 @@ async def test_a_refusal_is_one_however_its_body_goes_on(provider: Provider) -> 
 
 
 async def test_a_proxy_of_the_environment_is_not_used(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving() as proxy:
+    async with fake_provider() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
         await got(provider)
@@ -201,12 +203,12 @@ def test_a_date_without_a_zone_is_utc_wherever_we_are(zone: str, monkeypatch: py
     time.tzset()
 
 
-async def test_only_telnyx_says_it_in_its_own_header_too_and_only_when_it_throttles(
-    provider: Provider,
+async def test_only_telnyx_has_a_header_of_its_own_for_it_and_only_when_it_throttles(
+    provider: FakeProvider,
 ) -> None:
     async def asked(account: object, status: int, **headers: str) -> float | None:
         named = {name.replace("_", "-"): text for name, text in headers.items()}
-        provider.otherwise = Said(status, b"", named)
+        provider.otherwise = Reply(status, b"", named)
         async with client() as asking:
             return (await asking.get(account, f"{provider.url}/x")).retry_after_s  # type: ignore[arg-type]
 
@@ -229,13 +231,13 @@ async def test_only_telnyx_says_it_in_its_own_header_too_and_only_when_it_thrott
         "/x",
     ],
 )
-async def test_a_url_that_is_none_of_the_accounts_is_a_fault_of_ours(url: str) -> None:
+async def test_a_url_outside_the_accounts_base_urls_is_a_bug(url: str) -> None:
     async with client() as asking:
         with pytest.raises(ValueError):
             await asking.get(twilio(), url)
 
 
-def test_both_base_urls_are_the_accounts() -> None:
+def test_both_base_urls_belong_to_the_account() -> None:
     check_url(twilio(), "https://insights.twilio.com/v1/x")
     check_url(twilio(), "https://API.twilio.com:443/v1/x")
     check_url(telnyx(), "https://api.telnyx.com/v2/x")
@@ -266,7 +268,7 @@ def test_credentials_do_not_go_over_the_network_in_clear(url: str, is_fine: bool
     assert not [secret for secret in (*SECRETS, "PageToken", ACCOUNT_SID) if secret in said]
 
 
-async def test_whoever_stops_waiting_stops_at_once(provider: Provider) -> None:
+async def test_a_cancelled_request_stops_at_once(provider: FakeProvider) -> None:
     provider.otherwise = silent
     asking = asyncio.create_task(got(provider))
     while not provider.seen:

@@ -34,7 +34,7 @@ def bare(body: bytes) -> bytes:
 
 
 @given(st.sampled_from(sorted(PACKED)), st.binary(max_size=1000), st.integers(1, 2000))
-def test_what_was_packed_comes_out(encoding: str, body: bytes, step: int) -> None:
+def test_a_body_is_decompressed_unchanged(encoding: str, body: bytes, step: int) -> None:
     assert unpacked(encoding, PACKED[encoding](body), step=step) == body
 
 
@@ -44,7 +44,7 @@ def test_a_deflate_without_its_header_is_read_too(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("encoding", sorted(PACKED))
-def test_at_the_limit_it_is_whole_and_a_byte_more_is_too_large(encoding: str) -> None:
+def test_a_body_at_the_limit_is_whole_and_a_byte_more_is_too_large(encoding: str) -> None:
     pack = PACKED[encoding]
     assert unpacked(encoding, pack(b"x" * 1000)) == b"x" * 1000
     with pytest.raises(TooLarge) as raised:
@@ -52,7 +52,7 @@ def test_at_the_limit_it_is_whole_and_a_byte_more_is_too_large(encoding: str) ->
     assert raised.value.beginning == b"x" * 1000
 
 
-def test_a_bomb_is_put_down_at_its_first_bytes() -> None:
+def test_a_decompression_bomb_stops_at_the_limit() -> None:
     bomb = gzip.compress(b"\0" * (64 << 20))
     unpacking = Decompressor("gzip", 10_000)
     with pytest.raises(TooLarge):
@@ -62,7 +62,7 @@ def test_a_bomb_is_put_down_at_its_first_bytes() -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("step", [1, 100_000])
-def test_a_packed_answer_that_is_cut_off_goes_on_or_was_never_packed_is_an_error(
+def test_a_body_that_is_truncated_continues_or_was_never_compressed_is_an_error(
     encoding: str, step: int
 ) -> None:
     whole = PACKED[encoding](b'{"events":[1,2,3]}' * 10)

@@ -14,7 +14,7 @@ def forbidden() -> ForbiddenResources:
     return found
 
 
-def test_only_what_was_forbidden_is_left_alone() -> None:
+def test_only_the_forbidden_resource_is_not_read() -> None:
     found = forbidden()
     assert found.try_read(TWILIO, INSIGHTS, 29.0) is None
     assert found.try_read(TWILIO, CALL, 29.0) == 0
@@ -22,7 +22,7 @@ def test_only_what_was_forbidden_is_left_alone() -> None:
     assert (found.sources(TWILIO), found.sources(TELNYX)) == ([INSIGHTS], [])
 
 
-def test_it_is_tried_by_one_at_a_time_and_ever_more_seldom() -> None:
+def test_it_is_tried_by_one_read_at_a_time_and_less_and_less_often() -> None:
     found, now_s, tried = forbidden(), 0.0, []
     for _ in range(6):
         while (number := found.try_read(TWILIO, INSIGHTS, now_s)) is None:
@@ -33,7 +33,7 @@ def test_it_is_tried_by_one_at_a_time_and_ever_more_seldom() -> None:
     assert [b - a for a, b in zip([0.0, *tried], tried, strict=False)] == [30, 60, 120, 240, 480, 600]
 
 
-def test_an_answer_ends_it_and_what_shows_nothing_does_not() -> None:
+def test_an_answer_ends_it_and_an_inconclusive_outcome_does_not() -> None:
     found = forbidden()
     number = found.try_read(TWILIO, INSIGHTS, 30.0)
     assert number is not None
@@ -46,7 +46,7 @@ def test_an_answer_ends_it_and_what_shows_nothing_does_not() -> None:
     assert found.try_read(TWILIO, INSIGHTS, 62.0) == 0
 
 
-def test_a_try_that_came_to_nothing_leaves_its_place_to_the_next() -> None:
+def test_a_cancelled_read_leaves_its_probe_to_the_next() -> None:
     found = forbidden()
     number = found.try_read(TWILIO, INSIGHTS, 30.0)
     assert number is not None

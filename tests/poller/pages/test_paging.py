@@ -65,7 +65,7 @@ def test_a_host_is_the_same_with_its_port() -> None:
         "/" + "a" * MAX_LINK_CHARS,
     ],
 )
-def test_a_link_that_leads_elsewhere_or_nowhere_is_refused_without_being_repeated(link: str) -> None:
+def test_a_link_to_another_host_is_refused_without_repeating_it(link: str) -> None:
     with pytest.raises(PagingError) as raised:
         followed(link)
     assert "evil" not in str(raised.value)
@@ -84,7 +84,7 @@ def test_whatever_the_link_says_the_host_is_ours(link: str) -> None:
     assert origin(url) == ("https", "api.twilio.com", 443)
 
 
-def test_a_page_is_asked_once() -> None:
+def test_a_page_is_requested_once() -> None:
     trail = PageTrail(FIRST, 10)
     second = trail.follow(FIRST, "/second")
     for link in (FIRST, "/second", "https://api.twilio.com:443/second"):
@@ -93,7 +93,7 @@ def test_a_page_is_asked_once() -> None:
     assert trail.follow(second, "/third") == "https://api.twilio.com/third"
 
 
-def test_there_are_no_more_pages_than_the_bound() -> None:
+def test_there_are_no_more_pages_than_the_limit() -> None:
     trail, url = PageTrail(FIRST, 3), FIRST
     for link in ("/2", "/3"):
         url = trail.follow(url, link)
@@ -101,7 +101,7 @@ def test_there_are_no_more_pages_than_the_bound() -> None:
         trail.follow(url, "/4")
 
 
-def test_pages_that_repeat_an_earlier_one_are_counted_until_another_comes() -> None:
+def test_repeated_pages_are_counted_until_another_page_comes() -> None:
     trail = PageTrail(FIRST, 10)
     pages = [[b"a"], [b"a"], [b"a"], [b"b"], [b"b"], [b"a"], [b"c"], [], [], [b"b"], [b"a", b"b"]]
     assert [trail.count_repeated(rows) for rows in pages] == [0, 1, 2, 0, 1, 2, 0, 0, 0, 1, 0]

@@ -55,7 +55,7 @@ def ordinals(*pages: PageRecords) -> list[int]:
 
 
 @pytest.mark.parametrize("source", PATHS)
-def test_a_row_lands_as_its_bytes_under_its_call(source: str) -> None:
+def test_a_row_is_written_unchanged_under_its_calls_key(source: str) -> None:
     row = (
         b'{"big": 1234567890123456789012345,"f":1.10 ,"e":1E+2,"u":"\\u00e9\\/",'
         b'"new":{"a":[null, {}]},"a":1,"a":2, ' + KEYED + b"}"
@@ -93,7 +93,7 @@ JSON = st.recursive(
 @given(
     rows=st.lists(st.dictionaries(st.text(max_size=8), JSON, max_size=4), max_size=4), ascii_=st.booleans()
 )
-def test_what_lands_is_what_came_and_the_worker_takes_it(
+def test_a_row_is_written_unchanged_and_the_worker_decodes_it(
     source: str, rows: list[dict[str, Any]], ascii_: bool
 ) -> None:
     keyed = json.loads(b"{" + KEYED + b"}")
@@ -113,14 +113,14 @@ SAME_EVENT = (
 OTHER = EVENT.replace(b"204", b"500")
 
 
-def test_identical_twins_are_told_apart_by_their_place() -> None:
+def test_identical_rows_are_told_apart_by_their_ordinal() -> None:
     page = landed("twilio_call_event", EVENT, OTHER, SAME_EVENT, EVENT, OTHER)
     assert ordinals(page) == [0, 0, 1, 2, 1]
     assert b"ordinal" not in page.rows[0].value
     assert [body_of(one.value) for one in page.rows] == [EVENT, OTHER, SAME_EVENT, EVENT, OTHER]
 
 
-def test_what_is_no_part_of_a_rows_identity_makes_no_other_row() -> None:
+def test_a_change_outside_a_rows_identity_does_not_make_another_row() -> None:
     """The worker's decoder says what a row is: null and missing, attempt and status."""
     insight = b'{"call_sid":"CA1","name":"ringing","edge":null}'
     assert ordinals(landed("twilio_insights_event", insight, insight.replace(b',"edge":null', b""))) == [0, 1]
@@ -129,14 +129,14 @@ def test_what_is_no_part_of_a_rows_identity_makes_no_other_row() -> None:
     assert ordinals(landed("telnyx_call_event", event, again)) == [0, 1]
 
 
-def test_a_row_with_an_identity_of_its_own_has_no_place() -> None:
+def test_a_row_with_an_id_has_no_ordinal() -> None:
     call = b'{"sid":"CA1","status":"completed"}'
     assert ordinals(landed("twilio_call", call, call)) == [0, 0]
     delivery = b'{"id":"d1","webhook":{"payload":{"call_leg_id":"l"}}}'
     assert ordinals(landed("telnyx_webhook_delivery", delivery, delivery)) == [0, 0]
 
 
-def test_twins_are_counted_over_the_pages_of_a_read_and_anew_in_the_next_read() -> None:
+def test_identical_rows_are_numbered_across_the_pages_of_one_read() -> None:
     reading = landing("twilio_call_event")
     pages = [reading.page([EVENT, EVENT], total=None, received_us=RECEIVED_US) for _ in range(2)]
     assert ordinals(*pages) == [0, 1, 2, 3]
@@ -162,18 +162,18 @@ def test_rows_that_move_to_the_next_page_are_the_same_rows() -> None:
     assert shifted((4, [1, 2]), (5, [2, 3]), (5, [4])) == [[(1, 0), (2, 0)], [(3, 0)], [(4, 0)]]
 
 
-def test_rows_that_do_not_move_are_twins() -> None:
+def test_equal_rows_that_did_not_move_are_several_rows() -> None:
     assert shifted((4, [1, 2]), (4, [2, 3])) == [[(1, 0), (2, 0)], [(2, 1), (3, 0)]]
     assert shifted((None, [1, 2]), (4, [2]), (None, [2])) == [[(1, 0), (2, 0)], [(2, 1)], [(2, 2)]]
 
 
-def test_twins_within_a_page_count_up_across_a_shift() -> None:
+def test_identical_rows_are_numbered_across_moved_pages() -> None:
     assert shifted((4, [1, 1]), (5, [1, 2, 2])) == [[(1, 0), (1, 1)], [(2, 0), (2, 1)]]
     assert shifted((4, [1]), (5, [1, 1, 1])) == [[(1, 0)], [(1, 1), (1, 2)]]
     assert shifted((4, [1, 1]), (5, [1]), (6, [1, 1, 1])) == [[(1, 0), (1, 1)], [], [(1, 2)]]
 
 
-def test_more_new_rows_than_a_page_has_are_still_the_same_rows() -> None:
+def test_rows_that_move_by_more_than_a_page_are_still_the_same_rows() -> None:
     pages = shifted((4, [1, 2]), (8, [5, 6]), (8, [1, 2]))
     assert pages == [[(1, 0), (2, 0)], [(5, 0), (6, 0)], []]
 
@@ -192,7 +192,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("row", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_row_that_the_worker_would_not_read_is_a_dead_letter_alone(row: bytes, reason: str) -> None:
+def test_a_row_that_the_worker_could_not_decode_becomes_a_dead_letter_alone(row: bytes, reason: str) -> None:
     good = b'{"sid":"CA1","status":"completed"}'
     page = landed("twilio_call", good, row, good)
     assert [body_of(one.value) for one in page.rows] == [good, good]
@@ -215,7 +215,7 @@ def test_a_row_that_the_worker_would_not_read_is_a_dead_letter_alone(row: bytes,
     }
 
 
-def test_the_greatest_row_lands_and_one_byte_more_does_not() -> None:
+def test_the_largest_row_is_written_and_one_byte_more_is_not() -> None:
     def row(size: int) -> bytes:
         return b'{"sid":"CA1","x":"%s"}' % (b"y" * size)
 
@@ -226,7 +226,7 @@ def test_the_greatest_row_lands_and_one_byte_more_does_not() -> None:
     assert "truncated" not in dict(letter.headers)
 
 
-def test_what_cannot_be_read_has_a_mark_of_its_own_bytes_and_of_no_time() -> None:
+def test_the_mark_of_a_dead_letter_depends_on_its_bytes_alone() -> None:
     rows = [b'{"sid":1}', b'{"sid":2}']
     first, second = (
         [letter.mark for letter in landing("twilio_call").page(rows, total=None, received_us=us).dead_letters]
@@ -236,7 +236,7 @@ def test_what_cannot_be_read_has_a_mark_of_its_own_bytes_and_of_no_time() -> Non
     assert len(set(first)) == 2
 
 
-def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
+def test_a_huge_row_becomes_a_truncated_dead_letter() -> None:
     row = b'{"sid":"CA1","x":"%s"}' % (b"y" * (10 << 20))
     (letter,) = landed("twilio_call", row).dead_letters
     assert len(letter.value) == LETTER_LIMIT_BYTES
@@ -245,7 +245,7 @@ def test_a_huge_row_is_kept_in_part_and_says_so() -> None:
     assert len(letter.value) + sum(len(name) + len(text) for name, text in letter.headers) < 2 << 20
 
 
-def test_a_broken_page_is_kept_as_it_came() -> None:
+def test_a_broken_page_becomes_a_dead_letter_unchanged() -> None:
     page = landing("twilio_call").broken_page(b"<html>", "not_json", "not JSON, or truncated (byte 0)")
     assert page == PageRecords(
         [],
@@ -269,7 +269,7 @@ def test_a_broken_page_is_kept_as_it_came() -> None:
     )
 
 
-def test_a_fault_in_a_decoder_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_a_decoder_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = DECODERS["twilio_call"]
 
     def faulty(envelope: Envelope) -> Any:
@@ -307,7 +307,7 @@ def test_the_content_does_not_depend_on_the_pages() -> None:
     assert reading.content == content(EVENT, OTHER)
 
 
-def test_the_mark_of_a_row_is_that_of_its_bytes_and_place_whenever_it_came() -> None:
+def test_the_mark_of_a_row_depends_on_its_bytes_and_ordinal_alone() -> None:
     first = landed("twilio_call_event", EVENT, EVENT, SAME_EVENT).rows
     later = landing("twilio_call_event").page([EVENT], total=None, received_us=RECEIVED_US + 5).rows
     assert len({row.mark for row in first}) == 3

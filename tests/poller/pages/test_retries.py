@@ -8,8 +8,8 @@ from stream.core.fetches import OUTCOMES
 from stream.poller.pages.paged_read import CALL_LIMITS, WINDOW_LIMITS, ReadLimits, ReadResult
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import twilio
-from tests.poller.pages.read_fixture import FIRST, World, a_world, page, row
-from tests.poller.provider import Said, hung_up
+from tests.poller.pages.read_fixture import FIRST, ReadSetup, page, read_setup, row
+from tests.poller.provider import Reply, hung_up
 
 
 @pytest.mark.parametrize(
@@ -25,38 +25,38 @@ from tests.poller.provider import Said, hung_up
         (307, CALL_LIMITS, "client_error", "answered 307: a redirect, which is not followed"),
     ],
 )
-async def test_a_refusal_ends_the_read_at_once(
-    world: World, status: int, limits: ReadLimits, outcome: str, problem: str
+async def test_an_error_status_ends_the_read_at_once(
+    setup: ReadSetup, status: int, limits: ReadLimits, outcome: str, problem: str
 ) -> None:
-    world.provider.at(FIRST, Said(status, b'{"code":1}' if status != 204 else b"", {"Location": "/stolen"}))
-    assert await world.events(limits) == ReadResult(outcome, problem=problem)
-    assert (world.provider.paths, world.pauses, world.beach.pages) == ([FIRST], [], [])
-    assert world.told.requests == [("twilio_call_event", outcome)]
-    assert world.limiter.told == [("terminal", "twilio_call_event", outcome, None)]
+    setup.provider.at(FIRST, Reply(status, b'{"code":1}' if status != 204 else b"", {"Location": "/stolen"}))
+    assert await setup.events(limits) == ReadResult(outcome, problem=problem)
+    assert (setup.provider.paths, setup.pauses, setup.writer.pages) == ([FIRST], [], [])
+    assert setup.metrics.requests == [("twilio_call_event", outcome)]
+    assert setup.limiter.answers == [("terminal", "twilio_call_event", outcome, None)]
     assert outcome in OUTCOMES
 
 
-async def test_a_403_is_of_the_resource_and_not_of_the_account(world: World) -> None:
-    world.provider.at(FIRST, Said(403, b"{}"))
+async def test_a_403_concerns_the_resource_and_not_the_account(setup: ReadSetup) -> None:
+    setup.provider.at(FIRST, Reply(403, b"{}"))
     problem = "answered 403: the credentials may not read this"
-    assert await world.events(WINDOW_LIMITS) == ReadResult("auth_error", problem=problem, forbidden=True)
-    assert world.told.requests == [("twilio_call_event", "auth_error")]
-    assert world.limiter.told == [("terminal", "twilio_call_event", "client_error", None)]
+    assert await setup.events(WINDOW_LIMITS) == ReadResult("auth_error", problem=problem, forbidden=True)
+    assert setup.metrics.requests == [("twilio_call_event", "auth_error")]
+    assert setup.limiter.answers == [("terminal", "twilio_call_event", "client_error", None)]
 
 
-async def test_what_may_pass_is_tried_again_at_the_same_page(world: World) -> None:
-    world.provider.at(
-        FIRST, hung_up, Said(503), Said(429, b"", {"Retry-After": "7"}), page(row(1), onwards="/2")
+async def test_a_transient_error_is_retried_at_the_same_page(setup: ReadSetup) -> None:
+    setup.provider.at(
+        FIRST, hung_up, Reply(503), Reply(429, b"", {"Retry-After": "7"}), page(row(1), onwards="/2")
     )
-    world.provider.at("/2", Said(500), Said(500), Said(500), Said(500), page(row(2)))
-    came = await world.events()
+    setup.provider.at("/2", Reply(500), Reply(500), Reply(500), Reply(500), page(row(2)))
+    came = await setup.events()
     assert (came.outcome, came.rows, came.pages) == ("success", 2, 2)
-    assert world.provider.paths == [FIRST] * 4 + ["/2"] * 5
-    assert world.pauses == [0.25, 0.5, 7 + 1.0, 0.25, 0.5, 1.0, 2.0]
-    assert world.told.waits == [("twilio_call_event", 8.0)]
+    assert setup.provider.paths == [FIRST] * 4 + ["/2"] * 5
+    assert setup.pauses == [0.25, 0.5, 7 + 1.0, 0.25, 0.5, 1.0, 2.0]
+    assert setup.metrics.waits == [("twilio_call_event", 8.0)]
     outcomes = ["network_error", "server_error", "throttled", "success", *["server_error"] * 4, "success"]
-    assert [outcome for _, outcome in world.told.requests] == outcomes
-    assert [told[2:] for told in world.limiter.told] == [
+    assert [outcome for _, outcome in setup.metrics.requests] == outcomes
+    assert [told[2:] for told in setup.limiter.answers] == [
         (outcome, 7.0 if outcome == "throttled" else None) for outcome in outcomes
     ]
 
@@ -64,59 +64,59 @@ async def test_what_may_pass_is_tried_again_at_the_same_page(world: World) -> No
 @pytest.mark.parametrize(
     ("answer", "outcome", "problem"),
     [
-        (Said(500), "server_error", "answered 500"),
-        (Said(429), "throttled", "answered 429: too many requests"),
+        (Reply(500), "server_error", "answered 500"),
+        (Reply(429), "throttled", "answered 429: too many requests"),
         (hung_up, "network_error", "ServerDisconnectedError"),
     ],
 )
-async def test_after_five_tries_it_is_given_up_and_what_was_landed_stays(
-    world: World, answer: Said, outcome: str, problem: str
+async def test_after_five_attempts_the_read_fails_and_written_rows_stay(
+    setup: ReadSetup, answer: Reply, outcome: str, problem: str
 ) -> None:
-    world.provider.at(FIRST, page(row(1), row(2), onwards="/2"))
-    world.provider.at("/2", answer)
-    assert await world.events() == ReadResult(outcome, 2, False, None, 1, problem)
-    assert world.provider.paths == [FIRST, *["/2"] * 5]
-    assert world.pauses == [0.25, 0.5, 1.0, 2.0]
-    assert (world.bodies, world.beach.dead_letters) == ([row(1), row(2)], [])
+    setup.provider.at(FIRST, page(row(1), row(2), onwards="/2"))
+    setup.provider.at("/2", answer)
+    assert await setup.events() == ReadResult(outcome, 2, False, None, 1, problem)
+    assert setup.provider.paths == [FIRST, *["/2"] * 5]
+    assert setup.pauses == [0.25, 0.5, 1.0, 2.0]
+    assert (setup.bodies, setup.writer.dead_letters) == ([row(1), row(2)], [])
 
 
-async def test_nobody_there_is_a_network_error(world: World) -> None:
+async def test_an_unreachable_host_is_a_network_error(setup: ReadSetup) -> None:
     account = twilio("http://127.0.0.1:1")
     url = "http://127.0.0.1:1" + FIRST
-    came = await world.read(RESOURCES["twilio_call_event"], account, url)
+    came = await setup.read(RESOURCES["twilio_call_event"], account, url)
     assert came == ReadResult("network_error", problem="ClientConnectorError")
-    assert len(world.told.requests) == 5
+    assert len(setup.metrics.requests) == 5
 
 
-async def test_chance_spreads_the_pauses_and_the_longest_has_a_bound() -> None:
+async def test_pauses_are_random_up_to_a_limit() -> None:
     for chance, pauses in ((0.0, [0, 0, 0, 0]), (1.0, [0.5, 1, 2, 4])):
-        async with a_world() as world:
-            world.chance = chance
-            world.provider.at(FIRST, Said(500))
-            await world.events()
-            assert world.pauses == pauses
+        async with read_setup() as setup:
+            setup.chance = chance
+            setup.provider.at(FIRST, Reply(500))
+            await setup.events()
+            assert setup.pauses == pauses
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_who_is_asked_to_wait_for_long_comes_back_another_time(world: World, status: int) -> None:
-    world.provider.at(FIRST, Said(status, b"", {"Retry-After": "301"}))
-    came = await world.events()
-    assert (came.outcome, world.pauses, len(world.provider.seen)) == ("throttled", [], 1)
+async def test_a_long_retry_after_ends_the_read_as_throttled(setup: ReadSetup, status: int) -> None:
+    setup.provider.at(FIRST, Reply(status, b"", {"Retry-After": "301"}))
+    came = await setup.events()
+    assert (came.outcome, setup.pauses, len(setup.provider.seen)) == ("throttled", [], 1)
     assert came.problem.endswith(": the provider asks to wait 301 s")
 
 
-async def test_five_minutes_are_waited_for(world: World) -> None:
-    world.provider.at(FIRST, Said(503, b"", {"Retry-After": "300"}), page(row(1)))
-    assert (await world.events()).outcome == "success"
-    assert (world.pauses, world.told.waits) == ([300.25], [])
+async def test_a_retry_after_of_five_minutes_is_waited_for(setup: ReadSetup) -> None:
+    setup.provider.at(FIRST, Reply(503, b"", {"Retry-After": "300"}), page(row(1)))
+    assert (await setup.events()).outcome == "success"
+    assert (setup.pauses, setup.metrics.waits) == ([300.25], [])
 
 
-async def test_between_two_attempts_others_have_their_turn(world: World) -> None:
+async def test_the_permit_is_released_between_two_attempts(setup: ReadSetup) -> None:
     async def sleep(_: float) -> None:
-        assert world.limiter.inside == 0
+        assert setup.limiter.inside == 0
 
-    world._sleep = sleep  # type: ignore[method-assign]
-    world.provider.at(FIRST, Said(429), page(row(1), onwards="/2"))
-    world.provider.at("/2", page(row(2)))
-    assert (await world.events()).rows == 2
-    assert (world.limiter.most_inside, len(world.limiter.told)) == (1, 3)
+    setup._sleep = sleep  # type: ignore[method-assign]
+    setup.provider.at(FIRST, Reply(429), page(row(1), onwards="/2"))
+    setup.provider.at("/2", page(row(2)))
+    assert (await setup.events()).rows == 2
+    assert (setup.limiter.most_inside, len(setup.limiter.answers)) == (1, 3)

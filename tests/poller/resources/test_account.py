@@ -77,7 +77,7 @@ def test_several_accounts_are_told_apart_by_alias_or_by_the_ends_of_their_ids() 
     assert [(one.alias, one.rate) for one in found] == [("europe", 1.5), ("AC...0a0a", 10), ("AC...0b0b", 10)]
 
 
-def test_a_table_of_its_own_wins_over_the_settings_without_one() -> None:
+def test_an_accounts_own_table_wins_over_the_general_settings() -> None:
     table = AccountSetting(provider="twilio", id=SID, secret="c", api_url="http://127.0.0.1:1")
     (one,) = accounts(Settings(twilio_account_tokens=((SID, "a"),), poll_accounts=(table,)))
     assert (one.secret, one.api_url, one.insights_url, one.alias) == (
@@ -103,7 +103,7 @@ def test_voice_insights_is_read_in_the_region_of_the_account(api_url: str, insig
     assert (by_table.insights_url, by_setting.insights_url) == (insights_url, insights_url)
 
 
-def test_where_voice_insights_is_may_be_said() -> None:
+def test_the_insights_url_can_be_configured() -> None:
     europe = "https://api.dublin.ie1.twilio.com"
     table = AccountSetting(
         provider="twilio", id=SID, secret="c", api_url=europe, insights_url="https://insights.twilio.com"
@@ -119,7 +119,7 @@ def test_where_voice_insights_is_may_be_said() -> None:
     )
 
 
-def test_two_accounts_of_a_provider_are_not_called_alike() -> None:
+def test_two_accounts_of_a_provider_have_different_names() -> None:
     tables = tuple(
         AccountSetting(provider="twilio", id=id_, alias="europe", secret="c") for id_ in ("AC1", "AC2")
     )
@@ -146,5 +146,5 @@ def test_without_credentials_nothing_is_read() -> None:
         (Settings(twilio_auth_token=("t",), twilio_account_tokens=((SID, "a"),)), False),
     ],
 )
-def test_credentials_of_twilio_that_name_no_account_are_seen(settings: Settings, expected: bool) -> None:
+def test_twilio_credentials_without_an_account_are_noticed(settings: Settings, expected: bool) -> None:
     assert lacks_twilio_account(settings) is expected

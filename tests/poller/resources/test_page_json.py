@@ -39,13 +39,13 @@ def taken(body: bytes) -> list[bytes]:
     return page_json.elements(page_json.members(body), "calls")
 
 
-def test_each_row_is_the_bytes_that_came() -> None:
+def test_each_row_is_unchanged() -> None:
     assert taken(page(*ROWS)) == ROWS
     assert taken(page()) == []
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_a_broken_row_costs_no_other_row_a_byte(broken: bytes) -> None:
+def test_a_broken_row_does_not_change_other_rows(broken: bytes) -> None:
     body = page(*ROWS, broken, *ROWS)
     assert taken(body) == [*ROWS, broken, *ROWS]
     members = page_json.members(body)
@@ -79,7 +79,7 @@ def test_a_broken_row_costs_no_other_row_a_byte(broken: bytes) -> None:
         (b'{"calls":{"0":{}}}', "invalid_field"),
     ],
 )
-def test_what_is_no_page_says_what_it_is(body: bytes, reason: str) -> None:
+def test_a_body_that_is_not_a_page_is_an_error_with_its_reason(body: bytes, reason: str) -> None:
     with pytest.raises(PageError) as raised:
         taken(body)
     assert raised.value.reason == reason
@@ -95,7 +95,7 @@ JSON = st.recursive(
 @given(
     st.lists(JSON, max_size=6), st.sampled_from([*BROKEN.values(), None]), st.booleans(), st.integers(0, 6)
 )
-def test_rows_survive_whatever_stands_beside_them(
+def test_rows_survive_other_members(
     values: list[object], broken: bytes | None, ascii_: bool, at: int
 ) -> None:
     written = [json.dumps(value, ensure_ascii=ascii_).encode("utf-8", "surrogatepass") for value in values]
@@ -121,7 +121,7 @@ def test_a_link_is_a_text_that_is_not_empty() -> None:
 @pytest.mark.parametrize(
     "rows_in_it", [page_json.MAX_ROWS + 1, page_json.MAX_COMMAS + 2], ids=["many", "crowded"]
 )
-def test_a_page_of_more_rows_than_any_resource_gives_is_none(rows_in_it: int, last: bytes) -> None:
+def test_a_page_of_more_rows_than_any_resource_returns_is_refused(rows_in_it: int, last: bytes) -> None:
     with pytest.raises(PageError) as raised:
         taken(b'{"calls":[' + b"1," * (rows_in_it - 1) + last + b"]}")
     assert raised.value.reason == "too_large"
@@ -133,7 +133,7 @@ def test_a_page_has_no_more_members_than_rows() -> None:
     assert raised.value.reason == "too_large"
 
 
-def test_the_largest_page_is_whole_however_much_is_in_its_rows() -> None:
+def test_the_largest_page_is_parsed_whatever_is_in_its_rows() -> None:
     full = [b"{}"] * page_json.MAX_ROWS
     crowded = [b'{"a":[' + b"1," * page_json.MAX_COMMAS + b"1]}"] * 2
     assert taken(page(*full)) == full

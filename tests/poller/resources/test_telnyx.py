@@ -27,7 +27,7 @@ def parameters(url: str) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
 
 
-def test_the_events_of_a_leg_are_asked_by_the_filters_name() -> None:
+def test_the_events_of_a_leg_are_requested_by_the_filters_name() -> None:
     assert CALL_EVENTS.call_url is not None
     url = CALL_EVENTS.call_url(ACCOUNT, LEG, None)
     assert url.startswith("https://api.telnyx.com/v2/call_events?")
@@ -159,7 +159,7 @@ def test_pages_are_numbered_to_the_last(
     assert take(number, rows, meta) == onwards
 
 
-def test_deliveries_are_taken_as_events_are() -> None:
+def test_deliveries_are_parsed_like_events() -> None:
     assert DELIVERIES.parse(
         b'{"data":[{"id":"d1"}]}', "https://api.telnyx.com/v2/webhook_deliveries"
     ) == Page([b'{"id":"d1"}'])

@@ -48,7 +48,7 @@ def test_every_resource_is_there_and_names_its_source() -> None:
     }
 
 
-def test_each_resource_of_a_call_is_at_its_documented_place() -> None:
+def test_each_resource_of_a_call_has_its_documented_url() -> None:
     calls = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}"
     voice = f"https://insights.twilio.com/v1/Voice/{CALL_SID}"
     assert [of_call(source) for source in list(RESOURCES)[:4]] == [
@@ -92,7 +92,7 @@ def test_a_call_id_with_a_colon_stays_as_it_is() -> None:
     assert urlsplit(of_call("twilio_call", "v3:a-B_1.c")).path.endswith("/Calls/v3:a-B_1.c.json")
 
 
-def test_a_window_of_calls_is_asked_by_end_and_by_start_in_whole_seconds() -> None:
+def test_a_window_of_calls_is_requested_by_end_and_by_start_in_whole_seconds() -> None:
     assert CALLS.window_urls is not None
     place = ("https://api.twilio.com", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json")
     urls = CALLS.window_urls(ACCOUNT, SINCE_US, UNTIL_US)
@@ -113,7 +113,7 @@ def test_a_window_of_calls_is_asked_by_end_and_by_start_in_whole_seconds() -> No
     ]
 
 
-def test_what_twilio_has_no_windows_for_is_asked_by_call() -> None:
+def test_only_twilios_calls_have_windows() -> None:
     assert [one.window_urls is None for one in (CALLS, CALL_EVENTS, INSIGHTS, SUMMARY)] == [
         False,
         True,
@@ -140,7 +140,7 @@ EVENT = (
 )
 
 
-def test_a_page_of_call_events_is_its_rows_and_the_way_on() -> None:
+def test_a_page_of_call_events_has_its_rows_and_the_next_link() -> None:
     uri = "/2010-04-01/Accounts/AC1/Calls/CA1/Events.json?PageSize=50&Page=1&PageToken=PAx%2Fy"
     body = envelope("events", EVENT + b" , " + EVENT, f'"{uri}"')
     assert CALL_EVENTS.parse(body, "") == Page([EVENT, EVENT], uri)
@@ -156,7 +156,7 @@ def test_a_page_of_call_events_is_its_rows_and_the_way_on() -> None:
     ids=["Twilio", "a proxy", "a proxy that sees to links"],
 )
 @pytest.mark.parametrize(("resource", "key"), [(CALLS, "calls"), (CALL_EVENTS, "events")])
-def test_the_way_on_begins_at_the_base_url(
+def test_the_next_link_starts_at_the_base_url(
     resource: Resource, key: str, base: str, link: str, leads_to: str
 ) -> None:
     url = f"https://proxy.example{base}/2010-04-01/Accounts/AC1/x.json?PageSize=1000"
@@ -178,14 +178,14 @@ def call(**fields: Any) -> bytes:
     ).encode()
 
 
-def test_one_call_and_a_list_of_calls_are_both_taken() -> None:
+def test_one_call_and_a_list_of_calls_are_both_parsed() -> None:
     assert CALLS.parse(b"\n" + call() + b" \n", "") == Page([call()])
     assert CALLS.parse(envelope("calls", call()), "") == Page([call()])
     assert CALLS.parse(envelope("calls", b""), "") == Page([])
 
 
 @pytest.mark.parametrize("resource", [CALLS, CALL_EVENTS, INSIGHTS, SUMMARY], ids=lambda one: one.source)
-def test_an_error_with_a_status_of_200_is_no_page(resource: Any) -> None:
+def test_an_error_with_a_status_of_200_is_a_page_error(resource: Any) -> None:
     with pytest.raises(PageError, match="invalid_field"):
         resource.parse(b'{"code":20404,"message":"...","status":404}', "")
 
@@ -212,7 +212,7 @@ def test_a_call_is_complete_when_it_has_ended_and_a_talk_has_its_price(
     assert CALLS.is_complete([call(**fields)]) is complete
 
 
-def test_nothing_and_rubbish_are_not_complete() -> None:
+def test_no_rows_and_malformed_rows_are_not_complete() -> None:
     for resource in (CALLS, SUMMARY):
         assert [resource.is_complete(rows) for rows in ([], [b"12"], [b"{"])] == [False, False, False]
     assert not CALLS.is_complete([call(), call(status="ringing")])
@@ -246,5 +246,5 @@ def test_a_page_of_insights_names_its_array_and_links_absolutely() -> None:
 @pytest.mark.parametrize(
     "meta", [b"{}", b"null", b"[]", b'"x"', b'{"key":null}', b'{"key":3,"next_page_url":null}']
 )
-def test_insights_without_a_whole_meta_are_one_page_of_events(meta: bytes) -> None:
+def test_insights_without_a_complete_meta_are_one_page_of_events(meta: bytes) -> None:
     assert insights(meta) == Page([INSIGHT])

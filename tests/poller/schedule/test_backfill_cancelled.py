@@ -26,7 +26,7 @@ async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> No
     assert len(provider.urls) == 1
 
 
-async def test_a_rebalance_does_not_wait_for_the_last_word_on_a_cancelled_job() -> None:
+async def test_a_rebalance_does_not_wait_for_the_final_state_of_a_cancelled_job() -> None:
     class Away(StoreFake):
         waited = False
 
@@ -48,7 +48,7 @@ async def test_a_rebalance_does_not_wait_for_the_last_word_on_a_cancelled_job() 
     await asyncio.wait_for(backfills.close(), 5)
 
 
-async def test_a_job_that_is_asked_again_begins_again() -> None:
+async def test_a_finished_job_that_is_requested_again_restarts() -> None:
     provider, asked = Provider(), job(hours=1)
     last, notes = await done_by_one(asked, provider)
     assert last.state == "done"
@@ -62,7 +62,7 @@ async def test_a_job_that_is_asked_again_begins_again() -> None:
     assert provider.spans == [(-HOUR_US, 0)] * 2
 
 
-async def test_a_job_in_work_that_is_asked_anew_is_begun_anew() -> None:
+async def test_a_running_job_that_is_requested_again_restarts() -> None:
     provider, asked = Provider(), job(hours=1)
     notes = StoreFake(asked)
     provider.may_answer.clear()

@@ -26,7 +26,7 @@ from tests.poller.schedule.progress_fakes import StoreFake
 
 
 @pytest.mark.parametrize("trouble", ["throttled", "server_error", "network_error", "deferred"])
-async def test_what_may_work_later_is_tried_again(trouble: str) -> None:
+async def test_a_transient_failure_is_retried(trouble: str) -> None:
     provider, slept, asked = Provider(), Slept(), job(hours=1)
     url = f"https://api.example.test/twilio_call/1?since={NOW_US - HOUR_US}&until={NOW_US}"
     provider.answers = {url: [ReadResult(trouble)] * 3}
@@ -38,7 +38,9 @@ async def test_what_may_work_later_is_tried_again(trouble: str) -> None:
     ("trouble", "tries"),
     [("server_error", 6), ("auth_error", 1), ("rubbish", 1), ("client_error", 1), ("not_found", 1)],
 )
-async def test_what_does_not_work_fails_says_why_and_keeps_what_was_done(trouble: str, tries: int) -> None:
+async def test_a_failed_read_fails_the_job_with_the_reason_and_keeps_its_progress(
+    trouble: str, tries: int
+) -> None:
     provider, asked = Provider(), job(hours=2)
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
     provider.answers = {url: [ReadResult(trouble, 0, problem="answered badly")] * 9}
@@ -48,7 +50,7 @@ async def test_what_does_not_work_fails_says_why_and_keeps_what_was_done(trouble
     assert provider.urls.count(url) == tries
 
 
-async def test_rows_that_do_not_land_are_read_again_for_as_long_as_it_takes() -> None:
+async def test_rows_that_kafka_does_not_take_are_read_again_without_a_limit() -> None:
     provider, slept, asked = Provider(), Slept(), job(hours=1)
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
     provider.answers = {url: [NotAcknowledgedError("no broker")] * 50}
@@ -56,7 +58,7 @@ async def test_rows_that_do_not_land_are_read_again_for_as_long_as_it_takes() ->
     assert (last.state, last.rows, slept.waits) == ("done", 20, [2] * 50)
 
 
-async def test_progress_that_does_not_land_is_said_until_it_does() -> None:
+async def test_progress_is_saved_until_kafka_takes_it() -> None:
     provider, asked = Provider(), job(hours=1)
     notes = StoreFake(asked)
     notes.refuse = 50
@@ -67,7 +69,7 @@ async def test_progress_that_does_not_land_is_said_until_it_does() -> None:
     assert len(provider.spans) == 1
 
 
-async def test_an_error_of_our_own_fails_the_job_and_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_fails_its_job_and_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="callstream.polling")
     provider, bad, good = Provider(), job(hours=1), job("telnyx_webhook_delivery", 1, "T1")
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
@@ -95,7 +97,9 @@ async def test_an_error_of_our_own_fails_the_job_and_not_the_others(caplog: pyte
         ),
     ],
 )
-async def test_what_this_poller_cannot_do_is_said(asked: BackfillJob, error: str) -> None:
+async def test_a_job_that_this_poller_cannot_run_fails_with_the_reason(
+    asked: BackfillJob, error: str
+) -> None:
     provider = Provider()
     last, _ = await done_by_one(asked, provider)
     assert (last.state, last.error, provider.urls) == ("failed", error, [])

@@ -12,7 +12,7 @@ from tests.poller.schedule.backfill_fakes import HOUR_US, NOW_US, Provider, done
 from tests.poller.schedule.progress_fakes import account
 
 
-async def test_calls_that_ended_in_a_slice_are_each_asked_about_at_their_edges() -> None:
+async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
     def row(sid: str, end: str | None, **fields: Any) -> bytes:
         body = {"sid": sid, "status": "completed", "end_time": end, "from": "+1500", "to": "+1501", **fields}
         envelope = {"v": 1, "source": "twilio_call", "received_at": utc(NOW_US), "body": body}
@@ -59,14 +59,14 @@ def listing(*sids: str) -> dict[str, list[bytes]]:
     return {url: [orjson.dumps({**envelope, "body": {"sid": sid, **body}}) for sid in sids]}
 
 
-async def test_calls_are_read_as_many_at_once_as_the_account_allows() -> None:
+async def test_calls_are_read_with_the_accounts_concurrency() -> None:
     provider = Provider()
     provider.listed = listing(*(f"CA{n}" for n in range(50)))
     last, _ = await done_by_one(job("twilio_call_event", 1), provider)
     assert (len(provider.calls), last.rows, provider.most_at_once) == (50, 50, account().concurrency)
 
 
-async def test_one_call_that_makes_no_sense_does_not_hide_the_others_and_is_said_at_the_end() -> None:
+async def test_an_unreadable_call_does_not_stop_the_others_and_is_reported_at_the_end() -> None:
     provider = Provider()
     provider.listed = listing("CA1", "CA2", "CA3", "CA4", "CA5")
     answers = {"CA1": "rubbish", "CA2": "client_error", "CA3": "not_found", "CA4": "not_ready"}
@@ -82,7 +82,7 @@ async def test_one_call_that_makes_no_sense_does_not_hide_the_others_and_is_said
     assert last.done_until == last.until
 
 
-async def test_an_account_that_is_stopped_stops_the_reading_of_calls() -> None:
+async def test_an_account_that_is_refused_stops_the_reading_of_calls() -> None:
     provider = Provider()
     provider.listed = listing(*(f"CA{n}" for n in range(50)))
     provider.answers = {"CA3": [ReadResult("auth_error", 0, problem="answered 401")]}

@@ -31,14 +31,14 @@ def sids(*rows: bytes) -> list[str]:
     return [call.call_id for call in ended_calls(rows, HOUR)]
 
 
-def test_calls_that_ended_in_the_time_are_asked_about_at_their_edges() -> None:
+def test_calls_that_ended_in_the_span_are_found_with_their_edges() -> None:
     assert ended_calls([landed(), landed(sid="CA2", to="client:agent")], HOUR) == [
         EndedCall("CA1", ("carrier_edge",)),
         EndedCall("CA2", ("carrier_edge", "sdk_edge", "client_edge")),
     ]
 
 
-def test_an_end_belongs_to_one_hour_only() -> None:
+def test_an_end_belongs_to_one_span_only() -> None:
     on_the_hour = [
         landed(sid="CA1", end_time="Mon, 02 Mar 2026 12:00:00 +0000"),
         landed(sid="CA2", end_time="Mon, 02 Mar 2026 13:00:00 +0000"),
@@ -49,17 +49,17 @@ def test_an_end_belongs_to_one_hour_only() -> None:
     assert [call.call_id for call in ended_calls(on_the_hour, after)] == ["CA2"]
 
 
-def test_a_call_that_never_got_far_has_its_start_for_its_end() -> None:
+def test_the_start_of_a_call_without_an_end_counts_as_its_end() -> None:
     start = "Mon, 02 Mar 2026 12:10:00 +0000"
     assert sids(landed(status="failed", end_time=None, start_time=start)) == ["CA1"]
     assert sids(landed(status="failed", end_time=None, start_time=None)) == []
 
 
-def test_a_call_that_goes_on_is_not_asked_about() -> None:
+def test_an_ongoing_call_is_not_read() -> None:
     assert sids(landed(status="in-progress", end_time=None), landed(status="dancing")) == []
 
 
-def test_a_broken_row_names_no_call_and_hides_no_other() -> None:
+def test_a_broken_row_is_skipped_alone() -> None:
     broken = [b"", b"[]", b'{"v": 1}', landed(sid=None), landed(sid=7), landed(end_time="32 Aug", status=7)]
     assert sids(*broken, landed(sid="CA9", direction=None)) == ["CA9"]
     assert sids(landed(**{"from": None, "to": 5, "end_time": 7})) == ["CA1"]

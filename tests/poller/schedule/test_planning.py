@@ -14,18 +14,18 @@ HOUR_US, DAY_US = HOUR_S * S_US, DAY_S * S_US
 NOW_US = 1_772_452_800_000_000
 
 
-def test_the_first_window_reaches_back_by_the_lookback() -> None:
+def test_the_first_pass_starts_at_the_lookback() -> None:
     assert next_pass(None, NOW_US, HOUR_S, None) == WindowPass(NOW_US - HOUR_US, NOW_US, None)
     assert next_pass(None, NOW_US, HOUR_S, DAY_S) == WindowPass(NOW_US - HOUR_US, NOW_US, None)
 
 
-def test_the_next_one_overlaps_what_is_known() -> None:
+def test_the_next_pass_overlaps_the_last_one() -> None:
     assert next_pass(NOW_US - 60 * S_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
         NOW_US - 60 * S_US - HOUR_US, NOW_US, None
     )
 
 
-def test_after_a_long_silence_it_reaches_back_to_the_watermark_and_beyond() -> None:
+def test_after_an_outage_the_pass_starts_at_the_watermark_less_the_lookback() -> None:
     assert next_pass(NOW_US - 5 * DAY_US, NOW_US, HOUR_S, None) == WindowPass(
         NOW_US - 5 * DAY_US - HOUR_US, NOW_US, None
     )
@@ -34,13 +34,13 @@ def test_after_a_long_silence_it_reaches_back_to_the_watermark_and_beyond() -> N
     )
 
 
-def test_what_lies_farther_back_than_the_provider_answers_is_said_to_be_lost() -> None:
+def test_the_time_beyond_the_providers_limit_is_lost() -> None:
     assert next_pass(NOW_US - 30 * HOUR_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
         NOW_US - DAY_US, NOW_US, Span(NOW_US - 30 * HOUR_US, NOW_US - DAY_US)
     )
 
 
-def test_an_overlap_that_the_provider_does_not_answer_is_no_loss() -> None:
+def test_an_overlap_beyond_the_providers_limit_is_not_a_loss() -> None:
     assert next_pass(NOW_US - 24 * HOUR_US, NOW_US, HOUR_S, DAY_S) == WindowPass(
         NOW_US - DAY_US, NOW_US, None
     )
@@ -52,7 +52,7 @@ def test_a_watermark_ahead_of_the_clock_keeps_the_overlap() -> None:
 
 
 @given(st.lists(st.integers(1, 3 * DAY_US), max_size=20), st.sampled_from([None, HOUR_S, DAY_S]))
-def test_windows_one_after_the_other_leave_out_what_they_call_lost_and_nothing_else(
+def test_successive_passes_leave_out_only_what_they_report_as_lost(
     steps: list[int], max_lookback_s: int | None
 ) -> None:
     now_us, watermark_us = NOW_US, NOW_US
@@ -75,13 +75,13 @@ def test_windows_one_after_the_other_leave_out_what_they_call_lost_and_nothing_e
         (900, [900, 900, 900, 900, 900, 900]),
     ],
 )
-def test_a_window_that_fails_is_read_less_and_less_often(interval_s: int, pauses: list[int]) -> None:
+def test_the_pause_after_failures_grows_up_to_a_limit(interval_s: int, pauses: list[int]) -> None:
     assert [pause_s(interval_s, failures) for failures in range(6)] == pauses
     assert pause_s(interval_s, 10_000) == pauses[-1]
 
 
 @given(st.integers(0, 10 * DAY_US), st.sampled_from([0.5, 60, HOUR_S]).filter(bool))
-def test_the_slices_of_a_backfill_are_its_span(length_us: int, slice_s: float) -> None:
+def test_the_slices_of_a_backfill_cover_its_span(length_us: int, slice_s: float) -> None:
     length_us = min(length_us, round(slice_s * 200 * S_US))
     at_us, until_us = NOW_US, NOW_US + length_us
     while (span := next_slice(at_us, until_us, slice_s)) is not None:
@@ -90,7 +90,7 @@ def test_the_slices_of_a_backfill_are_its_span(length_us: int, slice_s: float) -
     assert at_us == until_us
 
 
-def test_what_cannot_be_sliced_is_read_at_once() -> None:
+def test_without_a_slice_length_everything_is_one_slice() -> None:
     assert next_slice(1, DAY_US, None) == Span(1, DAY_US)
     assert next_slice(DAY_US, DAY_US, None) is None
 
@@ -111,14 +111,14 @@ def test_what_cannot_be_sliced_is_read_at_once() -> None:
         ("twilio_call_summary", 31 * DAY_S, 0, "Twilio keeps twilio_call_summary for 30 days only"),
     ],
 )
-def test_a_time_that_the_provider_does_not_answer_is_refused(
+def test_a_time_that_the_provider_does_not_return_is_refused(
     source: str, since_s: int, until_s: int, said: str | None
 ) -> None:
     why = refusal(source, Span(NOW_US - since_s * S_US, NOW_US - until_s * S_US), NOW_US)
     assert why is None if said is None else (why or "").startswith(said)
 
 
-def test_who_asked_in_time_is_not_refused_for_the_seconds_that_it_took() -> None:
+def test_a_job_requested_in_time_is_not_refused_for_the_seconds_since() -> None:
     span = Span(NOW_US - DAY_US - 59 * S_US, NOW_US)
     assert refusal("telnyx_call_event", span, NOW_US, 60) is None
     assert refusal("telnyx_call_event", span, NOW_US, 58) is not None

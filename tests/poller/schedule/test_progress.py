@@ -34,7 +34,7 @@ def watermark(us: int, read_at_us: int = NOON_US, by: str = "one") -> Watermark:
 JOB = new_job("twilio_call", "AC1", NOON_US - HOUR_US, NOON_US, NOON_US)
 
 
-def test_a_watermark_is_text_under_its_window() -> None:
+def test_a_watermark_is_encoded_under_its_windows_key() -> None:
     said = watermark(NOON_US - 1, by="a-poller")
     assert (said.key, orjson.loads(encode(said))) == (
         "window:twilio_call:AC1",
@@ -49,7 +49,7 @@ def test_a_watermark_is_text_under_its_window() -> None:
     )
 
 
-def test_a_new_job_has_everything_before_it() -> None:
+def test_a_new_job_has_no_progress() -> None:
     assert (JOB.key, orjson.loads(encode(JOB))) == (
         f"backfill:{JOB.id}",
         {
@@ -70,14 +70,14 @@ def test_a_new_job_has_everything_before_it() -> None:
     )
 
 
-def test_what_is_written_is_read_and_what_is_unknown_in_it_ignored() -> None:
+def test_records_are_decoded_as_encoded_and_unknown_fields_ignored() -> None:
     for said in (watermark(NOON_US), JOB):
         assert decode(said.key.encode(), encode(said)) == said
         more = orjson.dumps({**orjson.loads(encode(said)), "colour": "blue"})
         assert decode(said.key.encode(), more) == said
 
 
-def test_each_question_has_its_id_and_the_same_one_the_same() -> None:
+def test_the_same_backfill_has_the_same_id() -> None:
     asked = [("twilio_call", "AC1", 1, 2), ("twilio_call", "AC2", 1, 2), ("twilio_call", "AC1", 0, 2)]
     asked += [("twilio_call", "AC1", 1, 3), ("twilio_call_event", "AC1", 1, 2)]
     assert len({job_id(*one) for one in asked}) == 5
@@ -88,17 +88,17 @@ def changed(job: BackfillJob, **fields: object) -> BackfillJob:
     return msgspec.structs.replace(job, **fields)
 
 
-def test_a_watermark_never_goes_back() -> None:
+def test_a_watermark_never_moves_back() -> None:
     older, newer = watermark(NOON_US), watermark(NOON_US + 1, read_at_us=NOON_US - HOUR_US)
     assert furthest(older, newer) == furthest(newer, older) == newer
 
 
-def test_of_two_readings_to_one_time_the_newer_stays() -> None:
+def test_of_two_equal_watermarks_the_newer_read_stays() -> None:
     older, newer = watermark(NOON_US), watermark(NOON_US, read_at_us=NOON_US + 1)
     assert furthest(older, newer) == furthest(newer, older) == newer
 
 
-def test_what_is_said_of_a_job_only_goes_on() -> None:
+def test_the_progress_of_a_job_never_moves_back() -> None:
     """Each says more than those before it, whoever says it last: a poller that wakes up undoes nothing."""
     half = utc(NOON_US - HOUR_US // 2)
     story = [
@@ -132,16 +132,14 @@ def test_what_is_said_of_a_job_only_goes_on() -> None:
         (watermark(0).key.encode(), encode(watermark(0)).replace(b"1970-", b"70-")),
     ],
 )
-def test_a_record_that_says_nothing_is_called_so_without_repeating_it(
-    key: bytes | None, value: bytes
-) -> None:
+def test_an_unreadable_record_is_an_error_that_does_not_repeat_it(key: bytes | None, value: bytes) -> None:
     with pytest.raises(UnreadableError) as caught:
         decode(key, value)
     assert "AC1" not in str(caught.value)
     assert JOB.id not in str(caught.value)
 
 
-def test_a_key_is_in_the_partition_where_the_producers_put_it() -> None:
+def test_a_key_is_in_the_partition_that_the_producers_choose() -> None:
     keys = [f"window:twilio_call:AC{number}" for number in range(100)]
     producers = DefaultPartitioner()
     assert [partition_of(key, 12) for key in keys] == [

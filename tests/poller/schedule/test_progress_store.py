@@ -60,7 +60,7 @@ async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStor
         await lander.close(5)
 
 
-async def test_watermarks_and_jobs_outlive_their_writer(broker: RealBroker, prefix: str) -> None:
+async def test_watermarks_and_jobs_survive_their_poller(broker: RealBroker, prefix: str) -> None:
     job = new_job("twilio_call", "AC1", NOW_US - HOUR_US, NOW_US, NOW_US)
     marks = [mark(NOW_US + number, f"AC{number}") for number in range(50)]
     async with a_store(broker, prefix) as first:
@@ -77,7 +77,9 @@ async def test_watermarks_and_jobs_outlive_their_writer(broker: RealBroker, pref
     assert placed == {said.key: partition_of(said.key, PARTITIONS) for said in [*marks, job]}
 
 
-async def test_a_watermark_never_goes_back_whoever_says_it(broker: RealBroker, prefix: str) -> None:
+async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
+    broker: RealBroker, prefix: str
+) -> None:
     async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
         await one.save(mark(NOW_US))
         assert await one.save(mark(NOW_US - 1)) == mark(NOW_US)
@@ -89,7 +91,7 @@ async def test_a_watermark_never_goes_back_whoever_says_it(broker: RealBroker, p
     assert [msgspec.json.decode(value, type=Watermark) for value in said.values()] == [mark(NOW_US + 1)]
 
 
-async def test_who_wakes_up_late_undoes_nothing_that_others_know(broker: RealBroker, prefix: str) -> None:
+async def test_a_late_record_does_not_undo_the_progress_of_others(broker: RealBroker, prefix: str) -> None:
     """Its record is the last in the topic, and says less than one before it."""
     async with a_store(broker, prefix) as one:
         await one.save(mark(NOW_US))
@@ -111,7 +113,7 @@ async def test_who_wakes_up_late_undoes_nothing_that_others_know(broker: RealBro
         assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
 
 
-async def test_who_waits_for_a_change_hears_of_it(broker: RealBroker, prefix: str) -> None:
+async def test_waiting_for_a_change_returns_after_each_change(broker: RealBroker, prefix: str) -> None:
     async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
         waiting = asyncio.create_task(other.wait_for_change(0))
         await asyncio.sleep(0)
@@ -123,7 +125,7 @@ async def test_who_waits_for_a_change_hears_of_it(broker: RealBroker, prefix: st
             assert await other.wait_for_change(seen) > seen
 
 
-async def test_what_cannot_be_read_is_said_and_skipped(
+async def test_an_unreadable_record_is_logged_and_skipped(
     broker: RealBroker, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Raw:
@@ -147,7 +149,7 @@ async def test_what_cannot_be_read_is_said_and_skipped(
     assert "AC1" not in caplog.text
 
 
-async def test_a_broker_that_comes_back_is_heard_again(broker: RealBroker, prefix: str) -> None:
+async def test_a_broker_that_returns_is_read_again(broker: RealBroker, prefix: str) -> None:
     async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
         await one.save(mark(NOW_US))
         broker.kill()
@@ -208,7 +210,7 @@ def backfills(store: ProgressStore, provider: Provider) -> Backfills:
     )
 
 
-async def test_a_job_is_finished_by_a_second_poller_after_the_first_was_stopped_in_the_middle(
+async def test_a_second_poller_finishes_a_job_after_the_first_was_stopped(
     broker: RealBroker, prefix: str
 ) -> None:
     job = new_job("twilio_call", "AC1", NOW_US - 10 * HOUR_US - 5, NOW_US, NOW_US)
@@ -237,7 +239,7 @@ async def test_a_job_is_finished_by_a_second_poller_after_the_first_was_stopped_
     assert set(one.spans) & set(other.spans) == {one.spans[-1]}, "only what was in work is read twice"
 
 
-async def test_windows_go_on_from_where_the_last_poller_was(broker: RealBroker, prefix: str) -> None:
+async def test_windows_resume_at_the_watermark_of_the_last_poller(broker: RealBroker, prefix: str) -> None:
     class Silent:
         def window(self, *said: Any) -> None: ...
 

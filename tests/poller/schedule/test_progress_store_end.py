@@ -40,7 +40,7 @@ def record(offset: int, key: bytes, value: bytes | None) -> Any:
     return SimpleNamespace(offset=offset, partition=0, key=key, value=value)
 
 
-async def test_the_end_that_a_broker_names_which_was_cut_off_is_not_the_end() -> None:
+async def test_the_end_that_a_cut_off_broker_reports_is_not_the_end() -> None:
     written = [record(0, b"other", None), record(1, MARK.key.encode(), encode(MARK)), record(2, END, None)]
 
     async def ended(places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:

@@ -107,7 +107,9 @@ def since(us: int, number: int = 0, source: str = "twilio_call") -> str:
     return f"https://api.example.test/{source}/{number}?since={us}"
 
 
-async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_its_beginning() -> None:
+async def test_a_window_is_read_at_once_with_all_its_urls_and_its_watermark_is_the_start_of_the_pass() -> (
+    None
+):
     clock = itertools.count(NOW_US, 1_000_000)
     provider, notes, told = Provider(), StoreFake(), Told()
     windows = poller(
@@ -129,7 +131,7 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_then_known_up_to_i
     assert told.windows == [("twilio_call", "default", NOW_US / 1e6 + 1, NOW_US / 1e6)]
 
 
-async def test_each_next_window_begins_with_what_the_last_one_knew_less_the_lookback() -> None:
+async def test_each_pass_starts_at_the_last_watermark_less_the_lookback() -> None:
     clock = itertools.count(NOW_US, 1_000_000)
     provider, notes = Provider(), StoreFake()
     windows = poller(provider, notes, now_us=lambda: next(clock), poll_lookback_s=10)
@@ -168,7 +170,7 @@ async def test_a_provider_whose_clock_is_ahead_moves_no_watermark_beyond_the_pas
     assert store.history == [known(NOW_US)]
 
 
-async def test_a_new_owner_goes_on_where_the_old_one_was_and_tells_at_once_how_far_that_is() -> None:
+async def test_a_new_owner_resumes_at_the_watermark_and_reports_it_at_once() -> None:
     provider, told = Provider(), Told()
     notes = StoreFake(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
     provider.may_answer.clear()
@@ -185,7 +187,7 @@ async def test_a_new_owner_goes_on_where_the_old_one_was_and_tells_at_once_how_f
 @pytest.mark.parametrize(
     "trouble", ["server_error", "throttled", "auth_error", "rubbish", "not_found", RuntimeError("a bug")]
 )
-async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_read_again(
+async def test_a_failed_pass_leaves_the_watermark_unchanged_and_the_same_time_is_read_again(
     trouble: str | Exception,
 ) -> None:
     clock = itertools.count(NOW_US, 1_000_000)
@@ -204,7 +206,7 @@ async def test_a_pass_that_fails_anywhere_moves_nothing_and_the_same_time_is_rea
     assert provider.urls[:4] == again * 2
 
 
-async def test_a_watermark_that_did_not_land_counts_as_unread() -> None:
+async def test_a_pass_whose_watermark_was_not_saved_is_read_again() -> None:
     provider, notes, told = Provider(), StoreFake(known(NOW_US - HOUR_US)), Told()
     notes.refuse = 2
     windows = poller(provider, notes, told=told)
@@ -218,7 +220,7 @@ async def test_a_watermark_that_did_not_land_counts_as_unread() -> None:
     ]
 
 
-async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_joined_by_another() -> None:
+async def test_passes_longer_than_the_interval_never_overlap() -> None:
     provider, notes = Provider(), StoreFake()
     windows = poller(provider, notes)
     for _ in range(5):
@@ -234,7 +236,7 @@ async def test_a_pass_longer_than_the_interval_is_followed_by_one_and_never_join
     assert provider.at_once == 0
 
 
-async def test_a_provider_in_trouble_is_asked_less_often() -> None:
+async def test_a_failing_window_is_read_less_often() -> None:
     provider, notes = Provider(*["server_error"] * 4), StoreFake()
     slept: list[float] = []
 
@@ -250,7 +252,7 @@ async def test_a_provider_in_trouble_is_asked_less_often() -> None:
         assert paused - 20 < wait <= paused * 1.1
 
 
-async def test_trouble_is_said_when_it_begins_changes_and_ends_without_ids(
+async def test_an_outage_is_logged_when_it_starts_changes_and_ends_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="callstream.polling")
@@ -267,7 +269,7 @@ async def test_trouble_is_said_when_it_begins_changes_and_ends_without_ids(
     ]
 
 
-async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
+async def test_lost_time_is_logged_once_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = "telnyx_call_event"
@@ -288,7 +290,7 @@ async def test_what_is_too_far_back_is_said_to_be_lost_once_without_ids(
     ]
 
 
-async def test_nothing_is_read_before_the_watermarks_are_known() -> None:
+async def test_no_window_is_read_before_the_store_is_loaded() -> None:
     provider, notes = Provider(), StoreFake(ready=False)
     windows = poller(provider, notes)
     await windows.assign(EVERYTHING, 4)
@@ -301,7 +303,7 @@ async def test_nothing_is_read_before_the_watermarks_are_known() -> None:
     assert provider.urls[0] == since(NOW_US - 6 * HOUR_US)
 
 
-async def test_two_pollers_share_the_windows_and_each_is_read_by_one() -> None:
+async def test_each_window_is_read_by_one_of_two_pollers() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
     one, other = Provider(), Provider()
     pollers = [poller(each, StoreFake(), accounts=accounts, interval_s=3600) for each in (one, other)]
@@ -315,7 +317,7 @@ async def test_two_pollers_share_the_windows_and_each_is_read_by_one() -> None:
     assert sorted(id_ for _, id_, _, _ in one.asked + other.asked) == sorted(each.id for each in accounts)
 
 
-async def test_what_is_no_longer_owned_has_ended_and_what_still_is_goes_on_undisturbed() -> None:
+async def test_a_revoked_window_stops_and_a_kept_one_continues_undisturbed() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
     provider = Provider()
     provider.may_answer.clear()
@@ -334,7 +336,7 @@ async def test_what_is_no_longer_owned_has_ended_and_what_still_is_goes_on_undis
     assert provider.at_once == 0
 
 
-def test_what_is_watched_is_what_has_windows_is_wanted_and_is_of_the_accounts_provider() -> None:
+def test_there_is_a_window_for_each_account_and_configured_source_with_windows() -> None:
     resources = {one: resource(one) for one in SOURCES} | {
         "twilio_call_event": resource_of_calls("twilio_call_event")
     }

@@ -25,7 +25,7 @@ from tests.poller.schedule.backfill_fakes import (
 from tests.poller.schedule.progress_fakes import StoreFake, until
 
 
-async def test_a_job_is_read_slice_after_slice_oldest_first_and_says_after_each_how_far_it_is() -> None:
+async def test_a_job_is_read_slice_by_slice_oldest_first_and_saved_after_each() -> None:
     provider, asked = Provider(), job(hours=2.5)
     _, notes = await done_by_one(asked, provider)
     assert [span_of(url) for url in provider.urls] == [
@@ -47,14 +47,14 @@ async def test_a_job_is_read_slice_after_slice_oldest_first_and_says_after_each_
     ]
 
 
-async def test_what_has_no_end_in_its_url_is_read_at_once_and_not_again_for_each_slice() -> None:
+async def test_a_window_without_an_end_is_read_in_one_slice() -> None:
     provider = Provider()
     last, _ = await done_by_one(job("telnyx_call_event", 20, "T1"), provider)
     assert provider.urls == [f"https://api.example.test/telnyx_call_event/0?since={NOW_US - 20 * HOUR_US}"]
     assert (last.state, last.done_until, last.rows) == ("done", last.until, 10)
 
 
-async def test_a_job_goes_on_where_it_was() -> None:
+async def test_a_job_resumes_where_it_was() -> None:
     provider = Provider()
     asked = job(state="running", done_until=utc(NOW_US - HOUR_US), rows=7)
     last, _ = await done_by_one(asked, provider)
@@ -62,7 +62,7 @@ async def test_a_job_goes_on_where_it_was() -> None:
     assert (last.state, last.rows) == ("done", 27)
 
 
-async def test_a_second_poller_finishes_what_the_first_one_left_and_nothing_is_skipped() -> None:
+async def test_a_second_poller_finishes_the_job_of_the_first_and_skips_nothing() -> None:
     one, other, asked = Provider(), Provider(), job(hours=7.2)
     notes = StoreFake(asked)
     first, second = poller(one, notes), poller(other, notes)
@@ -85,7 +85,7 @@ async def test_a_second_poller_finishes_what_the_first_one_left_and_nothing_is_s
     assert len(set(one.spans) & set(other.spans)) <= 1, "at most the slice in work is read twice"
 
 
-async def test_each_job_is_done_by_the_poller_that_has_its_partition() -> None:
+async def test_each_job_is_run_by_the_poller_with_its_partition() -> None:
     jobs = [job(hours=1 + number / 100) for number in range(20)]
     notes, one, other = StoreFake(*jobs), Provider(), Provider()
     pollers = [poller(one, notes), poller(other, notes)]
@@ -103,7 +103,7 @@ async def test_each_job_is_done_by_the_poller_that_has_its_partition() -> None:
     assert 0 < len(mine) < 20
 
 
-async def test_nothing_is_begun_before_the_notebook_is_read() -> None:
+async def test_no_job_starts_before_the_store_is_loaded() -> None:
     provider, asked = Provider(), job()
     notes = StoreFake(asked, ready=False)
     backfills = poller(provider, notes)
@@ -117,7 +117,9 @@ async def test_nothing_is_begun_before_the_notebook_is_read() -> None:
     assert provider.urls == []
 
 
-async def test_a_long_slice_is_not_taken_for_a_dead_poller(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_slice_is_saved_periodically_and_never_after_the_final_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(backfill_run, "HEARTBEAT_S", 0.001)
     provider, asked = Provider(), job()
     notes = StoreFake(asked)

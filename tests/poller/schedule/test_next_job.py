@@ -38,18 +38,18 @@ def wanted(**fields: Any) -> BackfillJob:
         (known(state="cancelled", done_until=WANTED.until), wanted(asked=2, done_until=WANTED.until)),
     ],
 )
-def test_what_was_begun_goes_on_and_what_is_done_stays_done(
+def test_an_unfinished_job_continues_and_a_finished_one_stays_finished(
     before: BackfillJob | None, said: BackfillJob | None
 ) -> None:
     assert next_job(before, WANTED, NOW_US) == said
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "failed", "cancelled", "done"])
-def test_whatever_it_is_it_starts_over_where_that_is_asked(state: str) -> None:
+def test_with_again_a_job_starts_over_in_any_state(state: str) -> None:
     assert next_job(known(state=state, asked=2, **HALF), WANTED, NOW_US, again=True) == wanted(asked=3)
 
 
-def test_what_the_provider_no_longer_answers_is_refused_but_an_answer_is_still_shown() -> None:
+def test_a_time_beyond_the_providers_limit_is_refused_but_a_result_is_still_shown() -> None:
     old = new_job("telnyx_call_event", "T1", NOW_US - 25 * HOUR_US, NOW_US - HOUR_US, NOW_US)
     with pytest.raises(BackfillRefusedError, match="for the last 24 hours only: begin later"):
         next_job(None, old, NOW_US)
@@ -59,7 +59,7 @@ def test_what_the_provider_no_longer_answers_is_refused_but_an_answer_is_still_s
     assert next_job(rest, old, NOW_US) is not None, "what is left of it is still answered"
 
 
-def test_only_what_goes_on_can_be_cancelled() -> None:
+def test_only_an_unfinished_job_can_be_cancelled() -> None:
     expected = wanted(state="cancelled", **HALF)
     assert cancelled(known(state="running", **HALF), NOW_US) == expected
     with pytest.raises(BackfillRefusedError, match="there is no such backfill"):
