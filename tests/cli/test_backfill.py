@@ -32,7 +32,7 @@ from stream.poller.schedule.planning import BackfillRefusedError
 from stream.poller.schedule.progress import BackfillJob, new_job
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.settings import Settings
-from tests.poller.schedule.progress_fakes import StoreFake, account, resource, until
+from tests.poller.schedule.progress_fakes import FakeStore, account, resource, until
 from tests.real_broker import RealBroker
 
 NOW_US = 1_772_452_800_000_000
@@ -125,18 +125,18 @@ def changed(**fields: Any) -> BackfillJob:
 
 
 async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
-    notes, shown = StoreFake(JOB), Shown()
+    store, shown = FakeStore(JOB), Shown()
     looking = asyncio.create_task(
-        backfill.looked_on(notes, JOB.id, shown, patience_s=0.01)  # type: ignore[arg-type]
+        backfill.looked_on(store, JOB.id, shown, patience_s=0.01)  # type: ignore[arg-type]
     )
     await until(lambda: shown.warnings)
     await asyncio.sleep(0.05)
     assert len(shown.warnings) == 1
     assert shown.warnings[0].startswith("no poller has said anything of it")
-    notes.tell(taken := changed(state="running"))
+    store.tell(taken := changed(state="running"))
     await until(lambda: len(shown.jobs) == 2)
     await until(lambda: len(shown.warnings) == 2)
-    notes.tell(done := changed(state="done", done_until=JOB.until))
+    store.tell(done := changed(state="done", done_until=JOB.until))
     async with asyncio.timeout(20):
         assert await looking == done
     assert shown.jobs == [JOB, taken, done]
@@ -144,7 +144,7 @@ async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
 
 async def test_a_job_that_is_removed_is_not_waited_for() -> None:
     with pytest.raises(BackfillRefusedError, match="somebody has removed it"):
-        await backfill.looked_on(StoreFake(), JOB.id, Shown())  # type: ignore[arg-type]
+        await backfill.looked_on(FakeStore(), JOB.id, Shown())  # type: ignore[arg-type]
 
 
 def test_without_a_terminal_progress_is_plain_lines_and_the_end_is_always_said(

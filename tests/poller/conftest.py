@@ -1,4 +1,4 @@
-"""The setup in which a resource is read; whatever comes out of it is searched for credentials."""
+"""The setup of a read. All of its output is searched for credentials."""
 
 from __future__ import annotations
 

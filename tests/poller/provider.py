@@ -1,4 +1,4 @@
-"""A provider on a real socket that answers what a test tells it, and a limiter that is always open."""
+"""A fake provider on a real socket, a limiter that is always open, and recorders of pages and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is never asked: ids that are none, calls by window, anybody who would hear credentials in clear."""
+"""What is never requested: invalid call ids, windows by call, and URLs that get credentials in clear."""
 
 from __future__ import annotations
 

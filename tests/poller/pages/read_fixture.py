@@ -1,4 +1,4 @@
-"""A provider whose Call Events are read, all that a read of it touches, and rows and pages to answer."""
+"""A fake provider with all that a read of it needs, and the rows and pages that it returns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RECEIVED_US = 1_772_445_600_000_001
 
 @dataclass
 class ReadSetup:
-    """A provider, and all that a read of it touches."""
+    """A provider, and all that a read of it needs."""
 
     provider: FakeProvider
     client: PageClient
@@ -67,7 +67,7 @@ class ReadSetup:
         ).run()
 
     async def events(self, limits: ReadLimits = CALL_LIMITS) -> ReadResult:
-        """The Call Events of the call."""
+        """Read the Call Events of the call."""
         account = twilio(self.provider.url, f"{self.provider.url}/insights")
         url = RESOURCES["twilio_call_event"].url_of_call(account, CALL_SID, None)
         return await self.read(RESOURCES["twilio_call_event"], account, url, limits)

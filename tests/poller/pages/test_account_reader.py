@@ -1,4 +1,4 @@
-"""Each read goes through its account's door and lands, and a trouble makes one line in the log."""
+"""Each read takes permits of its account and is written, and each outage is logged once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stream.service.settings import Settings
 from tests.poller import accounts
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID
 from tests.poller.provider import FakeProvider, OpenLimiter, RecordingMetrics, Reply, fake_provider
-from tests.poller.schedule.progress_fakes import StoreFake, until
+from tests.poller.schedule.progress_fakes import FakeStore, until
 
 CALLS = RESOURCES["twilio_call"]
 ROW = b'{"sid":"%s","account_sid":"%s","status":"completed","duration":"0"}' % (
@@ -59,7 +59,7 @@ def request(source: str = "twilio_call", edge: str | None = None, priority: str 
 
 
 class Broker:
-    """Takes all, and keeps it."""
+    """Takes every record, and keeps it."""
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []
@@ -69,7 +69,7 @@ class Broker:
 
 
 class FakeLimiters:
-    """An account's door, of which one is hasty; closed, that one sends everybody away."""
+    """The limiter of every account. With `closed`, it fails fast."""
 
     def __init__(self) -> None:
         self.asked: list[Account] = []
@@ -92,7 +92,7 @@ class FakeLimiters:
 
 
 class ReaderSetup:
-    """A reader at a provider."""
+    """A reader, and all that it needs."""
 
     def __init__(self, provider: FakeProvider, client: PageClient) -> None:
         self.provider = provider
@@ -103,7 +103,7 @@ class ReaderSetup:
         self.reader = AccountReader(client, self.limiters, writer, self.metrics, lambda: self.now_s)  # type: ignore[arg-type]
 
     async def read(self, answer: Reply, after_s: float = 0.0, account: Account | None = None) -> ReadResult:
-        """The call's row, which is answered so."""
+        """Read the call on demand; the provider answers with `answer`."""
         self.now_s += after_s
         self.provider.at(A_CALL, answer)
         return await self.reader.read_request(request(), account or self.account)
@@ -203,10 +203,10 @@ async def test_reads_on_demand_and_backfills_write_rows_each_time() -> None:
         for _ in range(2):
             await at.read(ONE_CALL)
         await at.window()
-        assert len(at.broker.taken) == 3, "what was landed on demand is not remembered"
+        assert len(at.broker.taken) == 3, "what was written on demand is not remembered"
         for _ in range(2):
             await at.window(skip_known=False)
-        assert len(at.broker.taken) == 5, "who asks for a past time once more gets all of it"
+        assert len(at.broker.taken) == 5, "a backfill writes everything again"
         await at.window()
     assert len(at.broker.taken) == 5
 
@@ -219,7 +219,7 @@ async def test_an_outage_of_an_account_and_source_is_logged_once_and_its_end_wit
         for answer in (ONE_CALL, HTML, HTML, NOT_YET, HTML, REFUSED, REFUSED, HTML):
             await at.read(answer, 1)
         await at.read(ONE_CALL, CALM_S - 1)
-        assert len(caplog.messages) == 2, "one in between that is answered does not end it"
+        assert len(caplog.messages) == 2, "one success does not end an outage"
         for _ in range(2):
             await at.read(NOT_YET, CALM_S)
         await at.read(HTML, 1)
@@ -256,7 +256,7 @@ async def test_outages_are_logged_per_account_and_source(caplog: pytest.LogCaptu
 async def test_an_outage_of_a_window_is_logged_once_however_many_passes_fail(
     answer: Reply, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The reader and the windows together: one of the two speaks. The second of a window's URLs fails."""
+    """The second URL of the window fails. The windows log it, and the reader does not."""
     caplog.set_level(logging.INFO, logger="callstream")
     async with fake_provider() as provider, PageClient() as client:
         account = replace(accounts.twilio(provider.url), rate=1e6)
@@ -267,7 +267,7 @@ async def test_an_outage_of_a_window_is_logged_once_however_many_passes_fail(
         limiters, metrics, store = (
             RateLimiters([account], RecordingMetrics()),
             RecordingMetrics(),
-            StoreFake(),
+            FakeStore(),
         )
         metrics.window = lambda *_: None  # type: ignore[assignment, method-assign]
         limiters.share(0, 1)

@@ -1,4 +1,4 @@
-"""Large pages are worked on beside the event loop, whose heartbeats do not wait for them."""
+"""Large pages are processed in a thread, so that heartbeats do not wait for them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STEPS = ((records.RecordBuilder, "page"), (paging.PageTrail, "count_repeated"), 
 
 
 @pytest.fixture
-def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[bool]]:
-    """For each step of a page's way, whether it was taken beside the loop."""
+def in_thread(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[bool]]:
+    """For each processing step of a page, whether it ran in a thread."""
     seen: dict[str, set[bool]] = defaultdict(set)
 
     def watch(kind: Any, name: str) -> None:
@@ -38,7 +38,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[bool]]:
 
 
 def rows(size: int) -> list[bytes]:
-    """Rows of about so many bytes, that cannot be packed well."""
+    """Rows of about `size` bytes in all, which do not compress well."""
     chance = random.Random(1)
     return [
         row(n)[:-1] + b',"padding":"%s"}' % chance.randbytes(500).hex().encode() for n in range(size // 1000)
@@ -51,19 +51,19 @@ def packed(*found: bytes) -> Reply:
 
 
 async def test_a_large_page_is_processed_outside_the_event_loop(
-    setup: ReadSetup, beside: dict[str, set[bool]]
+    setup: ReadSetup, in_thread: dict[str, set[bool]]
 ) -> None:
     found = rows(2 * THREAD_BYTES)
     setup.provider.at(FIRST, packed(*found))
     came = await setup.events()
     assert (came.outcome, came.rows, setup.bodies) == ("success", len(found), found)
-    assert beside["page"] == beside["count_repeated"] == {True}
-    assert True in beside["feed"]
+    assert in_thread["page"] == in_thread["count_repeated"] == {True}
+    assert True in in_thread["feed"]
 
 
 async def test_a_small_page_is_processed_in_the_event_loop(
-    setup: ReadSetup, beside: dict[str, set[bool]]
+    setup: ReadSetup, in_thread: dict[str, set[bool]]
 ) -> None:
     setup.provider.at(FIRST, packed(row(1), row(2)))
     assert (await setup.events()).rows == 2
-    assert beside == {"page": {False}, "count_repeated": {False}, "feed": {False}}
+    assert in_thread == {"page": {False}, "count_repeated": {False}, "feed": {False}}

@@ -1,4 +1,4 @@
-"""A broken provider: rubbish is kept and said, it costs no good row, and no page is without end."""
+"""A broken provider: malformed pages become dead letters, good rows survive, and every page ends."""
 
 from __future__ import annotations
 

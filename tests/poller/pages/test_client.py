@@ -1,4 +1,4 @@
-"""One GET, on a real socket: what is asked with, what comes back, and what never leaves."""
+"""One GET on a real socket: its headers, its response, its limits, and where credentials are never sent."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_a_page_that_does_not_end_in_time_is_a_network_error(provider: Fak
 async def test_a_closed_connection_and_an_unreachable_host_are_network_errors(provider: FakeProvider) -> None:
     provider.otherwise = hung_up
     assert (await unanswered(provider, "/x?PageToken=PA1")).kind == "network_error"
-    assert provider.paths == ["/x?PageToken=PA1"], "one request is one request"
+    assert provider.paths == ["/x?PageToken=PA1"], "aiohttp does not retry it"
     provider.port = 1
     assert (await unanswered(provider, "/x?PageToken=PA1")).detail == "ClientConnectorError"
 

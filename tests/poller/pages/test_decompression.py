@@ -1,4 +1,4 @@
-"""Compressed answers: whole, cut off, not what they say, and bombs."""
+"""Compressed bodies: whole, truncated, mislabelled, and decompression bombs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream.poller.pages.client import DecompressionError, Decompressor, TooLarge
 
-PACKED = {
+COMPRESS = {
     "": bytes,
     "identity": bytes,
     "br": bytes,
@@ -21,11 +21,11 @@ PACKED = {
 }
 
 
-def unpacked(encoding: str, packed: bytes, limit: int = 1000, step: int = 7) -> bytes:
-    unpacking = Decompressor(encoding, limit)
-    for at in range(0, len(packed), step):
-        unpacking.feed(packed[at : at + step])
-    return unpacking.finish()
+def decompressed(encoding: str, compressed: bytes, limit: int = 1000, step: int = 7) -> bytes:
+    decompressor = Decompressor(encoding, limit)
+    for at in range(0, len(compressed), step):
+        decompressor.feed(compressed[at : at + step])
+    return decompressor.finish()
 
 
 def bare(body: bytes) -> bytes:
@@ -33,31 +33,31 @@ def bare(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
-@given(st.sampled_from(sorted(PACKED)), st.binary(max_size=1000), st.integers(1, 2000))
+@given(st.sampled_from(sorted(COMPRESS)), st.binary(max_size=1000), st.integers(1, 2000))
 def test_a_body_is_decompressed_unchanged(encoding: str, body: bytes, step: int) -> None:
-    assert unpacked(encoding, PACKED[encoding](body), step=step) == body
+    assert decompressed(encoding, COMPRESS[encoding](body), step=step) == body
 
 
 @pytest.mark.parametrize("body", [b"", b"a", b'{"events":[]}' * 20])
 def test_a_deflate_without_its_header_is_read_too(body: bytes) -> None:
-    assert unpacked("deflate", bare(body), step=100_000) == body
+    assert decompressed("deflate", bare(body), step=100_000) == body
 
 
-@pytest.mark.parametrize("encoding", sorted(PACKED))
+@pytest.mark.parametrize("encoding", sorted(COMPRESS))
 def test_a_body_at_the_limit_is_whole_and_a_byte_more_is_too_large(encoding: str) -> None:
-    pack = PACKED[encoding]
-    assert unpacked(encoding, pack(b"x" * 1000)) == b"x" * 1000
+    pack = COMPRESS[encoding]
+    assert decompressed(encoding, pack(b"x" * 1000)) == b"x" * 1000
     with pytest.raises(TooLarge) as raised:
-        unpacked(encoding, pack(b"x" * 1001))
+        decompressed(encoding, pack(b"x" * 1001))
     assert raised.value.beginning == b"x" * 1000
 
 
 def test_a_decompression_bomb_stops_at_the_limit() -> None:
     bomb = gzip.compress(b"\0" * (64 << 20))
-    unpacking = Decompressor("gzip", 10_000)
+    decompressor = Decompressor("gzip", 10_000)
     with pytest.raises(TooLarge):
-        unpacking.feed(bomb)
-    assert len(unpacking._body) == 10_001
+        decompressor.feed(bomb)
+    assert len(decompressor._body) == 10_001
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -65,7 +65,7 @@ def test_a_decompression_bomb_stops_at_the_limit() -> None:
 def test_a_body_that_is_truncated_continues_or_was_never_compressed_is_an_error(
     encoding: str, step: int
 ) -> None:
-    whole = PACKED[encoding](b'{"events":[1,2,3]}' * 10)
+    whole = COMPRESS[encoding](b'{"events":[1,2,3]}' * 10)
     for odd in (whole[:-1], whole[:-6], whole + whole, whole + b"x", b"<html>" * 10):
         with pytest.raises(DecompressionError):
-            unpacked(encoding, odd, step=step)
+            decompressed(encoding, odd, step=step)

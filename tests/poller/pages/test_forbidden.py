@@ -1,4 +1,4 @@
-"""A resource that is forbidden is left alone, and the others of its account are not."""
+"""A forbidden resource is not read, and the others of its account are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A malicious provider: its links lead to no other host, to no other call, and not on without end."""
+"""A malicious provider: its links never lead to another host or another call, or on without end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resources are read from a provider on a real socket: page by page, each landed as it was said."""
+"""Resources are read page by page from a provider on a real socket, and written unchanged."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.poller.provider import RecordingWriter, Reply, silent
 
 
 async def test_a_resource_is_read_page_by_page_each_written_before_the_next_request(setup: ReadSetup) -> None:
-    asked_when_landed = []
+    requests_when_written = []
 
-    class Watching(RecordingWriter):
+    class Counting(RecordingWriter):
         async def write(self, page: PageRecords) -> None:
             await super().write(page)
-            asked_when_landed.append(len(setup.provider.seen))
+            requests_when_written.append(len(setup.provider.seen))
 
-    setup.writer = Watching()
+    setup.writer = Counting()
     setup.provider.at(FIRST, page(row(1), row(2), onwards=f"{EVENTS}?Page=1&PageToken=PA%2F1"))
     setup.provider.at(
         f"{EVENTS}?Page=1&PageToken=PA%2F1", page(row(1), onwards=f"{setup.provider.url}{EVENTS}?Page=2")
@@ -37,7 +37,7 @@ async def test_a_resource_is_read_page_by_page_each_written_before_the_next_requ
     assert setup.ordinals == [0, 0, 1, 0]
     assert {one.key for one in setup.writer.rows} == {f"twilio:{CALL_SID}".encode()}
     assert {orjson.loads(one.value)["endpoint"] for one in setup.writer.rows} == {EVENTS}
-    assert asked_when_landed == [1, 2, 3]
+    assert requests_when_written == [1, 2, 3]
     assert setup.metrics.requests == [("twilio_call_event", "success")] * 3
     assert setup.limiter.answers == [("terminal", "twilio_call_event", "success", None)] * 3
 

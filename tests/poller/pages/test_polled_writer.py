@@ -1,4 +1,4 @@
-"""Pages on their way into Kafka: all of them, in order, however the broker feels."""
+"""Pages are written to Kafka completely and in order, whatever the broker does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.poller.provider import RecordingMetrics
 
 
 class Broker:
-    """Takes what it is given, after it has failed as often as `failures` says."""
+    """Takes records after it has raised all `failures`."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -97,15 +97,15 @@ async def test_a_large_page_is_sent_in_batches_of_bounded_size() -> None:
 
 
 async def test_a_write_waits_for_the_broker_without_a_limit() -> None:
-    trouble = [
+    failures = [
         NotAcknowledgedError("the broker is away"),
         BufferFullError(),
         NotAcknowledgedError("still"),
     ] * 10
-    writer, metrics, pauses = polled_writer(broker := Broker(*trouble))
+    writer, metrics, pauses = polled_writer(broker := Broker(*failures))
     await writer.write(PageRecords([row(1)], [letter(1)]))
     assert [topic for topic, _, _ in broker.taken] == ["polled", "dead"]
-    assert pauses == [1.0] * len(trouble)
+    assert pauses == [1.0] * len(failures)
     assert metrics.rows == [("twilio_call", 1)]
 
 

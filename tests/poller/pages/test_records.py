@@ -1,4 +1,4 @@
-"""Rows as they land: verbatim, under the worker's own key, each twin in its place, the broken ones alone."""
+"""Records of rows: unchanged, under the worker's key, with ordinals; a broken row becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_identical_rows_are_told_apart_by_their_ordinal() -> None:
 
 
 def test_a_change_outside_a_rows_identity_does_not_make_another_row() -> None:
-    """The worker's decoder says what a row is: null and missing, attempt and status."""
+    """The worker's decoder says what identifies a row: not null or missing, not attempt and status."""
     insight = b'{"call_sid":"CA1","name":"ringing","edge":null}'
     assert ordinals(landed("twilio_insights_event", insight, insight.replace(b',"edge":null', b""))) == [0, 1]
     event = b'{"call_leg_id":"l","metadata":{"attempt":1,"status":"failed"}}'
@@ -148,7 +148,7 @@ def telnyx_row(number: int) -> bytes:
 
 
 def shifted(*pages: tuple[int | None, list[int]]) -> list[list[tuple[int, int]]]:
-    """(row, ordinal) of what lands of each page (total, rows)."""
+    """(row, ordinal) of what is written of each page (total, rows)."""
     reading = landing("telnyx_call_event")
     found = []
     for total, rows in pages:

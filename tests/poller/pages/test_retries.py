@@ -1,4 +1,4 @@
-"""A refusal ends a read at once; what may pass is tried again, a few times and ever more slowly."""
+"""An error ends a read at once; a transient one is retried a few times with backoff."""
 
 from __future__ import annotations
 

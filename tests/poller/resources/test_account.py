@@ -1,4 +1,4 @@
-"""Which accounts are read, with what, and what of them is shown."""
+"""Which accounts are read, with which credentials, and what of them is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page taken apart: every row's bytes as they came, one broken row without the others."""
+"""Splitting a page: every row unchanged, and a broken row alone."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_every_filter_is_written_as_the_official_library_writes_it() -> None:
 
 
 def _as_the_library_writes(filters: dict[str, Any]) -> list[tuple[str, str]]:
-    """The query that the library would send: its own encoder, asked without a server."""
+    """The query that the library would send, by its own encoder, without a server."""
     client = official.Telnyx(api_key="KEY_stub", base_url="http://127.0.0.1:9/v2", max_retries=0)
     seen: list[str] = []
 
@@ -118,7 +118,7 @@ ROW = (
 )
 
 
-def take(number: int, rows: int, meta: str | None, size: int = 2) -> tuple[int, int | None, int | None]:
+def parse(number: int, rows: int, meta: str | None, size: int = 2) -> tuple[int, int | None, int | None]:
     """(rows, number of the next page, total) of page `number`."""
     url = f"https://api.telnyx.com/v2/call_events?filter%5Bleg_id%5D=l&page%5Bnumber%5D={number}&page%5Bsize%5D={size}"
     said = "" if meta is None else f',"meta":{meta}'
@@ -141,11 +141,11 @@ def take(number: int, rows: int, meta: str | None, size: int = 2) -> tuple[int, 
         # A page that is not full is not the end while there are more.
         (1, 1, '{"page_number":1,"total_pages":3}', (1, 2, None)),
         (1, 0, '{"page_number":1,"total_pages":3}', (0, None, None)),
-        # Who answers always the same number is asked on by ours.
+        # If the provider always returns the same number, ours counts.
         (2, 2, '{"page_number":1,"total_pages":3}', (2, 3, None)),
         (1, 2, '{"page_number":9,"total_pages":3}', (2, None, None)),
         (1, 2, '{"total_pages":"2","total_results":"3"}', (2, 2, 3)),
-        # Without what it should say: a full page has a next one.
+        # Without `meta` a full page has a next one.
         (1, 2, None, (2, 2, None)),
         (1, 2, "null", (2, 2, None)),
         (1, 2, '{"total_pages":null,"total_results":-1}', (2, 2, None)),
@@ -156,7 +156,7 @@ def take(number: int, rows: int, meta: str | None, size: int = 2) -> tuple[int, 
 def test_pages_are_numbered_to_the_last(
     number: int, rows: int, meta: str | None, onwards: tuple[int, int | None, int | None]
 ) -> None:
-    assert take(number, rows, meta) == onwards
+    assert parse(number, rows, meta) == onwards
 
 
 def test_deliveries_are_parsed_like_events() -> None:
@@ -185,6 +185,6 @@ def test_deliveries_of_other_products_are_left_out_and_their_pages_go_on() -> No
     body = b'{"data":[' + b",".join([*others, *kept]) + b"]}"
     page = DELIVERIES.parse(body, url)
     assert (page.rows, page.left_out) == (kept, len(others))
-    assert page.next_url is not None, "as many came as were asked for"
+    assert page.next_url is not None, "the page is full"
     none = DELIVERIES.parse(b'{"data":[' + b",".join(others) + b'],"meta":{"total_pages":3}}', url)
     assert (none.rows, none.next_url is not None) == ([], True)

@@ -1,4 +1,4 @@
-"""Backfill jobs, a provider without a socket that is read for them, and the pollers that do them."""
+"""Backfill jobs, a fake reader for them, and the pollers that run them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfills import Backfills
 from stream.poller.schedule.progress import BackfillJob, new_job
-from tests.poller.schedule.progress_fakes import StoreFake, account, resource, resource_of_calls, until
+from tests.poller.schedule.progress_fakes import FakeStore, account, resource, resource_of_calls, until
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
@@ -34,12 +34,12 @@ def job(source: str = "twilio_call", hours: float = 3, account_id: str = "AC1", 
     return msgspec.structs.replace(asked, **fields)
 
 
-def said(job: BackfillJob, **fields: Any) -> BackfillJob:
+def changed(job: BackfillJob, **fields: Any) -> BackfillJob:
     return msgspec.structs.replace(job, updated_at=utc(NOW_US), **fields)
 
 
-class Provider:
-    """Answers each URL and each call with what it is told to, else with success and 10 rows, of calls 1."""
+class FakeReader:
+    """Answers each URL and each call from `answers`, else with success and 10 rows (of a call: 1)."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
@@ -84,7 +84,7 @@ class Provider:
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """The times of the first URLs that were asked."""
+        """The spans of the first URLs."""
         return [span_of(url) for url in self.urls if "/0?" in url]
 
 
@@ -94,7 +94,7 @@ def span_of(url: str) -> tuple[int, int]:
 
 
 class Slept:
-    """A clock that nobody waits for."""
+    """Sleeps without waiting, and records how long it would."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -105,8 +105,8 @@ class Slept:
 
 
 def poller(
-    provider: Provider,
-    notes: StoreFake,
+    reader: FakeReader,
+    store: FakeStore,
     *,
     slept: Slept | None = None,
     accounts: tuple[Account, ...] = (account(), account("T1", "telnyx")),
@@ -115,24 +115,24 @@ def poller(
     return Backfills(
         accounts,
         RESOURCES,
-        store=notes,  # type: ignore[arg-type]
-        reader=provider,  # type: ignore[arg-type]
+        store=store,  # type: ignore[arg-type]
+        reader=reader,  # type: ignore[arg-type]
         now_us=now_us,
         sleep=(slept or Slept()).sleep,
     )
 
 
-async def ended(notes: StoreFake, asked: BackfillJob) -> BackfillJob:
-    await until(lambda: notes.said[asked.key].finished)
-    return notes.said[asked.key]
+async def ended(store: FakeStore, asked: BackfillJob) -> BackfillJob:
+    await until(lambda: store.records[asked.key].finished)
+    return store.records[asked.key]
 
 
-async def done_by_one(
-    asked: BackfillJob, provider: Provider, slept: Slept | None = None
-) -> tuple[BackfillJob, StoreFake]:
-    notes = StoreFake(asked)
-    backfills = poller(provider, notes, slept=slept)
+async def run_by_one(
+    asked: BackfillJob, reader: FakeReader, slept: Slept | None = None
+) -> tuple[BackfillJob, FakeStore]:
+    store = FakeStore(asked)
+    backfills = poller(reader, store, slept=slept)
     await backfills.assign(ALL, 4)
-    last = await ended(notes, asked)
+    last = await ended(store, asked)
     await backfills.close()
-    return last, notes
+    return last, store

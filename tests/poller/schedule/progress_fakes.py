@@ -1,4 +1,4 @@
-"""A store without Kafka, and the accounts and resources that are read in tests."""
+"""A progress store without Kafka, and the accounts and resources of the tests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from stream.poller.resources.resource import Page, Resource
 from stream.poller.schedule.progress import BackfillJob, Watermark, furthest, job_key, window_key
 
 
-class StoreFake:
-    """As the real store; `refuse` so many notes first."""
+class FakeStore:
+    """Like the real store; the first `refuse` saves fail."""
 
-    def __init__(self, *said: Watermark | BackfillJob, ready: bool = True) -> None:
-        self.said: dict[str, Any] = {one.key: one for one in said}
+    def __init__(self, *records: Watermark | BackfillJob, ready: bool = True) -> None:
+        self.records: dict[str, Any] = {one.key: one for one in records}
         self.history: list[Watermark | BackfillJob] = []
         self.refuse = self._changes = 0
         self._read, self._change = asyncio.Event(), asyncio.Event()
@@ -34,28 +34,28 @@ class StoreFake:
         return self._changes
 
     def watermark(self, source: str, account: str) -> Watermark | None:
-        return self.said.get(window_key(source, account))
+        return self.records.get(window_key(source, account))
 
     def job(self, id_: str) -> BackfillJob | None:
-        return self.said.get(job_key(id_))
+        return self.records.get(job_key(id_))
 
     def jobs(self) -> list[BackfillJob]:
-        return [said for said in self.said.values() if isinstance(said, BackfillJob)]
+        return [record for record in self.records.values() if isinstance(record, BackfillJob)]
 
     async def save(self, said: Any) -> Any:
         await asyncio.sleep(0)
         if self.refuse:
             self.refuse -= 1
             raise NotAcknowledgedError("the broker does not acknowledge records")
-        most = furthest(self.said.get(said.key, said), said)
-        self.said[said.key] = most
+        most = furthest(self.records.get(said.key, said), said)
+        self.records[said.key] = most
         self.history.append(most)
         self.tell()
         return most
 
-    def tell(self, *said: Watermark | BackfillJob) -> None:
-        """What another has said arrives."""
-        self.said |= {one.key: one for one in said}
+    def tell(self, *records: Watermark | BackfillJob) -> None:
+        """Records of another poller arrive."""
+        self.records |= {one.key: one for one in records}
         self._changes += 1
         self._change.set()
         self._change = asyncio.Event()
@@ -68,7 +68,7 @@ def account(id_: str = "AC1", provider: str = "twilio", alias: str = "default") 
 def resource(
     source: str, *, urls: int = 1, bounded: bool = True, max_lookback_s: float | None = None
 ) -> Resource:
-    """A resource by window: its URLs name the times. Not bounded: they have a beginning only."""
+    """A resource with windows: its URLs show the times. If not bounded, only the start."""
 
     def window_urls(account: Account, since_us: int, until_us: int | None) -> list[str]:
         end = f"&until={until_us}" if bounded and until_us is not None else ""
@@ -83,7 +83,7 @@ def resource(
 
 
 def resource_of_calls(source: str) -> Resource:
-    """A resource that is asked about one call."""
+    """A resource that is read by call."""
     return Resource(
         source=source,
         call_url=lambda account, call_id, edge: f"https://api.example.test/{source}/{call_id}/{edge}",

@@ -1,33 +1,42 @@
-"""A backfill that is called off stops at once; one that is asked for again begins again."""
+"""A cancelled backfill stops at once; one that is requested again restarts."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from tests.poller.schedule.backfill_fakes import ALL, HOUR_US, Provider, done_by_one, ended, job, poller, said
-from tests.poller.schedule.progress_fakes import StoreFake, until
+from tests.poller.schedule.backfill_fakes import (
+    ALL,
+    HOUR_US,
+    FakeReader,
+    changed,
+    ended,
+    job,
+    poller,
+    run_by_one,
+)
+from tests.poller.schedule.progress_fakes import FakeStore, until
 
 
 async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> None:
-    provider, asked = Provider(), job()
-    notes = StoreFake(asked)
-    provider.may_answer.clear()
-    backfills = poller(provider, notes)
+    reader, asked = FakeReader(), job()
+    store = FakeStore(asked)
+    reader.may_answer.clear()
+    backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    await until(lambda: provider.at_once)
-    cancelled = said(asked, state="cancelled")
-    notes.tell(cancelled)
-    await until(lambda: not provider.at_once)
-    provider.may_answer.set()
-    await until(lambda: notes.history[-1] == cancelled)
+    await until(lambda: reader.at_once)
+    cancelled = changed(asked, state="cancelled")
+    store.tell(cancelled)
+    await until(lambda: not reader.at_once)
+    reader.may_answer.set()
+    await until(lambda: store.history[-1] == cancelled)
     await backfills.close()
-    assert notes.said[asked.key] == cancelled
-    assert len(provider.urls) == 1
+    assert store.records[asked.key] == cancelled
+    assert len(reader.urls) == 1
 
 
 async def test_a_rebalance_does_not_wait_for_the_final_state_of_a_cancelled_job() -> None:
-    class Away(StoreFake):
+    class Away(FakeStore):
         waited = False
 
         async def save(self, noted: Any) -> Any:
@@ -36,42 +45,42 @@ async def test_a_rebalance_does_not_wait_for_the_final_state_of_a_cancelled_job(
                 await asyncio.Event().wait()
             return await super().save(noted)
 
-    provider, asked = Provider(), job()
-    notes = Away(asked)
-    provider.may_answer.clear()
-    backfills = poller(provider, notes)
+    reader, asked = FakeReader(), job()
+    store = Away(asked)
+    reader.may_answer.clear()
+    backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    await until(lambda: provider.at_once)
-    notes.tell(said(asked, state="cancelled"))
-    await until(lambda: notes.waited)
+    await until(lambda: reader.at_once)
+    store.tell(changed(asked, state="cancelled"))
+    await until(lambda: store.waited)
     await asyncio.wait_for(backfills.assign(set(), 4), 5)
     await asyncio.wait_for(backfills.close(), 5)
 
 
 async def test_a_finished_job_that_is_requested_again_restarts() -> None:
-    provider, asked = Provider(), job(hours=1)
-    last, notes = await done_by_one(asked, provider)
+    reader, asked = FakeReader(), job(hours=1)
+    last, store = await run_by_one(asked, reader)
     assert last.state == "done"
-    again = said(asked, asked=2)
-    backfills = poller(provider, notes)
+    again = changed(asked, asked=2)
+    backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    notes.tell(again)
-    await until(lambda: notes.said[asked.key].asked == 2 and notes.said[asked.key].finished)
+    store.tell(again)
+    await until(lambda: store.records[asked.key].asked == 2 and store.records[asked.key].finished)
     await backfills.close()
-    assert notes.said[asked.key] == said(again, state="done", done_until=asked.until, rows=20)
-    assert provider.spans == [(-HOUR_US, 0)] * 2
+    assert store.records[asked.key] == changed(again, state="done", done_until=asked.until, rows=20)
+    assert reader.spans == [(-HOUR_US, 0)] * 2
 
 
 async def test_a_running_job_that_is_requested_again_restarts() -> None:
-    provider, asked = Provider(), job(hours=1)
-    notes = StoreFake(asked)
-    provider.may_answer.clear()
-    backfills = poller(provider, notes)
+    reader, asked = FakeReader(), job(hours=1)
+    store = FakeStore(asked)
+    reader.may_answer.clear()
+    backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    await until(lambda: provider.at_once)
-    notes.tell(said(asked, asked=2))
-    await until(lambda: len(provider.urls) == 2)
-    assert provider.at_once == 1
-    provider.may_answer.set()
-    assert (await ended(notes, asked)).asked == 2
+    await until(lambda: reader.at_once)
+    store.tell(changed(asked, asked=2))
+    await until(lambda: len(reader.urls) == 2)
+    assert reader.at_once == 1
+    reader.may_answer.set()
+    assert (await ended(store, asked)).asked == 2
     await backfills.close()

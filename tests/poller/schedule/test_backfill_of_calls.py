@@ -1,4 +1,4 @@
-"""Calls that ended in a backfill's time are each asked about, and one that fails hides no other."""
+"""A backfill reads each call that ended in its time, and one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import orjson
 
 from stream.core.timestamps import utc
 from stream.poller.pages.paged_read import ReadResult
-from tests.poller.schedule.backfill_fakes import HOUR_US, NOW_US, Provider, done_by_one, job
+from tests.poller.schedule.backfill_fakes import HOUR_US, NOW_US, FakeReader, job, run_by_one
 from tests.poller.schedule.progress_fakes import account
 
 
@@ -18,11 +18,11 @@ async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
         envelope = {"v": 1, "source": "twilio_call", "received_at": utc(NOW_US), "body": body}
         return orjson.dumps(envelope)
 
-    provider, asked = Provider(), job("twilio_insights_event", 2)
+    reader, asked = FakeReader(), job("twilio_insights_event", 2)
     by_end, by_start = [
         f"https://api.example.test/twilio_call/{n}?since={NOW_US - HOUR_US}&until={NOW_US}" for n in (0, 1)
     ]
-    provider.listed = {
+    reader.listed = {
         by_end: [
             row("CA1", "Mon, 02 Mar 2026 11:30:00 +0000"),
             row("CA2", "Mon, 02 Mar 2026 11:40:00 +0000", to="client:agent"),
@@ -34,9 +34,9 @@ async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
             row("CA5", None, status="in-progress"),
         ],
     }
-    last, _ = await done_by_one(asked, provider)
-    assert len(provider.urls) == 4, "each slice is listed by end and by start"
-    assert sorted(provider.calls) == [
+    last, _ = await run_by_one(asked, reader)
+    assert len(reader.urls) == 4, "each slice is listed by end and by start"
+    assert sorted(reader.calls) == [
         ("twilio_insights_event", "CA1", "carrier_edge"),
         ("twilio_insights_event", "CA2", "carrier_edge"),
         ("twilio_insights_event", "CA2", "client_edge"),
@@ -45,9 +45,9 @@ async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
     ]
     assert (last.state, last.rows) == ("done", 5)
 
-    other = Provider()
-    other.listed = provider.listed
-    last, _ = await done_by_one(job("twilio_call_event", 2), other)
+    other = FakeReader()
+    other.listed = reader.listed
+    last, _ = await run_by_one(job("twilio_call_event", 2), other)
     assert sorted(other.calls) == [("twilio_call_event", f"CA{n}", None) for n in (1, 2, 4)]
     assert (last.state, last.rows) == ("done", 3)
 
@@ -60,19 +60,19 @@ def listing(*sids: str) -> dict[str, list[bytes]]:
 
 
 async def test_calls_are_read_with_the_accounts_concurrency() -> None:
-    provider = Provider()
-    provider.listed = listing(*(f"CA{n}" for n in range(50)))
-    last, _ = await done_by_one(job("twilio_call_event", 1), provider)
-    assert (len(provider.calls), last.rows, provider.most_at_once) == (50, 50, account().concurrency)
+    reader = FakeReader()
+    reader.listed = listing(*(f"CA{n}" for n in range(50)))
+    last, _ = await run_by_one(job("twilio_call_event", 1), reader)
+    assert (len(reader.calls), last.rows, reader.most_at_once) == (50, 50, account().concurrency)
 
 
 async def test_an_unreadable_call_does_not_stop_the_others_and_is_reported_at_the_end() -> None:
-    provider = Provider()
-    provider.listed = listing("CA1", "CA2", "CA3", "CA4", "CA5")
+    reader = FakeReader()
+    reader.listed = listing("CA1", "CA2", "CA3", "CA4", "CA5")
     answers = {"CA1": "rubbish", "CA2": "client_error", "CA3": "not_found", "CA4": "not_ready"}
-    provider.answers = {call: [ReadResult(outcome)] for call, outcome in answers.items()}
-    last, _ = await done_by_one(job("twilio_call_event", 1), provider)
-    assert len(provider.calls) == 5
+    reader.answers = {call: [ReadResult(outcome)] for call, outcome in answers.items()}
+    last, _ = await run_by_one(job("twilio_call_event", 1), reader)
+    assert len(reader.calls) == 5
     assert (last.state, last.error, last.rows, last.unread) == (
         "failed",
         "2 calls could not be read; all others were",
@@ -83,9 +83,9 @@ async def test_an_unreadable_call_does_not_stop_the_others_and_is_reported_at_th
 
 
 async def test_an_account_that_is_refused_stops_the_reading_of_calls() -> None:
-    provider = Provider()
-    provider.listed = listing(*(f"CA{n}" for n in range(50)))
-    provider.answers = {"CA3": [ReadResult("auth_error", 0, problem="answered 401")]}
-    last, _ = await done_by_one(job("twilio_call_event", 1), provider)
+    reader = FakeReader()
+    reader.listed = listing(*(f"CA{n}" for n in range(50)))
+    reader.answers = {"CA3": [ReadResult("auth_error", 0, problem="answered 401")]}
+    last, _ = await run_by_one(job("twilio_call_event", 1), reader)
     assert (last.state, last.error, last.done_until) == ("failed", "auth_error: answered 401", last.since)
-    assert len(provider.calls) < 50
+    assert len(reader.calls) < 50

@@ -1,4 +1,4 @@
-"""A backfill reads all of a time, is done by one poller, and goes on where it was."""
+"""A backfill reads all of its time, is run by one poller, and resumes where it was."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tests.poller.schedule.backfill_fakes import (
     ALL,
     HOUR_US,
     NOW_US,
-    Provider,
-    done_by_one,
+    FakeReader,
+    changed,
     ended,
     job,
     poller,
-    said,
+    run_by_one,
     span_of,
 )
-from tests.poller.schedule.progress_fakes import StoreFake, until
+from tests.poller.schedule.progress_fakes import FakeStore, until
 
 
 async def test_a_job_is_read_slice_by_slice_oldest_first_and_saved_after_each() -> None:
-    provider, asked = Provider(), job(hours=2.5)
-    _, notes = await done_by_one(asked, provider)
-    assert [span_of(url) for url in provider.urls] == [
+    reader, asked = FakeReader(), job(hours=2.5)
+    _, store = await run_by_one(asked, reader)
+    assert [span_of(url) for url in reader.urls] == [
         (-2.5 * HOUR_US, -1.5 * HOUR_US),
         (-2.5 * HOUR_US, -1.5 * HOUR_US),
         (-1.5 * HOUR_US, -0.5 * HOUR_US),
@@ -36,44 +36,44 @@ async def test_a_job_is_read_slice_by_slice_oldest_first_and_saved_after_each() 
         (-0.5 * HOUR_US, 0),
         (-0.5 * HOUR_US, 0),
     ]
-    assert provider.priorities == {"backfill"}
+    assert reader.priorities == {"backfill"}
     at = [utc(NOW_US - round(hours * HOUR_US)) for hours in (1.5, 0.5, 0)]
-    assert notes.history == [
-        said(asked, state="running"),
-        said(asked, state="running", done_until=at[0], rows=20),
-        said(asked, state="running", done_until=at[1], rows=40),
-        said(asked, state="running", done_until=at[2], rows=60),
-        said(asked, state="done", done_until=at[2], rows=60),
+    assert store.history == [
+        changed(asked, state="running"),
+        changed(asked, state="running", done_until=at[0], rows=20),
+        changed(asked, state="running", done_until=at[1], rows=40),
+        changed(asked, state="running", done_until=at[2], rows=60),
+        changed(asked, state="done", done_until=at[2], rows=60),
     ]
 
 
 async def test_a_window_without_an_end_is_read_in_one_slice() -> None:
-    provider = Provider()
-    last, _ = await done_by_one(job("telnyx_call_event", 20, "T1"), provider)
-    assert provider.urls == [f"https://api.example.test/telnyx_call_event/0?since={NOW_US - 20 * HOUR_US}"]
+    reader = FakeReader()
+    last, _ = await run_by_one(job("telnyx_call_event", 20, "T1"), reader)
+    assert reader.urls == [f"https://api.example.test/telnyx_call_event/0?since={NOW_US - 20 * HOUR_US}"]
     assert (last.state, last.done_until, last.rows) == ("done", last.until, 10)
 
 
 async def test_a_job_resumes_where_it_was() -> None:
-    provider = Provider()
+    reader = FakeReader()
     asked = job(state="running", done_until=utc(NOW_US - HOUR_US), rows=7)
-    last, _ = await done_by_one(asked, provider)
-    assert provider.spans == [(-HOUR_US, 0)]
+    last, _ = await run_by_one(asked, reader)
+    assert reader.spans == [(-HOUR_US, 0)]
     assert (last.state, last.rows) == ("done", 27)
 
 
 async def test_a_second_poller_finishes_the_job_of_the_first_and_skips_nothing() -> None:
-    one, other, asked = Provider(), Provider(), job(hours=7.2)
-    notes = StoreFake(asked)
-    first, second = poller(one, notes), poller(other, notes)
+    one, other, asked = FakeReader(), FakeReader(), job(hours=7.2)
+    store = FakeStore(asked)
+    first, second = poller(one, store), poller(other, store)
     one.halt_at = 8
     await first.assign(ALL, 4)
     await second.assign(set(), 4)
     await until(lambda: len(one.urls) == 8 and one.at_once)
     await first.assign(set(), 4)
-    assert one.at_once == 0, "what is another's has ended"
+    assert one.at_once == 0, "a job of another poller has ended"
     await second.assign(ALL, 4)
-    last = await ended(notes, asked)
+    last = await ended(store, asked)
     assert len(one.urls) == 8
     await first.close()
     await second.close()
@@ -82,17 +82,17 @@ async def test_a_second_poller_finishes_the_job_of_the_first_and_skips_nothing()
     assert spans[0][0] == -7.2 * HOUR_US
     assert spans[-1][1] == 0
     assert all(end == begin for (_, end), (begin, _) in itertools.pairwise(spans))
-    assert len(set(one.spans) & set(other.spans)) <= 1, "at most the slice in work is read twice"
+    assert len(set(one.spans) & set(other.spans)) <= 1, "at most the running slice is read twice"
 
 
 async def test_each_job_is_run_by_the_poller_with_its_partition() -> None:
     jobs = [job(hours=1 + number / 100) for number in range(20)]
-    notes, one, other = StoreFake(*jobs), Provider(), Provider()
-    pollers = [poller(one, notes), poller(other, notes)]
+    store, one, other = FakeStore(*jobs), FakeReader(), FakeReader()
+    pollers = [poller(one, store), poller(other, store)]
     await pollers[0].assign({0, 2}, 4)
     await pollers[1].assign({1, 3}, 4)
     for asked in jobs:
-        await ended(notes, asked)
+        await ended(store, asked)
     for each in pollers:
         await each.close()
     mine = [asked for asked in jobs if partition_of(job_key(asked.id), 4) in {0, 2}]
@@ -104,33 +104,33 @@ async def test_each_job_is_run_by_the_poller_with_its_partition() -> None:
 
 
 async def test_no_job_starts_before_the_store_is_loaded() -> None:
-    provider, asked = Provider(), job()
-    notes = StoreFake(asked, ready=False)
-    backfills = poller(provider, notes)
+    reader, asked = FakeReader(), job()
+    store = FakeStore(asked, ready=False)
+    backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
     await asyncio.sleep(0.02)
-    assert provider.urls == []
-    notes.said[asked.key] = said(asked, state="done")
-    notes.open()
+    assert reader.urls == []
+    store.records[asked.key] = changed(asked, state="done")
+    store.open()
     await asyncio.sleep(0.02)
     await backfills.close()
-    assert provider.urls == []
+    assert reader.urls == []
 
 
 async def test_a_long_slice_is_saved_periodically_and_never_after_the_final_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backfill_run, "HEARTBEAT_S", 0.001)
-    provider, asked = Provider(), job()
-    notes = StoreFake(asked)
-    provider.may_answer.clear()
-    backfills = poller(provider, notes)
+    reader, asked = FakeReader(), job()
+    store = FakeStore(asked)
+    reader.may_answer.clear()
+    backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    await until(lambda: len(notes.history) > 5)
-    provider.may_answer.set()
-    await ended(notes, asked)
-    count = len(notes.history)
+    await until(lambda: len(store.history) > 5)
+    reader.may_answer.set()
+    await ended(store, asked)
+    count = len(store.history)
     await asyncio.sleep(0.02)
-    assert len(notes.history) == count, "nothing is said after the last word"
+    assert len(store.history) == count, "nothing is saved after the final state"
     await backfills.close()
-    assert {one.state for one in notes.history[:-1] if isinstance(one, BackfillJob)} == {"running"}
+    assert {one.state for one in store.history[:-1] if isinstance(one, BackfillJob)} == {"running"}

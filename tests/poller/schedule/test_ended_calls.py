@@ -1,4 +1,4 @@
-"""Which calls a backfill asks about."""
+"""Which calls a backfill reads."""
 
 from __future__ import annotations
 

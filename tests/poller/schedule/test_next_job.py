@@ -1,4 +1,4 @@
-"""The same question again goes on, or shows the answer."""
+"""The same command again continues the job, or shows its result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_time_beyond_the_providers_limit_is_refused_but_a_result_is_still_show
     done = msgspec.structs.replace(old, state="done", done_until=old.until)
     assert next_job(done, old, NOW_US) is None
     rest = msgspec.structs.replace(old, state="failed", done_until=utc(NOW_US - 2 * HOUR_US))
-    assert next_job(rest, old, NOW_US) is not None, "what is left of it is still answered"
+    assert next_job(rest, old, NOW_US) is not None, "the rest of it is still within the limit"
 
 
 def test_only_an_unfinished_job_can_be_cancelled() -> None:

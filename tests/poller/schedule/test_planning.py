@@ -1,4 +1,4 @@
-"""Which times are read: no moment is left out unless it is said."""
+"""Which times are read: no moment is left out unless it is reported as lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the polling topic says, and which of two records says more."""
+"""The records of the polling topic, and which of two is further."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_of_two_equal_watermarks_the_newer_read_stays() -> None:
 
 
 def test_the_progress_of_a_job_never_moves_back() -> None:
-    """Each says more than those before it, whoever says it last: a poller that wakes up undoes nothing."""
+    """Each is further than those before it, in whatever order they come: a late poller undoes nothing."""
     half = utc(NOON_US - HOUR_US // 2)
     story = [
         JOB,

@@ -1,4 +1,4 @@
-"""The store on a real Kafka: what is noted outlives its writer, and nobody takes it back."""
+"""The store on a real Kafka: saved progress survives its poller, and no poller undoes it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def mark(us: int, account_id: str = "AC1") -> Watermark:
 
 @asynccontextmanager
 async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStore]:
-    """As a poller has it, from start to end."""
+    """The store of a poller, from start to end."""
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
     topic, connection = topics.names(prefix).polling, {"bootstrap_servers": broker.bootstrap}
     lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
@@ -92,7 +92,7 @@ async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
 
 
 async def test_a_late_record_does_not_undo_the_progress_of_others(broker: RealBroker, prefix: str) -> None:
-    """Its record is the last in the topic, and says less than one before it."""
+    """Its record is the last in the topic, and has less progress than one before it."""
     async with a_store(broker, prefix) as one:
         await one.save(mark(NOW_US))
         late = AckedProducer(
@@ -101,11 +101,11 @@ async def test_a_late_record_does_not_undo_the_progress_of_others(broker: RealBr
             produced=lambda records, seconds, ok: None,
         )
         await late.start()
-        # As a store that has not read what `one` said.
+        # A store that has not read the record of `one`.
         behind = ProgressStore(topics.names(prefix).polling, {}, late)
         behind._read.set()
         await behind.save(mark(NOW_US - HOUR_US))
-        # What it noted, the same as a record, and what came late.
+        # What it saved, the same as a record, and the late record.
         await until(lambda: one._changes >= 3)
         assert one.watermark("twilio_call", "AC1") == mark(NOW_US)
         await late.close(5)
@@ -144,7 +144,7 @@ async def test_an_unreadable_record_is_logged_and_skipped(
     caplog.clear()
     async with a_store(broker, prefix) as again:
         assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
-        assert again.watermark("twilio_call", "AC2") is None, "what is removed is gone"
+        assert again.watermark("twilio_call", "AC2") is None, "a tombstone removes it"
     assert len([line for line in caplog.messages if "is skipped" in line]) == 3
     assert "AC1" not in caplog.text
 
@@ -160,7 +160,7 @@ async def test_a_broker_that_returns_is_read_again(broker: RealBroker, prefix: s
             except NotAcknowledgedError:
                 failed += 1
         assert failed == 3
-        assert one.watermark("twilio_call", "AC1") == mark(NOW_US), "what did not land is not known"
+        assert one.watermark("twilio_call", "AC1") == mark(NOW_US), "what was not saved is not known"
         await asyncio.to_thread(broker.restart)
 
         async with asyncio.timeout(60):
@@ -174,8 +174,8 @@ async def test_a_broker_that_returns_is_read_again(broker: RealBroker, prefix: s
         await until(lambda: other.watermark("twilio_call", "AC1") == mark(NOW_US + 2), 60)
 
 
-class Provider:
-    """Remembers what it was asked; at `halt_at` it falls silent."""
+class FakeReader:
+    """Records the URLs; at `halt_at` it does not return."""
 
     def __init__(self, halt_at: int = 0) -> None:
         self.urls: list[str] = []
@@ -200,12 +200,12 @@ class Provider:
         ]
 
 
-def backfills(store: ProgressStore, provider: Provider) -> Backfills:
+def backfills(store: ProgressStore, reader: FakeReader) -> Backfills:
     return Backfills(
         [account()],
         {"twilio_call": resource("twilio_call")},
         store=store,
-        reader=provider,  # type: ignore[arg-type]
+        reader=reader,  # type: ignore[arg-type]
         now_us=lambda: NOW_US,
     )
 
@@ -214,7 +214,7 @@ async def test_a_second_poller_finishes_a_job_after_the_first_was_stopped(
     broker: RealBroker, prefix: str
 ) -> None:
     job = new_job("twilio_call", "AC1", NOW_US - 10 * HOUR_US - 5, NOW_US, NOW_US)
-    one, other = Provider(halt_at=5), Provider()
+    one, other = FakeReader(halt_at=5), FakeReader()
     async with a_store(broker, prefix) as first:
         working = backfills(first, one)
         await working.assign(ALL, PARTITIONS)
@@ -236,34 +236,34 @@ async def test_a_second_poller_finishes_a_job_after_the_first_was_stopped(
     spans = sorted({*one.spans, *other.spans})
     assert (spans[0][0], spans[-1][1]) == (job.since_us, job.until_us)
     assert all(end == begin for (_, end), (begin, _) in itertools.pairwise(spans))
-    assert set(one.spans) & set(other.spans) == {one.spans[-1]}, "only what was in work is read twice"
+    assert set(one.spans) & set(other.spans) == {one.spans[-1]}, "only the running slice is read twice"
 
 
 async def test_windows_resume_at_the_watermark_of_the_last_poller(broker: RealBroker, prefix: str) -> None:
     class Silent:
         def window(self, *said: Any) -> None: ...
 
-    def windows(store: ProgressStore, provider: Provider, now_us: int) -> Windows:
+    def windows(store: ProgressStore, reader: FakeReader, now_us: int) -> Windows:
         return Windows(
             Settings(poll_interval_s=3600),
             [account("AC1"), account("AC2")],
             {"twilio_call": resource("twilio_call")},
             store=store,
-            reader=provider,  # type: ignore[arg-type]
+            reader=reader,  # type: ignore[arg-type]
             metrics=Silent(),  # type: ignore[arg-type]
             by="one",
             now_us=lambda: now_us,
         )
 
     async with a_store(broker, prefix) as first:
-        reading = windows(first, Provider(), NOW_US)
+        reading = windows(first, FakeReader(), NOW_US)
         await reading.assign({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
         await until(lambda: first.watermark("twilio_call", "AC1"))
         await reading.close()
-    provider = Provider()
+    reader = FakeReader()
     async with a_store(broker, prefix) as second:
-        reading = windows(second, provider, NOW_US + 30 * HOUR_US)
+        reading = windows(second, reader, NOW_US + 30 * HOUR_US)
         await reading.assign({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
-        await until(lambda: provider.urls)
+        await until(lambda: reader.urls)
         await reading.close()
-    assert provider.urls[0] == f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}"
+    assert reader.urls[0] == f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}"

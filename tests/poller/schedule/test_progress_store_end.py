@@ -1,4 +1,4 @@
-"""A store is ready when it has read what the topic's true leader has, not what a former one says."""
+"""A store is loaded when it has read up to the true leader's end, not a former one's end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = Watermark(source="twilio_call", account="AC1", watermark=utc(10**15), rea
 
 
 class Reader:
-    """One partition. Its broker was cut off: it has records up to `end`, and says so, until it is healed."""
+    """One partition. Its broker was cut off: it has, and reports, records up to `end` only."""
 
     def __init__(self, records: list[Any], end: int) -> None:
         self.records, self.end = records, end

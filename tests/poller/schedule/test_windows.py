@@ -1,4 +1,4 @@
-"""Windows are read on and on, each by one poller, and nothing counts as read that was not."""
+"""Windows are read again and again, each by one poller, and only a successful pass moves a watermark."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from stream.poller.resources.resource import Resource
 from stream.poller.schedule.progress import Watermark, partition_of, window_key
 from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.settings import Settings
-from tests.poller.schedule.progress_fakes import StoreFake, account, resource, resource_of_calls, until
+from tests.poller.schedule.progress_fakes import FakeStore, account, resource, resource_of_calls, until
 
 NOW_US = 1_772_452_800_000_000
 HOUR_US = 3_600_000_000
 SOURCES = ("twilio_call", "telnyx_call_event", "telnyx_webhook_delivery")
-EVERYTHING = {0, 1, 2, 3}
+ALL = {0, 1, 2, 3}
 
 
-class Provider:
-    """Answers as told, then with success; remembers what it was asked. At `halt_at` it waits."""
+class FakeReader:
+    """Answers with `outcomes`, then with success; records the reads. At `halt_at` it waits."""
 
     def __init__(self, *outcomes: str | Exception, halt_at: int = 0) -> None:
         self._halt_at = halt_at
@@ -66,7 +66,7 @@ class Provider:
         return [url for _, _, url, _ in self.asked]
 
 
-class Told:
+class RecordingMetrics:
     def __init__(self) -> None:
         self.windows: list[tuple[str, str, float, float]] = []
 
@@ -75,10 +75,10 @@ class Told:
 
 
 def poller(
-    provider: Provider,
-    notes: StoreFake,
+    reader: FakeReader,
+    store: FakeStore,
     *,
-    told: Told | None = None,
+    metrics: RecordingMetrics | None = None,
     accounts: tuple[Account, ...] = (account(),),
     resources: tuple[Resource, ...] = (resource("twilio_call"),),
     now_us: Callable[[], int] = lambda: NOW_US,
@@ -90,9 +90,9 @@ def poller(
         Settings(poll_interval_s=interval_s, **settings),
         accounts,
         {one.source: one for one in resources},
-        store=notes,  # type: ignore[arg-type]
-        reader=provider,  # type: ignore[arg-type]
-        metrics=told or Told(),  # type: ignore[arg-type]
+        store=store,  # type: ignore[arg-type]
+        reader=reader,  # type: ignore[arg-type]
+        metrics=metrics or RecordingMetrics(),  # type: ignore[arg-type]
         by="one",
         now_us=now_us,
         sleep=sleep,
@@ -111,141 +111,139 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_its_watermark_is_t
     None
 ):
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes, told = Provider(), StoreFake(), Told()
+    reader, store, metrics = FakeReader(), FakeStore(), RecordingMetrics()
     windows = poller(
-        provider,
-        notes,
-        told=told,
+        reader,
+        store,
+        metrics=metrics,
         resources=(resource("twilio_call", urls=2),),
         now_us=lambda: next(clock),
         interval_s=3600,
     )
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: told.windows)
+    await windows.assign(ALL, 4)
+    await until(lambda: metrics.windows)
     await windows.close()
-    assert provider.asked == [
+    assert reader.asked == [
         ("twilio_call", "AC1", since(NOW_US - HOUR_US, number), "freshness") for number in (0, 1)
     ]
-    assert provider.skip_known == {True}
-    assert notes.history == [known(NOW_US, NOW_US + 1_000_000)]
-    assert told.windows == [("twilio_call", "default", NOW_US / 1e6 + 1, NOW_US / 1e6)]
+    assert reader.skip_known == {True}
+    assert store.history == [known(NOW_US, NOW_US + 1_000_000)]
+    assert metrics.windows == [("twilio_call", "default", NOW_US / 1e6 + 1, NOW_US / 1e6)]
 
 
 async def test_each_pass_starts_at_the_last_watermark_less_the_lookback() -> None:
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes = Provider(), StoreFake()
-    windows = poller(provider, notes, now_us=lambda: next(clock), poll_lookback_s=10)
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: len(notes.history) >= 4)
+    reader, store = FakeReader(), FakeStore()
+    windows = poller(reader, store, now_us=lambda: next(clock), poll_lookback_s=10)
+    await windows.assign(ALL, 4)
+    await until(lambda: len(store.history) >= 4)
     await windows.close()
-    # The clock is looked at twice in a pass: at its beginning, and when it is noted.
+    # A pass reads the clock twice: at its start, and when its watermark is saved.
     beginnings = [NOW_US + 2_000_000 * number for number in range(4)]
-    assert provider.urls[:4] == [since(us - 10_000_000) for us in (NOW_US, *beginnings[:3])]
-    assert [one.watermark_us for one in notes.history[:4]] == beginnings
+    assert reader.urls[:4] == [since(us - 10_000_000) for us in (NOW_US, *beginnings[:3])]
+    assert [one.watermark_us for one in store.history[:4]] == beginnings
 
 
 async def test_a_poller_whose_clock_is_ahead_moves_no_watermark_beyond_the_providers_own_date() -> None:
-    """Its first pass asks for a time that is yet to come. The next one goes on from the provider's time."""
-    provider, store = Provider(), StoreFake()
-    provider.dates_us = [NOW_US + 3_000_000, NOW_US + 1_000_000, NOW_US + 60_000_000, NOW_US + 61_000_000]
+    """Its first pass reads a future time. The next one starts from the reader's time."""
+    reader, store = FakeReader(), FakeStore()
+    reader.dates_us = [NOW_US + 3_000_000, NOW_US + 1_000_000, NOW_US + 60_000_000, NOW_US + 61_000_000]
     ahead_us = 5 * HOUR_US
     windows = poller(
-        provider, store, resources=(resource("twilio_call", urls=2),), now_us=lambda: NOW_US + ahead_us
+        reader, store, resources=(resource("twilio_call", urls=2),), now_us=lambda: NOW_US + ahead_us
     )
-    await windows.assign(EVERYTHING, 4)
+    await windows.assign(ALL, 4)
     await until(lambda: len(store.history) >= 2)
     await windows.close()
     assert [one.watermark_us for one in store.history[:2]] == [NOW_US + 1_000_000, NOW_US + 60_000_000]
     again = [since(NOW_US + 1_000_000 - HOUR_US, number) for number in (0, 1)]
-    assert provider.urls[:4] == [*(since(NOW_US + ahead_us - HOUR_US, number) for number in (0, 1)), *again]
+    assert reader.urls[:4] == [*(since(NOW_US + ahead_us - HOUR_US, number) for number in (0, 1)), *again]
 
 
 async def test_a_provider_whose_clock_is_ahead_moves_no_watermark_beyond_the_pass() -> None:
-    provider, store = Provider(), StoreFake()
-    provider.dates_us = [NOW_US + HOUR_US]
-    windows = poller(provider, store, interval_s=3600)
-    await windows.assign(EVERYTHING, 4)
+    reader, store = FakeReader(), FakeStore()
+    reader.dates_us = [NOW_US + HOUR_US]
+    windows = poller(reader, store, interval_s=3600)
+    await windows.assign(ALL, 4)
     await until(lambda: store.history)
     await windows.close()
     assert store.history == [known(NOW_US)]
 
 
 async def test_a_new_owner_resumes_at_the_watermark_and_reports_it_at_once() -> None:
-    provider, told = Provider(), Told()
-    notes = StoreFake(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
-    provider.may_answer.clear()
-    windows = poller(provider, notes, told=told)
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: provider.asked)
+    reader, metrics = FakeReader(), RecordingMetrics()
+    store = FakeStore(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
+    reader.may_answer.clear()
+    windows = poller(reader, store, metrics=metrics)
+    await windows.assign(ALL, 4)
+    await until(lambda: reader.asked)
     await windows.close()
-    assert provider.urls == [since(NOW_US - 6 * HOUR_US)]
-    assert told.windows == [
+    assert reader.urls == [since(NOW_US - 6 * HOUR_US)]
+    assert metrics.windows == [
         ("twilio_call", "default", (NOW_US - 4 * HOUR_US) / 1e6, (NOW_US - 5 * HOUR_US) / 1e6)
     ]
 
 
 @pytest.mark.parametrize(
-    "trouble", ["server_error", "throttled", "auth_error", "rubbish", "not_found", RuntimeError("a bug")]
+    "outcome", ["server_error", "throttled", "auth_error", "rubbish", "not_found", RuntimeError("a bug")]
 )
 async def test_a_failed_pass_leaves_the_watermark_unchanged_and_the_same_time_is_read_again(
-    trouble: str | Exception,
+    outcome: str | Exception,
 ) -> None:
     clock = itertools.count(NOW_US, 1_000_000)
-    provider, notes = Provider("success", trouble, halt_at=3), StoreFake(known(NOW_US - HOUR_US))
-    before = dict(notes.said)
-    windows = poller(
-        provider, notes, resources=(resource("twilio_call", urls=2),), now_us=lambda: next(clock)
-    )
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: len(provider.asked) == 3)
-    assert notes.said == before
-    provider.may_answer.set()
-    await until(lambda: notes.history)
+    reader, store = FakeReader("success", outcome, halt_at=3), FakeStore(known(NOW_US - HOUR_US))
+    before = dict(store.records)
+    windows = poller(reader, store, resources=(resource("twilio_call", urls=2),), now_us=lambda: next(clock))
+    await windows.assign(ALL, 4)
+    await until(lambda: len(reader.asked) == 3)
+    assert store.records == before
+    reader.may_answer.set()
+    await until(lambda: store.history)
     await windows.close()
     again = [since(NOW_US - 2 * HOUR_US, number) for number in (0, 1)]
-    assert provider.urls[:4] == again * 2
+    assert reader.urls[:4] == again * 2
 
 
 async def test_a_pass_whose_watermark_was_not_saved_is_read_again() -> None:
-    provider, notes, told = Provider(), StoreFake(known(NOW_US - HOUR_US)), Told()
-    notes.refuse = 2
-    windows = poller(provider, notes, told=told)
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: notes.history)
+    reader, store, metrics = FakeReader(), FakeStore(known(NOW_US - HOUR_US)), RecordingMetrics()
+    store.refuse = 2
+    windows = poller(reader, store, metrics=metrics)
+    await windows.assign(ALL, 4)
+    await until(lambda: store.history)
     await windows.close()
-    assert provider.urls[:3] == [since(NOW_US - 2 * HOUR_US)] * 3
-    assert told.windows[:2] == [
+    assert reader.urls[:3] == [since(NOW_US - 2 * HOUR_US)] * 3
+    assert metrics.windows[:2] == [
         ("twilio_call", "default", NOW_US / 1e6, (NOW_US - HOUR_US) / 1e6),
         ("twilio_call", "default", NOW_US / 1e6, NOW_US / 1e6),
     ]
 
 
 async def test_passes_longer_than_the_interval_never_overlap() -> None:
-    provider, notes = Provider(), StoreFake()
-    windows = poller(provider, notes)
+    reader, store = FakeReader(), FakeStore()
+    windows = poller(reader, store)
     for _ in range(5):
-        provider.may_answer.clear()
-        await windows.assign(EVERYTHING, 4)
-        await until(lambda: provider.at_once)
+        reader.may_answer.clear()
+        await windows.assign(ALL, 4)
+        await until(lambda: reader.at_once)
         await asyncio.sleep(0.02)
-        passes = len(provider.asked)
-        provider.may_answer.set()
-        await until(lambda: len(provider.asked) > passes)  # noqa: B023 - awaited in this round
+        passes = len(reader.asked)
+        reader.may_answer.set()
+        await until(lambda: len(reader.asked) > passes)  # noqa: B023 - awaited in this round
     await windows.close()
-    assert provider.most_at_once == 1
-    assert provider.at_once == 0
+    assert reader.most_at_once == 1
+    assert reader.at_once == 0
 
 
 async def test_a_failing_window_is_read_less_often() -> None:
-    provider, notes = Provider(*["server_error"] * 4), StoreFake()
+    reader, store = FakeReader(*["server_error"] * 4), FakeStore()
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
         await asyncio.sleep(0)
 
-    windows = poller(provider, notes, interval_s=60, sleep=sleep)
-    await windows.assign(EVERYTHING, 4)
+    windows = poller(reader, store, interval_s=60, sleep=sleep)
+    await windows.assign(ALL, 4)
     await until(lambda: len(slept) >= 6)
     await windows.close()
     for wait, paused in zip(slept, [120, 240, 480, 600, 60, 60], strict=False):
@@ -256,10 +254,10 @@ async def test_an_outage_is_logged_when_it_starts_changes_and_ends_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="callstream.polling")
-    provider, notes = Provider(*["throttled"] * 3, *["auth_error"] * 2), StoreFake()
-    windows = poller(provider, notes)
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: len(notes.history) > 2)
+    reader, store = FakeReader(*["throttled"] * 3, *["auth_error"] * 2), FakeStore()
+    windows = poller(reader, store)
+    await windows.assign(ALL, 4)
+    await until(lambda: len(store.history) > 2)
     await windows.close()
     what = "the window of twilio_call of twilio/default"
     assert caplog.messages == [
@@ -273,17 +271,17 @@ async def test_lost_time_is_logged_once_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = "telnyx_call_event"
-    provider, notes = Provider("server_error"), StoreFake(known(NOW_US - 30 * HOUR_US, source=source))
+    reader, store = FakeReader("server_error"), FakeStore(known(NOW_US - 30 * HOUR_US, source=source))
     windows = poller(
-        provider,
-        notes,
+        reader,
+        store,
         accounts=(account(provider="telnyx"),),
         resources=(resource(source, max_lookback_s=86_400),),
     )
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: len(notes.history) > 2)
+    await windows.assign(ALL, 4)
+    await until(lambda: len(store.history) > 2)
     await windows.close()
-    assert provider.urls[:3] == [since(NOW_US - us, source=source) for us in (24 * HOUR_US,) * 2 + (HOUR_US,)]
+    assert reader.urls[:3] == [since(NOW_US - us, source=source) for us in (24 * HOUR_US,) * 2 + (HOUR_US,)]
     assert [one for one in caplog.messages if "lost" in one] == [
         f"the window of {source} of telnyx/default has lost the time from {utc(NOW_US - 30 * HOUR_US)} to "
         f"{utc(NOW_US - 24 * HOUR_US)}: the provider does not return rows that old"
@@ -291,22 +289,22 @@ async def test_lost_time_is_logged_once_without_ids(
 
 
 async def test_no_window_is_read_before_the_store_is_loaded() -> None:
-    provider, notes = Provider(), StoreFake(ready=False)
-    windows = poller(provider, notes)
-    await windows.assign(EVERYTHING, 4)
+    reader, store = FakeReader(), FakeStore(ready=False)
+    windows = poller(reader, store)
+    await windows.assign(ALL, 4)
     await asyncio.sleep(0.02)
-    assert provider.asked == []
-    notes.said[window_key("twilio_call", "AC1")] = known(NOW_US - 5 * HOUR_US)
-    notes.open()
-    await until(lambda: provider.asked)
+    assert reader.asked == []
+    store.records[window_key("twilio_call", "AC1")] = known(NOW_US - 5 * HOUR_US)
+    store.open()
+    await until(lambda: reader.asked)
     await windows.close()
-    assert provider.urls[0] == since(NOW_US - 6 * HOUR_US)
+    assert reader.urls[0] == since(NOW_US - 6 * HOUR_US)
 
 
 async def test_each_window_is_read_by_one_of_two_pollers() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
-    one, other = Provider(), Provider()
-    pollers = [poller(each, StoreFake(), accounts=accounts, interval_s=3600) for each in (one, other)]
+    one, other = FakeReader(), FakeReader()
+    pollers = [poller(each, FakeStore(), accounts=accounts, interval_s=3600) for each in (one, other)]
     await pollers[0].assign({0, 1}, 4)
     await pollers[1].assign({2, 3}, 4)
     await until(lambda: len(one.asked) + len(other.asked) >= 20)
@@ -319,21 +317,21 @@ async def test_each_window_is_read_by_one_of_two_pollers() -> None:
 
 async def test_a_revoked_window_stops_and_a_kept_one_continues_undisturbed() -> None:
     accounts = tuple(account(f"AC{number}") for number in range(20))
-    provider = Provider()
-    provider.may_answer.clear()
-    windows = poller(provider, StoreFake(), accounts=accounts, interval_s=3600)
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: provider.at_once == 20)
+    reader = FakeReader()
+    reader.may_answer.clear()
+    windows = poller(reader, FakeStore(), accounts=accounts, interval_s=3600)
+    await windows.assign(ALL, 4)
+    await until(lambda: reader.at_once == 20)
     await windows.assign({0}, 4)
     kept = sum(partition_of(window_key("twilio_call", each.id), 4) == 0 for each in accounts)
     assert 0 < kept < 20
-    assert provider.at_once == kept
+    assert reader.at_once == kept
     await asyncio.sleep(0.01)
-    assert len(provider.asked) == 20, "what goes on is not begun again"
-    await windows.assign(EVERYTHING, 4)
-    await until(lambda: provider.at_once == 20)
+    assert len(reader.asked) == 20, "a kept window is not restarted"
+    await windows.assign(ALL, 4)
+    await until(lambda: reader.at_once == 20)
     await windows.close()
-    assert provider.at_once == 0
+    assert reader.at_once == 0
 
 
 def test_there_is_a_window_for_each_account_and_configured_source_with_windows() -> None:
@@ -342,14 +340,14 @@ def test_there_is_a_window_for_each_account_and_configured_source_with_windows()
     }
     accounts = [account("AC1"), account("AC2"), account("T1", "telnyx")]
 
-    def seen(*sources: str) -> list[tuple[str, str]]:
+    def windows(*sources: str) -> list[tuple[str, str]]:
         return [(one.account.id, one.resource.source) for one in windows_of(accounts, resources, sources)]
 
-    assert seen(*SOURCES, "twilio_call_event") == [
+    assert windows(*SOURCES, "twilio_call_event") == [
         ("AC1", "twilio_call"),
         ("AC2", "twilio_call"),
         ("T1", "telnyx_call_event"),
         ("T1", "telnyx_webhook_delivery"),
     ]
-    assert seen("telnyx_webhook_delivery") == [("T1", "telnyx_webhook_delivery")]
-    assert seen() == []
+    assert windows("telnyx_webhook_delivery") == [("T1", "telnyx_webhook_delivery")]
+    assert windows() == []
