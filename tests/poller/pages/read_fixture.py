@@ -41,7 +41,7 @@ class ReadSetup:
     pauses: list[float] = field(default_factory=list)
     chance: float = 0.5
 
-    async def _sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
     async def read(
@@ -53,7 +53,7 @@ class ReadSetup:
         priority: str = "terminal",
     ) -> ReadResult:
         deps = ReadDeps(
-            self.client, self.metrics, lambda: self.chance, self._sleep, now_us=lambda: RECEIVED_US
+            self.client, self.metrics, lambda: self.chance, self.sleep, now_us=lambda: RECEIVED_US
         )
         return await PagedRead(
             resource=resource,

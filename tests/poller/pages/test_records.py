@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -313,6 +314,5 @@ def test_the_mark_of_a_row_depends_on_its_bytes_and_ordinal_alone() -> None:
     assert len({row.mark for row in first}) == 3
     assert later[0].mark == first[0].mark
     assert later[0].value != first[0].value
-    other = RecordBuilder("twilio_call_event", twilio(), PATHS["twilio_call_event"])
-    other._account = "AC2"
+    other = RecordBuilder("twilio_call_event", replace(twilio(), id="AC2"), PATHS["twilio_call_event"])
     assert other.page([EVENT], total=None, received_us=RECEIVED_US).rows[0].mark != first[0].mark

@@ -115,7 +115,7 @@ async def test_the_permit_is_released_between_two_attempts(setup: ReadSetup) -> 
     async def sleep(_: float) -> None:
         assert setup.limiter.inside == 0
 
-    setup._sleep = sleep  # type: ignore[method-assign]
+    setup.sleep = sleep  # type: ignore[method-assign]
     setup.provider.at(FIRST, Reply(429), page(row(1), onwards="/2"))
     setup.provider.at("/2", page(row(2)))
     assert (await setup.events()).rows == 2

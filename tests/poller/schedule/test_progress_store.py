@@ -15,6 +15,7 @@ import pytest
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer, NotAcknowledgedError
+from stream.kafka.partitions import TopicPartition
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -45,19 +46,58 @@ def mark(us: int, account_id: str = "AC1") -> Watermark:
 async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStore]:
     """The store of a poller, from start to end."""
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
-    topic, connection = topics.names(prefix).polling, {"bootstrap_servers": broker.bootstrap}
-    lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
-    await lander.start()
-    store = ProgressStore(topic, connection, lander)
-    reading = asyncio.create_task(store.run())
+    async with a_producer(broker, prefix) as producer:
+        connection = {"bootstrap_servers": broker.bootstrap}
+        store = ProgressStore(topics.names(prefix).polling, connection, producer)
+        reading = asyncio.create_task(store.run())
+        try:
+            async with asyncio.timeout(60):
+                await store.wait_until_loaded()
+            yield store
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+
+
+@asynccontextmanager
+async def a_producer(broker: RealBroker, prefix: str) -> AsyncIterator[AckedProducer]:
+    producer = AckedProducer(
+        topics.names(prefix).polling,
+        {"bootstrap_servers": broker.bootstrap},
+        produced=lambda records, seconds, ok: None,
+    )
+    await producer.start()
     try:
-        async with asyncio.timeout(60):
-            await store.wait_until_loaded()
+        yield producer
+    finally:
+        await producer.close(5)
+
+
+class EmptyReader:
+    """Reads nothing, and has reached every end."""
+
+    partitions = frozenset[TopicPartition]()
+
+    async def has_reached(self, ends: Any) -> bool:
+        return True
+
+    async def read(self) -> dict[TopicPartition, list[Any]]:
+        await asyncio.sleep(3600)
+        return {}
+
+
+@asynccontextmanager
+async def a_store_without_records(producer: AckedProducer, topic: str) -> AsyncIterator[ProgressStore]:
+    async def no_ends(partitions: Any) -> dict[TopicPartition, int]:
+        return {}
+
+    store = ProgressStore(topic, {}, producer, no_ends)
+    following = asyncio.create_task(store.follow(EmptyReader()))  # type: ignore[arg-type]
+    try:
         yield store
     finally:
-        reading.cancel()
-        await asyncio.wait([reading])
-        await lander.close(5)
+        following.cancel()
+        await asyncio.wait([following])
 
 
 async def test_watermarks_and_jobs_survive_their_poller(broker: RealBroker, prefix: str) -> None:
@@ -93,22 +133,15 @@ async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
 
 async def test_a_late_record_does_not_undo_the_progress_of_others(broker: RealBroker, prefix: str) -> None:
     """Its record is the last in the topic, and has less progress than one before it."""
-    async with a_store(broker, prefix) as one:
+    topic = topics.names(prefix).polling
+    async with a_store(broker, prefix) as one, a_producer(broker, prefix) as producer:
         await one.save(mark(NOW_US))
-        late = AckedProducer(
-            topics.names(prefix).polling,
-            {"bootstrap_servers": broker.bootstrap},
-            produced=lambda records, seconds, ok: None,
-        )
-        await late.start()
-        # A store that has not read the record of `one`.
-        behind = ProgressStore(topics.names(prefix).polling, {}, late)
-        behind._read.set()
-        await behind.save(mark(NOW_US - HOUR_US))
-        # What it saved, the same as a record, and the late record.
-        await until(lambda: one._changes >= 3)
+        async with a_store_without_records(producer, topic) as behind:
+            await behind.save(mark(NOW_US - HOUR_US))
+        changes = 0
+        while changes < 3:  # what it saved, the same as a record, and the late record
+            changes = await one.wait_for_change(changes)
         assert one.watermark("twilio_call", "AC1") == mark(NOW_US)
-        await late.close(5)
     async with a_store(broker, prefix) as again:
         assert again.watermark("twilio_call", "AC1") == mark(NOW_US)
 
@@ -132,13 +165,13 @@ async def test_an_unreadable_record_is_logged_and_skipped(
         def __init__(self, key: bytes | None, value: bytes | None) -> None:
             self.key, self.value = key, value
 
-    async with a_store(broker, prefix) as one:
+    async with a_store(broker, prefix) as one, a_producer(broker, prefix) as producer:
         key = mark(NOW_US).key.encode()
         bad = [Raw(key, b"\xff"), Raw(b"AC1", b"{}"), Raw(key, b'{"v": 2}')]
-        await one._lander.send_all(bad, 20)
+        await producer.send_all(bad, 20)
         await one.save(mark(NOW_US))
         await one.save(mark(NOW_US, "AC2"))
-        await one._lander.send_all([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
+        await producer.send_all([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
         await until(lambda: one.watermark("twilio_call", "AC2") is None)
     caplog.set_level(logging.WARNING, logger="callstream.polling")
     caplog.clear()
