@@ -1,7 +1,6 @@
-"""A poller as a process, what it is asked for, and what it said.
+"""A poller process, the fetch requests that it gets, and the records that it writes.
 
-The rule of this file: a provider runs beside the test in a loop of its own, so that a test that waits holds
-nobody up.
+The provider runs in a thread with an event loop of its own, so that a waiting test does not block it.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ Labels = Mapping[str, str]
 
 
 @contextlib.contextmanager
-def beside(entered: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """What an async context manager gives, while it works in a thread of its own."""
+def run_in_thread(entered: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Enter an async context manager in a thread with an event loop of its own; gives its value."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        given = asyncio.run_coroutine_threadsafe(entered.__aenter__(), loop).result(30)
+        entered_value = asyncio.run_coroutine_threadsafe(entered.__aenter__(), loop).result(30)
         try:
-            yield given
+            yield entered_value
         finally:
             asyncio.run_coroutine_threadsafe(entered.__aexit__(None, None, None), loop).result(30)
     finally:
@@ -55,7 +54,7 @@ def beside(entered: AbstractAsyncContextManager[T]) -> Iterator[T]:
 
 
 class Poller:
-    """`callstream poller`, not started. `accounts`: the tables of CALLSTREAM_POLL_ACCOUNTS."""
+    """`callstream poller`, not started yet. `accounts`: the tables of CALLSTREAM_POLL_ACCOUNTS."""
 
     def __init__(
         self,
@@ -84,7 +83,7 @@ class Poller:
         )
 
     def get(self, path: str) -> tuple[int, str]:
-        """(status, text) of one of its own HTTP pages; (0, "") while it does not answer."""
+        """(status, text) of one of its HTTP endpoints; (0, "") while it does not answer."""
         return get(f"http://127.0.0.1:{self.port}{path}")
 
     def ready(self) -> bool:
@@ -95,13 +94,13 @@ class Poller:
         return _sum(self.get("/metrics")[1], family, labels)
 
     def owned(self) -> float:
-        """How many partitions it serves; 0 before it is ready."""
+        """The number of its partitions; 0 before it is ready."""
         return self.counted("poll_owned_partitions") if self.ready() else 0
 
     def wait_owns(self, partitions: int) -> None:
         wait_until(
             lambda: self.owned() == partitions,
-            f"a poller serves {partitions} partitions",
+            f"the poller owns {partitions} partitions",
             60,
         )
 
@@ -112,7 +111,7 @@ def _sum(text: str, family: str, labels: Labels) -> float:
     return sum(float(value) for said, value in samples if all(one in said.split(",") for one in wanted))
 
 
-def request(
+def fetch_request(
     key: str, account: str, *, priority: str = "terminal", source: str = "twilio_call_event"
 ) -> FetchRequest:
     """A request that is due now."""
@@ -129,8 +128,8 @@ def request(
     )
 
 
-def ask(broker: RealBroker, prefix: str, requests: Iterable[FetchRequest]) -> None:
-    """Into the fetches topic, as the worker does it; returns when the broker has them."""
+def send_requests(broker: RealBroker, prefix: str, requests: Iterable[FetchRequest]) -> None:
+    """Send the requests as the worker does. Returns when the broker has them."""
     topic = topics.names(prefix).fetches
     records = [
         ToSend(topic, key_hash(one.key.encode()) % PARTITIONS, one.key.encode(), msgspec.json.encode(one))
@@ -140,14 +139,14 @@ def ask(broker: RealBroker, prefix: str, requests: Iterable[FetchRequest]) -> No
         pass
 
 
-def wait_answered(broker: RealBroker, prefix: str, timeout_s: float = 120.0) -> None:
-    """Wait until the pollers' group has committed all that was asked for."""
+def wait_committed(broker: RealBroker, prefix: str, timeout_s: float = 120.0) -> None:
+    """Wait until the pollers' group has committed all requests."""
     group = f"{prefix.removesuffix('.')}-poller"
     wait_drained(broker.bootstrap, group, [topics.names(prefix).fetches], timeout_s)
 
 
-def landed(broker: RealBroker, prefix: str) -> dict[str, list[dict[str, Any]]]:
-    """The envelopes of the polled topic by key, in their order."""
+def polled_envelopes(broker: RealBroker, prefix: str) -> dict[str, list[dict[str, Any]]]:
+    """The envelopes of the polled topic by key, in order."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in read_topic(broker.bootstrap, topics.names(prefix).polled):
         assert record.key is not None
@@ -157,8 +156,8 @@ def landed(broker: RealBroker, prefix: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def everything(broker: RealBroker, prefix: str) -> list[Read]:
-    """All records of all topics of the prefix."""
+def all_records(broker: RealBroker, prefix: str) -> list[Read]:
+    """All records of all topics with the prefix."""
     return [
         record for topic in astuple(topics.names(prefix)) for record in read_topic(broker.bootstrap, topic)
     ]

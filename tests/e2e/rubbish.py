@@ -1,7 +1,7 @@
-"""Providers that answer what no provider should, each way under a path of its own.
+"""A provider that answers rubbish: each kind of it below a path of its own.
 
-The rule of this file: a call whose number is at least GOOD is answered as it should be, whatever the path, so
-that one can see whether what came before did harm. Nothing is echoed in a row: rows are landed verbatim.
+A call whose number is at least GOOD gets a correct answer below every path, which shows whether the rubbish
+did harm. No row echoes a secret, because rows are written to Kafka unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def call_id(provider: str, number: int) -> str:
-    """The id of a call, which shows again in the URL that it is read at."""
+    """The id of a call, which is part of the URL that reads it."""
     return leg(number) if provider == "telnyx" else sid(number)
 
 
@@ -33,12 +33,12 @@ _GOOD_IDS = frozenset(call_id(provider, GOOD + n) for provider in ("twilio", "te
 
 
 class Rubbish:
-    """Answers `/<kind>/...` in the way of that name. `elsewhere`: another server's URL, never to be asked."""
+    """Answers `/<kind>/...` with that kind. `elsewhere`: URL of a server that must get no request."""
 
     def __init__(self, elsewhere: str) -> None:
         self._elsewhere = elsewhere
         self.forgiven: set[str] = set()
-        """Kinds that are answered as they should be from now on."""
+        """Kinds that are answered correctly from now on."""
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         kind = request.path.split("/")[1]
@@ -54,10 +54,10 @@ class Rubbish:
         return _json(request, [_row(request, 0)], request.raw_path)
 
     async def _repeating(self, request: web.Request) -> web.Response:
-        return _json(request, [_row(request, 0)], _onwards(request))
+        return _json(request, [_row(request, 0)], _next_link(request))
 
     async def _endless(self, request: web.Request) -> web.Response:
-        return _json(request, [_row(request, _page(request))], _onwards(request))
+        return _json(request, [_row(request, _page(request))], _next_link(request))
 
     async def _elsewhere_next(self, request: web.Request) -> web.Response:
         return _json(request, [_row(request, 0)], self._elsewhere + request.raw_path)
@@ -92,13 +92,13 @@ class Rubbish:
 
     async def _garbage(self, request: web.Request) -> web.Response:
         assert request.transport is not None
-        said = request.headers["Authorization"]
-        request.transport.write(f"HTTP/9 {said}\r\n{said}\r\n\r\n{said}".encode())  # type: ignore[attr-defined]
+        credentials = request.headers["Authorization"]
+        request.transport.write(f"HTTP/9 {credentials}\r\n{credentials}\r\n\r\n{credentials}".encode())  # type: ignore[attr-defined]
         request.transport.close()
         return web.Response()
 
     async def _slow(self, request: web.Request) -> web.StreamResponse:
-        """Half a page of a call, and nothing more."""
+        """Half a page of a call, then nothing."""
         return await self._plain(request) if _is_window(request) else await _dripping(request)
 
     async def _slow_window(self, request: web.Request) -> web.StreamResponse:
@@ -107,7 +107,7 @@ class Rubbish:
 
 @cache
 def bomb() -> bytes:
-    """A list that unpacks to BOMB_BYTES."""
+    """A list that decompresses to BOMB_BYTES."""
     packing = zlib.compressobj(1, wbits=_GZIP)
     parts = [
         packing.compress(b'{"events":['),
@@ -142,28 +142,31 @@ def _page(request: web.Request) -> int:
     return int(request.query.get("Page") or request.query.get("page[number]") or 0)
 
 
-def _onwards(request: web.Request) -> str:
+def _next_link(request: web.Request) -> str:
     return str(request.rel_url.update_query({"Page": _page(request) + 1}))
 
 
-def _json(request: web.Request, rows: list[Row], onwards: str | None = None) -> web.Response:
-    """A page as this path's provider writes it: Telnyx names no next one but says how many there are."""
+def _json(request: web.Request, rows: list[Row], next_link: str | None = None) -> web.Response:
+    """A page in the style of the path's provider. Telnyx has the number of pages instead of a link."""
     member = _member(request)
-    pages = 1 if onwards is None else 100_000
-    said = {"meta": {"total_pages": pages}} if member == "data" else {"next_page_uri": onwards}
+    pages = 1 if next_link is None else 100_000
+    said = {"meta": {"total_pages": pages}} if member == "data" else {"next_page_uri": next_link}
     return web.Response(body=orjson.dumps({member: rows, **said}), content_type="application/json")
 
 
 def _echo(request: web.Request) -> dict[str, str]:
-    """What a careless proxy says of whoever asked."""
-    said = request.headers["Authorization"]
-    return {"X-Debug": said, "WWW-Authenticate": said, "Set-Cookie": f"session={said}"}
+    """Headers of a careless proxy that repeats the credentials."""
+    credentials = request.headers["Authorization"]
+    return {"X-Debug": credentials, "WWW-Authenticate": credentials, "Set-Cookie": f"session={credentials}"}
 
 
 def _echoing(request: web.Request, status: int) -> web.Response:
-    said = request.headers["Authorization"]
+    credentials = request.headers["Authorization"]
     return web.Response(
-        status=status, reason=f"No {said}", text=f'{{"message":"{said}"}}', headers=_echo(request)
+        status=status,
+        reason=f"No {credentials}",
+        text=f'{{"message":"{credentials}"}}',
+        headers=_echo(request),
     )
 
 

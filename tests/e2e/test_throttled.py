@@ -13,7 +13,15 @@ from stream.core.fetches import FetchRequest
 from stream.simulator.rest.server import serving
 from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimit, ProviderLimits, RequestStats
 from tests.e2e.harness import ending, wait_until
-from tests.e2e.poller import PARTITIONS, Poller, ask, beside, landed, request, wait_answered
+from tests.e2e.poller import (
+    PARTITIONS,
+    Poller,
+    fetch_request,
+    polled_envelopes,
+    run_in_thread,
+    send_requests,
+    wait_committed,
+)
 from tests.real_broker import RealBroker
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
 
@@ -57,7 +65,7 @@ def poller(
 
 
 def requests(numbers: range, priority: str) -> list[FetchRequest]:
-    return [request(f"twilio:{sid(number)}", ACCOUNT, priority=priority) for number in numbers]
+    return [fetch_request(f"twilio:{sid(number)}", ACCOUNT, priority=priority) for number in numbers]
 
 
 def of_calls(seen: RequestStats) -> list[AnsweredRequest]:
@@ -97,7 +105,7 @@ def say(note: Note, what: str, seen: RequestStats, **more: object) -> None:
 
 def assert_all_answered(broker: RealBroker, prefix: str, asked: Sequence[FetchRequest]) -> None:
     """Each request has its rows and behind them one result, which says so."""
-    found = landed(broker, prefix)
+    found = polled_envelopes(broker, prefix)
     assert {key: [_brief(envelope) for envelope in envelopes] for key, envelopes in found.items()} == {
         one.key: ["twilio_call_event"] * ROWS + [(one.id, "success", ROWS)] for one in asked
     }
@@ -114,18 +122,18 @@ def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_bac
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note
 ) -> None:
     seen = RequestStats()
-    with beside(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
         one = poller(broker, prefix, tmp_path, url)
         with ending(one.process):
             one.process.start()
             one.wait_owns(PARTITIONS)
             backlog = requests(range(BACKLOG), "terminal")
-            ask(broker, prefix, backlog)
+            send_requests(broker, prefix, backlog)
             wait_until(lambda: len(of_calls(seen)) >= 40, "it works on the backlog", 60)
             waited = one.counted("poll_waiting_requests", priority="terminal")
             urgent = requests(range(BACKLOG, BACKLOG + URGENT), "heal")
-            ask(broker, prefix, urgent)
-            wait_answered(broker, prefix)
+            send_requests(broker, prefix, urgent)
+            wait_committed(broker, prefix)
             budget = {
                 name: one.counted(f"poll_budget_{name}", provider="twilio", account="only")
                 for name in ("requests_per_second", "concurrent_requests")
@@ -156,15 +164,15 @@ def test_two_pollers_share_what_one_may_use(
 ) -> None:
     """A slow provider's limit is how many are on their way, a quick one's how many come in a second."""
     seen = RequestStats()
-    with beside(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(latency_s), stats=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(latency_s), seen=seen)) as url:
         both = [poller(broker, prefix, tmp_path, url, name=name) for name in ("a", "b")]
         with ending(*(one.process for one in both)):
             for one in both:
                 one.process.start()
             wait_until(lambda: sorted(one.owned() for one in both) == SHARES, "they share", 60)
             asked = requests(range(count), "terminal")
-            ask(broker, prefix, asked)
-            wait_answered(broker, prefix)
+            send_requests(broker, prefix, asked)
+            wait_committed(broker, prefix)
             read = [one.counted("poll_requests_total", outcome="success") for one in both]
             assert [one.process.terminate()[0] for one in both] == [0, 0]
     say(record_property, f"two pollers, answers after {latency_s:g} s", seen, read_by_each=read)
@@ -182,14 +190,14 @@ def test_a_poller_that_may_ask_too_much_leaves_the_provider_alone_when_told_to(
 ) -> None:
     seen = RequestStats()
     at_once = 3 * AT_ONCE
-    with beside(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
         one = poller(broker, prefix, tmp_path, url, rate=3 * RATE, at_once=at_once)
         with ending(one.process):
             one.process.start()
             one.wait_owns(PARTITIONS)
             asked = requests(range(BACKLOG), "terminal")
-            ask(broker, prefix, asked)
-            wait_answered(broker, prefix, 240)
+            send_requests(broker, prefix, asked)
+            wait_committed(broker, prefix, 240)
             throttled = one.counted("poll_requests_total", outcome="throttled")
             waited_s = one.counted("poll_throttle_wait_seconds_total")
             assert one.process.terminate()[0] == 0

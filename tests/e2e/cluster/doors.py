@@ -28,7 +28,7 @@ from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.scenario import Table
 from tests.e2e.harness import WorkerProcess, ending, read_topic, wait_until
 from tests.e2e.household import get, supervised
-from tests.e2e.poller import PARTITIONS, Poller, ask, beside, landed, request
+from tests.e2e.poller import PARTITIONS, Poller, fetch_request, polled_envelopes, run_in_thread, send_requests
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
 
 POSTERS = 4
@@ -134,7 +134,7 @@ class Doors:
     def open(self) -> Iterator[None]:
         """Both are at work, are posted to and asked, and are started again when they end."""
         shelf = HandShelf(logs={sid(number): [logged(1), logged(2)] for number in range(2000)})
-        with beside(serving(shelf, KEYS, "127.0.0.1:0")) as url:
+        with run_in_thread(serving(shelf, KEYS, "127.0.0.1:0")) as url:
             account = {"provider": "twilio", "id": ACCOUNT, "alias": "only", "secret": TOKEN, "api_url": url}
             address = Address(self.cluster.workers_bootstrap)
             self.poller = Poller(address, self.prefix, self._directory, [account])  # type: ignore[arg-type]
@@ -171,7 +171,7 @@ class Doors:
 
     def poller_lost_and_doubled(self) -> tuple[int, int]:
         """Requests without their rows and their result, and those that were answered more than once."""
-        found = landed(self.cluster, self.prefix)  # type: ignore[arg-type]
+        found = polled_envelopes(self.cluster, self.prefix)  # type: ignore[arg-type]
         lost = doubled = 0
         for one in self.asked:
             sources = Counter(envelope["source"] for envelope in found.get(one.key, ()))
@@ -209,8 +209,8 @@ class Doors:
         def run() -> None:
             while not over.wait(10 / ASKED_A_SECOND):
                 number = len(self.asked)
-                fresh = [request(f"twilio:{sid(n)}", ACCOUNT) for n in range(number, number + 10)]
-                ask(self.cluster, self.prefix, fresh)  # type: ignore[arg-type]
+                fresh = [fetch_request(f"twilio:{sid(n)}", ACCOUNT) for n in range(number, number + 10)]
+                send_requests(self.cluster, self.prefix, fresh)  # type: ignore[arg-type]
                 self.asked += fresh
 
         thread = threading.Thread(target=run, daemon=True)
@@ -222,7 +222,7 @@ class Doors:
             thread.join()
 
     def _all_answered(self) -> bool:
-        found = landed(self.cluster, self.prefix)  # type: ignore[arg-type]
+        found = polled_envelopes(self.cluster, self.prefix)  # type: ignore[arg-type]
         return all(
             any(envelope["source"] == "fetch_result" for envelope in found.get(one.key, ()))
             for one in self.asked
