@@ -122,7 +122,7 @@ def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_bac
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note
 ) -> None:
     seen = RequestStats()
-    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
         one = poller(broker, prefix, tmp_path, url)
         with ending(one.process):
             one.process.start()
@@ -164,7 +164,7 @@ def test_two_pollers_share_what_one_may_use(
 ) -> None:
     """A slow provider's limit is how many are on their way, a quick one's how many come in a second."""
     seen = RequestStats()
-    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(latency_s), seen=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(latency_s), stats=seen)) as url:
         both = [poller(broker, prefix, tmp_path, url, name=name) for name in ("a", "b")]
         with ending(*(one.process for one in both)):
             for one in both:
@@ -190,7 +190,7 @@ def test_a_poller_that_may_ask_too_much_leaves_the_provider_alone_when_told_to(
 ) -> None:
     seen = RequestStats()
     at_once = 3 * AT_ONCE
-    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
         one = poller(broker, prefix, tmp_path, url, rate=3 * RATE, at_once=at_once)
         with ending(one.process):
             one.process.start()

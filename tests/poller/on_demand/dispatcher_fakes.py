@@ -70,7 +70,7 @@ class Polled:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def send_all(self, key: bytes, value: bytes) -> None:
+    async def land(self, key: bytes, value: bytes) -> None:
         await self.open.wait()
         if self.fail_next:
             self.fail_next -= 1
