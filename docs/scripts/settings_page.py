@@ -21,6 +21,7 @@ A variable overrides the file.
 An unknown name is an error at start.
 A setting marked *or `…_FILE`* is a secret: the variable with `_FILE` appended names a file that contains it.
 Durations are in seconds.
+The last column names the roles that read the setting.
 """
 
 
