@@ -19,7 +19,7 @@ from stream.core.call.alerts import call_failed, event_alerts, raises_alert
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import close_gap, expected_sources, watch_gaps
 from stream.core.call.identity_pages import Pages
-from stream.core.call.lifecycle import CallEnding, Lifecycle, lifecycle_of
+from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import revise
 from stream.core.call.schedule import plan_ended
@@ -255,7 +255,7 @@ def _take_in_extras(call: Call, reading: Reading, effects: list[Any]) -> None:
 def _conclude(
     call: Call,
     lifecycle: Lifecycle,
-    end: CallEnding,
+    end: FinalStatus,
     event: Event,
     envelope: Envelope,
     effects: list[Any],

@@ -20,7 +20,7 @@ Phase = tuple[int | None, int]
 """When a phase began, in microseconds or None, and the index of its quality."""
 
 
-class CallEnding(msgspec.Struct):
+class FinalStatus(msgspec.Struct):
     """How a call ended: the winning entry and what it means."""
 
     entry: TimelineEntry
@@ -47,7 +47,7 @@ class Lifecycle(msgspec.Struct):
     ringing: Phase
     answered: Phase
     ended: Phase
-    end: CallEnding | None
+    end: FinalStatus | None
     terminal: list[TimelineEntry]
     statuses: list[str]
     status: str | None
@@ -160,7 +160,7 @@ def meaning(entry: TimelineEntry, answered: bool) -> tuple[str, str]:
     return status, OUTCOMES[status]
 
 
-def _ending(terminal: list[TimelineEntry], answered: bool) -> CallEnding:
+def _ending(terminal: list[TimelineEntry], answered: bool) -> FinalStatus:
     """The entry with the highest precedence wins. A SIP code or duration that it lacks comes from the next
     entry of its status that has one.
     """
@@ -173,7 +173,7 @@ def _ending(terminal: list[TimelineEntry], answered: bool) -> CallEnding:
             if duration is None:
                 duration = entry.duration_s
     status, outcome = meaning(winner, answered)
-    return CallEnding(winner, status, outcome, sip, duration)
+    return FinalStatus(winner, status, outcome, sip, duration)
 
 
 def _end_time(terminal: list[TimelineEntry]) -> Phase:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from stream.core.call.lifecycle import CallEnding, Lifecycle, Phase
+from stream.core.call.lifecycle import FinalStatus, Lifecycle, Phase
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.events import SCHEMA_VERSION
@@ -215,7 +215,7 @@ def describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: 
     )
 
 
-def _terminal_source(end: CallEnding | None) -> str | None:
+def _terminal_source(end: FinalStatus | None) -> str | None:
     if end is None:
         return None
     mask = end.entry.sources

@@ -120,7 +120,7 @@ CALL_EVENTS = Resource(
 - Complete: the rows do not show it.
 - Windows: one-sided, exactly one operator, so rows after the window's end come too. Without a leg or a
   session Telnyx searches only the last 24 hours; older rows must be read by leg.
-- On demand: on the worker's ladder for `telnyx_call_event`.
+- On demand: on the worker's retry schedule for `telnyx_call_event`.
 """
 
 

@@ -93,7 +93,7 @@ CALLS = Resource(
 - Identity of a row: (`sid`, `status`). The same pair with a price is an update.
 - Complete: the status is terminal, and a call with a duration has its price. Eventually consistent: the
   first read may be older than the callback.
-- Windows: without a limit. On demand: at the call's end and on the worker's ladder for `twilio_call`.
+- Windows: without a limit. On demand: at the call's end and on the worker's retry schedule for `twilio_call`.
 """
 
 
@@ -121,7 +121,7 @@ CALL_EVENTS = Resource(
 - Identity of a row: its content, and its ordinal among identical rows of one read. It has no id, and does not
   name its call: the path does.
 - Complete: the rows do not show it. Available about 15 minutes after the call's end, kept 30 days.
-- Windows: none. On demand: on the worker's ladder for `twilio_call_event`.
+- Windows: none. On demand: on the worker's retry schedule for `twilio_call_event`.
 """
 
 
@@ -163,7 +163,7 @@ INSIGHTS_EVENTS = Resource(
 - Identity of a row: its content, and its ordinal among identical rows of one read. It has no id.
 - Complete: the rows do not show it; they are read again while they still change. Visible within about 90 s,
   kept 30 days.
-- Windows: none. On demand: on the worker's ladder for `twilio_insights_event`.
+- Windows: none. On demand: on the worker's retry schedule for `twilio_insights_event`.
 """
 
 
@@ -196,7 +196,7 @@ CALL_SUMMARY = Resource(
 - Parameters: `ProcessingState=complete`. Partial summaries are filled with guesses.
 - Identity of a row: its content. A summary may still change, and each version is an event.
 - Complete: `processing_state` is `complete`, about 30 minutes after the end. Kept 30 days.
-- Windows: none. On demand: on the worker's ladder for `twilio_call_summary`.
+- Windows: none. On demand: on the worker's retry schedule for `twilio_call_summary`.
 """
 
 

@@ -61,7 +61,7 @@ def test_what_is_not_polled_is_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize("source", ["twilio_call", "twilio_call_event", "twilio_call_summary"])
-def test_what_is_not_there_yet_is_asked_for_until_the_ladder_ends(source: str) -> None:
+def test_what_is_not_there_yet_is_asked_for_until_the_retry_schedule_ends(source: str) -> None:
     lived = live(answered_call(), lambda *_: {"outcome": "not_ready"}, until_s=7000)
     assert [round(step, -1) for step in lived.steps(source)] == list(RETRY_SCHEDULES[source].after_s)
 
