@@ -1,4 +1,4 @@
-"""Batches for the tests of the job: records as fetched, a store that is a dict, and what came of it."""
+"""Batches for the tests of the processor: records as fetched, a dict as store, and the outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POLLED = CallPolicy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30_000, max_ag
 
 @dataclass
 class Fetched:
-    """One record, as aiokafka hands it over."""
+    """One record, as aiokafka returns it."""
 
     topic: str
     offset: int
@@ -39,7 +39,7 @@ class Fetched:
 
 
 class Written(NamedTuple):
-    """One record that was written."""
+    """One written record."""
 
     topic: str
     output: Output
@@ -65,7 +65,7 @@ def a_tick(second: float, offset: int) -> Fetched:
 
 @dataclass
 class Lane:
-    """The job on one partition: each batch is committed to the dict at once."""
+    """The processor on one partition: each batch is committed to the dict at once."""
 
     policy: CallPolicy = field(default_factory=CallPolicy)
     errors_limit: int = 5
@@ -87,7 +87,7 @@ class Lane:
         self.processor.partition_assigned(PARTITION, self.states.items())
 
     def run(self, batch: Sequence[Fetched]) -> list[Written]:
-        """One batch, committed; where the job takes only some of the records, the rest as further ones."""
+        """Commit one batch. Records that the processor did not take follow as further batches."""
         outputs: dict[str, list[Output]] = {}
         while batch:
             done = self.processor.process(PARTITION, batch, self.states.get)
@@ -106,11 +106,11 @@ class Lane:
 
     @property
     def due(self) -> list[tuple[int, bytes]]:
-        """What stands in the index."""
+        """The content of the due index."""
         return list(self.processor.partitions[PARTITION].due.until(1 << 60))
 
     def counted(self, name: str, **labels: str) -> float:
-        """The value of a series; 0 where there is none."""
+        """The value of a series; 0 if it does not exist."""
         value = self.metrics.value(name, **labels)
         return value if value is not None else 0.0
 

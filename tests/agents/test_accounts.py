@@ -1,4 +1,4 @@
-"""What an account says of another's call is a dead letter and costs the call nothing."""
+"""A delivery about another account's call is a dead letter and does not change the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bad record is a dead letter with its bytes and its reason, and costs no other."""
+"""A bad record becomes a dead letter with its bytes and its reason, and affects no other record."""
 
 from __future__ import annotations
 

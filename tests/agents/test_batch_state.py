@@ -1,4 +1,4 @@
-"""What is kept decoded between batches."""
+"""The cache of decoded calls between batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing depends on which records share a batch, on a batch that was aborted, or on the worker."""
+"""Outputs do not depend on the cut of batches, on aborted batches, or on the worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ticked_seconds = st.lists(st.integers(0, 100_000), max_size=4)
 
 
 def mixed(said: list[Delivery], seconds: list[int]) -> list[Fetched]:
-    """Deliveries in the order of their receipt, with ticks in between: as a lane would merge them."""
+    """Deliveries in order of receipt, with ticks in between, as a lane merges them."""
     timed = [(orjson.loads(one.value)["received_at"], record(one, n)) for n, one in enumerate(said)]
     timed += [(at(second), a_tick(second, n)) for n, second in enumerate(sorted(seconds))]
     return [one for _, one in sorted(timed, key=lambda pair: pair[0])]

@@ -1,4 +1,4 @@
-"""The index of calls that a tick must look at."""
+"""The index of calls that a tick must check."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_was_removed_is_gone_and_nothing_else(changes: list[tuple[bool, int
 
 
 def test_seconds_that_nothing_is_due_at_any_more_are_forgotten() -> None:
-    """Each call of a quiet hour is due at a second of its own, and moves to another one when it ends."""
+    """Each call of a quiet hour is due at its own second, and moves to another one when it ends."""
     due = filled([(0, b"always")])
     for second in range(1, 5000):
         due.add(second, b"a")

@@ -1,4 +1,4 @@
-"""Looks that fail by an error of our own: nothing is forgotten, and nothing is retried at full speed."""
+"""Ticks of a call that fail by an error of our own: no call is forgotten, and retries have pauses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SETTLED_S = 9000
 """When the calls of these tests are due."""
 
 
-class Sick:
-    """A look that fails on some calls, after it has changed them. `looked` are the stream seconds of each."""
+class FailingTicks:
+    """A tick that fails on some calls, after it has changed them. `looked`: the stream seconds of each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         self.names = set(names)
@@ -55,30 +55,30 @@ def letters(lane: Lane, first: int, last: int) -> list[Any]:
 
 
 def index_of(lane: Lane) -> list[tuple[int, bytes]]:
-    """What should stand in the index: each call of the table, at the second from which it is due."""
+    """The expected index: each call of the table, at the second from which it is due."""
     return sorted((load(state).due_s, key) for key, state in lane.states.items())
 
 
-def test_a_call_on_which_a_look_failed_once_is_looked_at_again_a_second_later(
+def test_a_call_on_which_a_tick_failed_once_is_retried_a_second_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sick = Sick(monkeypatch, "CA1")
+    failing = FailingTicks(monkeypatch, "CA1")
     lane = Lane()
     lane.run(ended(("CA0", "CA1")))
     each_second(lane, SETTLED_S, SETTLED_S)
     assert list(lane.states) == [b"twilio:CA1"]
     assert lane.counted("troubled_calls") == 1
-    sick.names.clear()
+    failing.names.clear()
     each_second(lane, SETTLED_S + 1, SETTLED_S + 5)
     assert (lane.states, lane.due) == ({}, [])
-    assert sick.looked["CA1"] == [SETTLED_S, SETTLED_S + 1]
+    assert failing.looked["CA1"] == [SETTLED_S, SETTLED_S + 1]
     assert lane.counted("troubled_calls") == 0
 
 
-def test_a_look_that_failed_leaves_a_call_as_the_records_before_it_in_the_batch_did(
+def test_a_failed_tick_leaves_a_call_as_the_earlier_records_of_the_batch_did(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Sick(monkeypatch, "CA1")
+    FailingTicks(monkeypatch, "CA1")
     alone, ticked = Lane(), Lane()
     before = [*ended(("CA1",)), record(callback("queued", "0", 0, call_id="CA1"), 9)]
     alone.run(before)
@@ -86,15 +86,15 @@ def test_a_look_that_failed_leaves_a_call_as_the_records_before_it_in_the_batch_
     assert ticked.states == alone.states
 
 
-def test_a_call_that_keeps_failing_is_a_dead_letter_once_and_is_looked_at_ever_more_seldom(
+def test_a_call_that_keeps_failing_is_dead_lettered_once_and_retried_with_growing_pauses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sick = Sick(monkeypatch, "CA1")
+    failing = FailingTicks(monkeypatch, "CA1")
     lane = Lane(errors_limit=2)
     lane.run(ended(("CA1",)))
     kept = dict(lane.states)
     (letter,) = letters(lane, SETTLED_S, SETTLED_S + 1200)
-    assert [second - SETTLED_S for second in sick.looked["CA1"]] == [2**n - 1 for n in range(11)]
+    assert [second - SETTLED_S for second in failing.looked["CA1"]] == [2**n - 1 for n in range(11)]
     assert (letter.output.key, letter.output.value) == (b"twilio:CA1", kept[b"twilio:CA1"])
     assert list(letter.output.headers) == [
         ("reason", b"internal_error"),
@@ -107,39 +107,39 @@ def test_a_call_that_keeps_failing_is_a_dead_letter_once_and_is_looked_at_ever_m
     assert lane.states == kept
     assert lane.counted("dead_letters_total", source="unknown", reason="internal_error") == 1
     assert lane.counted("processing_errors_total", agent="ticks", error="other") == 11
-    sick.names.clear()
+    failing.names.clear()
     each_second(lane, SETTLED_S + 1200, SETTLED_S + 2100)
     assert lane.states == {}
 
 
-def test_the_pause_after_a_failed_look_is_an_hour_at_most() -> None:
+def test_the_pause_after_a_failed_tick_is_an_hour_at_most() -> None:
     trouble = None
     for _ in range(200):
         trouble = next_failure(trouble, 1000, 7)
     assert trouble == (200, 1000 + LONGEST_PAUSE_S, 7)
 
 
-def test_another_state_is_another_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A delivery for a call that waits for its next look: it is looked at when its new state says."""
-    sick = Sick(monkeypatch, "CA1")
+def test_a_new_state_resets_the_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery for a call with failed ticks: its new state decides when it is due."""
+    failing = FailingTicks(monkeypatch, "CA1")
     lane = Lane()
     lane.run(ended(("CA1",)))
     each_second(lane, SETTLED_S, SETTLED_S + 40)
-    looked = len(sick.looked["CA1"])
-    sick.names.clear()
+    looked = len(failing.looked["CA1"])
+    failing.names.clear()
     lane.run([record(callback("ringing", "0", 0, call_id="CA1"), 900)])
     assert lane.counted("troubled_calls") == 0
     assert lane.due == index_of(lane)
     each_second(lane, SETTLED_S + 41, SETTLED_S + 41)
-    assert len(sick.looked["CA1"]) == looked + 1
+    assert len(failing.looked["CA1"]) == looked + 1
     assert lane.states == {}
 
 
-def test_sick_calls_among_good_ones_never_stop_a_worker_however_they_are_due(
+def test_failing_calls_among_good_ones_never_stop_a_worker_whenever_they_are_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = [f"CA{n:03}" for n in range(300)]
-    Sick(monkeypatch, *names[::30])
+    FailingTicks(monkeypatch, *names[::30])
     lane = Lane(errors_limit=3)
     lane.run(ended(names))
     said = letters(lane, SETTLED_S, SETTLED_S + 60)
@@ -147,9 +147,9 @@ def test_sick_calls_among_good_ones_never_stop_a_worker_however_they_are_due(
     assert sorted(letter.output.key for letter in said) == sorted(lane.states)
 
 
-def test_sick_calls_do_not_stop_a_worker_whose_deliveries_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_calls_do_not_stop_a_worker_whose_deliveries_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"CA{n}" for n in range(10)]
-    Sick(monkeypatch, *names)
+    FailingTicks(monkeypatch, *names)
     lane = Lane(errors_limit=3)
     lane.run(ended(names))
     for second in range(SETTLED_S, SETTLED_S + 60):
@@ -157,9 +157,9 @@ def test_sick_calls_do_not_stop_a_worker_whose_deliveries_are_good(monkeypatch: 
     assert len(lane.states) == 11
 
 
-def test_looks_and_deliveries_that_all_fail_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ticks_and_deliveries_that_all_fail_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"CA{n}" for n in range(10)]
-    Sick(monkeypatch, *names)
+    FailingTicks(monkeypatch, *names)
     lane = Lane(errors_limit=10)
     lane.run(ended(names))
     each_second(lane, SETTLED_S, SETTLED_S + 14)
@@ -167,7 +167,7 @@ def test_looks_and_deliveries_that_all_fail_stop_the_worker(monkeypatch: pytest.
         lane.run([a_tick(SETTLED_S + 15, 1)])
 
 
-def test_a_good_look_makes_errors_of_deliveries_not_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_successful_tick_ends_the_row_of_failed_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
     lane = Lane(errors_limit=2)
     lane.run(ended(("CA1",)))
     right = agents.call_folder.fold
@@ -182,8 +182,8 @@ def test_a_good_look_makes_errors_of_deliveries_not_in_a_row(monkeypatch: pytest
     assert lane.states == {}
 
 
-def test_a_look_moves_a_call_that_the_same_batch_made_due() -> None:
-    """What a batch adds, looks at and moves on stands in the index once, where its state says."""
+def test_a_tick_moves_a_call_that_the_same_batch_made_due() -> None:
+    """A call that a batch adds, checks and moves is in the index once, at the second of its state."""
     lane = Lane(POLLED)
     first = records([callback("initiated", "0", 0), callback("in-progress", "2", 6)])
     lane.run([*first, a_tick(17, 1), a_tick(55, 2), a_tick(56, 3)])
@@ -191,7 +191,7 @@ def test_a_look_moves_a_call_that_the_same_batch_made_due() -> None:
     assert len(lane.due) == 1
 
 
-def test_a_batch_says_from_when_on_a_tick_finds_something() -> None:
+def test_a_batch_reports_from_when_a_tick_finds_something() -> None:
     lane = Lane()
     lane.run([a_tick(10, 1)])
     assert lane.due_s is None
@@ -204,7 +204,7 @@ def test_a_batch_says_from_when_on_a_tick_finds_something() -> None:
     assert (lane.due, lane.due_s) == ([], None)
 
 
-def test_a_state_that_cannot_be_read_does_not_keep_a_partition_from_being_opened() -> None:
+def test_an_unreadable_state_does_not_prevent_the_assignment_of_its_partition() -> None:
     lane = Lane(states={b"twilio:CA-broken": b"\xc1 no state"})
     lane.run(ended(("CA1",)))
     assert lane.due == [(load(lane.states[b"twilio:CA1"]).due_s, b"twilio:CA1")]

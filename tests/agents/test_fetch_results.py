@@ -1,4 +1,4 @@
-"""What a call's end asks to be read, and what its result does to the call."""
+"""The reads that a call's end requests, and the effect of their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call with more events than are remembered, through the job: dead letters, restarts, errors, its end."""
+"""A call with more events than can be remembered: dead letters, restarts, errors, its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is odd in a record is kept as it came, and the record is applied."""
+"""Odd values in a record are kept as sent, and the record is applied."""
 
 from __future__ import annotations
 

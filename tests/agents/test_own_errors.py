@@ -1,4 +1,4 @@
-"""An error of our own costs its record only, until there are too many in a row."""
+"""An error of our own affects its record only, until there are too many in a row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shown(some: list[Written]) -> list[tuple[str, bytes | None, Any, int | None]
 def test_too_many_errors_in_a_row_are_told_without_what_the_last_one_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a lane logs what its job raised: `raise … from error` carries the cause along."""
+    """The log of a lane whose processor raised: `raise … from error` adds the cause."""
 
     def decode(said: Envelope) -> list[Reading]:
         raise KeyError(said.body["From"])

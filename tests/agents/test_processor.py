@@ -1,4 +1,4 @@
-"""What a batch of good records writes, and what is counted of it."""
+"""The outputs and counts of a batch of good records."""
 
 from __future__ import annotations
 

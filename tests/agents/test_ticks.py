@@ -1,4 +1,4 @@
-"""What time does to the calls of a partition: settled, gaps, overdue, gone."""
+"""Ticks of a partition: settled, gaps, overdue, evicted."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ START_US = 1_772_445_600_000_000
 
 
 class Delivery(NamedTuple):
-    """One raw envelope, as it lies in a source topic."""
+    """One raw envelope, as in a source topic."""
 
     key: str
     value: bytes
@@ -34,12 +34,12 @@ class Delivery(NamedTuple):
 
 
 def at(second: float) -> str:
-    """RFC 3339, so many seconds after the start."""
+    """RFC 3339, `second` seconds after the start."""
     return utc(START_US + round(second * 1_000_000))
 
 
 def rfc2822(second: int) -> str:
-    """As Twilio writes it: seconds are whole."""
+    """RFC 2822, in Twilio's spelling: whole seconds."""
     minutes, seconds = divmod(second, 60)
     return f"Mon, 02 Mar 2026 {10 + minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d} +0000"
 
@@ -98,7 +98,7 @@ def callback(
     call_id: str = CALL_ID,
     **more: Any,
 ) -> Delivery:
-    """A status callback, received half a second after its time stamp unless said otherwise."""
+    """A status callback, received half a second after its time stamp by default."""
     if received_s is None:
         received_s = (second or 0) + 0.5
     body = parameters(status, number, second, call_id) | more
@@ -106,7 +106,7 @@ def callback(
 
 
 def answered_call() -> list[Delivery]:
-    """All four callbacks of a call that talked for 49 seconds."""
+    """The four callbacks of a call with 49 seconds of talk."""
     return [
         callback("initiated", "0", 0),
         callback("ringing", "1", 1),
@@ -271,7 +271,7 @@ def fetched(
     key: str = TWILIO_KEY,
     received_s: float = 100.0,
 ) -> Delivery:
-    """The result of a fetch, as a poller lands it behind the rows."""
+    """The result of a read, as a poller writes it after the rows."""
     body = {
         "fetch_id": "f",
         "key": key,

@@ -21,7 +21,7 @@ from tests.core.deliveries import Delivery
 
 
 class Told(NamedTuple):
-    """What a run of deliveries of one call came to."""
+    """The result of a run of deliveries of one call."""
 
     call: Call
     folded: list[Folded]
@@ -56,7 +56,7 @@ PRIVACY = Privacy("masked")
 
 
 def readings(one: Delivery, privacy: Privacy = PRIVACY) -> list[Reading]:
-    """What a delivery says, masked as it is before it is folded."""
+    """The readings of a delivery, masked as before the fold."""
     envelope = one.envelope
     said = DECODERS[envelope.source](envelope)
     for reading in said:
@@ -85,7 +85,7 @@ def tell(
 
 
 def knowledge(call: Call) -> dict[str, Any]:
-    """A state without what depends on the order of arrival; its life cycle is a set."""
+    """A state without the fields that depend on the order of arrival; its life cycle is sorted."""
     known = msgspec.structs.asdict(call)
     for name in ("arrival", "due_s", "fetches", "complete"):
         del known[name]
@@ -94,7 +94,7 @@ def knowledge(call: Call) -> dict[str, Any]:
 
 
 def said_of(record: CallRecord) -> dict[str, Any]:
-    """A record without what depends on the order of arrival."""
+    """A record without the fields that depend on the order of arrival."""
     said: dict[str, Any] = msgspec.to_builtins(record)
     for name in ("revision", "id", "arrival", "updated_at"):
         del said[name]
@@ -107,6 +107,6 @@ def picked(record: CallRecord, names: Sequence[str]) -> dict[str, Any]:
 
 
 def summary(told: Told) -> tuple[str | None, str | None]:
-    """Where the call stands, and how it ended."""
+    """(status, outcome) of the call."""
     seen = lifecycle_of(told.call)
     return (seen.end.status, seen.end.outcome) if seen.end else (seen.status, None)

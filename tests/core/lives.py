@@ -1,4 +1,4 @@
-"""A call's life in the table after what was delivered: a tick a second, each request answered as told."""
+"""Runs a call from its deliveries to its eviction: one tick a second, each request answered by a function."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def live(
     until_s: int = 9000,
     behind_s: int = 0,
 ) -> Life:
-    """A call from its deliveries to its end in the table, a tick a second, each request answered at once.
-    The state goes through the store between any two steps. The poller's clock is `behind_s` behind.
+    """Run a call from its deliveries to its eviction, one tick a second, each request answered at once.
+    The state is stored and loaded between any two steps. The poller's clock is `behind_s` behind.
     """
     told = tell(deliveries, policy=policy)
     call: Call | None = told.call

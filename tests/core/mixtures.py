@@ -1,4 +1,4 @@
-"""Deliveries of one call from all its sources, mixed: what a property of the fold is tried on."""
+"""Mixed deliveries of one call from all its sources, for the properties of the fold."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ twilio_deliveries = st.one_of(callbacks(), rows(), log_rows(), insights, recordi
 
 @st.composite
 def telnyx_deliveries(draw: st.DrawFn) -> Delivery:
-    """Few ids, and each id names one event; its reports may lack what others have."""
+    """Few ids, each of one event; a report may lack fields that another has."""
     kinds = {
         "e1": ("call.initiated", {"direction": "outgoing"}),
         "e2": ("call.ringing", {}),
@@ -159,7 +159,7 @@ fetch_results = st.one_of(
         received_s=received,
     ),
 )
-"""Results of fetches, awaited or not."""
+"""Results of reads, awaited or not."""
 
 several = st.one_of(lists_of(twilio_deliveries), lists_of(telnyx_deliveries()))
 orders = st.randoms(use_true_random=False)

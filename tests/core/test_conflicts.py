@@ -1,4 +1,4 @@
-"""Which of several statuses wins, and that sources that disagree are told."""
+"""Which of several statuses wins, and that disagreements are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which edges of Voice Insights may have seen a call."""
+"""Which edges of Voice Insights may have observed a call."""
 
 from __future__ import annotations
 

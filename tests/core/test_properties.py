@@ -1,4 +1,4 @@
-"""What holds for any deliveries of one call, in any order and however often they come.
+"""Properties of any deliveries of one call, in any order and any number of times.
 
 These are the promises of the state (a join) and of the identities (once each), over mixed sources.
 """
@@ -24,7 +24,7 @@ from tests.core.mixtures import crowds, orders, several
 
 
 class Backwards(random.Random):
-    """An order for an example: the last comes first."""
+    """An order for an example: reversed."""
 
     def shuffle(self, x: Any) -> None:
         x.reverse()

@@ -1,4 +1,4 @@
-"""What leaves callstream is what its JSON Schemas say, and they refuse what is not."""
+"""Outputs match their JSON Schemas, and the schemas reject anything else."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ VALIDATORS = {
 
 
 def written(effect: Any) -> dict[str, Any]:
-    """An effect as it is read from its topic."""
+    """An effect as a consumer reads it."""
     read: dict[str, Any] = orjson.loads(msgspec.json.encode(effect))
     return read
 
 
 def wrong(kind: type[Any], record: dict[str, Any]) -> list[str]:
-    """What the schema has against a record."""
+    """The schema's errors for a record."""
     return sorted(error.message for error in VALIDATORS[kind].iter_errors(record))
 
 

@@ -1,4 +1,4 @@
-"""The table of sources: what a stored state and an installation rely on."""
+"""The table of sources: its positions are stored, and its parts belong together."""
 
 from __future__ import annotations
 

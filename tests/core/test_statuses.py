@@ -1,4 +1,4 @@
-"""The words for where a call stands."""
+"""The statuses of a call."""
 
 from __future__ import annotations
 

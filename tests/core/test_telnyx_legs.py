@@ -1,4 +1,4 @@
-"""What the deliveries of a Telnyx leg come to (case numbers: the provider reference's table)."""
+"""The results of a Telnyx leg's deliveries (case numbers: the provider reference's table)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider's time stamp means (case numbers: the provider reference's list of tricky cases)."""
+"""Parsing of time stamps (case numbers: the provider reference's list of tricky cases)."""
 
 from __future__ import annotations
 

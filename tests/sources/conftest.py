@@ -1,4 +1,4 @@
-"""How a source is asked in tests: a body in, readings out, by the decoder that the registry names."""
+"""Decodes a body with the decoder that the registry names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sources that are kept as events and interpreted no further (numbers: the reference's tricky cases)."""
+"""Sources without further interpretation (numbers: the reference's tricky cases)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a body is passed on without."""
+"""Removal of secrets from a body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every source, whatever a body contains."""
+"""Properties of every source, for any body."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ conference_id hangup_cause sip_hangup_cause cost_parts total_cost currency recor
 recording_started_at recording_ended_at metadata event attempt delivered_to type
 webhook attempts time event_timestamp value
 """
-"""Names that decoders ask for, of all sources: so that their values get every type."""
+"""Names that decoders read, of all sources, so that their values get every type."""
 
 NAMES = st.sampled_from(FIELDS.split()) | st.text(string.printable, max_size=10)
 JSON = st.recursive(

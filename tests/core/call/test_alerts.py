@@ -1,4 +1,4 @@
-"""Alerts: what is told, and that their ids are functions of the input alone."""
+"""The content of alerts, and their ids as functions of the input alone."""
 
 from __future__ import annotations
 

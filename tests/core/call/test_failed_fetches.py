@@ -1,4 +1,4 @@
-"""A fetch that failed is asked for again, ever more slowly; what nobody awaits changes nothing."""
+"""A failed read is requested again with a growing pause; a result that is not awaited changes nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_answer_ends_the_growing_pauses() -> None:
 
 
 def test_a_request_that_nobody_answers_is_not_repeated() -> None:
-    """It lies in Kafka until a poller has answered it."""
+    """The request stays in Kafka until a poller answers it."""
     lived = live(answered_call(), lambda *_: None, until_s=7000)
     assert [asked.attempt for asked in lived.asked] == [1] * 4
 

@@ -1,4 +1,4 @@
-"""What deliveries come to, case by case. The numbers are those of the provider reference's table of cases."""
+"""The results of deliveries, by case of the provider reference's table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of a call with very many events: no event comes out twice or is lost silently."""
+"""Calls with very many events: no event is emitted twice or lost silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a call that is told of late, that ended while we were away, or that does not end."""
+"""Reads of calls that were reported late, ended while no worker ran, or do not end."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ Count = Callable[[], int]
 
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch) -> Count:
-    """How often a life cycle was derived since the last question."""
+    """Counts how often a life cycle was derived since the last check."""
     calls: list[Call] = []
 
     def counted(call: Call) -> Lifecycle:

@@ -1,4 +1,4 @@
-"""A call is the account's that proved to be its own first."""
+"""The first account that proves itself owns a call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def changed(one: Delivery, **envelope: Any) -> Delivery:
 
 
 def of(account: str | None, one: Delivery, *, verified: bool = True) -> Delivery:
-    """The same of another account: signed by its token, named in its body."""
+    """The same delivery of another account: signed with its token, its id in the body."""
     raw = orjson.loads(one.value)
     name = "account_sid" if "account_sid" in raw["body"] else "AccountSid"
     body = raw["body"] | {name: account}
@@ -30,7 +30,7 @@ def of(account: str | None, one: Delivery, *, verified: bool = True) -> Delivery
 
 
 def reason(one: Delivery) -> str | None:
-    """Why a delivery is no news of its signer's; None where it is."""
+    """Why a delivery does not belong to its signer; None if it does."""
     try:
         check_signer(one.envelope, readings(one))
     except DecodeError as error:

@@ -1,4 +1,4 @@
-"""When all of a call is read, and what comes of comparing it with what was delivered."""
+"""When a call is read completely, and the comparison of its callbacks with its resources."""
 
 from __future__ import annotations
 

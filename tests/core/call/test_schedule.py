@@ -1,4 +1,4 @@
-"""What is read of a call after its end, when, how often, and when that is enough."""
+"""The reads after a call's end: which, when, how often, and when an answer is final."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_row_that_told_the_end_leaves_only_the_price_to_be_read() -> None:
 
 
 def test_what_a_window_brought_is_not_asked_for() -> None:
-    """A row with the price, read while a later step was waiting."""
+    """A row with the price was read while a later step was due."""
     rows = [
         calls_row("completed", received_s=56.0, end_time=rfc2822(END_S), duration="49"),
         calls_row(

@@ -1,4 +1,4 @@
-"""What the state keeps, and that keeping it is a join."""
+"""The limits of the state, and that merging is a join."""
 
 from __future__ import annotations
 

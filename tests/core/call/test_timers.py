@@ -1,4 +1,4 @@
-"""What time does to a call: gaps, overdue, settled, gone."""
+"""The deadlines of a call: gaps, overdue, settled, evicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must never leave and what must stay as it is: the corpus that every test of privacy reads.
+"""Values that must never leave and values that must stay: the corpus of every privacy test.
 
 Numbers and names are invented: North American ones from the block 555-01xx, the rest from ranges that the
 regulators reserve for drama.
@@ -40,7 +40,7 @@ SPELLINGS = (
     "%252B14155550142",
     "+\u0661\u0664\u0661\u0665\u0665\u0665\u0665\u0660\u0661\u0664\u0662",
 )
-"""A phone number as providers, customers and people write it: wherever it stands, it is masked."""
+"""A phone number in the spellings of providers, customers and people. All of them are masked everywhere."""
 
 ADDRESSES = (
     "sip:jane.roe.trunk@pbx.example.test",
@@ -130,7 +130,7 @@ SECRET_NAMES = (
     "SipHeader_Identity",
     "client_state",
 )
-"""Names whose value leaves in no mode."""
+"""Names whose value is redacted in every mode."""
 
 HARMLESS_NAMES = (
     "ping",
@@ -151,7 +151,7 @@ HARMLESS_NAMES = (
     "Direction",
     "username_format",
 )
-"""Names that only look like those: their value stays."""
+"""Names that look similar: their value stays."""
 
 TO_STAY: tuple[tuple[str, Any], ...] = (
     ("CallSid", "CA" + "1" * 32),
@@ -223,5 +223,7 @@ TO_STAY: tuple[tuple[str, Any], ...] = (
     ("x", True),
     ("x", 0.5),
 )
-"""(name, value) of what is nobody's number: ids, times, versions, hashes, amounts, codes, codecs. `x` is a
-name that says nothing."""
+"""(name, value) of values that are not phone numbers: ids, times, versions, hashes, amounts, codes, codecs.
+
+`x` is a name that says nothing.
+"""

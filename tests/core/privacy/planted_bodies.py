@@ -1,4 +1,4 @@
-"""Bodies of every source, with a place for what is planted."""
+"""Bodies of every source, with a place for a planted value."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a provider was seen to put a number, a name or a secret: a delivery with `planted` in it."""
+    """A delivery with `planted` in a field where a provider has put a number, a name or a secret."""
 
     name: str
     source: str
     body: dict[str, Any]
     planted: tuple[str, ...]
     never: bool = False
-    """A secret: it leaves in no mode, `full` included."""
+    """A secret: it is redacted in every mode, `full` included."""
 
 
 CALL_ID = "CA" + "0f" * 16

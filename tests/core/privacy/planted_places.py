@@ -1,4 +1,4 @@
-"""Every place in which a provider has been seen to put a number, a name or a secret."""
+"""Every field in which a provider has put a number, a name or a secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.core.privacy.planted_bodies import (
 _ENCODED = "%2B14155550142"
 _URI = f"sip:{USER}@pbx.example.test"
 _LOCAL = "4155550142"
-"""What every spelling of the number without its country contains once separators are gone."""
+"""Every spelling of the number contains this, without country code and separators."""
 
 PLACES: tuple[Place, ...] = (
     # Twilio's status callback
@@ -255,4 +255,4 @@ PLACES: tuple[Place, ...] = (
         (NUMBER,),
     ),
 )
-"""Every place by name, with what is planted there."""
+"""Every place by name, with the planted value."""

@@ -1,4 +1,4 @@
-"""What is masked before it is folded."""
+"""Masking of readings, before the fold."""
 
 from __future__ import annotations
 

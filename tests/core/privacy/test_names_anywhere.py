@@ -1,6 +1,6 @@
-"""Every name that the table knows, written down a second time: one that is lost from it is missed here.
+"""Every name of the table, written down a second time: a name that the table loses is missed here.
 
-The rule of this file: it is not made from the table. A name that is added there is added here, with its kind.
+This list is not derived from the table. A name that is added there is added here, with its kind.
 """
 
 from __future__ import annotations

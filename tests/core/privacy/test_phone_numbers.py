@@ -1,4 +1,4 @@
-"""Numbers and addresses, known by what they look like."""
+"""Numbers and addresses, found by their form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.core.privacy import planted
 
 _PRIVACY = Privacy()
 _LEFT = ("0142", "555-0142", "jane", "hunter2")
-"""What is left of the corpus' number, user and secret where too little of them was masked."""
+"""Remains of the corpus' number, user and secret if too little was masked."""
 
 
 def masked(text: str) -> str:

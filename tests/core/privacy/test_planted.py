@@ -1,4 +1,4 @@
-"""What providers put into their bodies is in nothing that leaves: events, records, alerts, keys, headers."""
+"""Planted values are in no output: events, records, alerts, keys, headers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def delivered(place: Place) -> Delivery:
 
 
 def leaves(deliveries: Iterable[Delivery], mode: str) -> str:
-    """All that is written of these deliveries, and the state that the worker keeps."""
+    """Everything that is written for these deliveries, and the state that the worker keeps."""
     call: Call | None = None
     pages = Pages(lambda _: None)
     written: list[bytes] = []
@@ -56,7 +56,7 @@ def leaves(deliveries: Iterable[Delivery], mode: str) -> str:
 
 
 def whole_call(place: Place) -> list[Delivery]:
-    """The place's delivery, and the end of a call that failed: an alert and a record follow."""
+    """The delivery, and the end of a failed call: an alert and a record follow."""
     if place.source.startswith("telnyx"):
         return [
             delivered(place),

@@ -1,4 +1,4 @@
-"""Numbers, addresses and secrets at any depth of any source's body leave in nothing that is written."""
+"""Numbers, addresses and secrets at any depth of any source's body are in no output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCES = {place.source: place for place in reversed(PLACES)}
 FORMS = ("callback", "texml")
 
 UNMISTAKABLE = ("+14155550142", "+1 (415) 555-0142", "(415) 555-0142", "415-555-0142", *planted.ADDRESSES)
-"""What is somebody's number whatever the name above it says, an id's included."""
+"""Numbers and addresses that are masked below every name, an id's included."""
 
 NAMES = (
     "x",
@@ -50,7 +50,7 @@ class Plant(NamedTuple):
 
 
 def found(plant: Plant, written: str) -> list[str]:
-    """Parts of the text that are in what was written, where quotes are escaped."""
+    """Parts of the text that were written, quotes escaped."""
     return [part for part in plant.text.split('"') if len(part) > 5 and part in written]
 
 
@@ -101,7 +101,7 @@ def _wrapped(value: Any, wraps: list[Any]) -> Any:
 
 
 def sown(place: Place, plant: dict[str, Any]) -> Place:
-    """The place's body with the plant in it: a form is flat, so that what is deep is JSON in a text."""
+    """The body with the planted value. A form is flat, so deep values are JSON in a text."""
     body = copy.deepcopy(place.body)
     if any(form in place.source for form in FORMS):
         body |= {

@@ -1,4 +1,4 @@
-"""What a name says of the value below it."""
+"""The kind of a value by its name."""
 
 from __future__ import annotations
 
