@@ -1,8 +1,8 @@
-"""`callstream backfill`: a past time is read once more, by the pollers, behind everything else that they do.
+"""`callstream backfill`: has the pollers read a past time again, at the lowest priority.
 
-The command asks and looks on; it needs Kafka only. Exit codes: 0 all is read (or it is cancelled, where
-that was asked), 1 it failed or was cancelled, 2 it could not be asked, 130 not looked at any longer: the
-pollers go on.
+The command requests the backfill and shows its progress; it needs Kafka only. Exit codes: 0 done (or
+cancelled, with --cancel), 1 failed or cancelled, 2 not requested, 130 stopped by Ctrl-C: the pollers
+continue.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 import msgspec
 
-from stream.broker.ownership import find_running
-from stream.cli.support.job_progress import JobProgress
+from stream.cli.support.progress import JobProgress
+from stream.cli.support.startup import NO_BROKER, known_bootstrap
 from stream.cli.support.terminal import say
 from stream.cli.support.time_args import parse_time, second_after, second_before
 from stream.core.sources import POLLED_SOURCES
@@ -33,14 +33,14 @@ from stream.service.errors import in_words
 from stream.service.settings import Settings, SettingsError, load
 
 CONNECTED_WITHIN_S = 20.0
-TAKEN_WITHIN_S = 15.0
+POLLER_WITHIN_S = 15.0
 LOOK_S = 1.0
-NOBODY = "no poller has said anything of it for {:.0f} s: is `callstream poller` running? It is waited for."
-DETACHED = "not looked at any longer: the pollers go on, and the same command shows how far they are"
+NO_POLLER = "no poller has reported progress for {:.0f} s: is `callstream poller` running? Still waiting."
+DETACHED = "the pollers continue; the same command shows their progress again"
 
 
 class BackfillArgs(NamedTuple):
-    """What the command was told. `now_us`: when; `wanted`: the job, as if new."""
+    """The command's arguments. `wanted`: the job as if it were new; `now_us`: when the command started."""
 
     wanted: BackfillJob
     now_us: int
@@ -49,34 +49,36 @@ class BackfillArgs(NamedTuple):
 
 
 @click.command("backfill")
-@click.option("--source", required=True, type=click.Choice(POLLED_SOURCES), help="What is read.")
-@click.option("--since", required=True, metavar="TIME", help="From then on.")
-@click.option("--until", default="now", show_default=True, metavar="TIME", help="And before then.")
-@click.option("--account", metavar="ID", help="The provider's id of the account, where there are several.")
-@click.option("--again", is_flag=True, help="From the beginning, whatever was done before.")
-@click.option("--cancel", is_flag=True, help="Stop it.")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout, and nothing else there.")
+@click.option("--source", required=True, type=click.Choice(POLLED_SOURCES), help="The source to read.")
+@click.option("--since", required=True, metavar="TIME", help="Start of the time to read.")
+@click.option("--until", default="now", show_default=True, metavar="TIME", help="End of the time to read.")
+@click.option("--account", metavar="ID", help="The provider's id of the account, if there are several.")
+@click.option("--again", is_flag=True, help="Start from the beginning, whatever was read before.")
+@click.option("--cancel", is_flag=True, help="Cancel the backfill.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else on stdout.")
 def command(source: str, since: str, until: str, account: str | None, as_json: bool, **how: bool) -> None:
-    """Read all of a source from one TIME to another, and show how far that is.
+    """Read all of a source from one TIME to another, and show the progress.
 
-    A TIME is 2026-03-02T10:00:00Z, or as long ago as 2h or 3d. The same command again goes on with what was
-    begun (with the times written out, as it shows them); Ctrl-C stops the looking, not the reading.
+    A TIME is 2026-03-02T10:00:00Z, or relative such as 2h or 3d ago. To resume, repeat the command with the
+    times that it has printed. Ctrl-C stops the command, not the reading.
 
     \b
     callstream backfill --source twilio_call --since 3d
     callstream backfill --source telnyx_call_event --since 2026-03-02T10:00:00Z --until 2026-03-02T12:00:00Z
     """
-    # The clients' own complaints about a broker that is away help nobody who waits for an answer.
+    # aiokafka logs each failed connection; this command says once why it gave up.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = load()
-        asked = _asked(settings, source, since, until, account, **how)
-        bootstrap = settings.kafka or _running(settings)
+        args = _parsed(settings, source, since, until, account, **how)
+        bootstrap = known_bootstrap(settings)
+        if bootstrap is None:
+            raise BackfillRefusedError(NO_BROKER)
     except (SettingsError, BackfillRefusedError) as error:
         _give_up(str(error), as_json)
-    _announce(asked, quiet=as_json)
+    _announce(args, quiet=as_json)
     try:
-        job = asyncio.run(_done(settings, bootstrap, asked, quiet=as_json))
+        job = asyncio.run(_finished(settings, bootstrap, args, quiet=as_json))
     except (
         BackfillRefusedError,
         KafkaError,
@@ -89,11 +91,11 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
     except KeyboardInterrupt:
         say(DETACHED, err=True)
         raise SystemExit(130) from None
-    _tell(job, as_json)
-    raise SystemExit(0 if job.state == "done" or (asked.cancel and job.state == "cancelled") else 1)
+    _print_result(job, as_json)
+    raise SystemExit(0 if job.state == "done" or (args.cancel and job.state == "cancelled") else 1)
 
 
-def _asked(
+def _parsed(
     settings: Settings, source: str, since: str, until: str, account: str | None, *, again: bool, cancel: bool
 ) -> BackfillArgs:
     if again and cancel:
@@ -110,7 +112,7 @@ def _asked(
 
 
 def account_id(settings: Settings, source: str, given: str | None) -> str:
-    """Whose rows are asked for. Raises BackfillRefusedError where that is not clear."""
+    """The account whose rows are read. Raises BackfillRefusedError if it is ambiguous."""
     if given is not None:
         return given
     provider = source.partition("_")[0]
@@ -126,32 +128,25 @@ def account_id(settings: Settings, source: str, given: str | None) -> str:
     return known[0]
 
 
-def _running(settings: Settings) -> str:
-    running = find_running(settings.data_dir / "broker")
-    if running is None:
-        raise BackfillRefusedError("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
-    return f"127.0.0.1:{running.port}"
-
-
-def _announce(asked: BackfillArgs, *, quiet: bool) -> None:
-    job = asked.wanted
+def _announce(args: BackfillArgs, *, quiet: bool) -> None:
+    job = args.wanted
     if not quiet:
         times = f"--since {job.since} --until {job.until}"
         say(f"backfill {job.id}: --source {job.source} {times}", err=True)
 
 
-async def _done(settings: Settings, bootstrap: str, asked: BackfillArgs, *, quiet: bool) -> BackfillJob:
-    """Asks, and looks on until it is finished."""
+async def _finished(settings: Settings, bootstrap: str, args: BackfillArgs, *, quiet: bool) -> BackfillJob:
+    """Requests the backfill and waits until it is finished."""
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
     async with _store(topics.names(settings.topic_prefix).polling, bootstrap) as store:
-        known = store.job(asked.wanted.id)
-        if asked.cancel:
-            return await store.save(cancelled(known, asked.now_us))
-        said = next_job(known, asked.wanted, asked.now_us, again=asked.again)
-        if said is not None:
-            await store.save(said)
+        known = store.job(args.wanted.id)
+        if args.cancel:
+            return await store.save(cancelled(known, args.now_us))
+        job = next_job(known, args.wanted, args.now_us, again=args.again)
+        if job is not None:
+            await store.save(job)
         with JobProgress(quiet=quiet) as shown:
-            return await looked_on(store, asked.wanted.id, shown)
+            return await wait_until_finished(store, args.wanted.id, shown)
 
 
 @asynccontextmanager
@@ -173,31 +168,31 @@ async def _store(topic: str, bootstrap: str) -> AsyncIterator[ProgressStore]:
         await lander.close(1)
 
 
-async def looked_on(
-    store: ProgressStore, id_: str, shown: JobProgress, *, patience_s: float = TAKEN_WITHIN_S
+async def wait_until_finished(
+    store: ProgressStore, id_: str, shown: JobProgress, *, patience_s: float = POLLER_WITHIN_S
 ) -> BackfillJob:
-    """Shows a job until it is finished. Where nobody says anything of it for `patience_s`, it says so."""
-    last, heard_s, warned, changes = None, time.monotonic(), False, 0
+    """Shows a job until it is finished. Warns once if no poller reports progress for `patience_s`."""
+    last, changed_s, warned, changes = None, time.monotonic(), False, 0
     while True:
         job = store.job(id_)
         if job is None:
-            raise BackfillRefusedError("somebody has removed it")
+            raise BackfillRefusedError("it was removed")
         if job != last:
-            last, heard_s, warned = job, time.monotonic(), False
+            last, changed_s, warned = job, time.monotonic(), False
             shown.show(job)
         if job.finished:
             return job
-        if not warned and time.monotonic() - heard_s >= patience_s:
+        if not warned and time.monotonic() - changed_s >= patience_s:
             warned = True
-            shown.warn(NOBODY.format(patience_s))
+            shown.warn(NO_POLLER.format(patience_s))
         try:
             async with asyncio.timeout(min(LOOK_S, patience_s)):
                 changes = await store.wait_for_change(changes)
         except TimeoutError:
-            pass  # nothing new: look at the clock
+            pass  # no change: check the time
 
 
-def _tell(job: BackfillJob, as_json: bool) -> None:
+def _print_result(job: BackfillJob, as_json: bool) -> None:
     if as_json:
         say(msgspec.json.encode(job).decode())
         return
@@ -205,7 +200,7 @@ def _tell(job: BackfillJob, as_json: bool) -> None:
     say(f"{job.state}{why}. {job.rows:,} rows of {job.source}, read up to {job.done_until}")
 
 
-def _give_up(why: str, as_json: bool) -> Any:
+def _give_up(why: str, as_json: bool) -> NoReturn:
     said = msgspec.json.encode({"error": why}).decode() if as_json else f"callstream backfill: {why}"
     say(said, err=not as_json)
     raise SystemExit(2)

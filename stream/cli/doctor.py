@@ -1,6 +1,6 @@
 """`callstream doctor`: what is wrong here, why a request was refused, and what to type at the providers.
 
-The rule of this file: it says and changes nothing. What it is given to try is never shown.
+It only reports and changes nothing. The secrets that it is given to try are never shown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from stream.cli.checkup.cluster import cluster
 from stream.cli.checkup.secret_files import secret_files
 from stream.cli.support.terminal import Misuse, label, say
 from stream.gateway.diagnose.provider_setup import ProviderSetup, setup
-from stream.gateway.diagnose.refused_requests import Finding
 from stream.gateway.diagnose.request_capture import LIMIT_BYTES, Capture, CaptureError, read
 from stream.gateway.diagnose.signature_doctor import TOO_MANY_PARAMETERS, diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
@@ -43,7 +42,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "cya
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-@click.option("--offline", is_flag=True, help="Ask nothing of the providers.")
+@click.option("--offline", is_flag=True, help="Do not contact the providers.")
 @click.option(
     "--request",
     "captured",
@@ -120,7 +119,7 @@ def command(
 
 
 def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
-    # What the client says of a broker that is not there, the check says in one line.
+    # The check says in one line what aiokafka would log for each failed connection.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     now_s = time.time()
     found = running.lately(settings, now_s)
@@ -128,7 +127,7 @@ def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
         Check("settings", "ok", "all can be read"),
         *secret_files(settings),
         *callbacks(settings),
-        *asyncio.run(_asked(settings, offline=offline)),
+        *asyncio.run(_network_checks(settings, offline=offline)),
         *running.refused(found, now_s),
     ]
     failed = sum(check.state == "failed" for check in checks)
@@ -137,7 +136,7 @@ def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
             {
                 "ok": not failed,
                 "checks": [check._asdict() for check in checks],
-                "refused": [_shown(one) for one in found or ()],
+                "refused": msgspec.to_builtins(list(found or ())),
             }
         )
     else:
@@ -148,19 +147,14 @@ def _check(settings: Settings, *, offline: bool, as_json: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-async def _asked(settings: Settings, *, offline: bool) -> list[Check]:
-    async def of_the_providers() -> list[Check]:
+async def _network_checks(settings: Settings, *, offline: bool) -> list[Check]:
+    async def provider_checks() -> list[Check]:
         return providers.offline() if offline else await providers.providers(settings)
 
-    there, gateway, theirs = await asyncio.gather(
-        cluster(settings), running.gateway(settings), of_the_providers()
+    kafka, gateway, apis = await asyncio.gather(
+        cluster(settings), running.gateway(settings), provider_checks()
     )
-    return [*there, gateway, *theirs]
-
-
-def _shown(one: Finding) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(one)
-    return found
+    return [*kafka, gateway, *apis]
 
 
 # ---------------------------------------------------------------- a captured request
@@ -202,7 +196,7 @@ def _explain(
 
 
 def _received(capture: Capture, parsed: ParsedRequest) -> tuple[float, list[str]]:
-    """(when it was received, what to know about that). Without knowing, at the time that was signed."""
+    """(when it was received, notes about that). If that is unknown, the time that was signed."""
     if capture.received_s is not None:
         return capture.received_s, []
     note = "its age was not looked at, for the capture does not say when it was received (`received_at`)"
@@ -213,13 +207,13 @@ def _received(capture: Capture, parsed: ParsedRequest) -> tuple[float, list[str]
 
 
 def _tokens(files: Sequence[Any]) -> list[str]:
-    """Tokens one a line, also as `AC…=token`."""
+    """The tokens, one a line, alone or as `AC…=token`."""
     found = []
     for file in files:
         try:
             lines = file.read(LIMIT_BYTES).splitlines()
         except UnicodeDecodeError:
-            raise Misuse("a --token-file is no text") from None
+            raise Misuse("a --token-file is not text") from None
         for line in lines:
             named = _OF_ITS_ACCOUNT.fullmatch(line.strip())
             found.append(named[1] if named else line.strip())
@@ -230,14 +224,14 @@ def _key(text: str) -> str:
     try:
         public_key(text.strip())
     except ValueError:
-        raise Misuse("a --key is no Ed25519 public key in base64") from None
+        raise Misuse("a --key is not an Ed25519 public key in base64") from None
     return text
 
 
 def _address(text: str) -> str:
     address = clean_address(text)
     if address is None:
-        raise Misuse("--remote is no IP address")
+        raise Misuse("--remote is not an IP address")
     return address
 
 
@@ -290,11 +284,11 @@ def _as_object(found: ProviderSetup) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- both
+# ---------------------------------------------------------------- shared
 
 
 def _origin(url: str) -> str:
-    """A public URL as the setting takes it."""
+    """A public URL, checked like the setting."""
     try:
         return load({"CALLSTREAM_PUBLIC_URL": url}).public_url
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""`callstream gateway`: the providers' webhooks, verified and landed in Kafka."""
+"""`callstream gateway`: receives and verifies the providers' webhooks and writes them to Kafka."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from stream.service import settings
 
 
 @click.command()
-@click.option("-v", "--verbose", is_flag=True, help="One line for each request, without personal data.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each request in one line, without personal data.")
 def command(verbose: bool) -> None:
-    """Receive webhooks, verify them, land them in Kafka. SIGTERM or Ctrl-C stops it cleanly."""
+    """Receive webhooks, verify them, write them to Kafka. SIGTERM or Ctrl-C stops it cleanly."""
     log_to_stderr()
     logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
     with exit_on_error(TlsError):

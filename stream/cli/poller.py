@@ -1,4 +1,4 @@
-"""`callstream poller`: the providers' REST resources, read within their budgets and landed in Kafka."""
+"""`callstream poller`: reads the providers' REST resources within their rate limits, into Kafka."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stream.service import settings
 
 
 @click.command()
-@click.option("-v", "--verbose", is_flag=True, help="Say more of what it does.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more of what it does.")
 def command(verbose: bool) -> None:
-    """Read the providers' resources, by window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
+    """Read the providers' resources, by time window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
     log_to_stderr(ours=logging.DEBUG if verbose else logging.INFO)
     with exit_on_error():
         code = asyncio.run(on_a_broker(settings.load(), service.serve))

@@ -22,7 +22,7 @@ import click
 import orjson
 
 from stream.broker import BrokerError, embedded
-from stream.cli.support.run_progress import RunProgress
+from stream.cli.support.progress import RunProgress
 from stream.cli.support.terminal import Misuse, say
 from stream.kafka import topics
 from stream.kafka.errors import KafkaError
@@ -326,7 +326,7 @@ async def _simulate(
         await topics.ensure(bootstrap, settings)
         prefix = settings.topic_prefix
         traffic = traffic_for(prefix, options, with_expected=check is not None)
-        with RunProgress(traffic, quiet=quiet) as shown:
+        with RunProgress(options.calls, quiet=quiet) as shown:
             return await run(
                 bootstrap,
                 prefix,
@@ -334,7 +334,7 @@ async def _simulate(
                 gateway=webhooks,
                 rest=rest,
                 compare=None if check is None else replace(check, progress=shown.found),
-                progress=shown.written,
+                progress=lambda deliveries: shown.written(deliveries, traffic.calls),
             )
 
 

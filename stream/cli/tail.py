@@ -1,4 +1,4 @@
-"""`callstream tail`: what a topic carries, one line a record, as a read_committed consumer sees it."""
+"""`callstream tail`: the records of a topic, one a line, as a read_committed consumer sees them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import click
 import orjson
 
-from stream.broker.ownership import find_running
+from stream.cli.support.startup import NO_BROKER, known_bootstrap
 from stream.cli.support.terminal import Fault, say
 from stream.kafka import topics
 from stream.kafka.topic_reader import records
@@ -24,8 +24,8 @@ _BLANKS = {ord(letter): " " for letter in "\t\n\r"}
 
 @click.command()
 @click.argument("topic", type=click.Choice(TOPICS))
-@click.option("-n", "--count", type=click.IntRange(1), help="Stop after so many records.")
-@click.option("--from-beginning", is_flag=True, help="Start with the oldest record, not with the next one.")
+@click.option("-n", "--count", type=click.IntRange(1), help="Stop after this many records.")
+@click.option("--from-beginning", is_flag=True, help="Start with the oldest record instead of the next one.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end instead of waiting for more.")
 @click.option("--keys", is_flag=True, help="Print the key before the value.")
 def command(topic: str, count: int | None, from_beginning: bool, no_follow: bool, keys: bool) -> None:
@@ -34,19 +34,14 @@ def command(topic: str, count: int | None, from_beginning: bool, no_follow: bool
         chosen = settings.load()
     except settings.SettingsError as error:
         raise Fault(str(error)) from None
-    bootstrap = chosen.kafka or _running(chosen)
+    bootstrap = known_bootstrap(chosen)
+    if bootstrap is None:
+        raise Fault(NO_BROKER)
     name = getattr(topics.names(chosen.topic_prefix), topic)
     try:
         asyncio.run(_print(bootstrap, name, count, from_beginning, not no_follow, keys))
     except (KeyboardInterrupt, BrokenPipeError):
-        sys.stderr.close()  # `| head` closed the pipe: nothing more to say
-
-
-def _running(chosen: settings.Settings) -> str:
-    running = find_running(chosen.data_dir / "broker")
-    if running is None:
-        raise Fault("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
-    return f"127.0.0.1:{running.port}"
+        sys.stderr.close()  # `| head` closed the pipe
 
 
 async def _print(
@@ -64,7 +59,7 @@ async def _print(
 
 
 def cells(key: bytes | None, value: bytes | None) -> list[str]:
-    """A record's key and value as a line has them. JSON over several lines is the same JSON on one."""
+    """Key and value for one line. JSON of several lines is the same JSON on one line."""
     text = (value or b"null").decode("utf-8", "replace")
     if "\n" in text or "\r" in text or "\t" in text:
         try:

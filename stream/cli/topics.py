@@ -1,4 +1,4 @@
-"""`callstream topics`: the topics are there afterwards, or the first that does not fit is named."""
+"""`callstream topics`: creates the topics, or names the first that does not match."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stream.service.settings import Settings, SettingsError, load
 def command(as_json: bool) -> None:
     """Create the topics, or say what does not match.
 
-    Exit code 0: every topic is there and fits. 1: no cluster, or one that refuses. 2: a setting is wrong.
-    3: a topic has another number of partitions or another policy than it needs.
+    Exit code 0: every topic exists and matches. 1: no cluster, or it refuses. 2: a setting is wrong.
+    3: a topic has a different number of partitions or a different policy than it needs.
     """
     try:
         settings = load()

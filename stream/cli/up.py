@@ -1,8 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
-The broker (embedded, or the one that the settings name), the topics, a gateway, a worker, a poller, and the
-simulator that plays the providers: it knocks at the gateway and answers the poller. All in one process group.
-Ctrl-C ends everything in seconds, cleanly; a second one ends it at once.
+The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, and the simulator
+that plays the providers: it sends webhooks to the gateway and serves the poller. All are one process group.
+Ctrl-C stops everything cleanly in seconds; a second one kills it.
 """
 
 from __future__ import annotations
@@ -48,15 +48,13 @@ SIMULATED_SETTINGS: dict[str, str] = {
     "poll_interval_s": "5",
     "overdue_s": "300",
 }
-"""With a provider that is as fast as that, nobody who watches waits for half an hour. What is set otherwise
-stays as it is set.
-"""
+"""Faster than the real providers, so that nobody waits half an hour. A setting that is set is kept."""
 
 BUDGET: dict[str, int] = {"rate": 100, "concurrency": 10}
-"""Of the simulated accounts alone: a real one that is configured too keeps its own."""
+"""Rate limits of the simulated accounts. A real account that is also configured keeps its own."""
 
 RETRY_POLICY = "rc=5&rp=all&rt=5000"
-"""What Twilio is asked for with `#…` at the end of a callback's URL: try again, whatever went wrong."""
+"""Twilio's connection overrides, `#…` at the end of a callback's URL: retry after every kind of failure."""
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 1.0
@@ -66,12 +64,12 @@ READY_LIMIT_S = 2.0
 
 @click.command()
 @click.option("--rate", default=50.0, show_default=True, help="Simulated deliveries a second.")
-@click.option("--no-simulate", is_flag=True, help="No simulated calls: only what a real provider needs.")
-@click.option("--for", "seconds", type=click.FloatRange(1), help="Stop by itself after so many seconds.")
-@click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
+@click.option("--no-simulate", is_flag=True, help="No simulated calls: only what real providers need.")
+@click.option("--for", "seconds", type=click.FloatRange(1), help="Stop after this many seconds.")
+@click.option("--plain", is_flag=True, help="Plain lines, even on a terminal.")
 def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
     """Everything on this machine: broker, topics, gateway, worker, poller, simulator."""
-    # The clients' own complaints about a broker that is starting help nobody who watches.
+    # aiokafka logs each failed connection to a broker that is still starting.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         chosen = settings.load()
@@ -82,26 +80,26 @@ def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) 
 
 
 class LocalStack:
-    """The roles of one `callstream up`, and the scene that it shows of them."""
+    """The roles of one `callstream up`, and the state that its dashboard shows."""
 
     def __init__(self, chosen: settings.Settings, *, rate: float, plain: bool) -> None:
         self._settings = chosen
         self._rate = rate
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
-        self._scene = DashboardState([])
+        self._state = DashboardState([])
         self._broker: Broker | None = None
         self._children: list[ChildProcess] = []
         self._stop = asyncio.Event()
 
     async def run(self, seconds: float | None) -> int:
-        """Run until a signal, the end of the time, or the end of a role that does not come back."""
+        """Run until a signal, the time limit, or the end of a role that is not restarted."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._ask)
+            loop.add_signal_handler(number, self._signalled)
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
-        prepare(self._settings.data_dir)  # for the roles' logs, also where the broker is elsewhere
+        prepare(self._settings.data_dir)  # for the roles' logs, even if the broker is elsewhere
         for warning in service.warnings(GatewayCredentials.from_settings(self._settings)):
             if warning != service.NOBODY or not self._rate:  # the simulator brings its own
                 self._say(f"warning: {warning}")
@@ -120,7 +118,7 @@ class LocalStack:
         return 0 if fault is None else 1
 
     async def _work(self) -> str | None:
-        """What ended unasked, as a sentence; None where it was asked to stop."""
+        """What ended unexpectedly, as a sentence; None if it was asked to stop."""
         data = self._settings.data_dir.absolute()
         worker_at = self._free_listen("worker", self._settings.worker_listen)
         gateway_at = self._free_listen("gateway", self._settings.gateway_listen)
@@ -137,7 +135,7 @@ class LocalStack:
         url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
         polled = bool(self._rate or accounts(self._settings))
         health_url, poller_url = f"http://{health_at}", f"http://{poller_at}" if polled else None
-        self._scene.links = self._links(url, gateway_url, health_url, poller_url, data)
+        self._state.links = self._links(url, gateway_url, health_url, poller_url, data)
         running: dict[str, asyncio.Task[Any]] = {
             "gateway": self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
             "worker": self._begin("worker", ["worker"], environ, data / "worker.log"),
@@ -149,8 +147,8 @@ class LocalStack:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
         running["view"] = asyncio.create_task(self._show(url))
         if self._rate:
-            knocking = self._simulate(gateway_url, health_url, environ, data)
-            running["simulator"] = asyncio.create_task(knocking)
+            simulating = self._simulate(gateway_url, health_url, environ, data)
+            running["simulator"] = asyncio.create_task(simulating)
         stop = asyncio.create_task(self._stop.wait())
         try:
             return await first_to_end(stop, running)
@@ -160,7 +158,7 @@ class LocalStack:
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
     def _environ(self) -> dict[str, str]:
-        """What the roles run with; a simulator has accounts of its own, at an address of its own."""
+        """The roles' environment. The simulator has its own accounts and its own address."""
         if not self._rate:
             return dict(os.environ)
         simulate_at = self._free_listen("simulator", self._settings.simulate_listen)
@@ -180,7 +178,7 @@ class LocalStack:
         return asyncio.create_task(child.run())
 
     async def _simulate(self, gateway_url: str, health_url: str, environ: dict[str, str], data: Path) -> None:
-        """The providers begin to knock when somebody opens."""
+        """Start the simulator as soon as the gateway is ready."""
         await _wait_ready(health_url)
         simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
         simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
@@ -193,7 +191,7 @@ class LocalStack:
         return "https" if self._settings.gateway_tls else "http"
 
     def _free_listen(self, role: str, listen: str) -> str:
-        """A role's address; another port where that one is taken, which is said."""
+        """A role's address; with another port if that one is taken, which is reported."""
         host, _, port = listen.rpartition(":")
         free = free_port(int(port))
         if free != int(port):
@@ -224,39 +222,39 @@ class LocalStack:
                     notice = AlertNotice.read(record.value)
                     if notice is None:
                         continue
-                    self._scene.alerts.append(notice)
-                    self._scene.alerts_seen += 1
-                    if not self._live and self._scene.alerts_seen <= 3:
+                    self._state.alerts.append(notice)
+                    self._state.alerts_seen += 1
+                    if not self._live and self._state.alerts_seen <= 3:
                         say(f"alert: {alert_line(notice)}")
             await asyncio.sleep(1)
 
     async def _show(self, url: str) -> None:
         if not self._live:
-            for what, where in self._scene.links:
+            for what, where in self._state.links:
                 say(f"{what}: {where}")
         async with aiohttp.ClientSession() as client:
             if self._live:
                 with Live(
-                    panel(self._scene), console=self._console, screen=False, auto_refresh=False
+                    panel(self._state), console=self._console, screen=False, auto_refresh=False
                 ) as view:
                     while True:
                         await self._look(client, url)
-                        view.update(panel(self._scene), refresh=True)
+                        view.update(panel(self._state), refresh=True)
                         await asyncio.sleep(LIVE_EVERY_S)
             while True:
                 await asyncio.sleep(PLAIN_EVERY_S)
                 await self._look(client, url)
-                say(line(self._scene))
-                if self._scene.alerts and self._scene.alerts_seen > 3:
-                    say(f"newest alert: {alert_line(self._scene.alerts[-1])}")
+                say(line(self._state))
+                if self._state.alerts and self._state.alerts_seen > 3:
+                    say(f"newest alert: {alert_line(self._state.alerts[-1])}")
 
     async def _look(self, client: aiohttp.ClientSession, url: str) -> None:
-        earlier = self._scene.now
+        earlier = self._state.now
         now = await scrape(client, url, time.monotonic())
-        self._scene.rate = now.rate_since(earlier) if now is not None else None
-        self._scene.now = now
+        self._state.rate = now.rate_since(earlier) if now is not None else None
+        self._state.now = now
 
-    def _ask(self) -> None:
+    def _signalled(self) -> None:
         if self._stop.is_set():
             for child in self._children:
                 child.kill()
@@ -264,16 +262,14 @@ class LocalStack:
         self._stop.set()
 
     def _say(self, text: str) -> None:
-        if self._live and self._scene.links and not self._stop.is_set():
-            self._scene.notes.append(text)
+        if self._live and self._state.links and not self._stop.is_set():
+            self._state.notes.append(text)
         else:
             say(text)
 
 
 async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Task[Any]]) -> str | None:
-    """Waits until one of them ends. What of `running` ended, as a sentence, since none of it should; None
-    where it was asked to stop.
-    """
+    """Waits until one of them ends. Returns which of `running` ended, as a sentence; None for `stop`."""
     await asyncio.wait([stop, *running.values()], return_when=asyncio.FIRST_COMPLETED)
     if stop.done():
         return None
@@ -281,20 +277,18 @@ async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Ta
         if task.done():
             error = None if task.cancelled() else task.exception()
             why = f": {in_words(error)}" if error is not None else ""
-            return f"The {name} ended unasked{why}."
+            return f"The {name} ended unexpectedly{why}."
     return None
 
 
 async def _broker_ended(broker: Broker) -> None:
-    """Raises BrokerError when a broker of our own has ended unasked."""
+    """Waits until an embedded broker ends unexpectedly and raises BrokerError."""
     sentence, _ = await ended(broker)
     raise BrokerError(sentence)
 
 
 def simulated_pace(chosen: settings.Settings) -> dict[str, str]:
-    """The variables that make a simulated day short. None where real accounts are read: they have no such
-    day.
-    """
+    """The variables that speed up time. Empty if real accounts are read, since they keep real time."""
     if accounts(chosen):
         return {}
     return {
@@ -309,7 +303,7 @@ def _is_default(chosen: settings.Settings, name: str) -> bool:
 
 
 async def _wait_ready(url: str) -> None:
-    """Wait until a role says that it is ready."""
+    """Wait until a role is ready."""
     limit = aiohttp.ClientTimeout(total=READY_LIMIT_S)
     async with aiohttp.ClientSession(timeout=limit) as client:
         while True:

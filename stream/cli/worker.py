@@ -14,7 +14,7 @@ from stream.service import settings
 
 
 @click.command()
-@click.option("-v", "--verbose", is_flag=True, help="Say more of what it does.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more of what it does.")
 def command(verbose: bool) -> None:
     """The Faust app: deduplicate, fold, emit, alert. SIGTERM or Ctrl-C stops it cleanly."""
     log_to_stderr(logging.INFO if verbose else logging.WARNING)

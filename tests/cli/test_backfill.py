@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli import backfill
-from stream.cli.support.job_progress import JobProgress, share
+from stream.cli.support.progress import JobProgress, read_share
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
@@ -127,12 +127,12 @@ def changed(**fields: Any) -> BackfillJob:
 async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
     store, shown = FakeStore(JOB), Shown()
     looking = asyncio.create_task(
-        backfill.looked_on(store, JOB.id, shown, patience_s=0.01)  # type: ignore[arg-type]
+        backfill.wait_until_finished(store, JOB.id, shown, patience_s=0.01)  # type: ignore[arg-type]
     )
     await until(lambda: shown.warnings)
     await asyncio.sleep(0.05)
     assert len(shown.warnings) == 1
-    assert shown.warnings[0].startswith("no poller has said anything of it")
+    assert shown.warnings[0].startswith("no poller has reported progress")
     store.tell(taken := changed(state="running"))
     await until(lambda: len(shown.jobs) == 2)
     await until(lambda: len(shown.warnings) == 2)
@@ -143,8 +143,8 @@ async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
 
 
 async def test_a_job_that_is_removed_is_not_waited_for() -> None:
-    with pytest.raises(BackfillRefusedError, match="somebody has removed it"):
-        await backfill.looked_on(FakeStore(), JOB.id, Shown())  # type: ignore[arg-type]
+    with pytest.raises(BackfillRefusedError, match="it was removed"):
+        await backfill.wait_until_finished(FakeStore(), JOB.id, Shown())  # type: ignore[arg-type]
 
 
 def test_without_a_terminal_progress_is_plain_lines_and_the_end_is_always_said(
@@ -155,7 +155,7 @@ def test_without_a_terminal_progress_is_plain_lines_and_the_end_is_always_said(
     with JobProgress() as shown:
         for job in (JOB, half, done):
             shown.show(job)
-    assert share(half) == 0.5
+    assert read_share(half) == 0.5
     said = capsys.readouterr()
     assert (said.out, said.err.splitlines()) == (
         "",

@@ -274,9 +274,9 @@ def test_a_captured_request_of_telnyx_is_not_stale_for_having_been_kept(doctor: 
     [
         (("--request", "-"), b"planted", "the captured request cannot be used: it is no JSON"),
         (("--request", "/no/such/file"), b"", "No such file"),
-        (("--request", "-", "--key", "planted"), b"", "no Ed25519 public key"),
+        (("--request", "-", "--key", "planted"), b"", "not an Ed25519 public key"),
         (("--request", "-", "--url", "https://me:planted@a.test"), b"", "the URL must be"),
-        (("--request", "-", "--remote", "planted"), b"", "--remote is no IP address"),
+        (("--request", "-", "--remote", "planted"), b"", "--remote is not an IP address"),
         (("--url", PUBLIC), b"", "belong to --request"),
         (("--public-url", PUBLIC), b"", "belongs to --print-setup"),
         (("--print-setup",), b"", "give --public-url"),

@@ -21,7 +21,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert all(entry.help in done.stdout for entry in COMMANDS.values())
+    assert all(help_line in done.stdout for help_line in COMMANDS.values())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

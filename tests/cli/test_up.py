@@ -37,8 +37,8 @@ async def _lasts() -> None:
 
 async def test_a_view_that_dies_is_said_without_what_it_died_of() -> None:
     said = await ended(_lasts(), view=_ends(ValueError("secret +14155550123")), worker=_lasts())
-    assert said == "The view ended unasked: ValueError."
-    assert await ended(_lasts(), worker=_ends()) == "The worker ended unasked."
+    assert said == "The view ended unexpectedly: ValueError."
+    assert await ended(_lasts(), worker=_ends()) == "The worker ended unexpectedly."
 
 
 async def test_who_is_asked_to_stop_says_nothing() -> None:
@@ -74,5 +74,5 @@ async def test_a_household_whose_view_fails_says_so_and_ends_with_1(
     chosen = Settings(data_dir=tmp_path, twilio_auth_token=("t",))
     assert await Broken(chosen, rate=0, plain=True).run(None) == 1
     out = capsys.readouterr().out
-    assert "The view ended unasked: ValueError.\n" in out
+    assert "The view ended unexpectedly: ValueError.\n" in out
     assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")

@@ -142,7 +142,7 @@ def test_a_household_shows_what_strangers_send_and_ends_when_it_is_asked(
         assert home.ended() == 0
         shown = home.shown()
     assert "Stopped." in shown
-    assert "ended unasked" not in shown
+    assert "ended unexpectedly" not in shown
     assert not [one for one in FORBIDDEN if one in shown]
     for topic in ("callbacks", "events", "alerts"):
         arguments = ("tail", topic, "--from-beginning", "--no-follow", "--keys")

@@ -1,5 +1,5 @@
-"""What `callstream doctor` looks at, one file a thing: each gives checks, a line each.
+"""The checks of `callstream doctor`, one file for each subject.
 
-The rule of this folder: nothing is changed and nothing is made. What cannot be told is `unknown`, and never
-guessed; no line holds a secret or a number.
+Checks change and create nothing. What cannot be found out is `unknown`, never guessed. No line holds a secret
+or a phone number.
 """

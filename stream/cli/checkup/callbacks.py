@@ -1,7 +1,4 @@
-"""Whether the settings let the providers' callbacks in, and nobody else's.
-
-The rule of this file: pure; it reads settings and asks nobody.
-"""
+"""Whether the settings admit the providers' callbacks and no others. Pure: it reads settings only."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def _twilio(settings: Settings) -> Check:
 
 
 def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
-    """(what is wrong with the accounts and tokens, what to do)."""
+    """Yields (what is wrong with the accounts and tokens, what to do)."""
     for token in settings.twilio_auth_token:
         if token != token.strip("\"'"):
             yield "an auth token has quotes around it", "take them out of CALLSTREAM_TWILIO_AUTH_TOKEN"

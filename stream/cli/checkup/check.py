@@ -1,7 +1,4 @@
-"""One thing that was looked at, and what it is like.
-
-The rule of this file: a text from elsewhere is made plain before it is shown.
-"""
+"""The result of one check. Text from other programs is made plain before it is shown."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _NUMBER = re.compile(r"[0-9]{7,}")
 
 
 class Check(NamedTuple):
-    """`says` what is so, `mend` what to do about it; both are sentences without their full stop."""
+    """`says`: what was found; `mend`: what to do about it. Both are sentences without a full stop."""
 
     name: str
     state: State
@@ -25,6 +22,6 @@ class Check(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """One line that a terminal shows as it is, without long numbers."""
+    """One printable line without long numbers."""
     text = _NUMBER.sub("***", "".join(letter if letter.isprintable() else "?" for letter in text))
     return text if len(text) <= PLAIN_LIMIT else text[:PLAIN_LIMIT] + "…"

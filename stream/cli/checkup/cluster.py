@@ -1,33 +1,24 @@
-"""The broker and the topics, as they are.
-
-The rule of this file: it asks and makes nothing, no broker and no topic.
-"""
+"""The broker and the topics. Read only: it starts no broker and creates no topic."""
 
 from __future__ import annotations
 
 import asyncio
 
-from stream.broker.ownership import find_running
 from stream.cli.checkup.check import Check
+from stream.cli.support.startup import known_bootstrap
 from stream.kafka.topics import Examined, TopicError, examine
 from stream.service.settings import Settings
 
 NAMED = 3
-"""Topics that are named where several are meant."""
+"""Topics that are named of several."""
 
 
 async def cluster(settings: Settings) -> list[Check]:
-    bootstrap = settings.kafka
-    if not bootstrap:
-        running = await asyncio.to_thread(find_running, settings.data_dir / "broker")
-        if running is None:
-            says = "none is configured, and the embedded one does not run"
-            mend = "start a role (`callstream up` starts all), or set CALLSTREAM_KAFKA"
-            return [
-                Check("broker", "warning", says, mend),
-                Check("topics", "unknown", "no broker to ask"),
-            ]
-        bootstrap = f"127.0.0.1:{running.port}"
+    bootstrap = await asyncio.to_thread(known_bootstrap, settings)
+    if bootstrap is None:
+        says = "none is configured, and the embedded one does not run"
+        mend = "start a role (`callstream up` starts all), or set CALLSTREAM_KAFKA"
+        return [Check("broker", "warning", says, mend), Check("topics", "unknown", "no broker to ask")]
     try:
         found = await examine(bootstrap, settings)
     except TopicError as error:
@@ -43,7 +34,7 @@ async def cluster(settings: Settings) -> list[Check]:
 
 
 def topics(found: Examined, settings: Settings) -> Check:
-    """What is to be said of the topics. Pure."""
+    """The check of the topics. Pure."""
     if found.mismatches:
         says = "; ".join(str(mismatch) for mismatch in found.mismatches[:NAMED])
         mend = (

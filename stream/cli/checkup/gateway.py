@@ -1,6 +1,6 @@
-"""The gateway that runs here, and what it found out about the requests that it refused.
+"""The gateway that runs here, and why it refused requests.
 
-The rule of this file: what it hears from a port is somebody's word, and shown plainly and in short.
+Another program may listen at the port, so its answer is untrusted: it is shown as plain text and shortened.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import orjson
 from yarl import URL
 
-from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
 from stream.cli.checkup.check import Check, plain
+from stream.cli.checkup.http_probe import NoAnswer, ProbeAnswer, probe
 from stream.core.timestamps import iso8601
 from stream.gateway.diagnose.refused_requests import Finding, findings_file, read_findings
 from stream.service.http.client import session
@@ -34,7 +34,7 @@ async def gateway(settings: Settings) -> Check:
 
 
 def ready(answer: ProbeAnswer | NoAnswer, listen: str) -> Check:
-    """What an answer of `/readyz` means. Pure."""
+    """The check of an answer of `/readyz`. Pure."""
     if isinstance(answer, NoAnswer):
         says = f"none answers at {listen}: {answer.why}"
         return Check("gateway", "unknown", says, "`callstream gateway` starts one")
@@ -49,7 +49,7 @@ def ready(answer: ProbeAnswer | NoAnswer, listen: str) -> Check:
 
 
 def _reasons(body: bytes) -> list[str] | None:
-    """The reasons of a role's `/readyz`; None where it is none."""
+    """The reasons in a role's `/readyz`; None if the body is not one."""
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -59,7 +59,7 @@ def _reasons(body: bytes) -> list[str] | None:
 
 
 def lately(settings: Settings, now_s: float) -> list[Finding] | None:
-    """The findings of the last day, the newest first; None where their file cannot be read."""
+    """The findings of the last day, newest first; None if their file cannot be read."""
     try:
         found = read_findings(findings_file(settings.data_dir))
     except OSError:
@@ -68,7 +68,7 @@ def lately(settings: Settings, now_s: float) -> list[Finding] | None:
 
 
 def refused(found: Sequence[Finding] | None, now_s: float) -> list[Check]:
-    """The newest findings, a line each. Pure."""
+    """The newest findings, one check each. Pure."""
     name = "refused requests"
     if found is None:
         return [Check(name, "unknown", "the file that keeps them cannot be read")]

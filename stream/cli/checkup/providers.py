@@ -1,7 +1,7 @@
-"""The providers' REST resources: whether they can be reached, and whether they take the credentials.
+"""The providers' REST resources: whether they can be reached, and whether they accept the credentials.
 
-The rule of this file: one cheap read for each credential, whose answer's status is all that is looked at. A
-credential is sent to nobody over plain HTTP but to this machine, and shown nowhere.
+One cheap read for each credential, of which only the status is used. A credential is never shown, and never
+sent over plain HTTP except to this machine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
-from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
 from stream.cli.checkup.check import Check, State
-from stream.cli.checkup.clock import Dated, clock
+from stream.cli.checkup.http_probe import Dated, NoAnswer, ProbeAnswer, clock, probe
 from stream.gateway.diagnose.diagnosis import masked
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.service.http.client import session
@@ -36,7 +35,7 @@ class _Api(NamedTuple):
 
 
 async def providers(settings: Settings) -> list[Check]:
-    """Reachability, clock and credentials; all at once, within a few seconds."""
+    """Reachability, clock and credentials, all at the same time, within a few seconds."""
     twilio = bool(settings.twilio_auth_token or settings.twilio_account_tokens or settings.twilio_api_key)
     apis = (
         _Api("twilio API", settings.twilio_api_url, "CALLSTREAM_TWILIO_API_URL", twilio),
@@ -60,7 +59,7 @@ async def providers(settings: Settings) -> list[Check]:
 
 
 def offline() -> list[Check]:
-    """The same where the providers are not to be asked."""
+    """The same checks when the providers must not be asked."""
     names = ("twilio API", "twilio insights", "telnyx API", "clock", "twilio credentials", "telnyx API key")
     return [Check(name, "unknown", "not asked (--offline)") for name in names]
 
@@ -83,7 +82,7 @@ async def _reach(client: aiohttp.ClientSession, api: _Api) -> tuple[Check, Dated
 
 
 def _url(text: str) -> URL | None:
-    """The base URL without user and password; None where it is none."""
+    """The base URL without user and password; None if it is not a URL."""
     try:
         url = URL(text).with_user(None)
     except ValueError:
@@ -108,7 +107,7 @@ def _twilio(client: aiohttp.ClientSession, settings: Settings) -> list[Awaitable
 
 
 def _accounts(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
-    """(account, its tokens), of those that have a name which can be part of a path."""
+    """(account, its tokens), of accounts whose name can be part of a path."""
     tokens = GatewayCredentials.from_settings(replace(settings, telnyx_public_key=())).twilio_tokens
     return [(account, given) for account, given in tokens.items() if account.isalnum()]
 
@@ -153,7 +152,7 @@ async def _twilio_key(client: aiohttp.ClientSession, settings: Settings) -> Chec
 async def _calls(
     client: aiohttp.ClientSession, settings: Settings, account: str, user: str, password: str
 ) -> ProbeAnswer | NoAnswer | None:
-    """One row of an account's calls; None where the credential may not be sent."""
+    """Reads one row of an account's calls; None if the credential must not be sent."""
     base = _url(settings.twilio_api_url)
     if base is None or not _may_see(base):
         return None

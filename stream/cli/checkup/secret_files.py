@@ -1,7 +1,6 @@
-"""Who may read the files that secrets are in.
+"""Who may read the files that hold secrets.
 
-The rule of this file: it looks at modes and reads nothing. A link is followed, as the program follows it:
-what Kubernetes mounts are links.
+It looks at modes and reads no file. Links are followed, because Kubernetes mounts secrets as links.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ MEND = "chmod 600, or 640 where a group must read it"
 
 
 def secret_files(chosen: Settings) -> list[Check]:
-    """One check of all of them; none where no secret is in a file."""
+    """One check of all files; none if no secret is in a file."""
     files = settings.secret_files()
     if chosen.gateway_tls:
         files["CALLSTREAM_GATEWAY_TLS"] = chosen.gateway_tls[1]
@@ -30,7 +29,7 @@ def secret_files(chosen: Settings) -> list[Check]:
 
 
 def judged(found: Mapping[str, tuple[Path, int]]) -> list[Check]:
-    """What the files' modes come to. Pure."""
+    """The check of the files' modes. Pure."""
     if not found:
         return []
     others = [f"{path} ({name})" for name, (path, mode) in found.items() if mode & stat.S_IROTH]
@@ -44,7 +43,7 @@ def judged(found: Mapping[str, tuple[Path, int]]) -> list[Check]:
 
 
 def _mode(path: Path) -> int | None:
-    """None where there is no such file: reading the settings has told so."""
+    """None if there is no such file, which reading the settings reports."""
     try:
         return path.stat().st_mode
     except OSError:

@@ -1,1 +1,1 @@
-"""What `callstream up` is made of: child processes and the live view."""
+"""The parts of `callstream up`: child processes and the live view."""

@@ -1,6 +1,6 @@
-"""The roles as child processes: started, watched, started again, ended.
+"""The roles as child processes: started, watched, restarted, stopped.
 
-The rule of this file: no child outlives the household, and none that fails passes silently.
+No child outlives its parent, and every failure is reported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stream.service.data_dir import opened
 STOP_LIMIT_S = 12.0
 LONGEST_PAUSE_S = 10.0
 LASTING_S = 30.0
-"""A child that ran for so long before it failed is started again at once."""
+"""The pause before a restart is reset after a run of at least this long."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 class ChildProcess:
     """One role, run as `callstream <arguments>`, its output in a file.
 
-    `again`: start it again when it ends unasked.
+    `again`: restart it when it ends unexpectedly.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ChildProcess:
         return process.pid if process is not None and process.returncode is None else None
 
     async def run(self) -> int:
-        """Run it to its end, again and again where that is wanted. Returns the last exit code."""
+        """Run it until it ends, restarting it if that is wanted. Returns the last exit code."""
         pause_s = 0.5
         while True:
             began = time.monotonic()
@@ -85,7 +85,7 @@ class ChildProcess:
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """Ask it to end, and wait; what does not end in time is killed, and said."""
+        """Terminate it and wait. Kill it if it does not end in time, and report that."""
         self._ending = True
         process = self._process
         if process is None or process.returncode is not None:
@@ -100,7 +100,7 @@ class ChildProcess:
             await process.wait()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         self._ending = True
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -108,9 +108,7 @@ class ChildProcess:
 
 
 def _end_with_parent() -> None:
-    """In the child: ignore the terminal's Ctrl-C (the household passes on what it means), die with the
-    parent.
-    """
+    """In the child: ignore the terminal's Ctrl-C, which the parent handles, and die with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,7 +1,4 @@
-"""What `callstream up` shows: a live view on a terminal, a plain line elsewhere.
-
-The rule of this file: figures in, text out. What is not known is shown as a dash.
-"""
+"""What `callstream up` shows: a live view on a terminal, elsewhere a plain line. Unknown values are a -."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ NEWEST = 8
 
 @dataclass(frozen=True)
 class AlertNotice:
-    """One alert, as much of it as fits a line."""
+    """The parts of an alert that fit a line."""
 
     at: str
     severity: str
@@ -31,7 +28,7 @@ class AlertNotice:
 
     @classmethod
     def of(cls, alert: dict[str, Any]) -> AlertNotice:
-        """The notice of an alert record. For an endpoint's alert the call is named too."""
+        """The notice of an alert record. For an endpoint's alert the call is named instead."""
         scope = alert["scope"]["id"]
         call = alert.get("call")
         if alert["scope"]["type"] != "call" and call:
@@ -46,7 +43,7 @@ class AlertNotice:
 
     @classmethod
     def read(cls, value: bytes | None) -> AlertNotice | None:
-        """The notice of an alert record's value; None where it is none, as another program may write one."""
+        """The notice of a record's value; None if it is not an alert: any program may write there."""
         try:
             notice = cls.of(orjson.loads(value or b""))
         except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -56,7 +53,7 @@ class AlertNotice:
 
 @dataclass
 class DashboardState:
-    """All that the view shows."""
+    """Everything that the view shows."""
 
     links: list[tuple[str, str]]
     now: WorkerSnapshot | None = None

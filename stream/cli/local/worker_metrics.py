@@ -1,7 +1,4 @@
-"""What a worker's /metrics says, as the few figures that a person watches.
-
-The rule of this file: it reads the exposition as Prometheus would, and shows None for what is not there.
-"""
+"""The figures of a worker's /metrics that a person watches, read as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class WorkerSnapshot:
-    """One look at a worker. `at_s` is the reader's clock; counters count since the worker's start.
+    """A worker's metrics at one moment. `at_s`: the reader's clock; counters count since the worker's start.
 
-    `compared`: calls of which all was read, by what callbacks and resources say of each other.
+    `compared`: calls that were read completely, by how callbacks and resources agree.
     """
 
     at_s: float
@@ -33,14 +30,14 @@ class WorkerSnapshot:
     compared: dict[str, float] = field(default_factory=dict)
 
     def rate_since(self, earlier: WorkerSnapshot | None) -> float | None:
-        """Deliveries a second since an earlier look, None after a restart or without one."""
+        """Deliveries a second since an earlier snapshot; None without one or after a restart."""
         if earlier is None or self.at_s <= earlier.at_s or self.deliveries < earlier.deliveries:
             return None
         return (self.deliveries - earlier.deliveries) / (self.at_s - earlier.at_s)
 
 
 async def scrape(client: aiohttp.ClientSession, url: str, at_s: float) -> WorkerSnapshot | None:
-    """Scrape the worker at `url`; None where it does not answer."""
+    """Scrape the worker at `url`; None if it does not answer."""
     try:
         async with client.get(f"{url}/metrics", timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as answer:
             if answer.status != 200:
@@ -83,7 +80,7 @@ LABELS: dict[str, str] = {
     "callstream_dead_letters": "reason",
     "callstream_reconciled_calls": "result",
 }
-"""Families that are looked at (counters without their `_total`), and the label that they are split by."""
+"""Families that are read (counters without `_total`), and the label that they are split by."""
 
 
 def _sum(samples: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -1,7 +1,6 @@
-"""What a command draws on a terminal: views and bars, of text that does nothing.
+"""Views and progress bars on a terminal, in which text is only text.
 
-The rule of this file: rich is asked for its layout and its colours, never for its markup. Whoever draws takes
-its texts, columns and consoles from here.
+rich is used for layout and colours, never for its markup. All texts, columns and consoles are from here.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from stream.service.untrusted import escaped
 
 
 class PlainConsole(Console):
-    """A console for which a bare string, wherever it stands, is text and neither markup nor emoji."""
+    """A console that takes a bare string as text, never as markup or emoji."""
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**{"highlight": False, **how, "markup": False, "emoji": False})
@@ -26,12 +25,12 @@ class PlainConsole(Console):
 
 
 class PlainColumn(TextColumn):
-    """A column of a bar whose text is a format of the task."""
+    """A column of a bar. Its text is a format of the task."""
 
     def render(self, task: Task) -> Text:
         return Text(escaped(self.text_format.format(task=task)))
 
 
 def text(words: str = "", style: str = "") -> Text:
-    """Words in a style."""
+    """Escaped text in a style."""
     return Text(escaped(words), style=style)

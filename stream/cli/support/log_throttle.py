@@ -1,7 +1,6 @@
-"""What a log says again and again is said once in a while, with how often it was not said.
+"""Throttles repeated log lines of the Kafka clients, and counts what was suppressed.
 
-The rule of this file: only the clients' own complaints are held back. While the broker is away they come
-hundreds of times a second; whatever callstream itself has to say always goes through.
+While the broker is down they come hundreds of times a second. callstream's own lines are never suppressed.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from collections.abc import Callable
 
 EVERY_S = 10.0
 KEPT = 500
-"""So many different messages are remembered; with more, it begins anew."""
+"""Different messages that are remembered; beyond that the memory is cleared."""
 
 CLIENTS = ("aiokafka", "faust", "mode", "kafka")
 
 
 class ClientLogThrottle(logging.Filter):
-    """Lets a client's message pass once in EVERY_S. For a handler; `clock` gives seconds."""
+    """Passes each message of a client once in EVERY_S. For a handler; `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class ClientLogThrottle(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] not in CLIENTS:
             return True
-        # By its text before the arguments are put in: which node or partition it is makes no other message.
+        # Without its arguments, so that the node or partition makes no difference.
         what = (record.name, str(record.msg))
         now = self._clock()
         if now - self._said.get(what, -EVERY_S) < EVERY_S:

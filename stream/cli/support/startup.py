@@ -1,6 +1,6 @@
-"""How a role's command starts: its log, a broker, the topics; and how it tells what keeps it from starting.
+"""How a role's command starts: its log, a broker, the topics, and errors that keep it from starting.
 
-The rule of this file: what an operator can mend is one sentence and exit code 1, never a traceback.
+An error that an operator can fix is one sentence and exit code 1, never a traceback.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 from stream.broker import Broker, BrokerError, embedded
+from stream.broker.ownership import find_running
 from stream.cli.support.log_throttle import ClientLogThrottle
 from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
@@ -29,11 +30,13 @@ from stream.service.untrusted import LineFormatter
 
 BROKER_LOOK_S = 1.0
 START_AGAIN = 75
-"""EX_TEMPFAIL: the embedded broker was killed; nothing is lost, and a supervisor may start both again."""
+"""EX_TEMPFAIL: the embedded broker was killed. Nothing is lost, and a supervisor may restart both."""
+
+NO_BROKER = "no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`"
 
 
 def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> None:
-    """`level`: of libraries; `ours`: of callstream itself. No error's text gets there, see `logs`."""
+    """`level`: of libraries; `ours`: of callstream itself. The text of errors is not logged, see `logs`."""
     logs.install()
     logging.basicConfig(level=level, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
@@ -44,7 +47,7 @@ def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> 
 
 @contextmanager
 def exit_on_error(*others: type[Exception]) -> Iterator[None]:
-    """What keeps a role from starting, as click tells it. `others`: more kinds that say what to do."""
+    """Turns errors that keep a role from starting into click's. `others`: more kinds that say what to do."""
     mendable: tuple[type[Exception], ...] = (
         SettingsError,
         BrokerError,
@@ -63,25 +66,33 @@ def exit_on_error(*others: type[Exception]) -> Iterator[None]:
 
 
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
-    """Serve on the cluster that the settings name, else on the embedded broker; the topics are there.
+    """Serve on the cluster of the settings, else on the embedded broker, after creating the topics.
 
-    Whoever asks it to stop before is obeyed: 0. Raises UntestedVersion before anything else is done.
+    Returns 0 if it is asked to stop before that. Raises UntestedVersion before anything else is done.
     """
     tested_versions.check()
     with stop_asked() as asked:
         async with AsyncExitStack() as stack:
             broker = await unless(asked, stack.enter_async_context(embedded(chosen, say=_say)))
             if broker is None:
-                # The thread that starts it is not to be waited for; its supervisor sees us leave.
+                # Do not wait for the thread that starts it: its supervisor sees us exit.
                 os._exit(0)
             chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
             if await unless(asked, topics.ensure(chosen.kafka, chosen)) is None:
                 return 0
-            watching = asyncio.create_task(_end_with(broker))
+            watching = asyncio.create_task(_exit_with(broker))
             try:
                 return await serve(chosen)
             finally:
                 watching.cancel()
+
+
+def known_bootstrap(settings: Settings) -> str | None:
+    """The cluster of the settings, else the embedded broker that runs here; None if there is neither."""
+    if settings.kafka:
+        return settings.kafka
+    running = find_running(settings.data_dir / "broker")
+    return f"127.0.0.1:{running.port}" if running is not None else None
 
 
 def _say(line: str) -> None:
@@ -89,14 +100,14 @@ def _say(line: str) -> None:
 
 
 async def ended(broker: Broker) -> tuple[str, bool]:
-    """Returns when an embedded broker of this process has ended unasked: see `Broker.why_ended`."""
-    while not broker.ended():  # noqa: ASYNC110  a process's end is no event of the loop's
+    """Waits until an embedded broker of this process has ended unexpectedly. See `Broker.why_ended`."""
+    while not broker.ended():  # noqa: ASYNC110  the loop has no event for it
         await asyncio.sleep(BROKER_LOOK_S)
     return await asyncio.to_thread(broker.why_ended)
 
 
-async def _end_with(broker: Broker) -> None:
-    """End the process with it: no role stops in order without a broker."""
+async def _exit_with(broker: Broker) -> None:
+    """Exit when the broker ends: no role can stop cleanly without one."""
     sentence, of_the_disk = await ended(broker)
     say(f"Error: {sentence}", err=True)
     sys.stderr.flush()

@@ -1,7 +1,7 @@
-"""What a command says: the one place that writes to standard output and standard error.
+"""The only place that writes to standard output and standard error.
 
-The rule of this file: whatever it is handed is shown as text and does nothing, be it a setting, a record or a
-provider's word. A test says that nothing else of the program writes there.
+All text is escaped, whether it is from a setting, a record or a provider. A test ensures that nothing else
+writes there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from stream.service.untrusted import escaped, escaped_lines
 
 
 def say(*cells: str, err: bool = False) -> None:
-    """One line: the cells with a tab between each two."""
+    """One line: the cells, separated by tabs."""
     click.echo("\t".join(map(escaped, cells)), err=err)
 
 
@@ -22,14 +22,14 @@ def label(word: str, colour: str, text: str) -> None:
 
 
 class Fault(click.ClickException):
-    """What keeps a command from its work: `Error: …`, exit code 1. Its own lines stay lines."""
+    """An error that ends a command: `Error: …`, exit code 1. Line breaks are kept."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escaped_lines(message))
 
 
 class Misuse(click.UsageError):
-    """A command that was called in a wrong way: exit code 2."""
+    """A command was called in a wrong way: exit code 2."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escaped_lines(message))

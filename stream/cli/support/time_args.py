@@ -1,7 +1,4 @@
-"""Times as a person types them.
-
-The rule of this file: pure, and a time without a zone is refused: it would be another on another machine.
-"""
+"""Times as a person types them. A time without a zone is refused: it would depend on the machine."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def parse_time(text: str, now_us: int) -> int:
-    """ISO 8601 with a zone, `now`, or as long ago as `2h` or `3d`, in microseconds since 1970.
+    """ISO 8601 with a zone, `now`, or relative as `2h` or `3d` ago, in microseconds since 1970.
 
-    Raises ValueError, also for a time before that year.
+    Raises ValueError, also for a time before 1970.
     """
     us = _moment(text.strip(), now_us)
     if us < 0:
-        raise ValueError("a time before 1970 is none of a call")
+        raise ValueError("a time before 1970 is not a call's")
     return us
 
 
@@ -36,10 +33,10 @@ def _moment(text: str, now_us: int) -> int:
 
 
 def second_before(us: int) -> int:
-    """The whole second at or before it: a time that is easily typed once more."""
+    """The whole second at or before it, which is easier to type again."""
     return us // SECOND_US * SECOND_US
 
 
 def second_after(us: int) -> int:
-    """The whole second at or after it. A beginning as far back as can be asked for stays one."""
+    """The whole second at or after it, so that the earliest allowed start stays allowed."""
     return -(-us // SECOND_US) * SECOND_US

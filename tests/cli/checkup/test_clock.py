@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream.cli.checkup.check import Check
-from stream.cli.checkup.clock import Dated, clock
+from stream.cli.checkup.http_probe import Dated, clock
 
 SENT_S = 1_000_000.0
 

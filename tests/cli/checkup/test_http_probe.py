@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from stream.cli.checkup import asking
-from stream.cli.checkup.asking import NoAnswer, ProbeAnswer, probe
+from stream.cli.checkup import http_probe
+from stream.cli.checkup.http_probe import NoAnswer, ProbeAnswer, probe
 from stream.service.http.client import session
 from tests.cli.checkup.apis import Apis
 
@@ -51,7 +51,7 @@ async def test_a_date_without_a_zone_is_utc_in_whatever_zone_this_machine_is(
 async def test_who_takes_a_connection_and_is_silent_is_left_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asking, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(http_probe, "TIMEOUT_S", 0.2)
     done = asyncio.Event()
 
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
