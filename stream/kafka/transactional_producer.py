@@ -216,7 +216,7 @@ class TransactionalProducer:
             producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
         sent: list[tuple[str, int, int, asyncio.Future[Any]]] = []
         for (topic, partition), records in parts.items():
-            for batch, count in _batches(producer, records):
+            for batch, count in pack_batches(producer, records):
                 taken = await producer.send_batch(batch, topic, partition=partition)
                 ignore_failures([taken])  # should what comes next fail
                 sent.append((topic, partition, count, taken))
@@ -248,12 +248,12 @@ class TransactionalProducer:
                 parts[topic, self._partition] = own
             if elsewhere:
                 count = len(await producer.partitions_for(topic))
-                for number, group in _spread(elsewhere, count).items():
+                for number, group in spread_by_partition(elsewhere, count).items():
                     parts[topic, number] = [*parts.get((topic, number), ()), *group]
         return parts
 
 
-def _spread(records: Iterable[Output], count: int) -> dict[int, list[Output]]:
+def spread_by_partition(records: Iterable[Output], count: int) -> dict[int, list[Output]]:
     """Records by partition, where the record or its key names one of `count` partitions."""
     parts: dict[int, list[Output]] = {}
     for record in records:
@@ -264,7 +264,7 @@ def _spread(records: Iterable[Output], count: int) -> dict[int, list[Output]]:
     return parts
 
 
-def _batches(producer: Any, records: Iterable[Output]) -> Iterator[tuple[Any, int]]:
+def pack_batches(producer: Any, records: Iterable[Output]) -> Iterator[tuple[Any, int]]:
     """`records` in full batches, with the number of records in each.
 
     Appends to the batch's own builder: BatchBuilder.append looks up serializers and a clock for each record.

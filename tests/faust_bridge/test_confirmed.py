@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,8 +49,9 @@ class Client:
 
 async def confirmed(client: Client, coordinator: Coordinator) -> bool:
     thread: Any = object.__new__(LaneConsumerThread)
+    thread.thread_loop = asyncio.get_running_loop()
     thread._ensure_consumer = lambda: SimpleNamespace(_client=client, _coordinator=coordinator)
-    return bool(await thread._confirmed())
+    return bool(await thread.confirmed())
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ class Thread(LaneConsumerThread):
 
     def __init__(self, error: Exception) -> None:
         self.error = error
+        self.thread_loop = asyncio.get_running_loop()
 
     def _ensure_consumer(self) -> Any:
         return SimpleNamespace(_subscription=SimpleNamespace(subscription=None))
@@ -33,10 +35,10 @@ async def test_a_partition_without_a_commit_that_is_assigned_in_mid_fetch_gives_
 ) -> None:
     """A second worker joins a group that has committed nothing: the first one ended with a crash."""
     monkeypatch.setattr(consumer_thread, "HELD_BACK_WAIT_S", 0)
-    fetched = await Thread(NoOffsetForPartitionError(PARTITION))._fetch({PARTITION}, 0.01)
+    fetched = await Thread(NoOffsetForPartitionError(PARTITION)).fetch({PARTITION}, 0.01)
     assert (fetched.records, fetched.positions, fetched.refused) == ({}, {}, {})
 
 
 async def test_a_position_that_a_broker_does_not_have_is_told_and_moves_nothing() -> None:
-    fetched = await Thread(OffsetOutOfRangeError({PARTITION: 7}))._fetch({PARTITION}, 0.01)
+    fetched = await Thread(OffsetOutOfRangeError({PARTITION: 7})).fetch({PARTITION}, 0.01)
     assert (fetched.records, fetched.positions, fetched.refused) == ({}, {}, {PARTITION: 7})

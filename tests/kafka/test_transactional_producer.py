@@ -29,9 +29,9 @@ from stream.kafka.transactional_producer import (
     Output,
     TransactionalProducer,
     TransactionFailed,
-    _batches,
-    _spread,
     commit_metadata,
+    pack_batches,
+    spread_by_partition,
 )
 
 
@@ -62,7 +62,7 @@ class Producer:
 def test_a_keyed_output_goes_where_java_s_default_partitioner_sends_its_key() -> None:
     known = {b"foobar": -790332482, b"a-little-bit-long-string": -985981536}  # Kafka's UtilsTest.testMurmur2
     keyed = [Output(key, b"v", (), KEYED) for key in known]
-    spread = _spread([*keyed, Output(b"k", b"v", (), 7)], 12)
+    spread = spread_by_partition([*keyed, Output(b"k", b"v", (), 7)], 12)
     expected: dict[int, list[Output]] = {}
     for output, number in zip(keyed, known.values(), strict=True):
         expected.setdefault((number & 0x7FFFFFFF) % 12, []).append(output)
@@ -74,14 +74,14 @@ def test_outputs_fill_batches_in_their_order() -> None:
     outputs = [Output(b"%d" % number, b"v", (("h", b"1"),)) for number in range(7)]
     packed = [
         (batch._relative_offset, count, batch._builder.records)
-        for batch, count in _batches(Producer(), outputs)
+        for batch, count in pack_batches(Producer(), outputs)
     ]
     in_order = [(place % 3, b"%d" % place, b"v", [("h", b"1")]) for place in range(7)]
     assert packed == [(3, 3, in_order[:3]), (3, 3, in_order[3:6]), (1, 1, in_order[6:])]
 
 
 def test_nothing_to_write_is_no_batch() -> None:
-    assert list(_batches(Producer(), [])) == []
+    assert list(pack_batches(Producer(), [])) == []
 
 
 class Written:
