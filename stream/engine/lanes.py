@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
 
 from stream.engine.batch import BatchPolicy, Processor
 from stream.engine.changelog import ChangelogReader
@@ -22,20 +21,16 @@ from stream.engine.status import EX_CONFIG, Observer, Phase, Progress, Waits, en
 from stream.engine.ticks import TickSchedule
 from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
+from stream.kafka.transactional_producer import Produced
 from stream.service.errors import said
 
 SESSIONS_UNTIL_EXIT = 2.5
 """A fenced lane waits this many session timeouts for a new assignment."""
 
+ProducerFactory = Callable[[int, Produced, Member], LaneProducer]
+"""Makes the transactional producer of one partition number."""
+
 log = logging.getLogger("callstream.lanes")
-
-
-class ProducerFactory(Protocol):
-    """Makes the transactional producer of one partition number."""
-
-    def __call__(
-        self, partition: int, produced: Callable[[str, int, float, bool], None], member: Member
-    ) -> LaneProducer: ...
 
 
 class Lanes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
@@ -26,7 +26,7 @@ from stream.faust_bridge.store import StateTable
 from stream.kafka import topics
 from stream.kafka.client import producers
 from stream.kafka.client.member_commit import Member
-from stream.kafka.transactional_producer import TransactionalProducer
+from stream.kafka.transactional_producer import Produced, TransactionalProducer
 from stream.service.settings import WorkerSettings
 
 HEARTBEATS_A_SESSION = 5
@@ -124,9 +124,7 @@ def build_app(
     group = FaustGroup(app)
     connection: Mapping[str, Any] = {"bootstrap_servers": settings.kafka}
 
-    def new_producer(
-        partition: int, produced: Callable[[str, int, float, bool], None], member: Member
-    ) -> TransactionalProducer:
+    def new_producer(partition: int, produced: Produced, member: Member) -> TransactionalProducer:
         return TransactionalProducer(group.id, partition, connection, produced, member)
 
     app.lanes = Lanes(

@@ -50,6 +50,10 @@ REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
 _CHANGELOG_END = re.compile(r"changelog=(\d{1,19})")
 
 
+Produced = Callable[[str, int, float, bool], None]
+"""Told of records of a topic: their number, after how many seconds, and whether the broker took them."""
+
+
 class Output(NamedTuple):
     """One record to be written. `partition` None is the producer's own number, `KEYED` the key's.
 
@@ -111,7 +115,7 @@ class TransactionalProducer:
     """Writes the transactions of one partition number. `connection` are aiokafka's settings.
 
     - `member`: the group member whose assignment the partition is; None where nobody else reads the sources.
-    - `produced`: told of each batch of records: topic, count, seconds, whether the broker took it.
+    - `produced`: told of each batch of records.
     """
 
     def __init__(
@@ -119,7 +123,7 @@ class TransactionalProducer:
         group: str,
         partition: int,
         connection: Mapping[str, Any],
-        produced: Callable[[str, int, float, bool], None],
+        produced: Produced,
         member: Member | None = None,
     ) -> None:
         self._member = member

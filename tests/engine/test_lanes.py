@@ -15,7 +15,7 @@ from stream.engine.states import DictStates
 from stream.kafka.client.member_commit import Member
 from stream.kafka.errors import KafkaConnectionError
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import CommittedOffset, Fenced
+from stream.kafka.transactional_producer import CommittedOffset, Fenced, Produced
 from tests.engine.fakes import (
     CHANGELOG,
     Brokers,
@@ -59,9 +59,7 @@ class LanesRig:
             max_errors_in_a_row=3,
         )
 
-    def _new_producer(
-        self, partition: int, produced: Callable[[str, int, float, bool], None], member: Member
-    ) -> FakeProducer:
+    def _new_producer(self, partition: int, produced: Produced, member: Member) -> FakeProducer:
         producer = self.producers[partition] = FakeProducer(partition, self.broker)
         producer.open_fails = self.open_fails
         return producer
