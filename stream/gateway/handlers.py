@@ -24,7 +24,7 @@ from stream.gateway.receive.form_body import as_object
 from stream.gateway.receive.parsed_request import SMALL_BYTES, ParsedRequest, is_cheap_to_verify, parse
 from stream.gateway.receive.public_url import Client, clean_address, client_of, is_trusted, may_be_a_proxy
 from stream.gateway.receive.records import WebhookRecord, records_of
-from stream.gateway.receive.request import Headers, RequestRefusedError, WebhookRequest, is_coded
+from stream.gateway.receive.request import RequestRefusedError, WebhookRequest, is_packed
 from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import FEW_KEYS, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
@@ -239,13 +239,6 @@ def claimed_source(parsed: ParsedRequest | None, endpoint: str) -> str:
 def _is_small(asked: web.Request) -> bool:
     """Whether it says that its body is no larger than that of one event."""
     return not asked.body_exists or (asked.content_length or SMALL_BYTES + 1) <= SMALL_BYTES
-
-
-def is_packed(headers: Headers) -> bool:
-    """Whether the body is compressed or otherwise encoded. No provider does that to its webhooks."""
-    return is_coded(headers, "Content-Encoding", "identity") or is_coded(
-        headers, "Transfer-Encoding", "chunked"
-    )
 
 
 def answer(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from stream.core.timestamps import iso8601
-from stream.gateway.receive.request import FORM, WebhookRequest, headers_of, media_type
+from stream.gateway.receive.request import FORM, WebhookRequest, headers_of
 
 LIMIT_BYTES = 1024 * 1024
 
@@ -84,9 +84,7 @@ def _body(request: WebhookRequest, rest: bytes) -> bytes:
     said = request.header("Content-Length")
     if said is None:
         # An editor's line end; a form never ends with one.
-        return (
-            rest.rstrip(b"\r\n") if request.method == "POST" and media_type(request.headers) == FORM else rest
-        )
+        return rest.rstrip(b"\r\n") if request.method == "POST" and request.media_type == FORM else rest
     if not said.isascii() or not said.isdigit() or len(said) > 9:
         raise CaptureError("its Content-Length is no number")
     if len(rest) < int(said):

@@ -12,7 +12,7 @@ from stream.gateway.diagnose import telnyx, twilio
 from stream.gateway.diagnose.diagnosis import Diagnosis
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.parsed_request import ParsedRequest
-from stream.gateway.receive.request import is_coded
+from stream.gateway.receive.request import is_packed
 
 PACKED = Diagnosis(
     None,
@@ -35,7 +35,7 @@ def diagnose(
 
     `now_s`: when the request was received, in Unix time.
     """
-    if is_coded(parsed.request.headers, "Content-Encoding", "identity"):
+    if is_packed(parsed.request.headers):
         return PACKED
     if parsed.provider == "telnyx":
         return telnyx.diagnose(parsed.request, credentials, now_s, secrets)

@@ -29,7 +29,6 @@ from stream.gateway.receive.twilio_signature import (
     SETTINGS,
     SIGNATURE,
     body_hashes,
-    digest,
     signature_settings,
     split_port,
     url_variants,
@@ -120,7 +119,7 @@ def _search(dimensions: Sequence[list[Choice]], wanted: bytes) -> tuple[_Url, li
                 tail, keys = picked[5].value, picked[6].value
                 for message in _messages(url, tail):
                     for secret, name in keys:
-                        if hmac.compare_digest(digest(secret, message, name), wanted):
+                        if hmac.compare_digest(hmac.digest(secret.encode(), message, name), wanted):
                             return url, [choice.change for choice in picked if choice.change is not None]
                         work += len(message) + _TRY_BYTES
                 if work > WORK_LIMIT_BYTES:

@@ -17,7 +17,6 @@ from stream.gateway.receive.request import (
     FORM,
     RequestRefusedError,
     WebhookRequest,
-    media_type,
     path_and_query,
     wire_bytes,
 )
@@ -84,7 +83,7 @@ class ParsedRequest:
 def parse(request: WebhookRequest, client: Client) -> ParsedRequest:
     """Raises RequestRefusedError: more parameters than a provider sends."""
     path, mark, query = (path_and_query(request.target) or "").partition("?")
-    kind = media_type(request.headers)
+    kind = request.media_type
     is_get, is_form = request.method == "GET", request.method == "POST" and kind == FORM
     is_json = not is_get and (kind in _JSON_TYPES or kind.endswith("+json"))
     provider = claimed_provider(request, path)

@@ -73,10 +73,11 @@ def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) ->
     Raises RequestRefusedError.
     """
     content, provider = verified.content, verified.provider
-    account = clean_text(verified.account) if verified.account else None
+    account = verified.account and clean_text(verified.account)
+    token, query = verified.token, content.query
     metadata = DeliveryMetadata(
-        token=_bounded(verified.token, METADATA_LIMIT),
-        query=_bounded(content.query, QUERY_LIMIT),
+        token=token and clean_text(token[:METADATA_LIMIT]),
+        query=query and clean_text(query[:QUERY_LIMIT]),
         verified=verified.verified,
         variant=verified.variant,
         remote=verified.remote,
@@ -195,10 +196,6 @@ def read_back(value: bytes) -> Reading | None:
         return None
     except Exception:  # noqa: BLE001  our own fault in a decoder must not lose a webhook, which can be read later
         return None
-
-
-def _bounded(text: str | None, limit: int) -> str | None:
-    return None if text is None else clean_text(text[:limit])
 
 
 def _attempt(body: dict[str, Any]) -> int | None:

@@ -30,6 +30,8 @@ STATUSES = {
 }
 """The HTTP status of each reason for a refusal."""
 
+_PLAIN_CODINGS = (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked"))
+
 
 class RequestRefusedError(Exception):
     """The request is refused. `reason` is one of `STATUSES`, `detail` explains it without what was sent."""
@@ -45,24 +47,13 @@ def headers_of(pairs: Iterable[tuple[str, str]] = ()) -> Headers:
     return CIMultiDictProxy(CIMultiDict(pairs))
 
 
-def header(headers: Headers, name: str) -> str | None:
-    """A header's value. Repeated ones are joined as HTTP joins them, so two signatures never fit."""
-    found = headers.getall(name, None)
-    if found is None:
-        return None
-    return found[0] if len(found) == 1 else ", ".join(found)
-
-
-def media_type(headers: Headers) -> str:
-    """The content type without its parameters, in lower case; empty where there is none."""
-    return (header(headers, "Content-Type") or "").partition(";")[0].strip().lower()
-
-
-def is_coded(headers: Headers, name: str, plain: str) -> bool:
-    """Whether a header names a coding of the body other than `plain`."""
-    codings = header(headers, name)
-    return codings is not None and any(
-        coding.strip().lower() not in ("", plain) for coding in codings.split(",")
+def is_packed(headers: Headers) -> bool:
+    """Whether the body is compressed or otherwise encoded. No provider does that to its webhooks."""
+    return any(
+        coding.strip().lower() not in ("", plain)
+        for name, plain in _PLAIN_CODINGS
+        for value in headers.getall(name, ())
+        for coding in value.split(",")
     )
 
 
@@ -84,7 +75,14 @@ class WebhookRequest:
     secure: bool = False
 
     def header(self, name: str) -> str | None:
-        return header(self.headers, name)
+        """A header's value. Repeated ones are joined as HTTP joins them, so two signatures never fit."""
+        values = self.headers.getall(name, None)
+        return None if values is None else ", ".join(values)
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; empty where there is none."""
+        return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
 
 
 def path_and_query(target: str) -> str | None:

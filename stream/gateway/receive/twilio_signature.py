@@ -92,7 +92,7 @@ def verify(
     tried = tried_at_most(sum(len(message) for _, message in messages), len(messages))
     for port, message in messages:
         for at, key in enumerate(keys[:tried]):
-            if hmac.compare_digest(digest(key, message, digest_name), given):
+            if hmac.compare_digest(hmac.digest(key.encode(), message, digest_name), given):
                 return TwilioMatch(at, port)
     if tried < len(keys):
         raise RequestRefusedError(
@@ -109,10 +109,6 @@ def tried_at_most(message_bytes: int, variants: int) -> int:
     A request that names its account has one key or two, which are always tried.
     """
     return max(TRIED_AT_LEAST, TRIED_BYTES // (message_bytes + variants * DIGEST_BYTES))
-
-
-def digest(key: str, message: bytes, digest_name: str) -> bytes:
-    return hmac.digest(key.encode(), message, digest_name)
 
 
 def signed_tail(parameters: Pairs) -> bytes:

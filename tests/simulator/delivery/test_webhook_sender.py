@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from stream.broker.ports import free_port
-from stream.gateway.receive.request import FORM, WebhookRequest, media_type
+from stream.gateway.receive.request import FORM, WebhookRequest
 from stream.simulator.calls.call import SourceRecord
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.report import CheckReport
@@ -70,7 +70,7 @@ def report_of(traffic: Traffic, gateway: Gateway, rows: Rows, answers: AnswerSta
 
 
 def is_form(request: WebhookRequest) -> bool:
-    return media_type(request.headers) == FORM
+    return request.media_type == FORM
 
 
 def path(request: WebhookRequest) -> str:
