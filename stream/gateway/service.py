@@ -1,7 +1,7 @@
-"""The gateway as a role: put together, served until it is asked to stop, ended without losing anything.
+"""The gateway as a role: its parts are put together, served, and stopped without losing anything.
 
-The rule of this file: it puts together and decides nothing. To stop is to take no more connections, to answer
-what was taken, to flush, and to leave with 0.
+Nothing is decided here. To stop means: accept no more connections, answer the accepted requests, flush, and
+exit with 0.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from stream.service.settings import GatewaySettings
 from stream.service.shutdown import stop_asked, unless
 
 GARBAGE_THRESHOLD = 50_000
-"""Objects made before the collector looks for cycles: a request makes hundreds, and hardly one among them."""
+"""Allocations between two runs of the garbage collector: a request makes hundreds, and hardly a cycle."""
 
 STOP_S = 8.0
-"""What was taken has so long to be answered."""
+"""Accepted requests must be answered within this time."""
 
 LAST_ANSWERS_S = 1.5
-"""Who is connected and silent keeps the gateway waiting for so long."""
+"""A silent connection delays the end by this time at most."""
 
 FLUSH_S = 2.0
 STAGE = "gateway"
-"""Of the dead letters from here."""
+"""The stage that the gateway's dead letters name."""
 
 FEW_DESCRIPTORS = (
     "There is room for %d connections at once: raise the limit of open files (ulimit -n, LimitNOFILE)"
@@ -62,7 +62,7 @@ log = logging.getLogger("callstream.gateway")
 
 
 class Addresses(NamedTuple):
-    """Base URLs: where webhooks are taken, and the role's own HTTP."""
+    """Base URLs: of the webhooks, and of the role's own HTTP."""
 
     webhooks: str
     health: str
@@ -70,7 +70,7 @@ class Addresses(NamedTuple):
 
 @asynccontextmanager
 async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
-    """A gateway at work while the block runs; gives where it is. `chosen.kafka` must name a broker.
+    """Runs a gateway while the block runs, and yields its addresses. `chosen.kafka` must name a broker.
 
     Raises ListenError, TlsError, KafkaError.
     """
@@ -80,7 +80,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):
         log.warning("%s", warning)
-    lander = AckedProducer(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
+    producer = AckedProducer(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:
         log.warning(FEW_DESCRIPTORS, connections.at_most)
@@ -88,7 +88,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     refused = RefusedRequests(credentials, chosen.data_dir)
     limits = RequestLimits(twilio_s=chosen.twilio_answer_s, telnyx_s=chosen.telnyx_answer_s)
     sink = DeadLetteringProducer(
-        lander,
+        producer,
         topic=names.callbacks,
         dead_letters=names.dead_letters,
         stage=STAGE,
@@ -97,7 +97,6 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     handlers = CallbackHandlers(
         credentials, sink, metrics, refused.offer, limits, bodies=waiting_bodies(connections.at_most)
     )
-    tasks: list[asyncio.Task[None]] = []
     secured = None
     if chosen.gateway_tls:
         certificate, key = chosen.gateway_tls
@@ -109,24 +108,24 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
         shutdown_s=STOP_S,
         turned_away=handlers.turns_away,
     )
-    await lander.start()
+    await producer.start()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
-    background_tasks: dict[str, Coroutine[Any, Any, None]] = {
-        "the watch over the broker": lander.watch(),
+    work: dict[str, Coroutine[Any, Any, None]] = {
+        "the watch over the broker": producer.watch(),
         "the watch over connections": server.watch(),
         "the signature doctor": refused.run(),
     }
     if secured is not None:
-        background_tasks["the renewal of certificates"] = tls.renew(secured, certificate, key)
-    tasks += [asyncio.create_task(work, name=name) for name, work in background_tasks.items()]
+        work["the renewal of certificates"] = tls.renew(secured, certificate, key)
+    background_tasks = [asyncio.create_task(one, name=name) for name, one in work.items()]
     try:
         async with health.serve(
             chosen.gateway_health_listen,
             metrics=metrics.exposition,
-            live=lambda: live(tasks),
-            ready=lambda: ready(lander.trouble(), credentials),
+            live=lambda: live(background_tasks),
+            ready=lambda: ready(producer.trouble(), credentials),
             setting="CALLSTREAM_GATEWAY_HEALTH_LISTEN",
         ) as own:
             try:
@@ -134,19 +133,20 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
                     await server.listen(chosen.gateway_listen, "CALLSTREAM_GATEWAY_LISTEN", secured), own
                 )
             finally:
-                await server.close(LAST_ANSWERS_S)  # waits for what was taken
+                await server.close(LAST_ANSWERS_S)  # waits for the accepted requests
     finally:
-        await lander.close(FLUSH_S)
-        for task in tasks:
+        await producer.close(FLUSH_S)
+        for task in background_tasks:
             task.cancel()
-        for task, result in zip(tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+        results = await asyncio.gather(*background_tasks, return_exceptions=True)
+        for task, result in zip(background_tasks, results, strict=True):
             if isinstance(result, Exception):
                 log.error("%s had ended: %s", task.get_name(), said(result))
         logging.getLogger().removeHandler(metrics.log_counter)
 
 
 def waiting_bodies(connections_at_most: int) -> WaitingBodies:
-    """Half of the connections may wait for their bodies, so that those never keep others out."""
+    """At most half of the connections may wait for their bodies, so that these never keep others out."""
     at_most = min(waiting.AT_MOST, connections_at_most // 2)
     return WaitingBodies(
         at_most=at_most, at_most_of_an_address=min(waiting.AT_MOST_OF_AN_ADDRESS, max(1, at_most // 2))
@@ -156,7 +156,7 @@ def waiting_bodies(connections_at_most: int) -> WaitingBodies:
 def application(
     handlers: CallbackHandlers, metrics: GatewayMetrics, *, body_limit_bytes: int
 ) -> web.Application:
-    """All that is on the public port: the callbacks' routes, and a bare status for whatever else."""
+    """The public port: the callback routes, and a bare status for everything else."""
     app = web.Application(
         middlewares=[request_observer(metrics), health.bare_errors], client_max_size=body_limit_bytes
     )
@@ -166,9 +166,9 @@ def application(
 
 
 def quiet(metrics: GatewayMetrics) -> logging.Logger:
-    """For aiohttp's server, whose log quotes what is no HTTP: a request line may have numbers in it.
+    """A silent logger for aiohttp's server, which would quote invalid HTTP: a request line may hold numbers.
 
-    Each is counted as malformed. What goes wrong in a handler is said by `request_observer`.
+    Each such request is counted as malformed. `request_observer` logs what goes wrong in a handler.
     """
 
     def count(record: logging.LogRecord) -> bool:
@@ -177,7 +177,7 @@ def quiet(metrics: GatewayMetrics) -> logging.Logger:
             metrics.rejected(UNKNOWN, "malformed")
         return False
 
-    logger = logging.Logger("callstream.gateway.http", logging.DEBUG)  # noqa: LOG001 - of this server alone
+    logger = logging.Logger("callstream.gateway.http", logging.DEBUG)  # noqa: LOG001 - for this server alone
     logger.addFilter(count)
     return logger
 
@@ -194,19 +194,19 @@ async def serve(chosen: GatewaySettings) -> int:
     return 0
 
 
-def live(beside: Sequence[asyncio.Task[None]]) -> tuple[bool, Sequence[str]]:
-    """Whether all that runs beside the doors still does. If not, a restart helps."""
-    ended = [task.get_name() for task in beside if task.done()]
+def live(background_tasks: Sequence[asyncio.Task[None]]) -> tuple[bool, Sequence[str]]:
+    """Whether every background task still runs. If not, a restart helps."""
+    ended = [task.get_name() for task in background_tasks if task.done()]
     return not ended, [f"{name} has ended" for name in ended]
 
 
 def ready(trouble: str | None, credentials: GatewayCredentials) -> tuple[bool, Sequence[str]]:
-    """Whether the broker takes writes; what else an operator should know is said beside it."""
+    """Whether the broker accepts writes, and everything else that an operator should know."""
     return trouble is None, [*([trouble] if trouble else []), *warnings(credentials)]
 
 
 def warnings(credentials: GatewayCredentials) -> list[str]:
-    """What is allowed or missing and should not go unseen."""
+    """What is allowed or missing, and should not go unnoticed."""
     by_url = bool(credentials.twilio_tokens or credentials.twilio_shared_keys)
     found = [HOST_CHOSEN] if by_url and not credentials.public_url else []
     if credentials.accept_unsigned:

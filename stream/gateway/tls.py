@@ -1,6 +1,6 @@
-"""TLS by certificate files, which are renewed while the gateway runs.
+"""TLS with certificate files, which are reloaded while the gateway runs.
 
-The rule of this file: a new certificate is taken up without a restart, a broken one leaves the old in use.
+A new certificate is used without a restart. A broken one leaves the old one in use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class TlsError(Exception):
 
 
 def context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's context (TLS 1.2 and later). Raises TlsError."""
+    """A server context (TLS 1.2 and later). Raises TlsError."""
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     _load(made, certificate, key)
@@ -28,7 +28,7 @@ def context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 async def renew(made: ssl.SSLContext, certificate: Path, key: Path, every_s: float = LOOK_EVERY_S) -> None:
-    """Take up new files for new connections, until cancelled."""
+    """Loads changed files for new connections, until cancelled."""
     seen = _stamp(certificate, key)
     while True:
         await asyncio.sleep(every_s)
@@ -48,7 +48,9 @@ def _load(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
     try:
         made.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        raise TlsError(f"{certificate} and {key} are no certificate and its key ({error.reason})") from None
+        raise TlsError(
+            f"{certificate} and {key} are not a certificate and its key ({error.reason})"
+        ) from None
     except OSError as error:
         raise TlsError(f"{certificate} or {key} cannot be read ({error.strerror})") from None
 

@@ -1,9 +1,9 @@
-"""Bodies that have not come yet: bounded apart from the requests that are in work, in number and in time.
+"""Bodies that have not arrived yet: bounded in number and in time, apart from the requests in work.
 
-The rule of this file: a head whose body does not come costs a place here and nowhere else, and the place goes
-to the next one. A provider's body comes with its head or milliseconds after it; so the one that has waited
-longest is the one to drop, first among those of the newcomer's own address. Of an address that has all of its
-places no connection is taken either: each would cost a head, a drop and an answer.
+A request whose body does not arrive occupies a place here and nowhere else. A provider's body arrives with
+its head or milliseconds later, so the body that has waited longest is dropped for a new one, first among
+those of the same address. An address that occupies all of its places gets no new connection either: each
+would cost a head, a drop and an answer.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Coroutine
 AT_MOST = 256
 AT_MOST_OF_AN_ADDRESS = 64
 BODY_S = 2.0
-"""A body must be there by then, however steadily it comes. A provider's takes milliseconds."""
+"""A body must have arrived after this time, however steadily it comes. A provider's takes milliseconds."""
 
 
 class DisplacedError(Exception):
-    """The body had waited longest when another one needed the place."""
+    """The body had waited longest when another one needed its place."""
 
 
 class _Waiting:
@@ -28,7 +28,7 @@ class _Waiting:
 
 
 class WaitingBodies:
-    """The bodies that are waited for, the oldest first."""
+    """The bodies that are being read, the oldest first."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class WaitingBodies:
         return len(self._all)
 
     def is_full(self, address: str) -> bool:
-        """Whether an address has all the places that one address may have."""
+        """Whether an address occupies all the places that one address may."""
         return len(self._by_address.get(address, ())) >= self._at_most_of_an_address
 
     async def read(self, reading: Coroutine[None, None, bytes], address: str) -> bytes:
-        """What `reading` gives. Raises TimeoutError after the limit, and DisplacedError."""
+        """The result of `reading`. Raises TimeoutError after the limit, and DisplacedError."""
         self._make_room(address)
         timeout = asyncio.timeout(self._limit_s)
         one = _Waiting(timeout)

@@ -272,7 +272,7 @@ def test_a_captured_request_of_telnyx_is_not_stale_for_having_been_kept(doctor: 
 @pytest.mark.parametrize(
     ("arguments", "given", "says"),
     [
-        (("--request", "-"), b"planted", "the captured request cannot be used: it is no JSON"),
+        (("--request", "-"), b"planted", "the captured request cannot be used: it is not a JSON"),
         (("--request", "/no/such/file"), b"", "No such file"),
         (("--request", "-", "--key", "planted"), b"", "not an Ed25519 public key"),
         (("--request", "-", "--url", "https://me:planted@a.test"), b"", "the URL must be"),

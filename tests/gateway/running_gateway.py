@@ -1,4 +1,4 @@
-"""A gateway's doors on a real socket, and a sink behind them that a test decides."""
+"""A gateway on a real socket, with a sink that a test controls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
 from stream.gateway.failed_verifications import FailedVerifications
-from stream.gateway.handlers import LIMITS, CallbackHandlers, RequestLimits
+from stream.gateway.handlers import LIMITS, CallbackHandlers, Offer, RequestLimits
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.parsed_request import ParsedRequest
 from stream.gateway.receive.records import WebhookRecord
@@ -49,20 +49,32 @@ class RecordingSink:
 
 
 class RunningGateway:
-    """A gateway's handlers, and who knocks at them."""
+    """A gateway and its HTTP client."""
 
-    def __init__(self, credentials: GatewayCredentials, limits: RequestLimits, bodies: WaitingBodies) -> None:
+    def __init__(
+        self,
+        credentials: GatewayCredentials,
+        limits: RequestLimits,
+        bodies: WaitingBodies,
+        offer: Offer | None = None,
+    ) -> None:
         self.credentials = credentials
         self.sink = RecordingSink()
         self.metrics = GatewayMetrics(LabelValues())
         self.refused: list[tuple[str, str]] = []
         self.connections = Connections(first_request_s=0.3)
         self.trouble: str | None = None
-        self.beside: list[asyncio.Task[None]] = []
+        self.background_tasks: list[asyncio.Task[None]] = []
         self.bodies = bodies
         self.failures = FailedVerifications()
         self.handlers = CallbackHandlers(
-            credentials, self.sink, self.metrics, self._note, limits, bodies=bodies, failures=self.failures
+            credentials,
+            self.sink,
+            self.metrics,
+            self._note if offer is None else offer,
+            limits,
+            bodies=bodies,
+            failures=self.failures,
         )
         self.app = application(self.handlers, self.metrics, body_limit_bytes=65_536)
         self.own_url = ""
@@ -73,7 +85,7 @@ class RunningGateway:
         self.refused.append((reason, route))
 
     async def send(self, request: WebhookRequest) -> ClientResponse:
-        """The request as its sender would send it, byte for byte."""
+        """Sends the request byte for byte."""
         url = URL(f"http://127.0.0.1:{self.port}{request.target}", encoded=True)
         response = await self.client.request(
             request.method, url, headers=list(request.headers.items()), data=request.body
@@ -89,7 +101,7 @@ class RunningGateway:
         return response
 
     async def own(self, path: str) -> ClientResponse:
-        """What the role's own HTTP answers."""
+        """The answer of the role's own HTTP."""
         response = await self.client.get(f"{self.own_url}{path}")
         await response.read()
         return response
@@ -106,8 +118,9 @@ async def running_gateway(
     credentials: GatewayCredentials = CREDENTIALS,
     limits: RequestLimits = LIMITS,
     bodies: WaitingBodies | None = None,
+    refused: Offer | None = None,
 ) -> AsyncIterator[RunningGateway]:
-    one = RunningGateway(credentials, limits, WaitingBodies() if bodies is None else bodies)
+    one = RunningGateway(credentials, limits, WaitingBodies() if bodies is None else bodies, refused)
     server = HttpServer(
         one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, turned_away=one.handlers.turns_away
     )
@@ -120,7 +133,7 @@ async def running_gateway(
             health.serve(
                 "127.0.0.1:0",
                 metrics=one.metrics.exposition,
-                live=lambda: live(one.beside),
+                live=lambda: live(one.background_tasks),
                 ready=lambda: ready(one.trouble, credentials),
             ) as one.own_url,
         ):
@@ -130,3 +143,15 @@ async def running_gateway(
         one.sink.open.set()
         watching.cancel()
         await server.close()
+
+
+async def raw(gateway: RunningGateway, sent: bytes) -> bytes:
+    """What a client of raw bytes is sent until its connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(sent)
+    try:
+        return await asyncio.wait_for(reader.read(), 5)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()

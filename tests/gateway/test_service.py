@@ -1,4 +1,4 @@
-"""How a gateway is put together: what bounds what."""
+"""How a gateway is put together, and what its health says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import asyncio
 
 import pytest
 
+from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.service import waiting_bodies
 from stream.gateway.waiting_bodies import AT_MOST, DisplacedError
+from tests.gateway import signing
+from tests.gateway.running_gateway import running_gateway
 
 
 @pytest.mark.parametrize("connections", [16, 104, 4096])
@@ -28,3 +31,42 @@ async def test_bodies_that_do_not_come_never_take_all_connections(connections: i
     for one in stalled[1:]:
         one.cancel()
     await asyncio.gather(*stalled[1:], return_exceptions=True)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
+async def test_the_public_port_says_nothing_of_the_gateways_health(path: str) -> None:
+    async with running_gateway() as gateway:
+        answer = await gateway.ask("GET", path)
+        assert (answer.status, await answer.read()) == (404, b"")
+        assert (await gateway.own(path)).status == 200
+
+
+async def test_ready_means_that_the_broker_takes_writes() -> None:
+    async with running_gateway() as gateway:
+        answer = await gateway.own("/readyz")
+        assert (answer.status, await answer.json()) == (200, {"status": "ok", "reasons": []})
+        gateway.trouble = "the broker does not answer"
+        answer = await gateway.own("/readyz")
+        assert answer.status == 503
+        assert (await answer.json())["reasons"] == ["the broker does not answer"]
+        assert (await gateway.own("/livez")).status == 200
+
+
+async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() -> None:
+    async def dies() -> None:
+        raise ZeroDivisionError
+
+    async with running_gateway() as gateway:
+        assert (await gateway.own("/livez")).status == 200
+        gateway.background_tasks.append(asyncio.create_task(dies(), name="the watch"))
+        await asyncio.wait(gateway.background_tasks)
+        answer = await gateway.own("/livez")
+        assert (answer.status, (await answer.json())["reasons"]) == (503, ["the watch has ended"])
+        gateway.background_tasks.pop().exception()
+
+
+async def test_a_gateway_that_believes_nobody_says_so() -> None:
+    async with running_gateway(GatewayCredentials()) as gateway:
+        said = await (await gateway.own("/readyz")).json()
+        assert "every webhook is refused" in said["reasons"][0]
+        assert (await gateway.send(signing.twilio_form())).status == 403

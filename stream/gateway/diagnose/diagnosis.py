@@ -1,7 +1,7 @@
-"""What the signature doctor says: one sentence, and the setting that mends it.
+"""What the signature doctor says: one sentence, and the setting that fixes it.
 
-The rule of this file: a sentence holds hosts, ports and names of settings, and never a token, a key, a number
-or what a path or a query says beyond what the operator has to type.
+A sentence holds hosts, ports and names of settings. It never holds a token, a key, a number, or more of a
+path or a query than the operator has to type.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Change(NamedTuple):
-    """One thing in which the signed request differs from the received one.
+    """One difference between the signed request and the received one.
 
     `says` completes "the signature fits if …", `mend` is what to do, `setting` the variable to change.
     """

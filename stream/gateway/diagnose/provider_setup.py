@@ -1,9 +1,8 @@
 """What to type at Twilio and Telnyx, and into the settings, for a gateway at a public URL.
 
-The rule of this file: pure, and it shows of a secret only whether it is set. A value stands there as it has
-to be typed: TwiML is XML, where `&` is `&amp;`.
-(Twilio: "Call resource", "TwiML <Dial>, <Conference>, <Stream>", "Webhook connection overrides",
-"Sink resource"; Telnyx: "Call Control applications", "TeXML applications".)
+Pure. Of a secret only whether it is set is shown. A value is written as it has to be typed: TwiML is XML,
+where `&` is `&amp;`. (Twilio: "Call resource", "TwiML <Dial>, <Conference>, <Stream>", "Webhook connection
+overrides", "Sink resource"; Telnyx: "Call Control applications", "TeXML applications".)
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ TWILIO_PATH = "/callbacks/twilio"
 TELNYX_PATH = "/callbacks/telnyx"
 
 OVERRIDES = "#rc=3&rp=all&rt=5000"
-"""Twilio tries once more by default, and only where it cannot connect: with these three times, whatever went
-wrong. They are neither sent nor signed."""
+"""By default Twilio retries once, and only where it cannot connect. With these it retries three times,
+whatever went wrong. They are neither sent nor signed."""
 
 CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
 RECORDING_EVENTS = "in-progress completed absent"

@@ -1,8 +1,7 @@
-"""A captured request, from what an operator has of it: raw HTTP, `curl -v`, `tcpdump -A`, or JSON.
+"""A captured request, in the form that an operator has: raw HTTP, `curl -v`, `tcpdump -A`, or JSON.
 
-The rule of this file: body and target stay the bytes that were captured, since a signature is over them. What
-is not whole is an error: of a capture that was cut, no signature would ever fit. An error says what is
-missing and nothing of what is there.
+Body and target stay the bytes that were captured, since a signature is over them. An incomplete capture is an
+error: no signature would ever fit a body that was cut. An error says what is missing and quotes nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def _of_http(raw: bytes, remote: str | None) -> WebhookRequest:
     line = _REQUEST_LINE.search(raw)
     if line is None:
         raise CaptureError(
-            "it is no JSON object and has no request line such as POST /callbacks/twilio HTTP/1.1"
+            "it is not a JSON object and has no request line such as POST /callbacks/twilio HTTP/1.1"
         )
     if raw[line.end() :].startswith((b"\n", b"\r\n")):
         raise CaptureError("it has no headers")
@@ -74,7 +73,7 @@ def _of_http(raw: bytes, remote: str | None) -> WebhookRequest:
 def _header(line: bytes) -> tuple[str, str]:
     name, colon, value = _text(line).partition(":")
     if not colon or not name or name != name.strip():
-        raise CaptureError("its head has a line that is no header")
+        raise CaptureError("its head has a line that is not a header")
     return name, value.strip()
 
 
@@ -86,7 +85,7 @@ def _body(request: WebhookRequest, rest: bytes) -> bytes:
         # An editor's line end; a form never ends with one.
         return rest.rstrip(b"\r\n") if request.method == "POST" and request.media_type == FORM else rest
     if not said.isascii() or not said.isdigit() or len(said) > 9:
-        raise CaptureError("its Content-Length is no number")
+        raise CaptureError("its Content-Length is not a number")
     if len(rest) < int(said):
         raise CaptureError(
             f"its body has {len(rest)} of the {int(said)} bytes that Content-Length says: it was cut or "
@@ -134,7 +133,7 @@ def _of_json(raw: bytes, remote: str | None) -> Capture:
     try:
         said = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise CaptureError("it begins as JSON does and is none") from None
+        raise CaptureError("it begins like JSON and is not JSON") from None
     url = said.get("url")
     method = said.get("method", "POST")
     if not isinstance(url, str) or not url or not isinstance(method, str):
@@ -143,7 +142,7 @@ def _of_json(raw: bytes, remote: str | None) -> Capture:
     try:
         parts = urlsplit(url) if _ABSOLUTE.match(url) else None
     except ValueError:
-        raise CaptureError("its `url` is none") from None
+        raise CaptureError("its `url` is not a URL") from None
     if parts is not None and not any(name.lower() == "host" for name, _ in headers):
         headers = [("Host", parts.netloc.rpartition("@")[2]), *headers]
     request = WebhookRequest(
@@ -167,7 +166,7 @@ def _headers(said: Any) -> list[tuple[str, str]]:
     except (TypeError, ValueError):
         found = [(None, None)]
     if not all(isinstance(name, str) and isinstance(value, str) for name, value in found):
-        raise CaptureError("its `headers` are no object of texts")
+        raise CaptureError("its `headers` are not an object of texts")
     return found
 
 
@@ -177,9 +176,11 @@ def _json_body(said: dict[str, Any]) -> bytes:
         try:
             return base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
-            raise CaptureError("its `body_base64` is no base64") from None
+            raise CaptureError("its `body_base64` is not base64") from None
     if not isinstance(body, str):
-        raise CaptureError("its `body` is no text: give the body as it was sent, not what was read from it")
+        raise CaptureError(
+            "its `body` is not a text: give the body as it was sent, not what was read from it"
+        )
     return body.encode("utf-8", "surrogateescape")
 
 

@@ -1,7 +1,7 @@
 """Why Telnyx' signature does not fit: the key, the clock, or a body that is not the one that was sent.
 
-The rule of this file: it tries what proxies and configurations do to a body and to a time, simplest first,
-and believes only a signature that fits. Pure; for a rejected request, off the request path.
+Tries what proxies and configurations do to a body and to a time, the simplest first. Only a signature that
+fits counts. Pure; for a refused request, off the request path.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AS_IT_CAME = "let the proxy before the gateway pass the body as it came"
 def diagnose(
     request: WebhookRequest, credentials: GatewayCredentials, now_s: float, candidates: Sequence[str] = ()
 ) -> Diagnosis:
-    """What would have to be otherwise. `candidates`: public keys that may be the right one."""
+    """What would have to change. `candidates`: public keys that may be the right one."""
     signature, timestamp = request.header(SIGNATURE), request.header(TIMESTAMP)
     if not signature or not timestamp:
         return _without(request, SIGNATURE if not signature else TIMESTAMP)

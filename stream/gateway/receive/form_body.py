@@ -28,7 +28,11 @@ def pairs(raw: bytes) -> Pairs:
     for part in raw.replace(b"+", b" ").split(b"&"):
         if part:
             name, _, value = part.partition(b"=")
-            found.append((_unescaped(name), _unescaped(value)) if b"%" in part else (name, value))
+            if b"%" in name:
+                name = _unescaped(name)
+            if b"%" in value:
+                value = _unescaped(value)
+            found.append((name, value))
     return found
 
 
@@ -40,8 +44,6 @@ def _unescaped(raw: bytes) -> bytes:
 
     Quoted-printable differs only in its sign, and the standard library decodes it in C.
     """
-    if b"%" not in raw:
-        return raw
     escaped = _LONE_PERCENT.sub(b"%25", raw).replace(b"=", b"%3D")
     return binascii.a2b_qp(escaped.replace(b"%", b"="))
 

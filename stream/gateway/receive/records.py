@@ -194,7 +194,7 @@ def read_back(value: bytes) -> Reading | None:
         return DECODERS[envelope.source](envelope)[0]
     except DecodeError:
         return None
-    except Exception:  # noqa: BLE001  our own fault in a decoder must not lose a webhook, which can be read later
+    except Exception:  # noqa: BLE001  a decoder's bug must not lose a webhook: it can be read later
         return None
 
 

@@ -41,7 +41,7 @@ def public_key(text: str) -> Ed25519PublicKey:
     try:
         raw = base64.b64decode(text, validate=True)
     except binascii.Error:
-        raise ValueError("is no base64") from None
+        raise ValueError("is not base64") from None
     if len(raw) == len(_SPKI_PREFIX) + _KEY_BYTES and raw.startswith(_SPKI_PREFIX):
         raw = raw[len(_SPKI_PREFIX) :]
     if len(raw) != _KEY_BYTES:

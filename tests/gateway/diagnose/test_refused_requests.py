@@ -154,7 +154,7 @@ async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_
     gc.collect()
     held = [one for one in gc.get_referrers(newest) if type(one).__name__ == "_Waiting"]
     assert len(held) == 1
-    assert len(queue._waiting) == KINDS_LIMIT
+    assert len(queue.waiting) == KINDS_LIMIT
 
 
 def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
     kinds = [(reason, route) for reason in sorted(DIAGNOSED) for route in CALLBACK_ROUTES]
     for reason, route in kinds:
         queue.offer(parsed(twilio_form()), route, reason, NOW_S)
-    assert list(queue._waiting) == kinds
+    assert queue.waiting == kinds
 
 
 async def test_reasons_that_no_setting_mends_are_not_looked_at(tmp_path: Path) -> None:
@@ -243,11 +243,10 @@ async def test_a_request_on_which_the_doctor_itself_fails_stops_nothing_and_is_n
 async def test_however_a_path_is_spelled_it_is_one_finding_of_its_route(tmp_path: Path) -> None:
     queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
     spellings = ["/callbacks/twilio", "/callbacks/%74wilio", "/callbacks/t%77ilio", "/%63allbacks/twilio?x=1"]
-    async with running_gateway(CREDENTIALS) as gateway:
-        gateway.handlers._refused = queue.offer
+    async with running_gateway(CREDENTIALS, refused=queue.offer) as gateway:
         for target in spellings:
             assert (await gateway.send(twilio_form(target=target, token="x"))).status == 403
-    assert list(queue._waiting) == [("bad_signature", "/callbacks/twilio")]
+    assert queue.waiting == [("bad_signature", "/callbacks/twilio")]
     async with running(queue):
         await until(
             lambda: [one.path for one in read_findings(findings_file(tmp_path))] == ["/callbacks/twilio"]
