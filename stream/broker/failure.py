@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stream.service.data_dir import DataDirError, told
+from stream.service.data_dir import DataDirError, file_errors
 
 
 class BrokerError(Exception):
@@ -21,7 +21,7 @@ class PortTaken(BrokerError):
 def kept_in(path: Path) -> Iterator[None]:
     """Raises BrokerError for what goes wrong with the broker's files at `path`."""
     try:
-        with told(path):
+        with file_errors(path):
             yield
     except DataDirError as error:
         raise BrokerError(f"{error}, {WITHOUT_IT}") from None

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream.broker.failure import WITHOUT_IT, BrokerError
-from stream.service.data_dir import why
+from stream.service.data_dir import explain
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.2.1"
 """Not 4.3.1: while a partition has no leader, as on one node at each stop and start, that one takes it for
@@ -55,7 +55,7 @@ def _cached(cache: Path, say: Callable[[str], None]) -> Path:
                 _fetch(folder)
     except OSError as error:
         raise BrokerError(
-            f"Kafka's jars cannot be kept in {cache}: {why(error) or error.strerror}; "
+            f"Kafka's jars cannot be kept in {cache}: {explain(error) or error.strerror}; "
             f"see to it, or set CALLSTREAM_CACHE_DIR to another directory, {WITHOUT_IT}"
         ) from None
     return folder

@@ -25,7 +25,7 @@ from stream.broker.java import environment, java
 from stream.broker.ports import DEFAULT_PORT, free_port
 from stream.broker.storage import format_storage
 from stream.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task, last_words
-from stream.service.data_dir import DataDirError, prepare, why
+from stream.service.data_dir import DataDirError, explain, prepare
 from stream.service.settings import RoleSettings
 
 WORDS_LINES = 100
@@ -138,7 +138,7 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
 
 def _disk(directory: Path, words: str) -> DataDirError | None:
     """What is wrong with the disk, by Java's last words or, since a full one keeps none, by a try."""
-    if (wrong := why(words)) is not None:
+    if (wrong := explain(words)) is not None:
         return DataDirError(directory, wrong)
     try:
         prepare(directory)

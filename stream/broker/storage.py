@@ -15,7 +15,7 @@ from pathlib import Path
 from stream.broker.configuration import properties
 from stream.broker.failure import BrokerError, kept_in
 from stream.broker.java import environment
-from stream.service.data_dir import number_of
+from stream.service.data_dir import errno_of
 
 
 def new_cluster_id() -> str:
@@ -60,7 +60,7 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
         timeout=120,
         check=False,
     )
-    if done.returncode != 0 and (number := number_of(done.stdout)) is not None:
+    if done.returncode != 0 and (number := errno_of(done.stdout)) is not None:
         with kept_in(logs.parent):
             raise OSError(number, os.strerror(number))
     if done.returncode != 0 or cluster_id(fresh) != wanted:

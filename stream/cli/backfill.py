@@ -29,7 +29,7 @@ from stream.poller.resources.account import accounts
 from stream.poller.schedule.planning import BackfillRefusedError, Span, cancelled, next_job, refusal
 from stream.poller.schedule.progress import BackfillJob, new_job
 from stream.poller.schedule.progress_store import ProgressStore
-from stream.service.errors import in_words
+from stream.service.errors import for_operator
 from stream.service.settings import Settings, SettingsError, load
 
 CONNECTED_WITHIN_S = 20.0
@@ -87,7 +87,7 @@ def command(source: str, since: str, until: str, account: str | None, as_json: b
         BufferFullError,
         NotAcknowledgedError,
     ) as error:
-        _give_up(in_words(error), as_json)
+        _give_up(for_operator(error), as_json)
     except KeyboardInterrupt:
         say(DETACHED, err=True)
         raise SystemExit(130) from None

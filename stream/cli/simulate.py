@@ -26,7 +26,7 @@ from stream.cli.support.progress import RunProgress
 from stream.cli.support.terminal import Misuse, say
 from stream.kafka import topics
 from stream.kafka.errors import KafkaError
-from stream.service.errors import in_words
+from stream.service.errors import for_operator
 from stream.service.http.listening import ListenError
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
@@ -234,7 +234,7 @@ def command(
         work = _simulate(settings, options, webhooks, rest, check, quiet=as_json)
         outcome = asyncio.run(_unless_terminated(work))
     except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
-        _give_up(in_words(error))
+        _give_up(for_operator(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     if outcome is None:

@@ -39,7 +39,7 @@ from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
 from stream.service import settings
 from stream.service.data_dir import DataDirError, prepare
-from stream.service.errors import in_words
+from stream.service.errors import for_operator
 from stream.service.shutdown import unless
 from stream.simulator.accounts import simulated_environment
 
@@ -276,7 +276,7 @@ async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Ta
     for name, task in running.items():
         if task.done():
             error = None if task.cancelled() else task.exception()
-            why = f": {in_words(error)}" if error is not None else ""
+            why = f": {for_operator(error)}" if error is not None else ""
             return f"The {name} ended unexpectedly{why}."
     return None
 

@@ -22,7 +22,7 @@ from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.errors import BROKER_AWAY
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset, Fenced, TransactionFailed
-from stream.service.errors import said
+from stream.service.errors import describe
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -125,7 +125,7 @@ class BatchCommitter:
             try:
                 await self._producer.open()
             except BROKER_AWAY as error:
-                why = f"partition {self._partition}: cannot be opened ({said(error)}): trying again"
+                why = f"partition {self._partition}: cannot be opened ({describe(error)}): trying again"
                 self._context.waits.begin(about, why)
                 await asyncio.sleep(REOPEN_EVERY_S)
             else:
@@ -175,7 +175,7 @@ class BatchCommitter:
                 return self._context.processor.process(self._partition, batch.records, get)
             except Exception as error:  # the job's own: no state has changed, the same records come again
                 log.exception("lane %d: the job failed on a batch of %d", self._partition, len(batch.records))
-                await self._pause("processor", said(error))
+                await self._pause("processor", describe(error))
 
     async def _commit(self, made: Batch, batch: BatchSlice) -> int:
         """Commit the batch, with as many tries as it takes. Returns the changelog offset of its states."""
@@ -232,7 +232,7 @@ class BatchCommitter:
                     break
                 why = "the group's coordinator does not confirm this worker"
             except BROKER_AWAY as error:
-                why = said(error)
+                why = describe(error)
             context.waits.begin(about, f"partition {self._partition}: cannot write ({why}): trying again")
             await asyncio.sleep(REOPEN_EVERY_S)
         self._check()

@@ -17,7 +17,7 @@ from stream.engine.group import AssignmentOver, FetchedChunk
 from stream.engine.status import EX_SOFTWARE, end_process
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import Closed, CommittedOffset
-from stream.service.errors import said
+from stream.service.errors import describe
 
 log = logging.getLogger("callstream.lanes")
 
@@ -143,7 +143,7 @@ class Lane:
             self._context.suspend(self.partition, str(error))
         except Exception as error:
             log.exception("lane %d", self.partition)
-            end_process(f"lane {self.partition}: {said(error)}", EX_SOFTWARE)
+            end_process(f"lane {self.partition}: {describe(error)}", EX_SOFTWARE)
 
     def _resume_paused(self) -> None:
         """Fetch the topics again whose queue is down to one batch."""

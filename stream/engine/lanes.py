@@ -22,7 +22,7 @@ from stream.engine.ticks import TickSchedule
 from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import Produced
-from stream.service.errors import said
+from stream.service.errors import describe
 
 SESSIONS_UNTIL_EXIT = 2.5
 """A fenced lane waits this many session timeouts for a new assignment."""
@@ -115,7 +115,7 @@ class Lanes:
             if assignment.over:
                 return
             log.exception("lanes could not be opened")
-            end_process(f"producers could not be opened: {said(error)}")
+            end_process(f"producers could not be opened: {describe(error)}")
 
     async def recover(self, numbers: Collection[int], generation: int) -> None:
         """Bring the states of partitions `numbers` up to their committed offsets. Raises AssignmentOver."""

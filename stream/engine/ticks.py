@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stream.kafka.client.producers import drop
-from stream.service.errors import said
+from stream.service.errors import describe
 
 SLOTS = 12
 """Slots within a second: one for each partition of the default number."""
@@ -106,7 +106,7 @@ class Ticker:
                 producer = await asyncio.wait_for(self._open_producer(), LONGEST_S)
                 await self._tick(producer)
             except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
-                log.warning("ticks: %s", said(error))
+                log.warning("ticks: %s", describe(error))
                 self._failed()
                 await asyncio.sleep(REST_S)
             finally:

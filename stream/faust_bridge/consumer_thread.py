@@ -19,7 +19,7 @@ from stream.kafka.client import consumers, request_limits
 from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
-from stream.service.errors import said
+from stream.service.errors import describe
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Replaces ServiceThread.on_crash, which prints the error's text."""
-        self.logger.error("the consumer's thread ended: %s", said(fmt[-1]))
+        self.logger.error("the consumer's thread ended: %s", describe(fmt[-1]))
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Replaces AIOKafkaConsumerThread.verify_event_path: it complains of commits that Faust does not

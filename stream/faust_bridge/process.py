@@ -18,8 +18,8 @@ import faust
 
 from stream.engine.status import end_process
 from stream.kafka.client import network_client
-from stream.service.errors import said
-from stream.service.logs import tell
+from stream.service.errors import describe
+from stream.service.logs import write_error
 
 STOP_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 3.0
@@ -67,7 +67,7 @@ async def serve(app: faust.App) -> int:
     await asyncio.wait([starting])
     stopping.result()
     if reason is not None:
-        log.error("crashed: %s", said(reason))
+        log.error("crashed: %s", describe(reason))
         return CRASHED
     return STOPPED
 
@@ -78,7 +78,7 @@ def exiting(**_: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  the last resort of a command
-        tell(error)
+        write_error(error)
         sys.exit(CRASHED)
     sys.exit(STOPPED)
 

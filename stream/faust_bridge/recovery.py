@@ -18,7 +18,7 @@ from faust.types.transports import ConsumerT
 from stream.engine.group import AssignmentOver
 from stream.engine.lanes import Lanes
 from stream.engine.status import end_process
-from stream.service.errors import said
+from stream.service.errors import describe
 
 log = logging.getLogger("callstream.lanes")
 
@@ -65,7 +65,7 @@ class DirectRecovery(Recovery):
             if generation_id != lanes.group.generation:
                 raise RebalanceAgain() from error
             log.exception("recovery failed")
-            end_process(f"recovery failed: {said(error)}")
+            end_process(f"recovery failed: {describe(error)}")
 
 
 class LaneTableManager(TableManager):

@@ -16,7 +16,7 @@ from faust.types.stores import StoreT
 from stream.engine.batch import Record
 from stream.engine.states import DictStates, States
 from stream.engine.status import EX_IOERR, end_process
-from stream.service.data_dir import DataDirError, why
+from stream.service.data_dir import DataDirError, explain
 
 ROCKSDB_OPTIONS: Mapping[str, int] = {
     # For each partition; Faust's own come to gigabytes with twelve of them.
@@ -118,7 +118,7 @@ def _on_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = why(error)
+        reason = explain(error)
         if reason is None:
             raise
         end_process(str(DataDirError(path, reason)), EX_IOERR)

@@ -29,7 +29,7 @@ from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import FEW_KEYS, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
-from stream.service.errors import said
+from stream.service.errors import describe
 from stream.service.http.server import Bare
 from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import CALLBACK_ROUTES, OTHER, UNKNOWN
@@ -267,7 +267,7 @@ def request_observer(metrics: GatewayMetrics) -> Any:
             status = response.status
             return response
         except Exception as error:  # the last resort: our own fault must not cost the provider's time-out
-            log.exception("a request failed: %s", said(error))
+            log.exception("a request failed: %s", describe(error))
             return answer(500)
         finally:
             seconds = time.perf_counter() - began

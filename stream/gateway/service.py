@@ -25,7 +25,7 @@ from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
-from stream.service.errors import said
+from stream.service.errors import describe
 from stream.service.http import health
 from stream.service.http.connections import AT_MOST, Connections
 from stream.service.http.descriptors import connections_at_most, raise_limit
@@ -141,7 +141,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
         results = await asyncio.gather(*background_tasks, return_exceptions=True)
         for task, result in zip(background_tasks, results, strict=True):
             if isinstance(result, Exception):
-                log.error("%s had ended: %s", task.get_name(), said(result))
+                log.error("%s had ended: %s", task.get_name(), describe(result))
         logging.getLogger().removeHandler(metrics.log_counter)
 
 

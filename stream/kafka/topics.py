@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from stream.kafka.client.admin import admin_client, topic_setting
-from stream.service.errors import said
+from stream.service.errors import describe
 from stream.service.settings import RoleSettings
 
 WAIT_S = 60.0
@@ -150,8 +150,8 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
             reason = "new topics have no leader yet"
         except (KafkaError, OSError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not _is_retriable(error):
-                raise TopicError(f"the cluster at {bootstrap} refuses: {said(error)}") from error
-            reason = said(error)
+                raise TopicError(f"the cluster at {bootstrap} refuses: {describe(error)}") from error
+            reason = describe(error)
         if time.monotonic() > limit:
             raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})")
         await asyncio.sleep(0.2)

@@ -30,7 +30,7 @@ from stream.kafka.errors import (
     UnknownProducerId,
 )
 from stream.kafka.partitions import TopicPartition, partition_of
-from stream.service.errors import said
+from stream.service.errors import describe
 
 MAX_BATCH_BYTES = 262_144
 MAX_REQUEST_BYTES = 8 << 20
@@ -107,7 +107,7 @@ class TransactionFailed(Exception):
     """
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__(said(cause))
+        super().__init__(describe(cause))
         self.refused = isinstance(cause, REFUSED)
 
 
@@ -205,7 +205,7 @@ class TransactionalProducer:
             await producer.commit_transaction()
             through = True
         except FENCED as error:
-            raise Fenced(said(error)) from error
+            raise Fenced(describe(error)) from error
         except (KafkaError, IllegalOperation, AssertionError, OSError) as error:
             raise TransactionFailed(error) from error
         finally:

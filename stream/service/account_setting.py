@@ -8,7 +8,7 @@
     secret_file = "/run/secrets/europe"
     api_url = "https://api.dublin.ie1.twilio.com"
 
-The rule of this file: pure but for the file that a secret is in; no message repeats a value.
+Pure, except that a secret's file is read. No message repeats a value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROVIDERS = ("twilio", "telnyx")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSetting:
-    """What such a table says. None: as the settings without a table say.
+    """One such table. None: as the settings outside the tables say.
 
     - `user`: of HTTP Basic; empty: the account's id for Twilio, a bearer token for Telnyx.
     - `rate`: requests a second; `concurrency`: requests at once.
@@ -45,7 +45,7 @@ class AccountSetting:
 
 
 def account_settings(value: str) -> tuple[AccountSetting, ...]:
-    """Accounts in JSON, as the TOML file's tables are handed over. Raises ValueError."""
+    """Accounts from JSON, the form in which the TOML file's tables arrive here. Raises ValueError."""
     try:
         said = msgspec.json.decode(value or "[]", type=list[dict[str, Any]])
     except msgspec.DecodeError:

@@ -1,9 +1,8 @@
-"""The data directory: whose it is, what is opened in it, and what is said when it cannot be used.
+"""The data directory: its ownership, how files in it are opened, and the error when it cannot be used.
 
-The rule of this file: what is kept here is its owner's alone, and what another account has put here is not
-followed. A directory that cannot be used is one sentence that names the setting: no restart mends it.
-Files of secrets are not its business: those are where their user put them, behind links as Kubernetes makes
-them.
+Its content is private to its owner, and links or files that another user has put there are not followed.
+A directory that cannot be used is reported in one sentence that names the setting, since no restart helps.
+Secret files are not covered: they are where their user put them, behind symbolic links in Kubernetes.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ class DataDirError(Exception):
 
 
 def prepare(directory: Path) -> None:
-    """The directory is there, private, and takes writes. Raises DataDirError."""
+    """Make sure that the directory exists, is private and can be written. Raises DataDirError."""
     directory = directory.absolute()
-    with told(directory):
+    with file_errors(directory):
         directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     check_owner(directory)
     probe = directory / f".probe-{os.getpid()}"
-    with told(directory):
+    with file_errors(directory):
         try:
-            with opened(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+            with open_owned(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
                 os.write(file, bytes(_PROBE_BYTES))
                 os.fsync(file)
         finally:
@@ -59,12 +58,12 @@ def prepare(directory: Path) -> None:
 
 
 def check_owner(directory: Path) -> None:
-    """The directory is this user's or root's, and nobody else may look into one of this user's.
+    """Check that the directory belongs to this user or root. One of this user's is made private.
 
     Raises DataDirError.
     """
     me = os.geteuid()
-    with told(directory):
+    with file_errors(directory):
         link, found = directory.lstat(), directory.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise DataDirError(directory, _WORDS[errno.ENOTDIR])
@@ -74,13 +73,13 @@ def check_owner(directory: Path) -> None:
     if found.st_mode & stat.S_ISVTX and found.st_mode & stat.S_IWOTH:
         raise DataDirError(directory, "it is open to all users")
     if found.st_uid == me and stat.S_IMODE(found.st_mode) & UMASK:
-        with told(directory):
+        with file_errors(directory):
             directory.chmod(PRIVATE)
 
 
 @contextmanager
-def opened(path: Path, flags: int) -> Iterator[int]:
-    """A file's descriptor. Raises OSError, also where a link leads elsewhere or it is another user's."""
+def open_owned(path: Path, flags: int) -> Iterator[int]:
+    """A file's descriptor. Raises OSError, also for a symbolic link or another user's file."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(file).st_uid not in (os.geteuid(), ROOT):
@@ -91,31 +90,31 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def read(path: Path) -> bytes:
-    """A file's content. Raises OSError as `opened` does."""
-    with opened(path, os.O_RDONLY) as file, open(file, "rb", closefd=False) as content:
+    """A file's content. Raises OSError as `open_owned` does."""
+    with open_owned(path, os.O_RDONLY) as file, open(file, "rb", closefd=False) as content:
         return content.read()
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Raises DataDirError for what goes wrong with files at `path`."""
+def file_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError about files at `path` into a DataDirError."""
     try:
         yield
     except OSError as error:
-        raise DataDirError(path, why(error) or error.strerror or type(error).__name__) from None
+        raise DataDirError(path, explain(error) or error.strerror or type(error).__name__) from None
 
 
-def why(error: BaseException | str) -> str | None:
-    """What is wrong with the files that an error is about: an OSError, or what RocksDB or Java wrote.
+def explain(error: BaseException | str) -> str | None:
+    """What is wrong with the disk, from an OSError or from what RocksDB or Java wrote.
 
-    None where it is about something else.
+    None where the error is about something else.
     """
-    number = number_of(error)
+    number = errno_of(error)
     return None if number is None else _WORDS[number]
 
 
-def number_of(error: BaseException | str) -> int | None:
-    """The system's number of such an error."""
+def errno_of(error: BaseException | str) -> int | None:
+    """The errno of such an error; None where it is about something else."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in _WORDS else None
     text = str(error)

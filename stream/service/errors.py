@@ -1,8 +1,7 @@
-"""What of an error may be said: its kind and where it came from, and its text only where the text is ours.
+"""What may be shown of an error: its kind, where it was raised, and its text only if the text is ours.
 
-The rule of this file: a text that somebody else wrote may hold what a provider said (`KeyError: '+1…'` quotes
-the key), so it is never repeated, whichever way the error hangs on another one. What a system call or a
-broker answers has a number, and the number's own words are said.
+A library's error text may quote a provider's data (`KeyError: '+1…'` quotes the key), so it is never
+repeated, not even of an error's cause or context. For a system call's error the errno's own text is shown.
 """
 
 from __future__ import annotations
@@ -14,37 +13,37 @@ from collections.abc import Iterator
 from pathlib import Path
 
 OURS = frozenset({"stream", "agents"})
-"""Packages whose errors say nothing of a delivery's content."""
+"""Packages whose error texts never contain a delivery's content."""
 
 LONGEST_TEXT = 500
 LONGEST_CHAIN = 12
-"""Errors of one chain or group that are told; there may be thousands in a group."""
+"""How many errors of a chain or group are shown; a group may have thousands."""
 
 MOST_FRAMES = 20
 
 
-def said(error: BaseException) -> str:
-    """An error in one line: its kind, and what may be said of its text."""
+def describe(error: BaseException) -> str:
+    """An error in one line: its kind, and what may be shown of its text."""
     kind, text = type(error).__name__, _text(error)
     return f"{kind}: {text}" if text else kind
 
 
-def in_words(error: BaseException) -> str:
-    """An error as an operator is told of it: our own text alone, else as `said`."""
-    return (_text(error) if _is_ours(error) else "") or said(error)
+def for_operator(error: BaseException) -> str:
+    """An error as an operator reads it: our own text alone, or as `describe` has it."""
+    return (_text(error) if _is_ours(error) else "") or describe(error)
 
 
-def trace(error: BaseException) -> str:
-    """An error with its causes and its group's members: a line each, and the places in our code below it."""
-    told: list[str] = []
+def safe_traceback(error: BaseException) -> str:
+    """An error with its causes and its group's members: one line each, then the places in our code."""
+    lines: list[str] = []
     for how, depth, one in _chain(error):
-        if len(told) == LONGEST_CHAIN:
-            told.append("and more")
+        if len(lines) == LONGEST_CHAIN:
+            lines.append("and more")
             break
         indent = "  " * depth
         places = "".join(f"\n{indent}  at {place}" for place in _places(one))
-        told.append(f"{indent}{how}{said(one)}{places}")
-    return "\n".join(told)
+        lines.append(f"{indent}{how}{describe(one)}{places}")
+    return "\n".join(lines)
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -63,7 +62,7 @@ def _text(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[tuple[str, int, BaseException]]:
-    """(how it hangs on the one before, depth, error), the outermost first, each once."""
+    """(its relation to the one before, depth, error), the outermost first, each once."""
     seen: set[int] = set()
     waiting: list[tuple[str, int, BaseException]] = [("", 0, error)]
     while waiting:
@@ -81,21 +80,21 @@ def _chain(error: BaseException) -> Iterator[tuple[str, int, BaseException]]:
 
 
 def _places(error: BaseException) -> list[str]:
-    """Where it came through our code, and where it was raised. Without the lines' text and their values."""
+    """Where it passed our code, and where it was raised, without source lines and values."""
     frames = traceback.StackSummary.extract(
         traceback.walk_tb(error.__traceback__), lookup_lines=False, capture_locals=False
     )
     last = len(frames) - 1
-    told = [
+    places = [
         f"{place}:{frame.lineno} {frame.name}"
         for at, frame in enumerate(frames)
         if (place := _place(frame.filename, raised=at == last)) is not None
     ]
-    return told[-MOST_FRAMES:]
+    return places[-MOST_FRAMES:]
 
 
 def _place(filename: str, *, raised: bool) -> str | None:
-    """A file's path within its package; None for one that is not ours and where nothing was raised."""
+    """A file's path within its package; None for another's file, unless the error was raised there."""
     parts = Path(filename).parts
     for at in range(len(parts) - 1, -1, -1):
         if parts[at] in OURS:

@@ -1,8 +1,8 @@
-"""How a record of the log is made, whoever logs it and whichever handler writes it.
+"""Makes every log record safe, whichever logger creates it and whichever handler writes it.
 
-The rule of this file: an error reaches no formatter. What of it may be said (see `errors`) is put in its
-place when the record is made, so that text and JSON, our loggers and those of libraries are alike; and what
-Python itself would print of an error is printed the same way.
+No error reaches a formatter: what may be shown of it (see `errors`) replaces it when the record is created.
+So text and JSON, our loggers and those of libraries are alike. What Python itself would print of an error is
+printed in the same way.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from stream.service.errors import said, trace
+from stream.service.errors import describe, safe_traceback
 from stream.service.untrusted import LineFormatter, escaped, escaped_lines
 
 _QUOTING = re.compile(r"[<(\n].*", re.DOTALL)
 """Where asyncio begins to quote: a callback's arguments, a task with its error, a protocol."""
 
 
-class Said(str):
-    """What is said of an error, without quotation marks also where a format asks for them (`%r`)."""
+class SafeText(str):
+    """A description without quotation marks, even where a format asks for them (`%r`)."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ class Said(str):
 
 
 class SafeRecord(logging.LogRecord):
-    """A record without errors in it. `failure` is the type of the one that it was logged with, if any."""
+    """A record that holds no error. `failure` is the type of the error that it was logged with, if any."""
 
     failure: type[BaseException] | None
 
@@ -57,18 +57,18 @@ class SafeRecord(logging.LogRecord):
         error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
         if isinstance(error, BaseException):
             self.failure = type(error)
-            # Formatters take this text as it is; they make their own only of an error.
-            self.exc_text = trace(error)
+            # Formatters take this text as it is, and format an error only where there is none.
+            self.exc_text = safe_traceback(error)
         if name == "asyncio":
             self.msg, self.args = _QUOTING.sub("", super().getMessage()).strip() or "asyncio", ()
 
     def getMessage(self) -> str:  # noqa: N802  logging's name
-        """On one line and without anything that a terminal obeys, whichever formatter asks for it."""
+        """The message on one line, without characters that a terminal interprets."""
         return escaped(super().getMessage())
 
 
 def install() -> None:
-    """From now on, in the whole process. Doing so twice is doing it once."""
+    """Apply this in the whole process from now on. Idempotent."""
     logging.setLogRecordFactory(SafeRecord)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(LineFormatter())
@@ -78,11 +78,11 @@ def install() -> None:
 
 
 def _safe(value: Any, *, within: bool = False) -> Any:
-    """A value as it may be logged: errors, tasks with errors in them, and several of either."""
+    """A value as it may be logged. Errors and tasks are replaced, also within a collection."""
     if isinstance(value, BaseException):
-        return Said(said(value))
+        return SafeText(describe(value))
     if isinstance(value, asyncio.Future):
-        return Said(type(value).__name__)
+        return SafeText(type(value).__name__)
     if not within and isinstance(value, list | tuple | set | frozenset):
         found = [_safe(one, within=True) for one in value]
         return value if all(map(operator.is_, found, value)) else found
@@ -100,21 +100,21 @@ def _safe_arguments(arguments: Any) -> Any:
     return tuple(map(_safe, arguments)) if isinstance(arguments, tuple) else arguments
 
 
-def tell(error: BaseException | None, of: str = "") -> None:
-    """Write what may be said of an error where Python itself would write it."""
+def write_error(error: BaseException | None, of: str = "") -> None:
+    """Write what may be shown of an error to stderr, where Python itself would write it."""
     if error is not None and sys.stderr is not None:
-        sys.stderr.write(f"{escaped_lines(of + trace(error))}\n")
+        sys.stderr.write(f"{escaped_lines(of + safe_traceback(error))}\n")
         sys.stderr.flush()
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    tell(error)
+    write_error(error)
 
 
 def _unraisable(what: Any) -> None:
-    tell(what.exc_value, "not raised: ")
+    write_error(what.exc_value, "not raised: ")
 
 
 def _of_a_thread(what: Any) -> None:
     if what.exc_type is not SystemExit:
-        tell(what.exc_value, "in a thread: ")
+        write_error(what.exc_value, "in a thread: ")

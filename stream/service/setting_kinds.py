@@ -1,6 +1,6 @@
-"""How a setting's text is read: one function a kind, each says in its ValueError what the text must be.
+"""How a setting's text is parsed: one function a kind, whose ValueError says what the text must be.
 
-The rule of this file: pure, and no message repeats the text: it may be a secret.
+Pure. No message repeats the text, which may be a secret.
 """
 
 from __future__ import annotations

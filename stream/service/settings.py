@@ -19,16 +19,16 @@ import msgspec
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
 from stream.service.account_setting import AccountSetting, account_settings
-from stream.service.errors import said
+from stream.service.errors import describe
 
 PREFIX = "CALLSTREAM_"
 
-_BESIDE = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
-"""Names with our prefix that are no settings: where the file is, and what CI asks of the tests."""
+_NOT_SETTINGS = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
+"""Names with our prefix that are not settings: the path of the file, and a switch of the tests in CI."""
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used. The message begins with its name; it never holds a secret's value."""
+    """A setting that cannot be used. The message begins with its name and never contains a secret's value."""
 
 
 def _setting(
@@ -234,20 +234,22 @@ def variable(about: Field[Any]) -> str:
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment and the TOML file that CALLSTREAM_CONFIG names. Raises SettingsError."""
-    values, wrong = _gathered(environ)
+    values, wrong = _gather(environ)
     if wrong:
         raise wrong[0]
     return Settings(**values)
 
 
 def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Everything for which `load` would refuse, in its order; empty where it would not."""
-    return [str(error) for error in _gathered(environ)[1]]
+    """All errors that `load` could raise, in its order; empty where it succeeds."""
+    return [str(error) for error in _gather(environ)[1]]
 
 
 def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """The files that secrets are read from, by what names them: settings `…_FILE`, and the TOML file itself
-    where there is a secret in it. Those of `poll_accounts` are in its values.
+    """The files that contain secrets, by the setting that names them.
+
+    These are `…_FILE`, and CALLSTREAM_CONFIG where the TOML file itself contains a secret. The files of
+    `poll_accounts` are in its values.
     """
     inside = _from_file(environ.get("CALLSTREAM_CONFIG", ""), [])
     found = {}
@@ -263,10 +265,12 @@ def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     return found
 
 
-def _gathered(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
-    """The values of the fields, and what is wrong with the others."""
+def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
+    """The values of the fields, and an error for each that cannot be used."""
     texts = {
-        name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in _BESIDE
+        name: value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS
     }
     if "KAFKA_LIBS" in environ:
         texts["KAFKA_LIBS"] = environ["KAFKA_LIBS"]
@@ -292,7 +296,7 @@ def _gathered(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Settings
 
 
 def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
-    """Removes a setting from `texts` and returns it; of a secret also what is in the file of NAME_FILE."""
+    """Removes a setting from `texts` and returns it, or for a secret the content of the file in NAME_FILE."""
     given = texts.pop(name, None)
     file = texts.pop(f"{name}_FILE", None) if secret else None
     if file is None:
@@ -302,14 +306,14 @@ def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
     try:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE={file} cannot be read: {said(error)}") from None
+        raise SettingsError(f"{name}_FILE={file} cannot be read: {describe(error)}") from None
 
 
 def _read(about: Field[Any], name: str, text: str) -> Any:
     try:
         return about.metadata["read"](text.strip())
     except ValueError as error:
-        # A URL with a password in it is one of the values that cannot be used.
+        # The value may be a URL with a password in it.
         shown = "" if about.metadata["secret"] or "@" in text else f"={text}"
         raise SettingsError(f"{name}{shown} {error}") from None
 

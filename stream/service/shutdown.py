@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as an event: a role is asked to stop, and stops in its own time."""
+"""SIGTERM and SIGINT as an event, so that a role stops in order."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _asked: dict[asyncio.AbstractEventLoop, asyncio.Event] = {}
 
 @contextmanager
 def stop_asked() -> Iterator[asyncio.Event]:
-    """Set at the first signal; while the block runs, no signal ends the process. In a running loop.
+    """The event is set at the first signal. While the block runs, no signal ends the process.
 
-    Within another one it is the same event, so that no moment between two blocks is without it.
+    A nested block has the same event, so that no signal is lost between two blocks. Needs a running loop.
     """
     loop = asyncio.get_running_loop()
     if loop in _asked:
@@ -39,8 +39,9 @@ def stop_asked() -> Iterator[asyncio.Event]:
 
 
 async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` comes to; None where we are asked to stop before it has: then it is cancelled, and what it
-    fails with meanwhile is of no interest.
+    """The result of `work`, or None if the role is asked to stop first.
+
+    Then `work` is cancelled, and its exceptions are ignored.
     """
     doing, waiting = asyncio.ensure_future(work), asyncio.ensure_future(asked.wait())
     try:

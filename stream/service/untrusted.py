@@ -1,7 +1,7 @@
-"""Text from elsewhere as a terminal or a log may have it: one line, every character visible.
+"""Makes untrusted text safe for a terminal or a log: one line, every character visible.
 
-The rule of this file: no character gets through that moves a cursor, changes a colour, ends a line, turns the
-order of what is read or is not seen. It is shown as JSON writes it (`\\u001b`), so that JSON stays JSON.
+No character passes that moves a cursor, changes a colour, ends a line, reverses the reading order or is
+invisible. It is shown as JSON escapes it (`\\u001b`), so that JSON stays JSON.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What counts as printable and is not seen: fillers, selectors of variants (Default_Ignorable_Code_Point of
-Unicode), and the empty pattern of braille. Two texts that look alike would differ by them.
+"""Printable and yet invisible: fillers, variation selectors (Unicode's Default_Ignorable_Code_Point) and the
+blank braille pattern. Two texts that look alike could differ by them.
 """
 
 
 def escaped(text: str) -> str:
-    """The text on one line. What is no printable character of Unicode is escaped: controls (C0, C1, DEL),
-    marks of direction and of no width, lone surrogates, separators of lines, unassigned characters; and what
-    is printable and not seen.
+    """The text on one line, with each character escaped that is not printable or is invisible.
+
+    Not printable in Unicode are C0 and C1 controls, DEL, direction and zero-width marks, lone surrogates,
+    line separators and unassigned characters.
     """
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
@@ -31,7 +32,7 @@ def escaped(text: str) -> str:
 
 
 def escaped_lines(text: str) -> str:
-    """The same for our own text of several lines: they stay lines."""
+    """The same for our own text of several lines, which stay lines."""
     return "\n".join(map(escaped, text.split("\n")))
 
 
@@ -47,7 +48,7 @@ def _escape(letter: str) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """A record is one line; below it a traceback, indented, so that no text in it looks like a record."""
+    """A record on one line. A traceback follows indented, so that no text in it looks like a record."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()

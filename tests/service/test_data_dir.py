@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from stream.service import data_dir
-from stream.service.data_dir import DataDirError, check_owner, opened, prepare, read, why
+from stream.service.data_dir import DataDirError, check_owner, explain, open_owned, prepare, read
 
 
 def mode(path: Path) -> int:
@@ -115,7 +115,7 @@ def test_a_link_in_the_place_of_a_file_is_neither_read_nor_written_through(tmp_p
     link.symlink_to(secret)
     with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
         read(link)
-    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)), opened(link, os.O_WRONLY | os.O_CREAT):
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)), open_owned(link, os.O_WRONLY | os.O_CREAT):
         pass
     assert (secret.read_bytes(), read(secret)) == (b"mine", b"mine")
 
@@ -143,5 +143,5 @@ def test_a_file_of_another_user_is_not_read(tmp_path: Path, monkeypatch: pytest.
     ],
 )
 def test_what_rocksdb_and_java_write_of_a_disk_is_understood(said: str, reason: str | None) -> None:
-    assert why(Exception(said)) == reason
-    assert why(said) == reason
+    assert explain(Exception(said)) == reason
+    assert explain(said) == reason

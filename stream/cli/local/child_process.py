@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stream.service.data_dir import opened
+from stream.service.data_dir import open_owned
 
 STOP_LIMIT_S = 12.0
 LONGEST_PAUSE_S = 10.0
@@ -73,7 +73,7 @@ class ChildProcess:
 
     async def _once(self) -> int:
         self.starts += 1
-        with opened(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as log:
+        with open_owned(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=self._environ,

@@ -22,7 +22,7 @@ from stream.kafka import topics
 from stream.kafka.errors import KafkaError
 from stream.service import logs
 from stream.service.data_dir import DataDirError
-from stream.service.errors import in_words, said
+from stream.service.errors import describe, for_operator
 from stream.service.http.listening import ListenError
 from stream.service.settings import Settings, SettingsError
 from stream.service.shutdown import stop_asked, unless
@@ -60,9 +60,9 @@ def exit_on_error(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except mendable as error:
-        raise Fault(in_words(error)) from None
+        raise Fault(for_operator(error)) from None
     except KafkaError as error:
-        raise Fault(f"the broker does not answer: {said(error)}") from None
+        raise Fault(f"the broker does not answer: {describe(error)}") from None
 
 
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:

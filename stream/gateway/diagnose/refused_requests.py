@@ -28,7 +28,7 @@ from stream.gateway.receive.parsed_request import ParsedRequest
 from stream.gateway.receive.request import clean_text
 from stream.service import data_dir
 from stream.service.data_dir import DataDirError
-from stream.service.errors import in_words
+from stream.service.errors import for_operator
 
 EVERY_S = 5.0
 KINDS_LIMIT = 12
@@ -97,7 +97,7 @@ def read_findings(file: Path) -> list[Finding]:
 
 def add_finding(file: Path, finding: Finding) -> None:
     """Adds one, or counts it where it is known already. Raises DataDirError."""
-    with data_dir.told(file.parent):
+    with data_dir.file_errors(file.parent):
         _add(file, finding)
 
 
@@ -208,7 +208,7 @@ class RefusedRequests:
             add_finding(self._file, finding)
         except DataDirError as error:
             if not self._file_fails:
-                log.warning("What refused requests lack is not kept: %s", in_words(error))
+                log.warning("What refused requests lack is not kept: %s", for_operator(error))
             self._file_fails = True
         else:
             self._file_fails = False

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stream.service.errors import said
+from stream.service.errors import describe
 from stream.service.http.connections import Connections
 
 BACKLOG = 1024
@@ -154,7 +154,7 @@ class Listening:
             help_ = MORE_FILES if error.errno in _NO_DESCRIPTOR else ""
             log.error(
                 "A connection cannot be taken (%s) with %d open%s.",
-                said(error),
+                describe(error),
                 len(self._connections),
                 help_,
             )
@@ -215,4 +215,4 @@ def _why(listen: str, setting: str, error: OSError) -> str:
         return f"{listen} may not be used by this user: set {setting} to a port above 1023"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{listen} is no address of this machine: set {setting} to one that is"
-    return f"cannot listen on {listen} ({said(error)}): see {setting}"
+    return f"cannot listen on {listen} ({describe(error)}): see {setting}"

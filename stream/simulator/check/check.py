@@ -22,7 +22,7 @@ from stream.kafka.topic_reader import (
     ends_of,
     read_from,
 )
-from stream.service.errors import said
+from stream.service.errors import describe
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
@@ -96,7 +96,7 @@ async def end_offsets(bootstrap: str, topics: OutputTopics) -> Offsets:
     except MissingTopicError as error:
         raise CheckError(str(error)) from None
     except KafkaError as error:
-        raise CheckError(f"{bootstrap}: {said(error)}") from error
+        raise CheckError(f"{bootstrap}: {describe(error)}") from error
 
 
 async def check(
@@ -137,7 +137,7 @@ async def check(
             if not comparison.complete:
                 await _ensure_broker_answers(reader)
     except KafkaError as error:
-        raise CheckError(f"{bootstrap}: {said(error)}") from error
+        raise CheckError(f"{bootstrap}: {describe(error)}") from error
     report = comparison.report()
     if search is not None:
         if options.metrics_and_logs is not None:
