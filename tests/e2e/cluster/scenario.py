@@ -144,7 +144,7 @@ class Scenario(Ground):
         self.went_on.append(self.watch.wait_went_on(since, timeout_s))
         print(self.went_on[-1], file=sys.stderr)
 
-    def shortfall_in(self, table: Table, name: str, **more: Any) -> dict[str, Any]:
+    def judged(self, table: Table, name: str, **more: Any) -> dict[str, Any]:
         """Everything is mended and read back; the line is written. Returns what must not be."""
         self.cluster.wires.mend()
         self.cluster.wait_in_sync()
