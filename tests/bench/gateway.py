@@ -1,7 +1,7 @@
 """The gateway under load: signed form callbacks to their answers, which come after Kafka's acknowledgement.
 
-At full speed, at half of the rate that is aimed at, and with more at once than it takes. All that it answered
-with 204 must be in Kafka, or there is no number.
+At full speed, at half of the target rate, and with more concurrent requests than it accepts. Every request
+answered with 204 must be in Kafka, or there is no result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WARM_UP = 3000
 FULL_CONNECTIONS = 64
 HALF_RATE = 1500
 CROWD = 2500
-"""Connections of the overload: more than a gateway has requests in work."""
+"""Connections of the overload: more than the requests that a gateway works on."""
 
 
 def measure(ground: Ground, requests: int, seconds: int) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def measure(ground: Ground, requests: int, seconds: int) -> dict[str, Any]:
     process = ground.start("gateway_process", task)
     try:
         port = port_of(process, task)
-        knock(task, Load(port=port, requests=WARM_UP, connections=32, out=""))
+        apply_load(task, Load(port=port, requests=WARM_UP, connections=32, out=""))
         found: dict[str, Any] = {}
         found["full"] = _measured(
             process, task, Load(port=port, requests=requests, connections=FULL_CONNECTIONS, out="")
@@ -73,7 +73,7 @@ def port_of(process: subprocess.Popen[bytes], task: Task) -> int:
 
 def _measured(process: subprocess.Popen[bytes], task: Task, load: Load) -> dict[str, Any]:
     before = cpu_s(process.pid)
-    found = knock(task, load)
+    found = apply_load(task, load)
     found.pop("failed_calls")
     after = cpu_s(process.pid)
     if before is not None and after is not None:
@@ -81,8 +81,8 @@ def _measured(process: subprocess.Popen[bytes], task: Task, load: Load) -> dict[
     return found
 
 
-def knock(task: Task, load: Load) -> dict[str, Any]:
-    load.out = str(Path(task.directory) / "knocks.json")
+def apply_load(task: Task, load: Load) -> dict[str, Any]:
+    load.out = str(Path(task.directory) / "load.json")
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.http_load", msgspec.json.encode(load).decode()],
         cwd=ROOT,
@@ -98,7 +98,7 @@ def knock(task: Task, load: Load) -> dict[str, Any]:
 
 
 def cpu_s(pid: int) -> float | None:
-    """Processor seconds of a running process, None where the system does not tell."""
+    """CPU seconds of a running process, None where the system does not provide them."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -107,7 +107,7 @@ def cpu_s(pid: int) -> float | None:
 
 
 def _count(ground: Ground, topic: str) -> int:
-    """Records of a topic."""
+    """Records in a topic."""
     consumer = Consumer({"bootstrap.servers": ground.bootstrap, "group.id": "none", "log_level": 2})
     try:
         return sum(

@@ -1,4 +1,4 @@
-"""Candidate: a gateway that serves until it is told to stop."""
+"""Candidate: a gateway that serves until SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bench.candidate import Task, give_back, rss_mb, task
 from tests.bench.http_load import TOKEN
 
 ADDRESS = "address"
-"""The file that says where it listens, once it does."""
+"""The file with the address that it listens on, written once it does."""
 
 
 def settings_of(asked: Task) -> Settings:
@@ -33,12 +33,12 @@ def settings_of(asked: Task) -> Settings:
 async def _serve(asked: Task) -> None:
     chosen = settings_of(asked)
     await topics.ensure(chosen.kafka, chosen)
-    told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with serving(chosen) as at:
         (Path(asked.directory) / (ADDRESS + ".new")).write_text(at.webhooks)
         (Path(asked.directory) / (ADDRESS + ".new")).rename(Path(asked.directory) / ADDRESS)
-        await told.wait()
+        await stop.wait()
 
 
 def main() -> int:

@@ -1,10 +1,9 @@
-"""Load for a gateway: the simulator's callbacks as signed HTTP requests, over connections that are kept.
+"""Load for a gateway: the simulator's callbacks as signed HTTP requests, over kept connections.
 
-A process of its own (`python -m tests.bench.http_load TASK`), so that what it costs is not the
-gateway's cost.
-With a rate each request has its time, and what waits for a connection waits on the clock (no coordinated
-omission); without one, each connection sends as soon as it was answered. It talks to this machine only, and
-stops by itself.
+A separate process (`python -m tests.bench.http_load TASK`), so that its cost is not counted as the gateway's.
+With a rate each request has a scheduled time, and the wait for a free connection counts (no coordinated
+omission). Without one, each connection sends as soon as it was answered. It connects to this machine only,
+and ends by itself.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ class Load(msgspec.Struct, kw_only=True):
     out: str
 
 
-class Knock(msgspec.Struct):
-    """One request: its bytes, and the call whose end as failed it tells, else None."""
+class SignedRequest(msgspec.Struct):
+    """One request: its bytes, and the call that it reports as failed, else None."""
 
     raw: bytes
     failed_call: str | None
 
 
-def knocks(load: Load) -> Iterator[Knock]:
+def signed_requests(load: Load) -> Iterator[SignedRequest]:
     """Signed form posts, in the order of their delivery."""
     url = f"http://{HOST}:{load.port}{PATH}"
     for record in callbacks(load.requests, load.open_calls, load.seed, load.failed, age_s=0):
@@ -66,11 +65,13 @@ def knocks(load: Load) -> Iterator[Knock]:
             "Content-Type: application/x-www-form-urlencoded\r\n"
             f"X-Twilio-Signature: {signature}\r\nContent-Length: {len(form)}\r\n\r\n"
         )
-        yield Knock(head.encode() + form, body["CallSid"] if body.get("CallStatus") == "failed" else None)
+        yield SignedRequest(
+            head.encode() + form, body["CallSid"] if body.get("CallStatus") == "failed" else None
+        )
 
 
 class Answer(msgspec.Struct):
-    """When it was to be sent and was answered (`perf_counter`), with which status (0 for none), to what."""
+    """When it was due and answered (`perf_counter`), the status (0: no answer), and the request's call."""
 
     due: float
     at: float
@@ -78,11 +79,11 @@ class Answer(msgspec.Struct):
     failed_call: str | None
 
 
-class Door(asyncio.Protocol):
-    """One kept connection with at most one request on it."""
+class KeptConnection(asyncio.Protocol):
+    """One connection with at most one request in flight."""
 
-    def __init__(self, crowd: Crowd) -> None:
-        self._crowd = crowd
+    def __init__(self, generator: LoadGenerator) -> None:
+        self._generator = generator
         self._transport: asyncio.Transport | None = None
         self._due: float | None = None
         self._failed_call: str | None = None
@@ -90,29 +91,29 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
 
-    def send(self, knock: Knock, due: float) -> None:
+    def send(self, request: SignedRequest, due: float) -> None:
         assert self._transport is not None
-        self._due, self._failed_call = due, knock.failed_call
-        self._transport.write(knock.raw)
+        self._due, self._failed_call = due, request.failed_call
+        self._transport.write(request.raw)
 
     def data_received(self, data: bytes) -> None:
         due, self._due = self._due, None
         if due is not None:
             answer = Answer(due, time.perf_counter(), int(data[9:12]), self._failed_call)
-            self._crowd.answered(self, answer)
+            self._generator.answered(self, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._due is not None:
-            self._crowd.answered(self, Answer(self._due, time.perf_counter(), 0, None), lost=True)
+            self._generator.answered(self, Answer(self._due, time.perf_counter(), 0, None), lost=True)
 
 
-class Crowd:
-    """All connections of one load."""
+class LoadGenerator:
+    """Sends one load over all of its connections."""
 
-    def __init__(self, load: Load, waiting: list[Knock]) -> None:
+    def __init__(self, load: Load, waiting: list[SignedRequest]) -> None:
         self._load = load
         self._waiting = deque(waiting)
-        self._free: deque[Door] = deque()
+        self._free: deque[KeptConnection] = deque()
         self._due: deque[float] = deque()
         self._left = len(waiting)
         self._ended = asyncio.Event()
@@ -121,8 +122,8 @@ class Crowd:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(self._load.connections):
-            _, door = await loop.create_connection(lambda: Door(self), HOST, self._load.port)
-            self._free.append(door)
+            _, connection = await loop.create_connection(lambda: KeptConnection(self), HOST, self._load.port)
+            self._free.append(connection)
         began = time.perf_counter()
         if not self._load.rate:
             self._due.extend([began] * self._left)
@@ -142,13 +143,13 @@ class Crowd:
             due = self._due.popleft() if self._load.rate else time.perf_counter()
             self._free.popleft().send(self._waiting.popleft(), due)
 
-    def answered(self, door: Door, answer: Answer, *, lost: bool = False) -> None:
+    def answered(self, connection: KeptConnection, answer: Answer, *, lost: bool = False) -> None:
         self.answers.append(answer)
         self._left -= 1
         if not self._left:
             self._ended.set()
         if not lost:
-            self._free.append(door)
+            self._free.append(connection)
             self._match()
 
 
@@ -163,10 +164,10 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 def main() -> None:
     load = msgspec.json.decode(sys.argv[1], type=Load)
-    waiting = list(knocks(load))
-    crowd = Crowd(load, waiting)
-    asyncio.run(crowd.run())
-    answers = crowd.answers
+    waiting = list(signed_requests(load))
+    generator = LoadGenerator(load, waiting)
+    asyncio.run(generator.run())
+    answers = generator.answers
     statuses = Counter(str(answer.status) for answer in answers)
     sent = sorted(answer.due for answer in answers)
     seconds = max(answer.at for answer in answers) - sent[0]

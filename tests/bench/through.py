@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from stream.kafka import topics
 from tests.bench.candidate import Task
-from tests.bench.gateway import knock, port_of
+from tests.bench.gateway import apply_load, port_of
 from tests.bench.ground import CandidateFailed, Ground, end, said
 from tests.bench.http_load import Load
 from tests.bench.latency import FAILED_SHARE, OPEN_CALLS, REST_S, WARM_UP_S, wait_ready
@@ -67,8 +67,8 @@ def measure(ground: Ground, rate: int, seconds: int) -> dict[str, Any]:
         reader.start()
         about = {"port": port, "connections": CONNECTIONS, "rate": float(rate), "out": ""}
         about |= {"open_calls": OPEN_CALLS, "failed": FAILED_SHARE}
-        knock(task, Load(requests=round(rate * WARM_UP_S), seed=4, **about))
-        found = knock(task, Load(requests=rate * seconds, seed=3, **about))
+        apply_load(task, Load(requests=round(rate * WARM_UP_S), seed=4, **about))
+        found = apply_load(task, Load(requests=rate * seconds, seed=3, **about))
         time.sleep(REST_S)
         reader.ending = True
         reader.join(10)

@@ -1,7 +1,7 @@
-"""What an attacker does to a gateway on this machine, for a bounded time, over so many connections.
+"""Attacks on a gateway of this machine, bounded in time and connections.
 
-A process of its own (`python -m tests.e2e.attacks TASK`). It talks to 127.0.0.1 only, from an address of its
-own, and stops by itself. A connection that is cut is opened again after a moment: an attacker would do so.
+A separate process (`python -m tests.e2e.attacks TASK`). It connects to 127.0.0.1 only, from its own address,
+and ends by itself. A connection that is cut is opened again after a moment, as an attacker would.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tests.e2e.signed_load import ACCOUNT, signed
 
 PATH = "/callbacks/twilio"
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
-AGAIN_S = 0.02
-"""Between the end of a connection and the next one in its place."""
+RECONNECT_S = 0.02
+"""Between the end of a connection and its replacement."""
 
 MEBIBYTE = 1 << 20
 
 TELNYX_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-"""What Telnyx signs with here."""
+"""Telnyx' signing key in these tests."""
 
 CAPTURED = b'{"data":{"event_type":"call.initiated","id":"e1","payload":{"call_leg_id":"seen"}}}'
 
@@ -49,7 +49,7 @@ class Attack(msgspec.Struct, kw_only=True):
 
 
 class Attacker:
-    """One kind of attack over all of its connections. `seen`: what came of them."""
+    """One kind of attack over all of its connections. `seen`: connections, and answers by status."""
 
     def __init__(self, attack: Attack) -> None:
         self.attack = attack
@@ -61,9 +61,9 @@ class Attacker:
         once = KINDS[self.attack.kind]
         async with asyncio.TaskGroup() as attacking:
             for number in range(self.attack.connections):
-                attacking.create_task(self._again(once, number))
+                attacking.create_task(self._attack_repeatedly(once, number))
 
-    async def _again(self, once: Once, number: int) -> None:
+    async def _attack_repeatedly(self, once: Once, number: int) -> None:
         await asyncio.sleep(number * 0.001)
         while time.monotonic() < self._until:
             with contextlib.suppress(OSError, EOFError, TimeoutError):
@@ -77,10 +77,10 @@ class Attacker:
                         await once(self, reader, writer)
                 finally:
                     writer.transport.abort()
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(RECONNECT_S)
 
     async def answered(self, reader: asyncio.StreamReader) -> bool:
-        """One answer without body is read and counted; whether the connection may go on."""
+        """Reads and counts one answer without a body. Returns whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.seen[head[9:12].decode()] += 1
         return b"connection: close" not in head.lower()
@@ -119,7 +119,7 @@ class Attacker:
                 return
 
     async def forged_query(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A signed body of Telnyx that somebody has seen, with a query that nobody signed."""
+        """A captured signed body of Telnyx with a forged query, which no signature covers."""
         timestamp = str(int(time.time()))
         signature = base64.b64encode(TELNYX_KEY.sign(timestamp.encode() + b"|" + CAPTURED)).decode()
         number = 0
@@ -135,7 +135,7 @@ class Attacker:
                 return
 
     async def hostile_text(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Signed callbacks whose values were written for the terminal of whoever looks at them."""
+        """Signed callbacks whose values target the terminal of the operator who reads them."""
         number = 0
         while True:
             number += 1
@@ -153,7 +153,7 @@ class Attacker:
             await asyncio.sleep(0.05)
 
     async def unread_answers(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Requests one behind the other, and none of the answers is read."""
+        """Pipelined requests whose answers are never read."""
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         many = b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n" * 500
         while True:
@@ -180,7 +180,7 @@ class Attacker:
 
 
 Once = Callable[[Attacker, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""What is done over one connection."""
+"""An attack over one connection."""
 
 KINDS: dict[str, Once] = {
     "gzip_bomb": Attacker.gzip_bomb,
@@ -202,7 +202,7 @@ def _head(headers: str, length: int) -> bytes:
 
 
 def bomb(times: int = 64) -> bytes:
-    """About a mebibyte of gzip that is a gibibyte when it is unpacked: one packed piece, again and again."""
+    """About one mebibyte of gzip that unpacks to a gibibyte: one compressed piece, repeated."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     start = packer.compress(b"x" * 16 * MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
     piece = packer.compress(b"x" * 16 * MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)

@@ -1,9 +1,9 @@
-"""Good signed requests at a steady rate, from an address of their own: what a provider sees of a gateway.
+"""Good signed requests at a steady rate from an address of their own: what a provider sees of a gateway.
 
-A process of its own (`python -m tests.e2e.signed_load TASK`), so that what it measures is not what an
-attacker costs it. Each request has its time, whatever became of those before it. Half of them come over
-connections that are kept, half over new ones, as from a provider with many machines; a kept one that was
-closed between two requests is opened once more, as every HTTP client does.
+A separate process (`python -m tests.e2e.signed_load TASK`), so that it does not measure the attacker's CPU
+use. Each request has a scheduled time, whatever happened to those before it. Half of them use kept
+connections and half new ones, as from a provider with many machines. A kept connection that was closed
+between two requests is opened again, as every HTTP client does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEPT_AT_MOST = 8
 
 
 class Load(msgspec.Struct, kw_only=True):
-    """What to send. `source`: the address to come from, on this machine."""
+    """What to send. `source`: the local address to connect from."""
 
     port: int
     seconds: float
@@ -36,7 +36,7 @@ class Load(msgspec.Struct, kw_only=True):
 
 
 class Sender:
-    """Sends the requests of one load and keeps what became of them."""
+    """Sends the requests of one load and keeps (seconds, status) of each answer."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -57,12 +57,12 @@ class Sender:
     async def _send(self, number: int, due: float) -> None:
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                status = await self._asked(request(self._load.port, number), fresh=number % 2 == 0)
+                status = await self._sent(request(self._load.port, number), fresh=number % 2 == 0)
         except (TimeoutError, OSError, EOFError, ValueError):
             status = 0
         self.answers.append((time.perf_counter() - due, status))
 
-    async def _asked(self, raw: bytes, *, fresh: bool) -> int:
+    async def _sent(self, raw: bytes, *, fresh: bool) -> int:
         if not fresh and self._kept:
             kept = self._kept.pop()
             try:
@@ -86,7 +86,7 @@ class Sender:
 
 
 def request(port: int, number: int, token: str = TOKEN, account: str = ACCOUNT) -> bytes:
-    """A status callback, signed as Twilio signs."""
+    """A status callback with Twilio's signature."""
     body = {
         "AccountSid": account,
         "CallSid": f"CA{number:032x}",

@@ -1,7 +1,7 @@
-"""A real gateway under attack: what becomes of good signed requests meanwhile, with and without it.
+"""Good signed requests to a real gateway, with and without an attack.
 
-Attacker, gateway and good client are processes of their own, all on this machine. What it measures is time:
-with `ATTACKED_ALONE=1` it says that nothing else runs beside it, and holds the gateway to the goal.
+Attacker, gateway and good client are separate processes on this machine. The tests measure latency: with
+`ATTACKED_ALONE=1` nothing else runs on the machine, and the gateway must reach the goal.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ pytestmark = pytest.mark.e2e
 
 ATTACKED_S = 10.0
 BEFORE_S = 1.5
-"""The attack is under way for so long before the first good request."""
+"""The attack starts this long before the first good request."""
 
 GOAL_MS = 250.0
 NOISY_MS = 2000.0
-"""On a machine that does other work too."""
+"""On a machine with other load."""
 
 FORBIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
-"""What must not reach a terminal: controls but for the end of a line and a tab, and what turns text round."""
+"""What must not reach a terminal: controls other than line ends and tabs, and bidirectional overrides."""
 
 ROWS: list[str] = []
 
 
 class Case(NamedTuple):
-    """An attack, and the gateway that it is made on: its tokens, and its descriptors where they are few."""
+    """An attack, and its gateway: the number of tokens, and of descriptors where they are few."""
 
     kind: str
     connections: int
     tokens: int = 1
     descriptors: int = 0
     shared: bool = False
-    """All come from one address, as behind a proxy that is not configured."""
+    """Everything comes from one address, as behind a proxy that is not configured."""
 
     def __str__(self) -> str:
         shared = "shared" if self.shared else ""
@@ -93,7 +93,7 @@ class Gateway(WorkerProcess):
                 "CALLSTREAM_DATA_DIR": str(directory / "data"),
                 "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
                 "CALLSTREAM_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{self.health_port}",
-                # With a proxy configured, whoever is none is known by its own address.
+                # With a proxy configured, every other client is known by its own address.
                 "CALLSTREAM_TRUSTED_PROXIES": "" if case.shared else "10.0.0.0/8",
                 "CALLSTREAM_TELNYX_PUBLIC_KEY": public(TELNYX_KEY),
                 "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": ",".join([*tokens, f"{ACCOUNT}={TOKEN}"]),
@@ -117,7 +117,7 @@ class Gateway(WorkerProcess):
 
 @pytest.fixture(scope="module", autouse=True)
 def _table() -> Iterator[None]:
-    """Room for two ends of a thousand connections, and in the end what was measured."""
+    """Raises the limit of open files for both ends of a thousand connections; prints the measurements."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
@@ -135,9 +135,9 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
         gateway.start()
         wait_until(gateway.ready, "the gateway is ready", 60)
         # The first requests of a gateway wait for Kafka's metadata.
-        _told(_begun("signed_load", Load(port=gateway.port, seconds=1)))
+        _result(_start("signed_load", Load(port=gateway.port, seconds=1)))
         good = Load(port=gateway.port, seconds=ATTACKED_S - 2 * BEFORE_S)
-        alone = _told(_begun("signed_load", good))
+        alone = _result(_start("signed_load", good))
         _row(case, "without", alone)
         before_mb = gateway.resident_mb()
         attack = Attack(
@@ -147,13 +147,13 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
             seconds=ATTACKED_S,
             connections=case.connections,
         )
-        attacking = _begun("attacks", attack)
+        attacking = _start("attacks", attack)
         try:
             attacking.wait(BEFORE_S)
         except subprocess.TimeoutExpired:
             pass  # it goes on beside the good requests
-        attacked = _told(_begun("signed_load", good))
-        seen = _told(attacking)
+        attacked = _result(_start("signed_load", good))
+        seen = _result(attacking)
         _row(case, "with", attacked)
         grown_mb = gateway.resident_mb() - before_mb
         print(f"{case}: attacker {seen}, grown by {grown_mb:.0f} MB", file=sys.stderr)
@@ -174,7 +174,7 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
 
 
 def _tail(gateway: Gateway, *more: str) -> str:
-    """What an operator sees of the callbacks that were landed."""
+    """What an operator sees of the callbacks in Kafka."""
     return subprocess.run(
         [sys.executable, "-m", "stream.cli", "tail", "callbacks", "--from-beginning", "--no-follow", *more],
         cwd=ROOT,
@@ -186,7 +186,7 @@ def _tail(gateway: Gateway, *more: str) -> str:
     ).stdout
 
 
-def _begun(module: str, task: msgspec.Struct) -> subprocess.Popen[str]:
+def _start(module: str, task: msgspec.Struct) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", f"tests.e2e.{module}", msgspec.json.encode(task).decode()],
         cwd=ROOT,
@@ -196,8 +196,8 @@ def _begun(module: str, task: msgspec.Struct) -> subprocess.Popen[str]:
     )
 
 
-def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What it found, once it has ended."""
+def _result(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Its result, once it has ended."""
     try:
         out, _ = process.communicate(timeout=ATTACKED_S + 60)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The gateway between providers and Kafka: what it acknowledged comes out, whatever dies meanwhile."""
+"""The gateway between providers and Kafka: every acknowledged webhook comes out, whatever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIMULATED_S = 400.0
 
 
 class Roles:
-    """A gateway, a worker and a simulator that believe each other, on the run's broker. Not started."""
+    """A gateway, a worker and a simulator with matching credentials, on the run's broker. Not started."""
 
     def __init__(self, broker: RealBroker, prefix: str, directory: Path) -> None:
         self.port, self.health_port = free_port(), free_port()
@@ -57,29 +57,29 @@ class Roles:
         return WorkerProcess(argv, self.environ, self._directory / f"{name}.log")
 
     def simulator(self, *more: str) -> WorkerProcess:
-        """Calls over HTTP, compared with what comes out; topics, metrics and logs are searched."""
+        """Sends calls over HTTP and checks the outputs; searches topics, metrics and logs."""
         logs = ("--log", str(self.gateway.log), "--log", str(self.worker.log))
         seeded = ("--check", "--json", "--seed", "11", "--timeout", "90")
         return self._process("simulate", "--gateway", self.url, *seeded, *logs, *more)
 
-    def open(self) -> None:
-        """Both at work."""
+    def start(self) -> None:
+        """Starts gateway and worker, and waits until both are ready."""
         self.gateway.start()
         self.worker.start().wait_ready()
-        self.wait_open()
+        self.wait_ready()
 
-    def wait_open(self) -> None:
+    def wait_ready(self) -> None:
         wait_until(lambda: get(f"{self.health}/readyz")[0] == 200, "the gateway is ready", 60)
 
     def counted(self, family: str) -> float:
-        """Sum of a counter of the gateway."""
+        """The sum of a counter of the gateway."""
         text = get(f"{self.health}/metrics")[1]
         samples = re.findall(rf"^callstream_{family}\{{.*\}} (\S+)$", text, re.MULTILINE)
         return sum(float(value) for value in samples)
 
 
-def said(simulator: WorkerProcess) -> dict[str, Any]:
-    """What it found, once it has ended."""
+def report_of(simulator: WorkerProcess) -> dict[str, Any]:
+    """Its report, once it has ended."""
     simulator.running.wait(SIMULATED_S)
     output = simulator.output()
     found: Mapping[str, Any] = json.loads(output[output.index("{\n") :])
@@ -91,13 +91,13 @@ def test_ten_thousand_calls_over_http_and_a_broker_that_is_away_for_twenty_secon
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
     roles = Roles(broker, prefix, tmp_path)
-    # A provider's own patience, stretched so that it spans the fault.
+    # A provider's retry schedule, stretched to span the outage.
     simulator = roles.simulator(
         *("--calls", "10000", "--duplicates", "0.1", "--reorder", "0.1"),
         *("--retry-policy", "rc=5&rp=all&rt=5000", "--retry-scale", "10"),
     )
     with ending(roles.gateway, roles.worker, simulator):
-        roles.open()
+        roles.start()
         with supervised(roles.worker):
             simulator.start()
             wait_until(lambda: roles.counted("webhook_events_received_total") > 5000, "callbacks arrive", 120)
@@ -107,7 +107,7 @@ def test_ten_thousand_calls_over_http_and_a_broker_that_is_away_for_twenty_secon
             assert get(f"{roles.health}/livez")[0] == 200
             assert roles.counted("webhook_requests_rejected_total") > 0
             broker.restart()
-            found = said(simulator)
+            found = report_of(simulator)
         assert found["gateway"]["given_up"] == 0
         assert found["gateway"]["answers"]["5xx"] > 0
         assert found["check"]["ok"] is True
@@ -121,7 +121,7 @@ def test_a_gateway_killed_under_load_has_lost_nothing_that_it_acknowledged(
     asked = ("--calls", "4000", "--duplicates", "0.05", "--no-polled", "--retry-scale", "5")
     simulator = roles.simulator(*asked)
     with ending(roles.gateway, roles.worker, simulator):
-        roles.open()
+        roles.start()
         simulator.start()
         for _ in range(2):
             wait_until(lambda: roles.counted("webhook_events_received_total") > 1500, "callbacks arrive", 120)
@@ -129,8 +129,8 @@ def test_a_gateway_killed_under_load_has_lost_nothing_that_it_acknowledged(
             roles.gateway.running.wait()
             time.sleep(1)
             roles.gateway.start()
-            roles.wait_open()
-        found = said(simulator)
+            roles.wait_ready()
+        found = report_of(simulator)
         answers = found["gateway"]["answers"]
         assert answers["unreachable"] + answers["no_answer"] > 0, "it was not missed"
         assert found["check"]["ok"] is True
@@ -143,12 +143,12 @@ def test_a_gateway_that_is_told_to_stop_answers_what_it_took(
     roles = Roles(broker, prefix, tmp_path)
     simulator = roles.simulator("--calls", "2000", "--no-polled", "--retry-scale", "5")
     with ending(roles.gateway, roles.worker, simulator):
-        roles.open()
+        roles.start()
         simulator.start()
         wait_until(lambda: roles.counted("webhook_events_received_total") > 1500, "callbacks arrive", 120)
         code, seconds = roles.gateway.terminate()
         assert (code, seconds < 10) == (0, True)
         roles.gateway.start()
-        found = said(simulator)
+        found = report_of(simulator)
         assert found["gateway"]["answers"]["no_answer"] == 0, "a request was taken and not answered"
         assert found["check"]["ok"] is True

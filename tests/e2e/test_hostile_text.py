@@ -1,4 +1,4 @@
-"""Hostile text in signed callbacks, up to a real terminal: it is shown, and does nothing."""
+"""Hostile text in signed callbacks reaches a real terminal: it is shown and has no effect."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ HOSTILE = [
     "a\r\nb",
 ]
 FORBIDDEN = ["\x1b]0;", "\x1b[2J", "\x07", "\x9b", "\u202e", "\u200b", "\u2028"]
-"""What a terminal would obey, of what was sent."""
+"""The parts that a terminal would interpret."""
 
 
 class Terminal:
-    """A command whose output is a terminal of 200 columns."""
+    """A command that writes to a terminal of 200 columns."""
 
     def __init__(self, *arguments: str, environ: dict[str, str]) -> None:
         self._master, slave = pty.openpty()
@@ -78,7 +78,7 @@ class Terminal:
 
 @contextmanager
 def on_a_terminal(*arguments: str, environ: dict[str, str]) -> Iterator[Terminal]:
-    """The command; none of its processes is left afterwards."""
+    """Runs the command; none of its processes remains afterwards."""
     one = Terminal(*arguments, environ=environ)
     seen: dict[int, str] = {}
     try:
@@ -94,8 +94,8 @@ def on_a_terminal(*arguments: str, environ: dict[str, str]) -> Iterator[Terminal
             os.kill(pid, signal.SIGKILL)
 
 
-def knock(port: int, number: int, text: str) -> bytes:
-    """A signed callback of a call that failed, with the text wherever a provider has a word; the answer."""
+def send_hostile(port: int, number: int, text: str) -> bytes:
+    """Sends a signed callback of a failed call with the text in every free field; returns the answer."""
     body = {
         "AccountSid": ACCOUNT,
         "CallSid": f"CA{number:032x}{text}",
@@ -113,7 +113,7 @@ def knock(port: int, number: int, text: str) -> bytes:
 
 
 @pytest.mark.parametrize("how", ["live", "--plain"])
-def test_a_household_shows_what_strangers_send_and_ends_when_it_is_asked(
+def test_up_shows_hostile_text_harmlessly_and_stops_on_ctrl_c(
     how: str, broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
     gateway, health = free_port(), free_port()
@@ -135,7 +135,7 @@ def test_a_household_shows_what_strangers_send_and_ends_when_it_is_asked(
     with on_a_terminal("up", "--no-simulate", *options, environ=environ) as home:
         wait_until(lambda: get(f"http://127.0.0.1:{health}/readyz")[0] == 200, "the gateway is ready", 60)
         for number, text in enumerate([*HOSTILE, "last-of-all"]):
-            assert knock(gateway, number, text).startswith(b"HTTP/1.1 204")
+            assert send_hostile(gateway, number, text).startswith(b"HTTP/1.1 204")
         wait_until(lambda: "last-of-all" in home.shown(), "the last alert is shown", 60)
         assert home.process.poll() is None
         home.process.send_signal(signal.SIGINT)
