@@ -27,7 +27,6 @@ SETTINGS = settings.load()
 NAMES = topics.names(SETTINGS.topic_prefix)
 DELAY_S = float(os.environ.get("COUNTING_DELAY_S", "0"))
 RAISE_EVERY = int(os.environ.get("COUNTING_RAISE_EVERY", "0"))
-BIG_KEY = os.environ.get("COUNTING_BIG_KEY", "").encode()
 
 
 class Counting:
@@ -79,8 +78,6 @@ logging.basicConfig(
     stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
 )
 app = build_app(SETTINGS, Counting())
-
-
 inputs.declare(app, NAMES)
 
 
