@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.engine.recovery_plan import Need, RecoveryPlan, need, plan
+from stream.engine.recovery_plan import ChangelogPart, Need, RecoveryPlan, need, plan
 from stream.kafka.transactional_producer import CommittedOffset
 
 NOTHING = Need(0, False, False)
@@ -51,3 +51,33 @@ def test_a_store_is_brought_up_to_what_the_commits_need_whatever_the_broker_says
     known: int | None, needed: Need, begin: int, end: int, chosen: RecoveryPlan
 ) -> None:
     assert plan(known, needed, begin, end) == chosen
+
+
+def part(at: int = 0, until: int = 600, least: int = 600) -> ChangelogPart:
+    return ChangelogPart(RecoveryPlan(at, until, False), until, Need(least, True, True), 0.0)
+
+
+def test_commits_that_are_asked_for_again_may_need_more_than_the_broker_has() -> None:
+    """The coordinator was behind at first, and the leader still is."""
+    reading = part(least=500)
+    reading.last = 550
+    reading.read_to(600, 1.0)
+    assert (reading.beyond, reading.reached) == (True, False)
+    assert not reading.asked_again(Need(1131, True, True), 0, 600, 2.0)
+    assert (reading.beyond, reading.until, reading.seen, reading.reached) == (False, 1131, 600, False)
+    assert not reading.asked_again(Need(1131, True, True), 0, 1131, 3.0)
+    reading.read_to(1131, 4.0)
+    assert reading.reached
+
+
+def test_a_beginning_above_the_position_is_believed_when_it_is_said_twice_in_a_row() -> None:
+    reading = part(at=10)
+    needed = reading.needed
+    told = [reading.asked_again(needed, begin, 600, 1.0) for begin in (50, 0, 50, 50)]
+    assert (told, reading.at) == ([False, False, False, True], 50)
+
+
+def test_a_position_never_moves_back() -> None:
+    reading = part(at=10)
+    reading.read_to(7, 1.0)
+    assert (reading.at, reading.moved) == (10, 0.0)
