@@ -17,7 +17,7 @@ from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
 from stream.core.events import Envelope, Event, Reading
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
 from stream.engine.batch import KEYED, Output, Record
 from stream.kafka.envelope_codec import dead_letter_headers
@@ -45,7 +45,9 @@ def outputs_of(key: bytes, effects: list[Any], topics: Topics, deployment: str) 
             alert, active = alert_outputs(effect, deployment)
             outputs += ((topics.alerts, alert), (topics.alerts_active, active))
         elif kind is FetchRequest:
-            outputs.append((topics.fetches, Output(key, _encode(effect))))
+            # One poller gets all requests of an account, and so keeps to its rate limit.
+            account = account_key(effect.source.partition("_")[0], effect.account)
+            outputs.append((topics.fetches, Output(key, _encode(effect), (), account)))
     return outputs
 
 

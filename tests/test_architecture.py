@@ -68,9 +68,6 @@ MAY_IMPORT_ONLY_IN: dict[str, set[str]] = {
 }
 """Clients of Kafka: all other folders reach them through these."""
 
-STILL_ELSEWHERE = {("stream.poller.limiter.assignor", "aiokafka")}
-"""Files that still import one of them. The list only shrinks."""
-
 SIMULATOR_LAYERS: tuple[set[str], ...] = (
     {"calls"},
     {"twilio", "telnyx"},
@@ -103,8 +100,6 @@ IMPURE_OF_THE_DIAGNOSIS = {"refused_requests"}
 
 PURE_OF_THE_POLLER = {
     "account",
-    "adaptive_limit",
-    "assignor",
     "budget",
     "circuit_breaker",
     "fair_queue",
@@ -112,12 +107,10 @@ PURE_OF_THE_POLLER = {
     "forbidden",
     "offsets",
     "paging",
-    "pending_requests",
     "planning",
     "progress",
     "records",
     "resource",
-    "shares",
 }
 """What decides in the poller, beside its resources; who reads, waits and lands asks these."""
 
@@ -243,7 +236,7 @@ def test_clients_of_kafka_are_imported_only_where_they_belong() -> None:
         if (client := imported.split(".")[0]) in MAY_IMPORT_ONLY_IN
         and layer_of(module_of(path)) not in MAY_IMPORT_ONLY_IN[client]
     }
-    assert elsewhere == STILL_ELSEWHERE
+    assert elsewhere == set()
 
 
 def test_no_file_imports_itself_through_others() -> None:

@@ -61,6 +61,13 @@ def request_id(key: str, source: str, edge: str | None, reason: str, attempt: in
     return name_id("fetch", key, source, edge, reason, attempt)
 
 
+def account_key(provider: str, account: str | None) -> bytes:
+    """What an account's requests are partitioned by in the fetches topic: one poller gets all of them, and
+    with them the account's rate limit.
+    """
+    return f"{provider}:{account or ''}".encode()
+
+
 class FetchResult(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
     """The result of a request: the body of its envelope. Its rows are before it in the partition.
 

@@ -245,7 +245,7 @@ class AckedProducer:
     async def _send_one(
         self, producer: OpenProducer, topic: str, one: OutgoingRecord, headers: Headers
     ) -> None:
-        sending = producer.producer.send(topic, one.value, one.key, headers=headers or None)
+        sending = producer.producer.send(topic, one.value, one.key, _partition(one), headers=headers or None)
         # A caller that stops waiting does not take the record back: it is in a batch with others.
         await asyncio.shield(await producer.buffered(_size(one), sending))
 
@@ -257,7 +257,9 @@ class AckedProducer:
         batch = producer.producer.create_batch()
         batch.append(timestamp=None, key=one.key, value=one.value, headers=list(headers))
         batch.close()
-        partition = DefaultPartitioner()(one.key, partitions, partitions)
+        partition = _partition(one)
+        if partition is None:
+            partition = DefaultPartitioner()(one.key, partitions, partitions)
         sending = producer.producer.send_batch(batch, topic, partition=partition)
         await asyncio.shield(await producer.buffered(_size(one), sending))
 
@@ -324,6 +326,12 @@ class AckedProducer:
             await asyncio.wait_for(producer.producer.flush(), limit_s)
         producer.abandon()
         await drop(producer.producer)
+
+
+def _partition(record: OutgoingRecord) -> int | None:
+    """The partition that a record names; None where its key chooses one."""
+    partition: int | None = getattr(record, "partition", None)
+    return partition
 
 
 def _size(record: OutgoingRecord) -> int:

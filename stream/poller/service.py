@@ -11,14 +11,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
-from stream.poller.limiter.assignor import Place
-from stream.poller.limiter.rate_limiter import LimiterState, RateLimiters
+from stream.kafka.partitions import partition_of
+from stream.poller.limiter.rate_limiter import RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer
 from stream.poller.pages.account_reader import AccountReader
@@ -98,10 +98,10 @@ class Poller:
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.limiters = RateLimiters(self.accounts, self.metrics)
-        self.metrics.budgets(lambda: budgets(self.accounts, self._state))
-        self._lander = AckedProducer(names.polled, connection, produced=self.metrics.produced)
+        self.metrics.budgets(lambda: map(self._state, self.accounts))
+        self._producer = AckedProducer(names.polled, connection, produced=self.metrics.produced)
         aside = DeadLetteringProducer(
-            self._lander,
+            self._producer,
             topic=names.polled,
             dead_letters=names.dead_letters,
             stage=STAGE,
@@ -111,7 +111,7 @@ class Poller:
             aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
         )
         reader = self._reader = AccountReader(self.client, self.limiters, writer, self.metrics)
-        self._store = ProgressStore(names.polling, connection, self._lander)
+        self._store = ProgressStore(names.polling, connection, self._producer)
         self._windows = Windows(
             chosen,
             self.accounts,
@@ -127,20 +127,20 @@ class Poller:
             store=self._store,
             reader=reader,
         )
-        self._serving = FetchDispatcher(
+        self._dispatcher = FetchDispatcher(
             self.accounts,
             limiter_of=self.limiters.of,
             read=reader.read_request,
-            land_result=writer.write_result,
+            write_result=writer.write_result,
             metrics=self.metrics,
             now_us=lambda: time.time_ns() // 1000,
             stale_s=chosen.settle_s,
         )
-        self._fetching = FetchRequestConsumer(
+        self._consumer = FetchRequestConsumer(
             chosen,
-            self._serving,
-            on_share=self._share,
-            dead_letter=writer.write_dead_letter,
+            self._dispatcher,
+            writer,
+            on_assignment=self._assign,
             metrics=self.metrics,
         )
         self.beside: dict[str, asyncio.Task[None]] = {}
@@ -151,38 +151,42 @@ class Poller:
             log.warning("%s", OVERLAPPING)
         if self._nameless:
             log.warning("%s", NAMELESS)
-        await self._lander.start()
-        self.beside["the watch over the broker"] = asyncio.create_task(self._lander.watch())
+        await self._producer.start()
+        self.beside["the watch over the broker"] = asyncio.create_task(self._producer.watch())
         if not self.accounts:
             # It would take partitions from those who can read.
             log.warning("%s", NOBODY)
             return
         self.beside["the progress store"] = asyncio.create_task(self._store.run())
-        self.beside["the fetch requests"] = await self._fetching.start()
+        self.beside["the fetch requests"] = await self._consumer.start()
 
     async def close(self) -> None:
         """Let go of everything, in the order in which it is leant upon."""
         if "the fetch requests" in self.beside:
-            await self._fetching.close()
+            await self._consumer.close()
         await self._windows.close()
         await self._backfills.close()
         for task in self.beside.values():
             task.cancel()
         await asyncio.gather(*self.beside.values(), return_exceptions=True)
-        await self._lander.close(FLUSH_S)
+        await self._producer.close(FLUSH_S)
         logging.getLogger().removeHandler(self.metrics.log_counter)
 
-    async def _share(self, place: Place, owned: frozenset[int], partitions: int) -> None:
-        """A rebalance: this much of the partitions, and of every budget, is this poller's."""
-        self.limiters.share(place.rank, place.active)
+    async def _assign(self, owned: frozenset[int], partitions: int) -> None:
+        """After a rebalance: this poller owns the accounts of these partitions."""
+        self.limiters.own(lambda account: partition_of(account.key, partitions) in owned)
         self.metrics.owned(len(owned))
         await asyncio.gather(
             self._windows.assign(set(owned), partitions), self._backfills.assign(set(owned), partitions)
         )
         if owned:
-            log.info("at work on %d of %d partitions", len(owned), partitions)
+            names = [one.name for one in self.accounts if partition_of(one.key, partitions) in owned]
+            log.info(
+                "%d of %d partitions are assigned, with them %s",
+                *(len(owned), partitions, ", ".join(names) or "no account"),
+            )
 
-    def _state(self, account: Account) -> LimiterState:
+    def _state(self, account: Account) -> BudgetState:
         """As its door says; who may read nothing at all is refused, whatever the door says."""
         state = self.limiters.of(account).state()
         readable = {source for source in self._sources if source.startswith(account.provider)}
@@ -194,26 +198,9 @@ class Poller:
 
     def ready(self) -> tuple[bool, Sequence[str]]:
         return ready(
-            self._lander.trouble(),
+            self._producer.trouble(),
             [(one.name, self._state(one).state) for one in self.accounts],
             [(one.name, source) for one in self.accounts for source in self._reader.forbidden.sources(one)],
-        )
-
-
-def budgets(
-    accounts: Iterable[Account], state_of: Callable[[Account], LimiterState]
-) -> Iterator[BudgetState]:
-    """How each account's budget stands, as a scrape shows it."""
-    for account in accounts:
-        state = state_of(account)
-        yield BudgetState(
-            account.provider,
-            account.alias,
-            state.state,
-            state.allowed_rate,
-            state.allowed_concurrency,
-            state.in_flight,
-            state.waiting,
         )
 
 

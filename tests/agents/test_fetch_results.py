@@ -18,7 +18,7 @@ from tests.core.deliveries import ACCOUNT, TWILIO_KEY, Delivery, answered_call, 
 def test_an_end_asks_for_the_resource_and_its_result_is_the_calls_next_step() -> None:
     lane = Lane(POLLED)
     (asked,) = to(TOPICS.fetches, lane.run(records(answered_call())))
-    assert asked.output == Output(KEY, asked.output.value, (), None)
+    assert asked.output == Output(KEY, asked.output.value, (), f"twilio:{ACCOUNT}".encode())
     assert asked.json == {
         "v": 1,
         "id": request_id(TWILIO_KEY, "twilio_call", None, "ended", 1),

@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from stream.broker.ports import free_port
-from stream.core.fetches import FetchRequest, request_id
+from stream.core.fetches import FetchRequest, account_key, request_id
 from stream.core.timestamps import utc
 from stream.kafka import topics
+from stream.kafka.partitions import partition_of
 from stream.simulator.delivery.record_writer import key_hash
 from tests.e2e.harness import Feed, Read, ToSend, WorkerProcess, read_topic, wait_drained, wait_until
 from tests.e2e.household import get
@@ -132,7 +133,12 @@ def send_requests(broker: RealBroker, prefix: str, requests: Iterable[FetchReque
     """Send the requests as the worker does. Returns when the broker has them."""
     topic = topics.names(prefix).fetches
     records = [
-        ToSend(topic, key_hash(one.key.encode()) % PARTITIONS, one.key.encode(), msgspec.json.encode(one))
+        ToSend(
+            topic,
+            partition_of(account_key(one.source.partition("_")[0], one.account), PARTITIONS),
+            one.key.encode(),
+            msgspec.json.encode(one),
+        )
         for one in requests
     ]
     with Feed(broker.bootstrap, records):

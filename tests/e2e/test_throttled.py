@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -32,11 +34,8 @@ LATENCY_S = 0.2
 NOT_COUNTED_S = 3.0
 """A provider's burst, and the poller's beginning."""
 
-SHARES = [5, 7]
-"""Of 12 partitions, as 2 and 3 of 5 requests at once."""
-
 ALL_HAVE_WORK = 0.6
-"""Of what is asked for: later on one of two pollers may have done its part."""
+"""Of what is asked for: the end is not counted."""
 
 BACKLOG, URGENT = 250, 40
 ROWS = 2
@@ -149,6 +148,7 @@ def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_bac
     assert_all_answered(broker, prefix, [*backlog, *urgent])
     assert seen.most_in_flight["twilio"] <= AT_ONCE
     assert seen.refused["twilio"] == 0
+    assert throughput(seen) >= 0.9 * RATE
     assert succeeded == len(order) == BACKLOG + URGENT
     # Of eight turns one is the backlog's; what was on its way goes first.
     assert between <= URGENT // 7 + AT_ONCE
@@ -158,8 +158,13 @@ def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_bac
     assert running == 1
 
 
+def shared(pollers: Sequence[Poller]) -> bool:
+    """Whether each of two serves half of the partitions."""
+    return [one.owned() for one in pollers] == [PARTITIONS / 2] * 2
+
+
 @pytest.mark.parametrize(("latency_s", "count"), [(LATENCY_S, 200), (0.8, 120)], ids=["quick", "slow"])
-def test_two_pollers_share_what_one_may_use(
+def test_of_two_pollers_the_owner_of_an_account_uses_what_it_allows(
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note, latency_s: float, count: int
 ) -> None:
     """A slow provider's limit is how many are on their way, a quick one's how many come in a second."""
@@ -169,19 +174,55 @@ def test_two_pollers_share_what_one_may_use(
         with ending(*(one.process for one in both)):
             for one in both:
                 one.process.start()
-            wait_until(lambda: sorted(one.owned() for one in both) == SHARES, "they share", 60)
+            wait_until(lambda: shared(both), "they share the partitions", 60)
             asked = requests(range(count), "terminal")
             send_requests(broker, prefix, asked)
             wait_committed(broker, prefix)
-            read = [one.counted("poll_requests_total", outcome="success") for one in both]
+            read = sorted(one.counted("poll_requests_total", outcome="success") for one in both)
+            states = sorted(
+                one.counted("poll_account_state", account="only", state="standby") for one in both
+            )
             assert [one.process.terminate()[0] for one in both] == [0, 0]
     say(record_property, f"two pollers, answers after {latency_s:g} s", seen, read_by_each=read)
     assert_all_answered(broker, prefix, asked)
-    assert min(read) > 0
-    assert sum(read) == count
+    assert (read, states) == ([0, count], [0, 1])
     assert seen.most_in_flight["twilio"] <= AT_ONCE
     assert seen.refused["twilio"] == 0
+    assert throughput(seen) >= 0.9 * min(RATE, AT_ONCE / latency_s)
     # Answers may be written late, and then together.
+    assert most_in_a_second(list(seen.latest)) <= RATE + AT_ONCE
+
+
+def test_an_account_whose_owner_dies_is_taken_over_and_no_second_sees_more_than_the_rate(
+    broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note
+) -> None:
+    seen = RequestStats()
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
+        both = [poller(broker, prefix, tmp_path, url, name=name) for name in ("a", "b")]
+        with ending(*(one.process for one in both)):
+            for one in both:
+                one.process.start()
+            wait_until(lambda: shared(both), "they share the partitions", 60)
+            asked = requests(range(150), "terminal")
+            send_requests(broker, prefix, asked)
+            wait_until(lambda: len(of_calls(seen)) >= 50, "the owner reads", 60)
+            owner, other = sorted(both, key=lambda one: one.counted("poll_in_flight_requests"), reverse=True)
+            os.kill(owner.process.running.pid, signal.SIGKILL)
+            other.wait_owns(PARTITIONS)
+            wait_committed(broker, prefix)
+            assert other.process.terminate()[0] == 0
+    at_s = [one.at_s for one in of_calls(seen)]
+    silent_s = max(later - earlier for earlier, later in pairwise(at_s))
+    say(record_property, "the owner was killed", seen, silent_s=round(silent_s, 1))
+    # What was in flight is read again, and its rows are known by the worker.
+    found = {
+        key: [_brief(one) for one in envelopes][-1]
+        for key, envelopes in polled_envelopes(broker, prefix).items()
+    }
+    assert found == {one.key: (one.id, "success", ROWS) for one in asked}
+    assert 150 <= len(at_s) <= 150 + 2 * AT_ONCE
+    assert silent_s < 20
+    assert seen.refused["twilio"] == 0
     assert most_in_a_second(list(seen.latest)) <= RATE + AT_ONCE
 
 

@@ -35,6 +35,7 @@ class FakeProducer:
         self.limits = {} if limits is None else limits
         self.landed: list[tuple[str, bytes]] = []
         self.headers: list[tuple[str, bytes]] = []
+        self.partitions: list[int | None] = []
         self.pending: list[asyncio.Future[None]] = []
         self.broken = False
         self._batch: list[tuple[str, bytes, asyncio.Future[None]]] = []
@@ -51,9 +52,15 @@ class FakeProducer:
         return {0}
 
     async def send(
-        self, topic: str, value: bytes, key: bytes | None, headers: Sequence[tuple[str, bytes]] | None
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None,
+        partition: int | None,
+        headers: Sequence[tuple[str, bytes]] | None,
     ) -> asyncio.Future[None]:
         self.headers = list(headers or ())
+        self.partitions.append(partition)
         future = self._future()
         self._batch.append((topic, value, future))
         if len(self._batch) == 1:

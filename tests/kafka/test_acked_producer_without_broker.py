@@ -198,6 +198,18 @@ async def test_each_topic_has_its_own_limit() -> None:
     assert harness.made[-1].headers == [("a", b"b")]
 
 
+async def test_a_record_may_name_its_partition() -> None:
+    class Placed(NamedTuple):
+        key: bytes = b"k"
+        value: bytes = b"v"
+        partition: int = 7
+
+    harness = Harness()
+    acked = await harness.start()
+    await acked.send_all([one("first", 10), Placed()], 60)
+    assert harness.made[-1].partitions == [None, 7]
+
+
 async def test_a_broker_that_does_not_come_back_is_in_trouble_and_waited_for_in_bounds() -> None:
     harness = Harness()
     acked = await harness.start()

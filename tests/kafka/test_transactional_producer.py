@@ -70,6 +70,11 @@ def test_a_keyed_output_goes_where_java_s_default_partitioner_sends_its_key() ->
     assert spread == expected
 
 
+def test_an_output_may_have_another_key_choose_its_partition() -> None:
+    outputs = [Output(b"a call", b"v", (), b"foobar"), Output(b"another", b"v", (), b"foobar")]
+    assert spread_by_partition(outputs, 12) == {(-790332482 & 0x7FFFFFFF) % 12: outputs}
+
+
 def test_outputs_fill_batches_in_their_order() -> None:
     outputs = [Output(b"%d" % number, b"v", (("h", b"1"),)) for number in range(7)]
     packed = [

@@ -7,8 +7,6 @@ from typing import Any
 import msgspec
 
 from stream.core.fetches import FetchRequest, request_id
-from stream.poller.on_demand.offsets import Offsets
-from stream.poller.on_demand.pending_requests import PendingRequest
 from stream.poller.resources.account import Account
 
 TWILIO = Account(
@@ -37,10 +35,3 @@ def fetch(number: int = 1, **changed: Any) -> FetchRequest:
 def value(request: FetchRequest) -> bytes:
     """As it lies in the topic."""
     return msgspec.json.encode(request)
-
-
-def asked(offset: int, request: FetchRequest | None = None, offsets: Offsets | None = None) -> PendingRequest:
-    """With the offset as the call's number, where no request is given."""
-    offsets = Offsets() if offsets is None else offsets
-    offsets.take(offset)
-    return PendingRequest(fetch(offset) if request is None else request, offsets, offset)

@@ -17,32 +17,15 @@ from stream.core.fetches import FETCH_RESULT
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.poller import service
-from stream.poller.limiter.rate_limiter import LimiterState
 from stream.poller.on_demand.fetch_consumer import group
 from stream.poller.schedule.progress import window_key
 from stream.service.http.listening import ListenError
-from stream.service.metrics.poller import BudgetState
 from stream.service.settings import Settings
 from stream.simulator.rest.server import serving as provider_in_a_box
 from tests.e2e.harness import lag, read_topic
-from tests.poller import accounts
 from tests.poller.asked import fetch, value
 from tests.real_broker import RealBroker
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, NOW_US, TOKEN, HandShelf, call, insight, sid
-
-
-def state(name: str = "running", **waiting: int) -> LimiterState:
-    return LimiterState(name, 7.5, 4, 2, waiting, 0.0)
-
-
-def test_a_scrape_shows_each_accounts_budget_as_its_door_says() -> None:
-    twilio, telnyx = accounts.twilio(), accounts.telnyx()
-    states = {twilio: state("throttled", heal=1, backfill=9), telnyx: state()}
-    assert list(service.budgets(states, states.__getitem__)) == [
-        BudgetState("twilio", "main", "throttled", 7.5, 4, 2, {"heal": 1, "backfill": 9}),
-        BudgetState("telnyx", "main", "running", 7.5, 4, 2, {}),
-    ]
-
 
 REFUSED = "twilio/main: the provider refuses the credentials"
 UNREACHABLE = "telnyx/main: the provider does not answer"
@@ -189,7 +172,7 @@ async def test_a_window_and_a_request_are_read_and_landed_and_all_is_committed_w
             await until(
                 lambda: (
                     counted(poller, 'poll_records_total{source="twilio_insights_event"}') == 2
-                    and not poller._serving.unfinished
+                    and not poller._dispatcher.unfinished
                 ),
                 "the request is served",
             )

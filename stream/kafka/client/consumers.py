@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -106,6 +106,17 @@ def ignore_abandoned_commits(consumer: Any) -> None:
         return sending
 
     consumer._coordinator._do_commit_offsets = sent
+
+
+async def committed(
+    consumer: Any, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """The committed offset and metadata of each partition that has one. Raises KafkaError.
+
+    AIOKafkaConsumer.committed does not tell the metadata.
+    """
+    found = await consumer._coordinator.fetch_committed_offsets(partitions)
+    return {tp: (one.offset, one.metadata or "") for tp, one in found.items() if one.offset >= 0}
 
 
 async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:

@@ -1,95 +1,101 @@
-"""Whether an account is answered at all: refused, or out of reach, and when it is tried again.
+"""A circuit breaker: closed, open, half-open.
 
-The rule of this file: while there is no answer, one request at a time asks for one, ever more seldom. What
-was sent before counts for nothing in it: it was answered as the account stood then.
+It opens on a 401 (`refused`) or on errors in a row (`unreachable`). While it is open nothing is sent. When
+its wait is over it is half-open and lets one request through, the probe. A probe that fails doubles the wait.
+Requests that were sent before it opened do not count as probes: their answers show an earlier state.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 REFUSED_FIRST_S = 30.0
-REFUSED_MOST_S = 600.0
+REFUSED_LIMIT_S = 600.0
 UNREACHABLE_FIRST_S = 1.0
-UNREACHABLE_MOST_S = 60.0
+UNREACHABLE_LIMIT_S = 60.0
 
 ERRORS_IN_A_ROW = 5
-"""So many mean that it is not the request's fault."""
+"""Fewer may be the fault of the requests."""
 
 ERRORS = frozenset({"server_error", "network_error"})
-SILENT = ERRORS | {"throttled"}
-"""Outcomes that do not show whether credentials are good: the provider may not have looked at them."""
+
+INCONCLUSIVE = ERRORS | {"throttled"}
+"""Outcomes that do not show whether credentials are good: the provider may not have checked them."""
+
+NO_PROBE = 0
 
 
-@dataclass(slots=True)
 class CircuitBreaker:
-    """An account as its provider's answers show it.
+    """Time is an argument.
 
-    - `state`: `running`, `refused` or `unreachable`; in the last two a request may go at `probe_at_s`, and
-      `probe` is the number of the one that is on its way, 0 for none.
+    - `reason`: why it is not closed, `refused` or `unreachable`; empty while it is closed.
+    - `retry_at_s`: when an open breaker becomes half-open.
     """
 
-    state: str = "running"
-    probe_at_s: float = 0.0
-    probe: int = 0
-    _pause_s: float = 0.0
-    _errors: int = 0
-    _probes: int = 0
+    def __init__(self) -> None:
+        self.reason = ""
+        self.retry_at_s = 0.0
+        self._wait_s = 0.0
+        self._errors = 0
+        self._probe = NO_PROBE
+        self._probes = 0
 
-    def may_send(self, now_s: float) -> bool:
-        """Whether a request may go now."""
-        return self.state == "running" or (not self.probe and now_s >= self.probe_at_s)
+    def state(self, now_s: float) -> str:
+        """`closed`, `open` or `half-open`."""
+        if not self.reason:
+            return "closed"
+        return "half-open" if self._probe or now_s >= self.retry_at_s else "open"
+
+    @property
+    def is_probing(self) -> bool:
+        return self._probe != NO_PROBE
+
+    def allows(self, now_s: float) -> bool:
+        """Whether a request may be sent now."""
+        return self.state(now_s) != "open" and not self.is_probing
 
     def sent(self) -> int:
-        """A request goes; its number as a probe, 0 if it is none."""
-        if self.state == "running":
-            return 0
+        """A request is sent. Returns its number as a probe, or NO_PROBE."""
+        if not self.reason:
+            return NO_PROBE
         self._probes += 1
-        self.probe = self._probes
-        return self.probe
+        self._probe = self._probes
+        return self._probe
 
-    def given_back(self, probe: int) -> bool:
-        """A request ended; whether it was the probe. `probe`: what `sent` said of it."""
-        if not probe or probe != self.probe:
+    def released(self, probe: int) -> bool:
+        """A request ended, with or without an outcome. Returns whether it was the present probe."""
+        if probe == NO_PROBE or probe != self._probe:
             return False
-        self.probe = 0
+        self._probe = NO_PROBE
         return True
 
     def answered(self, outcome: str, probe: int, now_s: float) -> None:
-        """A request came to this outcome."""
-        probed = self.given_back(probe)
+        """A request came to `outcome`, one of `core.fetches.OUTCOMES`."""
+        was_probe = self.released(probe)
         if outcome == "auth_error":
-            self._refuse(probed, now_s)
-        elif self.state == "refused":
-            self._ask_again(outcome, probed, now_s)
+            if self.reason != "refused":
+                self._open("refused", REFUSED_FIRST_S, now_s)
+            elif was_probe:
+                self._open("refused", min(self._wait_s * 2, REFUSED_LIMIT_S), now_s)
+        elif self.reason == "refused":
+            if was_probe and outcome in INCONCLUSIVE:
+                self._open("refused", self._wait_s, now_s)
+            elif was_probe:
+                self._close()
         elif outcome in ERRORS:
-            self._fail(probed, now_s)
+            self._count_error(was_probe, now_s)
         else:
-            self._run()
+            self._close()
 
-    def _refuse(self, probed: bool, now_s: float) -> None:
-        if self.state != "refused":
-            self._wait("refused", REFUSED_FIRST_S, now_s)
-        elif probed:
-            self._wait("refused", min(self._pause_s * 2, REFUSED_MOST_S), now_s)
-
-    def _ask_again(self, outcome: str, probed: bool, now_s: float) -> None:
-        if probed and outcome in SILENT:
-            self._wait("refused", self._pause_s, now_s)
-        elif probed:
-            self._run()
-
-    def _fail(self, probed: bool, now_s: float) -> None:
+    def _count_error(self, was_probe: bool, now_s: float) -> None:
         self._errors += 1
-        if self.state == "running" and self._errors >= ERRORS_IN_A_ROW:
-            self._wait("unreachable", UNREACHABLE_FIRST_S, now_s)
-        elif probed:
-            self._wait("unreachable", min(self._pause_s * 2, UNREACHABLE_MOST_S), now_s)
+        if not self.reason and self._errors >= ERRORS_IN_A_ROW:
+            self._open("unreachable", UNREACHABLE_FIRST_S, now_s)
+        elif was_probe:
+            self._open("unreachable", min(self._wait_s * 2, UNREACHABLE_LIMIT_S), now_s)
 
-    def _wait(self, state: str, pause_s: float, now_s: float) -> None:
-        self.state, self._pause_s, self.probe_at_s = state, pause_s, now_s + pause_s
-        self.probe = self._errors = 0
+    def _open(self, reason: str, wait_s: float, now_s: float) -> None:
+        self.reason, self._wait_s, self.retry_at_s = reason, wait_s, now_s + wait_s
+        self._probe, self._errors = NO_PROBE, 0
 
-    def _run(self) -> None:
-        self.state = "running"
-        self.probe = self._errors = 0
+    def _close(self) -> None:
+        self.reason = ""
+        self._probe, self._errors = NO_PROBE, 0

@@ -1,7 +1,7 @@
-"""The doors of the accounts: where a request waits for its turn.
+"""The rate limiters of the accounts: HTTP requests wait here for their permits.
 
-The rule of this file: it waits, and the budget decides. One timer for each door, which runs only while
-somebody waits for a time; whoever is cancelled holds no slot.
+`Budget` decides; this waits and calls back. Each limiter has one timer, which runs only while something waits
+for a time. A request that is cancelled leaves no permit behind.
 """
 
 from __future__ import annotations
@@ -9,224 +9,246 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import Protocol
 
 from stream.poller.limiter.budget import Budget, Grant
+from stream.poller.limiter.fair_queue import ROOM, PutResult
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.shares import rate_share, slots_share
 from stream.poller.resources.account import Account
+from stream.service.metrics.poller import BudgetState
 
 HANDOVER_S = 1.0
-"""So long a new share is left alone: then no second has requests of the old shares and of the new."""
+"""A new owner of an account waits this long, so that no second has requests of two owners."""
 
-Waiter = asyncio.Future[Grant]
+ROOM_OF_ALL = 15_000
+"""Fetch requests that may wait for all accounts together, in equal parts. It is fewer than the consumer takes
+(`fetch_consumer.UNFINISHED`), or accounts that do not answer would hold up the requests of those that do.
+"""
 
 
-class RefusedError(Exception):
-    """The account's credentials are refused, and whoever asked does not wait for better ones."""
+class AccountUnavailableError(Exception):
+    """The account is closed, and the request is impatient. `outcome`: what it comes to."""
 
-
-class LimiterState(NamedTuple):
-    """How an account stands, for metrics.
-
-    - `state`: one of `budget.STATES`; `allowed_rate` in requests a second, as learned.
-    - `waiting`: by priority; `paused_s`: for how long nothing will be sent.
-    """
-
-    state: str
-    allowed_rate: float
-    allowed_concurrency: int
-    in_flight: int
-    waiting: dict[str, int]
-    paused_s: float
+    def __init__(self, name: str, outcome: str) -> None:
+        super().__init__(f"{name} is closed for now ({outcome})")
+        self.outcome = outcome
 
 
 class Permit:
-    """Leave to send one request. Its slot is free again with its outcome, or when its block is left."""
+    """Permission to send one HTTP request, in flight until its outcome is known or it is released."""
 
-    def __init__(self, limiter: RateLimiter, sent: Grant) -> None:
+    def __init__(self, limiter: RateLimiter, grant: Grant) -> None:
         self._limiter = limiter
-        self._sent: Grant | None = sent
+        self._grant: Grant | None = grant
 
     def answered(self, outcome: str, retry_after_s: float | None = None) -> None:
-        """The request came to one of OUTCOMES; `retry_after_s`: what its answer named, in seconds.
+        """The request came to one of OUTCOMES; `retry_after_s` is what the provider asked for.
 
         Raises RuntimeError the second time, ValueError for another outcome.
         """
-        if self._sent is None:
-            raise RuntimeError("a turn is answered once")
-        self._limiter.answered(self._sent, outcome, retry_after_s)
-        self._sent = None
+        if self._grant is None:
+            raise RuntimeError("a permit is answered once")
+        self._limiter._answered(self._grant, outcome, retry_after_s)
+        self._grant = None
 
-    def end(self) -> None:
-        """The block is left: without an outcome the request counts for nothing."""
-        if self._sent is not None:
-            self._limiter.given_back(self._sent)
-            self._sent = None
+    def release(self, *, unsent: bool = False) -> None:
+        """The request has ended, if need be without an outcome. `unsent`: it was never made."""
+        grant, self._grant = self._grant, None
+        if grant is not None:
+            self._limiter._released(grant, unsent)
+
+
+class Queued(Protocol):
+    """What waits in a limiter's queue. `impatient`: it fails where the account is closed for long."""
+
+    impatient: bool
+
+    def granted(self, permit: Permit) -> bool:
+        """It may send one request now. False: it was cancelled."""
+
+    def failed(self, outcome: str) -> None:
+        """It is impatient, and the account is closed."""
+
+
+class _Waiter:
+    """A coroutine that waits for a permit."""
+
+    def __init__(self, name: str, impatient: bool) -> None:
+        self.impatient = impatient
+        self.permit: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._name = name
+
+    def granted(self, permit: Permit) -> bool:
+        if self.permit.done():  # cancelled, and its task has not run since
+            return False
+        self.permit.set_result(permit)
+        return True
+
+    def failed(self, outcome: str) -> None:
+        if not self.permit.done():
+            self.permit.set_exception(AccountUnavailableError(self._name, outcome))
 
 
 class RateLimiter:
-    """The door of one account, called by the account's name.
+    """The limiter of one account. All calls from the event loop's thread.
 
     `now` counts seconds as the event loop does, from anywhere; `random` is from 0 to 1.
     """
 
     def __init__(
         self,
-        budget: Budget[Waiter],
-        name: str,
+        account: Account,
         metrics: PollMetrics,
         *,
+        room: int = ROOM,
         now: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self.name = name
-        self._budget = budget
+        self._account = account
+        self._budget: Budget[Queued] = Budget(account.rate, account.concurrency, room)
+        self._queue = self._budget.queue
         self._metrics = metrics
         self._now = now
         self._random = random
         self._timer: asyncio.TimerHandle | None = None
-        self._hasty: set[Waiter] = set()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
 
-    @asynccontextmanager
-    async def permit(self, priority: str, source: str, *, patient: bool = True) -> AsyncIterator[Permit]:
-        """Wait for a turn. Who is not patient gets RefusedError where credentials are or become refused."""
-        turn = Permit(self, await self._wait(priority, source, patient))
-        try:
-            yield turn
-        finally:
-            turn.end()
+    def own(self, after_s: float = HANDOVER_S) -> None:
+        """This poller owns the account. The first request is sent after `after_s`."""
+        self._budget.own(self._now() + after_s)
+        self._proceed()
 
-    def fail_fast(self) -> FailFast:
-        """The same door, for those who are not patient."""
-        return FailFast(self)
+    def disown(self) -> None:
+        """This poller does not own the account: nothing is sent."""
+        self._budget.own(None)
+        self._proceed()
 
-    def refused(self) -> bool:
-        """Whether credentials are refused and a request would only wait.
-
-        False for one request at each time at which they are tried again: somebody has to.
-        """
-        return self._budget.refused(self._now())
-
-    def share(self, rate: float, concurrency: int, after_s: float = 0.0) -> None:
-        """New ceilings, at once, of which nothing is used for `after_s`."""
-        self._budget.share(rate, concurrency, self._now() + after_s)
-        self._go_on()
-
-    def state(self) -> LimiterState:
-        """How the account stands now."""
-        budget, now_s = self._budget, self._now()
-        return LimiterState(
-            budget.state(now_s),
+    def state(self) -> BudgetState:
+        budget = self._budget
+        return BudgetState(
+            self._account.provider,
+            self._account.alias,
+            budget.state(self._now()),
             budget.allowed_rate,
             budget.allowed_concurrency,
-            budget.in_flight,
-            budget.waiting(),
-            budget.paused_s(now_s),
+            len(budget.in_flight),
+            self._queue.waiting(),
         )
 
-    async def idle(self, limit_s: float) -> bool:
-        """Wait until no request is on its way, for so long at most; whether it is so."""
+    # -- reads in progress
+
+    @asynccontextmanager
+    async def permit(self, priority: str, source: str, *, impatient: bool = False) -> AsyncIterator[Permit]:
+        """Wait for a permit. Raises AccountUnavailableError where the caller is impatient."""
+        permit = await self._wait(priority, source, impatient)
         try:
-            async with asyncio.timeout(limit_s):
-                while self._budget.in_flight:
-                    await self._quiet.wait()
-        except TimeoutError:
-            return False
-        return True
+            yield permit
+        finally:
+            permit.release()
 
-    def answered(self, sent: Grant, outcome: str, retry_after_s: float | None) -> None:
-        """For Permit."""
-        self._budget.answered(sent, outcome, retry_after_s, self._now(), self._random())
-        self._go_on()
+    def fail_fast(self, first: Permit | None = None) -> FailFast:
+        """The same limiter for an impatient caller. `first`: a permit that it has already."""
+        return FailFast(self, first)
 
-    def given_back(self, sent: Grant) -> None:
-        """For Permit."""
-        self._budget.given_back(sent)
-        self._go_on()
-
-    async def _wait(self, priority: str, source: str, patient: bool) -> Grant:
-        waiter: Waiter = asyncio.get_running_loop().create_future()
-        self._budget.ask(waiter, priority)
-        if not patient:
-            self._hasty.add(waiter)
+    async def _wait(self, priority: str, source: str, impatient: bool) -> Permit:
+        waiter = _Waiter(self._account.name, impatient)
+        self._queue.join(waiter, priority)
         since_s = self._now()
-        self._go_on()
-        if waiter.done():
-            return waiter.result()
+        self._proceed()
+        if waiter.permit.done():
+            return waiter.permit.result()
         try:
-            return await waiter
+            return await waiter.permit
         except asyncio.CancelledError:
-            self._give_up(waiter)
+            self._cancelled(waiter)
             raise
         finally:
             self._metrics.waited(source, self._now() - since_s)
 
-    def _give_up(self, waiter: Waiter) -> None:
-        """Who waited was cancelled: maybe just after its turn had come, and before it knew."""
-        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-            self._budget.given_back(waiter.result())
-        self._hasty.discard(waiter)
-        self._budget.leave(waiter)
-        self._go_on()
+    def _cancelled(self, waiter: _Waiter) -> None:
+        """Its task was cancelled, maybe between the grant and its use."""
+        permit = waiter.permit
+        if permit.done() and not permit.cancelled() and permit.exception() is None:
+            permit.result().release(unsent=True)
+        self._queue.remove(lambda queued: queued is waiter)
+        self._proceed()
 
-    def _go_on(self) -> None:
-        """Something has happened: whoever may go now goes, and the timer is set for the next."""
+    # -- requests whose read has not begun
+
+    def submit(self, key: Hashable, request: Queued, priority: str) -> PutResult[Queued]:
+        """Queue a request, which is called back with its first permit. See `FairPriorityQueue.put`."""
+        result = self._queue.put(key, request, priority)
+        self._proceed()
+        return result
+
+    def withdraw(self) -> list[Queued]:
+        """Remove all requests that were submitted and have no permit yet."""
+        return self._queue.remove(lambda queued: not isinstance(queued, _Waiter))
+
+    def admit(self, priority: str, admitted: bool) -> None:
+        """Whether requests of this priority get permits. Reads in progress get theirs anyway."""
+        self._queue.admit(priority, admitted)
+        self._proceed()
+
+    # -- how it proceeds
+
+    def _answered(self, grant: Grant, outcome: str, retry_after_s: float | None) -> None:
+        self._budget.answered(grant, outcome, retry_after_s, self._now(), self._random())
+        self._proceed()
+
+    def _released(self, grant: Grant, unsent: bool) -> None:
+        self._budget.released(grant, unsent=unsent)
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Something changed: grant what may be sent, fail what is impatient, set the timer for the next."""
         now_s = self._now()
-        while (served := self._budget.serve(now_s)) is not None:
-            self._let_go(*served)
-        if self._hasty and self._budget.state(now_s) == "refused":
-            self._send_away()
-        self._note_quiet()
-        self._set_timer(self._budget.ready_at_s())
-
-    def _let_go(self, waiter: Waiter, sent: Grant) -> None:
-        self._hasty.discard(waiter)
-        if waiter.done():  # Cancelled, and has not come to say so.
-            self._budget.given_back(sent)
-        else:
-            waiter.set_result(sent)
-
-    def _send_away(self) -> None:
-        """Those who are not patient, except for the one that now tries the credentials."""
-        for waiter in self._hasty:
-            self._budget.leave(waiter)
-            if not waiter.done():
-                waiter.set_exception(RefusedError(self.name))
-        self._hasty.clear()
-
-    def _note_quiet(self) -> None:
-        if self._budget.in_flight:
-            self._quiet.clear()
-        else:
-            self._quiet.set()
-
-    def _set_timer(self, at_s: float | None) -> None:
+        while (taken := self._budget.take(now_s)) is not None:
+            queued, grant = taken
+            if not queued.granted(Permit(self, grant)):
+                self._budget.released(grant, unsent=True)
+        outcome = self._budget.failure(now_s)
+        if outcome is not None:
+            for queued in self._queue.remove(lambda queued: queued.impatient):
+                queued.failed(outcome)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None
-        if at_s is not None:
-            delay_s = max(0.0, at_s - self._now())
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._go_on)
+            self._timer = None
+        ready_at_s = self._budget.ready_at_s()
+        if ready_at_s is not None:
+            delay_s = max(0.0, ready_at_s - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._proceed)
 
 
 class FailFast:
-    """The door of an account for those who rather know that its credentials are refused than wait."""
+    """A limiter for an impatient caller. `end` releases a first permit that it did not use."""
 
-    def __init__(self, limiter: RateLimiter) -> None:
+    def __init__(self, limiter: RateLimiter, first: Permit | None) -> None:
         self._limiter = limiter
+        self._first = first
 
     def permit(self, priority: str, source: str) -> AbstractAsyncContextManager[Permit]:
-        """As RateLimiter's, and RefusedError."""
-        return self._limiter.permit(priority, source, patient=False)
+        """As RateLimiter's. Raises AccountUnavailableError."""
+        first, self._first = self._first, None
+        return self._limiter.permit(priority, source, impatient=True) if first is None else _held(first)
+
+    def end(self) -> None:
+        if self._first is not None:
+            self._first.release(unsent=True)
+            self._first = None
+
+
+@asynccontextmanager
+async def _held(permit: Permit) -> AsyncIterator[Permit]:
+    try:
+        yield permit
+    finally:
+        permit.release()
 
 
 class RateLimiters:
-    """The doors of all accounts. Until they get their shares, nothing goes through any."""
+    """The limiters of all accounts. Until an account is owned, nothing of it is sent."""
 
     def __init__(
         self,
@@ -236,29 +258,23 @@ class RateLimiters:
         now: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._accounts = {_key(account): account for account in accounts}
+        accounts = list(accounts)
+        room = max(1, min(ROOM, ROOM_OF_ALL // max(1, len(accounts))))
         self._limiters = {
-            key: RateLimiter(Budget(0.0, 0), account.name, metrics, now=now, random=random)
-            for key, account in self._accounts.items()
+            account: RateLimiter(account, metrics, room=room, now=now, random=random) for account in accounts
         }
 
     def __iter__(self) -> Iterator[RateLimiter]:
         return iter(self._limiters.values())
 
     def of(self, account: Account) -> RateLimiter:
-        """An account's door. Raises KeyError for an account that was not given."""
-        return self._limiters[_key(account)]
+        """An account's limiter. Raises KeyError for an account that was not given."""
+        return self._limiters[account]
 
-    def share(self, rank: int, active: int) -> None:
-        """This poller is of this rank among so many that own partitions; -1: it owns none."""
-        for key, account in self._accounts.items():
-            self._limiters[key].share(
-                rate_share(account.rate, account.concurrency, rank, active),
-                slots_share(account.concurrency, rank, active),
-                HANDOVER_S,
-            )
-
-
-def _key(account: Account) -> tuple[str, str]:
-    """Several accounts may have one alias, and so one name: each has its own budget all the same."""
-    return account.provider, account.id
+    def own(self, is_ours: Callable[[Account], bool]) -> None:
+        """After a rebalance: which accounts this poller owns."""
+        for account, limiter in self._limiters.items():
+            if is_ours(account):
+                limiter.own()
+            else:
+                limiter.disown()

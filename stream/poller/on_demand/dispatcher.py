@@ -1,7 +1,7 @@
-"""FetchDispatcher fetch requests: each waits for its account's budget, is read, and is answered.
+"""Fetch requests from the queue of their account to their results in Kafka.
 
-The rule of this file: a request is done when its answer has landed and not before. Whatever a read does, it
-is answered; what is stopped on the way is not done, and whoever owns its partition next reads it again.
+A request is done when its result is in Kafka, and not before. Whatever a read does, its request gets a
+result. A read that is stopped is not done: the next owner of its partition reads it again.
 """
 
 from __future__ import annotations
@@ -13,72 +13,77 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from stream.core.fetches import FetchRequest
 from stream.core.timestamps import SECOND_US, instant
-from stream.poller.limiter.assignor import Place
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.shares import parts
-from stream.poller.on_demand.fetch_codec import Answer, account_for, result_value
-from stream.poller.on_demand.pending_requests import ROOM, PendingRequest, PendingRequests
+from stream.poller.limiter.rate_limiter import FailFast, Permit, Queued, RateLimiter
+from stream.poller.on_demand.fetch_codec import account_for, result_value
+from stream.poller.on_demand.offsets import PendingRequest
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 
-LANDINGS = 64
-"""So many answers that needed no read may be on their way to Kafka."""
+CONCURRENT_WRITES = 64
+"""Results without a read, dead letters and forwarded requests that may be on their way to Kafka."""
 
-ROOM_OF_ALL = 15_000
-"""So many requests may wait for all accounts together, in equal parts: fewer than `fetching.UNFINISHED`, or
-accounts that are not answered would hold up the requests for those that are."""
+READS_FOR_EACH_SLOT = 2
+"""Reads of a priority that may be in progress for each concurrent request of the account. A read whose rows
+wait for Kafka holds no permit: without this bound, reads would pile up while Kafka does not take them.
+"""
 
 RETRY_S = 1.0
 
 log = logging.getLogger("callstream.fetching")
 
-Send = Callable[[], Awaitable[None]]
-Ended = Callable[[bool], None]
-"""Told whether it was landed."""
-
-
-class RateLimiter(Protocol):
-    """What is asked of an account's budget here; its turns are taken by the reads."""
-
-    def refused(self) -> bool:
-        """Whether the provider refuses the credentials, as far as is known."""
-
-    async def idle(self, limit_s: float) -> object:
-        """Returns when none of the account's requests is in flight, or after `limit_s`."""
-
-
-class NotRead(NamedTuple):
-    """The answer to a request that was not read, or in vain."""
-
-    outcome: str
-    rows: int = 0
-    complete: bool = False
-    content: str | None = None
+Write = Callable[[], Awaitable[None]]
+Read = Callable[[FetchRequest, Account, FailFast], Awaitable[ReadResult]]
 
 
 class _AccountQueue:
-    """Where the requests of one account are served."""
+    """The requests of one account: they wait in its rate limiter's queue."""
 
-    def __init__(self, account: Account, limiter: RateLimiter, room: int) -> None:
+    def __init__(self, account: Account, limiter: RateLimiter) -> None:
         self.account = account
         self.limiter = limiter
-        self.queue = PendingRequests(room)
-        self.running: Counter[str] = Counter()
-        self.slots = 0
+        self._reads: Counter[str] = Counter()
+
+    def count_read(self, priority: str, change: int) -> None:
+        most = self.account.concurrency * READS_FOR_EACH_SLOT
+        had_room = self._reads[priority] < most
+        self._reads[priority] += change
+        if had_room != (self._reads[priority] < most):
+            self.limiter.admit(priority, not had_room)
+
+
+class _QueuedRequest:
+    """A request that waits for its first permit."""
+
+    impatient = True
+
+    def __init__(self, dispatcher: FetchDispatcher, queue: _AccountQueue, pending: PendingRequest) -> None:
+        self.pending = pending
+        self.queue = queue
+        self.since_s = time.monotonic()
+        self._dispatcher = dispatcher
+
+    def granted(self, permit: Permit) -> bool:
+        self._dispatcher._start(self, permit)
+        return True
+
+    def failed(self, outcome: str) -> None:
+        self._dispatcher.answer(self.pending, outcome)
 
 
 class FetchDispatcher:
-    """All accounts' desks. From the event loop's thread.
+    """The requests of all accounts. All calls from the event loop's thread.
 
-    - `read(request, account)`: lands the rows and says what it came to.
-    - `land_result(key, value)`: returns when the broker has it. If it raises, it is asked again.
+    - `read(request, account, limiter)`: writes the rows, returns the result.
+    - `write_result(key, value)`: returns when the broker has it. If it raises, it is called again.
     - `now_us()`: since 1970.
-    - `stale_s`: a request that has been due for longer is answered `deferred`. Whoever still wants it asks
-      again; most of a backlog that nobody served is for calls that have left the table.
+    - `stale_s`: a request that has been due for longer is answered `deferred`. Who still wants it asks again;
+      most of a backlog that was not served is for calls that have left the table.
     """
 
     def __init__(
@@ -86,213 +91,210 @@ class FetchDispatcher:
         accounts: Sequence[Account],
         *,
         limiter_of: Callable[[Account], RateLimiter],
-        read: Callable[[FetchRequest, Account], Awaitable[Answer]],
-        land_result: Callable[[bytes, bytes], Awaitable[None]],
+        read: Read,
+        write_result: Callable[[bytes, bytes], Awaitable[None]],
         metrics: PollMetrics,
         now_us: Callable[[], int],
-        room: int = ROOM,
         stale_s: float = math.inf,
     ) -> None:
-        self._stale_s = stale_s
-        self._accounts = list(accounts)
-        room = max(1, min(room, ROOM_OF_ALL // max(1, len(self._accounts))))
-        self._desks = {account: _AccountQueue(account, limiter_of(account), room) for account in accounts}
+        self._accounts = accounts
+        self._queues = {account: _AccountQueue(account, limiter_of(account)) for account in accounts}
         self._read = read
-        self._land_result = land_result
+        self._write_result = write_result
         self._metrics = metrics
         self._now_us = now_us
+        self._stale_s = stale_s
         self._pending: Counter[str] = Counter()
-        self._owed: deque[tuple[Send, Ended]] = deque()
-        self._reading: set[asyncio.Task[None]] = set()
-        self._landing: set[asyncio.Task[None]] = set()
-        self._settling = 0
-        self._burying = 0
-        self._said: set[str] = set()
-
-    @property
-    def most(self) -> int:
-        """How many pollers can have a share: as many as can of the smallest account, at least 1."""
-        return min((parts(account.rate, account.concurrency) for account in self._accounts), default=1)
+        self._redirected = 0
+        self._unwritten: deque[tuple[Write, Callable[[bool], None]]] = deque()
+        self._reads: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
+        self._results: set[asyncio.Task[None]] = set()
+        self._logged: set[str] = set()
 
     @property
     def unfinished(self) -> int:
         """How many records are taken and not done."""
-        return self._pending.total() + self._burying
+        return self._pending.total() + self._redirected
 
     def pending(self) -> dict[str, int]:
         """How many requests wait or are being read, by source."""
         return {source: count for source, count in self._pending.items() if count}
 
-    def begin(self, place: Place) -> None:
-        """Read from now on, with this place's share of the slots."""
-        for desk in self._desks.values():
-            desk.slots = place.slots(desk.account.concurrency)
-            self._serve_next(desk)
+    def account_of(self, request: FetchRequest) -> Account | None:
+        """The account whose credentials read it."""
+        return account_for(request, self._accounts)
 
-    def serve(self, asked: PendingRequest) -> None:
-        """Takes a request: it waits, or is answered at once."""
-        self._count(asked, 1)
-        account = account_for(asked.request, self._accounts)
+    # -- what comes in
+
+    def submit(self, pending: PendingRequest) -> None:
+        """Take a request: it waits for a permit of its account, or is answered at once."""
+        request = pending.request
+        account = self.account_of(request)
         if account is None:
-            self._answer(asked, "no_account")
-            return
-        if self._is_stale(asked.request):
-            self._answer(asked, "deferred")
-            return
-        desk = self._desks[account]
-        put = desk.queue.put(asked)
+            return self.refuse(pending, "no_account")
+        if self._is_stale(request):
+            return self.refuse(pending, "deferred")
+        self._count(pending, 1)
+        queue = self._queues[account]
+        key = (request.key, request.source, request.edge, request.reason)
+        put = queue.limiter.submit(key, _QueuedRequest(self, queue, pending), request.priority)
         if put.replaced is not None:
-            self._leave(put.replaced, done=True)
+            self._finish(_pending_of(put.replaced), done=True)
         if put.deferred is not None:
-            self._answer(put.deferred, "deferred")
-        self._serve_next(desk)
+            self.answer(_pending_of(put.deferred), "deferred")
+        return None
+
+    def refuse(self, pending: PendingRequest, outcome: str) -> None:
+        """Take a request that is not to be read."""
+        self._count(pending, 1)
+        self.answer(pending, outcome)
+
+    def redirect(self, write: Write, done: Callable[[], None]) -> None:
+        """Take a record that is not served here: `write` puts it elsewhere in Kafka, then it is `done`."""
+        self._redirected += 1
+
+        def ended(written: bool) -> None:
+            self._redirected -= 1
+            if written:
+                done()
+
+        self._enqueue_write(write, ended)
+
+    async def stop(self, limit_s: float) -> None:
+        """Cancel reads, and forget what is not done. Results on their way to Kafka have until `limit_s`."""
+        for queue in self._queues.values():
+            for queued in queue.limiter.withdraw():
+                self._finish(_pending_of(queued), done=False)
+        while self._unwritten:
+            self._unwritten.popleft()[1](False)
+        for task in self._reads:
+            task.cancel()
+        if running := self._reads | self._results | self._writes:
+            _, late = await asyncio.wait(running, timeout=limit_s)
+            for task in late:
+                task.cancel()
+
+    # -- reads
+
+    def _start(self, queued: _QueuedRequest, permit: Permit) -> None:
+        """For _QueuedRequest: its read begins, with its first permit."""
+        queue, request = queued.queue, queued.pending.request
+        self._metrics.waited(request.source, time.monotonic() - queued.since_s)
+        limiter = queue.limiter.fail_fast(permit)
+        task = asyncio.create_task(self._serve(queue.account, request, limiter))
+        self._reads.add(task)
+        queue.count_read(request.priority, 1)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._reads.discard(task)
+            self._results.discard(task)
+            limiter.end()
+            self._finish(queued.pending, done=_succeeded(task))
+            queue.count_read(request.priority, -1)
+
+        task.add_done_callback(ended)
+
+    async def _serve(self, account: Account, request: FetchRequest, limiter: FailFast) -> None:
+        result = await self._result_of(account, request, limiter)
+        limiter.end()
+        task = asyncio.current_task()
+        assert task is not None
+        self._reads.discard(task)
+        self._results.add(task)
+        await self._until_written(
+            lambda: self._write(request, result.outcome, result.rows, result.complete, result.content)
+        )
+
+    async def _result_of(self, account: Account, request: FetchRequest, limiter: FailFast) -> ReadResult:
+        try:
+            return await self._read(request, account, limiter)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._log_once(f"a read of {request.source} cancelled itself")
+        except Exception as error:  # noqa: BLE001  our own fault must not lose a request, nor end the others
+            self._log_once(f"a read of {request.source} failed: {_kind(error)}")
+        return ReadResult("rubbish")
+
+    # -- what is written without a read
+
+    def answer(self, pending: PendingRequest, outcome: str) -> None:
+        """Answer a request that was taken and is not read."""
+        self._enqueue_write(
+            lambda: self._write(pending.request, outcome),
+            lambda written: self._finish(pending, done=written),
+        )
+
+    def _enqueue_write(self, write: Write, ended: Callable[[bool], None]) -> None:
+        self._unwritten.append((write, ended))
+        self._write_next()
+
+    def _write_next(self) -> None:
+        while self._unwritten and len(self._writes) < CONCURRENT_WRITES:
+            write, tell = self._unwritten.popleft()
+            task = asyncio.create_task(self._until_written(write))
+            self._writes.add(task)
+            task.add_done_callback(partial(self._write_ended, tell))
+
+    def _write_ended(self, tell: Callable[[bool], None], task: asyncio.Task[None]) -> None:
+        self._writes.discard(task)
+        tell(_succeeded(task))
+        self._write_next()
+
+    async def _write(
+        self,
+        request: FetchRequest,
+        outcome: str,
+        rows: int = 0,
+        complete: bool = False,
+        content: str | None = None,
+    ) -> None:
+        value = result_value(request, self._now_us(), outcome, rows, complete, content)
+        await self._write_result(request.key.encode(), value)
+
+    async def _until_written(self, write: Write) -> None:
+        while True:
+            try:
+                return await write()
+            except Exception as error:  # noqa: BLE001  whatever it is: what is not in Kafka is not done
+                self._log_once(f"a result was not written, it is retried: {_kind(error)}")
+                await asyncio.sleep(RETRY_S)
+
+    # -- counts
 
     def _is_stale(self, request: FetchRequest) -> bool:
         due_us = instant(request.due_at)
         return due_us is not None and self._now_us() - due_us > self._stale_s * SECOND_US
 
-    def bury(self, send: Send, done: Callable[[], None]) -> None:
-        """Takes a record that is no request: `send` lands it elsewhere, and then it is `done`."""
-        self._burying += 1
-
-        def ended(landed: bool) -> None:
-            self._burying -= 1
-            if landed:
-                done()
-
-        self._owe(send, ended)
-
-    async def stop(self, limit_s: float) -> None:
-        """Nothing more is read until `begin`, and what is not done is forgotten.
-
-        Reads are cancelled at once; answers on their way have until `limit_s`. Returns when nothing is in
-        flight, as far as that is so within `limit_s`.
-        """
-        limit = time.monotonic() + limit_s
-        for desk in self._desks.values():
-            desk.slots = 0
-            for asked in desk.queue.clear():
-                self._leave(asked, done=False)
-        while self._owed:
-            self._owed.popleft()[1](False)
-        for task in self._reading:
-            task.cancel()
-        if in_flight := self._reading | self._landing:
-            _, late = await asyncio.wait(in_flight, timeout=limit_s)
-            for task in late:
-                task.cancel()
-        left_s = max(0.0, limit - time.monotonic())
-        await asyncio.gather(*(desk.limiter.idle(left_s) for desk in self._desks.values()))
-
-    # -- what is read
-
-    def _serve_next(self, desk: _AccountQueue) -> None:
-        while (asked := desk.queue.take(desk.running, desk.slots)) is not None:
-            if desk.limiter.refused():
-                self._answer(asked, "auth_error")
-            else:
-                self._start(desk, asked)
-
-    def _start(self, desk: _AccountQueue, asked: PendingRequest) -> None:
-        priority = asked.request.priority
-        desk.running[priority] += 1
-
-        def ended(task: asyncio.Task[None]) -> None:
-            self._reading.discard(task)
-            self._landing.discard(task)
-            desk.running[priority] -= 1
-            self._leave(asked, done=_came_through(task))
-            self._serve_next(desk)
-
-        task = asyncio.create_task(self._served(desk.account, asked.request))
-        self._reading.add(task)
-        task.add_done_callback(ended)
-
-    async def _served(self, account: Account, request: FetchRequest) -> None:
-        answer = await self._answer_of(account, request)
-        task = asyncio.current_task()
-        assert task is not None
-        self._reading.discard(task)
-        self._landing.add(task)
-        await self._until_landed(lambda: self._result(request, answer))
-
-    async def _answer_of(self, account: Account, request: FetchRequest) -> Answer:
-        try:
-            return await self._read(request, account)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            self._say_once(f"a read of {request.source} cancelled itself")
-        except Exception as error:  # noqa: BLE001  a fault of ours must not lose a request, nor end the others
-            self._say_once(f"a read of {request.source} failed: {_kind(error)}")
-        return NotRead("rubbish")
-
-    # -- what is answered without a read
-
-    def _answer(self, asked: PendingRequest, outcome: str) -> None:
-        self._owe(
-            lambda: self._result(asked.request, NotRead(outcome)),
-            lambda landed: self._leave(asked, done=landed),
-        )
-
-    def _owe(self, send: Send, ended: Ended) -> None:
-        self._owed.append((send, ended))
-        self._settle()
-
-    def _settle(self) -> None:
-        while self._owed and self._settling < LANDINGS:
-            self._send(*self._owed.popleft())
-
-    def _send(self, send: Send, tell: Ended) -> None:
-        self._settling += 1
-
-        def ended(task: asyncio.Task[None]) -> None:
-            self._landing.discard(task)
-            self._settling -= 1
-            tell(_came_through(task))
-            self._settle()
-
-        task = asyncio.create_task(self._until_landed(send))
-        self._landing.add(task)
-        task.add_done_callback(ended)
-
-    # -- landing
-
-    async def _result(self, request: FetchRequest, answer: Answer) -> None:
-        await self._land_result(request.key.encode(), result_value(request, answer, self._now_us()))
-
-    async def _until_landed(self, send: Send) -> None:
-        while True:
-            try:
-                await send()
-            except Exception as error:  # noqa: BLE001  whatever it is: what is not landed is not done
-                self._say_once(f"an answer was not landed, and is landed again: {_kind(error)}")
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
-
-    def _leave(self, asked: PendingRequest, *, done: bool) -> None:
-        self._count(asked, -1)
+    def _finish(self, pending: PendingRequest, *, done: bool) -> None:
+        self._count(pending, -1)
         if done:
-            asked.done()
+            pending.done()
 
-    def _count(self, asked: PendingRequest, change: int) -> None:
-        self._pending[asked.request.source] += change
-        self._metrics.pending(asked.request.source, change)
+    def _count(self, pending: PendingRequest, change: int) -> None:
+        source = pending.request.source
+        self._pending[source] += change
+        self._metrics.pending(source, change)
 
-    def _say_once(self, what: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            log.error("%s", what)
+    def _log_once(self, text: str) -> None:
+        if text not in self._logged:
+            self._logged.add(text)
+            log.error("%s", text)
 
 
-def _came_through(task: asyncio.Task[None]) -> bool:
+def _pending_of(queued: Queued) -> PendingRequest:
+    assert isinstance(queued, _QueuedRequest)  # nothing else is submitted to a limiter
+    return queued.pending
+
+
+def _succeeded(task: asyncio.Task[None]) -> bool:
     return not task.cancelled() and task.exception() is None
 
 
 def _kind(error: Exception) -> str:
-    """Its type and place. What it says may hold what a provider said."""
+    """Its type and place. Its text may hold what a provider said."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"

@@ -1,13 +1,12 @@
-"""Fetch requests from a record's bytes, whose account they are for, and results to an envelope's bytes.
+"""Fetch requests from a record's bytes, their account, and results to an envelope's bytes.
 
-The rule of this file: whatever it is handed, it returns a request that can be served or raises DecodeError
-with a reason; no error repeats what the record says.
+Any bytes are either a request that can be served or a DecodeError with a reason. No error repeats what the
+record contains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import msgspec
 import orjson
@@ -21,25 +20,9 @@ from stream.poller.resources.account import Account
 ATTEMPTS = range(1, 1 << 31)
 
 REQUEST_LIMIT_BYTES = 65_536
-"""A request is a few hundred bytes. Its result repeats them; what Kafka refuses would be sent for ever."""
+"""A request has a few hundred bytes. Its result repeats them, and would be retried for ever if refused."""
 
 _decode = msgspec.json.Decoder(FetchRequest).decode
-
-
-class Answer(Protocol):
-    """What reading a request came to; `stream.poller.pages.paged_read.Read` is one."""
-
-    @property
-    def outcome(self) -> str: ...
-
-    @property
-    def rows(self) -> int: ...
-
-    @property
-    def complete(self) -> bool: ...
-
-    @property
-    def content(self) -> str | None: ...
 
 
 def read_request(value: bytes | None) -> FetchRequest:
@@ -53,7 +36,7 @@ def read_request(value: bytes | None) -> FetchRequest:
     except msgspec.ValidationError as error:
         raise DecodeError("invalid_field", f"a fetch request: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise DecodeError("not_json", "a fetch request that is no JSON") from None
+        raise DecodeError("not_json", "a fetch request that is not JSON") from None
     except RecursionError:
         raise DecodeError("too_deep", "nested deeper than a parser follows") from None
     if request.v != 1:
@@ -63,10 +46,10 @@ def read_request(value: bytes | None) -> FetchRequest:
     if request.priority not in PRIORITIES:
         raise DecodeError("invalid_field", "a fetch request of an unknown priority")
     if request.attempt not in ATTEMPTS:
-        raise DecodeError("invalid_field", "a fetch request whose attempt is no count")
+        raise DecodeError("invalid_field", "a fetch request whose attempt is not a count")
     provider, _, call_id = request.key.partition(":")
     if not call_id or provider != _provider(request.source):
-        raise DecodeError("invalid_field", "a fetch request whose key is no call of the source's provider")
+        raise DecodeError("invalid_field", "a fetch request whose key is not a call of the source's provider")
     return request
 
 
@@ -77,7 +60,7 @@ def _provider(source: str) -> str:
 def account_for(request: FetchRequest, accounts: Sequence[Account]) -> Account | None:
     """The account whose credentials read it.
 
-    Records of Telnyx do not always say whose they are: the only account that there is will do.
+    Telnyx records do not always name their account: a single configured account gets all of them.
     """
     provider = _provider(request.source)
     own = [account for account in accounts if account.provider == provider]
@@ -87,8 +70,15 @@ def account_for(request: FetchRequest, accounts: Sequence[Account]) -> Account |
     return exact
 
 
-def result_value(request: FetchRequest, answer: Answer, now_us: int) -> bytes:
-    """The envelope that is landed behind the rows, under the call's key. `now_us`: since 1970."""
+def result_value(
+    request: FetchRequest,
+    now_us: int,
+    outcome: str,
+    rows: int = 0,
+    complete: bool = False,
+    content: str | None = None,
+) -> bytes:
+    """The envelope that is written behind the rows, under the call's key. See FetchResult for its fields."""
     result = FetchResult(
         fetch_id=request.id,
         key=request.key,
@@ -96,10 +86,10 @@ def result_value(request: FetchRequest, answer: Answer, now_us: int) -> bytes:
         edge=request.edge,
         reason=request.reason,
         attempt=request.attempt,
-        outcome=answer.outcome,
-        rows=answer.rows,
-        complete=answer.complete,
-        content=answer.content,
+        outcome=outcome,
+        rows=rows,
+        complete=complete,
+        content=content,
     )
     return orjson.dumps(
         {

@@ -1,9 +1,12 @@
-"""The poller's end of the fetches topic: records to requests, places in the group to shares, done ones to
-committed offsets.
+"""The poller's member of the group that reads the fetches topic.
 
-The rule of this file: an offset is committed when nothing before it is undone, and what is not committed is
-read again by whoever owns the partition next. A rebalance is eager: everybody lets go of everything, then
-everybody is given a place and partitions.
+The worker writes all requests of an account to one partition, so the member that is assigned a partition owns
+the accounts of that partition: their requests, windows, backfills and rate limits. Another member takes over
+within the session timeout.
+
+An offset is committed when nothing before it is undone, together with which offsets behind it are undone.
+What was not answered is read again by the next owner. A rebalance is eager: every member stops and commits,
+then each is assigned its partitions.
 """
 
 from __future__ import annotations
@@ -12,33 +15,31 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from stream.core.events import DecodeError
 from stream.kafka import topics
 from stream.kafka.client import consumers
 from stream.kafka.envelope_codec import Headers, dead_letter_headers
 from stream.kafka.errors import KafkaError
-from stream.kafka.partitions import TopicPartition
-from stream.poller.limiter.assignor import Place, ShareAssignor
+from stream.kafka.partitions import TopicPartition, partition_of
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
-from stream.poller.on_demand.offsets import Offsets
-from stream.poller.on_demand.pending_requests import PendingRequest
+from stream.poller.on_demand.offsets import Offsets, PendingRequest
 from stream.service.settings import PollerSettings
 
 UNFINISHED = 20_000
-"""So many records may be in our hands; then none are fetched until some are done."""
+"""While this many records are taken and not done, none are fetched."""
 
-AT_ONCE = 500
+FETCH_RECORDS = 500
 COMMIT_EVERY_S = 1.0
 COMMIT_S = 2.0
-LET_GO_S = 5.0
-"""Reads and answers in flight have so long when partitions are taken away."""
+REVOKE_S = 5.0
+"""How long in-flight reads and results have when partitions are revoked."""
 
 REJOIN_S = 15.0
-"""The group waits so long for a member that lets go: LET_GO_S, a commit, and some air."""
+"""How long the group waits for a member to rejoin: REVOKE_S, a commit, and a margin."""
 
 CLOSE_S = 5.0
 FETCH_WAIT_MS = 100
@@ -49,10 +50,22 @@ RETRY_S = 1.0
 STAGE = "fetch"
 UNKNOWN_SOURCE = "unknown"
 
-OnShare = Callable[[Place, frozenset[int], int], Awaitable[None]]
-DeadLetter = Callable[[bytes | None, bytes | None, Headers], Awaitable[None]]
+FORWARDED = "forwarded"
+"""The header of a request that was written to another partition than the worker's."""
+
+OnAssignment = Callable[[frozenset[int], int], Awaitable[None]]
 
 log = logging.getLogger("callstream.fetching")
+
+
+class Writer(Protocol):
+    """Each returns when the broker has it; what raises is called again."""
+
+    async def write_dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None: ...
+
+    async def forward(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None: ...
 
 
 def group(prefix: str) -> str:
@@ -63,47 +76,41 @@ def group(prefix: str) -> str:
 class FetchRequestConsumer:
     """One member of the pollers' group.
 
-    - `on_share(place, owned, partitions)`: awaited with the new place, the partition numbers that are ours
-      and how many there are, before a read begins; and with a standby place and none as soon as they are
-      taken away, beside the reads' end. It has LET_GO_S; if it raises or takes longer, the member ends.
-    - `dead_letter(key, value, headers)`: returns when the broker has it. If it raises, it is asked again.
+    `on_assignment(owned, partitions)` is awaited with the partition numbers that are ours and how many there
+    are, before a request is taken; and with none while they are revoked. It has REVOKE_S; if it raises or
+    takes longer, the member ends.
     """
 
     def __init__(
         self,
         settings: PollerSettings,
-        serving: FetchDispatcher,
+        dispatcher: FetchDispatcher,
+        writer: Writer,
         *,
-        on_share: OnShare,
-        dead_letter: DeadLetter,
+        on_assignment: OnAssignment,
         metrics: PollMetrics,
         unfinished: int = UNFINISHED,
     ) -> None:
         self._topic = topics.names(settings.topic_prefix).fetches
         self._settings = settings
-        self._serving = serving
-        self._on_share = on_share
-        self._dead_letter = dead_letter
+        self._dispatcher = dispatcher
+        self._writer = writer
+        self._on_assignment = on_assignment
         self._metrics = metrics
         self._unfinished = unfinished
-        self._assignor = ShareAssignor(serving.most)
         self._consumer: Any = None
+        self._partitions = settings.partitions
         self._offsets: dict[int, Offsets] = {}
-        self._committed: dict[int, int] = {}
+        self._committed: dict[int, tuple[int, str]] = {}
         self._committing = asyncio.Lock()
-        self._shared = False
+        self._is_assigned = False
         self._closing = False
         self._failure: Exception | None = None
         self._running: asyncio.Task[None] | None = None
 
-    @property
-    def place(self) -> Place:
-        """Its place, as of the last rebalance."""
-        return self._assignor.place
-
     async def start(self) -> asyncio.Task[None]:
-        """Joins the group. The task that is returned ends with `close`, or with what made it fail; then too
-        `close` is what gives the partitions back.
+        """Join the group. The returned task ends with `close`, or with the error that made it fail; then too
+        `close` gives the partitions back.
 
         Raises KafkaError.
         """
@@ -113,30 +120,22 @@ class FetchRequestConsumer:
             group=group(self._settings.topic_prefix),
             session_s=self._settings.session_timeout_s,
             rebalance_s=max(self._settings.session_timeout_s, REJOIN_S),
-            revoked=self._let_go,
-            assigned=self._take_up,
+            revoked=self._revoked,
+            assigned=self._assigned,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            partition_assignment_strategy=(self._assignor,),
         )
         self._running = asyncio.create_task(self._run(), name="the fetch requests")
         return self._running
 
     async def close(self, limit_s: float = CLOSE_S) -> None:
-        """No new reads; what is in flight is cancelled, what is done is committed, the group is told.
-
-        After `start`, once.
-        """
+        """Cancel in-flight reads, commit what is done, leave the group. After `start`, once."""
         self._closing = True
-        await self._ended()
-        await self._released(limit_s * 0.5)
-        await self._commit(limit_s * 0.2)
-        await consumers.leave(self._consumer, limit_s * 0.2)
-
-    async def _ended(self) -> None:
-        """The task that fetches has ended."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
+        await self._stop(limit_s * 0.5)
+        await self._commit(limit_s * 0.2)
+        await consumers.leave(self._consumer, limit_s * 0.2)
 
     # -- records
 
@@ -145,7 +144,7 @@ class FetchRequestConsumer:
         while True:
             if self._failure is not None:
                 raise self._failure
-            if self._serving.unfinished < self._unfinished:
+            if self._dispatcher.unfinished < self._unfinished:
                 self._take(await self._fetched())
             else:
                 await asyncio.sleep(FULL_S)
@@ -156,28 +155,49 @@ class FetchRequestConsumer:
     async def _fetched(self) -> Mapping[TopicPartition, Sequence[Any]]:
         try:
             found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
-                timeout_ms=POLL_MS, max_records=AT_ONCE
+                timeout_ms=POLL_MS, max_records=FETCH_RECORDS
             )
         except KafkaError as error:
             if not error.retriable:
                 raise
-            log.warning("the broker does not give fetch requests (%s)", type(error).__name__)
+            log.warning("fetch requests cannot be read from Kafka, retrying (%s)", type(error).__name__)
             await asyncio.sleep(RETRY_S)
             return {}
         return found
 
     def _take(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        # Without an await since the records were handed out: a rebalance comes before or after.
+        # Without an await since the records were fetched: a rebalance comes before or after.
         for tp, records in fetched.items():
             offsets = self._offsets.setdefault(tp.partition, Offsets())
             for record in records:
-                offsets.take(record.offset)
+                if not offsets.take(record.offset):
+                    continue
                 try:
-                    self._serving.serve(PendingRequest(read_request(record.value), offsets, record.offset))
+                    request = read_request(record.value)
                 except DecodeError as error:
-                    self._bury(record, error, offsets)
+                    self._dead_letter(record, error, offsets)
+                else:
+                    self._route(record, PendingRequest(request, offsets, record.offset))
 
-    def _bury(self, record: Any, error: DecodeError, offsets: Offsets) -> None:
+    def _route(self, record: Any, pending: PendingRequest) -> None:
+        account = self._dispatcher.account_of(pending.request)
+        home = record.partition if account is None else partition_of(account.key, self._partitions)
+        if home == record.partition:
+            self._dispatcher.submit(pending)
+        elif any(name == FORWARDED for name, _ in record.headers):
+            # Pollers with different accounts would forward it for ever. The worker asks again.
+            self._dispatcher.refuse(pending, "deferred")
+        else:
+            self._forward(record, pending, home)
+
+    def _forward(self, record: Any, pending: PendingRequest, home: int) -> None:
+        """To the account's partition: a worker of another version wrote it, or it names no account."""
+        headers = [*record.headers, (FORWARDED, b"%d" % record.partition)]
+        self._dispatcher.redirect(
+            lambda: self._writer.forward(self._topic, home, record.key, record.value, headers), pending.done
+        )
+
+    def _dead_letter(self, record: Any, error: DecodeError, offsets: Offsets) -> None:
         headers = dead_letter_headers(
             error.reason,
             STAGE,
@@ -188,33 +208,33 @@ class FetchRequestConsumer:
             record.headers,
         )
         self._metrics.dead_letter(UNKNOWN_SOURCE, error.reason)
-        self._serving.bury(
-            lambda: self._dead_letter(record.key, record.value, headers),
+        self._dispatcher.redirect(
+            lambda: self._writer.write_dead_letter(record.key, record.value, headers),
             lambda: offsets.done(record.offset),
         )
 
     # -- offsets
 
     async def _commit(self, limit_s: float) -> None:
-        """Commit what is done, if the group still lets us: what it does not, its next owner reads again."""
+        """Commit what is done. If the group refuses, the next owner reads it again."""
         try:
             async with asyncio.timeout(limit_s), self._committing:
                 found = await self._committable()
                 if found:
-                    await self._consumer.commit({self._tp(number): at for number, at in found.items()})
+                    await self._consumer.commit({self._tp(number): one for number, one in found.items()})
                     self._committed.update(found)
         except (KafkaError, TimeoutError) as error:
             log.debug("offsets were not committed (%s)", type(error).__name__)
 
-    async def _committable(self) -> dict[int, int]:
+    async def _committable(self) -> dict[int, tuple[int, str]]:
         found = {}
         for number, offsets in list(self._offsets.items()):
-            at = offsets.position()
+            at, metadata = offsets.position(), offsets.metadata()
             if at is not None and not offsets.undone:
-                # Behind the marks of transactions too, which are no records.
+                # Behind transaction markers too, which are not records.
                 at = max(at, await self._consumer.position(self._tp(number)))
-            if at is not None and at > self._committed.get(number, -1):
-                found[number] = at
+            if at is not None and (at, metadata) != self._committed.get(number):
+                found[number] = (at, metadata)
         return found
 
     def _tp(self, number: int) -> TopicPartition:
@@ -222,40 +242,48 @@ class FetchRequestConsumer:
 
     # -- rebalances
 
-    async def _let_go(self) -> None:
-        """All partitions are taken away; they may come back."""
-        await self._released(LET_GO_S)
+    async def _revoked(self) -> None:
+        """All partitions are revoked; they may be assigned again."""
+        await self._stop(REVOKE_S)
         await self._commit(COMMIT_S)
         self._forget()
 
-    async def _released(self, limit_s: float) -> None:
-        ends = [self._serving.stop(limit_s)]
-        if self._shared:
-            self._shared = False
-            ends.append(self._tell(Place(-1, self.place.active), frozenset(), limit_s))
+    async def _stop(self, limit_s: float) -> None:
+        ends = [self._dispatcher.stop(limit_s)]
+        if self._is_assigned:
+            self._is_assigned = False
+            ends.append(self._tell(frozenset(), limit_s))
         await asyncio.gather(*ends)
 
     def _forget(self) -> None:
-        # Requests that end later still have their own: they must not speak for a partition that came back.
+        # Requests that end later keep their own: they must not count for a partition that came back.
         self._offsets = {}
         self._committed = {}
 
-    async def _take_up(self, owned: frozenset[int]) -> None:
-        """These partitions are ours now, and our place is new."""
+    async def _assigned(self, owned: frozenset[int]) -> None:
         self._forget()
         if self._closing:
             return
-        self._shared = True
-        await self._tell(self.place, owned, LET_GO_S)
-        if not self._closing:
-            self._serving.begin(self.place)
+        self._offsets = await self._restored(owned)
+        self._is_assigned = True
+        await self._tell(owned, REVOKE_S)
 
-    async def _tell(self, place: Place, owned: frozenset[int], limit_s: float) -> None:
-        # Metadata forget a topic while a broker has trouble with it; how many there must be is settled.
+    async def _restored(self, owned: frozenset[int]) -> dict[int, Offsets]:
+        """What the owners before us had answered. Where Kafka does not say, it is read again."""
+        try:
+            async with asyncio.timeout(COMMIT_S):
+                found = await consumers.committed(self._consumer, [self._tp(number) for number in owned])
+        except (KafkaError, TimeoutError) as error:
+            log.debug("committed metadata was not read (%s)", type(error).__name__)
+            return {}
+        return {tp.partition: Offsets.restored(at, metadata) for tp, (at, metadata) in found.items()}
+
+    async def _tell(self, owned: frozenset[int], limit_s: float) -> None:
+        # Metadata lose a topic while its broker is in trouble; the number of partitions was checked at start.
         known = self._consumer.partitions_for_topic(self._topic)
-        partitions = len(known) if known else self._settings.partitions
+        self._partitions = len(known) if known else self._settings.partitions
         try:
             async with asyncio.timeout(limit_s):
-                await self._on_share(place, owned, partitions)
-        except Exception as error:  # noqa: BLE001  told by the task: aiokafka would log it and go on
+                await self._on_assignment(owned, self._partitions)
+        except Exception as error:  # noqa: BLE001  raised by the task: aiokafka would log it and go on
             self._failure = error

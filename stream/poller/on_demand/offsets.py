@@ -1,33 +1,100 @@
-"""How far a partition is done, where requests are done in any order.
+"""How far a partition is done, where its requests are done in any order.
 
-The rule of this file: an offset is committed only when nothing before it is undone. What is kept are the
-undone ones, so that one slow request costs no memory for those that overtake it.
+An offset is committed only when nothing before it is undone. Which of the offsets behind it are undone is
+committed with it, as metadata: a next owner does not read again what was answered.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import zlib
+from collections import deque
+from typing import NamedTuple, Self
+
+from stream.core.fetches import FetchRequest
+
+METADATA_LIMIT = 4000
+"""Kafka takes 4096 characters (`offset.metadata.max.bytes`)."""
+
+SPAN_LIMIT = 1 << 18
+"""Offsets that metadata may cover: more than any poller takes, and 32 KiB of bits."""
+
 
 class Offsets:
-    """Of one partition, for as long as it is ours."""
+    """The offsets of one partition while it is assigned to us."""
 
     def __init__(self) -> None:
         self._undone: dict[int, None] = {}  # in ascending order, as they came
         self._end: int | None = None
+        self._redelivered_to = -1
+        self._awaited: deque[int] = deque()
 
     @property
     def undone(self) -> int:
-        """How many are taken and not done."""
+        """How many are taken, by us or by an owner before us, and not done."""
         return len(self._undone)
 
-    def take(self, offset: int) -> None:
-        """A record is in our hands. Offsets come in ascending order."""
+    def take(self, offset: int) -> bool:
+        """A record was fetched. False: a former owner has answered it. Offsets come in ascending order."""
+        while self._awaited and self._awaited[0] <= offset:
+            awaited = self._awaited.popleft()
+            if awaited < offset:
+                self.done(awaited)  # its record has expired: it will not come
+        if offset < self._redelivered_to:
+            return offset in self._undone
         self._undone[offset] = None
         self._end = offset + 1
+        return True
 
     def done(self, offset: int) -> None:
         """Nothing is left to do for it. A second time changes nothing."""
         self._undone.pop(offset, None)
 
     def position(self) -> int | None:
-        """The lowest undone offset; without one, that behind the last taken; None where none was taken."""
+        """The lowest undone offset; without one, the one behind the last taken; None where none was taken."""
         return next(iter(self._undone), self._end)
+
+    def metadata(self) -> str:
+        """What `restored` needs besides the position; empty where nothing is to be said or it is too long."""
+        position, end = self.position(), self._end
+        if position is None or end is None or not self._undone or end - position > SPAN_LIMIT:
+            return ""
+        if len(self._undone) == end - position:
+            return ""  # all of them are undone
+        bits = bytearray((end - position + 7) // 8)
+        for offset in self._undone:
+            at = offset - position
+            bits[at >> 3] |= 1 << (at & 7)
+        text = f"{end - position}:{base64.b64encode(zlib.compress(bytes(bits))).decode()}"
+        return text if len(text) <= METADATA_LIMIT else ""
+
+    @classmethod
+    def restored(cls, position: int, metadata: str) -> Self:
+        """As the owner before us committed them. Metadata that cannot be read says nothing."""
+        offsets = cls()
+        try:
+            span_text, _, encoded = metadata.partition(":")
+            span = int(span_text)
+            bits = zlib.decompressobj().decompress(base64.b64decode(encoded, validate=True), SPAN_LIMIT // 8)
+        except (ValueError, binascii.Error, zlib.error):
+            return offsets
+        if not 0 < span <= len(bits) * 8:
+            return offsets
+        undone = [position + at for at in range(span) if bits[at >> 3] >> (at & 7) & 1]
+        offsets._undone = dict.fromkeys(undone)
+        offsets._awaited = deque(undone)
+        offsets._end = offsets._redelivered_to = position + span
+        return offsets
+
+
+class PendingRequest(NamedTuple):
+    """A request, and where its record lies."""
+
+    request: FetchRequest
+    offsets: Offsets
+    offset: int
+
+    def done(self) -> None:
+        """Its record need not be read again."""
+        self.offsets.done(self.offset)

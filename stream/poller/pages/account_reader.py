@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from stream.core.fetches import ANSWERED, FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import RateLimiters, RefusedError
+from stream.poller.limiter.rate_limiter import AccountUnavailableError, RateLimiters
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.forbidden import ForbiddenResources
 from stream.poller.pages.paged_read import (
@@ -57,11 +57,13 @@ class AccountReader:
         self._log_once = LogOnce()
         self.forbidden = ForbiddenResources()
 
-    async def read_request(self, request: FetchRequest, account: Account) -> ReadResult:
-        """Read what a fetch request asks for. It does not wait while the credentials are refused."""
+    async def read_request(
+        self, request: FetchRequest, account: Account, permits: PermitSource
+    ) -> ReadResult:
+        """Read what a fetch request asks for."""
         resource, call_id = RESOURCES[request.source], request.key.partition(":")[2]
         return await self.read_call(
-            resource, account, call_id, request.edge, request.priority, fail_fast=True
+            resource, account, call_id, request.edge, request.priority, permits=permits
         )
 
     async def read_call(
@@ -72,14 +74,13 @@ class AccountReader:
         edge: str | None,
         priority: str,
         *,
-        fail_fast: bool = False,
+        permits: PermitSource | None = None,
     ) -> ReadResult:
         """Read a call's resource, at one edge where there are edges.
 
-        - `fail_fast`: return `auth_error` at once while the credentials are refused, instead of waiting.
+        - `permits`: instead of the account's limiter, which waits until the account is open.
         """
-        limiter = self._limiters.of(account)
-        permits: PermitSource = limiter.fail_fast() if fail_fast else limiter
+        permits = permits or self._limiters.of(account)
         try:
             url = resource.url_of_call(account, call_id, edge)
             result = await self._read(
@@ -87,8 +88,8 @@ class AccountReader:
             )
         except CallUrlError as error:
             return ReadResult("client_error", problem=str(error))
-        except RefusedError:
-            return ReadResult("auth_error", problem="the credentials are refused")
+        except AccountUnavailableError as error:
+            return ReadResult(error.outcome, problem=str(error))
         self._log(resource, account, result)
         return result
 

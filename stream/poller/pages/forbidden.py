@@ -7,7 +7,7 @@ less often, by one request at a time, like an account whose credentials are refu
 
 from __future__ import annotations
 
-from stream.poller.limiter.circuit_breaker import SILENT, CircuitBreaker
+from stream.poller.limiter.circuit_breaker import INCONCLUSIVE, CircuitBreaker
 from stream.poller.resources.account import Account
 
 
@@ -22,7 +22,7 @@ class ForbiddenResources:
         breaker = self._breakers.get(_key(account, source))
         if breaker is None:
             return 0
-        return breaker.sent() if breaker.may_send(now_s) else None
+        return breaker.sent() if breaker.allows(now_s) else None
 
     def report(
         self,
@@ -41,8 +41,8 @@ class ForbiddenResources:
         elif (breaker := self._breakers.get(key)) is None:
             pass
         elif outcome is None:
-            breaker.given_back(number)
-        elif outcome in SILENT or outcome == "auth_error":
+            breaker.released(number)
+        elif outcome in INCONCLUSIVE or outcome == "auth_error":
             breaker.answered("throttled", number, now_s)
         else:
             del self._breakers[key]

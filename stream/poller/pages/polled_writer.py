@@ -35,6 +35,12 @@ class _KeyValue(NamedTuple):
     value: bytes | None
 
 
+class _Placed(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    partition: int
+
+
 class PolledWriter:
     """`polled`, `dead_letters`: the names of the topics."""
 
@@ -80,6 +86,12 @@ class PolledWriter:
     async def write_dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Write a record that is not a row. Returns when the broker has it."""
         await self._send([_KeyValue(key, value)], self._dead_letters, headers)
+
+    async def forward(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
+        """Write a record to another partition. Returns when the broker has it."""
+        await self._send([_Placed(key, value, partition)], topic, headers)
 
     async def _send(self, records: Sequence[OutgoingRecord], topic: str, headers: Headers) -> None:
         while True:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from stream.core.fetches import account_key
 from stream.service.account_setting import AccountSetting
 from stream.service.settings import PollerSettings
 
@@ -44,6 +45,11 @@ class Account:
         if not self.user:
             return f"Bearer {self.secret}"
         return "Basic " + base64.b64encode(f"{self.user}:{self.secret}".encode()).decode()
+
+    @property
+    def key(self) -> bytes:
+        """What chooses its partition of the fetches topic, and so its owner."""
+        return account_key(self.provider, self.id)
 
     @property
     def name(self) -> str:

@@ -11,12 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from stream.core.fetches import account_key
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
+from stream.kafka.partitions import partition_of
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfill_run import BackfillDeps, BackfillRun
-from stream.poller.schedule.progress import BackfillJob, partition_of
+from stream.poller.schedule.progress import BackfillJob
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.background_tasks import cancel, start
 
@@ -97,7 +99,8 @@ class Backfills:
                     self._running[id_] = _Running(job.asked, task)
 
     def _is_mine(self, job: BackfillJob) -> bool:
-        return partition_of(job.key, self._partition_count) in self._partitions
+        account = account_key(job.source.partition("_")[0], job.account)
+        return partition_of(account, self._partition_count) in self._partitions
 
     async def _save_if_cancelled(self, id_: str) -> None:
         """Save `cancelled` again: a record that the run wrote meanwhile must not be the topic's last one."""

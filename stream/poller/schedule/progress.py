@@ -12,7 +12,6 @@ import msgspec
 
 from stream.core.identity import name_id
 from stream.core.timestamps import iso8601, utc
-from stream.kafka import partitions as kafka_partitions
 
 VERSION = 1
 
@@ -141,11 +140,6 @@ def _rank(record: Watermark | BackfillJob) -> tuple[object, ...]:
     if isinstance(record, Watermark):
         return (record.watermark_us, record.read_at_us)
     return (record.asked, STATES.index(record.state), record.done_until_us, _us(record.updated_at))
-
-
-def partition_of(key: str, partitions: int) -> int:
-    """The partition of a key, as the producers choose it."""
-    return kafka_partitions.partition_of(key.encode(), partitions)
 
 
 def encode(record: Watermark | BackfillJob) -> bytes:

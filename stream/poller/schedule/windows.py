@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 from stream.core.timestamps import SECOND_US, utc
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
+from stream.kafka.partitions import partition_of
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.planning import WindowPass, next_pass, pause_s
-from stream.poller.schedule.progress import Watermark, partition_of, window_key
+from stream.poller.schedule.progress import Watermark, window_key
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.background_tasks import cancel, start
 from stream.service.settings import PollerSettings
@@ -114,7 +115,7 @@ class Windows:
             mine = {
                 window.key: window
                 for window in self._windows
-                if partition_of(window.key, partition_count) in partitions
+                if partition_of(window.account.key, partition_count) in partitions
             }
             await cancel([self._tasks.pop(key) for key in list(self._tasks) if key not in mine])
             for key, window in mine.items():

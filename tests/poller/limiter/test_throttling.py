@@ -12,9 +12,8 @@ from statistics import median
 import aiohttp
 from aiohttp import web
 
-from stream.poller.limiter.budget import Budget
 from stream.poller.limiter.rate_limiter import RateLimiter
-from tests.poller.limiter.test_rate_limiter import NOBODY, Noted
+from tests.poller.limiter.limiter_fakes import NONE_WAITING, limiter, state
 from tests.poller.limiter.virtual_provider import TokenBucket
 
 AT_ONCE = 5
@@ -67,12 +66,12 @@ async def serving(provider: Provider) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def fetch(session: aiohttp.ClientSession, limiter: RateLimiter, url: str, name: str) -> None:
+async def fetch(session: aiohttp.ClientSession, one: RateLimiter, url: str, name: str) -> None:
     """One request, again until it is not refused."""
     refused = True
     while refused:
         async with (
-            limiter.permit(name.split("-")[0], "twilio_call") as permit,
+            one.permit(name.split("-")[0], "twilio_call") as permit,
             session.get(f"{url}/{name}") as answer,
         ):
             refused = answer.status == 429
@@ -80,15 +79,13 @@ async def fetch(session: aiohttp.ClientSession, limiter: RateLimiter, url: str, 
             permit.answered("throttled" if refused else "success", named_s)
 
 
-async def work(
-    provider: Provider, limiter: RateLimiter, jobs: dict[str, int], workers: dict[str, int]
-) -> None:
+async def work(provider: Provider, one: RateLimiter, jobs: dict[str, int], workers: dict[str, int]) -> None:
     """Workers of each priority, who do so many requests of it together."""
     async with serving(provider) as url, aiohttp.ClientSession() as session, asyncio.timeout(SOON_S):
 
         async def go_on(names: list[str]) -> None:
             while names:
-                await fetch(session, limiter, url, names.pop(0))
+                await fetch(session, one, url, names.pop(0))
 
         async with asyncio.TaskGroup() as tasks:
             for priority, count in jobs.items():
@@ -97,18 +94,14 @@ async def work(
                     tasks.create_task(go_on(names))
 
 
-def door(rate: float, concurrency: int) -> RateLimiter:
-    return RateLimiter(Budget(rate, concurrency), "twilio/main", Noted())
-
-
 def names_of(jobs: dict[str, int]) -> Counter[str]:
     return Counter(f"{priority}-{number}" for priority, count in jobs.items() for number in range(count))
 
 
-async def test_within_its_share_nothing_is_refused_and_heal_requests_go_before_the_backlog() -> None:
-    provider, limiter = Provider(), door(10.0, AT_ONCE)
+async def test_within_its_limits_nothing_is_refused_and_heal_requests_go_before_the_backlog() -> None:
+    provider, (one, _) = Provider(), limiter(10.0, AT_ONCE)
     jobs = {"terminal": 22, "heal": 6}
-    await work(provider, limiter, jobs, {"terminal": 16, "heal": 4})
+    await work(provider, one, jobs, {"terminal": 16, "heal": 4})
     assert (provider.refused, Counter(provider.order)) == (0, names_of(jobs))
     assert provider.most_at_once <= AT_ONCE
     places = {
@@ -116,16 +109,14 @@ async def test_within_its_share_nothing_is_refused_and_heal_requests_go_before_t
         for priority in jobs
     }
     assert places["heal"] < places["terminal"]
-    state = limiter.state()
-    assert (state.state, state.allowed_rate, state.in_flight, state.waiting) == ("running", 10.0, 0, NOBODY)
+    assert one.state() == state(rate=10.0, concurrency=AT_ONCE)
 
 
-async def test_whom_a_provider_refuses_asks_again_and_nothing_is_lost() -> None:
-    provider, limiter = Provider(crowded=True), door(30.0, 15)
+async def test_a_request_that_is_throttled_is_sent_again_and_nothing_is_lost() -> None:
+    provider, (one, _) = Provider(crowded=True), limiter(30.0, 15)
     jobs = {"terminal": 14, "heal": 4}
-    await work(provider, limiter, jobs, {"terminal": 16, "heal": 4})
+    await work(provider, one, jobs, {"terminal": 16, "heal": 4})
     assert Counter(provider.order) == names_of(jobs)
     assert provider.refused >= 1
     assert provider.most_at_once <= 15
-    state = limiter.state()
-    assert (state.in_flight, state.waiting) == (0, NOBODY)
+    assert (one.state().in_flight, one.state().waiting) == (0, NONE_WAITING)

@@ -89,10 +89,10 @@ def run(
         heapq.heappush(events, (at_s + about_s * (0.5 + chance.random()), next(order), what, worker, sent))
 
     for worker in range(workers):
-        budget.ask(worker, "terminal")
+        budget.queue.join(worker, "terminal")
     now_s = 0.0
     while now_s < seconds:
-        while (turn := budget.serve(now_s)) is not None:
+        while (turn := budget.take(now_s)) is not None:
             later(now_s, network_s, "arrived", *turn)
         ready_at_s = budget.ready_at_s()
         wake_s = max(now_s, ready_at_s) + late_s * chance.random() if ready_at_s is not None else seconds
@@ -117,7 +117,7 @@ def run(
                 now_s,
                 chance.random(),
             )
-            budget.ask(worker, "terminal")
+            budget.queue.join(worker, "terminal")
             taken += not refused and now_s >= from_s
             throttled += refused and now_s >= from_s
     return Ran(taken, throttled, most)

@@ -1,4 +1,4 @@
-"""Members of the group that reads fetch requests from a real Kafka, and what is waited for in their tests."""
+"""Members of the group that reads fetch requests from a real Kafka, and what their tests wait for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from confluent_kafka import Producer
@@ -14,74 +16,98 @@ from confluent_kafka import Producer
 from stream.kafka import topics
 from stream.kafka.client import consumers
 from stream.kafka.envelope_codec import Headers
-from stream.poller.limiter.assignor import Place
+from stream.kafka.partitions import partition_of
+from stream.poller.limiter.rate_limiter import RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer, group
+from stream.poller.resources.account import Account
 from stream.service.settings import Settings
 from tests.e2e.harness import wait_drained
 from tests.poller.asked import TWILIO, fetch, value
-from tests.poller.on_demand.dispatcher_fakes import OpenLimiter, Polled, Provider, RecentRows
+from tests.poller.on_demand.dispatcher_fakes import UNLIMITED, PendingMetrics, ReadsFake, ResultTopic
 from tests.real_broker import RealBroker
 
 PARTITIONS = 4
 
 
-class Poller:
-    """One member of the group, with everything around it. `polled` may be everybody's."""
+def _account_of_partition(number: int) -> Account:
+    accounts = (replace(TWILIO, id=f"AC{one}", rate=UNLIMITED) for one in count())
+    return next(account for account in accounts if partition_of(account.key, PARTITIONS) == number)
+
+
+ACCOUNTS = [_account_of_partition(number) for number in range(PARTITIONS)]
+"""By their partitions."""
+
+
+class GroupMember:
+    """One member of the group, with everything around it. `topic` may be shared."""
 
     def __init__(
-        self, settings: Settings, polled: Polled, *, open_: bool = True, unfinished: int = 20_000
+        self, settings: Settings, topic: ResultTopic, *, open_: bool = True, unfinished: int = 20_000
     ) -> None:
-        self.shares: list[tuple[Place, frozenset[int], int]] = []
-        self.buried: list[tuple[bytes | None, bytes | None, Headers]] = []
-        self.provider, self.metrics = Provider(open_=open_), RecentRows()
-        self.serving = FetchDispatcher(
-            [TWILIO],
-            limiter_of=lambda account: OpenLimiter(),
-            read=self.provider.read,
-            land_result=polled.land,
+        self.settings = settings
+        self.assignments: list[tuple[frozenset[int], int]] = []
+        self.dead_letters: list[tuple[bytes | None, bytes | None, Headers]] = []
+        self.forwarded: list[tuple[int, bytes | None]] = []
+        self.reads, self.metrics = ReadsFake(open_=open_), PendingMetrics()
+        self.limiters = RateLimiters(ACCOUNTS, self.metrics)
+        self.dispatcher = FetchDispatcher(
+            ACCOUNTS,
+            limiter_of=self.limiters.of,
+            read=self.reads.read,
+            write_result=topic.write,
             metrics=self.metrics,
             now_us=lambda: time.time_ns() // 1000,
         )
-        self.fetching = FetchRequestConsumer(
+        self.consumer = FetchRequestConsumer(
             settings,
-            self.serving,
-            on_share=self.on_share,
-            dead_letter=self.bury,
+            self.dispatcher,
+            self,
+            on_assignment=self.on_assignment,
             metrics=self.metrics,
             unfinished=unfinished,
         )
         self.gone = False
 
-    async def on_share(self, place: Place, owned: frozenset[int], partitions: int) -> None:
-        self.shares.append((place, owned, partitions))
+    async def on_assignment(self, owned: frozenset[int], partitions: int) -> None:
+        self.assignments.append((owned, partitions))
+        self.limiters.own(lambda account: partition_of(account.key, partitions) in owned)
 
-    async def bury(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        self.buried.append((key, value, headers))
+    async def write_dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        self.dead_letters.append((key, value, headers))
 
-    async def start(self) -> Poller:
-        self.running = await self.fetching.start()
+    async def forward(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
+        self.forwarded.append((partition, key))
+        producer = Producer({"bootstrap.servers": self.settings.kafka, "log_level": 2})
+        producer.produce(topic, value, key=key, partition=partition, headers=list(headers))
+        assert await asyncio.to_thread(producer.flush, 30) == 0
+
+    async def start(self) -> GroupMember:
+        self.running = await self.consumer.start()
         return self
 
     async def close(self) -> None:
         if not self.gone:
             self.gone = True
-            await self.fetching.close()
+            await self.consumer.close()
 
     async def die(self) -> None:
-        """As a killed process does: nothing is committed, nobody is told."""
+        """As a killed process does: nothing is committed, the group is not told."""
         self.gone = True
         self.running.cancel()
         await asyncio.wait([self.running])
-        await consumers.drop(self.fetching._consumer)
-        await self.serving.stop(0)
+        await consumers.drop(self.consumer._consumer)
+        await self.dispatcher.stop(0)
 
     @property
-    def share(self) -> tuple[Place, frozenset[int], int] | None:
-        return self.shares[-1] if self.shares else None
+    def owned(self) -> frozenset[int]:
+        return self.assignments[-1][0] if self.assignments else frozenset()
 
 
-async def chosen(broker: RealBroker, prefix: str) -> Settings:
+async def prepared(broker: RealBroker, prefix: str) -> Settings:
+    """Settings whose topics are there."""
     settings = Settings(
         kafka=broker.bootstrap, topic_prefix=prefix, partitions=PARTITIONS, session_timeout_s=6.0
     )
@@ -90,16 +116,26 @@ async def chosen(broker: RealBroker, prefix: str) -> Settings:
 
 
 @asynccontextmanager
-async def closing(*pollers: Poller) -> AsyncIterator[None]:
+async def closing(*members: GroupMember) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for poller in pollers:
-            await poller.close()
+        for member in members:
+            await member.close()
 
 
-def send(settings: Settings, numbers: Sequence[int], *, transactional: str | None = None) -> None:
-    """Requests for these calls, as the worker sends them."""
+def send(
+    settings: Settings,
+    numbers: Sequence[int],
+    *,
+    transactional: str | None = None,
+    partition: int | None = None,
+    **changed: Any,
+) -> None:
+    """Requests for these calls: call `number` is of the account of partition `number` % PARTITIONS.
+
+    They lie there, as the worker writes them, or in `partition`.
+    """
     topic = topics.names(settings.topic_prefix).fetches
     config: dict[str, Any] = {"bootstrap.servers": settings.kafka, "log_level": 2}
     if transactional is not None:
@@ -109,8 +145,14 @@ def send(settings: Settings, numbers: Sequence[int], *, transactional: str | Non
         producer.init_transactions(30)
         producer.begin_transaction()
     for number in numbers:
-        request = fetch(number)
-        producer.produce(topic, value(request), key=request.key.encode(), partition=number % PARTITIONS)
+        home = number % PARTITIONS
+        request = fetch(number, account=ACCOUNTS[home].id, **changed)
+        producer.produce(
+            topic,
+            value(request),
+            key=request.key.encode(),
+            partition=home if partition is None else partition,
+        )
     if transactional is not None:
         producer.commit_transaction(30)
     assert producer.flush(30) == 0
@@ -128,8 +170,8 @@ async def until_committed(settings: Settings) -> None:
     await asyncio.to_thread(wait_drained, settings.kafka, group(settings.topic_prefix), [fetches])
 
 
-def served(polled: Polled) -> Counter[bytes]:
-    return Counter(key for key, _ in polled.landed)
+def answered(topic: ResultTopic) -> Counter[bytes]:
+    return Counter(key for key, _ in topic.written)
 
 
 def keys(numbers: Sequence[int]) -> Counter[bytes]:
@@ -137,9 +179,8 @@ def keys(numbers: Sequence[int]) -> Counter[bytes]:
     return Counter(fetch(number).key.encode() for number in numbers)
 
 
-def in_place(*pollers: Poller) -> bool:
-    """Whether all have their shares of one group of so many."""
-    places = [poller.share[0] for poller in pollers if poller.share is not None]
-    return sorted(places, key=lambda place: place.rank) == [
-        Place(rank, len(pollers)) for rank in range(len(pollers))
-    ]
+def are_shared(*members: GroupMember) -> bool:
+    """Whether the partitions are divided among these, as evenly as may be."""
+    numbers = sorted(number for member in members for number in member.owned)
+    sizes = [len(member.owned) for member in members]
+    return numbers == list(range(PARTITIONS)) and max(sizes) - min(sizes) <= 1

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from itertools import accumulate
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.on_demand.offsets import Offsets
+from stream.poller.on_demand.offsets import METADATA_LIMIT, Offsets
 
 
 def taken(*numbers: int) -> Offsets:
@@ -67,3 +71,93 @@ def test_what_overtakes_a_slow_request_costs_no_memory() -> None:
         offsets.take(number)
         offsets.done(number)
     assert (offsets.position(), len(vars(offsets)["_undone"])) == (0, 1)
+
+
+# -- what the next owner is told
+
+
+def passed_on(offsets: Offsets) -> Offsets:
+    """As the next owner restores them."""
+    position = offsets.position()
+    assert position is not None
+    return Offsets.restored(position, offsets.metadata())
+
+
+def test_the_next_owner_takes_what_is_undone_and_what_is_new() -> None:
+    offsets = taken(5, 6, 7, 9)
+    offsets.done(6)
+    offsets.done(9)
+    again = passed_on(offsets)
+    assert [number for number in (5, 6, 7, 9, 10, 12) if again.take(number)] == [5, 7, 10, 12]
+    assert again.position() == 5
+    for number in (5, 7, 10):
+        again.done(number)
+    assert again.position() == 12
+
+
+def test_what_was_answered_is_not_forgotten_by_an_owner_that_did_not_come_so_far() -> None:
+    offsets = taken(*range(10))
+    for number in range(1, 10):
+        offsets.done(number)
+    second = passed_on(offsets)
+    assert second.take(0)
+    third = passed_on(second)
+    assert [number for number in range(12) if third.take(number)] == [0, 10, 11]
+
+
+def test_a_record_that_has_expired_since_holds_nothing_up() -> None:
+    offsets = taken(5, 6, 7, 8)
+    offsets.done(7)
+    again = passed_on(offsets)
+    assert [number for number in (8, 9) if again.take(number)] == [8, 9]
+    assert again.position() == 8
+
+
+def test_nothing_is_said_where_the_position_says_it_all() -> None:
+    offsets = taken(5, 6)
+    assert (Offsets().metadata(), offsets.metadata()) == ("", "")
+    offsets.done(5)
+    assert offsets.metadata() == ""
+    offsets.done(6)
+    assert offsets.metadata() == ""
+
+
+@pytest.mark.parametrize(
+    "metadata", ["", "x", "3", "3:!", "3:AAAA", "-1:eJwDAAAAAAE=", "9999:eJwDAAAAAAE=", "é"]
+)
+def test_metadata_that_cannot_be_read_says_nothing(metadata: str) -> None:
+    offsets = Offsets.restored(5, metadata)
+    assert (offsets.take(5), offsets.position()) == (True, 5)
+
+
+def test_metadata_has_room_in_kafka_or_is_left_out() -> None:
+    backlog = taken(*range(20_000))
+    for number in range(1, 20_000, 2):
+        backlog.done(number)
+    assert 0 < len(backlog.metadata()) <= METADATA_LIMIT
+    chance = random.Random(1)
+    scattered = taken(*range(100_000))
+    for number in range(1, 100_000):
+        if chance.random() < 0.5:
+            scattered.done(number)
+    assert scattered.metadata() == ""
+
+
+@given(
+    st.lists(st.integers(1, 3), min_size=1, max_size=60),
+    st.data(),
+)
+def test_the_next_owner_takes_each_undone_offset_and_no_other(steps: list[int], data: st.DataObject) -> None:
+    numbers = list(accumulate(steps, initial=100))
+    offsets = taken(*numbers)
+    done = data.draw(st.sets(st.sampled_from(numbers)))
+    for number in done:
+        offsets.done(number)
+    position = offsets.position()
+    assert position is not None
+    again = passed_on(offsets)
+    fetched = [number for number in numbers if number >= position]
+    assert {number for number in fetched if again.take(number)} == set(numbers) - done
+    for number in set(numbers) - done:
+        again.done(number)
+    assert again.position() in (None, numbers[-1] + 1)

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from stream.core.fetches import FetchRequest
-from stream.poller.limiter.rate_limiter import RateLimiters, RefusedError
+from stream.poller.limiter.rate_limiter import AccountUnavailableError, RateLimiters
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.client import PageClient
 from stream.poller.pages.paged_read import ReadResult
@@ -68,27 +68,23 @@ class Broker:
         self.taken += [record.value for record in records]
 
 
-class FakeLimiters:
-    """The limiter of every account. With `closed`, it fails fast."""
-
-    def __init__(self) -> None:
-        self.asked: list[Account] = []
-        self.patient, self.quick = OpenLimiter(), OpenLimiter()
-        self.closed = False
-
-    def of(self, account: Account) -> FakeLimiters:
-        self.asked.append(account)
-        return self
-
-    def fail_fast(self) -> FakeLimiters | OpenLimiter:
-        return self if self.closed else self.quick
+class ClosedLimiter:
+    """Of an account that is closed, for a caller that does not wait."""
 
     @asynccontextmanager
     async def permit(self, priority: str, source: str) -> AsyncIterator[Any]:
-        if self.closed:
-            raise RefusedError("twilio/main")
-        async with self.patient.permit(priority, source) as permit:
-            yield permit
+        raise AccountUnavailableError("twilio/main", "throttled")
+        yield
+
+
+class FakeLimiters:
+    """The limiter of every account."""
+
+    def __init__(self) -> None:
+        self.patient = OpenLimiter()
+
+    def of(self, account: Account) -> OpenLimiter:
+        return self.patient
 
 
 class ReaderSetup:
@@ -98,6 +94,7 @@ class ReaderSetup:
         self.provider = provider
         self.account = accounts.twilio(provider.url, provider.url)
         self.limiters, self.broker, self.now_s = FakeLimiters(), Broker(), 0.0
+        self.given = OpenLimiter()
         self.metrics = RecordingMetrics()
         writer = PolledWriter(self.broker, polled="polled", dead_letters="dead", metrics=self.metrics)
         self.reader = AccountReader(client, self.limiters, writer, self.metrics, lambda: self.now_s)  # type: ignore[arg-type]
@@ -106,7 +103,10 @@ class ReaderSetup:
         """Read the call on demand; the provider answers with `answer`."""
         self.now_s += after_s
         self.provider.at(A_CALL, answer)
-        return await self.reader.read_request(request(), account or self.account)
+        return await self.request(request(), account)
+
+    async def request(self, request: FetchRequest, account: Account | None = None) -> ReadResult:
+        return await self.reader.read_request(request, account or self.account, self.given)
 
     async def window(
         self, *, skip_known: bool = True, on_written: Callable[..., None] | None = None
@@ -127,19 +127,16 @@ async def reader_setup() -> AsyncIterator[ReaderSetup]:
         yield ReaderSetup(provider, client)
 
 
-async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_and_fails_fast() -> None:
+async def test_a_request_is_read_at_its_edge_with_its_account_and_priority_and_the_given_permits() -> None:
     async with reader_setup() as at:
         at.provider.otherwise = Reply(200, b'{"events":[],"meta":{}}')
-        done = await at.reader.read_request(
-            request("twilio_insights_event", edge="sip_edge", priority="terminal"), at.account
-        )
+        done = await at.request(request("twilio_insights_event", edge="sip_edge", priority="terminal"))
     assert (done.outcome, done.rows) == ("empty", 0)
     [(path, authorization)] = at.provider.seen
     assert path.startswith(f"/v1/Voice/{CALL_SID}/Events?")
     assert "Edge=sip_edge" in path.partition("?")[2].split("&")
     assert authorization == at.account.authorization
-    assert at.limiters.asked == [at.account]
-    assert at.limiters.quick.answers == [("terminal", "twilio_insights_event", "empty", None)]
+    assert at.given.answers == [("terminal", "twilio_insights_event", "empty", None)]
     assert at.limiters.patient.answers == []
 
 
@@ -149,13 +146,13 @@ async def test_a_call_of_a_backfill_waits_for_its_permits() -> None:
         done = await at.reader.read_call(CALLS, at.account, CALL_SID, None, BACKFILL)
     assert (done.outcome, done.rows, done.complete) == ("success", 1, True)
     assert at.limiters.patient.answers == [("backfill", "twilio_call", "success", None)]
-    assert at.limiters.quick.answers == []
+    assert at.given.answers == []
 
 
-async def test_with_refused_credentials_a_request_is_answered_at_once() -> None:
+async def test_a_request_for_an_account_that_is_closed_is_answered_at_once() -> None:
     async with reader_setup() as at:
-        at.limiters.closed = True
-        assert await at.read(ONE_CALL) == ReadResult("auth_error", problem="the credentials are refused")
+        done = await at.reader.read_request(request(), at.account, ClosedLimiter())
+    assert done == ReadResult("throttled", problem="twilio/main is closed for now (throttled)")
     assert at.provider.seen == []
 
 
@@ -170,16 +167,16 @@ async def test_a_base_url_without_tls_on_another_host_is_logged_and_nothing_is_s
     why = "its base URL has no TLS and 192.0.2.1 is not this machine"
     assert why in done.problem
     assert caplog.messages == [f"twilio_call of twilio/main cannot be read (client_error): {done.problem}"]
-    assert at.limiters.quick.answers == at.limiters.patient.answers == []
+    assert at.given.answers == at.limiters.patient.answers == []
 
 
 async def test_a_request_about_an_invalid_call_id_is_answered_without_an_http_request() -> None:
     async with reader_setup() as at:
-        done = await at.reader.read_request(request("twilio_call", priority="heal"), at.account)
+        done = await at.request(request("twilio_call", priority="heal"))
         assert done.outcome == "not_ready"
         bad = request()
         bad.key = "twilio:../../Accounts"
-        refused = await at.reader.read_request(bad, at.account)
+        refused = await at.request(bad)
     assert (refused.outcome, refused.rows) == ("client_error", 0)
     assert at.provider.paths == [A_CALL]
 
@@ -240,8 +237,8 @@ async def test_outages_are_logged_per_account_and_source(caplog: pytest.LogCaptu
         at.provider.otherwise = HTML
         other = replace(at.account, id=ACCOUNT_SID[:-1] + "8")
         for account in (at.account, other, at.account, other):
-            await at.reader.read_request(request("twilio_call"), account)
-            await at.reader.read_request(request("twilio_call_summary"), account)
+            await at.request(request("twilio_call"), account)
+            await at.request(request("twilio_call_summary"), account)
     lines = [line.partition(" cannot ")[0] for line in caplog.messages]
     assert lines == ["twilio_call of twilio/main", "twilio_call_summary of twilio/main"] * 2
 
@@ -270,7 +267,7 @@ async def test_an_outage_of_a_window_is_logged_once_however_many_passes_fail(
             FakeStore(),
         )
         metrics.window = lambda *_: None  # type: ignore[assignment, method-assign]
-        limiters.share(0, 1)
+        limiters.of(account).own(after_s=0.0)
         writer = PolledWriter(Broker(), polled="polled", dead_letters="dead", metrics=metrics)
         windows = Windows(
             Settings(poll_interval_s=0.001, poll_sources=("twilio_call",)),

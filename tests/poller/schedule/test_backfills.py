@@ -7,9 +7,11 @@ import itertools
 
 import pytest
 
+from stream.core.fetches import account_key
 from stream.core.timestamps import utc
+from stream.kafka.partitions import partition_of
 from stream.poller.schedule import backfill_run
-from stream.poller.schedule.progress import BackfillJob, job_key, partition_of
+from stream.poller.schedule.progress import BackfillJob
 from tests.poller.schedule.backfill_fakes import (
     ALL,
     HOUR_US,
@@ -22,7 +24,7 @@ from tests.poller.schedule.backfill_fakes import (
     run_by_one,
     span_of,
 )
-from tests.poller.schedule.progress_fakes import FakeStore, until
+from tests.poller.schedule.progress_fakes import FakeStore, account, until
 
 
 async def test_a_job_is_read_slice_by_slice_oldest_first_and_saved_after_each() -> None:
@@ -85,17 +87,18 @@ async def test_a_second_poller_finishes_the_job_of_the_first_and_skips_nothing()
     assert len(set(one.spans) & set(other.spans)) <= 1, "at most the running slice is read twice"
 
 
-async def test_each_job_is_run_by_the_poller_with_its_partition() -> None:
-    jobs = [job(hours=1 + number / 100) for number in range(20)]
+async def test_each_job_is_run_by_the_poller_that_owns_its_account() -> None:
+    accounts = tuple(account(f"AC{number}") for number in range(20))
+    jobs = [job(hours=1 + number / 100, account_id=one.id) for number, one in enumerate(accounts)]
     store, one, other = FakeStore(*jobs), FakeReader(), FakeReader()
-    pollers = [poller(one, store), poller(other, store)]
+    pollers = [poller(one, store, accounts=accounts), poller(other, store, accounts=accounts)]
     await pollers[0].assign({0, 2}, 4)
     await pollers[1].assign({1, 3}, 4)
     for asked in jobs:
         await ended(store, asked)
     for each in pollers:
         await each.close()
-    mine = [asked for asked in jobs if partition_of(job_key(asked.id), 4) in {0, 2}]
+    mine = [asked for asked in jobs if partition_of(account_key("twilio", asked.account), 4) in {0, 2}]
     begun = {since for since, _ in one.spans}
     assert {asked.since_us - NOW_US for asked in mine} == {
         asked.since_us - NOW_US for asked in jobs if asked.since_us - NOW_US in begun

@@ -7,7 +7,6 @@ import itertools
 import msgspec
 import orjson
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
 
 from stream.core.timestamps import utc
 from stream.poller.schedule.progress import (
@@ -19,7 +18,6 @@ from stream.poller.schedule.progress import (
     furthest,
     job_id,
     new_job,
-    partition_of,
 )
 
 HOUR_US = 3_600_000_000
@@ -137,11 +135,3 @@ def test_an_unreadable_record_is_an_error_that_does_not_repeat_it(key: bytes | N
         decode(key, value)
     assert "AC1" not in str(caught.value)
     assert JOB.id not in str(caught.value)
-
-
-def test_a_key_is_in_the_partition_that_the_producers_choose() -> None:
-    keys = [f"window:twilio_call:AC{number}" for number in range(100)]
-    producers = DefaultPartitioner()
-    assert [partition_of(key, 12) for key in keys] == [
-        producers(key.encode(), list(range(12)), []) for key in keys
-    ]

@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from stream.core.fetches import account_key
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer, NotAcknowledgedError
-from stream.kafka.partitions import TopicPartition
+from stream.kafka.partitions import TopicPartition, partition_of
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.backfills import Backfills
-from stream.poller.schedule.progress import Watermark, new_job, partition_of, window_key
+from stream.poller.schedule.progress import Watermark, new_job
 from stream.poller.schedule.progress_store import END, ProgressStore
 from stream.poller.schedule.windows import Windows
 from stream.service.settings import Settings
@@ -114,7 +115,7 @@ async def test_watermarks_and_jobs_survive_their_poller(broker: RealBroker, pref
         for record in read_topic(broker.bootstrap, topics.names(prefix).polling)
         if record.key and record.key != END
     }
-    assert placed == {said.key: partition_of(said.key, PARTITIONS) for said in [*marks, job]}
+    assert placed == {said.key: partition_of(said.key.encode(), PARTITIONS) for said in [*marks, job]}
 
 
 async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
@@ -290,13 +291,13 @@ async def test_windows_resume_at_the_watermark_of_the_last_poller(broker: RealBr
 
     async with a_store(broker, prefix) as first:
         reading = windows(first, FakeReader(), NOW_US)
-        await reading.assign({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
+        await reading.assign({partition_of(account_key("twilio", "AC1"), PARTITIONS)}, PARTITIONS)
         await until(lambda: first.watermark("twilio_call", "AC1"))
         await reading.close()
     reader = FakeReader()
     async with a_store(broker, prefix) as second:
         reading = windows(second, reader, NOW_US + 30 * HOUR_US)
-        await reading.assign({partition_of(window_key("twilio_call", "AC1"), PARTITIONS)}, PARTITIONS)
+        await reading.assign({partition_of(account_key("twilio", "AC1"), PARTITIONS)}, PARTITIONS)
         await until(lambda: reader.urls)
         await reading.close()
     assert reader.urls[0] == f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}"

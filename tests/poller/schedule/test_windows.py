@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from stream.core.timestamps import utc
+from stream.kafka.partitions import partition_of
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.progress import Watermark, partition_of, window_key
+from stream.poller.schedule.progress import Watermark, window_key
 from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.settings import Settings
 from tests.poller.schedule.progress_fakes import FakeStore, account, resource, resource_of_calls, until
@@ -310,7 +311,7 @@ async def test_each_window_is_read_by_one_of_two_pollers() -> None:
     await until(lambda: len(one.asked) + len(other.asked) >= 20)
     for each in pollers:
         await each.close()
-    mine = {each.id for each in accounts if partition_of(window_key("twilio_call", each.id), 4) < 2}
+    mine = {each.id for each in accounts if partition_of(each.key, 4) < 2}
     assert {id_ for _, id_, _, _ in one.asked} == mine
     assert sorted(id_ for _, id_, _, _ in one.asked + other.asked) == sorted(each.id for each in accounts)
 
@@ -323,7 +324,7 @@ async def test_a_revoked_window_stops_and_a_kept_one_continues_undisturbed() -> 
     await windows.assign(ALL, 4)
     await until(lambda: reader.at_once == 20)
     await windows.assign({0}, 4)
-    kept = sum(partition_of(window_key("twilio_call", each.id), 4) == 0 for each in accounts)
+    kept = sum(partition_of(each.key, 4) == 0 for each in accounts)
     assert 0 < kept < 20
     assert reader.at_once == kept
     await asyncio.sleep(0.01)
