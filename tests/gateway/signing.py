@@ -1,4 +1,4 @@
-"""How the providers sign, written from their documentation and apart from the code that is tested."""
+"""How the providers sign, written from their documentation and independent of the code under test."""
 
 from __future__ import annotations
 

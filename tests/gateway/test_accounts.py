@@ -1,4 +1,4 @@
-"""A token speaks for its own account, and for the subaccounts that are configured as its own."""
+"""A token signs for its own account and for the subaccounts configured under it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed verifications: who may try how often, by a clock that the test moves."""
+"""Failed verifications: how often an address may try, by a clock that the test moves."""
 
 from __future__ import annotations
 

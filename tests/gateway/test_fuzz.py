@@ -1,4 +1,4 @@
-"""Whatever is thrown at the handlers: an answer in time, never a 500, and the next one is served.
+"""Any input to the handlers: an answer in time, never a 500, and the next request is served.
 
 Without signatures, so that everything behind them is reached.
 """

@@ -1,4 +1,4 @@
-"""A request that tells of long ago is not taken again, however well it is signed."""
+"""A request about an old event is refused, however well it is signed."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ async def test_ready_means_that_the_broker_takes_writes() -> None:
         assert (await gateway.own("/livez")).status == 200
 
 
-async def test_a_gateway_is_not_live_when_something_beside_its_doors_has_died() -> None:
+async def test_a_gateway_is_not_live_when_a_background_task_has_died() -> None:
     async def dies() -> None:
         raise ZeroDivisionError
 

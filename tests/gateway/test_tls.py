@@ -1,4 +1,4 @@
-"""TLS by files, on a real socket, with certificates made for the test."""
+"""TLS with certificate files, on a real socket."""
 
 from __future__ import annotations
 

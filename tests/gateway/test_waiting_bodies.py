@@ -1,4 +1,4 @@
-"""Bodies that have not come yet: whose place goes to whom."""
+"""Bodies that have not arrived yet: which one is dropped for a new one."""
 
 from __future__ import annotations
 

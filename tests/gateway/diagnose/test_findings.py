@@ -1,4 +1,4 @@
-"""Findings: what may be shown of a refused request, in a file of bounded size."""
+"""Findings: the part of a refused request that may be shown, in a file of bounded size."""
 
 from __future__ import annotations
 

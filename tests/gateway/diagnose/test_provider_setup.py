@@ -1,4 +1,4 @@
-"""What is printed to be typed at the providers is what the gateway takes."""
+"""The values printed for the providers are accepted by the gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refused requests: diagnosed rarely and off the loop, and nothing of them stays but the finding."""
+"""Refused requests: diagnosed rarely and off the loop. Only the finding remains."""
 
 from __future__ import annotations
 

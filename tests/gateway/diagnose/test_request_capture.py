@@ -1,4 +1,4 @@
-"""Captured requests: as people have them, each of them verified as the gateway would have."""
+"""Captured requests in each form that operators have, verified as the gateway would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are not as Twilio signed them, and what the doctor says about each."""
+"""Requests that differ from what Twilio signed, and the doctor's sentence about each."""
 
 from __future__ import annotations
 

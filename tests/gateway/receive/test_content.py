@@ -1,4 +1,4 @@
-"""What is landed of a request is what its signature covers."""
+"""Only what a signature covers is written to Kafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom the gateway believes, from the settings; nothing of it is shown."""
+"""The gateway's credentials, from the settings; no secret is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms and queries: as the bytes say, empty and repeated parameters included."""
+"""Forms and queries, byte for byte, with empty and repeated parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What proxies say, as RFC 7239 and the older headers write it."""
+"""The headers of proxies: RFC 7239 and the older ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From whole requests to records."""
+"""From whole requests to their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The raw envelope: what lands is what was sent, under the key that the worker expects."""
+"""The raw envelope: the bytes that were sent, under the key that the worker expects."""
 
 from __future__ import annotations
 

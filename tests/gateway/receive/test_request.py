@@ -1,4 +1,4 @@
-"""A request is kept as it came, and shows none of it."""
+"""A request is kept as it came, and its repr shows nothing of it."""
 
 from __future__ import annotations
 

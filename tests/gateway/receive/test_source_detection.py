@@ -1,4 +1,4 @@
-"""Which source a webhook is of, for everything that a provider sends to one address."""
+"""The source of each webhook that a provider may send to one URL."""
 
 from __future__ import annotations
 

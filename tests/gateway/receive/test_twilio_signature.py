@@ -1,4 +1,4 @@
-"""X-Twilio-Signature: what Twilio publishes, a table in both directions, Twilio's own library beside it."""
+"""X-Twilio-Signature: Twilio's examples, accepted and refused cases, and Twilio's own library."""
 
 from __future__ import annotations
 

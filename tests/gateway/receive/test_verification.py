@@ -1,4 +1,4 @@
-"""Whether a whole request is its provider's."""
+"""Whether a whole request comes from its provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed requests of Twilio, and what comes of each."""
+"""Requests signed as Twilio does, and whether each is accepted."""
 
 from __future__ import annotations
 
