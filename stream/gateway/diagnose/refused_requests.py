@@ -36,7 +36,7 @@ KINDS_LIMIT = 12
 reason at each route, so a flood of several kinds hides none either.
 """
 
-SAID_AGAIN_S = 300.0
+LOG_AGAIN_S = 300.0
 """A finding is logged again after this time, while requests are still refused for it."""
 
 DIAGNOSED = frozenset({"missing_signature", "bad_signature", "stale_timestamp", "unknown_account"})
@@ -185,7 +185,7 @@ class RefusedRequests:
             await asyncio.sleep(self._every_s)
 
     def _log_failure(self, error: str, now_s: float) -> None:
-        if now_s - self._failure_logged_s >= SAID_AGAIN_S:
+        if now_s - self._failure_logged_s >= LOG_AGAIN_S:
             self._failure_logged_s = now_s
             log.error("The signature doctor failed on a refused request: %s", error)
 
@@ -214,7 +214,7 @@ class RefusedRequests:
             self._file_fails = False
 
     def _log(self, finding: Finding, now_s: float) -> None:
-        self._logged = [(one, at_s) for one, at_s in self._logged if now_s - at_s < SAID_AGAIN_S]
+        self._logged = [(one, at_s) for one, at_s in self._logged if now_s - at_s < LOG_AGAIN_S]
         if any(one.identity == finding.identity for one, _ in self._logged):
             return
         self._logged = [*self._logged[1 - KEPT :], (finding, now_s)]
