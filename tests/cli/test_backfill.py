@@ -55,7 +55,7 @@ def run(*arguments: str, **environment: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--since", "yesterday"], "a time is 2026-03-02T10:00:00Z (with its zone)"),
         (["--since", "1h", "--until", "2h"], "the beginning must lie before the end"),
@@ -66,15 +66,15 @@ def run(*arguments: str, **environment: str) -> Result:
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_reason_and_code_2(
-    arguments: list[str], said: str, tmp_path: Any
+    arguments: list[str], expected: str, tmp_path: Any
 ) -> None:
     environment = {"CALLSTREAM_DATA_DIR": str(tmp_path)}
     result = run("--source", "twilio_call", *arguments, **environment)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"callstream backfill: {said}")
+    assert result.stderr.startswith(f"callstream backfill: {expected}")
     result = run("--source", "twilio_call", *arguments, "--json", **environment)
     assert (result.exit_code, result.stderr) == (2, "")
-    assert orjson.loads(result.stdout)["error"].startswith(said)
+    assert orjson.loads(result.stdout)["error"].startswith(expected)
 
 
 def test_an_unknown_source_is_a_usage_error() -> None:
@@ -133,10 +133,10 @@ async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
     await asyncio.sleep(0.05)
     assert len(shown.warnings) == 1
     assert shown.warnings[0].startswith("no poller has reported progress")
-    store.tell(taken := changed(state="running"))
+    store.receive(taken := changed(state="running"))
     await until(lambda: len(shown.jobs) == 2)
     await until(lambda: len(shown.warnings) == 2)
-    store.tell(done := changed(state="done", done_until=JOB.until))
+    store.receive(done := changed(state="done", done_until=JOB.until))
     async with asyncio.timeout(20):
         assert await looking == done
     assert shown.jobs == [JOB, taken, done]
@@ -156,8 +156,8 @@ def test_without_a_terminal_progress_is_plain_lines_and_the_end_is_always_said(
         for job in (JOB, half, done):
             shown.show(job)
     assert read_share(half) == 0.5
-    said = capsys.readouterr()
-    assert (said.out, said.err.splitlines()) == (
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.splitlines()) == (
         "",
         [
             "waiting: 0 %, 0 rows, up to 2026-03-02T10:00:00.000000Z",
@@ -183,8 +183,8 @@ class Provider:
         self.urls.append(url)
         return ReadResult(self.outcome, 10, problem="" if self.outcome == "success" else "answered badly")
 
-    async def read_call(self, *asked: Any) -> ReadResult:
-        raise AssertionError("nobody asked for a call")
+    async def read_call(self, *_: Any) -> ReadResult:
+        raise AssertionError("no read by call is expected")
 
 
 @contextmanager
@@ -247,12 +247,12 @@ def test_a_backfill_is_done_shown_done_again_and_continued_after_a_failure(
         code, job = ask(broker, prefix)
         assert (code, job["state"], job["rows"], job["asked"]) == (0, "done", 30, 2)
         assert job["done_until"] == job["until"] == "2026-03-02T12:30:00.000000Z"
-        asked = len(provider.urls)
+        requests = len(provider.urls)
         assert ask(broker, prefix) == (0, job)
-        assert len(provider.urls) == asked, "what is done is shown"
+        assert len(provider.urls) == requests, "what is done is shown"
         code, again = ask(broker, prefix, "--again")
         assert (code, again["state"], again["rows"], again["asked"]) == (0, "done", 30, 3)
-        assert len(provider.urls) == asked + 3
+        assert len(provider.urls) == requests + 3
         assert ask(broker, prefix, "--cancel") == (2, {"error": "it is done already"})
 
 

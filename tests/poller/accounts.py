@@ -1,4 +1,4 @@
-"""Accounts with credentials that are planted, to be looked for in whatever comes out."""
+"""Accounts with planted credentials, which tests search for in all output."""
 
 from __future__ import annotations
 

@@ -104,8 +104,8 @@ async def read_setup(**bounds: float) -> AsyncIterator[ReadSetup]:
 
 
 def no_secrets_in(*things: object) -> None:
-    said = "".join(repr(thing) for thing in things)
-    assert not [secret for secret in SECRETS if secret in said]
+    text = "".join(repr(thing) for thing in things)
+    assert not [secret for secret in SECRETS if secret in text]
 
 
 def row(number: int) -> bytes:

@@ -189,8 +189,8 @@ async def test_a_window_leaves_out_rows_that_were_written_lately_and_reports_all
         assert [(await at.window(on_written=seen.append)).rows for _ in range(2)] == [1, 2]
     bodies = [orjson.loads(value)["body"] for value in at.broker.taken]
     assert bodies == [orjson.loads(ROW), orjson.loads(other)]
-    told = [[orjson.loads(value)["body"]["sid"] for value in values] for values in seen]
-    assert told == [[CALL_SID], [CALL_SID, CALL_SID.replace("CA0f", "CA0e")]]
+    reported = [[orjson.loads(value)["body"]["sid"] for value in values] for values in seen]
+    assert reported == [[CALL_SID], [CALL_SID, CALL_SID.replace("CA0f", "CA0e")]]
     assert at.metrics.rows == [("twilio_call", 1), ("twilio_call", 1)]
 
 

@@ -46,8 +46,8 @@ def rows(size: int) -> list[bytes]:
 
 
 def packed(*found: bytes) -> Reply:
-    said = page(*found)
-    return Reply(200, gzip.compress(said.body), {"Content-Encoding": "gzip"})
+    reply = page(*found)
+    return Reply(200, gzip.compress(reply.body), {"Content-Encoding": "gzip"})
 
 
 async def test_a_large_page_is_processed_outside_the_event_loop(

@@ -40,8 +40,8 @@ async def unanswered(provider: FakeProvider, path: str = "/x", **bounds: float) 
     with pytest.raises(NoResponse) as raised:
         await got(provider, path, **bounds)
     error = raised.value
-    said = repr(error) + str(error) + "".join(traceback.format_exception(error))
-    assert not [secret for secret in (*SECRETS, "PageToken", "Authorization") if secret in said]
+    text = repr(error) + str(error) + "".join(traceback.format_exception(error))
+    assert not [secret for secret in (*SECRETS, "PageToken", "Authorization") if secret in text]
     assert (error.__cause__, error.__context__) == (None, None)
     return error
 
@@ -183,9 +183,9 @@ RETRY_AFTER = [
 ]
 
 
-@pytest.mark.parametrize(("said", "seconds"), RETRY_AFTER)
-def test_how_long_to_wait_is_seconds_or_a_date(said: str, seconds: float | None) -> None:
-    assert retry_after_s(said, None, NOW_S) == seconds
+@pytest.mark.parametrize(("value", "seconds"), RETRY_AFTER)
+def test_how_long_to_wait_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after_s(value, None, NOW_S) == seconds
 
 
 def test_a_date_is_measured_by_the_providers_own_clock() -> None:
@@ -198,26 +198,26 @@ def test_a_date_without_a_zone_is_utc_wherever_we_are(zone: str, monkeypatch: py
     with monkeypatch.context() as here:
         here.setenv("TZ", zone)
         time.tzset()
-        for said in ("Mon Mar  2 10:00:30 2026", "Mon, 02 Mar 2026 10:00:30 -0000"):
-            assert retry_after_s(said, "Mon, 02 Mar 2026 10:00:10 GMT", NOW_S) == 20
+        for value in ("Mon Mar  2 10:00:30 2026", "Mon, 02 Mar 2026 10:00:30 -0000"):
+            assert retry_after_s(value, "Mon, 02 Mar 2026 10:00:10 GMT", NOW_S) == 20
     time.tzset()
 
 
 async def test_only_telnyx_has_a_header_of_its_own_for_it_and_only_when_it_throttles(
     provider: FakeProvider,
 ) -> None:
-    async def asked(account: object, status: int, **headers: str) -> float | None:
+    async def retry_after(account: object, status: int, **headers: str) -> float | None:
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         provider.otherwise = Reply(status, b"", named)
         async with client() as asking:
             return (await asking.get(account, f"{provider.url}/x")).retry_after_s  # type: ignore[arg-type]
 
     ours, theirs = telnyx(provider.url), twilio(provider.url, "")
-    assert await asked(ours, 429, x_ratelimit_reset="12") == 12
-    assert await asked(ours, 429, x_ratelimit_reset="12", Retry_After="3") == 3
-    assert await asked(ours, 200, x_ratelimit_reset="12") is None
-    assert await asked(theirs, 429, x_ratelimit_reset="12") is None
-    assert await asked(theirs, 503, Retry_After="Mon, 02 Mar 2126 10:00:30 GMT") is not None
+    assert await retry_after(ours, 429, x_ratelimit_reset="12") == 12
+    assert await retry_after(ours, 429, x_ratelimit_reset="12", Retry_After="3") == 3
+    assert await retry_after(ours, 200, x_ratelimit_reset="12") is None
+    assert await retry_after(theirs, 429, x_ratelimit_reset="12") is None
+    assert await retry_after(theirs, 503, Retry_After="Mon, 02 Mar 2126 10:00:30 GMT") is not None
 
 
 @pytest.mark.parametrize(
@@ -259,13 +259,13 @@ def test_both_base_urls_belong_to_the_account() -> None:
     ],
 )
 def test_credentials_do_not_go_over_the_network_in_clear(url: str, is_fine: bool) -> None:
-    said = "fine"
+    text = "fine"
     try:
         check_url(twilio(url), f"{url}/x?PageToken=1")
     except InsecureUrlError as error:
-        said = str(error)
-    assert said.startswith("fine" if is_fine else "twilio/main: ")
-    assert not [secret for secret in (*SECRETS, "PageToken", ACCOUNT_SID) if secret in said]
+        text = str(error)
+    assert text.startswith("fine" if is_fine else "twilio/main: ")
+    assert not [secret for secret in (*SECRETS, "PageToken", ACCOUNT_SID) if secret in text]
 
 
 async def test_a_cancelled_request_stops_at_once(provider: FakeProvider) -> None:

@@ -88,8 +88,8 @@ async def test_insights_are_read_over_their_absolute_links(setup: ReadSetup) -> 
     path = f"/insights/v1/Voice/{CALL_SID}/Events"
     event = b'{"timestamp":"2026-03-02T10:00:00Z","edge":null,"name":"ringing"}'
     for at, onwards in (("?Edge=sdk_edge&PageSize=1000", f"{base}/v1/next?Page=1"), (None, None)):
-        said = b'{"meta":{"key":"events","next_page_url":%s},"events":[%s]}' % (orjson.dumps(onwards), event)
-        setup.provider.at(path + at if at else "/insights/v1/next?Page=1", Reply(200, said))
+        body = b'{"meta":{"key":"events","next_page_url":%s},"events":[%s]}' % (orjson.dumps(onwards), event)
+        setup.provider.at(path + at if at else "/insights/v1/next?Page=1", Reply(200, body))
     account = twilio(setup.provider.url, base)
     url = RESOURCES["twilio_insights_event"].url_of_call(account, CALL_SID, "sdk_edge")
     came = await setup.read(RESOURCES["twilio_insights_event"], account, url)
@@ -99,10 +99,10 @@ async def test_insights_are_read_over_their_absolute_links(setup: ReadSetup) -> 
 
 async def test_rows_that_move_between_pages_are_written_once(setup: ReadSetup) -> None:
     def numbered(number: int, total: int, *rows: int) -> None:
-        said = ",".join(f'{{"call_leg_id":"{LEG}","name":"{one}"}}' for one in rows)
+        rows_json = ",".join(f'{{"call_leg_id":"{LEG}","name":"{one}"}}' for one in rows)
         meta = f'{{"page_number":{number},"total_pages":2,"total_results":{total}}}'
         path = f"/v2/call_events?filter%5Bleg_id%5D={LEG}&page%5Bnumber%5D={number}&page%5Bsize%5D=250"
-        setup.provider.at(path, Reply(200, f'{{"data":[{said}],"meta":{meta}}}'.encode()))
+        setup.provider.at(path, Reply(200, f'{{"data":[{rows_json}],"meta":{meta}}}'.encode()))
 
     numbered(1, 3, 1, 2)
     numbered(2, 4, 2, 3)

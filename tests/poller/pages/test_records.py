@@ -36,12 +36,12 @@ KEYED = b'"sid":"%s","call_leg_id":"%s","webhook":{"payload":{"call_leg_id":"%s"
 )
 
 
-def landing(source: str) -> RecordBuilder:
+def new_builder(source: str) -> RecordBuilder:
     return RecordBuilder(source, twilio() if source.startswith("twilio") else telnyx(), PATHS[source])
 
 
-def landed(source: str, *rows: bytes) -> PageRecords:
-    return landing(source).page(rows, total=None, received_us=RECEIVED_US)
+def records_of(source: str, *rows: bytes) -> PageRecords:
+    return new_builder(source).page(rows, total=None, received_us=RECEIVED_US)
 
 
 def body_of(value: bytes) -> bytes:
@@ -61,7 +61,7 @@ def test_a_row_is_written_unchanged_under_its_calls_key(source: str) -> None:
         b'{"big": 1234567890123456789012345,"f":1.10 ,"e":1E+2,"u":"\\u00e9\\/",'
         b'"new":{"a":[null, {}]},"a":1,"a":2, ' + KEYED + b"}"
     )
-    page = landed(source, row)
+    page = records_of(source, row)
     (one,) = page.rows
     assert (page.dead_letters, one.source) == ([], source)
     assert one.key == (CALL_KEY if source.startswith("twilio") else LEG_KEY)
@@ -99,7 +99,7 @@ def test_a_row_is_written_unchanged_and_the_worker_decodes_it(
 ) -> None:
     keyed = json.loads(b"{" + KEYED + b"}")
     written = [json.dumps(keyed | row, ensure_ascii=ascii_).encode("utf-8", "replace") for row in rows]
-    page = landed(source, *written)
+    page = records_of(source, *written)
     assert len(page.rows) + len(page.dead_letters) == len(rows)
     kept = [body_of(one.value) for one in page.rows] + [body_of(one.value) for one in page.dead_letters]
     assert sorted(kept) == sorted(written)
@@ -115,7 +115,7 @@ OTHER = EVENT.replace(b"204", b"500")
 
 
 def test_identical_rows_are_told_apart_by_their_ordinal() -> None:
-    page = landed("twilio_call_event", EVENT, OTHER, SAME_EVENT, EVENT, OTHER)
+    page = records_of("twilio_call_event", EVENT, OTHER, SAME_EVENT, EVENT, OTHER)
     assert ordinals(page) == [0, 0, 1, 2, 1]
     assert b"ordinal" not in page.rows[0].value
     assert [body_of(one.value) for one in page.rows] == [EVENT, OTHER, SAME_EVENT, EVENT, OTHER]
@@ -124,24 +124,27 @@ def test_identical_rows_are_told_apart_by_their_ordinal() -> None:
 def test_a_change_outside_a_rows_identity_does_not_make_another_row() -> None:
     """The worker's decoder says what identifies a row: not null or missing, not attempt and status."""
     insight = b'{"call_sid":"CA1","name":"ringing","edge":null}'
-    assert ordinals(landed("twilio_insights_event", insight, insight.replace(b',"edge":null', b""))) == [0, 1]
+    assert ordinals(records_of("twilio_insights_event", insight, insight.replace(b',"edge":null', b""))) == [
+        0,
+        1,
+    ]
     event = b'{"call_leg_id":"l","metadata":{"attempt":1,"status":"failed"}}'
     again = b'{"call_leg_id":"l","metadata":{"attempt":2,"status":"delivered"}}'
-    assert ordinals(landed("telnyx_call_event", event, again)) == [0, 1]
+    assert ordinals(records_of("telnyx_call_event", event, again)) == [0, 1]
 
 
 def test_a_row_with_an_id_has_no_ordinal() -> None:
     call = b'{"sid":"CA1","status":"completed"}'
-    assert ordinals(landed("twilio_call", call, call)) == [0, 0]
+    assert ordinals(records_of("twilio_call", call, call)) == [0, 0]
     delivery = b'{"id":"d1","webhook":{"payload":{"call_leg_id":"l"}}}'
-    assert ordinals(landed("telnyx_webhook_delivery", delivery, delivery)) == [0, 0]
+    assert ordinals(records_of("telnyx_webhook_delivery", delivery, delivery)) == [0, 0]
 
 
 def test_identical_rows_are_numbered_across_the_pages_of_one_read() -> None:
-    reading = landing("twilio_call_event")
-    pages = [reading.page([EVENT, EVENT], total=None, received_us=RECEIVED_US) for _ in range(2)]
+    builder = new_builder("twilio_call_event")
+    pages = [builder.page([EVENT, EVENT], total=None, received_us=RECEIVED_US) for _ in range(2)]
     assert ordinals(*pages) == [0, 1, 2, 3]
-    assert ordinals(landed("twilio_call_event", EVENT)) == [0]
+    assert ordinals(records_of("twilio_call_event", EVENT)) == [0]
 
 
 def telnyx_row(number: int) -> bytes:
@@ -150,10 +153,10 @@ def telnyx_row(number: int) -> bytes:
 
 def shifted(*pages: tuple[int | None, list[int]]) -> list[list[tuple[int, int]]]:
     """(row, ordinal) of what is written of each page (total, rows)."""
-    reading = landing("telnyx_call_event")
+    builder = new_builder("telnyx_call_event")
     found = []
     for total, rows in pages:
-        page = reading.page([telnyx_row(one) for one in rows], total=total, received_us=RECEIVED_US)
+        page = builder.page([telnyx_row(one) for one in rows], total=total, received_us=RECEIVED_US)
         bodies = [read_envelope(one.value) for one in page.rows]
         found.append([(int(one.body["name"]), one.ordinal) for one in bodies])
     return found
@@ -195,7 +198,7 @@ BROKEN = {
 @pytest.mark.parametrize(("row", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_row_that_the_worker_could_not_decode_becomes_a_dead_letter_alone(row: bytes, reason: str) -> None:
     good = b'{"sid":"CA1","status":"completed"}'
-    page = landed("twilio_call", good, row, good)
+    page = records_of("twilio_call", good, row, good)
     assert [body_of(one.value) for one in page.rows] == [good, good]
     (letter,) = page.dead_letters
     assert (letter.key, letter.source, letter.reason, body_of(letter.value)) == (
@@ -220,9 +223,9 @@ def test_the_largest_row_is_written_and_one_byte_more_is_not() -> None:
     def row(size: int) -> bytes:
         return b'{"sid":"CA1","x":"%s"}' % (b"y" * size)
 
-    room = VALUE_LIMIT_BYTES - len(landed("twilio_call", row(0)).rows[0].value)
-    assert len(landed("twilio_call", row(room)).rows[0].value) == VALUE_LIMIT_BYTES
-    (letter,) = landed("twilio_call", row(room + 1)).dead_letters
+    room = VALUE_LIMIT_BYTES - len(records_of("twilio_call", row(0)).rows[0].value)
+    assert len(records_of("twilio_call", row(room)).rows[0].value) == VALUE_LIMIT_BYTES
+    (letter,) = records_of("twilio_call", row(room + 1)).dead_letters
     assert (letter.reason, body_of(letter.value)) == ("too_large", row(room + 1))
     assert "truncated" not in dict(letter.headers)
 
@@ -230,7 +233,10 @@ def test_the_largest_row_is_written_and_one_byte_more_is_not() -> None:
 def test_the_mark_of_a_dead_letter_depends_on_its_bytes_alone() -> None:
     rows = [b'{"sid":1}', b'{"sid":2}']
     first, second = (
-        [letter.mark for letter in landing("twilio_call").page(rows, total=None, received_us=us).dead_letters]
+        [
+            letter.mark
+            for letter in new_builder("twilio_call").page(rows, total=None, received_us=us).dead_letters
+        ]
         for us in (1, 2)
     )
     assert first == second
@@ -239,7 +245,7 @@ def test_the_mark_of_a_dead_letter_depends_on_its_bytes_alone() -> None:
 
 def test_a_huge_row_becomes_a_truncated_dead_letter() -> None:
     row = b'{"sid":"CA1","x":"%s"}' % (b"y" * (10 << 20))
-    (letter,) = landed("twilio_call", row).dead_letters
+    (letter,) = records_of("twilio_call", row).dead_letters
     assert len(letter.value) == LETTER_LIMIT_BYTES
     length = int(dict(letter.headers)["truncated"])
     assert len(row) < length < len(row) + 1000
@@ -247,7 +253,7 @@ def test_a_huge_row_becomes_a_truncated_dead_letter() -> None:
 
 
 def test_a_broken_page_becomes_a_dead_letter_unchanged() -> None:
-    page = landing("twilio_call").broken_page(b"<html>", "not_json", "not JSON, or truncated (byte 0)")
+    page = new_builder("twilio_call").broken_page(b"<html>", "not_json", "not JSON, or truncated (byte 0)")
     assert page == PageRecords(
         [],
         [
@@ -279,7 +285,7 @@ def test_a_bug_in_a_decoder_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> No
         return decode(envelope)
 
     monkeypatch.setitem(DECODERS, "twilio_call", faulty)
-    page = landed("twilio_call", b'{"sid":"CA1"}', b'{"sid":"CA2"}', b'{"sid":"CA3"}')
+    page = records_of("twilio_call", b'{"sid":"CA1"}', b'{"sid":"CA2"}', b'{"sid":"CA3"}')
     assert [one.key for one in page.rows] == [b"twilio:CA1", b"twilio:CA3"]
     assert [(one.reason, dict(one.headers)["error"]) for one in page.dead_letters] == [
         ("internal_error", b"ZeroDivisionError")
@@ -287,9 +293,9 @@ def test_a_bug_in_a_decoder_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def content(*rows: bytes) -> str:
-    reading = landing("twilio_call_event")
-    reading.page(rows, total=None, received_us=RECEIVED_US)
-    return reading.content
+    builder = new_builder("twilio_call_event")
+    builder.page(rows, total=None, received_us=RECEIVED_US)
+    return builder.content
 
 
 def test_the_content_of_a_read_is_that_of_its_rows_in_whatever_order() -> None:
@@ -302,15 +308,15 @@ def test_the_content_of_a_read_is_that_of_its_rows_in_whatever_order() -> None:
 
 
 def test_the_content_does_not_depend_on_the_pages() -> None:
-    reading = landing("twilio_call_event")
+    builder = new_builder("twilio_call_event")
     for row in (EVENT, OTHER):
-        reading.page([row], total=None, received_us=RECEIVED_US + 1)
-    assert reading.content == content(EVENT, OTHER)
+        builder.page([row], total=None, received_us=RECEIVED_US + 1)
+    assert builder.content == content(EVENT, OTHER)
 
 
 def test_the_mark_of_a_row_depends_on_its_bytes_and_ordinal_alone() -> None:
-    first = landed("twilio_call_event", EVENT, EVENT, SAME_EVENT).rows
-    later = landing("twilio_call_event").page([EVENT], total=None, received_us=RECEIVED_US + 5).rows
+    first = records_of("twilio_call_event", EVENT, EVENT, SAME_EVENT).rows
+    later = new_builder("twilio_call_event").page([EVENT], total=None, received_us=RECEIVED_US + 5).rows
     assert len({row.mark for row in first}) == 3
     assert later[0].mark == first[0].mark
     assert later[0].value != first[0].value

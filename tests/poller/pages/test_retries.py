@@ -56,7 +56,7 @@ async def test_a_transient_error_is_retried_at_the_same_page(setup: ReadSetup) -
     assert setup.metrics.waits == [("twilio_call_event", 8.0)]
     outcomes = ["network_error", "server_error", "throttled", "success", *["server_error"] * 4, "success"]
     assert [outcome for _, outcome in setup.metrics.requests] == outcomes
-    assert [told[2:] for told in setup.limiter.answers] == [
+    assert [answer[2:] for answer in setup.limiter.answers] == [
         (outcome, 7.0 if outcome == "throttled" else None) for outcome in outcomes
     ]
 

@@ -121,15 +121,19 @@ ROW = (
 def parse(number: int, rows: int, meta: str | None, size: int = 2) -> tuple[int, int | None, int | None]:
     """(rows, number of the next page, total) of page `number`."""
     url = f"https://api.telnyx.com/v2/call_events?filter%5Bleg_id%5D=l&page%5Bnumber%5D={number}&page%5Bsize%5D={size}"
-    said = "" if meta is None else f',"meta":{meta}'
-    page = CALL_EVENTS.parse(b'{"data":[' + b",".join([ROW] * rows) + b"]" + said.encode() + b"}", url)
+    meta_json = "" if meta is None else f',"meta":{meta}'
+    page = CALL_EVENTS.parse(b'{"data":[' + b",".join([ROW] * rows) + b"]" + meta_json.encode() + b"}", url)
     assert page.rows == [ROW] * rows
     if page.next_url is None:
         return rows, None, page.total
-    asked = parameters(page.next_url)
-    assert asked == [("filter[leg_id]", "l"), ("page[number]", asked[1][1]), ("page[size]", str(size))]
+    next_parameters = parameters(page.next_url)
+    assert next_parameters == [
+        ("filter[leg_id]", "l"),
+        ("page[number]", next_parameters[1][1]),
+        ("page[size]", str(size)),
+    ]
     assert page.next_url.startswith("https://api.telnyx.com/v2/call_events?")
-    return rows, int(asked[1][1]), page.total
+    return rows, int(next_parameters[1][1]), page.total
 
 
 @pytest.mark.parametrize(

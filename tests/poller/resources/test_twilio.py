@@ -23,7 +23,7 @@ INSIGHTS = RESOURCES["twilio_insights_event"]
 SUMMARY = RESOURCES["twilio_call_summary"]
 
 
-def asked(url: str) -> tuple[str, str, list[tuple[str, str]]]:
+def url_parts(url: str) -> tuple[str, str, list[tuple[str, str]]]:
     parts = urlsplit(url)
     return (
         f"{parts.scheme}://{parts.netloc}",
@@ -62,7 +62,7 @@ def test_each_resource_of_a_call_has_its_documented_url() -> None:
 
 def test_an_edge_cannot_add_parameters() -> None:
     url = of_call("twilio_insights_event", edge="a&PageSize=1")
-    assert asked(url)[2] == [("Edge", "a&PageSize=1"), ("PageSize", "1000")]
+    assert url_parts(url)[2] == [("Edge", "a&PageSize=1"), ("PageSize", "1000")]
 
 
 @pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.call_url])
@@ -96,7 +96,7 @@ def test_a_window_of_calls_is_requested_by_end_and_by_start_in_whole_seconds() -
     assert CALLS.window_urls is not None
     place = ("https://api.twilio.com", f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json")
     urls = CALLS.window_urls(ACCOUNT, SINCE_US, UNTIL_US)
-    assert [asked(url) for url in urls] == [
+    assert [url_parts(url) for url in urls] == [
         (
             *place,
             [
@@ -108,7 +108,7 @@ def test_a_window_of_calls_is_requested_by_end_and_by_start_in_whole_seconds() -
         for name in ("EndTime", "StartTime")
     ]
     assert "?EndTime%3E=2026-03-02T10" in urls[0]
-    assert [asked(url)[2] for url in CALLS.window_urls(ACCOUNT, SINCE_US, None)] == [
+    assert [url_parts(url)[2] for url in CALLS.window_urls(ACCOUNT, SINCE_US, None)] == [
         [(f"{name}>", "2026-03-02T10:00:00Z"), ("PageSize", "1000")] for name in ("EndTime", "StartTime")
     ]
 

@@ -30,8 +30,8 @@ RESOURCES = {
 
 
 def job(source: str = "twilio_call", hours: float = 3, account_id: str = "AC1", **fields: Any) -> BackfillJob:
-    asked = new_job(source, account_id, NOW_US - round(hours * HOUR_US), NOW_US, NOW_US)
-    return msgspec.structs.replace(asked, **fields)
+    wanted = new_job(source, account_id, NOW_US - round(hours * HOUR_US), NOW_US, NOW_US)
+    return msgspec.structs.replace(wanted, **fields)
 
 
 def changed(job: BackfillJob, **fields: Any) -> BackfillJob:
@@ -67,14 +67,14 @@ class FakeReader:
         self.calls.append((resource.source, call_id, edge))
         return await self._answered(call_id, priority, 1)
 
-    async def _answered(self, asked: str, priority: str, rows: int) -> ReadResult:
+    async def _answered(self, url_or_call: str, priority: str, rows: int) -> ReadResult:
         self.priorities.add(priority)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await self.may_answer.wait()
             await asyncio.sleep(0)
-            answers = self.answers.get(asked)
+            answers = self.answers.get(url_or_call)
             answer = answers.pop(0) if answers else ReadResult("success", rows)
             if isinstance(answer, Exception):
                 raise answer
@@ -122,17 +122,17 @@ def poller(
     )
 
 
-async def ended(store: FakeStore, asked: BackfillJob) -> BackfillJob:
-    await until(lambda: store.records[asked.key].finished)
-    return store.records[asked.key]
+async def ended(store: FakeStore, wanted: BackfillJob) -> BackfillJob:
+    await until(lambda: store.records[wanted.key].finished)
+    return store.records[wanted.key]
 
 
 async def run_by_one(
-    asked: BackfillJob, reader: FakeReader, slept: Slept | None = None
+    wanted: BackfillJob, reader: FakeReader, slept: Slept | None = None
 ) -> tuple[BackfillJob, FakeStore]:
-    store = FakeStore(asked)
+    store = FakeStore(wanted)
     backfills = poller(reader, store, slept=slept)
     await backfills.assign(ALL, 4)
-    last = await ended(store, asked)
+    last = await ended(store, wanted)
     await backfills.close()
     return last, store

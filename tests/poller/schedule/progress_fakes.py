@@ -42,18 +42,18 @@ class FakeStore:
     def jobs(self) -> list[BackfillJob]:
         return [record for record in self.records.values() if isinstance(record, BackfillJob)]
 
-    async def save(self, said: Any) -> Any:
+    async def save(self, record: Any) -> Any:
         await asyncio.sleep(0)
         if self.refuse:
             self.refuse -= 1
             raise NotAcknowledgedError("the broker does not acknowledge records")
-        most = furthest(self.records.get(said.key, said), said)
-        self.records[said.key] = most
-        self.history.append(most)
-        self.tell()
-        return most
+        record = furthest(self.records.get(record.key, record), record)
+        self.records[record.key] = record
+        self.history.append(record)
+        self.receive()
+        return record
 
-    def tell(self, *records: Watermark | BackfillJob) -> None:
+    def receive(self, *records: Watermark | BackfillJob) -> None:
         """Records of another poller arrive."""
         self.records |= {one.key: one for one in records}
         self._changes += 1

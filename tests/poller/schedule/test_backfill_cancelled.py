@@ -19,19 +19,19 @@ from tests.poller.schedule.progress_fakes import FakeStore, until
 
 
 async def test_a_job_that_is_cancelled_stops_at_once_and_stays_cancelled() -> None:
-    reader, asked = FakeReader(), job()
-    store = FakeStore(asked)
+    reader, wanted = FakeReader(), job()
+    store = FakeStore(wanted)
     reader.may_answer.clear()
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
     await until(lambda: reader.at_once)
-    cancelled = changed(asked, state="cancelled")
-    store.tell(cancelled)
+    cancelled = changed(wanted, state="cancelled")
+    store.receive(cancelled)
     await until(lambda: not reader.at_once)
     reader.may_answer.set()
     await until(lambda: store.history[-1] == cancelled)
     await backfills.close()
-    assert store.records[asked.key] == cancelled
+    assert store.records[wanted.key] == cancelled
     assert len(reader.urls) == 1
 
 
@@ -45,42 +45,42 @@ async def test_a_rebalance_does_not_wait_for_the_final_state_of_a_cancelled_job(
                 await asyncio.Event().wait()
             return await super().save(noted)
 
-    reader, asked = FakeReader(), job()
-    store = Away(asked)
+    reader, wanted = FakeReader(), job()
+    store = Away(wanted)
     reader.may_answer.clear()
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
     await until(lambda: reader.at_once)
-    store.tell(changed(asked, state="cancelled"))
+    store.receive(changed(wanted, state="cancelled"))
     await until(lambda: store.waited)
     await asyncio.wait_for(backfills.assign(set(), 4), 5)
     await asyncio.wait_for(backfills.close(), 5)
 
 
 async def test_a_finished_job_that_is_requested_again_restarts() -> None:
-    reader, asked = FakeReader(), job(hours=1)
-    last, store = await run_by_one(asked, reader)
+    reader, wanted = FakeReader(), job(hours=1)
+    last, store = await run_by_one(wanted, reader)
     assert last.state == "done"
-    again = changed(asked, asked=2)
+    again = changed(wanted, asked=2)
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    store.tell(again)
-    await until(lambda: store.records[asked.key].asked == 2 and store.records[asked.key].finished)
+    store.receive(again)
+    await until(lambda: store.records[wanted.key].asked == 2 and store.records[wanted.key].finished)
     await backfills.close()
-    assert store.records[asked.key] == changed(again, state="done", done_until=asked.until, rows=20)
+    assert store.records[wanted.key] == changed(again, state="done", done_until=wanted.until, rows=20)
     assert reader.spans == [(-HOUR_US, 0)] * 2
 
 
 async def test_a_running_job_that_is_requested_again_restarts() -> None:
-    reader, asked = FakeReader(), job(hours=1)
-    store = FakeStore(asked)
+    reader, wanted = FakeReader(), job(hours=1)
+    store = FakeStore(wanted)
     reader.may_answer.clear()
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
     await until(lambda: reader.at_once)
-    store.tell(changed(asked, asked=2))
+    store.receive(changed(wanted, asked=2))
     await until(lambda: len(reader.urls) == 2)
     assert reader.at_once == 1
     reader.may_answer.set()
-    assert (await ended(store, asked)).asked == 2
+    assert (await ended(store, wanted)).asked == 2
     await backfills.close()

@@ -27,10 +27,10 @@ from tests.poller.schedule.progress_fakes import FakeStore
 
 @pytest.mark.parametrize("outcome", ["throttled", "server_error", "network_error", "deferred"])
 async def test_a_transient_failure_is_retried(outcome: str) -> None:
-    reader, slept, asked = FakeReader(), Slept(), job(hours=1)
+    reader, slept, wanted = FakeReader(), Slept(), job(hours=1)
     url = f"https://api.example.test/twilio_call/1?since={NOW_US - HOUR_US}&until={NOW_US}"
     reader.answers = {url: [ReadResult(outcome)] * 3}
-    last, _ = await run_by_one(asked, reader, slept)
+    last, _ = await run_by_one(wanted, reader, slept)
     assert (last.state, last.rows, slept.waits) == ("done", 20, [5, 10, 20])
 
 
@@ -41,32 +41,32 @@ async def test_a_transient_failure_is_retried(outcome: str) -> None:
 async def test_a_failed_read_fails_the_job_with_the_reason_and_keeps_its_progress(
     outcome: str, tries: int
 ) -> None:
-    reader, asked = FakeReader(), job(hours=2)
+    reader, wanted = FakeReader(), job(hours=2)
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
     reader.answers = {url: [ReadResult(outcome, 0, problem="answered badly")] * 9}
-    last, _ = await run_by_one(asked, reader)
+    last, _ = await run_by_one(wanted, reader)
     half = utc(NOW_US - HOUR_US)
     assert last == changed(
-        asked, state="failed", error=f"{outcome}: answered badly", done_until=half, rows=20
+        wanted, state="failed", error=f"{outcome}: answered badly", done_until=half, rows=20
     )
     assert reader.urls.count(url) == tries
 
 
 async def test_rows_that_kafka_does_not_take_are_read_again_without_a_limit() -> None:
-    reader, slept, asked = FakeReader(), Slept(), job(hours=1)
+    reader, slept, wanted = FakeReader(), Slept(), job(hours=1)
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
     reader.answers = {url: [NotAcknowledgedError("no broker")] * 50}
-    last, _ = await run_by_one(asked, reader, slept)
+    last, _ = await run_by_one(wanted, reader, slept)
     assert (last.state, last.rows, slept.waits) == ("done", 20, [2] * 50)
 
 
 async def test_progress_is_saved_until_kafka_takes_it() -> None:
-    reader, asked = FakeReader(), job(hours=1)
-    store = FakeStore(asked)
+    reader, wanted = FakeReader(), job(hours=1)
+    store = FakeStore(wanted)
     store.refuse = 50
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
-    assert (await ended(store, asked)).state == "done"
+    assert (await ended(store, wanted)).state == "done"
     await backfills.close()
     assert len(reader.spans) == 1
 
@@ -87,7 +87,7 @@ async def test_a_bug_fails_its_job_and_not_the_others(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize(
-    ("asked", "error"),
+    ("wanted", "error"),
     [
         (job(account_id="AC9"), "the poller has no credentials for this account"),
         (job("telnyx_webhook_delivery"), "the poller has no credentials for this account"),
@@ -100,8 +100,8 @@ async def test_a_bug_fails_its_job_and_not_the_others(caplog: pytest.LogCaptureF
     ],
 )
 async def test_a_job_that_this_poller_cannot_run_fails_with_the_reason(
-    asked: BackfillJob, error: str
+    wanted: BackfillJob, error: str
 ) -> None:
     reader = FakeReader()
-    last, _ = await run_by_one(asked, reader)
+    last, _ = await run_by_one(wanted, reader)
     assert (last.state, last.error, reader.urls) == ("failed", error, [])

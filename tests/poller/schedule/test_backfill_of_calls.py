@@ -18,7 +18,7 @@ async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
         envelope = {"v": 1, "source": "twilio_call", "received_at": utc(NOW_US), "body": body}
         return orjson.dumps(envelope)
 
-    reader, asked = FakeReader(), job("twilio_insights_event", 2)
+    reader, wanted = FakeReader(), job("twilio_insights_event", 2)
     by_end, by_start = [
         f"https://api.example.test/twilio_call/{n}?since={NOW_US - HOUR_US}&until={NOW_US}" for n in (0, 1)
     ]
@@ -34,7 +34,7 @@ async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
             row("CA5", None, status="in-progress"),
         ],
     }
-    last, _ = await run_by_one(asked, reader)
+    last, _ = await run_by_one(wanted, reader)
     assert len(reader.urls) == 4, "each slice is listed by end and by start"
     assert sorted(reader.calls) == [
         ("twilio_insights_event", "CA1", "carrier_edge"),

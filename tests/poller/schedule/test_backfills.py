@@ -28,8 +28,8 @@ from tests.poller.schedule.progress_fakes import FakeStore, account, until
 
 
 async def test_a_job_is_read_slice_by_slice_oldest_first_and_saved_after_each() -> None:
-    reader, asked = FakeReader(), job(hours=2.5)
-    _, store = await run_by_one(asked, reader)
+    reader, wanted = FakeReader(), job(hours=2.5)
+    _, store = await run_by_one(wanted, reader)
     assert [span_of(url) for url in reader.urls] == [
         (-2.5 * HOUR_US, -1.5 * HOUR_US),
         (-2.5 * HOUR_US, -1.5 * HOUR_US),
@@ -41,11 +41,11 @@ async def test_a_job_is_read_slice_by_slice_oldest_first_and_saved_after_each() 
     assert reader.priorities == {"backfill"}
     at = [utc(NOW_US - round(hours * HOUR_US)) for hours in (1.5, 0.5, 0)]
     assert store.history == [
-        changed(asked, state="running"),
-        changed(asked, state="running", done_until=at[0], rows=20),
-        changed(asked, state="running", done_until=at[1], rows=40),
-        changed(asked, state="running", done_until=at[2], rows=60),
-        changed(asked, state="done", done_until=at[2], rows=60),
+        changed(wanted, state="running"),
+        changed(wanted, state="running", done_until=at[0], rows=20),
+        changed(wanted, state="running", done_until=at[1], rows=40),
+        changed(wanted, state="running", done_until=at[2], rows=60),
+        changed(wanted, state="done", done_until=at[2], rows=60),
     ]
 
 
@@ -58,15 +58,15 @@ async def test_a_window_without_an_end_is_read_in_one_slice() -> None:
 
 async def test_a_job_resumes_where_it_was() -> None:
     reader = FakeReader()
-    asked = job(state="running", done_until=utc(NOW_US - HOUR_US), rows=7)
-    last, _ = await run_by_one(asked, reader)
+    wanted = job(state="running", done_until=utc(NOW_US - HOUR_US), rows=7)
+    last, _ = await run_by_one(wanted, reader)
     assert reader.spans == [(-HOUR_US, 0)]
     assert (last.state, last.rows) == ("done", 27)
 
 
 async def test_a_second_poller_finishes_the_job_of_the_first_and_skips_nothing() -> None:
-    one, other, asked = FakeReader(), FakeReader(), job(hours=7.2)
-    store = FakeStore(asked)
+    one, other, wanted = FakeReader(), FakeReader(), job(hours=7.2)
+    store = FakeStore(wanted)
     first, second = poller(one, store), poller(other, store)
     one.halt_at = 8
     await first.assign(ALL, 4)
@@ -75,7 +75,7 @@ async def test_a_second_poller_finishes_the_job_of_the_first_and_skips_nothing()
     await first.assign(set(), 4)
     assert one.at_once == 0, "a job of another poller has ended"
     await second.assign(ALL, 4)
-    last = await ended(store, asked)
+    last = await ended(store, wanted)
     assert len(one.urls) == 8
     await first.close()
     await second.close()
@@ -94,26 +94,26 @@ async def test_each_job_is_run_by_the_poller_that_owns_its_account() -> None:
     pollers = [poller(one, store, accounts=accounts), poller(other, store, accounts=accounts)]
     await pollers[0].assign({0, 2}, 4)
     await pollers[1].assign({1, 3}, 4)
-    for asked in jobs:
-        await ended(store, asked)
+    for wanted in jobs:
+        await ended(store, wanted)
     for each in pollers:
         await each.close()
-    mine = [asked for asked in jobs if partition_of(account_key("twilio", asked.account), 4) in {0, 2}]
+    mine = [wanted for wanted in jobs if partition_of(account_key("twilio", wanted.account), 4) in {0, 2}]
     begun = {since for since, _ in one.spans}
-    assert {asked.since_us - NOW_US for asked in mine} == {
-        asked.since_us - NOW_US for asked in jobs if asked.since_us - NOW_US in begun
+    assert {wanted.since_us - NOW_US for wanted in mine} == {
+        wanted.since_us - NOW_US for wanted in jobs if wanted.since_us - NOW_US in begun
     }
     assert 0 < len(mine) < 20
 
 
 async def test_no_job_starts_before_the_store_is_loaded() -> None:
-    reader, asked = FakeReader(), job()
-    store = FakeStore(asked, ready=False)
+    reader, wanted = FakeReader(), job()
+    store = FakeStore(wanted, ready=False)
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
     await asyncio.sleep(0.02)
     assert reader.urls == []
-    store.records[asked.key] = changed(asked, state="done")
+    store.records[wanted.key] = changed(wanted, state="done")
     store.open()
     await asyncio.sleep(0.02)
     await backfills.close()
@@ -124,14 +124,14 @@ async def test_a_long_slice_is_saved_periodically_and_never_after_the_final_stat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backfill_run, "HEARTBEAT_S", 0.001)
-    reader, asked = FakeReader(), job()
-    store = FakeStore(asked)
+    reader, wanted = FakeReader(), job()
+    store = FakeStore(wanted)
     reader.may_answer.clear()
     backfills = poller(reader, store)
     await backfills.assign(ALL, 4)
     await until(lambda: len(store.history) > 5)
     reader.may_answer.set()
-    await ended(store, asked)
+    await ended(store, wanted)
     count = len(store.history)
     await asyncio.sleep(0.02)
     assert len(store.history) == count, "nothing is saved after the final state"

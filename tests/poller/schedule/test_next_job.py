@@ -26,7 +26,7 @@ def wanted(**fields: Any) -> BackfillJob:
 
 
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "expected"),
     [
         (None, wanted()),
         (known(), None),
@@ -39,9 +39,9 @@ def wanted(**fields: Any) -> BackfillJob:
     ],
 )
 def test_an_unfinished_job_continues_and_a_finished_one_stays_finished(
-    before: BackfillJob | None, said: BackfillJob | None
+    before: BackfillJob | None, expected: BackfillJob | None
 ) -> None:
-    assert next_job(before, WANTED, NOW_US) == said
+    assert next_job(before, WANTED, NOW_US) == expected
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "failed", "cancelled", "done"])

@@ -96,7 +96,7 @@ def test_without_a_slice_length_everything_is_one_slice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "since_s", "until_s", "said"),
+    ("source", "since_s", "until_s", "expected"),
     [
         ("twilio_call", 400 * DAY_S, 0, None),
         ("telnyx_webhook_delivery", 400 * DAY_S, 0, None),
@@ -112,10 +112,10 @@ def test_without_a_slice_length_everything_is_one_slice() -> None:
     ],
 )
 def test_a_time_that_the_provider_does_not_return_is_refused(
-    source: str, since_s: int, until_s: int, said: str | None
+    source: str, since_s: int, until_s: int, expected: str | None
 ) -> None:
     why = refusal(source, Span(NOW_US - since_s * S_US, NOW_US - until_s * S_US), NOW_US)
-    assert why is None if said is None else (why or "").startswith(said)
+    assert why is None if expected is None else (why or "").startswith(expected)
 
 
 def test_a_job_requested_in_time_is_not_refused_for_the_seconds_since() -> None:

@@ -33,8 +33,8 @@ JOB = new_job("twilio_call", "AC1", NOON_US - HOUR_US, NOON_US, NOON_US)
 
 
 def test_a_watermark_is_encoded_under_its_windows_key() -> None:
-    said = watermark(NOON_US - 1, by="a-poller")
-    assert (said.key, orjson.loads(encode(said))) == (
+    record = watermark(NOON_US - 1, by="a-poller")
+    assert (record.key, orjson.loads(encode(record))) == (
         "window:twilio_call:AC1",
         {
             "v": 1,
@@ -69,17 +69,17 @@ def test_a_new_job_has_no_progress() -> None:
 
 
 def test_records_are_decoded_as_encoded_and_unknown_fields_ignored() -> None:
-    for said in (watermark(NOON_US), JOB):
-        assert decode(said.key.encode(), encode(said)) == said
-        more = orjson.dumps({**orjson.loads(encode(said)), "colour": "blue"})
-        assert decode(said.key.encode(), more) == said
+    for record in (watermark(NOON_US), JOB):
+        assert decode(record.key.encode(), encode(record)) == record
+        more = orjson.dumps({**orjson.loads(encode(record)), "colour": "blue"})
+        assert decode(record.key.encode(), more) == record
 
 
 def test_the_same_backfill_has_the_same_id() -> None:
-    asked = [("twilio_call", "AC1", 1, 2), ("twilio_call", "AC2", 1, 2), ("twilio_call", "AC1", 0, 2)]
-    asked += [("twilio_call", "AC1", 1, 3), ("twilio_call_event", "AC1", 1, 2)]
-    assert len({job_id(*one) for one in asked}) == 5
-    assert [job_id(*one) for one in asked] == [job_id(*one) for one in asked]
+    ranges = [("twilio_call", "AC1", 1, 2), ("twilio_call", "AC2", 1, 2), ("twilio_call", "AC1", 0, 2)]
+    ranges += [("twilio_call", "AC1", 1, 3), ("twilio_call_event", "AC1", 1, 2)]
+    assert len({job_id(*one) for one in ranges}) == 5
+    assert [job_id(*one) for one in ranges] == [job_id(*one) for one in ranges]
 
 
 def changed(job: BackfillJob, **fields: object) -> BackfillJob:

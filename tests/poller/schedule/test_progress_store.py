@@ -106,7 +106,7 @@ async def test_watermarks_and_jobs_survive_their_poller(broker: RealBroker, pref
     marks = [mark(NOW_US + number, f"AC{number}") for number in range(50)]
     async with a_store(broker, prefix) as first:
         assert first.watermark("twilio_call", "AC1") is None
-        assert [await first.save(said) for said in [*marks, job]] == [*marks, job]
+        assert [await first.save(record) for record in [*marks, job]] == [*marks, job]
     async with a_store(broker, prefix) as second:
         assert [second.watermark("twilio_call", f"AC{number}") for number in range(50)] == marks
         assert (second.job(job.id), second.jobs(), second.job("other")) == (job, [job], None)
@@ -115,7 +115,7 @@ async def test_watermarks_and_jobs_survive_their_poller(broker: RealBroker, pref
         for record in read_topic(broker.bootstrap, topics.names(prefix).polling)
         if record.key and record.key != END
     }
-    assert placed == {said.key: partition_of(said.key.encode(), PARTITIONS) for said in [*marks, job]}
+    assert placed == {record.key: partition_of(record.key.encode(), PARTITIONS) for record in [*marks, job]}
 
 
 async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
@@ -128,8 +128,8 @@ async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
         assert await other.save(mark(NOW_US - HOUR_US)) == mark(NOW_US)
         assert await other.save(mark(NOW_US + 1)) == mark(NOW_US + 1)
         await until(lambda: one.watermark("twilio_call", "AC1") == mark(NOW_US + 1))
-    said = latest(read_topic(broker.bootstrap, topics.names(prefix).polling))
-    assert [msgspec.json.decode(value, type=Watermark) for value in said.values()] == [mark(NOW_US + 1)]
+    records = latest(read_topic(broker.bootstrap, topics.names(prefix).polling))
+    assert [msgspec.json.decode(value, type=Watermark) for value in records.values()] == [mark(NOW_US + 1)]
 
 
 async def test_a_late_record_does_not_undo_the_progress_of_others(broker: RealBroker, prefix: str) -> None:
@@ -223,8 +223,8 @@ class FakeReader:
             await asyncio.sleep(3600)
         return ReadResult("success", 10)
 
-    async def read_call(self, *asked: Any) -> ReadResult:
-        raise AssertionError("nobody asked for a call")
+    async def read_call(self, *_: Any) -> ReadResult:
+        raise AssertionError("no read by call is expected")
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -275,7 +275,7 @@ async def test_a_second_poller_finishes_a_job_after_the_first_was_stopped(
 
 async def test_windows_resume_at_the_watermark_of_the_last_poller(broker: RealBroker, prefix: str) -> None:
     class Silent:
-        def window(self, *said: Any) -> None: ...
+        def window(self, *_: Any) -> None: ...
 
     def windows(store: ProgressStore, reader: FakeReader, now_us: int) -> Windows:
         return Windows(
