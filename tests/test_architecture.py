@@ -68,13 +68,16 @@ MAY_IMPORT_ONLY_IN: dict[str, set[str]] = {
 }
 """Clients of Kafka: all other folders reach them through these."""
 
-SIMULATOR_LAYERS: tuple[set[str], ...] = (
-    {"calls"},
-    {"twilio", "telnyx"},
-    {"rest", "delivery", "check"},
-    {"traffic", "accounts", "run"},
-)
-"""Inside the simulator, from the bottom to the top; folders of one layer import each other one way only."""
+INNER_LAYERS: dict[str, tuple[set[str], ...]] = {
+    "stream.poller": ({"resources"}, {"limiter"}, {"pages"}, {"schedule", "on_demand"}, {"service"}),
+    "stream.simulator": (
+        {"calls"},
+        {"twilio", "telnyx"},
+        {"rest", "delivery", "check"},
+        {"traffic", "accounts", "run"},
+    ),
+}
+"""Inside a folder, from the bottom to the top; folders of one layer import each other one way only."""
 
 PURE = ("stream.core", "stream.sources")
 
@@ -264,15 +267,15 @@ def test_only_the_command_line_imports_the_simulator() -> None:
     assert importers == {"stream.cli", "stream.simulator"}
 
 
-def test_the_simulator_imports_only_from_its_lower_layers() -> None:
-    level = {part: number for number, layer in enumerate(SIMULATOR_LAYERS) for part in layer}
+@pytest.mark.parametrize("folder", INNER_LAYERS)
+def test_a_folder_imports_only_from_its_own_lower_layers(folder: str) -> None:
+    level = {part: number for number, layer in enumerate(INNER_LAYERS[folder]) for part in layer}
     upwards = {
         (module_of(path), name)
         for path in source_files()
-        if module_of(path).startswith("stream.simulator.") and path.stem != "__init__"
-        for name in imports_of(path)
-        if name.startswith("stream.simulator.")
-        and level[name.split(".")[2]] > level[module_of(path).split(".")[2]]
+        if module_of(path).startswith(f"{folder}.") and path.stem != "__init__"
+        for name in modules_of(path)
+        if name.startswith(f"{folder}.") and level[name.split(".")[2]] > level[module_of(path).split(".")[2]]
     }
     assert not upwards
 

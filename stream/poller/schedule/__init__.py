@@ -1,1 +1,1 @@
-"""What is read by time: windows that follow the clock, backfills, and their stored progress."""
+"""Reads by time: windows, backfills and their stored progress."""
