@@ -1,7 +1,7 @@
-"""The poller as a role: put together, served until it is asked to stop, ended without losing anything.
+"""The poller as a role: its parts, its start and its stop.
 
-The rule of this file: it puts together and decides nothing. To stop is to begin no more reads, to let go of
-what is under way (it is read again by whoever comes next), to commit what is done, and to leave with 0.
+It stops within seconds: reads in progress are cancelled (the next owner of the account reads them again),
+what is done is committed, and the process exits with 0.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ACCOUNT_TROUBLE = {
 
 OVERLAPPING = (
     "CALLSTREAM_POLL_LOOKBACK_S is not below CALLSTREAM_SETTLE_S: rows of calls that have left the table are "
-    "read again, and make them once more"
+    "read again, and create the calls again"
 )
 
 log = logging.getLogger("callstream.poller")
@@ -57,7 +57,7 @@ log = logging.getLogger("callstream.poller")
 async def serving(chosen: PollerSettings) -> AsyncIterator[Poller]:
     """A poller at work while the block runs. `chosen.kafka` must name a broker.
 
-    It listens before it joins the group: one that cannot must not make the others share anew. Raises
+    It listens before it joins the group: a poller that cannot listen must not cause a rebalance. Raises
     ListenError, KafkaError.
     """
     poller = Poller(chosen)
@@ -78,7 +78,7 @@ async def serving(chosen: PollerSettings) -> AsyncIterator[Poller]:
 
 
 class Poller:
-    """All parts of one poller, and how they know each other."""
+    """The parts of one poller."""
 
     def __init__(self, chosen: PollerSettings) -> None:
         names = topics.names(chosen.topic_prefix)
@@ -143,32 +143,32 @@ class Poller:
             on_assignment=self._assign,
             metrics=self.metrics,
         )
-        self.beside: dict[str, asyncio.Task[None]] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Join the group; what is to be read comes with the first share. Raises KafkaError."""
+        """Join the group: the assignment says what is read. Raises KafkaError."""
         if self._overlap_s >= self._settle_s:
             log.warning("%s", OVERLAPPING)
         if self._nameless:
             log.warning("%s", NAMELESS)
         await self._producer.start()
-        self.beside["the watch over the broker"] = asyncio.create_task(self._producer.watch())
+        self.tasks["the watch over the broker"] = asyncio.create_task(self._producer.watch())
         if not self.accounts:
-            # It would take partitions from those who can read.
+            # It would be assigned partitions that other pollers could serve.
             log.warning("%s", NOBODY)
             return
-        self.beside["the progress store"] = asyncio.create_task(self._store.run())
-        self.beside["the fetch requests"] = await self._consumer.start()
+        self.tasks["the progress store"] = asyncio.create_task(self._store.run())
+        self.tasks["the fetch requests"] = await self._consumer.start()
 
     async def close(self) -> None:
-        """Let go of everything, in the order in which it is leant upon."""
-        if "the fetch requests" in self.beside:
+        """Stop all parts, each before those that it needs."""
+        if "the fetch requests" in self.tasks:
             await self._consumer.close()
         await self._windows.close()
         await self._backfills.close()
-        for task in self.beside.values():
+        for task in self.tasks.values():
             task.cancel()
-        await asyncio.gather(*self.beside.values(), return_exceptions=True)
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
         await self._producer.close(FLUSH_S)
         logging.getLogger().removeHandler(self.metrics.log_counter)
 
@@ -187,14 +187,14 @@ class Poller:
             )
 
     def _state(self, account: Account) -> BudgetState:
-        """As its door says; who may read nothing at all is refused, whatever the door says."""
+        """The state of its limiter; `refused` where none of its resources may be read."""
         state = self.limiters.of(account).state()
         readable = {source for source in self._sources if source.startswith(account.provider)}
         forbidden = set(self._reader.forbidden.sources(account))
         return state._replace(state="refused") if readable and readable <= forbidden else state
 
     def live(self) -> tuple[bool, Sequence[str]]:
-        return live(self.beside, self._windows.ended())
+        return live(self.tasks, self._windows.ended())
 
     def ready(self) -> tuple[bool, Sequence[str]]:
         return ready(
@@ -204,43 +204,43 @@ class Poller:
         )
 
 
-def live(beside: Mapping[str, asyncio.Task[None]], windows: Sequence[str] = ()) -> tuple[bool, Sequence[str]]:
-    """Whether all that runs beside still does, and no window has ended. If not, a restart helps."""
-    ended = [*(name for name, task in beside.items() if task.done()), *windows]
+def live(tasks: Mapping[str, asyncio.Task[None]], windows: Sequence[str] = ()) -> tuple[bool, Sequence[str]]:
+    """Whether all background tasks and windows are running. If not, a restart helps."""
+    ended = [*(name for name, task in tasks.items() if task.done()), *windows]
     return not ended, [f"{name} has ended" for name in ended]
 
 
 def ready(
     trouble: str | None, states: Sequence[tuple[str, str]], forbidden: Sequence[tuple[str, str]] = ()
 ) -> tuple[bool, Sequence[str]]:
-    """Whether the broker takes writes; what else an operator should know is said beside it.
+    """Whether the broker takes writes, and what else an operator should know.
 
     - `states`: of each account its name and one of `budget.STATES`.
     - `forbidden`: names of accounts with a source that they may not read.
     """
-    said = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
-    said += [f"{name}: the credentials may not read {source}" for name, source in forbidden]
-    return trouble is None, [*([trouble] if trouble else []), *(said if states else [NOBODY])]
+    notes = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
+    notes += [f"{name}: the credentials may not read {source}" for name, source in forbidden]
+    return trouble is None, [*([trouble] if trouble else []), *(notes if states else [NOBODY])]
 
 
 async def serve(chosen: PollerSettings) -> int:
-    """Serve until SIGTERM or SIGINT, or until a part of it has ended. Returns the exit code."""
+    """Serve until SIGTERM or SIGINT, or until a background task has ended. Returns the exit code."""
     with stop_asked() as asked:
         async with AsyncExitStack() as stack:
             poller = await unless(asked, stack.enter_async_context(serving(chosen)))
             if poller is not None:
                 log.info("health and metrics at %s", poller.url)
-                beside = poller.beside.values()
-                await unless(asked, asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED))
+                tasks = poller.tasks.values()
+                await unless(asked, asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
                 if not asked.is_set():
-                    _say_ended(poller.beside)
+                    _log_ended(poller.tasks)
                     return 1
             log.info("stopping")
     return 0
 
 
-def _say_ended(beside: dict[str, asyncio.Task[None]]) -> None:
-    for name, task in beside.items():
+def _log_ended(tasks: Mapping[str, asyncio.Task[None]]) -> None:
+    for name, task in tasks.items():
         if task.done() and not task.cancelled():
             error = task.exception()
             log.error("%s has ended%s", name, f": {type(error).__name__}" if error else "")

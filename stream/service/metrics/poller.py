@@ -73,13 +73,13 @@ POLL_THROTTLE_WAIT = counter(
 
 POLL_BUDGET_RATE = gauge(
     "poll_budget_requests_per_second",
-    "Requests a second that this poller's share of the account's budget allows now.",
+    "Requests a second that this poller may send to the account now; 0 on standby.",
     provider=words.PROVIDERS,
     account=RUNNING,
 )
 POLL_BUDGET_CONCURRENCY = gauge(
     "poll_budget_concurrent_requests",
-    "Requests at once that this poller's share of the account's budget allows now.",
+    "Requests at once that this poller may send to the account now; 0 on standby.",
     provider=words.PROVIDERS,
     account=RUNNING,
 )
