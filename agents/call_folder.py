@@ -17,7 +17,7 @@ from stream.core.call.identity_pages import Pages
 from stream.core.call.ownership import check_signer
 from stream.core.call.state import Call
 from stream.core.call.timers import Ticked, answered, tick
-from stream.core.events import DecodeError, Envelope, Event, Origin, Reading
+from stream.core.events import DecodeError, Envelope, Origin, Reading
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
 from stream.core.identity import event_id
 from stream.core.policy import CallPolicy
@@ -55,9 +55,9 @@ class CallFolder:
         record: Record,
         pages: Pages,
     ) -> Folded:
-        """Apply a delivery that `read` has read."""
+        """Apply a delivery that `read` has read. A conference without a leg has its own key, and no state."""
         origin = Origin(record.topic, record.partition, record.offset)
-        if not is_call(readings[0].event):
+        if ":conference:" in readings[0].event.key:
             return _identified_only(readings, envelope, origin)
         return fold(call, readings, envelope, origin, self._policy, pages)
 
@@ -113,11 +113,6 @@ class CallFolder:
         except DecodeError:
             return call
         return folded.call if folded.call is not None else call
-
-
-def is_call(event: Event) -> bool:
-    """Whether an event belongs to a call. A conference without a leg has its own key, and no state."""
-    return ":conference:" not in event.key
 
 
 def _identified_only(readings: list[Reading], envelope: Envelope, origin: Origin) -> Folded:

@@ -27,7 +27,10 @@ def next_due(call: Call, policy: CallPolicy) -> int:
             due = min(due, due_second(arrival.first_us, policy.overdue_s))
     if arrival.gap_due_us:
         due = min(due, due_second(arrival.gap_due_us, 0))
-    return min((fetch.due_s for fetch in call.fetches if fetch.due_s and fetch.due_s < due), default=due)
+    for fetch in call.fetches:
+        if fetch.due_s and fetch.due_s < due:
+            due = fetch.due_s
+    return due
 
 
 def gap_is_due(call: Call, now_us: int) -> bool:

@@ -138,7 +138,9 @@ def fold(
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed:
-        _follow(call, new, ended, envelope, first, effects, policy)
+        watch_gaps(call, envelope.received_us, policy)
+        if new or ended:
+            _follow(call, new, ended, first, envelope, effects, policy)
     if result == "duplicate":
         arrival.duplicates += 1
     elif result == "late":
@@ -214,19 +216,18 @@ def _follow(
     call: Call,
     new: list[Reading],
     ended: bool,
-    envelope: Envelope,
     first: Event,
+    envelope: Envelope,
     effects: list[Any],
     policy: CallPolicy,
 ) -> None:
-    """The effects of what is known now, after all readings: counts, alerts, gaps, the end of the call.
+    """The effects of what is known now, after all readings: counts, alerts, the end of the call.
 
     Alerts describe the call after the whole delivery, whichever of its readings comes first.
     """
     for reading in new:
         _take_in_extras(call, reading, effects)
     alarming = [reading for reading in new if raises_alert(reading)]
-    watch_gaps(call, envelope.received_us, policy)
     if not ended and not alarming:
         return
     lifecycle = lifecycle_of(call)

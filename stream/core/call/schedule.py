@@ -50,11 +50,12 @@ _BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[s
 def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
     """The call has ended: plan all its reads, and request those that are due."""
     call.fetches = []
+    provider = call.provider
     if call.is_texml:
         return
     began_us = _ended_us(lifecycle, now_us)
     for source in _BY_FIRST_ATTEMPT:
-        if source not in policy.polled or SOURCE_BY_NAME[source].provider != call.provider:
+        if source not in policy.polled or SOURCE_BY_NAME[source].provider != provider:
             continue
         schedule, step = RETRY_SCHEDULES[source], _step(source, 0, lifecycle)
         # An overdue step is due now.
