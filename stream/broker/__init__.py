@@ -1,8 +1,8 @@
-"""A real Kafka for a machine that has none: one KRaft node, started by its owner and gone with it.
+"""The embedded Kafka for a machine without one: a single KRaft node that ends with its owner process.
 
-Nothing here is needed where `CALLSTREAM_KAFKA` names a cluster.
-The flow: `jars` and `java` find what to run, `storage` and `configuration` write what it reads, `supervisor`
-runs it and watches the owner, `ownership` says who runs which data, `lifetime` is the door.
+Nothing here is used where `CALLSTREAM_KAFKA` names a cluster.
+`jars` and `java` find what to run, `storage` and `configuration` write its files, `supervisor` runs it and
+watches the owner, `ownership` records who runs which data, and `lifetime` starts and stops it.
 """
 
 from stream.broker.failure import BrokerError

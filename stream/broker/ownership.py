@@ -1,7 +1,7 @@
-"""Who runs the data in a directory: one lock, and a note of where the broker answers.
+"""Which process runs the data in a directory: one lock, and a file that says where the broker answers.
 
-The rule of this file: the lock is the truth, the note only says where to look.
-The lock is an open file that supervisor and Java inherit; it is free when both are gone, however they went.
+Only the lock counts; the file may be outdated. The lock is an open file that supervisor and Java inherit, so
+it is free when both have ended, in whatever way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stream.service import data_dir
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningBroker:
     """A broker that was ready: process ids of Java and its supervisor, its port and cluster."""
 
     pid: int
@@ -27,7 +27,7 @@ class Running:
 
 
 def try_lock(directory: Path) -> int | None:
-    """The lock as an open file descriptor; None if somebody has it."""
+    """The lock as an open file descriptor; None if another process holds it."""
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,27 +37,27 @@ def try_lock(directory: Path) -> int | None:
     return descriptor
 
 
-def note(directory: Path, running: Running) -> None:
+def record_running(directory: Path, running: RunningBroker) -> None:
     fresh = directory / "running.json.new"
     fresh.write_text(json.dumps(asdict(running)))
     fresh.replace(directory / "running.json")
 
 
-def forget(directory: Path) -> None:
+def remove_record(directory: Path) -> None:
     (directory / "running.json").unlink(missing_ok=True)
 
 
-def noted(directory: Path) -> Running | None:
-    """What the note says, true or not."""
+def read_record(directory: Path) -> RunningBroker | None:
+    """The content of the file, which may be outdated."""
     try:
-        return Running(**json.loads(data_dir.read(directory / "running.json")))
+        return RunningBroker(**json.loads(data_dir.read(directory / "running.json")))
     except (OSError, ValueError, TypeError):
-        return None  # none, or cut short by a crash
+        return None  # missing, or truncated by a crash
 
 
-def find_running(directory: Path) -> Running | None:
-    """The broker of this directory that answers now: the noted port, the noted cluster."""
-    running = noted(directory)
+def find_running(directory: Path) -> RunningBroker | None:
+    """The broker of this directory, if it answers at the recorded port with the recorded cluster id."""
+    running = read_record(directory)
     if running is not None and cluster_id(running.port) == running.cluster_id:
         return running
     return None

@@ -1,7 +1,7 @@
-"""A port nobody listens on.
+"""Finds a free port, never one of the ephemeral range (from 32768 on Linux).
 
-The rule of this file: never a port of the ephemeral range (from 32768 on Linux), where a client that
-reconnects to a broker that is down can be given the broker's own port as its local one, and then holds it.
+There a client that reconnects to a broker that is down can get the broker's own port as its local one, and
+then holds it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(preferred: int = 0, *, but_not: int = 0) -> int:
-    """`preferred` if it is free, else any other; 0 prefers none."""
+    """`preferred` if it is free, or any other one; 0: any."""
     if preferred and is_free(preferred):
         return preferred
     for port in random.sample(range(_FROM, _TO), 200):

@@ -1,6 +1,6 @@
-"""Which cluster answers at this port? One Metadata request on a plain socket.
+"""Asks which cluster answers at a port: one Metadata request on a plain socket.
 
-The rule of this file: it needs no client library, so a start costs no import and the supervisor stays small.
+It needs no client library, so that a start costs no import and the supervisor stays small.
 Source: Kafka protocol guide, request header v1, Metadata request and response v2.
 """
 
@@ -15,7 +15,7 @@ _REQUEST = struct.pack(f">hhih{len(_CLIENT)}si", _METADATA, _VERSION, 1, len(_CL
 
 
 def cluster_id(port: int, *, host: str = "127.0.0.1", timeout_s: float = 2.0) -> str | None:
-    """The id of the cluster that answers there; None where nobody does, or nobody who speaks Kafka."""
+    """The id of the cluster that answers there; None if nothing does, or something other than Kafka."""
     try:
         with socket.create_connection((host, port), timeout_s) as connection:
             connection.sendall(struct.pack(">i", len(_REQUEST)) + _REQUEST)
@@ -38,7 +38,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def _parse(answer: bytes) -> str | None:
-    """Skips correlation id and brokers; None also while no broker is registered yet."""
+    """Skips correlation id and brokers. None also while no broker has registered yet."""
     position = 8
     (brokers,) = struct.unpack_from(">i", answer, 4)
     for _ in range(brokers):

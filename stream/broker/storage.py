@@ -1,6 +1,6 @@
-"""The broker's data: formatted once, whole or not at all, and then kept.
+"""The broker's data directory: formatted once and then kept.
 
-The rule of this file: a directory with the right name is a formatted one. A crash before leaves another.
+A directory gets its final name only when it is formatted completely, so a crash leaves no half-formatted one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import uuid
 from pathlib import Path
 
 from stream.broker.configuration import properties
-from stream.broker.failure import BrokerError, kept_in
+from stream.broker.failure import BrokerError, broker_file_errors
 from stream.broker.java import environment
 from stream.service.data_dir import errno_of
 
 
 def new_cluster_id() -> str:
-    """As Kafka writes one: 16 random bytes, URL-safe base64 without padding, never beginning with a dash."""
+    """In Kafka's format: 16 random bytes, URL-safe base64 without padding, never beginning with a dash."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text
@@ -35,19 +35,19 @@ def cluster_id(logs: Path) -> str | None:
 
 
 def format_storage(logs: Path, *, java: Path, class_path: str, port: int, controller_port: int) -> str:
-    """Makes `logs` a formatted data directory and returns its cluster id. Data that is there stays."""
+    """Format `logs` as a data directory and return its cluster id. Existing data are kept."""
     known = cluster_id(logs)
     if known is not None:
         return known
     if logs.exists() and any(logs.iterdir()):
         raise BrokerError(
-            f"{logs} holds something that is no broker's data: move it away, or choose another data dir."
+            f"{logs} contains files that are not a broker's data: move them away, or choose another data dir."
         )
     fresh = logs.with_name("formatting")
     shutil.rmtree(fresh, ignore_errors=True)
     wanted = new_cluster_id()
     settings = logs.with_name("format.properties")
-    with kept_in(logs.parent):
+    with broker_file_errors(logs.parent):
         settings.write_text(properties(fresh, port=port, controller_port=controller_port))
     tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", wanted, "-c", str(settings)]
     done = subprocess.run(
@@ -61,11 +61,11 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
         check=False,
     )
     if done.returncode != 0 and (number := errno_of(done.stdout)) is not None:
-        with kept_in(logs.parent):
+        with broker_file_errors(logs.parent):
             raise OSError(number, os.strerror(number))
     if done.returncode != 0 or cluster_id(fresh) != wanted:
         raise BrokerError(f"Kafka could not format {fresh} (exit {done.returncode}):\n{done.stdout[-2000:]}")
-    with kept_in(logs.parent):
+    with broker_file_errors(logs.parent):
         if logs.exists():
             logs.rmdir()
         fresh.rename(logs)

@@ -1,7 +1,7 @@
-"""A small process between the owner and Java: when the owner is gone, by whatever death, so is the broker.
+"""A small process between the owner and Java: when the owner ends, in whatever way, so does the broker.
 
-The rule of this file: it holds nothing of the owner but the end of a pipe, and when that closes it stops.
-It takes a Task as JSON and answers with one line of JSON on stdout: {"pid": …} once the broker answers, or
+It holds one end of a pipe to the owner, and stops when the pipe closes. It takes a BrokerTask as JSON and
+answers with one line of JSON on stdout: {"pid": …} once the broker answers, or
 {"failed": …, "port_taken": …}.
 """
 
@@ -28,8 +28,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to run: Java's arguments, where it works, the lock to keep, and who answers when ready."""
+class BrokerTask:
+    """What to run: Java's arguments, its directory, the lock to hold, and how to see that it is ready."""
 
     command: list[str]
     directory: str
@@ -42,7 +42,7 @@ class Task:
 
 
 def main(argument: str) -> int:
-    task = Task(**json.loads(argument))
+    task = BrokerTask(**json.loads(argument))
     directory = Path(task.directory)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -60,22 +60,24 @@ def main(argument: str) -> int:
             stdout=out,
             stderr=out,
             pass_fds=(task.lock,),
-            preexec_fn=_die_with_parent,  # one thread here, so nothing can be half-held in the child
+            preexec_fn=_die_with_parent,  # safe: this process has one thread, which holds no lock
         )
     try:
         if not _becomes_ready(java, task, owner):
             return 1
-        ownership.note(directory, ownership.Running(java.pid, os.getpid(), task.port, task.cluster_id))
+        ownership.record_running(
+            directory, ownership.RunningBroker(java.pid, os.getpid(), task.port, task.cluster_id)
+        )
         _answer({"pid": java.pid})
         while java.poll() is None and not _owner_left(owner, wait_s=0.5):
             pass
         return 0 if java.poll() is None else 1
     finally:
-        ownership.forget(directory)
+        ownership.remove_record(directory)
         _stop(java)
 
 
-def _becomes_ready(java: subprocess.Popen[bytes], task: Task, owner: int) -> bool:
+def _becomes_ready(java: subprocess.Popen[bytes], task: BrokerTask, owner: int) -> bool:
     limit = time.monotonic() + START_LIMIT_S
     while time.monotonic() < limit:
         if java.poll() is not None:
@@ -97,7 +99,7 @@ def _becomes_ready(java: subprocess.Popen[bytes], task: Task, owner: int) -> boo
 
 
 def last_words(directory: Path, lines: int = 15) -> str:
-    """The end of what Java printed and of the broker's log, whichever has something."""
+    """The last lines of the broker's log and of Java's output."""
     found: list[str] = []
     for name in ("broker.log", "broker.out"):
         try:
@@ -110,7 +112,7 @@ def last_words(directory: Path, lines: int = 15) -> str:
 
 
 def _owner_left(owner: int, *, wait_s: float) -> bool:
-    """True when the pipe has ended. A child of the owner may hold it open, so the parent counts too."""
+    """Whether the pipe is closed. The owner's children may hold it open, so the parent's id counts too."""
     readable, _, _ = select.select([0], [], [], wait_s)
     return (bool(readable) and not os.read(0, 100)) or os.getppid() != owner
 
@@ -120,11 +122,11 @@ def _answer(line: dict[str, object]) -> None:
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
     except OSError:
-        pass  # the owner is gone; the pipe says so next
+        pass  # the owner has ended, which the pipe shows next
 
 
 def _stop(java: subprocess.Popen[bytes]) -> None:
-    java.send_signal(signal.SIGCONT)  # a frozen one hears nothing
+    java.send_signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
     java.terminate()
     try:
         java.wait(STOP_LIMIT_S)
@@ -134,7 +136,7 @@ def _stop(java: subprocess.Popen[bytes]) -> None:
 
 
 def _die_with_parent() -> None:
-    """Linux: Java does not outlive its supervisor either. Elsewhere nothing does that."""
+    """On Linux, Java does not outlive its supervisor either. Other systems cannot do that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -106,7 +106,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
         connections,
         logger=quiet(metrics),
         shutdown_s=STOP_S,
-        turned_away=handlers.turns_away,
+        rejects=handlers.turns_away,
     )
     await producer.start()
     gc.collect()

@@ -14,7 +14,7 @@ import pytest
 from stream.broker import Broker, BrokerError, start
 from stream.broker.java import environment
 from stream.broker.lifetime import embedded
-from stream.broker.ownership import noted, try_lock
+from stream.broker.ownership import read_record, try_lock
 from stream.broker.storage import format_storage
 from stream.service.settings import Settings
 
@@ -78,7 +78,7 @@ def test_a_broker_that_ended_in_mid_run_tells_of_a_full_disk_and_else_of_its_log
     log = tmp_path / "broker.log"
     broker = Broker("127.0.0.1:1", log=log)
     log.write_text("INFO all is well\n")
-    assert broker.why_ended() == (f"the embedded broker has ended unasked; its log is {log}", False)
+    assert broker.why_ended() == (f"the embedded broker has ended unexpectedly; its log is {log}", False)
     log.write_text(
         "ERROR Error while appending\njava.io.IOException: No space left on device\n" + 40 * "\tat x\n"
     )
@@ -120,7 +120,7 @@ def test_the_lock_and_the_note_are_not_looked_for_behind_links(tmp_path: Path) -
     directory.mkdir()
     (directory / "running.json").symlink_to(elsewhere)
     (directory / "lock").symlink_to(elsewhere)
-    assert noted(directory) is None
+    assert read_record(directory) is None
     with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
         try_lock(directory)
 

@@ -22,7 +22,7 @@ def test_data_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letters.txt").touch()
-    with pytest.raises(BrokerError, match="no broker's data"):
+    with pytest.raises(BrokerError, match="not a broker's data"):
         format_with(Path("no-java"), tmp_path)
 
 

@@ -122,7 +122,7 @@ async def running_gateway(
 ) -> AsyncIterator[RunningGateway]:
     one = RunningGateway(credentials, limits, WaitingBodies() if bodies is None else bodies, refused)
     server = HttpServer(
-        one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, turned_away=one.handlers.turns_away
+        one.app, one.connections, logger=quiet(one.metrics), linger_s=0.1, rejects=one.handlers.turns_away
     )
     url = await server.listen("127.0.0.1:0", "CALLSTREAM_GATEWAY_LISTEN")
     one.port = int(url.rpartition(":")[2])

@@ -1,7 +1,7 @@
-"""Requests of our own to others: one kind of HTTP session, and one reading of what headers say of time.
+"""The HTTP client: one kind of session for all outgoing requests, and how time headers are parsed.
 
-The rule of this file: nothing goes along but what a request is given. No cookies are kept, no proxy and no
-`.netrc` of the environment is used, and a date without a zone is UTC, whatever zone this machine is in.
+A request carries only what it is given. No cookies are kept, and no proxy and no `.netrc` of the environment
+is used. A date without a zone is UTC, whatever the zone of this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?\Z")
 def session(
     *, timeout_s: float = TIMEOUT_S, connect_s: float | None = None, encodings: str = IDENTITY
 ) -> aiohttp.ClientSession:
-    """A session, in a running loop. `encodings`: of bodies; whoever asks for one unpacks it."""
+    """A session, in a running loop. `encodings`: of bodies, which the caller decompresses."""
     made = aiohttp.ClientSession(
         headers={
             "Accept": "application/json",
@@ -34,17 +34,17 @@ def session(
         timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_s),
         trust_env=False,
     )
-    # aiohttp would ask a second time by itself where it was hung up on: a request that no budget knows.
+    # aiohttp would repeat a request by itself when its connection is closed, outside of any rate budget.
     made._retry_connection = False
     return made
 
 
 def date_s(text: str | None) -> float | None:
-    """Unix time of an HTTP date (RFC 9110 5.6.7), None for what is none."""
+    """Unix time of an HTTP date (RFC 9110 5.6.7); None if it is not one."""
     try:
         date = parsedate_to_datetime(text) if text else None
         if date is not None and date.tzinfo is None:
-            # One of HTTP's own forms names no zone; it is UTC, not this machine's.
+            # One of HTTP's own formats names no zone. It is UTC, not this machine's.
             date = date.replace(tzinfo=UTC)
         return None if date is None else date.timestamp()
     except (ValueError, OverflowError):
@@ -52,9 +52,9 @@ def date_s(text: str | None) -> float | None:
 
 
 def retry_after_s(said: str, date: str | None, now_s: float) -> float | None:
-    """Seconds of a `Retry-After`, which has seconds or a date; None for what is neither.
+    """Seconds of a `Retry-After`, which contains seconds or a date; None if it is neither.
 
-    A date is measured by the answer's own `Date` where there is one, as the other's clock is not ours.
+    A date is compared with the answer's own `Date` where there is one: the server's clock is not ours.
     """
     said = said.strip()
     if _SECONDS.match(said):

@@ -1,8 +1,7 @@
-"""Connections of one HTTP server: how many there may be, and which one goes when there are too many.
+"""The connections of one HTTP server: how many there may be, and which one is cut when there are too many.
 
-The rule of this file: whoever holds a connection and does nothing with it goes first. Nothing here decides by
-how young a connection is: the youngest is the one that has something to say. Time is an argument, in seconds
-of one clock that never goes back.
+A connection that does nothing is cut first. A connection's youth never counts against it: the youngest is the
+one that is about to send a request. Time is an argument, in seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 FIRST_REQUEST_S = 10.0
-"""A connection's first request must have all of its headers by then."""
+"""Time limit for all headers of a connection's first request."""
 
 WORK_S = 30.0
-"""A request must be answered by then, and its answer read: nothing that a role answers takes half as long."""
+"""Time limit for an answer, and for reading it. No answer of a role takes half as long."""
 
 IDLE_S = 35.0
-"""Between two requests. The server itself closes such a connection after 30 s; this is for those that do not
-let it, because they have not read what they were answered.
+"""Limit between two requests. The server itself closes such a connection after 30 s; this is for clients that
+prevent it, because they have not read their answer.
 """
 
 AT_MOST = 4096
@@ -26,20 +25,20 @@ AT_MOST = 4096
 REFUSED_AT_ONCE = 10
 PAUSE_S = 0.1
 """The pause after each request of a connection that was refused more often than that and never granted
-anything: it shares the event loop with those that were.
+anything, so that it leaves the event loop to others.
 """
 
 
 class Transport(Protocol):
-    """Of asyncio's transport, what is needed here."""
+    """The part of asyncio's transport that is used here."""
 
     def abort(self) -> None: ...
 
 
 class _Connection:
-    """`since`: when it began to be what it is. `good`: it has once asked for something that was granted.
+    """`since`: when it entered its group. `good`: one of its requests was granted.
 
-    `refused`: its requests that were not.
+    `refused`: the number of its requests that were not.
     """
 
     __slots__ = ("asked", "good", "refused", "since", "transport")
@@ -53,12 +52,13 @@ class _Connection:
 
 
 Group = dict[object, _Connection]
-"""By the connection's protocol, in the order of `since`: the longest first."""
+"""By the connection's protocol, in the order of `since`: the oldest first."""
 
 
 class Connections:
-    """All connections of one server. `cut` counts those that were ended here for what they did not do, and
-    those for which there was no room.
+    """All connections of one server.
+
+    `cut`: how many were ended for being idle or slow, or not accepted because there was no room.
     """
 
     def __init__(
@@ -83,26 +83,26 @@ class Connections:
     def __len__(self) -> int:
         return sum(map(len, self._groups))
 
-    def made(self, key: object, transport: Transport, now_s: float) -> None:
-        """A connection is there."""
+    def connected(self, key: object, transport: Transport, now_s: float) -> None:
+        """A connection was accepted."""
         self._strangers[key] = _Connection(transport, now_s)
 
-    def lost(self, key: object) -> None:
-        """It is gone, by whomever."""
+    def disconnected(self, key: object) -> None:
+        """It is closed, by either side."""
         self._take(key)
 
-    def began(self, key: object, now_s: float) -> None:
-        """A request of it has all of its headers."""
+    def request_started(self, key: object, now_s: float) -> None:
+        """All headers of a request were received."""
         one = self._take(key)
         if one is not None:
             one.asked, one.since = True, now_s
             self._working[key] = one
 
-    def ended(self, key: object, now_s: float, *, good: bool) -> float:
-        """It was answered; `good`: with what it asked for.
+    def request_ended(self, key: object, now_s: float, *, good: bool) -> float:
+        """A request was answered; `good`: it was granted.
 
-        Returns the seconds until its next request is looked at: 0 but for those that ask again and again for
-        what they do not get. A proxy's connection soon carries something that is granted.
+        Returns the seconds until the next request is read: 0, except for a connection whose requests are
+        refused again and again. A proxy's connection soon carries one that is granted.
         """
         one = self._take(key)
         if one is None:
@@ -113,62 +113,56 @@ class Connections:
         (self._good if one.good else self._strangers)[key] = one
         return PAUSE_S if not one.good and one.refused > REFUSED_AT_ONCE else 0.0
 
-    def stuck(self, key: object) -> None:
-        """It does not read what it was answered; for how long is counted from when that was asked for."""
+    def write_blocked(self, key: object) -> None:
+        """The client does not read its answer. Its time counts from the start of the request."""
         one = self._take(key)
         if one is not None:
             self._unread[key] = one
 
-    def reads(self, key: object) -> None:
-        """It reads again, and its request is in work as before."""
+    def write_unblocked(self, key: object) -> None:
+        """The client reads again; its request goes on as before."""
         one = self._unread.pop(key, None)
         if one is not None:
             self._working[key] = one
 
-    def cut_off(self, key: object) -> None:
-        """It does what nobody may."""
-        self._cut(key)
-
-    def crowded(self, coming: int = 0) -> bool:
-        """Whether somebody has to go before one more is taken beside the `coming`."""
+    def is_full(self, coming: int = 0) -> bool:
+        """Whether another must be cut before one more is accepted. `coming`: those in a handshake."""
         return len(self) + coming >= self.at_most
 
     def has_silent_since(self, moment_s: float) -> bool:
-        """Whether there is one that does not read, or that was never granted anything and is silent for so
-        long at least.
-        """
+        """Whether a client does not read, or was never granted anything and has been silent since then."""
         if self._unread:
             return True
         longest = next(iter(self._strangers.values()), None)
         return longest is not None and longest.since <= moment_s
 
     def make_room(self, coming: int = 0) -> bool:
-        """Whether there is room for one more beside the `coming`, if need be after the longest idle one went.
+        """Whether there is room for one more beside the `coming`, if need be by cutting the oldest idle one.
 
-        Those that do not read go first, then those that were never granted anything, then the others.
+        First those that do not read are cut, then those that were never granted anything, then the others.
         """
-        if not self.crowded(coming):
+        if not self.is_full(coming):
             return True
         for group in (self._unread, self._strangers, self._good):
             for key in group:
-                self._cut(key)
+                self.abort(key)
                 return True
-        self.cut += 1  # the newcomer, who is not taken
+        self.cut += 1  # the newcomer, which is not accepted
         return False
 
     def shed(self, count: int) -> None:
-        """Cut so many of those that do nothing, in the same order."""
+        """Cut this many idle ones, in the same order."""
         idle = (key for group in (self._unread, self._strangers, self._good) for key in group)
-        self._cut_all(key for key, _ in zip(idle, range(count), strict=False))
+        self._abort_all(key for key, _ in zip(idle, range(count), strict=False))
 
-    def look(self, now_s: float) -> None:
-        """Cut whoever has taken longer than anything may."""
+    def enforce_limits(self, now_s: float) -> None:
+        """Cut all that exceed their time limit."""
         for group, limit_s in ((self._working, self._work_s), (self._unread, self._work_s)):
-            self._cut_all(_older(group, now_s - limit_s))
+            self._abort_all(_older(group, now_s - limit_s))
         late = _older(self._strangers, now_s - self._first_request_s)
-        self._cut_all([key for key in late if not self._strangers[key].asked])
+        self._abort_all([key for key in late if not self._strangers[key].asked])
         for group in (self._strangers, self._good):
-            self._cut_all(_older(group, now_s - self._idle_s))
+            self._abort_all(_older(group, now_s - self._idle_s))
 
     @property
     def _groups(self) -> tuple[Group, ...]:
@@ -181,11 +175,12 @@ class Connections:
                 return one
         return None
 
-    def _cut_all(self, keys: Iterable[object]) -> None:
+    def _abort_all(self, keys: Iterable[object]) -> None:
         for key in [*keys]:
-            self._cut(key)
+            self.abort(key)
 
-    def _cut(self, key: object) -> None:
+    def abort(self, key: object) -> None:
+        """End a connection, and count it."""
         one = self._take(key)
         if one is not None:
             self.cut += 1

@@ -1,8 +1,8 @@
 """A role's own HTTP: `/metrics`, `/livez`, `/readyz`, and nothing else.
 
-No token is needed, so no personal data is in it: reasons say what is wrong, never with whose call.
-A role passes what live and ready mean for it.
-The answers come from the role's own event loop: a loop that hangs does not answer, and that is an answer too.
+It needs no token, so it contains no personal data: reasons say what is wrong, never with whose call.
+Each role passes its own checks of live and ready.
+The answers come from the role's own event loop: a loop that hangs does not answer, which is a signal too.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from stream.service.http.server import Bare, HttpServer
 log = logging.getLogger("callstream")
 
 Check = Callable[[], tuple[bool, Sequence[str]]]
-"""Whether it is so, and if not, why: short sentences for an operator. Must not block."""
+"""Returns the state and, if it is bad, the reasons: short sentences for an operator. Must not block."""
 
 Exposition = Callable[[str], tuple[bytes, str]]
 """From the `Accept` header to a scrape's body and its content type."""
 
 CONNECTIONS_AT_MOST = 32
-"""A role's own HTTP has one or two who ask."""
+"""A role's own HTTP has one or two clients."""
 
 SCRAPE_S = 1.0
-"""An exposition is as old as that at most."""
+"""An exposition is cached for this long."""
 
 FORMATS_LIMIT = 4
-"""Values of `Accept` for which an exposition is kept."""
+"""How many values of `Accept` an exposition is cached for."""
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ async def serve(
 
 
 def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
-    """The three paths. Whatever else is asked for gets a bare status."""
+    """The three paths. Any other request gets a bare status."""
     app = web.Application(middlewares=[bare_errors])
     app.router.add_get("/metrics", Scrapes(metrics).answer)
     app.router.add_get("/livez", _probe(live))
@@ -68,13 +68,13 @@ def application(metrics: Exposition, live: Check, ready: Check) -> web.Applicati
 
 
 class Scrapes:
-    """Answers scrapes, each format computed and packed at most once a second however many ask."""
+    """Answers scrapes. Each format is computed and compressed at most once a second."""
 
     def __init__(self, exposition: Exposition, clock: Callable[[], float] = time.monotonic) -> None:
         self._exposition = exposition
         self._clock = clock
-        self._made_s = 0.0
-        self._made: dict[str, tuple[bytes, bytes, str]] = {}
+        self._computed_s = 0.0
+        self._cached: dict[str, tuple[bytes, bytes, str]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         plain, packed, content_type = self.newest(request.headers.get(hdrs.ACCEPT, ""))
@@ -84,17 +84,17 @@ class Scrapes:
         return web.Response(body=packed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
 
     def newest(self, accept: str) -> tuple[bytes, bytes, str]:
-        """(the exposition, the same packed, its content type)."""
+        """(the exposition, the same compressed, its content type)."""
         now_s = self._clock()
-        if now_s - self._made_s >= SCRAPE_S:
-            self._made, self._made_s = {}, now_s
-        if accept not in self._made:
-            if len(self._made) >= FORMATS_LIMIT:
-                accept = next(iter(self._made))  # any of them is better than work for whoever varies it
+        if now_s - self._computed_s >= SCRAPE_S:
+            self._cached, self._computed_s = {}, now_s
+        if accept not in self._cached:
+            if len(self._cached) >= FORMATS_LIMIT:
+                accept = next(iter(self._cached))  # any format will do for a client that keeps changing it
             else:
                 body, content_type = self._exposition(accept)
-                self._made[accept] = body, gzip.compress(body, 5, mtime=0), content_type
-        return self._made[accept]
+                self._cached[accept] = body, gzip.compress(body, 5, mtime=0), content_type
+        return self._cached[accept]
 
 
 def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -120,16 +120,16 @@ def _ask(check: Check) -> tuple[bool, Sequence[str]]:
 async def bare_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Whoever asks for something else learns a status and nothing more."""
+    """An error is answered with its bare status."""
     try:
         return await handler(request)
     except web.HTTPException as answer:
         return Bare(answer.status)
-    except Exception:  # aiohttp's own answer would have the error in it where the loop is debugged
+    except Exception:  # aiohttp's own answer would show the error in debug mode
         log.exception("an HTTP request failed")
         return Bare(500)
 
 
 async def anonymous(_: web.Request, response: web.StreamResponse) -> None:
-    """The `Server` header would tell versions to whoever asks."""
+    """Remove the `Server` header, which would disclose versions."""
     response.headers.pop("Server", None)

@@ -1,8 +1,8 @@
-"""Listening sockets, and the connections that are taken from them: never more than there is room for.
+"""Listening sockets, and how connections are accepted: never more than there is room for.
 
-The rule of this file: before a connection is taken there is room for it, made of an idle one if need be.
-Where the system has no descriptor left all the same, that is logged once a minute, idle connections are cut,
-and the next one is taken a second later.
+Before a connection is accepted there is room for it, if need be by cutting an idle one. Where the system has
+no descriptor left even so, this is logged once a minute, idle connections are cut, and the next one is
+accepted a second later.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from stream.service.errors import describe
 from stream.service.http.connections import Connections
 
 BACKLOG = 1024
-"""Connections that wait to be taken. One that finds no place among them is tried again by its system after
-1, 3 and 7 s, which is longer than a provider waits for a connection.
+"""How many connections may wait to be accepted. A client's system retries others after 1, 3 and 7 s, which is
+longer than a provider waits for a connection.
 """
-TAKEN_AT_ONCE = 16
-"""Connections taken before anything else is done again."""
+ACCEPTED_AT_ONCE = 16
+"""Connections accepted in one turn of the event loop."""
 
 HANDSHAKE_S = 5.0
 TLS_GOODBYE_S = 2.0
-"""Time to say goodbye in TLS: a connection that is closed and not read would hold its descriptor longer."""
+"""Limit of TLS's closing handshake: a client that does not read would hold its descriptor longer."""
 
-AGAIN_S = 1.0
+RETRY_S = 1.0
 LOG_EVERY_S = 60.0
 
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -41,16 +41,16 @@ log = logging.getLogger("callstream.http")
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message says why, and which setting to change."""
+    """The address cannot be listened on. The message says why, and which setting to change."""
 
 
-def nobody(_: str) -> bool:
-    """Turns no address away."""
+def no_address(_: str) -> bool:
+    """Rejects no address."""
     return False
 
 
 class Listening:
-    """Takes connections for `protocol` until it is closed. `connections` knows of each that was taken."""
+    """Accepts connections for `protocol` until it is closed. `connections` knows all that were accepted."""
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class Listening:
         protocol: Callable[[], asyncio.Protocol],
         connections: Connections,
         tls: ssl.SSLContext | None = None,
-        turned_away: Callable[[str], bool] = nobody,
+        rejects: Callable[[str], bool] = no_address,
     ) -> None:
-        """`turned_away`: whether nobody is taken from an address just now; asked at each connection."""
+        """`rejects`: whether connections of an address are not accepted now; asked for each one."""
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
         self._protocol = protocol
         self._connections = connections
-        self._turned_away = turned_away
+        self._rejects = rejects
         self._tls: dict[str, Any] = {}
         if tls is not None:
             self._tls = {
@@ -74,64 +74,64 @@ class Listening:
                 "ssl_shutdown_timeout": TLS_GOODBYE_S,
             }
         self._coming: dict[asyncio.Task[None], float] = {}
-        """Since when, the longest first."""
+        """Connections in a handshake and when it began, the oldest first."""
         self._logged_s: float | None = None
         self._closed = False
         for one in sockets:
-            self._loop.add_reader(one, self._take, one)
+            self._loop.add_reader(one, self._accept, one)
 
     @property
     def addresses(self) -> list[tuple[Any, ...]]:
         return [one.getsockname() for one in self._sockets]
 
     async def close(self) -> None:
-        """Take no more. What was taken goes on."""
+        """Accept no more. Accepted connections go on."""
         self._closed = True
         while self._sockets:
             one = self._sockets.pop()
             self._loop.remove_reader(one)
             one.close()
-        # Who is still in a TLS handshake has asked for nothing.
+        # A client in a TLS handshake has sent no request yet.
         for task in list(self._coming):
             if self._tls:
                 task.cancel()
         await asyncio.gather(*self._coming, return_exceptions=True)
 
-    def _take(self, listening: socket.socket) -> None:
-        for _ in range(TAKEN_AT_ONCE):
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
             try:
-                taken, peer = listening.accept()
+                accepted, peer = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
-                return  # none any more, or one that was gone before it was taken
+                return  # none left, or one that was closed before it was accepted
             except OSError as error:
                 self._pause(listening, error)
                 return
-            if self._turned_away(peer[0]):
-                taken.close()
+            if self._rejects(peer[0]):
+                accepted.close()
                 self._connections.cut += 1
                 continue
-            crowded = self._connections.crowded(len(self._coming))
+            crowded = self._connections.is_full(len(self._coming))
             if crowded and not self._make_room():
-                taken.close()
+                accepted.close()
                 continue
-            taken.setblocking(False)
-            task = self._loop.create_task(self._connect(taken))
+            accepted.setblocking(False)
+            task = self._loop.create_task(self._connect(accepted))
             self._coming[task] = time.monotonic()
             task.add_done_callback(self._arrived)
             if crowded:
-                return  # who was taken just now is to have the time to say what it wants
+                return  # leave this one the time to send its request
 
-    async def _connect(self, taken: socket.socket) -> None:
+    async def _connect(self, accepted: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, taken, **self._tls)
+            await self._loop.connect_accepted_socket(self._protocol, accepted, **self._tls)
         except (OSError, TimeoutError, asyncio.CancelledError):
-            taken.close()  # no TLS, no handshake in time, or gone again: nothing was asked
+            accepted.close()  # no TLS, no handshake in time, or closed again: there was no request
 
     def _arrived(self, task: asyncio.Task[None]) -> None:
         self._coming.pop(task, None)
 
     def _make_room(self) -> bool:
-        """End what has lasted longest: of TLS handshakes, and of connections without a request."""
+        """End the oldest of the TLS handshakes and of the connections without a request."""
         if self._tls and self._coming:
             began_s = next(iter(self._coming.values()))
             if not self._connections.has_silent_since(began_s):
@@ -139,7 +139,7 @@ class Listening:
         return self._connections.make_room(len(self._coming))
 
     def _end_oldest_coming(self) -> bool:
-        """End the TLS handshake that has lasted longest."""
+        """End the oldest TLS handshake."""
         if not self._tls or not self._coming:
             return False
         oldest = next(iter(self._coming))
@@ -153,19 +153,19 @@ class Listening:
             self._logged_s = now_s
             help_ = MORE_FILES if error.errno in _NO_DESCRIPTOR else ""
             log.error(
-                "A connection cannot be taken (%s) with %d open%s.",
+                "A connection cannot be accepted (%s) with %d open%s.",
                 describe(error),
                 len(self._connections),
                 help_,
             )
         if error.errno in _NO_DESCRIPTOR:
-            self._connections.shed(TAKEN_AT_ONCE)
+            self._connections.shed(ACCEPTED_AT_ONCE)
         self._loop.remove_reader(listening)
-        self._loop.call_later(AGAIN_S, self._again, listening)
+        self._loop.call_later(RETRY_S, self._resume, listening)
 
-    def _again(self, listening: socket.socket) -> None:
+    def _resume(self, listening: socket.socket) -> None:
         if not self._closed:
-            self._loop.add_reader(listening, self._take, listening)
+            self._loop.add_reader(listening, self._accept, listening)
 
 
 async def bound(listen: str, setting: str) -> list[socket.socket]:

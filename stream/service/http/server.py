@@ -1,7 +1,7 @@
-"""A role's HTTP server: aiohttp's, without what it tells and allows by itself.
+"""A role's HTTP server: aiohttp's, hardened.
 
-The rule of this file: whatever a client does, an answer says nothing of the software behind it, no body is
-ever unpacked, and no connection is held by who does nothing with it (`stream.service.http.connections`).
+Whatever a client does: an answer discloses nothing about the software, no body is ever decompressed, and no
+idle client keeps a connection (`stream.service.http.connections`).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from stream.service.http.connections import PAUSE_S, Connections
-from stream.service.http.listening import Listening, bound, nobody
+from stream.service.http.listening import Listening, bound, no_address
 
 KEEP_ALIVE_S = 30.0
 LINGER_S = 1.0
-"""What is left of a refused body is read for so long, so that its sender hears the answer."""
+"""How long the rest of a refused body is read, so that its sender receives the answer."""
 
 READ_BYTES = 65_536
-"""Of a body that nobody reads yet, twice as much is kept at most."""
+"""Of a body that is not read yet, at most twice as much is buffered."""
 
 AT_A_TIME_BYTES = 16_384
-"""What is read of a connection before another one's turn: as much as a record of TLS has at most."""
+"""How much is read of a connection before another one's turn: the largest TLS record."""
 
 PARSED_BYTES = 2048
-"""Of that so much is parsed before its chunks are looked at: 340 of them at most, a millisecond or two."""
+"""How much of that is parsed before the chunks are checked: at most 340 chunks, a millisecond or two."""
 
 TINY_CHUNKS = 100
 TINY_CHUNK_BYTES = 64
-"""Of a body more than so many chunks with fewer bytes than that, on average, cost more than what they carry:
-their connection is cut. Proxies pass on what they read, and that is never so little so often.
+"""A body with more chunks than that, of fewer bytes on average, costs more than it carries: its connection is
+cut. Proxies pass on what they read, which is never so little so often.
 """
 
 LOOK_EVERY_S = 1.0
@@ -44,7 +44,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Bare(web.Response):
-    """A bare status: no body, and no `Server`, which would tell versions to whoever asks.
+    """A bare status: no body, and no `Server` header, which would disclose versions.
 
     `unread`: nothing more is read of its connection, which ends with it.
     """
@@ -76,7 +76,7 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP, or an error of our own: logged as aiohttp does, and answered without a word."""
+        """Invalid HTTP or an error of our own: logged as aiohttp does, and answered with a bare status."""
         super().handle_error(request, status, exc, message)
         answer = Bare(status)
         answer.force_close()
@@ -87,17 +87,17 @@ class _Protocol(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
             resp = Bare(resp.status)
-        impatient = bool(self._messages)
-        if impatient:
+        pipelined = bool(self._messages)
+        if pipelined:
             resp.force_close()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            pause_s = self._known.ended(self, time.monotonic(), good=200 <= resp.status < 300)
+            pause_s = self._known.request_ended(self, time.monotonic(), good=200 <= resp.status < 300)
             if isinstance(resp, Bare) and resp.unread:
                 self.force_close()
-            elif impatient:
-                self._forget_the_rest()
+            elif pipelined:
+                self._drop_pipelined()
                 await asyncio.sleep(PAUSE_S)
             elif pause_s and resp.keep_alive and not self._known.closing:
                 await asyncio.sleep(pause_s)
@@ -105,12 +105,12 @@ class _Protocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         for at in range(0, len(data), PARSED_BYTES):
             super().data_received(data[at : at + PARSED_BYTES])
-            if self._comes_in_crumbs():
-                self._known.cut_off(self)
+            if self._has_tiny_chunks():
+                self._known.abort(self)
                 return
 
-    def _comes_in_crumbs(self) -> bool:
-        """Whether what has come of the newest body and is unread is in many chunks of next to nothing."""
+    def _has_tiny_chunks(self) -> bool:
+        """Whether the unread part of the newest body consists of many tiny chunks."""
         if self._messages:
             payload = self._messages[-1][1]
         elif self._current_request is not None:
@@ -120,10 +120,10 @@ class _Protocol(web.RequestHandler):
         chunks = len(getattr(payload, "_http_chunk_splits", None) or ())
         return chunks > TINY_CHUNKS and payload._size < chunks * TINY_CHUNK_BYTES
 
-    def _forget_the_rest(self) -> None:
+    def _drop_pipelined(self) -> None:
         """End a connection whose client sends requests without waiting for answers.
 
-        No provider and no proxy does, and what waits behind a request, bodies and all, would be held for it.
+        No provider and no proxy does that, and the requests behind the first would be held in memory.
         """
         self._messages.clear()
         self.close()
@@ -132,15 +132,15 @@ class _Protocol(web.RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._known.stuck(self)
+        self._known.write_blocked(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._known.reads(self)
+        self._known.write_unblocked(self)
 
 
 class _Server(web.Server):
-    """Tells of each connection and request."""
+    """Reports each connection and request to `Connections`."""
 
     def __init__(self, handler: Handler, known: Connections, settings: dict[str, Any], **more: Any) -> None:
         super().__init__(self._asked, **more)
@@ -152,25 +152,26 @@ class _Server(web.Server):
         return _Protocol(self, loop=asyncio.get_running_loop(), **self._settings)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        self.known.made(handler, transport, time.monotonic())
-        _take_little_at_a_time(transport)
+        self.known.connected(handler, transport, time.monotonic())
+        _limit_reads(transport)
         super().connection_made(handler, transport)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        self.known.lost(handler)
+        self.known.disconnected(handler)
         super().connection_lost(handler, exc)
 
     async def _asked(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.known.began(request.protocol, time.monotonic())
+        self.known.request_started(request.protocol, time.monotonic())
         response = await self._handler(request)
         if self.known.closing:
             response.force_close()
         return response
 
 
-def _take_little_at_a_time(transport: Any) -> None:
-    """asyncio reads a quarter of a mebibyte at once and has no setting for it. In TLS it is TLS that reads:
-    the first time, with the end of the handshake, it has read before anybody can tell it.
+def _limit_reads(transport: Any) -> None:
+    """Limit how much asyncio reads at once. It reads 256 KiB and has no setting for it.
+
+    In TLS the TLS layer reads. Its first read, at the end of the handshake, cannot be limited.
     """
     below = getattr(transport, "_ssl_protocol", None)
     if below is None:
@@ -182,7 +183,7 @@ def _take_little_at_a_time(transport: Any) -> None:
 
 
 class _Runner(web.AppRunner):
-    """aiohttp's, with a server of ours."""
+    """aiohttp's, with our server."""
 
     def __init__(self, app: web.Application, known: Connections, **settings: Any) -> None:
         super().__init__(app, access_log=None, handle_signals=False, **settings)
@@ -207,9 +208,9 @@ class HttpServer:
         keep_alive_s: float = KEEP_ALIVE_S,
         linger_s: float = LINGER_S,
         shutdown_s: float = 1.0,
-        turned_away: Callable[[str], bool] = nobody,
+        rejects: Callable[[str], bool] = no_address,
     ) -> None:
-        """`shutdown_s`: what was taken has so long to be answered. `turned_away`: as in `Listening`."""
+        """`shutdown_s`: limit for answering accepted requests at the end. `rejects`: as in `Listening`."""
         more = {} if logger is None else {"logger": logger}
         self._runner = _Runner(
             app,
@@ -222,30 +223,30 @@ class HttpServer:
             **more,
         )
         self._connections = connections
-        self._turned_away = turned_away
+        self._rejects = rejects
         self._listening: Listening | None = None
 
     async def listen(self, listen: str, setting: str, tls: ssl.SSLContext | None = None) -> str:
-        """Take connections; gives the base URL (port 0 in `listen` picks a free one). Raises ListenError."""
+        """Accept connections. Returns the base URL; port 0 picks a free one. Raises ListenError."""
         sockets = await bound(listen, setting)
         await self._runner.setup()
         assert self._runner.server is not None
-        self._listening = Listening(sockets, self._runner.server, self._connections, tls, self._turned_away)
+        self._listening = Listening(sockets, self._runner.server, self._connections, tls, self._rejects)
         host, port = self._listening.addresses[0][:2]
         name = f"[{host}]" if ":" in host else host
         return f"{'http' if tls is None else 'https'}://{name}:{port}"
 
     async def watch(self, every_s: float = LOOK_EVERY_S) -> None:
-        """Cut off who is too slow, until cancelled."""
+        """Enforce the time limits of connections, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
-            self._connections.look(time.monotonic())
+            self._connections.enforce_limits(time.monotonic())
 
     async def close(self, last_answers_s: float = 0.0) -> None:
-        """Take no more, answer what was taken, and let each answer be the last of its connection.
+        """Accept no more, answer accepted requests, and close each connection with its answer.
 
-        Who keeps a connection may be sending on it just now: for `last_answers_s` it is not closed under
-        them, which would leave a request that nobody answers.
+        A client may be sending a request on an open connection just now. Connections stay open for
+        `last_answers_s`, so that such a request is still answered.
         """
         if self._listening is not None:
             await self._listening.close()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.broker import configuration, ownership
-from stream.broker.supervisor import STOP_LIMIT_S, Task
+from stream.broker.supervisor import STOP_LIMIT_S, BrokerTask
 from tests.e2e.cluster.wires import NODES
 
 HEAP = "256m"
@@ -134,7 +134,7 @@ class Node:
             *("-cp", self._jars, "kafka.Kafka", str(self._directory / "server.properties")),
         ]
         port = self._ports[self.number].client
-        task = Task(command, str(self._directory), lock, port, self._cluster_id)
+        task = BrokerTask(command, str(self._directory), lock, port, self._cluster_id)
         self._supervisor = subprocess.Popen(
             [sys.executable, "-c", _SUPERVISOR, task.to_json()],
             stdin=subprocess.PIPE,

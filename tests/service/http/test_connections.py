@@ -23,11 +23,11 @@ class Room:
     def comes(self, *names: str, now_s: float = 0.0) -> None:
         for name in names:
             self.transports[name] = Transport()
-            self.known.made(name, self.transports[name], now_s)
+            self.known.connected(name, self.transports[name], now_s)
 
     def asks(self, name: str, now_s: float, *, good: bool = False) -> None:
-        self.known.began(name, now_s)
-        self.known.ended(name, now_s, good=good)
+        self.known.request_started(name, now_s)
+        self.known.request_ended(name, now_s, good=good)
 
     @property
     def there(self) -> list[str]:
@@ -68,8 +68,8 @@ def test_those_that_were_never_granted_anything_go_before_those_that_were() -> N
 def test_those_that_do_not_read_their_answers_go_first() -> None:
     room = Room(at_most=2)
     room.comes("deaf", "idle")
-    room.known.began("deaf", 1.0)
-    room.known.stuck("deaf")
+    room.known.request_started("deaf", 1.0)
+    room.known.write_blocked("deaf")
     room.known.make_room()
     assert room.there == ["idle"]
 
@@ -77,9 +77,9 @@ def test_those_that_do_not_read_their_answers_go_first() -> None:
 def test_whoever_reads_again_is_at_work_as_before() -> None:
     room = Room(at_most=1)
     room.comes("slow")
-    room.known.began("slow", 1.0)
-    room.known.stuck("slow")
-    room.known.reads("slow")
+    room.known.request_started("slow", 1.0)
+    room.known.write_blocked("slow")
+    room.known.write_unblocked("slow")
     assert not room.known.make_room()
     assert room.there == ["slow"]
 
@@ -87,11 +87,11 @@ def test_whoever_reads_again_is_at_work_as_before() -> None:
 def test_where_all_are_at_work_there_is_no_room() -> None:
     room = Room(at_most=2)
     room.comes("a", "b")
-    room.known.began("a", 0.0)
-    room.known.began("b", 0.0)
+    room.known.request_started("a", 0.0)
+    room.known.request_started("b", 0.0)
     assert not room.known.make_room()
     assert (room.there, room.known.cut) == (["a", "b"], 1)
-    room.known.ended("a", 1.0, good=True)
+    room.known.request_ended("a", 1.0, good=True)
     assert room.known.make_room()
 
 
@@ -106,9 +106,9 @@ def test_a_silent_connection_is_cut_when_its_time_is_over_and_not_before() -> No
     room = Room()
     room.comes("old")
     room.comes("young", now_s=5.0)
-    room.known.look(9.9)
+    room.known.enforce_limits(9.9)
     assert room.there == ["old", "young"]
-    room.known.look(10.0)
+    room.known.enforce_limits(10.0)
     assert (room.there, room.known.cut) == (["young"], 1)
 
 
@@ -116,9 +116,9 @@ def test_a_connection_between_two_requests_has_longer() -> None:
     room = Room()
     room.comes("a")
     room.asks("a", 1.0)
-    room.known.look(35.9)
+    room.known.enforce_limits(35.9)
     assert room.there == ["a"]
-    room.known.look(36.0)
+    room.known.enforce_limits(36.0)
     assert room.there == []
 
 
@@ -126,10 +126,10 @@ def test_a_request_that_is_not_done_or_not_read_after_half_a_minute_costs_its_co
     room = Room()
     room.comes("working", "deaf", "done")
     for name in room.there:
-        room.known.began(name, 0.0)
-    room.known.stuck("deaf")
-    room.known.ended("done", 29.0, good=True)
-    room.known.look(30.0)
+        room.known.request_started(name, 0.0)
+    room.known.write_blocked("deaf")
+    room.known.request_ended("done", 29.0, good=True)
+    room.known.enforce_limits(30.0)
     assert room.there == ["done"]
 
 
@@ -139,26 +139,26 @@ def test_who_is_refused_again_and_again_has_to_wait_and_whoever_was_granted_some
     room.asks("provider", 0.0, good=True)
     for name in room.there:
         for _ in range(REFUSED_AT_ONCE):
-            room.known.began(name, 1.0)
-            assert room.known.ended(name, 1.0, good=False) == 0.0
-        room.known.began(name, 1.0)
-    assert room.known.ended("scanner", 1.0, good=False) == PAUSE_S
-    assert room.known.ended("provider", 1.0, good=False) == 0.0
+            room.known.request_started(name, 1.0)
+            assert room.known.request_ended(name, 1.0, good=False) == 0.0
+        room.known.request_started(name, 1.0)
+    assert room.known.request_ended("scanner", 1.0, good=False) == PAUSE_S
+    assert room.known.request_ended("provider", 1.0, good=False) == 0.0
 
 
 def test_what_is_gone_is_forgotten() -> None:
     room = Room(at_most=1)
     room.comes("a")
-    room.known.lost("a")
+    room.known.disconnected("a")
     assert len(room.known) == 0
-    room.known.ended("a", 1.0, good=True)
+    room.known.request_ended("a", 1.0, good=True)
     assert len(room.known) == 0
 
 
 def test_shedding_cuts_so_many_idle_ones_and_none_at_work() -> None:
     room = Room()
     room.comes("a", "b", "c", "working")
-    room.known.began("working", 0.0)
+    room.known.request_started("working", 0.0)
     room.known.shed(2)
     assert room.there == ["c", "working"]
     room.known.shed(9)

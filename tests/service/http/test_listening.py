@@ -29,13 +29,13 @@ class Echo(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._connections.made(self, transport, asyncio.get_running_loop().time())
+        self._connections.connected(self, transport, asyncio.get_running_loop().time())
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.lost(self)
+        self._connections.disconnected(self)
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ async def test_one_more_than_there_is_room_for_is_taken_and_the_longest_idle_goe
 async def test_where_the_system_has_no_descriptor_left_it_is_logged_once_and_connections_are_taken_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(listening, "AGAIN_S", 0.01)
+    monkeypatch.setattr(listening, "RETRY_S", 0.01)
     fails = 50
 
     class Exhausted:
@@ -111,7 +111,7 @@ async def test_where_the_system_has_no_descriptor_left_it_is_logged_once_and_con
         await one.close()
     assert fails == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "A connection cannot be taken (OSError: Too many open files (errno 24)) with 0 open: "
+        "A connection cannot be accepted (OSError: Too many open files (errno 24)) with 0 open: "
         "raise the limit of open files (ulimit -n, LimitNOFILE); idle connections are cut."
     ]
 
@@ -167,7 +167,7 @@ async def test_many_who_come_at_once_wait_and_none_has_to_come_again() -> None:
 
 async def test_of_an_address_that_is_turned_away_nobody_is_taken_until_it_is_let_in_again() -> None:
     away = {"127.0.0.1"}
-    async with listened(at_most=3, turned_away=away.__contains__) as (_, port):
+    async with listened(at_most=3, rejects=away.__contains__) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await ended(reader)
         writer.close()
