@@ -19,7 +19,7 @@ from stream.kafka.topics import ensure
 from stream.service.settings import load
 from stream.simulator.calls.call import SourceRecord
 from tests.real_broker import RealBroker
-from tests.simulator.gateway import PRIVATE, TOKEN, Gateway, running
+from tests.simulator.fake_gateway import PRIVATE, TOKEN, FakeGateway, running_gateway
 
 GATEWAY = "http://127.0.0.1:8080"
 
@@ -106,12 +106,12 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @contextmanager
-def gateway_beside() -> Iterator[Gateway]:
+def gateway_beside() -> Iterator[FakeGateway]:
     """A gateway in a thread of its own: the command has its own loop."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    place = running()
+    place = running_gateway()
     try:
         yield asyncio.run_coroutine_threadsafe(place.__aenter__(), loop).result(5)
         asyncio.run_coroutine_threadsafe(place.__aexit__(None, None, None), loop).result(5)
@@ -135,7 +135,7 @@ def test_with_a_gateway_the_result_says_what_it_answered(without_kafka: dict[str
     assert plain.exit_code == 0, plain.stderr
     assert f"{then_sent} deliveries of 20 calls" in plain.stdout
     assert f"sent, {then_sent} taken, 0 given up" in plain.stdout
-    accounts = {orjson.loads(record.value)["account"] for record in gateway.landed}
+    accounts = {orjson.loads(record.value)["account"] for record in gateway.written}
     assert accounts == {"AC7", None}
     assert TOKEN not in plain.output
 

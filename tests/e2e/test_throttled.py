@@ -25,7 +25,7 @@ from tests.e2e.poller import (
     wait_committed,
 )
 from tests.real_broker import RealBroker
-from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
+from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, FakeResources, logged, sid
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +39,7 @@ ALL_HAVE_WORK = 0.6
 
 BACKLOG, URGENT = 250, 40
 ROWS = 2
-SHELF = HandShelf(logs={sid(number): [logged(1), logged(2)] for number in range(BACKLOG + URGENT)})
+SHELF = FakeResources(logs={sid(number): [logged(1), logged(2)] for number in range(BACKLOG + URGENT)})
 
 Note = Callable[[str, object], None]
 

@@ -25,7 +25,16 @@ from stream.simulator.rest.server import serving as provider_in_a_box
 from tests.e2e.harness import lag, read_topic
 from tests.poller.asked import fetch, value
 from tests.real_broker import RealBroker
-from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, NOW_US, TOKEN, HandShelf, call, insight, sid
+from tests.simulator.rest.resource_fakes import (
+    ACCOUNT,
+    KEYS,
+    NOW_US,
+    TOKEN,
+    FakeResources,
+    call,
+    insight,
+    sid,
+)
 
 REFUSED = "twilio/main: the provider refuses the credentials"
 UNREACHABLE = "telnyx/main: the provider does not answer"
@@ -102,11 +111,11 @@ def settings(broker: RealBroker, prefix: str, provider: str) -> Settings:
     )
 
 
-def shelf() -> HandShelf:
+def resources() -> FakeResources:
     """A call that ended a minute ago, and two of its events."""
     ago_s = int(time.time() - NOW_US / 1e6)
     ended = call(1, ago_s - 90, start_s=ago_s - 80, end_s=ago_s - 60)
-    return HandShelf(rows=[ended], events={sid(1): [insight(2, name="answered"), insight(1)]})
+    return FakeResources(rows=[ended], events={sid(1): [insight(2, name="answered"), insight(1)]})
 
 
 async def until(good: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
@@ -148,7 +157,7 @@ async def test_a_window_and_a_request_are_read_and_landed_and_all_is_committed_w
     broker: RealBroker, prefix: str
 ) -> None:
     key = f"twilio:{sid(1)}"
-    async with provider_in_a_box(shelf(), KEYS, "127.0.0.1:0") as url:
+    async with provider_in_a_box(resources(), KEYS, "127.0.0.1:0") as url:
         chosen = settings(broker, prefix, url)
         await topics.ensure(broker.bootstrap, chosen)
         asked = fetch(
@@ -201,7 +210,7 @@ async def test_a_window_and_a_request_are_read_and_landed_and_all_is_committed_w
 
 
 async def test_one_whose_port_is_taken_asks_no_broker_and_leaves_nothing_behind() -> None:
-    async with provider_in_a_box(shelf(), KEYS, "127.0.0.1:0") as url:
+    async with provider_in_a_box(resources(), KEYS, "127.0.0.1:0") as url:
         before = asyncio.all_tasks()
         taken = Settings(kafka="127.0.0.1:1", poller_listen=url.removeprefix("http://"))
         with pytest.raises(ListenError, match="set CALLSTREAM_POLLER_LISTEN to another address"):

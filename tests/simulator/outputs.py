@@ -53,9 +53,9 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
     return found
 
 
-def compared(truth: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> CheckReport:
-    """The report of a comparison of these outputs with the truth."""
-    comparison = Comparison(truth, alone=alone)
+def compared(expected: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> CheckReport:
+    """The report of a comparison of these outputs with the expected."""
+    comparison = Comparison(expected, alone=alone)
     for event in outputs.events:
         comparison.event(event)
     for record in outputs.records:
@@ -65,8 +65,8 @@ def compared(truth: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) ->
     return comparison.report()
 
 
-def only_example(truth: ExpectedOutputs, outputs: Outputs, kind: str) -> str:
-    report = compared(truth, outputs)
+def only_example(expected: ExpectedOutputs, outputs: Outputs, kind: str) -> str:
+    report = compared(expected, outputs)
     assert report.differences == {kind: 1}, "\n".join(report.lines())
     return report.examples[kind][0]
 

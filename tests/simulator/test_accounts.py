@@ -21,7 +21,7 @@ from stream.simulator.rest.http_types import ApiCredentials
 from stream.simulator.rest.server import serving
 from stream.simulator.traffic import Traffic
 from stream.simulator.twilio.call import TwilioCall
-from tests.simulator.reader import START_US, Clock, S
+from tests.simulator.fake_poller import START_US, Clock, S
 
 SERVED = Options(served=True)
 SECRETS = {
@@ -119,19 +119,19 @@ def _of_the_other(options: Options) -> frozenset[str]:
 async def test_all_that_a_world_holds_is_on_its_pages() -> None:
     clock = Clock()
     traffic = Traffic(Options(calls=150, served=True, start_us=START_US, seed=3), now_us=clock)
-    for sending in traffic.outgoing():
-        clock.now_us = sending.at_us
-    world, truth = traffic.providers, traffic.expected
-    assert world is not None
-    assert truth is not None
+    for delivery in traffic.outgoing():
+        clock.now_us = delivery.at_us
+    providers, expected = traffic.providers, traffic.expected
+    assert providers is not None
+    assert expected is not None
     clock.now_us += 2000 * S
     keys = ApiCredentials(twilio_tokens=("token",), telnyx=("KEY",))
     async with (
-        serving(world, keys, "127.0.0.1:0", now_us=clock) as url,
+        serving(providers, keys, "127.0.0.1:0", now_us=clock) as url,
         aiohttp.ClientSession(raise_for_status=True) as client,
     ):
-        account = f"{url}/2010-04-01/Accounts/{world.twilio_account}"
-        pair = base64.b64encode(f"{world.twilio_account}:token".encode()).decode()
+        account = f"{url}/2010-04-01/Accounts/{providers.twilio_account}"
+        pair = base64.b64encode(f"{providers.twilio_account}:token".encode()).decode()
         basic = {"Authorization": f"Basic {pair}"}
 
         async def pages(address: str | None, array: str) -> list[dict[str, Any]]:
@@ -156,20 +156,20 @@ async def test_all_that_a_world_holds_is_on_its_pages() -> None:
                     return found
             raise AssertionError("there is no end")
 
-        calls = [call for call in truth.calls if isinstance(call, TwilioCall)]
+        calls = [call for call in expected.calls if isinstance(call, TwilioCall)]
         listed = await pages(f"{account}/Calls.json?PageSize=20", "calls")
-        assert listed == list(world.calls(clock()))
+        assert listed == list(providers.calls(clock()))
         assert len(listed) == len(calls)
         for call in calls:
             log = await pages(f"{account}/Calls/{call.id}/Events.json?PageSize=2", "events")
-            assert log == world.call_events(call.id, clock())
-            held = world.insights(call.id, clock())
+            assert log == providers.call_events(call.id, clock())
+            held = providers.insights(call.id, clock())
             assert held is not None
             read = []
             for edge in edges_of(None, call.leg.caller.text, call.leg.callee.text):
                 read += await pages(f"{url}/v1/Voice/{call.id}/Events?Edge={edge}&PageSize=2", "events")
             assert {orjson.dumps(row) for row in read} == {orjson.dumps(row) for row in held}
             async with client.get(f"{url}/v1/Voice/{call.id}/Summary", headers=basic) as answer:
-                assert await answer.json() == world.summary(call.id, clock())
-        assert await numbered("call_events") == list(world.telnyx_events(clock()))
-        assert await numbered("webhook_deliveries") == list(world.webhook_deliveries(clock()))
+                assert await answer.json() == providers.summary(call.id, clock())
+        assert await numbered("call_events") == list(providers.telnyx_events(clock()))
+        assert await numbered("webhook_deliveries") == list(providers.webhook_deliveries(clock()))

@@ -22,7 +22,7 @@ from stream.simulator.calls.options import (
 )
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import Traffic
-from tests.simulator.reader import Clock
+from tests.simulator.fake_poller import Clock
 
 START_US = 1_760_000_000_000_000
 
@@ -41,7 +41,7 @@ def envelopes(options: Options) -> list[dict[str, Any]]:
 def test_equal_options_give_equal_bytes() -> None:
     options = Options(calls=200, duplicates=0.1, reorder=0.1, drop=0.1, late=0.1, seed=11, start_us=START_US)
     assert digest(options) == digest(options)
-    assert digest(options) == digest(options, with_expected=False), "knowing the truth changes nothing"
+    assert digest(options) == digest(options, with_expected=False), "knowing the expected changes nothing"
 
 
 def test_another_seed_gives_other_calls() -> None:
@@ -170,9 +170,9 @@ def test_the_world_is_told_by_the_wall_clock_of_each_call_once_in_order() -> Non
             told.append(("ended", call.key, clock.now_us))
 
     traffic.providers = Listener(SERVED, clock)
-    for sending in traffic.outgoing():
-        clock.now_us = sending.at_us
-        assert ("begun", sending.call.key) in {(what, key) for what, key, _ in told}
+    for delivery in traffic.outgoing():
+        clock.now_us = delivery.at_us
+        assert ("begun", delivery.call.key) in {(what, key) for what, key, _ in told}
     keys = [call.key for call in traffic.expected.calls]
     assert sorted(key for what, key, _ in told if what == "begun") == sorted(keys)
     assert sorted(key for what, key, _ in told if what == "ended") == sorted(keys)
@@ -203,11 +203,11 @@ def test_the_calls_of_a_slow_served_run_took_place_not_long_before_they_are_told
     clock = Clock()
     slow = replace(SERVED, calls=300, rate=1, late=0.0)
     ago_s = []
-    for sending in Traffic(slow, now_us=clock).outgoing():
-        ago_s.append((sending.at_us - sending.call.leg.ended_us) / 1_000_000)
+    for delivery in Traffic(slow, now_us=clock).outgoing():
+        ago_s.append((delivery.at_us - delivery.call.leg.ended_us) / 1_000_000)
     assert min(ago_s) > 300
     assert max(ago_s) < 660
-    assert sending.at_us > START_US + 800 * 1_000_000
+    assert delivery.at_us > START_US + 800 * 1_000_000
 
 
 def test_a_live_served_run_reaches_its_rate_and_does_not_exceed_it() -> None:

@@ -29,7 +29,7 @@ from tests.e2e.cluster.scenario import Table
 from tests.e2e.harness import WorkerProcess, ending, read_topic, wait_until
 from tests.e2e.household import get, supervised
 from tests.e2e.poller import PARTITIONS, Poller, fetch_request, polled_envelopes, run_in_thread, send_requests
-from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, HandShelf, logged, sid
+from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, FakeResources, logged, sid
 
 POSTERS = 4
 POSTS_A_SECOND = 20.0
@@ -133,7 +133,7 @@ class Doors:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Both are at work, are posted to and asked, and are started again when they end."""
-        shelf = HandShelf(logs={sid(number): [logged(1), logged(2)] for number in range(2000)})
+        shelf = FakeResources(logs={sid(number): [logged(1), logged(2)] for number in range(2000)})
         with run_in_thread(serving(shelf, KEYS, "127.0.0.1:0")) as url:
             account = {"provider": "twilio", "id": ACCOUNT, "alias": "only", "secret": TOKEN, "api_url": url}
             address = Address(self.cluster.workers_bootstrap)

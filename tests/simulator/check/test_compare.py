@@ -25,7 +25,7 @@ def run() -> tuple[ExpectedOutputs, bytes]:
 
 
 @pytest.fixture
-def truth(run: tuple[ExpectedOutputs, bytes]) -> ExpectedOutputs:
+def expected(run: tuple[ExpectedOutputs, bytes]) -> ExpectedOutputs:
     return run[0]
 
 
@@ -35,8 +35,8 @@ def outputs(run: tuple[ExpectedOutputs, bytes]) -> Outputs:
     return Outputs(*orjson.loads(run[1]))
 
 
-def differences(truth: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> dict[str, int]:
-    return compared(truth, outputs, alone=alone).differences
+def differences(expected: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> dict[str, int]:
+    return compared(expected, outputs, alone=alone).differences
 
 
 def last_revision(outputs: Outputs, status: str) -> int:
@@ -44,136 +44,136 @@ def last_revision(outputs: Outputs, status: str) -> int:
     return next(at for at in newest.values() if outputs.records[at]["status"] == status)
 
 
-def test_faultless_outputs_show_no_difference(truth: ExpectedOutputs, outputs: Outputs) -> None:
-    assert differences(truth, outputs) == {}
+def test_faultless_outputs_show_no_difference(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    assert differences(expected, outputs) == {}
 
 
 @pytest.mark.parametrize(
     "family", ["progress", "insights", "request_log", "resource", "delivery", "recording"]
 )
-def test_a_missing_event_is_named(truth: ExpectedOutputs, outputs: Outputs, family: str) -> None:
+def test_a_missing_event_is_named(expected: ExpectedOutputs, outputs: Outputs, family: str) -> None:
     lost = outputs.events.pop(first(outputs.events, family=family))
-    example = only_example(truth, outputs, "event_missing")
+    example = only_example(expected, outputs, "event_missing")
     assert lost["key"] in example
     assert lost["id"] in example
 
 
-def test_a_repeated_event_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_a_repeated_event_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     outputs.events.append(outputs.events[5])
-    example = only_example(truth, outputs, "event_repeated")
+    example = only_example(expected, outputs, "event_repeated")
     assert outputs.events[5]["id"] in example
     assert "2 times" in example
 
 
-def test_an_event_that_nobody_reported_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_an_event_that_nobody_reported_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     outputs.events.append({**outputs.events[0], "id": "00000000-0000-5000-8000-000000000000"})
-    assert "00000000-0000-5000-8000-000000000000" in only_example(truth, outputs, "event_unexpected")
+    assert "00000000-0000-5000-8000-000000000000" in only_example(expected, outputs, "event_unexpected")
 
 
 @pytest.mark.parametrize("field", ["status", "name", "sequence_number", "family"])
 def test_an_event_that_says_something_else_is_named(
-    truth: ExpectedOutputs, outputs: Outputs, field: str
+    expected: ExpectedOutputs, outputs: Outputs, field: str
 ) -> None:
     outputs.events[first(outputs.events, family="progress")][field] = "odd"
-    assert "odd" in only_example(truth, outputs, "event_different")
+    assert "odd" in only_example(expected, outputs, "event_different")
 
 
 def test_a_wrong_final_status_is_named_with_what_was_expected(
-    truth: ExpectedOutputs, outputs: Outputs
+    expected: ExpectedOutputs, outputs: Outputs
 ) -> None:
     record = outputs.records[last_revision(outputs, "busy")]
     record["status"], record["outcome"] = "completed", "answered"
-    example = only_example(truth, outputs, "call_wrong")
+    example = only_example(expected, outputs, "call_wrong")
     assert record["key"] in example
     assert "expected busy (busy), found completed (answered)" in example
 
 
-def test_an_earlier_revision_does_not_count(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_an_earlier_revision_does_not_count(expected: ExpectedOutputs, outputs: Outputs) -> None:
     revised = first(outputs.records, revision=2)
     key = outputs.records[revised]["key"]
     outputs.records[first(outputs.records, key=key, revision=1)]["status"] = "failed"
-    assert differences(truth, outputs) == {}
+    assert differences(expected, outputs) == {}
 
 
-def test_a_call_without_a_record_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_a_call_without_a_record_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     key = outputs.records[0]["key"]
     outputs.records[:] = [record for record in outputs.records if record["key"] != key]
-    assert key in only_example(truth, outputs, "call_missing")
+    assert key in only_example(expected, outputs, "call_missing")
 
 
-def test_a_repeated_record_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_a_repeated_record_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     outputs.records.append(outputs.records[3])
-    assert outputs.records[3]["id"] in only_example(truth, outputs, "record_repeated")
+    assert outputs.records[3]["id"] in only_example(expected, outputs, "record_repeated")
 
 
-def test_two_records_of_one_revision_are_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_two_records_of_one_revision_are_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     newest = {record["key"]: record for record in outputs.records}
     record = next(iter(newest.values()))
     outputs.records.append({**record, "id": "another"})
-    assert "two records of revision" in only_example(truth, outputs, "record_repeated")
+    assert "two records of revision" in only_example(expected, outputs, "record_repeated")
 
 
 @pytest.mark.parametrize("rule", ["call.failed", "call.error_event", "webhook.failing"])
-def test_a_missing_alert_is_named(truth: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
+def test_a_missing_alert_is_named(expected: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
     lost = outputs.alerts.pop(first_alert(outputs, rule))
-    example = only_example(truth, outputs, "alert_missing")
+    example = only_example(expected, outputs, "alert_missing")
     assert f"{rule} of {lost['scope']['id']}" in example
 
 
 @pytest.mark.parametrize("rule", ["call.failed", "call.error_event", "webhook.failing"])
-def test_an_alert_that_fires_twice_is_named(truth: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
+def test_an_alert_that_fires_twice_is_named(expected: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
     alert = outputs.alerts[first_alert(outputs, rule)]
     outputs.alerts.append(alert)
-    assert alert["id"] in only_example(truth, outputs, "alert_repeated")
+    assert alert["id"] in only_example(expected, outputs, "alert_repeated")
 
 
-def test_an_alert_without_a_cause_is_named(truth: ExpectedOutputs, outputs: Outputs) -> None:
+def test_an_alert_without_a_cause_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     answered = outputs.records[last_revision(outputs, "completed")]["key"]
     alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
     alert["scope"]["id"] = answered
     outputs.alerts.append(alert)
-    assert answered in only_example(truth, outputs, "alert_unexpected")
+    assert answered in only_example(expected, outputs, "alert_unexpected")
 
 
 def test_an_alert_that_is_opened_by_another_event_is_missing_and_unexpected(
-    truth: ExpectedOutputs, outputs: Outputs
+    expected: ExpectedOutputs, outputs: Outputs
 ) -> None:
     alert = outputs.alerts[first_alert(outputs, "webhook.failing")]
     alert["evidence"][0]["event_id"] = "another"
-    assert differences(truth, outputs) == {"alert_missing": 1, "alert_unexpected": 1}
+    assert differences(expected, outputs) == {"alert_missing": 1, "alert_unexpected": 1}
 
 
-def test_a_dead_letter_of_the_run_is_named(truth: ExpectedOutputs) -> None:
-    comparison = Comparison(truth)
-    comparison.dead_letter(truth.calls[0].key, "internal_error", "KeyError()")
+def test_a_dead_letter_of_the_run_is_named(expected: ExpectedOutputs) -> None:
+    comparison = Comparison(expected)
+    comparison.dead_letter(expected.calls[0].key, "internal_error", "KeyError()")
     assert comparison.report().examples["dead_letter"] == [
-        f"{truth.calls[0].key}: internal_error (KeyError())"
+        f"{expected.calls[0].key}: internal_error (KeyError())"
     ]
 
 
 def test_other_traffic_is_counted_apart_unless_the_run_is_alone(
-    truth: ExpectedOutputs, outputs: Outputs
+    expected: ExpectedOutputs, outputs: Outputs
 ) -> None:
     other = Traffic(Options(calls=20, failed=1.0, seed=43))
     strange = outputs_of(other)
     for mine, theirs in zip(outputs, strange, strict=True):
         mine.extend(theirs)
-    report = compared(truth, outputs, alone=False)
+    report = compared(expected, outputs, alone=False)
     assert report.ok
     assert report.others == sum(len(theirs) for theirs in strange)
-    assert {"event_unexpected", "call_unexpected", "alert_unexpected"} <= set(differences(truth, outputs))
+    assert {"event_unexpected", "call_unexpected", "alert_unexpected"} <= set(differences(expected, outputs))
 
 
-def test_nothing_at_all_is_everything_missing(truth: ExpectedOutputs) -> None:
-    report = compared(truth, Outputs([], [], []))
+def test_nothing_at_all_is_everything_missing(expected: ExpectedOutputs) -> None:
+    report = compared(expected, Outputs([], [], []))
     assert set(report.differences) == {"event_missing", "call_missing", "alert_missing"}
     assert report.differences["event_missing"] == report.events_expected
     assert len(report.examples["event_missing"]) == 10
     assert any("… and" in line for line in report.lines())
 
 
-def test_it_is_complete_when_all_is_there_and_not_before(truth: ExpectedOutputs, outputs: Outputs) -> None:
-    comparison = Comparison(truth)
+def test_it_is_complete_when_all_is_there_and_not_before(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    comparison = Comparison(expected)
     for record in outputs.records:
         comparison.record(record)
     for alert in outputs.alerts:

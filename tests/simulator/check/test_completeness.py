@@ -6,7 +6,7 @@ from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.compare import Completeness, completeness_by_key
 from stream.simulator.traffic import Traffic
 from stream.simulator.twilio.call import TwilioCall
-from tests.simulator.reader import START_US, Clock
+from tests.simulator.fake_poller import START_US, Clock
 
 TWILIO = frozenset({"twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"})
 
@@ -33,11 +33,11 @@ def test_all_that_is_held_must_be_seen_and_what_is_read_by_call_complete() -> No
 
 def test_a_callback_that_arrived_must_be_seen_and_one_that_was_given_up_may_be() -> None:
     sent = traffic(telnyx=0.0, sources=frozenset({*CALLBACK_SOURCES, "twilio_call"}))
-    for sending in sent.outgoing():
-        if int(sending.call.key[-1], 16) % 2:
-            sent.delivered(sending)
+    for delivery in sent.outgoing():
+        if int(delivery.call.key[-1], 16) % 2:
+            sent.delivered(delivery)
         else:
-            sent.maybe_delivered(sending)
+            sent.maybe_delivered(delivery)
     row, callback = frozenset({"twilio_call"}), frozenset({"twilio_status_callback"})
     assert said(sent) == {
         ("twilio", Completeness(row | callback, frozenset(), row)),

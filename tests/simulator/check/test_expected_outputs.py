@@ -17,8 +17,8 @@ from stream.simulator.calls.planted import BY_NUMBER
 from stream.simulator.check.compare import completeness_by_key
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.traffic import Traffic
+from tests.simulator.fake_poller import START_US, run_served
 from tests.simulator.outputs import compared, outputs_of
-from tests.simulator.reader import START_US, circle
 
 FAULTS = {"duplicates": 0.15, "reorder": 0.15, "drop": 0.08, "late": 0.05, "failed": 0.15}
 
@@ -79,7 +79,7 @@ def test_a_served_run_that_is_read_meets_the_truth_whatever_callbacks_are_lost(
 ) -> None:
     faults = {**FAULTS, "drop": 0.4, "errors": 0.1, "failing_webhooks": 0.1}
     options = Options(calls=150, seed=7, served=True, sources=frozenset(sources), start_us=START_US, **faults)
-    traffic, outputs = circle(options)
+    traffic, outputs = run_served(options)
     assert traffic.expected is not None
     report = compared(traffic.expected, outputs)
     assert report.ok, "\n".join(report.lines())
@@ -88,7 +88,7 @@ def test_a_served_run_that_is_read_meets_the_truth_whatever_callbacks_are_lost(
 
 def test_of_a_served_call_the_end_is_known_whatever_was_lost() -> None:
     options = Options(calls=80, seed=5, served=True, drop=1.0, start_us=START_US)
-    traffic, _ = circle(options)
+    traffic, _ = run_served(options)
     assert traffic.expected is not None
     expected = list(traffic.expected.expected())
     assert len(expected) == 80
@@ -99,7 +99,7 @@ def test_of_a_served_call_the_end_is_known_whatever_was_lost() -> None:
 def test_what_is_read_meanwhile_may_come_out_too(options: dict[str, Any]) -> None:
     """Of calls that are cut off too: their rows are there, and need not have been read."""
     asked = Options(seed=7, served=True, start_us=START_US, time_factor=60, **FAULTS, **options)
-    traffic, outputs = circle(asked, looks_every=60, ends_s=100)
+    traffic, outputs = run_served(asked, looks_every=60, ends_s=100)
     assert traffic.expected is not None
     at_first = {event.id for call in traffic.expected.expected() for event in call.events}
     passing = [event for event in outputs.events if event["id"] not in at_first]
@@ -114,7 +114,7 @@ def test_the_summary_that_is_complete_must_come_out_and_the_partial_one_may() ->
     options = Options(
         calls=10, telnyx=0.0, served=True, sources=frozenset({"twilio_call_summary"}), start_us=START_US
     )
-    traffic, _ = circle(options)
+    traffic, _ = run_served(options)
     assert traffic.expected is not None
     for call in traffic.expected.calls:
         assert call.readable() == {("twilio_call_summary", 1)}
@@ -124,7 +124,7 @@ def test_the_summary_that_is_complete_must_come_out_and_the_partial_one_may() ->
 
 def test_of_a_telnyx_call_that_lasts_only_what_has_happened_may_be_read() -> None:
     options = Options(calls=20, telnyx=1.0, served=True, start_us=START_US)
-    traffic, _ = circle(options)
+    traffic, _ = run_served(options)
     assert traffic.expected is not None
     for call in traffic.expected.calls:
         assert isinstance(call, TelnyxCall)

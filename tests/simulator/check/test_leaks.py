@@ -17,7 +17,7 @@ from stream.simulator.check.leaks import Leak, LeakSearch, MetricsAndLogs, in_re
 from stream.simulator.check.report import CheckReport
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import Traffic
-from tests.simulator.reader import START_US, circle, read
+from tests.simulator.fake_poller import START_US, readable_records, run_served
 
 
 def one() -> Planted:
@@ -196,10 +196,10 @@ def found() -> dict[str, set[str]]:
     by_source: dict[str, set[str]] = {}
     records = list(Traffic(Options(calls=800, start_us=START_US), with_expected=False))
     served = Options(calls=400, served=True, start_us=START_US)
-    traffic, _ = circle(served)
+    traffic, _ = run_served(served)
     assert isinstance(traffic.providers, ProviderState)
     assert traffic.expected is not None
-    records += read(traffic.providers, traffic.expected.calls, START_US + 3_600_000_000)
+    records += readable_records(traffic.providers, traffic.expected.calls, START_US + 3_600_000_000)
     for record in records:
         envelope = orjson.loads(record.value)
         said = orjson.dumps(envelope["body"])

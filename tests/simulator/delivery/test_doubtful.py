@@ -14,21 +14,21 @@ def everything_doubtful() -> tuple[ExpectedOutputs, Outputs]:
     options = Options(calls=80, failed=0.4, seed=8, sources=frozenset(CALLBACK_SOURCES))
     outputs = outputs_of(Traffic(options))
     traffic = Traffic(options)
-    for sending in traffic.outgoing():
-        traffic.maybe_delivered(sending)
+    for delivery in traffic.outgoing():
+        traffic.maybe_delivered(delivery)
     assert traffic.expected is not None
     return traffic.expected, outputs
 
 
 def test_what_may_have_arrived_need_not_come_out() -> None:
-    truth, _ = everything_doubtful()
-    report = compared(truth, Outputs([], [], []))
+    expected, _ = everything_doubtful()
+    report = compared(expected, Outputs([], [], []))
     assert (report.ok, report.events_expected, report.landed) == (True, 0, 0)
 
 
 def test_what_may_have_arrived_may_come_out_in_any_order_of_the_topics() -> None:
-    truth, outputs = everything_doubtful()
-    comparison = Comparison(truth, alone=True)
+    expected, outputs = everything_doubtful()
+    comparison = Comparison(expected, alone=True)
     assert comparison.complete
     for alert in outputs.alerts:
         comparison.alert(alert)
@@ -44,19 +44,19 @@ def test_what_may_have_arrived_may_come_out_in_any_order_of_the_topics() -> None
 
 
 def test_of_what_has_arrived_all_that_follows_must_come_out() -> None:
-    truth, outputs = everything_doubtful()
+    expected, outputs = everything_doubtful()
     lost = outputs.alerts.pop(first_alert(outputs, "call.failed"))
-    assert lost["scope"]["id"] in only_example(truth, outputs, "alert_missing")
+    assert lost["scope"]["id"] in only_example(expected, outputs, "alert_missing")
     key = lost["scope"]["id"]
     outputs.alerts.append(lost)
     outputs.records[:] = [record for record in outputs.records if record["key"] != key]
-    assert key in only_example(truth, outputs, "call_missing")
+    assert key in only_example(expected, outputs, "call_missing")
 
 
 def test_what_follows_without_its_event_is_named_also_where_that_may_have_arrived() -> None:
-    truth, outputs = everything_doubtful()
+    expected, outputs = everything_doubtful()
     outputs.events.clear()
-    report = compared(truth, outputs)
+    report = compared(expected, outputs)
     assert set(report.differences) == {"call_unexpected", "alert_unexpected"}
     assert report.differences["alert_unexpected"] == len(outputs.alerts)
 
@@ -64,9 +64,9 @@ def test_what_follows_without_its_event_is_named_also_where_that_may_have_arrive
 def test_what_certainly_arrived_is_missed_whatever_else_may_have() -> None:
     options = Options(calls=40, seed=8, sources=frozenset(CALLBACK_SOURCES))
     traffic = Traffic(options)
-    for sending in traffic.outgoing():
-        traffic.maybe_delivered(sending)
-        traffic.delivered(sending)
+    for delivery in traffic.outgoing():
+        traffic.maybe_delivered(delivery)
+        traffic.delivered(delivery)
     assert traffic.expected is not None
     report = compared(traffic.expected, Outputs([], [], []))
     assert report.differences["event_missing"] == report.events_expected > 0

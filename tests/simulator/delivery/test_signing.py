@@ -26,7 +26,7 @@ from tests.gateway.signing import TELNYX_KEY, public
 from tests.gateway.signing import telnyx as documented_telnyx
 from tests.gateway.signing import twilio as documented_twilio
 from tests.gateway.verdicts import landed, verified
-from tests.simulator.gateway import PRIVATE, TOKEN
+from tests.simulator.fake_gateway import PRIVATE, TOKEN
 
 OPTIONS = Options(calls=30, telnyx=0.4)
 NOW_S = time.time()
@@ -38,11 +38,11 @@ def requests(environ: dict[str, str]) -> list[WebhookRequest]:
     signing = signing_keys(settings, OPTIONS)
     to = gateway_address("http://127.0.0.1:8080", settings.public_url)
     found: list[OutgoingWebhook] = []
-    for sending in Traffic(replace(OPTIONS, twilio_account=signing.twilio_account)).outgoing():
-        if sending.report.source == "twilio_status_callback":
-            found.append(twilio_webhook(sending, to, signing))
-        elif sending.report.source == "telnyx_webhook":
-            found.append(telnyx_webhook(sending, to, signing, failed_before=0, now_s=NOW_S))
+    for delivery in Traffic(replace(OPTIONS, twilio_account=signing.twilio_account)).outgoing():
+        if delivery.report.source == "twilio_status_callback":
+            found.append(twilio_webhook(delivery, to, signing))
+        elif delivery.report.source == "telnyx_webhook":
+            found.append(telnyx_webhook(delivery, to, signing, failed_before=0, now_s=NOW_S))
     return [
         WebhookRequest(
             method="POST",

@@ -1,4 +1,4 @@
-"""Callbacks over a real socket: retries, time limits, the bound in flight, and what the truth makes of it."""
+"""Callbacks over a real socket: retries, time limits, the bound in flight, and the check of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
 from stream.simulator.delivery.webhooks import gateway_address
 from stream.simulator.run import deliver
 from stream.simulator.traffic import Traffic
-from tests.simulator.gateway import LANDED_ALL_THE_SAME, Gateway, running, signing
+from tests.simulator.fake_gateway import WRITTEN_BUT_FAILED, FakeGateway, running_gateway, signing_keys
 from tests.simulator.outputs import compared, outputs_of
 
 ONLY_CALLBACKS = frozenset(CALLBACK_SOURCES)
@@ -56,15 +56,15 @@ async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any)
     rows = Rows()
     plan = {"twilio": EAGER, "retry_scale": 0.001, **plan}
     async with WebhookSender(
-        WebhookPlan(gateway=gateway_address(url, public_url), signing=signing(), **plan), traffic
-    ) as courier:
-        await deliver(traffic, rows, courier, paced=traffic.options.rate > 0)  # type: ignore[arg-type]
-    return courier.answers, rows
+        WebhookPlan(gateway=gateway_address(url, public_url), signing=signing_keys(), **plan), traffic
+    ) as sender:
+        await deliver(traffic, rows, sender, paced=traffic.options.rate > 0)  # type: ignore[arg-type]
+    return sender.answers, rows
 
 
-def report_of(traffic: Traffic, gateway: Gateway, rows: Rows, answers: AnswerStats) -> CheckReport:
+def report_of(traffic: Traffic, gateway: FakeGateway, rows: Rows, answers: AnswerStats) -> CheckReport:
     assert traffic.expected is not None
-    report = compared(traffic.expected, outputs_of([*gateway.landed, *rows.records]))
+    report = compared(traffic.expected, outputs_of([*gateway.written, *rows.records]))
     report.answered(answers)
     return report
 
@@ -73,22 +73,18 @@ def is_form(request: WebhookRequest) -> bool:
     return request.media_type == FORM
 
 
-def path(request: WebhookRequest) -> str:
-    return request.target.partition("?")[0]
-
-
-def place(request: WebhookRequest) -> str:
-    """Which callback a request is of."""
+def callback_of(request: WebhookRequest) -> str:
+    """Identifies the callback that a request carries."""
     if is_form(request):
         body = request.body.decode()
         return body.partition("CallSid=")[2][:34] + body.partition("CallStatus=")[2]
     return str(orjson.loads(request.body)["data"]["id"])
 
 
-def by_place(gateway: Gateway) -> dict[str, list[WebhookRequest]]:
+def by_callback(gateway: FakeGateway) -> dict[str, list[WebhookRequest]]:
     found: dict[str, list[WebhookRequest]] = defaultdict(list)
     for request in gateway.requests:
-        found[place(request)].append(request)
+        found[callback_of(request)].append(request)
     return found
 
 
@@ -105,7 +101,7 @@ async def test_a_gateway_takes_every_callback_and_what_it_lands_is_the_truth(pub
         late=0.05,
         failed=0.2,
     )
-    async with running(public_url=public_url) as gateway:
+    async with running_gateway(public_url=public_url) as gateway:
         answers, rows = await sent(traffic, gateway.url, public_url=public_url)
     assert gateway.refused == []
     assert answers.by_kind == Counter({"2xx": len(gateway.requests)})
@@ -114,7 +110,9 @@ async def test_a_gateway_takes_every_callback_and_what_it_lands_is_the_truth(pub
     report = report_of(traffic, gateway, rows, answers)
     assert report.lines()[-1] == "No difference.", "\n".join(report.lines())
     assert report.events_expected > 200
-    endpoints = {(path(request), request.header("User-Agent")) for request in gateway.requests}
+    endpoints = {
+        (request.target.partition("?")[0], request.header("User-Agent")) for request in gateway.requests
+    }
     assert endpoints == {
         ("/callbacks/twilio", "TwilioProxy/1.1"),
         ("/callbacks/telnyx", "telnyx-webhooks"),
@@ -125,17 +123,17 @@ async def test_what_was_answered_503_comes_again_under_the_same_token_or_id_unti
     seen: Counter[str] = Counter()
 
     def busy_twice(request: WebhookRequest, number: int) -> int:
-        seen[place(request)] += 1
-        return 503 if seen[place(request)] < 3 else 204
+        seen[callback_of(request)] += 1
+        return 503 if seen[callback_of(request)] < 3 else 204
 
     traffic = traffic_of(telnyx=0.5)
-    async with running(busy_twice) as gateway:
+    async with running_gateway(busy_twice) as gateway:
         answers, rows = await sent(traffic, gateway.url)
     assert set(seen.values()) == {3}
     assert (answers.sent, answers.taken, answers.given_up) == (len(seen), len(seen), 0)
     assert answers.retried == 2 * len(seen)
     assert answers.by_kind == Counter({"5xx": 2 * len(seen), "2xx": len(seen)})
-    for attempts in by_place(gateway).values():
+    for attempts in by_callback(gateway).values():
         if is_form(attempts[0]):
             assert len({(a.body, a.header("I-Twilio-Idempotency-Token")) for a in attempts}) == 1
         else:
@@ -146,7 +144,7 @@ async def test_what_was_answered_503_comes_again_under_the_same_token_or_id_unti
 
 async def test_twilio_without_overrides_does_not_repeat_what_was_answered_503() -> None:
     traffic = traffic_of(telnyx=0.0)
-    async with running(lambda request, number: 503) as gateway:
+    async with running_gateway(lambda request, number: 503) as gateway:
         answers, _ = await sent(traffic, gateway.url, twilio=twilio_retries(""))
     assert len(gateway.requests) == answers.sent == answers.given_up
     assert answers.refused == answers.retried == 0
@@ -155,7 +153,7 @@ async def test_twilio_without_overrides_does_not_repeat_what_was_answered_503() 
 async def test_a_slow_gateway_is_cut_off_at_each_providers_limit() -> None:
     traffic = traffic_of(4, telnyx=0.5, seed=3)
     began = time.monotonic()
-    async with running(delay_s=1.0) as gateway:
+    async with running_gateway(delay_s=1.0) as gateway:
         answers, rows = await sent(
             traffic,
             gateway.url,
@@ -188,7 +186,7 @@ async def test_a_dead_gateway_is_tried_again_and_then_given_up_and_nothing_is_ex
 
 
 async def test_a_gateway_without_the_tls_that_was_asked_for_is_not_reached() -> None:
-    async with running() as gateway:
+    async with running_gateway() as gateway:
         url = gateway.url.replace("http://", "https://")
         answers, _ = await sent(
             traffic_of(3), url, twilio=twilio_retries(""), telnyx=TelnyxRetries(waits_s=(1,))
@@ -199,23 +197,23 @@ async def test_a_gateway_without_the_tls_that_was_asked_for_is_not_reached() -> 
 
 async def test_one_that_comes_back_gets_all_that_was_sent_meanwhile() -> None:
     traffic = traffic_of(30)
-    async with running(lambda request, number: 503 if number < 60 else 204) as gateway:
+    async with running_gateway(lambda request, number: 503 if number < 60 else 204) as gateway:
         answers, rows = await sent(traffic, gateway.url, twilio=twilio_retries("rc=5&rp=5xx"))
     assert answers.given_up == 0
     assert report_of(traffic, gateway, rows, answers).ok
 
 
 async def test_no_more_than_the_bound_are_in_flight() -> None:
-    async with running(delay_s=0.01) as gateway:
+    async with running_gateway(delay_s=0.01) as gateway:
         await sent(traffic_of(40), gateway.url, in_flight=7)
     assert gateway.most_at_once == 7
 
 
 async def test_with_one_at_a_time_the_order_is_that_of_sending() -> None:
     def order(requests: list[WebhookRequest]) -> list[str]:
-        return [place(request) for request in requests]
+        return [callback_of(request) for request in requests]
 
-    async with running() as first, running() as second:
+    async with running_gateway() as first, running_gateway() as second:
         await sent(traffic_of(reorder=0.3, duplicates=0.2), first.url, in_flight=1)
         await sent(traffic_of(reorder=0.3, duplicates=0.2), second.url, in_flight=1)
     assert order(first.requests) == order(second.requests)
@@ -224,10 +222,10 @@ async def test_with_one_at_a_time_the_order_is_that_of_sending() -> None:
 
 
 async def test_a_duplicate_is_the_same_but_for_what_the_provider_counts() -> None:
-    async with running() as gateway:
+    async with running_gateway() as gateway:
         await sent(traffic_of(40, telnyx=0.4, duplicates=0.9), gateway.url, in_flight=1)
     thirds = 0
-    for requests in by_place(gateway).values():
+    for requests in by_callback(gateway).values():
         if is_form(requests[0]):
             assert len({request.body for request in requests}) == 1
             tokens = [request.header("I-Twilio-Idempotency-Token") for request in requests]
@@ -243,7 +241,7 @@ async def test_a_duplicate_is_the_same_but_for_what_the_provider_counts() -> Non
 
 async def test_telnyx_tries_the_failover_address_at_once_and_says_where_it_delivered() -> None:
     traffic = traffic_of(telnyx=1.0)
-    async with running(lambda request, number: 500) as first, running() as second:
+    async with running_gateway(lambda request, number: 500) as first, running_gateway() as second:
         answers, _ = await sent(traffic, first.url, failover=gateway_address(second.url))
     assert answers.taken == answers.sent == len(first.requests) == len(second.requests)
     metas = [orjson.loads(request.body)["meta"] for request in second.requests]
@@ -252,19 +250,22 @@ async def test_telnyx_tries_the_failover_address_at_once_and_says_where_it_deliv
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    async with running(lambda request, number: 302) as gateway:
+    async with running_gateway(lambda request, number: 302) as gateway:
         answers, _ = await sent(traffic_of(5), gateway.url)
-    assert {path(request) for request in gateway.requests} == {"/callbacks/twilio", "/callbacks/telnyx"}
+    assert {request.target.partition("?")[0] for request in gateway.requests} == {
+        "/callbacks/twilio",
+        "/callbacks/telnyx",
+    }
     assert answers.by_kind == Counter({"3xx": answers.sent})
     assert answers.refused == answers.given_up == answers.sent
 
 
 async def test_what_was_given_up_may_have_landed_and_neither_is_a_difference() -> None:
     def half(request: WebhookRequest, number: int) -> int:
-        return (LANDED_ALL_THE_SAME, 503, 204)[number % 3]
+        return (WRITTEN_BUT_FAILED, 503, 204)[number % 3]
 
     traffic = traffic_of(60, failed=0.5, telnyx=0.4)
-    async with running(half) as gateway:
+    async with running_gateway(half) as gateway:
         answers, rows = await sent(
             traffic, gateway.url, twilio=twilio_retries(""), telnyx=TelnyxRetries(waits_s=())
         )
@@ -277,9 +278,9 @@ async def test_what_was_given_up_may_have_landed_and_neither_is_a_difference() -
 
 async def test_what_was_taken_and_did_not_come_out_is_missing() -> None:
     traffic = traffic_of(telnyx=0.4)
-    async with running() as gateway:
+    async with running_gateway() as gateway:
         answers, rows = await sent(traffic, gateway.url)
-    del gateway.landed[3]
+    del gateway.written[3]
     assert report_of(traffic, gateway, rows, answers).differences["event_missing"] == 1
 
 
@@ -288,10 +289,10 @@ async def test_what_the_gateway_refused_for_good_is_a_difference_without_a_numbe
     unwanted: list[str] = []
 
     def refuse_the_first(request: WebhookRequest, number: int) -> int:
-        unwanted.append(place(request))
+        unwanted.append(callback_of(request))
         return 403 if unwanted[-1] == unwanted[0] else 204
 
-    async with running(refuse_the_first) as gateway:
+    async with running_gateway(refuse_the_first) as gateway:
         answers, rows = await sent(traffic, gateway.url)
     report = report_of(traffic, gateway, rows, answers)
     assert report.differences == {"delivery_refused": 1}
@@ -305,18 +306,18 @@ async def test_what_the_gateway_refused_for_good_is_a_difference_without_a_numbe
 
 async def test_what_was_refused_and_came_out_all_the_same_is_unexpected() -> None:
     traffic = traffic_of(telnyx=0.0)
-    async with running() as gateway:
+    async with running_gateway() as gateway:
         await sent(traffic_of(telnyx=0.0), gateway.url)
-        landed, gateway.told = list(gateway.landed), lambda request, number: 403
+        written, gateway.status_of = list(gateway.written), lambda request, number: 403
         answers, rows = await sent(traffic, gateway.url)
-    gateway.landed = landed
+    gateway.written = written
     assert report_of(traffic, gateway, rows, answers).differences["event_unexpected"] == answers.sent
 
 
 async def test_a_paced_run_sends_each_at_its_time() -> None:
     traffic = traffic_of(calls=None, seconds=0.6, rate=50)  # type: ignore[arg-type]
     began = time.monotonic()
-    async with running() as gateway:
+    async with running_gateway() as gateway:
         await sent(traffic, gateway.url)
     assert 0.4 < time.monotonic() - began < 3
     assert len(gateway.requests) > 3
@@ -328,25 +329,25 @@ async def test_a_failure_of_kafka_ends_the_run() -> None:
             raise ConnectionError("gone")
 
     traffic = traffic_of(200, sources=Options().sources)
-    async with running() as gateway:
+    async with running_gateway() as gateway:
         with pytest.raises(ConnectionError, match="gone"):
             async with WebhookSender(
-                WebhookPlan(gateway=gateway_address(gateway.url), signing=signing()), traffic
-            ) as courier:
-                await deliver(traffic, Broken(), courier, paced=False)  # type: ignore[arg-type]
+                WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys()), traffic
+            ) as sender:
+                await deliver(traffic, Broken(), sender, paced=False)  # type: ignore[arg-type]
 
 
 async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
     async def interrupted(url: str) -> None:
         traffic = traffic_of(5)
         async with WebhookSender(
-            WebhookPlan(gateway=gateway_address(url), signing=signing()), traffic
-        ) as courier:
-            for sending in traffic.outgoing():
-                await courier.send(sending)
+            WebhookPlan(gateway=gateway_address(url), signing=signing_keys()), traffic
+        ) as sender:
+            for delivery in traffic.outgoing():
+                await sender.send(delivery)
             raise InterruptedError
 
-    async with running(delay_s=5.0) as gateway:
+    async with running_gateway(delay_s=5.0) as gateway:
         with pytest.raises(InterruptedError):
             await interrupted(gateway.url)
         assert not [task for task in asyncio.all_tasks() if "Courier" in repr(task.get_coro())]

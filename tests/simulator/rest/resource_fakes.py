@@ -1,4 +1,4 @@
-"""A shelf that a test fills by hand, and what it is filled with."""
+"""A resources that a test fills by hand, and what it is filled with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class HandShelf:
+class FakeResources:
     """Lists, newest first, whatever the time is."""
 
     rows: list[Row] = field(default_factory=list)

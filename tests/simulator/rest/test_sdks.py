@@ -29,7 +29,7 @@ from tests.simulator.rest.resource_fakes import (
     SECRET,
     TELNYX_KEY,
     TOKEN,
-    HandShelf,
+    FakeResources,
     call,
     command,
     delivery,
@@ -43,11 +43,11 @@ from tests.simulator.rest.resource_fakes import (
 T = TypeVar("T")
 
 
-def shelf() -> HandShelf:
+def resources() -> FakeResources:
     rows = [
         call(number, -60 * number, start_s=5 - 60 * number, end_s=50 - 60 * number) for number in range(2, 12)
     ]
-    return HandShelf(
+    return FakeResources(
         rows=[call(0, 10), call(1, 0, end_s=20, status="busy", to="client:zoë"), *rows],
         logs={sid(2): [logged(number) for number in range(5)]},
         events={
@@ -118,7 +118,7 @@ both = pytest.mark.parametrize("opens", [one_host, base_urls])
 @asynccontextmanager
 async def box(limits: ProviderLimits | None = None) -> AsyncIterator[str]:
     async with serving(
-        shelf(), KEYS, "127.0.0.1:0", limits=limits or ProviderLimits(), now_us=lambda: NOW_US
+        resources(), KEYS, "127.0.0.1:0", limits=limits or ProviderLimits(), now_us=lambda: NOW_US
     ) as base:
         yield base
 
@@ -147,9 +147,6 @@ async def telnyx_says(
 
     async with box(limits) as base:
         return await asyncio.to_thread(conversation, base)
-
-
-# ---------------------------------------------------------------- Twilio
 
 
 @both
@@ -199,7 +196,7 @@ async def test_one_call_is_fetched_with_its_times(opens: Opens) -> None:
 @both
 async def test_the_request_log_is_read_to_its_end(opens: Opens) -> None:
     found = await twilio(opens, lambda client: client.calls(sid(2)).events.list(page_size=2))
-    assert [{"request": one.request, "response": one.response} for one in found] == shelf().logs[sid(2)]
+    assert [{"request": one.request, "response": one.response} for one in found] == resources().logs[sid(2)]
 
 
 @both
@@ -208,7 +205,7 @@ async def test_the_events_of_an_edge_are_read_to_their_end(opens: Opens) -> None
         return list(client.insights.v1.calls(sid(2)).events.stream(edge="sdk_edge", page_size=4))
 
     found = await twilio(opens, talk)
-    expected = [row for row in shelf().events[sid(2)] if row["edge"] == "sdk_edge"]
+    expected = [row for row in resources().events[sid(2)] if row["edge"] == "sdk_edge"]
     assert [(one.timestamp, one.edge, one.level) for one in found] == [
         (row["timestamp"], "sdk_edge", "INFO") for row in expected
     ]
@@ -267,12 +264,9 @@ async def test_too_many_requests_are_the_library_s_own_error() -> None:
     assert (refusal.status, refusal.code) == (429, 20429)
 
 
-# ---------------------------------------------------------------- Telnyx
-
-
 async def test_the_log_is_read_page_by_page_in_order() -> None:
     found = await telnyx_says(lambda client: list(client.call_events.list(page_size=10)))
-    assert [one.to_dict() for one in found] == shelf().telnyx[:-1]
+    assert [one.to_dict() for one in found] == resources().telnyx[:-1]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.simulator.rest.resource_fakes import (
     CALLS,
     KEYS,
     NOW_US,
-    HandShelf,
+    FakeResources,
     Row,
     basic,
     call,
@@ -57,19 +57,19 @@ class Reader:
 
 
 @asynccontextmanager
-async def box(shelf: HandShelf, limits: ProviderLimits | None = None) -> AsyncIterator[Reader]:
+async def box(resources: FakeResources, limits: ProviderLimits | None = None) -> AsyncIterator[Reader]:
     seen = RequestStats()
     async with (
         serving(
-            shelf, KEYS, LISTEN, limits=limits or ProviderLimits(), now_us=lambda: NOW_US, stats=seen
+            resources, KEYS, LISTEN, limits=limits or ProviderLimits(), now_us=lambda: NOW_US, stats=seen
         ) as base,
         ClientSession(auto_decompress=False) as client,
     ):
         yield Reader(client, base, seen)
 
 
-def some() -> HandShelf:
-    return HandShelf(
+def some() -> FakeResources:
+    return FakeResources(
         rows=[call(number, -number) for number in range(30)],
         events={sid(1): [insight(number) for number in range(3)]},
         telnyx=[telnyx_event(number, -number) for number in range(30)],
@@ -77,13 +77,13 @@ def some() -> HandShelf:
 
 
 async def test_both_providers_are_served_on_one_address() -> None:
-    shelf = some()
-    async with box(shelf) as reader:
+    resources = some()
+    async with box(resources) as reader:
         twilio = await reader.get(f"{CALLS}/{sid(1)}.json")
         assert (twilio.status, twilio.headers["Content-Type"]) == (200, "application/json")
-        assert (await said(twilio)) == shelf.rows[1]
+        assert (await said(twilio)) == resources.rows[1]
         telnyx = await reader.get("/v2/call_events?page[size]=2")
-        assert (await said(telnyx))["data"] == shelf.telnyx[:2]
+        assert (await said(telnyx))["data"] == resources.telnyx[:2]
         assert "Server" not in telnyx.headers
         assert "x-ratelimit-limit" not in telnyx.headers
 
@@ -100,10 +100,10 @@ async def test_a_client_that_takes_gzip_gets_it_and_no_other() -> None:
 
 
 async def test_a_large_page_is_the_same_compressed() -> None:
-    shelf = HandShelf(rows=[call(number, -number) for number in range(1000)])
-    async with box(shelf) as reader:
+    resources = FakeResources(rows=[call(number, -number) for number in range(1000)])
+    async with box(resources) as reader:
         packed = await reader.get(f"{CALLS}.json?PageSize=1000", **{"Accept-Encoding": "gzip"})
-        assert orjson.loads(gzip.decompress(await packed.read()))["calls"] == shelf.rows
+        assert orjson.loads(gzip.decompress(await packed.read()))["calls"] == resources.rows
 
 
 async def test_absolute_links_lead_where_the_client_came() -> None:
@@ -117,15 +117,15 @@ async def test_absolute_links_lead_where_the_client_came() -> None:
 
 
 async def test_a_link_is_followed_as_it_is_written() -> None:
-    shelf = some()
-    async with box(shelf) as reader:
+    resources = some()
+    async with box(resources) as reader:
         met: list[Row] = []
         target = f"{CALLS}.json?PageSize=7&StartTime%3C=&To=%2B15005550009"
         while target:
             body = await said(await reader.get(target))
             met += body["calls"]
             target = body["next_page_uri"]
-        assert met == shelf.rows
+        assert met == resources.rows
         assert reader.seen.requests == {("twilio", "calls"): 5}
 
 
@@ -190,7 +190,7 @@ async def test_a_wanted_failure_is_the_provider_s_500() -> None:
 async def test_a_failure_of_our_own_is_a_500_and_tells_nobody_s_number(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Broken(HandShelf):
+    class Broken(FakeResources):
         def call(self, sid: str, now_us: int) -> Row | None:
             raise KeyError("+15005550006")
 
@@ -225,7 +225,7 @@ async def test_a_wrong_address_names_the_setting() -> None:
 async def test_the_shelf_is_asked_for_the_present_unless_another_time_is_given() -> None:
     asked_at: list[int] = []
 
-    class Timed(HandShelf):
+    class Timed(FakeResources):
         def webhook_deliveries(self, now_us: int) -> list[Row]:
             asked_at.append(now_us)
             return []

@@ -13,7 +13,7 @@ from stream.simulator.rest.telnyx_api import TelnyxApi
 from tests.simulator.rest.resource_fakes import (
     BEARER,
     KEYS,
-    HandShelf,
+    FakeResources,
     Row,
     answered,
     command,
@@ -37,9 +37,9 @@ DELIVERIES = [delivery(4, -1), delivery(3, -2, 60, "failed"), delivery(2, -3), d
 
 
 def ask(
-    query: str, held: HandShelf | None = None, name: str = "call_events", key: str = BEARER
+    query: str, held: FakeResources | None = None, name: str = "call_events", key: str = BEARER
 ) -> ApiResponse:
-    held = held or HandShelf(telnyx=list(EVENTS), deliveries=list(DELIVERIES))
+    held = held or FakeResources(telnyx=list(EVENTS), deliveries=list(DELIVERIES))
     return answered(TelnyxApi(held, KEYS).routes(), name, f"/v2/{name}?{query}", key)
 
 
@@ -165,7 +165,7 @@ def test_without_the_right_key_nothing_is_told(name: str, key: str) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 25), st.booleans())
 def test_the_numbered_pages_hold_each_row_once(count: int, size: int, filtered: bool) -> None:
-    held = HandShelf(telnyx=[telnyx_event(number, -number) for number in range(count)])
+    held = FakeResources(telnyx=[telnyx_event(number, -number) for number in range(count)])
     query = f"page[size]={size}" + ("&filter[name]=call.hangup" if filtered else "")
     met: list[Row] = []
     number = 1
@@ -185,7 +185,7 @@ def test_the_numbered_pages_hold_each_row_once(count: int, size: int, filtered: 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_new_rows_push_others_onto_the_next_page_but_hide_none(count: int, size: int, more: int) -> None:
-    held = HandShelf(telnyx=[telnyx_event(number, -number - 100) for number in range(count)])
+    held = FakeResources(telnyx=[telnyx_event(number, -number - 100) for number in range(count)])
     before, met, number = list(held.telnyx), [], 1
     while body := ask(f"page[size]={size}&page[number]={number}", held).body["data"]:
         met += body
@@ -229,7 +229,7 @@ def test_each_filter_of_deliveries_is_taken(query: str, found: list[int]) -> Non
 
 
 def test_a_delivery_that_is_not_finished_was_not_finished_by_then() -> None:
-    held = HandShelf(deliveries=[{**delivery(1, -1), "finished_at": None}])
+    held = FakeResources(deliveries=[{**delivery(1, -1), "finished_at": None}])
     for operator in ("gte", "lte"):
         query = f"filter[finished_at][{operator}]=2026-03-02T10:00:00Z"
         assert ask(query, held, "webhook_deliveries").body["data"] == []

@@ -14,7 +14,7 @@ from tests.simulator.rest.resource_fakes import (
     KEY,
     KEYS,
     SECRET,
-    HandShelf,
+    FakeResources,
     answered,
     basic,
     call,
@@ -27,8 +27,8 @@ OWN = basic()
 MORE = "https://www.twilio.com/docs/errors/"
 
 
-def shelf() -> HandShelf:
-    return HandShelf(
+def resources() -> FakeResources:
+    return FakeResources(
         rows=[call(3, 20), call(2, 10, start_s=15, end_s=40), call(1, 0, end_s=30, status="busy")],
         logs={sid(2): [logged(1), logged(2), logged(2)]},
         events={
@@ -45,21 +45,21 @@ def shelf() -> HandShelf:
 
 
 def ask(
-    name: str, url: str, held: HandShelf | None = None, authorization: str = OWN, **names: str
+    name: str, url: str, held: FakeResources | None = None, authorization: str = OWN, **names: str
 ) -> ApiResponse:
     if url.startswith(CALLS):
         names["account"] = ACCOUNT
-    return answered(TwilioApi(held or shelf(), KEYS).routes(), name, url, authorization, **names)
+    return answered(TwilioApi(held or resources(), KEYS).routes(), name, url, authorization, **names)
 
 
-def calls(query: str = "", held: HandShelf | None = None) -> dict[str, Any]:
+def calls(query: str = "", held: FakeResources | None = None) -> dict[str, Any]:
     answer = ask("calls", f"{CALLS}.json{query}", held)
     assert answer.status == 200
     return dict(answer.body)
 
 
 def test_a_list_is_in_an_envelope_with_relative_links() -> None:
-    held = shelf()
+    held = resources()
     body = calls("?PageSize=2&Status=&StartTime%3E=", held)
     after = body["next_page_uri"]
     link = f"{CALLS}.json?Status=&StartTime%3E=&PageSize=2&Page="
@@ -109,7 +109,7 @@ def test_the_number_of_a_page_moves_nothing() -> None:
 
 
 def test_a_page_has_50_rows_unless_it_is_said_and_at_most_1000() -> None:
-    held = HandShelf(rows=[call(number, -number) for number in range(1200)])
+    held = FakeResources(rows=[call(number, -number) for number in range(1200)])
     assert len(calls("", held)["calls"]) == 50
     assert len(calls("?PageSize=1000", held)["calls"]) == 1000
     assert ask("calls", f"{CALLS}.json?PageSize=1001") == ApiResponse(
@@ -141,7 +141,7 @@ def test_a_made_up_token_is_refused() -> None:
 
 
 def test_one_call_is_its_row() -> None:
-    assert ask("call", f"{CALLS}/{sid(2)}.json", call=sid(2)) == ApiResponse(shelf().rows[1])
+    assert ask("call", f"{CALLS}/{sid(2)}.json", call=sid(2)) == ApiResponse(resources().rows[1])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_what_there_is_not_is_not_found(name: str, url: str) -> None:
 def test_another_account_is_not_found() -> None:
     other = "AC" + "1" * 32
     url = f"/2010-04-01/Accounts/{other}/Calls.json"
-    routes = TwilioApi(shelf(), KEYS).routes()
+    routes = TwilioApi(resources(), KEYS).routes()
     assert answered(routes, "calls", url, basic(), account=other).status == 404
 
 
@@ -248,7 +248,7 @@ def test_an_edge_has_its_own_rows_and_the_carrier_s_those_without_one(edge: str,
     ],
 )
 def test_the_edge_that_is_read_unasked_depends_on_the_call(fields: dict[str, str], edge: str) -> None:
-    held = shelf()
+    held = resources()
     held.rows[1] |= fields
     unasked = ask("insights", f"/v1/Voice/{sid(2)}/Events", held, call=sid(2)).body
     named = ask("insights", f"/v1/Voice/{sid(2)}/Events?Edge={edge}", held, call=sid(2)).body
@@ -260,7 +260,7 @@ def test_an_edge_that_there_is_not_is_refused() -> None:
 
 
 def test_the_complete_summary_is_not_there_before_it_is_complete() -> None:
-    url, held = f"/v1/Voice/{sid(2)}/Summary", shelf()
+    url, held = f"/v1/Voice/{sid(2)}/Summary", resources()
     partial = held.summaries[sid(2)]
     assert ask("summary", f"{url}?ProcessingState=complete", held, call=sid(2)).status == 404
     assert ask("summary", f"{url}?ProcessingState=partial", held, call=sid(2)) == ApiResponse(partial)

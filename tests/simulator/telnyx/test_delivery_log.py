@@ -13,7 +13,7 @@ from stream.simulator.calls.options import Options
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import WebhookDelivery
 from stream.simulator.traffic import Traffic
-from tests.simulator.reader import START_US, Clock
+from tests.simulator.fake_poller import START_US, Clock
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

@@ -11,7 +11,7 @@ from stream.simulator.calls.options import Options
 from stream.simulator.traffic import Traffic
 from stream.simulator.twilio.call import TwilioCall
 from stream.simulator.twilio.voice_insights import COMPLETE, PARTIAL, summary_row
-from tests.simulator.reader import START_US, Clock
+from tests.simulator.fake_poller import START_US, Clock
 
 FIELDS = {
     *("account_sid", "call_sid", "call_type", "call_state", "processing_state", "created_time", "start_time"),

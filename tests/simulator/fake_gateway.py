@@ -26,26 +26,26 @@ from stream.simulator.delivery.webhooks import SigningKeys
 TOKEN = "0123456789abcdef0123456789abcdef"
 PRIVATE = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
-Told = Callable[[WebhookRequest, int], int]
+StatusOf = Callable[[WebhookRequest, int], int]
 """The status of the n-th request (from 1). Only what gets 2xx or 599 lands."""
 
-LANDED_ALL_THE_SAME = 599
+WRITTEN_BUT_FAILED = 599
 
 
-def taking(request: WebhookRequest, number: int) -> int:
+def accept_all(request: WebhookRequest, number: int) -> int:
     return 204
 
 
 @dataclass
-class Gateway:
+class FakeGateway:
     """What it was sent, and what it landed."""
 
-    trust: GatewayCredentials
-    told: Told = taking
+    credentials: GatewayCredentials
+    status_of: StatusOf = accept_all
     delay_s: float = 0.0
     url: str = ""
     requests: list[WebhookRequest] = field(default_factory=list)
-    landed: list[SourceRecord] = field(default_factory=list)
+    written: list[SourceRecord] = field(default_factory=list)
     refused: list[RequestRefusedError] = field(default_factory=list)
     most_at_once: int = 0
     _now: int = 0
@@ -67,33 +67,33 @@ class Gateway:
             remote=arrived.remote,
         )
         self.requests.append(request)
-        status = self.told(request, len(self.requests))
-        if 200 <= status < 300 or status == LANDED_ALL_THE_SAME:
+        status = self.status_of(request, len(self.requests))
+        if 200 <= status < 300 or status == WRITTEN_BUT_FAILED:
             try:
-                self._land(request)
+                self._write(request)
             except RequestRefusedError as refused:
                 self.refused.append(refused)
                 status = refused.status
         await asyncio.sleep(self.delay_s)
         return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
 
-    def _land(self, request: WebhookRequest) -> None:
+    def _write(self, request: WebhookRequest) -> None:
         now_s = time.time()
-        client = client_of(request.remote, request.headers, self.trust.trusted_proxies)
+        client = client_of(request.remote, request.headers, self.credentials.trusted_proxies)
         parsed = parse(request, client)
-        verified = verify(parsed, self.trust, now_s)
+        verified = verify(parsed, self.credentials, now_s)
         for one in records_of(verified, endpoint=parsed.path, received_us=int(now_s * 1e6)):
             assert one.key is not None
-            self.landed.append(SourceRecord("calls.callbacks.v1", one.key, one.value, int(now_s * 1e6)))
+            self.written.append(SourceRecord("calls.callbacks.v1", one.key, one.value, int(now_s * 1e6)))
 
 
-def signing() -> SigningKeys:
+def signing_keys() -> SigningKeys:
     """The providers' side of it."""
     key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(PRIVATE))
     return SigningKeys(twilio_token=TOKEN, telnyx_key=key)
 
 
-def trust(public_url: str = "") -> GatewayCredentials:
+def credentials(public_url: str = "") -> GatewayCredentials:
     return GatewayCredentials(
         public_url=public_url,
         twilio_tokens={"": (TOKEN,)},
@@ -102,11 +102,11 @@ def trust(public_url: str = "") -> GatewayCredentials:
 
 
 @asynccontextmanager
-async def running(
-    told: Told = taking, *, delay_s: float = 0.0, public_url: str = ""
-) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    status_of: StatusOf = accept_all, *, delay_s: float = 0.0, public_url: str = ""
+) -> AsyncIterator[FakeGateway]:
     """One on a free port of this machine."""
-    gateway = Gateway(trust(public_url), told, delay_s)
+    gateway = FakeGateway(credentials(public_url), status_of, delay_s)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", gateway.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -1,4 +1,4 @@
-"""A poller of ten lines for what a world holds, and a clock that goes when it is told to."""
+"""A poller of ten lines for what a providers holds, and a clock that goes when it is told to."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ class Clock:
         return self.now_us
 
 
-def read(world: ProviderState, calls: Iterable[SimulatedCall], now_us: int) -> Iterator[SourceRecord]:
+def readable_records(
+    providers: ProviderState, calls: Iterable[SimulatedCall], now_us: int
+) -> Iterator[SourceRecord]:
     """Every row that can be read of these calls, as a poller lands it."""
     deliveries: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in world.webhook_deliveries(now_us):
+    for row in providers.webhook_deliveries(now_us):
         deliveries[row["webhook"]["payload"]["call_leg_id"]].append(row)
     for call in calls:
-        for source, rows in _resources(world, call, deliveries, now_us):
+        for source, rows in _resources(providers, call, deliveries, now_us):
             twins: Counter[bytes] = Counter()
             for row in rows:
                 content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
@@ -56,21 +58,21 @@ def read(world: ProviderState, calls: Iterable[SimulatedCall], now_us: int) -> I
 
 
 def _resources(
-    world: ProviderState, call: SimulatedCall, deliveries: dict[str, list[dict[str, Any]]], now_us: int
+    providers: ProviderState, call: SimulatedCall, deliveries: dict[str, list[dict[str, Any]]], now_us: int
 ) -> Iterator[tuple[str, Iterable[dict[str, Any] | None]]]:
     if isinstance(call, TwilioCall):
-        row, summary = world.call(call.id, now_us), world.summary(call.id, now_us)
+        row, summary = providers.call(call.id, now_us), providers.summary(call.id, now_us)
         yield "twilio_call", [row] if row is not None else []
-        yield "twilio_call_event", world.call_events(call.id, now_us) or []
-        yield "twilio_insights_event", world.insights(call.id, now_us) or []
+        yield "twilio_call_event", providers.call_events(call.id, now_us) or []
+        yield "twilio_insights_event", providers.insights(call.id, now_us) or []
         yield "twilio_call_summary", [summary] if summary is not None else []
         return
     leg_id = call.key.partition(":")[2]
-    yield "telnyx_call_event", world.telnyx_leg(leg_id, now_us)
+    yield "telnyx_call_event", providers.telnyx_leg(leg_id, now_us)
     yield "telnyx_webhook_delivery", deliveries.get(leg_id, [])
 
 
-def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) -> tuple[Traffic, Outputs]:
+def run_served(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) -> tuple[Traffic, Outputs]:
     """A served run whose callbacks arrive and whose rows are read: in the end, `ends_s` after the last
     delivery, and if asked for after every so many deliveries and a while after the last one.
     """
@@ -79,16 +81,16 @@ def circle(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) ->
     assert traffic.expected is not None
     assert traffic.providers is not None
     landed: list[SourceRecord] = []
-    for sending in traffic.outgoing():
-        clock.now_us = sending.at_us
-        landed.append(traffic.record(sending))
+    for delivery in traffic.outgoing():
+        clock.now_us = delivery.at_us
+        landed.append(traffic.record(delivery))
         if looks_every and traffic.deliveries % looks_every == 0:
-            landed += read(traffic.providers, traffic.expected.calls, clock.now_us)
+            landed += readable_records(traffic.providers, traffic.expected.calls, clock.now_us)
     if looks_every:
         clock.now_us += int(ends_s / 8 * S)
-        landed += read(traffic.providers, traffic.expected.calls, clock.now_us)
+        landed += readable_records(traffic.providers, traffic.expected.calls, clock.now_us)
     clock.now_us += int(ends_s * S)
-    landed += read(traffic.providers, traffic.expected.calls, clock.now_us)
+    landed += readable_records(traffic.providers, traffic.expected.calls, clock.now_us)
     return traffic, complete(outputs_of(landed), options)
 
 
