@@ -19,15 +19,16 @@ def cluster_id(port: int, *, host: str = "127.0.0.1", timeout_s: float = 2.0) ->
     try:
         with socket.create_connection((host, port), timeout_s) as connection:
             connection.sendall(struct.pack(">i", len(_REQUEST)) + _REQUEST)
-            (size,) = struct.unpack(">i", _exactly(connection, 4))
+            (size,) = struct.unpack(">i", read_exactly(connection, 4))
             if not 0 < size < 1_000_000:
                 return None
-            return _parse(_exactly(connection, size))
+            return _parse(read_exactly(connection, size))
     except (OSError, ValueError, struct.error):
         return None
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def read_exactly(connection: socket.socket, size: int) -> bytes:
+    """Raises OSError if the connection is closed before."""
     data = b""
     while len(data) < size:
         part = connection.recv(size - len(data))

@@ -1,7 +1,4 @@
-"""The workload of the counting worker, and the comparison of what came out with what went in.
-
-The rule of this file: the truth is computed from what was sent, never from what was read.
-"""
+"""The load of the counting worker, and the comparison of its outputs with what was sent."""
 
 from __future__ import annotations
 
@@ -14,21 +11,29 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream.kafka import topics
-from tests.e2e.harness import Read, ToSend, WorkerProcess, latest, more_than_once, read_topic, unlike_repeats
+from tests.e2e.harness import (
+    ReadRecord,
+    RecordToSend,
+    WorkerProcess,
+    differing_repeats,
+    latest,
+    more_than_once,
+    read_topic,
+)
 
 WORKER = Path(__file__).with_name("counting_worker.py")
 
 
-class Sums(NamedTuple):
-    """What differs from the truth. All zero but `aborted` is what must be."""
+class CountDifferences(NamedTuple):
+    """What differs from what was sent. Everything but `aborted` and `ticks` must be zero."""
 
     lost: int
-    """Events that the changelog's states do not know."""
+    """Events that are missing in the changelog's states."""
     doubled: int
     """Events that the states applied more than once."""
     outputs_lost: int
     outputs_twice: int
-    """As a reader of committed records sees it."""
+    """As a reader of committed records sees them."""
     unlike: int
     """Repetitions, for a reader of uncommitted records, that differ from what they repeat."""
     aborted: int
@@ -36,12 +41,12 @@ class Sums(NamedTuple):
     ticks: int
 
     @property
-    def faults(self) -> Sums:
+    def faults(self) -> CountDifferences:
         """Only what must be zero."""
         return self._replace(aborted=0, ticks=0)
 
 
-NO_FAULTS = Sums(0, 0, 0, 0, 0, 0, 0)
+NO_FAULTS = CountDifferences(0, 0, 0, 0, 0, 0, 0)
 
 
 class Workload:
@@ -51,21 +56,21 @@ class Workload:
 
     def __init__(self, names: topics.Topics, count: int, partitions: int, keys: int = 500) -> None:
         self.names = names
-        self.records: list[ToSend] = []
-        self.truth: dict[bytes, Counter[str]] = defaultdict(Counter)
+        self.records: list[RecordToSend] = []
+        self.counts: dict[bytes, Counter[str]] = defaultdict(Counter)
         pad = "x" * 200
         for number in range(count):
             key_number = number * 7919 % keys
             key = b"key-%05d" % key_number
             topic = names.callbacks if number * 31 % 5 < 3 else names.polled
-            sequence = self.truth[key][topic]
-            self.truth[key][topic] += 1
+            sequence = self.counts[key][topic]
+            self.counts[key][topic] += 1
             body = orjson.dumps({"s": sequence, "pad": pad})
-            self.records.append(ToSend(topic, key_number % partitions, key, body))
+            self.records.append(RecordToSend(topic, key_number % partitions, key, body))
 
     @property
     def sources(self) -> list[str]:
-        """The topics it is sent to."""
+        """The source topics."""
         return [self.names.callbacks, self.names.polled]
 
 
@@ -95,14 +100,14 @@ def worker(
     )
 
 
-def compare(bootstrap: str, workload: Workload) -> Sums:
-    """What a reader finds, against what was sent."""
+def compare(bootstrap: str, workload: Workload) -> CountDifferences:
+    """Compares what a reader finds with what was sent."""
     names = workload.names
     states = {
         key: orjson.loads(state) for key, state in latest(read_topic(bootstrap, names.changelog)).items()
     }
     lost = doubled = 0
-    for key, sent in workload.truth.items():
+    for key, sent in workload.counts.items():
         state = states.get(key, {"seen": {}, "n": 0})
         known = sum(int(mask, 16).bit_count() for mask in state["seen"].values())
         lost += sum(sent.values()) - known
@@ -112,19 +117,19 @@ def compare(bootstrap: str, workload: Workload) -> Sums:
     uncommitted = read_topic(bootstrap, names.events, committed=False)
     sent_events = {
         (key.decode(), topic, number)
-        for key, topics_of in workload.truth.items()
+        for key, topics_of in workload.counts.items()
         for topic, count in topics_of.items()
         for number in range(count)
     }
     bodies = [orjson.loads(record.value or b"") for record in committed]
     out = {(body["key"], body["topic"], body["s"]) for body in bodies if body["topic"] != names.ticks}
     twice = sum(count - 1 for count in more_than_once(map(_identity, committed)).values())
-    sums = Sums(
+    sums = CountDifferences(
         lost=lost,
         doubled=doubled,
         outputs_lost=len(sent_events - out),
         outputs_twice=twice,
-        unlike=len(unlike_repeats(uncommitted, _identity)),
+        unlike=len(differing_repeats(uncommitted, _identity)),
         aborted=len(uncommitted) - len(committed),
         ticks=ticked,
     )
@@ -132,7 +137,7 @@ def compare(bootstrap: str, workload: Workload) -> Sums:
     return sums
 
 
-def _identity(record: Read) -> tuple[Any, ...]:
+def _identity(record: ReadRecord) -> tuple[Any, ...]:
     body = orjson.loads(record.value or b"")
     return (body["topic"], record.partition, body["offset"])
 

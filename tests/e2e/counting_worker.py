@@ -1,8 +1,8 @@
-"""A worker with the smallest job that can tell lost from doubled: each key counts what it has seen.
+"""A worker with the smallest job that can tell lost from repeated records: each key counts its records.
 
 Everything it writes is a function of the records and their order. A state is `[numbers seen by topic as bit
-masks, deliveries applied]`; each record makes one output with its place among its key's deliveries, so that a
-repetition in another order would show.
+masks, deliveries applied]`; each record makes one output with its position among its key's deliveries, so
+that a repetition in another order would show.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RAISE_EVERY = int(os.environ.get("COUNTING_RAISE_EVERY", "0"))
 
 
 class Counting:
-    """Counts. Says on standard output what was opened and closed."""
+    """Counts records, and prints which partitions were assigned and revoked."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -1,6 +1,6 @@
-"""What the fault runs need: worker processes to torment, topics to fill and to read back, sums to compare.
+"""For fault runs: worker processes, a feed of records, and topics read back.
 
-The rule of this file: it knows Kafka and processes, and nothing of what the worker does with its records.
+It knows Kafka and processes, and nothing about what a worker does with its records.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_the_tests() -> None:
-    """Linux: a worker does not outlive a run that was killed."""
+    """Linux: a worker does not outlive a test run that was killed."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Read(NamedTuple):
-    """A record as a reader of the topic finds it."""
+class ReadRecord(NamedTuple):
+    """A record that was read from a topic."""
 
     topic: str
     partition: int
@@ -44,7 +44,7 @@ class Read(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class ToSend(NamedTuple):
+class RecordToSend(NamedTuple):
     """A record for a source topic."""
 
     topic: str
@@ -54,7 +54,7 @@ class ToSend(NamedTuple):
 
 
 class WorkerProcess:
-    """A worker in a process of its own. `argv` follows the interpreter; its output goes to `log`."""
+    """A worker in its own process. `argv` follows the interpreter; its output goes to `log`."""
 
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         self.argv = [sys.executable, *argv]
@@ -75,7 +75,7 @@ class WorkerProcess:
                 stderr=out,
                 cwd=ROOT,
                 start_new_session=True,
-                # The signal comes when the thread ends that started it: a supervisor's ends before the test.
+                # The signal is sent when the starting thread ends, and a supervisor's ends before the test.
                 preexec_fn=_die_with_the_tests if in_main_thread else None,
             )
         return self
@@ -96,7 +96,7 @@ class WorkerProcess:
         return self.log.read_bytes()[self._seen :].decode(errors="replace")
 
     def wait_ready(self, timeout_s: float = 60.0, times: int = 1) -> float:
-        """Wait until it says, `times` times, that it is at work. Returns how long that took."""
+        """Wait until it has logged `times` times that it is at work. Returns the seconds."""
         began = time.monotonic()
         while self.output().count(READY) < times:
             if self.exit_code is not None:
@@ -114,7 +114,7 @@ class WorkerProcess:
         self.running.wait()
 
     def freeze(self) -> None:
-        """SIGSTOP: it neither works nor knows that time passes."""
+        """SIGSTOP: it neither works nor notices that time passes."""
         os.kill(self.running.pid, signal.SIGSTOP)
 
     def wake(self) -> None:
@@ -122,7 +122,7 @@ class WorkerProcess:
         os.kill(self.running.pid, signal.SIGCONT)
 
     def terminate(self, timeout_s: float = 30.0) -> tuple[int, float]:
-        """SIGTERM. Returns the exit code and the seconds it took."""
+        """SIGTERM. Returns the exit code and the seconds that took."""
         began = time.monotonic()
         self.running.terminate()
         code = self.running.wait(timeout_s)
@@ -137,17 +137,17 @@ class WorkerProcess:
 
 
 class Feed:
-    """Sends `records` at `rate` a second in a thread of its own, or at once with rate None."""
+    """Sends `records` in its own thread, `rate` a second; None for full speed."""
 
     def __init__(
         self,
         bootstrap: str,
-        records: Sequence[ToSend],
+        records: Sequence[RecordToSend],
         rate: float | None = None,
         *,
         patience_s: float = 60.0,
     ) -> None:
-        """`patience_s`: how long a broker may leave a request unanswered before another is asked."""
+        """`patience_s`: request time-out of a broker before another is tried."""
         self._records = records
         self._rate = rate
         self._producer = Producer(
@@ -187,7 +187,7 @@ class Feed:
     def _run(self) -> None:
         try:
             self._send()
-        except Exception as error:  # noqa: BLE001  told to whoever waits for the feed
+        except Exception as error:  # noqa: BLE001  raised again by `finish`
             self._error = error
 
     def _send(self) -> None:
@@ -209,7 +209,7 @@ class Feed:
 
 
 def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 120.0) -> float:
-    """Wait until `true`. Returns how long it took."""
+    """Wait until `true`. Returns the seconds."""
     began = time.monotonic()
     while not true():
         if time.monotonic() - began > timeout_s:
@@ -218,13 +218,15 @@ def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 120.0) ->
     return time.monotonic() - began
 
 
-def read_topic(bootstrap: str, topic: str, *, committed: bool = True, timeout_s: float = 90.0) -> list[Read]:
+def read_topic(
+    bootstrap: str, topic: str, *, committed: bool = True, timeout_s: float = 90.0
+) -> list[ReadRecord]:
     """All records of `topic`, by partition and offset, as a reader with the isolation level finds them."""
     consumer = _consumer(bootstrap, f"read-{time.monotonic_ns()}", committed=committed)
     with contextlib.closing(consumer):
         partitions = set(consumer.list_topics(topic, timeout=20).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
-        found: list[Read] = []
+        found: list[ReadRecord] = []
         deadline = time.monotonic() + timeout_s
         while partitions:
             assert time.monotonic() < deadline, f"no end of {topic}: partitions {sorted(partitions)}"
@@ -232,7 +234,7 @@ def read_topic(bootstrap: str, topic: str, *, committed: bool = True, timeout_s:
                 error = message.error()
                 if error is None:
                     found.append(
-                        Read(
+                        ReadRecord(
                             topic,
                             message.partition(),
                             message.offset(),
@@ -246,8 +248,8 @@ def read_topic(bootstrap: str, topic: str, *, committed: bool = True, timeout_s:
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
-def latest(records: Iterable[Read]) -> dict[bytes, bytes]:
-    """What a compacted topic says: the last value of each key, without those that were removed."""
+def latest(records: Iterable[ReadRecord]) -> dict[bytes, bytes]:
+    """The content of a compacted topic: the last value of each key, without removed keys."""
     last: dict[bytes, bytes | None] = {}
     for record in records:
         if record.key is not None:
@@ -274,20 +276,22 @@ def wait_drained(bootstrap: str, group: str, topics: Sequence[str], timeout_s: f
     def drained() -> bool:
         try:
             return lag(bootstrap, group, topics) == 0
-        except KafkaException:  # a broker that is coming back
+        except KafkaException:  # the broker is restarting
             return False
 
     return wait_until(drained, f"{group} has committed all of {topics}", timeout_s)
 
 
 def more_than_once(identities: Iterable[object]) -> dict[object, int]:
-    """What occurs more than once, and how often."""
+    """Identities that occur more than once, and how often."""
     return {identity: count for identity, count in Counter(identities).items() if count > 1}
 
 
-def unlike_repeats(records: Iterable[Read], identity: Callable[[Read], object]) -> list[tuple[Read, Read]]:
+def differing_repeats(
+    records: Iterable[ReadRecord], identity: Callable[[ReadRecord], object]
+) -> list[tuple[ReadRecord, ReadRecord]]:
     """Pairs of records with the same identity that differ in topic, partition, key, value or headers."""
-    first: dict[object, Read] = {}
+    first: dict[object, ReadRecord] = {}
     unlike = []
     for record in records:
         other = first.setdefault(identity(record), record)
@@ -297,8 +301,8 @@ def unlike_repeats(records: Iterable[Read], identity: Callable[[Read], object]) 
 
 
 @contextlib.contextmanager
-def ending(*workers: WorkerProcess) -> Iterator[None]:
-    """End the workers whatever happens; say what they printed when it was not good."""
+def stopped_after(*workers: WorkerProcess) -> Iterator[None]:
+    """Stop the workers in any case; print their logs after a failure."""
     try:
         yield
     except BaseException:

@@ -26,8 +26,16 @@ from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.partitions import partition_of
 from stream.simulator.delivery.record_writer import key_hash
-from tests.e2e.harness import Feed, Read, ToSend, WorkerProcess, read_topic, wait_drained, wait_until
-from tests.e2e.household import get
+from tests.e2e.full_worker import get_text
+from tests.e2e.harness import (
+    Feed,
+    ReadRecord,
+    RecordToSend,
+    WorkerProcess,
+    read_topic,
+    wait_drained,
+    wait_until,
+)
 from tests.real_broker import RealBroker
 
 PARTITIONS = 12
@@ -83,9 +91,9 @@ class Poller:
             directory / f"{name}.log",
         )
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get_text(self, path: str) -> tuple[int, str]:
         """(status, text) of one of its HTTP endpoints; (0, "") while it does not answer."""
-        return get(f"http://127.0.0.1:{self.port}{path}")
+        return get_text(f"http://127.0.0.1:{self.port}{path}")
 
     def ready(self) -> bool:
         return self.get("/readyz")[0] == 200
@@ -133,7 +141,7 @@ def send_requests(broker: RealBroker, prefix: str, requests: Iterable[FetchReque
     """Send the requests as the worker does. Returns when the broker has them."""
     topic = topics.names(prefix).fetches
     records = [
-        ToSend(
+        RecordToSend(
             topic,
             partition_of(account_key(one.source.partition("_")[0], one.account), PARTITIONS),
             one.key.encode(),
@@ -162,7 +170,7 @@ def polled_envelopes(broker: RealBroker, prefix: str) -> dict[str, list[dict[str
     return found
 
 
-def all_records(broker: RealBroker, prefix: str) -> list[Read]:
+def all_records(broker: RealBroker, prefix: str) -> list[ReadRecord]:
     """All records of all topics with the prefix."""
     return [
         record for topic in astuple(topics.names(prefix)) for record in read_topic(broker.bootstrap, topic)

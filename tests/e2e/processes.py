@@ -1,7 +1,4 @@
-"""Which processes descend from one, and whether they are gone.
-
-The rule of this file: it looks at /proc and ends nothing.
-"""
+"""The descendants of a process, and whether they are gone. It reads /proc and ends nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ def wait_gone(processes: dict[int, str], timeout_s: float) -> float:
 
 
 def running(processes: dict[int, str]) -> dict[int, str]:
-    """Those that still run what they ran; a zombie does not."""
+    """Those that still run the same command; a zombie does not."""
     return {pid: command for pid, command in processes.items() if _command(pid) == command}
 
 

@@ -21,8 +21,8 @@ import pytest
 
 from stream.broker.ports import free_port
 from tests.e2e.attacks import TELNYX_KEY, Attack
-from tests.e2e.harness import ROOT, WorkerProcess, ending, wait_until
-from tests.e2e.household import get
+from tests.e2e.full_worker import get_text
+from tests.e2e.harness import ROOT, WorkerProcess, stopped_after, wait_until
 from tests.e2e.signed_load import ACCOUNT, TOKEN, Load
 from tests.gateway.signing import public
 from tests.real_broker import RealBroker
@@ -103,7 +103,7 @@ class Gateway(WorkerProcess):
 
     def ready(self) -> bool:
         assert self.exit_code is None, self.output()
-        return get(f"http://127.0.0.1:{self.health_port}/readyz")[0] == 200
+        return get_text(f"http://127.0.0.1:{self.health_port}/readyz")[0] == 200
 
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.running.pid}/fd"))
@@ -131,7 +131,7 @@ def test_good_requests_are_answered_while_a_gateway_is_attacked(
     case: Case, broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
     gateway = Gateway(broker, prefix, tmp_path, case)
-    with ending(gateway):
+    with stopped_after(gateway):
         gateway.start()
         wait_until(gateway.ready, "the gateway is ready", 60)
         # The first requests of a gateway wait for Kafka's metadata.

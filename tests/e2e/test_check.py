@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from stream.broker.ports import free_port
-from tests.e2e.harness import ROOT, ending
-from tests.e2e.household import full_worker, prepare
-from tests.e2e.story import Story
+from tests.e2e.full_worker import create_topics, full_worker
+from tests.e2e.harness import ROOT, stopped_after
+from tests.e2e.simulated_load import SimulatedLoad
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.broker
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.broker
 def test_what_comes_out_is_right_and_has_nothing_in_it_that_must_not_leave(
     broker: RealBroker, prefix: str, tmp_path: Path, privacy: str
 ) -> None:
-    story = Story(prefix, 2, 1)
-    prepare(broker.bootstrap, story)
+    story = SimulatedLoad(prefix, 2, 1)
+    create_topics(broker.bootstrap, story)
     environ = {
         "CALLSTREAM_PRIVACY": privacy,
         "CALLSTREAM_WORKER_LISTEN": f"127.0.0.1:{free_port()}",
@@ -32,7 +32,7 @@ def test_what_comes_out_is_right_and_has_nothing_in_it_that_must_not_leave(
     options = ("--calls", "300", "--failed", "0.3", "--seed", "5", "--log", str(worker.log))
     # Nobody is at these: only this worker's metrics are looked at.
     nobody = dict.fromkeys(("CALLSTREAM_POLLER_LISTEN", "CALLSTREAM_GATEWAY_HEALTH_LISTEN"), "127.0.0.1:1")
-    with ending(worker):
+    with stopped_after(worker):
         worker.start().wait_ready()
         done = subprocess.run(
             [sys.executable, "-m", "stream.cli", "simulate", "--check", "--json", *options],

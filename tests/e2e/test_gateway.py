@@ -16,8 +16,8 @@ import pytest
 from stream.broker.ports import free_port
 from stream.service.settings import load
 from stream.simulator.accounts import simulated_environment
-from tests.e2e.harness import WorkerProcess, ending, wait_until
-from tests.e2e.household import get, supervised
+from tests.e2e.full_worker import get_text, supervised
+from tests.e2e.harness import WorkerProcess, stopped_after, wait_until
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
@@ -69,11 +69,11 @@ class Roles:
         self.wait_ready()
 
     def wait_ready(self) -> None:
-        wait_until(lambda: get(f"{self.health}/readyz")[0] == 200, "the gateway is ready", 60)
+        wait_until(lambda: get_text(f"{self.health}/readyz")[0] == 200, "the gateway is ready", 60)
 
     def counted(self, family: str) -> float:
         """The sum of a counter of the gateway."""
-        text = get(f"{self.health}/metrics")[1]
+        text = get_text(f"{self.health}/metrics")[1]
         samples = re.findall(rf"^callstream_{family}\{{.*\}} (\S+)$", text, re.MULTILINE)
         return sum(float(value) for value in samples)
 
@@ -96,15 +96,15 @@ def test_ten_thousand_calls_over_http_and_a_broker_that_is_away_for_twenty_secon
         *("--calls", "10000", "--duplicates", "0.1", "--reorder", "0.1"),
         *("--retry-policy", "rc=5&rp=all&rt=5000", "--retry-scale", "10"),
     )
-    with ending(roles.gateway, roles.worker, simulator):
+    with stopped_after(roles.gateway, roles.worker, simulator):
         roles.start()
         with supervised(roles.worker):
             simulator.start()
             wait_until(lambda: roles.counted("webhook_events_received_total") > 5000, "callbacks arrive", 120)
             broker.stop()
             time.sleep(20)
-            assert get(f"{roles.health}/readyz")[0] == 503
-            assert get(f"{roles.health}/livez")[0] == 200
+            assert get_text(f"{roles.health}/readyz")[0] == 503
+            assert get_text(f"{roles.health}/livez")[0] == 200
             assert roles.counted("webhook_requests_rejected_total") > 0
             broker.restart()
             found = report_of(simulator)
@@ -120,7 +120,7 @@ def test_a_gateway_killed_under_load_has_lost_nothing_that_it_acknowledged(
     roles = Roles(broker, prefix, tmp_path)
     asked = ("--calls", "4000", "--duplicates", "0.05", "--no-polled", "--retry-scale", "5")
     simulator = roles.simulator(*asked)
-    with ending(roles.gateway, roles.worker, simulator):
+    with stopped_after(roles.gateway, roles.worker, simulator):
         roles.start()
         simulator.start()
         for _ in range(2):
@@ -142,7 +142,7 @@ def test_a_gateway_that_is_told_to_stop_answers_what_it_took(
 ) -> None:
     roles = Roles(broker, prefix, tmp_path)
     simulator = roles.simulator("--calls", "2000", "--no-polled", "--retry-scale", "5")
-    with ending(roles.gateway, roles.worker, simulator):
+    with stopped_after(roles.gateway, roles.worker, simulator):
         roles.start()
         simulator.start()
         wait_until(lambda: roles.counted("webhook_events_received_total") > 1500, "callbacks arrive", 120)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from stream.broker.ports import free_port
+from tests.e2e.full_worker import get_text
 from tests.e2e.harness import ROOT, wait_until
-from tests.e2e.household import get
 from tests.e2e.processes import descendants, running, wait_gone
 from tests.e2e.signed_load import ACCOUNT, TOKEN, signed
 from tests.real_broker import RealBroker
@@ -133,7 +133,9 @@ def test_up_shows_hostile_text_harmlessly_and_stops_on_ctrl_c(
     }
     options = [] if how == "live" else [how]
     with on_a_terminal("up", "--no-simulate", *options, environ=environ) as home:
-        wait_until(lambda: get(f"http://127.0.0.1:{health}/readyz")[0] == 200, "the gateway is ready", 60)
+        wait_until(
+            lambda: get_text(f"http://127.0.0.1:{health}/readyz")[0] == 200, "the gateway is ready", 60
+        )
         for number, text in enumerate([*HOSTILE, "last-of-all"]):
             assert send_hostile(gateway, number, text).startswith(b"HTTP/1.1 204")
         wait_until(lambda: "last-of-all" in home.shown(), "the last alert is shown", 60)

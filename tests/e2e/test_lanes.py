@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from stream.kafka import topics
 from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
-from tests.e2e.harness import READY, Feed, WorkerProcess, ending, wait_drained
+from tests.e2e.harness import READY, Feed, WorkerProcess, stopped_after, wait_drained
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +39,7 @@ async def test_killed_three_times_in_mid_stream(
 ) -> None:
     work = await workload(broker, prefix, 40_000)
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS, store=store)
-    with ending(one):
+    with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=4000) as feed:
             for time_of_death in (8_000, 16_000, 24_000):
@@ -56,7 +56,7 @@ async def test_stopped_twice_in_mid_stream(
 ) -> None:
     work = await workload(broker, prefix, 30_000)
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS, store=store)
-    with ending(one):
+    with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=4000) as feed:
             for stopped_at in (8_000, 16_000):
@@ -75,7 +75,7 @@ async def test_a_second_worker_joins_and_leaves_then_joins_and_dies(
     work = await workload(broker, prefix, 60_000)
     one = worker(broker.bootstrap, prefix, tmp_path, "one", partitions=PARTITIONS)
     two = worker(broker.bootstrap, prefix, tmp_path, "two", partitions=PARTITIONS, store="rocksdb")
-    with ending(one, two):
+    with stopped_after(one, two):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=2000) as feed:
             feed.wait_sent(4_000)
@@ -102,7 +102,7 @@ async def test_a_worker_frozen_for_longer_than_its_session_wakes_to_find_another
         worker(broker.bootstrap, prefix, tmp_path, name, partitions=PARTITIONS, store=store, environ=slow)
         for name in ("one", "two")
     ]
-    with ending(*two):
+    with stopped_after(*two):
         for one in two:
             one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=2000):
@@ -126,7 +126,7 @@ async def test_the_broker_goes_away_twice_and_comes_back(
 ) -> None:
     work = await workload(broker, prefix, 40_000)
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
-    with ending(one):
+    with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=3000) as feed:
             for gone_at in (10_000, 20_000):
@@ -145,7 +145,7 @@ async def test_the_changelog_is_refused_for_three_seconds(
 ) -> None:
     work = await workload(broker, prefix, 20_000)
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
-    with ending(one):
+    with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=3000) as feed:
             feed.wait_sent(7_000)

@@ -16,8 +16,8 @@ import pytest
 from stream.broker.ports import free_port
 from stream.service.settings import load
 from stream.simulator.accounts import simulated_environment
-from tests.e2e.harness import WorkerProcess, ending, wait_until
-from tests.e2e.household import get
+from tests.e2e.full_worker import get_text
+from tests.e2e.harness import WorkerProcess, stopped_after, wait_until
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
@@ -70,11 +70,11 @@ class Roles:
             wait_until(lambda n=number: self.ready(n), f"poller {number} is ready", 60)  # type: ignore[misc]
 
     def ready(self, number: int) -> bool:
-        return get(f"http://127.0.0.1:{self.ports[number]}/readyz")[0] == 200
+        return get_text(f"http://127.0.0.1:{self.ports[number]}/readyz")[0] == 200
 
     def counted(self, family: str, number: int = 0) -> float:
         """Sum of a counter of a poller; 0 while it does not answer."""
-        text = get(f"http://127.0.0.1:{self.ports[number]}/metrics")[1]
+        text = get_text(f"http://127.0.0.1:{self.ports[number]}/metrics")[1]
         samples = re.findall(rf"^callstream_{family}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)
         return sum(float(value) for value in samples)
 
@@ -101,7 +101,7 @@ def test_five_thousand_calls_of_which_callbacks_are_lost_come_out_whole(
 ) -> None:
     roles = Roles(broker, prefix, tmp_path)
     simulator = roles.simulator("--calls", "5000", "--drop", "0.05", "--rate", "150")
-    with ending(roles.worker, *roles.pollers, simulator):
+    with stopped_after(roles.worker, *roles.pollers, simulator):
         roles.open()
         simulator.start()
         found = said(simulator)
@@ -115,7 +115,7 @@ def test_one_of_two_pollers_is_killed_and_the_other_reads_what_is_left(
 ) -> None:
     roles = Roles(broker, prefix, tmp_path, pollers=2)
     simulator = roles.simulator("--calls", "2000", "--drop", "0.05", "--rate", "100")
-    with ending(roles.worker, *roles.pollers, simulator):
+    with stopped_after(roles.worker, *roles.pollers, simulator):
         roles.open()
         wait_until(lambda: roles.owned() == [6, 6], "they share", 60)
         simulator.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ending, wait_until
+from tests.e2e.harness import stopped_after, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, send_requests, wait_committed
 from tests.e2e.rubbish_accounts import Kind, PlantedSecrets, fetch, results_of, rubbish_provider, table
 from tests.real_broker import RealBroker
@@ -44,7 +44,7 @@ def test_a_refused_account_is_not_read_until_it_is_accepted_again(
                 "poll_last_success_timestamp_seconds", source="twilio_call", account=kind.alias
             )
 
-        with ending(poller.process):
+        with stopped_after(poller.process):
             poller.process.start()
             poller.wait_owns(PARTITIONS)
             wait_until(lambda: state(REFUSED, "refused") == 1, "the account is refused", 60)

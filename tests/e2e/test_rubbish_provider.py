@@ -11,7 +11,7 @@ import pytest
 
 from stream.core.fetches import FetchRequest
 from stream.kafka import topics
-from tests.e2e.harness import Read, ending, read_topic, wait_until
+from tests.e2e.harness import ReadRecord, read_topic, stopped_after, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, all_records, send_requests, wait_committed
 from tests.e2e.rubbish import BOMB_BYTES, GOOD, HUGE_BYTES, call_id
 from tests.e2e.rubbish_accounts import (
@@ -52,7 +52,7 @@ def test_every_read_of_a_provider_that_answers_rubbish_ends_and_no_secret_leaks(
         def look() -> None:
             pages.extend(poller.get(path)[1] for path in ("/metrics", "/readyz", "/livez"))
 
-        with ending(poller.process):
+        with stopped_after(poller.process):
             poller.process.start()
             poller.wait_owns(PARTITIONS)
             bad, beside_them = requests_of(0), requests_of(GOOD)
@@ -159,7 +159,7 @@ def _assert_windows(log: str, counted: Counted) -> None:
     }
 
 
-def _assert_kept(letters: Sequence[Read]) -> None:
+def _assert_kept(letters: Sequence[ReadRecord]) -> None:
     """Each malformed page and row has a dead letter with its reason, whichever read it was."""
     kept = {(headers_of(one)["source_topic"], headers_of(one)["reason"]) for one in letters}
     for kind in KINDS:
@@ -182,7 +182,7 @@ def _paths(kind: Kind) -> list[str]:
     return [f"{calls}.json", f"{calls}/{call_id('twilio', KINDS.index(kind))}/Events.json"]
 
 
-def _assert_counted(letters: Sequence[Read], counted: Counted) -> None:
+def _assert_counted(letters: Sequence[ReadRecord], counted: Counted) -> None:
     """The metrics count each error, and each dead letter that was there when they were read."""
     assert all(count > 0 for count in counted.requests.values()), counted.requests
     landed_letters: Counter[tuple[str, str]] = Counter()
@@ -203,7 +203,7 @@ def _source_of(endpoint: str) -> str:
     return "twilio_call" if endpoint.endswith("/Calls.json") else "twilio_call_event"
 
 
-def headers_of(record: Read) -> dict[str, str]:
+def headers_of(record: ReadRecord) -> dict[str, str]:
     return {name: value.decode() for name, value in record.headers}
 
 

@@ -14,7 +14,7 @@ import pytest
 from stream.core.fetches import FetchRequest
 from stream.simulator.rest.server import serving
 from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimit, ProviderLimits, RequestStats
-from tests.e2e.harness import ending, wait_until
+from tests.e2e.harness import stopped_after, wait_until
 from tests.e2e.poller import (
     PARTITIONS,
     Poller,
@@ -123,7 +123,7 @@ def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_bac
     seen = RequestStats()
     with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
         one = poller(broker, prefix, tmp_path, url)
-        with ending(one.process):
+        with stopped_after(one.process):
             one.process.start()
             one.wait_owns(PARTITIONS)
             backlog = requests(range(BACKLOG), "terminal")
@@ -171,7 +171,7 @@ def test_of_two_pollers_the_owner_of_an_account_uses_what_it_allows(
     seen = RequestStats()
     with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(latency_s), stats=seen)) as url:
         both = [poller(broker, prefix, tmp_path, url, name=name) for name in ("a", "b")]
-        with ending(*(one.process for one in both)):
+        with stopped_after(*(one.process for one in both)):
             for one in both:
                 one.process.start()
             wait_until(lambda: shared(both), "they share the partitions", 60)
@@ -233,7 +233,7 @@ def test_a_poller_that_may_ask_too_much_leaves_the_provider_alone_when_told_to(
     at_once = 3 * AT_ONCE
     with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
         one = poller(broker, prefix, tmp_path, url, rate=3 * RATE, at_once=at_once)
-        with ending(one.process):
+        with stopped_after(one.process):
             one.process.start()
             one.wait_owns(PARTITIONS)
             asked = requests(range(BACKLOG), "terminal")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stream.broker.ports import free_port
-from tests.e2e.harness import WorkerProcess, ending, wait_until
+from tests.e2e.harness import WorkerProcess, stopped_after, wait_until
 from tests.e2e.processes import descendants, running, wait_gone
 
 pytestmark = pytest.mark.e2e
@@ -41,7 +41,7 @@ def leaving_nothing(home: WorkerProcess) -> Iterator[None]:
     """End what the household started, should it fail to."""
     seen: dict[int, str] = {}
     try:
-        with ending(home):
+        with stopped_after(home):
             try:
                 yield
             finally:

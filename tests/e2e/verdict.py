@@ -1,7 +1,6 @@
-"""What a fault run left behind, against the truth and against a run that nothing disturbed.
+"""The outputs of a fault run, compared with the expected ones and with a run without faults.
 
-The rule of this file: it reads topics as their consumers do, after everything has ended, and forgives
-nothing.
+Topics are read as their consumers read them, after everything has ended. No difference is excused.
 """
 
 from __future__ import annotations
@@ -14,29 +13,35 @@ import orjson
 
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.leaks import LeakSearch
-from tests.e2e.harness import Read, latest, more_than_once, read_topic, unlike_repeats
-from tests.e2e.story import Story, deliveries_of, knowledge, last_records, undisturbed
+from tests.e2e.harness import ReadRecord, differing_repeats, latest, more_than_once, read_topic
+from tests.e2e.simulated_load import (
+    SimulatedLoad,
+    comparable_state,
+    deliveries_of,
+    last_records,
+    undisturbed_outputs,
+)
 
 
 class Verdict(NamedTuple):
-    """What differs. All zero but the last three is what must be."""
+    """What differs. Everything but the last three must be zero."""
 
     differences: dict[str, int]
-    """Events, records and alerts against the simulator's truth, by kind."""
+    """Differences of events, records and alerts from the expected ones, by kind."""
     lost: int
-    """Deliveries that the states do not know of."""
+    """Deliveries that are missing in the states."""
     doubled: int
-    """Deliveries that the states took in once more than they came."""
+    """Deliveries that the states counted more than once."""
     states_wrong: int
-    """States that know something else than those of the undisturbed run."""
+    """States that differ from those of the run without faults."""
     records_wrong: int
-    """Last call records that say something else than those of the undisturbed run."""
+    """Last call records that differ from those of the run without faults."""
     twice: int
     """Outputs that a reader of committed records sees more than once."""
     unlike: int
     """Repetitions, for a reader of uncommitted records, that differ from what they repeat."""
     not_active: int
-    """Alerts of which `alerts.active` says something else."""
+    """Alerts that `alerts.active` does not agree with."""
     leaks: int
     """Outputs with a number, a name or a secret in them."""
     dead_letters: int
@@ -44,37 +49,37 @@ class Verdict(NamedTuple):
     repeated: int
     """Outputs that only a reader of uncommitted records sees. Not a fault."""
     retold: int
-    """Of those, revisions of call records that were told otherwise when they were repeated, because the two
-    topics came interleaved otherwise. They have other ids. Not a fault, but as few as can be.
+    """Of those, revisions of call records that differed when repeated, because the two topics were
+    interleaved differently. They have different ids. Not a fault, but should be rare.
     """
 
     @property
     def faults(self) -> dict[str, Any]:
-        """Only what must not be."""
+        """Only the faults."""
         left = self._asdict()
         del left["deliveries"], left["repeated"], left["retold"]
         return {name: found for name, found in left.items() if found}
 
 
-def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
-    """Read it all back. `poisoned`: dead letters are expected and looked at elsewhere."""
+def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False) -> Verdict:
+    """Reads everything back. `poisoned`: dead letters are expected and checked elsewhere."""
     names = story.names
     read = _read_all(bootstrap, story)
     comparison = Comparison(story.expected, alone=True)
     twice = repeated = 0
-    unlike: list[tuple[Read, Read]] = []
+    unlike: list[tuple[ReadRecord, ReadRecord]] = []
     retold = 0
     tell = {names.events: comparison.event, names.ended: comparison.record, names.alerts: comparison.alert}
-    committed: dict[str, list[Read]] = {}
+    committed: dict[str, list[ReadRecord]] = {}
     for topic, say in tell.items():
         committed[topic], uncommitted = read[topic, True], read[topic, False]
         for record in committed[topic]:
             say(orjson.loads(record.value or b""))
         twice += sum(count - 1 for count in more_than_once(map(_id, committed[topic])).values())
         repeated += len(uncommitted) - len(committed[topic])
-        unlike += unlike_repeats(uncommitted, _id)
+        unlike += differing_repeats(uncommitted, _id)
         if topic == names.ended:
-            retold = len(unlike_repeats(uncommitted, _revision))
+            retold = len(differing_repeats(uncommitted, _revision))
     buried = [] if poisoned else read[names.dead_letters, True]
     for record in buried:
         headers = {name: value.decode() for name, value in record.headers}
@@ -86,7 +91,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
         for one in read[topic, True]:
             search.record(topic, f"-{one.partition}@{one.offset}", one.key, one.value, one.headers)
 
-    smooth = undisturbed(story)
+    smooth = undisturbed_outputs(story)
     states = latest(read[names.changelog, True])
     told = {key: deliveries_of(state) for key, state in states.items()}
     sent = {key: deliveries_of(state) for key, state in smooth.states.items()}
@@ -129,7 +134,7 @@ def judge(bootstrap: str, story: Story, *, poisoned: bool = False) -> Verdict:
     return verdict
 
 
-def _read_all(bootstrap: str, story: Story) -> dict[tuple[str, bool], list[Read]]:
+def _read_all(bootstrap: str, story: SimulatedLoad) -> dict[tuple[str, bool], list[ReadRecord]]:
     """Every topic that is looked at, by (topic, as a reader of committed records), all read at once."""
     names = story.names
     wanted = [(topic, True) for topic in (names.dead_letters, names.changelog, names.alerts_active)]
@@ -140,7 +145,7 @@ def _read_all(bootstrap: str, story: Story) -> dict[tuple[str, bool], list[Read]
 
 
 def _show(what: object, found: dict[str, Any] | None, wanted: dict[str, Any] | None) -> None:
-    """The fields in which two differ, for whoever reads the failure."""
+    """Prints the fields in which two differ, to explain a failure."""
     print(f"{what}:")
     for name in sorted((found or {}).keys() | (wanted or {}).keys()):
         one, other = (found or {}).get(name), (wanted or {}).get(name)
@@ -149,12 +154,12 @@ def _show(what: object, found: dict[str, Any] | None, wanted: dict[str, Any] | N
 
 
 def _known(stored: bytes | None) -> Any:
-    return knowledge(stored) if stored is not None else None
+    return comparable_state(stored) if stored is not None else None
 
 
-def _id(record: Read) -> tuple[str, str]:
+def _id(record: ReadRecord) -> tuple[str, str]:
     return (record.topic, orjson.loads(record.value or b"")["id"])
 
 
-def _revision(record: Read) -> tuple[bytes | None, int]:
+def _revision(record: ReadRecord) -> tuple[bytes | None, int]:
     return (record.key, orjson.loads(record.value or b"")["revision"])

@@ -14,7 +14,7 @@ from stream.kafka.client.member_commit import Member
 from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer
 from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
-from tests.e2e.harness import Feed, ending, wait_drained
+from tests.e2e.harness import Feed, stopped_after, wait_drained
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.broker
@@ -33,7 +33,7 @@ async def test_a_worker_killed_in_mid_stream_loses_nothing_and_doubles_nothing(
 ) -> None:
     work = await workload(broker, prefix, 8000)
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
-    with ending(one):
+    with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=4000) as feed:
             feed.wait_sent(3000)
@@ -50,7 +50,7 @@ async def test_a_second_worker_takes_its_share_and_gives_it_back(
     work = await workload(broker, prefix, 12000)
     one = worker(broker.bootstrap, prefix, tmp_path, "one", partitions=PARTITIONS)
     two = worker(broker.bootstrap, prefix, tmp_path, "two", partitions=PARTITIONS, store="rocksdb")
-    with ending(one, two):
+    with stopped_after(one, two):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=1000) as feed:
             feed.wait_sent(2000)
@@ -72,7 +72,7 @@ async def test_an_empty_data_directory_is_filled_from_the_changelog(
     half = len(work.records) // 2
     old = worker(broker.bootstrap, prefix, tmp_path, "old", partitions=PARTITIONS, store=store)
     new = worker(broker.bootstrap, prefix, tmp_path, "new", partitions=PARTITIONS, store=store)
-    with ending(old, new):
+    with stopped_after(old, new):
         old.start().wait_ready()
         with Feed(broker.bootstrap, work.records[:half]):
             pass
@@ -99,7 +99,7 @@ async def test_a_job_that_always_fails_ends_the_process_and_loses_nothing(
         environ={"COUNTING_RAISE_EVERY": "1", "CALLSTREAM_MAX_ERRORS_IN_A_ROW": "3"},
     )
     mended = worker(broker.bootstrap, prefix, tmp_path, "mended", partitions=PARTITIONS)
-    with ending(broken, mended):
+    with stopped_after(broken, mended):
         broken.start()
         with Feed(broker.bootstrap, work.records):
             pass
@@ -118,7 +118,7 @@ async def test_a_job_that_fails_now_and_then_applies_each_event_once(
     shaky = worker(
         broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS, environ={"COUNTING_RAISE_EVERY": "5"}
     )
-    with ending(shaky):
+    with stopped_after(shaky):
         shaky.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=2000):
             pass
@@ -156,7 +156,7 @@ async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_
     group, connection = topics.app_id(prefix), {"bootstrap_servers": broker.bootstrap}
     former = TransactionalProducer(group, 1, connection, lambda *_: None, Member(1, "of-long-ago", None))
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
-    with ending(one):
+    with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=2000) as feed:
             feed.wait_sent(2000)

@@ -1,7 +1,4 @@
-"""Three Kafka nodes as a test finds them, and who leads what.
-
-The rule of this file: each fault can be mended, and each test finds all of them mended.
-"""
+"""A cluster of three Kafka nodes, and which node leads what. Each test finds all faults repaired."""
 
 from __future__ import annotations
 
@@ -20,8 +17,8 @@ from stream.broker.java import java
 from stream.broker.ports import free_port
 from stream.broker.storage import new_cluster_id
 from stream.service.settings import Settings
-from tests.e2e.cluster import asking
-from tests.e2e.cluster.asking import Partitions, Place
+from tests.e2e.cluster import kafka_requests
+from tests.e2e.cluster.kafka_requests import Partitions, TopicAndPartition
 from tests.e2e.cluster.node import Node, Ports, between
 from tests.e2e.cluster.wires import NODES, Wires
 from tests.e2e.harness import wait_until
@@ -30,7 +27,7 @@ GROUPS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
 
 
 class Cluster:
-    """Started by `open`, ended by `close`; whatever happens to this process, nothing of it stays."""
+    """Started by `open`, stopped by `close`. Its processes never outlive this one."""
 
     def __init__(self, directory: Path, settings: Settings) -> None:
         runtime, jars = java(), class_path(settings.kafka_libs, settings.cache_dir, say=print)
@@ -65,7 +62,7 @@ class Cluster:
 
     @property
     def bootstrap(self) -> str:
-        """For the test's own clients: no wire of theirs is ever cut."""
+        """For the test's own clients, which are never cut off."""
         return ",".join(node.client for node in self.nodes.values())
 
     @property
@@ -73,7 +70,7 @@ class Cluster:
         return ",".join(node.worker for node in self.nodes.values())
 
     def mend(self) -> None:
-        """All run, reach each other, are in sync and lead what they led first. Old topics are gone."""
+        """Repair everything, wait for all replicas, elect the preferred leaders, and delete the topics."""
         self.wires.mend()
         for node in self.nodes.values():
             if node.frozen:
@@ -89,7 +86,7 @@ class Cluster:
         self.wires.forget()
 
     def balance(self, admin: AdminClient | None = None) -> None:
-        """Each partition is led by the node that led it first."""
+        """Elect the preferred leader of each partition."""
         admin = admin or AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
         admin.elect_leaders(ElectionType.PREFERRED).result()
         wait_until(
@@ -99,11 +96,11 @@ class Cluster:
         )
 
     def start_ended(self) -> None:
-        """Start the nodes that do not run. Returns when they answer."""
+        """Start the nodes that do not run, and wait until they answer."""
         self._start([node for node in self.nodes.values() if not node.running])
 
     def wait_in_sync(self, timeout_s: float = 90.0) -> float:
-        """Until every replica of every partition follows. Returns the seconds."""
+        """Wait until every replica is in sync. Returns the seconds."""
 
         def in_sync() -> bool:
             found = self.partitions()
@@ -112,7 +109,7 @@ class Cluster:
         return wait_until(_answered(in_sync), "all replicas are in sync", timeout_s)
 
     def healthy(self, *, but_not: Iterable[int] = ()) -> Node:
-        """One that runs, is not frozen and is none of those."""
+        """A node that runs, is not frozen and is not excluded."""
         left_out = set(but_not)
         return next(
             node
@@ -122,9 +119,9 @@ class Cluster:
 
     def partitions(self, topics: Iterable[str] | None = None, *, but_not: Iterable[int] = ()) -> Partitions:
         """As a healthy node sees them."""
-        return asking.partitions(self.healthy(but_not=but_not).client, topics)
+        return kafka_requests.partitions(self.healthy(but_not=but_not).client, topics)
 
-    def leader(self, place: Place, *, but_not: Iterable[int] = ()) -> int:
+    def leader(self, place: TopicAndPartition, *, but_not: Iterable[int] = ()) -> int:
         return self.partitions([place[0]], but_not=but_not)[place].leader
 
     def coordinator(self, group: str) -> int:
@@ -132,19 +129,19 @@ class Cluster:
         found: list[int] = []
 
         def known() -> bool:
-            found[:] = [asking.coordinator(self.healthy().client, group)]
+            found[:] = [kafka_requests.coordinator(self.healthy().client, group)]
             return found[0] > 0
 
         wait_until(_answered(known), f"{group} has a coordinator", 30)
         return found[0]
 
     def well_led(self, partitions: Partitions, ill: Collection[int]) -> bool:
-        """Each has a leader that runs and is none of those."""
+        """Whether each has a leader that runs and is not `ill`."""
         well = {node.number for node in self.nodes.values() if node.running and not node.frozen}
         return {one.leader for one in partitions.values()} <= well.difference(ill)
 
     def wait_led(self, ill: Collection[int], timeout_s: float = 60.0) -> float:
-        """Until the others say that everything is led, and by none of those. Returns the seconds."""
+        """Wait until the other nodes say that everything is led, and not by `ill`. Returns the seconds."""
 
         def led() -> bool:
             return self.well_led(self.partitions(but_not=ill), ill)
@@ -160,7 +157,7 @@ class Cluster:
 
 
 def _answered(true: Callable[[], bool]) -> Callable[[], bool]:
-    """False while nobody answers."""
+    """False while no node answers."""
 
     def asked() -> bool:
         try:

@@ -1,7 +1,6 @@
-"""What happens to nodes and wires in mid-stream, one function a fault, mended when it returns.
+"""The faults of nodes and wires, one function each. A fault is repaired when its function returns.
 
-The rule of this file: a fault says when it began to be mended if work cannot go on before that, and notes how
-long work stood still.
+Each measures how long work stood still; if work cannot continue before the repair, from its start.
 """
 
 from __future__ import annotations
@@ -9,16 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.e2e.cluster.ground import Ground
+from tests.e2e.cluster.fault_target import FaultTarget
 
-Fault = Callable[[Ground], None]
+Fault = Callable[[FaultTarget], None]
 
 WITHOUT_MAJORITY_S = 15.0
 WITHOUT_LEADER_S = 15.0
 STAYS_CUT_OFF_S = 5.0
 
 
-def leader_killed(ground: Ground) -> None:
+def leader_killed(ground: FaultTarget) -> None:
     node = ground.plain_leader()
     node.kill()
     since = time.monotonic()
@@ -26,7 +25,7 @@ def leader_killed(ground: Ground) -> None:
     ground.cluster.start_ended()
 
 
-def coordinators_killed(ground: Ground) -> None:
+def coordinators_killed(ground: FaultTarget) -> None:
     """The group's, then that of a lane's transactions."""
     cluster = ground.cluster
     for find in (ground.coordinator, ground.transactions_coordinator):
@@ -38,7 +37,7 @@ def coordinators_killed(ground: Ground) -> None:
         cluster.wait_in_sync()
 
 
-def rolling_restart(ground: Ground) -> None:
+def rolling_restart(ground: FaultTarget) -> None:
     for node in ground.cluster.nodes.values():
         node.stop()
         since = time.monotonic()
@@ -47,8 +46,8 @@ def rolling_restart(ground: Ground) -> None:
         ground.cluster.wait_in_sync()
 
 
-def below_min_isr(ground: Ground) -> None:
-    """Two of three are dead: there is nobody to elect a leader, and one copy is not enough."""
+def below_min_isr(ground: FaultTarget) -> None:
+    """Two of three are dead: there is no majority to elect a leader, and one replica is not enough."""
     first = ground.coordinator()
     second = ground.other_than(first)
     first.kill()
@@ -59,7 +58,7 @@ def below_min_isr(ground: Ground) -> None:
     ground.measure(since)
 
 
-def frozen_leader(ground: Ground) -> None:
+def frozen_leader(ground: FaultTarget) -> None:
     """It keeps its connections and answers nothing, for longer than its session."""
     node = ground.plain_leader()
     ground.ill.add(node.number)
@@ -70,7 +69,7 @@ def frozen_leader(ground: Ground) -> None:
     ground.ill.discard(node.number)
 
 
-def leader_cut_off(ground: Ground, how: str = "silently") -> None:
+def leader_cut_off(ground: FaultTarget, how: str = "silently") -> None:
     """From its followers, not from clients."""
     node = ground.plain_leader()
     ground.ill.add(node.number)
@@ -82,12 +81,12 @@ def leader_cut_off(ground: Ground, how: str = "silently") -> None:
     ground.ill.discard(node.number)
 
 
-def leader_cut_off_by_reset(ground: Ground) -> None:
+def leader_cut_off_by_reset(ground: FaultTarget) -> None:
     leader_cut_off(ground, "reset")
 
 
-def worker_cut_off(ground: Ground) -> None:
-    """From one leader, which the other nodes reach: nobody takes its place."""
+def worker_cut_off(ground: FaultTarget) -> None:
+    """From one leader that the other nodes reach, so that none replaces it."""
     node = ground.plain_leader()
     ground.cluster.wires.cut_workers(node.number)
     time.sleep(WITHOUT_LEADER_S)
@@ -108,9 +107,9 @@ ALL: tuple[Fault, ...] = (
 )
 
 LONG: tuple[Fault, ...] = (coordinators_killed, rolling_restart)
-"""More than one node goes, one after the other."""
+"""More than one node goes down, one after the other."""
 
 
-def told(fault: Fault) -> str:
+def fault_name(fault: Fault) -> str:
     """Its name in the table."""
     return fault.__name__.replace("_", " ")

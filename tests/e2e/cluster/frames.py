@@ -1,6 +1,6 @@
-"""Kafka's frames out of a stream of bytes: a length, and that many bytes.
+"""Parses Kafka's frames (a length, and that many bytes) from a stream.
 
-The rule of this file: it never fails on what it does not know; a long frame is passed over unread.
+It never fails on unknown content; a long frame is skipped.
 Source: Kafka protocol guide, request header v1 and response header v0.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 KEPT = 1 << 16
-"""Bytes of a frame. What is looked at is shorter."""
+"""Bytes that are kept of a frame. The frames of interest are shorter."""
 
 
 class Frame(NamedTuple):
@@ -31,14 +31,14 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """Of one direction of one connection."""
+    """The frames of one direction of one connection."""
 
     def __init__(self) -> None:
         self._held = bytearray()
         self._skip = 0
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Frames that are there in whole, or whose first KEPT bytes are."""
+        """Yields frames that are complete, or whose first KEPT bytes are."""
         if self._skip:
             passed = min(self._skip, len(data))
             self._skip -= passed

@@ -1,6 +1,6 @@
-"""One node of three: broker and controller in one Java process, with its own picture of where the others are.
+"""One node of three: broker and controller in one Java process, with its own view of where the others are.
 
-The rule of this file: what leads from this node to another goes through the wire between the two.
+All traffic from this node to another goes through the wire between the two.
 Each node advertises itself as `node-N`, and each Java has a hosts file in which that is an address of the
 pair (`127.77.FROM.TO`), where the wire listens. Clients use 127.0.0.1: the CLIENT address is direct, the
 WORKER address is a wire's.
@@ -39,7 +39,7 @@ SETTINGS = {
     "transaction.state.log.replication.factor": "3",
     "transaction.state.log.min.isr": "2",
     "unclean.leader.election.enable": "false",
-    # Else a test's faults move leaders while another waits for them to stay.
+    # Otherwise leaders would move back while a test waits for them to stay.
     "auto.leader.rebalance.enable": "false",
     "offsets.topic.num.partitions": "6",
     "transaction.state.log.num.partitions": "6",
@@ -48,7 +48,7 @@ SETTINGS = {
     "num.network.threads": "2",
     "num.io.threads": "4",
 }
-"""Session timeout (9 s), replica lag (30 s) and whatever else decides on a failover is Kafka's default."""
+"""Session timeout (9 s), replica lag (30 s) and all else that decides on a failover are Kafka's defaults."""
 
 _SUPERVISOR = "import sys; from stream.broker.supervisor import main; sys.exit(main(sys.argv[1]))"
 
@@ -65,7 +65,7 @@ class Ports:
 
 
 def between(a: int, b: int) -> str:
-    """Where `a` finds `b`."""
+    """The address at which `a` reaches `b`."""
     return f"127.77.{a}.{b}"
 
 
@@ -91,7 +91,7 @@ class Node:
 
     @property
     def worker(self) -> str:
-        """What a worker is told, through a wire that can be cut."""
+        """The address for workers, through a wire that can be cut."""
         return f"127.0.0.1:{self._ports[self.number].worker_wire}"
 
     @property
@@ -155,12 +155,12 @@ class Node:
         self._pid = answer["pid"]
 
     def kill(self) -> None:
-        """As a power cut does."""
+        """SIGKILL, as in a power cut."""
         os.kill(self._pid, signal.SIGKILL)
         self._reap()
 
     def stop(self) -> None:
-        """SIGTERM: it hands its partitions over, if there is somebody to hand them to, for at most 10 s."""
+        """SIGTERM: it hands its partitions over if it can, for at most 10 s."""
         if self._supervisor is not None:
             self._reap()
 

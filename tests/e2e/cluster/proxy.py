@@ -1,7 +1,7 @@
-"""The wires between nodes and clients: a process that forwards TCP, cuts a wire, and notes what is asked.
+"""The wires between nodes and clients: a process that forwards TCP, cuts a wire, and records requests.
 
-The rule of this file: bytes go through unchanged or not at all, and it ends when its standard input does.
-A wire cut `silently` keeps its connections and accepts new ones, and nothing passes, as where packets are
+Bytes pass unchanged or not at all, and it ends when its standard input does.
+A wire cut `silently` keeps its connections and accepts new ones, and nothing passes, as if packets were
 dropped: what was sent into it arrives when it is mended. One cut by `reset` closes them and every new one.
 It takes one JSON object a line and answers each with one. `wires.py` is its other end.
 """
@@ -112,8 +112,8 @@ class Wire:
             far_writer.close()
 
 
-class Switchboard:
-    """All wires by name, and what may be done with them."""
+class WireProxy:
+    """All wires by name, and the commands for them."""
 
     def __init__(self) -> None:
         self._wires: dict[str, list[Wire]] = {}
@@ -148,7 +148,7 @@ class Switchboard:
 
 
 async def main() -> None:
-    board = Switchboard()
+    board = WireProxy()
     reader = asyncio.StreamReader(limit=1 << 20)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -1,6 +1,6 @@
-"""A story told to a worker on three nodes while a fault is dealt, and the line it gets in the table.
+"""A worker under load on three nodes while a fault is injected, and its line in the table.
 
-The rule of this file: the line is written whatever the outcome, before anything is asserted.
+The line is written in any case, before anything is asserted.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.cluster.cluster import Cluster
-from tests.e2e.cluster.ground import LANES, Ground
-from tests.e2e.cluster.watch import Watch, WentOn
-from tests.e2e.harness import Feed, WorkerProcess, ending, read_topic
-from tests.e2e.household import ask, full_worker, health_url, prepare, supervised
-from tests.e2e.story import Story
-from tests.e2e.verdict import judge
+from tests.e2e.cluster.fault_target import LANES, FaultTarget
+from tests.e2e.cluster.watch import ProgressWatch, Recovery
+from tests.e2e.full_worker import create_topics, full_worker, get_json, health_url, supervised
+from tests.e2e.harness import Feed, WorkerProcess, read_topic, stopped_after
+from tests.e2e.simulated_load import SimulatedLoad
+from tests.e2e.verdict import read_verdict
 
 CALLS = 1200
 RATE = 350.0
@@ -55,8 +55,8 @@ def _cell(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-class Scenario(Ground):
-    """One fault and what came of it. Entered, its worker is not started."""
+class Scenario(FaultTarget):
+    """One fault and its effect. The worker is not started yet."""
 
     def __init__(
         self,
@@ -68,20 +68,20 @@ class Scenario(Ground):
         store: str = "memory",
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.story = Story(prefix, LANES, calls)
+        self.story = SimulatedLoad(prefix, LANES, calls)
         super().__init__(cluster, self.story.group)
         self.probes["worker"] = self._ready
         self.directory = directory
         self.store = store
         self.environ = dict(environ or {})
-        prepare(cluster.bootstrap, self.story)
+        create_topics(cluster.bootstrap, self.story)
         cluster.balance()
         self.worker = self.make_worker("a")
         self.codes: list[int] = []
         self.others_codes: list[int] = []
-        self.went_on: list[WentOn] = []
+        self.went_on: list[Recovery] = []
         self._began = time.monotonic()
-        self.watch = Watch(
+        self.watch = ProgressWatch(
             cluster,
             self.story.group,
             self.story.sources,
@@ -104,8 +104,8 @@ class Scenario(Ground):
 
     @contextlib.contextmanager
     def told(self, rate: float = RATE) -> Iterator[None]:
-        """The worker works, is started again when it ends, and is told the story, all of it at the end."""
-        with self.watch, ending(self.worker):
+        """The worker runs, is restarted when it ends, and has processed the whole load at the end."""
+        with self.watch, stopped_after(self.worker):
             self.worker.start().wait_ready()
             with supervised(self.worker) as codes:
                 self.codes = codes
@@ -123,15 +123,15 @@ class Scenario(Ground):
 
     def _ready(self) -> int:
         try:
-            return ask(f"{health_url(self.worker, 1.0)}/readyz")[0]
-        except AssertionError:  # it has just been started again
+            return get_json(f"{health_url(self.worker, 1.0)}/readyz")[0]
+        except AssertionError:  # it was just restarted
             return 0
 
     @contextlib.contextmanager
     def restarted(self, worker: WorkerProcess) -> Iterator[None]:
-        """A second worker, which the caller starts once; its exits count as well."""
+        """A second worker, started by the caller; its exit codes count too."""
         codes: list[int] = []
-        with ending(worker):
+        with stopped_after(worker):
             yield
             if worker.exit_code is None:
                 codes.append(worker.terminate()[0])
@@ -140,16 +140,16 @@ class Scenario(Ground):
         self.others_codes += codes
 
     def measure(self, since: float, timeout_s: float = 120.0) -> None:
-        """Wait until work goes on, and note how long that took."""
+        """Wait until work continues, and record how long that took."""
         self.went_on.append(self.watch.wait_went_on(since, timeout_s))
         print(self.went_on[-1], file=sys.stderr)
 
-    def judged(self, table: Table, name: str, **more: Any) -> dict[str, Any]:
-        """Everything is mended and read back; the line is written. Returns what must not be."""
+    def record_verdict(self, table: Table, name: str, **more: Any) -> dict[str, Any]:
+        """Repair everything, read it back and write the line. Returns the faults."""
         self.cluster.wires.mend()
         self.cluster.wait_in_sync()
         told_otherwise = _told_otherwise(self.cluster.bootstrap, self.story)
-        verdict = judge(self.cluster.bootstrap, self.story)
+        verdict = read_verdict(self.cluster.bootstrap, self.story)
         beside = {"told_otherwise": told_otherwise, "untidy": untidy(self.directory)}
         faults = verdict.faults | {name: count for name, count in beside.items() if count}
         table.add(
@@ -169,21 +169,21 @@ class Scenario(Ground):
 
 
 def wrong(faults: Mapping[str, Any]) -> int:
-    """How much is wrong beside lost and doubled deliveries."""
+    """The number of faults other than lost and repeated deliveries."""
     counts = {name: found for name, found in faults.items() if name not in ("lost", "doubled")}
     return sum(sum(found.values()) if isinstance(found, dict) else found for found in counts.values())
 
 
 def untidy(directory: Path) -> int:
-    """Lines of roles' logs that tell of something of which nobody took care."""
+    """The number of log lines about unhandled errors."""
     logs = [log.read_text(errors="replace") for log in directory.glob("*.log")]
     lines = [line for log in logs for line in log.splitlines() if any(sign in line for sign in UNTIDY)]
     print(*lines[:5], sep="\n", file=sys.stderr)
     return len(lines)
 
 
-def _told_otherwise(bootstrap: str, story: Story) -> int:
-    """Records of the source topics that differ from the story: then it is the test that is wrong."""
+def _told_otherwise(bootstrap: str, story: SimulatedLoad) -> int:
+    """Records of the source topics that differ from the load, which would be a fault of the test."""
     there = Counter(
         (record.topic, record.partition, record.key, record.value)
         for topic in story.sources

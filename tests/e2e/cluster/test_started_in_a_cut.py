@@ -1,7 +1,7 @@
 """A worker starts while a former leader is cut off from the other nodes and still answers it.
 
-The rule of this file: each start is proven to have asked that node, and that node to have been behind.
-For that the other nodes do not tell the worker who leads, until it has asked.
+Each start is proven to have asked that node, and that node to have been behind: the other nodes do not tell
+the worker who leads until it has asked.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import asking
-from tests.e2e.cluster.asking import Place
+from tests.e2e.cluster import kafka_requests
 from tests.e2e.cluster.cluster import Cluster
+from tests.e2e.cluster.kafka_requests import TopicAndPartition
 from tests.e2e.cluster.node import Node
 from tests.e2e.cluster.scenario import LANES, Scenario, Table
 from tests.e2e.cluster.wires import NODES, AskedEnd
-from tests.e2e.harness import WorkerProcess, ending
-from tests.e2e.household import supervised
+from tests.e2e.full_worker import supervised
+from tests.e2e.harness import WorkerProcess, stopped_after
 
 pytestmark = pytest.mark.e2e
 
@@ -38,7 +38,7 @@ def test_a_worker_that_starts_at_a_former_leader_loses_and_doubles_nothing(
 ) -> None:
     scenario = Scenario(cluster, prefix, tmp_path, store=store)
     asked = behind = 0
-    with scenario.watch, ending(scenario.worker), scenario.fed(RATE):
+    with scenario.watch, stopped_after(scenario.worker), scenario.fed(RATE):
         scenario.worker.start().wait_ready()
         scenario.watch.wait(0.1)
         stale = scenario.plain_leader()
@@ -46,13 +46,13 @@ def test_a_worker_that_starts_at_a_former_leader_loses_and_doubles_nothing(
         cut_off(scenario, stale)
         for number in range(STARTS):
             worker = scenario.make_worker(f"start-{number}", bootstrap=stale.worker, data="a")
-            with ending(worker):
+            with stopped_after(worker):
                 found = start_misled(scenario, worker, stale, led)
                 asked += bool(found)
                 behind += any(one.offset < true_end(scenario, stale, one) for one in found)
                 at_work(scenario, worker)
         finish(scenario)
-    faults = scenario.judged(
+    faults = scenario.record_verdict(
         table, f"worker started in a cut, {store}", starts=STARTS, asked=asked, behind=behind
     )
     assert (asked, behind) == (STARTS, STARTS), "it was not a stale leader that was asked"
@@ -63,7 +63,7 @@ def test_a_worker_that_starts_at_a_former_coordinator_loses_and_doubles_nothing(
     cluster: Cluster, prefix: str, tmp_path: Path, table: Table
 ) -> None:
     scenario = Scenario(cluster, prefix, tmp_path)
-    with scenario.watch, ending(scenario.worker), scenario.fed(RATE):
+    with scenario.watch, stopped_after(scenario.worker), scenario.fed(RATE):
         scenario.worker.start().wait_ready()
         scenario.watch.wait(0.1)
         stale = scenario.coordinator()
@@ -71,15 +71,15 @@ def test_a_worker_that_starts_at_a_former_coordinator_loses_and_doubles_nothing(
         cluster.wires.mend_workers()
         for number in range(2):
             worker = scenario.make_worker(f"start-{number}", bootstrap=stale.worker, data="a")
-            with ending(worker):
+            with stopped_after(worker):
                 worker.start()
                 at_work(scenario, worker)
         finish(scenario)
-    faults = scenario.judged(table, "worker started at a cut-off coordinator", starts=2)
+    faults = scenario.record_verdict(table, "worker started at a cut-off coordinator", starts=2)
     assert faults == {}
 
 
-def led_by(scenario: Scenario, node: Node) -> set[Place]:
+def led_by(scenario: Scenario, node: Node) -> set[TopicAndPartition]:
     """The changelog partitions that it leads."""
     changelog = scenario.story.names.changelog
     return {(changelog, lane) for lane in range(LANES) if scenario.leader(lane) is node}
@@ -98,11 +98,13 @@ def cut_off(scenario: Scenario, stale: Node) -> None:
     scenario.worker.ensure_ended()
 
 
-def start_misled(scenario: Scenario, worker: WorkerProcess, stale: Node, led: set[Place]) -> list[AskedEnd]:
+def start_misled(
+    scenario: Scenario, worker: WorkerProcess, stale: Node, led: set[TopicAndPartition]
+) -> list[AskedEnd]:
     """It starts, and only the stale node says who leads. Returns what that one said about ends."""
     wires = scenario.cluster.wires
     wires.mend_workers()
-    wires.refuse_workers([node for node in NODES if node != stale.number], asking.METADATA)
+    wires.refuse_workers([node for node in NODES if node != stale.number], kafka_requests.METADATA)
     wires.forget()
     worker.start()
     until = time.monotonic() + BACK_AT_WORK_S
@@ -112,7 +114,7 @@ def start_misled(scenario: Scenario, worker: WorkerProcess, stale: Node, led: se
         found = [
             one
             for one in wires.ends_asked(stale.number)
-            if (one.topic, one.partition) in led and one.timestamp == asking.LATEST and one.error == 0
+            if (one.topic, one.partition) in led and one.timestamp == kafka_requests.LATEST and one.error == 0
         ]
     time.sleep(MISLED_S)  # for as long it may be wrong
     wires.mend_workers()
@@ -123,7 +125,7 @@ def true_end(scenario: Scenario, stale: Node, asked: AskedEnd) -> int:
     """What the leader says of the same partition."""
     place = asked.topic, asked.partition
     leader = scenario.cluster.nodes[scenario.cluster.leader(place, but_not=[stale.number])]
-    found = asking.ends(leader.client, [place])[place]
+    found = kafka_requests.ends(leader.client, [place])[place]
     print(f"{place}: node {stale.number} told {asked.offset} of {found} at {leader.number}", file=sys.stderr)
     return found
 
@@ -148,7 +150,7 @@ def finish(scenario: Scenario) -> None:
     """The cut is mended, and one more worker does the rest."""
     scenario.cluster.wires.mend()
     last = scenario.make_worker("last", data="a")
-    with ending(last):
+    with stopped_after(last):
         last.start().wait_ready(90)
         scenario.ill.clear()
         scenario.watch.wait(1.0, 180)

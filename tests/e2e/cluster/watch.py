@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.e2e.cluster import asking
+from tests.e2e.cluster import kafka_requests
 from tests.e2e.cluster.cluster import GROUPS, TRANSACTIONS, Cluster
 from tests.e2e.harness import wait_until
 
@@ -29,7 +29,7 @@ class Look(NamedTuple):
     led: bool
 
 
-class WentOn(NamedTuple):
+class Recovery(NamedTuple):
     """Seconds after a fault."""
 
     led_s: float
@@ -41,7 +41,7 @@ class WentOn(NamedTuple):
 
 
 @dataclass
-class Watch:
+class ProgressWatch:
     """Of a group that reads `sources`; `totals`: how many records each lane gets. `ill`: nodes not asked."""
 
     cluster: Cluster
@@ -52,7 +52,7 @@ class Watch:
     ill: set[int] = field(default_factory=set)
     looks: list[Look] = field(default_factory=list)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ProgressWatch:
         self._places = [(topic, lane) for topic in self.sources for lane in range(len(self.totals))]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -74,9 +74,9 @@ class Watch:
         wait_until(lambda: self.share() >= share, f"{share:.1%} committed", timeout_s)
         return self.share()
 
-    def wait_went_on(self, since: float, timeout_s: float = 120.0) -> WentOn:
+    def wait_went_on(self, since: float, timeout_s: float = 120.0) -> Recovery:
         """Until every lane has committed something after everything was led again."""
-        found: list[WentOn] = []
+        found: list[Recovery] = []
 
         def went_on() -> bool:
             found[:] = [times] if (times := self._went_on(since)) else []
@@ -88,7 +88,7 @@ class Watch:
             raise AssertionError(f"{timeout_s} s after the fault: {self.looks[-1:]}") from None
         return found[0]
 
-    def _went_on(self, since: float) -> WentOn | None:
+    def _went_on(self, since: float) -> Recovery | None:
         after = [look for look in list(self.looks) if look.at >= since]
         begin = next((look for look in after if look.led), None)
         if begin is None:
@@ -104,7 +104,7 @@ class Watch:
                 return None
             latest = max(latest, at)
             stood_s = max(stood_s, at - (waits or at))
-        return WentOn(begin.at - since, latest - since, stood_s)
+        return Recovery(begin.at - since, latest - since, stood_s)
 
     def _run(self) -> None:
         while not self._over.wait(EVERY_S):
@@ -116,23 +116,25 @@ class Watch:
     def _look(self) -> None:
         asked = self.cluster.healthy(but_not=self.ill)
         at = time.monotonic()
-        found = asking.partitions(asked.client, [*self.topics, GROUPS, TRANSACTIONS])
+        found = kafka_requests.partitions(asked.client, [*self.topics, GROUPS, TRANSACTIONS])
         led = self.cluster.well_led(found, self.ill)
         none = Look(at, (0,) * len(self.totals), (0,) * len(self.totals), False)
         before = self.looks[-1] if self.looks else none
         by_lane = before.lanes
-        coordinator = asking.coordinator(asked.client, self.group)
+        coordinator = kafka_requests.coordinator(asked.client, self.group)
         if coordinator > 0 and coordinator not in self.ill and self.cluster.nodes[coordinator].running:
-            answer = asking.committed(self.cluster.nodes[coordinator].client, self.group, self._places)
+            answer = kafka_requests.committed(
+                self.cluster.nodes[coordinator].client, self.group, self._places
+            )
             if len(answer) == len(self._places):
                 by_lane = self._by_lane(answer)
-        ends: dict[asking.Place, int] = {}
+        ends: dict[kafka_requests.TopicAndPartition, int] = {}
         for number, node in self.cluster.nodes.items():
             own = [place for place in self._places if found[place].leader == number]
             if own and number not in self.ill and node.running and not node.frozen:
-                ends |= asking.ends(node.client, own)
+                ends |= kafka_requests.ends(node.client, own)
         fed = self._by_lane(ends) if len(ends) == len(self._places) else before.fed
         self.looks.append(Look(at, by_lane, fed, led))
 
-    def _by_lane(self, by_place: Mapping[asking.Place, int]) -> tuple[int, ...]:
+    def _by_lane(self, by_place: Mapping[kafka_requests.TopicAndPartition, int]) -> tuple[int, ...]:
         return tuple(sum(by_place[topic, lane] for topic in self.sources) for lane in range(len(self.totals)))

@@ -1,6 +1,6 @@
-"""Simulated calls as a fault run sends them, and what a worker that nothing disturbs makes of them.
+"""Simulated calls as a fault run sends them, and the outputs of a worker without faults. Needs no broker.
 
-The rule of this file: no broker. The same deliveries go to Kafka and through the job in this process.
+The same deliveries go to Kafka and through the job in this process.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from stream.simulator.calls.options import Options
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.delivery.record_writer import key_hash
 from stream.simulator.run import traffic_for
-from tests.e2e.harness import ToSend
+from tests.e2e.harness import RecordToSend
 
 OF_ARRIVAL = ("revision", "id", "arrival", "updated_at")
-"""What the order of arrival may change in a call record."""
+"""Fields of a call record that depend on the order of arrival."""
 
 BATCH = 500
 
 
-class Story:
-    """Deliveries of `calls` simulated calls in a fixed order, and the truth of them.
+class SimulatedLoad:
+    """Deliveries of `calls` simulated calls in a fixed order, and their expected outputs.
 
     Callbacks and polled rows of the same calls, of both providers, a tenth twice, a tenth out of order.
-    `deliveries` cuts it off: then the truth is of what was delivered.
+    `deliveries` cuts it off: then only the outputs of what was delivered are expected.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Story:
         )
         traffic = traffic_for(prefix, options)
         self.records = [
-            ToSend(record.topic, key_hash(record.key) % partitions, record.key, record.value)
+            RecordToSend(record.topic, key_hash(record.key) % partitions, record.key, record.value)
             for record in islice(traffic, deliveries)
         ]
         assert traffic.expected is not None
@@ -68,20 +68,20 @@ class Story:
 
     @property
     def sources(self) -> list[str]:
-        """The topics it is sent to."""
+        """The source topics."""
         return [self.names.callbacks, self.names.polled]
 
     def deliveries_by_key(self) -> Counter[bytes]:
-        """How often each call must have been told of something."""
+        """The number of deliveries of each call."""
         return Counter(record.key for record in self.records if record.key is not None)
 
 
-class Undisturbed(NamedTuple):
-    """What one worker that nothing happens to leaves behind."""
+class UndisturbedOutputs(NamedTuple):
+    """The states and records after a run without faults."""
 
     states: dict[bytes, bytes]
     records: dict[str, dict[str, Any]]
-    """The last call record of each call, without what depends on arrival."""
+    """The last call record of each call, without fields that depend on the order of arrival."""
 
 
 class _Record(NamedTuple):
@@ -94,9 +94,9 @@ class _Record(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def undisturbed(story: Story) -> Undisturbed:
-    """The story through the job, in its order, in this process."""
-    names = story.names
+def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
+    """The load through the job, in its order, in this process."""
+    names = sent.names
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
     metrics = WorkerMetrics(LabelValues(account_alias="default", topics=roles))
     job = CallProcessor(
@@ -104,14 +104,14 @@ def undisturbed(story: Story) -> Undisturbed:
         CallPolicy(polled=POLLED_SOURCES),
         Privacy("masked", ""),
         metrics,
-        deployment=story.prefix.rstrip("."),
+        deployment=sent.prefix.rstrip("."),
         errors_limit=1,
     )
     states: dict[bytes, bytes] = {}
     said: list[bytes] = []
     by_partition: dict[int, list[_Record]] = defaultdict(list)
     offsets: Counter[tuple[str, int]] = Counter()
-    for record in story.records:
+    for record in sent.records:
         place = (record.topic, record.partition)
         by_partition[record.partition].append(_Record(*place, offsets[place], 0, record.key, record.value))
         offsets[place] += 1
@@ -120,15 +120,15 @@ def undisturbed(story: Story) -> Undisturbed:
         for at in range(0, len(records), BATCH):
             made = job.process(partition, records[at : at + BATCH], states.get)  # type: ignore[arg-type]
             for key, state in made.states.items():
-                assert state is not None, "nothing ends so soon"
+                assert state is not None, "no call is removed so soon"
                 states[key] = state
             said += [output.value or b"" for output in made.outputs.get(names.ended, ())]
             made.committed()
-    return Undisturbed(states, last_records(said))
+    return UndisturbedOutputs(states, last_records(said))
 
 
 def last_records(values: Iterable[bytes]) -> dict[str, dict[str, Any]]:
-    """The record with the highest revision of each call, without what depends on arrival."""
+    """The highest revision of each call's record, without fields that depend on the order of arrival."""
     last: dict[str, dict[str, Any]] = {}
     for record in map(orjson.loads, values):
         known = last.get(record["key"])
@@ -140,8 +140,8 @@ def last_records(values: Iterable[bytes]) -> dict[str, dict[str, Any]]:
     }
 
 
-def knowledge(stored: bytes) -> Any:
-    """What a state knows, without what depends on arrival and ticks, in one order."""
+def comparable_state(stored: bytes) -> Any:
+    """A state's content in a fixed order, without what depends on arrival and ticks."""
     call: Call = load(stored)
     call.lifecycle.sort(key=lambda entry: entry.fingerprint)
     known: dict[str, Any] = msgspec.structs.asdict(call)
@@ -151,5 +151,5 @@ def knowledge(stored: bytes) -> Any:
 
 
 def deliveries_of(stored: bytes) -> int:
-    """How many deliveries a state says that it has taken in."""
+    """How many deliveries a state has counted."""
     return load(stored).arrival.deliveries

@@ -1,6 +1,5 @@
-"""Questions to one node, and to no other: whom it takes for leader, where it says that a partition ends.
+"""Requests to one node: the leaders and ends of partitions as this node sees them, right or wrong.
 
-The rule of this file: it believes the node that was asked, as a client does that knows no better.
 Source: Kafka protocol guide; versions before the flexible ones, which Kafka 4 still answers.
 """
 
@@ -11,15 +10,17 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from stream.broker.probe import read_exactly
+
 LIST_OFFSETS, METADATA, OFFSET_FETCH, FIND_COORDINATOR = 2, 3, 9, 10
 LATEST = -1
 
-Place = tuple[str, int]
-Partitions = dict[Place, "Partition"]
+TopicAndPartition = tuple[str, int]
+Partitions = dict[TopicAndPartition, "PartitionView"]
 
 
-class Partition(NamedTuple):
-    """What a node says of a partition. `leader`: -1 where it knows of none."""
+class PartitionView(NamedTuple):
+    """A node's view of a partition. `leader`: -1 if it knows none."""
 
     leader: int
     replicas: tuple[int, ...]
@@ -27,7 +28,7 @@ class Partition(NamedTuple):
 
 
 def partitions(address: str, topics: Iterable[str] | None = None, timeout_s: float = 3.0) -> Partitions:
-    """Of these topics, or of all. Raises OSError where nobody answers."""
+    """Of these topics, or of all. Raises OSError if the node does not answer."""
     wanted = struct.pack(">i", -1) if topics is None else _array([_text(topic) for topic in topics])
     answer = _Answer(_ask(address, METADATA, 1, wanted, timeout_s=timeout_s))
     for _ in range(answer.int32()):  # nodes
@@ -46,12 +47,14 @@ def partitions(address: str, topics: Iterable[str] | None = None, timeout_s: flo
             partition, leader = answer.int32(), answer.int32()
             replicas = tuple(answer.int32() for _ in range(answer.int32()))
             in_sync = tuple(answer.int32() for _ in range(answer.int32()))
-            found[topic, partition] = Partition(leader, replicas, in_sync)
+            found[topic, partition] = PartitionView(leader, replicas, in_sync)
     return found
 
 
-def ends(address: str, places: Iterable[Place], timeout_s: float = 3.0) -> dict[Place, int]:
-    """Where committed records of each end, of those that the node leads, as it believes."""
+def ends(
+    address: str, places: Iterable[TopicAndPartition], timeout_s: float = 3.0
+) -> dict[TopicAndPartition, int]:
+    """The end of the committed records of each partition that the node believes to lead."""
     body = struct.pack(">ib", -1, 1) + _array(
         [
             _text(topic) + _array([struct.pack(">iq", number, LATEST) for number in numbers])
@@ -60,7 +63,7 @@ def ends(address: str, places: Iterable[Place], timeout_s: float = 3.0) -> dict[
     )
     answer = _Answer(_ask(address, LIST_OFFSETS, 2, body, timeout_s=timeout_s))
     answer.int32()
-    found: dict[Place, int] = {}
+    found: dict[TopicAndPartition, int] = {}
     for _ in range(answer.int32()):
         topic = answer.text()
         for _ in range(answer.int32()):
@@ -73,7 +76,7 @@ def ends(address: str, places: Iterable[Place], timeout_s: float = 3.0) -> dict[
 
 
 def coordinator(address: str, key: str, *, of_transactions: bool = False, timeout_s: float = 3.0) -> int:
-    """The node that coordinates a group or a transactional id; -1 where there is none now."""
+    """The node that coordinates a group or a transactional id; -1 if there is none now."""
     body = _text(key) + struct.pack(">b", int(of_transactions))
     answer = _Answer(_ask(address, FIND_COORDINATOR, 1, body, timeout_s=timeout_s))
     answer.int32()
@@ -82,8 +85,10 @@ def coordinator(address: str, key: str, *, of_transactions: bool = False, timeou
     return answer.int32() if error == 0 else -1
 
 
-def committed(address: str, group: str, places: Iterable[Place], timeout_s: float = 3.0) -> dict[Place, int]:
-    """Committed offsets, asked at the group's coordinator. Empty where it is not that, or is not ready."""
+def committed(
+    address: str, group: str, places: Iterable[TopicAndPartition], timeout_s: float = 3.0
+) -> dict[TopicAndPartition, int]:
+    """Committed offsets, from the group's coordinator. Empty if the node is not that, or is not ready."""
     body = _text(group) + _array(
         [
             _text(topic) + _array([struct.pack(">i", number) for number in numbers])
@@ -92,7 +97,7 @@ def committed(address: str, group: str, places: Iterable[Place], timeout_s: floa
     )
     answer = _Answer(_ask(address, OFFSET_FETCH, 3, body, timeout_s=timeout_s))
     answer.int32()
-    found: dict[Place, int] = {}
+    found: dict[TopicAndPartition, int] = {}
     for _ in range(answer.int32()):
         topic = answer.text()
         for _ in range(answer.int32()):
@@ -103,7 +108,7 @@ def committed(address: str, group: str, places: Iterable[Place], timeout_s: floa
     return found if answer.int16() == 0 else {}
 
 
-def _by_topic(places: Iterable[Place]) -> Mapping[str, list[int]]:
+def _by_topic(places: Iterable[TopicAndPartition]) -> Mapping[str, list[int]]:
     by_topic: dict[str, list[int]] = {}
     for topic, number in places:
         by_topic.setdefault(topic, []).append(number)
@@ -116,18 +121,8 @@ def _ask(address: str, key: int, version: int, body: bytes, *, timeout_s: float)
     message = struct.pack(">hhi", key, version, 1) + _text("cluster-test") + body
     with socket.create_connection((host, int(port)), timeout_s) as connection:
         connection.sendall(struct.pack(">i", len(message)) + message)
-        (size,) = struct.unpack(">i", _exactly(connection, 4))
-        return _exactly(connection, size)[4:]
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
-            raise ConnectionError("closed in mid-answer")
-        data += part
-    return data
+        (size,) = struct.unpack(">i", read_exactly(connection, 4))
+        return read_exactly(connection, size)[4:]
 
 
 def _text(text: str) -> bytes:

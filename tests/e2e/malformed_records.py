@@ -1,6 +1,6 @@
-"""Records that no decoder can read, one way after the other, each with the reason that it must be kept for.
+"""Records that no decoder can read, each with its dead-letter reason.
 
-The rule of this file: whatever is wrong here is wrong in one way only; the rest is a good delivery's.
+Each is wrong in one way only; everything else in it is from a good delivery.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 import orjson
 
-from tests.e2e.harness import ToSend
+from tests.e2e.harness import RecordToSend
 
 MEGABYTE = 1_000_000
-STRANGER = b"twilio:CA00000000000000000000000000000000"
+OTHER_CALL = b"twilio:CA00000000000000000000000000000000"
 
 
-def mixed(good: Sequence[ToSend]) -> tuple[list[ToSend], dict[int, str]]:
-    """`good`, and after each second one a bad one; the bad ones' reasons by their place."""
-    records: list[ToSend] = []
+def mixed_with_malformed(good: Sequence[RecordToSend]) -> tuple[list[RecordToSend], dict[int, str]]:
+    """`good` with a bad record after every second one, and the reasons of the bad ones by index."""
+    records: list[RecordToSend] = []
     reasons: dict[int, str] = {}
     ways = cycle(range(len(list(_bad(good[0])))))
     for at, record in enumerate(good):
@@ -31,14 +31,14 @@ def mixed(good: Sequence[ToSend]) -> tuple[list[ToSend], dict[int, str]]:
     return records, reasons
 
 
-def _bad(good: ToSend) -> Iterator[tuple[ToSend, str]]:
-    """Every way in which a good record can be bad."""
+def _bad(good: RecordToSend) -> Iterator[tuple[RecordToSend, str]]:
+    """Yields every way in which a good record can be malformed."""
     value = good.value or b""
 
-    def put(name: str, changed: Any, **others: Any) -> ToSend:
+    def put(name: str, changed: Any, **others: Any) -> RecordToSend:
         return good._replace(value=orjson.dumps({**orjson.loads(value), name: changed, **others}))
 
-    def without(name: str) -> ToSend:
+    def without(name: str) -> RecordToSend:
         envelope = orjson.loads(value)
         del envelope[name]
         return good._replace(value=orjson.dumps(envelope))
@@ -65,7 +65,7 @@ def _bad(good: ToSend) -> Iterator[tuple[ToSend, str]]:
     yield without("body"), "invalid_field"
     yield put("body", {}, endpoint=None), "missing_id"
     yield good._replace(key=None), "key_mismatch"
-    yield good._replace(key=STRANGER), "key_mismatch"
+    yield good._replace(key=OTHER_CALL), "key_mismatch"
     yield good._replace(key=(good.key or b"") + b"\xff"), "key_mismatch"
     yield put("body", {"padding": "x" * MEGABYTE}), "too_large"
     yield good._replace(value=b'{"v":1,"body":' + b"[" * 5000 + b"]" * 5000 + b"}"), "too_deep"

@@ -1,6 +1,6 @@
-"""What a fault may ask of whoever it is dealt to: which node to hit, and to note what came of it.
+"""What a fault needs to know: which node to hit, and how to measure the effect.
 
-The rule of this file: it knows nothing of what runs on the nodes.
+It knows nothing about what runs on the nodes.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from tests.e2e.cluster import asking
+from tests.e2e.cluster import kafka_requests
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.node import Node
 
 LANES = 6
 
 
-class Ground(ABC):
-    """A group on a cluster. `ill`: nodes that are there and not to be believed."""
+class FaultTarget(ABC):
+    """A consumer group on a cluster. `ill`: nodes that answer but must not be trusted."""
 
     def __init__(self, cluster: Cluster, group: str) -> None:
         self.cluster = cluster
         self.group = group
         self.ill: set[int] = set()
         self.probes: dict[str, Callable[[], int]] = {}
-        """By role, what says the status of its `/readyz`; 0: nobody answers."""
+        """By role, reads the status of its `/readyz`; 0: no answer."""
         self.ready: dict[str, list[int]] = {}
-        """What they answered while nothing could be committed."""
+        """The probes' answers while nothing could be committed."""
 
     @abstractmethod
     def changelog(self) -> str:
-        """The topic by whose leaders a leader is chosen."""
+        """The topic whose leaders are hit."""
 
     @abstractmethod
     def measure(self, since: float, timeout_s: float = 120.0) -> None:
-        """Wait until work goes on, and note how long that took."""
+        """Wait until work continues, and record how long that took."""
 
     def look_at_probes(self, for_s: float) -> None:
-        """Ask `probes` until the time is over."""
+        """Read the `probes` for this long."""
         until = time.monotonic() + for_s
         while time.monotonic() < until:
             for role, probe in self.probes.items():
@@ -60,7 +60,8 @@ class Ground(ABC):
         """That of a lane's transactions, if it does not coordinate the group, else of any of them."""
         address, group = self.cluster.healthy().client, self.coordinator()
         found = [
-            asking.coordinator(address, f"{self.group}-{lane}", of_transactions=True) for lane in range(LANES)
+            kafka_requests.coordinator(address, f"{self.group}-{lane}", of_transactions=True)
+            for lane in range(LANES)
         ]
         other = next((node for node in found if node not in (-1, group.number)), group.number)
         return self.cluster.nodes[other]

@@ -1,7 +1,6 @@
-"""The full worker as processes, and how far it has come.
+"""The full worker as a process, and how much of its input it has committed.
 
-The rule of this file: a fault is dealt while records are on their way, and whoever deals it says how far
-they were.
+Faults are injected in mid-stream: a test asserts how far the worker was at that time.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from stream.kafka import topics
 from stream.service.settings import Settings
 from tests.e2e.harness import WorkerProcess, wait_until
-from tests.e2e.story import Story
+from tests.e2e.simulated_load import SimulatedLoad
 
 SHORTEST_SESSION_S = "6"
 
 
-def prepare(bootstrap: str, story: Story) -> None:
-    """The topics of a story."""
+def create_topics(bootstrap: str, story: SimulatedLoad) -> None:
+    """Create the topics of a load."""
     asyncio.run(topics.ensure(bootstrap, Settings(topic_prefix=story.prefix, partitions=story.partitions)))
 
 
 def full_worker(
     bootstrap: str,
-    story: Story,
+    story: SimulatedLoad,
     directory: Path,
     name: str = "a",
     *,
@@ -62,10 +61,10 @@ def full_worker(
     )
 
 
-class Progress:
-    """How much of a story the worker group has committed. `sent`: how many records it is, if not its own."""
+class CommitProgress:
+    """How much of a load the worker group has committed. `sent`: its number of records, if not all."""
 
-    def __init__(self, bootstrap: str, story: Story, sent: int = 0) -> None:
+    def __init__(self, bootstrap: str, story: SimulatedLoad, sent: int = 0) -> None:
         self._story = story
         self._sent = sent
         self._tps = [
@@ -76,13 +75,13 @@ class Progress:
                 "bootstrap.servers": bootstrap,
                 "group.id": story.group,
                 "enable.auto.commit": False,
-                # Else the question waits for a killed worker's open transaction to time out.
+                # Otherwise the request waits until a killed worker's open transaction has timed out.
                 "isolation.level": "read_uncommitted",
                 "log_level": 2,
             }
         )
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> CommitProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,7 +93,7 @@ class Progress:
         return sum(max(0, tp.offset) for tp in found)
 
     def share(self) -> float:
-        """Of all deliveries of the story."""
+        """The share of all deliveries of the load."""
         return self.committed() / (self._sent or len(self._story.records))
 
     def wait(self, share: float, timeout_s: float = 120.0) -> float:
@@ -122,15 +121,15 @@ class Progress:
             return None
 
 
-def midway(share: float) -> bool:
-    """Was that in mid-stream?"""
+def is_midstream(share: float) -> bool:
+    """Whether that was in mid-stream."""
     print(f"fault at {share:.0%}", file=sys.stderr)
     return 0.1 < share < 0.9
 
 
 @contextlib.contextmanager
 def supervised(worker: WorkerProcess) -> Iterator[list[int]]:
-    """Start `worker` again whenever it ends, as a supervisor would. Gives the exit codes so far."""
+    """Restart `worker` whenever it ends, as a supervisor does. Yields the exit codes so far."""
     codes: list[int] = []
     over = threading.Event()
 
@@ -151,7 +150,7 @@ def supervised(worker: WorkerProcess) -> Iterator[list[int]]:
 
 
 def health_url(worker: WorkerProcess, timeout_s: float = 60.0) -> str:
-    """Where the worker's own HTTP is."""
+    """The URL of the worker's own HTTP."""
     found: list[str] = []
 
     def said() -> bool:
@@ -163,14 +162,14 @@ def health_url(worker: WorkerProcess, timeout_s: float = 60.0) -> str:
     return found[-1]
 
 
-def ask(url: str) -> tuple[int, Any]:
-    """(status, body) of a probe; (0, None) while nobody answers."""
-    status, text = get(url)
+def get_json(url: str) -> tuple[int, Any]:
+    """(status, body) of a JSON response; (0, None) without an answer."""
+    status, text = get_text(url)
     return status, json.loads(text) if status else None
 
 
-def get(url: str) -> tuple[int, str]:
-    """(status, text) of an address; (0, "") while nobody answers."""
+def get_text(url: str) -> tuple[int, str]:
+    """(status, text) of a response; (0, "") without an answer."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.status, answer.read().decode()

@@ -1,6 +1,6 @@
-"""A gateway that is posted to and a poller that is asked, on three nodes, while a fault is dealt.
+"""A gateway and a poller under load on three nodes, while a fault is injected.
 
-The rule of this file: what was answered with 204 is written down by who posted it, and nobody posts it again.
+The sender records which posts were answered with 204, and never repeats a post.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from stream.service.settings import Settings
 from stream.simulator.rest.server import serving
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.scenario import Table
-from tests.e2e.harness import WorkerProcess, ending, read_topic, wait_until
-from tests.e2e.household import get, supervised
+from tests.e2e.full_worker import get_text, supervised
+from tests.e2e.harness import WorkerProcess, read_topic, stopped_after, wait_until
 from tests.e2e.poller import PARTITIONS, Poller, fetch_request, polled_envelopes, run_in_thread, send_requests
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEYS, TOKEN, FakeResources, logged, sid
 
@@ -37,8 +37,8 @@ ASKED_A_SECOND = 4.0
 ROWS = 2
 
 
-class Answer(NamedTuple):
-    """To one POST; `status` 0: none. Monotonic seconds."""
+class PostResult(NamedTuple):
+    """The result of one POST; `status` 0: no answer. Monotonic seconds."""
 
     key: str
     status: int
@@ -47,13 +47,13 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class Posting:
-    """Unsigned callbacks of a call each, from threads of its own."""
+class WebhookLoad:
+    """Posts unsigned callbacks, one for each call, from its own threads."""
 
     port: int
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[PostResult] = field(default_factory=list)
 
-    def __enter__(self) -> Posting:
+    def __enter__(self) -> WebhookLoad:
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(POSTERS)]
         for thread in self._threads:
@@ -76,7 +76,7 @@ class Posting:
     def _run(self) -> None:
         while not self._over.wait(POSTERS / POSTS_A_SECOND):
             name, began = f"CA{uuid.uuid4().hex}", time.monotonic()
-            self.answers.append(Answer(f"twilio:{name}", self._post(name), began, time.monotonic()))
+            self.answers.append(PostResult(f"twilio:{name}", self._post(name), began, time.monotonic()))
 
     def _post(self, name: str) -> int:
         form = {"CallSid": name, "AccountSid": ACCOUNT, "CallStatus": "completed", "SequenceNumber": "3"}
@@ -96,13 +96,13 @@ class Posting:
 
 
 @dataclass
-class Address:
-    """What the poller's helper takes for a broker."""
+class BootstrapAddress:
+    """Stands for the broker that `Poller` expects."""
 
     bootstrap: str
 
 
-class Doors:
+class GatewayAndPoller:
     """The gateway and the poller, started by `open`."""
 
     def __init__(self, cluster: Cluster, prefix: str, directory: Path) -> None:
@@ -124,7 +124,7 @@ class Doors:
             },
             directory / "gateway.log",
         )
-        self.posting = Posting(self.port)
+        self.posting = WebhookLoad(self.port)
         self.asked: list[FetchRequest] = []
         self.gateway_codes: list[int] = []
         self.poller_codes: list[int] = []
@@ -132,13 +132,13 @@ class Doors:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Both are at work, are posted to and asked, and are started again when they end."""
+        """Both run under load, and are restarted when they end."""
         shelf = FakeResources(logs={sid(number): [logged(1), logged(2)] for number in range(2000)})
         with run_in_thread(serving(shelf, KEYS, "127.0.0.1:0")) as url:
             account = {"provider": "twilio", "id": ACCOUNT, "alias": "only", "secret": TOKEN, "api_url": url}
-            address = Address(self.cluster.workers_bootstrap)
+            address = BootstrapAddress(self.cluster.workers_bootstrap)
             self.poller = Poller(address, self.prefix, self._directory, [account])  # type: ignore[arg-type]
-            with ending(self.gateway, self.poller.process):
+            with stopped_after(self.gateway, self.poller.process):
                 self.gateway.start()
                 self.poller.process.start()
                 self.wait_ready()
@@ -155,13 +155,13 @@ class Doors:
         wait_until(self.poller.ready, "the poller is ready", 90)
 
     def gateway_ready(self) -> int:
-        return get(f"http://127.0.0.1:{self.health}/readyz")[0]
+        return get_text(f"http://127.0.0.1:{self.health}/readyz")[0]
 
     def poller_ready(self) -> int:
         return self.poller.get("/readyz")[0]
 
     def gateway_lost_and_doubled(self) -> tuple[int, int]:
-        """Acknowledged callbacks that are not in Kafka, and those that are there more than once."""
+        """Acknowledged callbacks that are missing in Kafka, and those that are there more than once."""
         there = Counter(
             (record.key or b"").decode()
             for record in read_topic(self.cluster.bootstrap, self.names.callbacks)
@@ -179,8 +179,8 @@ class Doors:
             doubled += sources["twilio_call_event"] > ROWS or sources["fetch_result"] > 1
         return lost, doubled
 
-    def written_down(self, table: Table, fault: str) -> int:
-        """Its two lines. Returns what is lost."""
+    def add_to_table(self, table: Table, fault: str) -> int:
+        """Adds the two lines of a fault to the table. Returns the number of lost records."""
         answers, (lost, doubled) = self.posting.answers, self.gateway_lost_and_doubled()
         table.add(
             scenario=f"{fault}: gateway",
