@@ -197,9 +197,9 @@ def test_an_account_whose_owner_dies_is_taken_over_and_no_second_sees_more_than_
     broker: RealBroker, prefix: str, tmp_path: Path, record_property: Note
 ) -> None:
     seen = RequestStats()
-    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), seen=seen)) as url:
+    with run_in_thread(serving(SHELF, KEYS, "127.0.0.1:0", limits=limits(), stats=seen)) as url:
         both = [poller(broker, prefix, tmp_path, url, name=name) for name in ("a", "b")]
-        with ending(*(one.process for one in both)):
+        with stopped_after(*(one.process for one in both)):
             for one in both:
                 one.process.start()
             wait_until(lambda: shared(both), "they share the partitions", 60)
