@@ -47,7 +47,7 @@ class QueuedChunk:
         self.taken = 0
 
 
-def _no(_topic: str) -> bool:
+def _no(_topic: str) -> object:
     return False
 
 
@@ -74,7 +74,7 @@ class Backlog:
         """When the chunk that has waited longest arrived."""
         return min((queue[0].arrived for queue in self._queues.values() if queue), default=None)
 
-    def take(self, limit: int, ripe_before: float, has_more: Callable[[str], bool] = _no) -> BatchSlice:
+    def take(self, limit: int, ripe_before: float, has_more: Callable[[str], object] = _no) -> BatchSlice:
         """Up to `limit` records, in order, ending with the last that arrived before `ripe_before`.
 
         Younger ones are taken only if an older one comes after them. The slice ends where a topic runs out

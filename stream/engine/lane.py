@@ -82,7 +82,8 @@ class Lane:
     def lag(self, topic: str) -> int:
         """How many offsets of `topic` are known and not committed."""
         committed = self.committer.committed_offset(topic)
-        return 0 if committed is None else max(0, self._known_end(topic) - committed)
+        known_end = self._context.known_ends.get(self._partitions[topic], 0)
+        return 0 if committed is None else max(0, known_end - committed)
 
     def put(self, chunk: FetchedChunk) -> None:
         """Queue fetched records; pauses their partition when its queue is full."""
@@ -127,7 +128,7 @@ class Lane:
                     if batch is None:
                         # Cut only now: what arrived while the lane waited for its slot shares the batch.
                         ripe_before = time.monotonic() - policy.collect_s
-                        batch = self._backlog.take(policy.max_batch, ripe_before, self._has_unread)
+                        batch = self._backlog.take(policy.max_batch, ripe_before, self._unread_end)
                     if not batch.records:
                         continue
                     self._in_batch = len(batch.records)
@@ -176,17 +177,15 @@ class Lane:
         Records that did not come in time are not waited for again.
         """
         return {
-            topic: self._known_end(topic)
-            for topic in self._partitions
-            if not self._backlog.queued(topic) and topic in self._next_offsets and self._has_unread(topic)
+            topic: end
+            for topic in self._next_offsets
+            if not self._backlog.queued(topic) and (end := self._unread_end(topic))
         }
 
-    def _has_unread(self, topic: str) -> bool:
-        """Whether `topic` is known to have records that were not fetched and are to be waited for."""
-        return self._known_end(topic) > max(self._next_offsets[topic], self._not_waited_for.get(topic, 0))
-
-    def _known_end(self, topic: str) -> int:
-        return self._context.known_ends.get(self._partitions[topic], 0)
+    def _unread_end(self, topic: str) -> int:
+        """Up to where `topic` has unread records that are to be waited for, as far as is known; else 0."""
+        end = self._context.known_ends.get(self._partitions[topic], 0)
+        return end if end > max(self._next_offsets[topic], self._not_waited_for.get(topic, 0)) else 0
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
