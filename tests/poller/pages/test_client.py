@@ -241,6 +241,8 @@ def test_both_base_urls_belong_to_the_account() -> None:
     check_url(twilio(), "https://insights.twilio.com/v1/x")
     check_url(twilio(), "https://API.twilio.com:443/v1/x")
     check_url(telnyx(), "https://api.telnyx.com/v2/x")
+    with pytest.raises(ValueError):
+        check_url(telnyx(), "https://insights.twilio.com/v1/x")
 
 
 @pytest.mark.parametrize(

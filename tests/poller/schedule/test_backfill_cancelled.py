@@ -39,11 +39,11 @@ async def test_a_rebalance_does_not_wait_for_the_final_state_of_a_cancelled_job(
     class Away(FakeStore):
         waited = False
 
-        async def save(self, noted: Any) -> Any:
-            if noted.state == "cancelled":
+        async def save(self, record: Any) -> Any:
+            if record.state == "cancelled":
                 self.waited = True
                 await asyncio.Event().wait()
-            return await super().save(noted)
+            return await super().save(record)
 
     reader, wanted = FakeReader(), job()
     store = Away(wanted)
@@ -54,6 +54,7 @@ async def test_a_rebalance_does_not_wait_for_the_final_state_of_a_cancelled_job(
     store.receive(changed(wanted, state="cancelled"))
     await until(lambda: store.waited)
     await asyncio.wait_for(backfills.assign(set(), 4), 5)
+    assert (reader.at_once, "cancelled" in {one.state for one in store.history}) == (0, False)
     await asyncio.wait_for(backfills.close(), 5)
 
 
