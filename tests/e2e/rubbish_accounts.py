@@ -12,7 +12,7 @@ from stream.core.fetches import FetchRequest
 from stream.poller.pages.paged_read import WINDOW_LIMITS
 from tests.e2e.poller import fetch_request, polled_envelopes, run_in_thread
 from tests.e2e.rubbish import Rubbish, call_id
-from tests.poller.provider import FakeProvider, fake_provider
+from tests.poller.fake_provider import FakeProvider, fake_provider
 from tests.real_broker import RealBroker
 
 INTERVAL_S = "5"

@@ -25,7 +25,7 @@ from tests.e2e.rubbish_accounts import (
     rubbish_provider,
     table,
 )
-from tests.poller.provider import FakeProvider
+from tests.poller.fake_provider import FakeProvider
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e

@@ -9,8 +9,8 @@ from stream.poller.pages.paged_read import ReadDeps
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.resource import CallUrlError
 from tests.poller.accounts import LEG, telnyx, twilio
+from tests.poller.fake_provider import RecordingMetrics
 from tests.poller.pages.read_fixture import FIRST, ReadSetup, no_secrets_in
-from tests.poller.provider import RecordingMetrics
 
 
 @pytest.mark.parametrize("source", [source for source, one in RESOURCES.items() if one.call_url])

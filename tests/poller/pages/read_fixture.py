@@ -15,7 +15,7 @@ from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, SECRETS, telnyx, twilio
-from tests.poller.provider import (
+from tests.poller.fake_provider import (
     FakeProvider,
     OpenLimiter,
     RecordingMetrics,

@@ -25,7 +25,7 @@ from stream.service.log_once import CALM_S
 from stream.service.settings import Settings
 from tests.poller import accounts
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID
-from tests.poller.provider import FakeProvider, OpenLimiter, RecordingMetrics, Reply, fake_provider
+from tests.poller.fake_provider import FakeProvider, OpenLimiter, RecordingMetrics, Reply, fake_provider
 from tests.poller.schedule.progress_fakes import FakeStore, until
 
 CALLS = RESOURCES["twilio_call"]

@@ -10,8 +10,8 @@ import pytest
 
 from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES
 from stream.poller.pages.paged_read import ReadResult
+from tests.poller.fake_provider import Reply, endless, silent
 from tests.poller.pages.read_fixture import EVENTS, FIRST, ReadSetup, page, read_setup, row
-from tests.poller.provider import Reply, endless, silent
 
 RUBBISH = [
     (b"<html><body>Service is busy</body></html>", "not_json"),

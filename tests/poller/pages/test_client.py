@@ -16,7 +16,7 @@ from aiohttp import web
 from stream.poller.pages.client import InsecureUrlError, NoResponse, PageClient, PageResponse, check_url
 from stream.service.http.client import retry_after_s
 from tests.poller.accounts import ACCOUNT_SID, KEY, SECRETS, telnyx, twilio
-from tests.poller.provider import FakeProvider, Reply, endless, fake_provider, hung_up, silent
+from tests.poller.fake_provider import FakeProvider, Reply, endless, fake_provider, hung_up, silent
 
 NOW_S = 1_772_445_600.0  # Mon, 02 Mar 2026 10:00:00 GMT
 

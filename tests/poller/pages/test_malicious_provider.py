@@ -6,8 +6,8 @@ import pytest
 
 from stream.poller.pages.paged_read import CALL_LIMITS, WINDOW_LIMITS, ReadLimits, ReadResult
 from tests.poller.accounts import CALL_SID
+from tests.poller.fake_provider import Reply, fake_provider
 from tests.poller.pages.read_fixture import EVENTS, FIRST, ReadSetup, page, row
-from tests.poller.provider import Reply, fake_provider
 
 
 async def test_a_page_on_another_host_is_not_requested(setup: ReadSetup) -> None:

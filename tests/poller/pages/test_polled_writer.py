@@ -12,7 +12,7 @@ import pytest
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.poller.pages.polled_writer import BATCH_BYTES, BATCH_ROWS, PolledWriter, RecentRows
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
-from tests.poller.provider import RecordingMetrics
+from tests.poller.fake_provider import RecordingMetrics
 
 
 class Broker:

@@ -8,8 +8,8 @@ from stream.core.fetches import OUTCOMES
 from stream.poller.pages.paged_read import CALL_LIMITS, WINDOW_LIMITS, ReadLimits, ReadResult
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import twilio
+from tests.poller.fake_provider import Reply, hung_up
 from tests.poller.pages.read_fixture import FIRST, ReadSetup, page, read_setup, row
-from tests.poller.provider import Reply, hung_up
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,40 @@
-"""Which times are read: no moment is left out unless it is reported as lost."""
+"""What is read next: no moment is left out unless it is reported as lost, and a repeated job continues."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.schedule.planning import Span, WindowPass, next_pass, next_slice, pause_s, refusal
+from stream.core.timestamps import utc
+from stream.poller.schedule.planning import (
+    BackfillRefusedError,
+    EndedCall,
+    Span,
+    WindowPass,
+    cancelled,
+    ended_calls,
+    next_job,
+    next_pass,
+    next_slice,
+    pause_s,
+    refusal,
+)
+from stream.poller.schedule.progress import BackfillJob, new_job
 
 S_US = 1_000_000
 HOUR_S, DAY_S = 3600, 86_400
 HOUR_US, DAY_US = HOUR_S * S_US, DAY_S * S_US
 NOW_US = 1_772_452_800_000_000
+"""2026-03-02T12:00:00Z"""
+
+WANTED = new_job("twilio_call", "AC1", NOW_US - 3 * HOUR_US, NOW_US, NOW_US)
+HALF = {"done_until": utc(NOW_US - HOUR_US), "rows": 7}
+SPAN = Span(NOW_US, NOW_US + HOUR_US)
 
 
 def test_the_first_pass_starts_at_the_lookback() -> None:
@@ -49,6 +72,12 @@ def test_an_overlap_beyond_the_providers_limit_is_not_a_loss() -> None:
 
 def test_a_watermark_ahead_of_the_clock_keeps_the_overlap() -> None:
     assert next_pass(NOW_US + DAY_US, NOW_US, HOUR_S, None) == WindowPass(NOW_US - HOUR_US, NOW_US, None)
+
+
+def test_a_watermark_is_the_start_of_the_pass_or_the_providers_earlier_time() -> None:
+    planned = next_pass(None, NOW_US, HOUR_S, None)
+    times_us = [planned.watermark_us(us) for us in (None, NOW_US - 1, NOW_US + 1)]
+    assert times_us == [NOW_US, NOW_US - 1, NOW_US]
 
 
 @given(st.lists(st.integers(1, 3 * DAY_US), max_size=20), st.sampled_from([None, HOUR_S, DAY_S]))
@@ -122,3 +151,120 @@ def test_a_job_requested_in_time_is_not_refused_for_the_seconds_since() -> None:
     span = Span(NOW_US - DAY_US - 59 * S_US, NOW_US)
     assert refusal("telnyx_call_event", span, NOW_US, 60) is None
     assert refusal("telnyx_call_event", span, NOW_US, 58) is not None
+
+
+# -- jobs
+
+
+def known(**fields: Any) -> BackfillJob:
+    return msgspec.structs.replace(WANTED, updated_at=utc(NOW_US - HOUR_US), **fields)
+
+
+def wanted(**fields: Any) -> BackfillJob:
+    return msgspec.structs.replace(WANTED, **fields)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (None, wanted()),
+        (known(), None),
+        (known(state="running", **HALF), None),
+        (known(state="done", done_until=WANTED.until), None),
+        (known(state="failed", error="it broke", **HALF), wanted(asked=2, **HALF)),
+        (known(state="cancelled", asked=4, **HALF), wanted(asked=5, **HALF)),
+        (known(state="failed", unread=3, **HALF), wanted(asked=2)),
+        (known(state="cancelled", done_until=WANTED.until), wanted(asked=2, done_until=WANTED.until)),
+    ],
+)
+def test_an_unfinished_job_continues_and_a_finished_one_stays_finished(
+    before: BackfillJob | None, expected: BackfillJob | None
+) -> None:
+    assert next_job(before, WANTED, NOW_US) == expected
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "failed", "cancelled", "done"])
+def test_with_again_a_job_starts_over_in_any_state(state: str) -> None:
+    assert next_job(known(state=state, asked=2, **HALF), WANTED, NOW_US, again=True) == wanted(asked=3)
+
+
+def test_a_time_beyond_the_providers_limit_is_refused_but_a_result_is_still_shown() -> None:
+    old = new_job("telnyx_call_event", "T1", NOW_US - 25 * HOUR_US, NOW_US - HOUR_US, NOW_US)
+    with pytest.raises(BackfillRefusedError, match="for the last 24 hours only: begin later"):
+        next_job(None, old, NOW_US)
+    done = msgspec.structs.replace(old, state="done", done_until=old.until)
+    assert next_job(done, old, NOW_US) is None
+    rest = msgspec.structs.replace(old, state="failed", done_until=utc(NOW_US - 2 * HOUR_US))
+    assert next_job(rest, old, NOW_US) is not None, "the rest of it is still within the limit"
+
+
+def test_only_an_unfinished_job_can_be_cancelled() -> None:
+    expected = wanted(state="cancelled", **HALF)
+    assert cancelled(known(state="running", **HALF), NOW_US) == expected
+    with pytest.raises(BackfillRefusedError, match="there is no such backfill"):
+        cancelled(None, NOW_US)
+    with pytest.raises(BackfillRefusedError, match="it is done already"):
+        cancelled(known(state="done"), NOW_US)
+
+
+# -- the calls of a slice
+
+
+def envelope_of(**row: Any) -> bytes:
+    """A row of Calls in its envelope; it ended at 12:30 unless it says otherwise."""
+    whole = {
+        "sid": "CA1",
+        "status": "completed",
+        "direction": "inbound",
+        "from": "+15005550006",
+        "to": "+15005550009",
+        "start_time": "Mon, 02 Mar 2026 12:20:00 +0000",
+        "end_time": "Mon, 02 Mar 2026 12:30:00 +0000",
+    } | row
+    envelope = {"v": 1, "source": "twilio_call", "received_at": "2026-03-02T13:00:00Z", "body": whole}
+    return orjson.dumps(envelope)
+
+
+def sids(*rows: bytes) -> list[str]:
+    return [call.call_id for call in ended_calls(rows, SPAN)]
+
+
+def test_calls_that_ended_in_the_span_are_found_with_their_edges() -> None:
+    assert ended_calls([envelope_of(), envelope_of(sid="CA2", to="client:agent")], SPAN) == [
+        EndedCall("CA1", ("carrier_edge",)),
+        EndedCall("CA2", ("carrier_edge", "sdk_edge", "client_edge")),
+    ]
+
+
+def test_an_end_belongs_to_one_span_only() -> None:
+    on_the_hour = [
+        envelope_of(sid="CA1", end_time="Mon, 02 Mar 2026 12:00:00 +0000"),
+        envelope_of(sid="CA2", end_time="Mon, 02 Mar 2026 13:00:00 +0000"),
+        envelope_of(sid="CA3", end_time="Mon, 02 Mar 2026 11:59:59 +0000"),
+    ]
+    assert sids(*on_the_hour) == ["CA1"]
+    after = Span(SPAN.until_us, SPAN.until_us + 1)
+    assert [call.call_id for call in ended_calls(on_the_hour, after)] == ["CA2"]
+
+
+def test_the_start_of_a_call_without_an_end_counts_as_its_end() -> None:
+    start = "Mon, 02 Mar 2026 12:10:00 +0000"
+    assert sids(envelope_of(status="failed", end_time=None, start_time=start)) == ["CA1"]
+    assert sids(envelope_of(status="failed", end_time=None, start_time=None)) == []
+
+
+def test_an_ongoing_call_is_not_read() -> None:
+    assert sids(envelope_of(status="in-progress", end_time=None), envelope_of(status="dancing")) == []
+
+
+def test_a_broken_row_is_skipped_alone() -> None:
+    broken = [
+        b"",
+        b"[]",
+        b'{"v": 1}',
+        envelope_of(sid=None),
+        envelope_of(sid=7),
+        envelope_of(end_time="32 Aug", status=7),
+    ]
+    assert sids(*broken, envelope_of(sid="CA9", direction=None)) == ["CA9"]
+    assert sids(envelope_of(**{"from": None, "to": 5, "end_time": 7})) == ["CA1"]

@@ -161,16 +161,6 @@ async def test_a_poller_whose_clock_is_ahead_moves_no_watermark_beyond_the_provi
     assert reader.urls[:4] == [*(since(NOW_US + ahead_us - HOUR_US, number) for number in (0, 1)), *again]
 
 
-async def test_a_provider_whose_clock_is_ahead_moves_no_watermark_beyond_the_pass() -> None:
-    reader, store = FakeReader(), FakeStore()
-    reader.dates_us = [NOW_US + HOUR_US]
-    windows = poller(reader, store, interval_s=3600)
-    await windows.assign(ALL, 4)
-    await until(lambda: store.history)
-    await windows.close()
-    assert store.history == [known(NOW_US)]
-
-
 async def test_a_new_owner_resumes_at_the_watermark_and_reports_it_at_once() -> None:
     reader, metrics = FakeReader(), RecordingMetrics()
     store = FakeStore(known(NOW_US - 5 * HOUR_US, NOW_US - 4 * HOUR_US, by="other"))
