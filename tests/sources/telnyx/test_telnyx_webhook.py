@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stream.core.events import Event, Reading
-from tests.sources.telnyx_bodies import AT, EVENT, LEG, SESSION, record, webhook
+from tests.sources.telnyx.bodies import AT, EVENT, LEG, SESSION, record, webhook
 
 Read = Callable[..., list[Reading]]
 One = Callable[..., Reading]

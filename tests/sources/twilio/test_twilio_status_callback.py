@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stream.core.events import DecodeError, Event, Reading
-from tests.sources.twilio_bodies import ACCOUNT, AT_55, CALL, callback, identity
+from tests.sources.twilio.bodies import ACCOUNT, AT_55, CALL, callback, identity
 
 Read = Callable[..., list[Reading]]
 One = Callable[..., Reading]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stream.core.events import DecodeError, Reading
-from tests.sources.twilio_bodies import AT_55, callback, identity
+from tests.sources.twilio.bodies import AT_55, callback, identity
 
 Read = Callable[..., list[Reading]]
 One = Callable[..., Reading]
