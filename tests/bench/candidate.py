@@ -1,7 +1,7 @@
-"""What each candidate's process is given, how it measures itself, and what it gives back.
+"""The input of each candidate's process, how it measures itself, and its result.
 
-The rule of this file: a candidate measures its own process, from the first record that it sees to the last
-one that it is done with. What starts it and what stops it does not count.
+A candidate measures its own process, from the first record that it receives to the last one that it has
+processed. Start and stop do not count.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a bench run stands on: a broker of its own, topics, and a process for each candidate.
+"""The environment of a bench run: its own broker, topics, and a process for each candidate.
 
-The rule of this file: everything that it started and wrote is gone when it ends, and nothing waits for ever.
+Everything that it started and wrote is gone when it ends, and every wait has a time-out.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The worker's memory over millions of calls: `python -m tests.bench.memory --calls 3000000`.
 
 A real worker on the embedded broker, fed with small calls of three callbacks each at the pace of the machine,
-with a settle window of a minute: so that after it as many calls leave as come, and what is kept should not
-grow. Every few seconds one line: resident memory, calls in the index of what is due, entries of the store.
+with a settle window of a minute: after that as many calls leave as come, so memory should not grow. It prints
+a line every few seconds: resident memory, calls in the due index, entries of the store.
 
-The rule of this file: it stops by itself, and what it started and wrote is gone when it ends. The topics keep
-little, so that the disk does not fill; the worker is never so far behind that they lose what it has not read.
+It stops by itself, and everything that it started and wrote is gone when it ends. The topics have a short
+retention, so that the disk does not fill; the worker never falls so far behind that it loses records.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What a run found, as tables for a person, with the targets beside.
+"""The results of a run as tables for a person, beside the targets.
 
-The rule of this file: a number that misses its target says so, and a candidate that did its job wrong has
-none.
+A number that misses its target is marked, and a candidate with wrong results has no numbers.
 """
 
 from __future__ import annotations

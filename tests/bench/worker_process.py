@@ -1,8 +1,8 @@
-"""Our worker's full job as a process of its own, told where its callbacks are.
+"""Our worker's full job in its own process, with the name of its callbacks topic as an argument.
 
-The rule of this file: it is `agents.app.build` and nothing of it is left out or switched off: transactions,
-alerts, metrics, ticks, the health server. Only the name of the callbacks topic is another one, so that all
-runs read the same records; everything else (application, state, outputs) has a prefix of its own.
+It is `agents.app.build` with everything on: transactions, alerts, metrics, ticks, the health server. Only the
+callbacks topic is shared, so that all runs read the same records; application, state and outputs have their
+own prefix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""With what the roles of a household run."""
+"""The settings and the end of the roles of `callstream up`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def ended(stop: Coroutine[None, None, None], **running: Coroutine[None, No
             task.cancel()
 
 
-async def test_a_household_whose_view_fails_says_so_and_ends_with_1(
+async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken(LocalStack):

@@ -24,7 +24,7 @@ SECOND_TIME_ALERT_S = 30.0
 STOPPED_S = 20.0
 
 
-def household(directory: Path, *more: str) -> WorkerProcess:
+def local_stack(directory: Path, *more: str) -> WorkerProcess:
     """`callstream up`, not started."""
     argv = ["-m", "stream.cli", "up", "--plain", *more]
     environ = {
@@ -38,7 +38,7 @@ def household(directory: Path, *more: str) -> WorkerProcess:
 
 @contextmanager
 def leaving_nothing(home: WorkerProcess) -> Iterator[None]:
-    """End what the household started, should it fail to."""
+    """End what the local stack started, should it fail to."""
     seen: dict[int, str] = {}
     try:
         with stopped_after(home):
@@ -65,8 +65,8 @@ def wait_alert(home: WorkerProcess, timeout_s: float) -> float:
     return seconds
 
 
-def test_a_household_shows_alerts_and_leaves_nothing_behind_and_starts_again(tmp_path: Path) -> None:
-    home = household(tmp_path, "--rate", "200")
+def test_a_local_stack_shows_alerts_and_leaves_nothing_behind_and_starts_again(tmp_path: Path) -> None:
+    home = local_stack(tmp_path, "--rate", "200")
     with leaving_nothing(home):
         for limit_s in (FIRST_ALERT_S, SECOND_TIME_ALERT_S):
             home.start()
@@ -83,8 +83,8 @@ def test_a_household_shows_alerts_and_leaves_nothing_behind_and_starts_again(tmp
             assert "Traceback" not in home.output()
 
 
-def test_a_household_for_so_many_seconds_ends_by_itself(tmp_path: Path) -> None:
-    home = household(tmp_path, "--for", "20")
+def test_a_local_stack_for_so_many_seconds_ends_by_itself(tmp_path: Path) -> None:
+    home = local_stack(tmp_path, "--for", "20")
     with leaving_nothing(home):
         home.start()
         wait_until(lambda: "Kafka: " in home.output(), "it says where Kafka is", FIRST_ALERT_S)
@@ -94,7 +94,7 @@ def test_a_household_for_so_many_seconds_ends_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
-    home = household(tmp_path)
+    home = local_stack(tmp_path)
     with leaving_nothing(home):
         home.start()
         wait_until(lambda: "worker running" in home.output(), "the worker runs", FIRST_ALERT_S)
@@ -108,8 +108,8 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
         wait_gone(everyone, 15.0)
 
 
-def test_a_killed_household_takes_broker_worker_and_simulator_with_it(tmp_path: Path) -> None:
-    home = household(tmp_path)
+def test_a_killed_local_stack_takes_broker_worker_and_simulator_with_it(tmp_path: Path) -> None:
+    home = local_stack(tmp_path)
     with leaving_nothing(home):
         home.start()
         wait_until(lambda: "worker running" in home.output(), "the worker runs", FIRST_ALERT_S)
@@ -119,8 +119,8 @@ def test_a_killed_household_takes_broker_worker_and_simulator_with_it(tmp_path: 
         print(f"all gone after {wait_gone(everyone, 20.0):.1f} s", file=sys.stderr)
 
 
-def test_a_killed_worker_is_started_again_by_the_household(tmp_path: Path) -> None:
-    home = household(tmp_path, "--rate", "200")
+def test_a_killed_worker_is_started_again_by_the_local_stack(tmp_path: Path) -> None:
+    home = local_stack(tmp_path, "--rate", "200")
     with leaving_nothing(home):
         home.start()
         wait_alert(home, FIRST_ALERT_S)

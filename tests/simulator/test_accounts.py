@@ -30,7 +30,7 @@ SECRETS = {
 }
 
 
-def test_a_poller_of_a_household_is_let_in_and_reads_the_simulators_accounts() -> None:
+def test_a_poller_of_a_local_stack_is_let_in_and_reads_the_simulators_accounts() -> None:
     settings = load(simulated_environment(load({}), {}, rest_url="http://127.0.0.1:8083"))
     served, keys = served_accounts(settings, SERVED)
     twilio, telnyx = accounts(settings)
@@ -80,7 +80,7 @@ def test_a_budget_for_the_simulator_is_none_for_real_accounts() -> None:
     assert found - {real} == {("twilio/simulated", 3.0, 10), ("telnyx/simulated", 3.0, 10)}
 
 
-def test_a_household_of_a_household_has_the_same_simulated_accounts() -> None:
+def test_a_local_stack_in_a_local_stack_has_the_same_simulated_accounts() -> None:
     made = simulated_environment(load({}), {}, rest_url="http://127.0.0.1:1")
     again = simulated_environment(load(made), made, rest_url="http://127.0.0.1:1")
     assert accounts(load(again)) == accounts(load(made))

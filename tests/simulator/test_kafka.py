@@ -100,16 +100,12 @@ async def test_outputs_are_compared_as_a_read_committed_consumer_sees_them(
         await producer.abort_transaction()
         async with producer.transaction():
             await publish(producer, prefix, outputs)
-        report = await check(
-            bootstrap, topics, traffic.expected, since, timeout_s=20, quiet_s=0.3, alone=True
-        )
+        report = await check(bootstrap, topics, traffic.expected, since, CHECK)
         assert report.ok, "\n".join(report.lines())
 
         async with producer.transaction():
             await publish(producer, prefix, Outputs([], [], outputs.alerts[:1]))
-        report = await check(
-            bootstrap, topics, traffic.expected, since, timeout_s=20, quiet_s=0.3, alone=True
-        )
+        report = await check(bootstrap, topics, traffic.expected, since, CHECK)
         assert report.differences == {"alert_repeated": 1}
     finally:
         await producer.stop()
@@ -122,9 +118,8 @@ async def test_what_never_comes_is_missing_after_the_timeout(broker: RealBroker,
     for _ in traffic:
         pass
     assert traffic.expected is not None
-    report = await check(
-        bootstrap, topics, traffic.expected, await end_offsets(bootstrap, topics), timeout_s=0.5
-    )
+    since = await end_offsets(bootstrap, topics)
+    report = await check(bootstrap, topics, traffic.expected, since, CheckOptions(timeout_s=0.5))
     assert report.differences["event_missing"] == report.events_expected
 
 

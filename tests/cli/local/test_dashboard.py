@@ -1,4 +1,4 @@
-"""What a person sees of a household."""
+"""What `callstream up` shows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the group has committed, lane by lane, and who leads, several times a second, whatever is broken.
+"""Records several times a second what the group has committed on each lane, and which nodes lead.
 
-The rule of this file: it asks nodes that are well, and no client library that could wait for one that is not.
+It asks healthy nodes only, without a client library, which might wait for a broken one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The test's hand on the wires: which are laid, which are cut, what was asked over them.
+"""Controls the wire proxy: lays and cuts wires, and reads which requests passed.
 
-The rule of this file: a wire is named `from>to`. Nodes are 1, 2, 3; `w` is who is told of the nodes' WORKER
-addresses.
+A wire is named `from>to`. Nodes are 1, 2, 3; `w` are the clients of the nodes' WORKER addresses.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def accounts(environ: dict[str, str], gateway: dict[str, str] | None = None) -> 
     return found
 
 
-def test_a_household_believes_its_own_simulator_and_whom_it_believed_before() -> None:
+def test_a_local_stack_believes_its_own_simulator_and_whom_it_believed_before() -> None:
     before = {
         "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": "AC1=first",
         "CALLSTREAM_TELNYX_PUBLIC_KEY": public(),
@@ -89,7 +89,7 @@ def test_a_household_believes_its_own_simulator_and_whom_it_believed_before() ->
     )
 
 
-def test_a_household_replaces_a_secret_that_came_as_a_file(tmp_path: object) -> None:
+def test_a_local_stack_replaces_a_secret_that_came_as_a_file(tmp_path: object) -> None:
     file = f"{tmp_path}/tokens"
     with open(file, "w") as tokens:
         tokens.write("AC1=first")
