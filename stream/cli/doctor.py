@@ -31,7 +31,7 @@ from stream.gateway.diagnose.signature_doctor import TOO_MANY_PARAMETERS, diagno
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.parsed_request import ParsedRequest, claimed_provider, parse
 from stream.gateway.receive.public_url import clean_address, client_of
-from stream.gateway.receive.request import RequestRefusedError, path_and_query
+from stream.gateway.receive.request import RequestRefusedError
 from stream.gateway.receive.telnyx_signature import TIMESTAMP, public_key, seconds
 from stream.gateway.receive.verification import claimed_age_s
 from stream.service.settings import Settings, SettingsError, load, problems
@@ -178,7 +178,7 @@ def _explain(
     try:
         parsed = parse(request, client)
     except RequestRefusedError:
-        provider = claimed_provider(request, path_and_query(request.target) or "")
+        provider = claimed_provider(request)
         found, notes = TOO_MANY_PARAMETERS, list[str]()
     else:
         provider = parsed.provider

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def test_a_captured_request_gets_one_sentence_and_the_setting(doctor: Doctor, tm
     mended = doctor("--request", str(file), environ={**TOKENS, "CALLSTREAM_PUBLIC_URL": PUBLIC})
     fits = f"The signature fits: the gateway takes this request.\nnote: {NO_AGE}\n"
     assert (mended.exit_code, mended.stdout) == (0, fits)
+
+
+def test_a_form_with_more_parameters_than_any_provider_sends_is_named_as_such(doctor: Doctor) -> None:
+    captured = wire(replace(twilio_form(), target="/callbacks/twilio?next=/telnyx/", body=b"&" * 1000))
+    found = doctor("--request", "-", "--json", environ=TOKENS, given=captured)
+    assert json.loads(found.stdout) == {
+        "provider": "twilio",
+        "fits": None,
+        "sentence": "The form has more parameters than a provider sends.",
+        "settings": [],
+        "notes": [],
+    }
 
 
 def test_it_comes_from_standard_input_and_as_json_too(doctor: Doctor) -> None:

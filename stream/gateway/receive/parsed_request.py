@@ -86,7 +86,7 @@ def parse(request: WebhookRequest, client: Client) -> ParsedRequest:
     kind = request.media_type
     is_get, is_form = request.method == "GET", request.method == "POST" and kind == FORM
     is_json = not is_get and (kind in _JSON_TYPES or kind.endswith("+json"))
-    provider = claimed_provider(request, path)
+    provider = claimed_provider(request)
     raw = wire_bytes(query) if is_get else request.body
     if provider == "telnyx" and telnyx_signature.SIGNATURE in request.headers and not is_get:
         # Telnyx does not sign the Content-Type. What begins as JSON is JSON, whatever the header says: else
@@ -114,11 +114,12 @@ def parse(request: WebhookRequest, client: Client) -> ParsedRequest:
     )
 
 
-def claimed_provider(request: WebhookRequest, path: str) -> str:
+def claimed_provider(request: WebhookRequest) -> str:
     """Whose request it claims to be: by its signature, else by its path."""
     signers = {provider for name, provider in _SIGNATURES.items() if name in request.headers}
     if len(signers) == 1:
         return signers.pop()
+    path = (path_and_query(request.target) or "").partition("?")[0]
     return "telnyx" if "telnyx" in path.split("/") else "twilio"
 
 

@@ -99,6 +99,15 @@ def test_what_telnyx_signed_is_read_by_what_it_is_and_not_by_a_header_that_nobod
         records(telnyx_post(TEXML, media_type="application/json"))
 
 
+def test_a_body_that_telnyx_signed_is_no_query() -> None:
+    """Else a customer's text inside the body could be read as parameters."""
+    hidden = orjson.dumps({"data": {"payload": {"call_leg_id": "l1", "from_display_name": f"&{FORGED}&"}}})
+    for path in ("/callbacks/twilio", "/callbacks/telnyx"):
+        replayed = replace(telnyx_post(hidden), method="GET", target=f"{path}?{hidden.decode()}")
+        assert judged(replayed) == "bad_signature"
+        assert judged(replace(replayed, body=b"")) == "bad_signature"
+
+
 def test_a_header_is_evidence_and_no_more() -> None:
     one, other = (
         records(with_header(twilio_form(), "I-Twilio-Idempotency-Token", token))[0] for token in ("a", "b")
