@@ -143,7 +143,7 @@ def _telnyx(
         raise RequestRefusedError("unknown_account", "no public key of Telnyx is configured")
     if len(credentials.telnyx_keys) > keys_at_most:
         raise RequestRefusedError("bad_signature", "more keys may have signed it than are tried now")
-    if request.method == "GET":
+    if request.method == "GET":  # else a captured body, sent as a query, would be read as parameters
         raise RequestRefusedError("bad_signature", "a GET of Telnyx has nothing that its signature covers")
     content = parsed.body_content
     match = telnyx_signature.verify(
