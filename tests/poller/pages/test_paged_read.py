@@ -20,6 +20,8 @@ from tests.poller.accounts import ACCOUNT_SID, CALL_SID, LEG, telnyx, twilio
 from tests.poller.fake_provider import RecordingWriter, Reply, silent
 from tests.poller.pages.read_fixture import EVENTS, FIRST, ReadSetup, page, row
 
+CALLS = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json"
+
 
 async def test_a_resource_is_read_page_by_page_each_written_before_the_next_request(setup: ReadSetup) -> None:
     requests_when_written = []
@@ -86,6 +88,18 @@ async def test_the_row_of_a_call_shows_whether_it_is_complete(
     came = await setup.read(RESOURCES["twilio_call"], account, setup.provider.url + path)
     assert (came.outcome, came.rows, came.complete) == ("success", 1, complete)
     assert setup.bodies == [body]
+
+
+@pytest.mark.parametrize(("statuses", "complete"), [(("ringing", "busy"), False), (("busy", "busy"), True)])
+async def test_a_read_is_complete_only_if_each_of_its_pages_is(
+    setup: ReadSetup, statuses: tuple[str, str], complete: bool
+) -> None:
+    first, second = (b'{"sid":"%s","status":"%s"}' % (CALL_SID.encode(), one.encode()) for one in statuses)
+    setup.provider.at(f"{CALLS}?Page=0", Reply(200, b'{"calls":[%s],"next_page_uri":"?Page=1"}' % first))
+    setup.provider.at(f"{CALLS}?Page=1", Reply(200, b'{"calls":[%s]}' % second))
+    account = twilio(setup.provider.url)
+    came = await setup.read(RESOURCES["twilio_call"], account, f"{setup.provider.url}{CALLS}?Page=0")
+    assert (came.outcome, came.pages, came.complete) == ("success", 2, complete)
 
 
 async def test_insights_are_read_over_their_absolute_links(setup: ReadSetup) -> None:
