@@ -15,9 +15,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import aiohttp
 import click
@@ -79,6 +78,28 @@ def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) 
     sys.exit(code)
 
 
+class _Addresses(NamedTuple):
+    """Where the roles listen."""
+
+    worker: str
+    gateway: str
+    health: str
+    poller: str
+    scheme: str
+
+    @property
+    def gateway_url(self) -> str:
+        return f"{self.scheme}://{self.gateway}"
+
+    def environ(self) -> dict[str, str]:
+        return {
+            "CALLSTREAM_WORKER_LISTEN": self.worker,
+            "CALLSTREAM_GATEWAY_LISTEN": self.gateway,
+            "CALLSTREAM_GATEWAY_HEALTH_LISTEN": self.health,
+            "CALLSTREAM_POLLER_LISTEN": self.poller,
+        }
+
+
 class LocalStack:
     """The roles of one `callstream up`, and the state that its dashboard shows."""
 
@@ -119,36 +140,21 @@ class LocalStack:
 
     async def _work(self) -> str | None:
         """What ended unexpectedly, as a sentence; None if it was asked to stop."""
-        data = self._settings.data_dir.absolute()
-        worker_at = self._free_listen("worker", self._settings.worker_listen)
-        gateway_at = self._free_listen("gateway", self._settings.gateway_listen)
-        health_at = self._free_listen("gateway's health", self._settings.gateway_health_listen)
-        poller_at = self._free_listen("poller", self._settings.poller_listen)
-        environ = {
-            **self._environ(),
-            "CALLSTREAM_KAFKA": self._settings.kafka,
-            "CALLSTREAM_WORKER_LISTEN": worker_at,
-            "CALLSTREAM_GATEWAY_LISTEN": gateway_at,
-            "CALLSTREAM_GATEWAY_HEALTH_LISTEN": health_at,
-            "CALLSTREAM_POLLER_LISTEN": poller_at,
-        }
-        url, gateway_url = f"http://{worker_at}", f"{self._scheme()}://{gateway_at}"
+        at = self._addresses()
+        environ = {**self._environ(), "CALLSTREAM_KAFKA": self._settings.kafka, **at.environ()}
         polled = bool(self._rate or accounts(self._settings))
-        health_url, poller_url = f"http://{health_at}", f"http://{poller_at}" if polled else None
-        self._state.links = self._links(url, gateway_url, health_url, poller_url, data)
+        self._state.links = self._links(at, polled=polled)
         running: dict[str, asyncio.Task[Any]] = {
-            "gateway": self._begin("gateway", ["gateway"], environ, data / "gateway.log"),
-            "worker": self._begin("worker", ["worker"], environ, data / "worker.log"),
+            role: self._begin(role, [role], environ)
+            for role in ("gateway", "worker", "poller")
+            if polled or role != "poller"
         }
-        if polled:
-            running["poller"] = self._begin("poller", ["poller"], environ, data / "poller.log")
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
         if self._broker is not None:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
-        running["view"] = asyncio.create_task(self._show(url))
+        running["view"] = asyncio.create_task(self._show(f"http://{at.worker}"))
         if self._rate:
-            simulating = self._simulate(gateway_url, health_url, environ, data)
-            running["simulator"] = asyncio.create_task(simulating)
+            running["simulator"] = asyncio.create_task(self._simulate(at, environ))
         stop = asyncio.create_task(self._stop.wait())
         try:
             return await first_to_end(stop, running)
@@ -157,11 +163,21 @@ class LocalStack:
                 task.cancel()
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
+    def _addresses(self) -> _Addresses:
+        chosen = self._settings
+        return _Addresses(
+            worker=free_address("worker", chosen.worker_listen, self._say),
+            gateway=free_address("gateway", chosen.gateway_listen, self._say),
+            health=free_address("gateway's health", chosen.gateway_health_listen, self._say),
+            poller=free_address("poller", chosen.poller_listen, self._say),
+            scheme="https" if chosen.gateway_tls else "http",
+        )
+
     def _environ(self) -> dict[str, str]:
         """The roles' environment. The simulator has its own accounts and its own address."""
         if not self._rate:
             return dict(os.environ)
-        simulate_at = self._free_listen("simulator", self._settings.simulate_listen)
+        simulate_at = free_address("simulator", self._settings.simulate_listen, self._say)
         budget = {
             name: value for name, value in BUDGET.items() if _is_default(self._settings, f"poll_{name}")
         }
@@ -170,47 +186,32 @@ class LocalStack:
         )
         return {**made, **simulated_pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
-    def _begin(
-        self, name: str, arguments: Sequence[str], environ: dict[str, str], log: Path
-    ) -> asyncio.Task[int]:
+    def _begin(self, name: str, arguments: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
+        log = self._settings.data_dir.absolute() / f"{name}.log"
         child = ChildProcess(name, arguments, environ, log, again=True, say=self._say)
         self._children.append(child)
         return asyncio.create_task(child.run())
 
-    async def _simulate(self, gateway_url: str, health_url: str, environ: dict[str, str], data: Path) -> None:
+    async def _simulate(self, at: _Addresses, environ: dict[str, str]) -> None:
         """Start the simulator as soon as the gateway is ready."""
-        await _wait_ready(health_url)
+        await _wait_ready(f"http://{at.health}")
         simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
         simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
         simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
         simulate += ["--drop", "0.02", "--serve"]
-        simulate += ["--gateway", gateway_url, "--retry-policy", RETRY_POLICY]
-        await self._begin("simulator", simulate, environ, data / "simulator.log")
+        simulate += ["--gateway", at.gateway_url, "--retry-policy", RETRY_POLICY]
+        await self._begin("simulator", simulate, environ)
 
-    def _scheme(self) -> str:
-        return "https" if self._settings.gateway_tls else "http"
-
-    def _free_listen(self, role: str, listen: str) -> str:
-        """A role's address; with another port if that one is taken, which is reported."""
-        host, _, port = listen.rpartition(":")
-        free = free_port(int(port))
-        if free != int(port):
-            self._say(f"Port {port} is in use by another program; the {service}'s HTTP is at port {free}.")
-        return f"{host}:{free}"
-
-    def _links(
-        self, url: str, gateway_url: str, health_url: str, poller_url: str | None, data: Path
-    ) -> list[tuple[str, str]]:
+    def _links(self, at: _Addresses, *, polled: bool) -> list[tuple[str, str]]:
         program = os.path.relpath(sys.argv[0])
-        polling = [("polling", f"{poller_url}/metrics   {poller_url}/readyz")] if poller_url else []
         return [
-            ("webhooks go to", f"{gateway_url}/callbacks/twilio   {gateway_url}/callbacks/telnyx"),
-            ("metrics, health", f"{url}/metrics   {url}/readyz"),
-            ("of the gateway", f"{health_url}/metrics   {health_url}/readyz"),
-            *polling,
+            ("webhooks go to", f"{at.gateway_url}/callbacks/twilio   {at.gateway_url}/callbacks/telnyx"),
+            ("metrics, health", _probes(at.worker)),
+            ("of the gateway", _probes(at.health)),
+            *([("polling", _probes(at.poller))] if polled else []),
             ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
             ("Kafka", self._settings.kafka),
-            ("logs", str(data)),
+            ("logs", str(self._settings.data_dir.absolute())),
             ("stop", "Ctrl-C"),
         ]
 
@@ -266,6 +267,19 @@ class LocalStack:
             self._state.notes.append(text)
         else:
             say(text)
+
+
+def free_address(role: str, listen: str, say: Callable[[str], None]) -> str:
+    """A role's address; with another port if that one is taken, which is reported."""
+    host, _, port = listen.rpartition(":")
+    free = free_port(int(port))
+    if free != int(port):
+        say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
+    return f"{host}:{free}"
+
+
+def _probes(address: str) -> str:
+    return f"http://{address}/metrics   http://{address}/readyz"
 
 
 async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Task[Any]]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream.cli.up import SIMULATED_SETTINGS, LocalStack, first_to_end, simulated_pace
+from stream.cli.up import SIMULATED_SETTINGS, LocalStack, first_to_end, free_address, simulated_pace
 from stream.service.settings import Settings, load
 
 
@@ -76,3 +77,13 @@ async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
     out = capsys.readouterr().out
     assert "The view ended unexpectedly: ValueError.\n" in out
     assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")
+
+
+def test_a_port_that_is_taken_is_replaced_and_the_role_is_named() -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = free_address("worker", f"127.0.0.1:{port}", said.append)
+    assert found != f"127.0.0.1:{port}"
+    free = found.rpartition(":")[2]
+    assert said == [f"Port {port} is in use by another program; the worker's HTTP is at port {free}."]
