@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from stream.broker import Broker, start
@@ -50,8 +51,10 @@ class RealBroker:
         self._broker = self._start()
 
     def freeze(self) -> None:
-        """It keeps its connections and answers nothing."""
+        """It keeps its connections and answers nothing. Returns when all of its threads have stopped."""
         os.kill(self._broker.pid, signal.SIGSTOP)
+        while any(_state(one) != "T" for one in Path(f"/proc/{self._broker.pid}/task").glob("*/stat")):
+            time.sleep(0.005)
 
     def thaw(self) -> None:
         os.kill(self._broker.pid, signal.SIGCONT)
@@ -67,3 +70,8 @@ class RealBroker:
         return start(
             self._directory, cache=self._settings.cache_dir, libs=self._settings.kafka_libs, port=self._port
         )
+
+
+def _state(stat: Path) -> str:
+    """A thread's state, by its letter in `man 5 proc_pid_stat`."""
+    return stat.read_text().rpartition(")")[2].split()[0]
