@@ -101,12 +101,14 @@ def test_it_stops_within_seconds_and_leaves_no_note(running: Broker, directory: 
     assert not (directory / "running.json").exists()
 
 
+@pytest.mark.e2e
 def test_a_frozen_broker_is_stopped_too(running: Broker) -> None:
     os.kill(running.pid, signal.SIGSTOP)
     running.stop()
     assert not is_alive(running.pid)
 
 
+@pytest.mark.e2e
 def test_it_does_not_outlive_an_owner_that_was_killed(directory: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from stream.broker import start\n"
@@ -127,6 +129,7 @@ def test_it_does_not_outlive_an_owner_that_was_killed(directory: Path) -> None:
     assert not is_alive(pid)
 
 
+@pytest.mark.e2e
 def test_a_note_of_a_crash_that_names_another_program_is_no_obstacle(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -101,6 +101,7 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("broker_is", [nobody, silent])
+@pytest.mark.e2e
 def test_a_role_that_waits_for_a_broker_stops(broker_is: object, tmp_path: Path) -> None:
     with ExitStack() as stack:
         bootstrap = stack.enter_context(broker_is())  # type: ignore[operator]
@@ -111,6 +112,7 @@ def test_a_role_that_waits_for_a_broker_stops(broker_is: object, tmp_path: Path)
 
 
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
+@pytest.mark.e2e
 def test_a_role_whose_broker_is_away_stops(broker: RealBroker, harm: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         processes = {name: stack.enter_context(role(name, tmp_path, broker.bootstrap)) for name in ROLES}

@@ -28,6 +28,7 @@ async def workload(broker: RealBroker, prefix: str, count: int) -> Workload:
     return Workload(topics.names(prefix), count, PARTITIONS)
 
 
+@pytest.mark.e2e
 async def test_a_worker_killed_in_mid_stream_loses_nothing_and_doubles_nothing(
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ async def test_an_empty_data_directory_is_filled_from_the_changelog(
     assert compare(broker.bootstrap, work).faults == NO_FAULTS
 
 
+@pytest.mark.e2e
 async def test_a_job_that_always_fails_ends_the_process_and_loses_nothing(
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ async def test_a_silent_broker_is_waited_for_in_bounds_and_gets_everything_after
     }
 
 
+@pytest.mark.e2e
 async def test_a_broker_that_died_and_came_back_takes_writes_again(broker: RealBroker, prefix: str) -> None:
     async with landing(broker, prefix) as (acked, _told, topic):
         await acked.send_all([one(1)], 5)

@@ -136,6 +136,7 @@ async def test_a_look_at_a_cluster_that_is_not_there_ends_soon() -> None:
 
 
 @pytest.mark.broker
+@pytest.mark.e2e
 async def test_a_broker_that_is_just_starting_is_waited_for(broker: Any, prefix: str) -> None:
     broker.kill()
     waiting = asyncio.create_task(ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2)))

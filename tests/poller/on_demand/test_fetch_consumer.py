@@ -144,6 +144,7 @@ async def test_no_more_are_taken_than_may_be_unfinished_and_all_are_served_in_th
         assert answered(topic) == keys(range(4000))
 
 
+@pytest.mark.e2e
 async def test_a_broker_that_is_killed_costs_time_and_no_request(broker: RealBroker, prefix: str) -> None:
     settings, topic = await prepared(broker, prefix), ResultTopic()
     send(settings, range(20))
