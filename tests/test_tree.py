@@ -1,0 +1,80 @@
+"""The shape of the tree: sizes of folders and files, and one name for one thing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.tree import ROOT, source_files
+
+TOP_LEVEL = {
+    "agents",
+    "asyncapi.yaml",
+    "CHANGELOG.md",
+    "constraints.txt",
+    "CONTRIBUTING.md",
+    "deploy",
+    "docs",
+    "LICENSE",
+    "Makefile",
+    "pyproject.toml",
+    "README.md",
+    "SECURITY.md",
+    "stream",
+    "tests",
+}
+
+
+FILES_IN_A_FOLDER = 12
+LINES_IN_A_FILE = 350
+
+
+def test_a_folder_has_no_more_files_than_one_can_overlook() -> None:
+    files: dict[Path, int] = defaultdict(int)
+    for path in source_files():
+        files[path.parent] += path.name != "__init__.py"
+    assert {
+        str(folder.relative_to(ROOT)): count for folder, count in files.items() if count > FILES_IN_A_FOLDER
+    } == {}
+
+
+def test_no_file_is_longer_than_one_reads_at_once() -> None:
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in (*source_files(), *(ROOT / "tests").rglob("*.py"))
+    }
+    assert {path: count for path, count in lines.items() if count > LINES_IN_A_FILE} == {}
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    bearers: dict[str, list[str]] = defaultdict(list)
+    for path in source_files():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                bearers[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in bearers.items() if len(paths) > 1} == {}
+
+
+def test_the_top_level_holds_what_the_design_names() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert not {name for name in top if not name.startswith(".")} - TOP_LEVEL
+
+
+def test_no_file_is_named_after_nothing() -> None:
+    nothing = {"utils", "util", "common", "helpers", "helper", "models", "_core", "misc"}
+    assert {path for path in source_files() if path.stem in nothing} == set()
+
+
+def test_a_file_begins_with_what_it_is() -> None:
+    assert {
+        path
+        for path in source_files()
+        if (text := path.read_text()).strip() and not ast.get_docstring(ast.parse(text))
+    } == set()
