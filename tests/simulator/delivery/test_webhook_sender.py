@@ -5,87 +5,29 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import Counter, defaultdict
-from typing import Any
+from collections import Counter
 
 import orjson
 import pytest
 
 from stream.broker.ports import free_port
-from stream.gateway.receive.request import FORM, WebhookRequest
+from stream.gateway.receive.request import WebhookRequest
 from stream.simulator.calls.call import SourceRecord
-from stream.simulator.calls.options import CALLBACK_SOURCES, Options
-from stream.simulator.check.report import CheckReport
-from stream.simulator.delivery.answers import AnswerStats
+from stream.simulator.calls.options import Options
 from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
 from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
 from stream.simulator.delivery.webhooks import gateway_address
 from stream.simulator.run import deliver
-from stream.simulator.traffic import Traffic
-from tests.simulator.fake_gateway import WRITTEN_BUT_FAILED, FakeGateway, running_gateway, signing_keys
-from tests.simulator.outputs import compared, outputs_of
-
-ONLY_CALLBACKS = frozenset(CALLBACK_SOURCES)
-ONLY_TWILIO = frozenset({"twilio_status_callback"})
-EAGER = twilio_retries("rc=5&rp=all")
-
-
-class Rows:
-    """Stands for Kafka: keeps what a writer would write."""
-
-    def __init__(self) -> None:
-        self.records: list[SourceRecord] = []
-
-    async def append(self, record: SourceRecord) -> None:
-        self.records.append(record)
-
-    async def flush(self) -> None:
-        pass
-
-    async def acknowledged(self) -> None:
-        pass
-
-
-def traffic_of(calls: int = 20, **options: Any) -> Traffic:
-    options = {"sources": ONLY_CALLBACKS, "seed": 11, "start_us": 1_760_000_000_000_000, **options}
-    return Traffic(Options(calls=calls, **options))
-
-
-async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any) -> tuple[AnswerStats, Rows]:
-    """Deliver all of it, with waits of nearly nothing."""
-    rows = Rows()
-    plan = {"twilio": EAGER, "retry_scale": 0.001, **plan}
-    async with WebhookSender(
-        WebhookPlan(gateway=gateway_address(url, public_url), signing=signing_keys(), **plan), traffic
-    ) as sender:
-        await deliver(traffic, rows, sender, paced=traffic.options.rate > 0)  # type: ignore[arg-type]
-    return sender.answers, rows
-
-
-def report_of(traffic: Traffic, gateway: FakeGateway, rows: Rows, answers: AnswerStats) -> CheckReport:
-    assert traffic.expected is not None
-    report = compared(traffic.expected, outputs_of([*gateway.written, *rows.records]))
-    report.answered(answers)
-    return report
-
-
-def is_form(request: WebhookRequest) -> bool:
-    return request.media_type == FORM
-
-
-def callback_of(request: WebhookRequest) -> str:
-    """Identifies the callback that a request carries."""
-    if is_form(request):
-        body = request.body.decode()
-        return body.partition("CallSid=")[2][:34] + body.partition("CallStatus=")[2]
-    return str(orjson.loads(request.body)["data"]["id"])
-
-
-def by_callback(gateway: FakeGateway) -> dict[str, list[WebhookRequest]]:
-    found: dict[str, list[WebhookRequest]] = defaultdict(list)
-    for request in gateway.requests:
-        found[callback_of(request)].append(request)
-    return found
+from tests.simulator.delivery.sending import (
+    Rows,
+    by_callback,
+    callback_of,
+    is_form,
+    report_of,
+    sent,
+    traffic_of,
+)
+from tests.simulator.fake_gateway import WRITTEN_BUT_FAILED, running_gateway, signing_keys
 
 
 @pytest.mark.parametrize(
@@ -350,4 +292,4 @@ async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
     async with running_gateway(delay_s=5.0) as gateway:
         with pytest.raises(InterruptedError):
             await interrupted(gateway.url)
-        assert not [task for task in asyncio.all_tasks() if "Courier" in repr(task.get_coro())]
+        assert not [task for task in asyncio.all_tasks() if "WebhookSender" in repr(task.get_coro())]
