@@ -46,6 +46,14 @@ def test_an_answer_ends_it_and_an_inconclusive_outcome_does_not() -> None:
     assert found.try_read(TWILIO, INSIGHTS, 62.0) == 0
 
 
+def test_refused_credentials_of_the_account_do_not_end_it() -> None:
+    found = forbidden()
+    number = found.try_read(TWILIO, INSIGHTS, 30.0)
+    assert number is not None
+    found.report(TWILIO, INSIGHTS, number, "auth_error", 31.0)
+    assert (found.try_read(TWILIO, INSIGHTS, 60.0), found.sources(TWILIO)) == (None, [INSIGHTS])
+
+
 def test_a_cancelled_read_leaves_its_probe_to_the_next() -> None:
     found = forbidden()
     number = found.try_read(TWILIO, INSIGHTS, 30.0)
