@@ -216,7 +216,9 @@ def test_calls_that_ended_before_the_worker_was_away_for_long_are_read_all_the_s
     assert ticked.call is not None
     asked = [effect.source for effect in ticked.effects if type(effect) is FetchRequest]
     assert asked == ["twilio_insights_event", "twilio_call_event", "twilio_call_summary"]
-    gone = tick(ticked.call, back_us + 7200 * 1_000_000, POLICY)
+    stays = tick(ticked.call, back_us + 3600 * 1_000_000, POLICY)
+    assert stays.call is not None
+    gone = tick(stays.call, back_us + 7200 * 1_000_000, POLICY)
     assert gone.call is None
 
 
