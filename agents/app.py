@@ -19,8 +19,6 @@ import mode
 
 from agents import inputs
 from agents.processor import CallProcessor
-from stream.broker import BrokerError
-from stream.broker.ownership import find_running
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.engine.status import worker_live, worker_ready
@@ -103,6 +101,9 @@ def from_environment() -> LanesApp:
     os.umask(data_dir.UMASK)
     chosen = settings.load()
     if not chosen.kafka:
+        from stream.broker import BrokerError
+        from stream.broker.ownership import find_running
+
         running = find_running(chosen.data_dir / "broker")
         if running is None:
             raise BrokerError("no broker: set CALLSTREAM_KAFKA, or start one with `callstream up`")

@@ -1,7 +1,6 @@
-"""What every test may ask for: a real Kafka, started once for the whole run, and topics of its own on it.
-And how its examples are found.
+"""Fixtures for every test: a real Kafka, started once for the whole run, and a topic prefix of its own.
 
-The rule of this file: nothing outlives the run, neither the process nor its data.
+Also sets how Hypothesis searches. Nothing outlives the run, neither the process nor its data.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ searching.register()
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches the processes that tests start, also in a run that was started in the background."""
+    """Ctrl-C reaches the processes that tests start, even in a run that was started in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the broker is marked so and comes last: a slip elsewhere is told within seconds.
+    """Mark tests that use the broker, and run them last, so that other failures show within seconds.
 
-    And each test searches as the profile says.
+    Each test searches as the profile says.
     """
     for item in items:
         if "broker" in getattr(item, "fixturenames", ()):
@@ -46,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _hooks_of_the_process() -> Iterator[None]:
-    """What a command installs for its whole process ends with the test that ran it."""
+    """Undo what a command installs for its whole process."""
     factory, last_resort = logging.getLogRecordFactory(), logging.lastResort
     formatter = last_resort.formatter if last_resort is not None else None
     hooks = sys.excepthook, sys.unraisablehook, threading.excepthook

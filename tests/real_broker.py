@@ -1,7 +1,4 @@
-"""A Kafka of our own, with the ways in which one goes wrong.
-
-The rule of this file: each of them can be mended, and each test finds it mended.
-"""
+"""A real Kafka broker that tests can break. Each test finds it repaired."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from stream.service.settings import Settings
 
 
 class RealBroker:
-    """Kafka at one address, with the ways it can go wrong. Each test finds it mended."""
+    """Kafka at one address: it can be killed, stopped, frozen and repaired."""
 
     def __init__(self, directory: Path, settings: Settings) -> None:
         self._directory = directory
@@ -38,7 +35,7 @@ class RealBroker:
         return self._directory / "broker.log"
 
     def kill(self) -> None:
-        """As a power cut does; returns when it is gone."""
+        """Like a power cut. Returns when it has ended."""
         os.kill(self._broker.pid, signal.SIGKILL)
         self._broker.stop()
 
@@ -46,12 +43,12 @@ class RealBroker:
         self._broker.stop()
 
     def restart(self) -> None:
-        """The same address, the same data; returns when it answers."""
+        """Same address, same data. Returns when it answers."""
         self._broker.stop()
         self._broker = self._start()
 
     def freeze(self) -> None:
-        """It keeps its connections and answers nothing. Returns when all of its threads have stopped."""
+        """It keeps its connections and does not answer. Returns when all of its threads have stopped."""
         os.kill(self._broker.pid, signal.SIGSTOP)
         while any(_state(one) != "T" for one in Path(f"/proc/{self._broker.pid}/task").glob("*/stat")):
             time.sleep(0.005)
@@ -60,7 +57,7 @@ class RealBroker:
         os.kill(self._broker.pid, signal.SIGCONT)
 
     def mend(self) -> None:
-        """Runs and answers again, whatever a test left behind."""
+        """Make it run and answer again, whatever a test left behind."""
         if self._broker.ended():
             self.restart()
         else:

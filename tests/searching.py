@@ -1,8 +1,7 @@
-"""How Hypothesis looks for examples: `steady` the same every time, `fuzz` with fresh seeds and ten times as
-many.
+"""Hypothesis profiles: `steady` always tries the same examples, `fuzz` ten times as many with fresh seeds.
 
-The rule of this file: what `steady` tries is a function of the tests' source. No database, no seed, no
-deadline, and no module that happens to be loaded changes it. What `fuzz` finds becomes an `@example`.
+What `steady` tries depends only on the tests' source: not on a database, a seed, a deadline or the modules
+that happen to be loaded. What `fuzz` finds becomes an `@example`.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ STEADY = settings(
 FUZZ = settings(STEADY, derandomize=False, print_blob=True, max_examples=STEADY.max_examples * MORE)
 
 _USED = "_hypothesis_internal_use_settings"
-"""Where Hypothesis keeps the settings of a test; it has no public way to change them afterwards."""
+"""Where Hypothesis keeps a test's settings; there is no public way to change them afterwards."""
 
 
 def register() -> None:
-    """Both profiles, for `--hypothesis-profile`; `steady` is the one without it."""
+    """Both profiles, for `--hypothesis-profile`; `steady` is the default."""
     settings.register_profile("steady", STEADY)
     settings.register_profile("fuzz", FUZZ)
     settings.load_profile("steady")
 
 
 def use(profile: str, tests: Iterable[Any]) -> None:
-    """Make `profile` hold for `tests` (functions), also where one names a number of examples itself."""
+    """Apply `profile` to `tests` (functions), even to one that sets its own number of examples."""
     if profile != "fuzz":
-        # It also draws constants of the project's modules that are loaded: other ones in each process.
+        # Hypothesis also draws constants from loaded modules, which differ between processes.
         providers._get_local_constants = providers.Constants
         return
     for test in {id(test): test for test in tests if is_hypothesis_test(test)}.values():

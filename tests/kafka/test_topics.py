@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -36,6 +37,10 @@ def described(bootstrap: str, topic: str) -> dict[str, str]:
 def make(bootstrap: str, topic: str, partitions: int, config: dict[str, str] | None = None) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(20)
+    limit = time.monotonic() + 20
+    while topic not in admin.list_topics(timeout=20).topics:  # the controller tells the broker a little later
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def test_the_application_id_and_the_changelog_come_from_the_prefix() -> None:

@@ -1,6 +1,6 @@
 """The cardinality guard: a value that is not in its label's list becomes `other` and is counted.
 
-Ids, phone numbers and URLs can never be labels, because nothing reaches a label but words from a list.
+Only words from a list become label values, so ids, phone numbers and URLs never do.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ DIRECTIONS = {
     "outgoing": "outbound",
     "trunking-terminating": "outbound",
 }
-"""Each provider's word for a direction. A trunk is named from its own side, a call from the customer's."""
+"""Each provider's word for a direction. Trunks are named from their own side, calls from the customer's."""
 
 
 class CardinalityGuard:
-    """Lets label values in, or folds them. `capped` counts what was folded, by label."""
+    """Admits label values or folds them into `other`. `capped` counts the folded ones by label."""
 
     def __init__(self, label_values: LabelValues, capped: Counter) -> None:
         self._label_values = label_values
@@ -33,13 +33,13 @@ class CardinalityGuard:
         self._known: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
 
     def values(self, label: str, listed: tuple[str, ...]) -> tuple[str, ...]:
-        """All values that a label of a family can have; none where only the running worker knows them."""
+        """All values that a label of a family can have; none where only the running role knows them."""
         if listed is RUNNING:
             return ()
         return self._label_values.values(label) if listed is CONFIGURED else listed
 
     def admit(self, family: Family, raw: tuple[object, ...], n: int = 1) -> Labels:
-        """The label set that stands for these values; `n` is how often they were seen."""
+        """The label set for these values; `n`: how often they were seen."""
         return tuple(
             self._admit(label, listed, value, n)
             for (label, listed), value in zip(family.labels.items(), raw, strict=True)

@@ -82,11 +82,11 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 REASONS = {"unsupported_media_type": "malformed"}
-"""Refusals that the catalogue counts under another word."""
+"""Refusals that the catalogue counts under another name."""
 
 
-class Landed(Protocol):
-    """What is counted of a delivery. `delay_us`: received minus the provider's own time, None: unknown."""
+class CountedDelivery(Protocol):
+    """What is counted of a delivery. `delay_us`: received minus the provider's time; None: unknown."""
 
     @property
     def source(self) -> str: ...
@@ -102,7 +102,7 @@ class GatewayMetrics(MetricRegistry):
         super().__init__(label_values, FAMILIES)
 
     def watch_connections(self, cut: Callable[[], int]) -> None:
-        """`cut`: how many connections were ended, asked at each scrape."""
+        """`cut`: returns how many connections were cut; called at each scrape."""
         seen = 0
 
         def count() -> None:
@@ -125,8 +125,8 @@ class GatewayMetrics(MetricRegistry):
         )
         self.histogram(HTTP_REQUEST_DURATION).observe((route,), seconds)
 
-    def landed(self, one: Landed, verified: bool) -> None:
-        """A delivery is in Kafka."""
+    def landed(self, one: CountedDelivery, verified: bool) -> None:
+        """Kafka has acknowledged a delivery."""
         self.count(WEBHOOK_EVENTS_RECEIVED, one.source)
         if not verified:
             self.count(WEBHOOK_UNSIGNED_EVENTS, one.source)
@@ -134,14 +134,14 @@ class GatewayMetrics(MetricRegistry):
             self.histogram(WEBHOOK_DELIVERY_DELAY).observe((one.source,), max(0, one.delay_us) / 1_000_000)
 
     def dead_letter(self, source: str, reason: str) -> None:
-        """Something went to the dead letters."""
+        """A dead letter was written."""
         self.count(DEAD_LETTERS, source, reason)
 
     def rejected(self, source: str, reason: str) -> None:
-        """A request was not accepted."""
+        """A request was refused."""
         self.count(WEBHOOK_REQUESTS_REJECTED, source, REASONS.get(reason, reason))
 
     def produced(self, records: int, seconds: float, ok: bool) -> None:
-        """Records were acknowledged by the broker, or were not."""
+        """The broker has acknowledged records, or has not."""
         self.count(PRODUCE_MESSAGES, "callbacks", "success" if ok else "error", n=records)
         self.histogram(PRODUCE_DURATION).observe(("callbacks",), seconds, records)

@@ -1,6 +1,6 @@
-"""The values that labels may take, and the one rule for all of them: what is not in its list is not a label.
+"""The values that labels may take. A value that is not in its list never becomes a label.
 
-A label's values are known before the first event, so that every series starts at 0 and none is born at 2.
+A label's values are known before the first event, so that every series starts at 0.
 The lists of an installation (accounts, endpoints, codes) come from `LabelValues`, the others are here.
 """
 
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 PROVIDERS = tuple(_PROVIDERS)
 ANY_SOURCE = (*SOURCES, UNKNOWN)
-"""With the dead letters' `unknown`: an envelope whose source could not be read."""
+"""Including the dead letters' `unknown`: an envelope whose source could not be read."""
 
 RESULTS = ("applied", "late", "duplicate", "dead_lettered")
 MATCHES = ("delivery_token", "event_id", "sequence_number", "content_hash", "cross_source")
@@ -40,7 +40,7 @@ DEAD_LETTER_REASONS = (
 )
 AGENTS = ("callbacks", "polled", "ticks")
 LANE = "lane"
-"""The agents only hand their records over: time is spent, and most goes wrong, in the partition's lane."""
+"""The agents only pass their records on: the partition's lane spends the time and has most of the errors."""
 
 LANE_ERRORS = (
     "processor",
@@ -54,7 +54,7 @@ LANE_ERRORS = (
     "read_anew",
     "tick",
 )
-"""What goes wrong in a lane, as the lanes name it to their observer."""
+"""Errors of a lane, as the lanes name them to their observer."""
 
 ERRORS = (
     "AssertionError",
@@ -68,7 +68,7 @@ ERRORS = (
     "ValidationError",
     OTHER,
 )
-"""Classes of exceptions of our own that an operator can tell apart."""
+"""Exception classes that an operator can tell apart."""
 
 TOPICS = (
     "callbacks",
@@ -83,7 +83,7 @@ TOPICS = (
     "dead_letters",
     "changelog",
 )
-"""Topics by their role, whatever prefix they have."""
+"""Topics by their role, whatever their prefix is."""
 
 PRODUCE_OUTCOMES = ("success", "error")
 WORKER_STATES = ("starting", "recovering", "rebalancing", "running", "stopping")
@@ -160,7 +160,7 @@ SIP_CODES = (
     *("500", "502", "503", "504"),
     *("600", "603", "608"),
 )
-"""Final responses worth a series: all that the KPIs of RFC 6076 name, and those that carriers really send."""
+"""Final responses with a series: all that the KPIs of RFC 6076 name, and those that carriers really send."""
 
 ERROR_CODES = (
     *("10001", "10003"),  # the account is not active
@@ -173,17 +173,17 @@ ERROR_CODES = (
     *("31400", "31404", "31480", "31486", "31600", "31603"),  # SIP outcomes of a client
     *("53400", "53402", "53405"),  # media
 )
-"""Twilio's codes that can be attached to a call and point at somebody who can act."""
+"""Twilio's codes that can be attached to a call and that somebody can act on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelValues:
-    """What an installation lets into labels.
+    """The label values of an installation.
 
     - `account_alias`: the name for a provider account that has no entry of its own.
     - `accounts`: provider's account id to its alias. Empty: one account, every event is `account_alias`'s.
       Else an account that is not listed is `other`.
-    - `endpoints`: URL of the customer's application, without query, to a short name. A URL never is a label.
+    - `endpoints`: URL of the customer's application, without query, to a short name. A URL is never a label.
     - `sip_codes`, `error_codes`: codes that get a series of their own.
     - `topics`: a topic's full name to its role, one of TOPICS.
     """
@@ -196,7 +196,7 @@ class LabelValues:
     topics: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, label: str) -> tuple[str, ...]:
-        """All values of a label whose list belongs to the installation."""
+        """All values of a label that the installation defines."""
         if label == "account":
             aliases = dict.fromkeys((self.account_alias, *self.accounts.values()))
             return (*aliases, OTHER) if self.accounts else (*aliases,)

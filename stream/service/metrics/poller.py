@@ -139,7 +139,7 @@ class BudgetState(NamedTuple):
 class PollerMetrics(MetricRegistry):
     """What a poller counts. All calls from the event loop's thread.
 
-    `windows`: (source, alias) of what is read by window, so that what was never read is seen to be.
+    `windows`: (source, alias) that are read by window; one that was never read is shown as 0.
     """
 
     def __init__(self, label_values: LabelValues, windows: Iterable[tuple[str, str]] = ()) -> None:
@@ -149,20 +149,20 @@ class PollerMetrics(MetricRegistry):
             self.gauge(POLL_WATERMARK, source, alias).set(0)
 
     def requested(self, source: str, outcome: str, seconds: float) -> None:
-        """One HTTP request came to this outcome after so many seconds."""
+        """An HTTP request had this outcome after this many seconds."""
         self.count(POLL_REQUESTS, source, outcome)
         self.histogram(POLL_REQUEST_DURATION).observe((source,), seconds)
 
     def landed(self, source: str, rows: int) -> None:
-        """Rows of the provider are in Kafka."""
+        """Kafka has acknowledged rows."""
         self.count(POLL_RECORDS, source, n=rows)
 
     def left_out(self, source: str, rows: int) -> None:
-        """Rows came that are about no call."""
+        """Rows were read that are about no call."""
         self.count(POLL_LEFT_OUT, source, n=rows)
 
     def waited(self, source: str, seconds: float) -> None:
-        """A request waited for the budget, or for what the provider's 429 asked."""
+        """A request waited for the rate budget, or because of the provider's 429."""
         self.count(POLL_THROTTLE_WAIT, source, n=max(0.0, seconds))
 
     def window(self, source: str, alias: str, read_at_s: float, watermark_s: float) -> None:
@@ -171,24 +171,24 @@ class PollerMetrics(MetricRegistry):
         self.gauge(POLL_WATERMARK, source, alias).set(watermark_s)
 
     def dead_letter(self, source: str, reason: str) -> None:
-        """Something went to the dead letters."""
+        """A dead letter was written."""
         self.count(DEAD_LETTERS, source, reason)
 
     def pending(self, source: str, change: int) -> None:
-        """Fetches that wait or are being done became more or less."""
+        """The number of waiting or running fetches changed."""
         self.gauge(POLL_PENDING, source).inc(change)
 
     def owned(self, partitions: int) -> None:
-        """So many partitions of the fetch requests are this poller's."""
+        """How many partitions of the fetch requests this poller owns."""
         self.gauge(POLL_OWNED_PARTITIONS).set(partitions)
 
     def produced(self, records: int, seconds: float, ok: bool) -> None:
-        """Records were acknowledged by the broker, or were not."""
+        """The broker has acknowledged records, or has not."""
         self.count(PRODUCE_MESSAGES, "polled", "success" if ok else "error", n=records)
         self.histogram(PRODUCE_DURATION).observe(("polled",), seconds, records)
 
     def budgets(self, states: Callable[[], Iterable[BudgetState]]) -> None:
-        """Where a scrape asks for the budgets."""
+        """`states`: returns the budgets; called at each scrape."""
         self.before_scrape(lambda: self._show(states()))
 
     def _show(self, states: Iterable[BudgetState]) -> None:

@@ -1,13 +1,11 @@
-"""Every metric family of the worker, in one place. The gateway's are in `ingest.py`, the poller's in
-`polling.py`.
+"""The metric families of the worker. `family.py` has those of all roles; gateway and poller have their own
+files.
 
-The names are the contract (dashboards and alert rules use them). A label's values are written beside it:
-`CONFIGURED` comes from the installation's lists, `RUNNING` is known only while the worker runs (partitions).
+The names are the contract: dashboards and alert rules use them. A label's values are written beside it.
 
-Not here, because nothing in this worker feeds them yet: the reorder buffer (events are never held back),
-`alerts_active` and `alerts_suppressed_total` (alerts open once and have no episodes yet),
-`alert_sink_requests_total`, `config_last_reload_successful`.
-A family that is always 0 would lie.
+Some families of the catalogue are missing, because nothing in this worker feeds them yet: the reorder buffer
+(events are never held back), `alerts_active` and `alerts_suppressed_total` (alerts have no episodes yet),
+`alert_sink_requests_total`, `config_last_reload_successful`. A family that is always 0 would mislead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A client of Kafka that is given up, at whatever moment, leaves nothing pending and nothing unheard."""
+"""A client of Kafka that is abandoned at any moment leaves nothing pending and no unretrieved exception."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ LIMIT_S = 20.0
 
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[OneBroker]:
-    """A broker; afterwards no task is left, no connection is open and asyncio has complained of nothing."""
+    """A broker; afterwards no task is left, no connection is open and asyncio has reported nothing."""
     loop = asyncio.get_running_loop()
     said: list[str] = []
     loop.set_exception_handler(lambda _, context: said.append(f"{context['message']} {context}"))
     async with asyncio.timeout(LIMIT_S), one_broker("calls") as broker:
         before = asyncio.all_tasks()
-        gc.freeze()  # what is older than the test is none of its business, and takes long to look through
+        gc.freeze()  # older objects are not of this test, and take long to search
         yield broker
         mine = {task for task in asyncio.all_tasks() - before if "serve" not in repr(task)}
         assert not mine
@@ -63,10 +63,29 @@ async def nothing_left() -> AsyncIterator[OneBroker]:
     assert not said
 
 
+def connection(broker: OneBroker) -> dict[str, Any]:
+    return {"bootstrap_servers": f"127.0.0.1:{broker.port}"}
+
+
 def lane(broker: OneBroker) -> TransactionalProducer:
-    return TransactionalProducer(
-        "calls-worker", 0, {"bootstrap_servers": f"127.0.0.1:{broker.port}"}, lambda *_: None
-    )
+    return TransactionalProducer("calls-worker", 0, connection(broker), lambda *_: None)
+
+
+async def open_acked(broker: OneBroker) -> AckedProducer:
+    producer = AckedProducer("calls", connection(broker), produced=lambda *_: None)
+    await producer.start()
+    return producer
+
+
+def ungrouped(broker: OneBroker) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(**connection(broker), group_id=None)
+    request_limits.steer(consumer._client)
+    return consumer
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def until(broker: OneBroker, key: int) -> None:
@@ -76,6 +95,15 @@ async def until(broker: OneBroker, key: int) -> None:
 
 def transact(producer: TransactionalProducer) -> Any:
     return producer.transact({"calls": [Output(b"k", b"v")]}, {}, changelog="changelog", changelog_end=0)
+
+
+async def transacting(broker: OneBroker, moment: int) -> tuple[TransactionalProducer, asyncio.Task[int]]:
+    """An open producer, and its transaction when the broker has got the request of that kind."""
+    producer = lane(broker)
+    await producer.open()
+    doing = asyncio.create_task(transact(producer))
+    await until(broker, moment)
+    return producer, doing
 
 
 @pytest.mark.parametrize("moment", [VERSIONS, METADATA, FIND_COORDINATOR, INIT_PRODUCER])
@@ -112,12 +140,8 @@ async def test_a_lane_whose_opening_hangs_is_opened_with_fresh_connections(
 async def test_a_transaction_that_is_given_up_leaves_nothing(moment: int) -> None:
     async with nothing_left() as broker:
         broker.silent = {moment, PRODUCE}
-        producer = lane(broker)
-        await producer.open()
-        doing = asyncio.create_task(transact(producer))
-        await until(broker, moment)
-        doing.cancel()
-        await asyncio.wait([doing])
+        producer, doing = await transacting(broker, moment)
+        await cancelled(doing)
         await producer.close()
         del producer, doing
 
@@ -125,17 +149,13 @@ async def test_a_transaction_that_is_given_up_leaves_nothing(moment: int) -> Non
 async def test_a_transaction_whose_broker_is_gone_leaves_nothing() -> None:
     """Its sender looks for another one, for ever."""
     async with nothing_left() as broker:
-        broker.silent = {PRODUCE, METADATA, FIND_COORDINATOR} - {METADATA, FIND_COORDINATOR}
-        producer = lane(broker)
-        await producer.open()
-        doing = asyncio.create_task(transact(producer))
-        await until(broker, PRODUCE)
+        broker.silent = {PRODUCE}
+        producer, doing = await transacting(broker, PRODUCE)
         broker.silent = {PRODUCE, METADATA}
         for writer in list(broker.open):
             writer.transport.abort()
         await asyncio.sleep(0.3)
-        doing.cancel()
-        await asyncio.wait([doing])
+        await cancelled(doing)
         await producer.close()
         del producer, doing
 
@@ -154,12 +174,8 @@ async def test_a_fenced_transaction_leaves_nothing() -> None:
 async def test_who_is_fenced_when_nobody_waits_any_more_leaves_nothing() -> None:
     async with nothing_left() as broker:
         broker.silent = {ADD_PARTITIONS}
-        producer = lane(broker)
-        await producer.open()
-        doing = asyncio.create_task(transact(producer))
-        await until(broker, ADD_PARTITIONS)
-        doing.cancel()
-        await asyncio.wait([doing])
+        producer, doing = await transacting(broker, ADD_PARTITIONS)
+        await cancelled(doing)
         kafka = producer._producer
         kafka._message_accumulator.fail_all(ProducerFenced())
         kafka._txn_manager.fatal_error(ProducerFenced())
@@ -171,10 +187,7 @@ async def test_who_is_fenced_when_nobody_waits_any_more_leaves_nothing() -> None
 async def test_a_producer_whose_drop_is_cancelled_is_dropped_all_the_same() -> None:
     async with nothing_left() as broker:
         broker.silent = {PRODUCE}
-        producer = lane(broker)
-        await producer.open()
-        doing = asyncio.create_task(transact(producer))
-        await until(broker, PRODUCE)
+        producer, doing = await transacting(broker, PRODUCE)
         doing.cancel()
         dropping = asyncio.create_task(drop(producer._producer))
         await asyncio.sleep(0)
@@ -185,15 +198,13 @@ async def test_a_producer_whose_drop_is_cancelled_is_dropped_all_the_same() -> N
 
 async def test_what_asks_through_a_client_that_is_closed_meanwhile_leaves_no_connection() -> None:
     async with nothing_left() as broker:
-        broker.silent = set()
-        producer = await idempotent({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, "calls")
+        producer = await idempotent(connection(broker), "calls")
         broker.silent = {VERSIONS}
         asking = asyncio.create_task(producer.client.ready(1, group=1))
         await asyncio.sleep(0.05)
         await drop(producer)
         broker.silent = set()
-        asking.cancel()
-        await asyncio.wait([asking])
+        await cancelled(asking)
         assert await producer.client.ready(1)  # opened in vain
         await asyncio.sleep(0)
 
@@ -202,14 +213,9 @@ class Record:
     key, value = b"k", b"v"
 
 
-async def test_a_lander_that_is_closed_while_its_producer_is_replaced_leaves_nothing() -> None:
+async def test_an_acked_producer_that_is_closed_while_it_is_replaced_leaves_nothing() -> None:
     async with nothing_left() as broker:
-        acked = AckedProducer(
-            "calls",
-            {"bootstrap_servers": f"127.0.0.1:{broker.port}"},
-            produced=lambda *_: None,
-        )
-        await acked.start()
+        acked = await open_acked(broker)
         opened = acked._open
         assert opened is not None
         broker.silent = {METADATA}
@@ -222,12 +228,7 @@ async def test_a_lander_that_is_closed_while_its_producer_is_replaced_leaves_not
 async def test_records_beside_one_that_failed_are_not_waited_for_for_ever() -> None:
     async with nothing_left() as broker:
         broker.silent = {PRODUCE}
-        acked = AckedProducer(
-            "calls",
-            {"bootstrap_servers": f"127.0.0.1:{broker.port}"},
-            produced=lambda *_: None,
-        )
-        await acked.start()
+        acked = await open_acked(broker)
         landing = asyncio.create_task(acked.send_all([Record(), Record(), Record()], 5.0))
         await until(broker, PRODUCE)
         assert acked._open is not None
@@ -242,8 +243,7 @@ async def test_records_beside_one_that_failed_are_not_waited_for_for_ever() -> N
 
 async def test_a_consumer_without_a_group_that_is_dropped_leaves_nothing() -> None:
     async with nothing_left() as broker:
-        consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{broker.port}", group_id=None)
-        request_limits.steer(consumer._client)
+        consumer = ungrouped(broker)
         await consumer.start()
         await consumers.drop(consumer)
         del consumer
@@ -252,12 +252,10 @@ async def test_a_consumer_without_a_group_that_is_dropped_leaves_nothing() -> No
 async def test_a_consumer_that_is_given_up_while_it_starts_leaves_nothing() -> None:
     async with nothing_left() as broker:
         broker.silent = {METADATA}
-        consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{broker.port}", group_id=None)
-        request_limits.steer(consumer._client)
+        consumer = ungrouped(broker)
         starting = asyncio.create_task(consumer.start())
         await until(broker, METADATA)
-        starting.cancel()
-        await asyncio.wait([starting])
+        await cancelled(starting)
         await consumers.leave(consumer)
         del consumer, starting
 
@@ -334,10 +332,7 @@ async def test_who_looks_at_topics_while_a_broker_hangs_leaves_nothing() -> None
 async def test_who_reads_a_topic_while_a_broker_hangs_leaves_nothing() -> None:
     async with nothing_left() as broker:
         broker.silent = {METADATA}
-        reading = asyncio.create_task(
-            anext(records({"bootstrap_servers": f"127.0.0.1:{broker.port}"}, "calls"))
-        )
+        reading = asyncio.create_task(anext(records(connection(broker), "calls")))
         await until(broker, METADATA)
-        reading.cancel()
-        await asyncio.wait([reading])
+        await cancelled(reading)
         del reading
