@@ -43,7 +43,7 @@ LATE_S = 0.01
 """Up to this much scheduling delay is recovered by the next request."""
 
 FAIL_FAST_AFTER_S = 30.0
-"""An impatient request fails when the account is closed for longer than this."""
+"""An impatient request fails when a 429 closes the account for longer than this."""
 
 UNANSWERED = frozenset({"server_error", "network_error", "auth_error", "deferred", "no_account"})
 """Outcomes that show nothing about the provider's limits."""
@@ -184,16 +184,14 @@ class Budget(Generic[T]):
     def failure(self, now_s: float) -> str | None:
         """The outcome of impatient requests that still wait now, None while they may wait.
 
-        Refused credentials fail them at once, other reasons only when the wait is long. The next probe is
-        taken from the queue before: otherwise nobody would find out that the account is open again.
+        Refused credentials fail them at once, a 429 when its pause is long. An unreachable account is waited
+        for: its next probe is a minute away at most, and may be any of them.
         """
         if self._owned_from_s is None:
             return None
         if self._breaker.reason == "refused":
             return "auth_error"
-        if self._open_at_s() - now_s <= FAIL_FAST_AFTER_S:
-            return None
-        return "network_error" if self._breaker.reason else "throttled"
+        return "throttled" if self._paused_until_s - now_s > FAIL_FAST_AFTER_S else None
 
 
 def _pause_s(retry_after_s: float | None) -> float:

@@ -179,9 +179,7 @@ def test_a_pause_and_a_wait_for_a_probe_are_both_waited_for() -> None:
     assert (budget.state(1.0), budget.ready_at_s()) == ("refused", 101.0)
 
 
-def test_impatient_requests_fail_at_once_where_credentials_are_refused_and_else_where_the_wait_is_long() -> (
-    None
-):
+def test_impatient_requests_fail_where_credentials_are_refused_or_a_429_asked_for_a_long_pause() -> None:
     budget = busy()
     once(budget, "throttled", 0.0, retry_after_s=30.0)
     assert budget.failure(0.0) is None
@@ -192,7 +190,7 @@ def test_impatient_requests_fail_at_once_where_credentials_are_refused_and_else_
     assert budget.failure(104.0) is None
     for _ in range(5):
         once(budget, "network_error", budget.ready_at_s() or 0.0)
-    assert budget.failure(104.0) == "network_error"
+    assert (budget.failure(104.0), budget.state(104.0)) == (None, "unreachable"), "a probe is soon due"
     once(budget, "auth_error", 1000.0)
     assert [budget.failure(second) for second in (1000.0, 2000.0)] == ["auth_error", "auth_error"]
 
