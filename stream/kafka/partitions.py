@@ -17,5 +17,5 @@ def key_hash(key: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key in a topic of so many partitions."""
+    """The partition of a key in a topic with this many partitions."""
     return key_hash(key) % partitions
