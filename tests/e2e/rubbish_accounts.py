@@ -46,11 +46,6 @@ class Kind(NamedTuple):
         return f"{self.provider}_call_event"
 
     @property
-    def is_unreachable(self) -> bool:
-        """Whether its errors close the account: requests are answered at once until a probe succeeds."""
-        return self.name in ("failing", "garbage")
-
-    @property
     def window_source(self) -> str:
         return "twilio_call" if self.provider == "twilio" else "telnyx_call_event"
 
