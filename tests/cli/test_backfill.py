@@ -206,7 +206,7 @@ def a_poller(bootstrap: str, prefix: str, provider: Provider) -> Iterator[None]:
             store=store,
             reader=provider,  # type: ignore[arg-type]
         )
-        await backfills.own({0, 1}, 2)
+        await backfills.assign({0, 1}, 2)
         await stop.wait()
         await backfills.close()
         reading.cancel()
