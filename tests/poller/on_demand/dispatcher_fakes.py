@@ -32,11 +32,14 @@ class ReadsFake:
         self.most_in_flight = 0
         self.door = asyncio.Event()
         self.trouble: dict[str, BaseException] = {}
+        self.sends = True
         if open_:
             self.door.set()
 
     async def read(self, request: FetchRequest, account: Account, limiter: FailFast) -> ReadResult:
-        """One HTTP request."""
+        """One HTTP request, or none where nothing `sends`."""
+        if not self.sends:
+            return FOUND
         async with limiter.permit(request.priority, request.source) as permit:
             self.began.append(request)
             self.accounts.append(account)

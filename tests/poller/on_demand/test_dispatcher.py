@@ -241,6 +241,18 @@ async def test_a_read_that_is_stopped_before_it_began_leaves_no_permit_behind() 
     assert (one.reads.began, one.state()) == ([], (1, {}, {}))
 
 
+async def test_a_read_that_sends_nothing_holds_no_permit_while_its_result_is_written() -> None:
+    one = DispatcherFixture()
+    one.reads.sends = False
+    one.topic.open.clear()
+    one.submit(fetch(1))
+    await settled()
+    assert [limiter.state().in_flight for limiter in one.limiters] == [0]
+    one.topic.open.set()
+    await settled()
+    assert one.topic.outcomes() == {"CA1": "success"}
+
+
 async def test_a_record_that_belongs_elsewhere_is_done_when_it_is_there() -> None:
     one = DispatcherFixture()
     written: list[bytes] = []

@@ -183,6 +183,7 @@ async def test_an_unreadable_record_is_logged_and_skipped(
     assert "AC1" not in caplog.text
 
 
+@pytest.mark.e2e
 async def test_a_broker_that_returns_is_read_again(broker: RealBroker, prefix: str) -> None:
     async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
         await one.save(mark(NOW_US))
