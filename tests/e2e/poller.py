@@ -96,11 +96,11 @@ class Poller:
         return get_text(f"http://127.0.0.1:{self.port}{path}")
 
     def ready(self) -> bool:
-        return self.get("/readyz")[0] == 200
+        return self.get_text("/readyz")[0] == 200
 
     def counted(self, family: str, **labels: str) -> float:
         """Sum of the samples of a family that have these labels; 0 while it does not answer."""
-        return _sum(self.get("/metrics")[1], family, labels)
+        return _sum(self.get_text("/metrics")[1], family, labels)
 
     def owned(self) -> float:
         """The number of its partitions; 0 before it is ready."""

@@ -58,7 +58,7 @@ def test_a_refused_account_is_not_read_until_it_is_accepted_again(
             # At most the probe, and the request of the window.
             asked_meanwhile = asked(REFUSED) - before
             states = (state(REFUSED, "refused"), state(PLAIN, "running"), read_at_s(REFUSED))
-            ready = poller.get("/readyz")
+            ready = poller.get_text("/readyz")
 
             rubbish.forgiven.add("refused")
             began_s = time.monotonic()

@@ -50,7 +50,7 @@ def test_every_read_of_a_provider_that_answers_rubbish_ends_and_no_secret_leaks(
         )
 
         def look() -> None:
-            pages.extend(poller.get(path)[1] for path in ("/metrics", "/readyz", "/livez"))
+            pages.extend(poller.get_text(path)[1] for path in ("/metrics", "/readyz", "/livez"))
 
         with stopped_after(poller.process):
             poller.process.start()

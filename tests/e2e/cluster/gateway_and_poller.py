@@ -158,7 +158,7 @@ class GatewayAndPoller:
         return get_text(f"http://127.0.0.1:{self.health}/readyz")[0]
 
     def poller_ready(self) -> int:
-        return self.poller.get("/readyz")[0]
+        return self.poller.get_text("/readyz")[0]
 
     def gateway_lost_and_doubled(self) -> tuple[int, int]:
         """Acknowledged callbacks that are missing in Kafka, and those that are there more than once."""
