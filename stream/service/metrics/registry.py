@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -18,7 +18,10 @@ from stream.service.metrics.family import BUILD_INFO, LABEL_VALUES_CAPPED, LOG_M
 from stream.service.metrics.histogram import Histogram, Labels
 from stream.service.metrics.label_values import LabelValues
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # whatever the environment says
+# Whatever the environment says: with PROMETHEUS_MULTIPROC_DIR, counters would be files that outlive the
+# process.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+values.ValueClass = values.MutexValue
 
 
 class MetricRegistry(Collector):
@@ -55,7 +58,8 @@ class MetricRegistry(Collector):
         child = children.get(labels)
         if child is None:
             metric = self._metrics[family]
-            child = children[labels] = metric.labels(*labels) if labels else metric
+            has_children = labels or isinstance(metric, Histogram)
+            child = children[labels] = metric.labels(*labels) if has_children else metric
         return child
 
     def admit(self, family: Family, *raw: object, n: int = 1) -> Labels:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -34,6 +37,26 @@ def test_the_exposition_is_openmetrics_where_that_is_asked_for(fed: WorkerMetric
 
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert len(list(parse_openmetrics(text.decode()))) == 44
+
+
+def test_the_environment_does_not_put_series_into_files() -> None:
+    program = (
+        "from stream.service.metrics.label_values import LabelValues\n"
+        "from stream.service.metrics.worker import WorkerMetrics\n"
+        "WorkerMetrics(LabelValues(), clock=lambda: 0.0)"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_histogram_without_labels_has_its_series_before_the_first_observation(
+    metrics: WorkerMetrics,
+) -> None:
+    assert metrics.value("rebalance_duration_seconds_count") == 0
+    assert metrics.value("rebalance_duration_seconds_bucket", le="+Inf") == 0
 
 
 def test_every_series_starts_at_0(metrics: WorkerMetrics) -> None:
