@@ -54,7 +54,7 @@ def outputs_of(key: bytes, effects: list[Any], topics: Topics, deployment: str) 
 def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
     """(for `alerts`, for `alerts.active`): the same value, keyed by scope and by fingerprint.
 
-    A call's alerts go to the lane's own partition number, so that a transaction uses no other. Any lane may
+    A call's alerts go to the lane's own partition number, so that a transaction uses few others. Any lane may
     write an endpoint's alerts, so their keys select the partition.
     """
     value = _encode(alert)

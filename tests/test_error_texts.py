@@ -93,7 +93,7 @@ def faults(path: str, tree: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("path", TREES)
 def test_an_error_that_is_not_ours_is_told_by_its_kind(path: str) -> None:
-    assert not faults(path, TREES[path]), "use stream.service.errors.said"
+    assert not faults(path, TREES[path]), "use stream.service.errors.describe"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_the_guard_sees_a_text_that_is_made_of_an_error(body: str, kind: str) ->
 
 def test_the_guard_lets_our_own_errors_speak_and_kinds_be_said() -> None:
     fine = "try: f()\nexcept SettingsError as error: str(error)\n"
-    also = "try: f()\nexcept OSError as error: log.error('%s %s', said(error), type(error).__name__)\n"
+    also = "try: f()\nexcept OSError as error: log.error('%s %s', describe(error), type(error).__name__)\n"
     assert not faults("stream/sly.py", ast.parse(fine + also))
     assert faults("stream/sly.py", ast.parse("import traceback\ntraceback.print_exc()\n"))

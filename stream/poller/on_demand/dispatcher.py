@@ -69,6 +69,9 @@ class _QueuedRequest:
         self._dispatcher = dispatcher
 
     def granted(self, permit: Permit) -> bool:
+        if self._dispatcher.is_stale(self.pending.request):
+            self._dispatcher.answer(self.pending, "deferred")
+            return False
         self._dispatcher._start(self, permit)
         return True
 
@@ -133,7 +136,7 @@ class FetchDispatcher:
         account = self.account_of(request)
         if account is None:
             return self.refuse(pending, "no_account")
-        if self._is_stale(request):
+        if self.is_stale(request):
             return self.refuse(pending, "deferred")
         self._count(pending, 1)
         queue = self._queues[account]
@@ -264,7 +267,8 @@ class FetchDispatcher:
 
     # -- counts
 
-    def _is_stale(self, request: FetchRequest) -> bool:
+    def is_stale(self, request: FetchRequest) -> bool:
+        """Whether it has been due for too long, on arrival or by waiting for its permit."""
         due_us = instant(request.due_at)
         return due_us is not None and self._now_us() - due_us > self._stale_s * SECOND_US
 

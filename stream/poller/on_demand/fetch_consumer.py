@@ -191,7 +191,9 @@ class FetchRequestConsumer:
             self._forward(record, pending, home)
 
     def _forward(self, record: Any, pending: PendingRequest, home: int) -> None:
-        """To the account's partition: a worker of another version wrote it, or it names no account."""
+        """To the partition of its account: the request names another account id, or none, or an older worker
+        wrote it.
+        """
         headers = [*record.headers, (FORWARDED, b"%d" % record.partition)]
         self._dispatcher.redirect(
             lambda: self._writer.forward(self._topic, home, record.key, record.value, headers), pending.done

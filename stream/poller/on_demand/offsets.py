@@ -56,18 +56,27 @@ class Offsets:
         return next(iter(self._undone), self._end)
 
     def metadata(self) -> str:
-        """What `restored` needs besides the position; empty where nothing is to be said or it is too long."""
+        """What `restored` needs besides the position; empty where nothing is to be said.
+
+        Where it would be too long it covers fewer offsets: the next owner reads those behind them again.
+        """
         position, end = self.position(), self._end
-        if position is None or end is None or not self._undone or end - position > SPAN_LIMIT:
+        if position is None or end is None or not self._undone:
             return ""
-        if len(self._undone) == end - position:
+        span = min(end - position, SPAN_LIMIT)
+        while len(text := self._metadata(position, span)) > METADATA_LIMIT:
+            span = span * 3 // 4
+        return text
+
+    def _metadata(self, position: int, span: int) -> str:
+        """The same for `span` offsets from `position`, however long."""
+        bits = bytearray((span + 7) // 8)
+        undone = [at for offset in self._undone if (at := offset - position) < span]
+        if len(undone) == span:
             return ""  # all of them are undone
-        bits = bytearray((end - position + 7) // 8)
-        for offset in self._undone:
-            at = offset - position
+        for at in undone:
             bits[at >> 3] |= 1 << (at & 7)
-        text = f"{end - position}:{base64.b64encode(zlib.compress(bytes(bits))).decode()}"
-        return text if len(text) <= METADATA_LIMIT else ""
+        return f"{span}:{base64.b64encode(zlib.compress(bytes(bits))).decode()}"
 
     @classmethod
     def restored(cls, position: int, metadata: str) -> Self:

@@ -120,6 +120,7 @@ def test_landing_is_handed_nothing_of_a_request_but_what_was_verified() -> None:
     """By construction: who cannot see the request cannot land an unsigned part of it."""
     assert list(inspect.signature(landing.records_of).parameters) == ["verified", "endpoint", "received_us"]
     assert not hasattr(landing, "WebhookRequest")
+    assert not hasattr(landing, "ParsedRequest")
 
 
 SIGNED = [

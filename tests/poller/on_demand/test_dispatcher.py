@@ -297,6 +297,18 @@ async def test_a_request_that_has_been_due_for_too_long_is_put_off_without_a_rea
     assert one.state() == DONE
 
 
+async def test_a_request_that_waited_until_it_was_due_for_too_long_is_put_off_without_a_read() -> None:
+    one = DispatcherFixture(owned=False)
+    one.submit(fetch(1))
+    due_us = instant(fetch().due_at)
+    assert due_us is not None
+    one.now_us = due_us + 7_200_000_001
+    one.own()
+    await settled()
+    assert (one.reads.began, one.topic.outcomes(), one.state()) == ([], {"CA1": "deferred"}, DONE)
+    assert [limiter.state().in_flight for limiter in one.limiters] == [0]
+
+
 async def test_accounts_that_do_not_answer_leave_room_for_requests_of_those_that_do() -> None:
     silent = [replace(TWILIO, id=f"AC{number}") for number in range(4)]
     one = DispatcherFixture(*silent, TELNYX, open_=False)

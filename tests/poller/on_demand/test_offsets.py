@@ -130,17 +130,21 @@ def test_metadata_that_cannot_be_read_says_nothing(metadata: str) -> None:
     assert (offsets.take(5), offsets.position()) == (True, 5)
 
 
-def test_metadata_has_room_in_kafka_or_is_left_out() -> None:
+def test_metadata_has_room_in_kafka_and_says_what_fits() -> None:
     backlog = taken(*range(20_000))
     for number in range(1, 20_000, 2):
         backlog.done(number)
     assert 0 < len(backlog.metadata()) <= METADATA_LIMIT
     chance = random.Random(1)
-    scattered = taken(*range(100_000))
-    for number in range(1, 100_000):
-        if chance.random() < 0.5:
-            scattered.done(number)
-    assert scattered.metadata() == ""
+    scattered = taken(*range(400_000))
+    done = {number for number in range(1, 400_000) if chance.random() < 0.5}
+    for number in done:
+        scattered.done(number)
+    assert METADATA_LIMIT / 2 < len(scattered.metadata()) <= METADATA_LIMIT
+    again = passed_on(scattered)
+    taken_again = {number for number in range(400_000) if again.take(number)}
+    assert taken_again.isdisjoint(number for number in done if number < 15_000)
+    assert taken_again >= set(range(400_000)) - done
 
 
 @given(
