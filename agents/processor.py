@@ -95,7 +95,7 @@ class CallProcessor:
         self._metrics.indexed(partition, len(memory.due), len(memory.failures))
 
     def partition_revoked(self, partition: int) -> None:
-        """Forget a partition that is no longer assigned."""
+        """Forget a revoked partition."""
         self.partitions.pop(partition, None)
         self._metrics.closed(partition)
 

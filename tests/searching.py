@@ -21,7 +21,7 @@ STEADY = settings(
 FUZZ = settings(STEADY, derandomize=False, print_blob=True, max_examples=STEADY.max_examples * MORE)
 
 _USED = "_hypothesis_internal_use_settings"
-"""Where Hypothesis keeps a test's settings; there is no public way to change them afterwards."""
+"""Where Hypothesis keeps a test's settings; it has no public way to change them afterwards."""
 
 
 def register() -> None:

@@ -135,7 +135,7 @@ def test_every_command_and_its_options_exist(code: Code) -> None:
     rest = words[start + 1 :]
     if rest and not rest[0].startswith("-"):
         found = main.get_command(click.Context(main), rest[0])
-        assert found is not None, f"there is no command {rest[0]}"
+        assert found is not None, f"the command {rest[0]} does not exist"
         command, rest = found, rest[1:]
     check_words(command, rest)
 

@@ -150,6 +150,6 @@ def test_nothing_but_the_writers_writes_to_a_terminal_or_a_log() -> None:
         if isinstance(node, ast.Call)
         and (name := called_name(node)) in WRITING_CALLS
         and (name not in ("write", "writelines") or "std" in ast.unparse(node.func))
-        and not ast.unparse(node.func).endswith("console.print")  # a PlainConsole: there is no other
+        and not ast.unparse(node.func).endswith("console.print")  # always a PlainConsole
     }
     assert writes == set()

@@ -226,7 +226,7 @@ RELIED_ON = _pinned(
     ("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
     (
         f"{_FETCHER}._proc_fetch_request",
-        "an offset out of range moves no position where there is no reset",
+        "without a reset policy, an offset out of range does not move the position",
         "ace04969424f",
     ),
     (

@@ -237,7 +237,7 @@ def claimed_source(parsed: ParsedRequest | None, endpoint: str) -> str:
 
 
 def _is_small(asked: web.Request) -> bool:
-    """Whether it says that its body is no larger than that of one event."""
+    """Whether the announced body is at most as large as one event."""
     return not asked.body_exists or (asked.content_length or SMALL_BYTES + 1) <= SMALL_BYTES
 
 

@@ -133,7 +133,7 @@ async def ends_of(connection: Mapping[str, Any], topics: Collection[str]) -> dic
     async with admin_client(connection) as admin:
         await admin.start()
         if missing := await missing_topics(admin, topics):
-            raise MissingTopicError(f"there is no topic {', '.join(missing)}")
+            raise MissingTopicError(f"missing topics: {', '.join(missing)}")
         found = await admin.describe_topics(list(topics))
     partitions = [
         TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]

@@ -4,7 +4,7 @@ There are two clocks: calls take place by one, and deliveries are received by th
 
 - An endless run is live: the two clocks are one, and a slot in which nothing is due stays empty.
 - In a finite run the calls took place before (`lookback_s`). The n-th delivery is received n / rate after the
-  start, or 20 µs after the one before if there is no rate.
+  start, or 20 µs after the one before without a rate.
 
 In a served run only callbacks are delivered. The provider state learns of each call's begin and end at their
 positions among the deliveries, whether or not any callback of the call is delivered.

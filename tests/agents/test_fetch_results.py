@@ -39,7 +39,7 @@ def test_an_end_asks_for_the_resource_and_its_result_is_the_calls_next_step() ->
     assert lane.counted("fetches_answered_total", source="twilio_call", outcome="success") == 1
 
 
-def test_a_result_is_no_delivery_of_a_provider() -> None:
+def test_a_result_is_not_a_delivery_of_a_provider() -> None:
     lane = Lane(POLLED)
     lane.run(records([*answered_call(), fetched()]))
     assert load(lane.states[KEY]).arrival.deliveries == 4

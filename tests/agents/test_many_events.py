@@ -60,7 +60,7 @@ def test_no_event_of_a_call_comes_out_twice_over_restarts_and_in_any_batches(siz
     assert len(pages(lane)) > 1
 
 
-def test_pages_are_no_calls() -> None:
+def test_pages_are_not_calls() -> None:
     lane = Lane()
     lane.run(records([*answered_call(), *logs(30)]))
     assert len(lane.states) > 10

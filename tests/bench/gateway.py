@@ -1,7 +1,7 @@
 """The gateway under load: signed form callbacks to their answers, which come after Kafka's acknowledgement.
 
 At full speed, at half of the target rate, and with more concurrent requests than it accepts. Every request
-answered with 204 must be in Kafka, or there is no result.
+answered with 204 must be in Kafka, or the run gives no result.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_it_does_not_outlive_an_owner_that_was_killed(directory: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_a_note_of_a_crash_that_names_another_program_is_no_obstacle(directory: Path) -> None:
+def test_a_note_of_a_crash_that_names_another_program_is_not_an_obstacle(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         (directory / "running.json").write_text(

@@ -31,11 +31,11 @@ def answered_by(reply: bytes) -> str | None:
 @pytest.mark.parametrize(
     "reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x00\x00\x04abcd", b"\xff" * 40]
 )
-def test_a_program_that_speaks_something_else_is_no_cluster(reply: bytes) -> None:
+def test_a_program_that_speaks_something_else_is_not_a_cluster(reply: bytes) -> None:
     assert answered_by(reply) is None
 
 
-def test_nobody_is_no_cluster() -> None:
+def test_a_port_without_a_listener_is_not_a_cluster() -> None:
     assert cluster_id(free_port(), timeout_s=0.2) is None
 
 

@@ -258,7 +258,7 @@ def test_a_backfill_is_done_shown_done_again_and_continued_after_a_failure(
 
 @pytest.mark.broker
 def test_looking_on_can_be_left_and_the_job_cancelled(broker: RealBroker, prefix: str) -> None:
-    assert ask(broker, prefix, "--cancel") == (2, {"error": "there is no such backfill"})
+    assert ask(broker, prefix, "--cancel") == (2, {"error": "the backfill does not exist"})
     environment = {
         **os.environ,
         "CALLSTREAM_KAFKA": broker.bootstrap,

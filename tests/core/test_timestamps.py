@@ -80,7 +80,7 @@ def test_an_rfc_2822_stamp_may_leave_out_its_seconds() -> None:
         "Mon, 02 Mar 2026 10:00:19 +0000" + " " * 100,
     ],
 )
-def test_case_32_a_cut_off_or_impossible_rfc_2822_stamp_is_no_instant(text: str) -> None:
+def test_case_32_a_cut_off_or_impossible_rfc_2822_stamp_is_not_an_instant(text: str) -> None:
     assert timestamps.rfc2822(text) is None
 
 
@@ -134,7 +134,7 @@ def test_case_33_equal_instants_are_equal_whatever_their_fraction_digits_and_sep
         "2026-03-02T10:00:19." + "1" * 100 + "Z",
     ],
 )
-def test_case_32_a_cut_off_or_impossible_iso_stamp_is_no_instant(text: str) -> None:
+def test_case_32_a_cut_off_or_impossible_iso_stamp_is_not_an_instant(text: str) -> None:
     assert timestamps.iso8601(text) is None
 
 

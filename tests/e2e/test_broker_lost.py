@@ -41,7 +41,7 @@ def test_the_broker_killed_in_mid_stream_comes_back(
         with supervised(worker) as codes, Feed(broker.bootstrap, story.records, rate=1500):
             assert is_midstream(progress.wait(0.3))
             broker.kill()
-            time.sleep(away_s)  # the fault itself: for how long there is no broker
+            time.sleep(away_s)  # the fault itself: how long the broker is away
             broker.restart()
             stood = progress.wait(0.0)
             back_s = progress.timed(stood + 0.001)

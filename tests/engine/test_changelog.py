@@ -1,4 +1,4 @@
-"""A recovery reads as far as the committed offsets need it, whoever answers.
+"""A recovery reads as far as the committed offsets need it, whichever broker answers.
 
 The brokers are fakes: one was cut off and answers with its old end, as on a cluster of three.
 """

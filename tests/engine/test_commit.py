@@ -123,7 +123,7 @@ async def test_a_lane_whose_assignment_ended_meanwhile_does_nothing_more() -> No
     await rig.lane.close(1)
 
 
-async def test_a_lane_that_is_closed_writes_nothing_and_is_no_fault() -> None:
+async def test_a_lane_that_is_closed_writes_nothing_and_is_not_a_fault() -> None:
     rig = LaneRig()
     rig.producer.fails = [(Closed("the lane is closed"), False)]
     rig.put("callbacks", 0, b"a")

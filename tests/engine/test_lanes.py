@@ -239,7 +239,7 @@ async def test_that_one_partition_takes_records_says_nothing_of_another() -> Non
     await rig.lanes.close(1)
 
 
-async def test_that_a_broker_answers_a_fetch_is_no_proof_that_it_takes_records() -> None:
+async def test_that_a_broker_answers_a_fetch_is_not_proof_that_it_takes_records() -> None:
     rig = LanesRig()
     await rig.run(3)
     rig.lanes.broker_responded(10**15, {CALLBACKS: 4})

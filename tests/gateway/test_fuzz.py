@@ -167,7 +167,7 @@ def test_a_request_with_anything_in_it_is_answered_and_is_never_a_fault_of_ours(
     assert {b"204", b"400", b"404", b"405", b"415"} <= set(statuses), statuses
 
 
-def test_bytes_that_are_no_request_hang_nothing_up(fuzzed: Fuzzed) -> None:
+def test_bytes_that_are_not_a_request_hang_nothing_up(fuzzed: Fuzzed) -> None:
     @MANY
     @given(st.binary(max_size=300))
     def survived(sent: bytes) -> None:

@@ -211,7 +211,9 @@ async def test_an_error_of_our_own_is_a_bare_500_and_the_next_request_is_served(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_what_is_no_http_is_counted_and_its_text_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_not_http_is_counted_and_its_text_is_in_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with running_gateway() as gateway:
         answer = await raw(gateway, b"BREW /callbacks/twilio?To=%2B15005550006 HTTP/1.1\r\nHost: h\r\n\r\n")
         assert answer.startswith(b"HTTP/1.0 400 ")

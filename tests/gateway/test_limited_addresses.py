@@ -38,7 +38,7 @@ async def test_an_address_whose_signatures_fail_is_told_to_come_again_later_and_
 
 
 @pytest.mark.parametrize("provider", ["twilio", "telnyx"])
-async def test_whoever_shares_a_providers_address_does_not_shut_it_out(provider: str) -> None:
+async def test_a_client_that_shares_the_provider_s_address_does_not_lock_it_out(provider: str) -> None:
     shared = ("X-Forwarded-For", "203.0.113.66")
     wrong = signing.twilio_form(token="another", headers=[shared])
     body = b'{"data":{"event_type":"call.answered","id":"e1","payload":{"call_leg_id":"l1"}}}'

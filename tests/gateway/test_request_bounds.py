@@ -75,7 +75,7 @@ async def test_nothing_is_unpacked_also_where_no_route_is() -> None:
             assert (await raw(gateway, sent.encode() + bomb)).startswith(b"HTTP/1.1 404 ")
 
 
-async def test_who_is_gone_or_cut_off_before_its_body_is_read_is_no_fault_and_not_logged(
+async def test_a_client_that_goes_before_its_body_is_read_is_not_a_fault_and_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     head = b"POST /callbacks/twilio HTTP/1.1\r\nHost: h\r\n"

@@ -80,7 +80,7 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
     assert "not taken up" in caplog.text
 
 
-def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
+def test_files_that_are_not_certificates_are_named(tmp_path: Path) -> None:
     certificate, key = certify(tmp_path, "first")
     key.write_text("no key")
     with pytest.raises(TlsError, match=r"tls\.key"):

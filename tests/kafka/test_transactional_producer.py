@@ -85,7 +85,7 @@ def test_outputs_fill_batches_in_their_order() -> None:
     assert packed == [(3, 3, in_order[:3]), (3, 3, in_order[3:6]), (1, 1, in_order[6:])]
 
 
-def test_nothing_to_write_is_no_batch() -> None:
+def test_nothing_to_write_is_not_a_batch() -> None:
     assert list(pack_batches(Producer(), [])) == []
 
 

@@ -1,4 +1,4 @@
-"""Whoever logs an error, and however, its text is not in the log."""
+"""The text of an error is not in the log, whichever logger and call writes it."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_a_record_knows_the_kind_of_error_that_it_was_logged_with(installed: Non
     assert [record.failure for record in seen] == [KeyError, None]
 
 
-def test_what_is_no_error_is_logged_as_it_is(written: io.StringIO) -> None:
+def test_what_is_not_an_error_is_logged_as_it_is(written: io.StringIO) -> None:
     logging.getLogger("callstream").warning("%s of %s, %(%)s"[:9], "one", 2)
     logging.getLogger("callstream").warning("100 % of it")
     logging.getLogger("asyncio").warning("socket.send() raised exception.")

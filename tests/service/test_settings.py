@@ -196,7 +196,7 @@ def test_a_secret_twice_or_from_a_file_that_is_not_there_is_an_error(tmp_path: P
         load({"CALLSTREAM_API_TOKEN_FILE": str(tmp_path / "none")})
 
 
-def test_what_is_no_secret_has_no_file_variable() -> None:
+def test_what_is_not_a_secret_has_no_file_variable() -> None:
     with pytest.raises(SettingsError, match="CALLSTREAM_STORE_FILE"):
         load({"CALLSTREAM_STORE_FILE": "/x"})
 

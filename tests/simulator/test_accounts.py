@@ -1,4 +1,4 @@
-"""The simulator lets in whoever reads with the settings that a poller has, and says what is missing."""
+"""The simulator accepts the credentials of a poller's settings, and reports what is missing."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ async def test_all_that_a_world_holds_is_on_its_pages() -> None:
                 found += page["data"]
                 if number >= page["meta"]["total_pages"]:
                     return found
-            raise AssertionError("there is no end")
+            raise AssertionError("the traffic does not end")
 
         calls = [call for call in expected.calls if isinstance(call, TwilioCall)]
         listed = await pages(f"{account}/Calls.json?PageSize=20", "calls")

@@ -124,5 +124,5 @@ async def test_what_never_comes_is_missing_after_the_timeout(broker: RealBroker,
 
 
 async def test_topics_that_are_not_there_cannot_be_checked(broker: RealBroker, prefix: str) -> None:
-    with pytest.raises(CheckError, match="there is no topic"):
+    with pytest.raises(CheckError, match="missing topics"):
         await end_offsets(broker.bootstrap, output_topics(prefix))

@@ -46,7 +46,7 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     sid = settings.twilio_account_sid
     if sid and not _ACCOUNT.fullmatch(sid):
         yield (
-            f"the account {masked(sid)} is no account's SID, which is AC and 32 hexadecimal digits",
+            f"the account {masked(sid)} is not an account SID, which is AC and 32 hexadecimal digits",
             "see to CALLSTREAM_TWILIO_ACCOUNT_SID",
         )
     known = {sid, *(owner for owner, _ in settings.twilio_account_tokens)}
@@ -59,7 +59,7 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     for owner, _ in settings.twilio_account_tokens:
         if not _ACCOUNT.fullmatch(owner):
             yield (
-                "an account that has a token is no account's SID, which is AC and 32 hexadecimal digits",
+                "an account that has a token is not an account SID, which is AC and 32 hexadecimal digits",
                 "see to CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
             )
 
@@ -75,7 +75,7 @@ def _telnyx(settings: Settings) -> Check:
             return Check(
                 name,
                 "failed",
-                "a public key is no Ed25519 key",
+                "a public key is not an Ed25519 key",
                 "set CALLSTREAM_TELNYX_PUBLIC_KEY to the one that Mission Control shows",
             )
     return Check(name, "ok", f"verified with {_count(len(settings.telnyx_public_key), 'public key')}")
@@ -88,7 +88,7 @@ def _unsigned(settings: Settings) -> Check:
     return Check(
         name,
         "warning",
-        "ACCEPTED: whoever reaches the gateway can make up calls",
+        "ACCEPTED: everybody who reaches the gateway can make up calls",
         "set CALLSTREAM_UNSIGNED_CALLBACKS=refuse as soon as there are accounts",
     )
 

@@ -61,7 +61,7 @@ async def probe(
     except aiohttp.ClientSSLError:
         return NoAnswer("TLS failed, or its certificate is not accepted", there=True)
     except aiohttp.ClientConnectorDNSError:
-        return NoAnswer("there is no such host")
+        return NoAnswer("the host name does not resolve")
     except aiohttp.ClientConnectorError as error:
         number = error.os_error.errno
         return NoAnswer(os.strerror(number).lower() if number and number > 0 else "no connection")

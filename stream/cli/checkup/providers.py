@@ -67,7 +67,7 @@ def offline() -> list[Check]:
 async def _reach(client: aiohttp.ClientSession, api: _Api) -> tuple[Check, Dated | None]:
     url = _url(api.url)
     if url is None:
-        return Check(api.name, "failed", "its address is no URL", f"see to {api.setting}"), None
+        return Check(api.name, "failed", "its address is not a URL", f"see to {api.setting}"), None
     shown = str(url.origin())
     answer = await probe(client, url)
     if isinstance(answer, NoAnswer):

@@ -43,7 +43,7 @@ def judged(found: Mapping[str, tuple[Path, int]]) -> list[Check]:
 
 
 def _mode(path: Path) -> int | None:
-    """None if there is no such file, which reading the settings reports."""
+    """None if the file does not exist, which reading the settings reports."""
     try:
         return path.stat().st_mode
     except OSError:

@@ -94,7 +94,7 @@ def diagnose(
         wanted = base64.b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
         return Diagnosis(
-            None, f"The header {SIGNATURE} is no base64: it was changed on its way or came twice."
+            None, f"The header {SIGNATURE} is not base64: it was changed on its way or came twice."
         )
     found = _search(_dimensions(parsed, credentials, tokens, urls), wanted)
     if found is None:

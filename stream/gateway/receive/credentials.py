@@ -1,7 +1,7 @@
 """What the gateway trusts: accounts and their tokens, Telnyx' public keys, proxies.
 
-Secrets appear in no `repr` and in no error. A token signs for its own account only: whoever has one account's
-token must not report another account's calls.
+Secrets appear in no `repr` and in no error. A token signs for its own account only: the
+holder of one account's token must not report another account's calls.
 """
 
 from __future__ import annotations

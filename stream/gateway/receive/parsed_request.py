@@ -57,7 +57,7 @@ class Content:
 class ParsedRequest:
     """One request.
 
-    - `query`: what follows the first `?`, as received; None where there is no `?`.
+    - `query`: what follows the first `?`, as received; None without a `?`.
     - `provider`: whose request it claims to be.
     - `account`: the account that it names, None where it names none.
     - `is_form`: whether its body is a form.

@@ -71,7 +71,7 @@ def verify(
     if raw is None:
         raise RequestRefusedError("malformed", f"{SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes")
     if not body:
-        raise RequestRefusedError("bad_signature", "there is no body that a signature could cover")
+        raise RequestRefusedError("bad_signature", "the request has no body for a signature to cover")
     age_s = now_s - signed_s
     if not abs(age_s) <= tolerance_s:
         raise RequestRefusedError("stale_timestamp", f"signed {age_s:.0f} s before our clock's time")

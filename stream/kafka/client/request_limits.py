@@ -237,6 +237,6 @@ class _Steering:
 
     def _avoid(self, node: Any) -> None:
         if len(self._client.cluster.brokers()) < 2:
-            return  # there is no other one to ask
+            return  # no other broker to ask
         avoid_s = self._avoid_s[node] = min(LONGEST_AVOID_S, 2 * self._avoid_s.get(node, AVOID_S / 2))
         self._avoided_until[node] = self._clock() + avoid_s

@@ -1,4 +1,4 @@
-"""The one queue of an account: every HTTP request waits here for its permit, whoever sends it.
+"""The one queue of an account: every HTTP request to it waits here for its permit.
 
 Priorities are heal, terminal, freshness, backfill, each first come, first served. Aging keeps the lower ones
 from starving: a priority that was passed over PASSED_OVER times is due. Of STRICT + 1 turns at most one is

@@ -122,7 +122,7 @@ def _restarted(known: BackfillJob | None, wanted: BackfillJob, *, again: bool) -
 def cancelled(known: BackfillJob | None, now_us: int) -> BackfillJob:
     """The job in state `cancelled`. Raises BackfillRefusedError."""
     if known is None:
-        raise BackfillRefusedError("there is no such backfill")
+        raise BackfillRefusedError("the backfill does not exist")
     if known.finished:
         raise BackfillRefusedError(f"it is {known.state} already")
     return msgspec.structs.replace(known, state="cancelled", updated_at=utc(now_us))

@@ -214,5 +214,5 @@ def _why(listen: str, setting: str, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"{listen} may not be used by this user: set {setting} to a port above 1023"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"{listen} is no address of this machine: set {setting} to one that is"
+        return f"{listen} is not an address of this machine: set {setting} to one that is"
     return f"cannot listen on {listen} ({describe(error)}): see {setting}"

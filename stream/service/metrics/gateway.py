@@ -114,7 +114,7 @@ class GatewayMetrics(MetricRegistry):
         self.before_scrape(count)
 
     def answered(self, path: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered; a path that is no route is `other`."""
+        """A request was answered; an unknown path counts as `other`."""
         route = path if path in words.CALLBACK_ROUTES else words.OTHER
         code = str(status)
         self.count(

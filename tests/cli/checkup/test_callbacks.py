@@ -45,14 +45,14 @@ def test_a_whole_configuration_is_well() -> None:
             Settings(twilio_account_sid="SK" + "0" * 32, twilio_auth_token=(TOKEN,)),
             "twilio callbacks",
             "warning",
-            "SK…0000 is no account's SID",
+            "SK…0000 is not an account SID",
             "CALLSTREAM_TWILIO_ACCOUNT_SID",
         ),
         (
             Settings(twilio_account_tokens=(("+15005550006", TOKEN),)),
             "twilio callbacks",
             "warning",
-            "no account's SID",
+            "not an account SID",
             "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
         ),
         (
@@ -74,7 +74,7 @@ def test_a_whole_configuration_is_well() -> None:
             Settings(telnyx_public_key=("A" * 59 + "=",)),
             "telnyx callbacks",
             "failed",
-            "no Ed25519 key",
+            "not an Ed25519 key",
             "CALLSTREAM_TELNYX_PUBLIC_KEY",
         ),
         (

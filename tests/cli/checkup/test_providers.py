@@ -186,7 +186,7 @@ async def test_what_cannot_be_reached_fails_where_it_is_used_and_warns_where_not
     assert of(found, "twilio insights").state == "failed"
     assert of(found, "twilio insights").says.startswith("https://no-such-host.invalid cannot be reached: ")
     assert of(found, "telnyx API") == Check(
-        "telnyx API", "failed", "its address is no URL", "see to CALLSTREAM_TELNYX_API_URL"
+        "telnyx API", "failed", "its address is not a URL", "see to CALLSTREAM_TELNYX_API_URL"
     )
     assert of(found, "twilio account AC…0009").state == "unknown"
     assert of(found, "clock").state == "unknown"

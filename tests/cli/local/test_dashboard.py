@@ -70,10 +70,10 @@ def test_what_was_read_of_calls_is_shown_once_there_is_any():
 
 
 @pytest.mark.parametrize("value", [None, b"", b"7", b"{", b"{}", b'{"scope":1}', b'{"scope":{"id":null}}'])
-def test_a_record_that_is_no_alert_is_no_notice(value):
+def test_a_record_that_is_not_an_alert_is_not_a_notice(value):
     assert AlertNotice.read(value) is None
 
 
-def test_an_alert_whose_words_are_no_texts_is_no_notice():
+def test_an_alert_whose_words_are_not_texts_is_not_a_notice():
     assert AlertNotice.read(orjson.dumps(ALERT)) == AlertNotice.of(ALERT)
     assert AlertNotice.read(orjson.dumps(ALERT | {"severity": [1]})) is None

@@ -179,7 +179,7 @@ def test_an_application_that_does_not_answer_as_it_should_is_an_alert_of_its_end
     assert (alert.call.id, alert.call.status) == (CALL_ID, "ringing")
 
 
-def test_an_application_that_answers_well_is_no_alert() -> None:
+def test_an_application_that_answers_well_is_not_an_alert() -> None:
     assert tell([logged(parameters("ringing", "1", 1), code=204)]).alerts == []
 
 

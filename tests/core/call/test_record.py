@@ -140,7 +140,7 @@ def test_an_end_without_a_time_takes_that_of_another_report_of_it() -> None:
     )
 
 
-def test_missing_numbers_are_open_gaps_and_an_unknown_status_is_no_gap() -> None:
+def test_missing_numbers_are_open_gaps_and_an_unknown_status_is_not_a_gap() -> None:
     record = tell(
         [callback("completed", "4", 9), callback("teleported", "2", 5), callback("ringing", "1", 1)]
     ).record

@@ -52,7 +52,7 @@ def test_a_call_of_telnyx_is_read_by_its_leg() -> None:
     ]
 
 
-def test_a_texml_call_is_not_asked_for_because_its_key_is_no_leg() -> None:
+def test_a_texml_call_is_not_asked_for_because_its_key_is_not_a_leg() -> None:
     body = {"CallSid": "v3:abc", "CallStatus": "completed", "SequenceNumber": "3", "AccountSid": "org"}
     ended = delivery("telnyx_texml_callback", "telnyx:v3:abc", body, 60.0)
     assert live([ended], until_s=5000).asked == []

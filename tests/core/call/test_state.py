@@ -81,7 +81,7 @@ def test_of_many_disputed_values_a_few_are_kept_and_the_same_ones_in_any_order()
     assert kept[0] == kept[1] == ({"to": "29"}, {"to": [f"{value:02d}" for value in range(VALUES_CAP)]})
 
 
-def test_a_price_that_is_filled_in_or_corrected_is_no_dispute() -> None:
+def test_a_price_that_is_filled_in_or_corrected_is_not_a_dispute() -> None:
     """Case 23."""
     call = tell(
         [calls_row("completed", updated=60), calls_row("completed", updated=90, price="-0.0075")]

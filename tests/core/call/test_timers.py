@@ -51,7 +51,7 @@ def test_a_call_leaves_at_its_greatest_age_also_where_that_comes_before_it_is_ov
     assert (gone.call, gone.effects) == (None, [effects.CallEvicted("max_age")])
 
 
-def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_whoever_brings_it() -> None:
+def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_the_delivery_that_brings_it() -> None:
     first, ringing, answered, _ = answered_call()
     told = tell([first, answered])
     assert told.all_of(effects.SequenceGapOpened) == []

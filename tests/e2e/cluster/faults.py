@@ -47,7 +47,7 @@ def rolling_restart(ground: FaultTarget) -> None:
 
 
 def below_min_isr(ground: FaultTarget) -> None:
-    """Two of three are dead: there is no majority to elect a leader, and one replica is not enough."""
+    """Two of three are dead: no majority can elect a leader, and one replica is not enough."""
     first = ground.coordinator()
     second = ground.other_than(first)
     first.kill()

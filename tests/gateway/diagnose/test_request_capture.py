@@ -154,7 +154,7 @@ def test_a_get_has_no_body() -> None:
         (b'{"url": "/", "received_at": "hunter2"}', "`received_at`"),
     ],
 )
-def test_what_is_no_whole_request_is_an_error_that_shows_nothing_of_it(raw: bytes, why: str) -> None:
+def test_what_is_not_a_whole_request_is_an_error_that_shows_nothing_of_it(raw: bytes, why: str) -> None:
     with pytest.raises(CaptureError, match=why) as refused:
         read(raw)
     assert "hunter2" not in str(refused.value)

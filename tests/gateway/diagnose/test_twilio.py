@@ -94,7 +94,7 @@ def test_a_search_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert diagnosed(two_changes, CREDENTIALS).fits is None
 
 
-def test_what_is_no_accounts_id_is_not_shown_at_all() -> None:
+def test_what_is_not_an_account_id_is_not_shown_at_all() -> None:
     assert [masked(text) for text in (ACCOUNT, "AC\n\x1b[31m0009", "AC0009", "")] == [
         "AC…0009",
         "…",

@@ -78,7 +78,7 @@ def test_a_get_with_a_body_that_nothing_covers_is_refused() -> None:
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain", "multipart/form-data", "", "x/y"])
-def test_a_body_of_twilio_that_is_no_form_and_not_hashed_in_the_url_is_refused(media_type: str) -> None:
+def test_a_body_of_twilio_that_is_not_a_form_and_not_hashed_in_the_url_is_refused(media_type: str) -> None:
     bare = with_header(twilio_form(signed=[]), "Content-Type", media_type)
     assert judged(replace(bare, body=b'{"CallSid":"CAforged"}')) == "bad_signature"
     assert judged(with_header(twilio_form(), "Content-Type", media_type)) == "bad_signature"
@@ -99,7 +99,7 @@ def test_what_telnyx_signed_is_read_by_what_it_is_and_not_by_a_header_that_nobod
         records(telnyx_post(TEXML, media_type="application/json"))
 
 
-def test_a_body_that_telnyx_signed_is_no_query() -> None:
+def test_a_body_that_telnyx_signed_is_not_a_query() -> None:
     """Else a customer's text inside the body could be read as parameters."""
     hidden = orjson.dumps({"data": {"payload": {"call_leg_id": "l1", "from_display_name": f"&{FORGED}&"}}})
     for path in ("/callbacks/twilio", "/callbacks/telnyx"):
@@ -145,7 +145,7 @@ _PIECES = [FORGED, "&", "?", "#", "%23", "bodySHA256=", '{"CallSid":"CAforged"}'
     st.lists(st.sampled_from(_PIECES), max_size=4).map("".join),
     st.sampled_from([None, b"", FORGED.encode()]),
 )
-def test_whoever_saw_a_signed_request_can_put_nothing_of_his_own_into_another(
+def test_a_captured_signed_request_lends_its_signature_to_no_other_content(
     seen: WebhookRequest, method: str, media_type: str | None, path: str | None, tail: str, body: bytes | None
 ) -> None:
     """Everything is varied that no signature covers, and what one covers too."""

@@ -53,7 +53,7 @@ def test_a_repeated_parameter_is_a_list_in_its_order() -> None:
     assert [last(parameters, name) for name in (b"E", b"CallSid", b"x")] == ["ringing", "CA1", None]
 
 
-def test_what_is_no_utf8_is_replaced_and_said() -> None:
+def test_what_is_not_utf8_is_replaced_and_said() -> None:
     assert as_object(pairs(b"a=%ff&%fe=1")) == ({"a": "�", "�": "1"}, False)
 
 

@@ -108,7 +108,7 @@ CASES = {
         headers=(HOST, ("Forwarded", "for=;;x"), ("X-Forwarded-Host", "h.test")),
         expected=("http://h.test", "x_forwarded", None),
     ),
-    "a sender that is no trusted proxy": Case(
+    "a sender that is not a trusted proxy": Case(
         remote="203.0.113.9",
         headers=(HOST, ("Forwarded", "for=192.0.2.1;host=h.test;proto=https")),
         expected=("http://inner.test:8080", "request", "203.0.113.9"),

@@ -141,7 +141,7 @@ def test_what_nobody_can_read_lands_without_a_key() -> None:
     assert envelope["body"] == {"AccountSid": ACCOUNT, "Digits": "1"}
 
 
-def test_a_form_that_is_no_utf8_lands_with_its_bytes() -> None:
+def test_a_form_that_is_not_utf8_lands_with_its_bytes() -> None:
     request = unsigned(replace(twilio_form(), body=b"CallSid=CA1&CallStatus=ringing&X=%ff"))
     [(_, key, envelope)] = records(request, UNSIGNED)
     assert key == b"twilio:CA1"

@@ -72,7 +72,7 @@ def test_only_a_twin_has_an_ordinal() -> None:
     assert read_envelope(second.value).ordinal == 1
 
 
-def test_a_form_that_is_no_utf8_keeps_its_bytes() -> None:
+def test_a_form_that_is_not_utf8_keeps_its_bytes() -> None:
     one = landed("twilio_status_callback", {"CallSid": "CA1", "X": "�"}, original=b"CallSid=CA1&X=%ff")
     assert base64.b64decode(read_envelope(one.value).delivery["original"]) == b"CallSid=CA1&X=%ff"
 
@@ -149,7 +149,7 @@ def test_a_fault_in_a_decoder_loses_no_delivery(monkeypatch: pytest.MonkeyPatch)
 
 
 @given(st.binary(max_size=60))
-def test_bytes_that_are_no_envelope_have_no_key(value: bytes) -> None:
+def test_bytes_that_are_not_an_envelope_have_no_key(value: bytes) -> None:
     assert read_back(value) is None
     with pytest.raises(DecodeError):
         read_envelope(value)

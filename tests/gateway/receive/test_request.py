@@ -50,6 +50,6 @@ def test_a_repr_shows_nothing_that_was_sent() -> None:
         assert "5005550006" not in shown
 
 
-def test_bytes_that_are_no_text_stay_bytes_and_are_replaced_only_to_be_shown() -> None:
+def test_bytes_that_are_not_text_stay_bytes_and_are_replaced_only_to_be_shown() -> None:
     assert wire_bytes("ë\udcff") == b"\xc3\xab\xff"
     assert (clean_text("ë\udcff"), clean_text("ascii")) == ("ë�", "ascii")

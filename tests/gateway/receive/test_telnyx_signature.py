@@ -62,7 +62,7 @@ RAW = base64.b64decode(telnyx(BODY, STAMP))
 CASES = {
     "the documented vector": Case(keys=(DOCUMENTED_KEY,), signature=DOCUMENTED_SIGNATURE),
     "a form": Case(body=b"CallSid=v3%3Aabc&CallStatus=ringing"),
-    "a body that is no UTF-8": Case(body=b"\xff\x00\r\n", agrees=False),
+    "a body that is not UTF-8": Case(body=b"\xff\x00\r\n", agrees=False),
     "the second of two keys": Case(keys=(OTHER, KEY), expected=TelnyxMatch(1, 0.0)),
     "the last second": Case(now_s=NOW_S + 300, expected=TelnyxMatch(0, 300.0)),
     "a clock that is behind": Case(now_s=NOW_S - 300, expected=TelnyxMatch(0, -300.0)),
@@ -108,7 +108,7 @@ CASES = {
     "an empty body": Case(body=b"", expected="bad_signature", agrees=False),
     "one second too old": Case(now_s=NOW_S + 301, expected="stale_timestamp"),
     "one second too new": Case(now_s=NOW_S - 301, expected="stale_timestamp"),
-    "a clock that is no number": Case(now_s=float("nan"), expected="stale_timestamp", agrees=False),
+    "a clock that is not a number": Case(now_s=float("nan"), expected="stale_timestamp", agrees=False),
 }
 
 
@@ -152,7 +152,7 @@ def test_a_key_is_read_as_telnyx_shows_it_and_as_a_pem_file_has_it_inside() -> N
 
 
 @pytest.mark.parametrize("text", ["", "abc", "!!!!", base64.b64encode(bytes(31)).decode(), KEY + KEY])
-def test_what_is_no_key_is_an_error_that_does_not_repeat_it(text: str) -> None:
+def test_what_is_not_a_key_is_an_error_that_does_not_repeat_it(text: str) -> None:
     with pytest.raises(ValueError) as refused:
         public_key(text)
     assert not text or text not in str(refused.value)

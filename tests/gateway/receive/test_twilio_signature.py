@@ -101,7 +101,7 @@ def test_https_is_tried_without_the_port_first_and_http_as_it_is() -> None:
     ]
 
 
-def test_bytes_of_a_url_that_are_no_text_stay() -> None:
+def test_bytes_of_a_url_that_are_not_text_stay() -> None:
     assert url_variants("http://h.test/\udcff")[0] == ("as_sent", b"http://h.test/\xff")
 
 

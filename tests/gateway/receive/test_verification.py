@@ -92,7 +92,7 @@ def test_a_subaccounts_callback_needs_its_own_token() -> None:
     assert judged(twilio_form(of(ACCOUNT), token="sub")) == "bad_signature"
 
 
-def test_an_account_that_is_not_configured_is_refused_whoever_signed() -> None:
+def test_an_account_that_is_not_configured_is_refused_with_any_signature() -> None:
     assert judged(twilio_form(of("ACother"))) == "unknown_account"
     assert judged(twilio_form(), GatewayCredentials()) == "unknown_account"
 

@@ -173,7 +173,7 @@ ACCEPTED = {
     "a trailing slash": Case(url="https://h.test/x/", parameters=CALL),
     "capital letters in the host": Case(url="https://Hooks.Example.test/x", parameters=CALL),
     "no parameters at all": Case(parameters=[]),
-    "an empty POST that is no form": Case(),
+    "an empty POST that is not a form": Case(),
     "only empty values": Case(parameters=[("A", ""), ("B", "")]),
     "blanks at both ends of a value": Case(parameters=[("SpeechResult", "  yes \n"), ("CallSid", "CA1")]),
     "capitals sort before small letters": Case(parameters=[("a", "1"), ("B", "2"), ("A", "3"), ("b", "4")]),
@@ -204,14 +204,14 @@ ACCEPTED = {
     "a hash in capitals": Case(
         url=f"https://h.test/es?bodySHA256={body_hash(JSON).upper()}", body=JSON, agrees=False
     ),
-    "a body that is no UTF-8": Case(
+    "a body that is not UTF-8": Case(
         url=f"https://h.test/es?bodySHA256={body_hash(bytes([0xFF]))}", body=b"\xff", agrees=False
     ),
 }
 
 REFUSED = {
     "no signature": Case(parameters=CALL, signature="", expected="missing_signature"),
-    "a signature that is no base64": Case(parameters=CALL, signature="FAIL!", expected="malformed"),
+    "a signature that is not base64": Case(parameters=CALL, signature="FAIL!", expected="malformed"),
     "a signature beyond ASCII": Case(parameters=CALL, signature="ë=", expected="malformed"),
     "a short signature": Case(parameters=CALL, signature="FAIL", expected="bad_signature"),
     "two signatures": Case(

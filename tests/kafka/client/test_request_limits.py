@@ -118,7 +118,7 @@ def never() -> Callable[[], Awaitable[Any]]:
     return asyncio.Event().wait
 
 
-async def test_a_coordinator_is_whom_most_brokers_name_whoever_else_names_itself() -> None:
+async def test_the_coordinator_is_the_broker_that_most_brokers_name() -> None:
     client: Any = Client()
     client.named = {1: names(1), 2: names(2), 3: names(2)}
     assert await client.coordinator_lookup(CoordinationType.GROUP, "calls-worker") == 2

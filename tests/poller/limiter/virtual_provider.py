@@ -1,6 +1,6 @@
 """A provider and a poller's workers in virtual time: what a budget gets out of what a provider allows.
 
-The rule of this file: it is a function of its arguments. Delays come from one seeded generator.
+A run is a function of its arguments: delays come from one seeded generator.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_what_cannot_be_served_is_told_by_its_reason_and_not_repeated(
         (value(fetch(key="twilio:CA" + "1" * 1_040_000)), "too_large"),
     ],
 )
-def test_what_is_no_request_is_told_by_its_reason(raw: bytes | None, reason: str) -> None:
+def test_what_is_not_a_request_is_told_by_its_reason(raw: bytes | None, reason: str) -> None:
     with pytest.raises(DecodeError) as caught:
         read_request(raw)
     assert caught.value.reason == reason

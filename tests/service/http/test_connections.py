@@ -74,7 +74,7 @@ def test_those_that_do_not_read_their_answers_go_first() -> None:
     assert room.there == ["idle"]
 
 
-def test_whoever_reads_again_is_at_work_as_before() -> None:
+def test_a_client_that_reads_again_is_at_work_as_before() -> None:
     room = Room(at_most=1)
     room.comes("slow")
     room.known.request_started("slow", 1.0)
@@ -84,7 +84,7 @@ def test_whoever_reads_again_is_at_work_as_before() -> None:
     assert room.there == ["slow"]
 
 
-def test_where_all_are_at_work_there_is_no_room() -> None:
+def test_while_all_are_at_work_another_has_no_room() -> None:
     room = Room(at_most=2)
     room.comes("a", "b")
     room.known.request_started("a", 0.0)
@@ -133,7 +133,7 @@ def test_a_request_that_is_not_done_or_not_read_after_half_a_minute_costs_its_co
     assert room.there == ["done"]
 
 
-def test_who_is_refused_again_and_again_has_to_wait_and_whoever_was_granted_something_has_not() -> None:
+def test_a_client_that_is_always_refused_waits_and_one_that_was_once_granted_something_does_not() -> None:
     room = Room()
     room.comes("scanner", "provider")
     room.asks("provider", 0.0, good=True)

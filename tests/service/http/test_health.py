@@ -1,4 +1,4 @@
-"""A role's own HTTP answers for its health, and tells nothing else to whoever asks."""
+"""A role's own HTTP answers for its health, and tells nothing else."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ async def test_an_answer_to_what_fails_has_nothing_of_the_failure_in_it(
 
 
 async def test_an_address_that_is_not_of_this_machine_is_said(role: Role) -> None:
-    with pytest.raises(ListenError, match=r"192\.0\.2\.1:8081 is no address of this machine"):
+    with pytest.raises(ListenError, match=r"192\.0\.2\.1:8081 is not an address of this machine"):
         async with serve("192.0.2.1:8081", metrics=role.metrics, live=role.is_live, ready=role.is_ready):
             pytest.fail("a foreign address was listened on")
 
@@ -248,6 +248,6 @@ def test_an_address_is_a_host_and_a_port(listen: str, parts: tuple[str, int]) ->
 @pytest.mark.parametrize(
     "listen", ["", "8081", ":8081", "localhost", "localhost:", "localhost:http", "h:65536", "h:-1"]
 )
-def test_what_is_no_address_is_refused_by_the_name_of_its_setting(listen: str) -> None:
+def test_what_is_not_an_address_is_refused_by_the_name_of_its_setting(listen: str) -> None:
     with pytest.raises(ListenError, match=r"CALLSTREAM_WORKER_LISTEN: .* is not host:port"):
         address(listen, "CALLSTREAM_WORKER_LISTEN")

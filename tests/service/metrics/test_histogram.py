@@ -76,7 +76,7 @@ def test_an_event_from_the_future_took_no_time(others: list[float]) -> None:
     assert shown(next(observed.collect())) == pytest.approx(reference([0.0, *others]))
 
 
-def test_a_moment_in_the_future_is_no_time_ago() -> None:
+def test_a_moment_in_the_future_is_not_in_the_past() -> None:
     observed = histogram.Histogram(EVENT_LATENCY)
     observed.observe_since(LABELS, 10_000_000, [4_000_000, 12_000_000])
 

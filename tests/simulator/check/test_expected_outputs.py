@@ -58,7 +58,7 @@ def test_a_call_of_which_nothing_arrived_is_not_expected() -> None:
     assert list(traffic.expected.expected()) == []
 
 
-def test_a_lost_end_that_no_row_tells_of_is_no_end() -> None:
+def test_a_lost_end_that_no_row_tells_of_is_not_an_end() -> None:
     traffic = Traffic(Options(calls=400, drop=0.5, sources=frozenset(CALLBACK_SOURCES), seed=5))
     for _ in traffic:
         pass

@@ -102,7 +102,7 @@ def test_a_key_and_a_header_are_looked_at() -> None:
     assert leaks(headers=[(OF.number, None)]) == ["header *: a number"]
 
 
-def test_a_tombstone_and_a_value_that_is_no_json_are_looked_at() -> None:
+def test_a_tombstone_and_a_value_that_is_not_json_are_looked_at() -> None:
     assert leaks(key=b"k") == []
     assert list(in_record(None, b"{" + OF.number.encode(), (), only_secrets=False)) == [
         Leak("value", "number")

@@ -50,7 +50,7 @@ def test_no_other_machine_may_be_called(base: str) -> None:
         "http://127.0.0.1/#rc=3",
     ],
 )
-def test_what_is_no_base_url_is_refused_without_showing_it(base: str) -> None:
+def test_what_is_not_a_base_url_is_refused_without_showing_it(base: str) -> None:
     with pytest.raises(ValueError, match="the gateway's URL") as error:
         gateway_address(base)
     assert "secret" not in str(error.value)

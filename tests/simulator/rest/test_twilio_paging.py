@@ -122,6 +122,6 @@ def test_a_page_behind_the_last_row_is_empty_and_leads_nowhere() -> None:
     "token",
     ["", "P", "PA", "PC" + "Ny5h", "PAx", "PA!!!!", "PANw", "PANy4", "PAYS5i", "PA\x00", "PA" + "_" * 8],
 )
-def test_what_is_no_token_is_an_error(token: str) -> None:
+def test_what_is_not_a_token_is_an_error(token: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         cursor(token)
