@@ -97,7 +97,7 @@ def test_case_21_an_amd_result_is_one_a_call(read: Read) -> None:
     assert reading.event.status is None
 
 
-def test_case_22_a_conferences_callback_is_no_call_progress_though_it_names_call_and_number(
+def test_case_22_a_conferences_callback_is_not_call_progress_though_it_names_call_and_number(
     read: Read,
 ) -> None:
     (reading,) = read("twilio_conference_callback", conference(CallSid=CALL, CallStatus="in-progress"))
@@ -182,7 +182,7 @@ def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
     assert reading.event.key == KEY
 
 
-def test_case_55_a_webhook_delivery_is_no_call_event(read: Read) -> None:
+def test_case_55_a_webhook_delivery_is_not_a_call_event(read: Read) -> None:
     body = {
         "id": "delivery-1",
         "status": "failed",

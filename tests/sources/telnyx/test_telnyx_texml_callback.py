@@ -80,7 +80,7 @@ def test_case_33_all_three_documented_stamps_are_read(
     assert (event.occurred_at, event.occurred_at_quality) == (occurred_at, quality)
 
 
-def test_a_q_850_cause_is_no_sip_code(one: One) -> None:
+def test_a_q_850_cause_is_not_a_sip_code(one: One) -> None:
     assert one(SipHangupCause="16").event.sip_response_code is None
 
 
@@ -95,7 +95,7 @@ def test_a_q_850_cause_is_no_sip_code(one: One) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_callback_that_is_no_progress_is_kept_under_the_same_key(
+def test_a_callback_that_is_not_progress_is_kept_under_the_same_key(
     one: One, changes: dict[str, str], family: str
 ) -> None:
     event = one(CallStatus="ABSENT", CallbackSource="ABSENT", **changes).event

@@ -14,15 +14,6 @@ Read = Callable[..., list[Reading]]
 One = Callable[..., Reading]
 
 
-@pytest.fixture
-def one(read: Read) -> One:
-    def one(event_type: Any = "call.hangup", **payload: Any) -> Reading:
-        (reading,) = read("telnyx_webhook", webhook(record(event_type, **payload)), account="acme")
-        return reading
-
-    return one
-
-
 @pytest.mark.parametrize(
     ("event_type", "family"),
     [
@@ -45,15 +36,15 @@ def one(read: Read) -> One:
     ],
 )
 def test_case_39_every_other_event_has_its_family_and_no_status(
-    one: One, event_type: str, family: str
+    read_webhook: One, event_type: str, family: str
 ) -> None:
-    event = one(event_type).event
+    event = read_webhook(event_type).event
     assert (event.family, event.name, event.status, event.outcome) == (family, event_type, None, None)
 
 
-def test_case_40_a_bridge_names_its_own_leg_and_the_session_it_shares(one: One) -> None:
-    other = one("call.bridged", call_leg_id="other-leg").event
-    mine = one("call.bridged").event
+def test_case_40_a_bridge_names_its_own_leg_and_the_session_it_shares(read_webhook: One) -> None:
+    other = read_webhook("call.bridged", call_leg_id="other-leg").event
+    mine = read_webhook("call.bridged").event
     assert (mine.key, other.key) == (f"telnyx:{LEG}", "telnyx:other-leg")
     assert mine.session_id == other.session_id == SESSION
 
@@ -61,26 +52,28 @@ def test_case_40_a_bridge_names_its_own_leg_and_the_session_it_shares(one: One) 
 @pytest.mark.parametrize(
     ("sent", "direction"), [("incoming", "inbound"), ("outgoing", "outbound"), ("sideways", "sideways")]
 )
-def test_a_direction_is_in_one_vocabulary(one: One, sent: str, direction: str) -> None:
-    facts = one("call.initiated", direction=sent).facts
+def test_a_direction_is_in_one_vocabulary(read_webhook: One, sent: str, direction: str) -> None:
+    facts = read_webhook("call.initiated", direction=sent).facts
     assert facts is not None
     assert facts["direction"] == direction
 
 
-def test_case_21_the_result_of_machine_detection_is_a_fact_of_the_call(one: One) -> None:
-    reading = one("call.machine.detection.ended", result="human")
+def test_case_21_the_result_of_machine_detection_is_a_fact_of_the_call(read_webhook: One) -> None:
+    reading = read_webhook("call.machine.detection.ended", result="human")
     assert reading.facts is not None
     assert (reading.facts["answered_by"], reading.event.status) == ("human", None)
 
 
-def test_case_39_what_a_call_cost_is_a_fact_of_the_call(one: One) -> None:
-    facts = one("call.cost", total_cost="0.0130", cost_parts=[{"currency": "USD", "cost": "0.0130"}]).facts
+def test_case_39_what_a_call_cost_is_a_fact_of_the_call(read_webhook: One) -> None:
+    facts = read_webhook(
+        "call.cost", total_cost="0.0130", cost_parts=[{"currency": "USD", "cost": "0.0130"}]
+    ).facts
     assert facts is not None
     assert (facts["price"], facts["price_unit"]) == ("0.0130", "USD")
 
 
-def test_case_39_a_saved_recording_is_told_with_its_length(one: One) -> None:
-    reading = one(
+def test_case_39_a_saved_recording_is_told_with_its_length(read_webhook: One) -> None:
+    reading = read_webhook(
         "call.recording.saved",
         recording_id="rec-1",
         recording_started_at="2026-03-02T10:00:06.000000Z",
@@ -89,8 +82,8 @@ def test_case_39_a_saved_recording_is_told_with_its_length(one: One) -> None:
     assert reading.recording == Recording("rec-1", "saved", 13.5)
 
 
-def test_a_recording_without_an_id_has_its_events(one: One) -> None:
-    assert one("call.recording.error").recording == Recording(EVENT, "error")
+def test_a_recording_without_an_id_has_its_events(read_webhook: One) -> None:
+    assert read_webhook("call.recording.error").recording == Recording(EVENT, "error")
 
 
 @pytest.mark.parametrize(
@@ -105,15 +98,17 @@ def test_a_recording_without_an_id_has_its_events(one: One) -> None:
     ],
 )
 def test_an_event_that_says_so_itself_is_alarming(
-    one: One, event_type: str, payload: dict[str, Any], alarming: bool
+    read_webhook: One, event_type: str, payload: dict[str, Any], alarming: bool
 ) -> None:
-    assert one(event_type, **payload).alarming is alarming
+    assert read_webhook(event_type, **payload).alarming is alarming
 
 
-def test_case_50_cards_client_state_and_signed_links_are_not_passed_on(one: One) -> None:
-    payment = one("call.payment.completed", card_number="hunter2", token="hunter2", result={"x": "hunter2"})
+def test_case_50_cards_client_state_and_signed_links_are_not_passed_on(read_webhook: One) -> None:
+    payment = read_webhook(
+        "call.payment.completed", card_number="hunter2", token="hunter2", result={"x": "hunter2"}
+    )
     assert "hunter2" not in repr(payment)
-    saved = one(
+    saved = read_webhook(
         "call.recording.saved",
         client_state="hunter2",
         recording_urls={"mp3": "https://s3.example.test/a.mp3?X-Amz-Signature=hunter2"},
@@ -127,8 +122,8 @@ def test_case_50_cards_client_state_and_signed_links_are_not_passed_on(one: One)
     ]
 
 
-def test_case_41_an_unknown_event_is_kept_and_its_long_name_cut(one: One) -> None:
-    event = one("call." + "x" * 5000).event
+def test_case_41_an_unknown_event_is_kept_and_its_long_name_cut(read_webhook: One) -> None:
+    event = read_webhook("call." + "x" * 5000).event
     assert (len(event.name), event.family) == (128, "other")
     assert event.attributes["event_type"] == "call." + "x" * 5000
 

@@ -153,7 +153,7 @@ def test_the_order_of_a_rows_keys_does_not_make_another_row(read: Read) -> None:
         "https://API.dublin.ie1.Twilio.com:443/2010-04-01/Accounts",
     ],
 )
-def test_an_api_request_of_the_customer_is_no_answer_of_the_application(read: Read, url: str) -> None:
+def test_an_api_request_of_the_customer_is_not_an_answer_of_the_application(read: Read, url: str) -> None:
     own, *_ = read("twilio_call_event", row(url=url), endpoint=PATH)
     assert (own.event.name, own.answer) == ("api_request", None)
 
@@ -211,7 +211,7 @@ def test_a_row_that_names_no_call_at_all_cannot_be_read(read: Read) -> None:
 
 
 @pytest.mark.parametrize("body", [{"request": []}, {"response": "x"}])
-def test_a_request_or_response_that_is_no_object_cannot_be_read(read: Read, body: dict[str, Any]) -> None:
+def test_a_request_or_response_that_is_not_an_object_cannot_be_read(read: Read, body: dict[str, Any]) -> None:
     with pytest.raises(DecodeError, match="invalid_field"):
         read("twilio_call_event", body, endpoint=PATH)
 
@@ -220,14 +220,14 @@ def test_the_progress_of_another_call_is_left_to_that_call(read: Read) -> None:
     assert len(read("twilio_call_event", row(call_sid="CA0f02"), endpoint=PATH)) == 1
 
 
-def test_a_request_for_instructions_is_no_progress(read: Read) -> None:
+def test_a_request_for_instructions_is_not_progress(read: Read) -> None:
     body = row()
     for name in ("callback_source", "timestamp", "sequence_number"):
         del body["request"]["parameters"][name]
     assert len(read("twilio_call_event", body, endpoint=PATH)) == 1
 
 
-def test_case_22_a_conferences_callback_in_the_log_is_no_progress(read: Read) -> None:
+def test_case_22_a_conferences_callback_in_the_log_is_not_progress(read: Read) -> None:
     body = row(conference_sid="CF0f", status_callback_event="participant-join")
     assert len(read("twilio_call_event", body, endpoint=PATH)) == 1
 
