@@ -20,7 +20,10 @@ from stream.poller.resources.account import Account
 from stream.service.metrics.poller import BudgetState
 
 HANDOVER_S = 1.0
-"""A new owner of an account waits this long, so that no second has requests of two owners."""
+"""A new owner of an account waits this long, so that no second has requests of two owners.
+
+It does not help against a former owner that was frozen and has not yet learned that it lost the account.
+"""
 
 ROOM_OF_ALL = 15_000
 """Fetch requests that may wait for all accounts together, in equal parts. It is fewer than the consumer takes
