@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import logging
 import os
 from contextlib import AsyncExitStack
@@ -29,9 +28,6 @@ from stream.service import data_dir, logs, settings
 from stream.service.http import health
 from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
-
-GARBAGE_THRESHOLD = 50_000
-"""Allocations before a collection: a batch makes tens of thousands of objects and no cycles."""
 
 
 class HealthServer(mode.Service):
@@ -86,7 +82,6 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
     app = build_app(chosen, processor, metrics.observer)
     inputs.declare(app, names)
     app.add_dependency(HealthServer(app, metrics, chosen.worker_listen))
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
     return app
 
 

@@ -18,7 +18,6 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 from confluent_kafka import Consumer, TopicPartition
 
-from agents.app import GARBAGE_THRESHOLD
 from agents.outputs import alert_outputs
 from agents.processor import CallProcessor
 from stream.core.call.alerts import Alert
@@ -30,6 +29,7 @@ from stream.core.events import Event, Origin
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.engine.batch import Record
+from stream.faust_bridge.app import COLLECT_AFTER
 from stream.kafka import topics
 from stream.kafka.envelope_codec import read_envelope
 from stream.service.metrics.label_values import LabelValues
@@ -209,7 +209,7 @@ def _fastest(measure: Callable[[], dict[str, float]], records: int) -> dict[str,
 
 def main() -> None:
     asked = task()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
+    gc.set_threshold(*COLLECT_AFTER)
     batches = batches_of(asked)
     records = sum(len(batch) for batch in batches)
     names = topics.names(asked.prefix)
