@@ -19,6 +19,7 @@ from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
 from stream.simulator.delivery.webhooks import gateway_address
 from stream.simulator.run import deliver
 from tests.simulator.delivery.sending import (
+    EAGER,
     Rows,
     by_callback,
     callback_of,
@@ -27,7 +28,7 @@ from tests.simulator.delivery.sending import (
     sent,
     traffic_of,
 )
-from tests.simulator.fake_gateway import WRITTEN_BUT_FAILED, running_gateway, signing_keys
+from tests.simulator.fake_gateway import WRITTEN_BUT_FAILED, FakeGateway, running_gateway, signing_keys
 
 
 @pytest.mark.parametrize(
@@ -280,16 +281,17 @@ async def test_a_failure_of_kafka_ends_the_run() -> None:
 
 
 async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
-    async def interrupted(url: str) -> None:
+    async def interrupted(gateway: FakeGateway) -> None:
         traffic = traffic_of(5)
-        async with WebhookSender(
-            WebhookPlan(gateway=gateway_address(url), signing=signing_keys()), traffic
-        ) as sender:
+        plan = WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys(), twilio=EAGER)
+        async with WebhookSender(plan, traffic) as sender:
             for delivery in traffic.outgoing():
                 await sender.send(delivery)
+            while not gateway.requests:
+                await asyncio.sleep(0.01)
             raise InterruptedError
 
     async with running_gateway(delay_s=5.0) as gateway:
         with pytest.raises(InterruptedError):
-            await interrupted(gateway.url)
+            await interrupted(gateway)
         assert not [task for task in asyncio.all_tasks() if "WebhookSender" in repr(task.get_coro())]
