@@ -35,8 +35,9 @@ check: $(STAMP) ## ruff and mypy
 bench: $(STAMP) ## throughput and latency, beside plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench
 
-docs: $(STAMP) ## writes docs/settings.md from the settings' declarations
+docs: $(STAMP) ## writes docs/settings.md and docs/metrics.md from the declarations
 	@$(BIN)/python docs/scripts/settings_page.py
+	@$(BIN)/python docs/scripts/metrics_page.py
 
 picture: $(STAMP) ## draws docs/live-view.svg from a real run of 75 s
 	@$(BIN)/python docs/scripts/live_view.py

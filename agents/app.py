@@ -26,7 +26,6 @@ from stream.faust_bridge.app import LanesApp, build_app
 from stream.kafka import topics
 from stream.service import data_dir, logs, settings
 from stream.service.http import health
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 
 
@@ -61,7 +60,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         data_dir.prepare(chosen.data_dir)
     names = topics.names(chosen.topic_prefix)
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
-    metrics = WorkerMetrics(LabelValues(account_alias=chosen.account_alias, topics=roles))
+    metrics = WorkerMetrics(chosen.account_alias, roles)
     logging.getLogger().addHandler(metrics.log_counter)
     processor = CallProcessor(
         names,
@@ -79,7 +78,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         deployment=chosen.topic_prefix.rstrip(".-_") or "callstream",
         errors_limit=chosen.max_errors_in_a_row,
     )
-    app = build_app(chosen, processor, metrics.observer)
+    app = build_app(chosen, processor, metrics)
     inputs.declare(app, names)
     app.add_dependency(HealthServer(app, metrics, chosen.worker_listen))
     return app

@@ -265,9 +265,10 @@ def unknown_fields(sample: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     return unknown
 
 
-def test_the_page_of_settings_is_what_its_script_makes() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "scripts" / "settings_page.py"))["page"]()
-    assert (ROOT / "docs" / "settings.md").read_text() == made, "run `make docs`"
+@pytest.mark.parametrize("name", ["metrics", "settings"])
+def test_a_generated_page_is_what_its_script_makes(name: str) -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "scripts" / f"{name}_page.py"))["page"]()
+    assert (ROOT / "docs" / f"{name}.md").read_text() == made, "run `make docs`"
 
 
 def test_the_picture_tells_nothing_of_the_machine_that_made_it() -> None:

@@ -201,7 +201,7 @@ class CallbackHandlers:
             source = records[0].source if records else UNKNOWN
             return self._reject(reason, answer(503, retry_after_s=RETRY_AFTER_S), source)
         for record in records:
-            self._metrics.landed(record, verified.verified)
+            self._metrics.landed(record.source, record.delay_us, verified.verified)
         return answer(204)
 
     def _wait(self, wait_s: int) -> web.Response:

@@ -11,6 +11,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -31,7 +32,7 @@ from stream.service.http.connections import AT_MOST, Connections
 from stream.service.http.descriptors import connections_at_most, raise_limit
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.label_values import UNKNOWN, LabelValues
+from stream.service.metrics.label_values import UNKNOWN
 from stream.service.settings import GatewaySettings
 from stream.service.shutdown import stop_asked, unless
 
@@ -75,12 +76,14 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     Raises ListenError, TlsError, KafkaError.
     """
     names = topics.names(chosen.topic_prefix)
-    metrics = GatewayMetrics(LabelValues(account_alias=chosen.account_alias))
+    metrics = GatewayMetrics(chosen.account_alias)
     logging.getLogger().addHandler(metrics.log_counter)
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):
         log.warning("%s", warning)
-    producer = AckedProducer(names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=metrics.produced)
+    producer = AckedProducer(
+        names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=partial(metrics.produced, "callbacks")
+    )
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:
         log.warning(FEW_DESCRIPTORS, connections.at_most)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
@@ -31,7 +32,7 @@ from stream.poller.schedule.backfills import Backfills
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.http import health
-from stream.service.metrics.label_values import UNKNOWN, LabelValues
+from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.poller import BudgetState, PollerMetrics
 from stream.service.settings import PollerSettings
 from stream.service.shutdown import stop_asked, unless
@@ -90,7 +91,7 @@ class Poller:
         self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
         self.client = PageClient()
         self.metrics = PollerMetrics(
-            LabelValues(account_alias=chosen.account_alias),
+            chosen.account_alias,
             [
                 (one.resource.source, one.account.alias)
                 for one in windows_of(self.accounts, RESOURCES, chosen.poll_sources)
@@ -99,7 +100,9 @@ class Poller:
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.limiters = RateLimiters(self.accounts, self.metrics)
         self.metrics.budgets(lambda: map(self._state, self.accounts))
-        self._producer = AckedProducer(names.polled, connection, produced=self.metrics.produced)
+        self._producer = AckedProducer(
+            names.polled, connection, produced=partial(self.metrics.produced, "polled")
+        )
         aside = DeadLetteringProducer(
             self._producer,
             topic=names.polled,

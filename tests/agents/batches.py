@@ -14,7 +14,6 @@ from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.engine.batch import Output
 from stream.kafka.topics import names
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 from tests.core.deliveries import TWILIO_KEY, Delivery, at
 
@@ -75,7 +74,7 @@ class Lane:
     due_s: int | None = None
 
     def __post_init__(self) -> None:
-        self.metrics = WorkerMetrics(LabelValues(), clock=lambda: 1_772_445_600.0)
+        self.metrics = WorkerMetrics(clock=lambda: 1_772_445_600.0)
         self.processor = CallProcessor(
             TOPICS,
             self.policy,

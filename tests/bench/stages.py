@@ -32,7 +32,6 @@ from stream.engine.batch import Record
 from stream.faust_bridge.app import COLLECT_AFTER
 from stream.kafka import topics
 from stream.kafka.envelope_codec import read_envelope
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 from stream.sources import DECODERS
 from tests.bench import masking
@@ -163,7 +162,7 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
 
 def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[str, float]:
     """Seconds of the real processor over the same batches, and of what it does once they are committed."""
-    metrics = WorkerMetrics(LabelValues())
+    metrics = WorkerMetrics()
     job = CallProcessor(names, CallPolicy(), Privacy(), metrics, deployment="bench", errors_limit=1)
     stores: dict[int, dict[bytes, bytes]] = {}
     watch = Stopwatch()
@@ -185,9 +184,7 @@ def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict
 
 def sample_states(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[bytes, bytes]:
     """The states that the real processor leaves of these batches."""
-    job = CallProcessor(
-        names, CallPolicy(), Privacy(), WorkerMetrics(LabelValues()), deployment="bench", errors_limit=1
-    )
+    job = CallProcessor(names, CallPolicy(), Privacy(), WorkerMetrics(), deployment="bench", errors_limit=1)
     store: dict[bytes, bytes] = {}
     opened: set[int] = set()
     for batch in batches:

@@ -21,7 +21,6 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 from stream.simulator.calls.options import Options
 from stream.simulator.check.expected_outputs import ExpectedOutputs
@@ -98,7 +97,7 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
     """The load through the job, in its order, in this process."""
     names = sent.names
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
-    metrics = WorkerMetrics(LabelValues(account_alias="default", topics=roles))
+    metrics = WorkerMetrics(topics=roles)
     job = CallProcessor(
         names,
         CallPolicy(polled=POLLED_SOURCES),

@@ -21,7 +21,6 @@ from stream.service.http import health
 from stream.service.http.connections import Connections
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.label_values import LabelValues
 from tests.gateway import signing
 
 CREDENTIALS = GatewayCredentials(
@@ -60,7 +59,7 @@ class RunningGateway:
     ) -> None:
         self.credentials = credentials
         self.sink = RecordingSink()
-        self.metrics = GatewayMetrics(LabelValues())
+        self.metrics = GatewayMetrics()
         self.refused: list[tuple[str, str]] = []
         self.connections = Connections(first_request_s=0.3)
         self.trouble: str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 import aiohttp
 
@@ -27,7 +27,7 @@ def session(
         headers={
             "Accept": "application/json",
             "Accept-Encoding": encodings,
-            "User-Agent": f"callstream/{_version()}",
+            "User-Agent": f"callstream/{version('callstream')}",
         },
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -63,10 +63,3 @@ def retry_after_s(said: str, date: str | None, now_s: float) -> float | None:
     if until_s is None:
         return None
     return max(0.0, until_s - (now_s if from_s is None else from_s))
-
-
-def _version() -> str:
-    try:
-        return version("callstream")
-    except PackageNotFoundError:
-        return "0"

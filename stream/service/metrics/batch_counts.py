@@ -15,17 +15,37 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from stream.core import effects
 from stream.core.fetches import FetchRequest
 from stream.service.metrics import worker_families as f
+from stream.service.metrics.family import Family
 
 Series = tuple[Any, ...]
 """A family and its raw label values, in the family's order."""
 
 ActiveLabels = tuple[str, str | None, str | None]
 """(provider, account id, direction) of a call, as the call has them."""
+
+_COUNTED: dict[type[Any], tuple[Family, Callable[[Any], tuple[Any, ...]]]] = {
+    effects.CallStarted: (f.CALLS_STARTED, attrgetter("provider", "account", "direction")),
+    effects.CallEnded: (f.CALLS_ENDED, attrgetter("provider", "account", "direction", "outcome")),
+    effects.StateConflict: (f.CALL_STATE_CONFLICTS, attrgetter("provider", "field")),
+    effects.SequenceGapClosed: (f.SEQUENCE_GAPS_CLOSED, attrgetter("source", "by")),
+    effects.InsightsEventSeen: (f.CALL_INSIGHTS_EVENTS, attrgetter("edge", "level")),
+    effects.CallErrorSeen: (f.CALL_ERRORS, attrgetter("provider", "error_code")),
+    effects.ApplicationAnswered: (
+        f.APP_WEBHOOK_RESPONSES,
+        attrgetter("provider", "endpoint", "code_class"),
+    ),
+    FetchRequest: (f.FETCHES_REQUESTED, attrgetter("source", "reason")),
+    effects.FetchAnswered: (f.FETCHES_ANSWERED, attrgetter("source", "outcome")),
+    effects.CallReconciled: (f.RECONCILED_CALLS, attrgetter("provider", "result")),
+    effects.CallbackMissing: (f.CALLBACKS_MISSING, attrgetter("source", "event")),
+}
+"""The counter of an effect, and its labels."""
 
 
 class BatchCounts(defaultdict[Series, int]):
@@ -59,92 +79,32 @@ class BatchCounts(defaultdict[Series, int]):
         if after is not None:
             self.gauges[f.CALLS_ACTIVE, *after] += 1
 
-    def count_effect(self, effect: Any) -> bool:
-        """Count an effect that the fold returned. False: it has no counter (an event, a record…)."""
-        count = _COUNT.get(type(effect))
-        if count is None:
-            return False
-        count(self, effect)
-        return True
+    def count_effect(self, effect: Any) -> None:
+        """Count an effect that the fold returned."""
+        kind = type(effect)
+        if kind in _COUNTED:
+            family, labels = _COUNTED[kind]
+            self[family, *labels(effect)] += 1
+        if kind is effects.CallEnded:
+            self._call_ended(effect)
+        elif kind is effects.SequenceGapOpened:
+            self[f.SEQUENCE_GAPS_DETECTED, effect.source] += len(effect.numbers)
+            self.gauges[f.SEQUENCE_GAPS_OPEN, effect.source] += len(effect.numbers)
+        elif kind is effects.SequenceGapClosed:
+            self.gauges[f.SEQUENCE_GAPS_OPEN, effect.source] -= 1
+        elif kind is effects.ApplicationAnswered:
+            self._took(effect.duration_s, f.APP_WEBHOOK_DURATION, effect.provider, effect.endpoint)
+        elif kind is effects.CallEvicted:
+            self[f.TABLE_EVICTIONS, "calls", effect.reason] += 1
 
+    def _call_ended(self, call: effects.CallEnded) -> None:
+        provider, direction = call.provider, call.direction
+        if call.sip_response_code is not None:
+            self[f.CALL_FINAL_RESPONSES, provider, direction, call.sip_response_code] += 1
+        self._took(call.setup_s, f.CALL_SETUP_DELAY, provider, direction, "ringing")
+        self._took(call.answer_s, f.CALL_SETUP_DELAY, provider, direction, "answered")
+        self._took(call.duration_s, f.CALL_DURATION, provider, direction)
 
-def _call_started(counts: BatchCounts, call: effects.CallStarted) -> None:
-    counts[f.CALLS_STARTED, call.provider, call.account, call.direction] += 1
-
-
-def _call_ended(counts: BatchCounts, call: effects.CallEnded) -> None:
-    provider, direction = call.provider, call.direction
-    counts[f.CALLS_ENDED, provider, call.account, direction, call.outcome] += 1
-    if call.sip_response_code is not None:
-        counts[f.CALL_FINAL_RESPONSES, provider, direction, call.sip_response_code] += 1
-    if call.setup_s is not None:
-        counts.durations_s[f.CALL_SETUP_DELAY, provider, direction, "ringing"].append(call.setup_s)
-    if call.answer_s is not None:
-        counts.durations_s[f.CALL_SETUP_DELAY, provider, direction, "answered"].append(call.answer_s)
-    if call.duration_s is not None:
-        counts.durations_s[f.CALL_DURATION, provider, direction].append(call.duration_s)
-
-
-def _state_conflict(counts: BatchCounts, conflict: effects.StateConflict) -> None:
-    counts[f.CALL_STATE_CONFLICTS, conflict.provider, conflict.field] += 1
-
-
-def _gap_opened(counts: BatchCounts, gap: effects.SequenceGapOpened) -> None:
-    counts[f.SEQUENCE_GAPS_DETECTED, gap.source] += len(gap.numbers)
-    counts.gauges[f.SEQUENCE_GAPS_OPEN, gap.source] += len(gap.numbers)
-
-
-def _gap_closed(counts: BatchCounts, gap: effects.SequenceGapClosed) -> None:
-    counts[f.SEQUENCE_GAPS_CLOSED, gap.source, gap.by] += 1
-    counts.gauges[f.SEQUENCE_GAPS_OPEN, gap.source] -= 1
-
-
-def _insights_event(counts: BatchCounts, event: effects.InsightsEventSeen) -> None:
-    counts[f.CALL_INSIGHTS_EVENTS, event.edge, event.level] += 1
-
-
-def _call_error(counts: BatchCounts, error: effects.CallErrorSeen) -> None:
-    counts[f.CALL_ERRORS, error.provider, error.error_code] += 1
-
-
-def _application_answered(counts: BatchCounts, answer: effects.ApplicationAnswered) -> None:
-    counts[f.APP_WEBHOOK_RESPONSES, answer.provider, answer.endpoint, answer.code_class] += 1
-    if answer.duration_s is not None:
-        counts.durations_s[f.APP_WEBHOOK_DURATION, answer.provider, answer.endpoint].append(answer.duration_s)
-
-
-def _call_evicted(counts: BatchCounts, eviction: effects.CallEvicted) -> None:
-    counts[f.TABLE_EVICTIONS, "calls", eviction.reason] += 1
-
-
-def _fetch_requested(counts: BatchCounts, request: FetchRequest) -> None:
-    counts[f.FETCHES_REQUESTED, request.source, request.reason] += 1
-
-
-def _fetch_answered(counts: BatchCounts, answer: effects.FetchAnswered) -> None:
-    counts[f.FETCHES_ANSWERED, answer.source, answer.outcome] += 1
-
-
-def _call_reconciled(counts: BatchCounts, found: effects.CallReconciled) -> None:
-    counts[f.RECONCILED_CALLS, found.provider, found.result] += 1
-
-
-def _callback_missing(counts: BatchCounts, missing: effects.CallbackMissing) -> None:
-    counts[f.CALLBACKS_MISSING, missing.source, missing.event] += 1
-
-
-_COUNT: dict[type[Any], Callable[[BatchCounts, Any], None]] = {
-    effects.CallStarted: _call_started,
-    effects.CallEnded: _call_ended,
-    effects.StateConflict: _state_conflict,
-    effects.SequenceGapOpened: _gap_opened,
-    effects.SequenceGapClosed: _gap_closed,
-    effects.InsightsEventSeen: _insights_event,
-    effects.CallErrorSeen: _call_error,
-    effects.ApplicationAnswered: _application_answered,
-    effects.CallEvicted: _call_evicted,
-    FetchRequest: _fetch_requested,
-    effects.FetchAnswered: _fetch_answered,
-    effects.CallReconciled: _call_reconciled,
-    effects.CallbackMissing: _callback_missing,
-}
+    def _took(self, duration_s: float | None, *series: Any) -> None:
+        if duration_s is not None:
+            self.durations_s[series].append(duration_s)

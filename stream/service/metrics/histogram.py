@@ -16,84 +16,65 @@ from prometheus_client.utils import floatToGoString
 
 from stream.service.metrics.family import PREFIX, Family
 
-Labels = tuple[str, ...]
-"""The values of a family's labels, in the family's order."""
 
-_FEW = 8
-"""Up to this many observations are placed one by one. More are sorted first, which costs less for each."""
-
-
-class Histogram:
-    """For each label set the count of each bucket and the sum of what was observed.
+class Buckets:
+    """The observations of one label set: how many came into each bucket, and their sum.
 
     An observation is a duration in seconds. One below 0 counts as 0: a provider's clock may be ahead of ours,
     and a sum that decreases would read as a restart.
     """
 
-    def __init__(self, family: Family) -> None:
-        self.family = family
-        self._bounds = family.bounds
-        self._bounds_us = [round(bound * 1_000_000) for bound in family.bounds]
-        self._edges = [*(_edge(bound) for bound in family.bounds), "+Inf"]
-        self._counts: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
 
-    def labels(self, *labels: str) -> list[int]:
-        """Have a label set shown, with all counts at 0."""
-        self._sums[labels] = 0.0
-        counts = self._counts[labels] = [0] * (len(self._bounds) + 1)
-        return counts
-
-    def observe(self, labels: Labels, value: float, n: int = 1) -> None:
+    def observe(self, value: float, n: int = 1) -> None:
         """The same duration, n times."""
         value = max(value, 0.0)
-        counts = self._counts.get(labels) or self.labels(*labels)
-        counts[bisect_left(self._bounds, value)] += n
-        self._sums[labels] += value * n
+        self.counts[bisect_left(self._bounds, value)] += n
+        self.sum += value * n
 
-    def observe_many(self, labels: Labels, values: Sequence[float]) -> None:
+    def observe_many(self, values: Iterable[float]) -> None:
         """Any number of durations at once."""
-        if len(values) <= _FEW:
-            for value in values:
-                self.observe(labels, value)
-            return
         ascending = sorted(values)
-        below_zero = bisect_left(ascending, 0)
-        self._place(labels, [bisect_right(ascending, bound) for bound in self._bounds], len(ascending))
-        self._sums[labels] += sum(ascending[below_zero:])
+        self._place([bisect_right(ascending, bound) for bound in self._bounds], len(ascending))
+        self.sum += sum(ascending[bisect_left(ascending, 0) :])
 
-    def observe_since(self, labels: Labels, now_us: int, ascending_us: Sequence[int]) -> None:
+    def observe_since(self, now_us: int, ascending_us: Sequence[int]) -> None:
         """The time from each of these moments until now. Microseconds since 1970, in ascending order."""
         n = len(ascending_us)
-        self._place(labels, [n - bisect_left(ascending_us, now_us - bound) for bound in self._bounds_us], n)
+        limits_us = [now_us - round(bound * 1_000_000) for bound in self._bounds]
+        self._place([n - bisect_left(ascending_us, limit_us) for limit_us in limits_us], n)
         past = bisect_right(ascending_us, now_us)
-        self._sums[labels] += (past * now_us - sum(ascending_us[:past])) / 1_000_000
+        self.sum += (past * now_us - sum(ascending_us[:past])) / 1_000_000
 
-    def _place(self, labels: Labels, cumulative: Iterable[int], total: int) -> None:
-        counts = self._counts.get(labels) or self.labels(*labels)
+    def _place(self, cumulative: list[int], total: int) -> None:
         below = 0
-        for at, up_to in enumerate(cumulative):
-            if up_to != below:
-                counts[at] += up_to - below
-                below = up_to
-        counts[-1] += total - below
+        for at, up_to in enumerate((*cumulative, total)):
+            self.counts[at] += up_to - below
+            below = up_to
+
+
+class Histogram:
+    """A family of them, with prometheus_client's `labels` and `collect`."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        # A bucket's `le` as prometheus_client writes it: rules match "10.0", not "10".
+        self._edges = [floatToGoString(bound) for bound in (*family.bounds, float("inf"))]  # type: ignore[no-untyped-call]
+        self._children: dict[tuple[str, ...], Buckets] = {}
+
+    def labels(self, *labels: str) -> Buckets:
+        return self._children.setdefault(labels, Buckets(self._family.bounds))
 
     def collect(self) -> Iterator[Metric]:
-        family = self.family
-        name = PREFIX + family.name
-        metric = Metric(name, family.text, family.kind)
-        metric.samples = list(self._samples(name))
+        family = self._family
+        metric = Metric(PREFIX + family.name, family.text, family.kind)
+        for labels, buckets in self._children.items():
+            named = dict(zip(family.labels, labels, strict=True))
+            for edge, cumulative in zip(self._edges, accumulate(buckets.counts), strict=True):
+                metric.samples.append(Sample(metric.name + "_bucket", {**named, "le": edge}, cumulative))
+            metric.samples.append(Sample(metric.name + "_count", named, sum(buckets.counts)))
+            metric.samples.append(Sample(metric.name + "_sum", named, buckets.sum))
         yield metric
-
-    def _samples(self, name: str) -> Iterator[Sample]:
-        for labels, counts in list(self._counts.items()):
-            named = dict(zip(self.family.labels, labels, strict=True))
-            for edge, cumulative in zip(self._edges, accumulate(counts), strict=True):
-                yield Sample(name + "_bucket", {**named, "le": edge}, cumulative)
-            yield Sample(name + "_count", named, sum(counts))
-            yield Sample(name + "_sum", named, self._sums[labels])
-
-
-def _edge(bound: float) -> str:
-    """A bucket's `le`, as prometheus_client writes it: rules match "10.0", not "10"."""
-    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]  # the library has no type for it

@@ -8,120 +8,109 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from stream.core.fetches import PRIORITIES
 from stream.core.sources import POLLED_SOURCES
 from stream.service.metrics import label_values as words
-from stream.service.metrics.family import (
-    DEAD_LETTERS,
-    PRODUCE_DURATION,
-    PRODUCE_MESSAGES,
-    RUNNING,
-    SHARED,
-    Family,
-    counter,
-    gauge,
-    histogram,
-)
-from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.family import Family, counter, gauge, histogram
 from stream.service.metrics.registry import MetricRegistry
+
+SOURCE = {"source": POLLED_SOURCES}
+WINDOW = {**SOURCE, "account": words.RUNNING}
+ACCOUNT = {"provider": words.PROVIDERS, "account": words.RUNNING}
+OUTCOMES = (
+    *("success", "empty", "not_ready", "not_found", "throttled", "auth_error"),
+    *("client_error", "server_error", "network_error", "rubbish"),
+)
 
 POLL_REQUESTS = counter(
     "poll_requests_total",
     "Provider REST requests: success, empty, not_ready, not_found, throttled, auth_error, client_error, "
     "server_error, network_error, rubbish.",
-    source=POLLED_SOURCES,
-    outcome=words.POLL_OUTCOMES,
+    "On auth_error: check the credentials; on throttled: lower `CALLSTREAM_POLL_RATE`.",
+    SOURCE | {"outcome": OUTCOMES},
 )
 POLL_REQUEST_DURATION = histogram(
     "poll_request_duration_seconds",
     "Duration of one provider REST request.",
+    "When it rises: see the provider's status page.",
+    SOURCE,
     (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30),
-    source=POLLED_SOURCES,
 )
 POLL_RECORDS = counter(
     "poll_records_total",
     "Records read from provider REST resources before deduplication.",
-    source=POLLED_SOURCES,
+    "When it falls to 0 though calls are made: see poll_requests_total.",
+    SOURCE,
 )
 POLL_LEFT_OUT = counter(
     "poll_records_left_out_total",
     "Records read that are about no call (Telnyx lists the deliveries of messages too) and are not kept.",
-    source=POLLED_SOURCES,
+    "Nothing.",
+    SOURCE,
 )
 POLL_LAST_SUCCESS = gauge(
     "poll_last_success_timestamp_seconds",
     "Unix time of the last fully successful poll cycle.",
-    source=POLLED_SOURCES,
-    account=RUNNING,
+    "When it is older than some intervals: `/readyz` and the log say what fails.",
+    WINDOW,
 )
 POLL_WATERMARK = gauge(
     "poll_watermark_timestamp_seconds",
     "Unix event time up to which the source is known to be completely read.",
-    source=POLLED_SOURCES,
-    account=RUNNING,
+    "When it falls behind though reads succeed: raise the rate, or wait for a backfill to end.",
+    WINDOW,
 )
 POLL_PENDING = gauge(
     "poll_pending_calls",
     "Calls scheduled for a per-call fetch (Call Events, Voice Insights Events) and not read yet.",
-    source=POLLED_SOURCES,
+    "When it keeps rising: raise `CALLSTREAM_POLL_RATE` as far as the provider allows.",
+    SOURCE,
 )
 POLL_THROTTLE_WAIT = counter(
     "poll_throttle_wait_seconds_total",
     "Time spent waiting for the local rate budget or a provider 429.",
-    source=POLLED_SOURCES,
+    "When it rises: raise the rate, or after a 429 lower what else uses the account.",
+    SOURCE,
 )
-
-
 POLL_BUDGET_RATE = gauge(
     "poll_budget_requests_per_second",
     "Requests a second that this poller may send to the account now; 0 on standby.",
-    provider=words.PROVIDERS,
-    account=RUNNING,
+    "Below `CALLSTREAM_POLL_RATE`: the provider has answered 429; it recovers by itself.",
+    ACCOUNT,
 )
 POLL_BUDGET_CONCURRENCY = gauge(
     "poll_budget_concurrent_requests",
     "Requests at once that this poller may send to the account now; 0 on standby.",
-    provider=words.PROVIDERS,
-    account=RUNNING,
+    "Below `CALLSTREAM_POLL_CONCURRENCY`: the provider has answered 429; it recovers by itself.",
+    ACCOUNT,
 )
 POLL_IN_FLIGHT = gauge(
-    "poll_in_flight_requests", "Requests of this poller under way.", provider=words.PROVIDERS, account=RUNNING
+    "poll_in_flight_requests",
+    "Requests of this poller under way.",
+    "At the budget for long: the provider is slow, or the concurrency too low.",
+    ACCOUNT,
 )
 POLL_WAITING = gauge(
     "poll_waiting_requests",
     "Requests that wait for the budget, by priority.",
-    provider=words.PROVIDERS,
-    account=RUNNING,
-    priority=words.POLL_PRIORITIES,
+    "When heal or terminal waits: raise the rate, or run backfills at night.",
+    ACCOUNT | {"priority": PRIORITIES},
 )
 POLL_ACCOUNT_STATE = gauge(
     "poll_account_state",
     "1 for the current state of the account, 0 for the others: running, throttled (a 429's pause), refused "
     "(credentials), unreachable, standby (another poller has it).",
-    provider=words.PROVIDERS,
-    account=RUNNING,
-    state=words.POLL_STATES,
+    "On refused: correct the credentials; on unreachable: check network and proxy.",
+    ACCOUNT | {"state": words.POLL_STATES},
 )
 POLL_OWNED_PARTITIONS = gauge(
-    "poll_owned_partitions", "Partitions of the fetch requests that this poller serves; 0 on standby."
+    "poll_owned_partitions",
+    "Partitions of the fetch requests that this poller serves; 0 on standby.",
+    "Where the pollers' sum is 0: is Kafka reached? The log says who joined.",
 )
 
-FAMILIES: tuple[Family, ...] = (
-    POLL_REQUESTS,
-    POLL_REQUEST_DURATION,
-    POLL_RECORDS,
-    POLL_LEFT_OUT,
-    POLL_LAST_SUCCESS,
-    POLL_WATERMARK,
-    POLL_PENDING,
-    POLL_THROTTLE_WAIT,
-    POLL_BUDGET_RATE,
-    POLL_BUDGET_CONCURRENCY,
-    POLL_IN_FLIGHT,
-    POLL_WAITING,
-    POLL_ACCOUNT_STATE,
-    POLL_OWNED_PARTITIONS,
-    *SHARED,
-)
+FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
+"""All of them, in the order above; SHARED beside them."""
 
 
 class BudgetState(NamedTuple):
@@ -142,16 +131,15 @@ class PollerMetrics(MetricRegistry):
     `windows`: (source, alias) that are read by window; one that was never read is shown as 0.
     """
 
-    def __init__(self, label_values: LabelValues, windows: Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(label_values, FAMILIES)
+    def __init__(self, account_alias: str = "default", windows: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(FAMILIES, account_alias)
         for source, alias in windows:
-            self.gauge(POLL_LAST_SUCCESS, source, alias).set(0)
-            self.gauge(POLL_WATERMARK, source, alias).set(0)
+            self.window(source, alias, 0, 0)
 
     def requested(self, source: str, outcome: str, seconds: float) -> None:
         """An HTTP request had this outcome after this many seconds."""
         self.count(POLL_REQUESTS, source, outcome)
-        self.histogram(POLL_REQUEST_DURATION).observe((source,), seconds)
+        self.histogram(POLL_REQUEST_DURATION, source).observe(seconds)
 
     def landed(self, source: str, rows: int) -> None:
         """Kafka has acknowledged rows."""
@@ -170,10 +158,6 @@ class PollerMetrics(MetricRegistry):
         self.gauge(POLL_LAST_SUCCESS, source, alias).set(read_at_s)
         self.gauge(POLL_WATERMARK, source, alias).set(watermark_s)
 
-    def dead_letter(self, source: str, reason: str) -> None:
-        """A dead letter was written."""
-        self.count(DEAD_LETTERS, source, reason)
-
     def pending(self, source: str, change: int) -> None:
         """The number of waiting or running fetches changed."""
         self.gauge(POLL_PENDING, source).inc(change)
@@ -181,11 +165,6 @@ class PollerMetrics(MetricRegistry):
     def owned(self, partitions: int) -> None:
         """How many partitions of the fetch requests this poller owns."""
         self.gauge(POLL_OWNED_PARTITIONS).set(partitions)
-
-    def produced(self, records: int, seconds: float, ok: bool) -> None:
-        """The broker has acknowledged records, or has not."""
-        self.count(PRODUCE_MESSAGES, "polled", "success" if ok else "error", n=records)
-        self.histogram(PRODUCE_DURATION).observe(("polled",), seconds, records)
 
     def budgets(self, states: Callable[[], Iterable[BudgetState]]) -> None:
         """`states`: returns the budgets; called at each scrape."""
@@ -197,7 +176,7 @@ class PollerMetrics(MetricRegistry):
             self.gauge(POLL_BUDGET_RATE, *account).set(one.rate)
             self.gauge(POLL_BUDGET_CONCURRENCY, *account).set(one.concurrency)
             self.gauge(POLL_IN_FLIGHT, *account).set(one.in_flight)
-            for priority in words.POLL_PRIORITIES:
+            for priority in PRIORITIES:
                 self.gauge(POLL_WAITING, *account, priority).set(one.waiting.get(priority, 0))
             for state in words.POLL_STATES:
                 self.gauge(POLL_ACCOUNT_STATE, *account, state).set(state == one.state)

@@ -5,44 +5,62 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from stream.service.metrics.cardinality_guard import CardinalityGuard
-from stream.service.metrics.family import BUILD_INFO, LABEL_VALUES_CAPPED, LOG_MESSAGES, PREFIX, Family
-from stream.service.metrics.histogram import Histogram, Labels
-from stream.service.metrics.label_values import LabelValues
+from stream.service.metrics.family import (
+    BUILD_INFO,
+    DEAD_LETTERS,
+    LABEL_VALUES_CAPPED,
+    LOG_MESSAGES,
+    PREFIX,
+    PRODUCE_DURATION,
+    PRODUCE_MESSAGES,
+    SHARED,
+    Family,
+)
+from stream.service.metrics.histogram import Buckets, Histogram
+from stream.service.metrics.label_values import ACCOUNT, OTHER, RUNNING, UNKNOWN, spelled
 
 # Whatever the environment says: with PROMETHEUS_MULTIPROC_DIR, counters would be files that outlive the
 # process.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 values.ValueClass = values.MutexValue
 
+Labels = tuple[str, ...]
+"""The values of a family's labels, in the family's order."""
+
 
 class MetricRegistry(Collector):
-    """The series of `families`, each label set that is known in advance at 0.
+    """The series of a role's `families` and of SHARED, each label set that is known in advance at 0.
 
     The role's event loop writes and reads, but for the counter of log records, which any thread may write.
-    `log_counter` goes to the root logger.
+    `log_counter` goes to the root logger. `topics`: a topic's full name to its role, one of TOPICS.
     """
 
-    def __init__(self, label_values: LabelValues, families: Sequence[Family]) -> None:
+    def __init__(
+        self,
+        families: Sequence[Family],
+        account_alias: str = "default",
+        topics: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._account_alias = account_alias
+        self._topics = topics
         self._before_scrape: list[Callable[[], None]] = []
-        self._metrics = {family: _metric(family) for family in families}
-        capped = self._metrics[LABEL_VALUES_CAPPED]
-        assert isinstance(capped, Counter)
-        self._guard = CardinalityGuard(label_values, capped)
-        self._children: dict[Family, dict[Labels, Any]] = {}
-        for family in families:
-            self._children[family] = {}
+        self._metrics = {family: _metric(family) for family in (*families, *SHARED)}
+        self._children: dict[Family, dict[Labels, Any]] = {family: {} for family in self._metrics}
+        for family in self._metrics:
             for labels in self._start(family):
                 self._child(family, labels)
-        self.gauge(BUILD_INFO, *_versions()).set(1)
+        self.gauge(
+            BUILD_INFO, version("callstream"), platform.python_version(), version("faust-streaming")
+        ).set(1)
         self.log_counter = LogCounter(self)
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -50,49 +68,80 @@ class MetricRegistry(Collector):
     def _start(self, family: Family) -> Sequence[Labels]:
         if family.start is not None:
             return family.start
-        return [*product(*(self._guard.values(label, listed) for label, listed in family.labels.items()))]
+        known = {RUNNING: (), ACCOUNT: (self._account_alias,)}
+        return [*product(*(known.get(listed, listed) for listed in family.labels.values()))]
 
     def _child(self, family: Family, labels: Labels) -> Any:
         """The series of one label set."""
-        children = self._children[family]
-        child = children.get(labels)
+        child = self._children[family].get(labels)
         if child is None:
             metric = self._metrics[family]
             has_children = labels or isinstance(metric, Histogram)
-            child = children[labels] = metric.labels(*labels) if has_children else metric
+            child = self._children[family][labels] = metric.labels(*labels) if has_children else metric
         return child
 
-    def admit(self, family: Family, *raw: object, n: int = 1) -> Labels:
-        """The label set that may be shown for these raw values; see `CardinalityGuard`."""
-        return self._guard.admit(family, raw, n)
+    def _series(self, family: Family, raw: tuple[Any, ...], n: int = 0) -> Any:
+        """The series of raw values, which the guard admits unless they are a known label set as they are."""
+        child = self._children[family].get(raw)
+        return self._child(family, self.admit(family, raw, n)) if child is None else child
+
+    def admit(self, family: Family, raw: tuple[object, ...], n: int = 0) -> Labels:
+        """The label set for these raw values.
+
+        The cardinality guard: a value that is not in its label's list becomes `other`, which is counted n
+        times. Only words from a list become label values, so ids, phone numbers and URLs never do.
+        """
+        listed = family.labels.items()
+        return tuple(
+            self._admit(label, words, one, n) for (label, words), one in zip(listed, raw, strict=True)
+        )
+
+    def _admit(self, label: str, listed: tuple[str, ...], value: object, n: int) -> str:
+        if listed is RUNNING:
+            return str(value)
+        if listed is ACCOUNT:
+            return self._account_alias
+        if value is not None:
+            word = str(value)
+            word = self._topics.get(word, word) if label == "topic" else spelled(label, word)
+            if word in listed:
+                return word
+            self.count(LABEL_VALUES_CAPPED, label, n=n)
+        return UNKNOWN if UNKNOWN in listed else OTHER
 
     def count(self, family: Family, *raw: Any, n: float = 1) -> None:
-        """Add to a counter. The raw values pass the guard, unless they are a known label set as they are."""
-        child = self._children[family].get(raw)
-        if child is None:
-            child = self._child(family, self._guard.admit(family, raw, int(n)))
-        child.inc(n)
+        """Add to a counter."""
+        self._series(family, raw, int(n)).inc(n)
 
-    def gauge(self, family: Family, *labels: str) -> Gauge:
-        """The gauge of a label set, which is admitted already."""
-        child: Gauge = self._child(family, labels)
-        return child
+    def gauge(self, family: Family, *raw: Any) -> Gauge:
+        """The gauge of these labels."""
+        gauge: Gauge = self._series(family, raw)
+        return gauge
+
+    def histogram(self, family: Family, *raw: Any) -> Buckets:
+        """The observations with these labels."""
+        buckets: Buckets = self._series(family, raw)
+        return buckets
 
     def gauges(self, family: Family) -> Mapping[Labels, Gauge]:
         """The gauges of a family by label set."""
         return self._children[family]
 
     def clear(self, family: Family) -> None:
-        """Forget all label sets of a family."""
+        """Forget all label sets of a gauge."""
         metric = self._metrics[family]
         assert isinstance(metric, Gauge)
         metric.clear()
         self._children[family].clear()
 
-    def histogram(self, family: Family) -> Histogram:
-        metric = self._metrics[family]
-        assert isinstance(metric, Histogram)
-        return metric
+    def dead_letter(self, source: str, reason: str) -> None:
+        """A dead letter was written."""
+        self.count(DEAD_LETTERS, source, reason)
+
+    def produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
+        """The broker has acknowledged records, or has not."""
+        self.count(PRODUCE_MESSAGES, topic, "success" if ok else "error", n=records)
+        self.histogram(PRODUCE_DURATION, topic).observe(seconds, records)
 
     def value(self, name: str, **labels: str) -> float | None:
         """A sample as a scrape shows it, by its name without the prefix; None where there is none."""
@@ -115,25 +164,18 @@ class MetricRegistry(Collector):
 
 
 class LogCounter(logging.Handler):
-    """A logging handler that writes nothing and counts: an ERROR that nobody reads is at least a number.
-
-    Records above ERROR count as errors.
-    """
+    """Counts log records by level: an ERROR that nobody reads is at least a number."""
 
     def __init__(self, metrics: MetricRegistry) -> None:
         super().__init__()
         self._metrics = metrics
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._metrics.count(LOG_MESSAGES, _level(record.levelno))
+        reached = (name for least, name in _LEVELS if record.levelno >= least)
+        self._metrics.count(LOG_MESSAGES, next(reached, "debug"))
 
 
-def _level(number: int) -> str:
-    if number >= logging.ERROR:
-        return "error"
-    if number >= logging.WARNING:
-        return "warning"
-    return "info" if number >= logging.INFO else "debug"
+_LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warning"), (logging.INFO, "info"))
 
 
 def _metric(family: Family) -> Counter | Gauge | Histogram:
@@ -141,14 +183,3 @@ def _metric(family: Family) -> Counter | Gauge | Histogram:
         return Histogram(family)
     kind = Counter if family.kind == "counter" else Gauge
     return kind(PREFIX + family.name, family.text, [*family.labels], registry=None)
-
-
-def _versions() -> Labels:
-    return (_version("callstream"), platform.python_version(), _version("faust-streaming"))
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "unknown"

@@ -1,16 +1,17 @@
-"""The metrics of one worker: a batch's counts go in after its commit, an exposition comes out."""
+"""The metrics of one worker: an `engine.status.Observer` of its lanes, and what their batches counted."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from stream.service.metrics import worker_families as f
-from stream.service.metrics.batch_counts import BatchCounts
+from stream.service.metrics.batch_counts import BatchCounts, Series
 from stream.service.metrics.family import Family
-from stream.service.metrics.label_values import LabelValues
-from stream.service.metrics.lane_observer import LaneObserver
-from stream.service.metrics.partition_gauges import PartitionGauges
+from stream.service.metrics.label_values import LANE
 from stream.service.metrics.registry import MetricRegistry
 
 LAST_COUNTED: dict[Family, Family] = {
@@ -19,56 +20,131 @@ LAST_COUNTED: dict[Family, Family] = {
 }
 """Gauges that tell when a counter last moved, by its first label."""
 
+HELD = (f.CALLS_ACTIVE, f.CALLS_OVERDUE, f.SEQUENCE_GAPS_OPEN)
+
+
+@dataclass
+class _Partition:
+    """What an owned partition holds. The heartbeat of a lane that never moves ages from its opening."""
+
+    heartbeat_s: float
+    held: Counter[Series] = field(default_factory=Counter)
+    due: int = 0
+    troubled: int = 0
+
 
 class WorkerMetrics(MetricRegistry):
-    """What a worker counts. All calls from the event loop's thread.
+    """What a worker counts. All calls from the event loop's thread. `clock` gives Unix seconds.
 
-    `observer` goes to the lanes. `clock` gives Unix seconds.
+    Gauges of several workers add up, so a worker shows only what is in partitions that it owns.
     """
 
-    def __init__(self, label_values: LabelValues, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(label_values, f.FAMILIES)
-        self.observer = LaneObserver(self)
-        self._gauges = PartitionGauges(self)
+    def __init__(
+        self,
+        account_alias: str = "default",
+        topics: Mapping[str, str] = MappingProxyType({}),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(f.FAMILIES, account_alias, topics)
         self._clock = clock
+        self._partitions: dict[int, _Partition] = {}
+        self._entries: dict[int, int] = {}
+        self.phase("starting")
+        self.before_scrape(self._show)
+
+    # What the processor tells.
 
     def opened(self, partition: int) -> None:
         """A partition was assigned and recovered. Add the counts of what its table holds next."""
-        self._gauges.open(partition, self._clock())
+        self._partitions[partition] = _Partition(self._clock())
 
     def closed(self, partition: int) -> None:
         """A partition was revoked."""
-        self._gauges.close(partition)
+        self._partitions.pop(partition, None)
 
     def indexed(self, partition: int, due: int, troubled: int) -> None:
         """How many calls the index of due calls has, and on how many of them looks fail."""
-        self._gauges.index(partition, due, troubled)
+        if one := self._partitions.get(partition):
+            one.due, one.troubled = due, troubled
 
     def add(self, counts: BatchCounts) -> None:
         """Apply what a batch counted. Called once, after its commit and after the table shows its states."""
         now_us = round(self._clock() * 1_000_000)
         for (family, *raw), n in counts.items():
             self.count(family, *raw, n=n)
-            last = LAST_COUNTED.get(family)
-            if last is not None:
-                self.gauge(last, *self.admit(last, raw[0], n=0)).set(now_us / 1_000_000)
+            if last := LAST_COUNTED.get(family):
+                self.gauge(last, raw[0]).set(now_us / 1_000_000)
         for (family, *raw), values in counts.durations_s.items():
-            self.histogram(family).observe_many(self.admit(family, *raw, n=len(values)), values)
-        self._add_latency(counts, now_us)
-        self._gauges.move(counts)
-
-    def _add_latency(self, counts: BatchCounts, now_us: int) -> None:
-        latency = self.histogram(f.EVENT_LATENCY)
+            self.histogram(family, *raw).observe_many(values)
         for source, occurred_us in counts.occurred_us.items():
             occurred_us.sort()
             processed_us = counts.processed_us or now_us
-            latency.observe_since(self._stage(source, "processed"), processed_us, occurred_us)
-            latency.observe_since(self._stage(source, "state_visible"), now_us, occurred_us)
+            self.histogram(f.EVENT_LATENCY, source, "processed").observe_since(processed_us, occurred_us)
+            self.histogram(f.EVENT_LATENCY, source, "state_visible").observe_since(now_us, occurred_us)
         for source, delays_us in counts.received_after_us.items():
             seconds = [delay_us / 1_000_000 for delay_us in delays_us]
-            latency.observe_many(self._stage(source, "received"), seconds)
+            self.histogram(f.EVENT_LATENCY, source, "received").observe_many(seconds)
         for source, alerted_us in counts.alerted_us.items():
-            latency.observe_since(self._stage(source, "alert_published"), now_us, sorted(alerted_us))
+            published = self.histogram(f.EVENT_LATENCY, source, "alert_published")
+            published.observe_since(now_us, sorted(alerted_us))
+        self._move(counts)
 
-    def _stage(self, source: str, stage: str) -> tuple[str, ...]:
-        return self.admit(f.EVENT_LATENCY, source, stage)
+    def _move(self, counts: BatchCounts) -> None:
+        """A batch that was committed while its partition was revoked moves nothing."""
+        one = self._partitions.get(counts.partition)
+        if one is None:
+            return
+        for series, n in counts.gauges.items():
+            one.held[series] += n
+            if not one.held[series]:
+                del one.held[series]  # account ids of long ago
+        one.heartbeat_s = max(one.heartbeat_s, counts.heartbeat_us / 1_000_000)
+
+    def _show(self) -> None:
+        owned = self._partitions.values()
+        for family in HELD:
+            for gauge in self.gauges(family).values():
+                gauge.set(0)
+        for one in owned:
+            for (family, *raw), n in one.held.items():
+                self.gauge(family, *raw).inc(n)
+        self.gauge(f.DUE_CALLS).set(sum(one.due for one in owned))
+        self.gauge(f.TROUBLED_CALLS).set(sum(one.troubled for one in owned))
+        # The oldest of the partitions: one lane that stands still must not hide behind the others.
+        self.gauge(f.HEARTBEAT, "state_visible").set(min((one.heartbeat_s for one in owned), default=0))
+        self.gauge(f.TABLE_ENTRIES, "calls").set(sum(self._entries.values()))
+
+    # What the lanes tell their observer. Reports without a family are ignored.
+
+    def phase(self, phase: str) -> None:
+        for (state,), gauge in self.gauges(f.WORKER_STATE).items():
+            gauge.set(state == phase)
+
+    def rebalance_started(self) -> None:
+        """The worker no longer speaks for the partitions that it had."""
+        self.count(f.REBALANCES)
+        self.clear(f.CONSUMER_LAG)
+        self._entries.clear()
+
+    def rebalance_ended(self, seconds: float, partitions: int) -> None:
+        self.histogram(f.REBALANCE_DURATION).observe(seconds)
+
+    def recovery(self, remaining: int) -> None:
+        self.gauge(f.TABLE_RECOVERY_REMAINING, "calls").set(remaining)
+
+    def recovered(self, partitions: int, records: int, seconds: float) -> None: ...
+
+    def consumed(self, topic: str, records: int, value_bytes: int) -> None: ...
+
+    def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
+        if records:
+            self.histogram(f.PROCESSING_DURATION, LANE).observe(process_s / records, records)
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        self.gauge(f.CONSUMER_LAG, topic, partition).set(records)
+
+    def entries(self, partition: int, count: int) -> None:
+        self._entries[partition] = count
+
+    def error(self, kind: str) -> None:
+        self.count(f.PROCESSING_ERRORS, LANE, kind)

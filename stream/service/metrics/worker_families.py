@@ -1,76 +1,83 @@
 """The metric families of the worker. `family.py` has those of all roles; gateway and poller have their own
 files.
 
-The names are the contract: dashboards and alert rules use them. A label's values are written beside it.
-
-Some families of the catalogue are missing, because nothing in this worker feeds them yet: the reorder buffer
-(events are never held back), `alerts_active` and `alerts_suppressed_total` (alerts have no episodes yet),
-`alert_sink_requests_total`, `config_last_reload_successful`. A family that is always 0 would mislead.
+The names are the contract: dashboards and alert rules use them. What nothing in this worker feeds has no
+family, because one that is always 0 would mislead.
 """
 
 from __future__ import annotations
 
 from itertools import product
 
+from stream.core.call.alerts import SEVERITIES
 from stream.core.fetches import OUTCOMES, REASONS
 from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
 from stream.service.metrics import label_values as words
-from stream.service.metrics.family import CONFIGURED, RUNNING, SHARED, Family, counter, gauge, histogram
+from stream.service.metrics.family import Family, counter, gauge, histogram
+
+PROVIDER = {"provider": words.PROVIDERS}
+DIRECTION = {**PROVIDER, "direction": words.DIRECTIONS}
+CALL = {**PROVIDER, "account": words.ACCOUNT, "direction": words.DIRECTIONS}
+SOURCE = {"source": SOURCES}
 
 # Stream
 
 EVENTS_PROCESSED = counter(
     "events_processed_total",
     "Events leaving the dedup/order stage: applied, late, duplicate, dead_lettered; exclusive.",
-    source=words.ANY_SOURCE,
-    result=words.RESULTS,
+    "Where it stands still though calls are made: is the gateway reached, does the worker run?",
+    {"source": words.ANY_SOURCE, "result": ("applied", "late", "duplicate", "dead_lettered")},
 )
 EVENTS_DEDUPLICATED = counter(
     "events_deduplicated_total",
     "Duplicate events dropped, by the identity that matched: "
     "delivery_token, event_id, sequence_number, content_hash, cross_source.",
-    source=SOURCES,
-    match=words.MATCHES,
+    "Nothing, duplicates are normal; where delivery_token rises, the gateway answers too late.",
+    SOURCE | {"match": ("delivery_token", "event_id", "sequence_number", "content_hash", "cross_source")},
 )
 EVENTS_OUT_OF_ORDER = counter(
     "events_out_of_order_total",
     "Events that arrived after a later event of the same call had been seen.",
-    source=SOURCES,
+    "Nothing, they are applied in order; a steep rise is a delay at the provider or at the proxy.",
+    SOURCE,
 )
 SEQUENCE_GAPS_DETECTED = counter(
     "sequence_gaps_detected_total",
     "Missing SequenceNumbers still absent after the grace period.",
-    source=SOURCES,
+    "Look for refused requests at the gateway, and for failed deliveries in the provider's debugger.",
+    SOURCE,
 )
 SEQUENCE_GAPS_CLOSED = counter(
     "sequence_gaps_closed_total",
     "Sequence gaps closed: late_arrival, poll_heal, expired.",
-    source=SOURCES,
-    by=words.GAP_CLOSERS,
+    "On expired: run a poller, whose reads fill gaps.",
+    SOURCE | {"by": ("late_arrival", "poll_heal", "expired")},
 )
 SEQUENCE_GAPS_OPEN = gauge(
     "sequence_gaps_open",
     "Sequence gaps waiting for a late arrival or a healing poll.",
-    source=SOURCES,
+    "When it keeps rising: does the poller run, and may it read?",
+    SOURCE,
 )
 EVENT_LATENCY = histogram(
     "event_latency_seconds",
     "Provider event time to stage: received, processed, state_visible, alert_published.",
+    "The first stage that is slow is the cause: the provider (received), the worker, Kafka.",
+    SOURCE | {"stage": ("received", "processed", "state_visible", "alert_published")},
     (0.25, 0.5, 1, 2, 5, 10, 30, 60, 90, 120, 300, 900, 1800, 3600),
-    source=SOURCES,
-    stage=words.LATENCY_STAGES,
 )
 PROCESSING_DURATION = histogram(
     "processing_duration_seconds",
     "Time one agent spends on one event.",
+    "When it rises: give the worker more CPU, or run one more.",
+    {"agent": (words.LANE,)},
     (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1),
-    agent=(words.LANE,),
 )
 PROCESSING_ERRORS = counter(
     "processing_errors_total",
     "Exceptions in agents by allow-listed class (else other).",
-    agent=(*words.AGENTS, words.LANE),
-    error=(*words.ERRORS, *words.LANE_ERRORS),
+    "Read the worker's log; errors of an agent are bugs and are in the dead letters, with their call.",
+    {"agent": (*words.AGENTS, words.LANE), "error": (*words.ERRORS, *words.LANE_ERRORS)},
     start=(
         *product((*words.AGENTS, words.LANE), words.ERRORS),
         *product((words.LANE,), words.LANE_ERRORS),
@@ -79,12 +86,14 @@ PROCESSING_ERRORS = counter(
 HEARTBEAT = gauge(
     "heartbeat_timestamp_seconds",
     "Insert time of the newest synthetic heartbeat seen by each stage.",
-    stage=words.HEARTBEAT_STAGES,
+    "When it is older than a minute: a partition stands still; `/readyz` and the log say why.",
+    {"stage": ("state_visible",)},
 )
 LAST_EVENT = gauge(
     "last_event_timestamp_seconds",
     "Unix time the last event of this source was processed.",
-    source=words.ANY_SOURCE,
+    "When it is old though calls are made: run `callstream doctor`.",
+    {"source": words.ANY_SOURCE},
 )
 
 # Kafka and worker
@@ -92,39 +101,53 @@ LAST_EVENT = gauge(
 CONSUMER_LAG = gauge(
     "consumer_lag_messages",
     "Log end offset minus next offset to be read, for assigned partitions.",
-    topic=(*words.TOPICS, words.OTHER),
-    partition=RUNNING,
+    "When it keeps rising: run more workers, at most one a partition.",
+    {"topic": words.TOPICS, "partition": words.RUNNING},
 )
 WORKER_STATE = gauge(
     "worker_state",
     "1 for the current worker state, 0 for the others: starting, recovering, rebalancing, running, stopping.",
-    state=words.WORKER_STATES,
+    "When it is not running for minutes: is Kafka reached? `/readyz` says what it waits for.",
+    {"state": words.WORKER_STATES},
 )
-REBALANCES = counter("rebalances_total", "Consumer group rebalances seen by this worker.")
+REBALANCES = counter(
+    "rebalances_total",
+    "Consumer group rebalances seen by this worker.",
+    "When many follow each other: do workers restart, or run out of CPU or memory?",
+)
 REBALANCE_DURATION = histogram(
     "rebalance_duration_seconds",
     "Time from the start of a rebalance until tables are recovered.",
-    (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300),
+    "When it is long: recovery reads the changelog; look at the broker's disk and network.",
+    bounds=(0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300),
 )
 TABLE_ENTRIES = gauge(
     "table_entries",
     "Keys in locally owned table partitions: calls, and pages of calls with very many events.",
-    table=words.TABLES,
+    "It grows with traffic and `CALLSTREAM_SETTLE_S`; size the worker's memory by it.",
+    {"table": words.TABLES},
 )
-DUE_CALLS = gauge("due_calls", "Calls in the index of what ticks must look at, in owned partitions.")
+DUE_CALLS = gauge(
+    "due_calls",
+    "Calls in the index of what ticks must look at, in owned partitions.",
+    "Nothing: it follows the number of calls in the table.",
+)
 TROUBLED_CALLS = gauge(
-    "troubled_calls", "Calls on which a tick's look fails by an error of our own and is repeated."
+    "troubled_calls",
+    "Calls on which a tick's look fails by an error of our own and is repeated.",
+    "Report the error in the worker's log; the call is among the dead letters.",
 )
 TABLE_RECOVERY_REMAINING = gauge(
     "table_recovery_remaining_messages",
     "Changelog messages still to replay before the table is current.",
-    table=words.TABLES,
+    "Wait while it falls; where it stands still, look at the broker.",
+    {"table": words.TABLES},
 )
 TABLE_EVICTIONS = counter(
     "table_evictions_total",
     "Keys removed from tables: terminal_ttl, max_age, capacity.",
-    table=words.TABLES,
-    reason=words.EVICTIONS,
+    "On max_age: calls without an end; see calls_overdue.",
+    {"table": words.TABLES, "reason": ("terminal_ttl", "max_age", "capacity")},
 )
 
 # Calls and KPIs
@@ -132,69 +155,64 @@ TABLE_EVICTIONS = counter(
 CALLS_STARTED = counter(
     "calls_started_total",
     "Calls seen for the first time (seizures).",
-    provider=words.PROVIDERS,
-    account=CONFIGURED,
-    direction=words.DIRECTIONS,
+    "When it falls to 0 in business hours: are the numbers' webhooks set, is the gateway reached?",
+    CALL,
 )
 CALLS_ENDED = counter(
     "calls_ended_total",
     "Calls that reached a terminal state: answered, busy, no_answer, canceled, rejected, failed, unknown.",
-    provider=words.PROVIDERS,
-    account=CONFIGURED,
-    direction=words.DIRECTIONS,
-    outcome=words.OUTCOMES,
+    "When the share of failed rises: compare the SIP codes and errors, then the provider's status page.",
+    CALL | {"outcome": words.OUTCOMES},
 )
 CALL_FINAL_RESPONSES = counter(
     "call_final_responses_total",
     "Calls by final SIP response code (allow-list, else other).",
-    provider=words.PROVIDERS,
-    direction=words.DIRECTIONS,
-    sip_code=CONFIGURED,
+    "5xx and 6xx: ask the carrier; 404 and 484: check the numbers dialled.",
+    DIRECTION | {"sip_code": words.SIP_CODES},
 )
 CALLS_ACTIVE = gauge(
     "calls_active",
     "Calls not yet in a terminal state.",
-    provider=words.PROVIDERS,
-    account=CONFIGURED,
-    direction=words.DIRECTIONS,
+    "Plan the capacity by it.",
+    CALL,
 )
 CALLS_OVERDUE = gauge(
     "calls_overdue",
     "Active calls older than the configured maximum without a terminal event.",
-    provider=words.PROVIDERS,
+    "A terminal callback was lost: does the poller run? Else the call hangs: end it at the provider.",
+    PROVIDER,
 )
 CALL_SETUP_DELAY = histogram(
     "call_setup_delay_seconds",
     "Initiated to ringing (post-dial delay, RFC 6076 SRD proxy) or to answered.",
+    "When ringing takes longer: the route or the carrier has changed; ask the provider.",
+    DIRECTION | {"phase": ("ringing", "answered")},
     (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60),
-    provider=words.PROVIDERS,
-    direction=words.DIRECTIONS,
-    phase=words.SETUP_PHASES,
 )
 CALL_DURATION = histogram(
     "call_duration_seconds",
     "Talk time of answered calls (RFC 6076 SDT; ACD = sum / count).",
+    "When many are short: listen to one; silence or a false answer is likely.",
+    DIRECTION,
     (1, 3, 6, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200),
-    provider=words.PROVIDERS,
-    direction=words.DIRECTIONS,
 )
 CALL_INSIGHTS_EVENTS = counter(
     "call_insights_events_total",
     "Voice Insights events by edge and level.",
-    edge=words.EDGES,
-    level=words.INSIGHTS_LEVELS,
+    "On errors at sdk_edge: the client's network, microphone or version; else the carrier.",
+    {"edge": words.EDGES, "level": ("debug", "info", "warning", "error", words.UNKNOWN)},
 )
 CALL_ERRORS = counter(
     "call_errors_total",
     "Provider error codes attached to calls (allow-list, else other).",
-    provider=words.PROVIDERS,
-    error_code=CONFIGURED,
+    "Look the code up in the provider's error dictionary.",
+    PROVIDER | {"error_code": words.ERROR_CODES},
 )
 CALL_STATE_CONFLICTS = counter(
     "call_state_conflicts_total",
     "Sources disagree on a field of the same call.",
-    provider=words.PROVIDERS,
-    field=words.CONFLICT_FIELDS,
+    "Nothing at single calls; on many, compare one call's events and report it.",
+    PROVIDER | {"field": words.CONFLICT_FIELDS},
 )
 
 # Application webhooks
@@ -202,16 +220,15 @@ CALL_STATE_CONFLICTS = counter(
 APP_WEBHOOK_RESPONSES = counter(
     "app_webhook_responses_total",
     "What the customer's application answered the provider: 2xx, 3xx, 4xx, 5xx, timeout, none.",
-    provider=words.PROVIDERS,
-    endpoint=CONFIGURED,
-    code_class=words.CODE_CLASSES,
+    "On anything but 2xx and 3xx: ask the application's owner, beginning with the last deployment.",
+    PROVIDER | {"endpoint": (words.OTHER,), "code_class": ("2xx", "3xx", "4xx", "5xx", "timeout", "none")},
 )
 APP_WEBHOOK_DURATION = histogram(
     "app_webhook_duration_seconds",
     "How long the customer's application took to answer the provider.",
+    "Above 5 s: make the application faster, or calls fail at the provider's limit of 15 s.",
+    PROVIDER | {"endpoint": (words.OTHER,)},
     (0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 5, 8, 10, 12, 15),
-    provider=words.PROVIDERS,
-    endpoint=CONFIGURED,
 )
 
 # Reconciliation
@@ -219,33 +236,34 @@ APP_WEBHOOK_DURATION = histogram(
 RECONCILED_CALLS = counter(
     "reconciled_calls_total",
     "Calls compared across sources: match, missing_callback, missing_poll, mismatch.",
-    provider=words.PROVIDERS,
-    result=words.RECONCILIATIONS,
+    "On missing_callback: is the status callback set for every number and call?",
+    PROVIDER | {"result": ("match", "missing_callback", "missing_poll", "mismatch")},
 )
 CALLBACKS_MISSING = counter(
     "callbacks_missing_total",
     "Callbacks a provider record proves should have arrived and that never did.",
-    source=PUSHED_SOURCES,
-    event=(*words.PROGRESS_EVENTS, words.OTHER),
+    "Compare the provider's debugger with the gateway's refusals: DNS, firewall, TLS, signature.",
+    {"source": PUSHED_SOURCES, "event": (*words.PROGRESS_EVENTS, words.OTHER)},
     start=tuple(product(PUSHED_SOURCES, words.PROGRESS_EVENTS)),
 )
 RECONCILIATION_LAST_SUCCESS = gauge(
     "reconciliation_last_success_timestamp_seconds",
     "Unix time of the last complete reconciliation pass.",
-    provider=words.PROVIDERS,
+    "When it is old though calls end: does the poller run?",
+    PROVIDER,
 )
 FETCHES_REQUESTED = counter(
     "fetches_requested_total",
     "Reads of a call's resources that were asked of the pollers.",
-    source=FETCHED_SOURCES,
-    reason=REASONS,
+    "On many gap or overdue: callbacks are lost; see callbacks_missing_total.",
+    {"source": FETCHED_SOURCES, "reason": REASONS},
 )
 FETCHES_ANSWERED = counter(
     "fetches_answered_total",
     "Reads of a call's resources by what they came to; only success, empty, not_ready and not_found are the "
     "provider's answer about the call.",
-    source=FETCHED_SOURCES,
-    outcome=OUTCOMES,
+    "On auth_error or no_account: check the poller's credentials; on deferred: raise its rate.",
+    {"source": FETCHED_SOURCES, "outcome": OUTCOMES},
 )
 
 # Alerts
@@ -253,22 +271,10 @@ FETCHES_ANSWERED = counter(
 ALERTS_PUBLISHED = counter(
     "alerts_published_total",
     "Alert records written to the alerts topic.",
-    rule=words.RULES,
-    severity=words.SEVERITIES,
-    state=words.ALERT_STATES,
-    start=tuple(
-        (rule, severity, state)
-        for rule, severity in (
-            ("call.failed", "warning"),
-            ("call.error_event", "warning"),
-            ("webhook.failing", "critical"),
-        )
-        for state in words.ALERT_STATES
-    ),
+    "Read them: `callstream tail alerts`.",
+    {"rule": tuple(SEVERITIES), "severity": ("critical", "warning"), "state": ("firing", "resolved")},
+    start=tuple((*rule, state) for rule in SEVERITIES.items() for state in ("firing", "resolved")),
 )
 
-FAMILIES: tuple[Family, ...] = (
-    *(value for value in list(globals().values()) if isinstance(value, Family)),
-    *SHARED,
-)
-"""All of them, in the order above, and those that every role has."""
+FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
+"""All of them, in the order above; SHARED beside them."""

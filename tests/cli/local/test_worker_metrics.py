@@ -6,19 +6,18 @@ from stream.cli.local.worker_metrics import WorkerSnapshot, parse
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
 from stream.service.metrics.family import DEAD_LETTERS
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 
 
 def test_a_worker_that_has_done_nothing_shows_zeros():
-    figures = parse(WorkerMetrics(LabelValues()).exposition()[0].decode(), 1.0)
+    figures = parse(WorkerMetrics().exposition()[0].decode(), 1.0)
     assert figures.deliveries == 0
     assert figures.dead_letters == 0
     assert set(figures.results) == {"applied", "late", "duplicate", "dead_lettered"}
 
 
 def test_counts_are_summed_over_every_label_but_the_one_shown():
-    metrics = WorkerMetrics(LabelValues())
+    metrics = WorkerMetrics()
     counts = BatchCounts(0)
     counts[f.EVENTS_PROCESSED, "twilio_call", "applied"] += 3
     counts[f.EVENTS_PROCESSED, "telnyx_webhook", "applied"] += 4

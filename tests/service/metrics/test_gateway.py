@@ -6,7 +6,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.label_values import LabelValues
 from tests.service.metrics.promtool import complaints
 
 CATALOGUE = {
@@ -26,14 +25,9 @@ CATALOGUE = {
 }
 
 
-class Landed:
-    source = "telnyx_webhook"
-    delay_us = 1_500_000
-
-
 @pytest.fixture
 def metrics() -> GatewayMetrics:
-    return GatewayMetrics(LabelValues())
+    return GatewayMetrics()
 
 
 def value(metrics: GatewayMetrics, name: str, **labels: str) -> float | None:
@@ -71,7 +65,7 @@ def test_every_series_that_is_known_in_advance_starts_at_0(metrics: GatewayMetri
 
 
 def test_a_landed_delivery_is_counted_with_its_delay(metrics: GatewayMetrics) -> None:
-    metrics.landed(Landed(), verified=False)
+    metrics.landed("telnyx_webhook", 1_500_000, verified=False)
     assert value(metrics, "webhook_events_received_total", source="telnyx_webhook") == 1
     assert value(metrics, "webhook_unsigned_events_total", source="telnyx_webhook") == 1
     assert value(metrics, "webhook_delivery_delay_seconds_sum", source="telnyx_webhook") == 1.5

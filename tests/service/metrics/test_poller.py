@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.poller import BudgetState, PollerMetrics
 from tests.service.metrics import promtool
 
@@ -33,7 +32,7 @@ CATALOGUE = {
 
 
 def fed() -> PollerMetrics:
-    metrics = PollerMetrics(LabelValues(), [("twilio_call", "default"), ("telnyx_call_event", "default")])
+    metrics = PollerMetrics(windows=[("twilio_call", "default"), ("telnyx_call_event", "default")])
     metrics.requested("twilio_call", "success", 0.2)
     metrics.landed("twilio_call", 3)
     metrics.left_out("telnyx_webhook_delivery", 4)
@@ -43,7 +42,7 @@ def fed() -> PollerMetrics:
     metrics.pending("twilio_call_event", 2)
     metrics.pending("twilio_call_event", -1)
     metrics.owned(12)
-    metrics.produced(3, 0.01, True)
+    metrics.produced("polled", 3, 0.01, True)
     metrics.budgets(
         lambda: [BudgetState("twilio", "default", "throttled", 8.0, 4.0, 3, {"heal": 2, "terminal": 5})]
     )

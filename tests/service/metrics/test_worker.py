@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 
 import pytest
 
 from stream.core import effects
+from stream.engine import status as lanes
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
+from stream.service.metrics.label_values import LANE_ERRORS, WORKER_STATES
 from stream.service.metrics.worker import WorkerMetrics
+from tests.service.metrics.conftest import held
 
 NOW_US = 1_800_000_000_000_000
 SOURCE = "twilio_status_callback"
@@ -64,14 +68,11 @@ def test_a_call_without_a_sip_code_or_an_answer_has_no_observations_of_them(metr
     assert value(metrics, "calls_ended_total", **ended) == 1
 
 
-def test_an_effect_that_is_written_and_not_only_counted_is_left_to_others() -> None:
-    assert not BatchCounts(0).count_effect(object())
-
-
 def test_the_application_s_answers_are_counted_by_endpoint_and_class(fed: WorkerMetrics) -> None:
-    endpoint = {"provider": "twilio", "endpoint": "voice"}
+    endpoint = {"provider": "twilio", "endpoint": "other"}
 
     assert value(fed, "app_webhook_responses_total", code_class="5xx", **endpoint) == 1
+    assert value(fed, "app_webhook_responses_total", code_class="timeout", **endpoint) == 1
     assert value(fed, "app_webhook_duration_seconds_count", **endpoint) == 1
 
 
@@ -99,3 +100,127 @@ def test_counting_costs_little_for_each_event(
 
     assert min(count_us) < most_us_to_count
     assert min(apply_us) < most_us_to_apply
+
+
+# What the owned partitions hold: right from the start and after each batch, and gone with them.
+
+
+def active(metrics: WorkerMetrics) -> float | None:
+    return value(metrics, "calls_active", provider="twilio", account="main", direction="inbound")
+
+
+def test_the_table_s_calls_are_active_as_soon_as_their_partition_is_opened(metrics: WorkerMetrics) -> None:
+    metrics.opened(0)
+    metrics.add(held(0, {("twilio", "AC1", "inbound"): 3}, {"twilio": 1}, {"telnyx_webhook": 2}))
+    metrics.opened(1)
+    metrics.add(held(1, {("twilio", "AC1", "inbound"): 4}))
+
+    assert active(metrics) == 7
+    assert value(metrics, "calls_overdue", provider="twilio") == 1
+    assert value(metrics, "sequence_gaps_open", source="telnyx_webhook") == 2
+
+
+def test_a_batch_moves_the_calls_of_its_partition(fed: WorkerMetrics) -> None:
+    assert active(fed) == 3
+    assert value(fed, "calls_overdue", provider="twilio") == 2
+    assert value(fed, "sequence_gaps_open", source="twilio_status_callback") == 3
+
+
+def test_a_partition_that_was_taken_away_leaves_nothing_behind(fed: WorkerMetrics) -> None:
+    fed.closed(0)
+
+    assert active(fed) == 0
+    assert value(fed, "sequence_gaps_open", source="twilio_status_callback") == 0
+    assert value(fed, "heartbeat_timestamp_seconds", stage="state_visible") == 0
+
+
+def test_a_batch_that_ends_after_its_partition_is_gone_moves_no_gauge(metrics: WorkerMetrics) -> None:
+    counts = BatchCounts(5)
+    counts.active_moved(None, ("twilio", "AC1", "inbound"))
+    metrics.add(counts)
+
+    assert active(metrics) == 0
+
+
+def test_the_calls_of_all_accounts_add_up_under_the_installation_s_alias(metrics: WorkerMetrics) -> None:
+    metrics.opened(0)
+    metrics.add(held(0, {("twilio", "AC8", "inbound"): 1, ("twilio", "AC9", "inbound"): 2}))
+
+    assert active(metrics) == 3
+
+
+def test_a_call_that_stays_what_it_is_moves_nothing() -> None:
+    counts = BatchCounts(0)
+    counts.active_moved(("twilio", "AC1", "inbound"), ("twilio", "AC1", "inbound"))
+
+    assert counts.gauges == {}
+
+
+def test_one_lane_that_stands_still_shows_in_the_heartbeat(metrics: WorkerMetrics) -> None:
+    opened_s = 1_800_000_000
+    metrics.opened(0)
+    metrics.opened(1)
+    counts = BatchCounts(0)
+    counts.heartbeat_us = (opened_s + 90) * 1_000_000
+    metrics.add(counts)
+
+    assert value(metrics, "heartbeat_timestamp_seconds", stage="state_visible") == opened_s
+    counts.partition = 1
+    metrics.add(counts)
+    assert value(metrics, "heartbeat_timestamp_seconds", stage="state_visible") == opened_s + 90
+
+
+# What the lanes report.
+
+
+def test_it_answers_everything_that_lanes_tell_an_observer() -> None:
+    for name, told in inspect.getmembers(lanes.NullObserver, inspect.isfunction):
+        ours = inspect.signature(getattr(WorkerMetrics, name))
+        assert list(ours.parameters) == list(inspect.signature(told).parameters), name
+    assert {phase.value for phase in lanes.Phase} == set(WORKER_STATES)
+
+
+def test_exactly_one_state_is_the_worker_s(metrics: WorkerMetrics) -> None:
+    for state in WORKER_STATES:
+        metrics.phase(state)
+        shown = [value(metrics, "worker_state", state=each) for each in WORKER_STATES]
+        assert shown == [float(each == state) for each in WORKER_STATES]
+
+
+def test_records_sent_are_counted_by_topic_and_outcome(fed: WorkerMetrics) -> None:
+    assert value(fed, "produce_messages_total", topic="events", outcome="success") == 100
+    assert value(fed, "produce_messages_total", topic="events", outcome="error") == 1
+    assert value(fed, "produce_duration_seconds_count", topic="events") == 101
+    assert value(fed, "produce_duration_seconds_bucket", topic="events", le="0.025") == 100
+
+
+def test_a_batch_s_time_is_divided_among_its_events(fed: WorkerMetrics) -> None:
+    assert value(fed, "processing_duration_seconds_count", agent="lane") == 100
+    assert value(fed, "processing_duration_seconds_sum", agent="lane") == pytest.approx(0.002)
+    assert value(fed, "processing_duration_seconds_bucket", agent="lane", le="2.5e-05") == 100
+
+
+def test_a_rebalance_forgets_what_was_known_of_the_partitions(fed: WorkerMetrics) -> None:
+    assert value(fed, "consumer_lag_messages", topic="callbacks", partition="0") == 42
+    assert value(fed, "table_entries", table="calls") == 1000
+    fed.rebalance_started()
+
+    assert value(fed, "consumer_lag_messages", topic="callbacks", partition="0") is None
+    assert value(fed, "table_entries", table="calls") == 0
+    assert value(fed, "rebalances_total") == 2
+    assert value(fed, "rebalance_duration_seconds_sum") == pytest.approx(3.2)
+
+
+def test_table_entries_add_up_over_partitions(metrics: WorkerMetrics) -> None:
+    metrics.entries(0, 10)
+    metrics.entries(3, 5)
+    metrics.entries(0, 11)
+
+    assert value(metrics, "table_entries", table="calls") == 16
+
+
+def test_what_goes_wrong_in_a_lane_has_a_series_of_its_own(metrics: WorkerMetrics) -> None:
+    for kind in LANE_ERRORS:
+        assert value(metrics, "processing_errors_total", agent="lane", error=kind) == 0
+        metrics.error(kind)
+        assert value(metrics, "processing_errors_total", agent="lane", error=kind) == 1

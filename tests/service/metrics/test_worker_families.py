@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.service.metrics import gateway, poller
+from stream.service.metrics.family import SHARED
 from stream.service.metrics.worker import WorkerMetrics
-from stream.service.metrics.worker_families import FAMILIES, Family
+from stream.service.metrics.worker_families import FAMILIES
 
 CATALOGUE = {
     "callstream_events_processed_total": ("counter", "source result"),
@@ -75,11 +76,18 @@ def test_no_series_says_when_it_was_created(fed: WorkerMetrics) -> None:
     assert b"_created" not in fed.exposition("application/openmetrics-text; version=1.0.0")[0]
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_a_histogram_has_at_most_15_ascending_bounds_and_nothing_else_has_any(family: Family) -> None:
-    assert list(family.bounds) == sorted(set(family.bounds))
-    assert (family.kind == "histogram") == bool(family.bounds)
-    assert len(family.bounds) <= 15
+ALL = (*FAMILIES, *gateway.FAMILIES, *poller.FAMILIES, *SHARED)
+
+
+def test_a_histogram_has_at_most_15_ascending_bounds_and_nothing_else_has_any() -> None:
+    for family in ALL:
+        assert list(family.bounds) == sorted(set(family.bounds)), family.name
+        assert (family.kind == "histogram") == bool(family.bounds), family.name
+        assert len(family.bounds) <= 15, family.name
+
+
+def test_every_family_says_in_a_sentence_or_two_what_to_do() -> None:
+    assert [one.name for one in ALL if not one.remedy.endswith((".", "?")) or len(one.remedy) > 120] == []
 
 
 def test_the_providers_promises_are_edges_of_the_latency(metrics: WorkerMetrics) -> None:

@@ -15,7 +15,6 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka.topics import names
-from stream.service.metrics.label_values import LabelValues
 from stream.service.metrics.worker import WorkerMetrics
 from stream.simulator.calls.call import SourceRecord
 from stream.simulator.calls.options import Options
@@ -61,7 +60,7 @@ def fetched(delivered: list[SourceRecord]) -> Iterator[Fetched]:
 
 @pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
 def test_nothing_that_was_planted_comes_out(delivered: list[SourceRecord], mode: str) -> None:
-    metrics = WorkerMetrics(LabelValues(), clock=lambda: START_US / 1e6)
+    metrics = WorkerMetrics(clock=lambda: START_US / 1e6)
     processor = CallProcessor(
         TOPICS, EVERYTHING, Mode(mode).privacy, metrics, deployment="calls", errors_limit=1
     )
