@@ -28,8 +28,7 @@ from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.service.errors import describe
 from stream.service.http import health
-from stream.service.http.connections import AT_MOST, Connections
-from stream.service.http.descriptors import connections_at_most, raise_limit
+from stream.service.http.connections import AT_MOST, Connections, connections_at_most, raise_limit
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import UNKNOWN

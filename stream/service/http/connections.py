@@ -6,8 +6,10 @@ one that is about to send a request. Time is an argument, in seconds of one mono
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import resource
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
 
 FIRST_REQUEST_S = 10.0
 """Time limit for all headers of a connection's first request."""
@@ -28,27 +30,40 @@ PAUSE_S = 0.1
 anything, so that it leaves the event loop to others.
 """
 
+RESERVE = 96
+"""File descriptors for Kafka's sockets, the log, data files and the 32 connections of the role's own HTTP."""
 
-class Transport(Protocol):
-    """The part of asyncio's transport that is used here."""
-
-    def abort(self) -> None: ...
+FEWEST = 16
+"""Connections that are allowed even where the limit leaves no room: slow service is better than none."""
 
 
+def raise_limit() -> int:
+    """Raise the soft limit of open files to the hard one, and return it. Unlimited is C's largest `int`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            pass  # some systems show a hard limit that they do not grant: the soft one stays
+    return (1 << 31) - 1 if soft == resource.RLIM_INFINITY else soft
+
+
+def connections_at_most(wanted: int, limit: int) -> int:
+    """How many connections to allow, up to `wanted`, where `limit` descriptors can be open."""
+    return max(FEWEST, min(wanted, limit - RESERVE))
+
+
+@dataclass(slots=True)
 class _Connection:
-    """`since`: when it entered its group. `good`: one of its requests was granted.
+    """`since`: when it entered its group. `good`: one of its requests was granted; `refused`: how many were
+    not."""
 
-    `refused`: the number of its requests that were not.
-    """
-
-    __slots__ = ("asked", "good", "refused", "since", "transport")
-
-    def __init__(self, transport: Transport, now_s: float) -> None:
-        self.transport = transport
-        self.since = now_s
-        self.asked = False
-        self.good = False
-        self.refused = 0
+    abort: Callable[[], object]
+    since: float
+    asked: bool = False
+    good: bool = False
+    refused: int = 0
 
 
 Group = dict[object, _Connection]
@@ -56,7 +71,7 @@ Group = dict[object, _Connection]
 
 
 class Connections:
-    """All connections of one server.
+    """All connections of one server, from the moment they are accepted.
 
     `cut`: how many were ended for being idle or slow, or not accepted because there was no room.
     """
@@ -75,17 +90,21 @@ class Connections:
         self._first_request_s = first_request_s
         self._work_s = work_s
         self._idle_s = idle_s
+        # In the order in which they are cut; those whose client does not read its answer first.
         self._unread: Group = {}
         self._strangers: Group = {}
         self._good: Group = {}
         self._working: Group = {}
+        self._idle = (self._unread, self._strangers, self._good)
+        self._groups = (*self._idle, self._working)
 
     def __len__(self) -> int:
         return sum(map(len, self._groups))
 
-    def connected(self, key: object, transport: Transport, now_s: float) -> None:
-        """A connection was accepted."""
-        self._strangers[key] = _Connection(transport, now_s)
+    def connected(self, key: object, abort: Callable[[], object], now_s: float) -> None:
+        """A connection was accepted, or its handshake has ended. `abort` ends it."""
+        self._take(key)
+        self._strangers[key] = _Connection(abort, now_s)
 
     def disconnected(self, key: object) -> None:
         """It is closed, by either side."""
@@ -125,48 +144,35 @@ class Connections:
         if one is not None:
             self._working[key] = one
 
-    def is_full(self, coming: int = 0) -> bool:
-        """Whether another must be cut before one more is accepted. `coming`: those in a handshake."""
-        return len(self) + coming >= self.at_most
+    def is_full(self) -> bool:
+        """Whether another must be cut before one more is accepted."""
+        return len(self) >= self.at_most
 
-    def has_silent_since(self, moment_s: float) -> bool:
-        """Whether a client does not read, or was never granted anything and has been silent since then."""
-        if self._unread:
-            return True
-        longest = next(iter(self._strangers.values()), None)
-        return longest is not None and longest.since <= moment_s
-
-    def make_room(self, coming: int = 0) -> bool:
-        """Whether there is room for one more beside the `coming`, if need be by cutting the oldest idle one.
+    def make_room(self) -> bool:
+        """Whether there is room for one more, if need be by cutting the oldest idle one.
 
         First those that do not read are cut, then those that were never granted anything, then the others.
         """
-        if not self.is_full(coming):
+        if not self.is_full() or self.shed(1):
             return True
-        for group in (self._unread, self._strangers, self._good):
-            for key in group:
-                self.abort(key)
-                return True
         self.cut += 1  # the newcomer, which is not accepted
         return False
 
-    def shed(self, count: int) -> None:
-        """Cut this many idle ones, in the same order."""
-        idle = (key for group in (self._unread, self._strangers, self._good) for key in group)
-        self._abort_all(key for key, _ in zip(idle, range(count), strict=False))
+    def shed(self, count: int) -> int:
+        """Cut this many idle ones, in the same order. Returns how many there were."""
+        return self._abort_all(islice((key for group in self._idle for key in group), count))
 
     def enforce_limits(self, now_s: float) -> None:
         """Cut all that exceed their time limit."""
-        for group, limit_s in ((self._working, self._work_s), (self._unread, self._work_s)):
-            self._abort_all(_older(group, now_s - limit_s))
-        late = _older(self._strangers, now_s - self._first_request_s)
-        self._abort_all([key for key in late if not self._strangers[key].asked])
-        for group in (self._strangers, self._good):
-            self._abort_all(_older(group, now_s - self._idle_s))
-
-    @property
-    def _groups(self) -> tuple[Group, ...]:
-        return self._unread, self._strangers, self._good, self._working
+        for group, limit_s in (
+            (self._working, self._work_s),
+            (self._unread, self._work_s),
+            (self._strangers, self._idle_s),
+            (self._good, self._idle_s),
+        ):
+            self._abort_all(key for key, one in group.items() if one.since <= now_s - limit_s)
+        silent = ((key, one) for key, one in self._strangers.items() if not one.asked)
+        self._abort_all(key for key, one in silent if one.since <= now_s - self._first_request_s)
 
     def _take(self, key: object) -> _Connection | None:
         for group in self._groups:
@@ -175,17 +181,15 @@ class Connections:
                 return one
         return None
 
-    def _abort_all(self, keys: Iterable[object]) -> None:
-        for key in [*keys]:
+    def _abort_all(self, keys: Iterable[object]) -> int:
+        found = [*keys]
+        for key in found:
             self.abort(key)
+        return len(found)
 
     def abort(self, key: object) -> None:
         """End a connection, and count it."""
         one = self._take(key)
         if one is not None:
             self.cut += 1
-            one.transport.abort()
-
-
-def _older(group: Group, than_s: float) -> list[object]:
-    return [key for key, one in group.items() if one.since <= than_s]
+            one.abort()

@@ -17,8 +17,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import hdrs, web
 
-from stream.service.http.connections import Connections
-from stream.service.http.descriptors import raise_limit
+from stream.service.http.connections import Connections, raise_limit
 from stream.service.http.server import Bare, HttpServer
 
 log = logging.getLogger("callstream")

@@ -73,8 +73,7 @@ class Listening:
                 "ssl_handshake_timeout": HANDSHAKE_S,
                 "ssl_shutdown_timeout": TLS_GOODBYE_S,
             }
-        self._coming: dict[asyncio.Task[None], float] = {}
-        """Connections in a handshake and when it began, the oldest first."""
+        self._handshakes: set[asyncio.Task[Any]] = set()
         self._logged_s: float | None = None
         self._closed = False
         for one in sockets:
@@ -91,11 +90,10 @@ class Listening:
             one = self._sockets.pop()
             self._loop.remove_reader(one)
             one.close()
-        # A client in a TLS handshake has sent no request yet.
-        for task in list(self._coming):
-            if self._tls:
+        if self._tls:  # a client in a TLS handshake has sent no request yet
+            for task in self._handshakes:
                 task.cancel()
-        await asyncio.gather(*self._coming, return_exceptions=True)
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
@@ -110,42 +108,31 @@ class Listening:
                 accepted.close()
                 self._connections.cut += 1
                 continue
-            crowded = self._connections.is_full(len(self._coming))
-            if crowded and not self._make_room():
+            crowded = self._connections.is_full()
+            if crowded and not self._connections.make_room():
                 accepted.close()
                 continue
-            accepted.setblocking(False)
-            task = self._loop.create_task(self._connect(accepted))
-            self._coming[task] = time.monotonic()
-            task.add_done_callback(self._arrived)
+            self._connect(accepted)
             if crowded:
                 return  # leave this one the time to send its request
 
-    async def _connect(self, accepted: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._protocol, accepted, **self._tls)
-        except (OSError, TimeoutError, asyncio.CancelledError):
-            accepted.close()  # no TLS, no handshake in time, or closed again: there was no request
+    def _connect(self, accepted: socket.socket) -> None:
+        """Begin the handshake. Until its end the connection is one without a request, which may be cut."""
+        accepted.setblocking(False)
+        protocol = self._protocol()
+        task = self._loop.create_task(
+            self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._tls)
+        )
+        self._connections.connected(protocol, task.cancel, time.monotonic())
 
-    def _arrived(self, task: asyncio.Task[None]) -> None:
-        self._coming.pop(task, None)
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._handshakes.discard(task)
+            if task.cancelled() or task.exception() is not None:
+                accepted.close()  # no TLS, no handshake in time, or closed again: there was no request
+                self._connections.disconnected(protocol)
 
-    def _make_room(self) -> bool:
-        """End the oldest of the TLS handshakes and of the connections without a request."""
-        if self._tls and self._coming:
-            began_s = next(iter(self._coming.values()))
-            if not self._connections.has_silent_since(began_s):
-                return self._end_oldest_coming()
-        return self._connections.make_room(len(self._coming))
-
-    def _end_oldest_coming(self) -> bool:
-        """End the oldest TLS handshake."""
-        if not self._tls or not self._coming:
-            return False
-        oldest = next(iter(self._coming))
-        del self._coming[oldest]
-        oldest.cancel()
-        return True
+        self._handshakes.add(task)
+        task.add_done_callback(ended)
 
     def _pause(self, listening: socket.socket, error: OSError) -> None:
         now_s = time.monotonic()

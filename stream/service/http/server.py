@@ -152,7 +152,7 @@ class _Server(web.Server):
         return _Protocol(self, loop=asyncio.get_running_loop(), **self._settings)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        self.known.connected(handler, transport, time.monotonic())
+        self.known.connected(handler, transport.abort, time.monotonic())
         _limit_reads(transport)
         super().connection_made(handler, transport)
 

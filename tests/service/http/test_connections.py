@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from stream.service.http.connections import PAUSE_S, REFUSED_AT_ONCE, Connections
+import json
+import subprocess
+import sys
+
+import pytest
+
+from stream.service.http.connections import (
+    FEWEST,
+    PAUSE_S,
+    REFUSED_AT_ONCE,
+    RESERVE,
+    Connections,
+    connections_at_most,
+)
 
 
 class Transport:
@@ -23,7 +36,7 @@ class Room:
     def comes(self, *names: str, now_s: float = 0.0) -> None:
         for name in names:
             self.transports[name] = Transport()
-            self.known.connected(name, self.transports[name], now_s)
+            self.known.connected(name, self.transports[name].abort, now_s)
 
     def asks(self, name: str, now_s: float, *, good: bool = False) -> None:
         self.known.request_started(name, now_s)
@@ -95,11 +108,13 @@ def test_while_all_are_at_work_another_has_no_room() -> None:
     assert room.known.make_room()
 
 
-def test_those_that_are_on_their_way_need_room_too() -> None:
+def test_a_handshake_that_lasts_goes_before_one_that_has_ended_later() -> None:
     room = Room(at_most=3)
-    room.comes("a", "b")
-    assert room.known.make_room(coming=1)
-    assert room.there == ["b"]
+    room.comes("quick", "handshake")
+    room.known.connected("quick", room.transports["quick"].abort, 1.0)
+    room.comes("new", now_s=2.0)
+    assert room.known.make_room()
+    assert room.there == ["quick", "new"]
 
 
 def test_a_silent_connection_is_cut_when_its_time_is_over_and_not_before() -> None:
@@ -163,3 +178,27 @@ def test_shedding_cuts_so_many_idle_ones_and_none_at_work() -> None:
     assert room.there == ["c", "working"]
     room.known.shed(9)
     assert room.there == ["working"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "granted"),
+    [
+        (4096, 1_048_576, 4096),
+        (4096, 1024, 1024 - RESERVE),
+        (4096, 200, 200 - RESERVE),
+        (4096, 100, FEWEST),
+    ],
+)
+def test_connections_leave_what_a_role_needs_for_itself(wanted: int, limit: int, granted: int) -> None:
+    assert connections_at_most(wanted, limit) == granted
+
+
+def test_the_soft_limit_becomes_the_hard_one() -> None:
+    program = (
+        "import json, resource\n"
+        "from stream.service.http.connections import raise_limit\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 300))\n"
+        "print(json.dumps([raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE)]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [300, 300, 300]

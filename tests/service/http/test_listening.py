@@ -29,7 +29,7 @@ class Echo(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._connections.connected(self, transport, asyncio.get_running_loop().time())
+        self._connections.connected(self, transport.abort, asyncio.get_running_loop().time())
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)
