@@ -266,6 +266,9 @@ def request_observer(metrics: GatewayMetrics) -> Any:
             response = await handler(asked)
             status = response.status
             return response
+        except web.HTTPException as error:
+            status = error.status
+            raise
         except Exception as error:  # the last resort: our own fault must not cost the provider's time-out
             log.exception("a request failed: %s", describe(error))
             return answer(500)

@@ -159,10 +159,7 @@ def application(
     handlers: CallbackHandlers, metrics: GatewayMetrics, *, body_limit_bytes: int
 ) -> web.Application:
     """The public port: the callback routes, and a bare status for everything else."""
-    app = web.Application(
-        middlewares=[request_observer(metrics), health.bare_errors], client_max_size=body_limit_bytes
-    )
-    app.on_response_prepare.append(health.anonymous)
+    app = web.Application(middlewares=[request_observer(metrics)], client_max_size=body_limit_bytes)
     handlers.add_routes(app)
     return app
 

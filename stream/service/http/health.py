@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +17,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from stream.service.http.connections import Connections, raise_limit
-from stream.service.http.server import Bare, HttpServer
-
-log = logging.getLogger("callstream")
+from stream.service.http.server import HttpServer
 
 Check = Callable[[], tuple[bool, Sequence[str]]]
 """Returns the state and, if it is bad, the reasons: short sentences for an operator. Must not block."""
@@ -58,11 +55,10 @@ async def serve(
 
 def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
     """The three paths. Any other request gets a bare status."""
-    app = web.Application(middlewares=[bare_errors])
+    app = web.Application()
     app.router.add_get("/metrics", Scrapes(metrics).answer)
     app.router.add_get("/livez", _probe(live))
     app.router.add_get("/readyz", _probe(ready))
-    app.on_response_prepare.append(anonymous)
     return app
 
 
@@ -98,37 +94,12 @@ class Scrapes:
 
 def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def probe(_: web.Request) -> web.Response:
-        ok, reasons = _ask(check)
-        body = msgspec.json.encode({"status": "ok" if ok else "unavailable", "reasons": list(reasons)})
-        headers = {"Cache-Control": "no-store"}
-        return web.Response(
-            status=200 if ok else 503, body=body, content_type="application/json", headers=headers
-        )
+        try:
+            ok, reasons = check()
+        except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
+            ok, reasons = False, [f"the check itself failed: {type(error).__name__}"]
+        body = msgspec.json.encode({"status": "ok" if ok else "unavailable", "reasons": reasons})
+        headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
+        return web.Response(status=200 if ok else 503, body=body, headers=headers)
 
     return probe
-
-
-def _ask(check: Check) -> tuple[bool, Sequence[str]]:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
-        return False, (f"the check itself failed: {type(error).__name__}",)
-
-
-@web.middleware
-async def bare_errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """An error is answered with its bare status."""
-    try:
-        return await handler(request)
-    except web.HTTPException as answer:
-        return Bare(answer.status)
-    except Exception:  # aiohttp's own answer would show the error in debug mode
-        log.exception("an HTTP request failed")
-        return Bare(500)
-
-
-async def anonymous(_: web.Request, response: web.StreamResponse) -> None:
-    """Remove the `Server` header, which would disclose versions."""
-    response.headers.pop("Server", None)

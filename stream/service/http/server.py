@@ -44,7 +44,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Bare(web.Response):
-    """A bare status: no body, and no `Server` header, which would disclose versions.
+    """A bare status, also to invalid HTTP, which no application sees: no body, and no `Server` header.
 
     `unread`: nothing more is read of its connection, which ends with it.
     """
@@ -60,24 +60,21 @@ class Bare(web.Response):
         self.headers.pop(hdrs.SERVER, None)
 
 
+async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
+    """Remove the `Server` header, which would disclose versions."""
+    response.headers.pop(hdrs.SERVER, None)
+
+
 class _Protocol(web.RequestHandler):
     """One connection."""
-
-    __slots__ = ("_known",)
 
     def __init__(self, manager: _Server, **settings: Any) -> None:
         self._known = manager.known
         super().__init__(manager, **settings)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
+    def handle_error(self, request: web.BaseRequest, status: int = 500, *more: Any) -> web.StreamResponse:
         """Invalid HTTP or an error of our own: logged as aiohttp does, and answered with a bare status."""
-        super().handle_error(request, status, exc, message)
+        super().handle_error(request, status, *more)
         answer = Bare(status)
         answer.force_close()
         return answer
@@ -212,6 +209,7 @@ class HttpServer:
     ) -> None:
         """`shutdown_s`: limit for answering accepted requests at the end. `rejects`: as in `Listening`."""
         more = {} if logger is None else {"logger": logger}
+        app.on_response_prepare.append(_anonymous)
         self._runner = _Runner(
             app,
             connections,

@@ -87,7 +87,6 @@ def application(
     for route in (route for api in apis for route in api.routes()):
         handler = RouteHandler(route, throttles[route.provider], now_us, stats)
         app.router.add_get(route.path, handler.handle, allow_head=False)
-    app.on_response_prepare.append(_hide_server)
     return app
 
 
@@ -177,8 +176,3 @@ async def _provider_errors(request: web.Request, handler: Handler) -> web.Stream
         if error.status == 405:
             return await _written(request, errors.not_allowed())
         return await _written(request, errors.not_found(request.path))
-
-
-async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
-    """The providers do not say that they are aiohttp."""
-    response.headers.pop("Server", None)

@@ -223,7 +223,7 @@ async def test_an_answer_to_what_fails_has_nothing_of_the_failure_in_it(
         session.get("/metrics", headers={"Accept": "text/html"}) as answer,
     ):
         assert (answer.status, await answer.text()) == (500, "")
-    assert "an HTTP request failed" in caplog.text
+    assert "Error handling request" in caplog.text
 
 
 async def test_an_address_that_is_not_of_this_machine_is_said(role: Role) -> None:
