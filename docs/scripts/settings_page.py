@@ -5,9 +5,11 @@ Usage: make docs
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from stream.service.settings_table import table
+from stream.service.settings import GatewaySettings, PollerSettings, Settings, WorkerSettings, variable
 
 PAGE = Path(__file__).resolve().parents[1] / "settings.md"
 
@@ -22,12 +24,31 @@ An unknown name is an error at start.
 A setting marked *or `…_FILE`* is a secret: the variable with `_FILE` appended names a file that contains it.
 Durations are in seconds.
 The last column names the roles that read the setting.
+
+| setting | default | meaning | read by |
+|---|---|---|---|
 """
+
+ROLES = {"gateway": GatewaySettings, "worker": WorkerSettings, "poller": PollerSettings}
 
 
 def page() -> str:
     """The whole page."""
-    return f"{HEAD}\n{table()}\n"
+    rows = []
+    for about in fields(Settings):
+        file = " (or `…_FILE`)" if about.metadata["secret"] else ""
+        default = _text(about.default)
+        roles = [role for role, of in ROLES.items() if about.name in of.__dataclass_fields__]
+        read_by = "all" if len(roles) == len(ROLES) else ", ".join(roles) or "simulator"
+        rows.append(
+            f"| `{variable(about)}`{file} | {f'`{default}`' if default else '–'} "
+            f"| {about.metadata['meaning']} | {read_by} |\n"
+        )
+    return HEAD + "".join(rows)
+
+
+def _text(default: Any) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@
     secret_file = "/run/secrets/europe"
     api_url = "https://api.dublin.ie1.twilio.com"
 
-Pure, except that a secret's file is read. No message repeats a value.
+No message repeats a value.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +82,9 @@ def _one(number: int, table: dict[str, Any]) -> AccountSetting:
                 kinds.url(base)
         except ValueError as error:
             raise ValueError(f"table {number}: {name} {error}") from None
-    return one if one.secret else _with_secret(number, one)
-
-
-def _with_secret(number: int, one: AccountSetting) -> AccountSetting:
+    if one.secret:
+        return one
     try:
-        secret = Path(one.secret_file).expanduser().read_text().strip()
+        return replace(one, secret=Path(one.secret_file).expanduser().read_text().strip())
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"table {number}: secret_file cannot be read ({type(error).__name__})") from None
-    said = {name: getattr(one, name) for name in AccountSetting.__dataclass_fields__}
-    return AccountSetting(**(said | {"secret": secret}))

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+URL = "an http or https URL without user, query and fragment"
+
 
 def text(value: str) -> str:
     return value
@@ -21,28 +23,19 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(word for part in value.split(",") if (word := part.strip()))
 
 
-def named_secrets(value: str) -> tuple[tuple[str, str], ...]:
-    """`NAME=secret` with commas or one a line; a name may come again."""
+def _pairs(value: str, what: str) -> tuple[tuple[str, str], ...]:
     found = []
     for word in words(value.replace("\n", ",")):
-        name, _, secret = word.partition("=")
-        if not name.strip() or not secret.strip():
-            raise ValueError("must be NAME=secret, several with commas")
-        found.append((name.strip(), secret.strip()))
+        name, _, said = (part.strip() for part in word.partition("="))
+        if not name or not said:
+            raise ValueError(f"must be {what}, several with commas")
+        found.append((name, said))
     return tuple(found)
 
 
-def subaccounts(value: str) -> tuple[tuple[str, str], ...]:
-    """`subaccount=account` with commas; each subaccount once, and no account under itself."""
-    found = []
-    for word in words(value):
-        name, _, account = (part.strip() for part in word.partition("="))
-        if not name or not account or name == account:
-            raise ValueError("must be SUBACCOUNT=ACCOUNT, several with commas")
-        found.append((name, account))
-    if len(dict(found)) < len(found):
-        raise ValueError("names a subaccount twice")
-    return tuple(found)
+def named_secrets(value: str) -> tuple[tuple[str, str], ...]:
+    """With commas or one a line; a name may come again."""
+    return _pairs(value, "NAME=secret")
 
 
 def named_secret(value: str) -> tuple[tuple[str, str], ...]:
@@ -52,27 +45,36 @@ def named_secret(value: str) -> tuple[tuple[str, str], ...]:
     return found
 
 
-def private_key(value: str) -> str:
-    """An Ed25519 key (RFC 8032): base64 of its 32 bytes."""
+def subaccounts(value: str) -> tuple[tuple[str, str], ...]:
+    """With commas; each subaccount once, and no account under itself."""
+    found = _pairs(value, "SUBACCOUNT=ACCOUNT")
+    if any(name == account for name, account in found):
+        raise ValueError("must be SUBACCOUNT=ACCOUNT, several with commas")
+    if len(dict(found)) < len(found):
+        raise ValueError("names a subaccount twice")
+    return found
+
+
+def _is_key(value: str, lengths: tuple[int, ...]) -> bool:
+    """Whether it is base64 of so many bytes."""
     try:
-        length = len(base64.b64decode(value, validate=True))
+        return len(base64.b64decode(value, validate=True)) in lengths
     except ValueError:
-        length = -1
-    if length != 32 and value:
+        return False
+
+
+def private_key(value: str) -> str:
+    """An Ed25519 key (RFC 8032), or none."""
+    if value and not _is_key(value, (32,)):
         raise ValueError("must be base64 of 32 bytes")
     return value
 
 
 def public_keys(value: str) -> tuple[str, ...]:
-    """Ed25519 keys (RFC 8410), 32 bytes, with or without the 12 that a PEM file has before them."""
+    """Ed25519 keys (RFC 8410), with or without the 12 bytes that a PEM file has before them."""
     keys = words(value)
-    for key in keys:
-        try:
-            length = len(base64.b64decode(key, validate=True))
-        except ValueError:
-            length = 0
-        if length not in (32, 44):
-            raise ValueError("must be base64 of 32 bytes, several with commas")
+    if not all(_is_key(key, (32, 44)) for key in keys):
+        raise ValueError("must be base64 of 32 bytes, several with commas")
     return keys
 
 
@@ -90,12 +92,6 @@ def certificate(value: str) -> tuple[Path, ...]:
     return files
 
 
-def origin(value: str) -> str:
-    if not re.fullmatch(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", value):
-        raise ValueError("must be an http or https URL without user, query and fragment")
-    return value
-
-
 def url(value: str) -> str:
     """A base URL, to which paths are added."""
     try:
@@ -103,7 +99,7 @@ def url(value: str) -> str:
     except ValueError:
         named = False
     if not named or not re.fullmatch(r"https?://[^\s?#@]+", value):
-        raise ValueError("must be an http or https URL without user, query and fragment")
+        raise ValueError(f"must be {URL}")
     return value
 
 
@@ -114,12 +110,7 @@ def path(value: str) -> Path:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return value
-
-    return read
+    return matching("|".join(choices), f"one of {', '.join(choices)}")
 
 
 def some_of(*choices: str) -> Callable[[str], tuple[str, ...]]:
@@ -167,6 +158,7 @@ def matching(pattern: str, what: str) -> Callable[[str], str]:
     return read
 
 
+origin = matching(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", URL)
 listen = matching(r".+:[0-9]{1,5}", "host:port")
 servers = matching(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
 # The dot at the end keeps two prefixes from sharing an application id.

@@ -284,14 +284,19 @@ def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsEr
         try:
             text = _take(texts, name, secret=about.metadata["secret"])
             if text is not None:
-                values[about.name] = _read(about, name, text)
+                values[about.name] = about.metadata["read"](text.strip())
         except SettingsError as error:
             wrong.append(error)
+        except ValueError as error:
+            # The value may be a URL with a password in it.
+            shown = "" if about.metadata["secret"] or "@" in str(text) else f"={text}"
+            wrong.append(SettingsError(f"{name}{shown} {error}"))
     wrong += [
         SettingsError(f"{name} is not a setting of callstream (docs/settings.md lists all of them)")
         for name in sorted(texts)
     ]
-    values.setdefault("cache_dir", _user_cache(environ))
+    user_cache = Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    values.setdefault("cache_dir", user_cache / "callstream")
     return values, wrong
 
 
@@ -307,15 +312,6 @@ def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE={file} cannot be read: {describe(error)}") from None
-
-
-def _read(about: Field[Any], name: str, text: str) -> Any:
-    try:
-        return about.metadata["read"](text.strip())
-    except ValueError as error:
-        # The value may be a URL with a password in it.
-        shown = "" if about.metadata["secret"] or "@" in text else f"={text}"
-        raise SettingsError(f"{name}{shown} {error}") from None
 
 
 def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
@@ -339,8 +335,3 @@ def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
         else:
             found[name] = str(value)
     return found
-
-
-def _user_cache(environ: Mapping[str, str]) -> Path:
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "callstream"

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from stream.service.settings import Settings, SettingsError, load, problems, variable
-from stream.service.settings_table import table, variables
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -210,15 +209,16 @@ def test_every_default_would_be_accepted_as_a_value() -> None:
             assert getattr(loaded, about.name) == about.metadata["read"](text)
 
 
-def test_the_page_of_settings_shows_the_table_as_the_code_has_it() -> None:
-    assert table() in PAGE.read_text(), "run `make docs`"
-
-
-def test_each_setting_is_listed_once_with_the_roles_that_read_it() -> None:
-    roles = {one.name: one.roles for one in variables()}
-    assert len(roles) == len(list(variables())) == len(fields(Settings))
-    assert roles["CALLSTREAM_KAFKA"] == ("gateway", "worker", "poller")
-    assert roles["CALLSTREAM_TWILIO_AUTH_TOKEN"] == ("gateway", "poller")
-    assert roles["CALLSTREAM_SETTLE_S"] == ("worker", "poller")
-    assert roles["CALLSTREAM_STORE"] == ("worker",)
-    assert roles["CALLSTREAM_SIMULATE_LISTEN"] == ("simulator",)
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("KAFKA", "all"),
+        ("TWILIO_AUTH_TOKEN", "gateway, poller"),
+        ("SETTLE_S", "worker, poller"),
+        ("STORE", "worker"),
+        ("SIMULATE_LISTEN", "simulator"),
+    ],
+)
+def test_the_page_lists_each_setting_once_with_the_roles_that_read_it(name: str, roles: str) -> None:
+    (row,) = [row for row in PAGE.read_text().splitlines() if row.startswith(f"| `CALLSTREAM_{name}`")]
+    assert row.endswith(f" | {roles} |")
