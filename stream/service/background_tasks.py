@@ -23,9 +23,7 @@ async def cancel(tasks: Collection[asyncio.Task[None]], timeout_s: float = CANCE
     """Cancel the tasks and wait until they have ended, at most `timeout_s`."""
     for task in tasks:
         task.cancel()
-    if not tasks:
-        return
-    _, pending = await asyncio.wait(tasks, timeout=timeout_s)
+    _, pending = await asyncio.wait(tasks, timeout=timeout_s) if tasks else ((), ())
     for task in pending:
         log.warning("%s does not end after its cancellation: no longer waiting for it", task.get_name())
 

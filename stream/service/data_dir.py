@@ -1,7 +1,5 @@
-"""The data directory: its ownership, how files in it are opened, and the error when it cannot be used.
+"""The data directory: private to its owner. Links and files that another user has put there are not followed.
 
-Its content is private to its owner, and links or files that another user has put there are not followed.
-A directory that cannot be used is reported in one sentence that names the setting, since no restart helps.
 Secret files are not covered: they are where their user put them, behind symbolic links in Kubernetes.
 """
 
@@ -44,11 +42,10 @@ class DataDirError(Exception):
 def prepare(directory: Path) -> None:
     """Make sure that the directory exists, is private and can be written. Raises DataDirError."""
     directory = directory.absolute()
-    with file_errors(directory):
-        directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    check_owner(directory)
     probe = directory / f".probe-{os.getpid()}"
     with file_errors(directory):
+        directory.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        check_owner(directory)
         try:
             with open_owned(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
                 os.write(file, bytes(_PROBE_BYTES))
@@ -65,15 +62,14 @@ def check_owner(directory: Path) -> None:
     me = os.geteuid()
     with file_errors(directory):
         link, found = directory.lstat(), directory.stat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise DataDirError(directory, _WORDS[errno.ENOTDIR])
-    for one in (link, found):
-        if one.st_uid not in (me, ROOT):
-            raise DataDirError(directory, f"it belongs to another user (uid {one.st_uid})")
-    if found.st_mode & stat.S_ISVTX and found.st_mode & stat.S_IWOTH:
-        raise DataDirError(directory, "it is open to all users")
-    if found.st_uid == me and stat.S_IMODE(found.st_mode) & UMASK:
-        with file_errors(directory):
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "")
+        for one in (link, found):
+            if one.st_uid not in (me, ROOT):
+                raise DataDirError(directory, f"it belongs to another user (uid {one.st_uid})")
+        if found.st_mode & stat.S_ISVTX and found.st_mode & stat.S_IWOTH:
+            raise DataDirError(directory, "it is open to all users")
+        if found.st_uid == me and stat.S_IMODE(found.st_mode) & UMASK:
             directory.chmod(PRIVATE)
 
 
@@ -109,8 +105,7 @@ def explain(error: BaseException | str) -> str | None:
 
     None where the error is about something else.
     """
-    number = errno_of(error)
-    return None if number is None else _WORDS[number]
+    return _WORDS.get(errno_of(error) or 0)
 
 
 def errno_of(error: BaseException | str) -> int | None:

@@ -6,11 +6,9 @@ invisible. It is shown as JSON escapes it (`\\u001b`), so that JSON stays JSON.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -27,24 +25,13 @@ def escaped(text: str) -> str:
     line separators and unassigned characters.
     """
     if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
-    return text if text.isascii() else _UNSEEN.sub(lambda found: _escape(found[0]), text)
+        text = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+    return text if text.isascii() else _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def escaped_lines(text: str) -> str:
     """The same for our own text of several lines, which stay lines."""
     return "\n".join(map(escaped, text.split("\n")))
-
-
-def _escape(letter: str) -> str:
-    short = _SHORT.get(letter)
-    if short is not None:
-        return short
-    code = ord(letter)
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    code -= 0x10000
-    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
 class LineFormatter(logging.Formatter):

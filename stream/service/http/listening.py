@@ -1,8 +1,7 @@
 """Listening sockets, and how connections are accepted: never more than there is room for.
 
-Before a connection is accepted there is room for it, if need be by cutting an idle one. Where the system has
-no descriptor left even so, this is logged once a minute, idle connections are cut, and the next one is
-accepted a second later.
+Room is made by cutting an idle connection. Where the system has no descriptor left even so, this is logged
+once a minute, idle connections are cut, and the next one is accepted a second later.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class Listening:
                 "ssl_shutdown_timeout": TLS_GOODBYE_S,
             }
         self._handshakes: set[asyncio.Task[Any]] = set()
-        self._logged_s: float | None = None
+        self._logged_s = -LOG_EVERY_S
         self._closed = False
         for one in sockets:
             self._loop.add_reader(one, self._accept, one)
@@ -136,15 +135,10 @@ class Listening:
 
     def _pause(self, listening: socket.socket, error: OSError) -> None:
         now_s = time.monotonic()
-        if self._logged_s is None or now_s - self._logged_s >= LOG_EVERY_S:
+        if now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
-            help_ = MORE_FILES if error.errno in _NO_DESCRIPTOR else ""
-            log.error(
-                "A connection cannot be accepted (%s) with %d open%s.",
-                describe(error),
-                len(self._connections),
-                help_,
-            )
+            count, advice = len(self._connections), MORE_FILES if error.errno in _NO_DESCRIPTOR else ""
+            log.error("A connection cannot be accepted (%s) with %d open%s.", describe(error), count, advice)
         if error.errno in _NO_DESCRIPTOR:
             self._connections.shed(ACCEPTED_AT_ONCE)
         self._loop.remove_reader(listening)
@@ -163,26 +157,12 @@ async def bound(listen: str, setting: str) -> list[socket.socket]:
     try:
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, *_, where in dict.fromkeys(infos):
-            made.append(_listening(family, where))
+            made.append(socket.create_server(where, family=family, backlog=BACKLOG))
+            made[-1].setblocking(False)
     except OSError as error:
         for one in made:
             one.close()
         raise ListenError(_why(listen, setting, error)) from error
-    return made
-
-
-def _listening(family: int, where: Any) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(where)
-        made.listen(BACKLOG)
-        made.setblocking(False)
-    except OSError:
-        made.close()
-        raise
     return made
 
 
