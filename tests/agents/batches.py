@@ -110,7 +110,7 @@ class Lane:
 
     def counted(self, name: str, **labels: str) -> float:
         """The value of a series; 0 if it does not exist."""
-        value = self.metrics.value(name, **labels)
+        value = self.metrics.registry.get_sample_value(f"callstream_{name}", labels)
         return value if value is not None else 0.0
 
 

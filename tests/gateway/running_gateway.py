@@ -61,7 +61,8 @@ class RunningGateway:
         self.sink = RecordingSink()
         self.metrics = GatewayMetrics()
         self.refused: list[tuple[str, str]] = []
-        self.connections = Connections(first_request_s=0.3)
+        self.connections = Connections()
+        self.connections.first_request_s = 0.3
         self.trouble: str | None = None
         self.background_tasks: list[asyncio.Task[None]] = []
         self.bodies = bodies
@@ -107,7 +108,7 @@ class RunningGateway:
 
     def counted(self, family: str, **labels: str) -> float:
         """A sample of the exposition."""
-        value = self.metrics.value(family, **labels)
+        value = self.metrics.registry.get_sample_value(f"callstream_{family}", labels)
         assert value is not None, f"no series {family} {labels}"
         return value
 

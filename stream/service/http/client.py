@@ -13,14 +13,11 @@ from importlib.metadata import version
 
 import aiohttp
 
-IDENTITY = "identity"
-TIMEOUT_S = 30.0
-
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?\Z")
 
 
 def session(
-    *, timeout_s: float = TIMEOUT_S, connect_s: float | None = None, encodings: str = IDENTITY
+    *, timeout_s: float = 30.0, connect_s: float | None = None, encodings: str = "identity"
 ) -> aiohttp.ClientSession:
     """A session, in a running loop. `encodings`: of bodies, which the caller decompresses."""
     made = aiohttp.ClientSession(
@@ -42,11 +39,9 @@ def session(
 def date_s(text: str | None) -> float | None:
     """Unix time of an HTTP date (RFC 9110 5.6.7); None if it is not one."""
     try:
-        date = parsedate_to_datetime(text) if text else None
-        if date is not None and date.tzinfo is None:
-            # One of HTTP's own formats names no zone. It is UTC, not this machine's.
-            date = date.replace(tzinfo=UTC)
-        return None if date is None else date.timestamp()
+        date = parsedate_to_datetime(text or "")
+        # One of HTTP's own formats names no zone. It is UTC, not this machine's.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -11,17 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-FIRST_REQUEST_S = 10.0
-"""Time limit for all headers of a connection's first request."""
-
-WORK_S = 30.0
-"""Time limit for an answer, and for reading it. No answer of a role takes half as long."""
-
-IDLE_S = 35.0
-"""Limit between two requests. The server itself closes such a connection after 30 s; this is for clients that
-prevent it, because they have not read their answer.
-"""
-
 AT_MOST = 4096
 
 REFUSED_AT_ONCE = 10
@@ -76,20 +65,18 @@ class Connections:
     `cut`: how many were ended for being idle or slow, or not accepted because there was no room.
     """
 
-    def __init__(
-        self,
-        *,
-        at_most: int = AT_MOST,
-        first_request_s: float = FIRST_REQUEST_S,
-        work_s: float = WORK_S,
-        idle_s: float = IDLE_S,
-    ) -> None:
+    first_request_s = 10.0
+    """Time limit for all headers of a connection's first request."""
+    work_s = 30.0
+    """Time limit for an answer, and for reading it. No answer of a role takes half as long."""
+    idle_s = 35.0
+    """Limit between two requests. The server itself closes such a connection after 30 s; this is for clients
+    that prevent it, because they have not read their answer."""
+
+    def __init__(self, at_most: int = AT_MOST) -> None:
         self.cut = 0
         self.closing = False
         self.at_most = at_most
-        self._first_request_s = first_request_s
-        self._work_s = work_s
-        self._idle_s = idle_s
         # In the order in which they are cut; those whose client does not read its answer first.
         self._unread: Group = {}
         self._strangers: Group = {}
@@ -102,12 +89,11 @@ class Connections:
         return sum(map(len, self._groups))
 
     def connected(self, key: object, abort: Callable[[], object], now_s: float) -> None:
-        """A connection was accepted, or its handshake has ended. `abort` ends it."""
+        """A connection was accepted, or its handshake has ended."""
         self._take(key)
         self._strangers[key] = _Connection(abort, now_s)
 
     def disconnected(self, key: object) -> None:
-        """It is closed, by either side."""
         self._take(key)
 
     def request_started(self, key: object, now_s: float) -> None:
@@ -164,15 +150,11 @@ class Connections:
 
     def enforce_limits(self, now_s: float) -> None:
         """Cut all that exceed their time limit."""
-        for group, limit_s in (
-            (self._working, self._work_s),
-            (self._unread, self._work_s),
-            (self._strangers, self._idle_s),
-            (self._good, self._idle_s),
-        ):
-            self._abort_all(key for key, one in group.items() if one.since <= now_s - limit_s)
+        work, idle = now_s - self.work_s, now_s - self.idle_s
+        for group, since in zip(self._groups, (work, idle, idle, work), strict=True):
+            self._abort_all(key for key, one in group.items() if one.since <= since)
         silent = ((key, one) for key, one in self._strangers.items() if not one.asked)
-        self._abort_all(key for key, one in silent if one.since <= now_s - self._first_request_s)
+        self._abort_all(key for key, one in silent if one.since <= now_s - self.first_request_s)
 
     def _take(self, key: object) -> _Connection | None:
         for group in self._groups:

@@ -44,7 +44,7 @@ async def serve(
     `setting` is named in the `ListenError` that a wrong or taken address raises.
     """
     raise_limit()
-    server = HttpServer(application(metrics, live, ready), Connections(at_most=CONNECTIONS_AT_MOST))
+    server = HttpServer(application(metrics, live, ready), Connections(CONNECTIONS_AT_MOST))
     watching = asyncio.create_task(server.watch())
     try:
         yield await server.listen(listen, setting)

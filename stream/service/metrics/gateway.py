@@ -102,7 +102,6 @@ class GatewayMetrics(MetricRegistry):
             self.histogram(WEBHOOK_DELIVERY_DELAY, source).observe(delay_us / 1_000_000)
 
     def rejected(self, source: str, reason: str) -> None:
-        """A request was refused."""
         # The catalogue has no word of its own for this one.
         reason = "malformed" if reason == "unsupported_media_type" else reason
         self.count(WEBHOOK_REQUESTS_REJECTED, source, reason)

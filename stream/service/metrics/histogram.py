@@ -10,8 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from prometheus_client import Metric
-from prometheus_client.samples import Sample
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
 from stream.service.metrics.family import PREFIX, Family
@@ -70,11 +69,8 @@ class Histogram:
 
     def collect(self) -> Iterator[Metric]:
         family = self._family
-        metric = Metric(PREFIX + family.name, family.text, family.kind)
+        metric = HistogramMetricFamily(PREFIX + family.name, family.text, labels=[*family.labels])
         for labels, buckets in self._children.items():
-            named = dict(zip(family.labels, labels, strict=True))
-            for edge, cumulative in zip(self._edges, accumulate(buckets.counts), strict=True):
-                metric.samples.append(Sample(metric.name + "_bucket", {**named, "le": edge}, cumulative))
-            metric.samples.append(Sample(metric.name + "_count", named, sum(buckets.counts)))
-            metric.samples.append(Sample(metric.name + "_sum", named, buckets.sum))
+            cumulative = zip(self._edges, accumulate(buckets.counts), strict=True)
+            metric.add_metric(labels, [*cumulative], buckets.sum)
         yield metric

@@ -137,16 +137,13 @@ class PollerMetrics(MetricRegistry):
             self.window(source, alias, 0, 0)
 
     def requested(self, source: str, outcome: str, seconds: float) -> None:
-        """An HTTP request had this outcome after this many seconds."""
         self.count(POLL_REQUESTS, source, outcome)
         self.histogram(POLL_REQUEST_DURATION, source).observe(seconds)
 
     def landed(self, source: str, rows: int) -> None:
-        """Kafka has acknowledged rows."""
         self.count(POLL_RECORDS, source, n=rows)
 
     def left_out(self, source: str, rows: int) -> None:
-        """Rows were read that are about no call."""
         self.count(POLL_LEFT_OUT, source, n=rows)
 
     def waited(self, source: str, seconds: float) -> None:
@@ -159,11 +156,9 @@ class PollerMetrics(MetricRegistry):
         self.gauge(POLL_WATERMARK, source, alias).set(watermark_s)
 
     def pending(self, source: str, change: int) -> None:
-        """The number of waiting or running fetches changed."""
         self.gauge(POLL_PENDING, source).inc(change)
 
     def owned(self, partitions: int) -> None:
-        """How many partitions of the fetch requests this poller owns."""
         self.gauge(POLL_OWNED_PARTITIONS).set(partitions)
 
     def budgets(self, states: Callable[[], Iterable[BudgetState]]) -> None:

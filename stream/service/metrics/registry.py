@@ -110,16 +110,13 @@ class MetricRegistry(Collector):
         return UNKNOWN if UNKNOWN in listed else OTHER
 
     def count(self, family: Family, *raw: Any, n: float = 1) -> None:
-        """Add to a counter."""
         self._series(family, raw, int(n)).inc(n)
 
     def gauge(self, family: Family, *raw: Any) -> Gauge:
-        """The gauge of these labels."""
         gauge: Gauge = self._series(family, raw)
         return gauge
 
     def histogram(self, family: Family, *raw: Any) -> Buckets:
-        """The observations with these labels."""
         buckets: Buckets = self._series(family, raw)
         return buckets
 
@@ -135,17 +132,12 @@ class MetricRegistry(Collector):
         self._children[family].clear()
 
     def dead_letter(self, source: str, reason: str) -> None:
-        """A dead letter was written."""
         self.count(DEAD_LETTERS, source, reason)
 
     def produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
         """The broker has acknowledged records, or has not."""
         self.count(PRODUCE_MESSAGES, topic, "success" if ok else "error", n=records)
         self.histogram(PRODUCE_DURATION, topic).observe(seconds, records)
-
-    def value(self, name: str, **labels: str) -> float | None:
-        """A sample as a scrape shows it, by its name without the prefix; None where there is none."""
-        return self.registry.get_sample_value(PREFIX + name, labels)
 
     def before_scrape(self, compute: Callable[[], None]) -> None:
         """Have gauges computed only when somebody looks."""

@@ -30,7 +30,7 @@ class Room:
     """Connections by a name each; `there`: those that were not cut."""
 
     def __init__(self, at_most: int = 100) -> None:
-        self.known = Connections(at_most=at_most, first_request_s=10, work_s=30, idle_s=35)
+        self.known = Connections(at_most)
         self.transports: dict[str, Transport] = {}
 
     def comes(self, *names: str, now_s: float = 0.0) -> None:

@@ -77,7 +77,8 @@ async def gone(connections: Connections) -> bool:
 
 
 async def test_who_does_not_read_an_answer_is_cut_off() -> None:
-    connections = Connections(work_s=0.3)
+    connections = Connections()
+    connections.work_s = 0.3
     async with served(connections) as port:
         client = deaf(port)
         client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -105,7 +106,8 @@ async def test_who_sends_requests_without_waiting_for_answers_gets_one_and_the_r
 
 
 async def test_a_connection_that_is_kept_for_nothing_goes() -> None:
-    connections = Connections(work_s=60, idle_s=0.5)
+    connections = Connections()
+    connections.work_s, connections.idle_s = 60, 0.5
     async with served(connections, keep_alive_s=0.2) as port:
         client = deaf(port)
         client.sendall(b"GET /small HTTP/1.1\r\nHost: h\r\n\r\n")

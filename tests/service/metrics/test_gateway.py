@@ -31,7 +31,7 @@ def metrics() -> GatewayMetrics:
 
 
 def value(metrics: GatewayMetrics, name: str, **labels: str) -> float | None:
-    return metrics.value(name, **labels)
+    return metrics.registry.get_sample_value(f"callstream_{name}", labels)
 
 
 def test_an_exposition_has_the_gateways_families_and_promtool_has_nothing_to_say(

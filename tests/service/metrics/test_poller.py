@@ -50,7 +50,7 @@ def fed() -> PollerMetrics:
 
 
 def value(metrics: PollerMetrics, name: str, **labels: str) -> float | None:
-    return metrics.value(name, **labels)
+    return metrics.registry.get_sample_value(f"callstream_{name}", labels)
 
 
 def test_a_scrape_has_the_families_of_the_catalogue_and_those_of_the_budget() -> None:

@@ -56,8 +56,10 @@ def test_the_environment_does_not_put_series_into_files() -> None:
 def test_a_histogram_without_labels_has_its_series_before_the_first_observation(
     metrics: WorkerMetrics,
 ) -> None:
-    assert metrics.value("rebalance_duration_seconds_count") == 0
-    assert metrics.value("rebalance_duration_seconds_bucket", le="+Inf") == 0
+    assert metrics.registry.get_sample_value("callstream_rebalance_duration_seconds_count") == 0
+    assert (
+        metrics.registry.get_sample_value("callstream_rebalance_duration_seconds_bucket", {"le": "+Inf"}) == 0
+    )
 
 
 def test_every_series_starts_at_0(metrics: WorkerMetrics) -> None:
@@ -219,5 +221,8 @@ def test_ids_numbers_and_urls_never_reach_an_exposition(metrics: WorkerMetrics) 
 def test_a_record_counts_at_its_level(metrics: WorkerMetrics, level: int, counted: str) -> None:
     metrics.log_counter.handle(logging.LogRecord("callstream", level, __file__, 1, "gone", None, None))
 
-    counts = {level: metrics.value("log_messages_total", level=level) for level in LOG_LEVELS}
+    counts = {
+        level: metrics.registry.get_sample_value("callstream_log_messages_total", {"level": level})
+        for level in LOG_LEVELS
+    }
     assert {level for level, n in counts.items() if n} == {counted}

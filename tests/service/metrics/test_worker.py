@@ -20,7 +20,7 @@ SOURCE = "twilio_status_callback"
 
 
 def value(metrics: WorkerMetrics, name: str, **labels: str) -> float | None:
-    return metrics.value(name, **labels)
+    return metrics.registry.get_sample_value(f"callstream_{name}", labels)
 
 
 def test_every_delivery_is_counted_once_by_its_result(fed: WorkerMetrics) -> None:
