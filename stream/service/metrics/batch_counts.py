@@ -15,13 +15,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 from stream.core import effects
 from stream.core.fetches import FetchRequest
 from stream.service.metrics import worker_families as f
-from stream.service.metrics.family import Family
 
 Series = tuple[Any, ...]
 """A family and its raw label values, in the family's order."""
@@ -29,23 +27,23 @@ Series = tuple[Any, ...]
 ActiveLabels = tuple[str, str | None, str | None]
 """(provider, account id, direction) of a call, as the call has them."""
 
-_COUNTED: dict[type[Any], tuple[Family, Callable[[Any], tuple[Any, ...]]]] = {
-    effects.CallStarted: (f.CALLS_STARTED, attrgetter("provider", "account", "direction")),
-    effects.CallEnded: (f.CALLS_ENDED, attrgetter("provider", "account", "direction", "outcome")),
-    effects.StateConflict: (f.CALL_STATE_CONFLICTS, attrgetter("provider", "field")),
-    effects.SequenceGapClosed: (f.SEQUENCE_GAPS_CLOSED, attrgetter("source", "by")),
-    effects.InsightsEventSeen: (f.CALL_INSIGHTS_EVENTS, attrgetter("edge", "level")),
-    effects.CallErrorSeen: (f.CALL_ERRORS, attrgetter("provider", "error_code")),
-    effects.ApplicationAnswered: (
-        f.APP_WEBHOOK_RESPONSES,
-        attrgetter("provider", "endpoint", "code_class"),
+_SERIES: dict[type[Any], Callable[[Any], Series]] = {
+    effects.CallStarted: lambda of: (f.CALLS_STARTED, of.provider, of.account, of.direction),
+    effects.CallEnded: lambda of: (f.CALLS_ENDED, of.provider, of.account, of.direction, of.outcome),
+    effects.StateConflict: lambda of: (f.CALL_STATE_CONFLICTS, of.provider, of.field),
+    effects.SequenceGapClosed: lambda of: (f.SEQUENCE_GAPS_CLOSED, of.source, of.by),
+    effects.InsightsEventSeen: lambda of: (f.CALL_INSIGHTS_EVENTS, of.edge, of.level),
+    effects.CallErrorSeen: lambda of: (f.CALL_ERRORS, of.provider, of.error_code),
+    effects.ApplicationAnswered: lambda of: (
+        (f.APP_WEBHOOK_RESPONSES, of.provider, of.endpoint, of.code_class)
     ),
-    FetchRequest: (f.FETCHES_REQUESTED, attrgetter("source", "reason")),
-    effects.FetchAnswered: (f.FETCHES_ANSWERED, attrgetter("source", "outcome")),
-    effects.CallReconciled: (f.RECONCILED_CALLS, attrgetter("provider", "result")),
-    effects.CallbackMissing: (f.CALLBACKS_MISSING, attrgetter("source", "event")),
+    effects.CallEvicted: lambda of: (f.TABLE_EVICTIONS, "calls", of.reason),
+    FetchRequest: lambda of: (f.FETCHES_REQUESTED, of.source, of.reason),
+    effects.FetchAnswered: lambda of: (f.FETCHES_ANSWERED, of.source, of.outcome),
+    effects.CallReconciled: lambda of: (f.RECONCILED_CALLS, of.provider, of.result),
+    effects.CallbackMissing: lambda of: (f.CALLBACKS_MISSING, of.source, of.event),
 }
-"""The counter of an effect, and its labels."""
+"""The series that an effect counts in."""
 
 
 class BatchCounts(defaultdict[Series, int]):
@@ -82,29 +80,42 @@ class BatchCounts(defaultdict[Series, int]):
     def count_effect(self, effect: Any) -> None:
         """Count an effect that the fold returned."""
         kind = type(effect)
-        if kind in _COUNTED:
-            family, labels = _COUNTED[kind]
-            self[family, *labels(effect)] += 1
-        if kind is effects.CallEnded:
-            self._call_ended(effect)
-        elif kind is effects.SequenceGapOpened:
-            self[f.SEQUENCE_GAPS_DETECTED, effect.source] += len(effect.numbers)
-            self.gauges[f.SEQUENCE_GAPS_OPEN, effect.source] += len(effect.numbers)
-        elif kind is effects.SequenceGapClosed:
-            self.gauges[f.SEQUENCE_GAPS_OPEN, effect.source] -= 1
-        elif kind is effects.ApplicationAnswered:
-            self._took(effect.duration_s, f.APP_WEBHOOK_DURATION, effect.provider, effect.endpoint)
-        elif kind is effects.CallEvicted:
-            self[f.TABLE_EVICTIONS, "calls", effect.reason] += 1
+        if (series_of := _SERIES.get(kind)) is not None:
+            self[series_of(effect)] += 1
+        if (count_more := _MORE.get(kind)) is not None:
+            count_more(self, effect)
 
-    def _call_ended(self, call: effects.CallEnded) -> None:
-        provider, direction = call.provider, call.direction
-        if call.sip_response_code is not None:
-            self[f.CALL_FINAL_RESPONSES, provider, direction, call.sip_response_code] += 1
-        self._took(call.setup_s, f.CALL_SETUP_DELAY, provider, direction, "ringing")
-        self._took(call.answer_s, f.CALL_SETUP_DELAY, provider, direction, "answered")
-        self._took(call.duration_s, f.CALL_DURATION, provider, direction)
 
-    def _took(self, duration_s: float | None, *series: Any) -> None:
-        if duration_s is not None:
-            self.durations_s[series].append(duration_s)
+def _call_ended(counts: BatchCounts, call: effects.CallEnded) -> None:
+    provider, direction = call.provider, call.direction
+    if call.sip_response_code is not None:
+        counts[f.CALL_FINAL_RESPONSES, provider, direction, call.sip_response_code] += 1
+    if call.setup_s is not None:
+        counts.durations_s[f.CALL_SETUP_DELAY, provider, direction, "ringing"].append(call.setup_s)
+    if call.answer_s is not None:
+        counts.durations_s[f.CALL_SETUP_DELAY, provider, direction, "answered"].append(call.answer_s)
+    if call.duration_s is not None:
+        counts.durations_s[f.CALL_DURATION, provider, direction].append(call.duration_s)
+
+
+def _gap_opened(counts: BatchCounts, gap: effects.SequenceGapOpened) -> None:
+    counts[f.SEQUENCE_GAPS_DETECTED, gap.source] += len(gap.numbers)
+    counts.gauges[f.SEQUENCE_GAPS_OPEN, gap.source] += len(gap.numbers)
+
+
+def _gap_closed(counts: BatchCounts, gap: effects.SequenceGapClosed) -> None:
+    counts.gauges[f.SEQUENCE_GAPS_OPEN, gap.source] -= 1
+
+
+def _application_answered(counts: BatchCounts, answer: effects.ApplicationAnswered) -> None:
+    if answer.duration_s is not None:
+        counts.durations_s[f.APP_WEBHOOK_DURATION, answer.provider, answer.endpoint].append(answer.duration_s)
+
+
+_MORE: dict[type[Any], Callable[[BatchCounts, Any], None]] = {
+    effects.CallEnded: _call_ended,
+    effects.SequenceGapOpened: _gap_opened,
+    effects.SequenceGapClosed: _gap_closed,
+    effects.ApplicationAnswered: _application_answered,
+}
+"""What an effect counts beside its series."""
