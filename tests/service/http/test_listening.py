@@ -84,7 +84,7 @@ async def test_where_the_system_has_no_descriptor_left_it_is_logged_once_and_con
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listening, "RETRY_S", 0.01)
-    fails = 50
+    fails = 10
 
     class Exhausted:
         """A listening socket of a process without descriptors."""
