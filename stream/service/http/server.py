@@ -11,9 +11,11 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.log import server_logger
 
 from stream.service.http.connections import PAUSE_S, Connections
 from stream.service.http.listening import Listening, bound, no_address
@@ -40,7 +42,7 @@ cut. Proxies pass on what they read, which is never so little so often.
 LOOK_EVERY_S = 1.0
 _CLOSING_S = 0.02
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Bare(web.Response):
@@ -66,11 +68,20 @@ async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
 
 
 class _Protocol(web.RequestHandler):
-    """One connection."""
+    """One connection, which is reported to `known`."""
 
-    def __init__(self, manager: _Server, **settings: Any) -> None:
-        self._known = manager.known
-        super().__init__(manager, **settings)
+    def __init__(self, known: Connections, server: web.Server) -> None:
+        self._known = known
+        super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)
+
+    def connection_made(self, transport: Any) -> None:
+        self._known.connected(self, transport.abort, time.monotonic())
+        _limit_reads(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._known.disconnected(self)
+        super().connection_lost(exc)
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, *more: Any) -> web.StreamResponse:
         """Invalid HTTP or an error of our own: logged as aiohttp does, and answered with a bare status."""
@@ -85,7 +96,7 @@ class _Protocol(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = Bare(resp.status)
         pipelined = bool(self._messages)
-        if pipelined:
+        if pipelined or self._known.closing:
             resp.force_close()
         try:
             return await super().finish_response(request, resp, start_time)
@@ -136,35 +147,6 @@ class _Protocol(web.RequestHandler):
         self._known.write_unblocked(self)
 
 
-class _Server(web.Server):
-    """Reports each connection and request to `Connections`."""
-
-    def __init__(self, handler: Handler, known: Connections, settings: dict[str, Any], **more: Any) -> None:
-        super().__init__(self._asked, **more)
-        self.known = known
-        self._handler = handler
-        self._settings = settings
-
-    def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=asyncio.get_running_loop(), **self._settings)
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        self.known.connected(handler, transport.abort, time.monotonic())
-        _limit_reads(transport)
-        super().connection_made(handler, transport)
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        self.known.disconnected(handler)
-        super().connection_lost(handler, exc)
-
-    async def _asked(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.known.request_started(request.protocol, time.monotonic())
-        response = await self._handler(request)
-        if self.known.closing:
-            response.force_close()
-        return response
-
-
 def _limit_reads(transport: Any) -> None:
     """Limit how much asyncio reads at once. It reads 256 KiB and has no setting for it.
 
@@ -179,20 +161,6 @@ def _limit_reads(transport: Any) -> None:
         below._ssl_buffer_view = memoryview(below._ssl_buffer)
 
 
-class _Runner(web.AppRunner):
-    """aiohttp's, with our server."""
-
-    def __init__(self, app: web.Application, known: Connections, **settings: Any) -> None:
-        super().__init__(app, access_log=None, handle_signals=False, **settings)
-        self._known = known
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Server(
-            made.request_handler, self._known, {**made._kwargs}, request_factory=made.request_factory
-        )
-
-
 class HttpServer:
     """One application at one address."""
 
@@ -201,24 +169,25 @@ class HttpServer:
         app: web.Application,
         connections: Connections,
         *,
-        logger: logging.Logger | None = None,
+        logger: logging.Logger = server_logger,
         keep_alive_s: float = KEEP_ALIVE_S,
         linger_s: float = LINGER_S,
         shutdown_s: float = 1.0,
         rejects: Callable[[str], bool] = no_address,
     ) -> None:
         """`shutdown_s`: limit for answering accepted requests at the end. `rejects`: as in `Listening`."""
-        more = {} if logger is None else {"logger": logger}
         app.on_response_prepare.append(_anonymous)
-        self._runner = _Runner(
+        app.middlewares.insert(0, self._request_started)
+        self._runner = web.AppRunner(
             app,
-            connections,
+            access_log=None,
+            handle_signals=False,
             shutdown_timeout=shutdown_s,
             keepalive_timeout=keep_alive_s,
             lingering_time=linger_s,
             auto_decompress=False,
             read_bufsize=READ_BYTES,
-            **more,
+            logger=logger,
         )
         self._connections = connections
         self._rejects = rejects
@@ -229,10 +198,16 @@ class HttpServer:
         sockets = await bound(listen, setting)
         await self._runner.setup()
         assert self._runner.server is not None
-        self._listening = Listening(sockets, self._runner.server, self._connections, tls, self._rejects)
+        protocol = partial(_Protocol, self._connections, self._runner.server)
+        self._listening = Listening(sockets, protocol, self._connections, tls, self._rejects)
         host, port = self._listening.addresses[0][:2]
         name = f"[{host}]" if ":" in host else host
         return f"{'http' if tls is None else 'https'}://{name}:{port}"
+
+    @web.middleware
+    async def _request_started(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._connections.request_started(request.protocol, time.monotonic())
+        return await handler(request)
 
     async def watch(self, every_s: float = LOOK_EVERY_S) -> None:
         """Enforce the time limits of connections, until cancelled."""
