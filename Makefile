@@ -21,7 +21,7 @@ test: $(STAMP) ## unit tests, then quick tests on a real Kafka
 	@$(PYTEST) -q -n auto -m "not e2e and not broker"
 	@$(PYTEST) -q -m "broker and not e2e"
 
-fuzz: $(STAMP) ## property tests with fresh seeds and ten times the examples (long)
+fuzz: $(STAMP) ## property tests with fresh seeds and 25 times the examples (long)
 	@$(PYTEST) -q -n auto -m "hypothesis and not e2e and not broker" --hypothesis-profile fuzz --timeout 3600
 
 e2e: $(STAMP) ## all fault runs: kill -9, hand-over, frozen worker, lost broker, three nodes (long)

@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `steady` always tries the same examples, `fuzz` ten times as many with fresh seeds.
+"""Hypothesis profiles: `steady` always tries the same examples, `fuzz` 25 times as many with fresh seeds.
 
 What `steady` tries depends only on the tests' source: not on a database, a seed, a deadline or the modules
 that happen to be loaded. What `fuzz` finds becomes an `@example`.
@@ -12,11 +12,15 @@ from typing import Any
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from hypothesis.internal.conjecture import providers
 
-MORE = 10
+MORE = 25
 """How many times the examples `fuzz` tries."""
 
 STEADY = settings(
-    derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 FUZZ = settings(STEADY, derandomize=False, print_blob=True, max_examples=STEADY.max_examples * MORE)
 

@@ -31,7 +31,7 @@ class Backwards(random.Random):
 
 
 @given(several, orders)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=48, deadline=None)
 def test_the_order_of_arrival_does_not_change_what_is_known(deliveries: list[Delivery], order: Any) -> None:
     shuffled = deliveries.copy()
     order.shuffle(shuffled)
@@ -53,7 +53,7 @@ ROW = calls_row("completed", received_s=0.0)
     ("twilio_call",),
 )
 @given(several, orders, st.sampled_from((("twilio_call",), ("telnyx_call_event",), FETCHED_SOURCES)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=24, deadline=None)
 def test_the_settled_record_does_not_depend_on_the_order_whatever_is_polled(
     deliveries: list[Delivery], order: Any, polled: tuple[str, ...]
 ) -> None:
@@ -78,7 +78,7 @@ def _settled(deliveries: list[Delivery], policy: CallPolicy) -> list[Any]:
 
 
 @given(several, orders)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=24, deadline=None)
 def test_repeating_any_deliveries_changes_nothing_that_is_known(
     deliveries: list[Delivery], order: Any
 ) -> None:
@@ -92,7 +92,7 @@ def test_repeating_any_deliveries_changes_nothing_that_is_known(
 
 
 @given(several)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_a_delivery_at_once_again_says_nothing_new(deliveries: list[Delivery]) -> None:
     told = tell(one for one in deliveries for _ in range(2))
     assert told.results[1::2] == ["duplicate"] * len(deliveries)
@@ -100,7 +100,7 @@ def test_a_delivery_at_once_again_says_nothing_new(deliveries: list[Delivery]) -
 
 
 @given(several, orders)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=24, deadline=None)
 def test_every_event_is_told_exactly_once_in_any_order(deliveries: list[Delivery], order: Any) -> None:
     shuffled = deliveries + deliveries
     order.shuffle(shuffled)
@@ -110,7 +110,7 @@ def test_every_event_is_told_exactly_once_in_any_order(deliveries: list[Delivery
 
 
 @given(several)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=24, deadline=None)
 def test_nothing_leads_out_of_a_terminal_status(deliveries: list[Delivery]) -> None:
     call, ended = None, False
     for one in deliveries:
@@ -123,14 +123,14 @@ def test_nothing_leads_out_of_a_terminal_status(deliveries: list[Delivery]) -> N
 
 
 @given(several)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_a_call_comes_back_from_the_store_as_it_was(deliveries: list[Delivery]) -> None:
     call = tell(deliveries).call
     assert load(dump(call)) == call
 
 
 @given(several, st.integers(0, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_a_call_that_was_stored_in_between_goes_on_as_if_it_was_not(
     deliveries: list[Delivery], split: int
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_call_that_was_stored_in_between_goes_on_as_if_it_was_not(
 
 
 @given(crowds, orders)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_what_is_kept_of_too_many_events_does_not_depend_on_their_order(
     deliveries: list[Delivery], order: Any
 ) -> None:

@@ -72,7 +72,7 @@ def test_a_schema_lists_the_fields_that_a_record_has_in_its_order(kind: type[Any
 
 
 @given(several)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_whatever_is_told_of_a_call_is_what_its_schema_says(deliveries: list[Delivery]) -> None:
     for effect in tell(deliveries, policy=POLLED).effects:
         if type(effect) in VALIDATORS:

@@ -77,7 +77,7 @@ def test_every_source_has_a_decoder() -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_any_body_is_read_or_refused_and_what_is_read_is_well_formed(
     source: str, data: st.DataObject

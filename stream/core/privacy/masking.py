@@ -234,10 +234,12 @@ class Privacy:
         kinds = plan.kinds
         if plan.pair:
             name, value = plan.pair
-            if type(fields[name]) is str and (kind := kind_of_header(fields[name])) is not None:
-                kinds = {**kinds, value: kind}
+            if type(fields[name]) is str and (header := kind_of_header(fields[name])) is not None:
+                kinds = {**kinds, value: header}
         for name, value in fields.items():
-            fields[name] = self._value(value, kinds[name] or below, depth)
+            # A party's `uri` is its address, not a web page.
+            kind = below if below == "address" and kinds[name] == "url" else kinds[name] or below
+            fields[name] = self._value(value, kind, depth)
         return self._renamed(fields) if plan.named else fields
 
     def _value(self, value: Any, kind: Kind | None, depth: int) -> Any:

@@ -60,7 +60,7 @@ _TABLE: dict[Kind, str] = {
         transcription transcripttext utterance address street streetaddress zip zipcode latitude
         longitude lng dob dateofbirth birthday birthdate messagebody smsbody
     """,
-    "url": "url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl",
+    "url": "url uri streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl",
     "plain": "apiversion firsttokenreceived finaltokenreceived lasttokenreceived "
     "totaltokens prompttokens completiontokens maxtokens tokencount",
 }

@@ -192,7 +192,7 @@ crowd = st.lists(
 
 
 @given(crowd, orders, st.integers(1, 40), st.integers(1, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_up_to_the_cap_nothing_depends_on_the_order_nor_on_what_is_still_in_the_state(
     deliveries: list[Delivery], order: Any, size: int, inline: int
 ) -> None:
@@ -218,7 +218,7 @@ def test_up_to_the_cap_nothing_depends_on_the_order_nor_on_what_is_still_in_the_
 
 
 @given(crowd, orders, st.integers(5, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_beyond_the_cap_any_order_says_that_something_is_left_out_and_nothing_comes_twice(
     deliveries: list[Delivery], order: Any, cap: int
 ) -> None:

@@ -46,7 +46,7 @@ NAMES = {
         streetaddress transcription transcripttext utterance zip zipcode
     """,
     "url": """
-        callbackurl deliveredto endpoint mediaurl statuscallback streamurl url webhookurl
+        callbackurl deliveredto endpoint mediaurl statuscallback streamurl uri url webhookurl
     """,
     "plain": """
         apiversion completiontokens finaltokenreceived firsttokenreceived lasttokenreceived

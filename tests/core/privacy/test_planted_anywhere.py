@@ -119,7 +119,7 @@ def sown(place: Place, plant: dict[str, Any]) -> Place:
 
 @pytest.mark.parametrize("source", SOURCES)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_a_number_at_any_depth_leaves_in_no_output(source: str, data: st.DataObject) -> None:
     plant = data.draw(deeper(personal))
     place = sown(SOURCES[source], plant.value)
@@ -129,7 +129,7 @@ def test_a_number_at_any_depth_leaves_in_no_output(source: str, data: st.DataObj
 
 @pytest.mark.parametrize("source", SOURCES)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=16, deadline=None)
 def test_a_secret_at_any_depth_leaves_in_no_output_of_any_mode(source: str, data: st.DataObject) -> None:
     plant = data.draw(deeper(secret))
     place = sown(SOURCES[source], plant.value)
@@ -144,7 +144,7 @@ def test_a_secret_at_any_depth_leaves_in_no_output_of_any_mode(source: str, data
     ),
     mode="masked",
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_what_is_masked_or_hashed_is_not_masked_again(plant: Plant, mode: str) -> None:
     privacy = Privacy(mode, "s3cret")
     once = applied(privacy, copy.deepcopy(plant.value)).event.attributes
@@ -157,7 +157,7 @@ _characters = st.text(
 
 
 @given(_characters, st.sampled_from(MODES))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=160, deadline=None)
 def test_no_text_is_shown_otherwise_the_second_time(text: str, mode: str) -> None:
     privacy = Privacy(mode, "s3cret")
     once = privacy.text(text)

@@ -22,9 +22,15 @@ def test_a_name_that_only_looks_like_a_secret_is_none(name: str) -> None:
     ("names", "kind"),
     [
         ("From to forwarded_from DialCallNumber caller_id_number destination_number CallerId", "address"),
-        ("ReferTransferTarget refer_to callee fromSipUri customer_phone RequestUri", "address"),
+        (
+            "ReferTransferTarget refer_to callee fromSipUri customer_phone RequestUri ParticipantUri",
+            "address",
+        ),
         ("CallerName caller_id_name from_display_name TranscriptionText FromCity SipHeader_X-ANI", "text"),
-        ("Url StatusCallback recordingStatusCallbackUrl voice_url delivered_to endpoint", "url"),
+        (
+            "Url uri subresource_uris StatusCallback recordingStatusCallbackUrl voice_url delivered_to",
+            "url",
+        ),
         ("CallSid conference_id phone_number_sid SequenceNumber page_number start_time OccurredAt", "plain"),
         ("packet_count ErrorCode price duration_ms total_tokens", "plain"),
         ("DialCallStatus Direction line_type FromCountry", "free"),
@@ -67,7 +73,7 @@ TEXTS = """
     location lat lon city messagehistory partialresults resulttext recordingurls publicrecordingurls
     recordingurl prompt body twiml cnam speech
 """
-URLS = "url streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl"
+URLS = "url uri streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl"
 
 
 @pytest.mark.parametrize(
