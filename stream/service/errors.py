@@ -81,9 +81,7 @@ def _chain(error: BaseException) -> Iterator[tuple[str, int, BaseException]]:
 
 def _places(error: BaseException) -> list[str]:
     """Where it passed our code, and where it was raised, without source lines and values."""
-    frames = traceback.StackSummary.extract(
-        traceback.walk_tb(error.__traceback__), lookup_lines=False, capture_locals=False
-    )
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False)
     last = len(frames) - 1
     places = [
         f"{place}:{frame.lineno} {frame.name}"

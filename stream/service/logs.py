@@ -14,7 +14,6 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from stream.service.errors import describe, safe_traceback
@@ -72,8 +71,8 @@ def install() -> None:
     logging.setLogRecordFactory(SafeRecord)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(LineFormatter())
-    sys.excepthook = _uncaught
-    sys.unraisablehook = _unraisable
+    sys.excepthook = lambda _, error, __: write_error(error)
+    sys.unraisablehook = lambda what: write_error(what.exc_value, "not raised: ")
     threading.excepthook = _of_a_thread
 
 
@@ -83,15 +82,13 @@ def _safe(value: Any, *, within: bool = False) -> Any:
         return SafeText(describe(value))
     if isinstance(value, asyncio.Future):
         return SafeText(type(value).__name__)
-    if not within and isinstance(value, list | tuple | set | frozenset):
-        found = [_safe(one, within=True) for one in value]
-        return value if all(map(operator.is_, found, value)) else found
-    if not within and isinstance(value, Mapping):
-        found = [_safe(one, within=True) for one in value.values()]
-        return (
-            value if all(map(operator.is_, found, value.values())) else dict(zip(value, found, strict=True))
-        )
-    return value
+    if within or not isinstance(value, list | tuple | set | frozenset | Mapping):
+        return value
+    inner = [*value.values()] if isinstance(value, Mapping) else [*value]
+    found = [_safe(one, within=True) for one in inner]
+    if all(map(operator.is_, found, inner)):
+        return value
+    return dict(zip(value, found, strict=True)) if isinstance(value, Mapping) else found
 
 
 def _safe_arguments(arguments: Any) -> Any:
@@ -105,14 +102,6 @@ def write_error(error: BaseException | None, of: str = "") -> None:
     if error is not None and sys.stderr is not None:
         sys.stderr.write(f"{escaped_lines(of + safe_traceback(error))}\n")
         sys.stderr.flush()
-
-
-def _uncaught(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    write_error(error)
-
-
-def _unraisable(what: Any) -> None:
-    write_error(what.exc_value, "not raised: ")
 
 
 def _of_a_thread(what: Any) -> None:

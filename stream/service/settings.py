@@ -31,10 +31,8 @@ class SettingsError(Exception):
     """A setting that cannot be used. The message begins with its name and never contains a secret's value."""
 
 
-def _setting(
-    default: Any, meaning: str, read: Callable[[str], Any], *, secret: bool = False, name: str = ""
-) -> Any:
-    about = {"meaning": meaning, "read": read, "secret": secret, "name": name}
+def _setting(default: Any, meaning: str, read: Callable[[str], Any], *, secret: bool = False) -> Any:
+    about = {"meaning": meaning, "read": read, "secret": secret}
     return field(default=default, repr=not secret, metadata=about)
 
 
@@ -47,9 +45,7 @@ class RoleSettings:
     partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
     account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
-    kafka_libs: str = _setting(
-        "", "folder of Kafka's jars for the embedded broker", kinds.text, name="KAFKA_LIBS"
-    )
+    kafka_libs: str = _setting("", "folder of Kafka's jars for the embedded broker", kinds.text)
     cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
 
 
@@ -229,7 +225,11 @@ class Settings(SimulatorSettings, WorkerSettings):
 
 def variable(about: Field[Any]) -> str:
     """The environment's name of a field."""
-    return str(about.metadata["name"]) or PREFIX + about.name.upper()
+    return _variable(about.name)
+
+
+def _variable(key: str) -> str:
+    return "KAFKA_LIBS" if key == "kafka_libs" else PREFIX + key.upper()
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -267,17 +267,11 @@ def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
 
 def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
     """The values of the fields, and an error for each that cannot be used."""
-    texts = {
-        name: value
-        for name, value in environ.items()
-        if name.startswith(PREFIX) and name not in _NOT_SETTINGS
-    }
-    if "KAFKA_LIBS" in environ:
-        texts["KAFKA_LIBS"] = environ["KAFKA_LIBS"]
     wrong: list[SettingsError] = []
-    for name, value in _from_file(environ.get("CALLSTREAM_CONFIG", ""), wrong).items():
-        texts.setdefault(name, value)
-
+    texts = _from_file(environ.get("CALLSTREAM_CONFIG", ""), wrong)
+    for name, value in environ.items():
+        if (name.startswith(PREFIX) and name not in _NOT_SETTINGS) or name == "KAFKA_LIBS":
+            texts[name] = value
     values: dict[str, Any] = {}
     for about in fields(Settings):
         name = variable(about)
@@ -325,7 +319,7 @@ def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
         return {}
     found = {}
     for key, value in content.items():
-        name = "KAFKA_LIBS" if key == "kafka_libs" else PREFIX + key.upper()
+        name = _variable(key)
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             value = ",".join(value)
         elif isinstance(value, list) and all(isinstance(item, dict) for item in value):

@@ -41,15 +41,9 @@ class LineFormatter(logging.Formatter):
         record.message = record.getMessage()
         if self.usesTime():
             record.asctime = self.formatTime(record, self.datefmt)
-        parts = [escaped(self.formatMessage(record))]
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
-        if record.exc_text:
-            parts.append(_indented(record.exc_text))
-        if record.stack_info:
-            parts.append(_indented(self.formatStack(record.stack_info)))
-        return "\n".join(parts)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {escaped(line)}" for line in text.split("\n"))
+        lines = [escaped(self.formatMessage(record))]
+        for text in (record.exc_text, record.stack_info):
+            lines += [f"  {escaped(line)}" for line in text.split("\n")] if text else []
+        return "\n".join(lines)

@@ -31,8 +31,7 @@ CONNECTIONS_AT_MOST = 32
 SCRAPE_S = 1.0
 """An exposition is cached for this long."""
 
-FORMATS_LIMIT = 4
-"""How many values of `Accept` an exposition is cached for."""
+OPENMETRICS = "application/openmetrics-text"
 
 
 @asynccontextmanager
@@ -63,7 +62,7 @@ def application(metrics: Exposition, live: Check, ready: Check) -> web.Applicati
 
 
 class Scrapes:
-    """Answers scrapes. Each format is computed and compressed at most once a second."""
+    """Answers scrapes. Text and OpenMetrics are computed and compressed at most once a second each."""
 
     def __init__(self, exposition: Exposition, clock: Callable[[], float] = time.monotonic) -> None:
         self._exposition = exposition
@@ -80,15 +79,13 @@ class Scrapes:
 
     def newest(self, accept: str) -> tuple[bytes, bytes, str]:
         """(the exposition, the same compressed, its content type)."""
+        accept = OPENMETRICS if OPENMETRICS in accept else ""
         now_s = self._clock()
         if now_s - self._computed_s >= SCRAPE_S:
             self._cached, self._computed_s = {}, now_s
         if accept not in self._cached:
-            if len(self._cached) >= FORMATS_LIMIT:
-                accept = next(iter(self._cached))  # any format will do for a client that keeps changing it
-            else:
-                body, content_type = self._exposition(accept)
-                self._cached[accept] = body, gzip.compress(body, 5, mtime=0), content_type
+            body, content_type = self._exposition(accept)
+            self._cached[accept] = body, gzip.compress(body, 5, mtime=0), content_type
         return self._cached[accept]
 
 

@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 
 from stream.service.http.health import (
     CONNECTIONS_AT_MOST,
-    FORMATS_LIMIT,
+    OPENMETRICS,
     Scrapes,
     serve,
 )
@@ -111,13 +111,14 @@ async def test_an_exposition_is_made_once_a_second_however_many_ask_and_in_whate
     scrapes = Scrapes(role.metrics, lambda: now_s)
     for _ in range(50):
         assert scrapes.newest("text/plain")[0] == b"callstream_rebalances_total 0.0\n" * 100
-    assert role.asked_for == ["text/plain"]
+    assert role.asked_for == [""]
     now_s = 101.0
     scrapes.newest("text/plain")
-    assert role.asked_for == ["text/plain"] * 2
+    assert role.asked_for == [""] * 2
     for number in range(50):
         scrapes.newest(f"text/{number}")
-    assert len(role.asked_for) == 1 + FORMATS_LIMIT
+    scrapes.newest("application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
+    assert role.asked_for == ["", "", OPENMETRICS]
 
 
 async def test_a_scrape_is_packed_only_for_who_takes_that(http: ClientSession) -> None:
