@@ -75,7 +75,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     Raises ListenError, TlsError, KafkaError.
     """
     names = topics.names(chosen.topic_prefix)
-    metrics = GatewayMetrics(chosen.account_alias)
+    metrics = GatewayMetrics()
     logging.getLogger().addHandler(metrics.log_counter)
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):

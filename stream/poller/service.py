@@ -91,7 +91,6 @@ class Poller:
         self._overlap_s, self._settle_s = chosen.poll_lookback_s, chosen.settle_s
         self.client = PageClient()
         self.metrics = PollerMetrics(
-            chosen.account_alias,
             [
                 (one.resource.source, one.account.alias)
                 for one in windows_of(self.accounts, RESOURCES, chosen.poll_sources)

@@ -70,8 +70,8 @@ FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value
 class GatewayMetrics(MetricRegistry):
     """What a gateway counts. All calls from the event loop's thread, for each request."""
 
-    def __init__(self, account_alias: str = "default") -> None:
-        super().__init__(FAMILIES, account_alias)
+    def __init__(self) -> None:
+        super().__init__(FAMILIES)
 
     def watch_connections(self, cut: Callable[[], int]) -> None:
         """`cut`: returns how many connections were cut; called at each scrape."""

@@ -131,8 +131,8 @@ class PollerMetrics(MetricRegistry):
     `windows`: (source, alias) that are read by window; one that was never read is shown as 0.
     """
 
-    def __init__(self, account_alias: str = "default", windows: Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(FAMILIES, account_alias)
+    def __init__(self, windows: Iterable[tuple[str, str]]) -> None:
+        super().__init__(FAMILIES)
         for source, alias in windows:
             self.window(source, alias, 0, 0)
 

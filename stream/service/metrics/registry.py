@@ -41,13 +41,14 @@ class MetricRegistry(Collector):
     """The series of a role's `families` and of SHARED, each label set that is known in advance at 0.
 
     The role's event loop writes and reads, but for the counter of log records, which any thread may write.
-    `log_counter` goes to the root logger. `topics`: a topic's full name to its role, one of TOPICS.
+    `log_counter` goes to the root logger. For families with such labels are `account_alias` and `topics`, a
+    topic's full name to its role, one of TOPICS.
     """
 
     def __init__(
         self,
         families: Sequence[Family],
-        account_alias: str = "default",
+        account_alias: str = "",
         topics: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._account_alias = account_alias
@@ -73,12 +74,11 @@ class MetricRegistry(Collector):
 
     def _child(self, family: Family, labels: Labels) -> Any:
         """The series of one label set."""
-        child = self._children[family].get(labels)
-        if child is None:
-            metric = self._metrics[family]
+        children, metric = self._children[family], self._metrics[family]
+        if labels not in children:
             has_children = labels or isinstance(metric, Histogram)
-            child = self._children[family][labels] = metric.labels(*labels) if has_children else metric
-        return child
+            children[labels] = metric.labels(*labels) if has_children else metric
+        return children[labels]
 
     def _series(self, family: Family, raw: tuple[Any, ...], n: int = 0) -> Any:
         """The series of raw values, which the guard admits unless they are a known label set as they are."""

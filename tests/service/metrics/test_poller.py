@@ -32,7 +32,7 @@ CATALOGUE = {
 
 
 def fed() -> PollerMetrics:
-    metrics = PollerMetrics(windows=[("twilio_call", "default"), ("telnyx_call_event", "default")])
+    metrics = PollerMetrics([("twilio_call", "default"), ("telnyx_call_event", "default")])
     metrics.requested("twilio_call", "success", 0.2)
     metrics.landed("twilio_call", 3)
     metrics.left_out("telnyx_webhook_delivery", 4)
