@@ -38,7 +38,7 @@ def name_id(*parts: Any) -> str:
 
 
 def identify(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> tuple[str, int]:
-    """(the id of an event, its fingerprint); see the rules above."""
+    """(the id of an event, the first 64 bits of it as its fingerprint); see the rules above."""
     digest = _base.copy()
     digest.update(_encode((VERSION, key, family, rule, *parts)))
     h = digest.hexdigest()
@@ -51,20 +51,6 @@ def event_id(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> str:
     return name_id(VERSION, key, family, rule, *parts)
 
 
-def fingerprint(event_id: str) -> int:
-    """The first 64 bits of an id, by which a call's state remembers an event."""
-    return int(event_id[:8] + event_id[9:13] + event_id[14:18], 16)
-
-
 def content_hash(content: Any) -> str:
     """Hash of a JSON value that does not depend on the order of its keys (rule 4). 32 hex digits."""
     return hashlib.blake2b(_encode_sorted(content), digest_size=16).hexdigest()
-
-
-def sequence_number(raw: Any) -> int | None:
-    """A sequence number (1 to 9 ASCII digits, as a string or a JSON integer), or None."""
-    if type(raw) is str:
-        return int(raw) if len(raw) <= 9 and raw.isascii() and raw.isdigit() else None
-    if type(raw) is int and 0 <= raw <= 999_999_999:
-        return raw
-    return None

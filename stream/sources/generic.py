@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
-from stream.core.identity import content_hash, sequence_number
+from stream.core.identity import content_hash
 from stream.sources import fields, redaction
 from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
 
@@ -66,7 +66,7 @@ def conference_callback(envelope: Envelope, provider: str = "twilio") -> list[Re
     """An event of a conference. Its sequence number counts within the conference, not within a call."""
     body = _form(envelope)
     event = _callback(envelope, body, provider, "conference", fields.text(body.get("StatusCallbackEvent")))
-    event.sequence_number = sequence_number(body.get("SequenceNumber"))
+    event.sequence_number = fields.whole_number(body.get("SequenceNumber"))
     if event.sequence_number is not None:
         del body["SequenceNumber"]
     return [_by_content(envelope, event, _stamp(event, body, "Timestamp"))]

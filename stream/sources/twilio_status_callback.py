@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
-from stream.core.identity import sequence_number
 from stream.core.sources import TWILIO_STATUS_CALLBACK
 from stream.core.statuses import NAMES, OUTCOMES, STATUSES, status_of
 from stream.sources import fields
@@ -78,7 +77,7 @@ def progress(
     raw = take("SequenceNumber", None)
     number = _NUMBERS.get(raw) if type(raw) is str else None
     if number is None and raw is not None:
-        number = sequence_number(raw)
+        number = fields.whole_number(raw)
         if number is None:
             parameters["SequenceNumber"] = raw
 

@@ -1,4 +1,4 @@
-"""The second from which a tick must check a call, and which of its deadlines have passed.
+"""The second from which a tick must check a call.
 
 Time is stream time, in microseconds since 1970: no clock is read.
 """
@@ -31,23 +31,3 @@ def next_due(call: Call, policy: CallPolicy) -> int:
         if fetch.due_s and fetch.due_s < due:
             due = fetch.due_s
     return due
-
-
-def gap_is_due(call: Call, now_us: int) -> bool:
-    """The grace period of a missing number has ended."""
-    return 0 < call.arrival.gap_due_us <= now_us
-
-
-def is_settled(call: Call, now_us: int, policy: CallPolicy) -> bool:
-    """The call has ended, and the time in which late deliveries are expected has passed."""
-    return call.ended and call.arrival.ended_us + int(policy.settle_s * SECOND_US) <= now_us
-
-
-def is_expired(call: Call, now_us: int, policy: CallPolicy) -> bool:
-    """The call is older than any call is kept, and its end was never seen."""
-    return not call.ended and call.arrival.first_us + int(policy.max_age_s * SECOND_US) <= now_us
-
-
-def is_overdue(call: Call, now_us: int, policy: CallPolicy) -> bool:
-    """The call should have ended by now, and its end was not seen."""
-    return not call.ended and call.arrival.first_us + int(policy.overdue_s * SECOND_US) <= now_us

@@ -39,18 +39,8 @@ from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
 from stream.core.statuses import TERMINAL
 
-FACTS_IN_CONFLICT = frozenset(
-    {"from", "to", "direction", "account", "parent_call_id", "answered_by", "session_id", "leg_id"}
-)
-
-
-MATCH_OF_RULE: dict[str, str] = {
-    "1": "sequence_number",
-    "1b": "content_hash",
-    "2": "event_id",
-    "3": "content_hash",
-    "4": "content_hash",
-}
+_MATCH_OF_RULE: dict[str, str] = {"1": "sequence_number", "2": "event_id"}
+"""Events of the other rules are recognised by their content."""
 
 
 class Folded(msgspec.Struct):
@@ -129,11 +119,13 @@ def fold(
                 new.append(reading)
             changed = True
         elif isinstance(known, TimelineEntry):
-            if match is None:
-                match = "cross_source" if not known.sources & bit else MATCH_OF_RULE[reading.identity_rule]
-            changed |= _merge_sighting(known, entry)
-        elif match is None:
-            match = MATCH_OF_RULE[reading.identity_rule]
+            if match is None and not known.sources & bit:
+                match = "cross_source"
+            before = astuple(known)
+            known.merge(entry)
+            changed |= astuple(known) != before
+        if known is not False and match is None:
+            match = _MATCH_OF_RULE.get(reading.identity_rule, "content_hash")
         changed |= _learn(call, reading, effects)
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
@@ -161,13 +153,6 @@ def _is_late(call: Call, entry: TimelineEntry) -> bool:
         elif entry.at_us is not None and known.at_us is not None and known.at_us > entry.at_us:
             return True
     return False
-
-
-def _merge_sighting(known: TimelineEntry, entry: TimelineEntry) -> bool:
-    """Take in another sighting of a known event. True if it adds anything."""
-    before = astuple(known)
-    known.merge(entry)
-    return astuple(known) != before
 
 
 def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
@@ -204,10 +189,8 @@ def _claim_all(
             changed = True
         elif not as_of_us:
             continue
-        disputed = call.claim(name, value, as_of_us)
-        if disputed is not None:
-            field = name if name in FACTS_IN_CONFLICT else "other"
-            effects.append(StateConflict(reading.event.provider, field))
+        if call.claim(name, value, as_of_us):
+            effects.append(StateConflict(reading.event.provider, name))
     call.direction = known.get("direction")
     return changed
 
@@ -288,8 +271,7 @@ def _conclude(
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))
-    expected = expected_sources(call, policy)
-    record = revise(call, lifecycle, envelope.received_at, expected, settled=False)
+    record = revise(call, lifecycle, envelope.received_at, expected_sources(call, policy), settled=False)
     if record is not None:
         effects.append(record)
 
@@ -297,8 +279,9 @@ def _conclude(
 def _deciding(event: Event, effects: list[Any]) -> Event:
     """The basis of the alert: the delivery's new terminal event with the lowest (number, id)."""
     new = [effect for effect in effects if type(effect) is Event and effect.status in TERMINAL]
-    return min(new, key=_number_and_id, default=event)
-
-
-def _number_and_id(event: Event) -> tuple[int, str]:
-    return (event.sequence_number if event.sequence_number is not None else 1 << 30, event.id)
+    unnumbered = 1 << 30
+    return min(
+        new,
+        key=lambda one: (unnumbered if one.sequence_number is None else one.sequence_number, one.id),
+        default=event,
+    )

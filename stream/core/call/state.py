@@ -154,39 +154,26 @@ class Call(msgspec.Struct, array_like=True):
     paged: int = 0
     truncated: bool = False
 
-    def claim(self, name: str, value: str, as_of_us: int) -> str | None:
+    def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.
 
-        Returns the name if sources disagree on it for the first time, else None.
+        True if sources disagree on it for the first time.
         """
         known = self.facts.get(name)
-        if known is None:
+        if known is None or (as_of_us, value) > (self.as_of_us.get(name, 0), known):
             self.facts[name] = value
             if as_of_us:
                 self.as_of_us[name] = as_of_us
-            return None
-        rank = self.as_of_us.get(name, 0)
-        if known == value:
-            if as_of_us > rank:
-                self.as_of_us[name] = as_of_us
-            return None
-        if (as_of_us, value) > (rank, known):
-            self.facts[name] = value
-            if as_of_us:
-                self.as_of_us[name] = as_of_us
-        return self._dispute(name, known, value)
-
-    def _dispute(self, name: str, known: str, value: str) -> str | None:
-        if name in UPDATED:
-            return None
+        if known is None or known == value or name in UPDATED:
+            return False
         values = self.disputed.get(name)
         if values is None:
             self.disputed[name] = sorted((known, value))
-            return name
+            return True
         if value not in values:
             insort(values, value)
             del values[VALUES_CAP:]
-        return None
+        return False
 
     @property
     def provider(self) -> str:

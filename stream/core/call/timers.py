@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stream.core.call.deadlines import gap_is_due, is_expired, is_overdue, is_settled, next_due
+from stream.core.call.deadlines import SECOND_US, next_due
 from stream.core.call.gaps import expected_sources, expire_gaps, open_gaps, reconcile
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of
 from stream.core.call.record import revise
@@ -31,20 +31,21 @@ class Ticked(msgspec.Struct):
 def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
     """Apply the deadlines of a call that have passed."""
     effects: list[Any] = []
-    lifecycle = lifecycle_of(call)
-    if gap_is_due(call, now_us):
+    arrival, lifecycle = call.arrival, lifecycle_of(call)
+    age_us = now_us - arrival.first_us
+    if 0 < arrival.gap_due_us <= now_us:
         open_gaps(call, lifecycle, effects)
-    if is_settled(call, now_us, policy):
+    if call.ended and now_us - arrival.ended_us >= int(policy.settle_s * SECOND_US):
         # First: rows that came with a window need not be requested, so nothing waits for them.
         finish_known(call, lifecycle)
         if not missed_first_read(call, now_us):
             effects += _report(call, lifecycle, utc(now_us), policy, settled=True)
             return _evict(call, "terminal_ttl", effects)
         # Its settle window starts again, otherwise the call would be gone when its reads are answered.
-        call.arrival.ended_us = now_us
-    if is_expired(call, now_us, policy):
+        arrival.ended_us = now_us
+    if not call.ended and age_us >= int(policy.max_age_s * SECOND_US):
         return _evict(call, "max_age", effects)
-    if is_overdue(call, now_us, policy) and not call.overdue:
+    if not call.ended and not call.overdue and age_us >= int(policy.overdue_s * SECOND_US):
         call.overdue = True
         plan_overdue(call, lifecycle, now_us, policy, effects)
     elif call.fetches:
