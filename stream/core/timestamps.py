@@ -59,12 +59,7 @@ def rfc2822(text: str) -> int | None:
 
     A wrong weekday is ignored. A leap second is clamped to the second before it.
     """
-    return _rfc2822(text) if len(text) <= LONGEST else None
-
-
-@lru_cache(maxsize=16_384)
-def _rfc2822(text: str) -> int | None:
-    if (match := _RFC2822.fullmatch(text)) is None:
+    if len(text) > LONGEST or (match := _RFC2822.fullmatch(text)) is None:
         return None
     day, month, year, hour, minute, second, sign, offset_h, offset_min, zone = match.groups()
     month_number = _MONTHS.get(month.lower())

@@ -12,41 +12,18 @@ from stream.core.events import DecodeError, Reading
 from stream.core.privacy.sensitive_names import normalised
 from stream.sources import fields, twilio_status_callback
 
-KNOWN: tuple[str, ...] = (
-    "AccountSid",
-    "AnsweredBy",
-    "ApiVersion",
-    "CallDuration",
-    "CallSid",
-    "CallStatus",
-    "CallbackSource",
-    "Called",
-    "Caller",
-    "ConferenceSid",
-    "Direction",
-    "Duration",
-    "ErrorCode",
-    "ErrorMessage",
-    "ForwardedFrom",
-    "From",
-    "ParentCallSid",
-    "RecordingDuration",
-    "RecordingSid",
-    "RecordingStatus",
-    "RecordingUrl",
-    "SequenceNumber",
-    "SipResponseCode",
-    "StatusCallbackEvent",
-    "StirStatus",
-    "StirVerstat",
-    "Timestamp",
-    "To",
-)
-PASCAL_CASE = {normalised(name): name for name in KNOWN}
+_KNOWN = """
+    AccountSid AnsweredBy ApiVersion CallDuration CallSid CallStatus CallbackSource Called Caller
+    ConferenceSid Direction Duration ErrorCode ErrorMessage ForwardedFrom From ParentCallSid
+    RecordingDuration RecordingSid RecordingStatus RecordingUrl SequenceNumber SipResponseCode
+    StatusCallbackEvent StirStatus StirVerstat Timestamp To
+"""
+KNOWN = frozenset(_KNOWN.split())
+_PASCAL_CASE = {normalised(name): name for name in KNOWN}
 
 
 def pascal_case(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {PASCAL_CASE.get(normalised(name), name): value for name, value in parameters.items()}
+    return {_PASCAL_CASE.get(normalised(name), name): value for name, value in parameters.items()}
 
 
 def is_progress(parameters: dict[str, Any]) -> bool:

@@ -125,15 +125,16 @@ class Alert(msgspec.Struct, kw_only=True):
 
 def _alert(
     rule: str,
-    scope: AlertScope,
+    call: Call,
+    lifecycle: Lifecycle,
     event: Event,
     account: str,
     reason: AlertReason,
     *,
-    confidence: str = "confirmed",
-    call: AlertCall | None = None,
     webhook: AlertWebhook | None = None,
+    scope: AlertScope | None = None,
 ) -> Alert:
+    scope = scope or AlertScope("call", call.key)
     fingerprint = name_id(VERSION, "alert", rule, event.provider, event.account, scope.type, scope.id)
     episode_id = name_id(VERSION, "episode", fingerprint, event.id)
     return Alert(
@@ -148,9 +149,9 @@ def _alert(
         starts_at=event.occurred_at or event.received_at,
         detected_at=event.received_at,
         updated_at=event.received_at,
-        confidence=confidence,
+        confidence="confirmed",
         reason=reason,
-        call=call,
+        call=_call(call, lifecycle, event),
         webhook=webhook,
         evidence=[_evidence(event)],
     )
@@ -187,18 +188,14 @@ def _call(call: Call, lifecycle: Lifecycle, event: Event) -> AlertCall:
         started_at=utc(started) if started is not None else None,
         ended_at=utc(ended) if ended is not None else None,
         duration_seconds=lifecycle.talk_s(),
-        from_masked=_masked(facts("from")),
-        to_masked=_masked(facts("to")),
+        # Masked in every privacy mode, as the names promise.
+        from_masked=masked_address(call.facts["from"]) if "from" in call.facts else None,
+        to_masked=masked_address(call.facts["to"]) if "to" in call.facts else None,
         edge=event.edge,
         stir_attestation=facts("stir_attestation"),
         last_sequence_number=lifecycle.last_number,
         missing_sequence_numbers=lifecycle.missing_numbers(),
     )
-
-
-def _masked(address: str | None) -> str | None:
-    """The field promises a masked address in every privacy mode."""
-    return masked_address(address) if address is not None else None
 
 
 def raises_alert(reading: Reading) -> bool:
@@ -211,9 +208,9 @@ def event_alerts(call: Call, lifecycle: Lifecycle, reading: Reading, account: st
     alerts: list[Alert] = []
     answer = reading.answer
     if reading.alarming:
-        alerts.append(error_event(call, lifecycle, reading.event, account))
+        alerts.append(_error_event(call, lifecycle, reading.event, account))
     if answer is not None and answer.code_class in FAILING_CLASSES:
-        alerts.append(webhook_failing(call, lifecycle, reading.event, answer, account))
+        alerts.append(_webhook_failing(call, lifecycle, reading.event, answer, account))
     return alerts
 
 
@@ -229,18 +226,12 @@ def call_failed(call: Call, lifecycle: Lifecycle, event: Event, account: str) ->
         text += f"{' and' if sip is not None else ' with'} error code {code}"
     if end and end.entry.hangup:
         text += f" (hangup cause {end.entry.hangup})"
-    reason = AlertReason("failed", text + ".", code, sip)
     return _alert(
-        "call.failed",
-        AlertScope("call", call.key),
-        event,
-        account,
-        reason,
-        call=_call(call, lifecycle, event),
+        "call.failed", call, lifecycle, event, account, AlertReason("failed", text + ".", code, sip)
     )
 
 
-def error_event(call: Call, lifecycle: Lifecycle, event: Event, account: str) -> Alert:
+def _error_event(call: Call, lifecycle: Lifecycle, event: Event, account: str) -> Alert:
     """The provider marked an event as an error."""
     place = f" at {event.edge}" if event.edge else ""
     text = f"{event.group + ' ' if event.group else ''}{event.name}{place}"
@@ -249,21 +240,15 @@ def error_event(call: Call, lifecycle: Lifecycle, event: Event, account: str) ->
     reason = AlertReason(
         "error_event", f"The provider reported an error: {text}.", event.error_code, event.sip_response_code
     )
-    scope = AlertScope("call", call.key)
-    return _alert("call.error_event", scope, event, account, reason, call=_call(call, lifecycle, event))
+    return _alert("call.error_event", call, lifecycle, event, account, reason)
 
 
-def webhook_failing(
+def _webhook_failing(
     call: Call, lifecycle: Lifecycle, event: Event, answer: WebhookAnswer, account: str
 ) -> Alert:
     """The customer's application did not answer a provider's request, or answered with an error."""
-    what = {
-        "timeout": "did not answer in time",
-        "none": "did not answer",
-    }.get(
-        answer.code_class,
-        f"answered {answer.response_code}" if answer.response_code else "did not accept the request",
-    )
+    answered = f"answered {answer.response_code}" if answer.response_code else "did not accept the request"
+    what = {"timeout": "did not answer in time", "none": "did not answer"}.get(answer.code_class, answered)
     reason = AlertReason(
         f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code
     )
@@ -273,12 +258,4 @@ def webhook_failing(
     webhook = AlertWebhook(
         answer.endpoint, answer.method, answer.response_code, answer.duration_s, answer.attempts
     )
-    return _alert(
-        "webhook.failing",
-        scope,
-        event,
-        account,
-        reason,
-        call=_call(call, lifecycle, event),
-        webhook=webhook,
-    )
+    return _alert("webhook.failing", call, lifecycle, event, account, reason, webhook=webhook, scope=scope)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -38,10 +39,10 @@ class _MaskedTexts(dict[str, str]):
 
     def __init__(self, mask: Callable[[str], str]) -> None:
         super().__init__()
-        self._mask = mask
+        self.mask = mask
 
     def __missing__(self, text: str) -> str:
-        shown = self._mask(text)
+        shown = self.mask(text)
         if len(text) <= LONGEST_CACHED:
             if len(self) >= CACHE_SIZE:
                 self.clear()
@@ -69,8 +70,8 @@ class Privacy:
         self._nesting = 0
         self._plans = FieldPlans()
         self._addresses = _MaskedTexts(self._mask_address)
-        self._free = _MaskedTexts(self._mask_free)
-        self._plain = _MaskedTexts(self._mask_plain)
+        self._free = _MaskedTexts(self._mask_text)
+        self._plain = _MaskedTexts(partial(self._mask_text, bare=False))
         self._urls = _MaskedTexts(self._mask_url)
 
     def address(self, text: str) -> str:
@@ -134,22 +135,14 @@ class Privacy:
         return "h:" + hashlib.blake2b(number, digest_size=8, key=self._key).hexdigest()
 
     def _mask_address(self, text: str) -> str:
-        if self._full:
-            return self._mask_free(text)
-        return shown_address(text, self._show)
+        return self._mask_text(text) if self._full else shown_address(text, self._show)
 
     def _mask_url(self, text: str) -> str:
         if self._full:
-            return self._mask_free(text)
+            return self._mask_text(text)
         return free_text.without_persons(replaced(free_text.without_secrets(bare_url(text)), self._show))
 
-    def _mask_plain(self, text: str) -> str:
-        return self._mask_text(text, bare=False)
-
-    def _mask_free(self, text: str) -> str:
-        return self._mask_text(text, bare=True)
-
-    def _mask_text(self, text: str, bare: bool) -> str:
+    def _mask_text(self, text: str, bare: bool = True) -> str:
         """Mask a text by its form. Digits without a `+` are a number if `bare` is true."""
         if len(text) < _SHORTEST:
             return text
@@ -268,27 +261,17 @@ class Privacy:
     def _text(self, text: str, kind: Kind | None) -> str:
         if not text:
             return text
-        if kind == "secret" or kind == "digits":
+        if kind == "secret" or kind == "digits" or (kind == "text" and not self._full):
             return REDACTED
-        if kind == "text" and not self._full:
-            return REDACTED
-        if self._nesting:
-            # Not cached: the result depends on the level of nesting.
-            return self._mask_by_kind(text, kind)
+        texts = self._free
         if kind == "address":
-            return self._addresses[text]
-        if kind == "url":
-            return self._urls[text]
-        return self._plain[text] if kind == "plain" else self._free[text]
-
-    def _mask_by_kind(self, text: str, kind: Kind | None) -> str:
-        if kind == "address":
-            return self._mask_address(text)
-        if kind == "url":
-            return self._mask_url(text)
-        return self._mask_text(text, bare=kind != "plain")
-
-    # -- names that contain numbers
+            texts = self._addresses
+        elif kind == "url":
+            texts = self._urls
+        elif kind == "plain":
+            texts = self._plain
+        # Below another text nothing is cached: the result depends on the level of nesting.
+        return texts.mask(text) if self._nesting else texts[text]
 
     def _renamed(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Mask the names. Two names with the same masked form are distinguished by their position."""
