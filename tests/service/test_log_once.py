@@ -21,6 +21,7 @@ def test_its_end_is_logged_once_when_nothing_has_failed_for_a_while_and_the_next
     log_once = LogOnce()
     assert not log_once.succeeded("a", 0)
     assert log_once.failed("a", "slow", 0)
+    assert log_once.failed("a", "gone", 5)
     assert not log_once.failed("a", "slow", 10)
     assert not log_once.succeeded("a", 10 + CALM_S - 1)
     assert not log_once.succeeded("b", 10 + CALM_S)

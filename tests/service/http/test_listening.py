@@ -121,10 +121,11 @@ async def test_handshakes_that_never_end_take_no_place_for_long(
 ) -> None:
     monkeypatch.setattr(listening, "HANDSHAKE_S", 0.3)
     secured = tls.context(*certify(tmp_path, "listening.test"))
-    async with listened(at_most=3, tls=secured) as (_, port):
+    async with listened(at_most=3, tls=secured) as (one, port):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         assert await ended(silent[0][0]), "the oldest handshake makes room for the newest"
         assert await ended(silent[4][0]), "a handshake has its time"
+        assert (len(one._connections), one._connections.cut) == (0, 2)
         for _, writer in silent:
             writer.close()
 

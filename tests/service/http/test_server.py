@@ -76,6 +76,19 @@ async def gone(connections: Connections) -> bool:
     return False
 
 
+async def test_a_request_whose_body_is_long_in_coming_is_not_silent() -> None:
+    connections = Connections()
+    connections.first_request_s = 0.05
+    async with served(connections) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /read HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1\r\n\r\n")
+        await asyncio.sleep(0.15)
+        writer.write(b"x")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        assert connections.cut == 0
+        writer.close()
+
+
 async def test_who_does_not_read_an_answer_is_cut_off() -> None:
     connections = Connections()
     connections.work_s = 0.3
