@@ -130,12 +130,7 @@ def lifecycle_of(call: Call) -> Lifecycle:
         statuses = [end.status]
         if len(terminal) > 1:
             statuses = sorted({meaning(entry, was_answered)[0] for entry in terminal}, key=RANK.__getitem__)
-        if (
-            answered[0] is None
-            and end.outcome == "answered"
-            and end.duration_s is not None
-            and ended[0] is not None
-        ):
+        if answered[0] is None and end.outcome == "answered":
             answered = _derived_answer(ended[0], end.duration_s)
     return Lifecycle(
         phases.get("initiated") or phases.get("queued", NEVER),
@@ -186,8 +181,10 @@ def _end_time(terminal: list[TimelineEntry]) -> Phase:
     return min(((entry.at_us, entry.quality) for entry in same), default=NEVER)
 
 
-def _derived_answer(ended_us: int, duration_s: float | int) -> Phase:
-    """An answer before 1970 is discarded: the clock or the duration is wrong."""
+def _derived_answer(ended_us: int | None, duration_s: float | int | None) -> Phase:
+    """The end minus talk time. Before 1970 it is discarded: the clock or the duration is wrong."""
+    if ended_us is None or duration_s is None:
+        return NEVER
     answered_us = ended_us - int(duration_s * 1_000_000)
     return (answered_us, DERIVED) if answered_us >= 0 else NEVER
 

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
-from stream.core.call.lifecycle import FinalStatus, Lifecycle, Phase
+from stream.core.call.lifecycle import Lifecycle
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.events import SCHEMA_VERSION
@@ -144,7 +145,7 @@ def _timeline(call: Call) -> list[TimelineItem]:
             e.name,
             e.status,
             e.number,
-            _moment(e.at_us) if e.at_us is not None else None,
+            _moment(e.at_us),
             QUALITIES[e.quality],
             e.level,
             e.edge,
@@ -154,11 +155,8 @@ def _timeline(call: Call) -> list[TimelineItem]:
     ]
 
 
-def describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: bool) -> CallRecord:
-    """The record of a call as it is known now, without the fields that depend on arrival (see `stamp`).
-
-    `expected`: the sources that should report it.
-    """
+def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: bool) -> CallRecord:
+    """The record of a call as it is known now, without the fields that depend on arrival (see `_stamp`)."""
     provider, _, call_id = call.key.partition(":")
     end = lifecycle.end
     facts = call.facts.get
@@ -178,14 +176,14 @@ def describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: 
         status=end.status if end else lifecycle.status,
         outcome=end.outcome if end else None,
         settled=settled,
-        terminal_source=_terminal_source(end),
-        initiated_at=_time_text(lifecycle.initiated),
+        terminal_source=SOURCES[_lowest_bit(end.entry.sources)] if end else None,
+        initiated_at=_moment(lifecycle.initiated[0]),
         initiated_at_quality=QUALITIES[lifecycle.initiated[1]],
-        ringing_at=_time_text(lifecycle.ringing),
+        ringing_at=_moment(lifecycle.ringing[0]),
         ringing_at_quality=QUALITIES[lifecycle.ringing[1]],
-        answered_at=_time_text(lifecycle.answered),
+        answered_at=_moment(lifecycle.answered[0]),
         answered_at_quality=QUALITIES[lifecycle.answered[1]],
-        ended_at=_time_text(lifecycle.ended),
+        ended_at=_moment(lifecycle.ended[0]),
         ended_at_quality=QUALITIES[lifecycle.ended[1]],
         setup_s=lifecycle.setup_s(),
         ring_s=lifecycle.ring_s(),
@@ -195,11 +193,9 @@ def describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: 
         answered_by=facts("answered_by"),
         price=facts("price"),
         price_unit=facts("price_unit"),
-        recordings=[{"id": r.id, "status": r.status, "duration_s": r.duration_s} for r in call.recordings]
-        if call.recordings
-        else [],
+        recordings=[asdict(recording) for recording in call.recordings],
         edges=call.edges,
-        insights_levels=dict(sorted(call.levels.items())) if call.levels else {},
+        insights_levels=dict(sorted(call.levels.items())),
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
         gaps=_gaps(call, lifecycle),
         conflicts=_conflicts(call, lifecycle),
@@ -215,27 +211,22 @@ def describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled: 
     )
 
 
-def _terminal_source(end: FinalStatus | None) -> str | None:
-    if end is None:
-        return None
-    mask = end.entry.sources
-    return SOURCES[(mask & -mask).bit_length() - 1]
+def _lowest_bit(mask: int) -> int:
+    return (mask & -mask).bit_length() - 1
 
 
-def _time_text(phase: Phase) -> str | None:
-    return _moment(phase[0]) if phase[0] is not None else None
-
-
-_moment = lru_cache(maxsize=16_384)(utc)
-"""Most times of records are whole seconds, and many calls share them."""
+@lru_cache(maxsize=16_384)
+def _moment(us: int | None) -> str | None:
+    """The text of a time. Most times of records are whole seconds, and many calls share them."""
+    return utc(us) if us is not None else None
 
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def knowledge_hash(call: Call, *, settled: bool) -> int:
+def _knowledge_hash(call: Call, *, settled: bool) -> int:
     """A 64-bit hash of all that a record is derived from: a change of it means another revision."""
-    told = (
+    told: tuple[Any, ...] = (
         settled,
         call.facts,
         call.disputed,
@@ -250,11 +241,11 @@ def knowledge_hash(call: Call, *, settled: bool) -> int:
         call.all_reads_done,
     )
     if call.truncated:
-        told += (True,)  # type: ignore[assignment]
+        told += (True,)
     return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
 
-def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
+def _stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
     """Set the fields that depend on arrival. The id is a function of everything that the record says."""
     arrival = call.arrival
     record.revision = arrival.revision
@@ -283,11 +274,14 @@ def stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
 def revise(
     call: Call, lifecycle: Lifecycle, updated_at: str, expected: list[str], *, settled: bool
 ) -> CallRecord | None:
-    """The next revision of the call's record, None if it would repeat the previous one."""
-    content = knowledge_hash(call, settled=settled)
+    """The next revision of the call's record, None if it would repeat the previous one.
+
+    `expected`: the sources that should report it.
+    """
+    content = _knowledge_hash(call, settled=settled)
     arrival = call.arrival
     if content == arrival.content:
         return None
     arrival.content = content
     arrival.revision += 1
-    return stamp(describe(call, lifecycle, expected, settled=settled), call, updated_at)
+    return _stamp(_describe(call, lifecycle, expected, settled=settled), call, updated_at)

@@ -53,7 +53,7 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
     provider = call.provider
     if call.is_texml:
         return
-    began_us = _ended_us(lifecycle, now_us)
+    began_us = _started_us(lifecycle, now_us)
     for source in _BY_FIRST_ATTEMPT:
         if source not in policy.polled or SOURCE_BY_NAME[source].provider != provider:
             continue
@@ -65,7 +65,7 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
     request_due(call, lifecycle, now_us, policy, effects)
 
 
-def _ended_us(lifecycle: Lifecycle, received_us: int) -> int:
+def _started_us(lifecycle: Lifecycle, received_us: int) -> int:
     """When the retry schedule starts: the call's end, but not after it was received (clocks are skewed)."""
     return min(lifecycle.ended[0], received_us) if lifecycle.ended[0] is not None else received_us
 
@@ -91,8 +91,8 @@ def plan_overdue(
     call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]
 ) -> None:
     """No end was received in time: read the resource that knows it."""
-    provider = PROVIDERS.get(call.provider)
-    if provider is None or provider.heals not in policy.polled or call.is_texml:
+    provider = PROVIDERS[call.provider]
+    if provider.heals not in policy.polled or call.is_texml:
         return
     overdue_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
     call.fetches = [Fetch(_NUMBER[provider.heals], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]
@@ -122,7 +122,20 @@ def request_due(
             continue
         due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
         fetch.attempt, fetch.asked_s = fetch.attempt + 1, now_s
-        effects.append(_request(call, fetch, due_us, "backfill" if past else _schedule_of(fetch).priority))
+        source, reason, edge = FETCHED_SOURCES[fetch.source], _reason(fetch), _edge(fetch)
+        effects.append(
+            FetchRequest(
+                id=request_id(call.key, source, edge, reason, fetch.attempt),
+                key=call.key,
+                account=call.account,
+                source=source,
+                edge=edge,
+                reason=reason,
+                due_at=utc(due_us),
+                attempt=fetch.attempt,
+                priority="backfill" if past else _schedule_of(fetch).priority,
+            )
+        )
 
 
 def finish_known(call: Call, lifecycle: Lifecycle) -> None:
@@ -144,21 +157,6 @@ def _ended_long_ago(call: Call, lifecycle: Lifecycle, policy: CallPolicy) -> boo
     if not call.ended or ended_us is None:
         return False
     return call.arrival.ended_us - ended_us > policy.settle_s * 1_000_000
-
-
-def _request(call: Call, fetch: Fetch, due_us: int, priority: str) -> FetchRequest:
-    source, reason, edge = FETCHED_SOURCES[fetch.source], _reason(fetch), _edge(fetch)
-    return FetchRequest(
-        id=request_id(call.key, source, edge, reason, fetch.attempt),
-        key=call.key,
-        account=call.account,
-        source=source,
-        edge=edge,
-        reason=reason,
-        due_at=utc(due_us),
-        attempt=fetch.attempt,
-        priority=priority,
-    )
 
 
 def _reason(fetch: Fetch) -> str:
@@ -205,32 +203,24 @@ def apply_result(
         _finish(call, fetch, answered=result.outcome in ("success", "empty"))
         return True
     fetch.content = _content(result)
-    _next_step(call, lifecycle, fetch, schedule, now_us, policy)
+    before_s = schedule.after_s[fetch.step]
+    if fetch.overdue:
+        fetch.step += 1
+        started_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
+    else:
+        fetch.step = _step(result.source, fetch.step + 1, lifecycle)
+        started_us = _started_us(lifecycle, call.arrival.ended_us)
+    after_s = schedule.after_s[fetch.step]
+    # The pause since the previous step is never shorter than scheduled.
+    fetch.due_s = max(_due_s(started_us, after_s, policy), _due_s(now_us, after_s - before_s, policy))
     return True
 
 
-def _next_step(
-    call: Call, lifecycle: Lifecycle, fetch: Fetch, schedule: RetrySchedule, now_us: int, policy: CallPolicy
-) -> None:
-    """The next step is due at its time. The pause since the previous one is never shorter than scheduled."""
-    before = schedule.after_s[fetch.step]
-    fetch.step += 1
-    if not fetch.overdue:
-        fetch.step = _step(FETCHED_SOURCES[fetch.source], fetch.step, lifecycle)
-    after_s = schedule.after_s[fetch.step]
-    from_us = _starts_us(call, fetch, lifecycle, policy)
-    fetch.due_s = max(_due_s(from_us, after_s, policy), _due_s(now_us, after_s - before, policy))
-
-
 def _awaited(call: Call, result: FetchResult) -> Fetch | None:
+    awaited = (result.source, result.edge, result.reason, result.attempt)
     for fetch in call.fetches:
-        if (
-            FETCHED_SOURCES[fetch.source] == result.source
-            and _edge(fetch) == result.edge
-            and _reason(fetch) == result.reason
-            and fetch.attempt == result.attempt
-            and not fetch.due_s
-        ):
+        asked = (FETCHED_SOURCES[fetch.source], _edge(fetch), _reason(fetch), fetch.attempt)
+        if asked == awaited and not fetch.due_s:
             return fetch
     return None
 
@@ -259,13 +249,6 @@ def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
         call.arrival.missed |= bit
     if not call.arrival.missed & bit and all(other.source != fetch.source for other in call.fetches):
         call.complete |= bit
-
-
-def _starts_us(call: Call, fetch: Fetch, lifecycle: Lifecycle, policy: CallPolicy) -> int:
-    """When the retry schedule starts."""
-    if fetch.overdue:
-        return call.arrival.first_us + int(policy.overdue_s * 1_000_000)
-    return _ended_us(lifecycle, call.arrival.ended_us)
 
 
 def missed_first_read(call: Call, now_us: int) -> bool:
