@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from stream.core import timestamps
 from stream.core.events import DecodeError
 
@@ -79,13 +81,6 @@ def level(value: Any) -> str | None:
     return lowered if lowered in LEVELS else None
 
 
-def status_word(value: Any, name: str) -> str | None:
-    """The provider's word for a status, known or not. None if it is missing."""
-    if value is None or type(value) is str:
-        return value
-    raise DecodeError("invalid_field", f"{name} is not a text")
-
-
 def word(attributes: dict[str, Any], name: str) -> str | None:
     """Move a word of an open vocabulary out of `attributes`. A word that is too long also stays there."""
     value = attributes.get(name)
@@ -131,6 +126,28 @@ def _iso8601_stamp(raw: str) -> Stamp:
     return us, timestamps.utc(us), "exact" if "." in raw or "," in raw else "second"
 
 
+def parsed_json(value: Any, name: str) -> Any:
+    """A value, or what it is the JSON text of."""
+    if type(value) is not str:
+        return value
+    try:
+        value = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        raise DecodeError("invalid_field", f"{name} is not JSON") from None
+    check_depth(value)
+    return value
+
+
+def telnyx_key(leg_id: str | None, payload: dict[str, Any]) -> str:
+    """The key of the call leg, else of the conference that a payload names."""
+    if leg_id is not None:
+        return f"telnyx:{leg_id}"
+    conference_id = identifier(payload.get("conference_id"), "conference_id")
+    if conference_id is None:
+        raise DecodeError("missing_id", "neither call_leg_id nor conference_id")
+    return f"telnyx:conference:{conference_id}"
+
+
 def check_depth(body: Any) -> None:
     """Raise `too_deep` if a body exceeds the limit. It does not recurse, because a body may be hostile."""
     level_now: list[Any] = [body]
@@ -151,16 +168,8 @@ def check_depth(body: Any) -> None:
 # -- form bodies
 
 _NUMERIC = frozenset(
-    {
-        "CallDuration",
-        "Duration",
-        "ErrorCode",
-        "MachineDetectionDuration",
-        "RecordingChannels",
-        "RecordingDuration",
-        "SipHangupCause",
-        "SipResponseCode",
-    }
+    {"CallDuration", "Duration", "ErrorCode", "MachineDetectionDuration", "RecordingChannels"}
+    | {"RecordingDuration", "SipHangupCause", "SipResponseCode"}
 )
 """Parameters that a JSON sender may write as numbers."""
 

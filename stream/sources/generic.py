@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import msgspec
-
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
 from stream.sources import fields, redaction
@@ -150,9 +148,7 @@ def webhook_delivery(envelope: Envelope) -> list[Reading]:
     webhook = _object(row.pop("webhook", None))
     payload = _object(webhook.get("payload")) or webhook
     leg_id = fields.identifier(payload.get("call_leg_id"), "call_leg_id")
-    conference_id = fields.identifier(payload.get("conference_id"), "conference_id")
-    if leg_id is None and conference_id is None:
-        raise DecodeError("missing_id", "neither call_leg_id nor conference_id")
+    key = fields.telnyx_key(leg_id, payload)
     session_id = fields.lenient_identifier(payload.get("call_session_id"))
     attempts = row.get("attempts")
     for attempt in attempts if type(attempts) is list else []:
@@ -160,7 +156,7 @@ def webhook_delivery(envelope: Envelope) -> list[Reading]:
             # Headers with signatures, and the bodies of request and response.
             attempt.pop("http", None)
     event = Event(
-        key=f"telnyx:{leg_id}" if leg_id is not None else f"telnyx:conference:{conference_id}",
+        key=key,
         provider="telnyx",
         account=envelope.account,
         call_id=leg_id,
@@ -234,13 +230,8 @@ def _by_content(envelope: Envelope, event: Event, occurred_us: int | None = None
 
 def _data(row: dict[str, Any]) -> dict[str, Any]:
     """A CloudEvent's data: an object, or the JSON text of one."""
-    data = row.get("data")
-    if type(data) is str:
-        try:
-            data = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError):
-            raise DecodeError("invalid_field", "data is not JSON") from None
-        fields.check_depth(data)
+    data = fields.parsed_json(row.get("data"), "data")
+    if data is not row.get("data"):
         data = redaction.without_secrets(data)
     if type(data) is not dict:
         raise DecodeError("missing_id", "data is not an object")

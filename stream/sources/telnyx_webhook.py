@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
 from stream.core.sources import TELNYX_WEBHOOK
@@ -74,7 +72,7 @@ def reading_of(
     if session := fields.lenient_identifier(payload.get("call_session_id")):
         session_id = session
         del payload["call_session_id"]
-    key = _key(leg_id, payload)
+    key = fields.telnyx_key(leg_id, payload)
     event_id = fields.identifier(record.get("id"), "id") or fields.identifier(
         record.get("webhook_id"), "webhook_id"
     )
@@ -86,13 +84,17 @@ def reading_of(
         payload["event_type"] = event_type
     outcome = cause = None
     if dotted == "call.hangup":
-        cause = _cause(payload)
+        said = payload.get("hangup_cause")
+        # Empty if there is none. The call has ended in any case.
+        cause = said[: fields.WORD_LIMIT].lower() if type(said) is str else ""
         status, outcome = HANGUPS.get(cause, ("completed", None))
     sip_response_code = fields.sip_response_code(payload.get("sip_hangup_cause"))
     if sip_response_code is not None:
         del payload["sip_hangup_cause"]
 
-    family = "progress" if step is not None else _family(dotted)
+    family = "progress"
+    if step is None:
+        family = next((family for prefix, family in _FAMILIES if dotted.startswith(prefix)), "other")
     event = Event(
         key=key,
         provider="telnyx",
@@ -129,12 +131,7 @@ def is_event(value: Any) -> bool:
 
 def _parsed(value: Any, name: str) -> dict[str, Any]:
     """An object, or the JSON text of one (in a GET)."""
-    if type(value) is str:
-        try:
-            value = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            raise DecodeError("invalid_field", f"{name} is not JSON") from None
-        fields.check_depth(value)
+    value = fields.parsed_json(value, name)
     if type(value) is not dict:
         raise DecodeError("invalid_field", f"{name} is not an object")
     return value
@@ -160,15 +157,6 @@ def _payload(record: dict[str, Any], dotted: str) -> dict[str, Any]:
     return kept
 
 
-def _key(leg_id: str | None, payload: dict[str, Any]) -> str:
-    if leg_id is not None:
-        return f"telnyx:{leg_id}"
-    conference_id = fields.identifier(payload.get("conference_id"), "conference_id")
-    if conference_id is None:
-        raise DecodeError("missing_id", "neither call_leg_id nor conference_id")
-    return f"telnyx:conference:{conference_id}"
-
-
 def _stamp(record: dict[str, Any], payload: dict[str, Any]) -> fields.Stamp:
     """`occurred_at` of the event, else of its payload (conferences), else `created_at` (version 1)."""
     for raw in (record.get("occurred_at"), payload.get("occurred_at"), record.get("created_at")):
@@ -181,16 +169,6 @@ def _stamp(record: dict[str, Any], payload: dict[str, Any]) -> fields.Stamp:
     if raw is not None:
         payload.setdefault("occurred_at", redaction.without_secrets(raw))
     return fields.NO_STAMP
-
-
-def _cause(payload: dict[str, Any]) -> str:
-    """The hangup cause in lower case; empty if there is none. The call has ended in any case."""
-    cause = payload.get("hangup_cause")
-    return cause[: fields.WORD_LIMIT].lower() if type(cause) is str else ""
-
-
-def _family(dotted: str) -> str:
-    return next((family for prefix, family in _FAMILIES if dotted.startswith(prefix)), "other")
 
 
 def _identity(

@@ -8,19 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.core.events import Envelope, Event, Reading
+from stream.core.events import DecodeError, Envelope, Event, Reading
 from stream.core.sources import TWILIO_CALL
 from stream.core.statuses import OUTCOMES, TERMINAL, status_of
 from stream.sources import fields, redaction
 
-_FACTS = {
-    "from": "from",
-    "to": "to",
-    "direction": "direction",
-    "answered_by": "answered_by",
-    "price": "price",
-    "price_unit": "price_unit",
-}
+_FACTS = ("from", "to", "direction", "answered_by", "price", "price_unit")
 
 
 def decode(envelope: Envelope) -> list[Reading]:
@@ -30,7 +23,9 @@ def decode(envelope: Envelope) -> list[Reading]:
     account = fields.lenient_identifier(row.get("account_sid"))
     parent_call_id = fields.lenient_identifier(row.get("parent_call_sid"))
 
-    word = fields.status_word(row.get("status"), "status")
+    word = row.get("status")
+    if word is not None and type(word) is not str:
+        raise DecodeError("invalid_field", "status is not a text")
     status = status_of(word)
     if status == word:
         row.pop("status", None)
@@ -38,7 +33,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     if duration_s is not None:
         del row["duration"]
 
-    facts = {name: found for field, name in _FACTS.items() if (found := fields.text(row.get(field)))}
+    facts = {name: found for name in _FACTS if (found := fields.text(row.get(name)))}
     if parent_call_id is not None:
         facts["parent_call_id"] = parent_call_id
         del row["parent_call_sid"]

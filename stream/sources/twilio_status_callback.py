@@ -17,12 +17,9 @@ from stream.core.events import Envelope, Event, Reading
 from stream.core.sources import TWILIO_STATUS_CALLBACK
 from stream.core.statuses import NAMES, OUTCOMES, STATUSES, status_of
 from stream.sources import fields
+from stream.sources.fields import ID_LIMIT, TEXT_LIMIT
 
-_ID_LIMIT = fields.ID_LIMIT
-_TEXT_LIMIT = fields.TEXT_LIMIT
-
-_Step = tuple[str | None, str, str | None]
-_STEPS: dict[str | None, _Step] = {
+_STEPS: dict[str | None, tuple[str | None, str, str | None]] = {
     status: (status, NAMES[status], OUTCOMES.get(status)) for status in STATUSES
 }
 """(status, name, outcome) of a `CallStatus` in its usual spelling."""
@@ -59,17 +56,19 @@ def progress(
     take = parameters.pop
     get = parameters.get
     call_id = take("CallSid", None)
-    if type(call_id) is not str or not 0 < len(call_id) <= _ID_LIMIT:
+    if type(call_id) is not str or not 0 < len(call_id) <= ID_LIMIT:
         call_id = fields.required_identifier(call_id, "CallSid")
     if sent := get("AccountSid"):
-        if len(sent) <= _ID_LIMIT:
+        if len(sent) <= ID_LIMIT:
             del parameters["AccountSid"]
-        account = sent[:_ID_LIMIT]
+        account = sent[:ID_LIMIT]
 
     word = take("CallStatus", None)
     step = _STEPS.get(word)
     if step is None:
-        step = _unusual_step(word)
+        # An unusual spelling (`cancelled`, `BUSY`), or an unknown status.
+        known = status_of(word)
+        step = _STEPS[known] if known is not None else (None, "unknown", None)
         if word is not None:
             parameters["CallStatus"] = word
     status, name, outcome = step
@@ -88,13 +87,13 @@ def progress(
 
     facts: dict[str, str] = {}
     if value := get("From"):
-        facts["from"] = value[:_TEXT_LIMIT]
+        facts["from"] = value[:TEXT_LIMIT]
     if value := get("To"):
-        facts["to"] = value[:_TEXT_LIMIT]
+        facts["to"] = value[:TEXT_LIMIT]
     if value := get("Direction"):
-        facts["direction"] = value[:_TEXT_LIMIT]
+        facts["direction"] = value[:TEXT_LIMIT]
     if value := get("AnsweredBy"):
-        facts["answered_by"] = value[:_TEXT_LIMIT]
+        facts["answered_by"] = value[:TEXT_LIMIT]
 
     parent_call_id = duration_s = sip_response_code = error_code = None
     if "ParentCallSid" in parameters:
@@ -144,9 +143,3 @@ def progress(
         occurred_us,
         facts,
     )
-
-
-def _unusual_step(word: str | None) -> _Step:
-    """The step of a status in an unusual spelling (`cancelled`, `BUSY`), or of an unknown one."""
-    status = status_of(word)
-    return _STEPS[status] if status is not None else (None, "unknown", None)
