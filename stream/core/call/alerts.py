@@ -14,7 +14,7 @@ from stream.core.call.lifecycle import Lifecycle
 from stream.core.call.state import Call
 from stream.core.events import SCHEMA_VERSION, Event, Reading, WebhookAnswer
 from stream.core.identity import VERSION, name_id
-from stream.core.privacy.masked_forms import masked_address, masked_url
+from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import utc
 
 RULE_VERSION = 1
@@ -24,6 +24,9 @@ SEVERITIES: dict[str, str] = {
     "call.error_event": "warning",
 }
 FAILING_CLASSES = frozenset({"4xx", "5xx", "timeout", "none"})
+
+_MASKED = Privacy("masked")
+"""For fields and Kafka keys that hold masked numbers in every privacy mode."""
 
 
 class AlertRule(msgspec.Struct):
@@ -188,9 +191,8 @@ def _call(call: Call, lifecycle: Lifecycle, event: Event) -> AlertCall:
         started_at=utc(started) if started is not None else None,
         ended_at=utc(ended) if ended is not None else None,
         duration_seconds=lifecycle.talk_s(),
-        # Masked in every privacy mode, as the names promise.
-        from_masked=masked_address(call.facts["from"]) if "from" in call.facts else None,
-        to_masked=masked_address(call.facts["to"]) if "to" in call.facts else None,
+        from_masked=_MASKED.address(call.facts["from"]) if "from" in call.facts else None,
+        to_masked=_MASKED.address(call.facts["to"]) if "to" in call.facts else None,
         edge=event.edge,
         stir_attestation=facts("stir_attestation"),
         last_sequence_number=lifecycle.last_number,
@@ -252,8 +254,7 @@ def _webhook_failing(
     reason = AlertReason(
         f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code
     )
-    # It becomes a Kafka key: keys hold masked numbers in every privacy mode.
-    endpoint = masked_url(answer.endpoint)
+    endpoint = _MASKED.url(answer.endpoint)
     scope = AlertScope("endpoint", f"{event.provider}:endpoint:{event.account or ''}:{endpoint}")
     webhook = AlertWebhook(
         answer.endpoint, answer.method, answer.response_code, answer.duration_s, answer.attempts

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from stream.core.privacy.masked_forms import masked_number
-from stream.core.privacy.phone_numbers import replaced
+from stream.core.privacy.phone_numbers import masked_number, replaced
 from stream.core.privacy.sensitive_names import Kind, kind_of
 
 LONGEST_CACHED = 128

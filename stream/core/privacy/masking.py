@@ -20,8 +20,7 @@ from stream.core.events import DecodeError, Reading
 from stream.core.privacy import free_text
 from stream.core.privacy.field_plans import CACHE_SIZE, LONGEST_CACHED, FieldPlan, FieldPlans
 from stream.core.privacy.free_text import REDACTED, bare_url
-from stream.core.privacy.masked_forms import HASH, masked_number, shown_address
-from stream.core.privacy.phone_numbers import Show, digits_of, replaced
+from stream.core.privacy.phone_numbers import HASH, Show, digits_of, masked_number, replaced, shown_address
 from stream.core.privacy.sensitive_names import Kind, kind_of, kind_of_header
 
 DEPTH_LIMIT = 32

@@ -21,6 +21,11 @@ _MOST_DIGITS_OF_A_CODE = 4
 Show = Callable[[str], str]
 """Gives the replacement of a number, or of the user part of an address."""
 
+HASH = re.compile(r"h:[0-9a-f]{16}")
+_SCHEMES = frozenset(
+    {"sip", "sips", "tel", "client", "sim", "whatsapp", "messenger", "conference", "queue", "app"}
+)
+
 _GAP = (
     r"(?:[ \t\u00a0\u00ad\u00b7\u2000-\u2015\u2022\u2027\u202a-\u202f\u2043\u2060-\u2069\u2212\u3000"
     r"\ufe58\ufe63\ufeff\uff0d._()\-]|%(?:25){0,4}(?:20|2[89DdEe]|C2%(?:25){0,4}A0)|&nbsp;)"
@@ -68,6 +73,26 @@ _MILLISECONDS = re.compile(r"1[5-9]\d{11}")
 """Milliseconds since 1970, in the years 2017 to 2033. No phone number of 13 digits begins so: +1 has 11."""
 
 _YEARS = re.compile(r"(?:19|20)\d\d-(?:19|20)\d\d")
+
+
+def masked_number(text: str) -> str:
+    """A number or the user part of an address: its first three characters and its last two."""
+    if HASH.fullmatch(text) or not any(c.isalnum() for c in text):
+        return text
+    if len(text) < 8:
+        return text[:1] + "*" * (len(text) - 1)
+    return text[:3] + "*" * (len(text) - 5) + text[-2:]
+
+
+def shown_address(text: str, show: Show) -> str:
+    """The value of an address field: a number, an address with a scheme, or a user name."""
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme.lower() in _SCHEMES:
+        if scheme.lower() in ("sip", "sips", "tel", "client"):
+            return replaced(text, show)
+        user, at, host = rest.partition("@")
+        return f"{scheme}:{show(user)}{at}{replaced(host, show)}" if user else text
+    return show(text)
 
 
 def replaced(text: str, show: Show, *, bare: bool = True) -> str:

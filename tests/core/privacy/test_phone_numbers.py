@@ -14,9 +14,8 @@ from stream.core.privacy.free_text import (
     without_queries,
     without_secrets,
 )
-from stream.core.privacy.masked_forms import masked_number
 from stream.core.privacy.masking import Privacy
-from stream.core.privacy.phone_numbers import digits_of, replaced
+from stream.core.privacy.phone_numbers import digits_of, masked_number, replaced
 from tests.core.privacy import planted
 
 _PRIVACY = Privacy()

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.core.privacy.masked_forms import masked_url
 from stream.core.privacy.masking import Privacy
 from tests.core.privacy import planted
 from tests.core.privacy.planted_bodies import Place
@@ -170,4 +169,4 @@ def test_no_text_is_shown_otherwise_the_second_time(text: str, mode: str) -> Non
 def test_a_person_in_front_of_an_address_leaves_in_no_url(mode: str) -> None:
     told = {"Url": f"KeyError: '{planted.ADDRESSES[6]}'", "To": "x"}
     assert planted.PERSON not in str(applied(Privacy(mode, "s"), told).event.attributes)
-    assert planted.PERSON not in masked_url(planted.ADDRESSES[6])
+    assert planted.PERSON not in Privacy().url(planted.ADDRESSES[6])
