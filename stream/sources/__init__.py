@@ -33,7 +33,7 @@ DECODERS: dict[str, Decoder] = {
     "twilio_call": twilio_call.decode,
     "twilio_call_event": twilio_call_event.decode,
     "twilio_insights_event": twilio_insights_event.decode,
-    "twilio_call_summary": generic.call_summary,
+    "twilio_call_summary": twilio_insights_event.summary,
     "telnyx_webhook": telnyx_webhook.decode,
     "telnyx_texml_callback": telnyx_texml_callback.decode,
     "telnyx_call_event": telnyx_call_event.decode,

@@ -7,15 +7,12 @@ conference as their key.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
 from stream.sources import fields, redaction
 from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
-
-_SUMMARY_PATH = re.compile(r"/Voice/([^/]+)/Summary")
 
 _OTHER_CALLBACKS = (
     ("StreamEvent", "media"),
@@ -116,29 +113,6 @@ def event_stream(envelope: Envelope) -> list[Reading]:
         return [_by_content(envelope, event, occurred_us)]
     alarming = event.family == "insights" and event.level == "error"
     return [Reading(event, "2", (event_id,), occurred_us, alarming=alarming)]
-
-
-def call_summary(envelope: Envelope) -> list[Reading]:
-    """A Voice Insights summary. It changes after it was first read; each version is an event."""
-    fields.check_depth(envelope.body)
-    row = redaction.without_secrets(envelope.body)
-    call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
-    if call_id is None:
-        path = _SUMMARY_PATH.search(envelope.endpoint or "")
-        call_id = fields.required_identifier(path[1] if path else None, "call_sid")
-    event = Event(
-        key=f"twilio:{call_id}",
-        provider="twilio",
-        account=fields.lenient_identifier(row.pop("account_sid", None)) or envelope.account,
-        call_id=call_id,
-        source=envelope.source,
-        family="resource",
-        name="call_summary",
-        attributes=row,
-    )
-    answered_by = fields.text(row.get("answered_by"))
-    facts = {"answered_by": answered_by} if answered_by else None
-    return [Reading(event, "4", (content_hash(row), envelope.ordinal), facts=facts)]
 
 
 def webhook_delivery(envelope: Envelope) -> list[Reading]:

@@ -47,7 +47,12 @@ def decode(envelope: Envelope) -> list[Reading]:
     if occurred_us is not None:
         del response["date_created"]
     raw_url = request.get("url")
-    url = raw_url if type(raw_url) is str else ""
+    endpoint = redaction.bare_web_url(raw_url) if type(raw_url) is str else None
+    name, answer = "unknown", None
+    if endpoint is not None and _is_twilio_api(endpoint):
+        name = "api_request"
+    elif endpoint is not None:
+        name, answer = "webhook", _answer(endpoint, request, response)
     event = Event(
         key=f"twilio:{call_id}",
         provider="twilio",
@@ -55,12 +60,12 @@ def decode(envelope: Envelope) -> list[Reading]:
         call_id=call_id,
         source="twilio_call_event",
         family="request_log",
-        name=_name(url),
+        name=name,
         occurred_at=occurred_at,
         occurred_at_quality=quality,
         attributes=row,
     )
-    own = Reading(event, "4", identity, occurred_us, answer=_answer(url, request, response))
+    own = Reading(event, "4", identity, occurred_us, answer=answer)
     return [own, *progress_within(parameters, call_id, account, "twilio_call_event")]
 
 
@@ -73,32 +78,21 @@ def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _name(url: str) -> str:
-    bare = redaction.bare_web_url(url)
-    if bare is None:
-        return "unknown"
-    return "api_request" if _is_twilio_api(bare) else "webhook"
-
-
 def _is_twilio_api(bare_url: str) -> bool:
     """Whether a logged request went to Twilio (an API request of the customer), not to the customer."""
     host = bare_url.split("/")[2].partition(":")[0].lower()
     return host.endswith(".twilio.com") and not host.startswith(_CUSTOMERS_ON_TWILIO)
 
 
-def _answer(url: str, request: dict[str, Any], response: dict[str, Any]) -> WebhookAnswer | None:
-    """What the customer's application answered; None if the request did not go to it."""
-    endpoint = redaction.bare_web_url(url)
-    if endpoint is None or _is_twilio_api(endpoint):
-        return None
+def _answer(endpoint: str, request: dict[str, Any], response: dict[str, Any]) -> WebhookAnswer:
+    """What the customer's application answered."""
     duration_ms = fields.whole_number(response.get("request_duration"))
     duration_s = None if duration_ms is None else duration_ms / 1000
     code = fields.whole_number(response.get("response_code"))
-    if code is not None and not 200 <= code <= 599:
-        code = None
-    if code is not None:
+    if code is not None and 200 <= code <= 599:
         code_class = f"{code // 100}xx"
     else:
+        code = None
         code_class = "timeout" if duration_s is not None and duration_s >= _LONGEST_TIMEOUT_S else "none"
     method = request.get("method")
     return WebhookAnswer(

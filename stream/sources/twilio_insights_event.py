@@ -1,4 +1,5 @@
-"""A row of Twilio's Voice Insights Events: an observation of one edge of the media network.
+"""Twilio's Voice Insights: a row of Events is an observation of one edge of the media network, a summary is
+what they come to for the call.
 
 Names, groups and levels are an open vocabulary; edge and level are often null, and null stays null. A row has
 no id: it is identified by its content, identical rows by their position in one complete read.
@@ -14,7 +15,7 @@ from stream.core.identity import content_hash
 from stream.core.sources import TWILIO_INSIGHTS_EVENT
 from stream.sources import fields, redaction
 
-_PATH = re.compile(r"/Voice/([^/]+)/Events")
+_PATH = re.compile(r"/Voice/([^/]+)/(?:Events|Summary)")
 _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversation_relay_data")
 
 
@@ -25,10 +26,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     identity = (content_hash(present), envelope.ordinal)
     row = redaction.without_secrets(envelope.body)
 
-    call_id = fields.identifier(row.pop("call_sid", None), "call_sid")
-    if call_id is None:
-        path = _PATH.search(envelope.endpoint or "")
-        call_id = fields.required_identifier(path[1] if path else None, "call_sid")
+    call_id = _call_id(row, envelope)
     account = fields.lenient_identifier(row.get("account_sid"))
     if account is not None:
         del row["account_sid"]
@@ -55,6 +53,34 @@ def decode(envelope: Envelope) -> list[Reading]:
         attributes=row,
     )
     return [Reading(event, "4", identity, occurred_us, alarming=level == "error")]
+
+
+def summary(envelope: Envelope) -> list[Reading]:
+    """A Voice Insights summary. It changes after it was first read; each version is an event."""
+    fields.check_depth(envelope.body)
+    row = redaction.without_secrets(envelope.body)
+    call_id = _call_id(row, envelope)
+    event = Event(
+        key=f"twilio:{call_id}",
+        provider="twilio",
+        account=fields.lenient_identifier(row.pop("account_sid", None)) or envelope.account,
+        call_id=call_id,
+        source=envelope.source,
+        family="resource",
+        name="call_summary",
+        attributes=row,
+    )
+    answered_by = fields.text(row.get("answered_by"))
+    facts = {"answered_by": answered_by} if answered_by else None
+    return [Reading(event, "4", (content_hash(row), envelope.ordinal), facts=facts)]
+
+
+def _call_id(row: dict[str, Any], envelope: Envelope) -> str:
+    """Move the call's id out of the row. A row without one has it in the resource's path."""
+    if call_id := fields.identifier(row.pop("call_sid", None), "call_sid"):
+        return call_id
+    path = _PATH.search(envelope.endpoint or "")
+    return fields.required_identifier(path[1] if path else None, "call_sid")
 
 
 def _error_code(row: dict[str, Any]) -> str | None:

@@ -157,13 +157,15 @@ def _is_late(call: Call, entry: TimelineEntry) -> bool:
 
 def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     """Take in the facts of a delivery. True if any is new."""
-    facts = reading.facts
-    known = call.facts
+    facts, known, event = reading.facts, call.facts, reading.event
     as_of_us = reading.as_of_us or 0
     changed = False
     if facts and (as_of_us or not facts.items() <= known.items()):
-        changed = _claim_all(call, reading, facts, as_of_us, effects)
-    event = reading.event
+        for name, value in facts.items():
+            changed |= known.get(name) != value
+            if call.claim(name, value, as_of_us):
+                effects.append(StateConflict(event.provider, name))
+        call.direction = known.get("direction")
     account = event.account
     if account is not None and account != call.account and not call.proven:
         call.claim("account", account, 0)
@@ -176,22 +178,6 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         effects.append(CallErrorSeen(event.provider, event.error_code))
     if reading.recording is not None:
         changed |= call.record_recording(reading.recording)
-    return changed
-
-
-def _claim_all(
-    call: Call, reading: Reading, facts: dict[str, str], as_of_us: int, effects: list[Any]
-) -> bool:
-    known = call.facts
-    changed = False
-    for name, value in facts.items():
-        if known.get(name) != value:
-            changed = True
-        elif not as_of_us:
-            continue
-        if call.claim(name, value, as_of_us):
-            effects.append(StateConflict(reading.event.provider, name))
-    call.direction = known.get("direction")
     return changed
 
 
@@ -209,7 +195,7 @@ def _follow(
     Alerts describe the call after the whole delivery, whichever of its readings comes first.
     """
     for reading in new:
-        _take_in_extras(call, reading, effects)
+        _count(call, reading, effects)
     alarming = [reading for reading in new if raises_alert(reading)]
     if not ended and not alarming:
         return
@@ -220,7 +206,7 @@ def _follow(
         _conclude(call, lifecycle, lifecycle.end, first, envelope, effects, policy)
 
 
-def _take_in_extras(call: Call, reading: Reading, effects: list[Any]) -> None:
+def _count(call: Call, reading: Reading, effects: list[Any]) -> None:
     """Levels, edges and answers of a new event that is not call progress."""
     event, answer = reading.event, reading.answer
     if event.family == "insights":

@@ -63,7 +63,8 @@ class Pages:
 
     def changes(self) -> dict[bytes, bytes | None]:
         """The changed pages as stored: sorted, eight bytes an identity. None for an empty page."""
-        return {key: _dump(self._pages[key]) for key in sorted(self._changed)}
+        pages = {key: sorted(self._pages[key]) for key in sorted(self._changed)}
+        return {key: struct.pack(f">{len(page)}Q", *page) or None for key, page in pages.items()}
 
     def _page(self, key: bytes) -> set[int]:
         page = self._pages.get(key)
@@ -71,7 +72,3 @@ class Pages:
             stored = self._get(key) or b""
             page = self._pages[key] = set(struct.unpack(f">{len(stored) // 8}Q", stored))
         return page
-
-
-def _dump(page: set[int]) -> bytes | None:
-    return struct.pack(f">{len(page)}Q", *sorted(page)) if page else None

@@ -19,10 +19,8 @@ def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
 
     Polled rows are exempt: the provider lists only the rows that belong to the credentials.
     """
-    signer = envelope.account
-    if signer is None or envelope.delivery.get("verified") is not True:
-        return
-    if SOURCE_BY_NAME[envelope.source].polled:
+    signer, verified = envelope.account, envelope.delivery.get("verified") is True
+    if signer is None or not verified or SOURCE_BY_NAME[envelope.source].polled:
         return
     for reading in readings:
         if reading.event.account != signer and reading.event.account is not None:
