@@ -16,17 +16,13 @@ def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[
     Masked addresses are sufficient, because only their scheme counts. ConversationRelay's rows of clients and
     of SIP calls are under the carrier's edge. (Twilio: "Voice Insights Events", default edges.)
     """
-    found = {CARRIER, *_edges_at(from_), *_edges_at(to)}
+    found = {CARRIER}
+    for address in (from_, to):
+        scheme, colon, _ = (address or "h:").partition(":")
+        found.update(_EDGES_AT.get(scheme.lower(), ()) if colon else ())
     if direction is not None and direction.startswith("trunking"):
         found.add(SIP)
     return tuple(edge for edge in EDGES if edge in found)
-
-
-def _edges_at(address: str | None) -> tuple[str, ...]:
-    scheme, colon, _ = (address or "h:").partition(":")
-    if not colon:
-        return ()
-    return _EDGES_AT.get(scheme.lower(), ())
 
 
 _EDGES_AT = {"client": (SDK, CLIENT), "sip": (SIP,), "sips": (SIP,), "h": EDGES}

@@ -43,13 +43,16 @@ _MONTHS = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
     )
 }
-_ZONES_H = {
+_ZONES_S = {
     **dict.fromkeys(("gmt", "ut", "utc", "z"), 0),
-    **dict.fromkeys(("edt",), -4),
-    **dict.fromkeys(("est", "cdt"), -5),
-    **dict.fromkeys(("cst", "mdt"), -6),
-    **dict.fromkeys(("mst", "pdt"), -7),
-    **dict.fromkeys(("pst",), -8),
+    "edt": -14_400,
+    "est": -18_000,
+    "cdt": -18_000,
+    "cst": -21_600,
+    "mdt": -21_600,
+    "mst": -25_200,
+    "pdt": -25_200,
+    "pst": -28_800,
 }
 """RFC 2822 4.3, and `UTC`. Of the military letters only Z: the RFC calls the others meaningless."""
 
@@ -62,17 +65,11 @@ def rfc2822(text: str) -> int | None:
     if len(text) > LONGEST or (match := _RFC2822.fullmatch(text)) is None:
         return None
     day, month, year, hour, minute, second, sign, offset_h, offset_min, zone = match.groups()
-    month_number = _MONTHS.get(month.lower())
-    if month_number is None:
-        return None
     if sign is not None:
         offset_s = _offset_s(sign, offset_h, offset_min)
     else:
-        zone_h = _ZONES_H.get(zone.lower())
-        offset_s = None if zone_h is None else zone_h * 3600
-    return _instant_us(
-        int(year), month_number, int(day), int(hour), int(minute), int(second or 0), 0, offset_s
-    )
+        offset_s = _ZONES_S.get(zone.lower())
+    return _instant_us((year, _MONTHS.get(month.lower(), 0), day, hour, minute, second or 0), 0, offset_s)
 
 
 def iso8601(text: str) -> int | None:
@@ -94,9 +91,7 @@ def _iso8601(text: str) -> int | None:
     if fraction and second == "60":
         fraction_us = SECOND_US - 1
     offset_s = 0 if sign is None else _offset_s(sign, offset_h, offset_min or "00")
-    return _instant_us(
-        int(year), int(month), int(day), int(hour), int(minute), int(second), fraction_us, offset_s
-    )
+    return _instant_us((year, month, day, hour, minute, second), fraction_us, offset_s)
 
 
 def instant(text: str) -> int | None:
@@ -130,16 +125,9 @@ def _offset_s(sign: str, hours: str, minutes: str) -> int | None:
     return -seconds if sign == "-" else seconds
 
 
-def _instant_us(
-    year: int,
-    month: int,
-    day: int,
-    hour: int,
-    minute: int,
-    second: int,
-    fraction_us: int,
-    offset_s: int | None,
-) -> int | None:
+def _instant_us(parts: tuple[str | int, ...], fraction_us: int, offset_s: int | None) -> int | None:
+    """`parts`: year to second. None if they are no date and time, or there is no offset."""
+    year, month, day, hour, minute, second = map(int, parts)
     if offset_s is None or second > 60:
         return None
     try:

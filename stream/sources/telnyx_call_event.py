@@ -39,35 +39,11 @@ def decode(envelope: Envelope) -> list[Reading]:
         leg_id = observed.event.leg_id
     else:
         raise DecodeError("missing_id", "call_leg_id is missing")
-    own = _own(envelope, row, metadata, key, leg_id, session_id, account, observed is not None)
-    # An event of another leg is left out: the state of that call may be in another partition.
-    return [own] if observed is None or observed.event.key != key else [own, observed]
 
-
-def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:
-    """The event inside the row; None if it cannot be read, so that the row itself is kept."""
-    if not telnyx_webhook.is_event(inner):
-        return None
-    try:
-        return telnyx_webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
-    except DecodeError:
-        return None
-
-
-def _own(
-    envelope: Envelope,
-    row: dict[str, Any],
-    metadata: dict[str, Any],
-    key: str,
-    leg_id: str | None,
-    session_id: str | None,
-    account: str | None,
-    inner_is_read: bool,
-) -> Reading:
     stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
     identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
     attributes: dict[str, Any] = redaction.without_secrets(row)
-    if inner_is_read:
+    if observed is not None:
         attributes["metadata"] = {
             name: value
             for name, value in attributes["metadata"].items()
@@ -95,7 +71,20 @@ def _own(
         occurred_at_quality=quality,
         attributes=attributes,
     )
-    return Reading(event, "4", identity, occurred_us, answer=_answer(metadata) if kind == "webhook" else None)
+    answer = _answer(metadata) if kind == "webhook" else None
+    own = Reading(event, "4", identity, occurred_us, answer=answer)
+    # An event of another leg is left out: the state of that call may be in another partition.
+    return [own] if observed is None or observed.event.key != key else [own, observed]
+
+
+def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:
+    """The event inside the row; None if it cannot be read, so that the row itself is kept."""
+    if not telnyx_webhook.is_event(inner):
+        return None
+    try:
+        return telnyx_webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
+    except DecodeError:
+        return None
 
 
 def _answer(metadata: dict[str, Any]) -> WebhookAnswer | None:

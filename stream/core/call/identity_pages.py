@@ -18,7 +18,6 @@ _MARK = b"\xff"
 
 
 def page_key(call_key: str, page: int) -> bytes:
-    """The key of a page in the table."""
     return b"%b%c%b" % (_MARK, page, call_key.encode())
 
 
@@ -36,11 +35,9 @@ class Pages:
         self._changed: set[bytes] = set()
 
     def has(self, call_key: str, fingerprint: int) -> bool:
-        """Whether this identity is known."""
         return fingerprint in self._page(page_key(call_key, fingerprint >> _SHIFT))
 
     def add(self, call_key: str, fingerprint: int) -> None:
-        """Remember an identity."""
         key = page_key(call_key, fingerprint >> _SHIFT)
         self._page(key).add(fingerprint)
         self._changed.add(key)

@@ -288,7 +288,6 @@ _decode_head = msgspec.msgpack.Decoder(Head).decode
 
 
 def dump(call: Call) -> bytes:
-    """A call as the store and the changelog keep it."""
     return _encode(call)
 
 

@@ -80,11 +80,6 @@ class FieldPlans:
         plan.harmless.add(values)
         self._harmless += 1
 
-    def cached_texts(self) -> list[str]:
-        """Every text in the caches."""
-        names = [name for planned in self._plans for name in planned]
-        return names + [str(values) for plan in self._plans.values() for values in plan.harmless]
-
 
 def _plan_of(names: tuple[str, ...]) -> FieldPlan:
     kinds = {name: kind_of(name) for name in names}

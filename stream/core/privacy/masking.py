@@ -74,11 +74,9 @@ class Privacy:
         self._urls = _MaskedTexts(self._mask_url)
 
     def address(self, text: str) -> str:
-        """A number or an address, masked."""
         return self._addresses[text]
 
     def url(self, url: str) -> str:
-        """A URL, masked."""
         return self._urls[url]
 
     def text(self, text: str) -> str:
