@@ -68,7 +68,7 @@ def account_key(provider: str, account: str | None) -> bytes:
     return f"{provider}:{account or ''}".encode()
 
 
-class FetchResult(msgspec.Struct, kw_only=True, forbid_unknown_fields=False):
+class FetchResult(msgspec.Struct, kw_only=True):
     """The result of a request: the body of its envelope. Its rows are before it in the partition.
 
     - `fetch_id`, `key`, `source`, `edge`, `reason`, `attempt`: the request's.

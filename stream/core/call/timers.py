@@ -78,9 +78,7 @@ def _report(
     effects: list[Any] = []
     reconcile(call, lifecycle, policy, effects)
     record = revise(call, lifecycle, updated_at, expected_sources(call, policy), settled=settled)
-    if record is not None:
-        effects.append(record)
-    return effects
+    return effects if record is None else [*effects, record]
 
 
 def _evict(call: Call, reason: str, effects: list[Any]) -> Ticked:
