@@ -21,11 +21,6 @@ from stream.poller.resources.resource import Page, Resource, checked_call_id
 
 MAX_PAGE_SIZE = 250
 
-OPERATORS = ("eq", "gt", "gte", "lt", "lte")
-PRODUCTS = ("call_control", "fax", "texml")
-TYPES = ("command", "webhook")
-MIN_APPLICATION_NAME = 3
-
 _CALL_EVENT_TYPE = re.compile(r"(?:call|conference|streaming|siprec)[._]")
 """How the event types of calls and conferences start; version 1 has `call_answered`."""
 
@@ -35,59 +30,13 @@ _Parameters = list[tuple[str, str]]
 # -- call events
 
 
-def call_event_filters(
-    *,
-    leg_id: str | None = None,
-    application_session_id: str | None = None,
-    connection_id: str | None = None,
-    product: str | None = None,
-    from_: str | None = None,
-    to: str | None = None,
-    failed: bool | None = None,
-    type_: str | None = None,
-    name: str | None = None,
-    occurred_at: tuple[str, int] | None = None,
-    application_name_contains: str | None = None,
-    outbound_voice_profile_id: str | None = None,
-) -> _Parameters:
-    """Every documented filter. Raises ValueError where Telnyx would refuse one.
-
-    - `failed`: the delivery of the webhook failed, not the call.
-    - `occurred_at`: (one of OPERATORS, microseconds since 1970). Telnyx accepts only one.
-    - `application_name_contains`: at least three characters.
-    """
-    if product not in (None, *PRODUCTS) or type_ not in (None, *TYPES):
-        raise ValueError("no such product or type")
-    if application_name_contains is not None and len(application_name_contains) < MIN_APPLICATION_NAME:
-        raise ValueError(f"an application's name is searched by {MIN_APPLICATION_NAME} characters or more")
-    values = {
-        "[leg_id]": leg_id,
-        "[application_session_id]": application_session_id,
-        "[connection_id]": connection_id,
-        "[product]": product,
-        "[from]": from_,
-        "[to]": to,
-        "[failed]": None if failed is None else str(failed).lower(),
-        "[type]": type_,
-        "[name]": name,
-        "[application_name][contains]": application_name_contains,
-        "[outbound.outbound_voice_profile_id]": outbound_voice_profile_id,
-    }
-    if occurred_at is not None:
-        operator, us = occurred_at
-        if operator not in OPERATORS:
-            raise ValueError("no such operator")
-        values[f"[occurred_at][{operator}]"] = utc(us)
-    return [(f"filter{name}", text) for name, text in values.items() if text is not None]
-
-
 def _call_events_url(account: Account, call_id: str, _edge: str | None) -> str:
-    filters = call_event_filters(leg_id=checked_call_id(call_id))
+    filters = [("filter[leg_id]", checked_call_id(call_id))]
     return _first_page_url(f"{account.api_url}/call_events", filters)
 
 
 def _call_events_window(account: Account, since_us: int, _until_us: int | None) -> list[str]:
-    filters = call_event_filters(occurred_at=("gte", since_us))
+    filters = [("filter[occurred_at][gte]", utc(since_us))]
     return [_first_page_url(f"{account.api_url}/call_events", filters)]
 
 
@@ -113,7 +62,7 @@ CALL_EVENTS = Resource(
 """The commands of a call and the webhooks that were sent for it.
 
 - Path: `/v2/call_events` (the base URL has `/v2`), the array `data`.
-- Parameters: `call_event_filters`, in deepObject style; `page[size]` up to 250.
+- Parameters: one of `filter[leg_id]` and `filter[occurred_at][gte]`; `page[size]` up to 250.
 - Identity of a row: its content without `metadata.attempt` and `.status`, and its ordinal among identical
   rows of one read. It has no id. Filters have `leg_id` and `occurred_at`, rows `call_leg_id` and
   `event_timestamp`.

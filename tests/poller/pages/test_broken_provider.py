@@ -41,7 +41,7 @@ async def test_a_malformed_page_with_a_status_of_200_becomes_a_dead_letter(
 
 
 async def test_broken_rows_do_not_affect_others(setup: ReadSetup) -> None:
-    huge = b'{"request":null,"response":{"x":"%s"}}' % (b"y" * (10 << 20))
+    huge = b'{"request":null,"response":{"x":"%s"}}' % (b"y" * (2 << 20))
     half = rb'{"request":{"url":"\ud83d"}}'
     setup.provider.at(FIRST, page(row(1), b"12", huge, half, row(2)))
     came = await setup.events()
@@ -73,7 +73,7 @@ async def test_other_tasks_run_while_a_large_page_is_processed(setup: ReadSetup)
             await asyncio.sleep(0.01)
             longest_s = max(longest_s, time.monotonic() - began_s)
 
-    deep = b"[" * (4 << 20)
+    deep = b"[" * (1 << 20)
     setup.provider.at(FIRST, Reply(200, gzip.compress(b'{"events":[' + deep), {"Content-Encoding": "gzip"}))
     watching = asyncio.create_task(watch())
     took_s = time.monotonic()
@@ -86,7 +86,7 @@ async def test_other_tasks_run_while_a_large_page_is_processed(setup: ReadSetup)
 @pytest.mark.parametrize("kind", ["plain", "bomb", "endless"])
 async def test_an_endless_page_stops_at_the_limit_and_its_beginning_is_kept(kind: str) -> None:
     async with read_setup(max_page_bytes=3 << 20) as setup:
-        spaces = b" " * (64 << 20)
+        spaces = b" " * (8 << 20)
         setup.provider.otherwise = {
             "plain": Reply(200, spaces[: 4 << 20]),
             "bomb": Reply(200, gzip.compress(spaces), {"Content-Encoding": "gzip"}),
@@ -101,8 +101,8 @@ async def test_an_endless_page_stops_at_the_limit_and_its_beginning_is_kept(kind
 
 
 async def test_a_page_that_never_comes_is_a_network_error() -> None:
-    async with read_setup(timeout_s=0.2) as setup:
+    async with read_setup(timeout_s=0.05) as setup:
         setup.provider.otherwise = silent
         came = await setup.events()
-        assert came == ReadResult("network_error", problem="no whole response within 0.2 s")
+        assert came == ReadResult("network_error", problem="no whole response within 0.05 s")
         assert [outcome for _, outcome in setup.metrics.requests] == ["network_error"] * 5

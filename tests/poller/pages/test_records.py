@@ -90,7 +90,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("source", PATHS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     rows=st.lists(st.dictionaries(st.text(max_size=8), JSON, max_size=4), max_size=4), ascii_=st.booleans()
 )
