@@ -149,8 +149,3 @@ def _count_alert(counts: BatchCounts, alert: Alert) -> None:
     occurred_us = instant(evidence.occurred_at) if evidence.occurred_at is not None else None
     if occurred_us is not None:
         counts.alerted_us[evidence.source].append(occurred_us)
-
-
-def count_error(batch: BatchState, agent: str, error: Exception) -> None:
-    """Count an error of our own, by the agent whose record it was."""
-    batch.counts[f.PROCESSING_ERRORS, agent, type(error).__name__] += 1

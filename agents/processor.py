@@ -15,7 +15,7 @@ import msgspec
 from agents.batch_state import BatchState, Get, PartitionMemory, active_labels
 from agents.call_folder import CallFolder, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
-from agents.outputs import count_delivery, count_error, dead_letter, dead_letter_call, emit, outputs_of
+from agents.outputs import count_delivery, dead_letter, dead_letter_call, emit, outputs_of
 from stream.core.call.identity_pages import is_page
 from stream.core.call.state import SEEN_CAP, load_head
 from stream.core.events import DecodeError, Envelope, Reading
@@ -196,7 +196,8 @@ class CallProcessor:
     ) -> None:
         """An error of our own: undo what the record did to its call, and dead-letter its bytes."""
         record = records[at]
-        count_error(batch, "polled" if record.topic == self._topics.polled else "callbacks", error)
+        agent = "polled" if record.topic == self._topics.polled else "callbacks"
+        batch.counts[f.PROCESSING_ERRORS, agent, type(error).__name__] += 1
         self._count_in_a_row(batch, error)
         batch.failed.add((record.topic, record.offset))
         if record.key is not None:
@@ -266,7 +267,7 @@ class CallProcessor:
         A dead-lettered call counts as an error in a row only if nothing of the lane has succeeded since its
         first failure.
         """
-        count_error(batch, "ticks", error)
+        batch.counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
         self.folder.refold_before(batch, records[:at], key)
         failure = next_failure(batch.failure(key), now_s, batch.successes)
         batch.defer(key, second, failure)

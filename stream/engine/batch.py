@@ -76,12 +76,9 @@ class Processor(Protocol):
 
         If it raises, the same records come again after a pause; after too many times the process ends.
         """
-        ...
 
     def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """A partition was assigned and recovered: `items` are all its states. Before its first batch."""
-        ...
 
     def partition_revoked(self, partition: int) -> None:
         """A partition that was assigned was revoked."""
-        ...

@@ -143,10 +143,6 @@ class BatchCommitter:
         committed = self._committed.get(topic)
         return committed.offset if committed else None
 
-    async def close(self) -> None:
-        """Give up the producer."""
-        await self._producer.close()
-
     async def run(self, batch: BatchSlice) -> BatchSlice | None:
         """Fold and commit `batch`, then show its states. Returns the records left for the next batch.
 

@@ -41,29 +41,23 @@ class PartitionReader(Protocol):
 
     async def begins(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The first offsets that are kept."""
-        ...
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The last stable offsets."""
-        ...
 
     async def committed(
         self, partitions: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, CommittedOffset | None]:
         """The group's committed offsets, asked of its coordinator; None where it has none."""
-        ...
 
     async def read_from(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Fetch from `offsets` next."""
-        ...
 
     async def fetch(self, partitions: set[TopicPartition], timeout_s: float) -> FetchedRecords:
         """Records of `partitions`, waiting up to `timeout_s` for the first."""
-        ...
 
     async def refresh(self) -> None:
         """Refresh the cluster's metadata: who leads. Never raises."""
-        ...
 
 
 class Group(Protocol):
@@ -78,26 +72,21 @@ class Group(Protocol):
     @property
     def generation(self) -> int:
         """The generation that this process has heard of last."""
-        ...
 
     @property
     def reader(self) -> PartitionReader: ...
 
     def member(self) -> Member:
         """This process as the coordinator knows it, for the commits of transactions."""
-        ...
 
     async def confirmed(self) -> bool:
         """Whether the coordinator still counts this process in, asked anew. Raises as the reader does."""
-        ...
 
     def pause(self, topic: str, partition: int) -> None:
         """Fetch no more of a source partition: its queue is full."""
-        ...
 
     def resume(self, topic: str, partition: int) -> None:
         """Fetch it again."""
-        ...
 
 
 class AssignmentOver(Exception):

@@ -6,6 +6,7 @@ A lane lives for one assignment. What it had not committed when it was closed, t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ class Lane:
         self.partition = partition
         self.assigned_to_processor = False
         """The processor was told that the partition is assigned."""
+        self._producer = producer
         self.committer = BatchCommitter(partition, producer, context)
         self._partitions = {topic: TopicPartition(topic, partition) for topic in topics}
         self._context = context
@@ -115,7 +117,7 @@ class Lane:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task], timeout=1.0)
-        await self.committer.close()
+        await self._producer.close()
 
     async def _work(self) -> None:
         policy = self._context.policy
@@ -169,7 +171,8 @@ class Lane:
                 self._not_waited_for.update(missing)
                 return
             self._arrived.clear()
-            await _wait(self._arrived, left_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), left_s)
 
     def _missing(self) -> dict[str, int]:
         """Topics with nothing queued that have unread records, up to which offset.
@@ -186,10 +189,3 @@ class Lane:
         """Up to where `topic` has unread records that are to be waited for, as far as is known; else 0."""
         end = self._context.known_ends.get(self._partitions[topic], 0)
         return end if end > max(self._next_offsets[topic], self._not_waited_for.get(topic, 0)) else 0
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

@@ -17,31 +17,24 @@ class States(Protocol):
 
     def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
         """A function that looks a key up in the partition's states."""
-        ...
 
     def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
         """All states of the partition."""
-        ...
 
     def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
         """Show committed states. `position` is the changelog offset after them, None if not known."""
-        ...
 
     def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
         """Show changelog records, up to `position`."""
-        ...
 
     def position(self, partition: int) -> int | None:
         """The changelog offset up to which the states are right, None if nothing is known."""
-        ...
 
     def clear(self, partition: int) -> None:
         """Forget the partition's states; a reader of them stays valid."""
-        ...
 
     def count(self, partition: int) -> int:
         """About how many states the partition has."""
-        ...
 
 
 class DictStates:

@@ -65,43 +65,33 @@ class Observer(Protocol):
 
     def phase(self, phase: Phase) -> None:
         """The worker entered `phase`."""
-        ...
 
     def rebalance_started(self) -> None:
         """Partitions are being revoked."""
-        ...
 
     def rebalance_ended(self, seconds: float, partitions: int) -> None:
         """`partitions` lanes are running again, `seconds` after the rebalance started."""
-        ...
 
     def recovery(self, remaining: int) -> None:
         """`remaining` changelog offsets are still to be read; 0 when done."""
-        ...
 
     def recovered(self, partitions: int, records: int, seconds: float) -> None:
         """The changelogs of `partitions` partitions were read: `records` in `seconds`."""
-        ...
 
     def consumed(self, topic: str, records: int, value_bytes: int) -> None:
         """`records` of a source topic were fetched."""
-        ...
 
     def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
         """A batch was committed: folding took `process_s`, all of it `total_s`."""
-        ...
 
     def produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
         """`records` were acknowledged by the broker (or refused) after `seconds`."""
-        ...
 
     def lag(self, topic: str, partition: int, records: int) -> None:
         """The committed offset of a source partition is `records` behind its end. Once a second."""
-        ...
 
     def entries(self, partition: int, count: int) -> None:
         """The table has about `count` entries for `partition`. Once a second."""
-        ...
 
     def error(self, kind: str) -> None:
         """Something failed and is being handled.
@@ -109,7 +99,6 @@ class Observer(Protocol):
         One of `processor`, `aborted`, `refused`, `fenced`, `overtaken`, `expired`, `rewound`, `stale_broker`,
         `read_anew`, `tick`.
         """
-        ...
 
 
 class NullObserver:

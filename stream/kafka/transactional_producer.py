@@ -14,13 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import OffsetAndMetadata
-
-from stream.kafka.client import request_limits
-from stream.kafka.client.member_commit import Member, commit_as
-from stream.kafka.client.network_client import ignore_failures
-from stream.kafka.client.producers import CLOSE_S, drop, ignore_pending
-from stream.kafka.errors import (
+from aiokafka.errors import (
     IllegalOperation,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
@@ -30,11 +24,15 @@ from stream.kafka.errors import (
     RecordListTooLargeError,
     UnknownProducerId,
 )
+from aiokafka.structs import OffsetAndMetadata
+
+from stream.kafka.client import request_limits
+from stream.kafka.client.member_commit import Member, commit_as
+from stream.kafka.client.network_client import ignore_failures
+from stream.kafka.client.producers import CLOSE_S, PRODUCER, drop, ignore_pending
 from stream.kafka.partitions import TopicPartition, key_hash, partition_of
 from stream.service.errors import describe
 
-MAX_BATCH_BYTES = 262_144
-MAX_REQUEST_BYTES = 8 << 20
 TRANSACTION_TIMEOUT_MS = 15_000
 OPEN_TIMEOUT_S = 8.0
 """Then the caller hears of it, and tries again with fresh connections. Less than a session timeout."""
@@ -146,12 +144,7 @@ class TransactionalProducer:
         producer = self._producer = AIOKafkaProducer(
             transactional_id=f"{self._group}-{self._partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            acks="all",
-            linger_ms=0,
-            max_batch_size=MAX_BATCH_BYTES,
-            max_request_size=MAX_REQUEST_BYTES,
-            **request_limits.PRODUCER,
-            **self._connection,
+            **{**PRODUCER, **self._connection},
         )
         request_limits.steer(producer.client)
         if self._member is not None:

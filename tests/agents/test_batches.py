@@ -35,19 +35,6 @@ def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], 
     assert lane.states == {}
 
 
-@given(deliveries, ticked_seconds, st.integers(1, 5))
-@settings(max_examples=50, deadline=None)
-def test_nothing_depends_on_which_records_share_a_batch(
-    said: list[Delivery], seconds: list[int], size: int
-) -> None:
-    batch = mixed(said, seconds)
-    whole, split = Lane(POLLED), Lane(POLLED)
-    at_once = whole.run(batch)
-    in_parts = [one for start in range(0, len(batch), size) for one in split.run(batch[start : start + size])]
-    assert at_once == sorted(in_parts, key=lambda one: one.topic)
-    assert whole.states == split.states
-
-
 @given(deliveries, ticked_seconds, st.integers(0, 10))
 @settings(max_examples=30, deadline=None)
 def test_another_worker_goes_on_as_the_first_would_have(

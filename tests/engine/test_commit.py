@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from stream.engine import commit
-from stream.kafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from stream.kafka.transactional_producer import Closed, CommittedOffset, Fenced, TransactionFailed
 from tests.engine.fakes import ProcessEnded
 from tests.engine.lane_rig import CALLBACKS, HERE, RECOVERED_TO, LaneRig

@@ -77,12 +77,6 @@ def cut_off(connection: Any) -> None:
     connection.close()
 
 
-def tidy(client: Any) -> Any:
-    """Have an AIOKafkaClient leave nothing behind when it is abandoned while it is opened. Returns it."""
-    client.bootstrap = partial(bootstrap, client)
-    return client
-
-
 async def bootstrap(client: Any) -> None:
     """Replaces AIOKafkaClient.bootstrap: ask the addresses for the brokers, without waiting for each.
 

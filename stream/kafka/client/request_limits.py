@@ -78,7 +78,8 @@ def steer(client: Any, *, join_s: float | None = None, clock: Callable[[], float
     client.send, client._get_conn = steering.send, steering.connection
     client._metadata_update = steering.metadata
     client.coordinator_lookup = steering.coordinator
-    return network_client.tidy(client)
+    client.bootstrap = partial(network_client.bootstrap, client)  # leaves nothing behind when abandoned
+    return client
 
 
 def steer_member(consumer: Any, rebalance_timeout_s: float) -> Any:

@@ -260,8 +260,11 @@ async def test_a_consumer_that_is_given_up_while_it_starts_leaves_nothing() -> N
         del consumer, starting
 
 
-async def test_an_address_that_lets_wait_is_not_waited_for_where_another_one_answers() -> None:
+async def test_an_address_that_lets_wait_is_not_waited_for_where_another_one_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A frozen broker takes connections and says nothing, for 5 s."""
+    monkeypatch.setattr(network_client, "NEXT_S", 0.05)
     async with one_broker("calls") as frozen, nothing_left() as broker:
         frozen.silent = {VERSIONS}
         for _ in range(6):  # in an order by chance
@@ -293,25 +296,32 @@ async def two_brokers(first: OneBroker, second: OneBroker) -> AIOKafkaClient:
     return client
 
 
-async def test_who_leads_is_known_although_a_broker_hangs_and_asked_at_bounded_rate() -> None:
+async def test_who_leads_is_known_although_a_broker_hangs_and_asked_at_bounded_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network_client, "NEXT_S", 0.05)
     async with one_broker("calls") as frozen, nothing_left() as broker:
         client = await two_brokers(broker, frozen)
         frozen.silent = {VERSIONS, METADATA}
         began = time.monotonic()
-        while time.monotonic() - began < 1.0:
-            async with asyncio.timeout(2.5):  # 0.5 s where the one that hangs is asked first
+        while time.monotonic() - began < 0.3:
+            async with asyncio.timeout(2.5):  # NEXT_S where the one that hangs is asked first
                 assert await client.force_metadata_update()
-        assert broker.asked.count(METADATA) < 20
+        assert broker.asked.count(METADATA) < 12
         await network_client.close(client)
 
 
-async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another() -> None:
+async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_limits, "CONNECTED_S", 0.5)
+    monkeypatch.setattr(request_limits, "AVOID_S", 0.2)
     async with one_broker("calls") as frozen, nothing_left() as broker:
         client = await two_brokers(broker, frozen)
         frozen.silent = {VERSIONS}
         hanging = asyncio.create_task(client.ready(2))
         await until(frozen, VERSIONS)
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(0.4):
             assert await client.ready(1, group=1)
         assert not hanging.done()
         assert not await hanging
