@@ -235,6 +235,7 @@ RELIED_ON = _pinned(
         "1dc02ecce273",
     ),
     (f"{_FETCHER}.seek_to", "forgets what was fetched, and its error", "10c45c3c873d"),
+    (f"{_COORDINATOR}._do_heartbeat", "tells whether the group accepts the member", "5628cb32b3d2"),
     (f"{_COORDINATOR}.fetch_committed_offsets", "offsets with their metadata, asked anew", "c83e0cafbf1e"),
     (
         "aiokafka.producer.transaction_manager:TransactionManager.add_offsets_to_txn",

@@ -98,6 +98,7 @@ class Poller:
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.limiters = RateLimiters(self.accounts, self.metrics)
+        self.limiters.lease(0.0)  # until the group knows this member
         self.metrics.budgets(lambda: map(self._state, self.accounts))
         self._producer = AckedProducer(
             names.polled, connection, produced=partial(self.metrics.produced, "polled")
@@ -143,6 +144,7 @@ class Poller:
             self._dispatcher,
             writer,
             on_assignment=self._assign,
+            confirmed=self.limiters.lease,
             metrics=self.metrics,
         )
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -191,6 +193,8 @@ class Poller:
     def _state(self, account: Account) -> BudgetState:
         """The state of its limiter; `refused` where none of its resources may be read."""
         state = self.limiters.of(account).state()
+        queued = self._dispatcher.waiting(account)
+        state = state._replace(waiting={name: at + queued[name] for name, at in state.waiting.items()})
         readable = {source for source in self._sources if source.startswith(account.provider)}
         forbidden = set(self._reader.forbidden.sources(account))
         return state._replace(state="refused") if readable and readable <= forbidden else state

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -106,6 +107,28 @@ def ignore_abandoned_commits(consumer: Any) -> None:
         return sending
 
     consumer._coordinator._do_commit_offsets = sent
+
+
+def on_heartbeat(consumer: Any, confirmed: Callable[[float], None]) -> None:
+    """Call `confirmed` with the (monotonic) time at which each heartbeat was sent that the group accepts.
+
+    The group keeps a member for the session timeout from the heartbeat that it received last.
+    """
+    send = consumer._coordinator._do_heartbeat
+
+    async def sent() -> bool:
+        sent_s = time.monotonic()
+        accepted: bool = await send()
+        if accepted:
+            confirmed(sent_s)
+        return accepted
+
+    consumer._coordinator._do_heartbeat = sent
+
+
+async def heartbeat(consumer: Any) -> None:
+    """Send one now, instead of a third of the session timeout later. Raises KafkaError."""
+    await consumer._coordinator._do_heartbeat()
 
 
 async def committed(

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from stream.core.fetches import OUTCOMES
 from stream.poller.limiter.circuit_breaker import CircuitBreaker
-from stream.poller.limiter.fair_queue import ROOM, FairPriorityQueue
+from stream.poller.limiter.fair_queue import FairPriorityQueue
 
 STATES = ("running", "throttled", "refused", "unreachable", "standby")
 """The values of `poll_account_state`."""
@@ -83,11 +83,15 @@ class Grant:
 
 
 class Budget(Generic[T]):
-    """`rate` requests a second and `concurrency` at once, while this poller owns the account."""
+    """`rate` requests a second and `concurrency` at once, while this poller owns the account.
 
-    def __init__(self, rate: float, concurrency: int, room: int = ROOM) -> None:
-        self.queue: FairPriorityQueue[T] = FairPriorityQueue(room)
+    `leased_until_s`: when another poller may own it without that this one has heard of it.
+    """
+
+    def __init__(self, rate: float, concurrency: int) -> None:
+        self.queue: FairPriorityQueue[T] = FairPriorityQueue()
         self.in_flight: set[Grant] = set()
+        self.leased_until_s = math.inf
         self._rate = rate
         self._concurrency = concurrency
         self._limit = AdaptiveLimit()
@@ -116,16 +120,18 @@ class Budget(Generic[T]):
 
     def ready_at_s(self) -> float | None:
         """When `take` is to be called again. None: not before something else happens."""
-        if self._owned_from_s is None or not self.queue.has_next():
+        if self._owned_from_s is None or not self.queue:
             return None
         if self._breaker.is_probing or len(self.in_flight) >= self.allowed_concurrency:
             return None
-        return max(self._next_s(), self._open_at_s())
+        retry_at_s = self._breaker.retry_at_s if self._breaker.reason else -math.inf
+        ready_at_s = max(self._owned_from_s, self._paused_until_s, retry_at_s, self._next_s())
+        return ready_at_s if ready_at_s < self.leased_until_s else None
 
     def take(self, now_s: float) -> tuple[T, Grant] | None:
         """The next of the queue if one may be sent now. It is in flight until `answered` or `released`."""
         ready_at_s = self.ready_at_s()
-        if ready_at_s is None or now_s < ready_at_s:
+        if ready_at_s is None or not ready_at_s <= now_s < self.leased_until_s:
             return None
         grant = self._granted = Grant(now_s, self._paced_s, self._breaker.sent())
         self._paced_s = max(self._next_s(), now_s - LATE_S)
@@ -135,11 +141,6 @@ class Budget(Generic[T]):
     def _next_s(self) -> float:
         # The delay that may be recovered is added beforehand, so that no second has more than the rate.
         return self._paced_s + (1 + LATE_S) / (self._rate * self._limit.share)
-
-    def _open_at_s(self) -> float:
-        owned_from_s = self._owned_from_s if self._owned_from_s is not None else -math.inf
-        retry_at_s = self._breaker.retry_at_s if self._breaker.reason else -math.inf
-        return max(owned_from_s, self._paused_until_s, retry_at_s)
 
     # -- what became of it
 

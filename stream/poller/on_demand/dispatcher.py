@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 import traceback
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import PRIORITIES, FetchRequest
 from stream.core.timestamps import SECOND_US, instant
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import FailFast, Permit, Queued, RateLimiter
+from stream.poller.limiter.rate_limiter import Impatient, RateLimiter
 from stream.poller.on_demand.fetch_codec import account_for, result_value
 from stream.poller.on_demand.offsets import PendingRequest
 from stream.poller.pages.paged_read import ReadResult
@@ -29,54 +28,37 @@ CONCURRENT_WRITES = 64
 """Results without a read, dead letters and forwarded requests that may be on their way to Kafka."""
 
 READS_FOR_EACH_SLOT = 2
-"""Reads of a priority that may be in progress for each concurrent request of the account. A read whose rows
+"""Reads of a lane that may be in progress for each concurrent request of the account. A read whose rows
 wait for Kafka holds no permit: without this bound, reads would pile up while Kafka does not take them.
 """
+
+ROOM = 5000
+"""Requests of an account that may wait: at 10 a second more than eight minutes of them."""
+
+ROOM_OF_ALL = 15_000
+"""Requests that may wait for all accounts together, in equal parts. It is fewer than the consumer takes
+(`fetch_consumer.UNFINISHED`), or accounts that do not answer would hold up the requests of those that do.
+"""
+
+RESERVED = 8
+"""Each priority has an eighth of an account's room for itself: aging helps only what may wait."""
 
 RETRY_S = 1.0
 
 log = logging.getLogger("callstream.fetching")
 
 Write = Callable[[], Awaitable[None]]
-Read = Callable[[FetchRequest, Account, FailFast], Awaitable[ReadResult]]
+Read = Callable[[FetchRequest, Account, Impatient], Awaitable[ReadResult]]
 
 
-class _AccountQueue:
-    """The requests of one account: they wait in its rate limiter's queue."""
+class _Lane:
+    """The requests of one account, priority and source: those that wait, by what they ask for, and how many
+    are being read. A source that makes its reads wait (a long `Retry-After`) holds up no other.
+    """
 
-    def __init__(self, account: Account, limiter: RateLimiter) -> None:
-        self.account = account
-        self.limiter = limiter
-        self._reads: Counter[str] = Counter()
-
-    def count_read(self, priority: str, change: int) -> None:
-        most = self.account.concurrency * READS_FOR_EACH_SLOT
-        had_room = self._reads[priority] < most
-        self._reads[priority] += change
-        if had_room != (self._reads[priority] < most):
-            self.limiter.admit(priority, not had_room)
-
-
-class _QueuedRequest:
-    """A request that waits for its first permit."""
-
-    impatient = True
-
-    def __init__(self, dispatcher: FetchDispatcher, queue: _AccountQueue, pending: PendingRequest) -> None:
-        self.pending = pending
-        self.queue = queue
-        self.since_s = time.monotonic()
-        self._dispatcher = dispatcher
-
-    def granted(self, permit: Permit) -> bool:
-        if self._dispatcher.is_stale(self.pending.request):
-            self._dispatcher.answer(self.pending, "deferred")
-            return False
-        self._dispatcher._start(self, permit)
-        return True
-
-    def failed(self, outcome: str) -> None:
-        self._dispatcher.answer(self.pending, outcome)
+    def __init__(self) -> None:
+        self.waiting: OrderedDict[Hashable, PendingRequest] = OrderedDict()
+        self.reads = 0
 
 
 class FetchDispatcher:
@@ -101,7 +83,11 @@ class FetchDispatcher:
         stale_s: float = math.inf,
     ) -> None:
         self._accounts = accounts
-        self._queues = {account: _AccountQueue(account, limiter_of(account)) for account in accounts}
+        self._limiter_of = limiter_of
+        self._lanes: dict[Account, defaultdict[tuple[str, str], _Lane]] = {
+            account: defaultdict(_Lane) for account in accounts
+        }
+        self._room = max(1, min(ROOM, ROOM_OF_ALL // max(1, len(accounts))))
         self._read = read
         self._write_result = write_result
         self._metrics = metrics
@@ -139,14 +125,47 @@ class FetchDispatcher:
         if self.is_stale(request):
             return self.refuse(pending, "deferred")
         self._count(pending, 1)
-        queue = self._queues[account]
         key = (request.key, request.source, request.edge, request.reason)
-        put = queue.limiter.submit(key, _QueuedRequest(self, queue, pending), request.priority)
-        if put.replaced is not None:
-            self._finish(_pending_of(put.replaced), done=True)
-        if put.deferred is not None:
-            self.answer(_pending_of(put.deferred), "deferred")
-        return None
+        lanes = self._lanes[account]
+        lane = lanes[request.priority, request.source]
+        for priority in PRIORITIES:
+            other = lanes[priority, request.source]
+            if (queued := other.waiting.get(key)) is None:
+                continue
+            if request.attempt < queued.request.attempt:  # a repetition of one before the queued one
+                return self._finish(pending, done=True)
+            self._finish(queued, done=True)
+            if PRIORITIES.index(request.priority) < PRIORITIES.index(priority):
+                del other.waiting[key]
+                break
+            other.waiting[key] = pending  # in the place of the older one
+            return None
+        else:
+            if sum(self.waiting(account).values()) >= self._room and not self._make_room(account, request):
+                return self.answer(pending, "deferred")
+        lane.waiting[key] = pending
+        return self._start_reads(account, lane)
+
+    def waiting(self, account: Account) -> Counter[str]:
+        """How many requests of an account wait and are not being read, by priority."""
+        found: Counter[str] = Counter()
+        for (priority, _), lane in self._lanes[account].items():
+            found[priority] += len(lane.waiting)
+        return found
+
+    def _make_room(self, account: Account, request: FetchRequest) -> bool:
+        """Put off a new request of the lowest priority that exceeds its reserved room, for a heal request or
+        for one whose priority is below its own reserved room.
+        """
+        reserved, waiting = self._room // RESERVED, self.waiting(account)
+        if request.priority == "heal" or waiting[request.priority] < reserved:
+            for name in reversed(PRIORITIES):
+                if name != request.priority and waiting[name] > reserved:
+                    lanes = [lane for (one, _), lane in self._lanes[account].items() if one == name]
+                    longest = max(lanes, key=lambda lane: len(lane.waiting))
+                    self.answer(longest.waiting.popitem()[1], "deferred")
+                    return True
+        return False
 
     def refuse(self, pending: PendingRequest, outcome: str) -> None:
         """Take a request that is not to be read."""
@@ -166,9 +185,10 @@ class FetchDispatcher:
 
     async def stop(self, limit_s: float) -> None:
         """Cancel reads, and forget what is not done. Results on their way to Kafka have until `limit_s`."""
-        for queue in self._queues.values():
-            for queued in queue.limiter.withdraw():
-                self._finish(_pending_of(queued), done=False)
+        for lanes in self._lanes.values():
+            for lane in lanes.values():
+                while lane.waiting:
+                    self._finish(lane.waiting.popitem()[1], done=False)
         while self._unwritten:
             self._unwritten.popleft()[1](False)
         for task in self._reads:
@@ -180,27 +200,28 @@ class FetchDispatcher:
 
     # -- reads
 
-    def _start(self, queued: _QueuedRequest, permit: Permit) -> None:
-        """For _QueuedRequest: its read begins, with its first permit."""
-        queue, request = queued.queue, queued.pending.request
-        self._metrics.waited(request.source, time.monotonic() - queued.since_s)
-        limiter = queue.limiter.fail_fast(permit)
-        task = asyncio.create_task(self._serve(queue.account, request, limiter))
-        self._reads.add(task)
-        queue.count_read(request.priority, 1)
+    def _start_reads(self, account: Account, lane: _Lane) -> None:
+        while lane.waiting and lane.reads < account.concurrency * READS_FOR_EACH_SLOT:
+            pending = lane.waiting.popitem(last=False)[1]
+            if self.is_stale(pending.request):
+                self.answer(pending, "deferred")
+                continue
+            task = asyncio.create_task(self._serve(account, pending.request))
+            self._reads.add(task)
+            lane.reads += 1
+            task.add_done_callback(partial(self._read_ended, account, lane, pending))
 
-        def ended(task: asyncio.Task[None]) -> None:
-            self._reads.discard(task)
-            self._results.discard(task)
-            limiter.end()
-            self._finish(queued.pending, done=_succeeded(task))
-            queue.count_read(request.priority, -1)
+    def _read_ended(
+        self, account: Account, lane: _Lane, pending: PendingRequest, task: asyncio.Task[None]
+    ) -> None:
+        self._reads.discard(task)
+        self._results.discard(task)
+        lane.reads -= 1
+        self._finish(pending, done=_succeeded(task))
+        self._start_reads(account, lane)
 
-        task.add_done_callback(ended)
-
-    async def _serve(self, account: Account, request: FetchRequest, limiter: FailFast) -> None:
-        result = await self._result_of(account, request, limiter)
-        limiter.end()
+    async def _serve(self, account: Account, request: FetchRequest) -> None:
+        result = await self._result_of(account, request, Impatient(self._limiter_of(account)))
         task = asyncio.current_task()
         assert task is not None
         self._reads.discard(task)
@@ -209,7 +230,7 @@ class FetchDispatcher:
             lambda: self._write(request, result.outcome, result.rows, result.complete, result.content)
         )
 
-    async def _result_of(self, account: Account, request: FetchRequest, limiter: FailFast) -> ReadResult:
+    async def _result_of(self, account: Account, request: FetchRequest, limiter: Impatient) -> ReadResult:
         try:
             return await self._read(request, account, limiter)
         except asyncio.CancelledError:
@@ -286,11 +307,6 @@ class FetchDispatcher:
         if text not in self._logged:
             self._logged.add(text)
             log.error("%s", text)
-
-
-def _pending_of(queued: Queued) -> PendingRequest:
-    assert isinstance(queued, _QueuedRequest)  # nothing else is submitted to a limiter
-    return queued.pending
 
 
 def _succeeded(task: asyncio.Task[None]) -> bool:

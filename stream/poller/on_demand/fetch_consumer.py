@@ -79,6 +79,8 @@ class FetchRequestConsumer:
     `on_assignment(owned, partitions)` is awaited with the partition numbers that are ours and how many there
     are, before a request is taken; and with none while they are revoked. It has REVOKE_S; if it raises or
     takes longer, the member ends.
+    `confirmed(until_s)`: the group knows this member; it gives its partitions to no other before `until_s`
+    (monotonic).
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class FetchRequestConsumer:
         writer: Writer,
         *,
         on_assignment: OnAssignment,
+        confirmed: Callable[[float], None],
         metrics: PollMetrics,
         unfinished: int = UNFINISHED,
     ) -> None:
@@ -96,6 +99,7 @@ class FetchRequestConsumer:
         self._dispatcher = dispatcher
         self._writer = writer
         self._on_assignment = on_assignment
+        self._confirmed = confirmed
         self._metrics = metrics
         self._unfinished = unfinished
         self._consumer: Any = None
@@ -124,6 +128,8 @@ class FetchRequestConsumer:
             assigned=self._assigned,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
+        session_s = self._settings.session_timeout_s
+        consumers.on_heartbeat(self._consumer, lambda sent_s: self._confirmed(sent_s + session_s))
         self._running = asyncio.create_task(self._run(), name="the fetch requests")
         return self._running
 
@@ -266,7 +272,9 @@ class FetchRequestConsumer:
         self._forget()
         if self._closing:
             return
-        self._offsets = await self._restored(owned)
+        for number, offsets in (await self._restored(owned)).items():
+            # Records may have been taken meanwhile: what they count in must stay.
+            self._offsets.setdefault(number, offsets)
         self._is_assigned = True
         await self._tell(owned, REVOKE_S)
 
@@ -274,6 +282,7 @@ class FetchRequestConsumer:
         """What the owners before us had answered. Where Kafka does not say, it is read again."""
         try:
             async with asyncio.timeout(COMMIT_S):
+                await consumers.heartbeat(self._consumer)
                 found = await consumers.committed(self._consumer, [self._tp(number) for number in owned])
         except (KafkaError, TimeoutError) as error:
             log.debug("committed metadata was not read (%s)", type(error).__name__)

@@ -12,6 +12,7 @@ import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaConnectionError
 
+from stream.kafka.client import consumers
 from stream.kafka.client.consumers import drop, ignore_abandoned_commits, leave
 
 
@@ -124,3 +125,20 @@ async def test_a_commit_that_nobody_waits_for_any_more_fails_unnoticed() -> None
         await asyncio.sleep(0)
     gc.collect()
     assert said == []
+
+
+async def test_the_heartbeats_that_the_group_accepts_are_told_with_the_time_at_which_they_were_sent() -> None:
+    answers = [True, False]
+    told: list[float] = []
+
+    async def beat() -> bool:
+        await asyncio.sleep(0.01)
+        return answers.pop(0)
+
+    consumer = SimpleNamespace(_coordinator=SimpleNamespace(_do_heartbeat=beat))
+    consumers.on_heartbeat(consumer, told.append)
+    before_s = time.monotonic()
+    await consumers.heartbeat(consumer)
+    await consumers.heartbeat(consumer)
+    assert len(told) == 1
+    assert before_s <= told[0] < before_s + 0.01

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import Permit, RateLimiter
+from stream.poller.limiter.rate_limiter import RateLimiter
 from stream.poller.resources.account import Account
 from stream.service.metrics.poller import BudgetState
 
@@ -37,23 +37,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-class RequestFake:
-    """A submitted request, and what it was told."""
-
-    impatient = True
-
-    def __init__(self) -> None:
-        self.permits: list[Permit] = []
-        self.outcomes: list[str] = []
-
-    def granted(self, permit: Permit) -> bool:
-        self.permits.append(permit)
-        return True
-
-    def failed(self, outcome: str) -> None:
-        self.outcomes.append(outcome)
 
 
 def limiter(

@@ -1,4 +1,4 @@
-"""20 workers, and a provider on a real socket that allows 10 requests a second and 5 at once."""
+"""20 workers, and a provider on a real socket that allows 50 requests a second and 5 at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Provider:
     def __init__(self, *, crowded: bool = False) -> None:
         self.order: list[str] = []
         self.refused = self.working = self.most_at_once = 0
-        self._bucket = TokenBucket(10.0, 10.0)
+        self._bucket = TokenBucket(50.0, 10.0)
         self._began_s = time.monotonic()
         self._open = asyncio.Event()
         if not crowded:
@@ -42,7 +42,7 @@ class Provider:
             if self.working > AT_ONCE or not self._bucket.take(time.monotonic() - self._began_s):
                 self.refused += 1
                 self._open.set()
-                return web.Response(status=429, headers={"Retry-After": "1"})
+                return web.Response(status=429, headers={"Retry-After": "0.2"})
             self.order.append(request.match_info["name"])
             await self._open.wait()
             await asyncio.sleep(0.02)
@@ -99,7 +99,7 @@ def names_of(jobs: dict[str, int]) -> Counter[str]:
 
 
 async def test_within_its_limits_nothing_is_refused_and_heal_requests_go_before_the_backlog() -> None:
-    provider, (one, _) = Provider(), limiter(10.0, AT_ONCE)
+    provider, (one, _) = Provider(), limiter(50.0, AT_ONCE)
     jobs = {"terminal": 22, "heal": 6}
     await work(provider, one, jobs, {"terminal": 16, "heal": 4})
     assert (provider.refused, Counter(provider.order)) == (0, names_of(jobs))
@@ -109,11 +109,11 @@ async def test_within_its_limits_nothing_is_refused_and_heal_requests_go_before_
         for priority in jobs
     }
     assert places["heal"] < places["terminal"]
-    assert one.state() == state(rate=10.0, concurrency=AT_ONCE)
+    assert one.state() == state(rate=50.0, concurrency=AT_ONCE)
 
 
 async def test_a_request_that_is_throttled_is_sent_again_and_nothing_is_lost() -> None:
-    provider, (one, _) = Provider(crowded=True), limiter(30.0, 15)
+    provider, (one, _) = Provider(crowded=True), limiter(150.0, 15)
     jobs = {"terminal": 14, "heal": 4}
     await work(provider, one, jobs, {"terminal": 16, "heal": 4})
     assert Counter(provider.order) == names_of(jobs)

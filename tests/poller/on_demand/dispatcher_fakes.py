@@ -10,7 +10,7 @@ import orjson
 
 from stream.core.fetches import FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import FailFast, RateLimiters
+from stream.poller.limiter.rate_limiter import AccountUnavailableError, Impatient, RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.offsets import Offsets, PendingRequest
 from stream.poller.pages.paged_read import ReadResult
@@ -36,10 +36,16 @@ class ReadsFake:
         if open_:
             self.door.set()
 
-    async def read(self, request: FetchRequest, account: Account, limiter: FailFast) -> ReadResult:
+    async def read(self, request: FetchRequest, account: Account, limiter: Impatient) -> ReadResult:
         """One HTTP request, or none where nothing `sends`."""
         if not self.sends:
             return FOUND
+        try:
+            return await self._read(request, account, limiter)
+        except AccountUnavailableError as error:  # as AccountReader answers it
+            return ReadResult(error.outcome)
+
+    async def _read(self, request: FetchRequest, account: Account, limiter: Impatient) -> ReadResult:
         async with limiter.permit(request.priority, request.source) as permit:
             self.began.append(request)
             self.accounts.append(account)

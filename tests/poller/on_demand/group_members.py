@@ -64,6 +64,7 @@ class GroupMember:
             self.dispatcher,
             self,
             on_assignment=self.on_assignment,
+            confirmed=self.limiters.lease,
             metrics=self.metrics,
             unfinished=unfinished,
         )

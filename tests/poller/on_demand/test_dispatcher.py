@@ -11,7 +11,6 @@ import pytest
 
 from stream.core.fetches import FetchRequest
 from stream.core.timestamps import instant
-from stream.poller.limiter.fair_queue import ROOM
 from stream.poller.on_demand import dispatcher as module
 from stream.poller.on_demand.fetch_consumer import UNFINISHED
 from stream.poller.resources.account import Account
@@ -96,7 +95,8 @@ async def test_a_request_without_an_account_is_answered_at_once() -> None:
 
 
 async def test_a_request_that_finds_no_room_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.poller.limiter.rate_limiter.ROOM_OF_ALL", 1)
+    monkeypatch.setattr(module, "ROOM_OF_ALL", 1)
+    monkeypatch.setattr(module, "READS_FOR_EACH_SLOT", 0)
     one = DispatcherFixture(owned=False)
     one.submit(fetch(2), fetch(3), fetch(4, priority="heal"))
     await settled()
@@ -116,16 +116,6 @@ async def test_requests_of_an_account_that_is_closed_for_long_are_answered_and_h
     await settled()
     assert one.topic.outcomes() == {"CA1": "auth_error", "2": "throttled"}
     assert (one.reads.began, one.state()) == ([], DONE)
-
-
-async def test_an_older_request_for_the_same_is_done_without_a_read_or_a_result() -> None:
-    one = DispatcherFixture(owned=False)
-    one.submit(fetch(1, attempt=1), fetch(2), fetch(1, attempt=2))
-    assert one.state() == (2, {"twilio_call": 2}, {"twilio_call": 2})
-    one.own()
-    await settled()
-    assert [body["attempt"] for _, body in one.topic.written] == [2, 1]
-    assert (one.topic.outcomes(), one.state()) == ({"CA1": "success", "CA2": "success"}, DONE)
 
 
 async def test_another_source_edge_or_reason_is_another_request() -> None:
@@ -298,21 +288,23 @@ async def test_a_request_that_has_been_due_for_too_long_is_put_off_without_a_rea
 
 
 async def test_a_request_that_waited_until_it_was_due_for_too_long_is_put_off_without_a_read() -> None:
-    one = DispatcherFixture(owned=False)
-    one.submit(fetch(1))
+    one = DispatcherFixture(open_=False)
+    most = TWILIO.concurrency * module.READS_FOR_EACH_SLOT
+    one.submit(*(fetch(number) for number in range(most + 1)))
+    await settled()
     due_us = instant(fetch().due_at)
     assert due_us is not None
     one.now_us = due_us + 7_200_000_001
-    one.own()
+    one.reads.door.set()
     await settled()
-    assert (one.reads.began, one.topic.outcomes(), one.state()) == ([], {"CA1": "deferred"}, DONE)
+    assert (len(one.reads.began), one.topic.outcomes()[f"CA{most}"], one.state()) == (most, "deferred", DONE)
     assert [limiter.state().in_flight for limiter in one.limiters] == [0]
 
 
 async def test_accounts_that_do_not_answer_leave_room_for_requests_of_those_that_do() -> None:
     silent = [replace(TWILIO, id=f"AC{number}") for number in range(4)]
     one = DispatcherFixture(*silent, TELNYX, open_=False)
-    for number in range(4 * ROOM + 100):
+    for number in range(4 * module.ROOM + 100):
         one.submit(fetch(number, account=silent[number % 4].id))
         if number % 100 == 0:
             await settled()
