@@ -188,7 +188,7 @@ class LocalStack:
 
     def _begin(self, name: str, arguments: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
         log = self._settings.data_dir.absolute() / f"{name}.log"
-        child = ChildProcess(name, arguments, environ, log, again=True, say=self._say)
+        child = ChildProcess(name, arguments, environ, log, say=self._say)
         self._children.append(child)
         return asyncio.create_task(child.run())
 

@@ -69,7 +69,9 @@ def running(directory: Path) -> Iterator[Broker]:
     broker.stop()
 
 
-def test_a_second_start_finds_the_first_and_leaves_it_alone(running: Broker, directory: Path) -> None:
+def test_a_second_start_finds_the_first_which_stops_within_seconds_and_leaves_no_note(
+    running: Broker, directory: Path
+) -> None:
     second = open_broker(directory)
     assert (second.bootstrap, second.cluster_id, second.owned) == (
         running.bootstrap,
@@ -78,6 +80,11 @@ def test_a_second_start_finds_the_first_and_leaves_it_alone(running: Broker, dir
     )
     second.stop()
     assert cluster_id(running.port) == running.cluster_id
+    began = time.monotonic()
+    running.stop()
+    assert time.monotonic() - began < 8
+    assert not is_alive(running.pid)
+    assert not (directory / "running.json").exists()
 
 
 def test_data_survives_a_kill_and_a_start_on_the_same_port(running: Broker, directory: Path) -> None:
@@ -91,14 +98,6 @@ def test_data_survives_a_kill_and_a_start_on_the_same_port(running: Broker, dire
         assert read(again.bootstrap, "kept") == b"a call"
     finally:
         again.stop()
-
-
-def test_it_stops_within_seconds_and_leaves_no_note(running: Broker, directory: Path) -> None:
-    began = time.monotonic()
-    running.stop()
-    assert time.monotonic() - began < 8
-    assert not is_alive(running.pid)
-    assert not (directory / "running.json").exists()
 
 
 @pytest.mark.e2e

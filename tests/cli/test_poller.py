@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+
+from stream.cli import poller
 
 HASTY = (
     "from stream.kafka import topics\n"
@@ -15,6 +18,20 @@ HASTY = (
     "command(prog_name='callstream poller')"
 )
 """The command, with a broker waited for less long."""
+
+
+@pytest.fixture
+def without_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command in the test's own process leaves pytest's log handlers as they are."""
+    monkeypatch.setattr(poller, "log_to_stderr", lambda **_: None)
+
+
+def run_here(*arguments: str, **environment: str) -> tuple[int, list[str]]:
+    """The same as `run`, in this process."""
+    bare = {name: None for name in os.environ if name.startswith("CALLSTREAM_")}
+    done = CliRunner().invoke(poller.command, list(arguments), env=bare | environment)
+    assert done.stdout == ""
+    return done.exit_code, done.stderr.splitlines()
 
 
 def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
@@ -32,6 +49,7 @@ def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     return done.returncode, [line for line in done.stderr.splitlines() if " aiokafka" not in line]
 
 
+@pytest.mark.usefixtures("without_log")
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -50,7 +68,7 @@ def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     ],
 )
 def test_a_wrong_setting_is_named_with_code_1_and_nothing_is_begun(name: str, value: str, said: str) -> None:
-    assert run(CALLSTREAM_KAFKA="127.0.0.1:1", **{name: value}) == (1, [f"Error: {said}"])
+    assert run_here(CALLSTREAM_KAFKA="127.0.0.1:1", **{name: value}) == (1, [f"Error: {said}"])
 
 
 def test_a_kafka_that_is_not_there_is_said_with_code_1() -> None:
@@ -60,7 +78,8 @@ def test_a_kafka_that_is_not_there_is_said_with_code_1() -> None:
     assert "127.0.0.1:1" in said[0]
 
 
+@pytest.mark.usefixtures("without_log")
 def test_an_unknown_option_is_a_usage_error() -> None:
-    code, said = run("--fast")
+    code, said = run_here("--fast")
     assert code == 2
     assert said[-1].startswith("Error: No such option: --fast")

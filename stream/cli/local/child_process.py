@@ -18,6 +18,7 @@ from pathlib import Path
 from stream.service.data_dir import open_owned
 
 STOP_LIMIT_S = 12.0
+FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 LASTING_S = 30.0
 """The pause before a restart is reset after a run of at least this long."""
@@ -28,27 +29,16 @@ Say = Callable[[str], None]
 
 
 class ChildProcess:
-    """One role, run as `callstream <arguments>`, its output in a file.
-
-    `again`: restart it when it ends unexpectedly.
-    """
+    """One role as `callstream <arguments>`, its output in a file. It is restarted when it ends."""
 
     def __init__(
-        self,
-        name: str,
-        arguments: Sequence[str],
-        environ: Mapping[str, str],
-        log: Path,
-        *,
-        again: bool,
-        say: Say,
+        self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, *, say: Say
     ) -> None:
         self.name = name
         self.log = log
         self.starts = 0
         self._command = [sys.executable, "-m", "stream.cli", *arguments]
         self._environ = dict(environ)
-        self._again = again
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._ending = False
@@ -60,14 +50,15 @@ class ChildProcess:
         return process.pid if process is not None and process.returncode is None else None
 
     async def run(self) -> int:
-        """Run it until it ends, restarting it if that is wanted. Returns the last exit code."""
-        pause_s = 0.5
+        """Run it until it is stopped. Returns the last exit code."""
+        pause_s = FIRST_PAUSE_S
         while True:
             began = time.monotonic()
             code = await self._once()
-            if self._ending or not self._again:
+            if self._ending:
                 return code
-            pause_s = 0.5 if time.monotonic() - began > LASTING_S else min(2 * pause_s, LONGEST_PAUSE_S)
+            lasted = time.monotonic() - began > LASTING_S
+            pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
             self._say(f"the {self.name} ended with {code}, see {self.log}; started again in {pause_s:.0f} s")
             await asyncio.sleep(pause_s)
 

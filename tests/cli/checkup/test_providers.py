@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from stream.cli.checkup.check import Check
+from stream.cli.checkup.http_probe import ProbeAnswer
 from stream.cli.checkup.providers import providers
 from stream.service.settings import Settings, load
 from tests.cli.checkup.apis import Apis
@@ -46,6 +47,15 @@ async def test_nothing_configured_is_reached_and_no_credential_is_sent() -> None
     ]
     assert of(found, "telnyx API").says.startswith(f"http://127.0.0.1:{apis.port} answers in ")
     assert {sent for _, sent in apis.seen} == {""}
+
+
+async def test_the_time_of_an_answer_is_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(*_: object, **__: object) -> ProbeAnswer:
+        return ProbeAnswer(200, None, sent_s=100.0, got_s=100.25)
+
+    monkeypatch.setattr("stream.cli.checkup.providers.probe", answer)
+    found = await providers(Settings(twilio_api_url="https://api.example.test"))
+    assert of(found, "twilio API") == Check("twilio API", "ok", "https://api.example.test answers in 250 ms")
 
 
 async def test_credentials_that_are_taken() -> None:

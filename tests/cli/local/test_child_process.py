@@ -5,26 +5,33 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import pytest
+
+from stream.cli.local import child_process
 from stream.cli.local.child_process import ChildProcess
 
 
-def a_child(tmp_path, said, code, *, again=True):
-    child = ChildProcess(
-        "worker", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "log", again=again, say=said.append
-    )
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(child_process, "FIRST_PAUSE_S", 0.01)
+
+
+def a_child(tmp_path, said, code):
+    child = ChildProcess("worker", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "log", say=said.append)
     child._command = [sys.executable, "-c", code]
     return child
 
 
-async def test_a_role_that_fails_is_started_again_and_that_is_said(tmp_path):
+async def test_a_role_that_fails_is_started_again_and_that_is_said_and_its_log_goes_on(tmp_path):
     said: list[str] = []
-    child = a_child(tmp_path, said, "raise SystemExit(75)")
+    child = a_child(tmp_path, said, "print('at work'); raise SystemExit(75)")
     running = asyncio.create_task(child.run())
-    while child.starts < 2:
-        await asyncio.sleep(0.02)
+    while len(said) < 2:
+        await asyncio.sleep(0.01)
     await child.stop()
     running.cancel()
     assert "ended with 75" in said[0]
+    assert (tmp_path / "log").read_text().startswith("at work\nat work\n")
 
 
 async def test_a_role_that_is_asked_to_stop_is_not_started_again(tmp_path):
@@ -36,9 +43,3 @@ async def test_a_role_that_is_asked_to_stop_is_not_started_again(tmp_path):
     assert await running == -15
     assert child.starts == 1
     assert child.pid is None
-
-
-async def test_what_a_role_says_is_in_its_log(tmp_path):
-    child = a_child(tmp_path, [], "print('at work')", again=False)
-    assert await child.run() == 0
-    assert (tmp_path / "log").read_text() == "at work\n"
