@@ -94,6 +94,24 @@ def run_served(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0
     return traffic, complete(outputs_of(landed), options)
 
 
+def planted_records() -> list[SourceRecord]:
+    """As gateway and poller write them: of calls with planted data and of a few others, all eight sources."""
+    faults = {"failed": 0.3, "failing_webhooks": 0.3, "duplicates": 0.1}
+    pushed = Traffic(Options(calls=600, start_us=START_US, **faults))
+    found = [pushed.record(delivery) for delivery in pushed.outgoing() if _searched(delivery.call)]
+    served = Traffic(Options(calls=300, served=True, start_us=START_US, **faults), now_us=Clock())
+    for _ in served.outgoing():
+        pass
+    assert served.expected is not None
+    assert served.providers is not None
+    calls = [call for call in served.expected.calls if _searched(call)]
+    return [*found, *readable_records(served.providers, calls, START_US + 3_600_000_000)]
+
+
+def _searched(call: SimulatedCall) -> bool:
+    return call.planted is not None or call.id.endswith("7")
+
+
 def complete(outputs: Outputs, options: Options) -> Outputs:
     """With records that say that all was read to its end, as a worker's do when a poller has told it so."""
     for record in outputs.records:

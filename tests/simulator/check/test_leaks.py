@@ -11,13 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from stream.simulator.calls.options import ALL_SERVED_SOURCES, Options
+from stream.simulator.calls.options import ALL_SERVED_SOURCES
 from stream.simulator.calls.planted import ONE_IN, Planted, planted_for
 from stream.simulator.check.leaks import Leak, LeakSearch, MetricsAndLogs, in_record, in_text, kinds
 from stream.simulator.check.report import CheckReport
-from stream.simulator.rest.provider_state import ProviderState
-from stream.simulator.traffic import Traffic
-from tests.simulator.fake_poller import START_US, readable_records, run_served
+from tests.simulator.fake_poller import planted_records
 
 
 def one() -> Planted:
@@ -194,13 +192,7 @@ def test_one_call_in_sixteen_is_planted_and_the_same_ones_every_time() -> None:
 def found() -> dict[str, set[str]]:
     """By source, the kinds that are found in what its deliveries say."""
     by_source: dict[str, set[str]] = {}
-    records = list(Traffic(Options(calls=800, start_us=START_US), with_expected=False))
-    served = Options(calls=400, served=True, start_us=START_US)
-    traffic, _ = run_served(served)
-    assert isinstance(traffic.providers, ProviderState)
-    assert traffic.expected is not None
-    records += readable_records(traffic.providers, traffic.expected.calls, START_US + 3_600_000_000)
-    for record in records:
+    for record in planted_records():
         envelope = orjson.loads(record.value)
         said = orjson.dumps(envelope["body"])
         by_source.setdefault(envelope["source"], set()).update(kinds(said, only_secrets=False))

@@ -17,11 +17,9 @@ from stream.core.sources import POLLED_SOURCES
 from stream.kafka.topics import names
 from stream.service.metrics.worker import WorkerMetrics
 from stream.simulator.calls.call import SourceRecord
-from stream.simulator.calls.options import Options
 from stream.simulator.check.leaks import LeakSearch
-from stream.simulator.traffic import Traffic
 from tests.agents.batches import Fetched, a_tick, written
-from tests.simulator.fake_poller import START_US, readable_records, run_served
+from tests.simulator.fake_poller import START_US, planted_records
 
 TOPICS = names("calls.")
 EVERYTHING = CallPolicy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30, max_age_s=40_000)
@@ -41,15 +39,7 @@ class Mode:
 
 @pytest.fixture(scope="module")
 def delivered() -> list[SourceRecord]:
-    """As gateway and poller land them, of all eight sources."""
-    pushed = Options(calls=600, duplicates=0.1, failed=0.3, failing_webhooks=0.3, start_us=START_US)
-    found = list(Traffic(pushed, with_expected=False))
-    traffic, _ = run_served(
-        Options(calls=300, served=True, failing_webhooks=0.3, failed=0.3, start_us=START_US)
-    )
-    assert traffic.providers is not None
-    assert traffic.expected is not None
-    return found + list(readable_records(traffic.providers, traffic.expected.calls, START_US + 3_600_000_000))
+    return planted_records()
 
 
 def fetched(delivered: list[SourceRecord]) -> Iterator[Fetched]:

@@ -169,7 +169,7 @@ async def test_above_the_rate_one_is_told_when_to_come_again() -> None:
 
 
 async def test_more_at_once_than_may_be_are_refused_and_seen() -> None:
-    limits = ProviderLimits(twilio=ProviderLimit(in_flight=2, latency_s=1.0))
+    limits = ProviderLimits(twilio=ProviderLimit(in_flight=2, latency_s=0.25))
     async with box(some(), limits) as reader:
         answers = await asyncio.gather(*(reader.get(f"{CALLS}.json") for _ in range(5)))
         assert sorted(answer.status for answer in answers) == [200, 200, 429, 429, 429]
