@@ -1,6 +1,8 @@
-"""The backfills of one poller: the unfinished jobs whose keys are in its partitions.
+"""The backfills of one poller: the unfinished jobs whose keys are in its partitions, slice by slice.
 
-Invariant: the progress store alone decides which jobs run here and when one is over. `backfill_run` runs one.
+Invariants: the progress store alone decides which jobs run here and when one is over. A slice is saved as
+done only when all its rows are in Kafka, so after a crash or a rebalance the next owner starts with the first
+slice that is not done. A slice that the provider does not return fails the job; it is never skipped.
 """
 
 from __future__ import annotations
@@ -8,28 +10,50 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
-from stream.core.fetches import account_key
+import msgspec
+
+from stream.core.fetches import ANSWERED, account_key
+from stream.core.timestamps import utc
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.kafka.partitions import partition_of
 from stream.poller.pages.account_reader import AccountReader
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.backfill_run import BackfillDeps, BackfillRun
+from stream.poller.schedule.planning import READ_BY_CALL, SLICE_S, Span, ended_calls, next_slice, refusal
 from stream.poller.schedule.progress import BackfillJob
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.background_tasks import cancel, start
 
+PRIORITY = "backfill"
+CALLS = "twilio_call"
+BY_EDGE = "twilio_insights_event"
+
+HEARTBEAT_S = 5.0
+"""A running job is saved at least this often."""
+
+PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""Between the attempts of a read that may succeed later. Each attempt already includes several requests."""
+
+KAFKA_RETRY_S = 2.0
+"""Writes to Kafka are retried without a limit."""
+
+START_TOLERANCE_S = 60.0
+"""A job at the limit of what the provider returns is not refused for the time until a poller starts it."""
+
+MAX_ERROR_CHARS = 300
+
+_RETRYABLE = frozenset({"throttled", "server_error", "network_error", "deferred"})
+_UNREADABLE_CALL = frozenset({"rubbish", "client_error"})
+"""Outcomes that concern one call alone: the others are still read."""
+
 log = logging.getLogger("callstream.polling")
 
-
-class _Running(NamedTuple):
-    """The task that runs a job; `asked`: of the job when it was started."""
-
-    asked: int
-    task: asyncio.Task[None]
+T = TypeVar("T")
 
 
 class Backfills:
@@ -45,12 +69,15 @@ class Backfills:
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        by_id = {(account.provider, account.id): account for account in accounts}
-        self._deps = BackfillDeps(by_id, resources, store, reader, now_us, sleep)
-        self._store = store
+        self.accounts = {(account.provider, account.id): account for account in accounts}
+        self.resources = resources
+        self.store = store
+        self.reader = reader
+        self.now_us = now_us
+        self.sleep = sleep
         self._partitions: frozenset[int] = frozenset()
         self._partition_count = 1
-        self._running: dict[str, _Running] = {}
+        self._running: dict[tuple[str, int], asyncio.Task[None]] = {}  # by the job's id and `asked`
         self._saving: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._loaded = False
@@ -71,32 +98,32 @@ class Backfills:
         await cancel(list(self._saving))
 
     async def _watch(self) -> None:
-        await self._store.wait_until_loaded()
+        await self.store.wait_until_loaded()
         self._loaded, changes = True, 0
         while True:
             await self._adjust()
-            changes = await self._store.wait_for_change(changes)
+            changes = await self.store.wait_for_change(changes)
 
     async def _adjust(self) -> None:
         """Start the jobs that should run here; cancel those that are done, cancelled, restarted or moved."""
         if not self._loaded:
             return
         async with self._adjusting:
-            wanted = {job.id: job for job in self._store.jobs() if not job.finished and self._is_mine(job)}
-            for id_, running in list(self._running.items()):
-                if running.task.done() and id_ in wanted:
-                    del self._running[id_]  # the task crashed (already logged): restart it
-                elif id_ not in wanted or wanted[id_].asked != running.asked:
-                    del self._running[id_]
-                    await cancel([running.task])
+            jobs = [job for job in self.store.jobs() if not job.finished and self._is_mine(job)]
+            wanted = {(job.id, job.asked): job for job in jobs}
+            for (id_, asked), task in list(self._running.items()):
+                if (id_, asked) not in wanted:
+                    del self._running[id_, asked]
+                    await cancel([task])
                     # In the background: a rebalance waits for this method, and must not wait for the broker.
                     saving = start(self._save_if_cancelled(id_), f"the final state of backfill {id_}")
                     self._saving.add(saving)
                     saving.add_done_callback(self._saving.discard)
-            for id_, job in wanted.items():
-                if id_ not in self._running:
-                    task = start(BackfillRun(job, self._deps).run(), f"the backfill {id_}")
-                    self._running[id_] = _Running(job.asked, task)
+                elif task.done():
+                    del self._running[id_, asked]  # the task crashed (already logged): restart it
+            for key, job in wanted.items():
+                if key not in self._running:
+                    self._running[key] = start(_BackfillRun(job, self).run(), f"the backfill {job.id}")
 
     def _is_mine(self, job: BackfillJob) -> bool:
         account = account_key(job.source.partition("_")[0], job.account)
@@ -104,9 +131,165 @@ class Backfills:
 
     async def _save_if_cancelled(self, id_: str) -> None:
         """Save `cancelled` again: a record that the run wrote meanwhile must not be the topic's last one."""
-        job = self._store.job(id_)
+        job = self.store.job(id_)
         if job is not None and job.state == "cancelled":
             try:
-                await self._store.save(job)
+                await self.store.save(job)
             except (BufferFullError, NotAcknowledgedError):
                 log.warning("the state of a cancelled backfill was not saved again")
+
+
+class _JobFailed(Exception):
+    """The job cannot go on. The text is for the user."""
+
+
+class _BackfillRun:
+    """The run of one job."""
+
+    def __init__(self, job: BackfillJob, backfills: Backfills) -> None:
+        self._job = job
+        self._of = backfills
+        self._saving = asyncio.Lock()
+
+    async def run(self) -> None:
+        log.info("backfill %s of %s: starts at %s", self._job.id, self._job.source, self._job.done_until)
+        await self._save(state="running")
+        heartbeat = start(self._save_heartbeats(), "the heartbeat of a backfill")
+        try:
+            state, error = await self._final_state()
+        finally:
+            await cancel([heartbeat])  # before the final state: no heartbeat may follow it
+        await self._save(state=state, error=error)
+        suffix = f": {error}" if error else ""
+        log.info("backfill %s of %s is %s%s", self._job.id, self._job.source, state, suffix)
+
+    async def _final_state(self) -> tuple[str, str | None]:
+        """Read everything; (state, error) at the end."""
+        try:
+            await self._read_slices()
+        except _JobFailed as failed:
+            return "failed", str(failed)[:MAX_ERROR_CHARS]
+        except Exception as error:  # whatever it is: this job fails with it, and the others go on
+            log.debug("a backfill failed", exc_info=error)
+            return "failed", f"an error of callstream's own ({type(error).__name__})"
+        if self._job.unread:
+            return "failed", f"{self._job.unread} calls could not be read; all others were"
+        return "done", None
+
+    async def _read_slices(self) -> None:
+        job = self._job
+        account = self._of.accounts.get((job.source.partition("_")[0], job.account))
+        resource = self._of.resources.get(job.source)
+        if account is None:
+            raise _JobFailed("the poller has no credentials for this account")
+        if resource is None:
+            raise _JobFailed("the poller does not know this source")
+        rest = Span(job.done_until_us, job.until_us)
+        reason = refusal(job.source, rest, self._of.now_us(), START_TOLERANCE_S)
+        if rest.since_us < rest.until_us and reason is not None:
+            raise _JobFailed(reason)
+        listed = self._of.resources[CALLS] if job.source in READ_BY_CALL else resource
+        slice_s = SLICE_S if _has_window_end(listed, account) else None
+        while (span := next_slice(self._job.done_until_us, job.until_us, slice_s)) is not None:
+            if listed is resource:
+                rows, unread = await self._read_window(resource, account, span), 0
+            else:
+                calls: dict[str, Sequence[str]] = {}
+                await self._read_window(listed, account, span, calls)
+                rows, unread = await self._read_calls(resource, account, calls)
+            await self._save(
+                done_until=utc(span.until_us), rows=self._job.rows + rows, unread=self._job.unread + unread
+            )
+
+    async def _read_window(
+        self, resource: Resource, account: Account, span: Span, calls: dict[str, Sequence[str]] | None = None
+    ) -> int:
+        """Read a slice; the number of rows. `calls` receives the calls that ended in it, with their edges."""
+        assert resource.window_urls is not None
+
+        def collect(envelopes: Iterable[bytes]) -> None:
+            if calls is not None:
+                calls.update(ended_calls(envelopes, span))
+
+        rows = 0
+        for url in resource.window_urls(account, *span):
+            result = await self._read_with_retries(
+                partial(self._of.reader.read_window, resource, account, url, PRIORITY, on_written=collect)
+            )
+            if not result.reached_end:
+                raise _job_failed(result)
+            rows += result.rows
+        return rows
+
+    async def _read_calls(
+        self, resource: Resource, account: Account, calls: Mapping[str, Sequence[str]]
+    ) -> tuple[int, int]:
+        """Read each call at each of its edges, as many at once as the account allows. (rows, unread calls)"""
+        queue = iter(
+            [
+                (call_id, edge)
+                for call_id, edges in calls.items()
+                for edge in (edges if resource.source == BY_EDGE else (None,))
+            ]
+        )
+        rows, unread, failures = 0, set[str](), list[_JobFailed]()
+
+        async def work() -> None:
+            nonlocal rows
+            for call_id, edge in queue:
+                if failures:
+                    return
+                result = await self._read_with_retries(
+                    partial(self._of.reader.read_call, resource, account, call_id, edge, PRIORITY)
+                )
+                if result.outcome in _UNREADABLE_CALL:
+                    unread.add(call_id)
+                elif result.outcome not in ANSWERED:
+                    failures.append(_job_failed(result))
+                rows += result.rows
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(account.concurrency):
+                group.create_task(work())
+        if failures:
+            raise failures[0]
+        return rows, len(unread)
+
+    async def _read_with_retries(self, read: Callable[[], Awaitable[ReadResult]]) -> ReadResult:
+        result = await self._until_written(read)
+        for pause_s in PAUSES_S:
+            if result.outcome not in _RETRYABLE:
+                break
+            await self._of.sleep(pause_s)
+            result = await self._until_written(read)
+        return result
+
+    async def _save_heartbeats(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await self._save()
+
+    async def _save(self, **changes: object) -> None:
+        """Save the job with these changes, and with the current time."""
+        async with self._saving:
+            changes["updated_at"] = utc(self._of.now_us())
+            self._job = msgspec.structs.replace(self._job, **changes)
+            await self._until_written(lambda: self._of.store.save(self._job))
+
+    async def _until_written(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work, again and again until Kafka takes its records."""
+        while True:
+            try:
+                return await work()
+            except (BufferFullError, NotAcknowledgedError):
+                await self._of.sleep(KAFKA_RETRY_S)
+
+
+def _has_window_end(resource: Resource, account: Account) -> bool:
+    """Whether its windows have an end. If not, each slice would read up to now: then there is one slice."""
+    assert resource.window_urls is not None
+    return resource.window_urls(account, 0, 1_000_000) != resource.window_urls(account, 0, 2_000_000)
+
+
+def _job_failed(result: ReadResult) -> _JobFailed:
+    return _JobFailed(f"{result.outcome}: {result.problem}" if result.problem else result.outcome)

@@ -7,7 +7,7 @@ that, or if calls could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,41 +41,21 @@ class Span(NamedTuple):
 # -- windows
 
 
-class WindowPass(NamedTuple):
-    """One pass over a window: it reads everything since `since_us`.
-
-    - `started_us`: its start, by our clock.
-    - `lost`: the time between the watermark and the earliest time that the provider still returns.
-    """
-
-    since_us: int
-    started_us: int
-    lost: Span | None
-
-    def watermark_us(self, provider_us: int | None) -> int:
-        """The watermark of a successful pass: its start, or the provider's time then if that is earlier.
-
-        A poller whose clock is ahead must not claim a time for which the provider has no rows yet.
-        """
-        return self.started_us if provider_us is None else min(self.started_us, provider_us)
-
-
 def next_pass(
     watermark_us: int | None, now_us: int, lookback_s: float, max_lookback_s: float | None
-) -> WindowPass:
-    """The next pass after this watermark (None before the first pass).
+) -> tuple[int, Span | None]:
+    """Where the next pass after this watermark (None before the first one) starts, and the time that is lost.
 
-    Passes overlap by `lookback_s`, for rows that appear late. After an outage the pass starts at the
-    watermark less the overlap, but no earlier than `max_lookback_s` ago (the limit of the provider, None for
-    no limit).
+    Passes overlap by `lookback_s`, for rows that appear late. None starts earlier than `max_lookback_s` ago,
+    the limit of the provider (None: no limit): the time between the watermark and that limit is lost.
     """
     known_us = now_us if watermark_us is None else min(watermark_us, now_us)
     since_us = known_us - _us(lookback_s)
     if max_lookback_s is None:
-        return WindowPass(since_us, now_us, None)
+        return since_us, None
     earliest_us = now_us - _us(max_lookback_s)
     lost = Span(known_us, earliest_us) if known_us < earliest_us else None
-    return WindowPass(max(since_us, earliest_us), now_us, lost)
+    return max(since_us, earliest_us), lost
 
 
 def pause_s(interval_s: float, failures: int) -> float:
@@ -156,24 +136,17 @@ def refusal(source: str, span: Span, now_us: int, tolerance_s: float = 0.0) -> s
     )
 
 
-class EndedCall(NamedTuple):
-    """A call, with the edges at which it can have Voice Insights events."""
+def ended_calls(envelopes: Iterable[bytes], span: Span) -> dict[str, Sequence[str]]:
+    """The ids of the calls that ended in `span`, and the edges at which they can have Voice Insights events.
 
-    call_id: str
-    edges: tuple[str | None, ...]
-
-
-def ended_calls(envelopes: Iterable[bytes], span: Span) -> list[EndedCall]:
-    """The calls that ended in `span`, from rows of Twilio's Calls in their envelopes.
-
-    The start of a call without an end (it failed early) counts as its end. An unreadable row is skipped here:
-    the worker reports it.
+    `envelopes`: rows of Twilio's Calls. The start of a call without an end (it failed early) counts as its
+    end. An unreadable row is skipped here: the worker reports it.
     """
-    return [
-        EndedCall(row["sid"], edges_of(_text(row, "direction"), _text(row, "from"), _text(row, "to")))
+    return {
+        row["sid"]: edges_of(_text(row, "direction"), _text(row, "from"), _text(row, "to"))
         for row in map(_row, envelopes)
         if isinstance(row.get("sid"), str) and _ended_in(row, span)
-    ]
+    }
 
 
 def _ended_in(row: dict[str, Any], span: Span) -> bool:

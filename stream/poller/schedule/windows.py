@@ -2,9 +2,8 @@
 
 Invariants: one pass at a time for each account and source. A successful pass moves the watermark to the
 pass's start, by the provider's clock where that is behind ours: a poller whose clock is ahead claims no
-future time. A failed pass leaves the watermark unchanged, and the same time is read again. This file logs
-what goes wrong with a pass, once when it starts, once per new failure kind and once when it ends; nobody else
-logs it.
+future time. A failed pass leaves the watermark unchanged, and the same time is read again. Failed passes are
+logged here alone: once when they start, once per new failure kind and once when they end.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
-from stream.poller.schedule.planning import WindowPass, next_pass, pause_s
+from stream.poller.schedule.planning import next_pass, pause_s
 from stream.poller.schedule.progress import Watermark, window_key
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.service.background_tasks import cancel, start
@@ -68,17 +67,6 @@ def windows_of(
         and resources[source].window_urls is not None
         and source.startswith(f"{account.provider}_")
     ]
-
-
-class _PassResult(NamedTuple):
-    """`outcome`: SUCCESS, the outcome of the failed read, NOT_LANDED, or the name of an exception.
-
-    - `provider_us`: the provider's time when its first page was read, None if the provider did not state it.
-    """
-
-    outcome: str
-    problem: str = ""
-    provider_us: int | None = None
 
 
 class Windows:
@@ -131,63 +119,61 @@ class Windows:
 
     async def _read_forever(self, window: Window) -> None:
         await self._store.wait_until_loaded()
-        self._report(window, self._watermark_of(window))
+        self._report(window, self._store.watermark(window.resource.source, window.account.id))
         failures, logged = 0, SUCCESS
         while True:
             started_s = time.monotonic()
-            result = await self._pass(window)
-            failures = 0 if result.outcome == SUCCESS else failures + 1
-            if result.outcome != logged:
-                _log(window, result)
-                logged = result.outcome
+            outcome, problem = await self._pass(window)
+            failures = 0 if outcome == SUCCESS else failures + 1
+            if outcome != logged:
+                logged = outcome
+                if outcome == SUCCESS:
+                    log.info("the window of %s is read again", window.name)
+                else:
+                    why = f"{outcome} ({problem})" if problem else outcome
+                    log.warning("the window of %s cannot be read to its end: %s", window.name, why)
             due_s = pause_s(self._interval_s, failures) * (1 + JITTER * random.random())
             await self._sleep(max(0.0, started_s + due_s - time.monotonic()))
 
-    async def _pass(self, window: Window) -> _PassResult:
-        known = self._watermark_of(window)
-        planned = next_pass(
-            known.watermark_us if known else None,
-            self._now_us(),
-            self._lookback_s,
-            window.resource.max_lookback_s,
-        )
+    async def _pass(self, window: Window) -> tuple[str, str]:
+        """(outcome, problem): SUCCESS, that of the failed read, NOT_LANDED, or the name of an exception."""
         try:
-            result = await self._read(window, planned)
-            if result.outcome == SUCCESS:
-                watermark = self._watermark(window, planned.watermark_us(result.provider_us))
-                self._report(window, await self._store.save(watermark))
-                _log_lost(window, planned)
+            return await self._read(window)
         except (BufferFullError, NotAcknowledgedError):
-            return _PassResult(NOT_LANDED)
+            return NOT_LANDED, ""
         except Exception as error:  # whatever it is: this window is read again, and the others go on
             log.debug("the window of %s", window.name, exc_info=error)
-            return _PassResult(type(error).__name__)
-        return result
+            return type(error).__name__, ""
 
-    async def _read(self, window: Window, planned: WindowPass) -> _PassResult:
-        assert window.resource.window_urls is not None
-        provider_us: list[int] = []
-        for url in window.resource.window_urls(window.account, planned.since_us, None):
-            result = await self._reader.read_window(
-                window.resource, window.account, url, PRIORITY, skip_known=True
-            )
+    async def _read(self, window: Window) -> tuple[str, str]:
+        account, resource = window
+        assert resource.window_urls is not None
+        known = self._store.watermark(resource.source, account.id)
+        watermark_us = self._now_us()
+        since_us, lost = next_pass(
+            known.watermark_us if known else None, watermark_us, self._lookback_s, resource.max_lookback_s
+        )
+        for url in resource.window_urls(account, since_us, None):
+            result = await self._reader.read_window(resource, account, url, PRIORITY, skip_known=True)
             if not result.reached_end:
-                return _PassResult(result.outcome, result.problem)
+                return result.outcome, result.problem
             if result.provider_us is not None:
-                provider_us.append(result.provider_us)
-        return _PassResult(SUCCESS, provider_us=min(provider_us, default=None))
-
-    def _watermark_of(self, window: Window) -> Watermark | None:
-        return self._store.watermark(window.resource.source, window.account.id)
-
-    def _watermark(self, window: Window, watermark_us: int) -> Watermark:
-        return Watermark(
-            source=window.resource.source,
-            account=window.account.id,
+                watermark_us = min(watermark_us, result.provider_us)
+        watermark = Watermark(
+            source=resource.source,
+            account=account.id,
             watermark=utc(watermark_us),
             read_at=utc(self._now_us()),
             by=self._by,
         )
+        self._report(window, await self._store.save(watermark))
+        if lost is not None:
+            log.warning(
+                "the window of %s has lost the time from %s to %s: "
+                "the provider does not return rows that old",
+                *(window.name, *map(utc, lost)),
+            )
+        return SUCCESS, ""
 
     def _report(self, window: Window, known: Watermark | None) -> None:
         if known is not None:
@@ -197,20 +183,3 @@ class Windows:
                 known.read_at_us / SECOND_US,
                 known.watermark_us / SECOND_US,
             )
-
-
-def _log(window: Window, result: _PassResult) -> None:
-    if result.outcome == SUCCESS:
-        log.info("the window of %s is read again", window.name)
-        return
-    why = f"{result.outcome} ({result.problem})" if result.problem else result.outcome
-    log.warning("the window of %s cannot be read to its end: %s", window.name, why)
-
-
-def _log_lost(window: Window, planned: WindowPass) -> None:
-    if planned.lost is not None:
-        since, until = map(utc, planned.lost)
-        log.warning(
-            "the window of %s has lost the time from %s to %s: the provider does not return rows that old",
-            *(window.name, since, until),
-        )

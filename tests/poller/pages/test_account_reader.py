@@ -19,7 +19,7 @@ from stream.poller.pages.paged_read import ReadResult
 from stream.poller.pages.polled_writer import PolledWriter
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
-from stream.poller.schedule.backfill_run import PRIORITY as BACKFILL
+from stream.poller.schedule.backfills import PRIORITY as BACKFILL
 from stream.poller.schedule.windows import Windows
 from stream.service.log_once import CALM_S
 from stream.service.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from stream.core.fetches import account_key
 from stream.core.timestamps import utc
 from stream.kafka.partitions import partition_of
-from stream.poller.schedule import backfill_run
+from stream.poller.schedule import backfills as backfills_module
 from stream.poller.schedule.progress import BackfillJob
 from tests.poller.schedule.backfill_fakes import (
     ALL,
@@ -123,7 +123,7 @@ async def test_no_job_starts_before_the_store_is_loaded() -> None:
 async def test_a_long_slice_is_saved_periodically_and_never_after_the_final_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backfill_run, "HEARTBEAT_S", 0.001)
+    monkeypatch.setattr(backfills_module, "HEARTBEAT_S", 0.001)
     reader, wanted = FakeReader(), job()
     store = FakeStore(wanted)
     reader.may_answer.clear()

@@ -113,6 +113,7 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_its_watermark_is_t
 ):
     clock = itertools.count(NOW_US, 1_000_000)
     reader, store, metrics = FakeReader(), FakeStore(), RecordingMetrics()
+    reader.dates_us = [NOW_US + 60_000_000, NOW_US + 61_000_000]  # a clock ahead of ours changes nothing
     windows = poller(
         reader,
         store,
