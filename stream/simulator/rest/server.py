@@ -20,7 +20,6 @@ from aiohttp import web
 from stream.service.http.connections import Connections
 from stream.service.http.server import HttpServer
 from stream.simulator.calls.time_formats import wall_us
-from stream.simulator.rest import telnyx_errors
 from stream.simulator.rest.http_types import (
     ApiCredentials,
     ApiError,
@@ -29,14 +28,14 @@ from stream.simulator.rest.http_types import (
     ProviderResources,
     Route,
 )
-from stream.simulator.rest.telnyx_api import TELNYX, TelnyxApi
+from stream.simulator.rest.telnyx_api import TELNYX, TELNYX_ERRORS, TelnyxApi
 from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimits, RequestStats, Throttle
 from stream.simulator.rest.twilio_api import TWILIO, TWILIO_ERRORS, TwilioApi
 
 SETTING = "CALLSTREAM_SIMULATE_LISTEN"
 _WORTH_COMPRESSING = 1024
 _WORTH_A_THREAD = 65_536
-_ERRORS = {TWILIO: TWILIO_ERRORS, TELNYX: telnyx_errors.TELNYX_ERRORS}
+_ERRORS = {TWILIO: TWILIO_ERRORS, TELNYX: TELNYX_ERRORS}
 _GZIP = 31
 """zlib's window bits for its gzip format."""
 

@@ -75,14 +75,9 @@ def count_newer(rows: Sequence[Row], is_newer: Callable[[Row], bool]) -> int:
     return bisect_left(rows, True, key=lambda row: not is_newer(row))
 
 
-def after(rows: Sequence[Row], field: str, at: str) -> range:
-    """The rows with a later time (in the form of `sortable`) in this field."""
-    return range(count_newer(rows, lambda row: row_time(row.get(field)) > at))
-
-
-def since(rows: Sequence[Row], field: str, at: str) -> range:
-    """The rows with this time or a later one in this field."""
-    return range(count_newer(rows, lambda row: row_time(row.get(field)) >= at))
+def count_since(rows: Sequence[Row], field: str, at: str) -> int:
+    """How many rows have this time (in the form of `sortable`) or a later one in this field."""
+    return count_newer(rows, lambda row: row_time(row.get(field)) >= at)
 
 
 def intersection(one: range, other: range) -> range:

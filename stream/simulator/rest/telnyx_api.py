@@ -7,25 +7,95 @@ it; `total_results` shows that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from stream.simulator.calls.time_formats import iso_us
+from stream.simulator.calls.time_formats import iso_us, microseconds
 from stream.simulator.rest.http_types import (
     ApiCredentials,
     ApiError,
     ApiRequest,
     ApiResponse,
+    ErrorResponses,
     ProviderResources,
     Route,
     Row,
 )
-from stream.simulator.rest.sorted_rows import intersection, since
-from stream.simulator.rest.telnyx_errors import bad, error
-from stream.simulator.rest.telnyx_filters import delivery_tests, event_tests, occurred, started
+from stream.simulator.rest.sorted_rows import count_since, intersection
 
 TELNYX = "telnyx"
 _MOST, _USUAL = 250, 20
 _DAY_US = 86_400_000_000
+
+_TITLES = {
+    "10005": ("Resource not found", "The requested resource or URL could not be found."),
+    "10007": ("Unexpected error", "An unexpected error occured."),
+    "10009": (
+        "Authentication failed",
+        "The required authentication headers were either invalid or not included in the request.",
+    ),
+    "10011": ("Too many requests", "You have exceeded the maximum number of allowed requests."),
+    "10015": ("Bad Request", "The request failed because it was not well-formed."),
+}
+
+
+def _error(
+    status: int, code: str, *headers: tuple[str, str], parameter: str = "", detail: str = ""
+) -> ApiResponse:
+    title, usual = _TITLES[code]
+    one: dict[str, Any] = {"code": code, "title": title, "detail": detail or usual}
+    if parameter:
+        one["source"] = {"parameter": parameter}
+    one["meta"] = {"url": f"https://developers.telnyx.com/docs/overview/errors/{code}"}
+    return ApiResponse({"errors": [one]}, status, headers)
+
+
+def _bad(parameter: str, detail: str) -> ApiError:
+    return ApiError(_error(400, "10015", parameter=parameter, detail=f"The parameter {detail}."))
+
+
+TELNYX_ERRORS = ErrorResponses(
+    not_found=lambda _: _error(404, "10005"),
+    not_allowed=lambda: _error(405, "10015", ("Allow", "GET"), detail="The method is not allowed."),
+    too_many=lambda retry_after_s: _error(429, "10011", ("Retry-After", str(retry_after_s))),
+    broken=lambda: _error(500, "10007"),
+)
+
+Filters = Mapping[str, Callable[[Row], Any]]
+"""By the name of a filter, what it compares in a row."""
+
+
+def _payload(row: Row) -> dict[str, Any]:
+    event = (row.get("metadata") or {}).get("event") or {}
+    return event.get("payload") or {}
+
+
+def _failed(row: Row) -> str:
+    """Whether the delivery failed, not the call. A command is not delivered, so it did not fail."""
+    return "true" if (row.get("metadata") or {}).get("status") == "failed" else "false"
+
+
+_EVENT_FILTERS: Filters = {
+    "leg_id": lambda row: row["call_leg_id"],
+    "application_session_id": lambda row: row["call_session_id"],
+    "name": lambda row: row["name"],
+    "type": lambda row: row["type"],
+    "failed": _failed,
+    "product": lambda row: _payload(row).get("product", "call_control"),
+    "from": lambda row: _payload(row).get("from"),
+    "outbound.outbound_voice_profile_id": lambda row: _payload(row).get("outbound_voice_profile_id"),
+}
+_DELIVERY_FILTERS: Filters = {
+    "status][eq": lambda row: row["status"],
+    "event_type": lambda row: row["webhook"]["event_type"],
+}
+_KNOWN_VALUES = {
+    "type": ("command", "webhook"),
+    "failed": ("true", "false"),
+    "product": ("call_control", "fax", "texml"),
+    "status][eq": ("delivered", "failed"),
+}
+_SEVERAL = "event_type"
+"""The filter that takes several values, separated by commas."""
 
 
 class TelnyxApi:
@@ -43,37 +113,94 @@ class TelnyxApi:
 
     def call_events(self, request: ApiRequest) -> ApiResponse:
         """The log, newest first; without a leg or a session, that of the last 24 hours."""
-        self._authenticate(request)
-        paging, given = _paging(request.parameters), _filters(request.parameters)
-        tests = event_tests(given)
+        given = self._given(request)
         leg, now_us = given.get("leg_id"), request.now_us
         rows = self._resources.telnyx_leg(leg, now_us) if leg else self._resources.telnyx_events(now_us)
-        among = occurred(rows, given)
+        among = _in_time(rows, "event_timestamp", _taken(given, "occurred_at"), only_one=True)
         if not leg and not given.get("application_session_id"):
-            among = intersection(among, since(rows, "event_timestamp", iso_us(now_us - _DAY_US)))
-        return ApiResponse(_page(rows, among, tests, paging))
+            day = range(count_since(rows, "event_timestamp", iso_us(now_us - _DAY_US)))
+            among = intersection(among, day)
+        return _page(request, rows, among, given, _EVENT_FILTERS)
 
     def webhook_deliveries(self, request: ApiRequest) -> ApiResponse:
         """Successful and failed deliveries, newest first."""
-        self._authenticate(request)
-        paging, given = _paging(request.parameters), _filters(request.parameters)
-        tests = delivery_tests(given)
+        given = self._given(request)
         rows = self._resources.webhook_deliveries(request.now_us)
-        return ApiResponse(_page(rows, started(rows, given), tests, paging))
+        among = _in_time(rows, "started_at", _taken(given, "started_at"))
+        return _page(request, rows, among, given, _DELIVERY_FILTERS)
 
-    def _authenticate(self, request: ApiRequest) -> None:
+    def _given(self, request: ApiRequest) -> dict[str, str]:
+        """The filters by what is between the outer brackets: `occurred_at][gte` of
+        `filter[occurred_at][gte]`.
+        """
         if not self._credentials.telnyx_admits(request.authorization):
-            raise ApiError(error(401, "10009"))
+            raise ApiError(_error(401, "10009"))
+        return {
+            name[len("filter[") : -1]: value
+            for name, value in request.parameters.items()
+            if name.startswith("filter[") and name.endswith("]")
+        }
 
 
-class _Paging(NamedTuple):
-    number: int
-    size: int
+def _taken(given: dict[str, str], time: str) -> dict[str, str]:
+    """Takes the filters on a time out of `given`: their values by operator."""
+    names = [name for name in given if name.startswith(f"{time}][")]
+    return {name.partition("][")[2]: given.pop(name) for name in names}
 
 
-def _paging(parameters: Mapping[str, str]) -> _Paging:
-    number = _whole(parameters, "page[number]", 1, 999_999_999)
-    return _Paging(number, _whole(parameters, "page[size]", _USUAL, _MOST))
+def _in_time(rows: Sequence[Row], field: str, bounds: Mapping[str, str], *, only_one: bool = False) -> range:
+    """The rows in the range of these bounds on the time by which the list is in order."""
+    name = "occurred_at" if only_one else "started_at"
+    known = ("eq", "gt", "gte", "lt", "lte") if only_one else ("gte", "lte")
+    if (only_one and len(bounds) > 1) or not bounds.keys() <= set(known):
+        takes = "exactly one" if only_one else "some"
+        raise _bad(f"filter[{name}]", f"takes {takes} of {', '.join(known)}")
+    among = range(len(rows))
+    for operator, text in bounds.items():
+        try:
+            at_us = microseconds(text)
+        except ValueError:
+            raise _bad(f"filter[{name}][{operator}]", "must be an ISO 8601 time") from None
+        later = count_since(rows, field, iso_us(at_us + 1))
+        not_earlier = count_since(rows, field, iso_us(at_us))
+        wanted = {
+            "eq": range(later, not_earlier),
+            "gt": range(later),
+            "gte": range(not_earlier),
+            "lt": range(not_earlier, len(rows)),
+            "lte": range(later, len(rows)),
+        }[operator]
+        among = intersection(among, wanted)
+    return among
+
+
+def _page(
+    request: ApiRequest, rows: Sequence[Row], among: range, given: Mapping[str, str], filters: Filters
+) -> ApiResponse:
+    """A page by its number. Without filters, only the rows of the page are looked at."""
+    number = _whole(request.parameters, "page[number]", 1, 999_999_999)
+    size = _whole(request.parameters, "page[size]", _USUAL, _MOST)
+    for name, value in given.items():
+        if name not in filters:  # ignoring it would look like an answer
+            raise _bad(f"filter[{name}]", "is not simulated")
+        known = _KNOWN_VALUES.get(name)
+        if known is not None and value not in known:
+            raise _bad(f"filter[{name}]", f"must be one of {', '.join(known)}")
+    wanted = {name: value.split(",") if name == _SEVERAL else [value] for name, value in given.items()}
+    skip = slice((number - 1) * size, number * size)
+    if wanted:
+        each = map(rows.__getitem__, among)
+        found = [row for row in each if all(filters[name](row) in some for name, some in wanted.items())]
+        total, data = len(found), found[skip]
+    else:
+        total, data = len(among), [rows[index] for index in among[skip]]
+    meta = {
+        "total_pages": -(-total // size),
+        "total_results": total,
+        "page_number": number,
+        "page_size": size,
+    }
+    return ApiResponse({"data": data, "meta": meta})
 
 
 def _whole(parameters: Mapping[str, str], name: str, usual: int, most: int) -> int:
@@ -81,34 +208,5 @@ def _whole(parameters: Mapping[str, str], name: str, usual: int, most: int) -> i
     if not text:
         return usual
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise bad(name, f"must be a whole number from 1 to {most}")
+        raise _bad(name, f"must be a whole number from 1 to {most}")
     return int(text)
-
-
-def _filters(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The filters by what is between the outer brackets: `occurred_at][gte` of `filter[occurred_at][gte]`."""
-    begin, end = "filter[", "]"
-    return {
-        name.removeprefix(begin).removesuffix(end): value
-        for name, value in parameters.items()
-        if name.startswith(begin) and name.endswith(end)
-    }
-
-
-def _page(
-    rows: Sequence[Row], among: range, tests: Sequence[Callable[[Row], bool]], paging: _Paging
-) -> dict[str, Any]:
-    """A page by its number. Without tests, only the rows of the page are looked at."""
-    skip = slice((paging.number - 1) * paging.size, paging.number * paging.size)
-    if tests:
-        found = [row for row in map(rows.__getitem__, among) if all(test(row) for test in tests)]
-        total, data = len(found), found[skip]
-    else:
-        total, data = len(among), [rows[index] for index in among[skip]]
-    meta = {
-        "total_pages": -(-total // paging.size),
-        "total_results": total,
-        "page_number": paging.number,
-        "page_size": paging.size,
-    }
-    return {"data": data, "meta": meta}

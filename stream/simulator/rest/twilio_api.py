@@ -20,8 +20,8 @@ from stream.simulator.rest.http_types import (
     Route,
     Row,
 )
-from stream.simulator.rest.twilio_calls import CallListing, call_filters
-from stream.simulator.rest.twilio_paging import Cursor, ListPage, LogListing, cursor, page
+from stream.simulator.rest.twilio_calls import call_filters
+from stream.simulator.rest.twilio_paging import Cursor, ListPage, cursor, page_of_calls, page_of_log
 
 TWILIO = "twilio"
 _Found = TypeVar("_Found")
@@ -33,7 +33,6 @@ _MOST, _USUAL = 1000, 50
 
 
 def error(status: int, code: int, message: str, *headers: tuple[str, str]) -> ApiResponse:
-    """An error response."""
     body = {
         "code": code,
         "message": message,
@@ -44,23 +43,17 @@ def error(status: int, code: int, message: str, *headers: tuple[str, str]) -> Ap
 
 
 def not_found(path: str) -> ApiResponse:
-    """There is nothing at this path, or not yet."""
     return error(404, 20404, f"The requested resource {path} was not found")
 
 
 def invalid(name: str) -> ApiError:
-    """A parameter that cannot be read."""
     return ApiError(error(400, 20001, f"Invalid parameter {name}"))
-
-
-def _too_many(retry_after_s: int) -> ApiResponse:
-    return error(429, 20429, "Too Many Requests", ("Retry-After", str(retry_after_s)))
 
 
 TWILIO_ERRORS = ErrorResponses(
     not_found=not_found,
     not_allowed=lambda: error(405, 20004, "Method not allowed", ("Allow", "GET")),
-    too_many=_too_many,
+    too_many=lambda after_s: error(429, 20429, "Too Many Requests", ("Retry-After", str(after_s))),
     broken=lambda: error(500, 20500, "An internal server error has occurred"),
 )
 
@@ -89,8 +82,8 @@ class TwilioApi:
             wanted = call_filters(request.parameters)
         except ValueError as name:
             raise invalid(str(name)) from None
-        calls = CallListing(self._resources.calls(request.now_us))
-        found = page(calls, wanted.among(calls), wanted.show, paging.at, paging.size)
+        calls = self._resources.calls(request.now_us)
+        found = page_of_calls(calls, wanted.among(calls), wanted.show, paging.at, paging.size)
         return ApiResponse(_list(request, "calls", found, paging))
 
     def call(self, request: ApiRequest) -> ApiResponse:
@@ -103,7 +96,7 @@ class TwilioApi:
         self._authenticate(request)
         paging = _paging(request.parameters)
         rows = _existing(request, self._resources.call_events(request.names["call"], request.now_us))
-        return ApiResponse(_list(request, "events", _page_of_log(rows, paging), paging))
+        return ApiResponse(_list(request, "events", page_of_log(rows, paging.at, paging.size), paging))
 
     def insights(self, request: ApiRequest) -> ApiResponse:
         """Voice Insights' events of one edge of a call. Rows without an edge come with the carrier's."""
@@ -113,7 +106,7 @@ class TwilioApi:
         rows = _existing(request, self._resources.insights(request.names["call"], request.now_us))
         edge = edge or _default_edge(self._resources.call(request.names["call"], request.now_us))
         of_edge = [row for row in rows if (row.get("edge") or _CARRIER) == edge]
-        return ApiResponse(_insights(request, _page_of_log(of_edge, paging), paging))
+        return ApiResponse(_insights(request, page_of_log(of_edge, paging.at, paging.size), paging))
 
     def summary(self, request: ApiRequest) -> ApiResponse:
         """A call's summary. The complete one does not exist before it is complete."""
@@ -177,16 +170,10 @@ def _existing(request: ApiRequest, found: _Found | None) -> _Found:
     return found
 
 
-def _page_of_log(rows: list[Row], paging: _Paging) -> ListPage:
-    return page(LogListing(rows), range(len(rows)), lambda _: True, paging.at, paging.size)
-
-
 def _default_edge(call: Row | None) -> str:
     """The edge of a request that names none: it depends on the kind of call."""
     if call is None:
         return _CARRIER
-    if str(call.get("direction")).startswith("trunking"):
-        return "sip_edge" if call["direction"] == "trunking-terminating" else _CARRIER
     for scheme, edge in (("client:", "sdk_edge"), ("sip:", "sip_edge")):
         if any(str(call.get(end)).startswith(scheme) for end in ("from", "to")):
             return edge
@@ -196,45 +183,51 @@ def _default_edge(call: Row | None) -> str:
 def _list(request: ApiRequest, key: str, found: ListPage, paging: _Paging) -> dict[str, Any]:
     """The envelope of version 2010-04-01: links are relative to the host."""
     start = paging.number * paging.size if found.rows else 0
+    first, previous, this, following = _links(request, found, paging)
     return {
-        "first_page_uri": _link(request, paging.size, 0, None),
+        "first_page_uri": first,
         "end": start + max(len(found.rows) - 1, 0),
-        "previous_page_uri": _neighbour(request, paging, found.before, -1),
+        "previous_page_uri": previous,
         key: found.rows,
-        "uri": _link(request, paging.size, paging.number, paging.at),
+        "uri": this,
         "page_size": paging.size,
         "start": start,
-        "next_page_uri": _neighbour(request, paging, found.after, 1),
+        "next_page_uri": following,
         "page": paging.number,
     }
 
 
 def _insights(request: ApiRequest, found: ListPage, paging: _Paging) -> dict[str, Any]:
     """The envelope of the newer APIs: links are absolute."""
-    before = _neighbour(request, paging, found.before, -1)
-    after = _neighbour(request, paging, found.after, 1)
+    links = [link and request.origin + link for link in _links(request, found, paging)]
+    first, previous, this, following = links
     return {
         "meta": {
             "page": paging.number,
             "page_size": paging.size,
-            "first_page_url": request.origin + _link(request, paging.size, 0, None),
-            "previous_page_url": before and request.origin + before,
-            "url": request.origin + _link(request, paging.size, paging.number, paging.at),
-            "next_page_url": after and request.origin + after,
+            "first_page_url": first,
+            "previous_page_url": previous,
+            "url": this,
+            "next_page_url": following,
             "key": "events",
         },
         "events": found.rows,
     }
 
 
-def _neighbour(request: ApiRequest, paging: _Paging, at: Cursor | None, step: int) -> str | None:
-    return None if at is None else _link(request, paging.size, max(paging.number + step, 0), at)
-
-
-def _link(request: ApiRequest, size: int, number: int, at: Cursor | None) -> str:
-    """The path with the request's own filters."""
+def _links(request: ApiRequest, found: ListPage, paging: _Paging) -> list[str | None]:
+    """The paths of the first, the previous, this and the next page, with the request's own filters."""
     kept = [(name, value) for name, value in request.parameters.items() if name not in _PAGING]
-    kept += [("PageSize", str(size)), ("Page", str(number))]
-    if at is not None:
-        kept.append(("PageToken", at.token))
-    return f"{request.path}?{urlencode(kept, quote_via=quote)}"
+
+    def link(number: int, at: Cursor | None) -> str:
+        said = [*kept, ("PageSize", str(paging.size)), ("Page", str(number))]
+        if at is not None:
+            said.append(("PageToken", at.token))
+        return f"{request.path}?{urlencode(said, quote_via=quote)}"
+
+    return [
+        link(0, None),
+        found.before and link(max(paging.number - 1, 0), found.before),
+        link(paging.number, paging.at),
+        found.after and link(paging.number + 1, found.after),
+    ]

@@ -1,25 +1,28 @@
 """Twilio's paging: a page begins after a row, whatever rows are added before that row.
 
 A page token names a row, never a number of rows to skip. So a walk along the links meets each row that was
-there at its start exactly once.
+there at its start exactly once. Rows of a log have no id but are only added at its end: an index names one.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections import Counter
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-import orjson
-
+from stream.simulator.calls.time_formats import rfc2822_seconds
 from stream.simulator.rest.http_types import Row
+from stream.simulator.rest.sorted_rows import count_newer
+
+_LOG_ROW = "log"
 
 
 class Cursor(NamedTuple):
-    """The position of a page: after the row of this name, or (`back`) before it. `near`: where to search."""
+    """The position of a page: after the call with this id, or (`back`) before it.
+
+    `near`: when the call was created, in seconds since 1970; in a log, the index at which the page begins.
+    """
 
     row: str
     near: int
@@ -35,33 +38,14 @@ class Cursor(NamedTuple):
 def cursor(token: str) -> Cursor:
     """The cursor of a link's token. Raises ValueError."""
     way, text = token[:2], token[2:]
-    if way not in ("PA", "PB"):
-        raise ValueError("not a page token")
     try:
-        near, dot, row = (
-            base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            .decode()
-            .partition(".")
-        )
+        padded = text + "=" * (-len(text) % 4)
+        near, _, row = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition(".")
     except (binascii.Error, UnicodeDecodeError):
-        raise ValueError("not a page token") from None
-    if not (dot and row):
+        row = ""
+    if way not in ("PA", "PB") or not row:
         raise ValueError("not a page token")
     return Cursor(row, int(near), back=way == "PB")
-
-
-class Listing(Protocol):
-    """Ordered rows, and how a row is named and found again."""
-
-    rows: Sequence[Row]
-
-    def named(self, index: int) -> tuple[str, int]:
-        """A row's name, and a number that helps to find it."""
-
-    def found(self, at: Cursor) -> tuple[int, bool]:
-        """The index of a cursor's row and True; if the row is gone, of the first row after its position and
-        False.
-        """
 
 
 class ListPage(NamedTuple):
@@ -72,71 +56,63 @@ class ListPage(NamedTuple):
     after: Cursor | None
 
 
-def page(
-    listing: Listing, among: range, shows: Callable[[Row], bool], at: Cursor | None, size: int
+def page_of_calls(
+    calls: Sequence[Row], among: range, shows: Callable[[Row], bool], at: Cursor | None, size: int
 ) -> ListPage:
-    """The next `size` rows with an index in `among` for which `shows` is true.
+    """The next `size` calls with an index in `among` for which `shows` is true.
 
     Looks at no more rows than it must: up to the first one that does not fit.
     """
-    found, more = _walk(listing.rows, _way(listing, among, at), shows, size)
+    back = at is not None and at.back
+    found: list[Row] = []
+    more = False
+    for index in among if at is None else _way(calls, among, at):
+        row = calls[index]
+        if shows(row):
+            if len(found) == size:
+                more = True
+                break
+            found.append(row)
     if not found:
         return ListPage([], None, None)
-    back = at is not None and at.back
     if back:
         found.reverse()
-    before = Cursor(*listing.named(found[0][0]), back=True) if (more if back else at is not None) else None
-    after = Cursor(*listing.named(found[-1][0])) if more or back else None
-    return ListPage([row for _, row in found], before, after)
+    before, after = more if back else at is not None, more or back
+    return ListPage(
+        found,
+        Cursor(found[0]["sid"], created_s(found[0]), back=True) if before else None,
+        Cursor(found[-1]["sid"], created_s(found[-1])) if after else None,
+    )
 
 
-def _way(listing: Listing, among: range, at: Cursor | None) -> range:
-    """The indexes to look at, in order."""
-    if at is None:
-        return among
-    index, there = listing.found(at)
+def _way(calls: Sequence[Row], among: range, at: Cursor) -> range:
+    """The indexes to look at, in order. If the cursor's call is gone, from where it would be."""
+    index, there = created_after(calls, at.near), 0
+    for candidate in range(index, len(calls)):
+        row = calls[candidate]
+        if row["sid"] == at.row:
+            index, there = candidate, 1
+        if there or created_s(row) < at.near:
+            break
     if at.back:
         return range(min(index, among.stop) - 1, among.start - 1, -1)
     return range(max(index + there, among.start), among.stop)
 
 
-def _walk(
-    rows: Sequence[Row], way: range, shows: Callable[[Row], bool], size: int
-) -> tuple[list[tuple[int, Row]], bool]:
-    found: list[tuple[int, Row]] = []
-    for index in way:
-        row = rows[index]
-        if shows(row):
-            if len(found) == size:
-                return found, True
-            found.append((index, row))
-    return found, False
+def created_s(call: Row) -> int:
+    """When a call was created, in seconds since 1970."""
+    return rfc2822_seconds(call["date_created"]) or 0
 
 
-class LogListing:
-    """Rows without an id, named by their content and their position among identical ones."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = rows
-        self._names = _names(rows)
-
-    def named(self, index: int) -> tuple[str, int]:
-        """See Listing: the number is its index."""
-        return self._names[index], index
-
-    def found(self, at: Cursor) -> tuple[int, bool]:
-        """See Listing. A row whose content has changed is taken to be where it was."""
-        try:
-            return self._names.index(at.row), True
-        except ValueError:
-            return min(at.near, len(self.rows)), at.near < len(self.rows)
+def created_after(calls: Sequence[Row], second: int) -> int:
+    """How many calls were created after this second (since 1970)."""
+    return count_newer(calls, lambda row: created_s(row) > second)
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    seen: Counter[str] = Counter()
-    names = []
-    for row in rows:
-        name = blake2b(orjson.dumps(row, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-        names.append(f"{name}-{seen[name]}")
-        seen[name] += 1
-    return names
+def page_of_log(rows: list[Row], at: Cursor | None, size: int) -> ListPage:
+    """The next `size` rows of a log."""
+    start = 0 if at is None else at.near
+    found = rows[start : start + size]
+    before = Cursor(_LOG_ROW, max(0, start - size), back=True) if found and start else None
+    after = Cursor(_LOG_ROW, start + size) if start + size < len(rows) else None
+    return ListPage(found, before, after)

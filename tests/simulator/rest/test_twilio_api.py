@@ -243,8 +243,6 @@ def test_an_edge_has_its_own_rows_and_the_carrier_s_those_without_one(edge: str,
         ({"to": "client:zoë"}, "sdk_edge"),
         ({"from": "client:zoë"}, "sdk_edge"),
         ({"to": "sip:a@b.test"}, "sip_edge"),
-        ({"direction": "trunking-originating", "from": "sip:a@b.test"}, "carrier_edge"),
-        ({"direction": "trunking-terminating"}, "sip_edge"),
     ],
 )
 def test_the_edge_that_is_read_unasked_depends_on_the_call(fields: dict[str, str], edge: str) -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.twilio_calls import CallListing
-from stream.simulator.rest.twilio_paging import Cursor, Listing, ListPage, LogListing, cursor, page
+from stream.simulator.rest.twilio_paging import Cursor, ListPage, cursor, page_of_calls, page_of_log
 from tests.simulator.rest.resource_fakes import call, logged, sid
 
 Row = dict[str, Any]
@@ -21,10 +20,17 @@ def anything(_: Row) -> bool:
     return True
 
 
-def turn(listing: Listing, at: Cursor | None, size: int) -> ListPage:
-    """One page, its cursors by way of their tokens, as a client has them."""
-    found = page(listing, range(len(listing.rows)), anything, at, size)
+def by_tokens(found: ListPage) -> ListPage:
+    """A page with its cursors by way of their tokens, as a client has them."""
     return ListPage(found.rows, *(one and cursor(one.token) for one in (found.before, found.after)))
+
+
+def turn(calls: list[Row], at: Cursor | None, size: int) -> ListPage:
+    return by_tokens(page_of_calls(calls, range(len(calls)), anything, at, size))
+
+
+def turn_log(rows: list[Row], at: Cursor | None, size: int) -> ListPage:
+    return by_tokens(page_of_log(rows, at, size))
 
 
 @settings(deadline=None)
@@ -37,7 +43,7 @@ def test_each_call_is_met_once_however_many_come_into_the_list_meanwhile(
     met: list[str] = []
     at = None
     for turned in range(100):
-        found = turn(CallListing([row for _, row in held]), at, size)
+        found = turn([row for _, row in held], at, size)
         met += [row["sid"] for row in found.rows]
         assert len(found.rows) <= size
         if found.after is None:
@@ -57,14 +63,14 @@ def test_each_row_of_a_log_is_met_once_while_it_grows_also_equal_ones(
 ) -> None:
     rows = [logged(number) for number in numbers]
     met: list[Row] = []
-    found = turn(LogListing(rows), None, size)
+    found = turn_log(rows, None, size)
     for turned in range(100):
         met += found.rows
         if found.after is None:
             break
         more = data.draw(st.lists(st.integers(0, 3), max_size=2 * (turned < 10)))
         rows += [logged(number) for number in more]
-        found = turn(LogListing(rows), found.after, size)
+        found = turn_log(rows, found.after, size)
     assert met == rows
 
 
@@ -72,13 +78,13 @@ def test_each_row_of_a_log_is_met_once_while_it_grows_also_equal_ones(
 @given(st.integers(0, 30), sizes)
 def test_the_way_back_leads_over_the_same_pages_but_for_the_first(count: int, size: int) -> None:
     rows = [call(number, -number) for number in range(count)]
-    forward = [turn(CallListing(rows), None, size)]
+    forward = [turn(rows, None, size)]
     while forward[-1].after is not None and len(forward) < 40:
-        forward.append(turn(CallListing(rows), forward[-1].after, size))
+        forward.append(turn(rows, forward[-1].after, size))
     at = forward[-1]
     assert forward[0].before is None
     for expected in reversed(forward[:-1]):
-        at = turn(CallListing(rows), at.before, size)
+        at = turn(rows, at.before, size)
         assert at.rows == expected.rows
         assert at.after is not None
     assert at.before is None
@@ -92,30 +98,30 @@ def test_a_filter_is_asked_no_further_than_the_page_needs() -> None:
         seen.append(row["sid"])
         return row["sid"][-1] in "02468ace"
 
-    found = page(CallListing(rows), range(100), even, None, 3)
+    found = page_of_calls(rows, range(100), even, None, 3)
     assert ([row["sid"] for row in found.rows], len(seen)) == ([sid(0), sid(2), sid(4)], 7)
-    found = page(CallListing(rows), range(100), even, found.after, 3)
+    found = page_of_calls(rows, range(100), even, found.after, 3)
     assert ([row["sid"] for row in found.rows], len(seen)) == ([sid(6), sid(8), sid(10)], 15)
 
 
 def test_a_call_that_is_gone_is_gone_on_behind() -> None:
     rows = [call(number, -number) for number in range(6)]
-    after = turn(CallListing(rows), None, 2).after
+    after = turn(rows, None, 2).after
     del rows[1]
-    assert [row["sid"] for row in turn(CallListing(rows), after, 2).rows] == [sid(2), sid(3)]
+    assert [row["sid"] for row in turn(rows, after, 2).rows] == [sid(2), sid(3)]
 
 
 def test_a_row_of_a_log_that_has_changed_is_where_it_was() -> None:
     rows = [logged(number) for number in range(6)]
-    after = turn(LogListing(rows), None, 2).after
+    after = turn_log(rows, None, 2).after
     rows[1] = logged(1, code=500)
-    assert turn(LogListing(rows), after, 2).rows == rows[2:4]
+    assert turn_log(rows, after, 2).rows == rows[2:4]
 
 
 def test_a_page_behind_the_last_row_is_empty_and_leads_nowhere() -> None:
     rows = [call(1, 0)]
-    assert turn(CallListing(rows), Cursor(sid(1), 1_772_445_600), 5) == ListPage([], None, None)
-    assert turn(LogListing([]), Cursor("gone", 7), 5) == ListPage([], None, None)
+    assert turn(rows, Cursor(sid(1), 1_772_445_600), 5) == ListPage([], None, None)
+    assert turn_log([], Cursor("gone", 7), 5) == ListPage([], None, None)
 
 
 @pytest.mark.parametrize(
