@@ -261,7 +261,7 @@ class PagedRead:
     def _build(self, page: Page, received_us: int) -> tuple[PageRecords, bool]:
         """The page's records, and whether its rows show that no more will follow."""
         records = self._builder.page(page.rows, total=page.total, received_us=received_us)
-        return records, self.resource.is_complete(page.rows)
+        return records, all(map(self.resource.is_final, page.rows))
 
 
 async def _in_thread_if_large(size: int, work: Callable[[], T]) -> T:

@@ -58,17 +58,24 @@ class Account:
 
 
 def accounts(settings: PollerSettings) -> list[Account]:
-    """The accounts with configured credentials. An explicit table wins over the general settings."""
+    """The accounts with configured credentials. An explicit table wins over the general settings.
+
+    Metrics and logs identify an account by its name: the second of a name gets a number.
+    """
     configured: dict[tuple[str, str], AccountSetting] = {}
-    for one in [*settings.poll_accounts, *_twilio_accounts(settings), *_telnyx_accounts(settings)]:
+    for one in [*settings.poll_accounts, *_general(settings)]:
         configured.setdefault((one.provider, one.id), one)
     per_provider = Counter(provider for provider, _ in configured)
+    names: Counter[str] = Counter()
     found = []
     for one in configured.values():
         is_only = per_provider[one.provider] == 1
         alias = one.alias or (settings.account_alias if is_only else _masked(one.id))
-        found.append(_account(one, alias, settings))
-    return _with_unique_names(found)
+        account = _account(one, alias, settings)
+        names[account.name] += 1
+        times = names[account.name]
+        found.append(account if times == 1 else replace(account, alias=f"{alias}-{times}"))
+    return found
 
 
 def lacks_twilio_account(settings: PollerSettings) -> bool:
@@ -77,24 +84,13 @@ def lacks_twilio_account(settings: PollerSettings) -> bool:
     return bool(credentials) and all(one.provider != "twilio" for one in accounts(settings))
 
 
-def _with_unique_names(found: list[Account]) -> list[Account]:
-    """Metrics and logs identify an account by its name: the second of a name gets a number."""
-    names: Counter[str] = Counter()
-    unique = []
-    for account in found:
-        names[account.name] += 1
-        times = names[account.name]
-        unique.append(account if times == 1 else replace(account, alias=f"{account.alias}-{times}"))
-    return unique
-
-
 def _masked(id_: str) -> str:
     """An id for a metric or a log: its first two and last four characters."""
     return f"{id_[:2]}...{id_[-4:]}" if len(id_) > 6 else "unnamed"
 
 
-def _twilio_accounts(settings: PollerSettings) -> list[AccountSetting]:
-    """The main account with its API key, else with its token; then the accounts with a token of their own."""
+def _general(settings: PollerSettings) -> list[AccountSetting]:
+    """The main accounts (Twilio's with its API key, else with its token), and those with their own token."""
     own, found = settings.twilio_account_sid, []
     if own and settings.twilio_api_key and settings.twilio_api_secret:
         user, secret = settings.twilio_api_key, settings.twilio_api_secret
@@ -103,12 +99,9 @@ def _twilio_accounts(settings: PollerSettings) -> list[AccountSetting]:
         found.append(AccountSetting(provider="twilio", id=own, secret=settings.twilio_auth_token[0]))
     for id_, token in settings.twilio_account_tokens:
         found.append(AccountSetting(provider="twilio", id=id_, secret=token))
+    if key := settings.telnyx_api_key:
+        found.append(AccountSetting(provider="telnyx", id=settings.telnyx_account_id, secret=key))
     return found
-
-
-def _telnyx_accounts(settings: PollerSettings) -> list[AccountSetting]:
-    key = settings.telnyx_api_key
-    return [AccountSetting(provider="telnyx", id=settings.telnyx_account_id, secret=key)] if key else []
 
 
 def _account(one: AccountSetting, alias: str, settings: PollerSettings) -> Account:

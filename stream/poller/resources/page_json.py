@@ -34,14 +34,7 @@ _CLOSES = {b"}": b"{", b"]": b"["}
 
 def members(body: bytes) -> dict[str, bytes]:
     """The page's own members. Of a repeated name the last one counts. Raises PageError."""
-    if _has_too_many_commas(body):
-        return dict(_split(body, named=True))
-    try:
-        return {name: bytes(raw) for name, raw in _members(body).items()}
-    except msgspec.ValidationError:
-        raise PageError("not_an_object", "the page is JSON but not an object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return dict(_split(body, named=True))
+    return dict(_parts(body, named=True))
 
 
 def elements(members: dict[str, bytes], name: str) -> list[bytes]:
@@ -49,15 +42,7 @@ def elements(members: dict[str, bytes], name: str) -> list[bytes]:
     raw = members.get(name)
     if raw is None or raw[:1] != b"[":
         raise PageError("invalid_field", f"the page has no array {name}")
-    if _has_too_many_commas(raw):
-        return [value for _, value in _split(raw, named=False)]
-    try:
-        found = [bytes(row) for row in _elements(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [value for _, value in _split(raw, named=False)]
-    if len(found) > MAX_ROWS:
-        raise _too_many()
-    return found
+    return [row for _, row in _parts(raw, named=False)]
 
 
 def value(members: dict[str, bytes], name: str) -> Any:
@@ -78,12 +63,23 @@ def link(value: Any) -> str | None:
     return value if type(value) is str and value else None
 
 
-def _has_too_many_commas(raw: bytes) -> bool:
-    return raw.count(b",") > MAX_COMMAS
+def _parts(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
+    """(name, value) of an object's members, or ("", value) of an array's elements."""
+    if raw.count(b",") > MAX_COMMAS:
+        return _split(raw, named=named)
+    try:
+        found = list(_members(raw).items()) if named else [("", row) for row in _elements(raw)]
+    except msgspec.ValidationError:
+        raise PageError("not_an_object", "the page is JSON but not an object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _split(raw, named=named)
+    if len(found) > MAX_ROWS:
+        raise _too_many()
+    return [(name, bytes(value)) for name, value in found]
 
 
 def _split(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
-    """(name, value) of an object's members, or ("", value) of an array's elements."""
+    """As `_parts`, by brackets and quotes alone."""
     start, end = (b"{", b"}") if named else (b"[", b"]")
     found: list[tuple[str, bytes]] = []
     at = _after_blank(raw, 0)
@@ -94,7 +90,9 @@ def _split(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
         if len(found) == MAX_ROWS:
             raise _too_many()
         if found:
-            at = _after_comma(raw, at)
+            if raw[at : at + 1] != b",":
+                raise _not_json(at)
+            at = _after_blank(raw, at + 1)
         name = ""
         if named:
             name, at = _name(raw, at)
@@ -112,12 +110,6 @@ def _name(raw: bytes, at: int) -> tuple[str, int]:
         raise _not_json(at)
     name = decode(match[1])
     return name if type(name) is str else "", match.end()
-
-
-def _after_comma(raw: bytes, at: int) -> int:
-    if raw[at : at + 1] != b",":
-        raise _not_json(at)
-    return _after_blank(raw, at + 1)
 
 
 def _end_of_value(raw: bytes, at: int) -> int:

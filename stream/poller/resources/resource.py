@@ -1,13 +1,12 @@
 """A REST resource as the poller sees it: the URL of its first page, and how to parse a page.
 
-Invariants: all providers' resources have this one shape, so paging, rate limiting and writing exist once.
-A resource is pure: it builds URLs and parses bytes. A row stays exactly the bytes that the provider sent.
+Invariant: a resource is pure. It builds URLs and parses bytes; a row stays exactly the bytes that were sent.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
@@ -50,14 +49,13 @@ class Page(NamedTuple):
 class Resource:
     """One REST resource of a provider.
 
-    - `source`: the `source` in the raw envelope of its rows.
-    - `call_url(account, call_id, edge)`: absolute URL of the first page about one call, or None if the
-      resource cannot be read by call. Raises CallUrlError.
-    - `window_urls(account, since_us, until_us)`: absolute URLs of the first pages of a time range (`until_us`
-      None: up to now), or None if the resource cannot be read by time. There are several URLs where one
-      filter does not match all rows (Twilio's start and end times). Rows outside the range may come too.
+    - `call_url(account, call_id, edge)`: URL of the first page about one call, None if the resource cannot be
+      read by call. Raises CallUrlError.
+    - `window_urls(account, since_us, until_us)`: URLs of the first pages of a time range (`until_us` None: up
+      to now), None if the resource cannot be read by time. There are several where one filter does not match
+      all rows. Rows outside the range may come too.
     - `parse(body, url)`: parses the page that `url` returned. Raises PageError.
-    - `is_complete(rows)`: whether these rows of one call show that no more will follow.
+    - `is_final(row)`: whether this row of a call shows that it will not change.
     - `max_lookback_s`: how far back the provider returns rows by time, and rows of an ended call. None: any.
     """
 
@@ -65,7 +63,7 @@ class Resource:
     call_url: Callable[[Account, str, str | None], str] | None = None
     window_urls: Callable[[Account, int, int | None], list[str]] | None = None
     parse: Callable[[bytes, str], Page]
-    is_complete: Callable[[Sequence[bytes]], bool] = lambda _: False
+    is_final: Callable[[bytes], bool] = lambda _: False
     max_lookback_s: float | None = None
 
     def url_of_call(self, account: Account, call_id: str, edge: str | None) -> str:

@@ -1,11 +1,8 @@
 """Telnyx' REST resources: call events and webhook deliveries.
 
-Pages are numbered: `page[number]` from 1, `page[size]`, the rows under `data`. `meta` has `page_number`,
-`total_pages` and `total_results`. The next page is the same URL with the next number, up to the last page or
-an empty one; without `meta`, a page that is not full is the last.
-
-Invariant: the provider sends no link, so none is followed. The number of a page is the number that was
-requested. Rows that move between two pages change `total_results`.
+Pages are numbered, and no link is followed: the next page is the same URL with the next `page[number]`, up to
+`meta.total_pages` or an empty page. Without `meta`, a page that is not full is the last. Rows that move
+between two pages change `meta.total_results`.
 """
 
 from __future__ import annotations
@@ -59,17 +56,11 @@ CALL_EVENTS = Resource(
     parse=parse_page,
     max_lookback_s=24 * 3600.0,
 )
-"""The commands of a call and the webhooks that were sent for it.
+"""The commands of a call and the webhooks that were sent for it. A row has no id.
 
-- Path: `/v2/call_events` (the base URL has `/v2`), the array `data`.
-- Parameters: one of `filter[leg_id]` and `filter[occurred_at][gte]`; `page[size]` up to 250.
-- Identity of a row: its content without `metadata.attempt` and `.status`, and its ordinal among identical
-  rows of one read. It has no id. Filters have `leg_id` and `occurred_at`, rows `call_leg_id` and
-  `event_timestamp`.
-- Complete: the rows do not show it.
-- Windows: one-sided, exactly one operator, so rows after the window's end come too. Without a leg or a
-  session Telnyx searches only the last 24 hours; older rows must be read by leg.
-- On demand: on the worker's retry schedule for `telnyx_call_event`.
+Filters have `leg_id` and `occurred_at`, rows `call_leg_id` and `event_timestamp`. A filter takes exactly one
+operator, so rows after a window's end come too. Without a leg or a session Telnyx searches only the last 24
+hours; older rows must be read by leg.
 """
 
 
@@ -104,15 +95,10 @@ def _may_be_of_call(row: bytes) -> bool:
 WEBHOOK_DELIVERIES = Resource(
     source="telnyx_webhook_delivery", window_urls=_deliveries_window, parse=_parse_deliveries
 )
-"""Whether each webhook was delivered, and after how many attempts.
+"""Whether each webhook was delivered, and after how many attempts. A row has an `id`, and changes meanwhile.
 
-- Path: `/v2/webhook_deliveries` (the base URL has `/v2`), the array `data`.
-- Parameters: `filter[started_at][gte]`, `filter[started_at][lte]`; `page[size]` up to 250.
-- Identity of a row: its `id`. It changes while attempts go on.
-- Complete: the rows do not show it.
-- Windows: no documented limit. On demand: never; it cannot be read by call.
-- It lists the webhooks of every product, with the texts of messages. Its filters take whole event types only,
-  so rows of other products are dropped here and counted: they do not name a call.
+It lists the webhooks of every product, with the texts of messages. Its filters take whole event types only,
+so rows of other products are dropped here and counted: they do not name a call.
 """
 
 

@@ -1,16 +1,12 @@
 """Twilio's REST resources: Calls, Call Events, Voice Insights Events and Voice Insights call summary.
 
-Twilio pages its lists in two styles:
-
-- `2010-04-01`: the rows are under the resource's name; `next_page_uri` is relative to the base URL.
-- Voice Insights: the rows are under the name in `meta.key`; `meta.next_page_url` is absolute.
-
-A link to the next page is opaque: null, missing or empty is the end. Other members are ignored.
+Lists of `2010-04-01` have their rows under the resource's name and a relative `next_page_uri`; those of Voice
+Insights under the name in `meta.key` and an absolute `meta.next_page_url`. A link that is null, missing or
+empty is the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from urllib.parse import quote, urlencode, urlsplit
 
 from stream.core.statuses import TERMINAL, status_of
@@ -80,20 +76,13 @@ CALLS = Resource(
     call_url=_call_url,
     window_urls=_window_urls,
     parse=_parse_calls,
-    is_complete=lambda rows: _all(rows, _is_final_call),
+    is_final=_is_final_call,
 )
-"""The current state of each call.
+"""The current state of each call. The first read may be older than the callback: eventually consistent.
 
-- Path: `/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json`, one object; by window
-  `/2010-04-01/Accounts/{AccountSid}/Calls.json`, the array `calls`.
-- Parameters: `EndTime>`, `EndTime<`, `StartTime>`, `StartTime<` in whole seconds. The inequality belongs to
-  the name and means "or equal". `PageSize` up to 1000. A window needs both times: an ongoing call has no
-  end, a call that failed early has no start.
-- Paging: `next_page_uri`. Rows move from page to page while one reads: windows overlap.
-- Identity of a row: (`sid`, `status`). The same pair with a price is an update.
-- Complete: the status is terminal, and a call with a duration has its price. Eventually consistent: the
-  first read may be older than the callback.
-- Windows: without a limit. On demand: at the call's end and on the worker's retry schedule for `twilio_call`.
+A window needs both times: an ongoing call has no end, a call that failed early has no start. The inequality
+belongs to a filter's name, and means "or equal". Rows move from page to page while one reads: windows
+overlap. A final row has a terminal status and, if the call has a duration, its price.
 """
 
 
@@ -114,14 +103,9 @@ CALL_EVENTS = Resource(
     parse=_parse_call_events,
     max_lookback_s=RETENTION_S,
 )
-"""The HTTP requests of a call, with their responses.
+"""The HTTP requests of a call, with their responses: available about 15 minutes after its end, kept 30 days.
 
-- Path: `/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}/Events.json`, the array `events`.
-- Parameters: `PageSize` up to 1000. Paging: `next_page_uri`.
-- Identity of a row: its content, and its ordinal among identical rows of one read. It has no id, and does not
-  name its call: the path does.
-- Complete: the rows do not show it. Available about 15 minutes after the call's end, kept 30 days.
-- Windows: none. On demand: on the worker's retry schedule for `twilio_call_event`.
+A row has no id and does not name its call: the path does.
 """
 
 
@@ -153,17 +137,10 @@ INSIGHTS_EVENTS = Resource(
     parse=_parse_insights_events,
     max_lookback_s=RETENTION_S,
 )
-"""What each edge of the media network observed of a call.
+"""What each edge of the media network observed of a call. A row has no id.
 
-- Path: `/v1/Voice/{CallSid}/Events` on the Insights host.
-- Parameters: `Edge`, one of `carrier_edge, sip_edge, sdk_edge, client_edge`. Without it Twilio returns its
-  default for the call's type, which is not everything: each applicable edge is a separate read. `PageSize`
-  up to 1000.
-- Paging: `meta.next_page_url`, absolute; the array's name is in `meta.key`.
-- Identity of a row: its content, and its ordinal among identical rows of one read. It has no id.
-- Complete: the rows do not show it; they are read again while they still change. Visible within about 90 s,
-  kept 30 days.
-- Windows: none. On demand: on the worker's retry schedule for `twilio_insights_event`.
+Without `Edge` Twilio returns its default for the call's type, which is not everything: each applicable edge
+is a separate read. Visible within about 90 s, changing for a while, kept 30 days.
 """
 
 
@@ -187,16 +164,12 @@ CALL_SUMMARY = Resource(
     source="twilio_call_summary",
     call_url=_summary_url,
     parse=_parse_summary,
-    is_complete=lambda rows: _all(rows, _is_final_summary),
+    is_final=_is_final_summary,
     max_lookback_s=RETENTION_S,
 )
-"""The summary of a call by Voice Insights.
+"""The summary of a call by Voice Insights: complete about 30 minutes after the end, kept 30 days.
 
-- Path: `/v1/Voice/{CallSid}/Summary` on the Insights host, one object. Paging: none.
-- Parameters: `ProcessingState=complete`. Partial summaries are filled with guesses.
-- Identity of a row: its content. A summary may still change, and each version is an event.
-- Complete: `processing_state` is `complete`, about 30 minutes after the end. Kept 30 days.
-- Windows: none. On demand: on the worker's retry schedule for `twilio_call_summary`.
+Partial summaries are filled with guesses, so only a complete one is requested. It may still change.
 """
 
 
@@ -213,7 +186,3 @@ def _below_base(link: str, url: str) -> str:
     """The link starts at the API's root, which a proxy may serve below a path of its own."""
     base, version, _ = urlsplit(url).path.partition(_VERSION)
     return base + link if version and link.startswith(_VERSION) else link
-
-
-def _all(rows: Sequence[bytes], is_final: Callable[[bytes], bool]) -> bool:
-    return bool(rows) and all(map(is_final, rows))

@@ -88,12 +88,12 @@ def test_a_body_that_is_not_a_page_is_an_error_with_its_reason(body: bytes, reas
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=12,
+    max_leaves=4,
 )
 
 
 @given(
-    st.lists(JSON, max_size=6), st.sampled_from([*BROKEN.values(), None]), st.booleans(), st.integers(0, 6)
+    st.lists(JSON, max_size=3), st.sampled_from([*BROKEN.values(), None]), st.booleans(), st.integers(0, 3)
 )
 def test_rows_survive_other_members(
     values: list[object], broken: bytes | None, ascii_: bool, at: int

@@ -209,22 +209,21 @@ COMPLETE = [
 def test_a_call_is_complete_when_it_has_ended_and_a_talk_has_its_price(
     fields: dict[str, Any], complete: bool
 ) -> None:
-    assert CALLS.is_complete([call(**fields)]) is complete
+    assert CALLS.is_final(call(**fields)) is complete
 
 
-def test_no_rows_and_malformed_rows_are_not_complete() -> None:
+def test_malformed_rows_are_not_final() -> None:
     for resource in (CALLS, SUMMARY):
-        assert [resource.is_complete(rows) for rows in ([], [b"12"], [b"{"])] == [False, False, False]
-    assert not CALLS.is_complete([call(), call(status="ringing")])
-    assert not CALL_EVENTS.is_complete([EVENT])
-    assert not INSIGHTS.is_complete([b"{}"])
+        assert [resource.is_final(row) for row in (b"12", b"{")] == [False, False]
+    assert not CALL_EVENTS.is_final(EVENT)
+    assert not INSIGHTS.is_final(b"{}")
 
 
 def test_a_summary_is_one_object_and_complete_when_it_says_so() -> None:
     body = b'{"call_sid":"CA1","processing_state":"complete","tags":["silent"],"x":1.10}'
     assert SUMMARY.parse(body + b"\n", "") == Page([body])
-    assert SUMMARY.is_complete([body])
-    assert not SUMMARY.is_complete([body.replace(b"complete", b"partial")])
+    assert SUMMARY.is_final(body)
+    assert not SUMMARY.is_final(body.replace(b"complete", b"partial"))
 
 
 INSIGHT = (
