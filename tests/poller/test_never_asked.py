@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stream.poller.pages.client import InsecureUrlError, PageClient
-from stream.poller.pages.paged_read import ReadDeps
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.resource import CallUrlError
 from tests.poller.accounts import LEG, telnyx, twilio
-from tests.poller.fake_provider import RecordingMetrics
 from tests.poller.pages.read_fixture import FIRST, ReadSetup, no_secrets_in
 
 
@@ -33,4 +31,4 @@ async def test_credentials_in_clear_are_refused_before_a_permit_is_taken(setup: 
 
 
 def test_no_repr_shows_credentials() -> None:
-    no_secrets_in(twilio(), telnyx(), RESOURCES, client := PageClient(), ReadDeps(client, RecordingMetrics()))
+    no_secrets_in(twilio(), telnyx(), RESOURCES, PageClient())

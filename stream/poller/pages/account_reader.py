@@ -21,7 +21,6 @@ from stream.poller.pages.paged_read import (
     WINDOW_LIMITS,
     PagedRead,
     PermitSource,
-    ReadDeps,
     ReadLimits,
     ReadResult,
     Write,
@@ -50,7 +49,8 @@ class AccountReader:
         metrics: PollMetrics,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._deps = ReadDeps(client, metrics)
+        self._client = client
+        self._metrics = metrics
         self._limiters = limiters
         self._writer = writer
         self._now_s = now_s
@@ -133,7 +133,8 @@ class AccountReader:
                 resource=resource,
                 account=account,
                 first_url=url,
-                deps=self._deps,
+                client=self._client,
+                metrics=self._metrics,
                 limiter=limiter,
                 priority=priority,
                 limits=limits,

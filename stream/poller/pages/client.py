@@ -12,6 +12,7 @@ import ipaddress
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -23,8 +24,7 @@ from stream.poller.resources.account import Account
 from stream.service.http.client import date_s, retry_after_s, session
 
 MAX_PAGE_BYTES = 32 << 20
-MAX_ERROR_BYTES = 65_536
-"""Of a response other than 200. Only its status counts; reading a short body keeps the connection usable."""
+MAX_DRAINED_BYTES = 65_536
 
 THREAD_BYTES = 8 << 10
 """A compressed chunk of this size is decompressed in a thread: it may hold a thousand times as much."""
@@ -40,27 +40,24 @@ _WINDOW_BITS = {"gzip": _GZIP_BITS, "x-gzip": _GZIP_BITS, "deflate": zlib.MAX_WB
 
 
 class PageResponse(NamedTuple):
-    """A whole response.
+    """A whole response; of a status other than 200 without its body.
 
     - `retry_after_s`: how long the provider asks to wait; `date_s`: its `Date` (Unix time). None if absent.
-    - `seconds`: how long the request took.
     """
 
     status: int
     retry_after_s: float | None
     body: bytes
-    seconds: float
     date_s: float | None = None
 
 
 class NoResponse(Exception):
     """No whole response. `kind`: `network_error` or `too_large`; `beginning`: of a page that is too large."""
 
-    def __init__(self, kind: str, detail: str, seconds: float, beginning: bytes = b"") -> None:
+    def __init__(self, kind: str, detail: str, beginning: bytes = b"") -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
-        self.seconds = seconds
         self.beginning = beginning
 
 
@@ -103,37 +100,25 @@ class PageClient:
         """
         check_url(account, url)
         assert self._session is not None, "the client is used within `async with`"
-        started_s = time.monotonic()
-        try:
-            return await self._get(self._session, account, url, started_s)
-        except TooLarge as large:
-            failure = ("too_large", f"more than {self._max_page_bytes} bytes", large.beginning)
-        except DecompressionError as error:
-            failure = ("network_error", str(error), b"")
-        except TimeoutError:
-            failure = ("network_error", f"no whole response within {self._timeout_s:g} s", b"")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = ("network_error", type(error).__name__, b"")
-        # Raised outside of the handlers: the cause would be attached, with the URL and the headers in it.
-        kind, detail, beginning = failure
-        raise NoResponse(kind, detail, time.monotonic() - started_s, beginning)
-
-    async def _get(
-        self, client: aiohttp.ClientSession, account: Account, url: str, started_s: float
-    ) -> PageResponse:
         headers = {"Authorization": account.authorization}
-        async with client.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as response:
-            if response.status == 200:
-                body = await _decompressed(response, self._max_page_bytes)
-            else:
-                body = await _error_body(response)
-            return PageResponse(
-                response.status,
-                self._retry_after_s(account, response),
-                body,
-                time.monotonic() - started_s,
-                date_s(response.headers.get("Date")),
-            )
+        try:
+            async with self._session.get(
+                URL(url, encoded=True), headers=headers, allow_redirects=False
+            ) as response:
+                if response.status == 200:
+                    body = await _decompressed(response, self._max_page_bytes)
+                else:
+                    body = b""
+                    await _drain(response)
+                retry_after_s = self._retry_after_s(account, response)
+                date = date_s(response.headers.get("Date"))
+                return PageResponse(response.status, retry_after_s, body, date)
+        except TimeoutError:
+            detail = f"no whole response within {self._timeout_s:g} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            detail = type(error).__name__
+        # Raised outside of the handlers: the cause would be attached, with the URL and the headers in it.
+        raise NoResponse("network_error", detail)
 
     def _retry_after_s(self, account: Account, response: aiohttp.ClientResponse) -> float | None:
         value = response.headers.get("Retry-After")
@@ -172,32 +157,14 @@ async def _decompressed(response: aiohttp.ClientResponse, max_bytes: int) -> byt
     return decompressor.finish()
 
 
-async def _error_body(response: aiohttp.ClientResponse) -> bytes:
-    """The beginning of the body. The status counts even if the rest of the response does not arrive."""
-    body = bytearray()
-    try:
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read a short body: the connection stays usable. The status counts even if the rest never comes."""
+    size = 0
+    with suppress(aiohttp.ClientError, OSError):
         async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > MAX_ERROR_BYTES:
+            size += len(chunk)
+            if size > MAX_DRAINED_BYTES:
                 break
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        pass
-    return bytes(body[:MAX_ERROR_BYTES])
-
-
-# -- decompression
-
-
-class DecompressionError(Exception):
-    """The body is not compressed as its header says, or is truncated."""
-
-
-class TooLarge(Exception):
-    """The body is larger than the limit. `beginning`: the bytes up to the limit."""
-
-    def __init__(self, beginning: bytes) -> None:
-        super().__init__(f"more than {len(beginning)} bytes")
-        self.beginning = beginning
 
 
 class Decompressor:
@@ -214,17 +181,18 @@ class Decompressor:
         self._inflater = None if self._bits is None else zlib.decompressobj(self._bits)
 
     def feed(self, chunk: bytes) -> None:
-        """Raises DecompressionError or TooLarge."""
+        """Raises NoResponse."""
         room = self._max_bytes + 1 - len(self._body)
         self._started = True
         self._body += chunk[:room] if self._inflater is None else self._inflate(chunk, room)
         if len(self._body) > self._max_bytes:
-            raise TooLarge(bytes(self._body[: self._max_bytes]))
+            beginning = bytes(self._body[: self._max_bytes])
+            raise NoResponse("too_large", f"more than {self._max_bytes} bytes", beginning)
 
     def finish(self) -> bytes:
-        """The whole body. Raises DecompressionError if it is truncated."""
+        """The whole body. Raises NoResponse if it is truncated."""
         if self._inflater is not None and self._started and not self._inflater.eof:
-            raise DecompressionError("the compressed response is truncated")
+            raise NoResponse("network_error", "the compressed response is truncated")
         return bytes(self._body)
 
     def _inflate(self, chunk: bytes, room: int) -> bytes:
@@ -232,12 +200,13 @@ class Decompressor:
         try:
             inflated = self._inflater.decompress(chunk, room)
         except zlib.error:
-            if self._bits != zlib.MAX_WBITS or self._body:
-                raise DecompressionError("the response is not compressed as it says") from None
-        else:
+            inflated = None
+        if inflated is not None:
             if self._inflater.unused_data:
-                raise DecompressionError("the compressed response has data after its end")
+                raise NoResponse("network_error", "the compressed response has data after its end")
             return inflated
+        if self._bits != zlib.MAX_WBITS or self._body:
+            raise NoResponse("network_error", "the response is not compressed as it says")
         # Some servers mean by `deflate` the bare stream, without the header that RFC 9110 8.4.1.2 requires.
         self._bits = -zlib.MAX_WBITS
         self._inflater = zlib.decompressobj(self._bits)

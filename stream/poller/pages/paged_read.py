@@ -87,17 +87,6 @@ class ReadResult(NamedTuple):
         return self.outcome in ("success", "empty")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadDeps:
-    """What every read needs; the last three are replaced in tests."""
-
-    client: PageClient
-    metrics: PollMetrics
-    random: Callable[[], float] = random.random
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    now_us: Callable[[], int] = lambda: time.time_ns() // 1000
-
-
 Write = Callable[[PageRecords], Awaitable[None]]
 
 
@@ -105,7 +94,6 @@ class _Response(NamedTuple):
     """A request's result. Without a `page` the read fails; with a `reason` the body becomes a dead letter."""
 
     outcome: str
-    seconds: float
     page: Page | None = None
     body: bytes = b""
     reason: str = ""
@@ -125,11 +113,15 @@ class PagedRead:
     resource: Resource
     account: Account
     first_url: str
-    deps: ReadDeps
+    client: PageClient
+    metrics: PollMetrics
     limiter: PermitSource
     priority: str
     limits: ReadLimits
     write: Write
+    random: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now_us: Callable[[], int] = lambda: time.time_ns() // 1000
 
     def __post_init__(self) -> None:
         check_url(self.account, self.first_url)
@@ -192,43 +184,51 @@ class PagedRead:
         return response
 
     async def _request_once(self, url: str) -> _Response:
-        source, metrics = self.resource.source, self.deps.metrics
+        source = self.resource.source
         async with self.limiter.permit(self.priority, source) as permit:
+            started_s = time.monotonic()
+            got: PageResponse | NoResponse
             try:
-                response = await self._judge(await self.deps.client.get(self.account, url), url)
+                got = await self.client.get(self.account, url)
             except NoResponse as error:
-                response = _no_response(error)
+                got = error
+            seconds = time.monotonic() - started_s
+            response = await self._judge(got, url)
             # The 403 of one resource says nothing about the account.
             outcome = "client_error" if response.forbidden else response.outcome
             permit.answered(outcome, response.retry_after_s)
-        metrics.requested(source, response.outcome, response.seconds)
+        self.metrics.requested(source, response.outcome, seconds)
         if response.page is not None and response.page.left_out:
-            metrics.left_out(source, response.page.left_out)
+            self.metrics.left_out(source, response.page.left_out)
         return response
 
-    async def _judge(self, got: PageResponse, url: str) -> _Response:
+    async def _judge(self, got: PageResponse | NoResponse, url: str) -> _Response:
+        if isinstance(got, NoResponse):
+            if got.kind == "too_large":
+                return _Response("rubbish", None, got.beginning, got.kind, got.detail)
+            return _Response(got.kind, problem=got.detail)
         if got.status != 200:
-            outcome, problem = _error_of_status(got.status, self.limits.not_found)
-            return _Response(
-                outcome,
-                got.seconds,
-                problem=problem,
-                retry_after_s=got.retry_after_s,
-                forbidden=got.status == FORBIDDEN,
-            )
+            outcome, detail = _ERRORS.get(got.status, ("client_error", ""))
+            if got.status == 404:
+                outcome = self.limits.not_found
+            elif got.status >= 500:
+                outcome = "server_error"
+            elif 300 <= got.status < 400:
+                detail = ": a redirect, which is not followed"
+            problem, forbidden = f"answered {got.status}{detail}", got.status == FORBIDDEN
+            return _Response(outcome, problem=problem, retry_after_s=got.retry_after_s, forbidden=forbidden)
         try:
             page = await _in_thread_if_large(len(got.body), partial(self.resource.parse, got.body, url))
         except PageError as error:
-            return _Response("rubbish", got.seconds, None, got.body, error.reason, error.detail)
-        outcome = "success" if page.rows else "empty"
-        return _Response(outcome, got.seconds, page, got.body, date_s=got.date_s)
+            return _Response("rubbish", None, got.body, error.reason, error.detail)
+        return _Response("success" if page.rows else "empty", page, got.body, date_s=got.date_s)
 
     async def _pause(self, outcome: str, wait_s: float, attempt: int) -> None:
         """As long as the provider asks, plus a random backoff: not all reads come back at once."""
-        pause_s = wait_s + self.deps.random() * min(MAX_BACKOFF_S, BACKOFF_S * 2**attempt)
+        pause_s = wait_s + self.random() * min(MAX_BACKOFF_S, BACKOFF_S * 2**attempt)
         if outcome == "throttled":
-            self.deps.metrics.waited(self.resource.source, pause_s)
-        await self.deps.sleep(pause_s)
+            self.metrics.waited(self.resource.source, pause_s)
+        await self.sleep(pause_s)
 
     # -- pages
 
@@ -238,8 +238,7 @@ class PagedRead:
         A page with the rows of an earlier one is held until another page, or the end, shows that the rows
         are not a loop: the rows of a loop must not become events.
         """
-        count = partial(self._trail.count_repeated, page.rows)
-        repeated = await _in_thread_if_large(_size(page), count)
+        repeated = await _in_thread_if_large(_size(page), partial(self._trail.count_repeated, page.rows))
         if repeated > MAX_REPEATED_PAGES:
             raise PagingError("the pages repeat the same rows")
         self._held.append(page)
@@ -250,7 +249,7 @@ class PagedRead:
     async def _write_held(self) -> None:
         held, self._held = self._held, []
         for page in held:
-            build = partial(self._build, page, self.deps.now_us())
+            build = partial(self._build, page, self.now_us())
             records, complete = await _in_thread_if_large(_size(page), build)
             await self.write(records)
             self._has_rows = self._has_rows or bool(page.rows)
@@ -281,22 +280,3 @@ _ERRORS = {
     FORBIDDEN: ("auth_error", ": the credentials may not read this"),
     429: ("throttled", ": too many requests"),
 }
-
-
-def _error_of_status(status: int, not_found: str) -> tuple[str, str]:
-    """(outcome, problem) of a status other than 200."""
-    if status == 404:
-        outcome, detail = not_found, ""
-    elif status >= 500:
-        outcome, detail = "server_error", ""
-    elif 300 <= status < 400:
-        outcome, detail = "client_error", ": a redirect, which is not followed"
-    else:
-        outcome, detail = _ERRORS.get(status, ("client_error", ""))
-    return outcome, f"answered {status}{detail}"
-
-
-def _no_response(error: NoResponse) -> _Response:
-    if error.kind == "too_large":
-        return _Response("rubbish", error.seconds, None, error.beginning, error.kind, error.detail)
-    return _Response(error.kind, error.seconds, problem=error.detail)

@@ -10,7 +10,7 @@ import orjson
 
 from stream.kafka.envelope_codec import read_envelope
 from stream.poller.pages.client import PageClient
-from stream.poller.pages.paged_read import CALL_LIMITS, PagedRead, ReadDeps, ReadLimits, ReadResult
+from stream.poller.pages.paged_read import CALL_LIMITS, PagedRead, ReadLimits, ReadResult
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -52,18 +52,19 @@ class ReadSetup:
         limits: ReadLimits = CALL_LIMITS,
         priority: str = "terminal",
     ) -> ReadResult:
-        deps = ReadDeps(
-            self.client, self.metrics, lambda: self.chance, self.sleep, now_us=lambda: RECEIVED_US
-        )
         return await PagedRead(
             resource=resource,
             account=account,
             first_url=url,
-            deps=deps,
+            client=self.client,
+            metrics=self.metrics,
             limiter=self.limiter,  # type: ignore[arg-type]
             priority=priority,
             limits=limits,
             write=self.writer.write,
+            random=lambda: self.chance,
+            sleep=self.sleep,
+            now_us=lambda: RECEIVED_US,
         ).run()
 
     async def events(self, limits: ReadLimits = CALL_LIMITS) -> ReadResult:

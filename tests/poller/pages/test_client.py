@@ -52,8 +52,7 @@ async def test_a_page_is_requested_at_its_exact_url_with_the_accounts_credential
     path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?EndTime%3E=2026-03-02T10%3A00%3A00Z&a[b]=%7E"
     provider.at(path, Reply(200, b'{"calls":[]}'))
     answer = await got(provider, path)
-    assert answer._replace(seconds=0, date_s=None) == PageResponse(200, None, b'{"calls":[]}', 0)
-    assert answer.seconds > 0
+    assert answer._replace(date_s=None) == PageResponse(200, None, b'{"calls":[]}')
     assert provider.seen == [(path, twilio().authorization)]
     sent = provider.headers[0]
     assert {name: sent[name] for name in ("Accept", "Accept-Encoding", "User-Agent")} == {
@@ -81,7 +80,7 @@ async def test_a_compressed_page_is_decompressed(provider: FakeProvider, encodin
 async def test_a_page_is_bounded_compressed_or_not(provider: FakeProvider) -> None:
     provider.at("/fits", Reply(200, b"x" * 100_000))
     provider.at("/plain", Reply(200, b"x" * 100_001))
-    provider.at("/bomb", Reply(200, gzip.compress(b"\0" * (64 << 20)), {"Content-Encoding": "gzip"}))
+    provider.at("/bomb", Reply(200, gzip.compress(b"\0" * (8 << 20)), {"Content-Encoding": "gzip"}))
     provider.at("/endless", endless)
     assert len((await got(provider, "/fits", max_page_bytes=100_000)).body) == 100_000
     for path in ("/plain", "/bomb", "/endless"):
@@ -95,13 +94,12 @@ async def test_a_page_is_bounded_compressed_or_not(provider: FakeProvider) -> No
 
 async def test_a_page_that_does_not_end_in_time_is_a_network_error(provider: FakeProvider) -> None:
     provider.otherwise = silent
-    error = await unanswered(provider, timeout_s=0.3)
+    error = await unanswered(provider, timeout_s=0.1)
     assert (error.kind, error.detail, error.beginning) == (
         "network_error",
-        "no whole response within 0.3 s",
+        "no whole response within 0.1 s",
         b"",
     )
-    assert error.seconds > 0.2
 
 
 async def test_a_closed_connection_and_an_unreachable_host_are_network_errors(provider: FakeProvider) -> None:
@@ -153,8 +151,9 @@ async def test_an_error_status_counts_even_if_its_body_never_ends(provider: Fake
             return answer
 
     provider.otherwise = refusal
-    answer = await got(provider)
-    assert (answer.status, answer.retry_after_s, len(answer.body)) == (503, 7.0, 65_536)
+    async with asyncio.timeout(5):
+        answer = await got(provider)
+    assert answer._replace(date_s=None) == PageResponse(503, 7.0, b"")
 
 
 async def test_a_proxy_of_the_environment_is_not_used(
