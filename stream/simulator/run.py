@@ -7,9 +7,10 @@ or in a served run to a poller that reads them from the REST resources, which ar
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.check.check import CheckOptions, OutputTopics, check, end_offsets
 from stream.simulator.check.report import CheckReport
 from stream.simulator.delivery.answers import AnswerStats
-from stream.simulator.delivery.record_writer import PACE_S, DeliveryPacer, Progress, RecordWriter
+from stream.simulator.delivery.record_writer import RecordWriter
 from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
 from stream.simulator.rest.http_types import ApiCredentials
 from stream.simulator.rest.server import serving
@@ -36,6 +37,9 @@ LAST_FETCH_S = 3600.0
 
 ROWS_LIMIT = 50_000
 YIELD_EVERY = 200
+PACE_S = 0.005
+
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,6 @@ class RunOutcome:
     answers: AnswerStats | None = None
 
     def as_json(self, options: Options) -> dict[str, Any]:
-        """For a program."""
         return {
             "seed": options.seed,
             "start": iso_us(options.start_us),
@@ -76,7 +79,6 @@ class RunOutcome:
         }
 
     def lines(self, options: Options) -> list[str]:
-        """For a person."""
         return [
             f"{self.deliveries:,} deliveries of {self.calls:,} calls in {self.seconds:.1f} s"
             f" ({self._rate:,.0f}/s), --seed {options.seed} --start {iso_us(options.start_us)}",
@@ -90,16 +92,9 @@ class RunOutcome:
 
 
 def output_topics(prefix: str) -> OutputTopics:
-    """The topics with this prefix that are compared."""
+    """The topics with this prefix that are compared or searched."""
     topics = names(prefix)
-    return OutputTopics(
-        topics.events,
-        topics.ended,
-        topics.alerts,
-        topics.dead_letters,
-        topics.alerts_active,
-        topics.fetches,
-    )
+    return OutputTopics(*(getattr(topics, name) for name in OutputTopics._fields))
 
 
 def traffic_for(prefix: str, options: Options, *, with_expected: bool = True) -> Traffic:
@@ -153,38 +148,51 @@ async def run(
 async def _send(
     bootstrap: str, traffic: Traffic, gateway: WebhookPlan | None, progress: Progress | None
 ) -> AnswerStats | None:
-    paced = traffic.options.rate > 0
     async with RecordWriter(bootstrap) as writer:
         if gateway is None:
-            await writer.write(traffic, paced=paced, progress=progress)
+            with _rare_collections():
+                await deliver(traffic, writer, None, progress)
             return None
         async with WebhookSender(gateway, traffic) as sender:
-            await deliver(traffic, writer, sender, paced=paced, progress=progress)
+            await deliver(traffic, writer, sender, progress)
         return sender.answers
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Traffic makes many small tuples and no cycles: collecting garbage would take a third of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 async def deliver(
-    traffic: Traffic,
-    writer: RecordWriter,
-    sender: WebhookSender,
-    *,
-    paced: bool,
-    progress: Progress | None = None,
+    traffic: Traffic, writer: RecordWriter, sender: WebhookSender | None, progress: Progress | None = None
 ) -> None:
-    """Send callbacks to the gateway in order, and write polled rows to Kafka at the same time.
+    """Send callbacks to the gateway in order, and write polled rows to Kafka at the same time; without a
+    sender, write both. Each delivery is at its time if the traffic has a rate.
 
     A broker that does not answer holds up the rows and not the callbacks. Raises KafkaError.
     """
-    pacer = DeliveryPacer()
+    began_s = time.monotonic()
+    paced = traffic.options.rate > 0
     rows: asyncio.Queue[ReportDelivery | None] = asyncio.Queue()
     writing = asyncio.create_task(_write_rows(rows, traffic, writer))
     try:
         for count, delivery in enumerate(traffic.outgoing(), 1):
-            while paced and (wait_s := pacer.wait_s(delivery.at_us)) > 0:
+            due_s = began_s + (delivery.at_us - traffic.options.start_us) / 1e6
+            while paced and (wait_s := due_s - time.monotonic()) > 0:
+                if sender is None:
+                    await writer.flush()
                 await asyncio.sleep(max(wait_s, PACE_S))
                 if progress is not None:
                     progress(traffic.deliveries)
-            if delivery.pushed:
+            if sender is None:
+                await writer.append(traffic.record(delivery))
+            elif delivery.pushed:
                 await sender.send(delivery)
             else:
                 rows.put_nowait(delivery)
@@ -207,15 +215,9 @@ async def _write_rows(
     rows: asyncio.Queue[ReportDelivery | None], traffic: Traffic, writer: RecordWriter
 ) -> None:
     """Write rows until None comes, flushing every few milliseconds."""
-    while True:
-        delivery = await rows.get()
-        while delivery is not None:
-            await writer.append(traffic.record(delivery))
-            if rows.empty():
-                break
-            delivery = rows.get_nowait()
-        if delivery is None:
-            await writer.acknowledged()
-            return
-        await writer.flush()
-        await asyncio.sleep(PACE_S)
+    while (delivery := await rows.get()) is not None:
+        await writer.append(traffic.record(delivery))
+        if rows.empty():
+            await writer.flush()
+            await asyncio.sleep(PACE_S)
+    await writer.acknowledged()

@@ -15,7 +15,7 @@ from stream.service.settings import load
 from stream.simulator.calls.options import Options
 from stream.simulator.check.check import CheckError, CheckOptions, check, end_offsets
 from stream.simulator.delivery.record_writer import RecordWriter
-from stream.simulator.run import output_topics, traffic_for
+from stream.simulator.run import deliver, output_topics, traffic_for
 from tests.real_broker import RealBroker
 from tests.simulator.outputs import Outputs, outputs_of
 
@@ -53,8 +53,8 @@ async def test_each_call_lies_in_the_partition_of_its_key_in_the_order_of_delive
     for record in traffic_for(prefix, OPTIONS):
         sent[record.topic, record.key].append(record.value)
     async with RecordWriter(bootstrap) as writer:
-        written = await writer.write(traffic_for(prefix, OPTIONS))
-    assert written == sum(map(len, sent.values()))
+        await deliver(traffic_for(prefix, OPTIONS), writer, None)
+    written = sum(map(len, sent.values()))
 
     places = [TopicPartition(topic, p) for topic in {topic for topic, _ in sent} for p in range(3)]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
@@ -79,7 +79,7 @@ async def test_a_paced_run_takes_the_time_that_it_should(broker: RealBroker, pre
     loop = asyncio.get_running_loop()
     async with RecordWriter(bootstrap) as writer:
         began = loop.time()
-        await writer.write(traffic_for(prefix, options, with_expected=False), paced=True)
+        await deliver(traffic_for(prefix, options, with_expected=False), writer, None)
         assert 0.8 < loop.time() - began < 4
 
 

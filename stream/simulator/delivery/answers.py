@@ -23,7 +23,6 @@ class AttemptResult(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """One of KINDS."""
         if not self.status:
             return "no_answer" if self.connected else "unreachable"
         return f"{self.status // 100}xx"
@@ -62,7 +61,6 @@ class AnswerStats:
         self._times: Counter[int] = Counter()
 
     def answered(self, answer: AttemptResult, seconds: float) -> None:
-        """Count an attempt."""
         self.by_kind[answer.kind] += 1
         if answer.status:
             self._times[max(0, round(math.log(max(seconds, _SHORTEST_S) / _SHORTEST_S) / _WIDTH))] += 1
@@ -86,7 +84,6 @@ class AnswerStats:
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """For a program."""
         return {
             "sent": self.sent,
             "taken": self.taken,
@@ -99,7 +96,6 @@ class AnswerStats:
         }
 
     def lines(self) -> list[str]:
-        """For a person."""
         kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in self.by_kind.items())
         found = [
             f"callbacks   {self.sent:>9,}   sent, {self.taken:,} taken, {self.given_up:,} given up",

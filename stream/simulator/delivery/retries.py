@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from stream.simulator.delivery.answers import AttemptResult
 
@@ -30,18 +30,6 @@ class AttemptTimeouts(NamedTuple):
     total_s: float
 
 
-class RetryPolicy(Protocol):
-    """A provider's rules for one delivery. `spent_s`: how much of the delivery's time is used up."""
-
-    def limits(self, spent_s: float) -> AttemptTimeouts:
-        """The time-outs of the next attempt."""
-        ...
-
-    def wait_s(self, result: AttemptResult, attempts: int, spent_s: float) -> float | None:
-        """How long until the next attempt, after this many attempts; None to give up."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class TwilioRetries:
     """Twilio's rules for a URL; the defaults are those of a URL without overrides.
@@ -56,12 +44,12 @@ class TwilioRetries:
     retry_on: frozenset[str] = frozenset({"ct"})
 
     def limits(self, spent_s: float) -> AttemptTimeouts:
-        """See RetryPolicy."""
+        """The time-outs of the next attempt. `spent_s`: how much of the delivery's time is used up."""
         left_s = max(self.total_s - spent_s, 0.001)
         return AttemptTimeouts(min(self.connect_s, left_s), min(self.answer_s, left_s), left_s)
 
     def wait_s(self, result: AttemptResult, attempts: int, spent_s: float) -> float | None:
-        """See RetryPolicy."""
+        """How long until the next attempt, after this many attempts; None to give up."""
         failure = {"no_answer": "rt", "unreachable": "ct"}.get(result.kind, result.kind)
         wait_s = float(FIRST_WAIT_S * 2 ** (attempts - 1))
         if failure not in self.retry_on or attempts > self.retries or spent_s + wait_s >= self.total_s:
@@ -114,11 +102,9 @@ class TelnyxRetries:
     failover: bool = False
 
     def limits(self, spent_s: float) -> AttemptTimeouts:
-        """See RetryPolicy."""
         return AttemptTimeouts(self.answer_s, self.answer_s, self.answer_s)
 
     def wait_s(self, result: AttemptResult, attempts: int, spent_s: float) -> float | None:
-        """See RetryPolicy."""
         if result.status and result.status < 500 and result.status not in (408, 429):
             return None
         rounds, tried_first_only = divmod(attempts, 2) if self.failover else (attempts, 0)
@@ -129,3 +115,6 @@ class TelnyxRetries:
     def is_failover(self, attempt: int) -> bool:
         """Whether this attempt, counted from 1, goes to the second address."""
         return self.failover and attempt % 2 == 0
+
+
+RetryPolicy = TwilioRetries | TelnyxRetries

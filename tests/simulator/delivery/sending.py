@@ -53,7 +53,7 @@ async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any)
     async with WebhookSender(
         WebhookPlan(gateway=gateway_address(url, public_url), signing=signing_keys(), **plan), traffic
     ) as sender:
-        await deliver(traffic, rows, sender, paced=traffic.options.rate > 0)  # type: ignore[arg-type]
+        await deliver(traffic, rows, sender)  # type: ignore[arg-type]
     return sender.answers, rows
 
 

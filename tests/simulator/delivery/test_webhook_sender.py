@@ -277,7 +277,7 @@ async def test_a_failure_of_kafka_ends_the_run() -> None:
             async with WebhookSender(
                 WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys()), traffic
             ) as sender:
-                await deliver(traffic, Broken(), sender, paced=False)  # type: ignore[arg-type]
+                await deliver(traffic, Broken(), sender)  # type: ignore[arg-type]
 
 
 async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
