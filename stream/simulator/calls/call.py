@@ -6,10 +6,11 @@ The delays are the providers' own; a run's time factor divides them. What appear
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
-from stream.simulator.calls.options import CALLBACK_SOURCES
-from stream.simulator.calls.planted import Planted
+from stream.simulator.calls.options import CALLBACK_SOURCES, Options
+from stream.simulator.calls.planted import planted_for
 from stream.simulator.calls.scenario import CallLeg
 
 CONSISTENT_S = 0.2
@@ -47,7 +48,7 @@ class ProviderReport(NamedTuple):
     ordinal: int | None = None
 
 
-class SimulatedCall(Protocol):
+class SimulatedCall(ABC):
     """A call leg of either provider. Sets of reports hold (source, number).
 
     - `key`: the key of its Kafka records; `id`: the provider's id.
@@ -56,37 +57,40 @@ class SimulatedCall(Protocol):
     - `maybe_delivered`: reports that may have been delivered; their provider gave up without knowing.
     """
 
-    key: str
-    id: str
-    account: str
-    leg: CallLeg
-    planted: Planted | None
-    delivered: set[tuple[str, int]]
-    maybe_delivered: set[tuple[str, int]]
+    provider: str
 
+    def __init__(self, id_: str, account: str, leg: CallLeg, options: Options) -> None:
+        self.id = id_
+        self.key = f"{self.provider}:{id_}"
+        self.account = account
+        self.leg = leg
+        self.planted = planted_for(self.key) if options.planted else None
+        self.delivered: set[tuple[str, int]] = set()
+        self.maybe_delivered: set[tuple[str, int]] = set()
+
+    @abstractmethod
     def reports(self) -> list[ProviderReport]:
         """All that the provider says of the call, callbacks first and in the order in which they are sent."""
-        ...
 
+    @abstractmethod
     def readable(self) -> set[tuple[str, int]]:
         """Every row that can be read in the end, if the rows are served."""
-        ...
 
+    @abstractmethod
     def transient(self) -> set[tuple[str, int]]:
         """Rows that can be read only for a while, so that a poller may miss them."""
-        ...
 
+    @abstractmethod
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
         """A report as it is written. `attempt` counts from 1 and changes what a repetition changes."""
-        ...
 
+    @abstractmethod
     def endpoint(self, source: str) -> str:
         """The path that a callback was sent to or a row was read from."""
-        ...
 
     def token(self, report: ProviderReport, attempt: int) -> str | None:
         """The idempotency token of a delivery; None if the provider sends none."""
-        ...
+        return None
 
 
 class ReportDelivery(NamedTuple):

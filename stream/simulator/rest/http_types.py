@@ -58,16 +58,14 @@ class Route(NamedTuple):
 
 
 class ErrorResponses(NamedTuple):
-    """How a provider words the errors that are independent of a resource."""
+    """How a provider words the errors that are independent of a resource: nothing at this path, nothing can
+    be written, above the rate limit (retry after so many seconds), an error of its own.
+    """
 
     not_found: Callable[[str], ApiResponse]
-    """There is nothing at this path, or not yet."""
     not_allowed: Callable[[], ApiResponse]
-    """Nothing can be written here."""
     too_many: Callable[[int], ApiResponse]
-    """Above the rate limit: not processed, to be retried after this many seconds."""
     broken: Callable[[], ApiResponse]
-    """An error of the provider, real or simulated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,13 @@ class ApiCredentials:
 
     def twilio_admits(self, authorization: str, account: str) -> bool:
         """Whether this is HTTP Basic with the account's id and one of its tokens, or with an API key."""
-        user, secret = _basic(authorization)
+        scheme, _, pair = authorization.partition(" ")
+        try:
+            user, _, secret = base64.b64decode(pair.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+        if scheme.lower() != "basic":
+            return False
         if user == account:
             return _one_of(secret, self.twilio_tokens)
         return user in self.twilio_api_keys and _one_of(secret, (self.twilio_api_keys[user],))
@@ -92,17 +96,6 @@ class ApiCredentials:
         """Whether this is a known bearer token."""
         scheme, _, key = authorization.partition(" ")
         return scheme.lower() == "bearer" and _one_of(key.strip(), self.telnyx)
-
-
-def _basic(authorization: str) -> tuple[str, str]:
-    scheme, _, pair = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        user, _, secret = base64.b64decode(pair.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return user, secret
 
 
 def _one_of(secret: str, known: Iterable[str]) -> bool:
@@ -115,31 +108,17 @@ class ProviderResources(Protocol):
 
     Rows are as the providers write them, newest first by `date_created`, `event_timestamp` or `started_at`;
     a late row is at the position of its time. A sequence may make its rows lazily, since few are looked at.
+    A call has no rows of a kind yet: an empty list or None for a summary; no such call: None.
     """
 
     twilio_account: str
     telnyx_account: str
 
-    def calls(self, now_us: int) -> Sequence[Row]:
-        """Twilio's Calls."""
-
-    def call(self, sid: str, now_us: int) -> Row | None:
-        """One row of Twilio's Calls."""
-
-    def call_events(self, sid: str, now_us: int) -> list[Row] | None:
-        """The request log of a call as far as it is available; None: no such call."""
-
-    def insights(self, sid: str, now_us: int) -> list[Row] | None:
-        """Voice Insights events of a call on all edges, as far as available; None: no such call."""
-
-    def summary(self, sid: str, now_us: int) -> Row | None:
-        """The summary of a call, partial or complete; None: none, or not yet."""
-
-    def telnyx_events(self, now_us: int) -> Sequence[Row]:
-        """Telnyx' `call_events`."""
-
-    def telnyx_leg(self, leg_id: str, now_us: int) -> list[Row]:
-        """Telnyx' `call_events` of one leg."""
-
-    def webhook_deliveries(self, now_us: int) -> Sequence[Row]:
-        """Telnyx' `webhook_deliveries`."""
+    def calls(self, now_us: int) -> Sequence[Row]: ...
+    def call(self, sid: str, now_us: int) -> Row | None: ...
+    def call_events(self, sid: str, now_us: int) -> list[Row] | None: ...
+    def insights(self, sid: str, now_us: int) -> list[Row] | None: ...
+    def summary(self, sid: str, now_us: int) -> Row | None: ...
+    def telnyx_events(self, now_us: int) -> Sequence[Row]: ...
+    def telnyx_leg(self, leg_id: str, now_us: int) -> list[Row]: ...
+    def webhook_deliveries(self, now_us: int) -> Sequence[Row]: ...

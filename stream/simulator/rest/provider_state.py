@@ -82,17 +82,14 @@ class ProviderState:
         return max(0.0, (there_us - self._now_us()) / SECOND_US)
 
     def calls(self, now_us: int) -> Sequence[Row]:
-        """See ProviderResources."""
         return self._list("twilio_call", now_us)
 
     def call(self, sid: str, now_us: int) -> Row | None:
-        """See ProviderResources."""
         found = self._twilio(sid, now_us)
         rows = self._rows(found[0], "twilio_call") if found is not None else []
         return rows[0] if rows else None
 
     def call_events(self, sid: str, now_us: int) -> list[Row] | None:
-        """See ProviderResources."""
         found = self._twilio(sid, now_us)
         if found is None:
             return None
@@ -101,7 +98,6 @@ class ProviderState:
         return _bodies(call, "twilio_call_event", len(call.requests) if there else 0)
 
     def insights(self, sid: str, now_us: int) -> list[Row] | None:
-        """See ProviderResources."""
         found = self._twilio(sid, now_us)
         if found is None:
             return None
@@ -112,7 +108,6 @@ class ProviderState:
         return _bodies(call, "twilio_insights_event", count)
 
     def summary(self, sid: str, now_us: int) -> Row | None:
-        """See ProviderResources."""
         found = self._twilio(sid, now_us)
         if found is None:
             return None
@@ -122,17 +117,14 @@ class ProviderState:
         return summary_row(call, COMPLETE if self._is_after(held, now_us, SUMMARY_S) else PARTIAL)
 
     def telnyx_events(self, now_us: int) -> Sequence[Row]:
-        """See ProviderResources."""
         return self._list("telnyx_call_event", now_us)
 
     def telnyx_leg(self, leg_id: str, now_us: int) -> list[Row]:
-        """See ProviderResources."""
         self._catch_up(now_us)
         held = self._held.get(leg_id)
         return self._rows(held, "telnyx_call_event") if held is not None else []
 
     def webhook_deliveries(self, now_us: int) -> Sequence[Row]:
-        """See ProviderResources."""
         return self._list("telnyx_webhook_delivery", now_us)
 
     def _list(self, source: str, now_us: int) -> SortedRows:

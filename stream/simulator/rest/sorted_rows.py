@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
-from stream.simulator.calls.time_formats import row_time
 from stream.simulator.rest.http_types import Row
 
 RowKey = tuple[int, int]
@@ -76,8 +75,8 @@ def count_newer(rows: Sequence[Row], is_newer: Callable[[Row], bool]) -> int:
 
 
 def count_since(rows: Sequence[Row], field: str, at: str) -> int:
-    """How many rows have this time (in the form of `sortable`) or a later one in this field."""
-    return count_newer(rows, lambda row: row_time(row.get(field)) >= at)
+    """How many rows have this time (as `iso_us` writes it) or a later one in this field."""
+    return count_newer(rows, lambda row: (row[field] or "") >= at)
 
 
 def intersection(one: range, other: range) -> range:

@@ -6,9 +6,8 @@ import random
 from typing import Any
 
 from stream.simulator.calls import planted
-from stream.simulator.calls.call import ProviderReport
+from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.options import Options
-from stream.simulator.calls.planted import planted_for
 from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.seeded_random import uuid_text
 from stream.simulator.calls.time_formats import iso_us
@@ -27,39 +26,19 @@ LOG_AFTER_US = 20 * SECOND_US
 """When a delivered row of the log is read, counted from the call's end."""
 
 
-class TelnyxCall:
-    """See SimulatedCall. `log` and `deliveries` are empty for sources that are left out.
+class TelnyxCall(SimulatedCall):
+    """`log` and `deliveries` are empty for sources that are left out.
 
     Served log rows name the account, as the provider's do.
     """
 
-    __slots__ = (
-        "_common",
-        "_sends",
-        "_served",
-        "account",
-        "delivered",
-        "deliveries",
-        "events",
-        "id",
-        "key",
-        "leg",
-        "log",
-        "maybe_delivered",
-        "planted",
-        "session",
-    )
+    provider = "telnyx"
 
     def __init__(
         self, rng: random.Random, account: str, leg: CallLeg, session: str, options: Options
     ) -> None:
-        self.id = uuid_text(rng)
-        self.key = "telnyx:" + self.id
-        self.account = account
-        self.leg = leg
+        super().__init__(uuid_text(rng), account, leg, options)
         self.session = session
-        self.delivered: set[tuple[str, int]] = set()
-        self.maybe_delivered: set[tuple[str, int]] = set()
         self._common = {
             "call_control_id": "v3:" + self.id.replace("-", ""),
             "call_leg_id": self.id,
@@ -70,7 +49,6 @@ class TelnyxCall:
             "to": leg.callee.text,
             "start_time": iso_us(leg.began_us),
         }
-        self.planted = planted_for(self.key) if options.planted else None
         if self.planted is not None:
             self._common |= self.planted.fill(planted.WEBHOOK)
         self.events = telnyx_events(rng, leg)
@@ -85,7 +63,6 @@ class TelnyxCall:
         self._served = options.served
 
     def reports(self) -> list[ProviderReport]:
-        """See SimulatedCall."""
         found: list[ProviderReport] = []
         if self._sends:
             found += [ProviderReport("telnyx_webhook", n, event.at_us) for n, event in enumerate(self.events)]
@@ -97,11 +74,10 @@ class TelnyxCall:
         ]
 
     def readable(self) -> set[tuple[str, int]]:
-        """See SimulatedCall."""
         return {(r.source, r.number) for r in self.reports() if r.source != "telnyx_webhook"}
 
     def transient(self) -> set[tuple[str, int]]:
-        """See SimulatedCall: a row appears with its event, even if the run stops before the call's end."""
+        """A row appears with its event, even if the run stops before the call's end."""
         over_us = self.leg.ended_us
         logged = {("telnyx_call_event", n) for n, row in enumerate(self.log) if row.at_us < over_us}
         sent = {
@@ -110,7 +86,6 @@ class TelnyxCall:
         return logged | sent
 
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
-        """See SimulatedCall."""
         if report.source == "telnyx_webhook":
             meta = {"attempt": attempt, "delivered_to": webhook_url(self)}
             return {"data": self._event(report.number), "meta": meta}
@@ -139,13 +114,8 @@ class TelnyxCall:
         }
 
     def endpoint(self, source: str) -> str:
-        """See SimulatedCall."""
         return {
             "telnyx_webhook": "/callbacks/telnyx",
             "telnyx_call_event": "/v2/call_events",
             "telnyx_webhook_delivery": "/v2/webhook_deliveries",
         }[source]
-
-    def token(self, report: ProviderReport, attempt: int) -> str | None:
-        """Telnyx sends none."""
-        return None

@@ -8,9 +8,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from stream.simulator.calls.call import ProviderReport
+from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.options import Options
-from stream.simulator.calls.planted import planted_for
 from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.twilio.callbacks import constant_parameters, parameters, status_callbacks
 from stream.simulator.twilio.calls_resource import CallVersion, call_row, delivered_versions, served_versions
@@ -31,40 +30,17 @@ Only for rows that are delivered; served rows appear after the delays of `calls.
 """
 
 
-class TwilioCall:
-    """See SimulatedCall. `versions`, `requests` and `insights` are empty for sources that are left out."""
+class TwilioCall(SimulatedCall):
+    """`versions`, `requests` and `insights` are empty for sources that are left out."""
 
-    __slots__ = (
-        "_constant",
-        "_sends",
-        "account",
-        "callbacks",
-        "delivered",
-        "id",
-        "insights",
-        "key",
-        "leg",
-        "maybe_delivered",
-        "nonce",
-        "parent",
-        "planted",
-        "requests",
-        "summaries",
-        "versions",
-    )
+    provider = "twilio"
 
     def __init__(
         self, rng: random.Random, account: str, leg: CallLeg, parent: str | None, options: Options
     ) -> None:
-        self.id = f"CA{rng.getrandbits(128):032x}"
-        self.key = "twilio:" + self.id
-        self.account = account
-        self.leg = leg
+        super().__init__(f"CA{rng.getrandbits(128):032x}", account, leg, options)
         self.parent = parent
         self.nonce = rng.getrandbits(96)
-        self.delivered: set[tuple[str, int]] = set()
-        self.maybe_delivered: set[tuple[str, int]] = set()
-        self.planted = planted_for(self.key) if options.planted else None
         self._constant = constant_parameters(self, parent)
         wanted = options.sources
         self.callbacks = status_callbacks(rng, leg)
@@ -83,7 +59,6 @@ class TwilioCall:
         self._sends = "twilio_status_callback" in wanted
 
     def reports(self) -> list[ProviderReport]:
-        """See SimulatedCall."""
         end_us = self.leg.ended_us
         found: list[ProviderReport] = []
         if self._sends:
@@ -105,12 +80,11 @@ class TwilioCall:
         return found
 
     def readable(self) -> set[tuple[str, int]]:
-        """See SimulatedCall."""
         rows = {(r.source, r.number) for r in self.reports() if r.source != "twilio_status_callback"}
         return rows - self.transient()
 
     def transient(self) -> set[tuple[str, int]]:
-        """See SimulatedCall: the Calls row before the end, the summary before it is complete."""
+        """The Calls row before the end, the summary before it is complete."""
         last = self.leg.ending.status
         found = {("twilio_call", n) for n, row in enumerate(self.versions) if row.status != last}
         return found | ({("twilio_call_summary", PARTIAL)} if self.summaries else set())
@@ -121,7 +95,6 @@ class TwilioCall:
         return self.nonce % 20 == 0
 
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
-        """See SimulatedCall."""
         number = report.number
         if report.source == "twilio_status_callback":
             return parameters(self, self._constant, self.callbacks[number])
@@ -134,7 +107,6 @@ class TwilioCall:
         return event_row(self, self.insights[number])
 
     def endpoint(self, source: str) -> str:
-        """See SimulatedCall."""
         resource = f"/2010-04-01/Accounts/{self.account}/Calls/{self.id}"
         return {
             "twilio_status_callback": "/callbacks/twilio",
