@@ -30,15 +30,10 @@ BATCH_BYTES = 4 << 20
 log = logging.getLogger("callstream.poller")
 
 
-class _KeyValue(NamedTuple):
+class _Record(NamedTuple):
     key: bytes | None
     value: bytes | None
-
-
-class _Placed(NamedTuple):
-    key: bytes | None
-    value: bytes | None
-    partition: int
+    partition: int | None = None  # None: its key chooses one
 
 
 class PolledWriter:
@@ -64,34 +59,35 @@ class PolledWriter:
     async def write(self, page: PageRecords, *, skip_known: bool = False) -> None:
         """Returns when the broker has the whole page.
 
-        - `skip_known`: leave out rows and dead letters that were written lately, byte for byte the same: the
-          overlap of the windows brings them again.
+        - `skip_known`: leave out what was written lately: the overlap of windows brings it again.
         """
-        rows = self._recent.unknown(page.rows) if skip_known else page.rows
+        rows, letters = page
+        if skip_known:
+            rows, letters = self._recent.unknown(rows), self._recent.unknown(letters)
         for batch in _batches(rows):
             await self._send(batch, self._polled, ())
             if skip_known:
                 self._recent.add(batch)
             self._metrics.landed(batch[0].source, len(batch))
-        for letter in self._recent.unknown(page.dead_letters) if skip_known else page.dead_letters:
+        for letter in letters:
             await self._send([letter], self._dead_letters, letter.headers)
             if skip_known:
                 self._recent.add([letter])
             self._metrics.dead_letter(letter.source, letter.reason)
 
     async def write_result(self, key: bytes, value: bytes) -> None:
-        """Write a fetch's result, after its rows. Returns when the broker has it."""
-        await self._send([_KeyValue(key, value)], self._polled, ())
+        """Write a fetch's result, after its rows."""
+        await self._send([_Record(key, value)], self._polled, ())
 
     async def write_dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """Write a record that is not a row. Returns when the broker has it."""
-        await self._send([_KeyValue(key, value)], self._dead_letters, headers)
+        """Write a record that is not a row."""
+        await self._send([_Record(key, value)], self._dead_letters, headers)
 
     async def forward(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
-        """Write a record to another partition. Returns when the broker has it."""
-        await self._send([_Placed(key, value, partition)], topic, headers)
+        """Write a record to another partition."""
+        await self._send([_Record(key, value, partition)], topic, headers)
 
     async def _send(self, records: Sequence[OutgoingRecord], topic: str, headers: Headers) -> None:
         while True:
@@ -126,7 +122,13 @@ class RecentRows:
 
     def unknown(self, rows: Sequence[_Marked]) -> list[_Marked]:
         """The rows that are not remembered. The others count as the most recent again."""
-        return [row for row in rows if not self._is_known(row.mark)]
+        found = []
+        for row in rows:
+            if row.mark in self._marks:
+                self._marks.move_to_end(row.mark)
+            else:
+                found.append(row)
+        return found
 
     def add(self, rows: Sequence[_Marked]) -> None:
         for row in rows:
@@ -134,12 +136,6 @@ class RecentRows:
             self._marks.move_to_end(row.mark)
         while len(self._marks) > self._limit:
             self._marks.popitem(last=False)
-
-    def _is_known(self, mark: int) -> bool:
-        if mark not in self._marks:
-            return False
-        self._marks.move_to_end(mark)
-        return True
 
 
 def _batches(rows: Sequence[PolledRow]) -> Iterator[list[PolledRow]]:

@@ -116,34 +116,25 @@ class RecordBuilder:
             self._total = total
         records = PageRecords([], [])
         for row in rows:
-            self._add(records, row, received_us)
+            value = self._envelope(row, received_us)
+            try:
+                reading = self._decode(value)
+            except DecodeError as error:
+                records.dead_letters.append(self._dead_letter(value, row, error.reason, error.detail))
+            else:
+                ordinal = self._ordinals.next(reading)
+                if ordinal is None:
+                    continue
+                if ordinal:
+                    value = self._envelope(row, received_us, ordinal)
+                key = reading.event.key.encode()
+                records.rows.append(PolledRow(key, value, self._source, self._mark(row, ordinal)))
+            self._content = (self._content + _hash64(_canonical(row))) % (1 << 64)
         return records
 
     def broken_page(self, body: bytes, reason: str, detail: str) -> PageRecords:
         """A response that is not a page of the resource, as one dead letter."""
-        return PageRecords([], [self._dead_letter(body, reason, detail, self._mark(body, 0))])
-
-    def _add(self, records: PageRecords, row: bytes, received_us: int) -> None:
-        value = self._envelope(row, received_us)
-        try:
-            reading = self._decode(value)
-        except DecodeError as error:
-            letter = self._dead_letter(value, error.reason, error.detail, self._mark(row, 0))
-            records.dead_letters.append(letter)
-            self._add_content(row)
-            return
-        ordinal = self._ordinals.next(reading)
-        if ordinal is None:
-            return
-        self._add_content(row)
-        if ordinal:
-            value = self._envelope(row, received_us, ordinal)
-        key = reading.event.key.encode()
-        records.rows.append(PolledRow(key, value, self._source, self._mark(row, ordinal)))
-
-    def _add_content(self, row: bytes) -> None:
-        digest = hashlib.blake2b(_canonical(row), digest_size=8).digest()
-        self._content = (self._content + int.from_bytes(digest, "big")) % (1 << 64)
+        return PageRecords([], [self._dead_letter(body, body, reason, detail)])
 
     def _decode(self, value: bytes) -> Reading:
         """As the worker will. Raises DecodeError, also for a bug in a decoder."""
@@ -165,18 +156,18 @@ class RecordBuilder:
             ordinal=ordinal,
         )
 
-    def _mark(self, row: bytes, ordinal: int) -> int:
-        digest = hashlib.blake2b(digest_size=8)
-        digest.update(f"{self._source}\0{self._account}\0{ordinal}\0".encode())
-        digest.update(row)
-        return int.from_bytes(digest.digest(), "big")
+    def _mark(self, row: bytes, ordinal: int = 0) -> int:
+        return _hash64(f"{self._source}\0{self._account}\0{ordinal}\0".encode() + row)
 
-    def _dead_letter(self, value: bytes, reason: str, detail: str, mark: int) -> DeadLetter:
-        own = []
-        if len(value) > LETTER_LIMIT_BYTES:
-            own.append(("truncated", b"%d" % len(value)))
+    def _dead_letter(self, value: bytes, row: bytes, reason: str, detail: str) -> DeadLetter:
+        is_long = len(value) > LETTER_LIMIT_BYTES
+        own = [("truncated", b"%d" % len(value))] if is_long else []
         headers = dead_letter_headers(reason, STAGE, detail, self._endpoint, -1, -1, own)
-        return DeadLetter(None, value[:LETTER_LIMIT_BYTES], headers, self._source, reason, mark)
+        return DeadLetter(None, value[:LETTER_LIMIT_BYTES], headers, self._source, reason, self._mark(row))
+
+
+def _hash64(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 def _canonical(row: bytes) -> bytes:

@@ -146,21 +146,19 @@ def encode(record: Watermark | BackfillJob) -> bytes:
     return msgspec.json.encode(record)
 
 
-_decode_watermark = msgspec.json.Decoder(Watermark).decode
-_decode_job = msgspec.json.Decoder(BackfillJob).decode
+_DECODERS: dict[bytes, msgspec.json.Decoder[Watermark] | msgspec.json.Decoder[BackfillJob]] = {
+    b"window": msgspec.json.Decoder(Watermark),
+    b"backfill": msgspec.json.Decoder(BackfillJob),
+}
 
 
 def decode(key: bytes | None, value: bytes) -> Watermark | BackfillJob:
     """Decode a record of the polling topic. Raises UnreadableError."""
     kind = (key or b"").partition(b":")[0]
-    record: Watermark | BackfillJob
+    if kind not in _DECODERS:
+        raise UnreadableError("its key is neither a window's nor a backfill's")
     try:
-        if kind == b"window":
-            record = _decode_watermark(value)
-        elif kind == b"backfill":
-            record = _decode_job(value)
-        else:
-            raise UnreadableError("its key is neither a window's nor a backfill's")
+        record = _DECODERS[kind].decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"its value is not a {kind.decode()} ({type(error).__name__})") from None
     if record.key.encode() != key:

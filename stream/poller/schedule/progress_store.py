@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.errors import KafkaError
@@ -37,7 +37,6 @@ END = b"end"
 
 log = logging.getLogger("callstream.polling")
 
-_Kind = TypeVar("_Kind", bound=Watermark | BackfillJob)
 _FindEnds = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 
@@ -81,17 +80,15 @@ class ProgressStore:
         return self._changes
 
     def watermark(self, source: str, account: str) -> Watermark | None:
-        return self._get(window_key(source, account), Watermark)
+        record = self._records.get(window_key(source, account))
+        return record if isinstance(record, Watermark) else None
 
     def job(self, id_: str) -> BackfillJob | None:
-        return self._get(job_key(id_), BackfillJob)
+        record = self._records.get(job_key(id_))
+        return record if isinstance(record, BackfillJob) else None
 
     def jobs(self) -> list[BackfillJob]:
         return [record for record in self._records.values() if isinstance(record, BackfillJob)]
-
-    def _get(self, key: str, kind: type[_Kind]) -> _Kind | None:
-        record = self._records.get(key)
-        return record if isinstance(record, kind) else None
 
     async def save(self, record: Progress) -> Progress:
         """Write the record, or the further one that is known; what is then known of its key.
@@ -105,8 +102,8 @@ class ProgressStore:
         return self._keep(record)
 
     def _furthest(self, record: Progress) -> Progress:
-        known = self._get(record.key, type(record))
-        return record if known is None else furthest(known, record)
+        known = self._records.get(record.key)
+        return furthest(known, record) if isinstance(known, type(record)) else record
 
     def _keep(self, record: Progress) -> Progress:
         record = self._furthest(record)

@@ -75,8 +75,8 @@ async def test_a_result_is_written_to_the_topic_of_its_rows_and_a_dead_letter_wi
     await writer.write_result(b"twilio:CA1", b"{}")
     await writer.write_dead_letter(None, None, [("reason", b"not_json")])
     assert broker.taken == [
-        ("polled", [(b"twilio:CA1", b"{}")], []),
-        ("dead", [(None, None)], [("reason", b"not_json")]),
+        ("polled", [(b"twilio:CA1", b"{}", None)], []),
+        ("dead", [(None, None, None)], [("reason", b"not_json")]),
     ]
     assert (metrics.rows, metrics.dead_letters, pauses) == ([], [], [1.0])
 
