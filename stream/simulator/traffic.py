@@ -160,7 +160,7 @@ class Traffic:
         call = self._waiting.pop()
         self.calls += 1
         if self.expected is not None:
-            self.expected.add(call)
+            self.expected.calls.append(call)
         if self.providers is not None:
             self._push(call.leg.began_us, call, CallMark.BEGUN)
             self._push(call.leg.ended_us, call, CallMark.ENDED)

@@ -225,5 +225,5 @@ def test_the_accounts_are_those_that_were_asked_for_and_change_nothing_else() ->
     assert [record.key for record in traffic] == [record.key for record in made_up]
     assert traffic.expected is not None
     assert traffic.providers is not None
-    assert traffic.expected.accounts() == {"AC7", "my-account"}
+    assert {call.account for call in traffic.expected.calls} == {"AC7", "my-account"}
     assert (traffic.providers.twilio_account, traffic.providers.telnyx_account) == ("AC7", "my-account")

@@ -7,11 +7,9 @@ may have been read. Its event says so: once that is found, everything else that 
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Any, NamedTuple
 
 from stream.core.sources import FETCHED_SOURCES
-from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.check.expected_outputs import (
     ExpectedCall,
@@ -53,18 +51,14 @@ class Completeness(NamedTuple):
         return ", ".join(wrong) or None
 
 
-def completeness_of(call: SimulatedCall, served: Set[str]) -> Completeness:
-    """What is right at the end of a run in which the polled sources `served` are served."""
-    seen = frozenset(source for source, _ in call.delivered)
-    perhaps = frozenset(source for source, _ in call.maybe_delivered)
-    return Completeness(seen, perhaps - seen, seen & READ_BY_CALL & served)
-
-
 def completeness_by_key(outputs: ExpectedOutputs) -> dict[str, Completeness]:
-    """What is right of each call; empty if no source is served."""
-    return (
-        {call.key: completeness_of(call, outputs.served) for call in outputs.calls} if outputs.served else {}
-    )
+    """What is right of each call at the end of a run; empty if no source is served."""
+    found = {}
+    for call in outputs.calls if outputs.served else ():
+        seen = frozenset(source for source, _ in call.delivered)
+        perhaps = frozenset(source for source, _ in call.maybe_delivered)
+        found[call.key] = Completeness(seen, perhaps - seen, seen & READ_BY_CALL & outputs.served)
+    return found
 
 
 class _FoundEnd(NamedTuple):
@@ -85,7 +79,7 @@ class Comparison:
     def __init__(self, outputs: ExpectedOutputs, *, alone: bool = False) -> None:
         self._alone = alone
         self._keys = {call.key for call in outputs.calls}
-        self._accounts = outputs.accounts()
+        self._accounts = {call.account for call in outputs.calls}
         self._completeness = completeness_by_key(outputs)
         self._calls: dict[str, ExpectedCall] = {}
         self._events: dict[str, ExpectedEvent] = {}
@@ -100,8 +94,7 @@ class Comparison:
         self._seen_events: dict[str, int] = {}
         self._seen_records: set[str] = set()
         self._found_alerts: dict[AlertKey, str] = {}
-        self._events_found = 0
-        self.records = 0
+        self.events_found = 0
         for call in outputs.expected():
             self._expect(call)
 
@@ -109,24 +102,17 @@ class Comparison:
     def complete(self) -> bool:
         """Everything expected was found. There may be more."""
         return (
-            self._events_found == len(self._events)
+            self.events_found == len(self._events)
             and len(self._right_ends) == self._ends_expected
             and self._alerts <= self._found_alerts.keys()
         )
 
     @property
     def events_expected(self) -> int:
-        """The number of different events that must come out."""
         return len(self._events)
-
-    @property
-    def events_found(self) -> int:
-        """How many of them came out."""
-        return self._events_found
 
     def event(self, event: dict[str, Any]) -> None:
         """A record of the events topic."""
-        self.records += 1
         id_, key = event["id"], event["key"]
         if not self._ours(key):
             return
@@ -140,7 +126,7 @@ class Comparison:
         if expected is None:
             self._report.differ("event_unexpected", _event(event))
             return
-        self._events_found += 1
+        self.events_found += 1
         wanted = (expected.key, expected.family, expected.status, expected.number)
         found = (key, event["family"], event["status"], event["sequence_number"])
         if wanted != found or (expected.name and expected.name != event["name"]):
@@ -148,7 +134,6 @@ class Comparison:
 
     def record(self, record: dict[str, Any]) -> None:
         """A record of the ended topic. The highest revision of a call is the one that counts."""
-        self.records += 1
         key = record["key"]
         if not self._ours(key):
             return
@@ -168,22 +153,21 @@ class Comparison:
 
     def alert(self, alert: dict[str, Any]) -> None:
         """A record of the alerts topic."""
-        self.records += 1
         rule, scope = alert["rule"]["id"], alert["scope"]["id"]
         if rule not in RULES:
             return
-        if (
-            not (scope in self._keys or any(account in scope for account in self._accounts))
-            and not self._alone
-        ):
-            self._report.others += 1
+        if not any(account in scope for account in self._accounts) and not self._ours(scope):
             return
         opened_by = None if rule == "call.failed" else alert["evidence"][0]["event_id"]
-        key = (rule, endpoint_scope(scope), opened_by)
+        key, evidence = (rule, endpoint_scope(scope), opened_by), alert["evidence"][0]
+        said = (
+            f"{rule} of {scope} ({alert['state']}), alert {alert['id']},"
+            f" opened by {evidence['source']} {evidence['name']}, event {evidence['event_id']}"
+        )
         if alert["state"] != "firing":
-            self._report.differ("alert_unexpected", _alert(alert))
+            self._report.differ("alert_unexpected", said)
         else:
-            self._fired(key, _alert(alert), alert["id"])
+            self._fired(key, said, alert["id"])
 
     def _fired(self, alert: AlertKey, said: str, id_: str) -> None:
         if alert not in self._alerts:
@@ -195,12 +179,10 @@ class Comparison:
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
         """A record of the dead letters topic."""
-        self.records += 1
         if key is None or self._ours(key):
             self._report.differ("dead_letter", f"{key}: {reason} ({error})")
 
     def _expect(self, call: ExpectedCall) -> None:
-        """Expect these outputs of a call instead of those expected before."""
         before = self._calls.get(call.key)
         self._ends_expected += (call.status is not None) - (before is not None and before.status is not None)
         self._calls[call.key] = call
@@ -234,7 +216,7 @@ class Comparison:
         for _, said, _ in self._strange_alerts:
             report.differ("alert_unexpected", said)
         report.calls, report.calls_ended = len(self._calls), self._ends_expected
-        report.events_expected, report.events_found = len(self._events), self._events_found
+        report.events_expected, report.events_found = len(self._events), self.events_found
         report.alerts_expected, report.alerts_found = len(self._alerts), len(self._found_alerts)
         for event in self._events.values():
             if event.id not in self._seen_events:
@@ -274,19 +256,12 @@ def _end(found: _FoundEnd) -> str:
 
 
 def _expected(event: ExpectedEvent) -> str:
-    words = [event.family, event.name, event.status]
+    said = " ".join(filter(None, (event.family, event.name, event.status)))
     number = f" number {event.number}" if event.number is not None else ""
-    return f"{event.key}: {' '.join(word for word in words if word)}{number}, id {event.id}"
+    return f"{event.key}: {said}{number}, id {event.id}"
 
 
 def _event(event: dict[str, Any]) -> str:
-    words = [event["family"], event["name"], event["status"]]
-    number = f" number {event['sequence_number']}" if event["sequence_number"] is not None else ""
-    found = f"{event['key']}: {' '.join(word for word in words if word)}{number}, id {event['id']}"
-    return f"{found}, from {event['source']} at {event['occurred_at']}"
-
-
-def _alert(alert: dict[str, Any]) -> str:
-    evidence = alert["evidence"][0]
-    found = f"{alert['rule']['id']} of {alert['scope']['id']} ({alert['state']}), alert {alert['id']}"
-    return f"{found}, opened by {evidence['source']} {evidence['name']}, event {evidence['event_id']}"
+    number = event["sequence_number"]
+    found = ExpectedEvent(event["id"], event["key"], event["family"], event["name"], event["status"], number)
+    return f"{_expected(found)}, from {event['source']} at {event['occurred_at']}"

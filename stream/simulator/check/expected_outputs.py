@@ -8,7 +8,7 @@ it. A row that a provider held for a while may have been read: its outputs are p
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stream.core.identity import content_hash, event_id
 from stream.simulator.calls.call import ProviderReport, SimulatedCall
@@ -81,19 +81,11 @@ class ExpectedOutputs:
         self.calls: list[SimulatedCall] = []
         self.served = served
 
-    def add(self, call: SimulatedCall) -> None:
-        """A call has begun."""
-        self.calls.append(call)
-
     def known_to_provider(self, call: SimulatedCall, *, ended: bool) -> None:
         """A provider has begun to hold a call's rows; at the call's end it holds all of them."""
         call.maybe_delivered |= call.transient()
         if ended:
             call.delivered |= call.readable()
-
-    def accounts(self) -> set[str]:
-        """The accounts that the calls belong to."""
-        return {call.account for call in self.calls}
 
     def expected(self) -> Iterator[ExpectedCall]:
         """The outputs of each call of which anything was delivered."""
@@ -105,7 +97,7 @@ class ExpectedOutputs:
         """Reports of which it is not known whether they arrived. `expected_of` says what follows if so."""
         for call in self.calls:
             for report in call.maybe_delivered - call.delivered:
-                yield PossibleEvent(_event_id(call, report), call, report)
+                yield PossibleEvent(_event_id(call, *report), call, report)
 
 
 def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
@@ -116,107 +108,102 @@ def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> Expecte
     return _telnyx(call, delivered)
 
 
-def _event_id(call: SimulatedCall, report: tuple[str, int]) -> str:
+def _event_id(call: SimulatedCall, source: str, number: int) -> str:
     """The id of the event that a report itself is; it may also imply others."""
-    source, number = report
-    if isinstance(call, TwilioCall):
-        return _twilio_id(call, source, number)
-    assert isinstance(call, TelnyxCall)
-    return _telnyx_id(call, source, number)
-
-
-def _twilio_id(call: TwilioCall, source: str, number: int) -> str:
+    key, ordinal = call.key, 0
     if source == "twilio_status_callback":
-        return _progress_id(call, number)
-    if source == "twilio_call":
-        return event_id(call.key, "resource", "3", (call.id, call.versions[number].status))
-    row = call.body(ProviderReport(source, number, 0), 1)
-    if source == "twilio_call_event":
-        return _log_id(call.key, "request_log", row, 0)
-    if source == "twilio_call_summary":
-        told = {name: said for name, said in row.items() if name not in ("call_sid", "account_sid")}
-        return _log_id(call.key, "resource", told, 0)
-    told = {name: said for name, said in row.items() if said is not None}
-    return _log_id(call.key, "insights", told, call.insights[number].ordinal)
-
-
-def _telnyx_id(call: TelnyxCall, source: str, number: int) -> str:
+        assert isinstance(call, TwilioCall)
+        sent = call.callbacks[number]
+        if sent.number is not None:
+            return event_id(key, "progress", "1", (sent.number, sent.status))
+        return event_id(key, "progress", "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000))
     if source == "telnyx_webhook":
-        return _webhook_id(call, number)
-    if source == "telnyx_webhook_delivery":
-        return event_id(call.key, "delivery", "2", (call.deliveries[number].id,))
+        assert isinstance(call, TelnyxCall)
+        event = call.events[number]
+        return event_id(key, _telnyx_family(event.name), "2", (event.id,))
     row = call.body(ProviderReport(source, number, 0), 1)
-    for volatile in ("attempt", "status"):
-        row["metadata"].pop(volatile, None)
-    return _log_id(call.key, "request_log" if call.log[number].event is None else "delivery", row, 0)
+    if source == "twilio_call":
+        return event_id(key, "resource", "3", (call.id, row["status"]))
+    if source == "telnyx_webhook_delivery":
+        return event_id(key, "delivery", "2", (row["id"],))
+    # A row without an id of its own: its content and its position among identical rows.
+    if source == "telnyx_call_event":
+        family = "request_log" if row["type"] == "command" else "delivery"
+        for volatile in ("attempt", "status"):
+            row["metadata"].pop(volatile, None)
+    elif source == "twilio_call_event":
+        family = "request_log"
+    elif source == "twilio_call_summary":
+        family = "resource"
+        row = {name: said for name, said in row.items() if name not in ("call_sid", "account_sid")}
+    else:
+        assert isinstance(call, TwilioCall)
+        family, ordinal = "insights", call.insights[number].ordinal
+        row = {name: said for name, said in row.items() if said is not None}
+    return event_id(key, family, "4", (content_hash(row), ordinal))
 
 
-def _progress_id(call: TwilioCall, step: int) -> str:
-    """From the sequence number; from status and time if there is none."""
-    sent = call.callbacks[step]
-    if sent.number is not None:
-        return event_id(call.key, "progress", "1", (sent.number, sent.status))
-    return event_id(call.key, "progress", "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000))
+class _Outputs:
+    """Collects the outputs of a call of which these reports arrived."""
 
+    def __init__(self, call: SimulatedCall, delivered: Set[tuple[str, int]]) -> None:
+        self.call = call
+        self.events: list[ExpectedEvent] = []
+        self.alerts: list[ExpectedAlert] = []
+        self._delivered = delivered
 
-def _webhook_id(call: TelnyxCall, number: int) -> str:
-    event = call.events[number]
-    return event_id(call.key, _telnyx_family(event.name), "2", (event.id,))
+    def numbers(self, source: str) -> list[int]:
+        """The numbers of a source's reports that arrived, in order."""
+        return sorted(number for name, number in self._delivered if name == source)
+
+    def event(self, report: tuple[str, int], *said: Any, error: bool = False) -> str:
+        """Expect an event (family, name, status, number); an `error` opens an alert. Returns its id."""
+        id_ = _event_id(self.call, *report)
+        self.events.append(ExpectedEvent(id_, self.call.key, *said))
+        if error:
+            self.alerts.append(ExpectedAlert("call.error_event", self.call.key, id_))
+        return id_
+
+    def failing_webhook(self, url: str, event_id: str) -> None:
+        """Expect the alert of an endpoint, whose scope is its URL without user info and query."""
+        scheme, _, rest = url.partition("?")[0].partition("://")
+        host = rest.rpartition("@")[2]
+        scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{scheme}://{host}")
+        self.alerts.append(ExpectedAlert("webhook.failing", scope, event_id))
+
+    def ended(self, status: str | None, outcome: str | None) -> ExpectedCall:
+        if status == "failed":
+            self.alerts.append(ExpectedAlert("call.failed", self.call.key, None))
+        return ExpectedCall(self.call.key, self.events, status, outcome, self.alerts)
 
 
 def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
-    key = call.key
-    events: list[ExpectedEvent] = []
-    alerts: list[ExpectedAlert] = []
-    said = {step for source, step in delivered if source == "twilio_status_callback"}
-    for index, request in enumerate(call.requests):
-        if ("twilio_call_event", index) not in delivered:
-            continue
+    found = _Outputs(call, delivered)
+    said = set(found.numbers("twilio_status_callback"))
+    for index in found.numbers("twilio_call_event"):
+        request = call.requests[index]
         if request.step is not None:
             said.add(request.step)
-        event = ExpectedEvent(_twilio_id(call, "twilio_call_event", index), key, "request_log", "")
-        events.append(event)
+        id_ = found.event(("twilio_call_event", index), "request_log", "")
         if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
-            alerts.append(_failing(call, request.url, event.id))
+            found.failing_webhook(request.url, id_)
     statuses = set()
     for step in sorted(said):
         sent = call.callbacks[step]
         statuses.add(sent.status)
-        id_ = _progress_id(call, step)
-        name = EVENT_OF_STATUS[sent.status]
-        events.append(ExpectedEvent(id_, key, "progress", name, sent.status, sent.number))
-    rows = {row.status: n for n, row in enumerate(call.versions) if ("twilio_call", n) in delivered}
+        report = ("twilio_status_callback", step)
+        found.event(report, "progress", EVENT_OF_STATUS[sent.status], sent.status, sent.number)
+    rows = {call.versions[index].status: index for index in found.numbers("twilio_call")}
     for status, index in sorted(rows.items()):
-        id_ = _twilio_id(call, "twilio_call", index)
-        events.append(ExpectedEvent(id_, key, "resource", "", status))
-    for version in sorted(number for source, number in delivered if source == "twilio_call_summary"):
-        id_ = _twilio_id(call, "twilio_call_summary", version)
-        events.append(ExpectedEvent(id_, key, "resource", "call_summary"))
-    for index, insight in enumerate(call.insights):
-        if ("twilio_insights_event", index) not in delivered:
-            continue
-        id_ = _twilio_id(call, "twilio_insights_event", index)
-        event = ExpectedEvent(id_, key, "insights", insight.name)
-        events.append(event)
-        if insight.level == "ERROR":
-            alerts.append(ExpectedAlert("call.error_event", key, event.id))
+        found.event(("twilio_call", index), "resource", "", status)
+    for version in found.numbers("twilio_call_summary"):
+        found.event(("twilio_call_summary", version), "resource", "call_summary")
+    for index in found.numbers("twilio_insights_event"):
+        insight = call.insights[index]
+        report = ("twilio_insights_event", index)
+        found.event(report, "insights", insight.name, error=insight.level == "ERROR")
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
-    if end == "failed":
-        alerts.append(ExpectedAlert("call.failed", key, None))
-    return ExpectedCall(key, events, end, OUTCOME_OF[end] if end else None, alerts)
-
-
-def _failing(call: SimulatedCall, url: str, event_id: str) -> ExpectedAlert:
-    """The alert of an endpoint, whose scope is its URL without user info and query."""
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    provider, host = call.key.partition(":")[0], rest.rpartition("@")[2]
-    scope = endpoint_scope(f"{provider}:endpoint:{call.account}:{scheme}://{host}")
-    return ExpectedAlert("webhook.failing", scope, event_id)
-
-
-def _log_id(key: str, family: str, row: object, ordinal: int) -> str:
-    """The id of a row without an id of its own: from its content and its position among identical rows."""
-    return event_id(key, family, "4", (content_hash(row), ordinal))
+    return found.ended(end, OUTCOME_OF[end] if end else None)
 
 
 _TELNYX_PROGRESS = {
@@ -229,54 +216,38 @@ _NORMAL = frozenset({"normal_clearing", "time_limit"})
 
 
 def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
-    key = call.key
-    events: list[ExpectedEvent] = []
-    alerts: list[ExpectedAlert] = []
-    said = {index for source, index in delivered if source == "telnyx_webhook"}
-    for index, row in enumerate(call.log):
-        if ("telnyx_call_event", index) not in delivered:
-            continue
+    found = _Outputs(call, delivered)
+    said = set(found.numbers("telnyx_webhook"))
+    for index in found.numbers("telnyx_call_event"):
+        row = call.log[index]
         family = "request_log" if row.event is None else "delivery"
-        event = ExpectedEvent(_telnyx_id(call, "telnyx_call_event", index), key, family, row.name)
-        events.append(event)
+        id_ = found.event(("telnyx_call_event", index), family, row.name)
         if row.event is not None:
             said.add(row.event)
         if row.failed:
-            alerts.append(_failing(call, webhook_url(call), event.id))
-    for index, sent in enumerate(call.deliveries):
-        if ("telnyx_webhook_delivery", index) in delivered:
-            id_ = _telnyx_id(call, "telnyx_webhook_delivery", index)
-            events.append(ExpectedEvent(id_, key, "delivery", call.events[sent.event].name))
-    names = {call.events[index].name for index in said}
-    status, outcome = _telnyx_end(call, names)
+            found.failing_webhook(webhook_url(call), id_)
+    for index in found.numbers("telnyx_webhook_delivery"):
+        sent = call.events[call.deliveries[index].event]
+        found.event(("telnyx_webhook_delivery", index), "delivery", sent.name)
+    names = set()
     for index in sorted(said):
-        webhook, id_ = call.events[index], _webhook_id(call, index)
-        if webhook.name in _TELNYX_PROGRESS:
-            events.append(ExpectedEvent(id_, key, "progress", *_TELNYX_PROGRESS[webhook.name]))
-        elif webhook.name == "call.hangup":
-            said_status = "completed" if call.leg.ending.cause in _NORMAL else call.leg.ending.status
-            events.append(ExpectedEvent(id_, key, "progress", "completed", said_status))
-        else:
-            events.append(ExpectedEvent(id_, key, _telnyx_family(webhook.name), webhook.name))
-        if webhook.name.endswith(".error"):
-            alerts.append(ExpectedAlert("call.error_event", key, id_))
-    if status == "failed":
-        alerts.append(ExpectedAlert("call.failed", key, None))
-    return ExpectedCall(key, events, status, outcome, alerts)
+        name = call.events[index].name
+        names.add(name)
+        told: tuple[str | None, ...] = (name,)
+        if name == "call.hangup":
+            told = ("completed", "completed" if call.leg.ending.cause in _NORMAL else call.leg.ending.status)
+        told = _TELNYX_PROGRESS.get(name, told)
+        found.event(("telnyx_webhook", index), _telnyx_family(name), *told, error=name.endswith(".error"))
+    ending = call.leg.ending
+    if "call.hangup" not in names:
+        return found.ended(None, None)
+    if ending.status == "completed" and "call.answered" not in names:
+        return found.ended("no-answer", "no_answer")  # a normal hangup without an answer ends it unanswered
+    rejected = ending.cause == "call_rejected"
+    return found.ended(ending.status, "rejected" if rejected else OUTCOME_OF[ending.status])
 
 
 def _telnyx_family(name: str) -> str:
     if name in _TELNYX_PROGRESS or name == "call.hangup":
         return "progress"
     return "recording" if name.startswith("call.recording.") else "other"
-
-
-def _telnyx_end(call: TelnyxCall, names: set[str]) -> tuple[str | None, str | None]:
-    """Status and outcome. Without an answer event, a normal hangup ends an unanswered call."""
-    if "call.hangup" not in names:
-        return None, None
-    ending = call.leg.ending
-    if ending.status == "completed":
-        return ("completed", "answered") if "call.answered" in names else ("no-answer", "no_answer")
-    outcome = "rejected" if ending.cause == "call_rejected" else OUTCOME_OF[ending.status]
-    return ending.status, outcome

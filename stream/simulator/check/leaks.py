@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import aiohttp
@@ -43,40 +44,24 @@ _AROUND = 24
 
 _NAME_MARK, _SECRET_MARK, _DIGITS_MARK = (mark.encode() for mark in (NAME_MARK, SECRET_MARK, DIGITS_MARK))
 _ENDPOINT = (re.compile(rb"agent_\d"), re.compile(rb"desk\d+(?:@|%40)"))
-_DIGITS = re.compile(_DIGITS_MARK + rb"\d{9}(?![0-9a-f])")
-_HEX = frozenset(b"0123456789abcdef")
+_DIGITS = re.compile(rb"(?<![0-9a-f])" + _DIGITS_MARK + rb"\d{9}(?![0-9a-f])")
 
 Headers = Iterable[tuple[str, bytes | None]]
 
 
-class Leak(NamedTuple):
-    """`where`: a part of the record (a field's path, the key, a header); `kind`: number, name or secret."""
-
-    where: str
-    kind: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: a {self.kind}"
-
-
 def kinds(text: bytes, *, only_secrets: bool) -> list[str]:
-    """The kinds of leaks in a text, percent-encoded or not."""
+    """The kinds of leaks in a text (number, name, secret), percent-encoded or not."""
     if b"%" in text:
         text = text + b"\n" + unquote_to_bytes(unquote_to_bytes(text))
     text = text.lower()
-    found = ["secret"] if _has_secret(text) else []
-    if not only_secrets:
-        found += ["number"] if _has_number(text) else []
-        found += ["name"] if _has_name(text) else []
+    found = []
+    if _SECRET_MARK in text or (_DIGITS_MARK in text and _DIGITS.search(text)):
+        found.append("secret")
+    if not only_secrets and _has_number(text):
+        found.append("number")
+    if not only_secrets and (_NAME_MARK in text or any(one.search(text) for one in _ENDPOINT)):
+        found.append("name")
     return found
-
-
-def _has_secret(text: bytes) -> bool:
-    if _SECRET_MARK in text:
-        return True
-    if _DIGITS_MARK not in text:
-        return False
-    return any(not at.start() or text[at.start() - 1] not in _HEX for at in _DIGITS.finditer(text))
 
 
 def _has_number(text: bytes) -> bool:
@@ -90,41 +75,37 @@ def _has_number(text: bytes) -> bool:
     return False
 
 
-def _has_name(text: bytes) -> bool:
-    return _NAME_MARK in text or any(one.search(text) for one in _ENDPOINT)
-
-
 def in_record(
     key: bytes | None, value: bytes | None, headers: Headers, *, only_secrets: bool
-) -> Iterator[Leak]:
-    """The leaks in a record."""
+) -> Iterator[str]:
+    """The leaks in a record, each by its position (a field's path, the key, a header) and its kind."""
     if key is not None:
-        yield from (Leak("key", kind) for kind in kinds(key, only_secrets=only_secrets))
+        yield from (f"key: a {kind}" for kind in kinds(key, only_secrets=only_secrets))
     for name, content in headers:
         for kind in kinds(name.encode() + b"\n" + (content or b""), only_secrets=only_secrets):
-            yield Leak(f"header {_shown(name)}", kind)
+            yield f"header {_shown(name)}: a {kind}"
     if value is not None:
         for kind in kinds(value, only_secrets=only_secrets):
             yield from _in_value(value, kind, only_secrets=only_secrets)
 
 
-def in_text(text: bytes, *, only_secrets: bool) -> Iterator[Leak]:
+def in_text(text: bytes, *, only_secrets: bool) -> Iterator[str]:
     """The leaks in the lines of a log or of an exposition."""
     if not kinds(text, only_secrets=only_secrets):
         return
     for number, line in enumerate(text.splitlines(), 1):
         for kind in kinds(line, only_secrets=only_secrets):
-            yield Leak(f"line {number}", kind)
+            yield f"line {number}: a {kind}"
 
 
-def _in_value(value: bytes, kind: str, *, only_secrets: bool) -> Iterator[Leak]:
+def _in_value(value: bytes, kind: str, *, only_secrets: bool) -> Iterator[str]:
     """The fields of a JSON value in which the leak is; the whole value if they cannot be told."""
     try:
         body = orjson.loads(value)
     except orjson.JSONDecodeError:
         body = None
     paths = [path for path, text in _leaves(body, "") if kind in kinds(text, only_secrets=only_secrets)]
-    yield from (Leak(f"value {path}".rstrip(), kind) for path in dict.fromkeys(paths or [""]))
+    yield from (f"value {path}".rstrip() + f": a {kind}" for path in dict.fromkeys(paths or [""]))
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, bytes]]:
@@ -165,7 +146,7 @@ class LeakSearch:
         self.records = 0
         self.texts: list[str] = []
         self._only_secrets = only_secrets
-        self._known: set[tuple[str, Leak]] = set()
+        self._known: set[tuple[str, str]] = set()
 
     def record(
         self,
@@ -189,7 +170,7 @@ class LeakSearch:
         if kinds(text, only_secrets=self._only_secrets):
             self._note(name, "", in_text(text, only_secrets=self._only_secrets))
 
-    def _note(self, topic: str, at: str, leaks: Iterator[Leak]) -> None:
+    def _note(self, topic: str, at: str, leaks: Iterator[str]) -> None:
         self.found += 1
         if self.found > LOCATED:
             return
@@ -216,26 +197,16 @@ class MetricsAndLogs:
     async def search_with(self, search: LeakSearch) -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as http:
             for role, url in self._metrics.items():
-                exposition = await _exposition(http, url)
-                if exposition is not None:
-                    search.text(f"the {role}'s metrics", exposition)
+                with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                    async with http.get(url, allow_redirects=False, ssl=False) as answer:
+                        if answer.status == 200:
+                            search.text(f"the {role}'s metrics", await answer.read())
         for path, began in self._logs.items():
             search.text(path.name, await asyncio.to_thread(_written, path, began))
 
 
-async def _exposition(http: aiohttp.ClientSession, url: str) -> bytes | None:
-    try:
-        async with http.get(url, allow_redirects=False, ssl=False) as answer:
-            return await answer.read() if answer.status == 200 else None
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return None
-
-
 def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+    return path.stat().st_size if path.exists() else 0
 
 
 def _written(path: Path, began: int) -> bytes:
