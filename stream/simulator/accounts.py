@@ -11,13 +11,11 @@ import json
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import asdict, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from stream.service.account_setting import AccountSetting
 from stream.service.settings import SettingsError, SimulatorSettings
 from stream.simulator.calls.options import Options
 from stream.simulator.delivery.webhooks import SigningKeys
@@ -127,7 +125,11 @@ def _poll_settings(
     )
     simulated = {"alias": SIMULATED, "insights_url": rest_url, **budget}
     tables = [
-        *(_table(one) for one in settings.poll_accounts if one.id not in (account, id_)),
+        *(
+            {**asdict(one), "secret_file": ""}
+            for one in settings.poll_accounts
+            if one.id not in (account, id_)
+        ),
         {**simulated, "provider": "twilio", "id": account, "secret": token, "api_url": rest_url},
         {**simulated, "provider": "telnyx", "id": id_, "secret": key, "api_url": f"{rest_url}/v2"},
     ]
@@ -135,11 +137,6 @@ def _poll_settings(
         "CALLSTREAM_SIMULATE_TELNYX_ACCOUNT_KEY": f"{id_}={key}",
         "CALLSTREAM_POLL_ACCOUNTS": json.dumps(tables),
     }
-
-
-def _table(one: AccountSetting) -> dict[str, Any]:
-    said = {about.name: getattr(one, about.name) for about in fields(one)}
-    return {**said, "secret_file": ""}
 
 
 def new_private_key() -> str:

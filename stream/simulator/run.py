@@ -153,7 +153,7 @@ async def _send(
             with _rare_collections():
                 await deliver(traffic, writer, None, progress)
             return None
-        async with WebhookSender(gateway, traffic) as sender:
+        async with WebhookSender(gateway) as sender:
             await deliver(traffic, writer, sender, progress)
         return sender.answers
 

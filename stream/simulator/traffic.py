@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from enum import Enum
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -38,13 +37,6 @@ DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
 TOPICS = ("calls.callbacks.v1", "calls.polled.v1")
 
 _PUSHED = frozenset(CALLBACK_SOURCES)
-
-
-class CallMark(Enum):
-    """What the provider state is told of a call."""
-
-    BEGUN = "begun"
-    ENDED = "ended"
 
 
 class Traffic:
@@ -73,7 +65,7 @@ class Traffic:
         self._rng = seeded(options)
         self._accounts = run_accounts(options, self._rng)
         self._a_call = CALLBACKS_A_CALL if options.served else DELIVERIES_A_CALL
-        self._heap: list[tuple[int, int, SimulatedCall, ProviderReport | CallMark, int]] = []
+        self._heap: list[tuple[int, int, SimulatedCall, ProviderReport | None, int]] = []
         self._pushes = 0
         self._waiting: list[SimulatedCall] = []
 
@@ -81,23 +73,13 @@ class Traffic:
         return map(self.record, self.outgoing())
 
     def outgoing(self) -> Iterator[ReportDelivery]:
-        """The reports in order. None counts as delivered until `record` or `delivered` is called."""
+        """The reports in order. None counts as delivered until `record` or its `arrived` is called."""
         return self._live() if self.options.live else self._replayed()
-
-    def delivered(self, delivery: ReportDelivery) -> None:
-        """The report arrived, so its outputs are expected."""
-        if self.expected is not None:
-            delivery.call.delivered.add((delivery.report.source, delivery.report.number))
-
-    def maybe_delivered(self, delivery: ReportDelivery) -> None:
-        """The provider gave up without knowing whether the report arrived: its outputs are possible."""
-        if self.expected is not None:
-            delivery.call.maybe_delivered.add((delivery.report.source, delivery.report.number))
 
     def record(self, delivery: ReportDelivery) -> SourceRecord:
         """The report as the gateway or the poller writes it, which delivers it."""
         call, report, attempt, received_us = delivery
-        self.delivered(delivery)
+        delivery.arrived()
         envelope: dict[str, Any] = {
             "v": 1,
             "source": report.source,
@@ -162,8 +144,8 @@ class Traffic:
         if self.expected is not None:
             self.expected.calls.append(call)
         if self.providers is not None:
-            self._push(call.leg.began_us, call, CallMark.BEGUN)
-            self._push(call.leg.ended_us, call, CallMark.ENDED)
+            self._push(call.leg.began_us, call, None)
+            self._push(call.leg.ended_us, call, None, 1)
         for due_us, report, attempt in network_schedule(self._rng, call, self.options):
             self._push(due_us, call, report, attempt)
 
@@ -185,27 +167,28 @@ class Traffic:
         return found
 
     def _push(
-        self, due_us: int, call: SimulatedCall, what: ProviderReport | CallMark, attempt: int = 0
+        self, due_us: int, call: SimulatedCall, report: ProviderReport | None, attempt: int = 0
     ) -> None:
+        """Schedule a report; or None, the call's begin (attempt 0) or end (1), for the provider state."""
         self._pushes += 1
-        heappush(self._heap, (due_us, self._pushes, call, what, attempt))
+        heappush(self._heap, (due_us, self._pushes, call, report, attempt))
 
     def _mark_next(self) -> bool:
-        """Pass on the next entry if it is a mark. Returns whether it was one."""
-        if self.providers is None or not self._heap or not isinstance(self._heap[0][3], CallMark):
+        """Tell the provider state if the next entry is a call's begin or end. Returns whether it was."""
+        if self.providers is None or not self._heap or self._heap[0][3] is not None:
             return False
-        _, _, call, mark, _ = heappop(self._heap)
-        if mark is CallMark.BEGUN:
-            self.providers.begun(call)
-        else:
+        _, _, call, _, ended = heappop(self._heap)
+        if ended:
             self.providers.ended(call)
+        else:
+            self.providers.begun(call)
         if self.expected is not None:
-            self.expected.known_to_provider(call, ended=mark is CallMark.ENDED)
+            self.expected.known_to_provider(call, ended=bool(ended))
         return True
 
     def _next(self, received_us: int) -> ReportDelivery:
         _, _, call, report, attempt = heappop(self._heap)
-        assert isinstance(report, ProviderReport)
+        assert report is not None
         self.deliveries += 1
         return ReportDelivery(call, report, attempt, received_us)
 

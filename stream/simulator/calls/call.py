@@ -106,6 +106,14 @@ class ReportDelivery(NamedTuple):
         """A callback, not a row that a poller reads."""
         return self.report.source in CALLBACK_SOURCES
 
+    def arrived(self) -> None:
+        """Its outputs are expected."""
+        self.call.delivered.add((self.report.source, self.report.number))
+
+    def may_have_arrived(self) -> None:
+        """The provider gave up without knowing whether it arrived: its outputs are possible."""
+        self.call.maybe_delivered.add((self.report.source, self.report.number))
+
 
 class SourceRecord(NamedTuple):
     """A Kafka record of a source topic; `at_us` is the envelope's `received_at`."""

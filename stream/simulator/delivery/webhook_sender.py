@@ -12,7 +12,6 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Protocol
 
 import aiohttp
 from yarl import URL
@@ -52,22 +51,13 @@ class WebhookPlan:
     in_flight: int = 100
 
 
-class DeliveryResults(Protocol):
-    """Is told what became of each delivery."""
-
-    def delivered(self, delivery: ReportDelivery) -> None: ...
-
-    def maybe_delivered(self, delivery: ReportDelivery) -> None: ...
-
-
 class WebhookSender:
-    """Delivers callbacks and reports the results. Leaving it waits for all deliveries."""
+    """Delivers callbacks and notes which arrived. Leaving it waits for all deliveries."""
 
-    def __init__(self, plan: WebhookPlan, results: DeliveryResults) -> None:
+    def __init__(self, plan: WebhookPlan) -> None:
         self.answers = AnswerStats()
         self._plan = plan
         self._telnyx = replace(plan.telnyx, failover=plan.failover is not None)
-        self._results = results
         self._requests = asyncio.Semaphore(plan.in_flight)
         self._open = asyncio.Semaphore(OPEN_LIMIT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,11 +112,10 @@ class WebhookSender:
         is_twilio = delivery.report.source.startswith("twilio")
         policy: RetryPolicy = self._plan.twilio if is_twilio else self._telnyx
         form = twilio_webhook(delivery, self._plan.gateway, self._plan.signing) if is_twilio else None
-        attempts, spent_s = 0, 0.0
-        doubtful = False
+        attempts, spent_s, doubtful = 0, 0.0, False
         while True:
             try:
-                webhook = form or self._next_telnyx_attempt(delivery, attempts)
+                webhook = form or self._telnyx_webhook(delivery, attempts)
                 result, seconds = await self._post(webhook, policy.limits(spent_s))
             finally:
                 self._requests.release()
@@ -134,24 +123,23 @@ class WebhookSender:
             self.answers.answered(result, seconds)
             if result.taken:
                 self.answers.taken += 1
-                self._results.delivered(delivery)
+                delivery.arrived()
                 return
             doubtful = doubtful or result.doubtful
             wait_s = policy.wait_s(result, attempts, spent_s)
             if wait_s is None:
                 self.answers.gave_up(result, f"{delivery.call.key} {delivery.report.source}")
                 if doubtful:
-                    self._results.maybe_delivered(delivery)
+                    delivery.may_have_arrived()
                 return
             spent_s += wait_s
             await asyncio.sleep(wait_s * self._plan.retry_scale)
             await self._requests.acquire()
             self.answers.retried += 1
 
-    def _next_telnyx_attempt(self, delivery: ReportDelivery, failed_before: int) -> OutgoingWebhook:
+    def _telnyx_webhook(self, delivery: ReportDelivery, failed_before: int) -> OutgoingWebhook:
         plan = self._plan
-        second = plan.failover if self._telnyx.is_failover(failed_before + 1) else None
-        to = second or plan.gateway
+        to = (self._telnyx.is_failover(failed_before + 1) and plan.failover) or plan.gateway
         return telnyx_webhook(delivery, to, plan.signing, failed_before=failed_before, now_s=time.time())
 
     async def _post(self, webhook: OutgoingWebhook, limits: AttemptTimeouts) -> tuple[AttemptResult, float]:

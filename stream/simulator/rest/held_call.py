@@ -62,10 +62,6 @@ class HeldCall:
             return None if ended_us is None else ended_us + at_us - leg.ended_us
         return since_us if ended_us is None else min(since_us, ended_us)
 
-    def ended_for(self, us: int, now_us: int) -> bool:
-        """Whether it ended at least this long ago."""
-        return self.ended_us is not None and now_us - self.ended_us >= us
-
 
 def appearances(held: HeldCall, time_factor: float) -> list[Appearance]:
     """Everything that is known to appear of a call, unordered."""

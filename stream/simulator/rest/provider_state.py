@@ -82,7 +82,8 @@ class ProviderState:
         return max(0.0, (there_us - self._now_us()) / SECOND_US)
 
     def calls(self, now_us: int) -> Sequence[Row]:
-        return self._list("twilio_call", now_us)
+        self._catch_up(now_us)
+        return self._lists["twilio_call"]
 
     def call(self, sid: str, now_us: int) -> Row | None:
         found = self._twilio(sid, now_us)
@@ -117,7 +118,8 @@ class ProviderState:
         return summary_row(call, COMPLETE if self._is_after(held, now_us, SUMMARY_S) else PARTIAL)
 
     def telnyx_events(self, now_us: int) -> Sequence[Row]:
-        return self._list("telnyx_call_event", now_us)
+        self._catch_up(now_us)
+        return self._lists["telnyx_call_event"]
 
     def telnyx_leg(self, leg_id: str, now_us: int) -> list[Row]:
         self._catch_up(now_us)
@@ -125,11 +127,8 @@ class ProviderState:
         return self._rows(held, "telnyx_call_event") if held is not None else []
 
     def webhook_deliveries(self, now_us: int) -> Sequence[Row]:
-        return self._list("telnyx_webhook_delivery", now_us)
-
-    def _list(self, source: str, now_us: int) -> SortedRows:
         self._catch_up(now_us)
-        return self._lists[source]
+        return self._lists["telnyx_webhook_delivery"]
 
     def _twilio(self, sid: str, now_us: int) -> tuple[HeldCall, TwilioCall] | None:
         self._catch_up(now_us)
@@ -144,7 +143,7 @@ class ProviderState:
 
     def _is_after(self, held: HeldCall, now_us: int, seconds: float) -> bool:
         """Whether the call ended at least this long ago, in the providers' time."""
-        return held.ended_for(scaled_us(seconds, self._factor), now_us)
+        return held.ended_us is not None and now_us - held.ended_us >= scaled_us(seconds, self._factor)
 
     def _schedule(self, held: HeldCall, at_us: int | None) -> None:
         held.due_us = at_us

@@ -60,33 +60,21 @@ async def serving(
 
     `now_us` is the clock of the resources; `stats` counts the requests. Raises ListenError.
     """
-    app = application(resources, credentials, limits=limits, now_us=now_us, stats=stats or RequestStats())
-    server = HttpServer(app, Connections())
-    try:
-        yield await server.listen(listen, SETTING)
-    finally:
-        await server.close()
-
-
-def application(
-    resources: ProviderResources,
-    credentials: ApiCredentials,
-    *,
-    limits: ProviderLimits,
-    now_us: Callable[[], int],
-    stats: RequestStats,
-) -> web.Application:
-    """All paths of both providers. Any other path gets the provider's error."""
+    stats = stats or RequestStats()
     app = web.Application(middlewares=[_provider_errors])
     throttles = {
         TWILIO: Throttle(TWILIO, limits.twilio, stats),
         TELNYX: Throttle(TELNYX, limits.telnyx, stats),
     }
-    apis = (TwilioApi(resources, credentials), TelnyxApi(resources, credentials))
-    for route in (route for api in apis for route in api.routes()):
-        handler = RouteHandler(route, throttles[route.provider], now_us, stats)
-        app.router.add_get(route.path, handler.handle, allow_head=False)
-    return app
+    for api in (TwilioApi(resources, credentials), TelnyxApi(resources, credentials)):
+        for route in api.routes():
+            handler = RouteHandler(route, throttles[route.provider], now_us, stats)
+            app.router.add_get(route.path, handler.handle, allow_head=False)
+    server = HttpServer(app, Connections())
+    try:
+        yield await server.listen(listen, SETTING)
+    finally:
+        await server.close()
 
 
 class RouteHandler:
@@ -107,7 +95,9 @@ class RouteHandler:
             response = await self._respond(parsed, wait_s)
             if self._route.provider == TELNYX:
                 response = response._replace(headers=response.headers + self._throttle.headers())
-            self._count(parsed, response.status)
+            about = parsed.names.get("call") or parsed.parameters.get("filter[leg_id]", "")
+            route, now_s = self._route, time.monotonic()
+            self._stats.answered(AnsweredRequest(now_s, route.provider, route.name, about, response.status))
             return await _written(request, response)
         finally:
             self._throttle.leave()
@@ -125,19 +115,10 @@ class RouteHandler:
         except ApiError as error:
             return error.response
         except Exception as error:  # noqa: BLE001  # the last resort: the reader gets a provider's 500
-            _log(self._route, error)
+            # Not the error's text, which may hold personal data.
+            last, kind = traceback.extract_tb(error.__traceback__)[-1], type(error).__name__
+            log.error("%s failed: %s in %s:%s", self._route.name, kind, last.filename, last.lineno)
             return errors.broken()
-
-    def _count(self, request: ApiRequest, status: int) -> None:
-        about = request.names.get("call") or request.parameters.get("filter[leg_id]", "")
-        route = self._route
-        self._stats.answered(AnsweredRequest(time.monotonic(), route.provider, route.name, about, status))
-
-
-def _log(route: Route, error: Exception) -> None:
-    """Log where it failed, but not the error's text, which may hold personal data."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("%s failed: %s in %s:%s", route.name, type(error).__name__, last.filename, last.lineno)
 
 
 def _parsed(request: web.Request, now_us: int) -> ApiRequest:

@@ -67,36 +67,11 @@ class RequestStats:
         self.latest.append(request)
 
 
-class TokenBucket:
-    """Fills by `rate` tokens a second, up to one second's worth and at least one."""
-
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate = rate
-        self._most = max(1.0, rate)
-        self._left = self._most
-        self._clock = clock
-        self._at_s = clock()
-
-    @property
-    def left(self) -> float:
-        """Tokens that can be taken now."""
-        now_s = self._clock()
-        self._left = min(self._most, self._left + (now_s - self._at_s) * self.rate)
-        self._at_s = now_s
-        return self._left
-
-    @property
-    def wait_s(self) -> float:
-        """Seconds until a token can be taken; 0 if now."""
-        return max(0.0, (1.0 - self.left) / self.rate)
-
-    def take(self) -> None:
-        """Take a token."""
-        self._left -= 1.0
-
-
 class Throttle:
-    """Admits the requests of one provider. Each `enter` is followed by a `leave`, refused or not."""
+    """Admits the requests of one provider. Each `enter` is followed by a `leave`, refused or not.
+
+    Its tokens fill up by `rate` a second, up to one second's worth and at least one.
+    """
 
     def __init__(
         self,
@@ -105,26 +80,35 @@ class Throttle:
         stats: RequestStats,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.provider = provider
         self.limit = limit
-        self.bucket = TokenBucket(limit.rate, clock) if limit.rate is not None else None
+        self._provider = provider
         self._stats = stats
+        self._clock = clock
         self._random = random.Random(limit.seed)
         self._in_flight = 0
+        self._tokens = self._most = max(1.0, limit.rate or 0.0)
+        self._filled_s = clock()
 
     def enter(self) -> int:
         """A request has come: 0 if it is admitted, else the whole seconds after which it may be retried."""
         self._in_flight += 1
         most = self._stats.most_in_flight
-        most[self.provider] = max(most[self.provider], self._in_flight)
+        most[self._provider] = max(most[self._provider], self._in_flight)
         if self.limit.in_flight is not None and self._in_flight > self.limit.in_flight:
             return 1
-        if self.bucket is None:
+        if self.limit.rate is None:
             return 0
-        if self.bucket.wait_s > 0:
-            return math.ceil(self.bucket.wait_s)
-        self.bucket.take()
-        return 0
+        wait_s = self._wait_s(self.limit.rate)
+        if wait_s == 0:
+            self._tokens -= 1.0
+        return wait_s
+
+    def _wait_s(self, rate: float) -> int:
+        """Whole seconds until the next token."""
+        now_s = self._clock()
+        self._tokens = min(self._most, self._tokens + (now_s - self._filled_s) * rate)
+        self._filled_s = now_s
+        return math.ceil(max(0.0, (1.0 - self._tokens) / rate))
 
     def leave(self) -> None:
         """The request was answered."""
@@ -136,10 +120,11 @@ class Throttle:
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Telnyx' headers of each response: the limit, what is left of it, seconds until the next request."""
-        if self.bucket is None:
+        if self.limit.rate is None:
             return ()
+        wait_s = self._wait_s(self.limit.rate)
         return (
-            ("x-ratelimit-limit", f"{self.bucket.rate:g}"),
-            ("x-ratelimit-remaining", str(int(self.bucket.left))),
-            ("x-ratelimit-reset", str(math.ceil(self.bucket.wait_s))),
+            ("x-ratelimit-limit", f"{self.limit.rate:g}"),
+            ("x-ratelimit-remaining", str(int(self._tokens))),
+            ("x-ratelimit-reset", str(wait_s)),
         )

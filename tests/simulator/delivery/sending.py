@@ -51,7 +51,7 @@ async def sent(traffic: Traffic, url: str, *, public_url: str = "", **plan: Any)
     rows = Rows()
     plan = {"twilio": EAGER, "retry_scale": 0.001, **plan}
     async with WebhookSender(
-        WebhookPlan(gateway=gateway_address(url, public_url), signing=signing_keys(), **plan), traffic
+        WebhookPlan(gateway=gateway_address(url, public_url), signing=signing_keys(), **plan)
     ) as sender:
         await deliver(traffic, rows, sender)  # type: ignore[arg-type]
     return sender.answers, rows

@@ -7,14 +7,14 @@ import pytest
 from stream.simulator.delivery.answers import AnswerStats, AttemptResult
 
 
-def test_quantiles_are_right_within_two_percent() -> None:
+def test_quantiles_are_right_within_one_percent() -> None:
     answers = AnswerStats()
     for at in range(1, 1001):
         answers.answered(AttemptResult(204), at / 1000)
-    assert answers.quantile_s(0.5) == pytest.approx(0.5, rel=0.02)
-    assert answers.quantile_s(0.99) == pytest.approx(0.99, rel=0.02)
-    answers.answered(AttemptResult(204), 0.0)
-    assert answers.quantile_s(0.0) == pytest.approx(1e-5)
+    assert answers.quantile_s(0.5) == pytest.approx(0.5, rel=0.01)
+    assert answers.quantile_s(0.99) == pytest.approx(0.99, rel=0.01)
+    answers.answered(AttemptResult(204), 0.000012345)
+    assert answers.quantile_s(0.0) == 0.0000123
 
 
 def test_what_was_not_answered_took_no_time() -> None:
@@ -33,8 +33,8 @@ def test_a_program_gets_every_count_also_those_of_nothing() -> None:
     answers.gave_up(AttemptResult(403), "a call")
     answers.gave_up(AttemptResult(503), "another")
     said = answers.as_json()
-    assert said.pop("p50_ms") == pytest.approx(10, rel=0.02)
-    assert said.pop("p99_ms") == pytest.approx(10, rel=0.02)
+    assert said.pop("p50_ms") == pytest.approx(10, rel=0.01)
+    assert said.pop("p99_ms") == pytest.approx(10, rel=0.01)
     kinds = {"2xx": 1, "3xx": 0, "4xx": 1, "5xx": 2, "no_answer": 0, "unreachable": 0}
     assert said == {
         "sent": 3,

@@ -275,7 +275,7 @@ async def test_a_failure_of_kafka_ends_the_run() -> None:
     async with running_gateway() as gateway:
         with pytest.raises(ConnectionError, match="gone"):
             async with WebhookSender(
-                WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys()), traffic
+                WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys())
             ) as sender:
                 await deliver(traffic, Broken(), sender)  # type: ignore[arg-type]
 
@@ -284,7 +284,7 @@ async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
     async def interrupted(gateway: FakeGateway) -> None:
         traffic = traffic_of(5)
         plan = WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys(), twilio=EAGER)
-        async with WebhookSender(plan, traffic) as sender:
+        async with WebhookSender(plan) as sender:
             for delivery in traffic.outgoing():
                 await sender.send(delivery)
             while not gateway.requests:
@@ -295,3 +295,19 @@ async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
         with pytest.raises(InterruptedError):
             await interrupted(gateway)
         assert not [task for task in asyncio.all_tasks() if "WebhookSender" in repr(task.get_coro())]
+
+
+async def test_an_exception_of_our_own_ends_the_run() -> None:
+    def fail() -> None:
+        raise KeyError("ours")
+
+    async with running_gateway() as gateway:
+        plan = WebhookPlan(gateway=gateway_address(gateway.url), signing=signing_keys())
+        sender = WebhookSender(plan)
+        sender.answers.answered = lambda *_: fail()  # type: ignore[method-assign]
+        delivery = next(traffic_of(5).outgoing())
+        with pytest.raises(KeyError, match="ours"):
+            async with sender:
+                await sender.send(delivery)
+        with pytest.raises(KeyError, match="ours"):
+            await sender.send(delivery)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimit, RequestStats, Throttle, TokenBucket
+from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimit, RequestStats, Throttle
 
 
 class Clock:
@@ -92,12 +92,12 @@ def test_what_fails_is_the_same_in_each_run() -> None:
     assert not Throttle("twilio", ProviderLimit(), RequestStats()).fails()
 
 
-def test_a_bucket_is_never_more_than_full() -> None:
+def test_what_is_left_is_never_more_than_a_second_s_worth_and_never_less_than_one_request() -> None:
     clock = Clock()
-    bucket = TokenBucket(3, clock)
-    clock.now_s += 60
-    assert bucket.left == 3
-    assert TokenBucket(0.5, clock).left == 1
+    for rate, left in ((3, "3"), (0.5, "1")):
+        throttle = Throttle("telnyx", ProviderLimit(rate=rate), RequestStats(), clock)
+        clock.now_s += 60
+        assert throttle.headers()[1] == ("x-ratelimit-remaining", left)
 
 
 def test_what_came_is_counted_and_the_last_ones_are_kept() -> None:
