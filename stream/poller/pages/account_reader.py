@@ -90,7 +90,15 @@ class AccountReader:
             return ReadResult("client_error", problem=str(error))
         except AccountUnavailableError as error:
             return ReadResult(error.outcome, problem=str(error))
-        self._log(resource, account, result)
+        what = (account.key, resource.source)  # not its name: several accounts may have one alias
+        if result.outcome in ANSWERED:
+            if self._log_once.succeeded(what, self._now_s()):
+                log.info("%s of %s is read again", resource.source, account.name)
+        elif self._log_once.failed(what, result.outcome, self._now_s()):
+            log.warning(
+                "%s of %s cannot be read (%s): %s",
+                *(resource.source, account.name, result.outcome, result.problem),
+            )
         return result
 
     async def read_window(
@@ -152,14 +160,3 @@ class AccountReader:
                 forbidden=result is not None and result.forbidden,
             )
         return result
-
-    def _log(self, resource: Resource, account: Account, result: ReadResult) -> None:
-        what = (account.provider, account.id, resource.source)  # several accounts may have one alias
-        if result.outcome in ANSWERED:
-            if self._log_once.succeeded(what, self._now_s()):
-                log.info("%s of %s is read again", resource.source, account.name)
-        elif self._log_once.failed(what, result.outcome, self._now_s()):
-            log.warning(
-                "%s of %s cannot be read (%s): %s",
-                *(resource.source, account.name, result.outcome, result.problem),
-            )

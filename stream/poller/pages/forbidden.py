@@ -15,11 +15,11 @@ class ForbiddenResources:
     """A circuit breaker for each forbidden resource of each account. Pure: time is an argument."""
 
     def __init__(self) -> None:
-        self._breakers: dict[tuple[str, str, str], CircuitBreaker] = {}
+        self._breakers: dict[tuple[bytes, str], CircuitBreaker] = {}
 
     def try_read(self, account: Account, source: str, now_s: float) -> int | None:
         """A number for `report` if the resource may be read now, else None."""
-        breaker = self._breakers.get(_key(account, source))
+        breaker = self._breakers.get((account.key, source))
         if breaker is None:
             return 0
         return breaker.sent() if breaker.allows(now_s) else None
@@ -35,7 +35,7 @@ class ForbiddenResources:
         forbidden: bool = False,
     ) -> None:
         """Report the read's outcome, None if it was cancelled. Some outcomes say nothing about the 403."""
-        key = _key(account, source)
+        key = (account.key, source)
         if forbidden:
             self._breakers.setdefault(key, CircuitBreaker()).answered("auth_error", number, now_s)
         elif (breaker := self._breakers.get(key)) is None:
@@ -49,12 +49,4 @@ class ForbiddenResources:
 
     def sources(self, account: Account) -> list[str]:
         """The sources that the account may not read now, sorted."""
-        return sorted(
-            source
-            for provider, id_, source in self._breakers
-            if (provider, id_) == (account.provider, account.id)
-        )
-
-
-def _key(account: Account, source: str) -> tuple[str, str, str]:
-    return account.provider, account.id, source
+        return sorted(source for key, source in self._breakers if key == account.key)

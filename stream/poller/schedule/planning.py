@@ -78,25 +78,20 @@ def next_job(
 
     Raises BackfillRefusedError.
     """
-    job = _restarted(known, wanted, again=again)
-    if job is None or job.done_until_us == job.until_us:
-        return job  # cancelled after the last slice: only the final state is missing
-    reason = refusal(job.source, Span(job.done_until_us, job.until_us), now_us)
-    if reason is not None:
-        raise BackfillRefusedError(reason)
-    return job
-
-
-def _restarted(known: BackfillJob | None, wanted: BackfillJob, *, again: bool) -> BackfillJob | None:
     if known is None:
-        return wanted
-    if again or (known.state == "failed" and known.unread):
-        return msgspec.structs.replace(wanted, asked=known.asked + 1)
-    if known.state in ("failed", "cancelled"):
-        return msgspec.structs.replace(
+        job = wanted
+    elif again or (known.state == "failed" and known.unread):
+        job = msgspec.structs.replace(wanted, asked=known.asked + 1)
+    elif known.state in ("failed", "cancelled"):
+        job = msgspec.structs.replace(
             wanted, asked=known.asked + 1, done_until=known.done_until, rows=known.rows, unread=known.unread
         )
-    return None
+    else:
+        return None
+    rest = Span(job.done_until_us, job.until_us)  # none if it was cancelled after the last slice
+    if rest.since_us != rest.until_us and (reason := refusal(job.source, rest, now_us)) is not None:
+        raise BackfillRefusedError(reason)
+    return job
 
 
 def cancelled(known: BackfillJob | None, now_us: int) -> BackfillJob:

@@ -114,14 +114,10 @@ def job_key(id_: str) -> str:
     return f"backfill:{id_}"
 
 
-def job_id(source: str, account: str, since_us: int, until_us: int) -> str:
-    """The id of a backfill: a function of its range, so that the same command finds the same job."""
-    return name_id("backfill", source, account, since_us, until_us)
-
-
 def new_job(source: str, account: str, since_us: int, until_us: int, now_us: int) -> BackfillJob:
+    """Its id is a function of its range, so that the same command finds the same job."""
     return BackfillJob(
-        id=job_id(source, account, since_us, until_us),
+        id=name_id("backfill", source, account, since_us, until_us),
         source=source,
         account=account,
         since=utc(since_us),
