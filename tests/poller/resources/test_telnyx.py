@@ -64,7 +64,10 @@ def test_both_filters_are_written_as_the_official_library_writes_them() -> None:
 
 
 def _as_the_library_writes(filters: dict[str, Any]) -> list[tuple[str, str]]:
-    """The query that the library would send, by its own encoder, without a server."""
+    """The query that the library would send, by its own encoder, without a server.
+
+    Not by `call_events.list`, which imports the types of every product; the simulator's tests use that.
+    """
     client = official.Telnyx(api_key="KEY_stub", base_url="http://127.0.0.1:9/v2", max_retries=0)
     seen: list[str] = []
 
@@ -74,7 +77,7 @@ def _as_the_library_writes(filters: dict[str, Any]) -> list[tuple[str, str]]:
 
     client._client.event_hooks["request"].append(look)
     with pytest.raises(official.APIConnectionError):
-        client.call_events.list(filter=filters)  # type: ignore[arg-type]
+        client.get("/call_events", cast_to=object, options={"params": {"filter": filters}})
     client.close()
     return parse_qsl(seen[0], strict_parsing=True)
 
