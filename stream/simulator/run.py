@@ -55,10 +55,7 @@ class RestPlan:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What was sent, and if asked for how it compared with the expected outputs.
-
-    `answers`: of the gateway; None if there was none.
-    """
+    """What was sent, and if asked for how it compared with the expected outputs."""
 
     calls: int
     deliveries: int
@@ -98,7 +95,6 @@ def output_topics(prefix: str) -> OutputTopics:
 
 
 def traffic_for(prefix: str, options: Options, *, with_expected: bool = True) -> Traffic:
-    """The traffic of a run to the source topics with this prefix."""
     topics = names(prefix)
     return Traffic(options, (topics.callbacks, topics.polled), with_expected=with_expected)
 
@@ -115,12 +111,8 @@ async def run(
 ) -> RunOutcome:
     """Send the traffic, each delivery at its time if it has a rate, and compare what came out.
 
-    - `gateway`: where the callbacks go; None for Kafka, as a gateway writes them. A delivery that its
-      provider gave up on is not expected; one that the gateway refuses for good is a difference.
-    - `rest`: how a served run's resources are served: until the check has ended, or without a check until
-      everything could be read for a while.
-    - `compare`: how to check; None to send only.
-
+    Without a `gateway` the callbacks go to Kafka, as a gateway writes them. A served run's resources are
+    served until the check has ended, or without a check until everything could be read for a while.
     Raises CheckError, ListenError and KafkaError.
     """
     outputs, providers = output_topics(prefix), traffic.providers

@@ -2,12 +2,9 @@
 
 There are two clocks: calls take place by one, and deliveries are received by the other, `rate` a second.
 
-- An endless run is live: the two clocks are one, and a slot in which nothing is due stays empty.
-- In a finite run the calls took place before (`lookback_s`). The n-th delivery is received n / rate after the
-  start, or 20 µs after the one before without a rate.
-
-In a served run only callbacks are delivered. The provider state learns of each call's begin and end at their
-positions among the deliveries, whether or not any callback of the call is delivered.
+In an endless run the two are one. In a finite run the calls took place before (`lookback_s`), and a delivery
+is received 1 / rate after the one before, or 20 µs. In a served run only callbacks are delivered, and the
+provider state learns of each call's begin and end among them.
 """
 
 from __future__ import annotations
@@ -153,18 +150,14 @@ class Traffic:
         """The legs of a new call, the first one last."""
         rng, options = self._rng, self.options
         found: list[SimulatedCall] = []
-        if rng.random() < options.telnyx:
-            session = uuid_text(rng)
-            told = legs(rng, began_us, options.failed, options.longest_talk_s)
-            found += [TelnyxCall(rng, self._accounts.telnyx, leg, session, options) for leg in told]
-        else:
-            parent: str | None = None
-            for leg in legs(rng, began_us, options.failed, options.longest_talk_s):
-                call = TwilioCall(rng, self._accounts.twilio, leg, parent, options)
-                parent = call.id
-                found.append(call)
-        found.reverse()
-        return found
+        session = uuid_text(rng) if rng.random() < options.telnyx else None
+        for leg in legs(rng, began_us, options.failed, options.longest_talk_s):
+            if session is not None:
+                found.append(TelnyxCall(rng, self._accounts.telnyx, leg, session, options))
+            else:
+                parent = found[-1].id if found else None
+                found.append(TwilioCall(rng, self._accounts.twilio, leg, parent, options))
+        return found[::-1]
 
     def _push(
         self, due_us: int, call: SimulatedCall, report: ProviderReport | None, attempt: int = 0
@@ -205,16 +198,12 @@ class ScheduledReport(NamedTuple):
 
 
 def network_schedule(rng: random.Random, call: SimulatedCall, options: Options) -> list[ScheduledReport]:
-    """All receptions of a call's reports, unordered: some repeated, overtaken, late or lost.
-
-    A lost callback is lost with all its repetitions. Rows that are served are not among them.
-    """
-    pushed: list[ProviderReport] = []
-    read: list[ProviderReport] = []
-    for report in call.reports():
-        (pushed if report.source in _PUSHED else read).append(report)
+    """All receptions of a call's reports, unordered; a lost callback is lost with all its repetitions."""
+    reports = call.reports()
+    pushed = [report for report in reports if report.source in _PUSHED]
     found = _first_receptions(rng, pushed, call.leg.ended_us, options)
     if not options.served:
+        read = (report for report in reports if report.source not in _PUSHED)
         found += [ScheduledReport(report.at_us, report, 1) for report in read]
     if options.duplicates:
         found += _repetitions(rng, found, options.duplicates)

@@ -30,7 +30,6 @@ ALL_THERE_S = SUMMARY_S
 
 
 def scaled_us(seconds: float, time_factor: float) -> int:
-    """A provider's delay divided by the time factor, in microseconds."""
     return int(seconds * 1_000_000 / time_factor)
 
 

@@ -16,7 +16,7 @@ SECOND_US = 1_000_000
 
 
 class NumberOrigin(NamedTuple):
-    """Where a number is from. A field is empty if the carrier does not know it."""
+    """A field is empty if the carrier does not know it."""
 
     prefix: str
     city: str
@@ -38,8 +38,6 @@ UNKNOWN_ORIGIN = NumberOrigin("", "", "", "", "")
 
 
 class CallParty(NamedTuple):
-    """One side of a call: its number or URI, and where that is from."""
-
     text: str
     origin: NumberOrigin
 

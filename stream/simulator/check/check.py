@@ -57,13 +57,8 @@ class OutputTopics(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """How to check.
-
-    - `timeout_s`: without new records for this long, missing outputs count as missing.
-    - `quiet_s`: how long to wait for more after everything has come out, because duplicates come later.
-    - `alone`: see Comparison.
-    - `progress`: called now and then with the numbers of events found and expected.
-    - `search`: searches every record for leaks, and `metrics_and_logs` too.
+    """How to check: missing outputs count as missing `timeout_s` after the last record, and `quiet_s` is how
+    long to wait for duplicates after everything has come out. `progress` gets the events found and expected.
     """
 
     timeout_s: float = 60.0

@@ -100,7 +100,6 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Everything expected was found. There may be more."""
         return (
             self.events_found == len(self._events)
             and len(self._right_ends) == self._ends_expected
@@ -112,7 +111,6 @@ class Comparison:
         return len(self._events)
 
     def event(self, event: dict[str, Any]) -> None:
-        """A record of the events topic."""
         id_, key = event["id"], event["key"]
         if not self._ours(key):
             return
@@ -152,7 +150,6 @@ class Comparison:
         self._check_end(key)
 
     def alert(self, alert: dict[str, Any]) -> None:
-        """A record of the alerts topic."""
         rule, scope = alert["rule"]["id"], alert["scope"]["id"]
         if rule not in RULES:
             return
@@ -178,7 +175,6 @@ class Comparison:
             self._found_alerts[alert] = id_
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
-        """A record of the dead letters topic."""
         if key is None or self._ours(key):
             self._report.differ("dead_letter", f"{key}: {reason} ({error})")
 

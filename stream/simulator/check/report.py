@@ -59,11 +59,9 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Nothing differs."""
         return not self.differences
 
     def differ(self, kind: str, example: str) -> None:
-        """Add a difference."""
         assert kind in KINDS, kind
         self.differences[kind] = self.differences.get(kind, 0) + 1
         examples = self.examples.setdefault(kind, [])
@@ -78,14 +76,12 @@ class CheckReport:
             self.examples["delivery_refused"] = answers.refusals
 
     def searched(self, search: LeakSearch) -> None:
-        """Add what was searched for leaks, and the leaks."""
         self.looked_at = [f"{search.records:,} records", *search.texts]
         if search.found:
             self.differences["leak"] = search.found
             self.examples["leak"] = search.examples[:MOST_LEAKS]
 
     def as_json(self) -> dict[str, Any]:
-        """For a program."""
         return {
             "ok": self.ok,
             "calls": self.calls,
@@ -103,7 +99,6 @@ class CheckReport:
         }
 
     def lines(self) -> list[str]:
-        """For a person."""
         found = [
             f"deliveries  {self.deliveries:>9,}   of {self.calls:,} calls, {self.calls_ended:,} ended",
             f"events      {self.events_found:>9,}   of {self.events_expected:,} expected",

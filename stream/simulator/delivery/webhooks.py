@@ -36,8 +36,6 @@ class SigningKeys:
 
 
 class OutgoingWebhook(NamedTuple):
-    """One POST."""
-
     url: str
     headers: dict[str, str]
     body: bytes

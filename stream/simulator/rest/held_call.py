@@ -7,6 +7,7 @@ after its begin, at the latest when the call has ended.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.simulator.calls.call import (
@@ -36,6 +37,7 @@ class Appearance(NamedTuple):
     version: int
 
 
+@dataclass(slots=True, eq=False)
 class HeldCall:
     """A call that its provider knows since `begun_us` of the wall clock.
 
@@ -44,15 +46,12 @@ class HeldCall:
     - `due_us`: when more of it appears or it is forgotten; None: unknown.
     """
 
-    __slots__ = ("begun_us", "call", "due_us", "ended_us", "number", "shown")
-
-    def __init__(self, call: SimulatedCall, number: int, begun_us: int) -> None:
-        self.call = call
-        self.number = number
-        self.begun_us = begun_us
-        self.ended_us: int | None = None
-        self.due_us: int | None = None
-        self.shown: dict[tuple[str, RowKey], int] = {}
+    call: SimulatedCall
+    number: int
+    begun_us: int
+    ended_us: int | None = None
+    due_us: int | None = None
+    shown: dict[tuple[str, RowKey], int] = field(default_factory=dict)
 
     def wall_clock_us(self, at_us: int) -> int | None:
         """When a moment of the call's own time is on the wall clock; None if it is not known yet."""

@@ -18,10 +18,8 @@ Row = dict[str, Any]
 class ApiRequest(NamedTuple):
     """A GET.
 
-    - `path`: as it was sent, without the query; `names`: its variable parts.
-    - `parameters`: of the query, decoded; of a repeated one the last.
-    - `origin`: `http://host:port` as the client calls us, for absolute links.
-    - `now_us`: microseconds since 1970.
+    `path` is without the query, `names` are its variable parts; `origin` is `http://host:port` as the client
+    calls us, for absolute links.
     """
 
     path: str
@@ -80,7 +78,6 @@ class ApiCredentials:
     telnyx: tuple[str, ...] = field(default=(), repr=False)
 
     def twilio_admits(self, authorization: str, account: str) -> bool:
-        """Whether this is HTTP Basic with the account's id and one of its tokens, or with an API key."""
         scheme, _, pair = authorization.partition(" ")
         try:
             user, _, secret = base64.b64decode(pair.strip(), validate=True).decode().partition(":")
@@ -93,7 +90,6 @@ class ApiCredentials:
         return user in self.twilio_api_keys and _one_of(secret, (self.twilio_api_keys[user],))
 
     def telnyx_admits(self, authorization: str) -> bool:
-        """Whether this is a known bearer token."""
         scheme, _, key = authorization.partition(" ")
         return scheme.lower() == "bearer" and _one_of(key.strip(), self.telnyx)
 

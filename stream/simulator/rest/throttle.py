@@ -61,7 +61,6 @@ class RequestStats:
         self.latest: deque[AnsweredRequest] = deque(maxlen=keep)
 
     def answered(self, request: AnsweredRequest) -> None:
-        """Count a request that was answered."""
         self.requests[request.provider, request.route] += 1
         self.refused[request.provider] += request.status == 429
         self.latest.append(request)
@@ -111,7 +110,6 @@ class Throttle:
         return math.ceil(max(0.0, (1.0 - self._tokens) / rate))
 
     def leave(self) -> None:
-        """The request was answered."""
         self._in_flight -= 1
 
     def fails(self) -> bool:

@@ -59,7 +59,6 @@ def webhook_url(call: SimulatedCall) -> str:
 
 
 def attempts(failed: bool) -> int:
-    """How often a webhook is sent in the end."""
     return len(RETRIED_US) if failed else 1
 
 
@@ -76,7 +75,6 @@ def log_rows(rng: random.Random, leg: CallLeg, events: list[TelnyxEvent], failin
 
 
 def deliveries(rng: random.Random, log: list[LogRow]) -> list[WebhookDelivery]:
-    """The deliveries of the webhooks in a call's log."""
     return [
         WebhookDelivery(row.event, uuid_text(rng), row.at_us, 20_000 + rng.randrange(300_000), row.failed)
         for row in log
