@@ -78,6 +78,13 @@ def test_a_get_has_its_parameters_as_the_body_and_no_query_beside_them() -> None
 UNSIGNED = replace(CREDENTIALS, accept_unsigned=True)
 
 
+def test_json_of_telnyx_that_nobody_can_check_is_read_as_json_whatever_its_content_type_says() -> None:
+    body = b'{"data":{"event_type":"call.hangup","payload":{"call_leg_id":"l1","to":"&CallSid=CAforged&"}}}'
+    [(source, key, value)] = records(telnyx_post(body, media_type=FORM), UNCHECKED)
+    assert (source, key) == ("telnyx_webhook", b"telnyx:l1")
+    assert value["body"] == orjson.loads(body)
+
+
 def unsigned(request: WebhookRequest) -> WebhookRequest:
     kept = [pair for pair in request.headers.items() if "signature" not in pair[0].lower()]
     return replace(request, headers=headers_of(kept))
