@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from stream.simulator.calls.time_formats import iso_us, microseconds
 from stream.simulator.rest.http_types import (
     ApiCredentials,
@@ -60,8 +62,8 @@ TELNYX_ERRORS = ErrorResponses(
     broken=lambda: _error(500, "10007"),
 )
 
-Filters = Mapping[str, Callable[[Row], Any]]
-"""By the name of a filter, what it compares in a row."""
+Filters = Mapping[str, Callable[[Row, str], bool]]
+"""By the name of a filter, whether a row has its value."""
 
 
 def _payload(row: Row) -> dict[str, Any]:
@@ -74,19 +76,34 @@ def _failed(row: Row) -> str:
     return "true" if (row.get("metadata") or {}).get("status") == "failed" else "false"
 
 
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
 _EVENT_FILTERS: Filters = {
-    "leg_id": lambda row: row["call_leg_id"],
-    "application_session_id": lambda row: row["call_session_id"],
-    "name": lambda row: row["name"],
-    "type": lambda row: row["type"],
-    "failed": _failed,
-    "product": lambda row: _payload(row).get("product", "call_control"),
-    "from": lambda row: _payload(row).get("from"),
-    "outbound.outbound_voice_profile_id": lambda row: _payload(row).get("outbound_voice_profile_id"),
+    "leg_id": lambda row, value: row["call_leg_id"] == value,
+    "application_session_id": lambda row, value: row["call_session_id"] == value,
+    "name": lambda row, value: row["name"] == value,
+    "type": lambda row, value: row["type"] == value,
+    "failed": lambda row, value: _failed(row) == value,
+    "product": lambda row, value: _payload(row).get("product", "call_control") == value,
+    "connection_id": lambda row, value: _payload(row).get("connection_id") == value,
+    "from": lambda row, value: _payload(row).get("from") == value,
+    "to": lambda row, value: _payload(row).get("to") == value,
+    "application_name][contains": lambda row, value: (
+        value.lower() in str(_payload(row).get("application_name") or "").lower()
+    ),
+    "outbound.outbound_voice_profile_id": lambda row, value: (
+        _payload(row).get("outbound_voice_profile_id") == value
+    ),
 }
 _DELIVERY_FILTERS: Filters = {
-    "status][eq": lambda row: row["status"],
-    "event_type": lambda row: row["webhook"]["event_type"],
+    "status][eq": lambda row, value: row["status"] == value,
+    "event_type": lambda row, value: row["webhook"]["event_type"] in map(str.strip, value.split(",")),
+    "webhook][contains": lambda row, value: value in _json(row["webhook"]),
+    "attempts][contains": lambda row, value: value in _json(row["attempts"]),
+    "finished_at][gte": lambda row, value: (row["finished_at"] or "") >= value,
+    "finished_at][lte": lambda row, value: "" < (row["finished_at"] or "") <= value,
 }
 _KNOWN_VALUES = {
     "type": ("command", "webhook"),
@@ -94,8 +111,7 @@ _KNOWN_VALUES = {
     "product": ("call_control", "fax", "texml"),
     "status][eq": ("delivered", "failed"),
 }
-_SEVERAL = "event_type"
-"""The filter that takes several values, separated by commas."""
+_OPERATORS = ("eq", "gt", "gte", "lt", "lte")
 
 
 class TelnyxApi:
@@ -116,7 +132,10 @@ class TelnyxApi:
         given = self._given(request)
         leg, now_us = given.get("leg_id"), request.now_us
         rows = self._resources.telnyx_leg(leg, now_us) if leg else self._resources.telnyx_events(now_us)
-        among = _in_time(rows, "event_timestamp", _taken(given, "occurred_at"), only_one=True)
+        bounds = _taken(given, [name for name in given if name.startswith("occurred_at][")])
+        if len(bounds) > 1 or not {name.partition("][")[2] for name in bounds} <= set(_OPERATORS):
+            raise _bad("filter[occurred_at]", f"takes exactly one of {', '.join(_OPERATORS)}")
+        among = _in_time(rows, "event_timestamp", bounds)
         if not leg and not given.get("application_session_id"):
             day = range(count_since(rows, "event_timestamp", iso_us(now_us - _DAY_US)))
             among = intersection(among, day)
@@ -126,7 +145,9 @@ class TelnyxApi:
         """Successful and failed deliveries, newest first."""
         given = self._given(request)
         rows = self._resources.webhook_deliveries(request.now_us)
-        among = _in_time(rows, "started_at", _taken(given, "started_at"))
+        among = _in_time(rows, "started_at", _taken(given, ["started_at][gte", "started_at][lte"]))
+        for name in given.keys() & {"finished_at][gte", "finished_at][lte"}:
+            given[name] = iso_us(_time_us(name, given[name]))
         return _page(request, rows, among, given, _DELIVERY_FILTERS)
 
     def _given(self, request: ApiRequest) -> dict[str, str]:
@@ -142,25 +163,23 @@ class TelnyxApi:
         }
 
 
-def _taken(given: dict[str, str], time: str) -> dict[str, str]:
-    """Takes the filters on a time out of `given`: their values by operator."""
-    names = [name for name in given if name.startswith(f"{time}][")]
-    return {name.partition("][")[2]: given.pop(name) for name in names}
+def _taken(given: dict[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Takes the filters of these names out of `given`."""
+    return {name: given.pop(name) for name in names if name in given}
 
 
-def _in_time(rows: Sequence[Row], field: str, bounds: Mapping[str, str], *, only_one: bool = False) -> range:
-    """The rows in the range of these bounds on the time by which the list is in order."""
-    name = "occurred_at" if only_one else "started_at"
-    known = ("eq", "gt", "gte", "lt", "lte") if only_one else ("gte", "lte")
-    if (only_one and len(bounds) > 1) or not bounds.keys() <= set(known):
-        takes = "exactly one" if only_one else "some"
-        raise _bad(f"filter[{name}]", f"takes {takes} of {', '.join(known)}")
+def _time_us(name: str, text: str) -> int:
+    try:
+        return microseconds(text)
+    except ValueError:
+        raise _bad(f"filter[{name}]", "must be an ISO 8601 time") from None
+
+
+def _in_time(rows: Sequence[Row], field: str, bounds: Mapping[str, str]) -> range:
+    """The rows within these filters on `field`, the time by which the list is in order."""
     among = range(len(rows))
-    for operator, text in bounds.items():
-        try:
-            at_us = microseconds(text)
-        except ValueError:
-            raise _bad(f"filter[{name}][{operator}]", "must be an ISO 8601 time") from None
+    for name, text in bounds.items():
+        at_us = _time_us(name, text)
         later = count_since(rows, field, iso_us(at_us + 1))
         not_earlier = count_since(rows, field, iso_us(at_us))
         wanted = {
@@ -169,7 +188,7 @@ def _in_time(rows: Sequence[Row], field: str, bounds: Mapping[str, str], *, only
             "gte": range(not_earlier),
             "lt": range(not_earlier, len(rows)),
             "lte": range(later, len(rows)),
-        }[operator]
+        }[name.partition("][")[2]]
         among = intersection(among, wanted)
     return among
 
@@ -182,15 +201,16 @@ def _page(
     size = _whole(request.parameters, "page[size]", _USUAL, _MOST)
     for name, value in given.items():
         if name not in filters:  # ignoring it would look like an answer
-            raise _bad(f"filter[{name}]", "is not simulated")
+            raise _bad(f"filter[{name}]", "is not documented")
         known = _KNOWN_VALUES.get(name)
         if known is not None and value not in known:
             raise _bad(f"filter[{name}]", f"must be one of {', '.join(known)}")
-    wanted = {name: value.split(",") if name == _SEVERAL else [value] for name, value in given.items()}
+        if name == "application_name][contains" and len(value) < 3:
+            raise _bad(f"filter[{name}]", "must have at least three characters")
     skip = slice((number - 1) * size, number * size)
-    if wanted:
+    if given:
         each = map(rows.__getitem__, among)
-        found = [row for row in each if all(filters[name](row) in some for name, some in wanted.items())]
+        found = [row for row in each if all(filters[name](row, value) for name, value in given.items())]
         total, data = len(found), found[skip]
     else:
         total, data = len(among), [rows[index] for index in among[skip]]
