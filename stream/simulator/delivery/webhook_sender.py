@@ -111,11 +111,14 @@ class WebhookSender:
         """All attempts of one delivery. The caller has acquired the request of the first one."""
         is_twilio = delivery.report.source.startswith("twilio")
         policy: RetryPolicy = self._plan.twilio if is_twilio else self._telnyx
-        form = twilio_webhook(delivery, self._plan.gateway, self._plan.signing) if is_twilio else None
+        webhook: OutgoingWebhook | None = None
         attempts, spent_s, doubtful = 0, 0.0, False
         while True:
             try:
-                webhook = form or self._telnyx_webhook(delivery, attempts)
+                if not is_twilio:
+                    webhook = self._telnyx_webhook(delivery, attempts)
+                elif webhook is None:
+                    webhook = twilio_webhook(delivery, self._plan.gateway, self._plan.signing)
                 result, seconds = await self._post(webhook, policy.limits(spent_s))
             finally:
                 self._requests.release()

@@ -297,6 +297,26 @@ async def test_leaving_in_the_middle_leaves_nothing_running() -> None:
         assert not [task for task in asyncio.all_tasks() if "WebhookSender" in repr(task.get_coro())]
 
 
+async def test_more_exceptions_of_our_own_than_requests_at_once_do_not_hang_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr("stream.simulator.delivery.webhook_sender.twilio_webhook", broken)
+    plan = WebhookPlan(gateway=gateway_address("http://127.0.0.1:9"), signing=signing_keys(), in_flight=1)
+
+    async def sent_all() -> None:
+        async with WebhookSender(plan) as sender:
+            for delivery in list(traffic_of(4, telnyx=0.0).outgoing())[:3]:
+                await sender.send(delivery)
+
+    async with asyncio.timeout(5) as limit:
+        with pytest.raises(KeyError, match="ours"):
+            await sent_all()
+    assert not limit.expired()
+
+
 async def test_an_exception_of_our_own_ends_the_run() -> None:
     def fail() -> None:
         raise KeyError("ours")
