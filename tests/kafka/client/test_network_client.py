@@ -304,24 +304,24 @@ async def test_who_leads_is_known_although_a_broker_hangs_and_asked_at_bounded_r
         client = await two_brokers(broker, frozen)
         frozen.silent = {VERSIONS, METADATA}
         began = time.monotonic()
-        while time.monotonic() - began < 0.3:
+        while time.monotonic() - began < 1.0:
             async with asyncio.timeout(2.5):  # NEXT_S where the one that hangs is asked first
                 assert await client.force_metadata_update()
-        assert broker.asked.count(METADATA) < 12
+        assert broker.asked.count(METADATA) < 20
         await network_client.close(client)
 
 
 async def test_a_connection_to_a_broker_that_hangs_holds_up_none_to_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(request_limits, "CONNECTED_S", 0.5)
+    monkeypatch.setattr(request_limits, "CONNECTED_S", 1.5)
     monkeypatch.setattr(request_limits, "AVOID_S", 0.2)
     async with one_broker("calls") as frozen, nothing_left() as broker:
         client = await two_brokers(broker, frozen)
         frozen.silent = {VERSIONS}
         hanging = asyncio.create_task(client.ready(2))
         await until(frozen, VERSIONS)
-        async with asyncio.timeout(0.4):
+        async with asyncio.timeout(1.0):
             assert await client.ready(1, group=1)
         assert not hanging.done()
         assert not await hanging
