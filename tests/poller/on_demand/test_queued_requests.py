@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.poller.on_demand import dispatcher as module
 from stream.poller.pages.paged_read import ReadResult
@@ -90,3 +92,26 @@ async def test_reads_of_a_source_that_must_wait_long_do_not_hold_up_other_source
     await settled()
     assert one.topic.outcomes() == {"CA10": "success"}
     await one.dispatcher.stop(1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 6), st.sampled_from(module.PRIORITIES), st.integers(1, 3)), max_size=40
+    ),
+    st.sampled_from((1, 2, 3, 4, 8)),
+)
+async def test_no_request_is_lost_none_waits_twice_and_the_room_is_kept(
+    requests: list[tuple[int, str, int]], room: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "READS_FOR_EACH_SLOT", 0)
+        patched.setattr(module, "ROOM", room)
+        one = DispatcherFixture()
+        for number, priority, attempt in requests:
+            one.submit(fetch(number, priority=priority, attempt=attempt))
+            assert len(waiting(one)) <= room
+        await settled()
+    calls = [call for call, _ in waiting(one)]
+    assert len(set(calls)) == len(calls)
+    assert one.offsets.undone == one.dispatcher.unfinished == len(calls)
+    assert {f"CA{number}" for number, *_ in requests} == {*calls, *one.topic.outcomes()}
