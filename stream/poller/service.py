@@ -221,7 +221,7 @@ def ready(
 ) -> tuple[bool, Sequence[str]]:
     """Whether the broker takes writes, and what else an operator should know.
 
-    - `states`: of each account its name and one of `budget.STATES`.
+    - `states`: of each account its name and one of POLL_STATES.
     - `forbidden`: names of accounts with a source that they may not read.
     """
     notes = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from stream.core.call.deadlines import SECOND_US, next_due
+from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import expected_sources, expire_gaps, open_gaps, reconcile
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of
 from stream.core.call.record import revise
@@ -18,7 +18,7 @@ from stream.core.call.state import Call
 from stream.core.effects import CallEvicted
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
-from stream.core.timestamps import utc
+from stream.core.timestamps import SECOND_US, utc
 
 
 class Ticked(msgspec.Struct):

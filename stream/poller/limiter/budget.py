@@ -14,9 +14,6 @@ from stream.core.fetches import OUTCOMES
 from stream.poller.limiter.circuit_breaker import CircuitBreaker
 from stream.poller.limiter.fair_queue import FairPriorityQueue
 
-STATES = ("running", "throttled", "refused", "unreachable", "standby")
-"""The values of `poll_account_state`."""
-
 RETRY_AFTER_S = 1.0
 """The pause after a 429 without `Retry-After`."""
 
@@ -85,7 +82,7 @@ class Grant:
 class Budget(Generic[T]):
     """`rate` requests a second and `concurrency` at once, while this poller owns the account.
 
-    `leased_until_s`: when another poller may own it without that this one has heard of it.
+    `leased_until_s`: from then on another poller may own it, although this one has not heard of that.
     """
 
     def __init__(self, rate: float, concurrency: int) -> None:
@@ -177,7 +174,7 @@ class Budget(Generic[T]):
     # -- how the account stands
 
     def state(self, now_s: float) -> str:
-        """One of STATES."""
+        """One of POLL_STATES."""
         if self._owned_from_s is None:
             return "standby"
         return self._breaker.reason or ("throttled" if now_s < self._paused_until_s else "running")

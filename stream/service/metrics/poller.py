@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from stream.core.fetches import PRIORITIES
+from stream.core.fetches import OUTCOMES, PRIORITIES
 from stream.core.sources import POLLED_SOURCES
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import Family, counter, gauge, histogram
@@ -17,17 +17,15 @@ from stream.service.metrics.registry import MetricRegistry
 SOURCE = {"source": POLLED_SOURCES}
 WINDOW = {**SOURCE, "account": words.RUNNING}
 ACCOUNT = {"provider": words.PROVIDERS, "account": words.RUNNING}
-OUTCOMES = (
-    *("success", "empty", "not_ready", "not_found", "throttled", "auth_error"),
-    *("client_error", "server_error", "network_error", "rubbish"),
-)
+OF_REQUESTS = tuple(one for one in OUTCOMES if one not in ("deferred", "no_account"))
+"""The outcomes of a fetch for which a request was sent."""
 
 POLL_REQUESTS = counter(
     "poll_requests_total",
     "Provider REST requests: success, empty, not_ready, not_found, throttled, auth_error, client_error, "
     "server_error, network_error, rubbish.",
     "On auth_error: check the credentials; on throttled: lower `CALLSTREAM_POLL_RATE`.",
-    SOURCE | {"outcome": OUTCOMES},
+    SOURCE | {"outcome": OF_REQUESTS},
 )
 POLL_REQUEST_DURATION = histogram(
     "poll_request_duration_seconds",
