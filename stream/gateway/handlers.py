@@ -193,15 +193,19 @@ class CallbackHandlers:
             records = records_of(verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
         except RequestRefusedError as error:
             return self._refuse(parsed, endpoint, error, received_s)
+        written = [record for record in records if record.ignored is None]
         limit_s = self._limits.telnyx_s if verified.provider == "telnyx" else self._limits.twilio_s
         try:
-            await self._sink.send_all(records, limit_s)
+            await self._sink.send_all(written, limit_s)
         except (BufferFullError, NotAcknowledgedError) as error:
             reason = "overloaded" if isinstance(error, BufferFullError) else "produce_failed"
             source = records[0].source if records else UNKNOWN
             return self._reject(reason, answer(503, retry_after_s=RETRY_AFTER_S), source)
         for record in records:
-            self._metrics.landed(record.source, record.delay_us, verified.verified)
+            if record.ignored is not None:
+                self._metrics.ignored(record.ignored)
+            else:
+                self._metrics.landed(record.source, record.delay_us, verified.verified)
         return answer(204)
 
     def _wait(self, wait_s: int) -> web.Response:

@@ -116,6 +116,24 @@ async def test_unsigned_webhooks_are_taken_where_that_is_allowed_and_counted() -
         assert "without a signature" in said["reasons"][0]
 
 
+async def test_what_is_about_no_call_is_taken_and_counted_and_not_written() -> None:
+    message = [("AccountSid", signing.ACCOUNT), ("MessageSid", "SM1"), ("Body", "hello")]
+    batch = (
+        b'[{"type":"com.twilio.eventstreams.test-event","data":{}},'
+        b'{"type":"com.twilio.voice.status-callback.call.ringing","data":{}}]'
+    )
+    async with running_gateway() as gateway:
+        assert (await gateway.send(signing.twilio_form(message))).status == 204
+        assert gateway.sink.landed == []
+        assert (await gateway.send(signing.twilio_json(batch))).status == 204
+        assert [one.key for one in gateway.sink.landed] == [None], (
+            "one that may be about a call is a dead letter"
+        )
+        assert gateway.counted("webhook_events_ignored_total", reason="message") == 1
+        assert gateway.counted("webhook_events_ignored_total", reason="test_event") == 1
+        assert gateway.counted("webhook_events_received_total", source="twilio_other_callback") == 0
+
+
 @pytest.mark.parametrize("path", ["/", "/callbacks", "/callbacks/twilio/", "/callbacks/telnyx/x", "/etc"])
 async def test_another_path_gets_a_bare_404(path: str) -> None:
     async with running_gateway() as gateway:

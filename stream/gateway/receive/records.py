@@ -23,7 +23,7 @@ from stream.core.events import DecodeError, Reading
 from stream.gateway.receive.form_body import as_object
 from stream.gateway.receive.parsed_request import Content
 from stream.gateway.receive.request import FORM, RequestRefusedError, clean_text
-from stream.gateway.receive.source_detection import source_of
+from stream.gateway.receive.source_detection import ignored_reason, source_of
 from stream.gateway.receive.verification import VerifiedRequest
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope, write_envelope
 from stream.sources import DECODERS
@@ -40,13 +40,15 @@ QUERY_LIMIT = 8192
 class WebhookRecord(NamedTuple):
     """One record for Kafka. `key` None: the worker cannot read it either, and will say why.
 
-    `delay_us`: received minus the provider's own time, None where that is unknown.
+    `delay_us`: received minus the provider's own time, None where that is unknown. `ignored`: what it is
+    about instead of a call; then it is counted and not written.
     """
 
     source: str
     key: bytes | None
     value: bytes
     delay_us: int | None = None
+    ignored: str | None = None
 
 
 class DeliveryMetadata(NamedTuple):
@@ -84,33 +86,35 @@ def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) ->
     )
     if content.parameters is not None:
         form, exact = as_object(content.parameters)
-        return [
-            record_of(
-                source_of(provider, endpoint, form, form=True),
-                form,
-                received_us=received_us,
-                account=account,
-                endpoint=endpoint,
-                metadata=metadata,
-                original=None if exact else content.raw,
-            )
-        ]
+        record = record_of(
+            source_of(provider, endpoint, form, form=True),
+            form,
+            received_us=received_us,
+            account=account,
+            endpoint=endpoint,
+            metadata=metadata,
+            original=None if exact else content.raw,
+        )
+        if record.key is None:
+            record = record._replace(ignored=ignored_reason(record.source, form))
+        return [record]
     records = []
     seen: Counter[bytes] = Counter()
     for raw, event in _events(content):
         body = event if type(event) is dict else {}
-        records.append(
-            record_of(
-                source_of(provider, endpoint, body, form=False),
-                orjson.Fragment(raw),
-                received_us=received_us,
-                account=account,
-                endpoint=endpoint,
-                metadata=metadata._replace(attempt=_attempt(body)) if "meta" in body else metadata,
-                ordinal=seen[raw],
-                subaccounts=verified.subaccounts,
-            )
+        record = record_of(
+            source_of(provider, endpoint, body, form=False),
+            orjson.Fragment(raw),
+            received_us=received_us,
+            account=account,
+            endpoint=endpoint,
+            metadata=metadata._replace(attempt=_attempt(body)) if "meta" in body else metadata,
+            ordinal=seen[raw],
+            subaccounts=verified.subaccounts,
         )
+        if record.key is None:
+            record = record._replace(ignored=ignored_reason(record.source, body))
+        records.append(record)
         seen[raw] += 1
     return records
 

@@ -49,6 +49,13 @@ WEBHOOK_REQUESTS_REJECTED = counter(
     "On bad_signature: the gateway's log says what is wrong; check tokens and `CALLSTREAM_PUBLIC_URL`.",
     {"source": (*CALLBACK_SOURCES, words.UNKNOWN), "reason": words.REJECTIONS},
 )
+WEBHOOK_EVENTS_IGNORED = counter(
+    "webhook_events_ignored_total",
+    "Webhook events taken and not written, because they are about no call: messages, faxes, Twilio's test of "
+    "an Event Streams sink, other products.",
+    "Nothing is lost. When it rises steadily, give the other products a URL of their own.",
+    {"reason": words.IGNORED},
+)
 WEBHOOK_DELIVERY_DELAY = histogram(
     "webhook_delivery_delay_seconds",
     "Receive time minus the provider's event time (Twilio's Timestamp has 1 s resolution).",
@@ -100,6 +107,10 @@ class GatewayMetrics(MetricRegistry):
             self.count(WEBHOOK_UNSIGNED_EVENTS, source)
         if delay_us is not None:
             self.histogram(WEBHOOK_DELIVERY_DELAY, source).observe(delay_us / 1_000_000)
+
+    def ignored(self, reason: str) -> None:
+        """An event is about no call; `reason` is one of `label_values.IGNORED`."""
+        self.count(WEBHOOK_EVENTS_IGNORED, reason)
 
     def rejected(self, source: str, reason: str) -> None:
         # The catalogue has no word of its own for this one.

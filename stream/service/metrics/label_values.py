@@ -59,6 +59,8 @@ REJECTIONS = (
     *("bad_signature", "missing_signature", "stale_timestamp", "malformed", "too_large"),
     *("unknown_account", "overloaded", "rate_limited", "produce_failed"),
 )
+IGNORED = ("message", "fax", "studio", "verify", "test_event", "other_product")
+"""What a webhook that is taken and not written is about."""
 
 DIRECTIONS = ("inbound", "outbound", UNKNOWN)
 OUTCOMES = ("answered", "busy", "no_answer", "canceled", "rejected", "failed", UNKNOWN)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stream.core.sources import SOURCES
-from stream.gateway.receive.source_detection import is_cloud_event, source_of
+from stream.gateway.receive.source_detection import ignored_reason, is_cloud_event, source_of
+from stream.service.metrics.label_values import IGNORED
 
 CALL = {"CallSid": "CA1", "AccountSid": "AC1"}
 PROGRESS = {**CALL, "CallStatus": "ringing", "CallbackSource": "call-progress-events"}
@@ -154,3 +155,55 @@ def test_a_cloud_event_is_known_leniently(body: dict[str, Any], expected: bool) 
 def test_telnyx_sends_events_or_forms_like_twilios(body: dict[str, Any], form: bool, expected: str) -> None:
     assert expected in SOURCES
     assert source_of("telnyx", "/callbacks/telnyx", body, form=form) == expected
+
+
+def stream(kind: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "type": kind, "id": "EZ1", "data": {}}
+
+
+ABOUT_NO_CALL: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a message": ("twilio", {"MessageSid": "SM1", "Body": "hello"}, "message"),
+    "its status": ("twilio", {"SmsSid": "SM1", "SmsStatus": "delivered"}, "message"),
+    "a fax": ("twilio", {"FaxSid": "FX1", "FaxStatus": "received"}, "fax"),
+    "a flow's step": ("twilio", {"FlowSid": "FW1", "ExecutionSid": "FN1"}, "studio"),
+    "a verification": ("twilio", {"VerificationSid": "VE1"}, "verify"),
+    "a task": ("twilio", {"TaskSid": "WT1", "EventType": "task.created"}, "other_product"),
+    "the test of a sink": ("twilio", stream("com.twilio.eventstreams.test-event"), "test_event"),
+    "a message in a stream": ("twilio", stream("com.twilio.messaging.message.sent"), "message"),
+    "a flow in a stream": ("twilio", stream("com.twilio.studio.flow.step.ended"), "studio"),
+    "a verification in a stream": ("twilio", stream("com.twilio.accountsecurity.verify.event"), "verify"),
+    "a worker in a stream": ("twilio", stream("com.twilio.taskrouter.worker.updated"), "other_product"),
+    "a message of Telnyx": ("telnyx", {"data": {"event_type": "message.received"}}, "message"),
+    "one of version 1": ("telnyx", {"event_type": "message_finalized", "payload": {}}, "message"),
+    "an older one, without a name": ("telnyx", {"sms_id": "834f", "body": "hello"}, "message"),
+    "a fax of Telnyx": ("telnyx", {"data": {"event_type": "fax.received"}}, "fax"),
+    "an order of Telnyx": ("telnyx", {"data": {"event_type": "number_order.complete"}}, "other_product"),
+}
+
+MAYBE_ABOUT_A_CALL: dict[str, tuple[str, dict[str, Any]]] = {
+    "nothing that is known": ("twilio", {"hello": "world"}),
+    "a call whose id is odd": ("twilio", {"CallSid": ["CA1", "CA2"], "MessageSid": "SM1"}),
+    "a voice event without its call": ("twilio", stream("com.twilio.voice.insights.call-event.gateway")),
+    "a logged error": ("twilio", stream("com.twilio.error-logs.error.logged")),
+    "a type that is no text": ("twilio", stream(7)),
+    "a type of no product": ("twilio", stream("com.twilio")),
+    "another sender's event": ("twilio", stream("org.example.fax.sent.now")),
+    "a call's event without its leg": ("telnyx", {"data": {"event_type": "call.hangup"}}),
+    "an event without a name": ("telnyx", {"data": {"payload": {}}}),
+    "an event of an unknown kind": ("telnyx", {"data": {"event_type": "sparkle.lit"}}),
+    "no object at all": ("telnyx", {"data": []}),
+}
+
+
+@pytest.mark.parametrize("name", ABOUT_NO_CALL)
+def test_what_is_about_no_call_is_known_by_what_it_is_about(name: str) -> None:
+    provider, body, expected = ABOUT_NO_CALL[name]
+    assert expected in IGNORED
+    source = source_of(provider, f"/callbacks/{provider}", body, form=False)
+    assert ignored_reason(source, body) == expected
+
+
+@pytest.mark.parametrize("name", MAYBE_ABOUT_A_CALL)
+def test_what_may_be_about_a_call_is_not_dropped(name: str) -> None:
+    provider, body = MAYBE_ABOUT_A_CALL[name]
+    assert ignored_reason(source_of(provider, f"/callbacks/{provider}", body, form=False), body) is None
