@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEXTS_OF_TRACEBACKS = {
     *("print_exc", "format_exc", "print_exception", "format_exception", "format_exception_only"),
     *("TracebackException", "setLogRecordFactory"),
