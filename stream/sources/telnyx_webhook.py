@@ -37,6 +37,12 @@ _FAMILIES = (
 )
 """Families by prefix of the event's name: the first match, else `other`."""
 
+_FIRST_WORDS = {"call", "conference", "streaming", "siprec", "unknown"}
+"""Of the names in version 2. Version 1 leaves out `call` where it may."""
+
+_DETECTED = {"call.machine.detection.ended", "call.machine.premium.detection.ended"}
+"""The events whose `result` is who answered. A greeting's result is how the greeting ended."""
+
 _DIRECTIONS = {"incoming": "inbound", "outgoing": "outbound"}
 _ALARMING = (".error", ".failed", "_failed")
 _OF_THE_RECORD = frozenset(
@@ -65,7 +71,7 @@ def reading_of(
 ) -> Reading:
     """The reading of one event, whatever its source. `leg_id`, `session_id`: used if the event has none."""
     event_type = _event_type(record)
-    dotted = event_type if "." in event_type else event_type.replace("_", ".")
+    dotted = event_type if "." in event_type else _dotted(event_type)
     payload = _payload(record, dotted)
 
     leg_id = fields.identifier(payload.pop("call_leg_id", None), "call_leg_id") or leg_id
@@ -137,6 +143,12 @@ def _parsed(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
+def _dotted(event_type: str) -> str:
+    """The name in version 2 of one in version 1 (`call_answered`, `recording_saved`, `dtmf`)."""
+    dotted = event_type.replace("_", ".")
+    return dotted if dotted.partition(".")[0] in _FIRST_WORDS else f"call.{dotted}"
+
+
 def _event_type(record: dict[str, Any]) -> str:
     event_type = record.get("event_type")
     if event_type is None or event_type == "":
@@ -194,7 +206,7 @@ def _facts(
         "session_id": session_id,
         "leg_id": leg_id,
     }
-    if dotted.startswith("call.machine"):
+    if dotted in _DETECTED:
         said["answered_by"] = fields.text(payload.get("result"))
     if dotted == "call.cost":
         cost = payload.get("total_cost")
