@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from stream.poller.limiter.budget import Budget, Grant
 from stream.poller.limiter.metrics_protocol import PollMetrics
@@ -21,11 +21,11 @@ HANDOVER_S = 1.0
 """A new owner of an account waits this long, so that no second has requests of two owners."""
 
 
-class AccountUnavailableError(Exception):
-    """The account is closed, and the request is impatient. `outcome`: what it comes to."""
+class NoPermitError(Exception):
+    """An impatient request is not to be sent. `outcome`: what it comes to."""
 
-    def __init__(self, name: str, outcome: str) -> None:
-        super().__init__(f"{name} is closed for now ({outcome})")
+    def __init__(self, problem: str, outcome: str) -> None:
+        super().__init__(f"{problem} ({outcome})")
         self.outcome = outcome
 
 
@@ -114,7 +114,7 @@ class RateLimiter:
 
     @asynccontextmanager
     async def permit(self, priority: str, source: str, *, impatient: bool = False) -> AsyncIterator[Permit]:
-        """Wait for a permit. Raises AccountUnavailableError where the caller is impatient."""
+        """Wait for a permit. Raises NoPermitError where the caller is impatient."""
         waiter = _Waiter(impatient)
         self._budget.queue.join(waiter, priority)
         since_s = self._now()
@@ -145,7 +145,8 @@ class RateLimiter:
         outcome = budget.failure(now_s)
         if outcome is not None:
             for waiter in budget.queue.remove(lambda one: one.impatient):
-                waiter.permit.set_exception(AccountUnavailableError(self._account.name, outcome))
+                problem = f"{self._account.name} is closed for now"
+                waiter.permit.set_exception(NoPermitError(problem, outcome))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -156,13 +157,19 @@ class RateLimiter:
 
 
 class Impatient:
-    """A limiter for callers that do not wait for a closed account."""
+    """A limiter for a caller that does not wait for a closed account. `is_stale`: waiting took too long."""
 
-    def __init__(self, limiter: RateLimiter) -> None:
+    def __init__(self, limiter: RateLimiter, is_stale: Callable[[], bool] = lambda: False) -> None:
         self._limiter = limiter
+        self._is_stale = is_stale
 
-    def permit(self, priority: str, source: str) -> AbstractAsyncContextManager[Permit]:
-        return self._limiter.permit(priority, source, impatient=True)
+    @asynccontextmanager
+    async def permit(self, priority: str, source: str) -> AsyncIterator[Permit]:
+        async with self._limiter.permit(priority, source, impatient=True) as permit:
+            if self._is_stale():
+                permit.release(unsent=True)
+                raise NoPermitError("the request waited for too long", "deferred")
+            yield permit
 
 
 class RateLimiters:

@@ -67,8 +67,8 @@ class FetchDispatcher:
     - `read(request, account, limiter)`: writes the rows, returns the result.
     - `write_result(key, value)`: returns when the broker has it. If it raises, it is called again.
     - `now_us()`: since 1970.
-    - `stale_s`: a request that has been due for longer is answered `deferred`. Who still wants it asks again;
-      most of a backlog that was not served is for calls that have left the table.
+    - `stale_s`: nothing is sent for a request that has been due for longer: it is answered `deferred`. Who
+      still wants it asks again; most of a backlog that was not served is for calls that have left the table.
     """
 
     def __init__(
@@ -203,9 +203,6 @@ class FetchDispatcher:
     def _start_reads(self, account: Account, lane: _Lane) -> None:
         while lane.waiting and lane.reads < account.concurrency * READS_FOR_EACH_SLOT:
             pending = lane.waiting.popitem(last=False)[1]
-            if self.is_stale(pending.request):
-                self.answer(pending, "deferred")
-                continue
             task = asyncio.create_task(self._serve(account, pending.request))
             self._reads.add(task)
             lane.reads += 1
@@ -221,7 +218,8 @@ class FetchDispatcher:
         self._start_reads(account, lane)
 
     async def _serve(self, account: Account, request: FetchRequest) -> None:
-        result = await self._result_of(account, request, Impatient(self._limiter_of(account)))
+        limiter = Impatient(self._limiter_of(account), partial(self.is_stale, request))
+        result = await self._result_of(account, request, limiter)
         task = asyncio.current_task()
         assert task is not None
         self._reads.discard(task)
@@ -289,7 +287,7 @@ class FetchDispatcher:
     # -- counts
 
     def is_stale(self, request: FetchRequest) -> bool:
-        """Whether it has been due for too long, on arrival or by waiting for its permit."""
+        """Whether it has been due for too long: on arrival, or when it gets a permit at last."""
         due_us = instant(request.due_at)
         return due_us is not None and self._now_us() - due_us > self._stale_s * SECOND_US
 

@@ -280,13 +280,13 @@ class FetchRequestConsumer:
 
     async def _restored(self, owned: frozenset[int]) -> dict[int, Offsets]:
         """What the owners before us had answered. Where Kafka does not say, it is read again."""
+        found: dict[TopicPartition, tuple[int, str]] = {}
         try:
             async with asyncio.timeout(COMMIT_S):
-                await consumers.heartbeat(self._consumer)
                 found = await consumers.committed(self._consumer, [self._tp(number) for number in owned])
+                await consumers.heartbeat(self._consumer)
         except (KafkaError, TimeoutError) as error:
-            log.debug("committed metadata was not read (%s)", type(error).__name__)
-            return {}
+            log.debug("committed metadata was not read, or no heartbeat taken (%s)", type(error).__name__)
         return {tp.partition: Offsets.restored(at, metadata) for tp, (at, metadata) in found.items()}
 
     async def _tell(self, owned: frozenset[int], limit_s: float) -> None:

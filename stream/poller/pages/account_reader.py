@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from stream.core.fetches import ANSWERED, FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import AccountUnavailableError, RateLimiters
+from stream.poller.limiter.rate_limiter import NoPermitError, RateLimiters
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.forbidden import ForbiddenResources
 from stream.poller.pages.paged_read import (
@@ -88,7 +88,7 @@ class AccountReader:
             )
         except CallUrlError as error:
             return ReadResult("client_error", problem=str(error))
-        except AccountUnavailableError as error:
+        except NoPermitError as error:
             return ReadResult(error.outcome, problem=str(error))
         what = (account.key, resource.source)  # not its name: several accounts may have one alias
         if result.outcome in ANSWERED:

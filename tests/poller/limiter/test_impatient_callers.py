@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stream.poller.limiter.rate_limiter import AccountUnavailableError, Impatient, RateLimiter
+from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiter
 from tests.poller.limiter.limiter_fakes import SOON_S, Clock, hold, limiter, send, settle, state
 
 
@@ -27,10 +27,10 @@ async def test_when_credentials_are_refused_impatient_callers_fail_and_patient_o
     clock.now_s += 1.0
     holder.cancel()
     async with asyncio.timeout(SOON_S):
-        with pytest.raises(AccountUnavailableError, match="twilio/main is closed for now"):
+        with pytest.raises(NoPermitError, match="twilio/main is closed for now"):
             await impatient[1]
         await impatient[0]
-        with pytest.raises(AccountUnavailableError):
+        with pytest.raises(NoPermitError):
             await send_impatiently(one)
     assert one.state() == state("refused", concurrency=1, terminal=1)
     patient.cancel()
@@ -43,7 +43,7 @@ async def test_one_impatient_caller_tries_the_credentials_when_it_is_time() -> N
     await send(one, "auth_error")
     clock.now_s += 30.0
     async with Impatient(one).permit("heal", "twilio_call") as permit:
-        with pytest.raises(AccountUnavailableError):
+        with pytest.raises(NoPermitError):
             await send_impatiently(one)
         permit.answered("success")
     assert one.state() == state()
@@ -60,7 +60,7 @@ async def test_a_long_retry_after_fails_impatient_callers_and_a_short_one_does_n
     one.own(after_s=0.0)
     await waiting
     await send(one, "throttled", 600.0)
-    with pytest.raises(AccountUnavailableError):
+    with pytest.raises(NoPermitError):
         await send_impatiently(one)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.poller.limiter.budget import LATE_S
-from stream.poller.limiter.rate_limiter import HANDOVER_S, AccountUnavailableError, RateLimiters
+from stream.poller.limiter.rate_limiter import HANDOVER_S, NoPermitError, RateLimiters
 from tests.poller.limiter.limiter_fakes import (
     ACCOUNT,
     FAST,
@@ -255,7 +255,7 @@ async def through(steps: list[tuple[str, int]], concurrency: int) -> None:
                 for task in tasks:
                     task.cancel()
             await asyncio.sleep(0)
-    expected = asyncio.CancelledError | AccountUnavailableError | ZeroDivisionError
+    expected = asyncio.CancelledError | NoPermitError | ZeroDivisionError
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert result is None or isinstance(result, expected)
     assert (one.state().in_flight, one.state().waiting, inside) == (0, NONE_WAITING, [])

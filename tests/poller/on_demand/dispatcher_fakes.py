@@ -10,7 +10,7 @@ import orjson
 
 from stream.core.fetches import FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
-from stream.poller.limiter.rate_limiter import AccountUnavailableError, Impatient, RateLimiters
+from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.offsets import Offsets, PendingRequest
 from stream.poller.pages.paged_read import ReadResult
@@ -42,7 +42,7 @@ class ReadsFake:
             return FOUND
         try:
             return await self._read(request, account, limiter)
-        except AccountUnavailableError as error:  # as AccountReader answers it
+        except NoPermitError as error:  # as AccountReader answers it
             return ReadResult(error.outcome)
 
     async def _read(self, request: FetchRequest, account: Account, limiter: Impatient) -> ReadResult:

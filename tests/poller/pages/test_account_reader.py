@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from stream.core.fetches import FetchRequest
-from stream.poller.limiter.rate_limiter import AccountUnavailableError, RateLimiters
+from stream.poller.limiter.rate_limiter import NoPermitError, RateLimiters
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.client import PageClient
 from stream.poller.pages.paged_read import ReadResult
@@ -73,7 +73,7 @@ class ClosedLimiter:
 
     @asynccontextmanager
     async def permit(self, priority: str, source: str) -> AsyncIterator[Any]:
-        raise AccountUnavailableError("twilio/main", "throttled")
+        raise NoPermitError("twilio/main is closed for now", "throttled")
         yield
 
 
