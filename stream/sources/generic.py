@@ -18,8 +18,15 @@ _OTHER_CALLBACKS = (
     ("StreamEvent", "media"),
     ("SiprecEvent", "media"),
     ("TranscriptionEvent", "transcription"),
+    ("TranscriptionStatus", "transcription"),
 )
 """The parameters that name an event, each with its family."""
+
+_TRANSCRIPTS = ("Transcript", "TranscriptionText", "TranscriptionSid")
+"""Parameters of a transcription that names no event."""
+
+_ERROR_CODES = ("ErrorCode", "StreamError", "SiprecErrorCode", "SiprecError", "TranscriptionError")
+_ALARMING = ("-error", "-failed")
 
 _STREAM_FAMILIES = (
     (".insights.call-event", "insights"),
@@ -46,7 +53,8 @@ def recording_callback(envelope: Envelope, provider: str = "twilio") -> list[Rea
     if recording_id is None or status is None:
         return [_by_content(envelope, event)]
     recording = Recording(recording_id, status, duration_s)
-    return [Reading(event, "3", (recording_id, status), recording=recording)]
+    failed = status == "failed"
+    return [Reading(event, "3", (recording_id, status), recording=recording, alarming=failed)]
 
 
 def amd_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
@@ -73,8 +81,17 @@ def other_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading
     named_by, family = next(
         ((name, family) for name, family in _OTHER_CALLBACKS if body.get(name)), ("", "other")
     )
-    event = _callback(envelope, body, provider, family, fields.text(body.get(named_by)))
-    return [_by_content(envelope, event, _stamp(event, body, "Timestamp"))]
+    name = fields.text(body.get(named_by))
+    if family == "other" and any(map(body.get, _TRANSCRIPTS)):
+        family, name = "transcription", "transcript"
+    event = _callback(envelope, body, provider, family, name)
+    reading = _by_content(envelope, event, _stamp(event, body, "Timestamp"))
+    if event.name.endswith(_ALARMING):
+        reading.alarming = True
+        # An error may also be told in words, which stay in the attributes.
+        codes = (code for name in _ERROR_CODES if (code := fields.error_code(body.get(name))))
+        event.error_code = next((code for code in codes if code.isdigit()), None)
+    return [reading]
 
 
 def event_stream(envelope: Envelope) -> list[Reading]:

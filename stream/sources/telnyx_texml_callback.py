@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from stream.core.events import Envelope, Reading
 from stream.sources import fields, generic
+from stream.sources.twilio_parameters import kind_of_form
 from stream.sources.twilio_status_callback import progress
+
+_OTHERS = {
+    "recording": generic.recording_callback,
+    "amd": generic.amd_callback,
+    "conference": generic.conference_callback,
+    "other": generic.other_callback,
+}
 
 
 def decode(envelope: Envelope) -> list[Reading]:
     body, repeated = fields.flatten_form(envelope.body)
-    if body.get("CallbackSource") != "call-progress-events":
-        if body.get("RecordingSid") and body.get("RecordingStatus"):
-            return generic.recording_callback(envelope, "telnyx")
-        if body.get("ConferenceSid"):
-            return generic.conference_callback(envelope, "telnyx")
-        if not body.get("CallStatus"):
-            kind = generic.amd_callback if body.get("AnsweredBy") else generic.other_callback
-            return kind(envelope, "telnyx")
+    kind = "conference" if body.get("ConferenceSid") else kind_of_form(body)
+    if kind != "progress":
+        return _OTHERS[kind](envelope, "telnyx")
 
     leg_id = fields.lenient_identifier(body.get("CallLegId"))
     session_id = fields.lenient_identifier(body.get("CallSessionId"))

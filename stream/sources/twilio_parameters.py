@@ -1,38 +1,73 @@
-"""Twilio's callback parameters in their three spellings, and the progress event that they describe.
+"""Twilio's callback parameters in their three spellings, and what a set of them is about.
 
 Callbacks and Event Streams write `CallSid`, the request log writes `call_sid`. Names are compared without
 case and underscores, because a naive conversion misses acronyms. Unknown names stay as they are.
+Telnyx' TeXML has the same parameters.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from stream.core.events import DecodeError, Reading
 from stream.core.privacy.sensitive_names import normalised
+from stream.core.statuses import TERMINAL, status_of
 from stream.sources import fields, twilio_status_callback
+
+_SIDE_CHANNELS_AND_VERBS = """
+    StreamEvent StreamSid SiprecEvent SiprecSid
+    TranscriptionEvent TranscriptionStatus TranscriptionSid TranscriptionText Transcript
+    DialCallSid DialCallStatus Digits QueueResult QueueSid ReferCallStatus Result SessionStatus SpeechResult
+    UnstableSpeechResult VirtualAgentStatus
+"""
+_OF_OTHERS = tuple(_SIDE_CHANNELS_AND_VERBS.split())
+"""Parameters of media streams and transcriptions, and of the requests for instructions after a verb. These
+have the call's status beside their own.
+"""
 
 _KNOWN = """
     AccountSid AnsweredBy ApiVersion CallDuration CallSid CallStatus CallbackSource Called Caller
-    ConferenceSid Direction Duration ErrorCode ErrorMessage ForwardedFrom From ParentCallSid
-    RecordingDuration RecordingSid RecordingStatus RecordingUrl SequenceNumber SipResponseCode
+    ConferenceSid Direction Duration ErrorCode ErrorMessage ForwardedFrom From MachineDetectionDuration
+    ParentCallSid RecordingDuration RecordingSid RecordingStatus RecordingUrl SequenceNumber SipResponseCode
     StatusCallbackEvent StirStatus StirVerstat Timestamp To
 """
-KNOWN = frozenset(_KNOWN.split())
+KNOWN = frozenset((*_KNOWN.split(), *_OF_OTHERS))
 _PASCAL_CASE = {normalised(name): name for name in KNOWN}
+
+FormKind = Literal["progress", "recording", "amd", "conference", "other"]
 
 
 def pascal_case(parameters: dict[str, Any]) -> dict[str, Any]:
     return {_PASCAL_CASE.get(normalised(name), name): value for name, value in parameters.items()}
 
 
-def is_progress(parameters: dict[str, Any]) -> bool:
-    """Whether PascalCase parameters are a call-progress callback's. A conference has its own counter."""
-    if "ConferenceSid" in parameters and "StatusCallbackEvent" in parameters:
-        return False
-    return parameters.get("CallbackSource") == "call-progress-events" or (
-        "CallStatus" in parameters and "Timestamp" in parameters and "SequenceNumber" in parameters
-    )
+def kind_of_form(parameters: dict[str, Any]) -> FormKind:
+    """What PascalCase parameters are about, each with one value. A conference has its own counter.
+
+    Older and simpler senders of progress have no `CallbackSource`, no number and no duration. Theirs is known
+    by what no request for instructions has: a time, or a status that ends a call, unless the request is one
+    after a verb.
+    """
+    has = parameters.get
+    if has("ConferenceSid") and has("StatusCallbackEvent"):
+        return "conference"
+    if has("CallbackSource") == "call-progress-events":
+        return "progress"
+    if has("RecordingSid") and has("RecordingStatus"):
+        return "recording"
+    if any(map(has, _OF_OTHERS)):
+        return "other"
+    word = has("CallStatus")
+    status = status_of(word) if type(word) is str else None
+    if word and (status in _NEVER_ASKED_WITH or has("Timestamp") or has("CallDuration")):
+        return "progress"
+    if has("AnsweredBy") and (has("MachineDetectionDuration") or not word):
+        return "amd"
+    return "other"
+
+
+_NEVER_ASKED_WITH = TERMINAL | {"initiated"}
+"""Statuses with which no call asks what to do next."""
 
 
 def progress_within(parameters: Any, call_id: str, account: str | None, source: str) -> list[Reading]:
@@ -44,7 +79,7 @@ def progress_within(parameters: Any, call_id: str, account: str | None, source: 
     if type(parameters) is not dict:
         return []
     named = pascal_case(parameters)
-    if named.get("CallSid") != call_id or not is_progress(named):
+    if named.get("CallSid") != call_id or kind_of_form(named) != "progress":
         return []
     try:
         known, _ = fields.flatten_form({name: value for name, value in named.items() if name in KNOWN})

@@ -12,10 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stream.sources.twilio_parameters import is_progress
+from stream.sources.twilio_parameters import FormKind, kind_of_form
 
 EVENT_STREAMS_PATH = "/event-streams"
 """The end of the path that Event Streams is set up with."""
+
+_TWILIO_SOURCES: dict[FormKind, str] = {
+    "progress": "twilio_status_callback",
+    "recording": "twilio_recording_callback",
+    "amd": "twilio_amd_callback",
+    "conference": "twilio_conference_callback",
+    "other": "twilio_other_callback",
+}
 
 _OF_A_FORM = {
     **dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid", "MessageStatus", "SmsStatus"), "message"),
@@ -51,7 +59,7 @@ def source_of(provider: str, endpoint: str, body: dict[str, Any], *, form: bool)
     if not form and (endpoint.endswith(EVENT_STREAMS_PATH) or is_cloud_event(body)):
         return "twilio_event_stream"
     repeated = {name: value[-1] for name, value in body.items() if type(value) is list and value}
-    return twilio_source({**body, **repeated} if repeated else body)
+    return _TWILIO_SOURCES[kind_of_form({**body, **repeated} if repeated else body)]
 
 
 def ignored_reason(source: str, body: Mapping[str, Any]) -> str | None:
@@ -79,30 +87,6 @@ def is_cloud_event(body: Mapping[str, Any]) -> bool:
     """Whether it is one of Event Streams: its envelope is CloudEvents 1.0, not strictly."""
     kind = body.get("type")
     return "specversion" in body or (type(kind) is str and kind.startswith("com.twilio."))
-
-
-def twilio_source(parameters: dict[str, Any]) -> str:
-    """Which callback a set of PascalCase parameters is, each with one value."""
-    has = parameters.get
-    if has("ConferenceSid") and has("StatusCallbackEvent"):
-        return "twilio_conference_callback"
-    if is_progress(parameters):
-        return "twilio_status_callback"
-    if has("RecordingSid") and has("RecordingStatus"):
-        return "twilio_recording_callback"
-    if has("DialCallStatus") or has("DialCallSid"):
-        # A request for instructions, which has the parent's status and the child's duration.
-        return "twilio_other_callback"
-    if (
-        has("AnsweredBy")
-        and not has("CallbackSource")
-        and (has("MachineDetectionDuration") or not has("CallStatus"))
-    ):
-        return "twilio_amd_callback"
-    if has("CallStatus") and has("CallDuration"):
-        # Older senders have no sequence number. Only what ends a call tells how long it was.
-        return "twilio_status_callback"
-    return "twilio_other_callback"
 
 
 def _telnyx_source(body: Mapping[str, Any], *, form: bool) -> str:

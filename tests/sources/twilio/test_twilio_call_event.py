@@ -222,8 +222,10 @@ def test_the_progress_of_another_call_is_left_to_that_call(read: Read) -> None:
 
 def test_a_request_for_instructions_is_not_progress(read: Read) -> None:
     body = row()
-    for name in ("callback_source", "timestamp", "sequence_number"):
-        del body["request"]["parameters"][name]
+    parameters = body["request"]["parameters"]
+    for name in ("callback_source", "timestamp", "sequence_number", "call_duration"):
+        del parameters[name]
+    parameters["call_status"] = "in-progress"
     assert len(read("twilio_call_event", body, endpoint=PATH)) == 1
 
 
