@@ -22,6 +22,7 @@ class Apis:
     telnyx_key: str = ""
     status: int = 0
     ahead_s: float = 0.0
+    tells_the_time: bool = True
     port: int = 0
     seen: list[tuple[str, str]] = field(default_factory=list)
 
@@ -55,9 +56,14 @@ class Apis:
             headers={"Date": date, **location},
         )
 
+    async def _without_date(self, _request: web.Request, answer: web.StreamResponse) -> None:
+        if not self.tells_the_time:
+            del answer.headers["Date"]
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Apis]:
         app = web.Application()
+        app.on_response_prepare.append(self._without_date)
         app.router.add_route("*", "/{tail:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()

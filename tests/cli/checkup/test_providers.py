@@ -49,6 +49,17 @@ async def test_nothing_configured_is_reached_and_no_credential_is_sent() -> None
     assert {sent for _, sent in apis.seen} == {""}
 
 
+async def test_a_provider_that_does_not_tell_the_time_is_reached_and_the_clock_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.cli.checkup.providers._is_own", lambda url: False)
+    async with Apis(tells_the_time=False).serving() as apis:
+        found = await providers(given(apis))
+    assert of(found, "twilio API").state == "ok"
+    says = "nobody with another clock was asked or told the time"
+    assert of(found, "clock") == Check("clock", "unknown", says)
+
+
 async def test_the_time_of_an_answer_is_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(*_: object, **__: object) -> ProbeAnswer:
         return ProbeAnswer(200, None, sent_s=100.0, got_s=100.25)
