@@ -1,6 +1,6 @@
 """The command line: a table of commands, each imported only when it is run, so that `--help` starts fast.
 
-The click command of each file is named `command`.
+The click command of each file is named `command`; those of the roles are in one file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 from importlib.metadata import version
 
 import click
+
+from stream.cli.support.exit_codes import EXIT_CODES
 
 COMMANDS = {
     "up": "Everything on this machine: broker, topics, roles, simulator.",
@@ -24,6 +26,9 @@ COMMANDS = {
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""
 
+ROLES = ("gateway", "worker", "poller")
+"""The commands in `stream/cli/roles.py`, each under its own name."""
+
 
 class LazyGroup(click.Group):
     """A click group that imports a command when it is run, not when it is listed."""
@@ -36,12 +41,17 @@ class LazyGroup(click.Group):
             return None
         # First of all, so that an uncaught exception is logged without its text.
         importlib.import_module("stream.service.logs").install()
-        command: click.Command = importlib.import_module(f"stream.cli.{cmd_name}").command
+        if cmd_name in ROLES:
+            command: click.Command = getattr(importlib.import_module("stream.cli.roles"), cmd_name)
+        else:
+            command = importlib.import_module(f"stream.cli.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Exit codes of all commands"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,8 +2,8 @@
 
 With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows go to Kafka. With
 --serve a poller reads the rows from REST resources, as the providers serve them.
-Exit codes: 0 sent, and with --check no difference; 1 a difference; 2 could not run, or the gateway accepted
-nothing; 130 stopped by Ctrl-C. SIGTERM: 0, with --check 143.
+Exit code 0: sent, and with --check no difference. 1: a difference, or the gateway accepted nothing.
+SIGTERM: 0, with --check 143.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import orjson
 
-from stream.broker import BrokerError, embedded
-from stream.cli.support.progress import RunProgress
-from stream.cli.support.terminal import Misuse, say
+from stream.broker import embedded
+from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED, MISUSE, TERMINATED
+from stream.cli.support.progress import ProgressLine
+from stream.cli.support.startup import exit_on_error, quiet_clients
+from stream.cli.support.terminal import Fault, Misuse, say
 from stream.kafka import topics
-from stream.kafka.errors import KafkaError
-from stream.service.errors import for_operator
-from stream.service.http.listening import ListenError
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
@@ -40,14 +40,9 @@ from stream.simulator.delivery.webhooks import gateway_address
 from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
 from stream.simulator.run import RestPlan, RunOutcome, run, traffic_for
 
-UNCHECKED = 143
-"""128 and the number of SIGTERM, which came before the check had ended."""
-
 SHARE = click.FloatRange(0, 1)
 TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
-"""The connection overrides that a status callback should have: Twilio's defaults retry neither a 5xx nor a
-time-out.
-"""
+"""What a status callback should have: Twilio's defaults retry neither a 5xx nor a time-out."""
 
 
 @click.command("simulate")
@@ -186,10 +181,27 @@ def command(
         raise Misuse("--check needs an end: --calls or --for")
     if logs and not compare:
         raise Misuse("--log needs --check")
+    if failover is not None and gateway is None:
+        raise Misuse("--failover needs --gateway")
+    served_only = (asked["time_factor"], rest_rate, rest_in_flight, rest_latency, rest_errors)
+    if any(served_only) and not asked["serve"]:
+        raise Misuse("--time-factor and --rest-… need --serve")
+    quiet_clients()
     try:
         settings = load()
         options = _options(settings, **asked)
         webhooks = rest = None
+        if gateway is not None:
+            plan = partial(
+                WebhookPlan,
+                gateway=gateway_address(gateway, settings.public_url),
+                twilio=twilio_retries(retry_policy),
+                telnyx=TelnyxRetries(waits_s=_waits(telnyx_retries)),
+                failover=gateway_address(failover, settings.public_url) if failover is not None else None,
+                retry_scale=retry_scale,
+                in_flight=in_flight,
+            )
+        # Secrets are asked for last: nobody looks for one and is refused for another reason then.
         if options.served:
             options, credentials = served_accounts(settings, options)
             limit = ProviderLimit(
@@ -205,24 +217,12 @@ def command(
                 limits=ProviderLimits(twilio=limit, telnyx=limit),
                 at=lambda url: say(f"the providers' REST resources are at {url}", err=True),
             )
-        elif any((asked["time_factor"], rest_rate, rest_in_flight, rest_latency, rest_errors)):
-            raise ValueError("--time-factor and --rest-… need --serve")
         if gateway is not None:
             signing = signing_keys(settings, options)
             options = replace(options, twilio_account=signing.twilio_account)
-            webhooks = WebhookPlan(
-                gateway=gateway_address(gateway, settings.public_url),
-                signing=signing,
-                twilio=twilio_retries(retry_policy),
-                telnyx=TelnyxRetries(waits_s=_waits(telnyx_retries)),
-                failover=gateway_address(failover, settings.public_url) if failover is not None else None,
-                retry_scale=retry_scale,
-                in_flight=in_flight,
-            )
-        elif failover is not None:
-            raise ValueError("--failover needs --gateway")
+            webhooks = plan(signing=signing)
     except (SettingsError, ValueError) as error:
-        _give_up(str(error))
+        raise Fault(str(error), MISUSE, as_json=as_json) from None
     check = None
     if compare:
         check = CheckOptions(
@@ -231,27 +231,22 @@ def command(
             metrics_and_logs=MetricsAndLogs(_metrics(settings), logs),
         )
     try:
-        work = _simulate(settings, options, webhooks, rest, check, quiet=as_json)
-        outcome = asyncio.run(_unless_terminated(work))
-    except (CheckError, KafkaError, OSError, BrokerError, ListenError, topics.TopicError) as error:
-        _give_up(for_operator(error))
+        with exit_on_error(away=(CheckError, OSError), as_json=as_json):
+            work = _simulate(settings, options, webhooks, rest, check, quiet=as_json)
+            outcome = asyncio.run(_unless_terminated(work))
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     if outcome is None:
-        raise SystemExit(UNCHECKED if compare else 0)
+        raise SystemExit(TERMINATED if compare else DONE)
     if as_json:
         text = orjson.dumps(outcome.as_json(options), option=orjson.OPT_INDENT_2).decode()
     for line in text.split("\n") if as_json else outcome.lines(options):
         say(line)
     if outcome.answers is not None and outcome.answers.sent and not outcome.answers.taken:
-        _give_up(f"{gateway} took nothing")
+        say(f"Error: {gateway} took nothing", err=True)
+        raise SystemExit(FAILED)
     if outcome.report is not None and not outcome.report.ok:
-        raise SystemExit(1)
-
-
-def _give_up(why: str) -> NoReturn:
-    say(f"callstream simulate: {why}", err=True)
-    raise SystemExit(2)
+        raise SystemExit(FAILED)
 
 
 def _options(
@@ -326,23 +321,30 @@ async def _simulate(
         await topics.ensure(bootstrap, settings)
         prefix = settings.topic_prefix
         traffic = traffic_for(prefix, options, with_expected=check is not None)
-        with RunProgress(options.calls, quiet=quiet) as shown:
+        with ProgressLine(quiet=quiet) as shown:
+
+            def found(events: int, expected: int) -> None:
+                shown.show("checking", f"{events:,} of {expected:,} events", events / max(1, expected))
+
+            def written(deliveries: int) -> None:
+                share = traffic.calls / options.calls if options.calls else None
+                shown.show("writing", f"{deliveries:,} deliveries of {traffic.calls:,} calls", share)
+
             return await run(
                 bootstrap,
                 prefix,
                 traffic,
                 gateway=webhooks,
                 rest=rest,
-                compare=None if check is None else replace(check, progress=shown.found),
-                progress=lambda deliveries: shown.written(deliveries, traffic.calls),
+                compare=None if check is None else replace(check, progress=found),
+                progress=written,
             )
 
 
 def _metrics(settings: Settings) -> dict[str, str]:
     """Where each role with these settings serves its metrics."""
-    at = {
-        "worker": f"http://{settings.worker_listen}",
-        "poller": f"http://{settings.poller_listen}",
-        "gateway": f"http://{settings.gateway_health_listen}",
+    return {
+        "worker": f"http://{settings.worker_listen}/metrics",
+        "poller": f"http://{settings.poller_listen}/metrics",
+        "gateway": f"http://{settings.gateway_health_listen}/metrics",
     }
-    return {role: f"{url}/metrics" for role, url in at.items()}

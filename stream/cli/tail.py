@@ -4,63 +4,106 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import asdict
+from difflib import get_close_matches
 
 import click
 import orjson
 
-from stream.cli.support.startup import NO_BROKER, known_bootstrap
-from stream.cli.support.terminal import Fault, say
+from stream.cli.support.exit_codes import NO_KAFKA
+from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
+from stream.cli.support.terminal import Fault, Misuse, say
+from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
-from stream.kafka.topic_reader import records
+from stream.kafka.errors import KafkaError
+from stream.kafka.topic_reader import records, require_topic
 from stream.service import settings
+from stream.service.errors import describe
 
-TOPICS = (
-    *("callbacks", "polled", "events", "ended", "alerts", "alerts_active"),
-    *("fetches", "polling", "dead_letters"),
-)
+BINARY = ("ticks", "changelog")
+"""Topics without anything that a person reads."""
+
+AS_RECEIVED = ("callbacks", "polled", "dead_letters")
+"""Topics of what the providers sent, with its numbers and secrets. All others are masked by the worker."""
+
+ANSWER_S = 10.0
 
 _BLANKS = {ord(letter): " " for letter in "\t\n\r"}
 
 
 @click.command()
-@click.argument("topic", type=click.Choice(TOPICS))
+@click.argument("topic")
 @click.option("-n", "--count", type=click.IntRange(1), help="Stop after this many records.")
 @click.option("--from-beginning", is_flag=True, help="Start with the oldest record instead of the next one.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end instead of waiting for more.")
 @click.option("--keys", is_flag=True, help="Print the key before the value.")
-def command(topic: str, count: int | None, from_beginning: bool, no_follow: bool, keys: bool) -> None:
-    """Print the records of TOPIC, one JSON value a line."""
-    try:
+@click.option("--raw", is_flag=True, help="Do not mask what the providers sent: numbers, names, secrets.")
+def command(
+    topic: str, count: int | None, from_beginning: bool, no_follow: bool, keys: bool, raw: bool
+) -> None:
+    """Print the records of TOPIC, one JSON value a line.
+
+    TOPIC is callbacks, polled, events, ended, alerts, alerts_active, fetches, polling or dead_letters, or a
+    full name such as calls.alerts.v1. In callbacks, polled and dead_letters numbers, names and secrets are
+    masked unless --raw is given.
+    """
+    quiet_clients()
+    with exit_on_error():
         chosen = settings.load()
-    except settings.SettingsError as error:
-        raise Fault(str(error)) from None
-    bootstrap = known_bootstrap(chosen)
-    if bootstrap is None:
-        raise Fault(NO_BROKER)
-    name = getattr(topics.names(chosen.topic_prefix), topic)
-    try:
-        asyncio.run(_print(bootstrap, name, count, from_beginning, not no_follow, keys))
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.stderr.close()  # `| head` closed the pipe
+        role, name = resolved(topic, chosen.topic_prefix)
+        bootstrap = required_bootstrap(chosen)
+        privacy = None if raw or role not in AS_RECEIVED else Privacy()
+        try:
+            asyncio.run(_print(bootstrap, name, count, from_beginning, not no_follow, keys, privacy))
+        except KafkaError as error:
+            raise Fault(f"the broker at {bootstrap} does not answer: {describe(error)}", NO_KAFKA) from None
+        except (KeyboardInterrupt, BrokenPipeError):
+            sys.stderr.close()  # `| head` closed the pipe
+
+
+def resolved(word: str, prefix: str) -> tuple[str, str]:
+    """(role of the topic, its full name) of a word. Raises Misuse with the likeliest other word."""
+    known = {role: name for role, name in asdict(topics.names(prefix)).items() if role not in BINARY}
+    spellings = {spelled: role for role, name in known.items() for spelled in _spellings(role, name)}
+    role = spellings.get(word)
+    if role is None:
+        meant = get_close_matches(word, spellings, n=1)
+        hint = f"did you mean {meant[0]}?" if meant else f"it is one of {', '.join(known)}"
+        raise Misuse(f"no topic {word}: {hint}")
+    return role, known[role]
+
+
+def _spellings(role: str, name: str) -> tuple[str, ...]:
+    return role, role.replace("_", "-"), role.replace("_", "."), name
 
 
 async def _print(
-    bootstrap: str, topic: str, count: int | None, from_beginning: bool, follow: bool, keys: bool
+    bootstrap: str,
+    topic: str,
+    count: int | None,
+    from_beginning: bool,
+    follow: bool,
+    keys: bool,
+    privacy: Privacy | None,
 ) -> None:
+    connection = {"bootstrap_servers": bootstrap}
+    await require_topic(connection, topic, within_s=ANSWER_S)
     left = count
     async for record in records(
-        {"bootstrap_servers": bootstrap}, topic, from_beginning=from_beginning, follow=follow or bool(count)
+        connection, topic, from_beginning=from_beginning, follow=follow or bool(count)
     ):
-        say(*cells(record.key, record.value) if keys else cells(record.key, record.value)[1:])
+        say(*cells(record.key, record.value, privacy)[not keys :])
         if left is not None:
             left -= 1
             if not left:
                 return
 
 
-def cells(key: bytes | None, value: bytes | None) -> list[str]:
-    """Key and value for one line. JSON of several lines is the same JSON on one line."""
+def cells(key: bytes | None, value: bytes | None, privacy: Privacy | None = None) -> list[str]:
+    """Key and value for one line, masked if `privacy` is given. JSON of several lines is put on one."""
     text = (value or b"null").decode("utf-8", "replace")
+    if privacy is not None:
+        text = _masked(text, privacy)
     if "\n" in text or "\r" in text or "\t" in text:
         try:
             orjson.loads(text)
@@ -69,3 +112,19 @@ def cells(key: bytes | None, value: bytes | None) -> list[str]:
         else:
             text = text.translate(_BLANKS)  # within a string JSON escapes them
     return [(key or b"").decode("utf-8", "replace"), text]
+
+
+def _masked(text: str, privacy: Privacy) -> str:
+    """An envelope's parts one by one, since `body` alone names a message's text; else the text as it is."""
+    try:
+        parts = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        parts = None
+    if not isinstance(parts, dict) or not isinstance(parts.get("body"), dict):
+        return privacy.text(text)
+    for name, part in parts.items():
+        if isinstance(part, str):
+            parts[name] = privacy.text(part)
+        elif isinstance(part, dict):
+            parts[name] = orjson.Fragment(privacy.text(orjson.dumps(part).decode()))
+    return orjson.dumps(parts).decode()

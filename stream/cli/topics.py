@@ -8,35 +8,39 @@ from dataclasses import astuple, fields
 
 import click
 
-from stream.broker import BrokerError, embedded
+from stream.broker import embedded
+from stream.cli.support.finite_range import FiniteRange
+from stream.cli.support.startup import exit_on_error, quiet_clients
 from stream.cli.support.terminal import say
-from stream.kafka.topics import POLICIES, TopicError, TopicMismatch, ensure, names
-from stream.service.settings import Settings, SettingsError, load
+from stream.kafka.topics import POLICIES, ensure, names
+from stream.service.settings import Settings, load
 
 
 @click.command("topics")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=FiniteRange(1),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for a Kafka that does not answer yet.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-def command(as_json: bool) -> None:
+def command(wait_s: float, as_json: bool) -> None:
     """Create the topics, or say what does not match.
 
-    Exit code 0: every topic exists and matches. 1: no cluster, or it refuses. 2: a setting is wrong.
-    3: a topic has a different number of partitions or a different policy than it needs.
+    Exit code 3: a topic has another number of partitions or another policy than it needs.
     """
-    try:
+    quiet_clients()
+    with exit_on_error(as_json=as_json):
         settings = load()
-        made = asyncio.run(_ensure(settings))
-    except SettingsError as error:
-        _fail(2, str(error), as_json)
-    except TopicMismatch as error:
-        _fail(3, str(error), as_json, topic=error.topic, wanted=error.wanted, found=error.found)
-    except (BrokerError, TopicError) as error:
-        _fail(1, str(error), as_json)
+        made = asyncio.run(_ensure(settings, wait_s))
     _show(settings, made, as_json)
 
 
-async def _ensure(settings: Settings) -> list[str]:
+async def _ensure(settings: Settings, wait_s: float) -> list[str]:
     async with embedded(settings, say=lambda line: say(line, err=True)) as broker:
-        return await ensure(broker.bootstrap, settings)
+        return await ensure(broker.bootstrap, settings, wait_s=wait_s)
 
 
 def _show(settings: Settings, made: list[str], as_json: bool) -> None:
@@ -56,9 +60,3 @@ def _show(settings: Settings, made: list[str], as_json: bool) -> None:
     for row in rows:
         state = "created" if row["created"] else "there"
         say(f"{row['topic']:<34} {row['partitions']:>4} partitions  {row['policy']:<8} {state}")
-
-
-def _fail(code: int, message: str, as_json: bool, **details: str) -> None:
-    for line in [json.dumps({"error": message, **details})] if as_json else message.split("\n"):
-        say(line, err=not as_json)
-    raise SystemExit(code)

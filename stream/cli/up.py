@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 import os
 import signal
 import sys
@@ -28,8 +27,9 @@ from stream.cli.local.child_process import ChildProcess
 from stream.cli.local.dashboard import AlertNotice, DashboardState, alert_line, line, panel
 from stream.cli.local.worker_metrics import scrape
 from stream.cli.support.drawing import PlainConsole
-from stream.cli.support.startup import ended
-from stream.cli.support.terminal import Fault, say
+from stream.cli.support.finite_range import FiniteRange
+from stream.cli.support.startup import ended, exit_on_error, quiet_clients
+from stream.cli.support.terminal import say
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.kafka import topics
@@ -37,7 +37,7 @@ from stream.kafka.errors import KafkaError
 from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
 from stream.service import settings
-from stream.service.data_dir import DataDirError, prepare
+from stream.service.data_dir import prepare
 from stream.service.errors import for_operator
 from stream.service.shutdown import unless
 from stream.simulator.accounts import simulated_environment
@@ -62,19 +62,22 @@ READY_LIMIT_S = 2.0
 
 
 @click.command()
-@click.option("--rate", default=50.0, show_default=True, help="Simulated deliveries a second.")
+@click.option(
+    "--rate",
+    type=FiniteRange(0, min_open=True),
+    default=50.0,
+    show_default=True,
+    help="Simulated deliveries a second.",
+)
 @click.option("--no-simulate", is_flag=True, help="No simulated calls: only what real providers need.")
-@click.option("--for", "seconds", type=click.FloatRange(1), help="Stop after this many seconds.")
+@click.option("--for", "seconds", type=FiniteRange(1), help="Stop after this many seconds.")
 @click.option("--plain", is_flag=True, help="Plain lines, even on a terminal.")
 def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
     """Everything on this machine: broker, topics, gateway, worker, poller, simulator."""
-    # aiokafka logs each failed connection to a broker that is still starting.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        chosen = settings.load()
-        code = asyncio.run(LocalStack(chosen, rate=0 if no_simulate else rate, plain=plain).run(seconds))
-    except (settings.SettingsError, BrokerError, topics.TopicError, DataDirError) as error:
-        raise Fault(str(error)) from None
+    quiet_clients()
+    with exit_on_error():
+        stack = LocalStack(settings.load(), rate=0 if no_simulate else rate, plain=plain)
+        code = asyncio.run(stack.run(seconds))
     sys.exit(code)
 
 

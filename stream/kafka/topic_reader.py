@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaTimeoutError
 
 from stream.kafka.client import consumers, request_limits
 from stream.kafka.client.admin import admin_client, missing_topics
@@ -28,6 +30,7 @@ __all__ = [
     "read_from",
     "read_topic",
     "records",
+    "require_topic",
 ]
 
 POLL_MS = 500
@@ -128,12 +131,26 @@ async def records(
                 return
 
 
+async def require_topic(connection: Mapping[str, Any], topic: str, *, within_s: float) -> None:
+    """Raises MissingTopicError if the topic does not exist, and KafkaError if no broker says so in time."""
+    try:
+        async with asyncio.timeout(within_s), admin_client(connection) as admin:
+            await admin.start()
+            await _require(admin, [topic])
+    except TimeoutError:
+        raise KafkaTimeoutError(f"no answer within {within_s:g} s") from None
+
+
+async def _require(admin: AIOKafkaAdminClient, topics: Collection[str]) -> None:
+    if missing := await missing_topics(admin, topics):
+        raise MissingTopicError(f"missing topics: {', '.join(missing)}; `callstream topics` creates them")
+
+
 async def ends_of(connection: Mapping[str, Any], topics: Collection[str]) -> dict[TopicPartition, int]:
     """The end of each partition of `topics`. Raises MissingTopicError, KafkaError."""
     async with admin_client(connection) as admin:
         await admin.start()
-        if missing := await missing_topics(admin, topics):
-            raise MissingTopicError(f"missing topics: {', '.join(missing)}")
+        await _require(admin, topics)
         found = await admin.describe_topics(list(topics))
     partitions = [
         TopicPartition(topic["topic"], part["partition"]) for topic in found for part in topic["partitions"]

@@ -7,7 +7,6 @@ be in two partitions.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
@@ -138,23 +137,30 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
     Raises TopicMismatch, or TopicError when the cluster does not answer or refuses.
     """
     topics = names(settings.topic_prefix)
-    limit = time.monotonic() + wait_s
     made: list[str] = []
-    while True:
-        try:
-            async with admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=10_000) as admin:
-                await admin.start()
-                made += await _make_missing(admin, topics, settings.partitions)
-                if await _all_there(admin, topics, settings.partitions):
-                    return made
-            reason = "new topics have no leader yet"
-        except (KafkaError, OSError, TimeoutError) as error:
-            if isinstance(error, KafkaError) and not _is_retriable(error):
-                raise TopicError(f"the cluster at {bootstrap} refuses: {describe(error)}") from error
-            reason = describe(error)
-        if time.monotonic() > limit:
-            raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})")
-        await asyncio.sleep(0.2)
+    reason = "no answer"
+    try:
+        async with asyncio.timeout(wait_s):
+            while True:
+                try:
+                    if await _ensured(bootstrap, topics, settings.partitions, made):
+                        return made
+                    reason = "new topics have no leader yet"
+                except (KafkaError, OSError) as error:
+                    if isinstance(error, KafkaError) and not _is_retriable(error):
+                        raise TopicError(f"the cluster at {bootstrap} refuses: {describe(error)}") from error
+                    reason = describe(error)
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})") from None
+
+
+async def _ensured(bootstrap: str, topics: Topics, partitions: int, made: list[str]) -> bool:
+    """Whether every topic can be written to. Adds to `made` those that it creates."""
+    async with admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=10_000) as admin:
+        await admin.start()
+        made += await _make_missing(admin, topics, partitions)
+        return await _all_there(admin, topics, partitions)
 
 
 def _is_retriable(error: KafkaError) -> bool:

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli import backfill
-from stream.cli.support.progress import JobProgress, read_share
+from stream.cli.support.progress import ProgressLine
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
@@ -62,7 +62,6 @@ def run(*arguments: str, **environment: str) -> Result:
         (["--since", "1h", "--until", "2100-01-01T00:00:00Z"], "the end lies in the future"),
         (["--since", "1h", "--again", "--cancel"], "either --again or --cancel"),
         (["--since", "1h"], "no account of twilio is configured here: name it with --account"),
-        (["--since", "1h", "--account", "AC1"], "no broker runs here: set CALLSTREAM_KAFKA"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_reason_and_code_2(
@@ -71,10 +70,20 @@ def test_what_cannot_be_asked_is_refused_with_a_reason_and_code_2(
     environment = {"CALLSTREAM_DATA_DIR": str(tmp_path)}
     result = run("--source", "twilio_call", *arguments, **environment)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"callstream backfill: {expected}")
+    assert result.stderr.startswith(f"Error: {expected}")
     result = run("--source", "twilio_call", *arguments, "--json", **environment)
     assert (result.exit_code, result.stderr) == (2, "")
     assert orjson.loads(result.stdout)["error"].startswith(expected)
+
+
+def test_without_a_broker_the_code_is_4(tmp_path: Any) -> None:
+    arguments = ("--source", "twilio_call", "--since", "1h", "--account", "AC1")
+    result = run(*arguments, CALLSTREAM_DATA_DIR=str(tmp_path))
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr.startswith("Error: no broker runs here: set CALLSTREAM_KAFKA")
+    result = run(*arguments, "--json", CALLSTREAM_DATA_DIR=str(tmp_path))
+    assert (result.exit_code, result.stderr) == (4, "")
+    assert orjson.loads(result.stdout)["error"].startswith("no broker runs here")
 
 
 def test_an_unknown_source_is_a_usage_error() -> None:
@@ -110,11 +119,11 @@ def test_of_several_accounts_none_is_guessed() -> None:
 
 @dataclass
 class Shown:
-    jobs: list[BackfillJob] = field(default_factory=list)
+    states: list[tuple[str, float | None, bool]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def show(self, job: BackfillJob) -> None:
-        self.jobs.append(job)
+    def show(self, what: str, said: str, share: float | None, *, last: bool = False) -> None:
+        self.states.append((what, share, last))
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -133,13 +142,13 @@ async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
     await asyncio.sleep(0.05)
     assert len(shown.warnings) == 1
     assert shown.warnings[0].startswith("no poller has reported progress")
-    store.receive(taken := changed(state="running"))
-    await until(lambda: len(shown.jobs) == 2)
+    store.receive(changed(state="running"))
+    await until(lambda: len(shown.states) == 2)
     await until(lambda: len(shown.warnings) == 2)
     store.receive(done := changed(state="done", done_until=JOB.until))
     async with asyncio.timeout(20):
         assert await looking == done
-    assert shown.jobs == [JOB, taken, done]
+    assert shown.states == [("waiting", 0.0, False), ("running", 0.0, False), ("done", 1.0, True)]
 
 
 async def test_a_job_that_is_removed_is_not_waited_for() -> None:
@@ -151,21 +160,20 @@ def test_without_a_terminal_progress_is_plain_lines_and_the_end_is_always_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     half = changed(state="running", done_until=utc(NOW_US - 3 * HOUR_US // 4), rows=1234)
-    done = changed(state="done", done_until=JOB.until, rows=2000)
-    with JobProgress() as shown:
-        for job in (JOB, half, done):
-            shown.show(job)
-    assert read_share(half) == 0.5
+    assert backfill.read_share(half) == 0.5
+    with ProgressLine() as shown:
+        shown.show("waiting", "0 rows", 0.0)
+        shown.show("running", "1,234 rows", 0.5)
+        shown.show("done", "2,000 rows", 1.0, last=True)
+        shown.show("done", "2,000 rows", 1.0, last=True)
+        shown.show("writing", "5 deliveries", None, last=True)
     captured = capsys.readouterr()
     assert (captured.out, captured.err.splitlines()) == (
         "",
-        [
-            "waiting: 0 %, 0 rows, up to 2026-03-02T10:00:00.000000Z",
-            "done: 100 %, 2,000 rows, up to 2026-03-02T12:30:00.000000Z",
-        ],
+        ["waiting: 0 %, 0 rows", "done: 100 %, 2,000 rows", "writing: 5 deliveries"],
     )
-    with JobProgress(quiet=True) as shown:
-        shown.show(done)
+    with ProgressLine(quiet=True) as shown:
+        shown.show("done", "2,000 rows", 1.0, last=True)
         shown.warn("nobody")
     assert capsys.readouterr().err == ""
 
@@ -292,8 +300,8 @@ def test_what_the_provider_no_longer_answers_is_refused(broker: RealBroker, pref
     assert "Telnyx returns telnyx_call_event by time for the last 24 hours only" in result.stderr
 
 
-def test_a_kafka_that_is_not_there_is_said_with_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kafka_that_is_not_there_is_said_with_code_4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "CONNECTED_WITHIN_S", 0.3)
     result = run(*("--source", "twilio_call", *SPAN, "--account", "AC1"), CALLSTREAM_KAFKA="127.0.0.1:1")
-    assert result.exit_code == 2
+    assert result.exit_code == 4
     assert "127.0.0.1:1 was not ready within 0.3 s" in result.stderr

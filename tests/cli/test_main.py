@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from stream.cli.main import COMMANDS, main
+from stream.cli.support.exit_codes import EXIT_CODES
 
 
 def test_help_lists_every_command_and_imports_none() -> None:
@@ -29,6 +31,14 @@ def test_each_command_in_the_table_is_there_under_its_name(name: str) -> None:
     shown = CliRunner().invoke(main, [name, "--help"], prog_name="callstream")
     assert shown.exit_code == 0
     assert shown.stdout.startswith(f"Usage: callstream {name} ")
+
+
+def test_help_and_readme_have_the_table_of_exit_codes() -> None:
+    shown = " ".join(CliRunner().invoke(main, ["--help"]).stdout.split())
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for code, meaning in EXIT_CODES.items():
+        assert f" {code} {meaning}" in shown
+        assert f"| {code} | {meaning} |" in readme
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -9,13 +9,13 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from stream.cli import poller
+from stream.cli import roles
 
 HASTY = (
     "from stream.kafka import topics\n"
     "topics.ensure.__kwdefaults__ = {'wait_s': 0.3}\n"
-    "from stream.cli.poller import command\n"
-    "command(prog_name='callstream poller')"
+    "from stream.cli.roles import poller\n"
+    "poller(prog_name='callstream poller')"
 )
 """The command, with a broker waited for less long."""
 
@@ -23,13 +23,13 @@ HASTY = (
 @pytest.fixture
 def without_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command in the test's own process leaves pytest's log handlers as they are."""
-    monkeypatch.setattr(poller, "log_to_stderr", lambda **_: None)
+    monkeypatch.setattr(roles, "log_to_stderr", lambda **_: None)
 
 
 def run_here(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     """The same as `run`, in this process."""
     bare = {name: None for name in os.environ if name.startswith("CALLSTREAM_")}
-    done = CliRunner().invoke(poller.command, list(arguments), env=bare | environment)
+    done = CliRunner().invoke(roles.poller, list(arguments), env=bare | environment)
     assert done.stdout == ""
     return done.exit_code, done.stderr.splitlines()
 
@@ -67,13 +67,13 @@ def run(*arguments: str, **environment: str) -> tuple[int, list[str]]:
         ),
     ],
 )
-def test_a_wrong_setting_is_named_with_code_1_and_nothing_is_begun(name: str, value: str, said: str) -> None:
-    assert run_here(CALLSTREAM_KAFKA="127.0.0.1:1", **{name: value}) == (1, [f"Error: {said}"])
+def test_a_wrong_setting_is_named_with_code_2_and_nothing_is_begun(name: str, value: str, said: str) -> None:
+    assert run_here(CALLSTREAM_KAFKA="127.0.0.1:1", **{name: value}) == (2, [f"Error: {said}"])
 
 
-def test_a_kafka_that_is_not_there_is_said_with_code_1() -> None:
+def test_a_kafka_that_is_not_there_is_said_with_code_4() -> None:
     code, said = run(CALLSTREAM_KAFKA="127.0.0.1:1")
-    assert (code, len(said)) == (1, 1)
+    assert (code, len(said)) == (4, 1)
     assert said[0].startswith("Error: ")
     assert "127.0.0.1:1" in said[0]
 

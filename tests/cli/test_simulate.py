@@ -60,11 +60,15 @@ def test_what_cannot_be_asked_for_is_refused_with_a_reason_and_code_2(arguments:
         (["--gateway", GATEWAY, "--telnyx", "1"], "CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY is needed"),
     ],
 )
-def test_a_gateway_that_cannot_be_used_is_refused_with_its_reason(arguments: list[str], said: str) -> None:
-    unsigned = {} if "PRIVATE_KEY" in said else {"CALLSTREAM_UNSIGNED_CALLBACKS": "accept"}
-    result = run(*arguments, **unsigned)
+def test_a_gateway_that_cannot_be_used_is_refused_before_a_secret_is_asked_for(
+    arguments: list[str], said: str
+) -> None:
+    result = run(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert said in orjson.loads(result.stdout)["error"]
 
 
 class NoKafka:
@@ -140,10 +144,10 @@ def test_with_a_gateway_the_result_says_what_it_answered(without_kafka: dict[str
     assert TOKEN not in plain.output
 
 
-def test_a_gateway_that_takes_nothing_is_code_2(without_kafka: dict[str, str]) -> None:
+def test_a_gateway_that_takes_nothing_is_code_1(without_kafka: dict[str, str]) -> None:
     dead = f"http://127.0.0.1:{free_port(0)}"
     result = run("--calls", "5", "--gateway", dead, "--retry-scale", "0", **without_kafka)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert f"{dead} took nothing" in result.stderr
     assert "given up" in result.stdout
 

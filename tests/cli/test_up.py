@@ -10,8 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
-from stream.cli.up import SIMULATED_SETTINGS, LocalStack, first_to_end, free_address, simulated_pace
+from stream.cli.up import (
+    SIMULATED_SETTINGS,
+    LocalStack,
+    command,
+    first_to_end,
+    free_address,
+    simulated_pace,
+)
 from stream.service.settings import Settings, load
 
 
@@ -21,6 +29,13 @@ def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
     )
     assert load(simulated_pace(Settings())).time_factor == 60
     assert "CALLSTREAM_OVERDUE_S" not in simulated_pace(Settings(overdue_s=77.0))
+
+
+@pytest.mark.parametrize("options", [("--rate", "-5"), ("--rate", "0"), ("--rate", "nan"), ("--for", "inf")])
+def test_a_rate_and_a_time_that_cannot_be_are_refused(options: tuple[str, str]) -> None:
+    result = CliRunner().invoke(command, list(options))
+    assert result.exit_code == 2
+    assert f"Invalid value for '{options[0]}'" in result.stderr
 
 
 def test_where_a_real_account_is_read_time_runs_as_it_does() -> None:

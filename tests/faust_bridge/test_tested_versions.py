@@ -96,9 +96,9 @@ def test_the_worker_refuses_before_it_imports_what_does_not_fit() -> None:
         "import importlib.metadata, os, sys\n"
         "os.environ['CALLSTREAM_KAFKA'] = '127.0.0.1:9'\n"
         "importlib.metadata.version = lambda name: '0.16.0'\n"
-        "from stream.cli.worker import command\n"
+        "from stream.cli.roles import worker\n"
         "assert not {'faust', 'stream.engine'} & set(sys.modules)\n"
-        "command([])\n"
+        "worker([])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")

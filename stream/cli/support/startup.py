@@ -1,6 +1,6 @@
 """How a role's command starts: its log, a broker, the topics, and errors that keep it from starting.
 
-An error that an operator can fix is one sentence and exit code 1, never a traceback.
+An error that an operator can fix is one sentence and an exit code of the table, never a traceback.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from contextlib import AsyncExitStack, contextmanager
 
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ownership import find_running
+from stream.cli.support.exit_codes import FAILED, MISUSE, NO_KAFKA, START_AGAIN, TOPIC_MISMATCH
 from stream.cli.support.log_throttle import ClientLogThrottle
 from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
 from stream.kafka import topics
 from stream.kafka.errors import KafkaError
+from stream.kafka.topic_reader import MissingTopicError
 from stream.service import logs
 from stream.service.data_dir import DataDirError
 from stream.service.errors import describe, for_operator
@@ -29,40 +31,70 @@ from stream.service.shutdown import stop_asked, unless
 from stream.service.untrusted import LineFormatter
 
 BROKER_LOOK_S = 1.0
-START_AGAIN = 75
-"""EX_TEMPFAIL: the embedded broker was killed. Nothing is lost, and a supervisor may restart both."""
-
-NO_BROKER = "no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`"
 
 
-def log_to_stderr(level: int = logging.WARNING, *, ours: int = logging.INFO) -> None:
-    """`level`: of libraries; `ours`: of callstream itself. The text of errors is not logged, see `logs`."""
+class NoBrokerError(Exception):
+    """The settings name no Kafka, and no embedded one runs."""
+
+
+def quiet_clients() -> None:
+    """Keep aiokafka's log off a command's output: it has a line for each failed connection, the command says
+    once what is wrong."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def log_to_stderr(*, verbose: bool = False) -> None:
+    """Log callstream's own lines and the libraries' warnings. The text of errors is not logged, see `logs`.
+
+    `verbose`: more of both, and a line for each webhook.
+    """
     logs.install()
-    logging.basicConfig(level=level, stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handler.addFilter(ClientLogThrottle())
-    logging.getLogger("callstream").setLevel(ours)
+    logging.getLogger("callstream").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (SettingsError, MISUSE),
+    (topics.TopicMismatch, TOPIC_MISMATCH),
+    (topics.TopicError, NO_KAFKA),
+    (BrokerError, NO_KAFKA),
+    (NoBrokerError, NO_KAFKA),
+    (KafkaError, NO_KAFKA),
+    (MissingTopicError, NO_KAFKA),
+    (ListenError, FAILED),
+    (tested_versions.UntestedVersion, FAILED),
+    (DataDirError, FAILED),
+)
 
 
 @contextmanager
-def exit_on_error(*others: type[Exception]) -> Iterator[None]:
-    """Turns errors that keep a role from starting into click's. `others`: more kinds that say what to do."""
-    mendable: tuple[type[Exception], ...] = (
-        SettingsError,
-        BrokerError,
-        topics.TopicError,
-        ListenError,
-        tested_versions.UntestedVersion,
-        DataDirError,
-        *others,
-    )
+def exit_on_error(
+    *misuse: type[Exception],
+    away: tuple[type[Exception], ...] = (),
+    as_json: bool = False,
+) -> Iterator[None]:
+    """Turns an error that an operator can mend into a Fault: one sentence and an exit code.
+
+    More kinds than the usual ones: `misuse`, which say what to change in the command or the settings, and
+    `away`, which mean that Kafka does not answer.
+    """
+    mendable = (*(kind for kind, _ in _CODES), *misuse, *away)
     try:
         yield
     except mendable as error:
-        raise Fault(for_operator(error)) from None
-    except KafkaError as error:
-        raise Fault(f"the broker does not answer: {describe(error)}") from None
+        known = next((code for kind, code in _CODES if isinstance(error, kind)), MISUSE)
+        code = NO_KAFKA if isinstance(error, away) else known
+        says = for_operator(error)
+        if isinstance(error, KafkaError):
+            says = f"the broker does not answer: {describe(error)}"
+        details = {}
+        if isinstance(error, topics.TopicMismatch):
+            details = {"topic": error.topic, "wanted": error.wanted, "found": error.found}
+        raise Fault(says, code, as_json=as_json, **details) from None
 
 
 async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
@@ -95,6 +127,14 @@ def known_bootstrap(settings: Settings) -> str | None:
     return f"127.0.0.1:{running.port}" if running is not None else None
 
 
+def required_bootstrap(settings: Settings) -> str:
+    """The same. Raises NoBrokerError."""
+    bootstrap = known_bootstrap(settings)
+    if bootstrap is None:
+        raise NoBrokerError("no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`")
+    return bootstrap
+
+
 def _say(line: str) -> None:
     say(line, err=True)
 
@@ -111,4 +151,4 @@ async def _exit_with(broker: Broker) -> None:
     sentence, of_the_disk = await ended(broker)
     say(f"Error: {sentence}", err=True)
     sys.stderr.flush()
-    os._exit(1 if of_the_disk else START_AGAIN)
+    os._exit(FAILED if of_the_disk else START_AGAIN)

@@ -6,8 +6,12 @@ writes there.
 
 from __future__ import annotations
 
+import json
+from typing import IO, Any
+
 import click
 
+from stream.cli.support.exit_codes import FAILED
 from stream.service.untrusted import escaped, escaped_lines
 
 
@@ -22,10 +26,21 @@ def label(word: str, colour: str, text: str) -> None:
 
 
 class Fault(click.ClickException):
-    """An error that ends a command: `Error: …`, exit code 1. Line breaks are kept."""
+    """An error that ends a command: `Error: …` on standard error, in which line breaks are kept.
 
-    def __init__(self, message: str) -> None:
+    With `as_json` it is one JSON object on standard output: `error`, and the `details`.
+    """
+
+    def __init__(self, message: str, code: int = FAILED, *, as_json: bool = False, **details: str) -> None:
         super().__init__(escaped_lines(message))
+        self.exit_code = code
+        self._json = json.dumps({"error": message, **details}) if as_json else None
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        if self._json is None:
+            super().show(file)
+        else:
+            say(self._json)
 
 
 class Misuse(click.UsageError):

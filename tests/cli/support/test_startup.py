@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from stream.broker import BrokerError
+from stream.cli.support.exit_codes import EXIT_CODES
 from stream.cli.support.startup import exit_on_error
 from stream.gateway.tls import TlsError
+from stream.kafka.topic_reader import MissingTopicError
+from stream.kafka.topics import TopicError, TopicMismatch
+from stream.service.data_dir import DataDirError
+from stream.service.http.listening import ListenError
 from stream.service.settings import SettingsError
 
 
@@ -15,12 +24,53 @@ from stream.service.settings import SettingsError
 def test_what_an_operator_can_mend_is_told_as_it_is(error: Exception) -> None:
     with pytest.raises(click.ClickException) as raised, exit_on_error(TlsError):
         raise error
-    assert (raised.value.message, raised.value.exit_code) == (str(error), 1)
+    assert (raised.value.message, raised.value.exit_code) == (str(error), 2)
 
 
 def test_a_broker_that_does_not_answer_is_told() -> None:
-    with pytest.raises(click.ClickException, match=r"^the broker does not answer: "), exit_on_error():
+    with (
+        pytest.raises(click.ClickException, match=r"^the broker does not answer: ") as raised,
+        exit_on_error(),
+    ):
         raise KafkaConnectionError("gone")
+    assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("x"), 2),
+        (TopicMismatch("calls.events.v1", "12 partitions", "3"), 3),
+        (TopicError("not ready"), 4),
+        (BrokerError("no Java"), 4),
+        (MissingTopicError("missing topics: x"), 4),
+        (ListenError("the port is taken"), 1),
+        (DataDirError(Path("x"), "full"), 1),
+    ],
+)
+def test_each_kind_has_its_code_of_the_table(error: Exception, code: int) -> None:
+    with pytest.raises(click.ClickException) as raised, exit_on_error():
+        raise error
+    assert raised.value.exit_code == code
+    assert code in EXIT_CODES
+
+
+def test_as_json_the_error_and_its_details_are_one_object_on_stdout(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(click.ClickException) as raised, exit_on_error(as_json=True):
+        raise TopicMismatch("calls.events.v1", "12 partitions", "3")
+    raised.value.show()
+    captured = capsys.readouterr()
+    assert (json.loads(captured.out), captured.err) == (
+        {
+            "error": "topic calls.events.v1: wanted 12 partitions, found 3",
+            "topic": "calls.events.v1",
+            "wanted": "12 partitions",
+            "found": "3",
+        },
+        "",
+    )
 
 
 def test_a_fault_of_ours_is_not_hidden() -> None:

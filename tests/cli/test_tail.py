@@ -1,0 +1,115 @@
+"""What is said of a topic or broker that is not there, and what is masked."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stream.cli.support.terminal import Misuse
+from stream.cli.tail import cells, command, resolved
+from stream.core.privacy.masking import Privacy
+from tests.real_broker import RealBroker
+
+CALLBACK = json.dumps(
+    {
+        "v": 1,
+        "source": "twilio_status_callback",
+        "endpoint": "/callbacks/twilio",
+        "delivery": {"remote": "203.0.113.9"},
+        "body": {
+            "CallSid": "CA0",
+            "From": "+14155550123",
+            "auth_token": "hush",
+            "CallStatus": "busy",
+        },
+    }
+).encode()
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    bare = {name: None for name in os.environ if name.startswith("CALLSTREAM_")}
+    return CliRunner().invoke(command, list(arguments), env=bare | environment)
+
+
+@pytest.mark.parametrize(
+    ("word", "role"),
+    [
+        ("alerts", "alerts"),
+        ("calls.alerts.v1", "alerts"),
+        ("calls.alerts.active.v1", "alerts_active"),
+        ("alerts.active", "alerts_active"),
+        ("dead-letters", "dead_letters"),
+        ("dead_letters", "dead_letters"),
+        ("calls.dead-letters.v1", "dead_letters"),
+    ],
+)
+def test_a_topic_is_known_by_its_role_and_by_its_full_name(word: str, role: str) -> None:
+    assert resolved(word, "calls.")[0] == role
+
+
+def test_a_full_name_has_the_prefix_of_the_settings() -> None:
+    assert resolved("alerts", "test.") == ("alerts", "test.alerts.v1")
+    with pytest.raises(Misuse, match=r"^no topic calls.alerts.v1: did you mean test.alerts.v1\?$"):
+        resolved("calls.alerts.v1", "test.")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("alrets", "did you mean alerts?"),
+        ("deadletters", "did you mean dead"),
+        ("calls.event.v1", "did you mean calls.events.v1?"),
+        ("xyz", "it is one of callbacks, polled, events, ended, "),
+        ("ticks", "it is one of callbacks"),
+    ],
+)
+def test_another_word_is_refused_with_what_was_likely_meant(word: str, said: str) -> None:
+    result = run(word)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_without_a_broker_it_says_so_in_one_sentence(tmp_path: Path) -> None:
+    result = run("alerts", CALLSTREAM_DATA_DIR=str(tmp_path))
+    assert result.exit_code == 4
+    assert result.stderr == "Error: no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`\n"
+
+
+def test_a_broker_that_is_not_there_is_one_sentence() -> None:
+    result = run("alerts", CALLSTREAM_KAFKA="127.0.0.1:1")
+    assert result.exit_code == 4
+    assert result.stderr == "Error: the broker at 127.0.0.1:1 does not answer: KafkaConnectionError\n"
+
+
+def test_a_broker_that_is_silent_is_one_sentence_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.cli.tail.ANSWER_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        at, began = f"127.0.0.1:{silent.getsockname()[1]}", time.monotonic()
+        result = run("alerts", CALLSTREAM_KAFKA=at)
+    assert time.monotonic() - began < 8
+    assert result.exit_code == 4
+    assert result.stderr == f"Error: the broker at {at} does not answer: KafkaTimeoutError\n"
+
+
+def test_what_a_provider_sent_is_masked_and_stays_json() -> None:
+    (_, shown) = cells(b"k", CALLBACK, Privacy())
+    masked = {"CallSid": "CA0", "From": "+14*******23", "auth_token": "***", "CallStatus": "busy"}
+    assert json.loads(shown) == json.loads(CALLBACK) | {"body": masked}
+    assert cells(b"k", CALLBACK)[1] == CALLBACK.decode()
+
+
+def test_a_dead_letter_that_is_no_json_is_masked_as_text() -> None:
+    assert "5550123" not in cells(None, b"call from +14155550123 failed", Privacy())[1]
+
+
+@pytest.mark.broker
+def test_a_topic_that_is_not_there_is_named(broker: RealBroker, prefix: str) -> None:
+    result = run("alerts", CALLSTREAM_KAFKA=broker.bootstrap, CALLSTREAM_TOPIC_PREFIX=prefix)
+    said = f"Error: missing topics: {prefix}alerts.v1; `callstream topics` creates them\n"
+    assert (result.exit_code, result.stderr) == (4, said)
