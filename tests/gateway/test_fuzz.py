@@ -147,7 +147,7 @@ NOT_ALLOWED = b"PUT" + HEAD + b"\r\na"
 NO_TYPE_OF_OURS = b"POST" + HEAD + b"Content-Type: text/plain\r\n\r\na"
 """Two that chance draws too seldom."""
 
-MANY = settings(max_examples=250, deadline=None)
+MANY = settings(max_examples=60, deadline=None)
 
 
 def test_a_request_with_anything_in_it_is_answered_and_is_never_a_fault_of_ours(fuzzed: Fuzzed) -> None:
