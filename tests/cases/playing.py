@@ -19,10 +19,11 @@ from stream.core.privacy.masking import Privacy
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.parsed_request import parse
 from stream.gateway.receive.public_url import Client
-from stream.gateway.receive.records import read_back, records_of
+from stream.gateway.receive.records import records_of
 from stream.gateway.receive.request import FORM, WebhookRequest, headers_of
 from stream.gateway.receive.verification import verify
-from stream.kafka.envelope_codec import write_envelope
+from stream.kafka.envelope_codec import read_envelope, write_envelope
+from stream.sources import DECODERS
 from tests.agents.batches import PARTITION, TOPICS, Fetched, Lane, Written, to
 
 START_US = 1_772_445_600_000_000
@@ -108,8 +109,8 @@ def _landed(
             delivery={"verified": True},
             ordinal=delivery.get("ordinal", 0),
         )
-        reading = read_back(value)
-        yield TOPICS.polled, reading and reading.event.key.encode(), value
+        [reading, *_] = DECODERS[delivery["source"]](read_envelope(value))
+        yield TOPICS.polled, reading.event.key.encode(), value
         return
     verified = verify(parse(_request(delivery), Client("192.0.2.7")), UNSIGNED, received_us / 1_000_000)
     for record in records_of(verified, endpoint=delivery["path"], received_us=received_us):

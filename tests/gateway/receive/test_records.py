@@ -148,6 +148,14 @@ def test_what_nobody_can_read_lands_without_a_key() -> None:
     assert envelope["body"] == {"AccountSid": ACCOUNT, "Digits": "1"}
 
 
+def test_a_call_that_nobody_can_read_is_not_taken_for_a_message() -> None:
+    """Whatever its decoder did to the body before it gave up."""
+    message = [*STATUS[1:], ("MessageSid", "SM1")]
+    for parameters, ignored in (([("CallSid", ""), *message], None), (message, "message")):
+        [record] = landed(twilio_form(parameters), CREDENTIALS)
+        assert (record.key, record.ignored) == (None, ignored)
+
+
 def test_a_form_that_is_not_utf8_lands_with_its_bytes() -> None:
     request = unsigned(replace(twilio_form(), body=b"CallSid=CA1&CallStatus=ringing&X=%ff"))
     [(_, key, envelope)] = records(request, UNSIGNED)
