@@ -40,6 +40,7 @@ class AccountSetting:
     secret_file: str = ""
     api_url: str | None = None
     insights_url: str | None = None
+    monitor_url: str | None = None
     rate: float | None = None
     concurrency: int | None = None
 
@@ -76,7 +77,7 @@ def _one(number: int, table: dict[str, Any]) -> AccountSetting:
         amount = getattr(one, name)
         if amount is not None and not 0 < amount <= 10_000:
             raise ValueError(f"table {number}: {name} must be above 0 and at most 10000")
-    for name in ("api_url", "insights_url"):
+    for name in ("api_url", "insights_url", "monitor_url"):
         try:
             if base := getattr(one, name):
                 kinds.url(base)

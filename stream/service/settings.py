@@ -183,6 +183,7 @@ class PollerSettings(TwilioAccounts, CallSettings, RoleSettings):
     )
     twilio_api_url: str = _setting("https://api.twilio.com", "base URL, without version", kinds.url)
     twilio_insights_url: str = _setting("https://insights.twilio.com", "base URL, without version", kinds.url)
+    twilio_monitor_url: str = _setting("https://monitor.twilio.com", "base URL, without version", kinds.url)
     telnyx_api_url: str = _setting("https://api.telnyx.com/v2", "base URL, with `/v2`", kinds.url)
     poll_interval_s: float = _setting(60.0, "between two reads of a window", kinds.SECONDS)
     poll_lookback_s: float = _setting(3600.0, "how far a window reaches back", kinds.SECONDS)

@@ -123,7 +123,7 @@ def _poll_settings(
         if settings.simulate_telnyx_account_key
         else (str(uuid.uuid4()), f"KEY{secrets.token_hex(16)}")
     )
-    simulated = {"alias": SIMULATED, "insights_url": rest_url, **budget}
+    simulated = {"alias": SIMULATED, "insights_url": rest_url, "monitor_url": rest_url, **budget}
     tables = [
         *(
             {**asdict(one), "secret_file": ""}

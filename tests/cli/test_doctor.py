@@ -36,6 +36,7 @@ CHECKS = [
     "gateway",
     "twilio API",
     "twilio insights",
+    "twilio monitor",
     "telnyx API",
     "clock",
 ]

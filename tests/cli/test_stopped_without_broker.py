@@ -42,6 +42,7 @@ def role(name: str, directory: Path, bootstrap: str) -> Iterator[subprocess.Pope
         "CALLSTREAM_TWILIO_AUTH_TOKEN": "0" * 32,
         "CALLSTREAM_TWILIO_API_URL": "http://127.0.0.1:9",
         "CALLSTREAM_TWILIO_INSIGHTS_URL": "http://127.0.0.1:9",
+        "CALLSTREAM_TWILIO_MONITOR_URL": "http://127.0.0.1:9",
         "CALLSTREAM_TELNYX_API_KEY": "KEY0",
         "CALLSTREAM_TELNYX_API_URL": "http://127.0.0.1:9",
         "PYTHONASYNCIODEBUG": "",

@@ -129,6 +129,7 @@ def test_up_shows_hostile_text_harmlessly_and_stops_on_ctrl_c(
         "CALLSTREAM_TWILIO_ACCOUNT_TOKENS": f"{ACCOUNT}={TOKEN}",
         "CALLSTREAM_TWILIO_API_URL": "http://127.0.0.1:9",
         "CALLSTREAM_TWILIO_INSIGHTS_URL": "http://127.0.0.1:9",
+        "CALLSTREAM_TWILIO_MONITOR_URL": "http://127.0.0.1:9",
         "CALLSTREAM_POLL_SOURCES": "none",
     }
     options = [] if how == "live" else [how]

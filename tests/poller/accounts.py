@@ -15,13 +15,18 @@ KEY = "KEY-planted-9d2c"
 SECRETS = (TOKEN, KEY, base64.b64encode(f"{ACCOUNT_SID}:{TOKEN}".encode()).decode())
 
 
-def twilio(url: str = "https://api.twilio.com", insights_url: str = "https://insights.twilio.com") -> Account:
+def twilio(
+    url: str = "https://api.twilio.com",
+    insights_url: str = "https://insights.twilio.com",
+    monitor_url: str = "https://monitor.twilio.com",
+) -> Account:
     return Account(
         provider="twilio",
         id=ACCOUNT_SID,
         alias="main",
         api_url=url,
         insights_url=insights_url,
+        monitor_url=monitor_url,
         user=ACCOUNT_SID,
         secret=TOKEN,
     )

@@ -42,6 +42,7 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
         ({"api_url": "api.twilio.com"}, "table 1: api_url must be an http or https URL"),
         ({"api_url": "https://hush@proxy.example"}, "table 1: api_url must be an http or https URL"),
         ({"insights_url": "https://h:99999"}, "table 1: insights_url must be an http or https URL"),
+        ({"monitor_url": "monitor"}, "table 1: monitor_url must be an http or https URL"),
         ({"concurrency": -1}, "table 1: concurrency must be above 0"),
     ],
 )

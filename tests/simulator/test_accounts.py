@@ -39,7 +39,8 @@ def test_a_poller_of_a_local_stack_is_let_in_and_reads_the_simulators_accounts()
     assert twilio.id == served.twilio_account == settings.simulate_twilio_account_token[0][0]
     assert telnyx.id == served.telnyx_account != ""
     assert (twilio.alias, telnyx.alias) == ("simulated", "simulated")
-    assert (twilio.api_url, twilio.insights_url, telnyx.api_url) == (
+    assert (twilio.api_url, twilio.insights_url, twilio.monitor_url, telnyx.api_url) == (
+        "http://127.0.0.1:8083",
         "http://127.0.0.1:8083",
         "http://127.0.0.1:8083",
         "http://127.0.0.1:8083/v2",

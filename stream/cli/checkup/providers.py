@@ -40,6 +40,7 @@ async def providers(settings: Settings) -> list[Check]:
     apis = (
         _Api("twilio API", settings.twilio_api_url, "CALLSTREAM_TWILIO_API_URL", twilio),
         _Api("twilio insights", settings.twilio_insights_url, "CALLSTREAM_TWILIO_INSIGHTS_URL", twilio),
+        _Api("twilio monitor", settings.twilio_monitor_url, "CALLSTREAM_TWILIO_MONITOR_URL", twilio),
         _Api(
             "telnyx API", settings.telnyx_api_url, "CALLSTREAM_TELNYX_API_URL", bool(settings.telnyx_api_key)
         ),
@@ -60,7 +61,10 @@ async def providers(settings: Settings) -> list[Check]:
 
 def offline() -> list[Check]:
     """The same checks when the providers must not be asked."""
-    names = ("twilio API", "twilio insights", "telnyx API", "clock", "twilio credentials", "telnyx API key")
+    names = (
+        *("twilio API", "twilio insights", "twilio monitor", "telnyx API"),
+        *("clock", "twilio credentials", "telnyx API key"),
+    )
     return [Check(name, "unknown", "not asked (--offline)") for name in names]
 
 

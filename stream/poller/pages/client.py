@@ -129,7 +129,8 @@ class PageClient:
 
 def check_url(account: Account, url: str) -> None:
     """Check that the account's credentials may be sent to a URL. Raises as `PageClient.get` does."""
-    known = {origin(base) for base in (account.api_url, account.insights_url) if base}
+    bases = (account.api_url, account.insights_url, account.monitor_url)
+    known = {origin(base) for base in bases if base}
     if (requested := origin(url)) not in known:
         raise ValueError("the URL is not below one of the account's base URLs")
     scheme, host, _ = requested

@@ -14,7 +14,6 @@ from stream.core.fetches import account_key
 from stream.service.account_setting import AccountSetting
 from stream.service.settings import PollerSettings
 
-DEFAULT_INSIGHTS_URL = "https://insights.twilio.com"
 _REGIONAL = re.compile(r"https://api\.([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.twilio\.com/?\Z", re.IGNORECASE)
 
 
@@ -23,8 +22,8 @@ class Account:
     """One account, read with one pair of credentials within one budget.
 
     - `id`: the provider's id as in its records; for Telnyx the configured one, or empty.
-    - `api_url`: Twilio's without a version, Telnyx' with `/v2`; `insights_url`: Twilio only. Without a
-      trailing slash.
+    - `api_url`: Twilio's without a version, Telnyx' with `/v2`; `insights_url`, `monitor_url`: Twilio only.
+      Without a trailing slash.
     - `user`, `secret`: of HTTP Basic. Without a user the secret is a bearer token.
     - `rate`: requests per second; `concurrency`: requests at once. Ceilings for all pollers together.
     """
@@ -34,6 +33,7 @@ class Account:
     alias: str
     api_url: str
     insights_url: str = ""
+    monitor_url: str = ""
     user: str = field(default="", repr=False)
     secret: str = field(repr=False)
     rate: float = 10.0
@@ -107,13 +107,15 @@ def _general(settings: PollerSettings) -> list[AccountSetting]:
 def _account(one: AccountSetting, alias: str, settings: PollerSettings) -> Account:
     twilio = one.provider == "twilio"
     api_url = one.api_url or (settings.twilio_api_url if twilio else settings.telnyx_api_url)
-    insights_url = (one.insights_url or _insights_url(api_url, settings)) if twilio else ""
+    insights_url = one.insights_url or _regional("insights", settings.twilio_insights_url, api_url)
+    monitor_url = one.monitor_url or _regional("monitor", settings.twilio_monitor_url, api_url)
     return Account(
         provider=one.provider,
         id=one.id,
         alias=alias,
         api_url=api_url.rstrip("/"),
-        insights_url=insights_url.rstrip("/"),
+        insights_url=insights_url.rstrip("/") if twilio else "",
+        monitor_url=monitor_url.rstrip("/") if twilio else "",
         user=one.user or (one.id if twilio else ""),
         secret=one.secret,
         rate=one.rate or settings.poll_rate,
@@ -121,12 +123,12 @@ def _account(one: AccountSetting, alias: str, settings: PollerSettings) -> Accou
     )
 
 
-def _insights_url(api_url: str, settings: PollerSettings) -> str:
+def _regional(product: str, configured: str, api_url: str) -> str:
     """The configured URL; if that is the default, the one in the API's region: keys are valid in one region.
 
     (Twilio: "Global Infrastructure", `{product}.{edge}.{region}.twilio.com`.)
     """
     regional = _REGIONAL.match(api_url)
-    if regional is None or settings.twilio_insights_url != DEFAULT_INSIGHTS_URL:
-        return settings.twilio_insights_url
-    return f"https://insights.{regional[1]}.twilio.com"
+    if regional is None or configured != f"https://{product}.twilio.com":
+        return configured
+    return f"https://{product}.{regional[1]}.twilio.com"

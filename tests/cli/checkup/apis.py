@@ -16,7 +16,7 @@ from tests.gateway.signing import ACCOUNT
 
 @dataclass
 class Apis:
-    """One server in all three places. `seen`: (path with query, authorization) of each request."""
+    """One server in all these places. `seen`: (path with query, authorization) of each request."""
 
     users: dict[str, str] = field(default_factory=dict)
     telnyx_key: str = ""
@@ -32,6 +32,7 @@ class Apis:
         return {
             "CALLSTREAM_TWILIO_API_URL": url,
             "CALLSTREAM_TWILIO_INSIGHTS_URL": f"{url}/insights",
+            "CALLSTREAM_TWILIO_MONITOR_URL": f"{url}/monitor",
             "CALLSTREAM_TELNYX_API_URL": f"{url}/v2",
         }
 

@@ -40,6 +40,7 @@ async def test_nothing_configured_is_reached_and_no_credential_is_sent() -> None
     assert [(check.name, check.state) for check in found] == [
         ("twilio API", "ok"),
         ("twilio insights", "ok"),
+        ("twilio monitor", "ok"),
         ("telnyx API", "ok"),
         ("clock", "unknown"),
         ("telnyx API key", "ok"),
@@ -174,6 +175,7 @@ async def test_no_credential_goes_over_plain_http_to_another_machine() -> None:
     settings = Settings(
         twilio_api_url=url,
         twilio_insights_url=url,
+        twilio_monitor_url=url,
         telnyx_api_url=url,
         telnyx_api_key=KEY,
         twilio_account_sid=ACCOUNT,
@@ -192,6 +194,7 @@ async def test_what_cannot_be_reached_fails_where_it_is_used_and_warns_where_not
     settings = Settings(
         twilio_api_url=url,
         twilio_insights_url="https://no-such-host.invalid",
+        twilio_monitor_url="https://no-such-host.invalid",
         telnyx_api_url="http://[planted",
         twilio_account_sid=ACCOUNT,
         twilio_auth_token=(TOKEN,),
@@ -220,7 +223,9 @@ async def test_what_cannot_be_reached_fails_where_it_is_used_and_warns_where_not
 async def test_what_does_not_speak_tls_or_http_is_not_reached() -> None:
     async with Apis().serving() as apis:
         url = f"https://127.0.0.1:{apis.port}"
-        found = await providers(Settings(twilio_api_url=url, twilio_insights_url=url, telnyx_api_url=url))
-    assert {(check.state, check.says.partition(": ")[2]) for check in found[:3]} == {
+        found = await providers(
+            Settings(twilio_api_url=url, twilio_insights_url=url, twilio_monitor_url=url, telnyx_api_url=url)
+        )
+    assert {(check.state, check.says.partition(": ")[2]) for check in found[:4]} == {
         ("warning", "TLS failed, or its certificate is not accepted")
     }

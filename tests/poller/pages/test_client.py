@@ -236,8 +236,9 @@ async def test_a_url_outside_the_accounts_base_urls_is_a_bug(url: str) -> None:
             await asking.get(twilio(), url)
 
 
-def test_both_base_urls_belong_to_the_account() -> None:
+def test_all_base_urls_belong_to_the_account() -> None:
     check_url(twilio(), "https://insights.twilio.com/v1/x")
+    check_url(twilio(), "https://monitor.twilio.com/v1/x")
     check_url(twilio(), "https://API.twilio.com:443/v1/x")
     check_url(telnyx(), "https://api.telnyx.com/v2/x")
     with pytest.raises(ValueError):

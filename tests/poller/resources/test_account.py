@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stream.poller.resources.account import Account, accounts, lacks_twilio_account
@@ -30,6 +32,7 @@ def test_one_account_of_each_provider_is_read_with_what_the_settings_name() -> N
             alias="default",
             api_url="https://api.twilio.com",
             insights_url="https://insights.twilio.com",
+            monitor_url="https://monitor.twilio.com",
             user=SID,
             secret="new",
             rate=3.0,
@@ -87,36 +90,41 @@ def test_an_accounts_own_table_wins_over_the_general_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("api_url", "insights_url"),
+    ("api_url", "place"),
     [
-        ("https://api.dublin.ie1.twilio.com", "https://insights.dublin.ie1.twilio.com"),
-        ("https://api.au1.twilio.com/", "https://insights.au1.twilio.com"),
-        ("https://api.twilio.com", "https://insights.twilio.com"),
-        ("https://api.ie1.twilio.com.example", "https://insights.twilio.com"),
-        ("http://127.0.0.1:1", "https://insights.twilio.com"),
+        ("https://api.dublin.ie1.twilio.com", "dublin.ie1.twilio.com"),
+        ("https://api.au1.twilio.com/", "au1.twilio.com"),
+        ("https://api.twilio.com", "twilio.com"),
+        ("https://api.ie1.twilio.com.example", "twilio.com"),
+        ("http://127.0.0.1:1", "twilio.com"),
     ],
 )
-def test_voice_insights_is_read_in_the_region_of_the_account(api_url: str, insights_url: str) -> None:
+def test_voice_insights_and_alerts_are_read_in_the_region_of_the_account(api_url: str, place: str) -> None:
     table = AccountSetting(provider="twilio", id=SID, secret="c", api_url=api_url)
     (by_table,) = accounts(Settings(poll_accounts=(table,)))
     (by_setting,) = accounts(Settings(twilio_account_tokens=((SID, "a"),), twilio_api_url=api_url))
-    assert (by_table.insights_url, by_setting.insights_url) == (insights_url, insights_url)
+    for one in (by_table, by_setting):
+        assert (one.insights_url, one.monitor_url) == (
+            f"https://insights.{place}",
+            f"https://monitor.{place}",
+        )
 
 
-def test_the_insights_url_can_be_configured() -> None:
+@pytest.mark.parametrize("product", ["insights", "monitor"])
+def test_the_base_urls_of_other_products_can_be_configured(product: str) -> None:
     europe = "https://api.dublin.ie1.twilio.com"
+    default = f"https://{product}.twilio.com"
     table = AccountSetting(
-        provider="twilio", id=SID, secret="c", api_url=europe, insights_url="https://insights.twilio.com"
+        provider="twilio", id=SID, secret="c", api_url=europe, **{f"{product}_url": default}
     )
     (by_table,) = accounts(Settings(poll_accounts=(table,)))
-    settings = Settings(
-        twilio_account_tokens=((SID, "a"),), twilio_api_url=europe, twilio_insights_url="https://i.example"
+    settings = replace(
+        Settings(twilio_account_tokens=((SID, "a"),), twilio_api_url=europe),
+        **{f"twilio_{product}_url": "https://i.example/"},
     )
     (by_setting,) = accounts(settings)
-    assert (by_table.insights_url, by_setting.insights_url) == (
-        "https://insights.twilio.com",
-        "https://i.example",
-    )
+    found = [getattr(one, f"{product}_url") for one in (by_table, by_setting)]
+    assert found == [default, "https://i.example"]
 
 
 def test_two_accounts_of_a_provider_have_different_names() -> None:
