@@ -100,6 +100,7 @@ class Poller:
         self.limiters = RateLimiters(self.accounts, self.metrics)
         self.limiters.lease(0.0)  # until the group knows this member
         self.metrics.budgets(lambda: map(self._state, self.accounts))
+        self.metrics.forbidden(self._forbidden)
         self._producer = AckedProducer(
             names.polled, connection, produced=partial(self.metrics.produced, "polled")
         )
@@ -199,6 +200,15 @@ class Poller:
         forbidden = set(self._reader.forbidden.sources(account))
         return state._replace(state="refused") if readable and readable <= forbidden else state
 
+    def _forbidden(self) -> list[tuple[str, str, bool]]:
+        """Each source of each account (its alias), and whether the account may not read it."""
+        return [
+            (source, account.alias, source in self._reader.forbidden.sources(account))
+            for account in self.accounts
+            for source in self._sources
+            if source.startswith(account.provider)
+        ]
+
     def live(self) -> tuple[bool, Sequence[str]]:
         return live(self.tasks, self._windows.ended())
 
@@ -225,7 +235,7 @@ def ready(
     - `forbidden`: names of accounts with a source that they may not read.
     """
     notes = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
-    notes += [f"{name}: the credentials may not read {source}" for name, source in forbidden]
+    notes += [f"{name}: it may not read {source}" for name, source in forbidden]
     return trouble is None, [*([trouble] if trouble else []), *(notes if states else [NOBODY])]
 
 

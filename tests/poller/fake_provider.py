@@ -114,8 +114,8 @@ class OpenLimiter:
             yield permit
         finally:
             self.inside -= 1
-        ((outcome, retry_after_s),) = permit.reported
-        self.answers.append((priority, source, outcome, retry_after_s))
+        assert len(permit.reported) <= 1
+        self.answers += [(priority, source, *reported) for reported in permit.reported]
 
 
 class OpenPermit:

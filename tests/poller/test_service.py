@@ -62,7 +62,7 @@ def test_ready_is_who_can_land_and_what_an_operator_should_know_is_said_beside_i
 def test_a_source_that_an_account_may_not_read_is_said_by_its_name() -> None:
     assert service.ready(None, [("twilio/main", "running")], [("twilio/main", "twilio_call_summary")]) == (
         True,
-        ["twilio/main: the credentials may not read twilio_call_summary"],
+        ["twilio/main: it may not read twilio_call_summary"],
     )
 
 
@@ -72,10 +72,18 @@ def test_an_account_that_may_read_nothing_at_all_is_refused() -> None:
     )
     (account,) = poller.accounts
     states = [poller._state(account).state]
+
+    def shown() -> float | None:
+        labels = {"account": "default", "source": "telnyx_call_event"}
+        return poller.metrics.registry.get_sample_value("callstream_poll_forbidden_source", labels)
+
     for source in ("telnyx_webhook_delivery", "telnyx_call_event"):
         poller._reader.forbidden.report(account, source, 0, "auth_error", 0.0, forbidden=True)
         states.append(poller._state(account).state)
     assert states == ["standby", "standby", "refused"]
+    assert shown() == 1
+    poller._reader.forbidden.report(account, "telnyx_call_event", 0, "empty", 0.0)
+    assert shown() == 0
 
 
 async def test_live_is_who_has_lost_no_part() -> None:

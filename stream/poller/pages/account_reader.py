@@ -91,7 +91,7 @@ class AccountReader:
         except NoPermitError as error:
             return ReadResult(error.outcome, problem=str(error))
         what = (account.key, resource.source)  # not its name: several accounts may have one alias
-        if result.outcome in ANSWERED:
+        if result.outcome in ANSWERED and not result.forbidden:
             if self._log_once.succeeded(what, self._now_s()):
                 log.info("%s of %s is read again", resource.source, account.name)
         elif self._log_once.failed(what, result.outcome, self._now_s()):
@@ -134,7 +134,8 @@ class AccountReader:
     ) -> ReadResult:
         number = self.forbidden.try_read(account, resource.source, self._now_s())
         if number is None:
-            return ReadResult("auth_error", problem="the credentials may not read this", forbidden=True)
+            outcome = self.forbidden.outcome(account, resource.source)
+            return ReadResult(outcome, problem="the account may not read this", forbidden=True)
         result: ReadResult | None = None
         try:
             result = await PagedRead(

@@ -36,8 +36,9 @@ MAX_WAIT_S = 300.0
 THREAD_BYTES = 128 << 10
 """A page of this size is processed in a thread. A smaller one takes at most 15 ms of the event loop."""
 
-FORBIDDEN = 403
 _RETRYABLE = frozenset({"throttled", "server_error", "network_error"})
+_ABOUT_ACCOUNT = frozenset({"success", "empty", "throttled"})
+"""The outcomes of a resource on a host of its own that also say something about its account."""
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class ReadResult(NamedTuple):
     - `rows`, `pages`: how many were written.
     - `complete`: the rows show that no more will follow.
     - `content`: 16 hex digits of all rows, whatever their order. None if the read did not reach the end.
-    - `forbidden`: the credentials may not read this resource, but others of the account.
+    - `forbidden`: the account may not read this resource, but others.
     - `provider_us`: the provider's clock at the first page. None without a page or a `Date`.
     """
 
@@ -194,9 +195,10 @@ class PagedRead:
                 got = error
             seconds = time.monotonic() - started_s
             response = await self._judge(got, url)
-            # The 403 of one resource says nothing about the account.
-            outcome = "client_error" if response.forbidden else response.outcome
-            permit.answered(outcome, response.retry_after_s)
+            if not self.resource.on_own_host or response.outcome in _ABOUT_ACCOUNT:
+                # The refusal of one resource says nothing about the account.
+                outcome = "client_error" if response.forbidden else response.outcome
+                permit.answered(outcome, response.retry_after_s)
         self.metrics.requested(source, response.outcome, seconds)
         if response.page is not None and response.page.left_out:
             self.metrics.left_out(source, response.page.left_out)
@@ -209,13 +211,16 @@ class PagedRead:
             return _Response(got.kind, problem=got.detail)
         if got.status != 200:
             outcome, detail = _ERRORS.get(got.status, ("client_error", ""))
-            if got.status == 404:
+            forbidden = got.status in self.resource.refused_by
+            if forbidden and outcome != "auth_error":
+                outcome, detail = "not_found", ": the account does not have this"
+            elif got.status == 404:
                 outcome = self.limits.not_found
             elif got.status >= 500:
                 outcome = "server_error"
             elif 300 <= got.status < 400:
                 detail = ": a redirect, which is not followed"
-            problem, forbidden = f"answered {got.status}{detail}", got.status == FORBIDDEN
+            problem = f"answered {got.status}{detail}"
             return _Response(outcome, problem=problem, retry_after_s=got.retry_after_s, forbidden=forbidden)
         try:
             page = await _in_thread_if_large(len(got.body), partial(self.resource.parse, got.body, url))
@@ -277,6 +282,6 @@ def _size(page: Page) -> int:
 
 _ERRORS = {
     401: ("auth_error", ": the credentials are not accepted"),
-    FORBIDDEN: ("auth_error", ": the credentials may not read this"),
+    403: ("auth_error", ": the credentials may not read this"),
     429: ("throttled", ": too many requests"),
 }

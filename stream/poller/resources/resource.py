@@ -57,6 +57,9 @@ class Resource:
     - `parse(body, url)`: parses the page that `url` returned. Raises PageError.
     - `is_final(row)`: whether this row of a call shows that it will not change.
     - `max_lookback_s`: how far back the provider returns rows by time, and rows of an ended call. None: any.
+    - `refused_by`: the statuses by which the provider refuses this resource alone to an account. It is off
+      for the account then, and the other resources are not.
+    - `on_own_host`: its failures say nothing about the account, which is read at another host.
     """
 
     source: str
@@ -65,6 +68,8 @@ class Resource:
     parse: Callable[[bytes, str], Page]
     is_final: Callable[[bytes], bool] = lambda _: False
     max_lookback_s: float | None = None
+    refused_by: frozenset[int] = frozenset({403})
+    on_own_host: bool = False
 
     def url_of_call(self, account: Account, call_id: str, edge: str | None) -> str:
         """As `call_url`. Raises CallUrlError also where the resource cannot be read by call."""

@@ -101,6 +101,12 @@ POLL_ACCOUNT_STATE = gauge(
     "On refused: correct the credentials; on unreachable: check network and proxy.",
     ACCOUNT | {"state": words.POLL_STATES},
 )
+POLL_FORBIDDEN = gauge(
+    "poll_forbidden_source",
+    "1 while the provider refuses this source to the account, whose other sources are read; else 0.",
+    "On 1: see what the credentials may read, or leave the source out of `CALLSTREAM_POLL_SOURCES`.",
+    WINDOW,
+)
 POLL_OWNED_PARTITIONS = gauge(
     "poll_owned_partitions",
     "Partitions of the fetch requests that this poller serves; 0 on standby.",
@@ -162,6 +168,15 @@ class PollerMetrics(MetricRegistry):
     def budgets(self, states: Callable[[], Iterable[BudgetState]]) -> None:
         """`states`: returns the budgets; called at each scrape."""
         self.before_scrape(lambda: self._show(states()))
+
+    def forbidden(self, sources: Callable[[], Iterable[tuple[str, str, bool]]]) -> None:
+        """`sources`: returns (source, alias, whether it is forbidden); called at each scrape."""
+
+        def show() -> None:
+            for source, alias, is_forbidden in sources():
+                self.gauge(POLL_FORBIDDEN, source, alias).set(is_forbidden)
+
+        self.before_scrape(show)
 
     def _show(self, states: Iterable[BudgetState]) -> None:
         for one in states:

@@ -26,6 +26,7 @@ from tests.poller.fake_provider import (
 
 EVENTS = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{CALL_SID}/Events.json"
 FIRST = f"{EVENTS}?PageSize=1000"
+EVENTS_OF_A_CALL = RESOURCES["twilio_call_event"]
 RECEIVED_US = 1_772_445_600_000_001
 
 
@@ -67,11 +68,12 @@ class ReadSetup:
             now_us=lambda: RECEIVED_US,
         ).run()
 
-    async def events(self, limits: ReadLimits = CALL_LIMITS) -> ReadResult:
+    async def events(
+        self, limits: ReadLimits = CALL_LIMITS, resource: Resource = EVENTS_OF_A_CALL
+    ) -> ReadResult:
         """Read the Call Events of the call."""
         account = twilio(self.provider.url, f"{self.provider.url}/insights")
-        url = RESOURCES["twilio_call_event"].url_of_call(account, CALL_SID, None)
-        return await self.read(RESOURCES["twilio_call_event"], account, url, limits)
+        return await self.read(resource, account, resource.url_of_call(account, CALL_SID, None), limits)
 
     async def leg_events(self) -> ReadResult:
         account = telnyx(f"{self.provider.url}/v2")

@@ -232,6 +232,25 @@ async def test_an_outage_of_an_account_and_source_is_logged_once_and_its_end_wit
         assert private not in caplog.text
 
 
+async def test_a_resource_that_the_account_does_not_have_is_logged_once_and_answered_as_at_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="callstream.poller")
+    gone = replace(CALLS, refused_by=frozenset({404, 410}))
+    async with reader_setup() as at:
+        at.provider.at(A_CALL, Reply(410))
+        for _ in range(3):
+            done = await at.reader.read_call(gone, at.account, CALL_SID, None, "terminal")
+            assert (done.outcome, done.rows, done.forbidden) == ("not_found", 0, True)
+        assert at.provider.paths == [A_CALL]
+        at.now_s += 31
+        at.provider.at(A_CALL, ONE_CALL)
+        assert (await at.reader.read_call(gone, at.account, CALL_SID, None, "terminal")).rows == 1
+    assert caplog.messages == [
+        "twilio_call of twilio/main cannot be read (not_found): answered 410: the account does not have this"
+    ]
+
+
 async def test_outages_are_logged_per_account_and_source(caplog: pytest.LogCaptureFixture) -> None:
     async with reader_setup() as at:
         at.provider.otherwise = HTML

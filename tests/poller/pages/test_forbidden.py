@@ -60,3 +60,12 @@ def test_a_cancelled_read_leaves_its_probe_to_the_next() -> None:
     assert number is not None
     found.report(TWILIO, INSIGHTS, number, None, 30.0)
     assert found.try_read(TWILIO, INSIGHTS, 30.0) is not None
+
+
+def test_the_outcome_of_the_refusal_is_known_while_it_lasts() -> None:
+    found = forbidden()
+    assert found.outcome(TWILIO, INSIGHTS) == "auth_error"
+    number = found.try_read(TWILIO, INSIGHTS, 30.0)
+    assert number is not None
+    found.report(TWILIO, INSIGHTS, number, "not_found", 30.0, forbidden=True)
+    assert (found.outcome(TWILIO, INSIGHTS), found.try_read(TWILIO, INSIGHTS, 89.0)) == ("not_found", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stream.core.fetches import OUTCOMES
@@ -9,7 +11,7 @@ from stream.poller.pages.paged_read import CALL_LIMITS, WINDOW_LIMITS, ReadLimit
 from stream.poller.resources import RESOURCES
 from tests.poller.accounts import twilio
 from tests.poller.fake_provider import Reply, hung_up
-from tests.poller.pages.read_fixture import FIRST, ReadSetup, page, read_setup, row
+from tests.poller.pages.read_fixture import EVENTS_OF_A_CALL, FIRST, ReadSetup, page, read_setup, row
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,34 @@ async def test_a_403_concerns_the_resource_and_not_the_account(setup: ReadSetup)
     assert await setup.events(WINDOW_LIMITS) == ReadResult("auth_error", problem=problem, forbidden=True)
     assert setup.metrics.requests == [("twilio_call_event", "auth_error")]
     assert setup.limiter.answers == [("terminal", "twilio_call_event", "client_error", None)]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "why"),
+    [
+        (401, "auth_error", "the credentials are not accepted"),
+        (404, "not_found", "the account does not have this"),
+        (410, "not_found", "the account does not have this"),
+    ],
+)
+async def test_a_resource_on_a_host_of_its_own_is_refused_without_a_word_about_the_account(
+    setup: ReadSetup, status: int, outcome: str, why: str
+) -> None:
+    setup.provider.at(FIRST, Reply(status, b"{}"))
+    apart = replace(EVENTS_OF_A_CALL, refused_by=frozenset({401, 403, 404, 410}), on_own_host=True)
+    came = await setup.events(resource=apart)
+    assert came == ReadResult(outcome, problem=f"answered {status}: {why}", forbidden=True)
+    assert setup.metrics.requests == [("twilio_call_event", outcome)]
+    assert setup.limiter.answers == []
+
+
+async def test_errors_of_a_host_of_its_own_do_not_count_for_the_account_and_throttling_does(
+    setup: ReadSetup,
+) -> None:
+    setup.provider.at(FIRST, hung_up, Reply(503), Reply(429, b"", {"Retry-After": "7"}), page(row(1)))
+    came = await setup.events(resource=replace(EVENTS_OF_A_CALL, on_own_host=True))
+    assert (came.outcome, came.rows) == ("success", 1)
+    assert [answer[2:] for answer in setup.limiter.answers] == [("throttled", 7.0), ("success", None)]
 
 
 async def test_a_transient_error_is_retried_at_the_same_page(setup: ReadSetup) -> None:

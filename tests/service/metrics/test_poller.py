@@ -21,6 +21,7 @@ CATALOGUE = {
     "callstream_poll_in_flight_requests": ("gauge", "provider account"),
     "callstream_poll_waiting_requests": ("gauge", "provider account priority"),
     "callstream_poll_account_state": ("gauge", "provider account state"),
+    "callstream_poll_forbidden_source": ("gauge", "source account"),
     "callstream_poll_owned_partitions": ("gauge", ""),
     "callstream_dead_letters_total": ("counter", "source reason"),
     "callstream_produce_messages_total": ("counter", "topic outcome"),
@@ -46,6 +47,7 @@ def fed() -> PollerMetrics:
     metrics.budgets(
         lambda: [BudgetState("twilio", "default", "throttled", 8.0, 4.0, 3, {"heal": 2, "terminal": 5})]
     )
+    metrics.forbidden(lambda: [("twilio_call", "default", False), ("twilio_call_event", "default", True)])
     return metrics
 
 
@@ -76,6 +78,8 @@ def test_what_is_told_is_what_is_shown() -> None:
     assert value(metrics, "poll_waiting_requests", **account, priority="terminal") == 5
     assert value(metrics, "poll_account_state", **account, state="throttled") == 1
     assert value(metrics, "poll_account_state", **account, state="running") == 0
+    assert value(metrics, "poll_forbidden_source", source="twilio_call", account="default") == 0
+    assert value(metrics, "poll_forbidden_source", source="twilio_call_event", account="default") == 1
 
 
 def test_a_window_that_was_never_read_is_seen_to_be() -> None:
