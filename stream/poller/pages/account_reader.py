@@ -15,6 +15,7 @@ from stream.core.fetches import ANSWERED, FetchRequest
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.rate_limiter import NoPermitError, RateLimiters
 from stream.poller.pages.client import InsecureUrlError, PageClient
+from stream.poller.pages.details import RowDetails
 from stream.poller.pages.forbidden import ForbiddenResources
 from stream.poller.pages.paged_read import (
     CALL_LIMITS,
@@ -112,15 +113,20 @@ class AccountReader:
         on_written: OnWritten | None = None,
     ) -> ReadResult:
         """Read a window from its first page. `skip_known`: leave out rows that were written lately."""
+        limiter = self._limiters.of(account)
+
+        async def read_detail(single: Resource, url: str, write: Write) -> ReadResult:
+            return await self._read(single, account, url, priority, limiter, WINDOW_LIMITS, write)
+
+        details = RowDetails(resource, account, self._writer.unknown if skip_known else list, read_detail)
 
         async def write(page: PageRecords) -> None:
+            page = await details.replace(page)
             await self._writer.write(page, skip_known=skip_known)
             if on_written is not None:
                 on_written([row.value for row in page.rows])
 
-        return await self._read(
-            resource, account, url, priority, self._limiters.of(account), WINDOW_LIMITS, write
-        )
+        return await self._read(resource, account, url, priority, limiter, WINDOW_LIMITS, write)
 
     async def _read(
         self,

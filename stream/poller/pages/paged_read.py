@@ -66,7 +66,7 @@ class ReadResult(NamedTuple):
     """The result of a read.
 
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log, else empty.
-    - `rows`, `pages`: how many were written.
+    - `rows`, `pages`: how many were written; `received`: the rows that the provider returned.
     - `complete`: the rows show that no more will follow.
     - `content`: 16 hex digits of all rows, whatever their order. None if the read did not reach the end.
     - `forbidden`: the account may not read this resource, but others.
@@ -81,6 +81,7 @@ class ReadResult(NamedTuple):
     problem: str = ""
     forbidden: bool = False
     provider_us: int | None = None
+    received: int = 0
 
     @property
     def reached_end(self) -> bool:
@@ -131,7 +132,7 @@ class PagedRead:
         self._held: list[Page] = []
         self._has_rows = False
         self._complete = True
-        self._rows = self._pages = 0
+        self._rows = self._pages = self._received = 0
         self._provider_us: int | None = None
 
     async def run(self) -> ReadResult:
@@ -155,6 +156,7 @@ class PagedRead:
             self._builder.content,
             self._pages,
             provider_us=self._provider_us,
+            received=self._received,
         )
 
     async def _failed(self, response: _Response) -> ReadResult:
@@ -260,6 +262,7 @@ class PagedRead:
             self._has_rows = self._has_rows or bool(page.rows)
             self._complete = self._complete and complete
             self._rows += len(records.rows)
+            self._received += len(page.rows) + page.left_out
             self._pages += 1
 
     def _build(self, page: Page, received_us: int) -> tuple[PageRecords, bool]:

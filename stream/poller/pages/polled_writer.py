@@ -75,6 +75,10 @@ class PolledWriter:
                 self._recent.add([letter])
             self._metrics.dead_letter(letter.source, letter.reason)
 
+    def unknown(self, rows: Sequence[PolledRow]) -> list[PolledRow]:
+        """The rows that were not written lately."""
+        return self._recent.unknown(rows)
+
     async def write_result(self, key: bytes, value: bytes) -> None:
         """Write a fetch's result, after its rows."""
         await self._send([_Record(key, value)], self._polled, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.poller.resources import telnyx, twilio
+from stream.poller.resources import telnyx, twilio, twilio_errors
 from stream.poller.resources.resource import Resource
 
 RESOURCES: dict[str, Resource] = {
@@ -14,6 +14,8 @@ RESOURCES: dict[str, Resource] = {
         twilio.CALL_SUMMARY,
         telnyx.CALL_EVENTS,
         telnyx.WEBHOOK_DELIVERIES,
+        twilio_errors.ALERTS,
+        twilio_errors.NOTIFICATIONS,
     )
 }
 """The resource of each polled source."""

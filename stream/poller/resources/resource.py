@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from stream.poller.resources.account import Account
@@ -56,7 +56,11 @@ class Resource:
       all rows. Rows outside the range may come too.
     - `parse(body, url)`: parses the page that `url` returned. Raises PageError.
     - `is_final(row)`: whether this row of a call shows that it will not change.
+    - `detail_url(account, key, row)`: URL of the single form of a listed row, which says more; `key` is that
+      of its record. None for a row, or a resource, that needs none.
+    - `max_rows`: the provider returns at most so many rows of a time range. None: all.
     - `max_lookback_s`: how far back the provider returns rows by time, and rows of an ended call. None: any.
+    - `overlap_s`: how far passes over a window overlap at most. None: as far as the settings say.
     - `refused_by`: the statuses by which the provider refuses this resource alone to an account. It is off
       for the account then, and the other resources are not.
     - `on_own_host`: its failures say nothing about the account, which is read at another host.
@@ -67,7 +71,10 @@ class Resource:
     window_urls: Callable[[Account, int, int | None], list[str]] | None = None
     parse: Callable[[bytes, str], Page]
     is_final: Callable[[bytes], bool] = lambda _: False
+    detail_url: Callable[[Account, str, dict[str, Any]], str | None] | None = None
+    max_rows: int | None = None
     max_lookback_s: float | None = None
+    overlap_s: float | None = None
     refused_by: frozenset[int] = frozenset({403})
     on_own_host: bool = False
 

@@ -1,7 +1,7 @@
 """Twilio's REST resources: Calls, Call Events, Voice Insights Events and Voice Insights call summary.
 
-Lists of `2010-04-01` have their rows under the resource's name and a relative `next_page_uri`; those of Voice
-Insights under the name in `meta.key` and an absolute `meta.next_page_url`. A link that is null, missing or
+Lists of `2010-04-01` have their rows under the resource's name and a relative `next_page_uri`; those of newer
+APIs under the name in `meta.key` and an absolute `meta.next_page_url`. A link that is null, missing or
 empty is the end.
 """
 
@@ -27,35 +27,38 @@ _VERSION = "/2010-04-01/"
 # -- Calls
 
 
-def _calls_url(account: Account) -> str:
+def calls_url(account: Account) -> str:
     """The account's id is in the path, whichever credentials are used."""
     return f"{account.api_url}{_VERSION}Accounts/{quote(account.id, safe='')}/Calls"
 
 
 def _call_url(account: Account, call_id: str, _edge: str | None) -> str:
-    return f"{_calls_url(account)}/{call_id_in_path(call_id)}.json"
+    return f"{calls_url(account)}/{call_id_in_path(call_id)}.json"
 
 
 def _window_urls(account: Account, since_us: int, until_us: int | None) -> list[str]:
     urls = []
+    since, until = window_seconds(since_us, until_us)
     for name in ("EndTime", "StartTime"):
-        parameters = {f"{name}>": _whole_second(since_us)}
-        if until_us is not None:
-            parameters[f"{name}<"] = _whole_second(until_us + SECOND_US - 1)
+        parameters = {f"{name}>": since, **({} if until is None else {f"{name}<": until})}
         parameters["PageSize"] = str(MAX_PAGE_SIZE)
-        urls.append(f"{_calls_url(account)}.json?{urlencode(parameters)}")
+        urls.append(f"{calls_url(account)}.json?{urlencode(parameters)}")
     return urls
 
 
+def window_seconds(since_us: int, until_us: int | None) -> tuple[str, str | None]:
+    """A time range as Twilio's filters take it, `YYYY-MM-DDTHH:MM:SSZ`, in whole seconds that contain it."""
+    return _whole_second(since_us), None if until_us is None else _whole_second(until_us + SECOND_US - 1)
+
+
 def _whole_second(us: int) -> str:
-    """A time as Twilio's filters take it, `YYYY-MM-DDTHH:MM:SSZ`, rounded down."""
     return utc(us // SECOND_US * SECOND_US)[:19] + "Z"
 
 
 def _parse_calls(body: bytes, url: str) -> Page:
     members = page_json.members(body)
     if "calls" in members:
-        return _list_page(members, "calls", url)
+        return list_page(members, "calls", url)
     if "sid" in members:
         return Page([body.strip()])
     raise PageError("invalid_field", "the page is neither a call nor a list of calls")
@@ -90,11 +93,11 @@ overlap. A final row has a terminal status and, if the call has a duration, its 
 
 
 def _call_events_url(account: Account, call_id: str, _edge: str | None) -> str:
-    return f"{_calls_url(account)}/{call_id_in_path(call_id)}/Events.json?PageSize={MAX_PAGE_SIZE}"
+    return f"{calls_url(account)}/{call_id_in_path(call_id)}/Events.json?PageSize={MAX_PAGE_SIZE}"
 
 
 def _parse_call_events(body: bytes, url: str) -> Page:
-    return _list_page(page_json.members(body), "events", url)
+    return list_page(page_json.members(body), "events", url)
 
 
 CALL_EVENTS = Resource(
@@ -123,12 +126,7 @@ def _insights_events_url(account: Account, call_id: str, edge: str | None) -> st
 
 
 def _parse_insights_events(body: bytes, _url: str) -> Page:
-    members = page_json.members(body)
-    meta = page_json.value(members, "meta")
-    meta = meta if type(meta) is dict else {}
-    key = meta.get("key")
-    rows = page_json.elements(members, key if type(key) is str and key else "events")
-    return Page(rows, page_json.link(meta.get("next_page_url")))
+    return meta_page(page_json.members(body), "events")
 
 
 INSIGHTS_EVENTS = Resource(
@@ -176,10 +174,19 @@ Partial summaries are filled with guesses, so only a complete one is requested. 
 # -- shared by the lists
 
 
-def _list_page(members: dict[str, bytes], key: str, url: str) -> Page:
+def list_page(members: dict[str, bytes], key: str, url: str) -> Page:
     """A page of a `2010-04-01` list that `url` returned. Raises PageError."""
     link = page_json.link(page_json.value(members, "next_page_uri"))
     return Page(page_json.elements(members, key), link and _below_base(link, url))
+
+
+def meta_page(members: dict[str, bytes], usual_key: str) -> Page:
+    """A page of a list of the newer APIs. Raises PageError."""
+    meta = page_json.value(members, "meta")
+    meta = meta if type(meta) is dict else {}
+    key = meta.get("key")
+    rows = page_json.elements(members, key if type(key) is str and key else usual_key)
+    return Page(rows, page_json.link(meta.get("next_page_url")))
 
 
 def _below_base(link: str, url: str) -> str:

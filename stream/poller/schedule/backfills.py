@@ -27,6 +27,7 @@ from stream.poller.resources.resource import Resource
 from stream.poller.schedule.planning import READ_BY_CALL, SLICE_S, Span, ended_calls, next_slice, refusal
 from stream.poller.schedule.progress import BackfillJob
 from stream.poller.schedule.progress_store import ProgressStore
+from stream.poller.schedule.span_reads import read_span
 from stream.service.background_tasks import cancel, start
 
 PRIORITY = "backfill"
@@ -205,21 +206,20 @@ class _BackfillRun:
         self, resource: Resource, account: Account, span: Span, calls: dict[str, Sequence[str]] | None = None
     ) -> int:
         """Read a slice; the number of rows. `calls` receives the calls that ended in it, with their edges."""
-        assert resource.window_urls is not None
 
         def collect(envelopes: Iterable[bytes]) -> None:
             if calls is not None:
                 calls.update(ended_calls(envelopes, span))
 
-        rows = 0
-        for url in resource.window_urls(account, *span):
-            result = await self._read_with_retries(
+        async def read(url: str) -> ReadResult:
+            return await self._read_with_retries(
                 partial(self._of.reader.read_window, resource, account, url, PRIORITY, on_written=collect)
             )
-            if not result.reached_end:
-                raise _job_failed(result)
-            rows += result.rows
-        return rows
+
+        result = await read_span(resource, account, *span, self._of.now_us(), read)
+        if not result.reached_end:
+            raise _job_failed(result)
+        return result.rows
 
     async def _read_calls(
         self, resource: Resource, account: Account, calls: Mapping[str, Sequence[str]]

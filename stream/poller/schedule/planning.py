@@ -123,7 +123,7 @@ def refusal(source: str, span: Span, now_us: int, tolerance_s: float = 0.0) -> s
     max_lookback_s = RESOURCES[source].max_lookback_s if source in RESOURCES else None
     if max_lookback_s is None or span.since_us >= now_us - _us(tolerance_s) - _us(max_lookback_s):
         return None
-    if source in READ_BY_CALL:
+    if source in READ_BY_CALL or source.startswith("twilio_"):
         return f"Twilio keeps {source} for 30 days only: begin later"
     return (
         f"Telnyx returns {source} by time for the last 24 hours only: begin later "

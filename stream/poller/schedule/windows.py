@@ -20,11 +20,13 @@ from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.kafka.partitions import partition_of
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.account_reader import AccountReader
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.planning import next_pass, pause_s
 from stream.poller.schedule.progress import Watermark, window_key
 from stream.poller.schedule.progress_store import ProgressStore
+from stream.poller.schedule.span_reads import read_span
 from stream.service.background_tasks import cancel, start
 from stream.service.settings import PollerSettings
 
@@ -147,18 +149,23 @@ class Windows:
 
     async def _read(self, window: Window) -> tuple[str, str]:
         account, resource = window
-        assert resource.window_urls is not None
         known = self._store.watermark(resource.source, account.id)
+        lookback_s = self._lookback_s
+        if known is not None and resource.overlap_s is not None:
+            lookback_s = min(lookback_s, resource.overlap_s)
         watermark_us = self._now_us()
         since_us, lost = next_pass(
-            known.watermark_us if known else None, watermark_us, self._lookback_s, resource.max_lookback_s
+            known.watermark_us if known else None, watermark_us, lookback_s, resource.max_lookback_s
         )
-        for url in resource.window_urls(account, since_us, None):
-            result = await self._reader.read_window(resource, account, url, PRIORITY, skip_known=True)
-            if not result.reached_end:
-                return result.outcome, result.problem
-            if result.provider_us is not None:
-                watermark_us = min(watermark_us, result.provider_us)
+
+        async def read(url: str) -> ReadResult:
+            return await self._reader.read_window(resource, account, url, PRIORITY, skip_known=True)
+
+        result = await read_span(resource, account, since_us, None, watermark_us, read)
+        if not result.reached_end:
+            return result.outcome, result.problem
+        if result.provider_us is not None:
+            watermark_us = min(watermark_us, result.provider_us)
         watermark = Watermark(
             source=resource.source,
             account=account.id,

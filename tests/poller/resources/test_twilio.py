@@ -44,6 +44,7 @@ def test_every_resource_is_there_and_names_its_source() -> None:
         for source in (
             *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"),
             *("telnyx_call_event", "telnyx_webhook_delivery"),
+            *("twilio_alert", "twilio_notification"),
         )
     }
 
