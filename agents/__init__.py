@@ -1,4 +1,4 @@
-"""The Faust app: its agents (`inputs`) and the job that runs on the lanes (`processor`).
+"""The Faust app (`app`) and the job that runs on its lanes (`processor`).
 
 `faust -A agents worker` asks this package for `app`. It is made only then: importing a part of the package
 connects to nothing.

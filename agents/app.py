@@ -1,4 +1,4 @@
-"""The Faust app with its agents: `agents.app.app`, which `faust -A agents worker` finds.
+"""The Faust app with its job: `agents.app.app`, which `faust -A agents worker` finds.
 
 Puts the parts together and decides nothing. Reading `app` loads the settings, finds the broker and creates
 the topics that are missing; importing this module does none of that.
@@ -16,7 +16,6 @@ from typing import Any
 import faust.cli.base
 import mode
 
-from agents import inputs
 from agents.processor import CallProcessor
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -79,7 +78,6 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         errors_limit=chosen.max_errors_in_a_row,
     )
     app = build_app(chosen, processor, metrics)
-    inputs.declare(app, names)
     app.add_dependency(HealthServer(app, metrics, chosen.worker_listen))
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
@@ -19,44 +20,20 @@ CACHED_CALLS = 1024
 """Decoded calls kept for each partition: a call's next delivery often comes within a few batches."""
 
 
-class DecodedCallCache:
-    """Calls of one partition that were just committed, decoded, so that they are not read from the store.
-
-    `take` removes a call and only a commit puts it back, so a call that an aborted batch changed is read from
-    the store again.
-    """
-
-    def __init__(self) -> None:
-        self._calls: dict[bytes, Call] = {}
-
-    def take(self, key: bytes) -> Call | None:
-        """Remove a call and return it; None if it is not cached."""
-        return self._calls.pop(key, None)
-
-    def keep(self, calls: dict[bytes, Call | None]) -> None:
-        """Cache the calls of a committed batch. The oldest entries make room."""
-        cached = self._calls
-        for key, call in calls.items():
-            if call is None:
-                cached.pop(key, None)
-            else:
-                cached[key] = call
-        for key in list(islice(cached, max(0, len(cached) - CACHED_CALLS))):
-            del cached[key]
-
-
 @dataclass
 class PartitionMemory:
     """What is kept in memory of an assigned partition, beside its table. Only commits change it.
 
+    - `cache`: the last calls that were committed, decoded, so that they are not read from the store. A batch
+      takes a call out and only its commit puts it back: one that an aborted batch changed is read again.
     - `due`: the index of due calls; `failures`: calls on which a tick failed. Their position in the index is
       the second of the next attempt.
     - `errors_in_a_row`: our own errors without a successful tick or delivery in between; `successes`: the
       number of successful ones.
     """
 
+    cache: dict[bytes, Call] = field(default_factory=dict)
     due: DueIndex = field(default_factory=DueIndex)
-    cache: DecodedCallCache = field(default_factory=DecodedCallCache)
     failures: dict[bytes, TickFailure] = field(default_factory=dict)
     errors_in_a_row: int = 0
     successes: int = 0
@@ -98,7 +75,7 @@ class BatchState:
         self.memory = memory
         self.calls: dict[bytes, Call | None] = {}
         self.pages = Pages(get)
-        self.outputs: dict[str, list[Output]] = {}
+        self.outputs: defaultdict[str, list[Output]] = defaultdict(list)
         self.counts = BatchCounts(partition)
         self.moved: dict[bytes, tuple[int | None, int | None]] = {}
         self.failures: dict[bytes, TickFailure | None] = {}
@@ -113,7 +90,7 @@ class BatchState:
         """The state of a call: as this batch left it, else as the store has it."""
         if key in self.calls:
             return self.calls[key]
-        call = self.memory.cache.take(key)
+        call = self.memory.cache.pop(key, None)
         return call if call is not None else self.stored(key)
 
     def stored(self, key: bytes) -> Call | None:
@@ -125,13 +102,6 @@ class BatchState:
         """All changes of the table, None for a key that leaves it."""
         states = {key: dump(call) if call is not None else None for key, call in self.calls.items()}
         return states | self.pages.changes()
-
-    def write(self, topic: str, output: Output) -> None:
-        """Add one record for `topic`."""
-        outputs = self.outputs.get(topic)
-        if outputs is None:
-            outputs = self.outputs[topic] = []
-        outputs.append(output)
 
     def succeeded(self) -> None:
         """A delivery or a tick of a call succeeded: later errors start a new row."""
@@ -151,16 +121,12 @@ class BatchState:
                 was = failure.retry_s
                 self.failures[key] = None
         if was != now:
-            self._move(key, was, now)
+            self.moved[key] = (self.moved.get(key, (was,))[0], now)
 
     def defer(self, key: bytes, was: int, failure: TickFailure) -> None:
         """A tick of a call that was due at `was` failed."""
         self.failures[key] = failure
-        self._move(key, was, failure.retry_s)
-
-    def _move(self, key: bytes, was: int | None, now: int | None) -> None:
-        known = self.moved.get(key)
-        self.moved[key] = (known[0] if known is not None else was, now)
+        self.moved[key] = (self.moved.get(key, (was,))[0], failure.retry_s)
 
     def failure(self, key: bytes) -> TickFailure | None:
         """The failed ticks of a call, None without any."""
@@ -195,7 +161,14 @@ class BatchState:
                 memory.failures.pop(key, None)
             else:
                 memory.failures[key] = failure
-        memory.cache.keep(self.calls)
+        cache = memory.cache
+        for key, call in self.calls.items():
+            if call is None:
+                cache.pop(key, None)
+            else:
+                cache[key] = call
+        for key in list(islice(cache, max(0, len(cache) - CACHED_CALLS))):
+            del cache[key]  # the oldest make room
         memory.errors_in_a_row, memory.successes = self.errors_in_a_row, self.successes
 
 

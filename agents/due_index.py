@@ -53,14 +53,10 @@ class DueIndex:
         self._size -= 1
         if not keys:
             del self._keys[second]
-            self._tidy()
-
-    def _tidy(self) -> None:
-        """Drop the seconds without keys as soon as they outnumber those with keys."""
-        while self._seconds and self._seconds[0] not in self._keys:
-            heapq.heappop(self._seconds)
-        if len(self._seconds) > 2 * len(self._keys) + SPARE_SECONDS:
-            self._seconds = sorted(self._keys)
+            while self._seconds and self._seconds[0] not in self._keys:
+                heapq.heappop(self._seconds)
+            if len(self._seconds) > 2 * len(self._keys) + SPARE_SECONDS:
+                self._seconds = sorted(self._keys)
 
     def first(self) -> int | None:
         """The second from which something is due, None if the index is empty."""

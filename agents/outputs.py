@@ -87,7 +87,7 @@ def _alert_headers(alert: Alert, deployment: str) -> list[tuple[str, bytes]]:
 def emit(batch: BatchState, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
     """Write the outputs, and count the effects."""
     for topic, output in outputs:
-        batch.write(topic, output)
+        batch.outputs[topic].append(output)
     for effect in effects:
         kind = type(effect)
         if kind is Alert:
@@ -106,7 +106,7 @@ def dead_letter(
     headers = dead_letter_headers(
         reason, stage, detail, record.topic, record.partition, record.offset, record.headers
     )
-    batch.write(topic, Output(record.key, record.value, headers))
+    batch.outputs[topic].append(Output(record.key, record.value, headers))
     batch.counts[f.EVENTS_PROCESSED, source, "dead_lettered"] += 1
     batch.counts[DEAD_LETTERS, source, reason] += 1
 
@@ -121,7 +121,7 @@ def dead_letter_call(batch: BatchState, topic: str, tick: Record, key: bytes, er
     headers = dead_letter_headers(
         "internal_error", "look", type(error).__name__, tick.topic, tick.partition, tick.offset, ()
     )
-    batch.write(topic, Output(key, state, headers))
+    batch.outputs[topic].append(Output(key, state, headers))
     batch.counts[DEAD_LETTERS, UNKNOWN, "internal_error"] += 1
 
 

@@ -1,12 +1,6 @@
 """Every subclass of Faust's classes and every use of its internals; `upstream_internals` lists them.
 
     app = build_app(settings, processor, observer)
-
-    @app.agent(app.source(topics.callbacks))
-    async def callbacks(stream):
-        async for event in stream.noack().events():
-            app.lanes.put(event.message.value)
-
     run(app)      # or: faust -A agents worker
 
 Faust runs the group: it joins, hears of revoked and assigned partitions (`consumer`, on the thread of

@@ -1,4 +1,4 @@
-"""The Faust app, put together: settings, table, transport, lanes, ticks.
+"""The Faust app, put together: settings, table, transport, agents, lanes, ticks.
 
 Faust's settings here are those that the fault runs were made with.
 """
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
-from faust.types import TopicT
 from yarl import URL
 
 from stream.engine.batch import BatchPolicy, Processor
@@ -46,7 +45,7 @@ NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "callstream.faust")
 
 
 class LanesApp(faust.App):
-    """A Faust app whose agents feed lanes. Made by `build_app`."""
+    """A Faust app with an agent for each source topic, which feeds the lanes. Made by `build_app`."""
 
     logger = logging.getLogger("callstream.faust")
     lanes: Lanes
@@ -57,12 +56,6 @@ class LanesApp(faust.App):
     def states(self) -> States:
         """The table's states, by partition."""
         return self.table.states
-
-    def source(self, name: str) -> TopicT[Any]:
-        """The source topic `name`, for an agent: each of its messages carries a chunk for `lanes.put`."""
-        if name not in self.lanes.sources:
-            raise ValueError(f"{name} is not one of the lanes' sources {sorted(self.lanes.sources)}")
-        return self.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
 
     async def on_first_start(self) -> None:
         """Extends App.on_first_start: a batch of a thousand records must not start a garbage collection."""
@@ -86,10 +79,7 @@ def build_app(
     policy: BatchPolicy | None = None,
     ticking: bool = True,
 ) -> LanesApp:
-    """The worker's app over `settings.kafka`, which must name a broker.
-
-    Agents are declared on it by the caller.
-    """
+    """The worker's app over `settings.kafka`, which must name a broker."""
     names = topics.names(settings.topic_prefix)
     # Offset tables on each rebalance, and thousands of errors a second while no broker is there.
     for name in NOISY_LOGGERS:
@@ -138,6 +128,15 @@ def build_app(
         policy=policy or BatchPolicy(),
         max_errors_in_a_row=min(BATCH_TRIES, settings.max_errors_in_a_row),
     )
+
+    async def hand_to_lanes(stream: Any) -> None:
+        async for event in stream.noack().events():
+            app.lanes.put(event.message.value)
+
+    for agent, source in (("callbacks", names.callbacks), ("polled", names.polled), ("ticks", names.ticks)):
+        topic = app.topic(source, key_type=bytes, value_type=bytes, value_serializer="raw")
+        app.agent(topic, name=agent)(hand_to_lanes)
+
     ticker = Ticker(
         names.ticks,
         lambda: producers.idempotent(connection, names.ticks),

@@ -1,8 +1,8 @@
-"""The cache of decoded calls between batches."""
+"""The decoded calls that a partition keeps between batches."""
 
 from __future__ import annotations
 
-from agents.batch_state import CACHED_CALLS, DecodedCallCache
+from agents.batch_state import CACHED_CALLS, BatchState, PartitionMemory
 from stream.core.call.state import Call, new_call
 
 
@@ -11,25 +11,31 @@ def a_call(number: int) -> tuple[bytes, Call]:
     return key.encode(), new_call(key, None)
 
 
+def a_batch(memory: PartitionMemory) -> BatchState:
+    return BatchState(0, {}.get, memory)
+
+
+def commit(memory: PartitionMemory, calls: dict[bytes, Call | None]) -> None:
+    batch = a_batch(memory)
+    batch.calls = calls
+    batch.commit()
+
+
 def test_a_call_that_was_committed_is_taken_once() -> None:
-    key, call = a_call(1)
-    cache = DecodedCallCache()
-    cache.keep({key: call})
-    assert cache.take(key) is call
-    assert cache.take(key) is None
+    memory, (key, call) = PartitionMemory(), a_call(1)
+    commit(memory, {key: call})
+    assert a_batch(memory).call(key) is call
+    assert a_batch(memory).call(key) is None, "as the store has it"
 
 
 def test_a_call_that_left_the_table_is_not_kept() -> None:
-    key, call = a_call(1)
-    cache = DecodedCallCache()
-    cache.keep({key: call})
-    cache.keep({key: None})
-    assert cache.take(key) is None
+    memory, (key, call) = PartitionMemory(), a_call(1)
+    commit(memory, {key: call})
+    commit(memory, {key: None})
+    assert memory.cache == {}
 
 
 def test_the_calls_that_were_kept_longest_make_room() -> None:
-    calls = dict(a_call(number) for number in range(CACHED_CALLS + 2))
-    cache = DecodedCallCache()
-    cache.keep(dict(calls))
-    kept = [key for key in calls if cache.take(key) is not None]
-    assert kept == list(calls)[2:]
+    memory, calls = PartitionMemory(), dict(a_call(number) for number in range(CACHED_CALLS + 2))
+    commit(memory, dict(calls))
+    assert list(memory.cache) == list(calls)[2:]

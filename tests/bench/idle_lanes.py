@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from agents import inputs
 from stream.engine.batch import Batch, Record
 from stream.faust_bridge.app import build_app
-from stream.kafka import topics
 from tests.bench import worker_process
 from tests.bench.candidate import task
 from tests.bench.full_job import Counting
@@ -32,9 +30,7 @@ def main() -> int:
     chosen = worker_process.settings_of(asked)
     worker_process.read_from(asked.topic)
     worker_process.make_topics(chosen)
-    names = topics.names(chosen.topic_prefix)
     app = build_app(chosen, Idle())
-    inputs.declare(app, names)
     app.lanes.observer = Counting(app, asked)
     return worker_process.run(app)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import orjson
 
-from agents import inputs
 from stream.engine.batch import Batch, Output, Record
 from stream.faust_bridge.app import build_app
 from stream.faust_bridge.process import run
@@ -78,7 +77,6 @@ logging.basicConfig(
     stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
 )
 app = build_app(SETTINGS, Counting())
-inputs.declare(app, NAMES)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,9 @@ def test_an_app_is_put_together_without_a_broker(tmp_path: Path, store: Any, kin
     assert isinstance(app.table.data, kind)
     assert app.lanes.group.id == topics.app_id("calls.")
     assert app.lanes.group.session_timeout_s == chosen.session_timeout_s
-    for name in (NAMES.callbacks, NAMES.polled, NAMES.ticks):
-        assert app.source(name).topics == (name,)
-    with pytest.raises(ValueError, match="not one of the lanes' sources"):
-        app.source(NAMES.events)
+    agents = {name: agent.channel.topics for name, agent in app.agents.items()}
+    sources = {"callbacks": NAMES.callbacks, "polled": NAMES.polled, "ticks": NAMES.ticks}
+    assert agents == {name: (topic,) for name, topic in sources.items()}
 
 
 def test_the_group_pauses_and_resumes_faust_s_partitions() -> None:
