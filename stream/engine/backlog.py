@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
@@ -19,10 +20,8 @@ class BatchSlice(NamedTuple):
     records: list[Any]
     ends: dict[str, int]
 
-    def split(self, taken: int | None) -> tuple[BatchSlice, BatchSlice | None]:
-        """(the first `taken` records as a batch of their own, the others); None takes all."""
-        if taken is None or taken >= len(self.records):
-            return self, None
+    def split(self, taken: int) -> tuple[BatchSlice, BatchSlice]:
+        """(the first `taken` records as a batch of their own, the others)."""
         first, others = self.records[:taken], self.records[taken:]
         open_ended = {record.topic for record in others}
         ends = {topic: end for topic, end in self.ends.items() if topic not in open_ended}
@@ -32,49 +31,44 @@ class BatchSlice(NamedTuple):
         )
 
 
+@dataclass(slots=True)
 class QueuedChunk:
     """Consecutive records of one topic.
 
     `end` is the offset after them, `arrived` in seconds of any one clock, `taken` how many are in batches.
     """
 
-    __slots__ = ("arrived", "end", "records", "taken")
-
-    def __init__(self, records: Sequence[Any], end: int, arrived: float) -> None:
-        self.records = records
-        self.end = end
-        self.arrived = arrived
-        self.taken = 0
-
-
-def _no(_topic: str) -> object:
-    return False
+    records: Sequence[Any]
+    end: int
+    arrived: float
+    taken: int = 0
 
 
 class Backlog:
-    """The queued records of a lane, by topic. `topics` are in their order of precedence."""
+    """The queued records of a lane, by topic. `topics` are in their order of precedence.
+
+    `size`: how many records are queued; `sizes`: by topic.
+    """
 
     def __init__(self, topics: Sequence[str]) -> None:
         self._queues: dict[str, deque[QueuedChunk]] = {topic: deque() for topic in topics}
-        self._sizes = dict.fromkeys(topics, 0)
+        self.sizes = dict.fromkeys(topics, 0)
         self.size = 0
 
     def add(self, topic: str, records: Sequence[Any], end: int, arrived: float) -> None:
         """Queue `records`, which follow those already queued of `topic`."""
         if records:
             self._queues[topic].append(QueuedChunk(records, end, arrived))
-            self._sizes[topic] += len(records)
+            self.sizes[topic] += len(records)
             self.size += len(records)
-
-    def queued(self, topic: str) -> int:
-        """How many records of `topic` are queued."""
-        return self._sizes[topic]
 
     def oldest_arrival(self) -> float | None:
         """When the chunk that has waited longest arrived."""
         return min((queue[0].arrived for queue in self._queues.values() if queue), default=None)
 
-    def take(self, limit: int, ripe_before: float, has_more: Callable[[str], object] = _no) -> BatchSlice:
+    def take(
+        self, limit: int, ripe_before: float, has_more: Callable[[str], object] = lambda _: False
+    ) -> BatchSlice:
         """Up to `limit` records, in order, ending with the last that arrived before `ripe_before`.
 
         Younger ones are taken only if an older one comes after them. The slice ends where a topic runs out
@@ -94,7 +88,7 @@ class Backlog:
             run = chunk.records[chunk.taken : chunk.taken + count]
             chunk.taken += len(run)
             records += run
-            self._sizes[topic] -= len(run)
+            self.sizes[topic] -= len(run)
             if chunk.taken < len(chunk.records):
                 ends[topic] = run[-1].offset + 1
                 continue

@@ -162,7 +162,8 @@ class ChangelogReader:
                 rewound[tp] = part.at  # a step backwards is not believed
                 continue
             if records:
-                self._states.apply(tp.partition, records, position)
+                states = {record.key: record.value for record in records}
+                self._states.write(tp.partition, states, position)
                 part.last = records[-1].offset
                 count += len(records)
             part.read_to(position, now)

@@ -151,7 +151,9 @@ class BatchCommitter:
         context, began = self._context, time.monotonic()
         made = await self._fold(batch)
         process_s = time.monotonic() - began
-        batch, left = batch.split(made.taken)
+        left: BatchSlice | None = None
+        if made.taken is not None and made.taken < len(batch.records):
+            batch, left = batch.split(made.taken)
         end = await self._commit(made, batch)
         if made.states:
             context.states.write(self._partition, made.states, end)

@@ -103,7 +103,7 @@ class Lane:
             self._busy_since = now
         self._backlog.add(topic, records, chunk.end, now)
         self._arrived.set()
-        if self._backlog.queued(topic) >= 2 * self._context.policy.max_batch:
+        if self._backlog.sizes[topic] >= 2 * self._context.policy.max_batch:
             self._paused.add(topic)
             self._context.group.pause(topic, self.partition)
 
@@ -134,7 +134,10 @@ class Lane:
                     if not batch.records:
                         continue
                     self._in_batch = len(batch.records)
-                    self._resume_paused()
+                    for topic in list(self._paused):
+                        if self._backlog.sizes[topic] < policy.max_batch:
+                            self._paused.discard(topic)
+                            self._context.group.resume(topic, self.partition)
                     self._left = await self.committer.run(batch)
                 self._in_batch = 0
                 self._busy_since = time.monotonic() if self._backlog.size or self._left else None
@@ -148,13 +151,6 @@ class Lane:
             log.exception("lane %d", self.partition)
             end_process(f"lane {self.partition}: {describe(error)}", EX_SOFTWARE)
 
-    def _resume_paused(self) -> None:
-        """Fetch the topics again whose queue is down to one batch."""
-        for topic in list(self._paused):
-            if self._backlog.queued(topic) < self._context.policy.max_batch:
-                self._paused.discard(topic)
-                self._context.group.resume(topic, self.partition)
-
     async def _gather(self) -> None:
         """Wait for records, for more to share their batch, then for topics with unread ones."""
         policy = self._context.policy
@@ -165,25 +161,18 @@ class Lane:
         if oldest + policy.collect_s > now:
             await asyncio.sleep(oldest + policy.collect_s - now)
         deadline = time.monotonic() + policy.hold_s
-        while missing := self._missing():
+        while missing := {
+            topic: end
+            for topic, queued in self._backlog.sizes.items()
+            if not queued and (end := self._unread_end(topic))
+        }:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                self._not_waited_for.update(missing)
+                self._not_waited_for |= missing  # what did not come in time is not waited for again
                 return
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), left_s)
-
-    def _missing(self) -> dict[str, int]:
-        """Topics with nothing queued that have unread records, up to which offset.
-
-        Records that did not come in time are not waited for again.
-        """
-        return {
-            topic: end
-            for topic in self._next_offsets
-            if not self._backlog.queued(topic) and (end := self._unread_end(topic))
-        }
 
     def _unread_end(self, topic: str) -> int:
         """Up to where `topic` has unread records that are to be waited for, as far as is known; else 0."""

@@ -6,10 +6,9 @@ is not read again from the beginning, and a lost one is forgotten whole.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, cast
-
-from stream.engine.batch import Record
+from typing import Protocol
 
 
 class States(Protocol):
@@ -21,11 +20,8 @@ class States(Protocol):
     def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
         """All states of the partition."""
 
-    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
-        """Show committed states. `position` is the changelog offset after them, None if not known."""
-
-    def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
-        """Show changelog records, up to `position`."""
+    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int) -> None:
+        """Show committed states. `position` is the changelog offset after them."""
 
     def position(self, partition: int) -> int | None:
         """The changelog offset up to which the states are right, None if nothing is known."""
@@ -41,29 +37,18 @@ class DictStates:
     """States in memory: a dict for each partition."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, dict[bytes, bytes]] = {}
+        self._parts: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self._positions: dict[int, int] = {}
 
     def reader(self, partition: int) -> Callable[[bytes], bytes | None]:
-        return self._part(partition).get
+        return self._parts[partition].get
 
     def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
-        return self._part(partition).items()
+        return self._parts[partition].items()
 
-    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
-        part = self._part(partition)
+    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int) -> None:
+        part = self._parts[partition]
         for key, state in states.items():
-            if state is None:
-                part.pop(key, None)
-            else:
-                part[key] = state
-        if position is not None:
-            self._positions[partition] = position
-
-    def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
-        part = self._part(partition)
-        for record in records:
-            key, state = cast(bytes, record.key), record.value
             if state is None:
                 part.pop(key, None)
             else:
@@ -74,7 +59,7 @@ class DictStates:
         return self._positions.get(partition)
 
     def clear(self, partition: int) -> None:
-        self._part(partition).clear()
+        self._parts[partition].clear()
         self._positions.pop(partition, None)
 
     def drop(self, partition: int) -> None:
@@ -83,7 +68,4 @@ class DictStates:
         self._positions.pop(partition, None)
 
     def count(self, partition: int) -> int:
-        return len(self._part(partition))
-
-    def _part(self, partition: int) -> dict[bytes, bytes]:
-        return self._parts.setdefault(partition, {})
+        return len(self._parts[partition])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from aiokafka.client import CoordinationType
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -21,6 +21,7 @@ from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
 from stream.service.errors import describe
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LONGEST_POLL_MS = 50
@@ -33,6 +34,18 @@ CONFIRM_S = 2.0
 """A coordinator that does not answer within this time is asked again later."""
 
 log = logging.getLogger("callstream.faust")
+
+
+def _in_thread(
+    work: Callable[Concatenate[LaneConsumerThread, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[LaneConsumerThread, P], Coroutine[Any, Any, T]]:
+    """Run a method in the thread. Mode's call_thread does not wake it: work waits for up to a second."""
+
+    async def run(self: LaneConsumerThread, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        running = asyncio.run_coroutine_threadsafe(work(self, *args, **kwargs), self.thread_loop)
+        return await asyncio.wrap_future(running)
+
+    return run
 
 
 class LaneConsumerThread(driver.AIOKafkaConsumerThread):
@@ -70,25 +83,22 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         make.
         """
 
+    @_in_thread
     async def begins(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        found = await self._in_thread(self._ensure_consumer().beginning_offsets(_plain(partitions)))
+        found = await self._ensure_consumer().beginning_offsets(_plain(partitions))
         return {tp: offset or 0 for tp, offset in found.items()}
 
+    @_in_thread
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        found = await self._in_thread(self._ensure_consumer().end_offsets(_plain(partitions)))
+        found = await self._ensure_consumer().end_offsets(_plain(partitions))
         return {tp: offset or 0 for tp, offset in found.items()}
 
+    @_in_thread
     async def read_from(self, offsets: Mapping[TopicPartition, int]) -> None:
-        await self._in_thread(self._seek_wait(self._ensure_consumer(), dict(offsets)))
+        await self._seek_wait(self._ensure_consumer(), dict(offsets))
 
-    async def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in the thread. Mode's call_thread does not wake it: work waits for up to a second."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
-
+    @_in_thread
     async def fetch(self, partitions: set[TopicPartition], timeout_s: float) -> FetchedRecords:
-        return await self._in_thread(self._fetch(partitions, timeout_s))
-
-    async def _fetch(self, partitions: set[TopicPartition], timeout_s: float) -> FetchedRecords:
         consumer = self._ensure_consumer()
         records: Mapping[TopicPartition, Sequence[Any]] = {}
         refused: Mapping[TopicPartition, int] = {}
@@ -115,12 +125,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
                 responded_ms = max(responded_ms, state.timestamp or 0)
         return FetchedRecords(records, positions, ends, responded_ms, refused)
 
+    @_in_thread
     async def committed(
-        self, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, CommittedOffset | None]:
-        return await self._in_thread(self._committed(partitions))
-
-    async def _committed(
         self, partitions: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, CommittedOffset | None]:
         found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(_plain(partitions))
@@ -129,11 +135,9 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             for tp in partitions
         }
 
+    @_in_thread
     async def refresh(self) -> None:
         """Refresh the metadata, for at most REFRESH_S. Never raises."""
-        await self._in_thread(self._refresh())
-
-    async def _refresh(self) -> None:
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             await asyncio.wait_for(self._ensure_consumer()._client.force_metadata_update(), REFRESH_S)
 
@@ -142,14 +146,12 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = self._ensure_consumer()._coordinator
         return Member(coordinator.generation, coordinator.member_id, coordinator._group_instance_id)
 
+    @_in_thread
     async def confirmed(self) -> bool:
         """Whether the group's coordinator, as most brokers name it, still counts this consumer in.
 
         Asked anew, with a heartbeat; committed offsets that are asked for afterwards come from it too.
         """
-        return await self._in_thread(self._confirmed())
-
-    async def _confirmed(self) -> bool:
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator
         # As most brokers name it: see `request_limits`.

@@ -13,7 +13,6 @@ from faust.stores import memory, rocksdb
 from faust.types import TP
 from faust.types.stores import StoreT
 
-from stream.engine.batch import Record
 from stream.engine.states import DictStates, States
 from stream.engine.status import EX_IOERR, end_process
 from stream.service.data_dir import DataDirError, explain
@@ -68,33 +67,23 @@ class RocksStates(rocksdb.Store):
     def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
         return cast(Iterable[tuple[bytes, bytes]], self._visible_items(self._db_for_partition(partition)))
 
-    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int | None) -> None:
+    def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int) -> None:
+        batch = rocksdb.rocksdict.WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, state in states.items():
+            if state is None:
+                delete(key)
+            else:
+                put(key, state)
+        put(self.offset_key, b"%d" % (position - 1))  # Faust keeps the last offset, not the next
         with _on_disk(self.partition_path(partition)):
-            self._write(partition, states.items(), position)
-
-    def apply(self, partition: int, records: Iterable[Record], position: int) -> None:
-        with _on_disk(self.partition_path(partition)):
-            self._write(partition, ((cast(bytes, one.key), one.value) for one in records), position)
+            self._db_for_partition(partition).write(batch)
 
     def _open_for_partition(self, partition: int) -> Any:
         """Extends faust.stores.rocksdb.Store._open_for_partition."""
         path = self.partition_path(partition)
         with _on_disk(path):
             return super()._open_for_partition(partition)
-
-    def _write(
-        self, partition: int, states: Iterable[tuple[bytes, bytes | None]], position: int | None
-    ) -> None:
-        batch = rocksdb.rocksdict.WriteBatch(raw_mode=True)
-        put, delete = batch.put, batch.delete
-        for key, state in states:
-            if state is None:
-                delete(key)
-            else:
-                put(key, state)
-        if position is not None:
-            put(self.offset_key, b"%d" % (position - 1))  # Faust keeps the last offset, not the next
-        self._db_for_partition(partition).write(batch)
 
     def position(self, partition: int) -> int | None:
         last = self.persisted_offset(TP("", partition))

@@ -10,7 +10,6 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from aiokafka import AIOKafkaProducer
@@ -30,7 +29,7 @@ from stream.kafka.client import request_limits
 from stream.kafka.client.member_commit import Member, commit_as
 from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.client.producers import CLOSE_S, PRODUCER, drop, ignore_pending
-from stream.kafka.partitions import TopicPartition, key_hash, partition_of
+from stream.kafka.partitions import TopicPartition, partition_of
 from stream.service.errors import describe
 
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -81,11 +80,6 @@ class CommittedOffset(NamedTuple):
     def read(cls, offset: int, metadata: str | None) -> CommittedOffset:
         found = _CHANGELOG_END.fullmatch(metadata or "")
         return cls(offset, int(found[1]) if found else None)
-
-
-def commit_metadata(changelog_end: int) -> str:
-    """The metadata of a commit whose states need the changelog up to `changelog_end`."""
-    return f"changelog={changelog_end}"
 
 
 class Fenced(Exception):
@@ -191,9 +185,8 @@ class TransactionalProducer:
             await producer.begin_transaction()
             ends = await self._produce(producer, outputs)
             end = max(changelog_end, ends.get(changelog, 0))
-            metadata = commit_metadata(end)
             commits = {
-                TopicPartition(topic, self._partition): OffsetAndMetadata(offset, metadata)
+                TopicPartition(topic, self._partition): OffsetAndMetadata(offset, f"changelog={end}")
                 for topic, offset in offsets.items()
             }
             await producer.send_offsets_to_transaction(commits, self._group)
@@ -210,7 +203,16 @@ class TransactionalProducer:
 
     async def _produce(self, producer: Any, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
         began = time.monotonic()
-        parts = await self._by_partition(producer, outputs)
+        parts: dict[tuple[str, int], Sequence[Output]] = {}
+        for topic, records in outputs.items():
+            elsewhere = [record for record in records if record[3] is not None]
+            own = [record for record in records if record[3] is None] if elsewhere else records
+            if own:
+                parts[topic, self._partition] = own
+            if elsewhere:
+                count = len(await producer.partitions_for(topic))
+                for number, group in spread_by_partition(elsewhere, count).items():
+                    parts[topic, number] = [*parts.get((topic, number), ()), *group]
         for topic, partition in parts:  # in one request, before the first batch asks for its own
             producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
         sent: list[tuple[str, int, int, asyncio.Future[Any]]] = []
@@ -236,27 +238,6 @@ class TransactionalProducer:
             raise failure
         return ends
 
-    async def _by_partition(
-        self, producer: Any, outputs: Mapping[str, Sequence[Output]]
-    ) -> dict[tuple[str, int], Sequence[Output]]:
-        parts: dict[tuple[str, int], Sequence[Output]] = {}
-        for topic, records in outputs.items():
-            elsewhere = [record for record in records if record[3] is not None]
-            own = [record for record in records if record[3] is None] if elsewhere else records
-            if own:
-                parts[topic, self._partition] = own
-            if elsewhere:
-                count = len(await producer.partitions_for(topic))
-                for number, group in spread_by_partition(elsewhere, count).items():
-                    parts[topic, number] = [*parts.get((topic, number), ()), *group]
-        return parts
-
-
-@lru_cache(maxsize=4096)
-def _hash(partition_key: bytes) -> int:
-    """Few keys choose the partition of many records, and a hash costs as much as a small record."""
-    return key_hash(partition_key)
-
 
 def spread_by_partition(records: Iterable[Output], count: int) -> dict[int, list[Output]]:
     """Records by partition, where the record or a key names one of `count` partitions."""
@@ -264,9 +245,9 @@ def spread_by_partition(records: Iterable[Output], count: int) -> dict[int, list
     for record in records:
         partition = record[3]
         if partition == KEYED:
-            partition = partition_of(record[0] or b"", count)
-        elif isinstance(partition, bytes):
-            partition = _hash(partition) % count
+            partition = record[0] or b""
+        if isinstance(partition, bytes):
+            partition = partition_of(partition, count)
         parts.setdefault(cast(int, partition), []).append(record)
     return parts
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 from stream.engine.states import DictStates
 
 
@@ -22,13 +19,10 @@ def test_what_is_written_shows_in_its_partition_alone() -> None:
     assert (list(states.items(5)), states.position(5), states.count(5)) == ([], None, 0)
 
 
-def test_a_tombstone_removes_a_state_whether_it_is_written_or_read() -> None:
+def test_a_tombstone_removes_a_state() -> None:
     states = filled()
-    states.write(3, {b"a": None, b"never": None}, None)
-    assert (dict(states.items(3)), states.position(3)) == ({b"b": b"2"}, 7), "the position is not known"
-    records: list[Any] = [SimpleNamespace(key=b"b", value=None), SimpleNamespace(key=b"d", value=b"4")]
-    states.apply(3, records, 12)
-    assert (dict(states.items(3)), states.position(3)) == ({b"d": b"4"}, 12)
+    states.write(3, {b"a": None, b"never": None, b"d": b"4"}, 12)
+    assert (dict(states.items(3)), states.position(3)) == ({b"b": b"2", b"d": b"4"}, 12)
 
 
 def test_a_reader_sees_what_is_written_later_also_after_a_clear() -> None:

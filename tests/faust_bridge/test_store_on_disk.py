@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stream.engine.batch import Record
 from stream.faust_bridge import store
 from stream.faust_bridge.store import RocksStates
 
@@ -61,16 +60,11 @@ def write(states: RocksStates) -> None:
     states.write(3, {b"twilio:CA1": b"state"}, 7)
 
 
-def apply(states: RocksStates) -> None:
-    records: Iterable[Record] = []
-    states.apply(3, records, 7)
-
-
 def open_(states: RocksStates) -> None:
     states.position(3)
 
 
-@pytest.mark.parametrize(("what", "opens"), [(write, True), (apply, True), (open_, False)])
+@pytest.mark.parametrize(("what", "opens"), [(write, True), (open_, False)])
 def test_a_full_disk_ends_the_worker_with_a_sentence(
     ended: list[tuple[str, int]], what: Callable[[RocksStates], None], opens: bool
 ) -> None:

@@ -29,7 +29,6 @@ from stream.kafka.transactional_producer import (
     Output,
     TransactionalProducer,
     TransactionFailed,
-    commit_metadata,
     pack_batches,
     spread_by_partition,
 )
@@ -230,7 +229,7 @@ async def test_a_closed_lane_writes_nothing() -> None:
 
 
 def test_a_commit_says_how_much_of_the_changelog_its_states_need() -> None:
-    assert CommittedOffset.read(40, commit_metadata(1131)) == CommittedOffset(40, 1131)
+    assert CommittedOffset.read(40, "changelog=1131") == CommittedOffset(40, 1131)
 
 
 @pytest.mark.parametrize(
