@@ -32,5 +32,6 @@ class CallPolicy(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def _expected(provider: str, polled: tuple[str, ...]) -> list[str]:
-    found = [source for source in polled if SOURCE_BY_NAME[source].provider == provider]
+    known = [SOURCE_BY_NAME[source] for source in polled]
+    found = [one.name for one in known if one.provider == provider and not one.only_failures]
     return sorted([PROVIDERS[provider].pushed, *found]) if provider in PROVIDERS else found

@@ -30,6 +30,8 @@ class Source(NamedTuple):
     - `family`: of its own events; None where each delivery has its own.
     - `polled`: a poller reads it, else the provider sends it.
     - `fetched`: when it is read on demand for one call that has ended; None: never.
+    - `only_failures`: it reports only what went wrong. It is fetched only for calls that were not answered,
+      and no call is incomplete without it.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Source(NamedTuple):
     family: str | None
     polled: bool = False
     fetched: RetrySchedule | None = None
+    only_failures: bool = False
 
 
 TWILIO_STATUS_CALLBACK = "twilio_status_callback"
@@ -70,6 +73,11 @@ _TABLE: tuple[Source, ...] = (
     # Telnyx tries to deliver a row's webhook for up to a minute.
     Source(TELNYX_CALL_EVENT, "telnyx", None, True, RetrySchedule((60, 300, 1800), "steady")),
     Source("telnyx_webhook_delivery", "telnyx", "delivery", True),
+    # Twilio's log of errors and warnings: pushed, listed by time, and listed by call.
+    Source("twilio_debugger", "twilio", "other", only_failures=True),
+    Source("twilio_alert", "twilio", "other", True, only_failures=True),
+    # An entry is there within seconds of its error, and corrected a few seconds later.
+    Source("twilio_notification", "twilio", "other", True, RetrySchedule((60, 600), "some"), True),
 )
 """In a fixed order. A call's state stores the position of a source here, and among FETCHED_SOURCES: new
 sources go to the end.
@@ -109,6 +117,8 @@ SOURCE_BIT: dict[str, int] = {source: 1 << position for position, source in enum
 """A set of sources as a bit mask, as a call's state keeps it."""
 
 POLLED_BITS = sum(SOURCE_BIT[source] for source in POLLED_SOURCES)
+FAILURE_BITS = sum(SOURCE_BIT[source.name] for source in _TABLE if source.only_failures)
+"""Sources whose silence says nothing about a call."""
 
 _NAMES: dict[int, list[str]] = {}
 

@@ -17,6 +17,7 @@ from stream.sources import (
     telnyx_webhook,
     twilio_call,
     twilio_call_event,
+    twilio_error_log,
     twilio_insights_event,
     twilio_status_callback,
 )
@@ -38,5 +39,8 @@ DECODERS: dict[str, Decoder] = {
     "telnyx_texml_callback": telnyx_texml_callback.decode,
     "telnyx_call_event": telnyx_call_event.decode,
     "telnyx_webhook_delivery": generic.webhook_delivery,
+    "twilio_debugger": twilio_error_log.debugger,
+    "twilio_alert": twilio_error_log.alert,
+    "twilio_notification": twilio_error_log.notification,
 }
 """The decoder of each source that a raw envelope may name."""

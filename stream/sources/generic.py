@@ -11,7 +11,7 @@ from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
-from stream.sources import fields, redaction
+from stream.sources import fields, redaction, twilio_error_log
 from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
 
 _OTHER_CALLBACKS = (
@@ -97,6 +97,9 @@ def other_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading
 def event_stream(envelope: Envelope) -> list[Reading]:
     """A CloudEvent of Twilio Event Streams. A status callback in it is a sighting of its event."""
     fields.check_depth(envelope.body)
+    kind = envelope.body.get("type")
+    if type(kind) is str and kind.startswith(twilio_error_log.STREAM_TYPE):
+        return twilio_error_log.streamed(envelope)
     row = redaction.without_secrets(envelope.body)
     event_id = fields.identifier(row.get("id"), "id")
     data = _data(row)

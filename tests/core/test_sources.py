@@ -25,10 +25,11 @@ def test_the_positions_that_stored_calls_use_do_not_change() -> None:
         *("twilio_conference_callback", "twilio_other_callback", "twilio_event_stream", "twilio_call"),
         *("twilio_call_event", "twilio_insights_event", "twilio_call_summary", "telnyx_webhook"),
         *("telnyx_texml_callback", "telnyx_call_event", "telnyx_webhook_delivery"),
+        *("twilio_debugger", "twilio_alert", "twilio_notification"),
     ) == SOURCES
     assert (
         *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_call_summary"),
-        "telnyx_call_event",
+        *("telnyx_call_event", "twilio_notification"),
     ) == FETCHED_SOURCES
 
 

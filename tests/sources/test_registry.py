@@ -28,6 +28,8 @@ data meta event_type id webhook_id occurred_at created_at payload call_leg_id ca
 conference_id hangup_cause sip_hangup_cause cost_parts total_cost currency recording_id
 recording_started_at recording_ended_at metadata event attempt delivered_to type
 webhook attempts time event_timestamp value
+Sid ParentAccountSid Level Payload PayloadType TimeStamp resource_sid correlation_sid alert_text message_text
+error_code more_info log_level log date_generated message_date request_url request_variables headers body
 """
 """Names that decoders read, of all sources, so that their values get every type."""
 
@@ -51,6 +53,8 @@ JSON = st.recursive(
             "Mon, 02 Mar 2026 10:00:55 +0000",
             "2026-03-02T10:00:19.450211Z",
             '{"call_leg_id": "l"}',
+            '{"resource_sid": "CA0f01", "webhook": {"request": {"url": "https://h.test/x?CallSid=CA0f01"}}}',
+            "Msg&ErrorCode=11200&url=https%3A%2F%2Fh.test%2Fx",
             "x" * 5000,
         ]
     ),
@@ -144,9 +148,10 @@ def test_a_body_nested_over_32_levels_is_refused_by_every_source(source: str) ->
 
 @pytest.mark.parametrize("source", [one.name for one in SOURCE_BY_NAME.values() if one.family is not None])
 def test_a_delivery_has_the_family_that_the_table_of_sources_names(source: str) -> None:
-    body: dict[str, Any] = {"CallSid": "CA0f01"}
+    body: dict[str, Any] = {"CallSid": "CA0f01", "AccountSid": "AC0f01"}
     if SOURCE_BY_NAME[source].polled:
         body = {"sid": "CA0f01", "call_sid": "CA0f01", "webhook": {"payload": {"call_leg_id": "leg-1"}}}
+        body["account_sid"] = "AC0f01"
         body["request"] = {"parameters": {"CallSid": "CA0f01"}}
     first, *_ = DECODERS[source](delivery(source, body, None))
     assert first.event.family == SOURCE_BY_NAME[source].family

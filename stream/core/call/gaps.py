@@ -14,7 +14,7 @@ from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.effects import CallbackMissing, CallReconciled, SequenceGapClosed, SequenceGapOpened
 from stream.core.policy import CallPolicy
-from stream.core.sources import POLLED_BITS, PROVIDERS, SOURCE_BY_NAME, TELNYX_TEXML_CALLBACK
+from stream.core.sources import FAILURE_BITS, POLLED_BITS, PROVIDERS, SOURCE_BY_NAME, TELNYX_TEXML_CALLBACK
 
 _OF_TEXML = [TELNYX_TEXML_CALLBACK]
 
@@ -77,9 +77,10 @@ def reconcile(call: Call, lifecycle: Lifecycle, policy: CallPolicy, effects: lis
         entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_BITS
     ]
     effects += [CallbackMissing(PROVIDERS[provider].pushed, entry.name) for entry in missing]
-    if not call.sources & POLLED_BITS:
+    seen = call.sources & ~FAILURE_BITS
+    if not seen & POLLED_BITS:
         result = "missing_poll"
-    elif missing or not call.sources & ~POLLED_BITS:
+    elif missing or not seen & ~POLLED_BITS:
         result = "missing_callback"
     else:
         result = "mismatch" if len(lifecycle.statuses) > 1 else "match"

@@ -55,7 +55,10 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
         return
     began_us = _started_us(lifecycle, now_us)
     for source in _BY_FIRST_ATTEMPT:
-        if source not in policy.polled or SOURCE_BY_NAME[source].provider != provider:
+        about = SOURCE_BY_NAME[source]
+        if source not in policy.polled or about.provider != provider:
+            continue
+        if about.only_failures and lifecycle.end is not None and lifecycle.end.outcome == "answered":
             continue
         schedule, step = RETRY_SCHEDULES[source], _step(source, 0, lifecycle)
         # An overdue step is due now.
@@ -240,11 +243,15 @@ def _content(result: FetchResult) -> int:
 
 
 def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
-    """End a read. A source is complete when all its reads have ended and each was answered in the end."""
+    """End a read. A source is complete when all its reads have ended and each was answered in the end.
+
+    One that reports only failures is not read of every call, so no call is incomplete without it.
+    """
     call.fetches.remove(fetch)
-    if fetch.overdue:
+    source = FETCHED_SOURCES[fetch.source]
+    if fetch.overdue or SOURCE_BY_NAME[source].only_failures:
         return
-    bit = SOURCE_BIT[FETCHED_SOURCES[fetch.source]]
+    bit = SOURCE_BIT[source]
     if not answered:
         call.arrival.missed |= bit
     if not call.arrival.missed & bit and all(other.source != fetch.source for other in call.fetches):

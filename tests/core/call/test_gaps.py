@@ -8,8 +8,11 @@ from stream.core.effects import CallbackMissing, CallReconciled
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
+    ACCOUNT,
+    CALL_ID,
     ENDED,
     START_US,
+    TWILIO_KEY,
     answered_call,
     callback,
     calls_row,
@@ -21,7 +24,7 @@ from tests.core.deliveries import (
     telnyx_event,
 )
 from tests.core.folding import tell
-from tests.core.lives import ALL, POLICY, live, result
+from tests.core.lives import POLICY, live, result
 
 
 def test_what_is_complete_is_told_when_all_is_or_nothing_more_is_awaited() -> None:
@@ -50,12 +53,11 @@ def test_a_call_of_which_all_is_read_says_so_once_and_is_reconciled() -> None:
         ]
     ]
     lived = live([*answered_call(), *requests[:3]], until_s=7000)
+    read = ["twilio_call", "twilio_call_event", "twilio_call_summary", "twilio_insights_event"]
     assert lived.records[-1].completeness == {
-        "expected": sorted(
-            ["twilio_status_callback", *(source for source in ALL if source.startswith("twilio"))]
-        ),
+        "expected": [*read, "twilio_status_callback"],
         "seen": ["twilio_call_event", "twilio_status_callback"],
-        "complete": sorted(source for source in ALL if source.startswith("twilio")),
+        "complete": read,
     }
     assert [e for e in lived.effects if type(e) is CallReconciled] == [CallReconciled("twilio", "match")]
     assert [record.settled for record in lived.records[-2:]] == [False, False]
@@ -72,6 +74,23 @@ def test_a_callback_that_only_the_log_knows_is_missing() -> None:
         CallbackMissing("twilio_status_callback", "completed"),
         CallReconciled("twilio", "missing_callback"),
     ]
+
+
+def test_an_entry_of_the_error_log_is_neither_a_callback_nor_a_resource_of_the_call() -> None:
+    entry = {"sid": "NO1", "call_sid": CALL_ID, "error_code": "11200", "log": "0"}
+    read = delivery("twilio_notification", TWILIO_KEY, entry, 60.0)
+    sent = delivery("twilio_debugger", TWILIO_KEY, {"Sid": "NO1", "AccountSid": ACCOUNT} | _payload(), 60.0)
+    for deliveries, expected in (
+        ([*answered_call(), read], "missing_poll"),
+        ([calls_row("completed", end_time=ENDED), sent], "missing_callback"),
+    ):
+        lived = live(deliveries)
+        (found,) = [e for e in lived.effects if type(e) is CallReconciled]
+        assert found.result == expected
+
+
+def _payload() -> dict[str, str]:
+    return {"PayloadType": "application/json", "Payload": f'{{"resource_sid": "{CALL_ID}"}}'}
 
 
 def test_a_resource_that_tells_another_end_than_the_callbacks_is_a_mismatch() -> None:

@@ -255,8 +255,24 @@ def test_a_call_that_ended_in_the_future_is_read_as_if_it_had_ended_when_we_hear
     ]
     lived = live(skewed, until_s=8000)
     assert {asked.source for asked in lived.asked} == {
-        source for source in FETCHED_SOURCES if "twilio" in source
+        source for source in FETCHED_SOURCES if "twilio" in source and source != "twilio_notification"
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "steps"),
+    [("completed", []), ("failed", [60, 600]), ("busy", [60, 600]), ("canceled", [60, 600])],
+)
+def test_notifications_are_read_of_calls_that_were_not_answered(status: str, steps: list[int]) -> None:
+    ended = [callback(status, "3", END_S, SipResponseCode="200")]
+
+    def empty(request: FetchRequest, _after_s: float) -> dict[str, Any]:
+        return {"outcome": "not_found"} if request.source == "twilio_notification" else success(request, 0)
+
+    lived = live(ended, empty, until_s=9000)
+    assert [round(step, -1) for step in lived.steps("twilio_notification")] == steps
+    # That there are none, or no such resource any more, leaves no call incomplete.
+    assert lived.records[-1].completeness["complete"] == lived.records[-1].completeness["expected"][:4]
 
 
 def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its_row() -> None:

@@ -1,0 +1,290 @@
+"""Twilio's log of errors and warnings: one entry is told by the Debugger's webhook, by Monitor Alerts, by a
+call's Notifications and by Event Streams.
+
+Whoever tells it, an entry is one event by its `NO…` sid. It belongs to the call that it names; another one
+has its account as its key. It is a remark about a request or an instruction: it never has a status, so it
+opens, ends and reopens no call. A broken payload costs only what is in it.
+(Twilio: "Debugging event webhooks", "Monitor Alerts", "Notifications"; Event Streams "Error logs".)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from stream.core.events import DecodeError, Envelope, Event, Reading
+from stream.core.identity import content_hash
+from stream.core.privacy.free_text import without_queries
+from stream.core.privacy.sensitive_names import normalised
+from stream.sources import fields, redaction
+from stream.sources.twilio_parameters import pascal_case
+
+NAME = "error_logged"
+"""The name of an entry's event. Twilio gives it none, and all tellings must have the same."""
+
+STREAM_TYPE = "com.twilio.error-logs."
+"""How the type of an entry begins in Event Streams."""
+
+_LEVELS = {"0": "error", "1": "warning", "warn": "warning", "notice": "info"}
+"""Levels that are spelled differently from those of other sources."""
+
+_HEADERS_KEPT = frozenset(
+    {"contenttype", "contentlength", "useragent", "server", "date", "retryafter", "xtwilioerror"}
+)
+_FORMS = frozenset({"alerttext", "messagetext", "requestvariables", "requestheaders", "responseheaders"})
+"""Texts that are forms."""
+
+_BODIES = frozenset({"body", "responsebody"})
+_MAX_PARAMETERS = 1000
+_OLDEST_US, _NEWEST_US = 400 * 86_400_000_000, 86_400_000_000
+"""A time is absurd if it is so long before or after its receipt: entries are kept 13 months at most."""
+
+
+class _Request(NamedTuple):
+    """The request that an entry is about: to the customer's application or to Twilio's API."""
+
+    url: Any
+    method: Any
+    parameters: dict[str, Any]
+    status_code: Any
+
+
+class _Telling(NamedTuple):
+    """What one source says of an entry.
+
+    - `calls`, `times`: what may name its call and its time, the best first.
+    - `told`: the fields of its text or of `more_info`; `attributes`: all of it, redacted.
+    """
+
+    sid: Any
+    account: Any
+    level: Any
+    code: Any
+    calls: tuple[Any, ...]
+    times: tuple[Any, ...]
+    request: _Request
+    told: dict[str, Any]
+    attributes: dict[str, Any]
+
+
+def debugger(envelope: Envelope) -> list[Reading]:
+    """The Debugger's webhook: a form, with the entry's details as the JSON text `Payload`."""
+    row = _row(envelope)
+    details = _parsed(row.pop("Payload", None))
+    form, _ = fields.flatten_form(row)
+    telling = _Telling(
+        form.pop("Sid", None),
+        form.pop("AccountSid", None),
+        form.get("Level"),
+        details.get("error_code"),
+        (details.get("resource_sid"),),
+        (form.pop("Timestamp", None), form.pop("TimeStamp", None)),
+        _logged_request(details),
+        _object(details.get("more_info")),
+        _attributes(form | details),
+    )
+    return _read(envelope, telling)
+
+
+def alert(envelope: Envelope) -> list[Reading]:
+    """A row of Monitor Alerts. Fetched by itself, it has the request and the response too."""
+    row = _row(envelope)
+    told = _form(row.get("alert_text"))
+    telling = _Telling(
+        row.pop("sid", None),
+        row.pop("account_sid", None),
+        row.get("log_level"),
+        row.get("error_code"),
+        (row.get("resource_sid"),),
+        (row.get("date_generated"), row.get("date_created")),
+        _row_request(row, told),
+        told,
+        _attributes(row),
+    )
+    return _read(envelope, telling)
+
+
+def notification(envelope: Envelope) -> list[Reading]:
+    """A row of a call's Notifications. Fetched by itself, it has the request and the response too."""
+    row = _row(envelope)
+    told = _form(row.get("message_text"))
+    telling = _Telling(
+        row.pop("sid", None),
+        row.pop("account_sid", None),
+        row.get("log"),
+        row.get("error_code"),
+        (row.get("call_sid"),),
+        (row.get("message_date"), row.get("date_created")),
+        _row_request(row, told),
+        told,
+        _attributes(row),
+    )
+    return _read(envelope, telling)
+
+
+def streamed(envelope: Envelope) -> list[Reading]:
+    """An entry as a CloudEvent of Event Streams, with the details as the JSON text `data.payload`."""
+    row = _row(envelope)
+    data = _parsed(row.pop("data", None))
+    details = _parsed(data.pop("payload", None))
+    sid, event_id = data.pop("sid", None), row.pop("id", None)
+    code = data.get("error_code")
+    telling = _Telling(
+        sid or event_id,
+        data.pop("account_sid", None),
+        data.get("level"),
+        details.get("error_code") if code in (None, "") else code,
+        (details.get("resource_sid"), data.get("correlation_sid")),
+        (data.get("date_created"), row.get("time")),
+        _logged_request(details),
+        _object(details.get("more_info")),
+        _attributes(row | details | data),
+    )
+    return _read(envelope, telling)
+
+
+# -- from a telling to its reading
+
+
+def _read(envelope: Envelope, telling: _Telling) -> list[Reading]:
+    account = fields.lenient_identifier(telling.account) or envelope.account
+    call_id = _call_of(telling)
+    if call_id is None and account is None:
+        raise DecodeError("missing_id", "neither a call nor an account")
+    occurred_us, occurred_at, quality = _time(telling.times, envelope)
+    event = Event(
+        key=f"twilio:{call_id}" if call_id else f"twilio:account:{account}",
+        provider="twilio",
+        account=account,
+        call_id=call_id,
+        source=envelope.source,
+        family="other",
+        name=NAME,
+        level=_level(telling.level),
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        error_code=_code(telling.code),
+        attributes=telling.attributes,
+    )
+    sid = fields.lenient_identifier(telling.sid)
+    if sid is None:
+        return [Reading(event, "4", (content_hash(envelope.body), envelope.ordinal), occurred_us)]
+    return [Reading(event, "2", (sid,), occurred_us)]
+
+
+def _call_of(telling: _Telling) -> str | None:
+    """The call that an entry is about, never from prose.
+
+    `resource_sid` and the request's CallSid may name a parent and its child: the entry is the first one's.
+    """
+    request = telling.request
+    query = _form(request.url.partition("?")[2]) if type(request.url) is str else {}
+    for value in (*telling.calls, request.parameters.get("CallSid"), query.get("CallSid")):
+        sid = fields.lenient_identifier(value)
+        if sid is not None and sid.startswith("CA"):
+            return sid
+    return None
+
+
+def _level(raw: Any) -> str | None:
+    """A level in the words of other sources, None for an unknown one."""
+    word = str(raw).lower() if type(raw) in (str, int) else None
+    return fields.level(_LEVELS.get(word, word) if word else None)
+
+
+def _code(raw: Any) -> str | None:
+    """An error code as sent, if it is digits: some are not in Twilio's dictionary."""
+    code = fields.error_code(raw)
+    return code if code is not None and code.isascii() and code.isdigit() else None
+
+
+def _time(times: Iterable[Any], envelope: Envelope) -> fields.Stamp:
+    """When the error occurred, else when it was stored, else when it was received."""
+    for raw in times:
+        stamp = fields.either_stamp(raw)
+        at_us = stamp[0]
+        if at_us is not None and -_OLDEST_US < at_us - envelope.received_us < _NEWEST_US:
+            return stamp
+    return envelope.received_us, envelope.received_at, "received"
+
+
+# -- the parts of a telling
+
+
+def _row(envelope: Envelope) -> dict[str, Any]:
+    fields.check_depth(envelope.body)
+    return dict(envelope.body)
+
+
+def _logged_request(details: dict[str, Any]) -> _Request:
+    """The request in the details of the Debugger and of Event Streams."""
+    webhook, more = _object(details.get("webhook")), _object(details.get("more_info"))
+    request, response = _object(webhook.get("request")), _object(webhook.get("response"))
+    return _Request(
+        request.get("url") or more.get("url"),
+        request.get("method"),
+        pascal_case(_object(request.get("parameters"))),
+        response.get("status_code") or more.get("httpResponse"),
+    )
+
+
+def _row_request(row: dict[str, Any], told: dict[str, Any]) -> _Request:
+    """The request in a row of Alerts or Notifications. In 15003 only the text has the URL."""
+    return _Request(
+        row.get("request_url") or told.get("url") or told.get("statusCallback"),
+        row.get("request_method"),
+        pascal_case(_form(row.get("request_variables"))),
+        told.get("httpResponse"),
+    )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _parsed(value: Any) -> dict[str, Any]:
+    """An object, or what a text is the JSON of. Anything else tells nothing: the envelope is kept alone."""
+    try:
+        found = fields.parsed_json(value, "payload")
+    except DecodeError:
+        return {}
+    return dict(_object(found))
+
+
+def _form(value: Any) -> dict[str, Any]:
+    """The parameters of a text that is a form's: one value each, the last. Of other texts none."""
+    if type(value) is not str or "=" not in value or " " in value:
+        return {}
+    try:
+        return dict(parse_qsl(value, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS))
+    except ValueError:
+        return {}
+
+
+def _attributes(told: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = redaction.without_secrets(_redacted(told))
+    return shown
+
+
+def _redacted(told: dict[str, Any]) -> dict[str, Any]:
+    """What is kept as the event's attributes: no query of a URL, few headers, no body.
+
+    A body contains what the caller hears and enters. Its hash shows whether two answers are equal.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in told.items():
+        plain = normalised(name)
+        if plain in _FORMS and type(value) is str:
+            value = _form(value) or value
+        if plain in _BODIES:
+            if value:
+                kept[f"{name}_hash"] = content_hash(value)
+        elif plain.endswith("headers"):
+            headers = _object(value).items()
+            kept[name] = {one: text for one, text in headers if normalised(one) in _HEADERS_KEPT}
+        elif type(value) is dict:
+            kept[name] = _redacted(value)
+        elif value not in (None, ""):
+            kept[name] = without_queries(value) if type(value) is str else value
+    return kept
