@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from stream.engine.group import AssignmentOver, FetchedRecords, PartitionReader
-from stream.engine.recovery_plan import ChangelogPart, Need, need, plan
+from stream.engine.recovery_plan import ChangelogPart, Need, need
 from stream.engine.states import States
 from stream.engine.status import Observer, Waits
 from stream.kafka.errors import BROKER_AWAY, KafkaError, KafkaTimeoutError
@@ -110,10 +110,9 @@ class ChangelogReader:
         bounds = await self.bounds("where the changelogs begin and end", changelogs)
         now = time.monotonic()
         for tp, (begin, end) in bounds.items():
-            needed = self._needed(tp.partition)
             known = self._states.position(tp.partition)
-            chosen = plan(known, needed, begin, end)
-            if chosen.anew:
+            part = self._parts[tp] = ChangelogPart(known, self._needed(tp.partition), begin, end, now)
+            if part.anew:
                 if known is not None:
                     log.warning(
                         "states of partition %d are of offset %d, its changelog has %d..%d: reading it anew",
@@ -124,7 +123,6 @@ class ChangelogReader:
                     )
                     self._observer.error("read_anew")
                 self._states.clear(tp.partition)
-            self._parts[tp] = ChangelogPart(chosen, end, needed, now)
         await self._reader.read_from(
             {tp: part.at for tp, part in self._parts.items() if part.at < part.until}
         )

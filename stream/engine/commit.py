@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from stream.engine.backlog import BatchSlice
 from stream.engine.batch import Batch, BatchPolicy, Output, Processor
@@ -21,7 +21,12 @@ from stream.engine.ticks import TickSchedule
 from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.errors import BROKER_AWAY
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import CommittedOffset, Fenced, TransactionFailed
+from stream.kafka.transactional_producer import (
+    CommittedOffset,
+    Fenced,
+    TransactionalProducer,
+    TransactionFailed,
+)
 from stream.service.errors import describe
 
 FIRST_PAUSE_S = 0.1
@@ -30,6 +35,7 @@ REOPEN_EVERY_S = 0.5
 SHOWN_S = 0.2
 """Kafka before 4.0 shows the offsets of a transaction a moment after it has ended the transaction."""
 FIRST_TIMEOUT_S = 4.0
+"""Less than Kafka's own limit for a transaction (15 to 25 s)."""
 LONGEST_TIMEOUT_S = 60.0
 SLOW_S = 1.0
 """A transaction that takes longer gives its slot to another lane."""
@@ -37,23 +43,6 @@ SLOW_S = 1.0
 T = TypeVar("T")
 
 log = logging.getLogger("callstream.lanes")
-
-
-class LaneProducer(Protocol):
-    """A lane's transactional producer: see `kafka.transactional_producer.TransactionalProducer`."""
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def transact(
-        self,
-        outputs: Mapping[str, Sequence[Output]],
-        offsets: Mapping[str, int],
-        *,
-        changelog: str,
-        changelog_end: int,
-    ) -> int: ...
 
 
 class LaneContext(NamedTuple):
@@ -86,27 +75,10 @@ class Overtaken(Exception):
     """Another owner of the partition has committed: this lane's states are old."""
 
 
-class TransactionTimeout:
-    """How long a transaction may take: then it is given up for a new producer with new connections.
-
-    Less than Kafka's own limit (15 to 25 s). It doubles after each transaction that was given up and stays
-    long while transactions take long: a slow cluster is not a broken one.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = FIRST_TIMEOUT_S
-
-    def exceeded(self) -> None:
-        self.seconds = min(LONGEST_TIMEOUT_S, 2 * self.seconds)
-
-    def took(self, seconds: float) -> None:
-        self.seconds = max(FIRST_TIMEOUT_S, min(self.seconds, 4 * seconds))
-
-
 class BatchCommitter:
     """Folds and commits the batches of lane `partition`."""
 
-    def __init__(self, partition: int, producer: LaneProducer, context: LaneContext) -> None:
+    def __init__(self, partition: int, producer: TransactionalProducer, context: LaneContext) -> None:
         self.errors_in_a_row = 0
         self.stopping = False
         """The lane is being closed: nothing is retried."""
@@ -116,7 +88,12 @@ class BatchCommitter:
         self._committed: dict[str, CommittedOffset | None] = {}
         self._changelog_end = 0
         self._aborted_in_a_row = 0
-        self.timeout = TransactionTimeout()
+        self.timeout_s = FIRST_TIMEOUT_S
+        """How long a transaction may take: then it is given up for a new producer with new connections.
+
+        It doubles after each transaction that was given up and stays long while transactions take long: a
+        slow cluster is not a broken one.
+        """
 
     async def open(self) -> None:
         """Fence the former owner, however long that takes. Raises AssignmentOver."""
@@ -158,7 +135,7 @@ class BatchCommitter:
         if made.states:
             context.states.write(self._partition, made.states, end)
         self._changelog_end = end
-        self._committed.update(_commits(batch, end))
+        self._committed |= {topic: CommittedOffset(offset, end) for topic, offset in batch.ends.items()}
         self.errors_in_a_row = self._aborted_in_a_row = 0
         made.committed()
         context.committed(self._partition)
@@ -240,7 +217,8 @@ class BatchCommitter:
             return None
         ends = [commit.changelog_end for topic in batch.ends if (commit := now[topic])]
         end = max((end for end in ends if end is not None), default=self._changelog_end)
-        if now == {**self._committed, **_commits(batch, end)}:
+        ours = {topic: CommittedOffset(offset, end) for topic, offset in batch.ends.items()}
+        if now == self._committed | ours:
             return end
         raise Overtaken(f"committed are {now}, expected {self._committed} or {batch.ends} beside them")
 
@@ -285,15 +263,15 @@ class BatchCommitter:
             await asyncio.wait([task], timeout=SLOW_S)
             if not task.done():
                 async with self._slot_released():
-                    await asyncio.wait([task], timeout=self.timeout.seconds - SLOW_S)
+                    await asyncio.wait([task], timeout=self.timeout_s - SLOW_S)
             if not task.done():
-                self.timeout.exceeded()
+                self.timeout_s = min(LONGEST_TIMEOUT_S, 2 * self.timeout_s)
                 raise TransactionFailed(TimeoutError())
         finally:
             task.cancel()
             ignore_failures([task])
         result = task.result()
-        self.timeout.took(time.monotonic() - began)
+        self.timeout_s = max(FIRST_TIMEOUT_S, min(self.timeout_s, 4 * (time.monotonic() - began)))
         return result
 
     @asynccontextmanager
@@ -309,7 +287,3 @@ class BatchCommitter:
             await slots.acquire()
             raise
         await slots.acquire()
-
-
-def _commits(batch: BatchSlice, end: int) -> dict[str, CommittedOffset]:
-    return {topic: CommittedOffset(offset, end) for topic, offset in batch.ends.items()}

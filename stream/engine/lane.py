@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stream.engine.backlog import Backlog, BatchSlice
-from stream.engine.commit import BatchCommitter, LaneContext, LaneProducer, Overtaken
+from stream.engine.commit import BatchCommitter, LaneContext, Overtaken
 from stream.engine.group import AssignmentOver, FetchedChunk
 from stream.engine.status import EX_SOFTWARE, end_process
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import Closed, CommittedOffset
+from stream.kafka.transactional_producer import Closed, CommittedOffset, TransactionalProducer
 from stream.service.errors import describe
 
 log = logging.getLogger("callstream.lanes")
@@ -42,7 +42,7 @@ class Lane:
     """The lane of `partition`. `topics` in their order of precedence."""
 
     def __init__(
-        self, partition: int, topics: Sequence[str], producer: LaneProducer, context: LaneContext
+        self, partition: int, topics: Sequence[str], producer: TransactionalProducer, context: LaneContext
     ) -> None:
         self.partition = partition
         self.assigned_to_processor = False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stream.engine.batch import BatchPolicy, Processor
 from stream.engine.changelog import ChangelogReader
-from stream.engine.commit import LaneContext, LaneProducer
+from stream.engine.commit import LaneContext
 from stream.engine.group import Assignment, FetchedChunk, Group
 from stream.engine.lane import Lane, StartOffset
 from stream.engine.states import States
@@ -21,13 +21,13 @@ from stream.engine.status import EX_CONFIG, Observer, Phase, Progress, Waits, en
 from stream.engine.ticks import TickSchedule
 from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import Produced
+from stream.kafka.transactional_producer import Produced, TransactionalProducer
 from stream.service.errors import describe
 
 SESSIONS_UNTIL_EXIT = 2.5
 """A fenced lane waits this many session timeouts for a new assignment."""
 
-ProducerFactory = Callable[[int, Produced, Member], LaneProducer]
+ProducerFactory = Callable[[int, Produced, Member], TransactionalProducer]
 """Makes the transactional producer of one partition number."""
 
 log = logging.getLogger("callstream.lanes")

@@ -37,19 +37,10 @@ def need(commits: Iterable[CommittedOffset | None]) -> Need:
     )
 
 
-class RecoveryPlan(NamedTuple):
-    """How a lane's store is brought up to its changelog."""
+class ChangelogPart:
+    """One partition's changelog while it is read: where it is, and up to where it is needed.
 
-    at: int
-    """Read from this offset."""
-    until: int
-    """The store is right when it has reached this one."""
-    anew: bool
-    """The store is cleared first."""
-
-
-def plan(known: int | None, needed: Need, begin: int, end: int) -> RecoveryPlan:
-    """For a store that is right up to `known` (None: empty) and a broker that says `begin` and `end`.
+    Made for a store that is right up to `known` (None: empty) and a broker that says `begin` and `end`.
 
     A store is written only after a commit. So one that is ahead of `end` shows that the broker is behind, and
     is kept, unless nothing was ever committed: then it is of another cluster. A store that is behind `begin`
@@ -58,19 +49,17 @@ def plan(known: int | None, needed: Need, begin: int, end: int) -> RecoveryPlan:
     A store that is ahead of the commits is read again from where these end: only control records may lie
     there. Where states do, the commits are older than they should be.
     """
-    until = max(needed.least, end)
-    if known is None or known < begin or (known > end and not needed.any):
-        return RecoveryPlan(begin, until, True)
-    at = max(begin, min(known, needed.least)) if needed.exact else known
-    return RecoveryPlan(at, max(until, known), False)
 
-
-class ChangelogPart:
-    """One partition's changelog while it is read: where it is, and up to where it is needed."""
-
-    def __init__(self, chosen: RecoveryPlan, end: int, needed: Need, now: float) -> None:
-        self.at = chosen.at
-        self.until = chosen.until
+    def __init__(self, known: int | None, needed: Need, begin: int, end: int, now: float) -> None:
+        self.at = begin
+        """Read from this offset."""
+        self.until = max(needed.least, end)
+        """The store is right when it has reached this one."""
+        self.anew = known is None or known < begin or (known > end and not needed.any)
+        """The store is cleared first."""
+        if known is not None and not self.anew:
+            self.at = max(begin, min(known, needed.least)) if needed.exact else known
+            self.until = max(self.until, known)
         self.seen = end
         """The log is known to have this end."""
         self.needed = needed

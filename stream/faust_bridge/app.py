@@ -17,7 +17,7 @@ from yarl import URL
 from stream.engine.batch import BatchPolicy, Processor
 from stream.engine.lanes import Lanes
 from stream.engine.states import States
-from stream.engine.status import NullObserver, Observer, Phase
+from stream.engine.status import Observer, Phase
 from stream.engine.ticks import Ticker
 from stream.faust_bridge.consumer import FaustGroup, LaneTransport
 from stream.faust_bridge.recovery import LaneTableManager
@@ -74,7 +74,7 @@ class LanesApp(faust.App):
 def build_app(
     settings: WorkerSettings,
     processor: Processor,
-    observer: Observer | None = None,
+    observer: Observer,
     *,
     policy: BatchPolicy | None = None,
     ticking: bool = True,
@@ -124,7 +124,7 @@ def build_app(
         changelog=names.changelog,
         new_producer=new_producer,
         processor=processor,
-        observer=observer or NullObserver(),
+        observer=observer,
         policy=policy or BatchPolicy(),
         max_errors_in_a_row=min(BATCH_TRIES, settings.max_errors_in_a_row),
     )

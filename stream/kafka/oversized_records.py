@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from stream.kafka.acked_producer import Headers, OutgoingRecord, RecordTooLargeError
+from stream.kafka.acked_producer import AckedProducer, Headers, OutgoingRecord, RecordTooLargeError
 from stream.kafka.envelope_codec import LETTER_LIMIT_BYTES, dead_letter_headers
 
 REASON = "too_large"
@@ -20,19 +20,6 @@ SMALL_LETTER_BYTES = 32 << 10
 """How much of a value is kept where the dead letters, too, take less than callstream creates them for."""
 
 log = logging.getLogger("callstream.lander")
-
-
-class RecordSender(Protocol):
-    """The sending side of an `AckedProducer`."""
-
-    async def send_all(
-        self,
-        records: Sequence[OutgoingRecord],
-        limit_s: float,
-        *,
-        topic: str | None = None,
-        headers: Headers = (),
-    ) -> None: ...
 
 
 class _Letter(NamedTuple):
@@ -50,7 +37,7 @@ class DeadLetteringProducer:
 
     def __init__(
         self,
-        producer: RecordSender,
+        producer: AckedProducer,
         *,
         topic: str,
         dead_letters: str,

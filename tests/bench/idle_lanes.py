@@ -10,6 +10,7 @@ from stream.faust_bridge.app import build_app
 from tests.bench import worker_process
 from tests.bench.candidate import task
 from tests.bench.full_job import Counting
+from tests.engine.fakes import NullObserver
 
 
 class Idle:
@@ -30,7 +31,7 @@ def main() -> int:
     chosen = worker_process.settings_of(asked)
     worker_process.read_from(asked.topic)
     worker_process.make_topics(chosen)
-    app = build_app(chosen, Idle())
+    app = build_app(chosen, Idle(), NullObserver())
     app.lanes.observer = Counting(app, asked)
     return worker_process.run(app)
 

@@ -21,6 +21,7 @@ from stream.faust_bridge.app import build_app
 from stream.faust_bridge.process import run
 from stream.kafka import topics
 from stream.service import settings
+from tests.engine.fakes import NullObserver
 
 SETTINGS = settings.load()
 NAMES = topics.names(SETTINGS.topic_prefix)
@@ -76,7 +77,7 @@ class Counting:
 logging.basicConfig(
     stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
 )
-app = build_app(SETTINGS, Counting())
+app = build_app(SETTINGS, Counting(), NullObserver())
 
 
 if __name__ == "__main__":

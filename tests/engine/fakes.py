@@ -9,7 +9,7 @@ from typing import Any
 
 from stream.engine.batch import Batch, Output
 from stream.engine.group import FetchedChunk, FetchedRecords, PartitionReader
-from stream.engine.status import NullObserver
+from stream.engine.status import Observer
 from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
@@ -185,6 +185,10 @@ class KeepLast:
 
     def partition_revoked(self, partition: int) -> None:
         self.revoked.append(partition)
+
+
+class NullObserver(Observer):
+    """Counts nothing."""
 
 
 class ErrorCounter(NullObserver):

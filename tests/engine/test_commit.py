@@ -187,7 +187,7 @@ async def test_a_transaction_that_hangs_is_given_up_for_a_fresh_producer_and_the
     rig.producer.hangs = asyncio.Event()
     rig.put("callbacks", 0, b"a")
     await rig.until(lambda: rig.producer.opened >= 3)
-    assert rig.lane.committer.timeout.seconds >= 8 * 0.02
+    assert rig.lane.committer.timeout_s >= 8 * 0.02
     rig.producer.hangs.set()
     await rig.settle(1)
     assert (len(rig.producer.written), rig.shown) == (1, {b"a": b"a"})
@@ -228,18 +228,19 @@ async def test_a_lane_whose_group_has_begun_another_generation_does_nothing_more
     await rig.lane.close(1)
 
 
-def test_the_time_that_a_transaction_has_doubles_with_each_that_was_given_up_and_falls_with_quick_ones() -> (
-    None
-):
-    timeout = commit.TransactionTimeout()
-    first = timeout.seconds
-    timeout.exceeded()
-    timeout.exceeded()
-    assert timeout.seconds == 4 * first
-    timeout.took(first / 2)
-    assert timeout.seconds == 2 * first
-    timeout.took(0.01)
-    assert timeout.seconds == first
-    for _ in range(20):
-        timeout.exceeded()
-    assert timeout.seconds == commit.LONGEST_TIMEOUT_S
+async def test_the_time_that_a_transaction_has_is_limited_and_falls_with_a_quick_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commit, "SLOW_S", 0.005)
+    monkeypatch.setattr(commit, "FIRST_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(commit, "LONGEST_TIMEOUT_S", 0.03)
+    rig = LaneRig()
+    rig.producer.hangs = asyncio.Event()
+    rig.put("callbacks", 0, b"a")
+    await rig.until(lambda: rig.producer.opened >= 3)
+    assert rig.lane.committer.timeout_s == 0.03
+    monkeypatch.setattr(commit, "FIRST_TIMEOUT_S", 0.0)
+    rig.producer.hangs.set()
+    await rig.settle(1)
+    assert rig.lane.committer.timeout_s < 0.03
+    await rig.lane.close(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.engine.recovery_plan import ChangelogPart, Need, RecoveryPlan, need, plan
+from stream.engine.recovery_plan import ChangelogPart, Need, need
 from stream.kafka.transactional_producer import CommittedOffset
 
 NOTHING = Need(0, False, False)
@@ -30,31 +30,32 @@ def test_a_lane_needs_what_the_latest_of_its_commits_needs(
 @pytest.mark.parametrize(
     ("known", "needed", "begin", "end", "chosen"),
     [
-        (None, NOTHING, 0, 0, RecoveryPlan(0, 0, True)),
-        (None, NOTHING, 3, 9, RecoveryPlan(3, 9, True)),
-        (5, NOTHING, 0, 9, RecoveryPlan(5, 9, False)),
+        (None, NOTHING, 0, 0, (0, 0, True)),
+        (None, NOTHING, 3, 9, (3, 9, True)),
+        (5, NOTHING, 0, 9, (5, 9, False)),
         # A former leader says 600.
-        (None, Need(1131, True, True), 0, 600, RecoveryPlan(0, 1131, True)),
-        (1131, Need(1131, True, True), 0, 600, RecoveryPlan(1131, 1131, False)),
+        (None, Need(1131, True, True), 0, 600, (0, 1131, True)),
+        (1131, Need(1131, True, True), 0, 600, (1131, 1131, False)),
         # It is ahead of the commits: are those states of theirs?
-        (1140, Need(1131, True, True), 0, 600, RecoveryPlan(1131, 1140, False)),
-        (1140, Need(1131, True, True), 1135, 1140, RecoveryPlan(1135, 1140, False)),
-        (1140, Need(0, False, True), 0, 600, RecoveryPlan(1140, 1140, False)),
+        (1140, Need(1131, True, True), 0, 600, (1131, 1140, False)),
+        (1140, Need(1131, True, True), 1135, 1140, (1135, 1140, False)),
+        (1140, Need(0, False, True), 0, 600, (1140, 1140, False)),
         # Nothing was ever committed: the store is of another cluster.
-        (1140, NOTHING, 0, 600, RecoveryPlan(0, 600, True)),
+        (1140, NOTHING, 0, 600, (0, 600, True)),
         # What the store misses is gone.
-        (2, Need(1131, True, True), 3, 1131, RecoveryPlan(3, 1131, True)),
-        (0, NOTHING, 0, 0, RecoveryPlan(0, 0, False)),
+        (2, Need(1131, True, True), 3, 1131, (3, 1131, True)),
+        (0, NOTHING, 0, 0, (0, 0, False)),
     ],
 )
 def test_a_store_is_brought_up_to_what_the_commits_need_whatever_the_broker_says(
-    known: int | None, needed: Need, begin: int, end: int, chosen: RecoveryPlan
+    known: int | None, needed: Need, begin: int, end: int, chosen: tuple[int, int, bool]
 ) -> None:
-    assert plan(known, needed, begin, end) == chosen
+    made = ChangelogPart(known, needed, begin, end, 0.0)
+    assert (made.at, made.until, made.anew, made.seen) == (*chosen, end)
 
 
 def part(at: int = 0, until: int = 600, least: int = 600) -> ChangelogPart:
-    return ChangelogPart(RecoveryPlan(at, until, False), until, Need(least, True, True), 0.0)
+    return ChangelogPart(None, Need(least, True, True), at, until, 0.0)
 
 
 def test_commits_that_are_asked_for_again_may_need_more_than_the_broker_has() -> None:

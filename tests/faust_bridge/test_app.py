@@ -14,7 +14,7 @@ from stream.faust_bridge.consumer import FaustGroup
 from stream.faust_bridge.store import MemoryStates, RocksStates
 from stream.kafka import topics
 from stream.service.settings import Settings
-from tests.engine.fakes import KeepLast
+from tests.engine.fakes import KeepLast, NullObserver
 
 NAMES = topics.names("calls.")
 
@@ -22,7 +22,7 @@ NAMES = topics.names("calls.")
 @pytest.mark.parametrize(("store", "kind"), [("memory", MemoryStates), ("rocksdb", RocksStates)])
 def test_an_app_is_put_together_without_a_broker(tmp_path: Path, store: Any, kind: type) -> None:
     chosen = Settings(topic_prefix="calls.", kafka="127.0.0.1:9", data_dir=tmp_path, store=store)
-    app = build_app(chosen, KeepLast())
+    app = build_app(chosen, KeepLast(), NullObserver())
     assert isinstance(app.table.data, kind)
     assert app.lanes.group.id == topics.app_id("calls.")
     assert app.lanes.group.session_timeout_s == chosen.session_timeout_s

@@ -15,18 +15,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from stream.core.events import DecodeError
 from stream.kafka import topics
 from stream.kafka.client import consumers
-from stream.kafka.envelope_codec import Headers, dead_letter_headers
+from stream.kafka.envelope_codec import dead_letter_headers
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition, partition_of
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
 from stream.poller.on_demand.offsets import Offsets, PendingRequest
+from stream.poller.pages.polled_writer import PolledWriter
 from stream.service.settings import PollerSettings
 
 UNFINISHED = 20_000
@@ -58,16 +59,6 @@ OnAssignment = Callable[[frozenset[int], int], Awaitable[None]]
 log = logging.getLogger("callstream.fetching")
 
 
-class Writer(Protocol):
-    """Each returns when the broker has it; what raises is called again."""
-
-    async def write_dead_letter(self, key: bytes | None, value: bytes | None, headers: Headers) -> None: ...
-
-    async def forward(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> None: ...
-
-
 def group(prefix: str) -> str:
     """The pollers' consumer group: `calls.` gives `calls-poller`."""
     return f"{prefix.removesuffix('.')}-poller"
@@ -87,7 +78,7 @@ class FetchRequestConsumer:
         self,
         settings: PollerSettings,
         dispatcher: FetchDispatcher,
-        writer: Writer,
+        writer: PolledWriter,
         *,
         on_assignment: OnAssignment,
         confirmed: Callable[[float], None],

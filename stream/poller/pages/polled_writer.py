@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from stream.kafka.acked_producer import BufferFullError, Headers, NotAcknowledgedError, OutgoingRecord
-from stream.kafka.oversized_records import RecordSender
+from stream.kafka.oversized_records import DeadLetteringProducer
 from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
 
@@ -41,7 +41,7 @@ class PolledWriter:
 
     def __init__(
         self,
-        producer: RecordSender,
+        producer: DeadLetteringProducer,
         *,
         polled: str,
         dead_letters: str,
