@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import runpy
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from telnyx.lib.webhook_verification import WebhookVerificationError, verify_webhook_signature
 
 from stream.gateway.receive.request import RequestRefusedError
 from stream.gateway.receive.telnyx_signature import TelnyxMatch, public_key, verify
@@ -22,6 +24,12 @@ DOCUMENTED_KEY = "6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw="
 DOCUMENTED_SIGNATURE = (
     "bV2RxCIAounUu6ADB22a6dQousbL7B41TSvqox0y8vx4iiJG4cdo7TXbzK8A+2aDEDp9EKLa5h898SY8aLQaDw=="
 )
+
+_LIBRARY = find_spec("telnyx")
+assert _LIBRARY is not None
+assert _LIBRARY.origin is not None
+# From its file: its package imports the types of all resources, which takes seconds.
+OFFICIAL = runpy.run_path(str(Path(_LIBRARY.origin).parent / "lib" / "webhook_verification.py"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +140,8 @@ def test_telnyxs_own_library_says_the_same(name: str, monkeypatch: pytest.Monkey
 
 def officially(body: bytes, headers: dict[str, str], key: str) -> bool:
     try:
-        verify_webhook_signature(body, headers, key)
-    except WebhookVerificationError:
+        OFFICIAL["verify_webhook_signature"](body, headers, key)
+    except OFFICIAL["WebhookVerificationError"]:
         return False
     return True
 
