@@ -5,6 +5,7 @@ Also sets how Hypothesis searches. Nothing outlives the run, neither the process
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -26,6 +27,7 @@ searching.register()
 
 def pytest_configure() -> None:
     """Ctrl-C reaches the processes that tests start, even in a run that was started in the background."""
+    gc.disable()  # until everything is collected
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -41,6 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("broker") is not None)
     tests = [item.obj for item in items if isinstance(item, pytest.Function)]
     searching.use(settings.get_current_profile_name(), tests)
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not look at modules and tests again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
