@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections import defaultdict
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_the_top_level_holds_what_the_design_names() -> None:
         pytest.skip("not a git checkout")
     top = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert not {name for name in top if not name.startswith(".")} - TOP_LEVEL
+
+
+@pytest.mark.parametrize(
+    ("target", "extras"), [("run", {"broker", "rocksdb"}), ("unit", {"broker", "rocksdb", "dev"})]
+)
+def test_what_runs_is_installed_without_what_tests_it(target: str, extras: set[str]) -> None:
+    steps = subprocess.run(
+        ["make", "-n", "-B", target], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert set(",".join(re.findall(r"--editable '\.\[(.*?)\]'", steps)).split(",")) == extras
 
 
 def test_no_file_is_named_after_nothing() -> None:
