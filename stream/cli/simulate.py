@@ -31,7 +31,13 @@ from stream.kafka import topics
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
-from stream.simulator.calls.options import ALL_SERVED_SOURCES, ALL_SOURCES, SERVED_SOURCES, Options
+from stream.simulator.calls.options import (
+    ALL_SERVED_SOURCES,
+    ALL_SOURCES,
+    OPTIONAL_SOURCES,
+    SERVED_SOURCES,
+    Options,
+)
 from stream.simulator.check.check import CheckError, CheckOptions
 from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
@@ -70,7 +76,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 @click.option(
     "--sources",
     metavar="NAMES",
-    help=f"Only these sources, comma-separated: {', '.join(ALL_SERVED_SOURCES)}.",
+    help=f"Only these sources, comma-separated: {', '.join(ALL_SERVED_SOURCES + OPTIONAL_SOURCES)}.",
 )
 @click.option(
     "--seed", type=int, help="Equal seed, start and options give equal bytes.  [default: from the clock]"

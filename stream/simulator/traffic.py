@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from stream.simulator.calls.call import ProviderReport, ReportDelivery, SimulatedCall, SourceRecord
-from stream.simulator.calls.options import CALLBACK_SOURCES, Options
+from stream.simulator.calls.options import SENT_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US, legs
 from stream.simulator.calls.seeded_random import between_us, run_accounts, seeded, uuid_text
 from stream.simulator.calls.time_formats import iso_us, wall_us
@@ -33,7 +33,7 @@ DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
 
 TOPICS = ("calls.callbacks.v1", "calls.polled.v1")
 
-_PUSHED = frozenset(CALLBACK_SOURCES)
+_PUSHED = frozenset(SENT_SOURCES)
 
 
 class Traffic:

@@ -66,6 +66,10 @@ def _resources(
         yield "twilio_call_event", providers.call_events(call.id, now_us) or []
         yield "twilio_insights_event", providers.insights(call.id, now_us) or []
         yield "twilio_call_summary", [summary] if summary is not None else []
+        alerts = [one["sid"] for one in providers.alerts(now_us) if one["resource_sid"] == call.id]
+        yield "twilio_alert", [providers.alert(sid, now_us) for sid in alerts]
+        if call.leg.ending.status != "completed":
+            yield "twilio_notification", providers.notifications(call.id, now_us) or []
         return
     leg_id = call.key.partition(":")[2]
     yield "telnyx_call_event", providers.telnyx_leg(leg_id, now_us)
@@ -95,7 +99,7 @@ def run_served(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0
 
 
 def planted_records() -> list[SourceRecord]:
-    """As gateway and poller write them: of calls with planted data and of a few others, all eight sources."""
+    """As gateway and poller write them: of calls with planted data and of a few others, all sources."""
     faults = {"failed": 0.3, "failing_webhooks": 0.3, "duplicates": 0.1}
     pushed = Traffic(Options(calls=600, start_us=START_US, **faults))
     found = [pushed.record(delivery) for delivery in pushed.outgoing() if _searched(delivery.call)]

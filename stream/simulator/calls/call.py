@@ -1,7 +1,7 @@
 """A simulated call as its provider reports it: what is sent, what can be read, and how late.
 
 The delays are the providers' own; a run's time factor divides them. What appears at the moment of its event
-(Telnyx' log, an eventually consistent resource) is not made faster.
+(Telnyx' log, Twilio's alerts, an eventually consistent resource) is not made faster.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
-from stream.simulator.calls.options import CALLBACK_SOURCES, Options
+from stream.simulator.calls.options import SENT_SOURCES, Options
 from stream.simulator.calls.planted import planted_for
 from stream.simulator.calls.scenario import CallLeg
 
@@ -18,6 +18,9 @@ CONSISTENT_S = 0.2
 
 LOGGED_S = 1.0
 """From an event to its row in Telnyx' `call_events`."""
+
+ALERT_S = 3.0
+"""From an error to its row in Twilio's alerts and notifications."""
 
 INSIGHTS_S, INSIGHTS_LATE_S = 90.0, 150.0
 PARTIAL_SUMMARY_S, SUMMARY_S = 300.0, 1800.0
@@ -103,7 +106,7 @@ class ReportDelivery(NamedTuple):
     @property
     def pushed(self) -> bool:
         """A callback, not a row that a poller reads."""
-        return self.report.source in CALLBACK_SOURCES
+        return self.report.source in SENT_SOURCES
 
     def arrived(self) -> None:
         """Its outputs are expected."""

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from stream.core import sources
 from stream.core.sources import PUSHED_SOURCES
 
+EVENT_STREAM = "twilio_event_stream"
 CALLBACK_SOURCES = PUSHED_SOURCES
+OPTIONAL_SOURCES = ("twilio_debugger", EVENT_STREAM)
+"""Callbacks that are sent only in a run that names them."""
+
+SENT_SOURCES = CALLBACK_SOURCES + OPTIONAL_SOURCES
+ERROR_SOURCES = frozenset({"twilio_debugger", "twilio_alert", "twilio_notification", EVENT_STREAM})
+"""The sources that tell of the entries of Twilio's error log."""
+
 SERVED_SOURCES = sources.POLLED_SOURCES
 """The sources that a served run's REST resources hold."""
 
@@ -40,7 +48,7 @@ class Options:
     - `planted`: whether one call in sixteen holds personal data that must not leave (see `planted`).
     - `served`: polled rows are not delivered but served over REST (see `rest.provider_state`).
       `time_factor`: divides the providers' own delays until they appear.
-    - `sources`: the sources to simulate; empty: all, six of them, in a served run eight.
+    - `sources`: the sources to simulate; empty: all but OPTIONAL_SOURCES.
     - `twilio_account`, `telnyx_account`: the accounts of the calls; empty: accounts made up from the seed.
     - `start_us`: when the first delivery is received, microseconds since 1970.
     - `lookback_s`: how long before its delivery a finite run's calls took place; 0: an hour, in a served run
@@ -86,10 +94,11 @@ class Options:
             raise ValueError("endless calls need a rate")
         if not self.time_factor > 0:
             raise ValueError("time_factor must be above 0")
-        unknown = self.sources - set(known)
+        unknown = self.sources - {*known, *OPTIONAL_SOURCES}
         if unknown:
-            raise ValueError(f"unknown sources {sorted(unknown)}: some of {', '.join(known)}")
-        pushes = self.drop < 1 and self.sources & set(CALLBACK_SOURCES)
+            some = ", ".join((*known, *OPTIONAL_SOURCES))
+            raise ValueError(f"unknown sources {sorted(unknown)}: some of {some}")
+        pushes = self.drop < 1 and self.sources & set(SENT_SOURCES)
         if self.served and self.live and self.seconds is None and not pushes:
             raise ValueError("an endless run without callbacks has nothing to keep its pace by")
         if self.served and not self.polled:
@@ -103,7 +112,7 @@ class Options:
     @property
     def polled(self) -> frozenset[str]:
         """The sources whose rows a poller reads."""
-        return self.sources - set(CALLBACK_SOURCES)
+        return self.sources - set(SENT_SOURCES)
 
     @property
     def longest_talk_s(self) -> int:

@@ -144,6 +144,14 @@ SUMMARY_SIDE = {
 }
 """Each side of a call in its summary."""
 
+REQUEST_HEADERS = {
+    "Authorization": "Bearer {token}",
+    "X-Customer": "{name}",
+    "X-Twilio-Signature": "{secret}",
+}
+RESPONSE_HEADERS = {"Set-Cookie": "session={token}", "Location": "{url}", "X-Agent": "{uri}"}
+"""Headers of a failed request and of its answer, as Twilio's error log repeats them."""
+
 WEBHOOK = {
     "client_state": "{state}",
     "caller_id_name": "{name}",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from stream.core.identity import content_hash, event_id
 from stream.simulator.calls.call import ProviderReport, SimulatedCall
-from stream.simulator.calls.options import CALLBACK_SOURCES
+from stream.simulator.calls.options import ERROR_SOURCES, SENT_SOURCES
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
@@ -68,7 +68,7 @@ class PossibleEvent(NamedTuple):
     @property
     def pushed(self) -> bool:
         """The report is a callback that its provider gave up on, not a row."""
-        return self.report[0] in CALLBACK_SOURCES
+        return self.report[0] in SENT_SOURCES
 
 
 class ExpectedOutputs:
@@ -121,6 +121,9 @@ def _event_id(call: SimulatedCall, source: str, number: int) -> str:
         assert isinstance(call, TelnyxCall)
         event = call.events[number]
         return event_id(key, _telnyx_family(event.name), "2", (event.id,))
+    if source in ERROR_SOURCES:
+        assert isinstance(call, TwilioCall)
+        return event_id(key, "other", "2", (call.errors[number].sid,))
     row = call.body(ProviderReport(source, number, 0), 1)
     if source == "twilio_call":
         return event_id(key, "resource", "3", (call.id, row["status"]))
@@ -202,6 +205,8 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         insight = call.insights[index]
         report = ("twilio_insights_event", index)
         found.event(report, "insights", insight.name, error=insight.level == "ERROR")
+    for index in sorted({number for source in ERROR_SOURCES for number in found.numbers(source)}):
+        found.event(("twilio_debugger", index), "other", "error_logged")
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
     return found.ended(end, OUTCOME_OF[end] if end else None)
 

@@ -14,13 +14,14 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.simulator.calls.call import ReportDelivery
+from stream.simulator.calls.options import EVENT_STREAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +78,11 @@ def _is_loopback(host: str) -> bool:
 
 
 def twilio_webhook(delivery: ReportDelivery, to: GatewayAddress, keys: SigningKeys) -> OutgoingWebhook:
-    """A status callback: a form, the same for every attempt."""
+    """A callback, the same for every attempt: a form, or of Event Streams JSON."""
     call, report = delivery.call, delivery.report
     path = call.endpoint(report.source)
+    if report.source == EVENT_STREAM:
+        return _event_stream_webhook(call.body(report, delivery.attempt), path, to, keys)
     parameters = list(call.body(report, delivery.attempt).items())
     headers = {
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
@@ -92,6 +95,18 @@ def twilio_webhook(delivery: ReportDelivery, to: GatewayAddress, keys: SigningKe
     if keys.twilio_token is not None:
         headers["X-Twilio-Signature"] = twilio_signature(keys.twilio_token, to.public + path, parameters)
     return OutgoingWebhook(to.base + path, headers, urlencode(parameters).encode())
+
+
+def _event_stream_webhook(
+    event: dict[str, Any], path: str, to: GatewayAddress, keys: SigningKeys
+) -> OutgoingWebhook:
+    """A batch of one event. The signature is that of the URL alone, which has the body's hash."""
+    body = orjson.dumps([event])
+    path += "?bodySHA256=" + hashlib.sha256(body).hexdigest()
+    headers = {"Content-Type": "application/json", "User-Agent": "TwilioProxy/1.1", "Accept": "*/*"}
+    if keys.twilio_token is not None:
+        headers["X-Twilio-Signature"] = twilio_signature(keys.twilio_token, to.public + path, ())
+    return OutgoingWebhook(to.base + path, headers, body)
 
 
 def telnyx_webhook(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.simulator.calls.call import (
+    ALERT_S,
     CONSISTENT_S,
     LOGGED_S,
     PRICE_S,
@@ -22,7 +23,7 @@ from stream.simulator.calls.scenario import SECOND_US
 from stream.simulator.rest.sorted_rows import RowKey
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import RETRIED_US, attempts
-from stream.simulator.twilio.call import TwilioCall
+from stream.simulator.twilio.call import LISTED, TwilioCall
 
 
 class Appearance(NamedTuple):
@@ -66,7 +67,7 @@ def appearances(held: HeldCall, time_factor: float) -> list[Appearance]:
     """Everything that is known to appear of a call, unordered."""
     call = held.call
     if isinstance(call, TwilioCall):
-        return _versions(held, call, time_factor)
+        return _versions(held, call, time_factor) + _alerts(held, call)
     return _logged(held, call) if isinstance(call, TelnyxCall) else []
 
 
@@ -85,6 +86,18 @@ def _versions(held: HeldCall, call: TwilioCall, time_factor: float) -> list[Appe
             due_us = held.ended_us + scaled_us(CONSISTENT_S, 1)
         if due_us is not None:
             found.append(Appearance(due_us, key, ProviderReport("twilio_call", n, 0), n))
+    return found
+
+
+def _alerts(held: HeldCall, call: TwilioCall) -> list[Appearance]:
+    """The rows of Monitor Alerts, as listed. Notifications appear at the same moments."""
+    found = []
+    for n, entry in enumerate(call.errors):
+        at_us = held.wall_clock_us(entry.at_us)
+        if at_us is not None:
+            key = (entry.at_us // SECOND_US * SECOND_US, 32 * held.number + n)
+            report = ProviderReport("twilio_alert", n, 0)
+            found.append(Appearance(at_us + int(ALERT_S * SECOND_US), key, report, LISTED))
     return found
 
 

@@ -47,11 +47,14 @@ class ProviderState:
         self.twilio_account, self.telnyx_account = run_accounts(options, seeded(options))
         self._now_us = now_us
         self._factor = options.time_factor
+        self._sources = options.sources
         self._keep_us = int(keep_s * SECOND_US)
         self._lists = {
-            name: SortedRows() for name in ("twilio_call", "telnyx_call_event", "telnyx_webhook_delivery")
+            name: SortedRows()
+            for name in ("twilio_call", "twilio_alert", "telnyx_call_event", "telnyx_webhook_delivery")
         }
         self._held: dict[str, HeldCall] = {}
+        self._alerts: dict[str, tuple[HeldCall, int]] = {}
         self._due: list[tuple[int, int, HeldCall]] = []
         self._scheduled = 0
         self._begun = 0
@@ -62,6 +65,8 @@ class ProviderState:
         self._begun += 1
         held = HeldCall(call, self._begun, max(self._now_us(), call.leg.began_us))
         self._held[call.id] = held
+        if isinstance(call, TwilioCall):
+            self._alerts.update((entry.sid, (held, n)) for n, entry in enumerate(call.errors))
         self._schedule(held, held.begun_us)
 
     def ended(self, call: SimulatedCall) -> None:
@@ -117,6 +122,25 @@ class ProviderState:
             return None
         return summary_row(call, COMPLETE if self._is_after(held, now_us, SUMMARY_S) else PARTIAL)
 
+    def alerts(self, now_us: int) -> Sequence[Row]:
+        self._catch_up(now_us)
+        return self._lists["twilio_alert"] if "twilio_alert" in self._sources else []
+
+    def alert(self, sid: str, now_us: int) -> Row | None:
+        self._catch_up(now_us)
+        held, number = self._alerts.get(sid, (None, 0))
+        if "twilio_alert" not in self._sources or held is None or number not in self._shown_errors(held):
+            return None
+        return held.call.body(ProviderReport("twilio_alert", number, 0), 1)
+
+    def notifications(self, sid: str, now_us: int) -> list[Row] | None:
+        found = self._twilio(sid, now_us)
+        if found is None:
+            return None
+        held, call = found
+        shown = self._shown_errors(held) if "twilio_notification" in self._sources else []
+        return [call.body(ProviderReport("twilio_notification", n, 0), 1) for n in shown]
+
     def telnyx_events(self, now_us: int) -> Sequence[Row]:
         self._catch_up(now_us)
         return self._lists["telnyx_call_event"]
@@ -140,6 +164,10 @@ class ProviderState:
     def _rows(self, held: HeldCall, source: str) -> list[Row]:
         keys = [key for name, key in held.shown if name == source]
         return [self._lists[source].at(key) for key in sorted(keys, reverse=True)]
+
+    def _shown_errors(self, held: HeldCall) -> list[int]:
+        """The numbers of a call's errors that have appeared."""
+        return sorted(key[1] - 32 * held.number for source, key in held.shown if source == "twilio_alert")
 
     def _is_after(self, held: HeldCall, now_us: int, seconds: float) -> bool:
         """Whether the call ended at least this long ago, in the providers' time."""
@@ -180,6 +208,9 @@ class ProviderState:
         for source, key in held.shown:
             self._lists[source].drop(key)
         del self._held[held.call.id]
+        if isinstance(held.call, TwilioCall):
+            for entry in held.call.errors:
+                del self._alerts[entry.sid]
 
 
 def _bodies(call: TwilioCall, source: str, count: int) -> list[Row]:

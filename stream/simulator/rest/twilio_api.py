@@ -1,4 +1,4 @@
-"""Twilio's resources: Calls and their request log, Voice Insights' events and summaries.
+"""Twilio's resources: Calls, their request log and notifications, Voice Insights, and Monitor Alerts.
 
 Paths, envelopes and errors are as Twilio documents them; an error's code is a number of Twilio's error
 dictionary.
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
+from stream.simulator.calls.time_formats import filter_seconds
 from stream.simulator.rest.http_types import (
     ApiCredentials,
     ApiError,
@@ -21,7 +22,14 @@ from stream.simulator.rest.http_types import (
     Row,
 )
 from stream.simulator.rest.twilio_calls import call_filters
-from stream.simulator.rest.twilio_paging import Cursor, ListPage, cursor, page_of_calls, page_of_log
+from stream.simulator.rest.twilio_paging import (
+    Cursor,
+    ListPage,
+    created_after,
+    cursor,
+    page_of_log,
+    page_of_rows,
+)
 
 TWILIO = "twilio"
 _Found = TypeVar("_Found")
@@ -30,6 +38,8 @@ _CARRIER = "carrier_edge"
 _ACCOUNT = "/2010-04-01/Accounts/{account}"
 _PAGING = ("PageSize", "Page", "PageToken")
 _MOST, _USUAL = 1000, 50
+MOST_ALERTS = 10_000
+"""One time range has no more, whatever the pages. (Twilio: "Alerts subresource".)"""
 
 
 def error(status: int, code: int, message: str, *headers: tuple[str, str]) -> ApiResponse:
@@ -72,6 +82,9 @@ class TwilioApi:
             Route(TWILIO, "request_log", _ACCOUNT + "/Calls/{call}/Events.json", self.call_events),
             Route(TWILIO, "insights", "/v1/Voice/{call}/Events", self.insights),
             Route(TWILIO, "summary", "/v1/Voice/{call}/Summary", self.summary),
+            Route(TWILIO, "alerts", "/v1/Alerts", self.alerts),
+            Route(TWILIO, "alert", "/v1/Alerts/{alert}", self.alert),
+            Route(TWILIO, "notifications", _ACCOUNT + "/Calls/{call}/Notifications.json", self.notifications),
         ]
 
     def calls(self, request: ApiRequest) -> ApiResponse:
@@ -83,7 +96,7 @@ class TwilioApi:
         except ValueError as name:
             raise invalid(str(name)) from None
         calls = self._resources.calls(request.now_us)
-        found = page_of_calls(calls, wanted.among(calls), wanted.show, paging.at, paging.size)
+        found = page_of_rows(calls, wanted.among(calls), wanted.show, paging.at, paging.size)
         return ApiResponse(_list(request, "calls", found, paging))
 
     def call(self, request: ApiRequest) -> ApiResponse:
@@ -106,7 +119,8 @@ class TwilioApi:
         rows = _existing(request, self._resources.insights(request.names["call"], request.now_us))
         edge = edge or _default_edge(self._resources.call(request.names["call"], request.now_us))
         of_edge = [row for row in rows if (row.get("edge") or _CARRIER) == edge]
-        return ApiResponse(_insights(request, page_of_log(of_edge, paging.at, paging.size), paging))
+        found = page_of_log(of_edge, paging.at, paging.size)
+        return ApiResponse(_meta_list(request, "events", found, paging))
 
     def summary(self, request: ApiRequest) -> ApiResponse:
         """A call's summary. The complete one does not exist before it is complete."""
@@ -116,6 +130,39 @@ class TwilioApi:
         if state == "complete" and row.get("processing_state") != "complete":
             raise ApiError(not_found(request.path))
         return ApiResponse(row)
+
+    def alerts(self, request: ApiRequest) -> ApiResponse:
+        """The account's errors and warnings, newest first, the newest MOST_ALERTS of a time range."""
+        self._authenticate(request)
+        paging = _paging(request.parameters)
+        level = _one_of(request.parameters, "LogLevel", ("error", "warning", "notice", "debug"))
+        since_s = _second(request.parameters, "StartDate", 0)
+        until_s = _second(request.parameters, "EndDate", 1)
+        alerts = self._resources.alerts(request.now_us)
+        first = 0 if until_s is None else created_after(alerts, until_s)
+        end = len(alerts) if since_s is None else created_after(alerts, since_s - 1)
+        among = range(first, min(end, first + MOST_ALERTS))
+
+        def shows(row: Row) -> bool:
+            return level in (None, row["log_level"])
+
+        found = page_of_rows(alerts, among, shows, paging.at, paging.size)
+        return ApiResponse(_meta_list(request, "alerts", found, paging))
+
+    def alert(self, request: ApiRequest) -> ApiResponse:
+        """One alert, with the request that it is about and its answer."""
+        self._authenticate(request)
+        return ApiResponse(_existing(request, self._resources.alert(request.names["alert"], request.now_us)))
+
+    def notifications(self, request: ApiRequest) -> ApiResponse:
+        """A call's errors and warnings."""
+        self._authenticate(request)
+        paging = _paging(request.parameters)
+        level = _one_of(request.parameters, "Log", ("0", "1"))
+        rows = _existing(request, self._resources.notifications(request.names["call"], request.now_us))
+        of_level = [row for row in rows if level in (None, row["log"])]
+        found = page_of_log(of_level, paging.at, paging.size)
+        return ApiResponse(_list(request, "notifications", found, paging))
 
     def _authenticate(self, request: ApiRequest) -> None:
         """First of all, so that nobody learns without credentials what exists."""
@@ -164,6 +211,15 @@ def _one_of(parameters: Mapping[str, str], name: str, known: tuple[str, ...]) ->
     return text or None
 
 
+def _second(parameters: Mapping[str, str], name: str, end: int) -> int | None:
+    """A filter's time in seconds since 1970: of a day its first second, or (`end` 1) its last."""
+    text = parameters.get(name)
+    try:
+        return filter_seconds(text)[end] if text else None
+    except ValueError:
+        raise invalid(name) from None
+
+
 def _existing(request: ApiRequest, found: _Found | None) -> _Found:
     if found is None:
         raise ApiError(not_found(request.path))
@@ -197,7 +253,7 @@ def _list(request: ApiRequest, key: str, found: ListPage, paging: _Paging) -> di
     }
 
 
-def _insights(request: ApiRequest, found: ListPage, paging: _Paging) -> dict[str, Any]:
+def _meta_list(request: ApiRequest, key: str, found: ListPage, paging: _Paging) -> dict[str, Any]:
     """The envelope of the newer APIs: links are absolute."""
     links = [link and request.origin + link for link in _links(request, found, paging)]
     first, previous, this, following = links
@@ -209,9 +265,9 @@ def _insights(request: ApiRequest, found: ListPage, paging: _Paging) -> dict[str
             "previous_page_url": previous,
             "url": this,
             "next_page_url": following,
-            "key": "events",
+            "key": key,
         },
-        "events": found.rows,
+        key: found.rows,
     }
 
 

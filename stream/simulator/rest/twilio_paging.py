@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from stream.simulator.calls.time_formats import rfc2822_seconds
+from stream.simulator.calls.time_formats import microseconds, rfc2822_seconds
 from stream.simulator.rest.http_types import Row
 from stream.simulator.rest.sorted_rows import count_newer
 
@@ -19,9 +19,9 @@ _LOG_ROW = "log"
 
 
 class Cursor(NamedTuple):
-    """The position of a page: after the call with this id, or (`back`) before it.
+    """The position of a page: after the call or alert with this id, or (`back`) before it.
 
-    `near`: when the call was created, in seconds since 1970; in a log, the index at which the page begins.
+    `near`: when that was created, in seconds since 1970; in a log, the index at which the page begins.
     """
 
     row: str
@@ -56,18 +56,18 @@ class ListPage(NamedTuple):
     after: Cursor | None
 
 
-def page_of_calls(
-    calls: Sequence[Row], among: range, shows: Callable[[Row], bool], at: Cursor | None, size: int
+def page_of_rows(
+    rows: Sequence[Row], among: range, shows: Callable[[Row], bool], at: Cursor | None, size: int
 ) -> ListPage:
-    """The next `size` calls with an index in `among` for which `shows` is true.
+    """The next `size` calls or alerts with an index in `among` for which `shows` is true.
 
     Looks at no more rows than it must: up to the first one that does not fit.
     """
     back = at is not None and at.back
     found: list[Row] = []
     more = False
-    for index in among if at is None else _way(calls, among, at):
-        row = calls[index]
+    for index in among if at is None else _way(rows, among, at):
+        row = rows[index]
         if shows(row):
             if len(found) == size:
                 more = True
@@ -85,11 +85,11 @@ def page_of_calls(
     )
 
 
-def _way(calls: Sequence[Row], among: range, at: Cursor) -> range:
-    """The indexes to look at, in order. If the cursor's call is gone, from where it would be."""
-    index, there = created_after(calls, at.near), 0
-    for candidate in range(index, len(calls)):
-        row = calls[candidate]
+def _way(rows: Sequence[Row], among: range, at: Cursor) -> range:
+    """The indexes to look at, in order. If the cursor's row is gone, from where it would be."""
+    index, there = created_after(rows, at.near), 0
+    for candidate in range(index, len(rows)):
+        row = rows[candidate]
         if row["sid"] == at.row:
             index, there = candidate, 1
         if there or created_s(row) < at.near:
@@ -99,14 +99,15 @@ def _way(calls: Sequence[Row], among: range, at: Cursor) -> range:
     return range(max(index + there, among.start), among.stop)
 
 
-def created_s(call: Row) -> int:
-    """When a call was created, in seconds since 1970."""
-    return rfc2822_seconds(call["date_created"]) or 0
+def created_s(row: Row) -> int:
+    """When a call or an alert was created, in seconds since 1970."""
+    text: str = row["date_created"]
+    return microseconds(text) // 1_000_000 if text.endswith("Z") else rfc2822_seconds(text) or 0
 
 
-def created_after(calls: Sequence[Row], second: int) -> int:
-    """How many calls were created after this second (since 1970)."""
-    return count_newer(calls, lambda row: created_s(row) > second)
+def created_after(rows: Sequence[Row], second: int) -> int:
+    """How many calls or alerts were created after this second (since 1970)."""
+    return count_newer(rows, lambda row: created_s(row) > second)
 
 
 def page_of_log(rows: list[Row], at: Cursor | None, size: int) -> ListPage:

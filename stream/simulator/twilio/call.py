@@ -9,10 +9,11 @@ import random
 from typing import Any
 
 from stream.simulator.calls.call import ProviderReport, SimulatedCall
-from stream.simulator.calls.options import Options
+from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, SENT_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.twilio.callbacks import constant_parameters, parameters, status_callbacks
 from stream.simulator.twilio.calls_resource import CallVersion, call_row, delivered_versions, served_versions
+from stream.simulator.twilio.error_log import ErrorTelling, LoggedError, logged_errors
 from stream.simulator.twilio.request_log import LoggedRequest, logged_requests, request_row
 from stream.simulator.twilio.voice_insights import (
     COMPLETE,
@@ -30,8 +31,15 @@ Only for rows that are delivered; served rows appear after the delays of `calls.
 """
 
 
+LISTED = 0
+"""In place of an attempt: an alert as its list has it, without the request and its answer."""
+
+DEBUGGER_US, STREAM_US = 1 * SECOND_US, 2 * SECOND_US
+"""From an error until Twilio sends its entry of the error log."""
+
+
 class TwilioCall(SimulatedCall):
-    """`versions`, `requests` and `insights` are empty for sources that are left out."""
+    """`versions`, `requests`, `errors` and `insights` are empty for sources that are left out."""
 
     provider = "twilio"
 
@@ -49,23 +57,32 @@ class TwilioCall(SimulatedCall):
             self.versions = (
                 served_versions(leg, options.time_factor) if options.served else delivered_versions(rng, leg)
             )
-        self.requests: list[LoggedRequest] = []
-        if "twilio_call_event" in wanted:
-            self.requests = logged_requests(rng, self, self.callbacks, options.failing_webhooks)
+        made: list[LoggedRequest] = []
+        if wanted & {"twilio_call_event", *ERROR_SOURCES}:
+            made = logged_requests(rng, self, self.callbacks, options.failing_webhooks)
+        self.requests = made if "twilio_call_event" in wanted else []
+        self.errors: list[LoggedError] = logged_errors(self.id, made) if wanted & ERROR_SOURCES else []
+        self._telling = ErrorTelling(self, self._constant, self.callbacks)
         self.insights: list[InsightsEvent] = []
         if "twilio_insights_event" in wanted:
             self.insights = insights_events(rng, leg, options.errors)
         self.summaries = "twilio_call_summary" in wanted
-        self._sends = "twilio_status_callback" in wanted
+        self._wanted = wanted
 
     def reports(self) -> list[ProviderReport]:
         end_us = self.leg.ended_us
         found: list[ProviderReport] = []
-        if self._sends:
+        if "twilio_status_callback" in self._wanted:
             found += [
                 ProviderReport("twilio_status_callback", n, sent.at_us)
                 for n, sent in enumerate(self.callbacks)
             ]
+        for source, after_us in (("twilio_debugger", DEBUGGER_US), (EVENT_STREAM, STREAM_US)):
+            if source in self._wanted:
+                found += [
+                    ProviderReport(source, n, entry.at_us + after_us) for n, entry in enumerate(self.errors)
+                ]
+        found.sort(key=lambda report: report.at_us)
         found += [ProviderReport("twilio_call", n, row.read_us) for n, row in enumerate(self.versions)]
         found += [
             ProviderReport("twilio_insights_event", n, end_us + INSIGHTS_AFTER_US, event.ordinal)
@@ -75,19 +92,35 @@ class TwilioCall(SimulatedCall):
             ProviderReport("twilio_call_event", n, end_us + LOG_AFTER_US, 0)
             for n in range(len(self.requests))
         ]
+        for source in self._error_lists():
+            found += [
+                ProviderReport(source, n, max(end_us, entry.at_us) + INSIGHTS_AFTER_US, 0)
+                for n, entry in enumerate(self.errors)
+            ]
         if self.summaries:
             found += [ProviderReport("twilio_call_summary", n, end_us, 0) for n in (PARTIAL, COMPLETE)]
         return found
 
     def readable(self) -> set[tuple[str, int]]:
-        rows = {(r.source, r.number) for r in self.reports() if r.source != "twilio_status_callback"}
-        return rows - self.transient()
+        rows = {(r.source, r.number) for r in self.reports() if r.source not in SENT_SOURCES}
+        return rows - self._replaced()
 
     def transient(self) -> set[tuple[str, int]]:
+        """What another version replaces; and the alerts, which are listed during the call."""
+        alerts = range(len(self.errors)) if "twilio_alert" in self._wanted else ()
+        return self._replaced() | {("twilio_alert", n) for n in alerts}
+
+    def _replaced(self) -> set[tuple[str, int]]:
         """The Calls row before the end, the summary before it is complete."""
         last = self.leg.ending.status
         found = {("twilio_call", n) for n, row in enumerate(self.versions) if row.status != last}
         return found | ({("twilio_call_summary", PARTIAL)} if self.summaries else set())
+
+    def _error_lists(self) -> list[str]:
+        """The lists that are read for the call's errors. Notifications of answered calls are not read."""
+        answered = self.leg.ending.status == "completed"
+        lists = ["twilio_alert"] if answered else ["twilio_alert", "twilio_notification"]
+        return [source for source in lists if source in self._wanted]
 
     @property
     def has_late_insights(self) -> bool:
@@ -104,12 +137,28 @@ class TwilioCall(SimulatedCall):
             return request_row(self, self._constant, self.callbacks, self.requests[number])
         if report.source == "twilio_call_summary":
             return summary_row(self, number)
+        if report.source in ERROR_SOURCES:
+            return self._error(report.source, self.errors[number], attempt)
         return event_row(self, self.insights[number])
+
+    def _error(self, source: str, entry: LoggedError, attempt: int) -> dict[str, Any]:
+        telling = self._telling
+        if source == "twilio_debugger":
+            return telling.debugger_form(entry)
+        if source == "twilio_alert":
+            return telling.alert_row(entry, single=attempt != LISTED)
+        if source == "twilio_notification":
+            return telling.notification_row(entry)
+        return telling.stream_event(entry)
 
     def endpoint(self, source: str) -> str:
         resource = f"/2010-04-01/Accounts/{self.account}/Calls/{self.id}"
         return {
             "twilio_status_callback": "/callbacks/twilio",
+            "twilio_debugger": "/callbacks/twilio",
+            EVENT_STREAM: "/callbacks/twilio",
+            "twilio_alert": "/v1/Alerts",
+            "twilio_notification": f"{resource}/Notifications.json",
             "twilio_call": f"{resource}.json",
             "twilio_call_event": f"{resource}/Events.json",
             "twilio_insights_event": f"/v1/Voice/{self.id}/Events",
@@ -118,6 +167,7 @@ class TwilioCall(SimulatedCall):
 
     def token(self, report: ProviderReport, attempt: int) -> str | None:
         """Attempts of one delivery share a token; the third delivery of an event has another one."""
-        if report.source != "twilio_status_callback":
+        if report.source not in ("twilio_status_callback", "twilio_debugger"):
             return None
-        return f"{self.nonce + 16 * report.number + attempt // 3:032x}"
+        number = report.number + (len(self.callbacks) if report.source == "twilio_debugger" else 0)
+        return f"{self.nonce + 16 * number + attempt // 3:032x}"

@@ -32,6 +32,8 @@ class FakeResources:
     logs: dict[str, list[Row]] = field(default_factory=dict)
     events: dict[str, list[Row]] = field(default_factory=dict)
     summaries: dict[str, Row] = field(default_factory=dict)
+    alert_rows: list[Row] = field(default_factory=list)
+    notes: dict[str, list[Row]] = field(default_factory=dict)
     telnyx: list[Row] = field(default_factory=list)
     deliveries: list[Row] = field(default_factory=list)
     twilio_account: str = ACCOUNT
@@ -51,6 +53,15 @@ class FakeResources:
 
     def summary(self, sid: str, now_us: int) -> Row | None:
         return self.summaries.get(sid)
+
+    def alerts(self, now_us: int) -> Sequence[Row]:
+        return self.alert_rows
+
+    def alert(self, sid: str, now_us: int) -> Row | None:
+        return next((row for row in self.alert_rows if row["sid"] == sid), None)
+
+    def notifications(self, sid: str, now_us: int) -> list[Row] | None:
+        return self.notes.get(sid, None if self.call(sid, now_us) is None else [])
 
     def telnyx_events(self, now_us: int) -> Sequence[Row]:
         return self.telnyx

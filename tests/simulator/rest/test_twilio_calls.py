@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.simulator.rest.twilio_calls import CallFilters, call_filters
-from stream.simulator.rest.twilio_paging import page_of_calls
+from stream.simulator.rest.twilio_paging import page_of_rows
 from tests.simulator.rest.resource_fakes import call, sid
 
 DAY_S = 86_400
@@ -36,7 +36,7 @@ def asked(**parameters: str) -> list[int]:
 
 
 def numbers(rows: list[dict[str, Any]], wanted: CallFilters) -> list[int]:
-    found = page_of_calls(rows, wanted.among(rows), wanted.show, None, 100)
+    found = page_of_rows(rows, wanted.among(rows), wanted.show, None, 100)
     return [NUMBERS[row["sid"]] for row in found.rows]
 
 
@@ -92,7 +92,7 @@ def test_where_calls_are_looked_for_leaves_none_out(data: st.DataObject) -> None
     hours = st.integers(0, 23).map(lambda hour: f"2026-03-02T{hour:02d}:00:00Z")
     names = st.sampled_from(["StartTime", "StartTime<", "StartTime>", "EndTime", "EndTime<", "EndTime>"])
     wanted = call_filters(data.draw(st.dictionaries(names, st.one_of(hours, st.just("2026-03-02")))))
-    found = page_of_calls(rows, wanted.among(rows), wanted.show, None, 100).rows
+    found = page_of_rows(rows, wanted.among(rows), wanted.show, None, 100).rows
     assert found == [row for row in rows if wanted.show(row)]
 
 
@@ -106,7 +106,7 @@ def test_only_rows_of_the_time_are_looked_at() -> None:
 
     rows = Counting(call(number, -60 * number, end_s=-60 * number) for number in range(20_000))
     wanted = call_filters({"EndTime<": "2026-02-25T10:01:00Z", "EndTime>": "2026-02-25T10:00:00Z"})
-    found = page_of_calls(rows, wanted.among(rows), wanted.show, None, 10).rows
+    found = page_of_rows(rows, wanted.among(rows), wanted.show, None, 10).rows
     assert len(found) == 2
     assert Counting.looked < 3000
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.twilio_paging import Cursor, ListPage, cursor, page_of_calls, page_of_log
+from stream.simulator.rest.twilio_paging import Cursor, ListPage, cursor, page_of_log, page_of_rows
 from tests.simulator.rest.resource_fakes import call, logged, sid
 
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ def by_tokens(found: ListPage) -> ListPage:
 
 
 def turn(calls: list[Row], at: Cursor | None, size: int) -> ListPage:
-    return by_tokens(page_of_calls(calls, range(len(calls)), anything, at, size))
+    return by_tokens(page_of_rows(calls, range(len(calls)), anything, at, size))
 
 
 def turn_log(rows: list[Row], at: Cursor | None, size: int) -> ListPage:
@@ -98,9 +98,9 @@ def test_a_filter_is_asked_no_further_than_the_page_needs() -> None:
         seen.append(row["sid"])
         return row["sid"][-1] in "02468ace"
 
-    found = page_of_calls(rows, range(100), even, None, 3)
+    found = page_of_rows(rows, range(100), even, None, 3)
     assert ([row["sid"] for row in found.rows], len(seen)) == ([sid(0), sid(2), sid(4)], 7)
-    found = page_of_calls(rows, range(100), even, found.after, 3)
+    found = page_of_rows(rows, range(100), even, found.after, 3)
     assert ([row["sid"] for row in found.rows], len(seen)) == ([sid(6), sid(8), sid(10)], 15)
 
 
