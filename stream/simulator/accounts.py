@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from stream.service.settings import SettingsError, SimulatorSettings
-from stream.simulator.calls.options import Options
+from stream.simulator.calls.options import SENT_SOURCES, Options
 from stream.simulator.delivery.webhooks import SigningKeys
 from stream.simulator.rest.http_types import ApiCredentials
 
@@ -51,7 +51,8 @@ def signing_keys(settings: SimulatorSettings, options: Options) -> SigningKeys:
     account, token = twilio_account(settings)
     key = settings.simulate_telnyx_private_key
     if settings.unsigned_callbacks != "accept":
-        if token is None and options.telnyx < 1 and "twilio_status_callback" in options.sources:
+        sends = any(source.startswith("twilio_") for source in options.sources & set(SENT_SOURCES))
+        if token is None and options.telnyx < 1 and sends:
             raise SettingsError("CALLSTREAM_TWILIO_AUTH_TOKEN is needed to sign as Twilio")
         if not key and options.telnyx > 0 and "telnyx_webhook" in options.sources:
             raise SettingsError("CALLSTREAM_SIMULATE_TELNYX_PRIVATE_KEY is needed to sign as Telnyx")

@@ -22,6 +22,7 @@ import msgspec
 
 from stream.broker.ports import free_port
 from stream.core.fetches import FetchRequest, account_key, request_id
+from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.partitions import partition_of
@@ -39,6 +40,8 @@ from tests.e2e.harness import (
 from tests.real_broker import RealBroker
 
 PARTITIONS = 12
+SOURCES = [source for source in POLLED_SOURCES if source != "twilio_alert"]
+"""Without the one that is at a host of its own: nothing is asked of Twilio itself."""
 
 T = TypeVar("T")
 Labels = Mapping[str, str]
@@ -86,6 +89,7 @@ class Poller:
                 "CALLSTREAM_DATA_DIR": str(directory / "data"),
                 "CALLSTREAM_POLLER_LISTEN": f"127.0.0.1:{self.port}",
                 "CALLSTREAM_POLL_ACCOUNTS": json.dumps(accounts),
+                "CALLSTREAM_POLL_SOURCES": ",".join(SOURCES),
                 **(environ or {}),
             },
             directory / f"{name}.log",
