@@ -31,13 +31,7 @@ from stream.kafka import topics
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
-from stream.simulator.calls.options import (
-    ALL_SERVED_SOURCES,
-    ALL_SOURCES,
-    OPTIONAL_SOURCES,
-    SERVED_SOURCES,
-    Options,
-)
+from stream.simulator.calls.options import KNOWN_SOURCES, SERVED_SOURCES, Options
 from stream.simulator.check.check import CheckError, CheckOptions
 from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
@@ -76,7 +70,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 @click.option(
     "--sources",
     metavar="NAMES",
-    help=f"Only these sources, comma-separated: {', '.join(ALL_SERVED_SOURCES + OPTIONAL_SOURCES)}.",
+    help=f"Only these sources, comma-separated: {', '.join(KNOWN_SOURCES)}.",
 )
 @click.option(
     "--seed", type=int, help="Equal seed, start and options give equal bytes.  [default: from the clock]"
@@ -272,8 +266,8 @@ def _options(
     live = forever or seconds is not None
     if (live and calls is not None) or (forever and seconds is not None):
         raise ValueError("one of --calls, --for and --forever")
-    known = ALL_SERVED_SOURCES if serve else ALL_SOURCES
-    wanted = frozenset(sources.replace(" ", "").split(",")) if sources else frozenset(known)
+    named = frozenset(sources.replace(" ", "").split(",")) if sources else None
+    wanted = named or Options(served=serve).sources
     wanted = wanted if polled else wanted - set(SERVED_SOURCES)
     if not wanted:
         raise ValueError("--no-polled leaves none of these sources")

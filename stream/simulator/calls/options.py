@@ -26,6 +26,7 @@ POLLED_SOURCES = tuple(
 
 ALL_SOURCES = CALLBACK_SOURCES + POLLED_SOURCES
 ALL_SERVED_SOURCES = CALLBACK_SOURCES + SERVED_SOURCES
+KNOWN_SOURCES = ALL_SERVED_SOURCES + OPTIONAL_SOURCES
 
 _SHARES = ("duplicates", "reorder", "drop", "late", "failed", "telnyx", "failing_webhooks", "errors")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ RESOURCES = {
     "twilio_call": resource("twilio_call", urls=2),
     "telnyx_call_event": resource("telnyx_call_event", bounded=False, max_lookback_s=86_400),
     "telnyx_webhook_delivery": resource("telnyx_webhook_delivery"),
+    "twilio_alert": replace(resource("twilio_alert"), max_rows=100),
     "twilio_call_event": resource_of_calls("twilio_call_event"),
     "twilio_insights_event": resource_of_calls("twilio_insights_event"),
 }

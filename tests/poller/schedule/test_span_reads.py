@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import replace
 
@@ -11,11 +12,17 @@ from hypothesis import strategies as st
 
 from stream.core.timestamps import SECOND_US
 from stream.poller.pages.paged_read import ReadResult
+from stream.poller.resources.account import Account
+from stream.poller.resources.resource import Resource
 from stream.poller.schedule.span_reads import read_span
-from tests.poller.schedule.progress_fakes import account, resource
+from tests.poller.schedule.backfill_fakes import FakeReader as BackfillReader
+from tests.poller.schedule.backfill_fakes import job, run_by_one
+from tests.poller.schedule.progress_fakes import FakeStore, account, resource, until
+from tests.poller.schedule.test_windows import ALL, NOW_US, FakeReader, poller, since
 
 MOST = 5
-FULL = replace(resource("twilio_alert"), max_rows=MOST)
+SOURCE, FULL_AT = "twilio_alert", 100
+FULL = replace(resource(SOURCE), max_rows=MOST)
 HOUR_US = 3600 * SECOND_US
 
 
@@ -90,3 +97,88 @@ async def test_every_row_is_returned_that_no_full_second_hides(rows_us: set[int]
     provider = FakeProvider(*rows_us, now_us=11 * SECOND_US)
     await provider.span(0, 11 * SECOND_US if bounded else None)
     assert provider.returned == rows_us  # a second has four rows at most, with both its ends five
+
+
+# -- windows and backfills
+
+
+class FullReader(FakeReader):
+    """Ranges from the same start that are longer than `fits_us` are full."""
+
+    def __init__(self, fits_us: int, *outcomes: str) -> None:
+        super().__init__(*outcomes)
+        self.fits_us = fits_us
+
+    async def read_window(
+        self, resource: Resource, account: Account, url: str, priority: str, *, skip_known: bool
+    ) -> ReadResult:
+        result = await super().read_window(resource, account, url, priority, skip_known=skip_known)
+        begin, _, end = url.partition("?since=")[2].partition("&until=")
+        length_us = (int(end) if end else NOW_US) - int(begin)
+        return result._replace(received=FULL_AT if length_us > self.fits_us else FULL_AT - 1)
+
+
+async def test_a_resource_may_overlap_less_than_the_settings_say_after_its_first_pass() -> None:
+    clock = itertools.count(NOW_US, 1_000_000)
+    reader, store = FakeReader(), FakeStore()
+    windows = poller(
+        reader,
+        store,
+        resources=(replace(resource(SOURCE), overlap_s=900.0),),
+        now_us=lambda: next(clock),
+        poll_sources=(SOURCE,),
+    )
+    await windows.assign(ALL, 4)
+    await until(lambda: len(store.history) > 1)
+    await windows.close()
+    assert reader.urls[:2] == [
+        since(NOW_US - HOUR_US, source=SOURCE),
+        since(NOW_US - HOUR_US // 4, source=SOURCE),
+    ]
+
+
+async def test_a_full_window_is_read_in_halves_before_its_watermark_moves() -> None:
+    reader, store = FullReader(HOUR_US // 2), FakeStore()
+    windows = poller(
+        reader,
+        store,
+        resources=(replace(resource(SOURCE), max_rows=FULL_AT),),
+        poll_sources=(SOURCE,),
+        interval_s=3600,
+    )
+    await windows.assign(ALL, 4)
+    await until(lambda: store.history)
+    await windows.close()
+    middle_us = NOW_US - HOUR_US // 2
+    assert reader.urls == [
+        since(NOW_US - HOUR_US, source=SOURCE),
+        since(NOW_US - HOUR_US, source=SOURCE) + f"&until={middle_us}",
+        since(middle_us, source=SOURCE) + f"&until={NOW_US}",
+    ]
+    assert len(store.history) == 1
+
+
+async def test_a_half_that_cannot_be_read_leaves_the_watermark_where_it_was() -> None:
+    reader, store = FullReader(HOUR_US // 2, "success", "success", "server_error"), FakeStore()
+    windows = poller(
+        reader, store, resources=(replace(resource(SOURCE), max_rows=FULL_AT),), poll_sources=(SOURCE,)
+    )
+    await windows.assign(ALL, 4)
+    await until(lambda: store.history)
+    await windows.close()
+    assert len(reader.urls) >= 6, "the whole window is read again"
+    assert reader.urls[3] == reader.urls[0]
+
+
+async def test_a_full_slice_of_a_backfill_is_read_in_halves() -> None:
+    slices = BackfillReader()
+    begin_us, middle_us = NOW_US - HOUR_US, NOW_US - HOUR_US // 2
+    whole = f"https://api.example.test/{SOURCE}/0?since={begin_us}&until={NOW_US}"
+    slices.answers = {whole: [ReadResult("success", FULL_AT, received=FULL_AT)]}
+    last, _ = await run_by_one(job(SOURCE, 1), slices)
+    assert slices.urls == [
+        whole,
+        f"https://api.example.test/{SOURCE}/0?since={begin_us}&until={middle_us}",
+        f"https://api.example.test/{SOURCE}/0?since={middle_us}&until={NOW_US}",
+    ]
+    assert (last.state, last.rows) == ("done", 20)
