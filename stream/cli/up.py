@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import click
@@ -24,8 +24,10 @@ from rich.live import Live
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ports import free_port
 from stream.cli.local.child_process import ChildProcess
-from stream.cli.local.dashboard import AlertNotice, DashboardState, alert_line, line, panel
-from stream.cli.local.worker_metrics import scrape
+from stream.cli.local.dashboard import DashboardState, line, panel
+from stream.cli.local.figures import WatchedRole
+from stream.cli.local.notices import alert_line, read_notice
+from stream.cli.local.sole_run import sole_run
 from stream.cli.support.drawing import PlainConsole
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.startup import ended, exit_on_error, quiet_clients
@@ -37,7 +39,6 @@ from stream.kafka.errors import KafkaError
 from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
 from stream.service import settings
-from stream.service.data_dir import prepare
 from stream.service.errors import for_operator
 from stream.service.shutdown import unless
 from stream.simulator.accounts import simulated_environment
@@ -76,31 +77,15 @@ def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) 
     """Everything on this machine: broker, topics, gateway, worker, poller, simulator."""
     quiet_clients()
     with exit_on_error():
-        stack = LocalStack(settings.load(), rate=0 if no_simulate else rate, plain=plain)
-        code = asyncio.run(stack.run(seconds))
+        chosen = settings.load()
+        with sole_run(chosen.data_dir):
+            stack = LocalStack(chosen, rate=0 if no_simulate else rate, plain=plain)
+            code = asyncio.run(stack.run(seconds))
     sys.exit(code)
 
 
-class _Addresses(NamedTuple):
-    """Where the roles listen."""
-
-    worker: str
-    gateway: str
-    health: str
-    poller: str
-    scheme: str
-
-    @property
-    def gateway_url(self) -> str:
-        return f"{self.scheme}://{self.gateway}"
-
-    def environ(self) -> dict[str, str]:
-        return {
-            "CALLSTREAM_WORKER_LISTEN": self.worker,
-            "CALLSTREAM_GATEWAY_LISTEN": self.gateway,
-            "CALLSTREAM_GATEWAY_HEALTH_LISTEN": self.health,
-            "CALLSTREAM_POLLER_LISTEN": self.poller,
-        }
+Addresses = Mapping[str, str]
+"""Where each role listens: worker, gateway, poller, and `gateway_health`."""
 
 
 class LocalStack:
@@ -111,7 +96,7 @@ class LocalStack:
         self._rate = rate
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
-        self._state = DashboardState([])
+        self._state = DashboardState()
         self._broker: Broker | None = None
         self._children: list[ChildProcess] = []
         self._stop = asyncio.Event()
@@ -123,7 +108,6 @@ class LocalStack:
             loop.add_signal_handler(number, self._signalled)
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
-        prepare(self._settings.data_dir)  # for the roles' logs, even if the broker is elsewhere
         for warning in service.warnings(GatewayCredentials.from_settings(self._settings)):
             if warning != service.NOBODY or not self._rate:  # the simulator brings its own
                 self._say(f"warning: {warning}")
@@ -144,9 +128,12 @@ class LocalStack:
     async def _work(self) -> str | None:
         """What ended unexpectedly, as a sentence; None if it was asked to stop."""
         at = self._addresses()
-        environ = {**self._environ(), "CALLSTREAM_KAFKA": self._settings.kafka, **at.environ()}
+        listens = {f"CALLSTREAM_{role.upper()}_LISTEN": address for role, address in at.items()}
+        environ = {**self._environ(), "CALLSTREAM_KAFKA": self._settings.kafka, **listens}
         polled = bool(self._rate or accounts(self._settings))
         self._state.links = self._links(at, polled=polled)
+        self._state.worker = WatchedRole(f"http://{at['worker']}")
+        self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
         running: dict[str, asyncio.Task[Any]] = {
             role: self._begin(role, [role], environ)
             for role in ("gateway", "worker", "poller")
@@ -155,7 +142,7 @@ class LocalStack:
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
         if self._broker is not None:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
-        running["view"] = asyncio.create_task(self._show(f"http://{at.worker}"))
+        running["view"] = asyncio.create_task(self._show())
         if self._rate:
             running["simulator"] = asyncio.create_task(self._simulate(at, environ))
         stop = asyncio.create_task(self._stop.wait())
@@ -166,15 +153,10 @@ class LocalStack:
                 task.cancel()
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
-    def _addresses(self) -> _Addresses:
-        chosen = self._settings
-        return _Addresses(
-            worker=free_address("worker", chosen.worker_listen, self._say),
-            gateway=free_address("gateway", chosen.gateway_listen, self._say),
-            health=free_address("gateway's health", chosen.gateway_health_listen, self._say),
-            poller=free_address("poller", chosen.poller_listen, self._say),
-            scheme="https" if chosen.gateway_tls else "http",
-        )
+    def _addresses(self) -> Addresses:
+        roles = ("worker", "gateway", "gateway_health", "poller")
+        listens = {role: getattr(self._settings, f"{role}_listen") for role in roles}
+        return {role: free_address(role.replace("_", "'s "), at, self._say) for role, at in listens.items()}
 
     def _environ(self) -> dict[str, str]:
         """The roles' environment. The simulator has its own accounts and its own address."""
@@ -195,68 +177,67 @@ class LocalStack:
         self._children.append(child)
         return asyncio.create_task(child.run())
 
-    async def _simulate(self, at: _Addresses, environ: dict[str, str]) -> None:
+    async def _simulate(self, at: Addresses, environ: dict[str, str]) -> None:
         """Start the simulator as soon as the gateway is ready."""
-        await _wait_ready(f"http://{at.health}")
+        await _wait_ready(f"http://{at['gateway_health']}")
         simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
         simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
         simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
         simulate += ["--drop", "0.02", "--serve"]
-        simulate += ["--gateway", at.gateway_url, "--retry-policy", RETRY_POLICY]
+        simulate += ["--gateway", self._gateway_url(at), "--retry-policy", RETRY_POLICY]
         await self._begin("simulator", simulate, environ)
 
-    def _links(self, at: _Addresses, *, polled: bool) -> list[tuple[str, str]]:
+    def _links(self, at: Addresses, *, polled: bool) -> list[tuple[str, str]]:
+        """The most useful first: a small terminal shows no others."""
         program = os.path.relpath(sys.argv[0])
+        url = self._gateway_url(at)
         return [
-            ("webhooks go to", f"{at.gateway_url}/callbacks/twilio   {at.gateway_url}/callbacks/telnyx"),
-            ("metrics, health", _probes(at.worker)),
-            ("of the gateway", _probes(at.health)),
-            *([("polling", _probes(at.poller))] if polled else []),
+            ("webhooks", f"{url}/callbacks/twilio   {url}/callbacks/telnyx"),
             ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
+            ("worker", _probes(at["worker"])),
+            ("gateway", _probes(at["gateway_health"])),
+            *([("poller", _probes(at["poller"]))] if polled else []),
             ("Kafka", self._settings.kafka),
             ("logs", str(self._settings.data_dir.absolute())),
-            ("stop", "Ctrl-C"),
         ]
+
+    def _gateway_url(self, at: Addresses) -> str:
+        return f"{'https' if self._settings.gateway_tls else 'http'}://{at['gateway']}"
 
     async def _watch_alerts(self) -> None:
         topic = topics.names(self._settings.topic_prefix).alerts
         while True:
             with contextlib.suppress(KafkaError):
                 async for record in records({"bootstrap_servers": self._settings.kafka}, topic):
-                    notice = AlertNotice.read(record.value)
-                    if notice is None:
+                    if (notice := read_notice(record.value)) is None:
                         continue
-                    self._state.alerts.append(notice)
-                    self._state.alerts_seen += 1
-                    if not self._live and self._state.alerts_seen <= 3:
+                    self._state.alerts.add(notice)
+                    if not self._live and self._state.alerts.seen <= 3:
                         say(f"alert: {alert_line(notice)}")
             await asyncio.sleep(1)
 
-    async def _show(self, url: str) -> None:
-        if not self._live:
-            for what, where in self._state.links:
-                say(f"{what}: {where}")
+    async def _show(self) -> None:
+        state = self._state
         async with aiohttp.ClientSession() as client:
             if self._live:
-                with Live(
-                    panel(self._state), console=self._console, screen=False, auto_refresh=False
-                ) as view:
+                with Live(console=self._console, screen=False, auto_refresh=False) as view:
                     while True:
-                        await self._look(client, url)
-                        view.update(panel(self._state), refresh=True)
+                        await self._look(client)
+                        width, height = self._console.size
+                        view.update(panel(state, width, height, time.monotonic()), refresh=True)
                         await asyncio.sleep(LIVE_EVERY_S)
+            for what, where in state.links:
+                say(f"{what}: {where}")
             while True:
                 await asyncio.sleep(PLAIN_EVERY_S)
-                await self._look(client, url)
-                say(line(self._state))
-                if self._state.alerts and self._state.alerts_seen > 3:
-                    say(f"newest alert: {alert_line(self._state.alerts[-1])}")
+                await self._look(client)
+                say(line(state, time.monotonic()))
+                for group in list(state.alerts)[: int(state.alerts.seen > 3)]:
+                    say(f"newest alert: {alert_line(group.newest)}")
 
-    async def _look(self, client: aiohttp.ClientSession, url: str) -> None:
-        earlier = self._state.now
-        now = await scrape(client, url, time.monotonic())
-        self._state.rate = now.rate_since(earlier) if now is not None else None
-        self._state.now = now
+    async def _look(self, client: aiohttp.ClientSession) -> None:
+        roles = [role for role in (self._state.worker, self._state.poller) if role is not None]
+        await asyncio.gather(*(role.look(client, time.monotonic()) for role in roles))
 
     def _signalled(self) -> None:
         if self._stop.is_set():

@@ -14,11 +14,13 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
 
-from stream.cli.local.dashboard import AlertNotice, DashboardState, alert_line, line, panel
-from stream.cli.local.worker_metrics import WorkerSnapshot
+from stream.cli.local.dashboard import DashboardState, line, panel
+from stream.cli.local.figures import Figures, WatchedRole
+from stream.cli.local.notices import AlertNotice, alert_line, read_notice
 from stream.cli.support.drawing import PlainColumn, PlainConsole, text
 from stream.cli.support.terminal import Fault, Misuse, label, say
 from stream.cli.tail import cells
+from stream.service.metrics import worker_families as f
 from stream.service.untrusted import LineFormatter, escaped, escaped_lines
 
 HOSTILE = [
@@ -87,14 +89,37 @@ def test_what_can_be_seen_stays_as_it_is(word: str) -> None:
     assert escaped(word) == word
 
 
+def hostile_notice(word: str) -> AlertNotice:
+    """An alert of which everything is the word."""
+    notice = read_notice(
+        json.dumps(
+            {
+                **dict.fromkeys(("detected_at", "severity", "provider"), word),
+                "rule": {"id": word},
+                "scope": {"type": word, "id": word},
+                "reason": {"text": word},
+            }
+        ).encode()
+    )
+    assert notice is not None
+    return notice
+
+
+def hostile_role(word: str) -> WatchedRole:
+    role = WatchedRole("")
+    role.saw(Figures(1.0, {f.WORKER_STATE: {word: 1.0}, f.EVENTS_PROCESSED: {word: 2.0}}))
+    role.reasons = [word]
+    return role
+
+
 @pytest.mark.parametrize("word", HOSTILE)
 def test_the_view_and_its_lines_show_hostile_alerts_and_figures(word: str) -> None:
-    scene = DashboardState([(word, word)], WorkerSnapshot(1.0, word, 1, {word: 2.0}, 3, 4, {word: 5.0}), 6.0)
-    scene.alerts.append(AlertNotice(word, word, word, word, word))
-    scene.notes.append(word)
+    state = DashboardState(hostile_role(word), hostile_role(word), [(word, word)])
+    state.alerts.add(hostile_notice(word))
+    state.notes.append(word)
     console = PlainConsole(width=300, file=io.StringIO(), force_terminal=False)
-    with Live(panel(scene), console=console, auto_refresh=False) as view:
-        view.update(panel(scene), refresh=True)
+    with Live(console=console, auto_refresh=False) as view:
+        view.update(panel(state, 300, 40, 1.0), refresh=True)
     shown = console.file.getvalue()
     assert is_plain(shown)
     assert escaped(word)[:20] in shown
@@ -102,8 +127,8 @@ def test_the_view_and_its_lines_show_hostile_alerts_and_figures(word: str) -> No
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_a_line_of_output_is_one_plain_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    say(f"alert: {alert_line(AlertNotice(word, word, word, word, word))}")
-    say(line(DashboardState([], WorkerSnapshot(1.0, word, 1, {word: 2.0}))))
+    say(f"alert: {alert_line(hostile_notice(word))}")
+    say(line(DashboardState(hostile_role(word)), 1.0))
     say(word, word)
     label(word, "red", word)
     say(word, err=True)

@@ -1,142 +1,172 @@
-"""What `callstream up` shows: a live view on a terminal, elsewhere a plain line. Unknown values are a -."""
+"""What `callstream up` shows: a live view on a terminal, elsewhere a plain line. Unknown values are a -.
+
+The view fits the terminal. How to stop it is always its last line; alerts get the room that figures leave.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import astuple, dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-import orjson
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group
-from rich.table import Table
+from rich.text import Text
 
-from stream.cli.local.worker_metrics import WorkerSnapshot
-from stream.cli.support.drawing import text
+from stream.cli.local.figures import Figures, WatchedRole
+from stream.cli.local.notices import AlertGroup, NewestAlerts, shortened
+from stream.cli.support.drawing import PlainConsole, text
+from stream.service.metrics import poller
+from stream.service.metrics import worker_families as f
+from stream.service.metrics.family import DEAD_LETTERS
 
-NEWEST = 8
+LABEL = 14
+"""Columns of the names of figures and links."""
 
+STALE_S = 3.5
+"""Figures that are older are dimmed: a scrape was missed."""
 
-@dataclass(frozen=True)
-class AlertNotice:
-    """The parts of an alert that fit a line."""
+LEAST_ALERTS, MOST_ALERTS = 3, 12
+ONE_LINE = 110
+"""From this width on an alert has one line, below it two."""
 
-    at: str
-    severity: str
-    rule: str
-    scope: str
-    text: str
-
-    @classmethod
-    def of(cls, alert: dict[str, Any]) -> AlertNotice:
-        """The notice of an alert record. For an endpoint's alert the call is named instead."""
-        scope = alert["scope"]["id"]
-        call = alert.get("call")
-        if alert["scope"]["type"] != "call" and call:
-            scope = f"{alert['provider']}:{call['id']}"
-        return cls(
-            alert["detected_at"][11:19],
-            alert["severity"],
-            alert["rule"]["id"],
-            scope,
-            alert["reason"]["text"],
-        )
-
-    @classmethod
-    def read(cls, value: bytes | None) -> AlertNotice | None:
-        """The notice of a record's value; None if it is not an alert: any program may write there."""
-        try:
-            notice = cls.of(orjson.loads(value or b""))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return None
-        return notice if all(isinstance(word, str) for word in astuple(notice)) else None
+RULE, WHERE = 16, 22
 
 
 @dataclass
 class DashboardState:
-    """Everything that the view shows."""
+    """Everything that the view shows. `stop` is how to stop it; `poller` is None if nothing is polled."""
 
-    links: list[tuple[str, str]]
-    now: WorkerSnapshot | None = None
-    rate: float | None = None
-    alerts: deque[AlertNotice] = field(default_factory=lambda: deque(maxlen=NEWEST))
-    alerts_seen: int = 0
+    worker: WatchedRole = field(default_factory=lambda: WatchedRole(""))
+    poller: WatchedRole | None = None
+    links: Sequence[tuple[str, str]] = ()
+    alerts: NewestAlerts = field(default_factory=NewestAlerts)
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=4))
 
 
-def line(scene: DashboardState) -> str:
-    """One plain line, for a log."""
-    now = scene.now
-    if now is None:
+def line(state: DashboardState, now_s: float) -> str:
+    """One plain line, for a log. `now_s`: by the clock of the figures."""
+    figures = state.worker.now
+    if figures is None:
         return "worker: not answering yet"
-    outcomes = " ".join(f"{name}={count:.0f}" for name, count in sorted(now.outcomes.items()) if count)
-    parts = [
-        f"worker {now.state or '-'}",
-        f"{_rate(scene.rate)} deliveries/s",
-        f"lag {now.lag:.0f}",
-        f"calls active {now.active:.0f}",
-        f"ended {sum(now.outcomes.values()):.0f} ({outcomes or '-'})",
-        f"alerts {sum(now.alerts.values()):.0f}",
+    return ", ".join(f"{name} {value}" for name, value in _rows(state, figures, now_s))
+
+
+def panel(state: DashboardState, width: int, height: int, now_s: float) -> Group:
+    """The live view, at most `height` - 1 lines: the last one is the cursor's."""
+    stop = [_row("stop", "Ctrl-C", "dim", width)]
+    figures = _figures(state, width, now_s)
+    notes = [_fitted(text(f"! {note}", "yellow"), width) for note in _notes(state)]
+    links = [_row(name, value, "dim", width) for name, value in state.links]
+    left = max(0, height - 1 - len(stop) - len(figures) - len(notes) - 1)
+    lines_each = 1 if width >= ONE_LINE else 2
+    shown = list(state.alerts)[:MOST_ALERTS]
+    least = min(len(shown), LEAST_ALERTS) * lines_each + 2
+    links = links[: max(0, left - least)]
+    alerts = _alerts(shown[: max(0, left - len(links) - 2) // lines_each], width)
+    lines = [*figures, text(), *alerts, text(), *notes, *links, *stop]
+    return Group(*lines)
+
+
+def _notes(state: DashboardState) -> list[str]:
+    reasons = [*state.worker.reasons, *(state.poller.reasons if state.poller is not None else ())]
+    return [*state.notes, *reasons][-4:]
+
+
+def _figures(state: DashboardState, width: int, now_s: float) -> list[Text]:
+    figures = state.worker.now
+    if figures is None:
+        return [_row("worker", "not answering yet", "bold", width)]
+    stale = now_s - figures.at_s > STALE_S
+    console = PlainConsole(width=max(20, width - LABEL))
+    lines: list[Text] = []
+    for name, value in _rows(state, figures, now_s):
+        for at, part in enumerate(text(value).wrap(console, max(20, width - LABEL))):
+            row = _row("" if at else name, part.plain.rstrip(), "bold", width)
+            if stale:
+                row.stylize("dim")
+            lines.append(row)
+    return lines
+
+
+def _rows(state: DashboardState, figures: Figures, now_s: float) -> list[tuple[str, str]]:
+    worker, age_s = state.worker, now_s - figures.at_s
+    states = [name for name, on in figures.split(f.WORKER_STATE).items() if on]
+    known = (states[0] if states else "-") + (f", no answer for {age_s:.0f} s" if age_s > STALE_S else "")
+    rate = worker.rate(f.EVENTS_PROCESSED)
+    per_second = "-" if rate is None else f"{rate:,.0f}"
+    outcomes, compared = figures.split(f.CALLS_ENDED), figures.split(f.RECONCILED_CALLS)
+    rows = [
+        ("worker", known),
+        ("deliveries", f"{per_second}/s, {_counts(figures.split(f.EVENTS_PROCESSED))}"),
+        ("latency", _latency(worker)),
+        ("backlog", _backlog(state, figures)),
+        ("calls", f"{figures.total(f.CALLS_ACTIVE):,.0f} active, {sum(outcomes.values()):,.0f} ended"),
+        ("outcomes", _counts(outcomes)),
+        ("alerts", _counts(figures.split(f.ALERTS_PUBLISHED))),
     ]
-    if any(now.compared.values()):
-        parts.append(f"read whole {sum(now.compared.values()):.0f} ({_counts(now.compared)})")
-    if now.dead_letters:
-        parts.append(f"dead letters {now.dead_letters:.0f}")
+    if any(compared.values()):
+        rows.append(("read whole", f"{sum(compared.values()):,.0f}: {_counts(compared)}"))
+    if dead_letters := figures.total(DEAD_LETTERS):
+        rows.append(("dead letters", f"{dead_letters:,.0f}"))
+    return rows
+
+
+def _latency(worker: WatchedRole) -> str:
+    """From the receipt of an event to its visible state: the difference of two means of the same events."""
+    visible, received = (worker.mean(f.EVENT_LATENCY, stage) for stage in ("state_visible", "received"))
+    if visible is None or received is None:
+        return "-"
+    return f"{max(0.0, visible - received):.2f} s from receipt to state"
+
+
+def _backlog(state: DashboardState, figures: Figures) -> str:
+    parts = [f"{figures.total(f.CONSUMER_LAG):,.0f} records"]
+    if state.poller is not None:
+        reads = state.poller.now
+        parts.append(f"{reads.total(poller.POLL_WAITING):,.0f} reads" if reads is not None else "- reads")
     return ", ".join(parts)
 
 
-def alert_line(notice: AlertNotice) -> str:
-    """One alert as a plain line."""
-    return f"{notice.at} {notice.severity:<8} {notice.rule:<16} {notice.scope}  {notice.text}"
+def _alerts(groups: Sequence[AlertGroup], width: int) -> list[Text]:
+    if not groups:
+        return [text("no alerts yet", "dim")]
+    wide = width >= ONE_LINE
+    times = max(len(_times(group)) for group in groups)
+    lines = [text("newest alerts", "dim")]
+    for group in groups:
+        notice = group.newest
+        head = Text.assemble(
+            text(f"{notice.at} "),
+            text(f"{_times(group):<{times}} "),
+            text(_padded(notice.rule.id, RULE), "red" if notice.severity == "critical" else "yellow"),
+            text(_padded(shortened(notice.where), WHERE)),
+        )
+        said = text(notice.says)
+        if wide:
+            lines.append(_fitted(head + said, width))
+        else:
+            lines += [_fitted(head, width), _fitted(text("  ") + said, width)]
+    return lines
 
 
-def panel(scene: DashboardState) -> Group:
-    """The live view."""
-    parts: list[Any] = [_figures(scene), text(), _alerts(scene), text()]
-    parts += [text(f"! {note}", "yellow") for note in scene.notes]
-    links = Table.grid(padding=(0, 2))
-    for what, where in scene.links:
-        links.add_row(text(what, "dim"), text(where))
-    parts.append(links)
-    return Group(*parts)
+def _times(group: AlertGroup) -> str:
+    return f"{group.number}x" if group.number > 1 else ""
 
 
-def _figures(scene: DashboardState) -> Table:
-    now = scene.now
-    grid = Table.grid(padding=(0, 3))
-    rows: list[tuple[str, str]] = [
-        ("worker", (now.state or "-") if now else "not answering yet"),
-        ("deliveries", f"{_rate(scene.rate)}/s, {_counts(now.results) if now else '-'}"),
-        ("lag", f"{now.lag:,.0f} records" if now else "-"),
-        ("calls", f"{now.active:,.0f} active, {sum(now.outcomes.values()):,.0f} ended" if now else "-"),
-        ("outcomes", _counts(now.outcomes) if now else "-"),
-        ("alerts", _counts(now.alerts) if now else "-"),
-    ]
-    if now and any(now.compared.values()):
-        rows.append(("read whole", _counts(now.compared)))
-    if now and now.dead_letters:
-        rows.append(("dead letters", f"{now.dead_letters:,.0f}"))
-    for name, value in rows:
-        grid.add_row(text(name, "bold"), text(value))
-    return grid
+def _padded(words: str, columns: int) -> str:
+    """At least so many columns, and a space."""
+    return words + " " * (max(0, columns - cell_len(words)) + 1)
 
 
-def _alerts(scene: DashboardState) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    table.add_column("at", no_wrap=True)
-    table.add_column("newest alerts", no_wrap=True)
-    table.add_column("call", no_wrap=True)
-    table.add_column("reason", ratio=1, no_wrap=True)
-    for notice in reversed(scene.alerts):
-        style = "red" if notice.severity == "critical" else "yellow"
-        table.add_row(text(notice.at), text(notice.rule, style), text(notice.scope), text(notice.text))
-    if not scene.alerts:
-        table.add_row("-", "none yet", "", "")
-    return table
+def _row(name: str, value: str, style: str, width: int) -> Text:
+    return _fitted(Text.assemble(text(set_cell_size(name, LABEL), style), text(value)), width)
 
 
-def _rate(rate: float | None) -> str:
-    return f"{rate:,.0f}" if rate is not None else "-"
+def _fitted(words: Text, width: int) -> Text:
+    words.truncate(width, overflow="ellipsis")
+    return words
 
 
-def _counts(counts: dict[str, float]) -> str:
+def _counts(counts: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {count:,.0f}" for name, count in sorted(counts.items()) if count) or "-"

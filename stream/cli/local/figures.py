@@ -1,0 +1,119 @@
+"""The figures of a role's /metrics that a person watches, read as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream.service.metrics import poller, worker_families
+from stream.service.metrics.family import DEAD_LETTERS, PREFIX, Family
+
+TIMEOUT_S = 2.0
+WINDOW_S = 15.0
+"""Rates and latencies are of this time: long enough for a steady number, short enough to be of now."""
+
+SPLIT_BY: dict[Family, str] = {
+    worker_families.EVENTS_PROCESSED: "result",
+    worker_families.WORKER_STATE: "state",
+    worker_families.CONSUMER_LAG: "topic",
+    worker_families.CALLS_ACTIVE: "direction",
+    worker_families.CALLS_ENDED: "outcome",
+    worker_families.ALERTS_PUBLISHED: "rule",
+    worker_families.RECONCILED_CALLS: "result",
+    worker_families.EVENT_LATENCY: "stage",
+    DEAD_LETTERS: "reason",
+    poller.POLL_WAITING: "priority",
+}
+"""Families that are read, and the label that they are split by."""
+
+_READ = {PREFIX + family.name.removesuffix("_total"): (family, label) for family, label in SPLIT_BY.items()}
+
+
+class Figures(NamedTuple):
+    """Sums at one moment of the reader's clock; counters count since the role's start.
+
+    `sums`: by family, then by the value of its label; of a histogram `<value>_sum` and `<value>_count`.
+    """
+
+    at_s: float
+    sums: Mapping[Family, Mapping[str, float]]
+
+    def split(self, family: Family) -> Mapping[str, float]:
+        return self.sums.get(family, {})
+
+    def total(self, family: Family) -> float:
+        return sum(self.split(family).values())
+
+
+def parse(exposition: str, at_s: float) -> Figures:
+    """The figures in an exposition."""
+    sums: dict[Family, dict[str, float]] = {}
+    for found in text_string_to_metric_families(exposition):
+        if found.name not in _READ:
+            continue
+        family, label = _READ[found.name]
+        split = sums.setdefault(family, {})
+        for sample in found.samples:
+            value = sample.labels.get(label, "")
+            if family.kind == "histogram":
+                value += sample.name.removeprefix(found.name)
+            split[value] = split.get(value, 0.0) + sample.value
+    return Figures(at_s, sums)
+
+
+class WatchedRole:
+    """What was last read of a role. A look that fails changes nothing, so `now` ages."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.reasons: list[str] = []
+        """What `/readyz` says of it."""
+        self._seen: deque[Figures] = deque()
+
+    @property
+    def now(self) -> Figures | None:
+        return self._seen[-1] if self._seen else None
+
+    def saw(self, figures: Figures) -> None:
+        if self._seen and _restarted(self._seen[-1], figures):
+            self._seen.clear()
+        self._seen.append(figures)
+        while len(self._seen) > 2 and self._seen[1].at_s <= figures.at_s - WINDOW_S:
+            self._seen.popleft()
+
+    def rate(self, family: Family) -> float | None:
+        """A second, over the last WINDOW_S; None after one look."""
+        if len(self._seen) < 2:
+            return None
+        first, last = self._seen[0], self._seen[-1]
+        return (last.total(family) - first.total(family)) / (last.at_s - first.at_s)
+
+    def mean(self, family: Family, value: str) -> float | None:
+        """Of a histogram's observations in the last WINDOW_S; None if there were none."""
+        if len(self._seen) < 2:
+            return None
+        first, last = self._seen[0].split(family), self._seen[-1].split(family)
+        sum_, count = (last.get(value + end, 0) - first.get(value + end, 0) for end in ("_sum", "_count"))
+        return sum_ / count if count else None
+
+    async def look(self, client: aiohttp.ClientSession, at_s: float) -> None:
+        """Scrape it and ask whether it is ready. If it does not answer, what was seen stays."""
+        limit = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            async with client.get(f"{self.url}/metrics", timeout=limit) as answer:
+                if answer.status == 200:
+                    self.saw(parse(await answer.text(), at_s))
+            async with client.get(f"{self.url}/readyz", timeout=limit) as answer:
+                said: dict[str, Any] = await answer.json()
+                self.reasons = [str(reason) for reason in said["reasons"]]
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+            self.reasons = []
+
+
+def _restarted(before: Figures, after: Figures) -> bool:
+    events = worker_families.EVENTS_PROCESSED
+    return after.at_s <= before.at_s or after.total(events) < before.total(events)

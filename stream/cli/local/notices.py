@@ -1,0 +1,108 @@
+"""The newest alerts as the live view shows them: by time, equal ones together with their number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+GROUPS = 100
+"""Different alerts that are remembered; beyond that the oldest is forgotten."""
+
+_SHORT = 6
+"""Characters that are kept at each end of a long id."""
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Scope(_Named):
+    type: str
+
+
+class _Reason(msgspec.Struct):
+    text: str
+
+
+class AlertNotice(msgspec.Struct):
+    """The parts of an alert record that fit a line."""
+
+    detected_at: str
+    severity: str
+    rule: _Named
+    provider: str
+    scope: _Scope
+    reason: _Reason
+    state: str = "firing"
+    call: _Named | None = None
+
+    @property
+    def at(self) -> str:
+        """The time of day."""
+        return self.detected_at[11:19]
+
+    @property
+    def where(self) -> str:
+        """The call. Of an endpoint's alert the call that showed it, else the scope."""
+        if self.scope.type != "call" and self.call is not None:
+            return f"{self.provider}:{self.call.id}"
+        return self.scope.id
+
+    @property
+    def says(self) -> str:
+        return self.reason.text if self.state == "firing" else f"({self.state}) {self.reason.text}"
+
+
+_decode = msgspec.json.Decoder(AlertNotice).decode
+
+
+def read_notice(value: bytes | None) -> AlertNotice | None:
+    """The notice of a record's value; None if it is not an alert: any program may write there."""
+    try:
+        return _decode(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+class AlertGroup(NamedTuple):
+    """The newest of some equal alerts, and their number."""
+
+    newest: AlertNotice
+    number: int
+
+
+class NewestAlerts:
+    """Alerts of one rule with one reason are equal, whatever their call."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._groups: dict[tuple[str, str], AlertGroup] = {}
+
+    def add(self, notice: AlertNotice) -> None:
+        self.seen += 1
+        key = (notice.rule.id, notice.says)
+        group = self._groups.get(key, AlertGroup(notice, 0))
+        newest = max(group.newest, notice, key=lambda one: one.detected_at)
+        self._groups[key] = AlertGroup(newest, group.number + 1)
+        if len(self._groups) > GROUPS:
+            del self._groups[min(self._groups, key=lambda one: self._groups[one].newest.detected_at)]
+
+    def __iter__(self) -> Iterator[AlertGroup]:
+        """The newest first."""
+        return iter(sorted(self._groups.values(), key=lambda one: one.newest.detected_at, reverse=True))
+
+
+def shortened(id_: str) -> str:
+    """An id with its ends only: `twilio:CA8680…bcc6def1` still finds its call."""
+    prefix, _, last = id_.rpartition(":")
+    if len(last) <= 3 * _SHORT or not re.fullmatch(r"[\w-]+", last):
+        return id_
+    return f"{prefix}:{last[:_SHORT]}…{last[-_SHORT:]}" if prefix else f"{last[:_SHORT]}…{last[-_SHORT:]}"
+
+
+def alert_line(notice: AlertNotice) -> str:
+    """One alert as a plain line."""
+    return f"{notice.at} {notice.severity:<8} {notice.rule.id:<16} {notice.where}  {notice.says}"

@@ -1,0 +1,69 @@
+"""Alerts on the live view: their parts, their order, equal ones together."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from stream.cli.local import notices
+from stream.cli.local.notices import NewestAlerts, read_notice, shortened
+from tests.cli.local.alerts import ALERT, notice
+
+
+def test_an_alert_of_an_endpoint_names_the_call_that_showed_it() -> None:
+    found = read_notice(orjson.dumps(ALERT))
+    assert found is not None
+    assert (found.at, found.where) == ("13:18:20", "twilio:CA1")
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"7", b"{", b"{}", b'{"scope":1}', b'{"scope":{"id":null}}', b"\xff"]
+)
+def test_a_record_that_is_not_an_alert_is_not_a_notice(value: bytes | None) -> None:
+    assert read_notice(value) is None
+
+
+def test_an_alert_whose_words_are_not_texts_is_not_a_notice() -> None:
+    assert read_notice(orjson.dumps(ALERT | {"severity": [1]})) is None
+
+
+def test_alerts_are_sorted_by_their_time_whatever_partition_brought_them_first() -> None:
+    alerts = NewestAlerts()
+    for second, text in ((20, "b"), (10, "a"), (30, "c")):
+        alerts.add(notice(f"2026-11-21T13:18:{second}Z", text=text))
+    assert [group.newest.reason.text for group in alerts] == ["c", "b", "a"]
+
+
+def test_equal_alerts_are_one_group_with_their_number_and_the_newest_call() -> None:
+    alerts = NewestAlerts()
+    alerts.add(notice("2026-11-21T13:18:20Z", call="CA2"))
+    alerts.add(notice("2026-11-21T13:18:10Z", call="CA1"))
+    alerts.add(notice("2026-11-21T13:18:30Z", text="Another one."))
+    alerts.add(notice("2026-11-21T13:18:05Z", state="resolved"))
+    assert [(group.newest.says, group.newest.where, group.number) for group in alerts] == [
+        ("Another one.", "twilio:CA1", 1),
+        ("The call failed.", "twilio:CA2", 2),
+        ("(resolved) The call failed.", "twilio:CA1", 1),
+    ]
+    assert alerts.seen == 4
+
+
+def test_the_oldest_group_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "GROUPS", 2)
+    alerts = NewestAlerts()
+    for second in (20, 10, 30):
+        alerts.add(notice(f"2026-11-21T13:18:{second}Z", text=str(second)))
+    assert [group.newest.reason.text for group in alerts] == ["30", "20"]
+
+
+@pytest.mark.parametrize(
+    ("id_", "short"),
+    [
+        ("twilio:CA8680230f4477433c7935a967bcc6def1", "twilio:CA8680…c6def1"),
+        ("telnyx:428c31b6-7af4-4bcb-b7f5-5013ef9657c1", "telnyx:428c31…9657c1"),
+        ("CA8680230f4477433c7935a967bcc6def1", "CA8680…c6def1"),
+        ("twilio:CA1", "twilio:CA1"),
+    ],
+)
+def test_a_long_id_keeps_its_ends(id_: str, short: str) -> None:
+    assert shortened(id_) == short
