@@ -29,7 +29,7 @@ PICTURE = ROOT / "docs" / "live-view.svg"
 COLUMNS, LINES = 132, 40
 
 SHOWN_DATA_DIR = ".callstream"
-RATE = "50"
+RATE = "20"
 
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\n    \}", re.DOTALL)
 """The picture uses the reader's monospace font and loads none."""

@@ -20,6 +20,7 @@ from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.kafka.partitions import partition_of
 from stream.poller.limiter.rate_limiter import RateLimiters
+from stream.poller.on_demand.backlog_watch import BacklogWatch
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer
 from stream.poller.pages.account_reader import AccountReader
@@ -148,6 +149,9 @@ class Poller:
             confirmed=self.limiters.lease,
             metrics=self.metrics,
         )
+        self._backlog = BacklogWatch(
+            lambda: {one.name: sum(self._state(one).waiting.values()) for one in self.accounts}
+        )
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -162,6 +166,7 @@ class Poller:
             # It would be assigned partitions that other pollers could serve.
             log.warning("%s", NOBODY)
             return
+        self.tasks["the watch over the backlog"] = asyncio.create_task(self._backlog.run())
         self.tasks["the progress store"] = asyncio.create_task(self._store.run())
         self.tasks["the fetch requests"] = await self._consumer.start()
 
@@ -217,6 +222,7 @@ class Poller:
             self._producer.trouble(),
             [(one.name, self._state(one).state) for one in self.accounts],
             [(one.name, source) for one in self.accounts for source in self._reader.forbidden.sources(one)],
+            self._backlog.notes(),
         )
 
 
@@ -227,15 +233,20 @@ def live(tasks: Mapping[str, asyncio.Task[None]], windows: Sequence[str] = ()) -
 
 
 def ready(
-    trouble: str | None, states: Sequence[tuple[str, str]], forbidden: Sequence[tuple[str, str]] = ()
+    trouble: str | None,
+    states: Sequence[tuple[str, str]],
+    forbidden: Sequence[tuple[str, str]] = (),
+    backlogs: Sequence[str] = (),
 ) -> tuple[bool, Sequence[str]]:
     """Whether the broker takes writes, and what else an operator should know.
 
     - `states`: of each account its name and one of POLL_STATES.
     - `forbidden`: names of accounts with a source that they may not read.
+    - `backlogs`: sentences about accounts at which more reads come than go.
     """
     notes = [f"{name}: {ACCOUNT_TROUBLE[state]}" for name, state in states if state in ACCOUNT_TROUBLE]
     notes += [f"{name}: it may not read {source}" for name, source in forbidden]
+    notes += backlogs
     return trouble is None, [*([trouble] if trouble else []), *(notes if states else [NOBODY])]
 
 
