@@ -25,6 +25,7 @@ from stream.faust_bridge.app import LanesApp, build_app
 from stream.kafka import topics
 from stream.service import data_dir, logs, settings
 from stream.service.http import health
+from stream.service.metrics.registry import LabelChoice
 from stream.service.metrics.worker import WorkerMetrics
 
 
@@ -59,7 +60,10 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         data_dir.prepare(chosen.data_dir)
     names = topics.names(chosen.topic_prefix)
     roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
-    metrics = WorkerMetrics(chosen.account_alias, roles)
+    choice = LabelChoice(
+        [(one.url, one.name) for one in chosen.endpoints], chosen.metric_error_codes, chosen.metric_sip_codes
+    )
+    metrics = WorkerMetrics(chosen.account_alias, roles, choice=choice)
     logging.getLogger().addHandler(metrics.log_counter)
     processor = CallProcessor(
         names,

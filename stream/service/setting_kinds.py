@@ -15,12 +15,24 @@ from urllib.parse import urlsplit
 URL = "an http or https URL without user, query and fragment"
 
 
+MOST_CODES = 100
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,16}")
+
+
 def text(value: str) -> str:
     return value
 
 
 def words(value: str) -> tuple[str, ...]:
     return tuple(word for part in value.split(",") if (word := part.strip()))
+
+
+def codes(value: str) -> tuple[str, ...]:
+    """Codes that become labels: few and short, so that the number of series is bounded."""
+    found = tuple(dict.fromkeys(words(value)))
+    if len(found) > MOST_CODES or not all(_CODE.fullmatch(one) for one in found):
+        raise ValueError(f"must be at most {MOST_CODES} codes of letters and digits, with commas")
+    return found
 
 
 def _pairs(value: str, what: str) -> tuple[tuple[str, str], ...]:

@@ -19,6 +19,7 @@ import msgspec
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
 from stream.service.account_setting import AccountSetting, account_settings
+from stream.service.endpoint_setting import EndpointSetting, endpoint_settings
 from stream.service.errors import describe
 
 PREFIX = "CALLSTREAM_"
@@ -161,6 +162,18 @@ class WorkerSettings(CallSettings, RoleSettings):
         kinds.one_of("masked", "hashed", "full"),
     )
     privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
+    endpoints: tuple[EndpointSetting, ...] = _setting(
+        (),
+        "names of your application's endpoints in the metrics: `[[endpoints]]` tables of the TOML file; "
+        "empty: host and path of the 20 busiest",
+        endpoint_settings,
+    )
+    metric_error_codes: tuple[str, ...] = _setting(
+        (), "error codes with their own series, with commas; empty: those that one can act on", kinds.codes
+    )
+    metric_sip_codes: tuple[str, ...] = _setting(
+        (), "SIP response codes with their own series, with commas; empty: the usual ones", kinds.codes
+    )
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)

@@ -16,6 +16,9 @@ ACCOUNT: tuple[str, ...] = ("<account>",)
 RUNNING: tuple[str, ...] = ("<running>",)
 """Values of our own that are known only while the role runs (partitions, aliases)."""
 
+ENDPOINTS: tuple[str, ...] = ("<endpoint>",)
+"""Endpoints of the customer's application, see `endpoint_names`."""
+
 PROVIDERS = tuple(_PROVIDERS)
 ANY_SOURCE = (*SOURCES, UNKNOWN)
 """Including the dead letters' `unknown`: an envelope whose source could not be read."""

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import product
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from stream.service.metrics.endpoint_names import EndpointNames
 from stream.service.metrics.family import (
     BUILD_INFO,
     DEAD_LETTERS,
@@ -26,7 +27,17 @@ from stream.service.metrics.family import (
     Family,
 )
 from stream.service.metrics.histogram import Buckets, Histogram
-from stream.service.metrics.label_values import ACCOUNT, OTHER, RUNNING, UNKNOWN, spelled
+from stream.service.metrics.label_values import (
+    ACCOUNT,
+    ENDPOINTS,
+    ERROR_CODES,
+    OTHER,
+    PROVIDERS,
+    RUNNING,
+    SIP_CODES,
+    UNKNOWN,
+    spelled,
+)
 
 # Whatever the environment says: with PROMETHEUS_MULTIPROC_DIR, counters would be files that outlive the
 # process.
@@ -35,6 +46,20 @@ values.ValueClass = values.MutexValue
 
 Labels = tuple[str, ...]
 """The values of a family's labels, in the family's order."""
+
+
+class LabelChoice(NamedTuple):
+    """What an installation has chosen of labels. Empty: the lists of `label_values`, the busiest endpoints.
+
+    `endpoints`: (pattern of a URL, name).
+    """
+
+    endpoints: Sequence[tuple[str, str]] = ()
+    error_codes: Sequence[str] = ()
+    sip_codes: Sequence[str] = ()
+
+
+NO_CHOICE = LabelChoice()
 
 
 class MetricRegistry(Collector):
@@ -50,9 +75,20 @@ class MetricRegistry(Collector):
         families: Sequence[Family],
         account_alias: str = "",
         topics: Mapping[str, str] = MappingProxyType({}),
+        choice: LabelChoice = NO_CHOICE,
     ) -> None:
         self._account_alias = account_alias
         self._topics = topics
+        self._endpoints = EndpointNames(choice.endpoints)
+        self._listed: dict[Labels, Labels] = {
+            RUNNING: (),
+            ACCOUNT: (account_alias,),
+            ENDPOINTS: self._endpoints.known,
+        }
+        if choice.error_codes:
+            self._listed[ERROR_CODES] = (*choice.error_codes, OTHER)
+        if choice.sip_codes:
+            self._listed[SIP_CODES] = (*choice.sip_codes, OTHER)
         self._before_scrape: list[Callable[[], None]] = []
         self._metrics = {family: _metric(family) for family in (*families, *SHARED)}
         self._children: dict[Family, dict[Labels, Any]] = {family: {} for family in self._metrics}
@@ -69,8 +105,7 @@ class MetricRegistry(Collector):
     def _start(self, family: Family) -> Sequence[Labels]:
         if family.start is not None:
             return family.start
-        known = {RUNNING: (), ACCOUNT: (self._account_alias,)}
-        return [*product(*(known.get(listed, listed) for listed in family.labels.values()))]
+        return [*product(*(self._listed.get(listed, listed) for listed in family.labels.values()))]
 
     def _child(self, family: Family, labels: Labels) -> Any:
         """The series of one label set."""
@@ -83,7 +118,24 @@ class MetricRegistry(Collector):
     def _series(self, family: Family, raw: tuple[Any, ...], n: int = 0) -> Any:
         """The series of raw values, which the guard admits unless they are a known label set as they are."""
         child = self._children[family].get(raw)
-        return self._child(family, self.admit(family, raw, n)) if child is None else child
+        if child is not None:
+            return child
+        labels = self.admit(family, raw, n)
+        if labels not in self._children[family]:
+            for beside in self._beside(family, labels):
+                self._child(family, beside)
+        return self._child(family, labels)
+
+    def _beside(self, family: Family, labels: Labels) -> Iterator[Labels]:
+        """The label sets of the same new value: all begin at 0, or the first failure of an endpoint is no
+        increase."""
+        kept = (RUNNING, ACCOUNT, ENDPOINTS, PROVIDERS)
+        return product(
+            *(
+                (value,) if listed in kept else self._listed.get(listed, listed)
+                for listed, value in zip(family.labels.values(), labels, strict=True)
+            )
+        )
 
     def admit(self, family: Family, raw: tuple[object, ...], n: int = 0) -> Labels:
         """The label set for these raw values.
@@ -101,6 +153,12 @@ class MetricRegistry(Collector):
             return str(value)
         if listed is ACCOUNT:
             return self._account_alias
+        if listed is ENDPOINTS:
+            word = self._endpoints.label(str(value), n) if value is not None else OTHER
+            if word == OTHER:
+                self.count(LABEL_VALUES_CAPPED, label, n=n)
+            return word
+        listed = self._listed.get(listed, listed)
         if value is not None:
             word = str(value)
             word = self._topics.get(word, word) if label == "topic" else spelled(label, word)

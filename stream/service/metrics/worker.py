@@ -12,7 +12,7 @@ from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts, Series
 from stream.service.metrics.family import Family
 from stream.service.metrics.label_values import LANE
-from stream.service.metrics.registry import MetricRegistry
+from stream.service.metrics.registry import NO_CHOICE, LabelChoice, MetricRegistry
 
 LAST_COUNTED: dict[Family, Family] = {
     f.EVENTS_PROCESSED: f.LAST_EVENT,
@@ -44,8 +44,9 @@ class WorkerMetrics(MetricRegistry):
         account_alias: str = "default",
         topics: Mapping[str, str] = MappingProxyType({}),
         clock: Callable[[], float] = time.time,
+        choice: LabelChoice = NO_CHOICE,
     ) -> None:
-        super().__init__(f.FAMILIES, account_alias, topics)
+        super().__init__(f.FAMILIES, account_alias, topics, choice)
         self._clock = clock
         self._partitions: dict[int, _Partition] = {}
         self._entries: dict[int, int] = {}

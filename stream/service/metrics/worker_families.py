@@ -221,13 +221,13 @@ APP_WEBHOOK_RESPONSES = counter(
     "app_webhook_responses_total",
     "What the customer's application answered the provider: 2xx, 3xx, 4xx, 5xx, timeout, none.",
     "On anything but 2xx and 3xx: ask the application's owner, beginning with the last deployment.",
-    PROVIDER | {"endpoint": (words.OTHER,), "code_class": ("2xx", "3xx", "4xx", "5xx", "timeout", "none")},
+    PROVIDER | {"endpoint": words.ENDPOINTS, "code_class": ("2xx", "3xx", "4xx", "5xx", "timeout", "none")},
 )
 APP_WEBHOOK_DURATION = histogram(
     "app_webhook_duration_seconds",
     "How long the customer's application took to answer the provider.",
     "Above 5 s: make the application faster, or calls fail at the provider's limit of 15 s.",
-    PROVIDER | {"endpoint": (words.OTHER,)},
+    PROVIDER | {"endpoint": words.ENDPOINTS},
     (0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 5, 8, 10, 12, 15),
 )
 

@@ -1,0 +1,40 @@
+"""A table of the TOML file for each endpoint of the customer's application that has a name in the metrics.
+
+[[endpoints]]
+name = "ivr"
+url = "https://app.example.com/voice/*"
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+MOST = 50
+"""Each has a dozen series."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}")
+
+
+class EndpointSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One such table. `url`: without query; `*` stands for any characters."""
+
+    name: str
+    url: str
+
+
+def endpoint_settings(value: str) -> tuple[EndpointSetting, ...]:
+    """Endpoints from JSON, the form in which the TOML file's tables arrive here. Raises ValueError."""
+    try:
+        found = msgspec.json.decode(value or "[]", type=tuple[EndpointSetting, ...])
+    except msgspec.DecodeError:
+        raise ValueError("must be a list of tables, each with `name` and `url`") from None
+    if len(found) > MOST:
+        raise ValueError(f"must be at most {MOST} tables")
+    for number, one in enumerate(found, 1):
+        if not _NAME.fullmatch(one.name):
+            raise ValueError(f"table {number}: name must be letters, digits, spaces and ._/-, at most 64")
+        if not one.url.startswith(("http://", "https://", "*")):
+            raise ValueError(f"table {number}: url must begin with https://, http:// or *")
+    return found
