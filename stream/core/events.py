@@ -136,6 +136,7 @@ class Reading(msgspec.Struct):
       the call was answered.
     - `answer`: the application's response, in request-log and delivery rows.
     - `recording`: set on recording events.
+    - `child_call_id`: a call that this one has dialled.
     - `alarming`: the provider marked the event as an error (level ERROR, `….failed`, `….error`).
     """
 
@@ -149,3 +150,4 @@ class Reading(msgspec.Struct):
     answer: WebhookAnswer | None = None
     recording: Recording | None = None
     alarming: bool = False
+    child_call_id: str | None = None

@@ -12,7 +12,7 @@ from typing import Any
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
 from stream.core.identity import content_hash
 from stream.sources import fields, redaction, twilio_error_log
-from stream.sources.twilio_parameters import KNOWN, pascal_case, progress_within
+from stream.sources.twilio_parameters import KNOWN, child_of, pascal_case, progress_within
 
 _OTHER_CALLBACKS = (
     ("StreamEvent", "media"),
@@ -84,8 +84,10 @@ def other_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading
     name = fields.text(body.get(named_by))
     if family == "other" and any(map(body.get, _TRANSCRIPTS)):
         family, name = "transcription", "transcript"
+    child_call_id = child_of(body)
     event = _callback(envelope, body, provider, family, name)
     reading = _by_content(envelope, event, _stamp(event, body, "Timestamp"))
+    reading.child_call_id = child_call_id
     if event.name.endswith(_ALARMING):
         reading.alarming = True
         # An error may also be told in words, which stay in the attributes.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stream.core.events import Envelope, Reading
 from stream.sources import fields, generic
-from stream.sources.twilio_parameters import kind_of_form
+from stream.sources.twilio_parameters import child_of, kind_of_form
 from stream.sources.twilio_status_callback import progress
 
 _OTHERS = {
@@ -26,6 +26,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     if kind != "progress":
         return _OTHERS[kind](envelope, "telnyx")
 
+    child_call_id = child_of(body)
     leg_id = fields.lenient_identifier(body.get("CallLegId"))
     session_id = fields.lenient_identifier(body.get("CallSessionId"))
     reading = progress(body, envelope.account, envelope.source, "telnyx", fields.either_stamp)
@@ -39,4 +40,5 @@ def decode(envelope: Envelope) -> list[Reading]:
     if facts is not None and session_id is not None:
         event.session_id = facts["session_id"] = session_id
         del event.attributes["CallSessionId"]
+    reading.child_call_id = child_call_id
     return [reading]

@@ -13,7 +13,7 @@ from typing import Any
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
 from stream.sources import fields, redaction
-from stream.sources.twilio_parameters import pascal_case, progress_within
+from stream.sources.twilio_parameters import child_of, pascal_case, progress_within
 
 _PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
 
@@ -66,6 +66,8 @@ def decode(envelope: Envelope) -> list[Reading]:
         attributes=row,
     )
     own = Reading(event, "4", identity, occurred_us, answer=answer)
+    if named.get("CallSid", call_id) == call_id:
+        own.child_call_id = child_of(named)
     return [own, *progress_within(parameters, call_id, account, "twilio_call_event")]
 
 

@@ -70,6 +70,12 @@ _NEVER_ASKED_WITH = TERMINAL | {"initiated"}
 """Statuses with which no call asks what to do next."""
 
 
+def child_of(parameters: dict[str, Any]) -> str | None:
+    """The call that PascalCase parameters say theirs has dialled."""
+    child_call_id = fields.lenient_identifier(parameters.get("DialCallSid"))
+    return None if child_call_id == parameters.get("CallSid") else child_call_id
+
+
 def progress_within(parameters: Any, call_id: str, account: str | None, source: str) -> list[Reading]:
     """The progress event that logged parameters describe, as its callback does: one or none.
 

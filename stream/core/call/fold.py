@@ -178,6 +178,8 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         effects.append(CallErrorSeen(event.provider, event.error_code))
     if reading.recording is not None:
         changed |= call.record_recording(reading.recording)
+    if reading.child_call_id is not None:
+        changed |= call.adopt(reading.child_call_id)
     return changed
 
 

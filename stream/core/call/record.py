@@ -167,7 +167,7 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         account=call.account,
         call_id=call_id,
         parent_call_id=facts("parent_call_id"),
-        child_call_ids=[],
+        child_call_ids=call.children,
         session_id=facts("session_id"),
         leg_id=facts("leg_id"),
         direction=call.direction,
@@ -242,6 +242,8 @@ def _knowledge_hash(call: Call, *, settled: bool) -> int:
     )
     if call.truncated:
         told += (True,)
+    if call.children:
+        told += (call.children,)
     return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
 

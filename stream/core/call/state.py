@@ -126,6 +126,7 @@ class Call(msgspec.Struct, array_like=True):
     - `families`, `levels`: counts of distinct events.
     - `fetches`: what is to be read for it; `complete`: the bits of the sources that were read completely.
     - `proven`: `account` owns the call, see `ownership`.
+    - `children`: the calls that it has dialled, sorted, at most 48.
     """
 
     due_s: int
@@ -153,6 +154,7 @@ class Call(msgspec.Struct, array_like=True):
     proven: bool = False
     paged: int = 0
     truncated: bool = False
+    children: list[str] = []
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.
@@ -263,6 +265,14 @@ class Call(msgspec.Struct, array_like=True):
         for one in moving:
             pages.add(self.key, one)
         self.paged += len(moving)
+
+    def adopt(self, child_call_id: str) -> bool:
+        """Take in a call that it has dialled. True if that changes anything."""
+        if child_call_id in self.children:
+            return False
+        insort(self.children, child_call_id)
+        del self.children[TIMELINE_CAP:]
+        return child_call_id in self.children
 
     def record_recording(self, said: Recording) -> bool:
         """Take in a recording's furthest status and longest duration. True if that changes anything."""

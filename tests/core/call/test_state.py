@@ -139,3 +139,14 @@ def test_the_head_of_a_stored_call_is_what_the_call_says() -> None:
     call = tell(answered_call()).call
     assert load_head(dump(call)) == Head(call.due_s, True, False, 0, ACCOUNT, "outbound-api")
     assert load(dump(call)) == call
+
+
+def test_of_many_children_a_few_are_kept_and_the_same_ones_in_any_order() -> None:
+    children = [f"CA{number:032}" for number in range(TIMELINE_CAP + 5)]
+    forwards, backwards = new_call("twilio:CA1", None), new_call("twilio:CA1", None)
+    for child in children:
+        forwards.adopt(child)
+    assert all(backwards.adopt(child) for child in reversed(children))
+    assert not backwards.adopt(children[0])
+    assert not backwards.adopt(children[-1]), "a child that is not kept changes nothing"
+    assert forwards.children == backwards.children == children[:TIMELINE_CAP]
