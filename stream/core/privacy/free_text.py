@@ -45,6 +45,7 @@ _USER_INFO = re.compile(
 _QUERY = re.compile(
     r"(?<![a-z0-9+.\-])([a-z][a-z0-9+.\-]{0,31}://[^\s\"'<>?#]*+)(?:[?#][^\s\"'<>]*+)?", re.IGNORECASE
 )
+_SIP_HEADERS = re.compile(r"(?<![a-z0-9+.\-])(sips?:[^\s\"'<>?]*+)\?[^\s\"'<>]*+", re.IGNORECASE)
 _ADDRESS_IN_BRACKETS = re.compile(r"\s{0,4}<(?:sips?|tel):", re.IGNORECASE)
 _BEFORE_A_NAME = "\"',:;=<>()\r\n"
 _LONGEST_PERSON = 128
@@ -92,7 +93,11 @@ def _token(match: re.Match[str]) -> str:
 
 
 def without_queries(text: str) -> str:
-    """`text` without the queries and fragments of the URLs in it."""
+    """`text` without the queries and fragments of the URLs in it, and the headers of SIP addresses, which are
+    written alike (RFC 3261 19.1.1).
+    """
+    if "?" in text:
+        text = _SIP_HEADERS.sub(r"\1", text)
     return _QUERY.sub(r"\1", text) if "://" in text else text
 
 

@@ -132,7 +132,12 @@ class Privacy:
         return "h:" + hashlib.blake2b(number, digest_size=8, key=self._key).hexdigest()
 
     def _mask_address(self, text: str) -> str:
-        return self._mask_text(text) if self._full else shown_address(text, self._show)
+        if self._full:
+            return self._mask_text(text)
+        if "=" in text or "?" in text:
+            # Parameters and headers of a SIP address.
+            text = free_text.without_queries(free_text.without_secrets(text))
+        return shown_address(text, self._show)
 
     def _mask_url(self, text: str) -> str:
         if self._full:

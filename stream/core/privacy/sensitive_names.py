@@ -162,6 +162,7 @@ def is_secret_of(words: list[str], plain: str) -> bool:
     return (
         _SECRET_WITHIN.search(plain or "".join(words)) is not None
         or any(_PIN.fullmatch(word) for word in words)
+        or words[-1:] == ["pass"]
         or (not _SECRET_WORDS.isdisjoint(words) and "sim" not in words)
         or not _SECRET_PAIRS.isdisjoint(pairwise(words))
     )

@@ -33,6 +33,8 @@ def applied(privacy: Privacy, attributes: dict[str, Any], facts: dict[str, str] 
         ("client:zoë", "client:z**"),
         ("client:alice.smith", "client:ali******th"),
         ("sip:a@b;transport=tls", "sip:a@b;transport=tls"),
+        ("sip:a@b;password=hunter2", "sip:a@b;password=***"),
+        ("sip:a@b?X-Name=ZOE&X-Pin=1", "sip:a@b"),
         ("sip:alice.smith@example.test", "sip:ali******th@example.test"),
         ("sip:+15005550006@example.test", "sip:+15*******06@example.test"),
         ("sim:DE0123456789abcdef0123456789abcdef", "sim:DE0" + "*" * 29 + "ef"),
