@@ -11,34 +11,33 @@ from collections.abc import Callable
 
 from stream.core.events import Envelope, Reading
 from stream.sources import (
-    generic,
-    telnyx_call_event,
-    telnyx_texml_callback,
-    telnyx_webhook,
     twilio_call,
     twilio_call_event,
     twilio_error_log,
+    twilio_event_stream,
+    twilio_forms,
     twilio_insights_event,
     twilio_status_callback,
 )
+from stream.sources.telnyx import call_event, texml_callback, webhook, webhook_delivery
 
 Decoder = Callable[[Envelope], list[Reading]]
 
 DECODERS: dict[str, Decoder] = {
     "twilio_status_callback": twilio_status_callback.decode,
-    "twilio_recording_callback": generic.recording_callback,
-    "twilio_amd_callback": generic.amd_callback,
-    "twilio_conference_callback": generic.conference_callback,
-    "twilio_other_callback": generic.other_callback,
-    "twilio_event_stream": generic.event_stream,
+    "twilio_recording_callback": twilio_forms.recording_callback,
+    "twilio_amd_callback": twilio_forms.amd_callback,
+    "twilio_conference_callback": twilio_forms.conference_callback,
+    "twilio_other_callback": twilio_forms.other_callback,
+    "twilio_event_stream": twilio_event_stream.decode,
     "twilio_call": twilio_call.decode,
     "twilio_call_event": twilio_call_event.decode,
     "twilio_insights_event": twilio_insights_event.decode,
     "twilio_call_summary": twilio_insights_event.summary,
-    "telnyx_webhook": telnyx_webhook.decode,
-    "telnyx_texml_callback": telnyx_texml_callback.decode,
-    "telnyx_call_event": telnyx_call_event.decode,
-    "telnyx_webhook_delivery": generic.webhook_delivery,
+    "telnyx_webhook": webhook.decode,
+    "telnyx_texml_callback": texml_callback.decode,
+    "telnyx_call_event": call_event.decode,
+    "telnyx_webhook_delivery": webhook_delivery.decode,
     "twilio_debugger": twilio_error_log.debugger,
     "twilio_alert": twilio_error_log.alert,
     "twilio_notification": twilio_error_log.notification,

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from stream.core import timestamps
-from stream.core.events import DecodeError
+from stream.core.events import DecodeError, Envelope, Event, Reading
+from stream.core.identity import content_hash
 
 ID_LIMIT = 255
 """Characters of the longest id. Twilio's have 34, Telnyx' call control ids about 100."""
@@ -136,6 +137,23 @@ def parsed_json(value: Any, name: str) -> Any:
         raise DecodeError("invalid_field", f"{name} is not JSON") from None
     check_depth(value)
     return value
+
+
+def take_stamp(event: Event, body: dict[str, Any], name: str) -> int | None:
+    """Move the event's time out of the body; microseconds since 1970. An unreadable one stays there."""
+    occurred_us, event.occurred_at, event.occurred_at_quality = either_stamp(body.get(name))
+    if occurred_us is not None:
+        del body[name]
+    return occurred_us
+
+
+def by_content(envelope: Envelope, event: Event, occurred_us: int | None = None) -> Reading:
+    """The reading of an event that its body alone identifies."""
+    return Reading(event, "4", (content_hash(envelope.body), envelope.ordinal), occurred_us)
+
+
+def object_in(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
 
 
 def telnyx_key(leg_id: str | None, payload: dict[str, Any]) -> str:

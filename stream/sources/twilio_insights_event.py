@@ -12,7 +12,6 @@ from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
 from stream.core.identity import content_hash
-from stream.core.sources import TWILIO_INSIGHTS_EVENT
 from stream.sources import fields, redaction
 
 _PATH = re.compile(r"/Voice/([^/]+)/(?:Events|Summary)")
@@ -21,12 +20,22 @@ _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversatio
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
-    # A row with a null field and a row without this field are the same.
-    present = {name: value for name, value in envelope.body.items() if value is not None}
-    identity = (content_hash(present), envelope.ordinal)
-    row = redaction.without_secrets(envelope.body)
+    return [event_of(envelope.body, envelope, _call_of_path(envelope))]
 
-    call_id = _call_id(row, envelope)
+
+def summary(envelope: Envelope) -> list[Reading]:
+    fields.check_depth(envelope.body)
+    return [summary_of(envelope.body, envelope, _call_of_path(envelope))]
+
+
+def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> Reading:
+    """The reading of a row of Events, whoever told it. `call_id`: used if the row has none."""
+    # A row with a null field and a row without this field are the same.
+    present = {name: value for name, value in body.items() if value is not None}
+    identity = (content_hash(present), envelope.ordinal)
+    row = redaction.without_secrets(body)
+
+    call_id = _named(row) or fields.required_identifier(call_id, "call_sid")
     account = fields.lenient_identifier(row.get("account_sid"))
     if account is not None:
         del row["account_sid"]
@@ -41,7 +50,7 @@ def decode(envelope: Envelope) -> list[Reading]:
         provider="twilio",
         account=account or envelope.account,
         call_id=call_id,
-        source=TWILIO_INSIGHTS_EVENT,
+        source=envelope.source,
         family="insights",
         name=fields.word(row, "name") or "unknown",
         level=level,
@@ -52,14 +61,13 @@ def decode(envelope: Envelope) -> list[Reading]:
         error_code=_error_code(row),
         attributes=row,
     )
-    return [Reading(event, "4", identity, occurred_us, alarming=level == "error")]
+    return Reading(event, "4", identity, occurred_us, alarming=level == "error")
 
 
-def summary(envelope: Envelope) -> list[Reading]:
+def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> Reading:
     """A Voice Insights summary. It changes after it was first read; each version is an event."""
-    fields.check_depth(envelope.body)
-    row = redaction.without_secrets(envelope.body)
-    call_id = _call_id(row, envelope)
+    row = redaction.without_secrets(body)
+    call_id = _named(row) or fields.required_identifier(call_id, "call_sid")
     event = Event(
         key=f"twilio:{call_id}",
         provider="twilio",
@@ -72,15 +80,17 @@ def summary(envelope: Envelope) -> list[Reading]:
     )
     answered_by = fields.text(row.get("answered_by"))
     facts = {"answered_by": answered_by} if answered_by else None
-    return [Reading(event, "4", (content_hash(row), envelope.ordinal), facts=facts)]
+    return Reading(event, "4", (content_hash(row), envelope.ordinal), facts=facts)
 
 
-def _call_id(row: dict[str, Any], envelope: Envelope) -> str:
-    """Move the call's id out of the row. A row without one has it in the resource's path."""
-    if call_id := fields.identifier(row.pop("call_sid", None), "call_sid"):
-        return call_id
+def _named(row: dict[str, Any]) -> str | None:
+    """Move the call's id out of the row."""
+    return fields.identifier(row.pop("call_sid", None), "call_sid")
+
+
+def _call_of_path(envelope: Envelope) -> str | None:
     path = _PATH.search(envelope.endpoint or "")
-    return fields.required_identifier(path[1] if path else None, "call_sid")
+    return path[1] if path else None
 
 
 def _error_code(row: dict[str, Any]) -> str | None:

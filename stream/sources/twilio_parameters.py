@@ -76,20 +76,23 @@ def child_of(parameters: dict[str, Any]) -> str | None:
     return None if child_call_id == parameters.get("CallSid") else child_call_id
 
 
-def progress_within(parameters: Any, call_id: str, account: str | None, source: str) -> list[Reading]:
+def progress_within(
+    parameters: Any, call_id: str, account: str | None, source: str, *, known: bool = False
+) -> list[Reading]:
     """The progress event that logged parameters describe, as its callback does: one or none.
 
+    `known`: the log itself says that they are a progress callback's.
     Parameters of another call are ignored: the state of that call may be in another partition.
     Unreadable parameters are ignored too, so that the log row itself is kept.
     """
     if type(parameters) is not dict:
         return []
     named = pascal_case(parameters)
-    if named.get("CallSid") != call_id or kind_of_form(named) != "progress":
+    if named.get("CallSid") != call_id or not (known or kind_of_form(named) == "progress"):
         return []
     try:
-        known, _ = fields.flatten_form({name: value for name, value in named.items() if name in KNOWN})
-        reading = twilio_status_callback.progress(known, account, source)
+        form, _ = fields.flatten_form({name: value for name, value in named.items() if name in KNOWN})
+        reading = twilio_status_callback.progress(form, account, source)
     except DecodeError:
         return []
     rest = {name: value for name, value in named.items() if name not in KNOWN}

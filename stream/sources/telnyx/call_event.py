@@ -11,7 +11,8 @@ from typing import Any
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
 from stream.core.sources import TELNYX_CALL_EVENT
-from stream.sources import fields, redaction, telnyx_webhook
+from stream.sources import fields, redaction
+from stream.sources.telnyx import webhook
 
 _VOLATILE = frozenset({"attempt", "status"})
 """Fields that change while the webhook is being delivered. They are not part of the row's identity."""
@@ -26,7 +27,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     if metadata is not None and type(metadata) is not dict:
         raise DecodeError("invalid_field", "metadata is not an object")
     metadata = metadata or {}
-    inner = metadata.get("event") if telnyx_webhook.is_event(metadata.get("event")) else metadata
+    inner = metadata.get("event") if webhook.is_event(metadata.get("event")) else metadata
 
     leg_id = fields.identifier(row.get("call_leg_id"), "call_leg_id")
     session_id = fields.lenient_identifier(row.get("call_session_id"))
@@ -79,10 +80,10 @@ def decode(envelope: Envelope) -> list[Reading]:
 
 def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:
     """The event inside the row; None if it cannot be read, so that the row itself is kept."""
-    if not telnyx_webhook.is_event(inner):
+    if not webhook.is_event(inner):
         return None
     try:
-        return telnyx_webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
+        return webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
     except DecodeError:
         return None
 

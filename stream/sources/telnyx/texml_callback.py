@@ -8,23 +8,16 @@ Other callbacks (recording, AMD, conference, …) are decoded like Twilio's of t
 from __future__ import annotations
 
 from stream.core.events import Envelope, Reading
-from stream.sources import fields, generic
+from stream.sources import fields, twilio_forms
 from stream.sources.twilio_parameters import child_of, kind_of_form
 from stream.sources.twilio_status_callback import progress
-
-_OTHERS = {
-    "recording": generic.recording_callback,
-    "amd": generic.amd_callback,
-    "conference": generic.conference_callback,
-    "other": generic.other_callback,
-}
 
 
 def decode(envelope: Envelope) -> list[Reading]:
     body, repeated = fields.flatten_form(envelope.body)
     kind = "conference" if body.get("ConferenceSid") else kind_of_form(body)
     if kind != "progress":
-        return _OTHERS[kind](envelope, "telnyx")
+        return twilio_forms.DECODERS[kind](envelope, "telnyx")
 
     child_call_id = child_of(body)
     leg_id = fields.lenient_identifier(body.get("CallLegId"))

@@ -1,17 +1,15 @@
-"""Sources without further interpretation (numbers: the reference's tricky cases)."""
+"""Twilio's callbacks that are not progress, and sources alike (numbers: the reference's tricky cases)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stream.core.events import DecodeError, Event, Reading, Recording
+from tests.sources.twilio.bodies import ACCOUNT, CALL
 
-CALL = "CA0f00000000000000000000000000000001"
-ACCOUNT = "AC0f00000000000000000000000000000009"
 KEY = f"twilio:{CALL}"
 
 Read = Callable[..., list[Reading]]
@@ -37,17 +35,6 @@ def conference(**changes: Any) -> dict[str, Any]:
         "StatusCallbackEvent": "participant-join",
         "SequenceNumber": "2",
         "Timestamp": "Mon, 02 Mar 2026 10:00:55 +0000",
-        **changes,
-    }
-
-
-def cloud_event(**changes: Any) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "type": "com.twilio.voice.status-callback.recording.processed",
-        "id": "EZ0f01",
-        "time": "2026-03-02T10:00:56.120Z",
-        "data": {"request": {"parameters": {"CallSid": CALL, "AccountSid": ACCOUNT}}},
         **changes,
     }
 
@@ -136,31 +123,6 @@ def test_other_callbacks_are_told_apart_by_the_event_that_they_name(
     event = reading.event
     assert (event.family, event.name, event.status) == (family, name, None)
     assert (event.occurred_at, event.occurred_at_quality) == ("2026-03-02T10:00:55.500000Z", "exact")
-
-
-def test_a_cloud_event_is_known_by_its_id(read: Read) -> None:
-    (reading,) = read("twilio_event_stream", cloud_event())
-    event = reading.event
-    assert (reading.identity_rule, reading.parts) == ("2", ("EZ0f01",))
-    assert (event.key, event.account, event.family) == (KEY, ACCOUNT, "recording")
-    assert event.name == "com.twilio.voice.status-callback.recording.processed"
-    assert event.occurred_at == "2026-03-02T10:00:56.120000Z"
-
-
-def test_case_42_a_cloud_events_data_may_be_a_json_text(read: Read) -> None:
-    text = cloud_event(data=json.dumps(cloud_event()["data"]))
-    assert read("twilio_event_stream", text) == read("twilio_event_stream", cloud_event())
-
-
-def test_an_insights_cloud_event_has_its_level(read: Read) -> None:
-    body = cloud_event(
-        type="com.twilio.voice.insights.call-event.gateway",
-        data={"call_sid": CALL, "level": "ERROR", "edge": "ashburn", "group": "connection"},
-    )
-    (reading,) = read("twilio_event_stream", body)
-    event = reading.event
-    assert (event.key, event.family, event.level, event.edge) == (KEY, "insights", "error", "ashburn")
-    assert reading.alarming
 
 
 def test_a_summary_is_an_event_for_each_of_its_versions(read: Read) -> None:
