@@ -37,6 +37,9 @@ def decode(envelope: Envelope) -> list[Reading]:
     if str(row.get("type")).startswith(twilio_error_log.STREAM_TYPE):
         return twilio_error_log.streamed(envelope)
     event_id = fields.identifier(row.get("id"), "id")
+    if event_id is not None:
+        # Twins of one request are one CloudEvent that was sent twice.
+        envelope = replace(envelope, ordinal=0)
     kind = fields.text(row.get("type")) or "unknown"
     data = fields.parsed_json(row.get("data"), "data")
     if type(data) is not dict:

@@ -34,6 +34,9 @@ _KNOWN = """
 KNOWN = frozenset((*_KNOWN.split(), *_OF_OTHERS))
 _PASCAL_CASE = {normalised(name): name for name in KNOWN}
 
+PROGRESS = "call-progress-events"
+"""The `CallbackSource` of progress."""
+
 FormKind = Literal["progress", "recording", "amd", "conference", "other"]
 
 
@@ -51,7 +54,7 @@ def kind_of_form(parameters: dict[str, Any]) -> FormKind:
     has = parameters.get
     if has("ConferenceSid") and has("StatusCallbackEvent"):
         return "conference"
-    if has("CallbackSource") == "call-progress-events":
+    if has("CallbackSource") == PROGRESS:
         return "progress"
     if has("RecordingSid") and has("RecordingStatus"):
         return "recording"
@@ -88,6 +91,7 @@ def progress_within(
     if type(parameters) is not dict:
         return []
     named = pascal_case(parameters)
+    known = known and bool(named.get("CallStatus"))
     if named.get("CallSid") != call_id or not (known or kind_of_form(named) == "progress"):
         return []
     try:

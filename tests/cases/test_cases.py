@@ -51,6 +51,27 @@ def test_what_was_sent_comes_to_what_it_means(name: str) -> None:
         assert text.encode() in played.leaving
 
 
+@pytest.mark.parametrize("name", of_kind("play"))
+def test_order_and_repetition_change_nothing_of_it(name: str) -> None:
+    case = CASES[name]
+    deliveries = [one for one in case["deliveries"] for _ in range(2)]
+    times = sorted(one.get("at", 0) for one in deliveries)
+    turned = [{**one, "at": at} for one, at in zip(reversed(deliveries), times, strict=True)]
+    once, again = play(case), play({**case, "deliveries": turned})
+    assert {one["id"] for one in again.events} == {one["id"] for one in once.events}
+    assert again.alerts == once.alerts
+    assert last_records(again) == last_records(once)
+
+
+def last_records(played: Played) -> dict[str, Any]:
+    """The last record of each call, without what depends on the order of arrival."""
+    of_arrival = ("id", "revision", "arrival", "updated_at")
+    return {
+        record["key"]: {name: value for name, value in record.items() if name not in of_arrival}
+        for record in played.records
+    }
+
+
 def check_events(expect: dict[str, Any], played: Played) -> None:
     for number, said in expect.get("events", {}).items():
         assert part_of(played.events[int(number)], said) == said

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from stream.core.events import Envelope, Reading
 from stream.sources import fields, twilio_forms
-from stream.sources.twilio_parameters import child_of, kind_of_form
+from stream.sources.twilio_parameters import PROGRESS, child_of, kind_of_form
 from stream.sources.twilio_status_callback import progress
 
 
 def decode(envelope: Envelope) -> list[Reading]:
     body, repeated = fields.flatten_form(envelope.body)
-    kind = "conference" if body.get("ConferenceSid") else kind_of_form(body)
+    kind = kind_of_form(body)
+    if body.get("ConferenceSid") and body.get("CallbackSource") != PROGRESS:
+        kind = "conference"
     if kind != "progress":
         return twilio_forms.DECODERS[kind](envelope, "telnyx")
 

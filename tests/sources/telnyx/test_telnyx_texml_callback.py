@@ -103,6 +103,11 @@ def test_a_callback_that_is_not_progress_is_kept_under_the_same_key(
     assert event.source == "telnyx_texml_callback"
 
 
+def test_progress_of_a_call_that_is_in_a_conference_is_progress(one: One) -> None:
+    event = one(ConferenceSid="conf-1").event
+    assert (event.family, event.status) == ("progress", "completed")
+
+
 def test_case_19_a_texml_recording_is_known_by_its_id_and_status(one: One) -> None:
     reading = one(CallbackSource="ABSENT", RecordingSid="rec-1", RecordingStatus="completed")
     assert (reading.identity_rule, reading.parts) == ("3", ("rec-1", "completed"))

@@ -147,6 +147,20 @@ def test_a_row_of_voice_insights_is_one_event_by_poll_and_by_stream(read: Read) 
     assert streamed.alarming
 
 
+def test_a_cloud_event_that_a_batch_repeats_is_one_event(read: Read) -> None:
+    body = cloud_event(type=INSIGHT, data={"call_sid": CALL, "name": "ringing"})
+    first, again = (read("twilio_event_stream", body, ordinal=number)[0] for number in (0, 1))
+    assert identity(first) == identity(again)
+    del body["id"]
+    first, twin = (read("twilio_event_stream", body, ordinal=number)[0] for number in (0, 1))
+    assert identity(first) != identity(twin)
+
+
+def test_a_step_without_a_status_is_the_cloud_event_itself(read: Read) -> None:
+    (reading,) = read("twilio_event_stream", told(STATUS + "call.ringing", {"CallSid": CALL}))
+    assert (reading.event.family, reading.identity_rule) == ("other", "2")
+
+
 def test_a_row_without_its_own_time_has_none(read: Read) -> None:
     """The envelope's time is when it was published."""
     (reading,) = read(
