@@ -37,25 +37,25 @@ def decode(envelope: Envelope) -> list[Reading]:
     if str(row.get("type")).startswith(twilio_error_log.STREAM_TYPE):
         return twilio_error_log.streamed(envelope)
     event_id = fields.identifier(row.get("id"), "id")
-    if event_id is not None:
-        # Twins of one request are one CloudEvent that was sent twice.
-        envelope = replace(envelope, ordinal=0)
     kind = fields.text(row.get("type")) or "unknown"
     data = fields.parsed_json(row.get("data"), "data")
     if type(data) is not dict:
         raise DecodeError("missing_id", "data is not an object")
+    parameters = fields.object_in(fields.object_in(data.get("request")).get("parameters"))
+    named = _named(data, parameters)
+    account = fields.lenient_identifier(named.get("AccountSid")) or envelope.account
+    # Twins of one request that have an id are one CloudEvent, sent twice.
+    envelope = replace(envelope, account=account, ordinal=0 if event_id is not None else envelope.ordinal)
     if ".insights.call-" in kind:
         # Published up to 90 s later: only the event's own time says when it was.
-        tell = summary_of if ".call-summary." in kind else event_of
-        insight = tell(data, envelope, _subject(data, "CA"))
+        tell = summary_of if ".call-summary" in kind else event_of
+        insight = tell(data, envelope, named["CallSid"])
         if insight.event.name == "unknown":
             insight.event.name = kind[: fields.WORD_LIMIT]
         return [insight]
-    parameters = fields.object_in(fields.object_in(data.get("request")).get("parameters"))
-    named = _named(data, parameters)
     reading = None
     if ".status-callback." in kind:
-        reading = _callback_within(kind, {**parameters, "CallSid": named["CallSid"]}, named, envelope)
+        reading = _callback_within(kind, {**parameters, "CallSid": named["CallSid"]}, envelope)
     if reading is None:
         reading = _event(kind, event_id, data, named, envelope)
     if reading.occurred_us is None:
@@ -76,15 +76,12 @@ def _subject(data: dict[str, Any], prefix: str) -> str | None:
     return sid if type(sid) is str and sid.startswith(prefix) else None
 
 
-def _callback_within(
-    kind: str, parameters: dict[str, Any], named: dict[str, Any], envelope: Envelope
-) -> Reading | None:
+def _callback_within(kind: str, parameters: dict[str, Any], envelope: Envelope) -> Reading | None:
     """The event of the callback that is told here; None if its parameters do not say which."""
-    call_id = named["CallSid"]
-    account = fields.lenient_identifier(named.get("AccountSid")) or envelope.account
+    call_id = parameters["CallSid"]
     if ".status-callback.call." in kind:
         parameters = redaction.without_secrets(parameters)
-        observed = progress_within(parameters, call_id, account, envelope.source, known=True)
+        observed = progress_within(parameters, call_id, envelope.account, envelope.source, known=True)
         return observed[0] if observed else None
     form = kind_of_form(parameters)
     if form == "progress":
@@ -92,9 +89,7 @@ def _callback_within(
     if call_id is None:
         del parameters["CallSid"]
     try:
-        (reading,) = twilio_forms.DECODERS[form](
-            replace(envelope, body=parameters, account=account), "twilio"
-        )
+        (reading,) = twilio_forms.DECODERS[form](replace(envelope, body=parameters), "twilio")
     except DecodeError:
         return None
     return None if reading.event.family == "other" else reading
@@ -114,7 +109,7 @@ def _event(
     event = Event(
         key=key,
         provider="twilio",
-        account=fields.lenient_identifier(named.get("AccountSid")) or envelope.account,
+        account=envelope.account,
         call_id=call_id,
         source=envelope.source,
         family=next((family for part, family in _FAMILIES if part in kind), "other"),
