@@ -29,9 +29,8 @@ from stream.gateway.diagnose.provider_setup import ProviderSetup, setup
 from stream.gateway.diagnose.request_capture import LIMIT_BYTES, Capture, CaptureError, read
 from stream.gateway.diagnose.signature_doctor import TOO_MANY_PARAMETERS, diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import ParsedRequest, claimed_provider, parse
 from stream.gateway.receive.public_url import clean_address, client_of
-from stream.gateway.receive.request import RequestRefusedError
+from stream.gateway.receive.request import ParsedRequest, RequestRefusedError, claimed_provider, parse
 from stream.gateway.receive.telnyx_signature import TIMESTAMP, public_key, seconds
 from stream.gateway.receive.verification import claimed_age_s
 from stream.service.settings import Settings, SettingsError, load, problems

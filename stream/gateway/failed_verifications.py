@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import math
 from functools import lru_cache
-from typing import TypeVar
 
 BURST = 20
 """Failures of one address before it is limited: a wrong token shows itself in fewer."""
@@ -28,8 +27,6 @@ LATELY_S = 3600.0
 ADDRESSES = 4096
 
 _LONGEST_S = 60
-
-_Value = TypeVar("_Value")
 
 
 class FailedVerifications:
@@ -48,7 +45,7 @@ class FailedVerifications:
     def wait_s(self, address: str, now_s: float) -> int:
         """0 where the address may try, else the whole seconds until it may retry."""
         owner = network(address)
-        if self.has_verified(address, now_s):
+        if now_s - self._verified_s.get(owner, -math.inf) < LATELY_S:
             return 0
         own_s = (self._count(owner, now_s) - BURST + 1) / PER_S if owner else 0.0
         over = max(own_s, (self._spent_s(now_s) - TIME_BURST_S) / TIME_SHARE)
@@ -58,18 +55,23 @@ class FailedVerifications:
         """`took_s`: the time that the failed verification cost."""
         owner = network(address)
         count = self._count(owner, now_s) + 1
-        _keep(self._counts, owner, (min(count, BURST + _LONGEST_S * PER_S), now_s))
+        self._counts.pop(owner, None)
+        self._counts[owner] = (min(count, BURST + _LONGEST_S * PER_S), now_s)
+        if len(self._counts) > ADDRESSES:
+            del self._counts[next(iter(self._counts))]
         self._time = (self._spent_s(now_s) + took_s, now_s)
 
     def record_success(self, address: str, now_s: float) -> None:
         owner = network(address)
         self._counts.pop(owner, None)
-        _keep(self._verified_s, owner, now_s)
+        self._verified_s.pop(owner, None)
+        self._verified_s[owner] = now_s
+        if len(self._verified_s) > ADDRESSES:
+            del self._verified_s[next(iter(self._verified_s))]
 
     def has_verified(self, address: str, now_s: float) -> bool:
         """Whether the address has verified within the last hour."""
-        verified_s = self._verified_s.get(network(address))
-        return verified_s is not None and now_s - verified_s < LATELY_S
+        return now_s - self._verified_s.get(network(address), -math.inf) < LATELY_S
 
     def _count(self, owner: str, now_s: float) -> float:
         count, at_s = self._counts.get(owner, (0.0, now_s))
@@ -78,13 +80,6 @@ class FailedVerifications:
     def _spent_s(self, now_s: float) -> float:
         spent_s, at_s = self._time
         return max(0.0, spent_s - (now_s - at_s) * TIME_SHARE)
-
-
-def _keep(known: dict[str, _Value], owner: str, value: _Value) -> None:
-    known.pop(owner, None)
-    known[owner] = value
-    if len(known) > ADDRESSES:
-        del known[next(iter(known))]
 
 
 @lru_cache(maxsize=ADDRESSES)

@@ -20,11 +20,18 @@ from aiohttp import hdrs, web
 
 from stream.gateway.failed_verifications import FailedVerifications, network
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.form_body import as_object
-from stream.gateway.receive.parsed_request import SMALL_BYTES, ParsedRequest, is_cheap_to_verify, parse
-from stream.gateway.receive.public_url import Client, clean_address, client_of, is_trusted, may_be_a_proxy
-from stream.gateway.receive.records import WebhookRecord, records_of
-from stream.gateway.receive.request import RequestRefusedError, WebhookRequest, is_packed
+from stream.gateway.receive.public_url import clean_address, client_of, is_trusted, may_be_a_proxy
+from stream.gateway.receive.records import WebhookRecord, as_object, records_of
+from stream.gateway.receive.request import (
+    SMALL_BYTES,
+    Client,
+    ParsedRequest,
+    RequestRefusedError,
+    WebhookRequest,
+    is_cheap_to_verify,
+    is_packed,
+    parse,
+)
 from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import FEW_KEYS, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
@@ -187,7 +194,7 @@ class CallbackHandlers:
             now_s = time.monotonic()
             self._failures.record_failure(address, now_s, now_s - began_s)
             return answered
-        if verified.verified:
+        if verified.variant is not None:
             self._failures.record_success(address, began_s)
         try:
             records = records_of(verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
@@ -205,8 +212,8 @@ class CallbackHandlers:
             if record.ignored is not None:
                 self._metrics.ignored(record.ignored)
             else:
-                self._metrics.landed(record.source, record.delay_us, verified.verified)
-        return answer(204)
+                self._metrics.landed(record.source, record.delay_us, verified.variant is not None)
+        return web.Response(status=204)
 
     def _wait(self, wait_s: int) -> web.Response:
         return self._reject("rate_limited", answer(429, unread=True, retry_after_s=wait_s))

@@ -17,10 +17,8 @@ import orjson
 from agents.processor import CallProcessor
 from stream.core.privacy.masking import Privacy
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import parse
-from stream.gateway.receive.public_url import Client
 from stream.gateway.receive.records import records_of
-from stream.gateway.receive.request import FORM, WebhookRequest, headers_of
+from stream.gateway.receive.request import FORM, Client, WebhookRequest, headers_of, parse
 from stream.gateway.receive.verification import verify
 from stream.kafka.envelope_codec import read_envelope, write_envelope
 from stream.sources import DECODERS

@@ -12,9 +12,8 @@ from yarl import URL
 from stream.gateway.failed_verifications import FailedVerifications
 from stream.gateway.handlers import LIMITS, CallbackHandlers, Offer, RequestLimits
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import ParsedRequest
 from stream.gateway.receive.records import WebhookRecord
-from stream.gateway.receive.request import WebhookRequest
+from stream.gateway.receive.request import ParsedRequest, WebhookRequest
 from stream.gateway.service import application, live, quiet, ready
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.service.http import health

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from stream.gateway.diagnose.diagnosis import Diagnosis
 from stream.gateway.diagnose.signature_doctor import TOO_MANY_PARAMETERS, diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import ParsedRequest, parse
 from stream.gateway.receive.public_url import client_of
 from stream.gateway.receive.records import WebhookRecord, records_of
-from stream.gateway.receive.request import RequestRefusedError, WebhookRequest
+from stream.gateway.receive.request import ParsedRequest, RequestRefusedError, WebhookRequest, parse
 from stream.gateway.receive.verification import VerifiedRequest, verify
 from tests.gateway.signing import NOW_S
 

@@ -13,10 +13,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import parse
 from stream.gateway.receive.public_url import client_of
 from stream.gateway.receive.records import records_of
-from stream.gateway.receive.request import RequestRefusedError, WebhookRequest
+from stream.gateway.receive.request import RequestRefusedError, WebhookRequest, parse
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import verify
 from stream.simulator.accounts import public_key_of

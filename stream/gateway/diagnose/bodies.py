@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stream.gateway.diagnose.diagnosis import Change, Choice
-from stream.gateway.receive.form_body import Pairs, TooManyParametersError, pairs
-from stream.gateway.receive.parsed_request import ParsedRequest
-from stream.gateway.receive.request import wire_bytes
+from stream.gateway.receive.request import Pairs, ParsedRequest, RequestRefusedError, pairs, wire_bytes
 from stream.gateway.receive.twilio_signature import signed_tail
 
 SINGLED_OUT_LIMIT = 60
@@ -93,5 +91,5 @@ def lenient_pairs(raw: bytes) -> Pairs:
     """The parameters; none where there are too many."""
     try:
         return pairs(raw)
-    except TooManyParametersError:
+    except RequestRefusedError:
         return []

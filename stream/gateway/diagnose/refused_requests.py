@@ -24,8 +24,7 @@ import msgspec
 from stream.core.timestamps import utc
 from stream.gateway.diagnose.signature_doctor import diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import ParsedRequest
-from stream.gateway.receive.request import clean_text
+from stream.gateway.receive.request import ParsedRequest, clean_text
 from stream.service import data_dir
 from stream.service.data_dir import DataDirError
 from stream.service.errors import for_operator

@@ -82,8 +82,9 @@ def _body(request: WebhookRequest, rest: bytes) -> bytes:
         return _joined(rest)
     said = request.header("Content-Length")
     if said is None:
+        is_form = (request.header("Content-Type") or "").strip().lower().startswith(FORM)
         # An editor's line end; a form never ends with one.
-        return rest.rstrip(b"\r\n") if request.method == "POST" and request.media_type == FORM else rest
+        return rest.rstrip(b"\r\n") if request.method == "POST" and is_form else rest
     if not said.isascii() or not said.isdigit() or len(said) > 9:
         raise CaptureError("its Content-Length is not a number")
     if len(rest) < int(said):

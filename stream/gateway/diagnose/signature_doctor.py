@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from stream.gateway.diagnose import telnyx, twilio
 from stream.gateway.diagnose.diagnosis import Diagnosis
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import ParsedRequest
-from stream.gateway.receive.request import is_packed
+from stream.gateway.receive.request import ParsedRequest, is_packed
 
 PACKED = Diagnosis(
     None,

@@ -13,11 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from stream.gateway.diagnose.diagnosis import FITS, Change, Diagnosis, fits_if
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.request import WebhookRequest, wire_bytes
+from stream.gateway.receive.request import (
+    TELNYX_SIGNATURE,
+    TELNYX_VERSION_1_SIGNATURE,
+    WebhookRequest,
+    wire_bytes,
+)
 from stream.gateway.receive.telnyx_signature import (
-    SIGNATURE,
     TIMESTAMP,
-    VERSION_1_SIGNATURE,
     public_key,
     seconds,
     signature_bytes,
@@ -34,12 +37,12 @@ def diagnose(
     request: WebhookRequest, credentials: GatewayCredentials, now_s: float, candidates: Sequence[str] = ()
 ) -> Diagnosis:
     """What would have to change. `candidates`: public keys that may be the right one."""
-    signature, timestamp = request.header(SIGNATURE), request.header(TIMESTAMP)
+    signature, timestamp = request.header(TELNYX_SIGNATURE), request.header(TIMESTAMP)
     if not signature or not timestamp:
-        return _without(request, SIGNATURE if not signature else TIMESTAMP)
+        return _without(request, TELNYX_SIGNATURE if not signature else TIMESTAMP)
     raw, signed_s = signature_bytes(signature), seconds(timestamp)
     if raw is None or signed_s is None:
-        said = SIGNATURE if raw is None else TIMESTAMP
+        said = TELNYX_SIGNATURE if raw is None else TIMESTAMP
         return Diagnosis(None, f"The header {said} is not as Telnyx writes it: it was changed on its way.")
     found = _search(request, credentials, raw, wire_bytes(timestamp), candidates)
     if found is None:
@@ -121,7 +124,7 @@ def _other_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _without(request: WebhookRequest, name: str) -> Diagnosis:
-    if request.header(VERSION_1_SIGNATURE) is not None:
+    if request.header(TELNYX_VERSION_1_SIGNATURE) is not None:
         return Diagnosis(
             None,
             "Telnyx signed as webhook API version 1 does, which cannot be checked: set the connection's "

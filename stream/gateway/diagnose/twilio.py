@@ -21,19 +21,17 @@ from stream.gateway.diagnose.diagnosis import FITS, Change, Choice, Diagnosis, f
 from stream.gateway.diagnose.urls import URL_SETTING, hosts, paths, ports, queries, query_of, schemes
 from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
 from stream.gateway.receive.forwarded import forwarded, x_forwarded
-from stream.gateway.receive.parsed_request import ParsedRequest
-from stream.gateway.receive.public_url import clean_address, contradicts_itself, is_trusted, public_url
-from stream.gateway.receive.request import RequestRefusedError, clean_text
+from stream.gateway.receive.public_url import clean_address, contradicts_itself, is_trusted, public_origin
+from stream.gateway.receive.request import TWILIO_SIGNATURE, ParsedRequest, RequestRefusedError, clean_text
 from stream.gateway.receive.twilio_signature import (
     ALGORITHMS,
     SETTINGS,
-    SIGNATURE,
     body_hashes,
     signature_settings,
     split_port,
     url_variants,
 )
-from stream.gateway.receive.verification import verify
+from stream.gateway.receive.verification import tokens_of, verify
 
 TOKEN_SETTING = "CALLSTREAM_TWILIO_AUTH_TOKEN"
 TOKENS_SETTING = "CALLSTREAM_TWILIO_ACCOUNT_TOKENS"
@@ -73,7 +71,7 @@ def diagnose(
     """
     request, why = parsed.request, "unsigned requests are taken"
     try:
-        if verify(parsed, credentials, now_s).verified:
+        if verify(parsed, credentials, now_s).variant is not None:
             return FITS
     except RequestRefusedError as error:
         why = error.detail
@@ -84,17 +82,18 @@ def diagnose(
                 "an old request was sent again, or our clock runs ahead.",
                 (MAX_AGE_SETTING,),
             )
-    signature = request.header(SIGNATURE)
+    signature = request.header(TWILIO_SIGNATURE)
     if not signature:
         return Diagnosis(
             None,
-            f"The header {SIGNATURE} is missing: the request is not Twilio's, or a proxy drops the header.",
+            f"The header {TWILIO_SIGNATURE} is missing: the request is not Twilio's, or a proxy drops the "
+            "header.",
         )
     try:
         wanted = base64.b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
         return Diagnosis(
-            None, f"The header {SIGNATURE} is not base64: it was changed on its way or came twice."
+            None, f"The header {TWILIO_SIGNATURE} is not base64: it was changed on its way or came twice."
         )
     found = _search(_dimensions(parsed, credentials, tokens, urls), wanted)
     if found is None:
@@ -138,9 +137,9 @@ def _dimensions(
 ) -> list[list[Choice]]:
     """Scheme, host, port, path, query, body, key."""
     headers = parsed.request.headers
-    seen = public_url(parsed.request, parsed.client, credentials.public_url)
+    seen = public_origin(parsed, credentials.public_url)
     # `urlsplit` raises an error where brackets hold no address, and the sender chooses the host.
-    scheme, _, rest = (seen.origin if seen is not None else "http://").partition("://")
+    scheme, _, rest = (seen[0] if seen is not None else "http://").partition("://")
     authority, slash, path = rest.partition("/")
     return [
         _once([Choice(scheme), *schemes()]),
@@ -198,7 +197,7 @@ def _url_mend(parsed: ParsedRequest, credentials: GatewayCredentials, url: _Url)
 
 
 def _nothing_fits(credentials: GatewayCredentials, account: str | None) -> Diagnosis:
-    if account is not None and not credentials.tokens_of(account):
+    if account is not None and not tokens_of(credentials, account):
         return Diagnosis(
             None,
             f"Account {masked(account)} is not configured: set {TOKENS_SETTING} with its token.",
@@ -221,17 +220,17 @@ def _keys(parsed: ParsedRequest, credentials: GatewayCredentials, tokens: Sequen
     `tokens`: what the operator gives to try.
     """
     account = _account(parsed)
-    settings = signature_settings(parsed.request.header(SETTINGS))
-    name = ALGORITHMS.get(settings.algorithm, "sha1")
-    own = [token for _, token in credentials.tokens_of(account)]
-    if settings.key is not None:
-        key = credentials.twilio_shared_keys.get(settings.key)
+    shared, algorithm = signature_settings(parsed.request.header(SETTINGS))
+    name = ALGORITHMS.get(algorithm, "sha1")
+    own = [token for _, token in tokens_of(credentials, account)]
+    if shared is not None:
+        key = credentials.twilio_shared_keys.get(shared)
         own = [key.secret] if key is not None else []
     return [
         Choice([(token, name) for token in own]),
         *_trimmed(own, name),
         *_of_others(credentials, account, name),
-        *_shared(credentials, settings.key),
+        *_shared(credentials, shared),
         *(Choice([(token.strip(), name)], _given(account)) for token in tokens),
     ]
 

@@ -13,9 +13,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from stream.gateway.diagnose.diagnosis import Change, Choice
 from stream.gateway.receive.forwarded import forwarded
-from stream.gateway.receive.parsed_request import ParsedRequest
 from stream.gateway.receive.public_url import is_authority
-from stream.gateway.receive.request import Headers
+from stream.gateway.receive.request import Headers, ParsedRequest
 from stream.gateway.receive.twilio_signature import split_port
 
 URL_SETTING = "CALLSTREAM_PUBLIC_URL"

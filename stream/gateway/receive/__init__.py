@@ -6,7 +6,7 @@
     WebhookRequest             request: the bytes and headers as they came
           │  public_url        Client: the sender, as far as its proxies are trusted
           ▼
-    ParsedRequest              parsed_request: taken apart once, into provider, account and Content
+    ParsedRequest              request: taken apart once, into provider, account and Content
           │  verification      credentials × twilio_signature or telnyx_signature
           ▼
     VerifiedRequest            only what the signature covers; the request itself ends here

@@ -65,16 +65,6 @@ class GatewayCredentials:
             accept_unsigned=settings.unsigned_callbacks == "accept",
         )
 
-    def tokens_of(self, account: str | None) -> list[tuple[str, str]]:
-        """(account, token) of each that may sign for an account; of every account where None is named.
-
-        Empty where the account has no token.
-        """
-        if account is None:
-            return [(owner, token) for owner, tokens in self.twilio_tokens.items() for token in tokens]
-        owners = dict.fromkeys((account, self.twilio_subaccounts.get(account, account), ANY_ACCOUNT))
-        return [(owner, token) for owner in owners for token in self.twilio_tokens.get(owner, ())]
-
     def may_sign_for(self, signer: str, account: str | None) -> bool:
         """Whether `signer` may sign a request that names `account`; None: it names none."""
         return account is None or signer in (account, ANY_ACCOUNT) or self.is_subaccount(account, signer)

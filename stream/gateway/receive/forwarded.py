@@ -14,6 +14,9 @@ from stream.gateway.receive.request import Headers
 ENTRIES_LIMIT = 64
 """Proxies that a request may have passed."""
 
+NODE_LIMIT = 100
+"""Characters of the longest text that can be an address, with zone and port. Addresses are cached."""
+
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t \x21-\x7e])*"'
 _PAIR = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})")
@@ -70,6 +73,8 @@ def with_port(host: str, port: str, scheme: str | None) -> str:
 
 def node_address(node: str) -> str | None:
     """The address of a node identifier (RFC 7239 6), without brackets and port; None for a hidden one."""
+    if len(node) > NODE_LIMIT:
+        return None
     if node.count(":") > 1 and not node.startswith("["):
         return node
     match = _NODE.fullmatch(node)

@@ -9,46 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from stream.gateway.receive.forwarded import Hop, forwarded, x_forwarded
-from stream.gateway.receive.request import Headers, WebhookRequest, path_and_query
-
-LONGEST_ADDRESS = 64
-"""Characters of the longest text that can be an address, with a zone. Longer ones never reach the cache."""
+from stream.gateway.receive.request import Client, Headers, ParsedRequest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?")
-
-
-class Client(NamedTuple):
-    """The request's sender, as far as it can be believed.
-
-    - `remote`: its address, None where it is unknown.
-    - `scheme`, `host`: of the URL that it asked for, None where no trusted proxy says so.
-    - `told_by`: `forwarded`, `x_forwarded` or `request`.
-    """
-
-    remote: str | None
-    scheme: str | None = None
-    host: str | None = None
-    told_by: str = "request"
-
-
-@dataclass(frozen=True, slots=True)
-class PublicUrl:
-    """`text` is the whole URL. It may hold a customer's secrets and is not shown.
-
-    - `origin`: scheme and authority, with the configured URL's path where it has one.
-    - `told_by`: `configured`, or as in `Client`.
-    """
-
-    text: str = field(repr=False)
-    origin: str
-    told_by: str
 
 
 def client_of(remote: str | None, headers: Headers, trusted: Sequence[Network]) -> Client:
@@ -79,20 +47,22 @@ def _outermost(hops: list[Hop], remote: str | None, trusted: Sequence[Network], 
     return Client(remote, scheme.lower() if scheme else None, host, told_by)
 
 
-def public_url(request: WebhookRequest, client: Client, configured: str) -> PublicUrl | None:
-    """What the provider signed. None where the request names no usable host or has no path."""
-    tail = path_and_query(request.target)
-    if tail is None:
+def public_origin(parsed: ParsedRequest, configured: str) -> tuple[str, str] | None:
+    """What stands before path and query in the URL that the provider signed, and who says so.
+
+    Scheme and authority, with the configured URL's path where it has one; `configured`, or as in `Client`.
+    None where the request names no usable host or has no path.
+    """
+    request, client = parsed.request, parsed.client
+    if not parsed.target:
         return None
     if configured:
-        origin = configured.rstrip("/")
-        return PublicUrl(origin + tail, origin, "configured")
+        return configured.rstrip("/"), "configured"
     scheme = client.scheme or ("https" if request.secure else "http")
     host = client.host or request.header("Host") or ""
     if scheme not in ("http", "https") or not is_authority(host):
         return None
-    origin = f"{scheme}://{host}"
-    return PublicUrl(origin + tail, origin, client.told_by)
+    return f"{scheme}://{host}", client.told_by
 
 
 def contradicts_itself(headers: Headers) -> bool:
@@ -115,15 +85,11 @@ _parsed = lru_cache(maxsize=4096)(ipaddress.ip_address)
 """Proxies and providers have few addresses, and each is looked at for every request."""
 
 
+@lru_cache(maxsize=4096)
 def clean_address(remote: str | None) -> str | None:
     """An IP address in one spelling: without a zone, a mapped IPv4 one as such. None for anything else."""
-    return _clean_address(remote) if remote and len(remote) <= LONGEST_ADDRESS else None
-
-
-@lru_cache(maxsize=4096)
-def _clean_address(remote: str) -> str | None:
     try:
-        address = ipaddress.ip_address(remote.partition("%")[0])
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
     except ValueError:
         return None
     mapped = address.ipv4_mapped if address.version == 6 else None

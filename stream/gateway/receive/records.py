@@ -18,11 +18,9 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from stream.core.events import DecodeError, Envelope, Reading
+from stream.core.events import DecodeError, Envelope
 from stream.core.timestamps import utc
-from stream.gateway.receive.form_body import as_object
-from stream.gateway.receive.parsed_request import Content
-from stream.gateway.receive.request import FORM, RequestRefusedError, clean_text
+from stream.gateway.receive.request import FORM, Content, Pairs, RequestRefusedError, clean_text
 from stream.gateway.receive.source_detection import ignored_reason, source_of
 from stream.gateway.receive.verification import VerifiedRequest
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, write_envelope
@@ -62,7 +60,7 @@ def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) ->
         "token": token and clean_text(token[:METADATA_LIMIT]),
         "attempt": None,
         "query": content.query and clean_text(content.query[:QUERY_LIMIT]),
-        "verified": verified.verified,
+        "verified": verified.variant is not None,
         "variant": verified.variant,
         "remote": verified.remote,
     }
@@ -71,7 +69,8 @@ def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) ->
         if not exact:
             delivery["original"] = base64.b64encode(content.raw).decode()
         source = source_of(provider, endpoint, form, form=True)
-        return [record_of(Envelope(source, received_at, received_us, account, endpoint, delivery, form))]
+        envelope = Envelope(source, received_at, received_us, account, endpoint, delivery, form)
+        return [record_of(envelope, orjson.dumps(form))]
     records = []
     seen: Counter[bytes] = Counter()
     for raw, event in _events(content):
@@ -112,51 +111,60 @@ def _attempt(body: dict[str, Any]) -> int | None:
     return attempt if type(attempt) is int and 0 <= attempt < 1 << 31 else None
 
 
-def record_of(
-    envelope: Envelope, raw: bytes | None = None, subaccounts: Collection[str] = ()
-) -> WebhookRecord:
+def as_object(parameters: Pairs) -> tuple[dict[str, str | list[str]], bool]:
+    """(the object of a raw envelope, whether all of it is UTF-8).
+
+    A parameter that was sent several times is a list in its order. U+FFFD replaces what is not UTF-8; the
+    caller then keeps the original bytes too.
+    """
+    body: dict[str, str | list[str]] = {}
+    exact = True
+    for raw_name, raw_value in parameters:
+        try:
+            name, value = raw_name.decode(), raw_value.decode()
+        except UnicodeDecodeError:
+            name, value = raw_name.decode("utf-8", "replace"), raw_value.decode("utf-8", "replace")
+            exact = False
+        before = body.get(name)
+        if before is None:
+            body[name] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            body[name] = [before, value]
+    return body, exact
+
+
+def record_of(envelope: Envelope, raw: bytes, subaccounts: Collection[str] = ()) -> WebhookRecord:
     """The record of one event. Raises RequestRefusedError where it is larger than any reader accepts.
 
-    - `raw`: the body as received, which is written in place of `envelope.body`.
+    - `envelope`: the worker's decoder, which gives the key, may change its body.
+    - `raw`: the body as JSON, which is written in its place.
     - `subaccounts`: the event belongs to one of these, and not to the envelope's account, where it says so.
+
+    A record that the worker cannot read has no key: it goes to any partition, touches no call, and becomes a
+    dead letter with the decoder's reason.
     """
-    value = _written(envelope, envelope.body if raw is None else orjson.Fragment(raw))
-    reading = _reading(envelope)
-    if reading is None:
-        body = orjson.loads(value)["body"]  # the decoder may have changed the envelope's
-        ignored = ignored_reason(envelope.source, body if type(body) is dict else {})
-        return WebhookRecord(envelope.source, None, value, ignored=ignored)
-    if raw is not None and reading.event.account in subaccounts:
-        envelope.account = reading.event.account
-        value = _written(envelope, orjson.Fragment(raw))
-    delay_us = None if reading.occurred_us is None else envelope.received_us - reading.occurred_us
-    return WebhookRecord(envelope.source, reading.event.key.encode(), value, delay_us)
-
-
-def _written(envelope: Envelope, body: Any) -> bytes:
+    source, account, key, delay_us, ignored = envelope.source, envelope.account, None, None, None
+    try:
+        reading = DECODERS[source](envelope)[0]
+    except Exception as error:  # noqa: BLE001  a decoder's bug must not lose a webhook: it can be read later
+        body = orjson.loads(raw)
+        if isinstance(error, DecodeError) and type(body) is dict:
+            ignored = ignored_reason(source, body)
+    else:
+        key = reading.event.key.encode()
+        account = reading.event.account if reading.event.account in subaccounts else account
+        delay_us = None if reading.occurred_us is None else envelope.received_us - reading.occurred_us
     value = write_envelope(
-        envelope.source,
-        body,
+        source,
+        orjson.Fragment(raw),
         received_us=envelope.received_us,
-        account=envelope.account,
+        account=account,
         endpoint=envelope.endpoint or "",
         delivery=envelope.delivery,
         ordinal=envelope.ordinal,
     )
     if len(value) > VALUE_LIMIT_BYTES:
         raise RequestRefusedError("too_large", "larger than an envelope may be")
-    return value
-
-
-def _reading(envelope: Envelope) -> Reading | None:
-    """What the worker will read of an envelope, whose body it may change; None where it cannot.
-
-    Such a record has no key: it goes to any partition, touches no call, and becomes a dead letter with the
-    decoder's reason.
-    """
-    try:
-        return DECODERS[envelope.source](envelope)[0]
-    except DecodeError:
-        return None
-    except Exception:  # noqa: BLE001  a decoder's bug must not lose a webhook: it can be read later
-        return None
+    return WebhookRecord(source, key, value, delay_us, ignored)

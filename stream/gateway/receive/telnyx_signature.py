@@ -11,29 +11,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from stream.gateway.receive.request import RequestRefusedError, wire_bytes
+from stream.gateway.receive.request import TELNYX_SIGNATURE, RequestRefusedError, wire_bytes
 
-SIGNATURE = "telnyx-signature-ed25519"
 TIMESTAMP = "telnyx-timestamp"
-VERSION_1_SIGNATURE = "X-Telnyx-Signature"
-"""Of webhook API version 1: an HMAC whose exact form Telnyx no longer documents."""
 
 _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
 _SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes in a PEM file (RFC 8410 4)."""
-
-
-class TelnyxMatch(NamedTuple):
-    """Which key matched, by its index, and how many seconds ago it signed (negative: in our future)."""
-
-    key: int
-    age_s: float
 
 
 def public_key(text: str) -> Ed25519PublicKey:
@@ -57,19 +46,21 @@ def verify(
     *,
     now_s: float,
     tolerance_s: float,
-) -> TelnyxMatch:
-    """Which of `keys` signed `body` at `timestamp` (Unix seconds), at most `tolerance_s` from now.
+) -> tuple[int, float]:
+    """Which of `keys`, by its index, signed `body` at `timestamp`, and how many seconds ago.
 
-    Raises RequestRefusedError.
+    `timestamp` is Unix seconds, at most `tolerance_s` from now. Raises RequestRefusedError.
     """
     if not signature or not timestamp:
-        missing = TIMESTAMP if signature else SIGNATURE
+        missing = TIMESTAMP if signature else TELNYX_SIGNATURE
         raise RequestRefusedError("missing_signature", f"the header {missing} is missing")
     signed_s, raw = seconds(timestamp), signature_bytes(signature)
     if signed_s is None:
         raise RequestRefusedError("malformed", f"{TIMESTAMP} is not a Unix time")
     if raw is None:
-        raise RequestRefusedError("malformed", f"{SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes")
+        raise RequestRefusedError(
+            "malformed", f"{TELNYX_SIGNATURE} is not base64 of {_SIGNATURE_BYTES} bytes"
+        )
     if not body:
         raise RequestRefusedError("bad_signature", "the request has no body for a signature to cover")
     age_s = now_s - signed_s
@@ -78,7 +69,7 @@ def verify(
     message = wire_bytes(timestamp) + b"|" + body
     for at, key in enumerate(keys):
         if signed_by(key, raw, message):
-            return TelnyxMatch(at, age_s)
+            return at, age_s
     raise RequestRefusedError("bad_signature", "no key signed this body and this time")
 
 

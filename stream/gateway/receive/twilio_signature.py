@@ -15,12 +15,9 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
-from stream.gateway.receive.form_body import Pairs
-from stream.gateway.receive.request import RequestRefusedError, wire_bytes
+from stream.gateway.receive.request import TWILIO_SIGNATURE, Pairs, RequestRefusedError, wire_bytes
 
-SIGNATURE = "X-Twilio-Signature"
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 """`key=<id of a shared key>,algorithm=<name>`, where a webhook is signed with a key of the customer's."""
 
@@ -37,21 +34,9 @@ DIGEST_BYTES = 2000
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
-class TwilioMatch(NamedTuple):
-    """Which key matched, by its index, and how the port was signed (`as_sent, without, default`)."""
-
-    key: int
-    port: str
-
-
-class SignatureSettings(NamedTuple):
-    """What the settings header says: `key` None where an auth token signed."""
-
-    key: str | None
-    algorithm: str
-
-
-def signature_settings(header: str | None) -> SignatureSettings:
+@lru_cache(maxsize=64)
+def signature_settings(header: str | None) -> tuple[str | None, str]:
+    """(the id of the shared key, None where an auth token signed; the algorithm) of the settings header."""
     key, algorithm = None, "HMAC_SHA1"
     for part in (header or "").split(","):
         name, _, value = part.partition("=")
@@ -59,7 +44,7 @@ def signature_settings(header: str | None) -> SignatureSettings:
             key = value.strip()
         elif name.strip() == "algorithm" and value.strip():
             algorithm = value.strip().upper()
-    return SignatureSettings(key, algorithm)
+    return key, algorithm
 
 
 def verify(
@@ -70,14 +55,16 @@ def verify(
     parameters: Pairs | None = None,
     body: bytes = b"",
     algorithm: str = "HMAC_SHA1",
-) -> TwilioMatch:
-    """Which of `keys` (auth tokens, or the secret of a shared key) signed. Raises RequestRefusedError.
+) -> tuple[int, str]:
+    """Which of `keys` (auth tokens, or the secret of a shared key) signed, and how the port was signed.
+
+    The key by its index, the port as `as_sent`, `without` or `default`. Raises RequestRefusedError.
 
     `parameters` are those of a form POST; None for anything else, whose `body` must then be empty or hashed
     in the URL.
     """
     if not signature:
-        raise RequestRefusedError("missing_signature", f"the header {SIGNATURE} is missing")
+        raise RequestRefusedError("missing_signature", f"the header {TWILIO_SIGNATURE} is missing")
     digest_name = ALGORITHMS.get(algorithm)
     if digest_name is None:
         raise RequestRefusedError("bad_signature", "the signature's algorithm is not known")
@@ -89,11 +76,12 @@ def verify(
         raise RequestRefusedError("bad_signature", "bodySHA256 in the URL is missing or not the body's")
     tail = signed_tail(parameters or [])
     messages = [(port, variant + tail) for port, variant in url_variants(url)]
-    tried = tried_at_most(sum(len(message) for _, message in messages), len(messages))
+    # The cost of a request is bounded. One that names its account has one key or two: these are always tried.
+    tried = max(TRIED_AT_LEAST, TRIED_BYTES // sum(len(message) + DIGEST_BYTES for _, message in messages))
     for port, message in messages:
         for at, key in enumerate(keys[:tried]):
             if hmac.compare_digest(hmac.digest(key.encode(), message, digest_name), given):
-                return TwilioMatch(at, port)
+                return at, port
     if tried < len(keys):
         raise RequestRefusedError(
             "bad_signature",
@@ -101,14 +89,6 @@ def verify(
             "no more are tried for a request of this size that names no account",
         )
     raise RequestRefusedError("bad_signature", "no key signed this URL and these parameters")
-
-
-def tried_at_most(message_bytes: int, variants: int) -> int:
-    """How many keys are tried on messages of this total size, so that the cost of a request is bounded.
-
-    A request that names its account has one key or two, which are always tried.
-    """
-    return max(TRIED_AT_LEAST, TRIED_BYTES // (message_bytes + variants * DIGEST_BYTES))
 
 
 def signed_tail(parameters: Pairs) -> bytes:

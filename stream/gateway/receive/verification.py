@@ -8,15 +8,23 @@ verified.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from stream.core.timestamps import rfc2822
 from stream.gateway.receive import telnyx_signature, twilio_signature
-from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.form_body import Pairs, last
-from stream.gateway.receive.parsed_request import Content, ParsedRequest
-from stream.gateway.receive.public_url import public_url
-from stream.gateway.receive.request import RequestRefusedError
+from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
+from stream.gateway.receive.public_url import public_origin
+from stream.gateway.receive.request import (
+    TELNYX_SIGNATURE,
+    TELNYX_VERSION_1_SIGNATURE,
+    TWILIO_SIGNATURE,
+    Content,
+    Pairs,
+    ParsedRequest,
+    RequestRefusedError,
+    last,
+)
 
 FEW_KEYS = 4
 """More than an account has while one is replaced by the next."""
@@ -31,8 +39,7 @@ class VerifiedRequest:
     - `account`: the one whose token or key matched, or its configured subaccount that the request names;
       where neither belongs to an account, as the request names it, else None.
     - `subaccounts`: whose events that account may sign too.
-    - `verified`: False where it came without a signature and that is allowed.
-    - `variant`: what matched, for the record's delivery metadata; None where nothing was checked.
+    - `variant`: what matched; None where it came without a signature and that is allowed.
     - `remote`: the client's address as far as it can be believed.
     - `token`: Twilio's idempotency token, a header that no signature covers: metadata only.
     - `content`: what the signature covers; where nothing was checked, all of the request.
@@ -40,7 +47,6 @@ class VerifiedRequest:
 
     provider: str
     account: str | None
-    verified: bool
     variant: str | None
     remote: str | None
     token: str | None
@@ -55,60 +61,87 @@ def verify(
 
     `keys_at_most`: where more keys may have signed it, none is tried and it is refused.
     """
-    check = _telnyx if parsed.provider == "telnyx" else _twilio
-    return check(parsed, credentials, now_s, keys_at_most)
+    request, account, content = parsed.request, parsed.account, parsed.content
+    variant, subaccounts, unsigned = None, frozenset[str](), credentials.accept_unsigned
+    if parsed.provider == "telnyx":
+        signature = request.header(TELNYX_SIGNATURE)
+        if not unsigned or (signature is not None and credentials.telnyx_keys):
+            content = replace(content, query=None)  # which the signature does not cover
+            variant = _telnyx(parsed, signature, credentials, now_s, keys_at_most)
+    else:
+        signature = request.header(TWILIO_SIGNATURE)
+        known = credentials.twilio_tokens or credentials.twilio_shared_keys
+        if not unsigned or (signature is not None and known):
+            owner, variant = _twilio(parsed, signature, credentials, now_s, keys_at_most)
+            account = account or owner or None
+            # A form names its account; of a batch each event may.
+            if content.parameters is None:
+                subaccounts = credentials.subaccounts_of(owner)
+    return VerifiedRequest(
+        provider=parsed.provider,
+        account=account,
+        variant=variant,
+        remote=parsed.client.remote,
+        token=request.header(IDEMPOTENCY_TOKEN),
+        content=content,
+        subaccounts=subaccounts,
+    )
 
 
 def _twilio(
-    parsed: ParsedRequest, credentials: GatewayCredentials, now_s: float, keys_at_most: int
-) -> VerifiedRequest:
-    request, content = parsed.request, parsed.content
-    signature = request.header(twilio_signature.SIGNATURE)
-    if credentials.accept_unsigned and (
-        signature is None or not (credentials.twilio_tokens or credentials.twilio_shared_keys)
-    ):
-        return _accepted(parsed, content)
-    settings = twilio_signature.signature_settings(request.header(twilio_signature.SETTINGS))
-    keys = _keys(credentials, settings.key, parsed.account)
+    parsed: ParsedRequest,
+    signature: str | None,
+    credentials: GatewayCredentials,
+    now_s: float,
+    keys_at_most: int,
+) -> tuple[str, str]:
+    """(the account whose key signed it, what matched). Raises RequestRefusedError."""
+    request, parameters = parsed.request, parsed.content.parameters
+    shared, algorithm = twilio_signature.signature_settings(request.header(twilio_signature.SETTINGS))
+    keys = (
+        _shared_key(credentials, shared, parsed.account) if shared else tokens_of(credentials, parsed.account)
+    )
+    if not keys:
+        raise RequestRefusedError(
+            "unknown_account", "no auth token is configured for the account that it names"
+        )
     if len(keys) > keys_at_most:
         raise RequestRefusedError("bad_signature", "more keys may have signed it than are tried now")
-    url = public_url(request, parsed.client, credentials.public_url)
-    if url is None:
+    origin = public_origin(parsed, credentials.public_url)
+    if origin is None:
         raise RequestRefusedError("malformed", "the request names no host")
-    match = twilio_signature.verify(
+    key, port = twilio_signature.verify(
         [token for _, token in keys],
-        url.text,
+        origin[0] + parsed.target,
         signature,
-        parameters=content.parameters if parsed.is_form else None,
+        parameters=parameters if parsed.is_form else None,
         body=request.body,
-        algorithm=settings.algorithm,
+        algorithm=algorithm,
     )
-    age_s = claimed_age_s(content.parameters, now_s)
+    age_s = claimed_age_s(parameters, now_s)
     if age_s > credentials.twilio_max_age_s:
         raise RequestRefusedError(
             "stale_timestamp", f"its Timestamp is {age_s:.0f} s before our clock's time"
         )
-    owner = keys[match.key][0]
-    return _accepted(
-        parsed,
-        content,
-        account=parsed.account or owner or None,
-        variant=f"{settings.algorithm.lower()} key={match.key} port={match.port} url={url.told_by}",
-        # A form names its account; of a batch each event may.
-        subaccounts=credentials.subaccounts_of(owner) if content.parameters is None else frozenset(),
-    )
+    return keys[key][0], f"{algorithm.lower()} key={key} port={port} url={origin[1]}"
 
 
-def _keys(credentials: GatewayCredentials, shared: str | None, account: str | None) -> list[tuple[str, str]]:
-    """(account, secret) of each key that may have signed. `shared`: the id of the key that is named."""
-    if shared is None:
-        found = credentials.tokens_of(account)
-        if not found:
-            raise RequestRefusedError(
-                "unknown_account", "no auth token is configured for the account that it names"
-            )
-        return found
-    key = credentials.twilio_shared_keys.get(shared)
+def tokens_of(credentials: GatewayCredentials, account: str | None) -> list[tuple[str, str]]:
+    """(account, token) of each that may sign for an account; of every account where None is named.
+
+    Empty where the account has no token.
+    """
+    tokens = credentials.twilio_tokens
+    owners: Iterable[str] = tokens
+    if account is not None:
+        parent = credentials.twilio_subaccounts.get(account, account)
+        owners = dict.fromkeys((account, parent, ANY_ACCOUNT))
+    return [(owner, token) for owner in owners for token in tokens.get(owner, ())]
+
+
+def _shared_key(credentials: GatewayCredentials, name: str, account: str | None) -> list[tuple[str, str]]:
+    """(account, secret) of the shared key that a request names. Raises RequestRefusedError."""
+    key = credentials.twilio_shared_keys.get(name)
     if key is None:
         raise RequestRefusedError("bad_signature", "signed with a shared key that is not configured")
     if not credentials.may_sign_for(key.account, account):
@@ -129,51 +162,30 @@ def claimed_age_s(parameters: Pairs | None, now_s: float) -> float:
 
 
 def _telnyx(
-    parsed: ParsedRequest, credentials: GatewayCredentials, now_s: float, keys_at_most: int
-) -> VerifiedRequest:
-    request = parsed.request
-    signature = request.header(telnyx_signature.SIGNATURE)
-    if credentials.accept_unsigned and (signature is None or not credentials.telnyx_keys):
-        return _accepted(parsed, parsed.content)
-    if signature is None and telnyx_signature.VERSION_1_SIGNATURE in request.headers:
+    parsed: ParsedRequest,
+    signature: str | None,
+    credentials: GatewayCredentials,
+    now_s: float,
+    keys_at_most: int,
+) -> str:
+    """What matched. Raises RequestRefusedError."""
+    request, keys = parsed.request, credentials.telnyx_keys
+    if signature is None and TELNYX_VERSION_1_SIGNATURE in request.headers:
         raise RequestRefusedError(
             "bad_signature", "signed as webhook API version 1 does, which cannot be checked"
         )
-    if not credentials.telnyx_keys:
+    if not keys:
         raise RequestRefusedError("unknown_account", "no public key of Telnyx is configured")
-    if len(credentials.telnyx_keys) > keys_at_most:
+    if len(keys) > keys_at_most:
         raise RequestRefusedError("bad_signature", "more keys may have signed it than are tried now")
     if request.method == "GET":  # else a captured body, sent as a query, would be read as parameters
         raise RequestRefusedError("bad_signature", "a GET of Telnyx has nothing that its signature covers")
-    content = parsed.body_content
-    match = telnyx_signature.verify(
-        credentials.telnyx_keys,
+    key, age_s = telnyx_signature.verify(
+        keys,
         request.header(telnyx_signature.TIMESTAMP),
         signature,
-        content.raw,
+        parsed.content.raw,
         now_s=now_s,
         tolerance_s=credentials.telnyx_tolerance_s,
     )
-    variant = f"ed25519 key={match.key} age_s={match.age_s:.0f}"
-    return _accepted(parsed, content, account=parsed.account, variant=variant)
-
-
-def _accepted(
-    parsed: ParsedRequest,
-    content: Content,
-    *,
-    account: str | None = None,
-    variant: str | None = None,
-    subaccounts: frozenset[str] = frozenset(),
-) -> VerifiedRequest:
-    """`variant` None: nothing was checked, and the request is of the account that it names."""
-    return VerifiedRequest(
-        provider=parsed.provider,
-        account=parsed.account if variant is None else account,
-        verified=variant is not None,
-        variant=variant,
-        remote=parsed.client.remote,
-        token=parsed.request.header(IDEMPOTENCY_TOKEN),
-        content=content,
-        subaccounts=subaccounts,
-    )
+    return f"ed25519 key={key} age_s={age_s:.0f}"

@@ -22,8 +22,7 @@ from stream.gateway.diagnose.refused_requests import (
     read_findings,
 )
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.parsed_request import ParsedRequest
-from stream.gateway.receive.request import WebhookRequest, headers_of
+from stream.gateway.receive.request import ParsedRequest, WebhookRequest, headers_of
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.service.metrics.label_values import CALLBACK_ROUTES
 from tests.gateway.running_gateway import running_gateway

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from stream.gateway.receive.credentials import GatewayCredentials
+from stream.gateway.receive.verification import tokens_of
 from stream.service.settings import SettingsError, load
 from tests.gateway.signing import public
 
@@ -61,9 +62,9 @@ def test_unsigned_requests_are_refused_unless_they_are_allowed() -> None:
 
 def test_a_token_speaks_for_its_own_account_and_one_without_for_any() -> None:
     own = GatewayCredentials(twilio_tokens={"AC1": ("a", "b"), "AC2": ("c",)})
-    assert own.tokens_of("AC1") == [("AC1", "a"), ("AC1", "b")]
-    assert own.tokens_of("AC3") == []
-    assert own.tokens_of(None) == [("AC1", "a"), ("AC1", "b"), ("AC2", "c")]
+    assert tokens_of(own, "AC1") == [("AC1", "a"), ("AC1", "b")]
+    assert tokens_of(own, "AC3") == []
+    assert tokens_of(own, None) == [("AC1", "a"), ("AC1", "b"), ("AC2", "c")]
     every = GatewayCredentials(twilio_tokens={"": ("x",), "AC2": ("c",)})
-    assert every.tokens_of("AC3") == [("", "x")]
-    assert every.tokens_of("AC2") == [("AC2", "c"), ("", "x")]
+    assert tokens_of(every, "AC3") == [("", "x")]
+    assert tokens_of(every, "AC2") == [("AC2", "c"), ("", "x")]

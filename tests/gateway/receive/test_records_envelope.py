@@ -36,7 +36,7 @@ def envelope_of(source: str, body: Any, account: str | None = "AC1", ordinal: in
 
 
 def landed(source: str, body: Any, ordinal: int = 0) -> WebhookRecord:
-    return record_of(envelope_of(source, copy.deepcopy(body), ordinal=ordinal))
+    return record_of(envelope_of(source, copy.deepcopy(body), ordinal=ordinal), orjson.dumps(body))
 
 
 def test_the_worker_reads_back_what_was_landed() -> None:

@@ -9,9 +9,14 @@ from urllib.parse import urlencode
 import pytest
 
 from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
-from stream.gateway.receive.form_body import pairs
-from stream.gateway.receive.parsed_request import Content
-from stream.gateway.receive.request import FORM, RequestRefusedError, WebhookRequest, headers_of
+from stream.gateway.receive.request import (
+    FORM,
+    Content,
+    RequestRefusedError,
+    WebhookRequest,
+    headers_of,
+    pairs,
+)
 from stream.gateway.receive.telnyx_signature import public_key
 from stream.gateway.receive.verification import VerifiedRequest
 from tests.gateway import verdicts
@@ -76,7 +81,6 @@ def test_a_callback_of_a_configured_account_is_verified_and_says_how() -> None:
     assert judged(request) == VerifiedRequest(
         provider="twilio",
         account=ACCOUNT,
-        verified=True,
         variant="hmac_sha1 key=1 port=as_sent url=request",
         remote="203.0.113.9",
         token="token-1",
@@ -100,7 +104,7 @@ def test_an_account_that_is_not_configured_is_refused_with_any_signature() -> No
 def test_a_token_without_an_account_signs_for_all() -> None:
     accepted = judged(twilio_form(of("ACother")), GatewayCredentials(twilio_tokens={"": (TOKEN,)}))
     assert isinstance(accepted, VerifiedRequest)
-    assert (accepted.account, accepted.verified) == ("ACother", True)
+    assert (accepted.account, accepted.variant is not None) == ("ACother", True)
 
 
 def test_a_get_signs_its_query() -> None:
@@ -118,7 +122,6 @@ def test_a_batch_of_event_streams_is_verified_by_its_hash_and_by_any_accounts_to
     assert accepted == VerifiedRequest(
         provider="twilio",
         account=SUBACCOUNT,
-        verified=True,
         variant="hmac_sha1 key=2 port=as_sent url=request",
         remote="203.0.113.9",
         token=None,
@@ -159,7 +162,6 @@ def test_a_request_of_telnyx_is_verified_over_its_raw_body() -> None:
     assert accepted == VerifiedRequest(
         provider="telnyx",
         account=None,
-        verified=True,
         variant="ed25519 key=1 age_s=7",
         remote="203.0.113.9",
         token=None,
@@ -218,7 +220,7 @@ def test_unsigned_requests_are_taken_only_where_that_is_allowed_and_marked() -> 
     ):
         accepted = judged(without(signed, name), allowed)
         assert isinstance(accepted, VerifiedRequest)
-        assert (accepted.verified, accepted.variant) == (False, None)
+        assert accepted.variant is None
     wrong = replace(telnyx_post(EVENT), body=EVENT + b" ")
     assert judged(wrong, allowed) == "bad_signature"
     assert judged(twilio_form(token="wrong"), allowed) == "bad_signature"
@@ -228,7 +230,7 @@ def test_where_nothing_is_configured_a_signature_is_not_checked_if_unsigned_is_a
     for request in (twilio_form(), telnyx_post(EVENT)):
         accepted = judged(request, GatewayCredentials(accept_unsigned=True))
         assert isinstance(accepted, VerifiedRequest)
-        assert not accepted.verified
+        assert accepted.variant is None
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def report_of(traffic: Traffic, gateway: FakeGateway, rows: Rows, answers: Answe
 
 
 def is_form(request: WebhookRequest) -> bool:
-    return request.media_type == FORM
+    return (request.header("Content-Type") or "").startswith(FORM)
 
 
 def callback_of(request: WebhookRequest) -> str:

@@ -25,7 +25,7 @@ async def test_a_gateway_takes_every_event_of_event_streams_beside_the_callbacks
     assert report.lines()[-1] == "No difference.", "\n".join(report.lines())
     streamed = [request for request in gateway.requests if "bodySHA256=" in request.target]
     assert len(streamed) > 40
-    assert {request.media_type for request in streamed} == {"application/json"}
+    assert {request.header("Content-Type") for request in streamed} == {"application/json"}
 
 
 def test_without_a_token_an_event_is_sent_unsigned() -> None:
