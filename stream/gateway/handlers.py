@@ -23,6 +23,7 @@ from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.public_url import clean_address, client_of, is_trusted, may_be_a_proxy
 from stream.gateway.receive.records import WebhookRecord, as_object, records_of
 from stream.gateway.receive.request import (
+    GET_PATH,
     SMALL_BYTES,
     Client,
     ParsedRequest,
@@ -109,7 +110,7 @@ class CallbackHandlers:
 
     async def callback(self, asked: web.Request) -> web.Response:
         """One webhook."""
-        if asked.method != "POST" and (asked.method != "GET" or asked.path != "/callbacks/twilio"):
+        if asked.method != "POST" and (asked.method != "GET" or asked.path != GET_PATH):
             return answer(405)
         if is_packed(asked.headers):
             return self._reject("malformed", answer(415, unread=True))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from stream.gateway.diagnose import telnyx, twilio
 from stream.gateway.diagnose.diagnosis import Diagnosis
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.request import ParsedRequest, is_packed
+from stream.gateway.receive.request import GET_PATH, ParsedRequest, is_packed
 
 PACKED = Diagnosis(
     None,
@@ -38,4 +38,9 @@ def diagnose(
         return PACKED
     if parsed.provider == "telnyx":
         return telnyx.diagnose(parsed.request, credentials, now_s, secrets)
-    return twilio.diagnose(parsed, credentials, now_s, tokens=secrets, urls=urls)
+    found = twilio.diagnose(parsed, credentials, now_s, tokens=secrets, urls=urls)
+    method = parsed.request.method
+    if found.fits and method != "POST" and (method != "GET" or not parsed.path.endswith(GET_PATH)):
+        says = f"The signature fits, but the gateway answers a {method} at this path with 405"
+        return Diagnosis(False, f"{says}: let Twilio send with POST.")
+    return found

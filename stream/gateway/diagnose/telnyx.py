@@ -30,6 +30,12 @@ from stream.gateway.receive.telnyx_signature import (
 KEY_SETTING = "CALLSTREAM_TELNYX_PUBLIC_KEY"
 TOLERANCE_SETTING = "CALLSTREAM_TELNYX_TOLERANCE_S"
 
+BY_GET = Diagnosis(
+    None,
+    "A GET of Telnyx is refused: Telnyx' signature covers the body and not the query, so whoever saw one "
+    "request could send any query. Let Telnyx send with POST: status_callback_method of the TeXML "
+    "application, statusCallbackMethod and the like in TeXML, webhook_url_method of a command.",
+)
 _AS_IT_CAME = "let the proxy before the gateway pass the body as it came"
 
 
@@ -38,6 +44,8 @@ def diagnose(
 ) -> Diagnosis:
     """What would have to change. `candidates`: public keys that may be the right one."""
     signature, timestamp = request.header(TELNYX_SIGNATURE), request.header(TIMESTAMP)
+    if request.method == "GET" and not request.body:
+        return BY_GET
     if not signature or not timestamp:
         return _without(request, TELNYX_SIGNATURE if not signature else TIMESTAMP)
     raw, signed_s = signature_bytes(signature), seconds(timestamp)

@@ -12,13 +12,24 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
 from stream.gateway.diagnose.bodies import BODY_MEND, bodies
 from stream.gateway.diagnose.diagnosis import FITS, Change, Choice, Diagnosis, fits_if, masked
-from stream.gateway.diagnose.urls import URL_SETTING, hosts, paths, ports, queries, query_of, schemes
+from stream.gateway.diagnose.urls import (
+    ORDERED_LIMIT,
+    QUERY_MEND,
+    URL_SETTING,
+    hosts,
+    paths,
+    ports,
+    queries,
+    query_of,
+    reordered,
+    schemes,
+)
 from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
 from stream.gateway.receive.forwarded import forwarded, x_forwarded
 from stream.gateway.receive.public_url import clean_address, contradicts_itself, is_trusted, public_origin
@@ -95,35 +106,66 @@ def diagnose(
         return Diagnosis(
             None, f"The header {TWILIO_SIGNATURE} is not base64: it was changed on its way or came twice."
         )
-    found = _search(_dimensions(parsed, credentials, tokens, urls), wanted)
+    found = _search(parsed, _dimensions(parsed, credentials, tokens, urls), wanted)
     if found is None:
-        return _nothing_fits(credentials, _account(parsed))
+        return _nothing_fits(parsed, credentials)
     changes = _mended(parsed, credentials, *found)
     if not changes:
         return Diagnosis(None, f"The signature itself fits, but the gateway did not check it: {why}.")
     return fits_if("Twilio", changes)
 
 
-def _search(dimensions: Sequence[list[Choice]], wanted: bytes) -> tuple[_Url, list[Change]] | None:
-    """The fewest choices other than the first with which the signature is right."""
-    work = 0
+class _Search:
+    """The search for the choices with which the signature is right, until a number of bytes is signed."""
+
+    def __init__(self, wanted: bytes) -> None:
+        self._wanted = wanted
+        self._spent_bytes = 0
+
+    def first_fit(
+        self, tried: Iterable[Sequence[Choice]], limit_bytes: int
+    ) -> tuple[_Url, list[Change]] | None:
+        """The first that fits, and what it changes. `limit_bytes`: of this call."""
+        limit_bytes += self._spent_bytes
+        for picked in tried:
+            url = _Url(*(choice.value for choice in picked[:5]))
+            for message in _messages(url, picked[5].value):
+                for secret, name in picked[6].value:
+                    if hmac.compare_digest(hmac.digest(secret.encode(), message, name), self._wanted):
+                        return url, [choice.change for choice in picked if choice.change is not None]
+                    self._spent_bytes += len(message) + _TRY_BYTES
+            if self._spent_bytes > limit_bytes:
+                return None
+        return None
+
+
+def _search(
+    parsed: ParsedRequest, dimensions: Sequence[list[Choice]], wanted: bytes
+) -> tuple[_Url, list[Change]] | None:
+    """The fewest choices other than the first with which the signature is right.
+
+    The orders of a query are many: beside one, nothing else differs but the key.
+    """
+    search = _Search(wanted)
+    *others, _, body, _ = (each[0] for each in dimensions)
+    keys = [key for key in dimensions[-1] if key.value]
+    ordered = ([*others, query, body, key] for key in keys for query in reordered(parsed))
+    return (
+        search.first_fit(_changed(dimensions, range(2)), WORK_LIMIT_BYTES // 4)
+        or search.first_fit(ordered, WORK_LIMIT_BYTES // 4)
+        or search.first_fit(_changed(dimensions, range(2, 5)), WORK_LIMIT_BYTES // 2)
+    )
+
+
+def _changed(dimensions: Sequence[list[Choice]], counts: range) -> Iterator[Sequence[Choice]]:
+    """A choice of each dimension: in `counts` of them another than the first, in the others the first."""
     query_at, body_at = 4, 5
-    for changed in range(5):
-        for places in combinations(range(len(dimensions)), changed):
-            if changed > 2 and (query_at in places or body_at in places):
-                continue
-            lists = [each[1:] if at in places else each[:1] for at, each in enumerate(dimensions)]
-            for picked in product(*lists):
-                url = _Url(*(choice.value for choice in picked[:5]))
-                tail, keys = picked[5].value, picked[6].value
-                for message in _messages(url, tail):
-                    for secret, name in keys:
-                        if hmac.compare_digest(hmac.digest(secret.encode(), message, name), wanted):
-                            return url, [choice.change for choice in picked if choice.change is not None]
-                        work += len(message) + _TRY_BYTES
-                if work > WORK_LIMIT_BYTES:
-                    return None
-    return None
+    for count in counts:
+        for places in combinations(range(len(dimensions)), count):
+            if count <= 2 or not {query_at, body_at} & {*places}:
+                yield from product(
+                    *(each[1:] if at in places else each[:1] for at, each in enumerate(dimensions))
+                )
 
 
 def _messages(url: _Url, tail: bytes) -> Iterator[bytes]:
@@ -196,7 +238,8 @@ def _url_mend(parsed: ParsedRequest, credentials: GatewayCredentials, url: _Url)
     return mend
 
 
-def _nothing_fits(credentials: GatewayCredentials, account: str | None) -> Diagnosis:
+def _nothing_fits(parsed: ParsedRequest, credentials: GatewayCredentials) -> Diagnosis:
+    account = _account(parsed)
     if account is not None and not tokens_of(credentials, account):
         return Diagnosis(
             None,
@@ -205,10 +248,13 @@ def _nothing_fits(credentials: GatewayCredentials, account: str | None) -> Diagn
         )
     if not credentials.twilio_tokens and not credentials.twilio_shared_keys:
         return Diagnosis(None, f"No auth token is configured: set {TOKEN_SETTING}.", (TOKEN_SETTING,))
+    many = len((parsed.query or "").split("&")) > ORDERED_LIMIT
+    query = f", or the query's parameters, too many to try all their orders, were sorted: {QUERY_MEND}"
     return Diagnosis(
         None,
         f"No variant of this request fits: the auth token is not the account's primary one "
-        f"({TOKEN_SETTING}), or the public URL is unlike all that was tried ({URL_SETTING}).",
+        f"({TOKEN_SETTING}), or the public URL is unlike all that was tried ({URL_SETTING})"
+        f"{query if many else ''}.",
         (TOKEN_SETTING, URL_SETTING),
     )
 

@@ -7,6 +7,7 @@ one of them true.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import permutations
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
@@ -25,11 +26,18 @@ AS_SENT = "surrogateescape"
 SINGLED_OUT_LIMIT = 40
 """Parameters of a query that are each left out once."""
 
-_PERMUTED_LIMIT = 4
-"""Parameters of a query whose orders are all tried."""
+ORDERED_LIMIT = 7
+"""Parameters of a query whose orders are all tried: 5040."""
+
+_LEFT_AS_IT_IS = ("", "*", "!'()*", "!$'()*,/:;?@")
+"""What is not encoded: by Python and Go, by Java and a browser's forms, by JavaScript, by proxies."""
+
+_ESCAPE = re.compile("%[0-9A-F]{2}")
 
 _PATH_MEND = "let the proxy pass the path unchanged, or give Twilio the URL as the gateway sees it"
-_QUERY_MEND = "let the proxy pass the query unchanged"
+QUERY_MEND = "let the proxy pass the query unchanged"
+ORDER = "the query's parameters are in another order"
+CODING = "the query is percent-encoded in another way"
 
 
 def schemes() -> Iterator[Choice]:
@@ -110,51 +118,71 @@ def queries(parsed: ParsedRequest) -> Iterator[Choice]:
     query, body = parsed.query or "", parsed.request.body
     for original in _originals(parsed.request.headers):
         _, mark, before = original.partition("?")
-        yield Choice(mark + before, Change("the query is the one before a proxy changed it", _QUERY_MEND))
-    yield Choice("", Change("the URL has no query", _QUERY_MEND))
-    yield Choice("?", Change("the URL ends with a question mark", _QUERY_MEND))
+        yield Choice(mark + before, Change("the query is the one before a proxy changed it", QUERY_MEND))
+    yield Choice("", Change("the URL has no query", QUERY_MEND))
+    yield Choice("?", Change("the URL ends with a question mark", QUERY_MEND))
     if body and not parsed.is_form:
         hashed = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
         yield Choice(
             f"?{query}&{hashed}" if query else f"?{hashed}",
-            Change("bodySHA256 is in the query", _QUERY_MEND),
+            Change("bodySHA256 is in the query", QUERY_MEND),
         )
     if not query:
         return
     for says, other in _other(query):
-        yield Choice("?" + other if other else "", Change(says, _QUERY_MEND))
+        yield Choice("?" + other if other else "", Change(says, QUERY_MEND))
 
 
 def _other(query: str) -> Iterator[tuple[str, str]]:
     parts = query.split("&")
-    order = "the query's parameters are in another order"
-    yield order, "&".join(sorted(parts))
-    yield order, "&".join(reversed(parts))
-    if len(parts) <= _PERMUTED_LIMIT:
-        for some in permutations(parts):
-            yield order, "&".join(some)
+    yield from ((ORDER, "&".join(some)) for some in sorts(parts))
     yield "the query has no empty parameters", "&".join(part for part in parts if part.partition("=")[2])
     yield (
         "the query's parameters without a value end in =",
         "&".join(part if "=" in part else part + "=" for part in parts),
     )
-    coded = "the query is percent-encoded in another way"
-    yield coded, query.replace("+", "%20")
-    yield coded, query.replace("%20", "+")
-    yield coded, unquote(query)
-    yield coded, unquote_plus(query)
-    yield coded, "&".join(_coded(part, quote) for part in parts)
-    yield coded, "&".join(_coded(part, quote_plus) for part in parts)
+    for other in codings(query):
+        yield CODING, other
     yield "& stands as &amp; in the query", query.replace("&", "&amp;")
     yield "&amp; stands as & in the query", query.replace("&amp;", "&")
     for at in range(min(len(parts), SINGLED_OUT_LIMIT)):
         yield "a parameter that was added to the query is left out", "&".join(parts[:at] + parts[at + 1 :])
 
 
-def _coded(part: str, encode: Callable[..., str]) -> str:
-    name, mark, value = part.partition("=")
-    return (
-        encode(unquote_plus(name), safe="", errors=AS_SENT)
-        + mark
-        + encode(unquote_plus(value), safe="", errors=AS_SENT)
-    )
+def reordered(parsed: ParsedRequest) -> Iterator[Choice]:
+    """The query in each order, as it is encoded and in other codings: of up to ORDERED_LIMIT parameters."""
+    query = parsed.query or ""
+    parts = query.split("&")
+    mend = QUERY_MEND
+    if parts == sorted(parts):  # whoever did that does so again
+        mend += ", or give Twilio the URL with its parameters sorted by name"
+    for coded in dict.fromkeys((query, *codings(query))):
+        change = Change(ORDER if coded == query else f"{ORDER} and {CODING}", mend)
+        coded_parts = coded.split("&")
+        for some in permutations(coded_parts) if len(parts) <= ORDERED_LIMIT else sorts(coded_parts):
+            yield Choice("?" + "&".join(some), change)
+
+
+def sorts(parts: list[str]) -> Iterator[list[str]]:
+    """The orders that software makes."""
+    yield sorted(parts)
+    yield sorted(parts, key=str.lower)
+    yield parts[::-1]
+
+
+def codings(query: str) -> Iterator[str]:
+    """A query as other software encodes it: blank, hexadecimal digits, and what it leaves as it is."""
+    yield query.replace("+", "%20")
+    yield query.replace("%20", "+")
+    yield unquote(query)
+    yield unquote_plus(query)
+    for left in _LEFT_AS_IT_IS:
+        for encode in (quote, quote_plus):
+            upper = "&".join(_coded(part, encode, left) for part in query.split("&"))
+            for coded in (upper, upper.replace("~", "%7E")):
+                yield coded
+                yield _ESCAPE.sub(lambda escape: escape[0].lower(), coded)
+
+
+def _coded(part: str, encode: Callable[..., str], left: str) -> str:
+    return "=".join(encode(unquote_plus(text), left, errors=AS_SENT) for text in part.split("=", 1))

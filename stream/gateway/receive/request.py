@@ -27,6 +27,9 @@ TELNYX_SIGNATURE = "telnyx-signature-ed25519"
 TELNYX_VERSION_1_SIGNATURE = "X-Telnyx-Signature"
 """Of webhook API version 1: an HMAC whose exact form Telnyx no longer documents."""
 
+GET_PATH = "/callbacks/twilio"
+"""The only path that a GET may be sent to."""
+
 PARAMETERS_LIMIT = 1000
 """Parameters of one request. Twilio sends about forty; a body of a hundred thousand is an attack."""
 

@@ -104,6 +104,30 @@ CASES = {
 }
 
 
+TEXML_GET = "/callbacks/telnyx?AccountSid=0c0ffee0-1111-4222-8333-444455556666&CallSid=v3%3Aa"
+BY_GET = (
+    "A GET of Telnyx is refused: Telnyx' signature covers the body and not the query, so whoever saw one "
+    "request could send any query. Let Telnyx send with POST: status_callback_method of the TeXML "
+    "application, statusCallbackMethod and the like in TeXML, webhook_url_method of a command."
+)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(telnyx_post(b""), method="GET", target=TEXML_GET),
+        replace(telnyx_post(b"", key=OTHER_TELNYX_KEY), method="GET", target=TEXML_GET),
+        replace(telnyx_post(b"", signed=b"x"), method="GET", target="/callbacks/twilio?CallSid=v3%3Aa"),
+        WebhookRequest(method="GET", target=TEXML_GET.replace("telnyx", "twilio")),
+    ],
+    ids=["signed", "signed with another key", "signed otherwise", "without a signature, at Twilio's path"],
+)
+def test_of_a_get_the_doctor_says_that_the_method_is_wrong_and_not_the_key(request_: WebhookRequest) -> None:
+    for credentials in (CREDENTIALS, GatewayCredentials()):
+        found = diagnosed(request_, credentials)
+        assert (found.fits, found.sentence, found.settings) == (None, BY_GET, ())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_doctor_says_what_would_fit_and_which_setting_mends_it(name: str) -> None:
     case = CASES[name]

@@ -144,7 +144,8 @@ CASES = {
     ),
     "a query in another order": Case(
         twilio_form(target="/x?a=1&b=2&c=3", signed_url=f"{PUBLIC}/x?c=3&a=1&b=2"),
-        "the query's parameters are in another order: let the proxy pass the query unchanged.",
+        "the query's parameters are in another order: let the proxy pass the query unchanged, or give Twilio "
+        "the URL with its parameters sorted by name.",
     ),
     "a query of many parameters that was sorted": Case(
         twilio_form(target="/x?a=1&b=2&c=3&d=4&e=5&f=6", signed_url=f"{PUBLIC}/x?f=6&e=5&d=4&c=3&b=2&a=1"),
