@@ -68,7 +68,14 @@ def setup(public_url: str, settings: GatewaySettings) -> ProviderSetup:
     public_url = public_url.rstrip("/")
     return ProviderSetup(
         public_url,
-        (*_twilio(public_url + TWILIO_PATH), *_telnyx(public_url + TELNYX_PATH)),
+        tuple(
+            SetupSection(provider, title, tuple(SetupEntry(*row) for row in rows), note)
+            for provider, sections in (
+                ("twilio", _twilio(public_url + TWILIO_PATH)),
+                ("telnyx", _telnyx(public_url + TELNYX_PATH)),
+            )
+            for title, note, rows in sections
+        ),
         _settings(public_url, settings),
         tuple(concerns(public_url)),
     )
@@ -98,149 +105,132 @@ def _is_public(host: str) -> bool:
         return "." in name and not name.endswith((".local", ".internal", ".localhost", ".lan"))
 
 
-def _twilio(url: str) -> tuple[SetupSection, ...]:
+_Section = tuple[str, str, list[tuple[str, ...]]]
+"""Title, note, and the entries."""
+
+
+def _twilio(url: str) -> list[_Section]:
     tried = url + OVERRIDES
-    return (
-        SetupSection(
-            "twilio",
+    events, recording = " ".join(CALL_EVENTS), f'recordingStatusCallbackEvent="{RECORDING_EVENTS}"'
+    status = _callback("statusCallback", tried)
+    sink = f'{{"destination": "{url}{EVENT_STREAMS_PATH}", "method": "POST", "batch_events": true}}'
+    return [
+        (
             "Calls that you start: parameters of POST /2010-04-01/Accounts/{AccountSid}/Calls.json",
-            (
-                SetupEntry("StatusCallback", tried),
-                SetupEntry("StatusCallbackMethod", "POST"),
-                *(SetupEntry("StatusCallbackEvent", event) for event in CALL_EVENTS),
-                SetupEntry("RecordingStatusCallback", tried, "if you record"),
-                SetupEntry("RecordingStatusCallbackMethod", "POST"),
-                SetupEntry("RecordingStatusCallbackEvent", RECORDING_EVENTS),
-                SetupEntry("AsyncAmd", "true", "if you set MachineDetection"),
-                SetupEntry("AsyncAmdStatusCallback", tried),
-                SetupEntry("AsyncAmdStatusCallbackMethod", "POST"),
-            ),
             "StatusCallbackEvent is given once for each event; without it only the end is told.",
+            [
+                ("StatusCallback", tried),
+                ("StatusCallbackMethod", "POST"),
+                *(("StatusCallbackEvent", event) for event in CALL_EVENTS),
+                ("RecordingStatusCallback", tried, "if you record"),
+                ("RecordingStatusCallbackMethod", "POST"),
+                ("RecordingStatusCallbackEvent", RECORDING_EVENTS),
+                ("AsyncAmd", "true", "if you set MachineDetection"),
+                ("AsyncAmdStatusCallback", tried),
+                ("AsyncAmdStatusCallbackMethod", "POST"),
+            ],
         ),
-        SetupSection(
-            "twilio",
+        (
             "Legs of <Dial>, conferences and streams: attributes in your TwiML",
-            (
-                SetupEntry(
-                    "<Number>, <Client>, <Sip>",
-                    f'{_callback("statusCallback", tried)} statusCallbackEvent="{" ".join(CALL_EVENTS)}"',
-                ),
-                SetupEntry(
+            "Never as url, action or answer URL of a call: the gateway answers without TwiML, which ends it.",
+            [
+                ("<Number>, <Client>, <Sip>", f'{status} statusCallbackEvent="{events}"'),
+                (
                     "<Dial>, <Record>",
-                    f"{_callback('recordingStatusCallback', tried)} "
-                    f'recordingStatusCallbackEvent="{RECORDING_EVENTS}"',
+                    f"{_callback('recordingStatusCallback', tried)} {recording}",
                     "if you record",
                 ),
-                SetupEntry(
+                (
                     "<Conference>",
-                    f'{_callback("statusCallback", tried)} statusCallbackEvent="{CONFERENCE_EVENTS}"',
+                    f'{status} statusCallbackEvent="{CONFERENCE_EVENTS}"',
                     "what its first participant has counts for all",
                 ),
-                SetupEntry("<Stream>, <Siprec>", _callback("statusCallback", tried)),
-                SetupEntry(
-                    "<Transcription>",
-                    _callback("statusCallback", tried).replace("statusCallback=", "statusCallbackUrl=", 1),
-                ),
-            ),
-            "Never as url, action or answer URL of a call: the gateway answers without TwiML, which ends it.",
+                ("<Stream>, <Siprec>", status),
+                ("<Transcription>", status.replace("statusCallback=", "statusCallbackUrl=", 1)),
+            ],
         ),
-        SetupSection(
-            "twilio",
+        (
             "Incoming calls: each number in the Console, or IncomingPhoneNumbers/{Sid}.json",
-            (SetupEntry("StatusCallback", tried), SetupEntry("StatusCallbackMethod", "POST")),
             "It tells the end of an incoming call; its steps come from the legs that your TwiML dials.",
+            [("StatusCallback", tried), ("StatusCallbackMethod", "POST")],
         ),
-        SetupSection(
-            "twilio",
+        (
             "Event Streams, if you use it: POST https://events.twilio.com/v1/Sinks and /v1/Subscriptions",
-            (
-                SetupEntry("SinkType", "webhook"),
-                SetupEntry(
-                    "SinkConfiguration",
-                    f'{{"destination": "{url}{EVENT_STREAMS_PATH}", "method": "POST", "batch_events": true}}',
-                ),
-                *(SetupEntry("Types", f'{{"type": "{kind}"}}') for kind in STREAM_TYPES),
-            ),
             "No connection overrides: Twilio retries by itself for hours. Status callbacks come this way "
             "only of calls that have a StatusCallback too.",
+            [
+                ("SinkType", "webhook"),
+                ("SinkConfiguration", sink),
+                *(("Types", f'{{"type": "{kind}"}}') for kind in STREAM_TYPES),
+            ],
         ),
-        SetupSection(
-            "twilio",
+        (
             "Debugger webhook",
-            (SetupEntry("Webhook URL", "", "leave it as it is"),),
             "Its events belong to no call: here each would be a dead letter.",
+            [("Webhook URL", "", "leave it as it is")],
         ),
-    )
+    ]
 
 
 def _callback(name: str, url: str) -> str:
     return f'{name}="{url.replace("&", "&amp;")}" {name}Method="POST"'
 
 
-def _telnyx(url: str) -> tuple[SetupSection, ...]:
-    return (
-        SetupSection(
-            "telnyx",
+def _telnyx(url: str) -> list[_Section]:
+    second = "a second gateway's, if there is one: what both receive is one event"
+    return [
+        (
             "Voice API (Call Control) application",
-            (
-                SetupEntry("webhook_event_url", url),
-                SetupEntry(
-                    "webhook_event_failover_url",
-                    "",
-                    "a second gateway's, if there is one: what both receive is one event",
-                ),
-                SetupEntry("webhook_api_version", "2", "the signature of version 1 cannot be checked"),
-                SetupEntry("webhook_timeout_secs", "", "as it is, or 2 and more"),
-                SetupEntry("call_cost_in_webhooks", "true", "if you want what a call cost"),
-            ),
             "Commands that name a webhook_url of their own: leave webhook_url_method at POST.",
+            [
+                ("webhook_event_url", url),
+                ("webhook_event_failover_url", "", second),
+                ("webhook_api_version", "2", "the signature of version 1 cannot be checked"),
+                ("webhook_timeout_secs", "", "as it is, or 2 and more"),
+                ("call_cost_in_webhooks", "true", "if you want what a call cost"),
+            ],
         ),
-        SetupSection(
-            "telnyx",
+        (
             "TeXML application",
-            (
-                SetupEntry("status_callback", url),
-                SetupEntry("status_callback_method", "post"),
-                SetupEntry("voice_url", "", "stays with your application, as does voice_fallback_url"),
-            ),
             "The statusCallback attributes in TeXML take the same URL.",
+            [
+                ("status_callback", url),
+                ("status_callback_method", "post"),
+                ("voice_url", "", "stays with your application, as does voice_fallback_url"),
+            ],
         ),
-    )
+    ]
 
 
 def _settings(public_url: str, settings: GatewaySettings) -> tuple[SetupSetting, ...]:
-    def state(value: object) -> str:
-        return "set" if value else "not set"
-
-    same = settings.public_url.rstrip("/") == public_url
-    return (
-        SetupSetting(
-            "CALLSTREAM_PUBLIC_URL",
-            public_url,
-            "set" if same else "differs" if settings.public_url else "not set",
-        ),
-        SetupSetting(
-            "CALLSTREAM_TWILIO_ACCOUNT_SID", "the account's SID, AC…", state(settings.twilio_account_sid)
-        ),
-        SetupSetting(
-            "CALLSTREAM_TWILIO_AUTH_TOKEN",
+    url = "not set"
+    if settings.public_url:
+        url = "set" if settings.public_url.rstrip("/") == public_url else "differs"
+    secrets = (
+        ("TWILIO_ACCOUNT_SID", "the account's SID, AC…", settings.twilio_account_sid),
+        (
+            "TWILIO_AUTH_TOKEN",
             "its primary auth token (or …_FILE); both while rotating",
-            state(settings.twilio_auth_token),
+            settings.twilio_auth_token,
         ),
-        SetupSetting(
-            "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
+        (
+            "TWILIO_ACCOUNT_TOKENS",
             "AC…=token of each subaccount (or …_FILE), if there are any",
-            state(settings.twilio_account_tokens),
+            settings.twilio_account_tokens,
         ),
-        SetupSetting(
-            "CALLSTREAM_TELNYX_PUBLIC_KEY",
+        (
+            "TELNYX_PUBLIC_KEY",
             "the public key that Mission Control shows",
-            state(settings.telnyx_public_key),
+            settings.telnyx_public_key,
         ),
-        SetupSetting(
-            "CALLSTREAM_UNSIGNED_CALLBACKS",
-            "refuse",
-            "set" if settings.unsigned_callbacks == "refuse" else "differs",
+    )
+    refused = "set" if settings.unsigned_callbacks == "refuse" else "differs"
+    return (
+        SetupSetting("CALLSTREAM_PUBLIC_URL", public_url, url),
+        *(
+            SetupSetting(f"CALLSTREAM_{name}", value, "set" if given else "not set")
+            for name, value, given in secrets
         ),
+        SetupSetting("CALLSTREAM_UNSIGNED_CALLBACKS", "refuse", refused),
         SetupSetting("CALLSTREAM_GATEWAY_LISTEN", "where your proxy sends to", settings.gateway_listen),
     )

@@ -22,12 +22,13 @@ from stream.gateway.diagnose.urls import (
     ORDERED_LIMIT,
     QUERY_MEND,
     URL_SETTING,
+    codings,
     hosts,
+    orders,
     paths,
     ports,
     queries,
     query_of,
-    reordered,
     schemes,
 )
 from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
@@ -148,8 +149,10 @@ def _search(
     """
     search = _Search(wanted)
     *others, _, body, _ = (each[0] for each in dimensions)
+    query = parsed.query or ""
+    coded = [*dict.fromkeys((query, *codings(query)))]
     keys = [key for key in dimensions[-1] if key.value]
-    ordered = ([*others, query, body, key] for key in keys for query in reordered(parsed))
+    ordered = ([*others, order, body, key] for key in keys for order in orders(query, coded))
     return (
         search.first_fit(_changed(dimensions, range(2)), WORK_LIMIT_BYTES // 4)
         or search.first_fit(ordered, WORK_LIMIT_BYTES // 4)

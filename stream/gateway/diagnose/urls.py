@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import permutations
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
@@ -149,17 +149,15 @@ def _other(query: str) -> Iterator[tuple[str, str]]:
         yield "a parameter that was added to the query is left out", "&".join(parts[:at] + parts[at + 1 :])
 
 
-def reordered(parsed: ParsedRequest) -> Iterator[Choice]:
-    """The query in each order, as it is encoded and in other codings: of up to ORDERED_LIMIT parameters."""
-    query = parsed.query or ""
-    parts = query.split("&")
-    mend = QUERY_MEND
-    if parts == sorted(parts):  # whoever did that does so again
+def orders(query: str, coded: Iterable[str]) -> Iterator[Choice]:
+    """`query` in each order, as it is and as each of `coded`; of more than ORDERED_LIMIT parameters in some."""
+    mend, received = QUERY_MEND, query.split("&")
+    if received == sorted(received):  # whoever did that does so again
         mend += ", or give Twilio the URL with its parameters sorted by name"
-    for coded in dict.fromkeys((query, *codings(query))):
-        change = Change(ORDER if coded == query else f"{ORDER} and {CODING}", mend)
-        coded_parts = coded.split("&")
-        for some in permutations(coded_parts) if len(parts) <= ORDERED_LIMIT else sorts(coded_parts):
+    for one in coded:
+        change = Change(ORDER if one == query else f"{ORDER} and {CODING}", mend)
+        parts = one.split("&")
+        for some in permutations(parts) if len(parts) <= ORDERED_LIMIT else sorts(parts):
             yield Choice("?" + "&".join(some), change)
 
 

@@ -71,6 +71,12 @@ HOSTILE: dict[str, Callable[[], WebhookRequest]] = {
         twilio_form(), body=b"&".join(b"p%d=%s" % (at, b"x" * 8) for at in range(999))
     ),
     "a long query": lambda: twilio_form(target="/x?" + "&".join(f"a{at}=1" for at in range(1100)), token="u"),
+    "a long query that may be encoded in many ways": lambda: twilio_form(
+        target="/x?" + "&".join("a%3a~*!=%c3%ab+" for _ in range(500)), token="u"
+    ),
+    "seven parameters that may be encoded in many ways": lambda: twilio_form(
+        target="/x?" + "&".join(f"{at}%3a~*!=%c3%ab+" for at in range(7)), token="u"
+    ),
     "many hosts": lambda: twilio_form(
         token="u", headers=[("X-Forwarded-Host", ",".join(f"h{at}.test" for at in range(700)))]
     ),
@@ -83,7 +89,9 @@ HOSTILE: dict[str, Callable[[], WebhookRequest]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_request_costs_a_bounded_time(name: str) -> None:
     began = time.process_time()
-    assert diagnosed(HOSTILE[name](), CREDENTIALS).fits is None
+    tokens = {f"AC{at:032}": (f"token-{at}",) for at in range(100)}
+    credentials = replace(CREDENTIALS, twilio_tokens={**CREDENTIALS.twilio_tokens, **tokens})
+    assert diagnosed(HOSTILE[name](), credentials).fits is None
     assert time.process_time() - began < 8
 
 

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.core.events import DecodeError
+from stream.core.events import DecodeError, Envelope
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.records import BATCH_LIMIT, METADATA_LIMIT
 from stream.gateway.receive.request import FORM, RequestRefusedError, WebhookRequest, headers_of
 from stream.kafka.envelope_codec import read_envelope
+from stream.sources import DECODERS
 from tests.gateway.receive.test_verification import CREDENTIALS, TEXML
 from tests.gateway.signing import (
     ACCOUNT,
@@ -154,6 +155,17 @@ def test_a_call_that_nobody_can_read_is_not_taken_for_a_message() -> None:
     for parameters, ignored in (([("CallSid", ""), *message], None), (message, "message")):
         [record] = landed(twilio_form(parameters), CREDENTIALS)
         assert (record.key, record.ignored) == (None, ignored)
+
+
+def test_a_decoder_that_fails_loses_no_webhook_whatever_it_seems_to_be_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: Envelope) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(DECODERS, "twilio_other_callback", broken)
+    [record] = landed(twilio_form([("AccountSid", ACCOUNT), ("MessageSid", "SM1")]), CREDENTIALS)
+    assert (record.key, record.ignored) == (None, None)
 
 
 def test_a_form_that_is_not_utf8_lands_with_its_bytes() -> None:
