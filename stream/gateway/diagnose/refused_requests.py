@@ -97,37 +97,23 @@ def read_findings(file: Path) -> list[Finding]:
 def add_finding(file: Path, finding: Finding) -> None:
     """Adds one, or counts it where it is known already. Raises DataDirError."""
     with data_dir.file_errors(file.parent):
-        _add(file, finding)
-
-
-def _add(file: Path, finding: Finding) -> None:
-    known = read_findings(file)
-    times = finding.times + sum(one.times for one in known if one.identity == finding.identity)
-    kept = [one for one in known if one.identity != finding.identity]
-    kept.append(msgspec.structs.replace(finding, times=times))
-    if len(kept) > KEPT:
-        kept.remove(_dispensable(kept))
-    _write(file, b"".join(msgspec.json.encode(one) + b"\n" for one in kept[-KEPT:]))
-
-
-def _dispensable(known: list[Finding]) -> Finding:
-    """The oldest of the most frequent kind, which may have a sentence for each account that it names.
-
-    So one sender who is refused in many variants does not push out the findings about others.
-    """
-    kinds = Counter((one.path, one.provider, one.reason) for one in known)
-    return max(known, key=lambda one: kinds[one.path, one.provider, one.reason])  # the first of several
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.parent.mkdir(mode=data_dir.PRIVATE, parents=True, exist_ok=True)
-    for directory in (file.parent.parent, file.parent):
-        data_dir.check_owner(directory)
-    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        opened.write(content)
-    fresh.replace(file)
+        known = read_findings(file)
+        times = finding.times + sum(one.times for one in known if one.identity == finding.identity)
+        kept = [one for one in known if one.identity != finding.identity]
+        kept.append(msgspec.structs.replace(finding, times=times))
+        if len(kept) > KEPT:
+            # The oldest of the most frequent kind, which may have a sentence for each account that it names:
+            # so one sender who is refused in many variants does not push out the findings about others.
+            kinds = Counter(one.identity[:3] for one in kept)
+            kept.remove(max(kept, key=lambda one: kinds[one.identity[:3]]))  # the first of several
+        file.parent.mkdir(mode=data_dir.PRIVATE, parents=True, exist_ok=True)
+        for directory in (file.parent.parent, file.parent):
+            data_dir.check_owner(directory)
+        fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+            opened.writelines(msgspec.json.encode(one) + b"\n" for one in kept[-KEPT:])
+        fresh.replace(file)
 
 
 class _Waiting(NamedTuple):
@@ -179,14 +165,11 @@ class RefusedRequests:
             try:
                 self._log(await asyncio.to_thread(self._find, one), one.now_s)
             except Exception as error:  # noqa: BLE001  # the doctor's own fault must not reach the gateway
-                self._log_failure(type(error).__name__, one.now_s)
+                if one.now_s - self._failure_logged_s >= LOG_AGAIN_S:
+                    self._failure_logged_s = one.now_s
+                    log.error("The signature doctor failed on a refused request: %s", type(error).__name__)
             del one  # nothing of the request is left during the pause
             await asyncio.sleep(self._every_s)
-
-    def _log_failure(self, error: str, now_s: float) -> None:
-        if now_s - self._failure_logged_s >= LOG_AGAIN_S:
-            self._failure_logged_s = now_s
-            log.error("The signature doctor failed on a refused request: %s", error)
 
     def _find(self, one: _Waiting) -> Finding:
         """In a thread: the diagnosis, kept in the file."""
@@ -199,10 +182,6 @@ class RefusedRequests:
             sentence=found.sentence,
             settings=found.settings,
         )
-        self._keep(finding)
-        return finding
-
-    def _keep(self, finding: Finding) -> None:
         try:
             add_finding(self._file, finding)
         except DataDirError as error:
@@ -211,6 +190,7 @@ class RefusedRequests:
             self._file_fails = True
         else:
             self._file_fails = False
+        return finding
 
     def _log(self, finding: Finding, now_s: float) -> None:
         self._logged = [(one, at_s) for one, at_s in self._logged if now_s - at_s < LOG_AGAIN_S]

@@ -150,7 +150,7 @@ def _other(query: str) -> Iterator[tuple[str, str]]:
 
 
 def orders(query: str, coded: Iterable[str]) -> Iterator[Choice]:
-    """`query` in each order, as it is and as each of `coded`; of more than ORDERED_LIMIT parameters in some."""
+    """`query` as each of `coded`, in each order; of more than ORDERED_LIMIT parameters in the usual ones."""
     mend, received = QUERY_MEND, query.split("&")
     if received == sorted(received):  # whoever did that does so again
         mend += ", or give Twilio the URL with its parameters sorted by name"

@@ -7,7 +7,7 @@ holder of one account's token must not report another account's calls.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -53,53 +53,36 @@ class GatewayCredentials:
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> GatewayCredentials:
         """Raises SettingsError on an unreadable key."""
+        own = settings.twilio_account_sid or ANY_ACCOUNT
+        tokens: dict[str, tuple[str, ...]] = {}
+        for account, token in (
+            *((own, token) for token in settings.twilio_auth_token),
+            *settings.twilio_account_tokens,
+        ):
+            tokens[account] = tuple(dict.fromkeys((*tokens.get(account, ()), token)))
+        shared_keys = {}
+        for name, secret in settings.twilio_shared_keys:
+            account, _, key = name.rpartition("/")
+            shared_keys[key] = SharedKey(account or own, secret)
+        try:
+            telnyx_keys = tuple(map(public_key, settings.telnyx_public_key))
+        except ValueError as error:
+            raise SettingsError(f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}") from None
         return cls(
             public_url=settings.public_url,
             trusted_proxies=settings.trusted_proxies,
-            twilio_tokens=_tokens(settings),
-            twilio_shared_keys=_shared_keys(settings),
+            twilio_tokens=tokens,
+            twilio_shared_keys=shared_keys,
             twilio_subaccounts=dict(settings.twilio_subaccounts),
             twilio_max_age_s=settings.twilio_max_age_s,
-            telnyx_keys=_keys(settings.telnyx_public_key),
+            telnyx_keys=telnyx_keys,
             telnyx_tolerance_s=settings.telnyx_tolerance_s,
             accept_unsigned=settings.unsigned_callbacks == "accept",
         )
 
     def may_sign_for(self, signer: str, account: str | None) -> bool:
         """Whether `signer` may sign a request that names `account`; None: it names none."""
-        return account is None or signer in (account, ANY_ACCOUNT) or self.is_subaccount(account, signer)
-
-    def is_subaccount(self, account: str, of: str) -> bool:
-        return self.twilio_subaccounts.get(account) == of
+        return account is None or signer in (account, ANY_ACCOUNT, self.twilio_subaccounts.get(account))
 
     def subaccounts_of(self, account: str) -> frozenset[str]:
-        return frozenset(one for one in self.twilio_subaccounts if self.is_subaccount(one, account))
-
-
-def _keys(texts: Iterable[str]) -> tuple[Ed25519PublicKey, ...]:
-    try:
-        return tuple(public_key(text) for text in texts)
-    except ValueError as error:
-        raise SettingsError(f"CALLSTREAM_TELNYX_PUBLIC_KEY {error}") from None
-
-
-def _tokens(settings: GatewaySettings) -> dict[str, tuple[str, ...]]:
-    own = ((settings.twilio_account_sid or ANY_ACCOUNT, token) for token in settings.twilio_auth_token)
-    return _grouped([*own, *settings.twilio_account_tokens])
-
-
-def _shared_keys(settings: GatewaySettings) -> dict[str, SharedKey]:
-    """`AC…/key=secret`; a key that names no account is the configured one's."""
-    found = {}
-    for name, secret in settings.twilio_shared_keys:
-        account, _, key = name.rpartition("/")
-        found[key] = SharedKey(account or settings.twilio_account_sid or ANY_ACCOUNT, secret)
-    return found
-
-
-def _grouped(named: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for name, token in named:
-        if token not in found.get(name, ()):
-            found[name] = (*found.get(name, ()), token)
-    return found
+        return frozenset(one for one, parent in self.twilio_subaccounts.items() if parent == account)
