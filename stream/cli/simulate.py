@@ -25,9 +25,8 @@ import orjson
 from stream.broker import embedded
 from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED, MISUSE, TERMINATED
 from stream.cli.support.progress import ProgressLine
-from stream.cli.support.startup import exit_on_error, quiet_clients
+from stream.cli.support.startup import ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import Fault, Misuse, say
-from stream.kafka import topics
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
@@ -315,10 +314,8 @@ async def _simulate(
     quiet: bool,
 ) -> RunOutcome:
     async with AsyncExitStack() as stack:
-        bootstrap = settings.kafka
-        if not bootstrap:
-            bootstrap = (await stack.enter_async_context(embedded(settings))).bootstrap
-        await topics.ensure(bootstrap, settings)
+        bootstrap = (await stack.enter_async_context(embedded(settings))).bootstrap
+        await ensured_topics(replace(settings, kafka=bootstrap))
         prefix = settings.topic_prefix
         traffic = traffic_for(prefix, options, with_expected=check is not None)
         with ProgressLine(quiet=quiet) as shown:

@@ -30,7 +30,7 @@ from stream.cli.local.notices import alert_line, read_notice
 from stream.cli.local.sole_run import sole_run
 from stream.cli.support.drawing import PlainConsole
 from stream.cli.support.finite_range import FiniteRange
-from stream.cli.support.startup import ended, exit_on_error, quiet_clients
+from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import say
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
@@ -119,7 +119,7 @@ class LocalStack:
         async with embedded(self._settings, say=self._say) as broker:
             self._broker = broker
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
-            await unless(self._stop, topics.ensure(broker.bootstrap, self._settings))
+            await unless(self._stop, ensured_topics(self._settings))
             try:
                 fault = None if self._stop.is_set() else await self._work()
             finally:

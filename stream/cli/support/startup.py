@@ -31,6 +31,7 @@ from stream.service.shutdown import stop_asked, unless
 from stream.service.untrusted import LineFormatter
 
 BROKER_LOOK_S = 1.0
+SILENT_S = 3.0
 
 
 class NoBrokerError(Exception):
@@ -110,13 +111,23 @@ async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[in
                 # Do not wait for the thread that starts it: its supervisor sees us exit.
                 os._exit(0)
             chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
-            if await unless(asked, topics.ensure(chosen.kafka, chosen)) is None:
+            if await unless(asked, ensured_topics(chosen)) is None:
                 return 0
             watching = asyncio.create_task(_exit_with(broker))
             try:
                 return await serve(chosen)
             finally:
                 watching.cancel()
+
+
+async def ensured_topics(chosen: Settings) -> list[str]:
+    """`topics.ensure` for a command: nobody looks at a silent terminal for a minute."""
+    says = f"waiting up to {topics.WAIT_S:.0f} s for Kafka at {chosen.kafka} …"
+    word = asyncio.get_running_loop().call_later(SILENT_S, _say, says)
+    try:
+        return await topics.ensure(chosen.kafka, chosen)
+    finally:
+        word.cancel()
 
 
 def known_bootstrap(settings: Settings) -> str | None:

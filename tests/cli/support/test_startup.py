@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from aiokafka.errors import KafkaConnectionError
 
 from stream.broker import BrokerError
 from stream.cli.support.exit_codes import EXIT_CODES
-from stream.cli.support.startup import exit_on_error
+from stream.cli.support.startup import ensured_topics, exit_on_error
 from stream.gateway.tls import TlsError
 from stream.kafka.topic_reader import MissingTopicError
 from stream.kafka.topics import TopicError, TopicMismatch
 from stream.service.data_dir import DataDirError
 from stream.service.http.listening import ListenError
-from stream.service.settings import SettingsError
+from stream.service.settings import Settings, SettingsError
 
 
 @pytest.mark.parametrize("error", [SettingsError("CALLSTREAM_X is wrong"), TlsError("no such key")])
@@ -53,6 +54,22 @@ def test_each_kind_has_its_code_of_the_table(error: Exception, code: int) -> Non
         raise error
     assert raised.value.exit_code == code
     assert code in EXIT_CODES
+
+
+async def test_a_kafka_that_is_waited_for_is_named_after_a_moment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def late(bootstrap: str, settings: Settings) -> list[str]:
+        await asyncio.sleep(0.2)
+        return [bootstrap]
+
+    monkeypatch.setattr("stream.kafka.topics.ensure", late)
+    chosen = Settings(kafka="kafka.example.test:9092")
+    assert await ensured_topics(chosen) == [chosen.kafka]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("stream.cli.support.startup.SILENT_S", 0.01)
+    assert await ensured_topics(chosen) == [chosen.kafka]
+    assert capsys.readouterr().err == "waiting up to 60 s for Kafka at kafka.example.test:9092 …\n"
 
 
 def test_as_json_the_error_and_its_details_are_one_object_on_stdout(
