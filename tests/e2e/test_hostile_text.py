@@ -148,7 +148,7 @@ def test_up_shows_hostile_text_harmlessly_and_stops_on_ctrl_c(
     assert "ended unexpectedly" not in shown
     assert not [one for one in FORBIDDEN if one in shown]
     for topic in ("callbacks", "events", "alerts"):
-        arguments = ("tail", topic, "--from-beginning", "--no-follow", "--keys")
+        arguments = ("tail", topic, "--from-beginning", "--no-follow", "--keys", "--raw")
         with on_a_terminal(*arguments, environ=environ) as tail:
             assert tail.ended() == 0
             assert "last-of-all" in tail.shown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -102,14 +103,14 @@ class WatchedRole:
 
     async def look(self, client: aiohttp.ClientSession, at_s: float) -> None:
         """Scrape it and ask whether it is ready. If it does not answer, what was seen stays."""
-        limit = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
-            async with client.get(f"{self.url}/metrics", timeout=limit) as answer:
-                if answer.status == 200:
-                    self.saw(parse(await answer.text(), at_s))
-            async with client.get(f"{self.url}/readyz", timeout=limit) as answer:
-                said: dict[str, Any] = await answer.json()
-                self.reasons = [str(reason) for reason in said["reasons"]]
+            async with asyncio.timeout(TIMEOUT_S):
+                async with client.get(f"{self.url}/metrics") as answer:
+                    if answer.status == 200:
+                        self.saw(parse(await answer.text(), at_s))
+                async with client.get(f"{self.url}/readyz") as answer:
+                    said: dict[str, Any] = await answer.json()
+                    self.reasons = [str(reason) for reason in said["reasons"]]
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
             self.reasons = []
 
