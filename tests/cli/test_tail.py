@@ -6,7 +6,9 @@ import json
 import os
 import socket
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -102,6 +104,33 @@ def test_what_a_provider_sent_is_masked_and_stays_json() -> None:
     masked = {"CallSid": "CA0", "From": "+14*******23", "auth_token": "***", "CallStatus": "busy"}
     assert json.loads(shown) == json.loads(CALLBACK) | {"body": masked}
     assert cells(b"k", CALLBACK)[1] == CALLBACK.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "masked"),
+    [
+        (("callbacks",), True),
+        (("calls.callbacks.v1",), True),
+        (("polled",), True),
+        (("dead-letters",), True),
+        (("callbacks", "--raw"), False),
+        (("events",), False),
+    ],
+)
+def test_the_command_masks_what_providers_sent_unless_it_is_raw(
+    arguments: tuple[str, ...], masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def there(*_: object, **__: object) -> None:
+        pass
+
+    async def one_record(*_: object, **__: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(key=b"twilio:CA0", value=CALLBACK)
+
+    monkeypatch.setattr("stream.cli.tail.require_topic", there)
+    monkeypatch.setattr("stream.cli.tail.records", one_record)
+    result = run(*arguments, CALLSTREAM_KAFKA="127.0.0.1:1")
+    assert result.exit_code == 0
+    assert ("hush" not in result.stdout) == ("+14155550123" not in result.stdout) == masked
 
 
 def test_a_dead_letter_that_is_no_json_is_masked_as_text() -> None:
