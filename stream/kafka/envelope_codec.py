@@ -56,7 +56,7 @@ def write_envelope(
     *,
     received_us: int,
     account: str | None,
-    endpoint: str,
+    endpoint: str | None,
     delivery: dict[str, Any],
     ordinal: int = 0,
 ) -> bytes:

@@ -11,11 +11,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from stream.poller.limiter.budget import Budget, Grant
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.resources.account import Account
-from stream.service.metrics.poller import BudgetState
+from stream.service.metrics.poller import BudgetState, PollerMetrics
 
 HANDOVER_S = 1.0
 """A new owner of an account waits this long, so that no second has requests of two owners."""
@@ -56,12 +56,11 @@ class Permit:
             self._limiter._proceed()
 
 
-class _Waiter:
+class _Waiter(NamedTuple):
     """A coroutine that waits for a permit. `impatient`: it fails where the account is closed for long."""
 
-    def __init__(self, impatient: bool) -> None:
-        self.impatient = impatient
-        self.permit: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+    impatient: bool
+    permit: asyncio.Future[Permit]
 
 
 class RateLimiter:
@@ -73,7 +72,7 @@ class RateLimiter:
     def __init__(
         self,
         account: Account,
-        metrics: PollMetrics,
+        metrics: PollerMetrics,
         *,
         now: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
@@ -115,7 +114,7 @@ class RateLimiter:
     @asynccontextmanager
     async def permit(self, priority: str, source: str, *, impatient: bool = False) -> AsyncIterator[Permit]:
         """Wait for a permit. Raises NoPermitError where the caller is impatient."""
-        waiter = _Waiter(impatient)
+        waiter = _Waiter(impatient, asyncio.get_running_loop().create_future())
         self._budget.queue.join(waiter, priority)
         since_s = self._now()
         self._proceed()
@@ -176,7 +175,11 @@ class RateLimiters:
     """The limiters of all accounts. Until an account is owned, nothing of it is sent."""
 
     def __init__(
-        self, accounts: Iterable[Account], metrics: PollMetrics, *, now: Callable[[], float] = time.monotonic
+        self,
+        accounts: Iterable[Account],
+        metrics: PollerMetrics,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limiters = {account: RateLimiter(account, metrics, now=now) for account in accounts}
 

@@ -15,14 +15,17 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 
-from stream.core.fetches import PRIORITIES, FetchRequest
+import msgspec
+
+from stream.core.fetches import FETCH_RESULT, PRIORITIES, FetchRequest, FetchResult
 from stream.core.timestamps import SECOND_US, instant
-from stream.poller.limiter.metrics_protocol import PollMetrics
+from stream.kafka.envelope_codec import write_envelope
 from stream.poller.limiter.rate_limiter import Impatient, RateLimiter
-from stream.poller.on_demand.fetch_codec import account_for, result_value
+from stream.poller.on_demand.fetch_codec import account_for
 from stream.poller.on_demand.offsets import PendingRequest
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
+from stream.service.metrics.poller import PollerMetrics
 
 CONCURRENT_WRITES = 64
 """Results without a read, dead letters and forwarded requests that may be on their way to Kafka."""
@@ -78,7 +81,7 @@ class FetchDispatcher:
         limiter_of: Callable[[Account], RateLimiter],
         read: Read,
         write_result: Callable[[bytes, bytes], Awaitable[None]],
-        metrics: PollMetrics,
+        metrics: PollerMetrics,
         now_us: Callable[[], int],
         stale_s: float = math.inf,
     ) -> None:
@@ -224,9 +227,7 @@ class FetchDispatcher:
         assert task is not None
         self._reads.discard(task)
         self._results.add(task)
-        await self._until_written(
-            lambda: self._write(request, result.outcome, result.rows, result.complete, result.content)
-        )
+        await self._until_written(partial(self._write, request, result))
 
     async def _result_of(self, account: Account, request: FetchRequest, limiter: Impatient) -> ReadResult:
         try:
@@ -245,7 +246,7 @@ class FetchDispatcher:
     def answer(self, pending: PendingRequest, outcome: str) -> None:
         """Answer a request that was taken and is not read."""
         self._enqueue_write(
-            lambda: self._write(pending.request, outcome),
+            partial(self._write, pending.request, ReadResult(outcome)),
             lambda written: self._finish(pending, done=written),
         )
 
@@ -265,16 +266,8 @@ class FetchDispatcher:
         tell(_succeeded(task))
         self._write_next()
 
-    async def _write(
-        self,
-        request: FetchRequest,
-        outcome: str,
-        rows: int = 0,
-        complete: bool = False,
-        content: str | None = None,
-    ) -> None:
-        value = result_value(request, self._now_us(), outcome, rows, complete, content)
-        await self._write_result(request.key.encode(), value)
+    async def _write(self, request: FetchRequest, result: ReadResult) -> None:
+        await self._write_result(request.key.encode(), result_value(request, result, self._now_us()))
 
     async def _until_written(self, write: Write) -> None:
         while True:
@@ -305,6 +298,30 @@ class FetchDispatcher:
         if text not in self._logged:
             self._logged.add(text)
             log.error("%s", text)
+
+
+def result_value(request: FetchRequest, read: ReadResult, now_us: int) -> bytes:
+    """The envelope that is written behind the rows, under the call's key."""
+    result = FetchResult(
+        fetch_id=request.id,
+        key=request.key,
+        source=request.source,
+        edge=request.edge,
+        reason=request.reason,
+        attempt=request.attempt,
+        outcome=read.outcome,
+        rows=read.rows,
+        complete=read.complete,
+        content=read.content,
+    )
+    return write_envelope(
+        FETCH_RESULT,
+        msgspec.to_builtins(result),
+        received_us=now_us,
+        account=request.account,
+        endpoint=None,
+        delivery={},
+    )
 
 
 def _succeeded(task: asyncio.Task[None]) -> bool:

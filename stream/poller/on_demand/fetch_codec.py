@@ -1,4 +1,4 @@
-"""Fetch requests from a record's bytes, their account, and results to an envelope's bytes.
+"""Fetch requests from a record's bytes, and their account.
 
 Any bytes are either a request that can be served or a DecodeError with a reason. No error repeats what the
 record contains.
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import orjson
 
 from stream.core.events import DecodeError
-from stream.core.fetches import FETCH_RESULT, PRIORITIES, FetchRequest, FetchResult
+from stream.core.fetches import PRIORITIES, FetchRequest
 from stream.core.sources import FETCHED_SOURCES
-from stream.core.timestamps import utc
 from stream.poller.resources.account import Account
 
 ATTEMPTS = range(1, 1 << 31)
@@ -68,37 +66,3 @@ def account_for(request: FetchRequest, accounts: Sequence[Account]) -> Account |
     if exact is None and provider == "telnyx" and len(own) == 1:
         return own[0]
     return exact
-
-
-def result_value(
-    request: FetchRequest,
-    now_us: int,
-    outcome: str,
-    rows: int = 0,
-    complete: bool = False,
-    content: str | None = None,
-) -> bytes:
-    """The envelope that is written behind the rows, under the call's key. See FetchResult for its fields."""
-    result = FetchResult(
-        fetch_id=request.id,
-        key=request.key,
-        source=request.source,
-        edge=request.edge,
-        reason=request.reason,
-        attempt=request.attempt,
-        outcome=outcome,
-        rows=rows,
-        complete=complete,
-        content=content,
-    )
-    return orjson.dumps(
-        {
-            "v": 1,
-            "source": FETCH_RESULT,
-            "received_at": utc(now_us),
-            "account": request.account,
-            "endpoint": None,
-            "delivery": {},
-            "body": msgspec.to_builtins(result),
-        }
-    )

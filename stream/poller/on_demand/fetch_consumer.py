@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from stream.core.events import DecodeError
@@ -23,11 +23,11 @@ from stream.kafka.client import consumers
 from stream.kafka.envelope_codec import dead_letter_headers
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition, partition_of
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
 from stream.poller.on_demand.offsets import Offsets, PendingRequest
 from stream.poller.pages.polled_writer import PolledWriter
+from stream.service.metrics.poller import PollerMetrics
 from stream.service.settings import PollerSettings
 
 UNFINISHED = 20_000
@@ -82,7 +82,7 @@ class FetchRequestConsumer:
         *,
         on_assignment: OnAssignment,
         confirmed: Callable[[float], None],
-        metrics: PollMetrics,
+        metrics: PollerMetrics,
         unfinished: int = UNFINISHED,
     ) -> None:
         self._topic = topics.names(settings.topic_prefix).fetches
@@ -142,27 +142,22 @@ class FetchRequestConsumer:
             if self._failure is not None:
                 raise self._failure
             if self._dispatcher.unfinished < self._unfinished:
-                self._take(await self._fetched())
+                await self._fetch()
             else:
                 await asyncio.sleep(FULL_S)
             if time.monotonic() >= commit_at:
                 await self._commit(COMMIT_S)
                 commit_at = time.monotonic() + COMMIT_EVERY_S
 
-    async def _fetched(self) -> Mapping[TopicPartition, Sequence[Any]]:
+    async def _fetch(self) -> None:
         try:
-            found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
-                timeout_ms=POLL_MS, max_records=FETCH_RECORDS
-            )
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
         except KafkaError as error:
             if not error.retriable:
                 raise
             log.warning("fetch requests cannot be read from Kafka, retrying (%s)", type(error).__name__)
             await asyncio.sleep(RETRY_S)
-            return {}
-        return found
-
-    def _take(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+            return
         # Without an await since the records were fetched: a rebalance comes before or after.
         for tp, records in fetched.items():
             offsets = self._offsets.setdefault(tp.partition, Offsets())
@@ -185,16 +180,12 @@ class FetchRequestConsumer:
             # Pollers with different accounts would forward it for ever. The worker asks again.
             self._dispatcher.refuse(pending, "deferred")
         else:
-            self._forward(record, pending, home)
-
-    def _forward(self, record: Any, pending: PendingRequest, home: int) -> None:
-        """To the partition of its account: the request names another account id, or none, or an older worker
-        wrote it.
-        """
-        headers = [*record.headers, (FORWARDED, b"%d" % record.partition)]
-        self._dispatcher.redirect(
-            lambda: self._writer.forward(self._topic, home, record.key, record.value, headers), pending.done
-        )
+            # The request names another account id, or none, or an older worker wrote it.
+            headers = [*record.headers, (FORWARDED, b"%d" % record.partition)]
+            self._dispatcher.redirect(
+                lambda: self._writer.forward(self._topic, home, record.key, record.value, headers),
+                pending.done,
+            )
 
     def _dead_letter(self, record: Any, error: DecodeError, offsets: Offsets) -> None:
         headers = dead_letter_headers(

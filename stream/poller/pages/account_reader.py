@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from stream.core.fetches import ANSWERED, FetchRequest
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.rate_limiter import NoPermitError, RateLimiters
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.details import RowDetails
@@ -32,6 +31,7 @@ from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import CallUrlError, Resource
 from stream.service.log_once import LogOnce
+from stream.service.metrics.poller import PollerMetrics
 
 OnWritten = Callable[[Sequence[bytes]], None]
 """Called for each written page with its rows in their envelopes, also with those that were left out."""
@@ -47,7 +47,7 @@ class AccountReader:
         client: PageClient,
         limiters: RateLimiters,
         writer: PolledWriter,
-        metrics: PollMetrics,
+        metrics: PollerMetrics,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client

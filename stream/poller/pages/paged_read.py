@@ -18,13 +18,13 @@ from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from stream.core.timestamps import SECOND_US
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.rate_limiter import Permit
 from stream.poller.pages.client import NoResponse, PageClient, PageResponse, check_url
 from stream.poller.pages.paging import MAX_REPEATED_PAGES, PageTrail, PagingError
 from stream.poller.pages.records import PageRecords, RecordBuilder
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Page, PageError, Resource
+from stream.service.metrics.poller import PollerMetrics
 
 ATTEMPTS = 5
 BACKOFF_S = 0.5
@@ -116,7 +116,7 @@ class PagedRead:
     account: Account
     first_url: str
     client: PageClient
-    metrics: PollMetrics
+    metrics: PollerMetrics
     limiter: PermitSource
     priority: str
     limits: ReadLimits

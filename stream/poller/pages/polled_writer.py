@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 
 from stream.kafka.acked_producer import BufferFullError, Headers, NotAcknowledgedError, OutgoingRecord
 from stream.kafka.oversized_records import DeadLetteringProducer
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.records import DeadLetter, PageRecords, PolledRow
+from stream.service.metrics.poller import PollerMetrics
 
 SEND_TIMEOUT_S = 30.0
 RETRY_S = 1.0
@@ -45,7 +45,7 @@ class PolledWriter:
         *,
         polled: str,
         dead_letters: str,
-        metrics: PollMetrics,
+        metrics: PollerMetrics,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._producer = producer

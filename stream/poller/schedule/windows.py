@@ -18,7 +18,6 @@ from typing import NamedTuple
 from stream.core.timestamps import SECOND_US, utc
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.kafka.partitions import partition_of
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
@@ -28,6 +27,7 @@ from stream.poller.schedule.progress import Watermark, window_key
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.poller.schedule.span_reads import read_span
 from stream.service.background_tasks import cancel, start
+from stream.service.metrics.poller import PollerMetrics
 from stream.service.settings import PollerSettings
 
 JITTER = 0.1
@@ -82,7 +82,7 @@ class Windows:
         *,
         store: ProgressStore,
         reader: AccountReader,
-        metrics: PollMetrics,
+        metrics: PollerMetrics,
         by: str,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

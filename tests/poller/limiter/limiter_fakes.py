@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.rate_limiter import RateLimiter
 from stream.poller.resources.account import Account
 from stream.service.metrics.poller import BudgetState
+from tests.poller.uncounted import Uncounted
 
 NONE_WAITING = {"heal": 0, "terminal": 0, "freshness": 0, "backfill": 0}
 FAST = 10_000.0
@@ -19,7 +19,7 @@ SOON_S = 10.0
 ACCOUNT = Account(provider="twilio", id="AC1", alias="main", api_url="", secret="s")
 
 
-class WaitMetrics(PollMetrics):
+class WaitMetrics(Uncounted):
     """`waits`: (source, seconds)."""
 
     def __init__(self) -> None:

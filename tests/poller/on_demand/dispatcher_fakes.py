@@ -9,13 +9,13 @@ from dataclasses import replace
 import orjson
 
 from stream.core.fetches import FetchRequest
-from stream.poller.limiter.metrics_protocol import PollMetrics
 from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.offsets import Offsets, PendingRequest
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from tests.poller.asked import TWILIO
+from tests.poller.uncounted import Uncounted
 
 FOUND = ReadResult("success", rows=1, complete=True, content="0123456789abcdef")
 UNLIMITED = 1e9
@@ -85,7 +85,7 @@ class ResultTopic:
         return {str(body["key"]).partition(":")[2]: body["outcome"] for _, body in self.written}
 
 
-class PendingMetrics(PollMetrics):
+class PendingMetrics(Uncounted):
     """How many are pending, and which dead letters there were."""
 
     def __init__(self) -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Envelope
 from stream.core.fetches import FetchResult, result_of
-from stream.poller.on_demand.fetch_codec import account_for, read_request, result_value
+from stream.poller.on_demand.dispatcher import result_value
+from stream.poller.on_demand.fetch_codec import account_for, read_request
+from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from tests.poller.asked import TELNYX, TWILIO, fetch, value
 
@@ -104,7 +106,8 @@ def test_a_request_is_for_the_account_that_it_names(
 
 def test_a_result_says_what_was_asked_and_what_it_came_to() -> None:
     request = fetch(7, source="twilio_insights_event", edge="carrier_edge", attempt=3)
-    written = result_value(request, 1_772_445_600_000_001, "success", 4, True, "0123456789abcdef")
+    read = ReadResult("success", rows=4, complete=True, content="0123456789abcdef")
+    written = result_value(request, read, 1_772_445_600_000_001)
     envelope = orjson.loads(written)
     body = envelope.pop("body")
     assert envelope == {
