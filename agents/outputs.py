@@ -58,16 +58,7 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
     write an endpoint's alerts, so their keys select the partition.
     """
     value = _encode(alert)
-    headers = _alert_headers(alert, deployment)
-    partition = None if alert.scope.type == "call" else KEYED
-    return (
-        Output(alert.scope.id.encode(), value, headers, partition),
-        Output(alert.fingerprint.encode(), value, headers, partition),
-    )
-
-
-def _alert_headers(alert: Alert, deployment: str) -> list[tuple[str, bytes]]:
-    """An alert's CloudEvents attributes (binary content mode), and two headers for filters."""
+    # CloudEvents attributes in binary content mode, and two headers for filters.
     attributes = {
         "content-type": "application/json",
         "ce_specversion": "1.0",
@@ -81,7 +72,12 @@ def _alert_headers(alert: Alert, deployment: str) -> list[tuple[str, bytes]]:
         "callstream-severity": alert.severity,
         "callstream-rule": alert.rule.id,
     }
-    return [(name, value.encode()) for name, value in attributes.items()]
+    headers = [(name, said.encode()) for name, said in attributes.items()]
+    partition = None if alert.scope.type == "call" else KEYED
+    return (
+        Output(alert.scope.id.encode(), value, headers, partition),
+        Output(alert.fingerprint.encode(), value, headers, partition),
+    )
 
 
 def emit(batch: BatchState, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:

@@ -25,6 +25,11 @@ class BatchPolicy(NamedTuple):
     """How many lanes of a worker are in a batch at once."""
     hold_s: float = 0.2
     """How long a batch waits for a topic that is known to have unread records."""
+    tries: int = 10
+    """How often one batch is tried, with growing pauses (about 25 s in all), before the process ends.
+
+    The job dead-letters single records that fail; a batch that fails whole is for a supervisor to see.
+    """
 
 
 class Record(Protocol):

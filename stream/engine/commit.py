@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from stream.engine.backlog import BatchSlice
 from stream.engine.batch import Batch, BatchPolicy, Output, Processor
-from stream.engine.group import Assignment, AssignmentOver, Group
+from stream.engine.group import Assignment, AssignmentOver
 from stream.engine.states import States
 from stream.engine.status import EX_SOFTWARE, Observer, Waits, end_process
 from stream.engine.ticks import TickSchedule
@@ -49,14 +49,12 @@ class LaneContext(NamedTuple):
     """What the lanes of one assignment share."""
 
     assignment: Assignment
-    group: Group
     processor: Processor
     states: States
     observer: Observer
     waits: Waits
     changelog: str
     policy: BatchPolicy
-    max_errors_in_a_row: int
     slots: asyncio.Semaphore
     """Limits how many lanes are in a batch at once; the others gather larger ones instead of waiting for the
     broker.
@@ -203,7 +201,7 @@ class BatchCommitter:
                     self._check()
                     await self._producer.open()
                     await asyncio.sleep(SHOWN_S)
-                    found = await context.group.reader.committed(list(topics.values()))
+                    found = await context.assignment.group.reader.committed(list(topics.values()))
                     break
                 why = "the group's coordinator does not confirm this worker"
             except BROKER_AWAY as error:
@@ -241,7 +239,7 @@ class BatchCommitter:
         """Before the same batch is tried again; after too many times the process ends."""
         self.errors_in_a_row += 1
         self._context.observer.error(kind)
-        if self.errors_in_a_row >= self._context.max_errors_in_a_row:
+        if self.errors_in_a_row >= self._context.policy.tries:
             end_process(
                 f"lane {self._partition}: the same batch failed {self.errors_in_a_row} times: {why}",
                 EX_SOFTWARE,

@@ -100,12 +100,12 @@ class Assignment:
         self.generation = generation
         self.over = False
         """Its lanes were closed."""
-        self._group = group
+        self.group = group
 
     @property
     def holds(self) -> bool:
         """As far as this process has heard."""
-        return not self.over and self._group.generation == self.generation
+        return not self.over and self.group.generation == self.generation
 
     def check(self) -> None:
         """Raises AssignmentOver where it does not hold any more."""
@@ -114,4 +114,4 @@ class Assignment:
 
     async def confirmed(self) -> bool:
         """Asks the group's coordinator whether it holds."""
-        return await self._group.confirmed() and self._group.generation == self.generation
+        return await self.group.confirmed() and self.group.generation == self.generation

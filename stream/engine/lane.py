@@ -105,7 +105,7 @@ class Lane:
         self._arrived.set()
         if self._backlog.sizes[topic] >= 2 * self._context.policy.max_batch:
             self._paused.add(topic)
-            self._context.group.pause(topic, self.partition)
+            self._context.assignment.group.pause(topic, self.partition)
 
     async def close(self, drain_s: float) -> None:
         """Drop what is queued, let the present batch finish, then give up the producer."""
@@ -137,7 +137,7 @@ class Lane:
                     for topic in list(self._paused):
                         if self._backlog.sizes[topic] < policy.max_batch:
                             self._paused.discard(topic)
-                            self._context.group.resume(topic, self.partition)
+                            self._context.assignment.group.resume(topic, self.partition)
                     self._left = await self.committer.run(batch)
                 self._in_batch = 0
                 self._busy_since = time.monotonic() if self._backlog.size or self._left else None

@@ -47,7 +47,6 @@ class Lanes:
         processor: Processor,
         observer: Observer,
         policy: BatchPolicy,
-        max_errors_in_a_row: int,
     ) -> None:
         self.group = group
         self.sources = frozenset(sources)
@@ -62,7 +61,6 @@ class Lanes:
         self._new_producer = new_producer
         self._processor = processor
         self._policy = policy
-        self._max_errors_in_a_row = max_errors_in_a_row
         self._lanes: dict[int, Lane] = {}
         self._starts: dict[TopicPartition, StartOffset] = {}
         self._suspended: set[int] = set()
@@ -90,14 +88,12 @@ class Lanes:
         assignment = self._assignment = Assignment(self.group, generation)
         context = LaneContext(
             assignment=assignment,
-            group=self.group,
             processor=self._processor,
             states=self._states,
             observer=self.observer,
             waits=self.waits,
             changelog=self._changelog,
             policy=self._policy,
-            max_errors_in_a_row=self._max_errors_in_a_row,
             slots=asyncio.Semaphore(self._policy.at_once),
             known_ends=self._known_ends,
             ticks=self.ticks,
@@ -135,34 +131,22 @@ class Lanes:
         recovered = await changelog_reader.read(changelogs, sources)
         if sources:
             bounds = await changelog_reader.bounds("where the sources begin and end", sources)
-            self._begin(
-                {tp: StartOffset.of(recovered.committed[tp], bounds[tp].begin) for tp in sources},
-                {tp: bounds[tp].end for tp in sources},
-                recovered.ends,
-            )
+            self._starts = {tp: StartOffset.of(recovered.committed[tp], bounds[tp].begin) for tp in sources}
+            self._known_ends.clear()
+            self._known_ends.update({tp: bounds[tp].end for tp in sources})
+            for tp, start in self._starts.items():
+                if start.committed is not None and start.committed.offset < start.offset:
+                    self.report_expired(tp, start.committed.offset, start.offset)
+            for number, lane in self._lanes.items():
+                lane.begin(
+                    {tp.topic: start for tp, start in self._starts.items() if tp.partition == number},
+                    recovered.ends[number],
+                )
         seconds = time.monotonic() - began
         self.observer.recovery(0)
         self.observer.recovered(len(changelogs), recovered.records, seconds)
         read = (recovered.records, len(changelogs), seconds)
         log.info("read %d changelog records of %d partitions in %.2f s", *read)
-
-    def _begin(
-        self,
-        starts: dict[TopicPartition, StartOffset],
-        known_ends: Mapping[TopicPartition, int],
-        changelog_ends: Mapping[int, int],
-    ) -> None:
-        self._starts = starts
-        self._known_ends.clear()
-        self._known_ends.update(known_ends)
-        for tp, start in starts.items():
-            if start.committed is not None and start.committed.offset < start.offset:
-                self.report_expired(tp, start.committed.offset, start.offset)
-        for number, lane in self._lanes.items():
-            lane.begin(
-                {tp.topic: start for tp, start in starts.items() if tp.partition == number},
-                changelog_ends[number],
-            )
 
     def start_offsets(self) -> dict[TopicPartition, int]:
         """Where the reading of this assignment's sources begins."""

@@ -33,11 +33,6 @@ REBALANCE_TIMEOUT_S = 20.0
 REQUEST_TIMEOUT_S = 40.0
 FETCH_BYTES = 1 << 20
 
-BATCH_TRIES = 10
-"""How often one batch is tried, with growing pauses (about 25 s in all), before the process ends.
-
-The job dead-letters single records that fail; a batch that fails whole is for a supervisor to see."""
-
 COLLECT_AFTER = (100_000, 20, 20)
 """For the garbage collector: at Python's 700 it cost a fifth of a recovery's time."""
 
@@ -75,9 +70,6 @@ def build_app(
     settings: WorkerSettings,
     processor: Processor,
     observer: Observer,
-    *,
-    policy: BatchPolicy | None = None,
-    ticking: bool = True,
 ) -> LanesApp:
     """The worker's app over `settings.kafka`, which must name a broker."""
     names = topics.names(settings.topic_prefix)
@@ -125,8 +117,7 @@ def build_app(
         new_producer=new_producer,
         processor=processor,
         observer=observer,
-        policy=policy or BatchPolicy(),
-        max_errors_in_a_row=min(BATCH_TRIES, settings.max_errors_in_a_row),
+        policy=BatchPolicy(tries=min(BatchPolicy().tries, settings.max_errors_in_a_row)),
     )
 
     async def hand_to_lanes(stream: Any) -> None:
@@ -148,8 +139,9 @@ def build_app(
 
     @app.task
     async def background() -> None:
-        app._background = (asyncio.create_task(app.lanes.report_lag_every_second()),)
-        if ticking:
-            app._background += (asyncio.create_task(ticker.run()),)
+        app._background = (
+            asyncio.create_task(app.lanes.report_lag_every_second()),
+            asyncio.create_task(ticker.run()),
+        )
 
     return app

@@ -45,14 +45,12 @@ class LaneRig:
         self.suspended: list[int] = []
         context = LaneContext(
             assignment=self.assignment,
-            group=self.group,
             processor=self.job,
             states=self.states,
             observer=self.observer,
             waits=self.waits,
             changelog=CHANGELOG,
-            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.05),
-            max_errors_in_a_row=3,
+            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.05, tries=3),
             slots=self.slots,
             known_ends=self.known_ends,
             ticks=self.ticks,

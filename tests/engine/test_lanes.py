@@ -55,8 +55,7 @@ class LanesRig:
             new_producer=self._new_producer,
             processor=self.job,
             observer=self.observer,
-            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.01),
-            max_errors_in_a_row=3,
+            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.01, tries=3),
         )
 
     def _new_producer(self, partition: int, produced: Produced, member: Member) -> FakeProducer:
