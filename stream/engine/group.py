@@ -37,7 +37,7 @@ class FetchedChunk(NamedTuple):
 
 
 class PartitionReader(Protocol):
-    """Reads the partitions of this consumer. Raises KafkaError where no broker answers."""
+    """Reads the partitions of this member of the group. Raises KafkaError where no broker answers."""
 
     async def begins(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The first offsets that are kept."""
@@ -59,6 +59,12 @@ class PartitionReader(Protocol):
     async def refresh(self) -> None:
         """Refresh the cluster's metadata: who leads. Never raises."""
 
+    def member(self) -> Member:
+        """This consumer as the coordinator knows it, for the commits of transactions."""
+
+    async def confirmed(self) -> bool:
+        """Whether the coordinator still counts this consumer in, asked anew."""
+
 
 class Group(Protocol):
     """This process as a member of its consumer group."""
@@ -75,12 +81,6 @@ class Group(Protocol):
 
     @property
     def reader(self) -> PartitionReader: ...
-
-    def member(self) -> Member:
-        """This process as the coordinator knows it, for the commits of transactions."""
-
-    async def confirmed(self) -> bool:
-        """Whether the coordinator still counts this process in, asked anew. Raises as the reader does."""
 
     def pause(self, topic: str, partition: int) -> None:
         """Fetch no more of a source partition: its queue is full."""
@@ -114,4 +114,4 @@ class Assignment:
 
     async def confirmed(self) -> bool:
         """Asks the group's coordinator whether it holds."""
-        return await self.group.confirmed() and self.group.generation == self.generation
+        return await self.group.reader.confirmed() and self.group.generation == self.generation

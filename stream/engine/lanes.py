@@ -101,7 +101,7 @@ class Lanes:
             suspend=self._suspend_fenced,
         )
         if numbers:
-            member = self.group.member()
+            member = self.group.reader.member()
             for number in sorted(numbers):
                 producer = self._new_producer(number, self.observer.produced, member)
                 self._lanes[number] = Lane(number, self._order, producer, context)

@@ -21,7 +21,6 @@ from stream.engine.lanes import Lanes
 from stream.engine.source_reader import IDLE_S, SourceReader
 from stream.faust_bridge.consumer_thread import LaneConsumerThread
 from stream.kafka.client import network_client
-from stream.kafka.client.member_commit import Member
 from stream.kafka.errors import BROKER_AWAY
 
 DRAIN_S = 4.0
@@ -177,12 +176,6 @@ class FaustGroup:
     @property
     def reader(self) -> LaneConsumerThread:
         return cast(LaneConsumerThread, cast(Any, self._app.consumer)._thread)
-
-    def member(self) -> Member:
-        return self.reader.member()
-
-    async def confirmed(self) -> bool:
-        return await self.reader.confirmed()
 
     def pause(self, topic: str, partition: int) -> None:
         self._app.consumer.on_buffer_full(TP(topic, partition))

@@ -18,7 +18,7 @@ CHANGELOG = "changelog"
 
 
 class FakeGroup:
-    """A member of a group of one, which the coordinator confirms while `confirms`."""
+    """A member of a group of one."""
 
     id = "calls-worker"
 
@@ -26,16 +26,7 @@ class FakeGroup:
         self.reader = reader
         self.generation = generation
         self.session_timeout_s = 30.0
-        self.confirms = True
-        self.confirmations = 0
         self.paused: set[tuple[str, int]] = set()
-
-    def member(self) -> Member:
-        return Member(self.generation, "me", None)
-
-    async def confirmed(self) -> bool:
-        self.confirmations += 1
-        return self.confirms
 
     def pause(self, topic: str, partition: int) -> None:
         self.paused.add((topic, partition))
@@ -56,7 +47,8 @@ class Leader:
 class Brokers:
     """A `PartitionReader`. The first of `leaders` answers for all partitions; `refresh` moves on to the next.
 
-    `commits` are the group's, by source partition: each is answered once, the last one for ever.
+    `commits` are the group's, by source partition: each is answered once, the last one for ever. The
+    coordinator confirms the member while `confirms`.
     """
 
     def __init__(
@@ -68,6 +60,8 @@ class Brokers:
         self.leaders = list(leaders) or [Leader()]
         self.commits = list(commits) or [{}]
         self.refreshed = 0
+        self.confirms = True
+        self.confirmations = 0
         self.fails: list[BaseException] = []
         self.resets_to: int | None = None
         self.read: list[Mapping[TopicPartition, int]] = []
@@ -112,6 +106,13 @@ class Brokers:
             more = found and any(found[-1] < offset < leader.end for offset in leader.records)
             self._position[tp] = found[-1] + 1 if more else leader.end
         return FetchedRecords(records, {tp: self._position[tp] for tp in partitions}, {}, 0, refused)
+
+    def member(self) -> Member:
+        return Member(1, "me", None)
+
+    async def confirmed(self) -> bool:
+        self.confirmations += 1
+        return self.confirms
 
     async def refresh(self) -> None:
         self.refreshed += 1

@@ -51,7 +51,7 @@ async def test_a_transaction_that_kafka_ended_is_written_again_where_the_assignm
     rig.producer.fails = [(Fenced("its time was over"), False)]
     rig.put("callbacks", 0, b"a")
     await rig.settle(1)
-    assert (len(rig.producer.written), rig.producer.opened, rig.group.confirmations) == (1, 1, 1)
+    assert (len(rig.producer.written), rig.producer.opened, rig.group.reader.confirmations) == (1, 1, 1)
     assert (rig.shown, rig.suspended, rig.observer.errors) == ({b"a": b"a"}, [], ["fenced"])
     await rig.lane.close(1)
 
@@ -97,15 +97,15 @@ async def test_a_commit_that_only_differs_in_the_changelog_it_needs_is_another_o
 
 async def test_a_worker_that_woke_up_fences_nobody_before_the_group_has_confirmed_it() -> None:
     rig = LaneRig()
-    rig.group.confirms = False
+    rig.group.reader.confirms = False
     rig.producer.fails = [(Fenced("by another, or by time"), False)]
     rig.put("callbacks", 0, b"a")
-    await rig.until(lambda: rig.group.confirmations >= 3)
+    await rig.until(lambda: rig.group.reader.confirmations >= 3)
     assert (rig.producer.opened, rig.producer.written) == (0, [])
     assert rig.waits.sentences() == (
         "partition 3: cannot write (the group's coordinator does not confirm this worker): trying again",
     )
-    rig.group.confirms = True
+    rig.group.reader.confirms = True
     await rig.settle(1)
     assert (rig.producer.opened, rig.waits.sentences()) == (1, ())
     await rig.lane.close(1)
@@ -113,11 +113,11 @@ async def test_a_worker_that_woke_up_fences_nobody_before_the_group_has_confirme
 
 async def test_a_lane_whose_assignment_ended_meanwhile_does_nothing_more() -> None:
     rig = LaneRig()
-    rig.group.confirms = False
+    rig.group.reader.confirms = False
     rig.producer.fails = [(Fenced("by another"), False)]
     rig.put("callbacks", 0, b"a")
-    await rig.until(lambda: rig.group.confirmations >= 1)
-    rig.assignment.over, rig.group.confirms = True, True
+    await rig.until(lambda: rig.group.reader.confirmations >= 1)
+    rig.assignment.over, rig.group.reader.confirms = True, True
     await asyncio.sleep(0.05)
     assert (rig.producer.opened, rig.suspended, rig.shown) == (0, [], {})
     await rig.lane.close(1)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from stream.core.fetches import ANSWERED, FetchRequest
-from stream.poller.limiter.rate_limiter import NoPermitError, RateLimiters
+from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiter, RateLimiters
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.details import RowDetails
 from stream.poller.pages.forbidden import ForbiddenResources
@@ -20,7 +20,6 @@ from stream.poller.pages.paged_read import (
     CALL_LIMITS,
     WINDOW_LIMITS,
     PagedRead,
-    PermitSource,
     ReadLimits,
     ReadResult,
     Write,
@@ -58,9 +57,7 @@ class AccountReader:
         self._log_once = LogOnce()
         self.forbidden = ForbiddenResources()
 
-    async def read_request(
-        self, request: FetchRequest, account: Account, permits: PermitSource
-    ) -> ReadResult:
+    async def read_request(self, request: FetchRequest, account: Account, permits: Impatient) -> ReadResult:
         """Read what a fetch request asks for."""
         resource, call_id = RESOURCES[request.source], request.key.partition(":")[2]
         return await self.read_call(
@@ -75,17 +72,17 @@ class AccountReader:
         edge: str | None,
         priority: str,
         *,
-        permits: PermitSource | None = None,
+        permits: Impatient | None = None,
     ) -> ReadResult:
         """Read a call's resource, at one edge where there are edges.
 
         - `permits`: instead of the account's limiter, which waits until the account is open.
         """
-        permits = permits or self._limiters.of(account)
+        limiter = permits or self._limiters.of(account)
         try:
             url = resource.url_of_call(account, call_id, edge)
             result = await self._read(
-                resource, account, url, priority, permits, CALL_LIMITS, self._writer.write
+                resource, account, url, priority, limiter, CALL_LIMITS, self._writer.write
             )
         except CallUrlError as error:
             return ReadResult("client_error", problem=str(error))
@@ -134,7 +131,7 @@ class AccountReader:
         account: Account,
         url: str,
         priority: str,
-        limiter: PermitSource,
+        limiter: RateLimiter | Impatient,
         limits: ReadLimits,
         write: Write,
     ) -> ReadResult:

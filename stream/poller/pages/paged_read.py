@@ -11,14 +11,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from stream.core.timestamps import SECOND_US
-from stream.poller.limiter.rate_limiter import Permit
+from stream.poller.limiter.rate_limiter import Impatient, RateLimiter
 from stream.poller.pages.client import NoResponse, PageClient, PageResponse, check_url
 from stream.poller.pages.paging import MAX_REPEATED_PAGES, PageTrail, PagingError
 from stream.poller.pages.records import PageRecords, RecordBuilder
@@ -41,12 +40,6 @@ _ABOUT_ACCOUNT = frozenset({"success", "empty", "throttled"})
 """The outcomes of a resource on a host of its own that also say something about its account."""
 
 T = TypeVar("T")
-
-
-class PermitSource(Protocol):
-    """An account's rate limiter. A permit is returned before the next one is requested."""
-
-    def permit(self, priority: str, source: str) -> AbstractAsyncContextManager[Permit]: ...
 
 
 class ReadLimits(NamedTuple):
@@ -117,7 +110,7 @@ class PagedRead:
     first_url: str
     client: PageClient
     metrics: PollerMetrics
-    limiter: PermitSource
+    limiter: RateLimiter | Impatient
     priority: str
     limits: ReadLimits
     write: Write
