@@ -44,10 +44,6 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-def nothing() -> None:
-    """The job does nothing after the commit."""
-
-
 class Batch(msgspec.Struct):
     """What the job made of a batch of records.
 
@@ -61,7 +57,7 @@ class Batch(msgspec.Struct):
 
     states: dict[bytes, bytes | None]
     outputs: dict[str, list[Output]]
-    committed: Callable[[], None] = nothing
+    committed: Callable[[], None] = lambda: None
     taken: int | None = None
     unfinished: bool = False
     due_s: int | None = None

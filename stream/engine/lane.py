@@ -32,11 +32,6 @@ class StartOffset(NamedTuple):
     offset: int
     committed: CommittedOffset | None
 
-    @classmethod
-    def of(cls, committed: CommittedOffset | None, begin: int) -> StartOffset:
-        """The committed offset, but not before the log's first one."""
-        return cls(max(begin, committed.offset if committed else 0), committed)
-
 
 class Lane:
     """The lane of `partition`. `topics` in their order of precedence."""

@@ -49,14 +49,13 @@ class Lanes:
         policy: BatchPolicy,
     ) -> None:
         self.group = group
-        self.sources = frozenset(sources)
+        self.sources = tuple(sources)
         self.observer = observer
         self.open_generation: int | None = None
         """The generation whose source records may pass."""
         self.ticks = TickSchedule()
         self.waits = Waits()
         self._states = states
-        self._order = tuple(sources)
         self._changelog = changelog
         self._new_producer = new_producer
         self._processor = processor
@@ -80,7 +79,7 @@ class Lanes:
         await self.close(0)
         by_topic = {
             topic: {number for assigned_topic, number in assigned if assigned_topic == topic}
-            for topic in (*self._order, self._changelog)
+            for topic in (*self.sources, self._changelog)
         }
         numbers = by_topic[self._changelog]
         if any(owned != numbers for owned in by_topic.values()):
@@ -104,7 +103,7 @@ class Lanes:
             member = self.group.reader.member()
             for number in sorted(numbers):
                 producer = self._new_producer(number, self.observer.produced, member)
-                self._lanes[number] = Lane(number, self._order, producer, context)
+                self._lanes[number] = Lane(number, self.sources, producer, context)
         try:
             await asyncio.gather(*(lane.committer.open() for lane in self._lanes.values()))
         except Exception as error:  # until the former owner is fenced, its last offset is not known
@@ -131,12 +130,15 @@ class Lanes:
         recovered = await changelog_reader.read(changelogs, sources)
         if sources:
             bounds = await changelog_reader.bounds("where the sources begin and end", sources)
-            self._starts = {tp: StartOffset.of(recovered.committed[tp], bounds[tp].begin) for tp in sources}
+            self._starts = {}
+            for tp in sources:
+                committed, begin = recovered.committed[tp], bounds[tp].begin
+                at = committed.offset if committed is not None else 0
+                self._starts[tp] = StartOffset(max(begin, at), committed)
+                if committed is not None and at < begin:
+                    self.report_expired(tp, at, begin)
             self._known_ends.clear()
             self._known_ends.update({tp: bounds[tp].end for tp in sources})
-            for tp, start in self._starts.items():
-                if start.committed is not None and start.committed.offset < start.offset:
-                    self.report_expired(tp, start.committed.offset, start.offset)
             for number, lane in self._lanes.items():
                 lane.begin(
                     {tp.topic: start for tp, start in self._starts.items() if tp.partition == number},
@@ -287,8 +289,6 @@ class Lanes:
         while True:
             await asyncio.sleep(1.0)
             for number in self.partition_numbers():
-                lane = self._lanes.get(number)
-                if lane is not None:
-                    for topic in self._order:
-                        self.observer.lag(topic, number, lane.lag(topic))
-                    self.observer.entries(number, self._states.count(number))
+                for topic in self.sources:
+                    self.observer.lag(topic, number, self._lanes[number].lag(topic))
+                self.observer.entries(number, self._states.count(number))

@@ -16,7 +16,6 @@ from yarl import URL
 
 from stream.engine.batch import BatchPolicy, Processor
 from stream.engine.lanes import Lanes
-from stream.engine.states import States
 from stream.engine.status import Observer, Phase
 from stream.engine.ticks import Ticker
 from stream.faust_bridge.consumer import FaustGroup, LaneTransport
@@ -46,11 +45,6 @@ class LanesApp(faust.App):
     lanes: Lanes
     table: StateTable
     _background: tuple[asyncio.Task[None], ...] = ()
-
-    @property
-    def states(self) -> States:
-        """The table's states, by partition."""
-        return self.table.states
 
     async def on_first_start(self) -> None:
         """Extends App.on_first_start: a batch of a thousand records must not start a garbage collection."""
@@ -111,7 +105,7 @@ def build_app(
 
     app.lanes = Lanes(
         group,
-        app.states,
+        app.table.states,
         sources=(names.callbacks, names.polled, names.ticks),
         changelog=names.changelog,
         new_producer=new_producer,
