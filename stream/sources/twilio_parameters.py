@@ -47,9 +47,9 @@ def pascal_case(parameters: dict[str, Any]) -> dict[str, Any]:
 def kind_of_form(parameters: dict[str, Any]) -> FormKind:
     """What PascalCase parameters are about, each with one value. A conference has its own counter.
 
-    Older and simpler senders of progress have no `CallbackSource`, no number and no duration. Theirs is known
-    by what no request for instructions has: a time, or a status that ends a call, unless the request is one
-    after a verb.
+    Older and simpler senders of progress leave out `CallbackSource` and more. Theirs is known by what no
+    request for instructions has: a time, a number, a duration or a status that ends a call, unless the
+    request is one after a verb.
     """
     has = parameters.get
     if has("ConferenceSid") and has("StatusCallbackEvent"):
@@ -62,12 +62,15 @@ def kind_of_form(parameters: dict[str, Any]) -> FormKind:
         return "other"
     word = has("CallStatus")
     status = status_of(word) if type(word) is str else None
-    if word and (status in _NEVER_ASKED_WITH or has("Timestamp") or has("CallDuration")):
+    if word and (status in _NEVER_ASKED_WITH or any(has(name) not in (None, "") for name in _OF_PROGRESS)):
         return "progress"
     if has("AnsweredBy") and (has("MachineDetectionDuration") or not word):
         return "amd"
     return "other"
 
+
+_OF_PROGRESS = ("Timestamp", "SequenceNumber", "CallDuration")
+"""Parameters of progress and, beside the call's status, of nothing else."""
 
 _NEVER_ASKED_WITH = TERMINAL | {"initiated"}
 """Statuses with which no call asks what to do next."""

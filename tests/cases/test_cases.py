@@ -12,10 +12,15 @@ from typing import Any
 import orjson
 import pytest
 
+from stream.core.call.alerts import Alert
+from stream.core.call.record import CallRecord
+from stream.core.events import Event
 from stream.gateway.diagnose.signature_doctor import diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.request import WebhookRequest, headers_of
+from tests.agents.batches import TOPICS
 from tests.cases.playing import Played, play
+from tests.core.test_schemas import wrong
 from tests.gateway.verdicts import parsed
 
 FOLDER = Path(__file__).parent
@@ -45,6 +50,8 @@ def test_what_was_sent_comes_to_what_it_means(name: str) -> None:
         assert played.alerts == expect["alerts"]
     if "ignored" in expect:
         assert played.ignored == expect["ignored"]
+    for kind, topic in ((Event, TOPICS.events), (CallRecord, TOPICS.ended), (Alert, TOPICS.alerts)):
+        assert [wrong(kind, one) for one in played.of(topic) if wrong(kind, one)] == []
     for text in expect.get("leaves_not", ()):
         assert text.encode() not in played.leaving
     for text in expect.get("leaves", ()):
