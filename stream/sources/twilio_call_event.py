@@ -2,7 +2,7 @@
 
 The row has no id, number or time of its own: it is identified by its content, and its time is the response's
 `date_created`. The row does not name its call; the resource's path does, else its logged parameters.
-A logged progress callback is also a sighting of that progress event, under the callback's own identity.
+A logged callback of progress, a recording or AMD is also a sighting of that event, under its own identity.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from msgspec.structs import replace
+
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
-from stream.sources import fields, redaction
-from stream.sources.twilio_parameters import child_of, pascal_case, progress_within
+from stream.sources import fields, redaction, twilio_forms
+from stream.sources.twilio_parameters import KNOWN, child_of, kind_of_form, pascal_case, progress_within
 
 _PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
 
@@ -68,7 +70,20 @@ def decode(envelope: Envelope) -> list[Reading]:
     own = Reading(event, "4", identity, occurred_us, answer=answer)
     if named.get("CallSid", call_id) == call_id:
         own.child_call_id = child_of(named)
-    return [own, *progress_within(parameters, call_id, account, "twilio_call_event")]
+    observed = progress_within(parameters, call_id, account, "twilio_call_event")
+    return [own, *(observed or _callback(named, call_id, account, envelope))]
+
+
+def _callback(named: dict[str, Any], call_id: str, account: str | None, envelope: Envelope) -> list[Reading]:
+    """The recording's or AMD's event that a row tells of: these are known by their ids in every spelling."""
+    kind = kind_of_form(named)
+    if named.get("CallSid") != call_id or kind not in ("recording", "amd"):
+        return []
+    form = {name: value for name, value in named.items() if name in KNOWN}
+    try:
+        return twilio_forms.DECODERS[kind](replace(envelope, body=form, account=account), "twilio")
+    except DecodeError:
+        return []
 
 
 def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
