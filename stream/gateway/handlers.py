@@ -25,6 +25,8 @@ from stream.gateway.receive.records import WebhookRecord, as_object, records_of
 from stream.gateway.receive.request import (
     GET_PATH,
     SMALL_BYTES,
+    TELNYX_SIGNATURE,
+    TWILIO_SIGNATURE,
     Client,
     ParsedRequest,
     RequestRefusedError,
@@ -62,7 +64,8 @@ class RecordSink(Protocol):
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Offer = Callable[[ParsedRequest, str, str, float], None]
-"""Receives each request refused with 403: its route, the reason, and when (Unix time). Must not block."""
+"""Receives each request refused with 403, and signed GETs refused with 405: its route, the reason, and when
+(Unix time). Must not block."""
 
 log = logging.getLogger("callstream.gateway")
 access = logging.getLogger("callstream.gateway.access")
@@ -77,7 +80,7 @@ LABELLED_BYTES = 8192
 
 
 class CallbackHandlers:
-    """The callback routes. `refused` is called for each request that is refused with 403."""
+    """The callback routes. `refused` is an `Offer`."""
 
     def __init__(
         self,
@@ -111,7 +114,7 @@ class CallbackHandlers:
     async def callback(self, asked: web.Request) -> web.Response:
         """One webhook."""
         if asked.method != "POST" and (asked.method != "GET" or asked.path != GET_PATH):
-            return answer(405)
+            return self._wrong_method(asked)
         if is_packed(asked.headers):
             return self._reject("malformed", answer(415, unread=True))
         client = client_of(asked.remote, asked.headers, self._credentials.trusted_proxies)
@@ -215,6 +218,18 @@ class CallbackHandlers:
             else:
                 self._metrics.landed(record.source, record.delay_us, verified.variant is not None)
         return web.Response(status=204)
+
+    def _wrong_method(self, asked: web.Request) -> web.Response:
+        """A GET that a provider signed shows that a webhook is set up with the wrong method."""
+        if asked.method == "GET" and (TWILIO_SIGNATURE in asked.headers or TELNYX_SIGNATURE in asked.headers):
+            remote, headers = asked.remote, asked.headers
+            request = WebhookRequest(
+                method="GET", target=asked.raw_path, headers=headers, remote=remote, secure=asked.secure
+            )
+            if is_cheap_to_verify(request):
+                parsed = parse(request, client_of(remote, headers, self._credentials.trusted_proxies))
+                self._refused(parsed, asked.path, "wrong_method", time.time())
+        return answer(405)
 
     def _wait(self, wait_s: int) -> web.Response:
         return self._reject("rate_limited", answer(429, unread=True, retry_after_s=wait_s))

@@ -153,6 +153,18 @@ async def test_telnyx_and_event_streams_are_never_asked_by_get() -> None:
     async with running_gateway() as gateway:
         for path in CALLBACK_ROUTES[1:]:
             assert (await gateway.ask("GET", path)).status == 405
+        assert gateway.refused == []
+
+
+async def test_a_signed_get_that_is_refused_for_its_method_is_handed_to_the_doctor() -> None:
+    async with running_gateway() as gateway:
+        signatures = ("X-Twilio-Signature", "Telnyx-Signature-Ed25519")
+        for path, header in zip(CALLBACK_ROUTES[1:], signatures, strict=True):
+            for target in (f"{path}?CallSid=CA1", path + "?" + "&" * 2000):
+                assert (await gateway.ask("GET", target, **{header: "x"})).status == 405
+            assert (await gateway.ask("PUT", path, **{header: "x"})).status == 405
+        assert gateway.refused == [("wrong_method", path) for path in CALLBACK_ROUTES[1:]]
+        assert gateway.handlers.in_work == 0
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from stream.service.data_dir import DataDirError
 from stream.service.errors import for_operator
 
 EVERY_S = 5.0
-KINDS_LIMIT = 12
+KINDS_LIMIT = 15
 """Waiting requests, one of each kind: a flood of one kind does not hide the others. There is room for each
 reason at each route, so a flood of several kinds hides none either.
 """
@@ -38,8 +38,10 @@ reason at each route, so a flood of several kinds hides none either.
 LOG_AGAIN_S = 300.0
 """A finding is logged again after this time, while requests are still refused for it."""
 
-DIAGNOSED = frozenset({"missing_signature", "bad_signature", "stale_timestamp", "unknown_account"})
-"""The reasons of `request.STATUSES` that a setting may mend."""
+DIAGNOSED = frozenset(
+    {"missing_signature", "bad_signature", "stale_timestamp", "unknown_account", "wrong_method"}
+)
+"""The reasons that a setting, here or at the provider, may mend."""
 
 KEPT = 50
 SHOWN_LIMIT = 100
