@@ -166,10 +166,10 @@ def telnyx_key(leg_id: str | None, payload: dict[str, Any]) -> str:
     return f"telnyx:conference:{conference_id}"
 
 
-def check_depth(body: Any) -> None:
+def check_depth(body: Any, limit: int = DEPTH_LIMIT) -> None:
     """Raise `too_deep` if a body exceeds the limit. It does not recurse, because a body may be hostile."""
     level_now: list[Any] = [body]
-    for _ in range(DEPTH_LIMIT):
+    for _ in range(limit):
         level_next: list[Any] = []
         for value in level_now:
             if type(value) is dict:
@@ -180,7 +180,7 @@ def check_depth(body: Any) -> None:
             return
         level_now = level_next
     if any(type(value) in (dict, list) for value in level_now):
-        raise DecodeError("too_deep", f"nested over {DEPTH_LIMIT} levels")
+        raise DecodeError("too_deep", f"nested over {limit} levels")
 
 
 # -- form bodies

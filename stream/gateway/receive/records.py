@@ -25,6 +25,7 @@ from stream.gateway.receive.source_detection import ignored_reason, source_of
 from stream.gateway.receive.verification import VerifiedRequest
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, write_envelope
 from stream.sources import DECODERS
+from stream.sources.fields import check_depth
 
 BATCH_LIMIT = 1000
 """Events of one request. Twilio's largest batch is smaller by far; a body has room for many empty objects."""
@@ -33,6 +34,9 @@ METADATA_LIMIT = 255
 """Characters of a header that is kept in the delivery metadata. Providers send shorter ones."""
 
 QUERY_LIMIT = 8192
+
+PARSED_LEVELS = 800
+"""Levels of nesting that every parser follows, on every Python. The worker refuses far fewer."""
 
 
 class WebhookRecord(NamedTuple):
@@ -91,17 +95,23 @@ def _events(content: Content) -> list[tuple[bytes, Any]]:
         value = orjson.loads(content.raw)
     except orjson.JSONDecodeError:
         raise RequestRefusedError("malformed", "the body is not JSON") from None
+    if content.raw.count(b"[") + content.raw.count(b"{") > PARSED_LEVELS:
+        _check_levels(value)
     if type(value) is dict:
         return [(content.raw, value)]
     if type(value) is not list:
         raise RequestRefusedError("malformed", "the body is neither an object nor an array")
     if len(value) > BATCH_LIMIT:
         raise RequestRefusedError("too_large", f"more than {BATCH_LIMIT} events")
-    try:
-        raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
-        raise RequestRefusedError("malformed", "the body is nested deeper than a parser follows") from None
+    raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
     return list(zip(map(bytes, raw), value, strict=True))
+
+
+def _check_levels(value: Any) -> None:
+    try:
+        check_depth(value, PARSED_LEVELS)
+    except DecodeError:
+        raise RequestRefusedError("malformed", "the body is nested deeper than a parser follows") from None
 
 
 def _attempt(body: dict[str, Any]) -> int | None:

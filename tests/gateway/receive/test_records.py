@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Envelope
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.receive.records import BATCH_LIMIT, METADATA_LIMIT
+from stream.gateway.receive.records import BATCH_LIMIT, METADATA_LIMIT, PARSED_LEVELS
 from stream.gateway.receive.request import FORM, RequestRefusedError, WebhookRequest, headers_of
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
@@ -193,6 +193,7 @@ def post(body: bytes, media_type: str | None) -> WebhookRequest:
         (post(b"null", "application/json"), "malformed", 400),
         (post(b"[" * 100_000, "application/json"), "malformed", 400),
         (post(b"[" * 1000 + b"]" * 1000, "application/json"), "malformed", 400),
+        (post(b'{"a":' * 1023 + b"{}" + b"}" * 1023, "application/json"), "malformed", 400),
         (post(b"{}", "text/plain"), "unsupported_media_type", 415),
         (post(b"a=1", "multipart/form-data; boundary=x"), "unsupported_media_type", 415),
         (post(b"<x/>", "application/xml"), "unsupported_media_type", 415),
@@ -215,9 +216,10 @@ def test_json_is_taken_by_any_of_its_names(media_type: str | None) -> None:
 
 
 def test_a_deep_body_lands_and_the_worker_refuses_it() -> None:
-    deep = b'{"data":' + b"[" * 900 + b"]" * 900 + b"}"
-    [(_, key, _)] = records(telnyx_post(deep))
-    assert key is None
+    levels = PARSED_LEVELS - 1
+    for begin, end in ((b'{"data":', b"}"), (b"[", b"]")):
+        [(_, key, _)] = records(telnyx_post(begin + b"[" * levels + b"]" * levels + end))
+        assert key is None
 
 
 @settings(max_examples=150, deadline=None)
