@@ -10,7 +10,17 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    values,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -101,6 +111,8 @@ class MetricRegistry(Collector):
         self.log_counter = LogCounter(self)
         self.registry = CollectorRegistry()
         self.registry.register(self)
+        for of_the_process in (ProcessCollector, PlatformCollector, GCCollector):
+            of_the_process(registry=self.registry)
 
     def _start(self, family: Family) -> Sequence[Labels]:
         if family.start is not None:
@@ -121,7 +133,7 @@ class MetricRegistry(Collector):
         if child is not None:
             return child
         labels = self.admit(family, raw, n)
-        if labels not in self._children[family]:
+        if labels not in self._children[family] and family.kind != "gauge":
             for beside in self._beside(family, labels):
                 self._child(family, beside)
         return self._child(family, labels)

@@ -92,8 +92,9 @@ HEARTBEAT = gauge(
 LAST_EVENT = gauge(
     "last_event_timestamp_seconds",
     "Unix time the last event of this source was processed.",
-    "When it is old though calls are made: run `callstream doctor`.",
+    "When it is old though calls are made: run `callstream doctor`. A source without events has no series.",
     {"source": words.ANY_SOURCE},
+    start=(),
 )
 
 # Kafka and worker

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from stream.service.metrics.gateway import GatewayMetrics
+from tests.service.metrics.exposed import own_families
 from tests.service.metrics.promtool import complaints
 
 CATALOGUE = {
@@ -40,11 +40,7 @@ def test_an_exposition_has_the_gateways_families_and_promtool_has_nothing_to_say
 ) -> None:
     metrics.answered("/callbacks/twilio", "POST", 204, 0.004)
     text, _ = metrics.exposition()
-    shown = {}
-    for family in text_string_to_metric_families(text.decode()):
-        name = family.name + ("_total" if family.type == "counter" else "")
-        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        shown[name] = (family.type, labels)
+    shown = own_families(text)
     assert shown == {name: (kind, set(labels.split())) for name, (kind, labels) in CATALOGUE.items()}
     assert complaints(text) == (0, b"")
 

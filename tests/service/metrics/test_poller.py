@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from stream.service.metrics.poller import BudgetState, PollerMetrics
 from tests.service.metrics import promtool
+from tests.service.metrics.exposed import own_families
 
 CATALOGUE = {
     "callstream_poll_requests_total": ("counter", "source outcome"),
@@ -56,11 +55,7 @@ def value(metrics: PollerMetrics, name: str, **labels: str) -> float | None:
 
 
 def test_a_scrape_has_the_families_of_the_catalogue_and_those_of_the_budget() -> None:
-    shown = {}
-    for family in text_string_to_metric_families(fed().exposition()[0].decode()):
-        name = family.name + ("_total" if family.type == "counter" else "")
-        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        shown[name] = (family.type, labels)
+    shown = own_families(fed().exposition()[0])
     assert shown == {name: (kind, set(labels.split())) for name, (kind, labels) in CATALOGUE.items()}
 
 

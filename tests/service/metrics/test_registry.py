@@ -28,6 +28,7 @@ def samples(metrics: WorkerMetrics) -> dict[tuple[str, frozenset[tuple[str, str]
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in metrics.registry.collect()
         for sample in family.samples
+        if sample.name.startswith("callstream_")
     }
 
 
@@ -41,7 +42,9 @@ def test_the_exposition_is_openmetrics_where_that_is_asked_for(fed: WorkerMetric
     text, content_type = fed.exposition("application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
 
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
-    assert len(list(parse_openmetrics(text.decode()))) == 44
+    assert {"callstream_build_info", "process_cpu_seconds", "python_info", "python_gc_collections"} <= {
+        family.name for family in parse_openmetrics(text.decode())
+    }
 
 
 def test_the_environment_does_not_put_series_into_files() -> None:
@@ -124,7 +127,8 @@ def test_what_feeds_everything_leaves_no_family_at_0(fed: WorkerMetrics) -> None
     shown = {name for (name, _), value in samples(fed).items() if value}
 
     for family in fed.registry.collect():
-        assert shown & {sample.name for sample in family.samples}, family.name
+        names = {sample.name for sample in family.samples if sample.name.startswith("callstream_")}
+        assert not names or shown & names, family.name
 
 
 def test_a_scrape_does_not_hold_up_the_worker(fed: WorkerMetrics) -> None:

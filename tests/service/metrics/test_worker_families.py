@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from stream.service.metrics import gateway, poller
 from stream.service.metrics.family import SHARED
 from stream.service.metrics.worker import WorkerMetrics
 from stream.service.metrics.worker_families import FAMILIES
+from tests.service.metrics.exposed import own_families
 
 CATALOGUE = {
     "callstream_events_processed_total": ("counter", "source result"),
@@ -61,12 +60,7 @@ def test_an_exposition_has_the_families_of_the_catalogue_with_their_types_and_la
     fed: WorkerMetrics,
 ) -> None:
     text, content_type = fed.exposition()
-
-    shown = {}
-    for family in text_string_to_metric_families(text.decode()):
-        name = family.name + ("_total" if family.type == "counter" else "")
-        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        shown[name] = (family.type, labels)
+    shown = own_families(text)
     assert shown == {name: (kind, set(labels.split())) for name, (kind, labels) in CATALOGUE.items()}
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
 
