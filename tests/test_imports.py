@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -141,6 +142,42 @@ def test_clients_of_kafka_and_the_embedded_broker_are_imported_only_where_they_b
         and layer_of(module_of(path)) not in MAY_IMPORT_ONLY_IN[group]
     }
     assert elsewhere == set()
+
+
+CLIENTS = {"AIOKafkaProducer", "AIOKafkaConsumer", "AIOKafkaAdminClient", "AIOKafkaClient"}
+
+
+def makers_of_clients(path: Path) -> set[str]:
+    """The clients that a file makes, or could make: an annotation makes none."""
+    tree = ast.parse(path.read_text())
+    annotations = {
+        id(part)
+        for node in ast.walk(tree)
+        for at in ("annotation", "returns")
+        if isinstance(annotation := getattr(node, at, None), ast.AST)
+        for part in ast.walk(annotation)
+    }
+    return {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in annotations
+        if (name := node.id if isinstance(node, ast.Name) else node.attr) in CLIENTS
+    }
+
+
+def test_clients_of_kafka_are_made_in_one_place() -> None:
+    """One that is made elsewhere would have neither TLS nor a login."""
+    assert {module_of(path) for path in source_files() if makers_of_clients(path)} == {
+        "stream.kafka.client.connection"
+    }
+
+
+def test_the_guard_sees_a_client_that_is_made_and_none_that_is_only_named(tmp_path: Path) -> None:
+    file = tmp_path / "sly.py"
+    file.write_text("def f(known: AIOKafkaConsumer) -> AIOKafkaConsumer:\n    return known\n")
+    assert makers_of_clients(file) == set()
+    file.write_text("import aiokafka\nmake = aiokafka.AIOKafkaProducer\n")
+    assert makers_of_clients(file) == {"AIOKafkaProducer"}
 
 
 def test_only_the_command_line_imports_the_simulator() -> None:

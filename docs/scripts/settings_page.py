@@ -48,6 +48,8 @@ def page() -> str:
 
 
 def _text(default: Any) -> str:
+    if default is None:
+        return ""
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
 

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import click
 import msgspec
@@ -23,6 +22,7 @@ from stream.cli.support.time_args import parse_time, second_after, second_before
 from stream.core.sources import POLLED_SOURCES
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer, BufferFullError, NotAcknowledgedError
+from stream.kafka.client.connection import Connection, connection
 from stream.poller.resources.account import accounts
 from stream.poller.schedule.planning import BackfillRefusedError, Span, cancelled, next_job, refusal
 from stream.poller.schedule.progress import BackfillJob, new_job
@@ -119,7 +119,8 @@ async def _finished(
 ) -> BackfillJob:
     """Requests the backfill and waits until it is finished. `wanted`: the job as if it were new."""
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
-    async with _store(topics.names(settings.topic_prefix).polling, bootstrap) as store:
+    cluster = connection(settings, "backfill", bootstrap)
+    async with _store(topics.names(settings.topic_prefix).polling, cluster) as store:
         known = store.job(wanted.id)
         if cancel:
             return await store.save(cancelled(known, now_us))
@@ -131,10 +132,9 @@ async def _finished(
 
 
 @asynccontextmanager
-async def _store(topic: str, bootstrap: str) -> AsyncIterator[ProgressStore]:
-    connection: dict[str, Any] = {"bootstrap_servers": bootstrap}
-    producer = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
-    store = ProgressStore(topic, connection, producer)
+async def _store(topic: str, cluster: Connection) -> AsyncIterator[ProgressStore]:
+    producer = AckedProducer(topic, cluster, produced=lambda records, seconds, ok: None)
+    store = ProgressStore(topic, cluster, producer)
     await producer.start()
     reading = asyncio.create_task(store.run())
     try:

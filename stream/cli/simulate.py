@@ -27,6 +27,7 @@ from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED, MISUSE, TER
 from stream.cli.support.progress import ProgressLine
 from stream.cli.support.startup import ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import Fault, Misuse, say
+from stream.kafka.client.connection import connection
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
@@ -328,7 +329,7 @@ async def _simulate(
                 shown.show("writing", f"{deliveries:,} deliveries of {traffic.calls:,} calls", share)
 
             return await run(
-                bootstrap,
+                connection(settings, "simulator", bootstrap),
                 prefix,
                 traffic,
                 gateway=webhooks,

@@ -15,6 +15,7 @@ from stream.cli.support.startup import exit_on_error, quiet_clients, required_bo
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
+from stream.kafka.client.connection import Connection, connection
 from stream.kafka.errors import KafkaError
 from stream.kafka.topic_reader import records, require_topic
 from stream.service import settings
@@ -54,7 +55,17 @@ def command(
         bootstrap = required_bootstrap(chosen)
         privacy = None if raw or role not in AS_RECEIVED else Privacy()
         try:
-            asyncio.run(_print(bootstrap, name, count, from_beginning, not no_follow, keys, privacy))
+            asyncio.run(
+                _print(
+                    connection(chosen, "tail", bootstrap),
+                    name,
+                    count,
+                    from_beginning,
+                    not no_follow,
+                    keys,
+                    privacy,
+                )
+            )
         except KafkaError as error:
             raise Fault(f"the broker at {bootstrap} does not answer: {describe(error)}", NO_KAFKA) from None
         except (KeyboardInterrupt, BrokenPipeError):
@@ -78,7 +89,7 @@ def _spellings(role: str, name: str) -> tuple[str, ...]:
 
 
 async def _print(
-    bootstrap: str,
+    cluster: Connection,
     topic: str,
     count: int | None,
     from_beginning: bool,
@@ -86,12 +97,9 @@ async def _print(
     keys: bool,
     privacy: Privacy | None,
 ) -> None:
-    connection = {"bootstrap_servers": bootstrap}
-    await require_topic(connection, topic, within_s=ANSWER_S)
+    await require_topic(cluster, topic, within_s=ANSWER_S)
     left = count
-    async for record in records(
-        connection, topic, from_beginning=from_beginning, follow=follow or bool(count)
-    ):
+    async for record in records(cluster, topic, from_beginning=from_beginning, follow=follow or bool(count)):
         say(*cells(record.key, record.value, privacy)[not keys :])
         if left is not None:
             left -= 1

@@ -35,6 +35,7 @@ from stream.cli.support.terminal import say
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.kafka import topics
+from stream.kafka.client.connection import connection
 from stream.kafka.errors import KafkaError
 from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
@@ -213,7 +214,7 @@ class LocalStack:
         topic = topics.names(self._settings.topic_prefix).alerts
         while True:
             with contextlib.suppress(KafkaError):
-                async for record in records({"bootstrap_servers": self._settings.kafka}, topic):
+                async for record in records(connection(self._settings, "up"), topic):
                     if (notice := read_notice(record.value)) is None:
                         continue
                     self._state.alerts.add(notice)

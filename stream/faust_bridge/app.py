@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
+from faust.app.base import BootStrategy
 from yarl import URL
 
 from stream.engine.batch import BatchPolicy, Processor
@@ -23,6 +23,7 @@ from stream.faust_bridge.recovery import LaneTableManager
 from stream.faust_bridge.store import StateTable
 from stream.kafka import topics
 from stream.kafka.client import producers
+from stream.kafka.client.connection import Connection, connection
 from stream.kafka.client.member_commit import Member
 from stream.kafka.transactional_producer import Produced, TransactionalProducer
 from stream.service.settings import WorkerSettings
@@ -30,7 +31,6 @@ from stream.service.settings import WorkerSettings
 HEARTBEATS_A_SESSION = 5
 REBALANCE_TIMEOUT_S = 20.0
 REQUEST_TIMEOUT_S = 40.0
-FETCH_BYTES = 1 << 20
 
 COLLECT_AFTER = (100_000, 20, 20)
 """For the garbage collector: at Python's 700 it cost a fifth of a recovery's time."""
@@ -38,10 +38,17 @@ COLLECT_AFTER = (100_000, 20, 20)
 NOISY_LOGGERS = ("faust", "aiokafka", "mode", "kafka", "callstream.faust")
 
 
+class _WithoutProducer(BootStrategy):
+    enable_kafka_producer = False
+
+
 class LanesApp(faust.App):
     """A Faust app with an agent for each source topic, which feeds the lanes. Made by `build_app`."""
 
     logger = logging.getLogger("callstream.faust")
+    # Only the lanes and the ticker write.
+    BootStrategy = _WithoutProducer
+    connection: Connection
     lanes: Lanes
     table: StateTable
     _background: tuple[asyncio.Task[None], ...] = ()
@@ -78,9 +85,7 @@ def build_app(
         topic_partitions=settings.partitions,
         TableManager=LaneTableManager,
         Table=StateTable,
-        consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,
-        consumer_max_fetch_size=FETCH_BYTES,
         broker_session_timeout=float(settings.session_timeout_s),
         broker_heartbeat_interval=settings.session_timeout_s / HEARTBEATS_A_SESSION,
         broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
@@ -92,16 +97,16 @@ def build_app(
         topic_disable_leader=True,
         web_enabled=False,
     )
+    app.connection = connection(settings, "worker")
     app.transport = LaneTransport(app.conf.broker_consumer, app)
     app.table = cast(
         StateTable,
         app.Table("calls", key_type=bytes, value_type=bytes, partitions=settings.partitions),
     )
     group = FaustGroup(app)
-    connection: Mapping[str, Any] = {"bootstrap_servers": settings.kafka}
 
     def new_producer(partition: int, produced: Produced, member: Member) -> TransactionalProducer:
-        return TransactionalProducer(group.id, partition, connection, produced, member)
+        return TransactionalProducer(group.id, partition, app.connection, produced, member)
 
     app.lanes = Lanes(
         group,
@@ -124,7 +129,7 @@ def build_app(
 
     ticker = Ticker(
         names.ticks,
-        lambda: producers.idempotent(connection, names.ticks),
+        lambda: producers.idempotent(app.connection, names.ticks),
         app.lanes.partition_numbers,
         app.lanes.ticks,
         acknowledged=app.lanes.tick_acknowledged,

@@ -24,6 +24,7 @@ from stream.service.errors import describe
 P = ParamSpec("P")
 T = TypeVar("T")
 
+FETCH_BYTES = 1 << 20
 LONGEST_POLL_MS = 50
 """aiokafka has one fetch in flight for a broker. Partitions not yet handed out when it began are not in it,
 and wait until it returns: with 500 a callback took 116 ms (median at 1 000/s) to its lane, with 50 72."""
@@ -53,18 +54,29 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     logger = log
 
-    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
-        """Extends AIOKafkaConsumerThread._create_worker_consumer: it reads committed only with
-        `exactly_once`.
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        """Replaces AIOKafkaConsumerThread._create_consumer: Faust's knows no rack, and it reads
+        committed only with `exactly_once`.
         """
-        consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"
-        consumer._fetch_max_wait_ms = LONGEST_POLL_MS
-        # A broker that was cut off answers OFFSET_OUT_OF_RANGE. No position is moved on its word.
-        consumer._auto_offset_reset = "none"
-        consumer._request_timeout_ms = REQUEST_TIMEOUT_MS
-        # Faust wants a request to last longer than a session; only those that wait for other members do.
-        return request_limits.steer_member(consumer, self.app.conf.broker_rebalance_timeout)
+        conf = self.app.conf
+        self._assignor = self.app.assignor
+        consumer = self.app.connection.consumer(
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            # A broker that was cut off answers OFFSET_OUT_OF_RANGE. No position is moved on its word.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=LONGEST_POLL_MS,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        )
+        return request_limits.steer_member(consumer, conf.broker_rebalance_timeout)
 
     async def on_thread_stop(self) -> None:
         """Replaces AIOKafkaConsumerThread.on_thread_stop: aiokafka's `stop` may wait for a broker that is

@@ -25,6 +25,7 @@ from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.client.connection import connection
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.service.errors import describe
 from stream.service.http import health
@@ -81,7 +82,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     for warning in warnings(credentials):
         log.warning("%s", warning)
     producer = AckedProducer(
-        names.callbacks, {"bootstrap_servers": chosen.kafka}, produced=partial(metrics.produced, "callbacks")
+        names.callbacks, connection(chosen, "gateway"), produced=partial(metrics.produced, "callbacks")
     )
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream.kafka.client import network_client
+from stream.kafka.client.connection import Connection
 from stream.kafka.client.producers import OpenProducer, drop, idempotent
 from stream.kafka.in_sync import InSyncCheck, min_in_sync_replicas
 
@@ -88,7 +89,7 @@ class _OneByOne:
 
 
 class AckedProducer:
-    """A role's producer, for `topic` unless a call names another. `connection` are aiokafka's settings.
+    """A role's producer, for `topic` unless a call names another.
 
     - `open_producer`: returns a started producer; default: one with these settings.
     - `min_in_sync`: how many replicas of the topic must be in sync; default: the cluster is asked.
@@ -99,7 +100,7 @@ class AckedProducer:
     def __init__(
         self,
         topic: str,
-        connection: Mapping[str, Any],
+        connection: Connection,
         *,
         produced: Produced,
         buffer_bytes: int = BUFFER_BYTES,

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from stream.kafka.client.admin import admin_client, topic_setting
+from stream.kafka.client.connection import Connection
 
 SETTING = "min.insync.replicas"
 SETTING_EVERY_S = 60.0
@@ -97,7 +98,7 @@ def shortfall_in(topic: str, minimum: int, views: Views, *, silent: frozenset[in
     return None
 
 
-async def min_in_sync_replicas(connection: Mapping[str, Any], topic: str) -> int:
+async def min_in_sync_replicas(connection: Connection, topic: str) -> int:
     """The topic's `min.insync.replicas`. Raises KafkaError, OSError."""
     async with admin_client(connection) as admin:
         await admin.start()

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from stream.kafka.client import consumers, request_limits
 from stream.kafka.client.admin import admin_client, missing_topics
+from stream.kafka.client.connection import Connection
 from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.client.producers import drop, idempotent
 from stream.kafka.partitions import TopicPartition
@@ -78,7 +79,7 @@ class TopicReader:
 
 
 def read_topic(
-    connection: Mapping[str, Any], topic: str, *, from_beginning: bool = True
+    connection: Connection, topic: str, *, from_beginning: bool = True
 ) -> AbstractAsyncContextManager[TopicReader]:
     """A reader of all partitions of a topic, including those that are added later."""
     reset = "earliest" if from_beginning else "latest"
@@ -86,19 +87,19 @@ def read_topic(
 
 
 def read_from(
-    connection: Mapping[str, Any], start: Offsets, **fetch: int
+    connection: Connection, start: Offsets, **fetch: int
 ) -> AbstractAsyncContextManager[TopicReader]:
     """A reader of the partitions in `start`, from these offsets on. `fetch`: aiokafka's settings."""
     return _opened(_consumer(connection, auto_offset_reset="none", **fetch), start)
 
 
-def _consumer(connection: Mapping[str, Any], *topics: str, **settings: Any) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(
+def _consumer(connection: Connection, *topics: str, **settings: Any) -> AIOKafkaConsumer:
+    consumer = connection.consumer(
         *topics,
         group_id=None,
         enable_auto_commit=False,
         isolation_level="read_committed",
-        **{**request_limits.CONSUMER, **connection, **settings},
+        **{**request_limits.CONSUMER, **settings},
     )
     request_limits.steer(consumer._client)
     return consumer
@@ -118,7 +119,7 @@ async def _opened(consumer: AIOKafkaConsumer, start: Offsets) -> AsyncIterator[T
 
 
 async def records(
-    connection: Mapping[str, Any], topic: str, *, from_beginning: bool = False, follow: bool = True
+    connection: Connection, topic: str, *, from_beginning: bool = False, follow: bool = True
 ) -> AsyncIterator[ConsumerRecord]:
     """Records of `topic` as they come. Without `follow` it stops where the topic ended when it began."""
     async with read_topic(connection, topic, from_beginning=from_beginning) as reader:
@@ -131,7 +132,7 @@ async def records(
                 return
 
 
-async def require_topic(connection: Mapping[str, Any], topic: str, *, within_s: float) -> None:
+async def require_topic(connection: Connection, topic: str, *, within_s: float) -> None:
     """Raises MissingTopicError if the topic does not exist, and KafkaError if no broker says so in time."""
     try:
         async with asyncio.timeout(within_s), admin_client(connection) as admin:
@@ -146,7 +147,7 @@ async def _require(admin: AIOKafkaAdminClient, topics: Collection[str]) -> None:
         raise MissingTopicError(f"missing topics: {', '.join(missing)}; `callstream topics` creates them")
 
 
-async def ends_of(connection: Mapping[str, Any], topics: Collection[str]) -> dict[TopicPartition, int]:
+async def ends_of(connection: Connection, topics: Collection[str]) -> dict[TopicPartition, int]:
     """The end of each partition of `topics`. Raises MissingTopicError, KafkaError."""
     async with admin_client(connection) as admin:
         await admin.start()
@@ -160,7 +161,7 @@ async def ends_of(connection: Mapping[str, Any], topics: Collection[str]) -> dic
 
 
 async def ends_by_writing(
-    connection: Mapping[str, Any], topic: str, partitions: Iterable[TopicPartition], key: bytes
+    connection: Connection, topic: str, partitions: Iterable[TopicPartition], key: bytes
 ) -> dict[TopicPartition, int]:
     """Write a tombstone of `key` to each partition, and return the offsets after them.
 

@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from stream.kafka.client.admin import admin_client, topic_setting
+from stream.kafka.client.connection import Connection, connection
 from stream.service.errors import describe
 from stream.service.settings import RoleSettings
 
@@ -137,13 +138,14 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
     Raises TopicMismatch, or TopicError when the cluster does not answer or refuses.
     """
     topics = names(settings.topic_prefix)
+    cluster = connection(settings, "topics", bootstrap)
     made: list[str] = []
     reason = "no answer"
     try:
         async with asyncio.timeout(wait_s):
             while True:
                 try:
-                    if await _ensured(bootstrap, topics, settings.partitions, made):
+                    if await _ensured(cluster, topics, settings.partitions, made):
                         return made
                     reason = "new topics have no leader yet"
                 except (KafkaError, OSError) as error:
@@ -155,9 +157,9 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
         raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})") from None
 
 
-async def _ensured(bootstrap: str, topics: Topics, partitions: int, made: list[str]) -> bool:
+async def _ensured(cluster: Connection, topics: Topics, partitions: int, made: list[str]) -> bool:
     """Whether every topic can be written to. Adds to `made` those that it creates."""
-    async with admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=10_000) as admin:
+    async with admin_client(cluster, request_timeout_ms=10_000) as admin:
         await admin.start()
         made += await _make_missing(admin, topics, partitions)
         return await _all_there(admin, topics, partitions)
@@ -220,7 +222,7 @@ async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXA
     """The state of the topics; creates nothing. Raises TopicError when the cluster does not answer."""
     topics = names(settings.topic_prefix)
     why = f"no broker answers at {bootstrap}"
-    client = admin_client({"bootstrap_servers": bootstrap}, request_timeout_ms=int(wait_s * 1000))
+    client = admin_client(connection(settings, "topics", bootstrap), request_timeout_ms=int(wait_s * 1000))
     try:
         async with client as admin, asyncio.timeout(wait_s):
             await admin.start()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     IllegalOperation,
     InvalidProducerEpoch,
@@ -26,6 +25,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.kafka.client import request_limits
+from stream.kafka.client.connection import Connection
 from stream.kafka.client.member_commit import Member, commit_as
 from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.client.producers import CLOSE_S, PRODUCER, drop, ignore_pending
@@ -106,7 +106,7 @@ class TransactionFailed(Exception):
 
 
 class TransactionalProducer:
-    """Writes the transactions of one partition number. `connection` are aiokafka's settings.
+    """Writes the transactions of one partition number.
 
     - `member`: the group member whose assignment the partition is; None where nobody else reads the sources.
     - `produced`: told of each batch of records.
@@ -116,7 +116,7 @@ class TransactionalProducer:
         self,
         group: str,
         partition: int,
-        connection: Mapping[str, Any],
+        connection: Connection,
         produced: Produced,
         member: Member | None = None,
     ) -> None:
@@ -135,10 +135,10 @@ class TransactionalProducer:
         Raises TimeoutError, KafkaError, OSError: then the caller may try again.
         """
         await self.close()
-        producer = self._producer = AIOKafkaProducer(
+        producer = self._producer = self._connection.producer(
             transactional_id=f"{self._group}-{self._partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            **{**PRODUCER, **self._connection},
+            **PRODUCER,
         )
         request_limits.steer(producer.client)
         if self._member is not None:

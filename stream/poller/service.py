@@ -17,6 +17,7 @@ from functools import partial
 
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.client.connection import connection
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.kafka.partitions import partition_of
 from stream.poller.limiter.rate_limiter import RateLimiters
@@ -84,7 +85,7 @@ class Poller:
 
     def __init__(self, chosen: PollerSettings) -> None:
         names = topics.names(chosen.topic_prefix)
-        connection = {"bootstrap_servers": chosen.kafka}
+        cluster = connection(chosen, "poller")
         self.url = ""
         self.accounts = accounts(chosen)
         self._nameless = lacks_twilio_account(chosen)
@@ -103,7 +104,7 @@ class Poller:
         self.metrics.budgets(lambda: map(self._state, self.accounts))
         self.metrics.forbidden(self._forbidden)
         self._producer = AckedProducer(
-            names.polled, connection, produced=partial(self.metrics.produced, "polled")
+            names.polled, cluster, produced=partial(self.metrics.produced, "polled")
         )
         aside = DeadLetteringProducer(
             self._producer,
@@ -116,7 +117,7 @@ class Poller:
             aside, polled=names.polled, dead_letters=names.dead_letters, metrics=self.metrics
         )
         reader = self._reader = AccountReader(self.client, self.limiters, writer, self.metrics)
-        self._store = ProgressStore(names.polling, connection, self._producer)
+        self._store = ProgressStore(names.polling, cluster, self._producer)
         self._windows = Windows(
             chosen,
             self.accounts,

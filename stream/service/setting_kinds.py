@@ -9,7 +9,9 @@ import base64
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 URL = "an http or https URL without user, query and fragment"
@@ -17,6 +19,12 @@ URL = "an http or https URL without user, query and fragment"
 
 MOST_CODES = 100
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,16}")
+
+
+def setting(default: Any, meaning: str, read: Callable[[str], Any], *, secret: bool = False) -> Any:
+    """The field of a setting. `meaning`: as docs/settings.md says it; `read`: parses its text."""
+    about = {"meaning": meaning, "read": read, "secret": secret}
+    return field(default=default, repr=not secret, metadata=about)
 
 
 def text(value: str) -> str:
@@ -54,6 +62,14 @@ def named_secret(value: str) -> tuple[tuple[str, str], ...]:
     found = named_secrets(value)
     if len(found) > 1:
         raise ValueError("must be one NAME=secret")
+    return found
+
+
+def extensions(value: str) -> tuple[tuple[str, str], ...]:
+    """With commas; of SASL/OAUTHBEARER (RFC 7628 3.1): names are letters, values are printable."""
+    found = _pairs(value, "NAME=value")
+    if not all(re.fullmatch(r"[A-Za-z]+", name) and said.isprintable() for name, said in found):
+        raise ValueError("must be NAME=value with names of letters, several with commas")
     return found
 
 
@@ -146,6 +162,14 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return int(value)
 
     return read
+
+
+def replicas(value: str) -> int:
+    """-1 is how Kafka spells the cluster's default."""
+    try:
+        return -1 if value == "-1" else whole(1, 1000)(value)
+    except ValueError:
+        raise ValueError("must be a whole number from 1 to 1000, or -1") from None
 
 
 def number(least: float, most: float) -> Callable[[str], float]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from stream.service import setting_kinds as kinds
 from stream.service.account_setting import AccountSetting, account_settings
 from stream.service.endpoint_setting import EndpointSetting, endpoint_settings
 from stream.service.errors import describe
+from stream.service.kafka_settings import KafkaSettings, wrong_combinations
+from stream.service.setting_kinds import setting as _setting
 
 PREFIX = "CALLSTREAM_"
 
@@ -32,16 +34,10 @@ class SettingsError(Exception):
     """A setting that cannot be used. The message begins with its name and never contains a secret's value."""
 
 
-def _setting(default: Any, meaning: str, read: Callable[[str], Any], *, secret: bool = False) -> Any:
-    about = {"meaning": meaning, "read": read, "secret": secret}
-    return field(default=default, repr=not secret, metadata=about)
-
-
 @dataclass(frozen=True, kw_only=True)
-class RoleSettings:
+class RoleSettings(KafkaSettings):
     """What every role runs with."""
 
-    kafka: str = _setting("", "bootstrap servers; empty: the embedded broker", kinds.servers)
     topic_prefix: str = _setting("calls.", "of every topic, and of the application id", kinds.prefix)
     partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
@@ -303,6 +299,8 @@ def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsEr
         SettingsError(f"{name} is not a setting of callstream (docs/settings.md lists all of them)")
         for name in sorted(texts)
     ]
+    if not wrong:
+        wrong += map(SettingsError, wrong_combinations(values))
     user_cache = Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     values.setdefault("cache_dir", user_cache / "callstream")
     return values, wrong

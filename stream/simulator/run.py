@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from stream.kafka.client.connection import Connection
 from stream.kafka.topics import names
 from stream.simulator.calls.call import ReportDelivery
 from stream.simulator.calls.options import Options
@@ -100,7 +101,7 @@ def traffic_for(prefix: str, options: Options, *, with_expected: bool = True) ->
 
 
 async def run(
-    bootstrap: str,
+    connection: Connection,
     prefix: str,
     traffic: Traffic,
     *,
@@ -121,14 +122,14 @@ async def run(
             assert providers is not None, "only a served run has REST resources"
             server = serving(providers, rest.credentials, rest.listen, limits=rest.limits, stats=rest.stats)
             rest.at(await stack.enter_async_context(server))
-        since = await end_offsets(bootstrap, outputs) if compare is not None else None
+        since = await end_offsets(connection, outputs) if compare is not None else None
         began = time.monotonic()
-        answers = await _send(bootstrap, traffic, gateway, progress)
+        answers = await _send(connection, traffic, gateway, progress)
         seconds = time.monotonic() - began
         report = None
         if compare is not None and since is not None and traffic.expected is not None:
             owed_s = partial(providers.owed_s, LAST_FETCH_S) if providers is not None else lambda: 0.0
-            report = await check(bootstrap, outputs, traffic.expected, since, compare, owed_s=owed_s)
+            report = await check(connection, outputs, traffic.expected, since, compare, owed_s=owed_s)
             report.deliveries = traffic.deliveries
             if answers is not None:
                 report.answered(answers)
@@ -138,9 +139,9 @@ async def run(
 
 
 async def _send(
-    bootstrap: str, traffic: Traffic, gateway: WebhookPlan | None, progress: Progress | None
+    connection: Connection, traffic: Traffic, gateway: WebhookPlan | None, progress: Progress | None
 ) -> AnswerStats | None:
-    async with RecordWriter(bootstrap) as writer:
+    async with RecordWriter(connection) as writer:
         if gateway is None:
             with _rare_collections():
                 await deliver(traffic, writer, None, progress)

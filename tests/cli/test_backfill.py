@@ -24,6 +24,7 @@ from stream.cli.support.progress import ProgressLine
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.client.connection import Connection
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
@@ -203,7 +204,7 @@ def a_poller(bootstrap: str, prefix: str, provider: Provider) -> Iterator[None]:
     async def work() -> None:
         settings = Settings(topic_prefix=prefix, partitions=2)
         await topics.ensure(bootstrap, settings)
-        topic, connection = topics.names(prefix).polling, {"bootstrap_servers": bootstrap}
+        topic, connection = topics.names(prefix).polling, Connection(bootstrap)
         lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
         await lander.start()
         store = ProgressStore(topic, connection, lander)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.kafka import topics
+from stream.kafka.client.connection import Connection
 from stream.kafka.client.member_commit import Member
 from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer
 from stream.service.settings import Settings
@@ -137,7 +138,7 @@ def opened(output: str) -> int:
 async def test_a_lane_that_is_closed_while_it_is_opened_gives_up_at_once(
     broker: RealBroker, prefix: str
 ) -> None:
-    connection = {"bootstrap_servers": broker.bootstrap}
+    connection = Connection(broker.bootstrap)
     one = TransactionalProducer(f"{prefix}worker", 0, connection, lambda *_: None)
     await one.open()
     broker.freeze()
@@ -155,7 +156,7 @@ async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
     work = await workload(broker, prefix, 8000)
-    group, connection = topics.app_id(prefix), {"bootstrap_servers": broker.bootstrap}
+    group, connection = topics.app_id(prefix), Connection(broker.bootstrap)
     former = TransactionalProducer(group, 1, connection, lambda *_: None, Member(1, "of-long-ago", None))
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
     with stopped_after(one):

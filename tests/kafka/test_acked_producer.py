@@ -19,6 +19,7 @@ from stream.kafka.acked_producer import (
     NotAcknowledgedError,
     RecordTooLargeError,
 )
+from stream.kafka.client.connection import Connection
 from stream.kafka.in_sync import min_in_sync_replicas
 from stream.kafka.oversized_records import DeadLetteringProducer
 from stream.service.settings import Settings
@@ -48,7 +49,7 @@ async def landing(
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2))
     topic, told = topics.names(prefix).callbacks, Told()
     acked = AckedProducer(
-        topic, {"bootstrap_servers": broker.bootstrap}, produced=told.produced, buffer_bytes=buffer_bytes
+        topic, Connection(broker.bootstrap), produced=told.produced, buffer_bytes=buffer_bytes
     )
     await acked.start()
     watching = asyncio.create_task(acked.watch())
@@ -83,7 +84,7 @@ async def test_a_topic_that_wants_more_replicas_in_sync_than_there_are_is_seen_w
     config = {"min.insync.replicas": "2"}
     admin.create_topics([NewTopic(made, 2, 1, config=config)])[made].result(20)
     async with landing(broker, prefix) as (acked, _told, topic):
-        connection = {"bootstrap_servers": broker.bootstrap}
+        connection = Connection(broker.bootstrap)
         assert await min_in_sync_replicas(connection, topic) == 2
         assert await min_in_sync_replicas(connection, topics.names(prefix).polled) == 1
         await until(lambda: acked.trouble() is not None)

@@ -202,7 +202,7 @@ def test_what_is_not_a_secret_has_no_file_variable() -> None:
 
 def test_every_default_would_be_accepted_as_a_value() -> None:
     for about in fields(Settings):
-        if about.default not in ("", ()):
+        if about.default not in ("", (), None):
             default = about.default
             text = ",".join(default) if isinstance(default, tuple) else str(default)
             loaded = load({variable(about): text})

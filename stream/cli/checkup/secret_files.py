@@ -20,6 +20,8 @@ MEND = "chmod 600, or 640 where a group must read it"
 def secret_files(chosen: Settings) -> list[Check]:
     """One check of all files; none if no secret is in a file."""
     files = settings.secret_files()
+    if chosen.kafka_key_file is not None:
+        files["CALLSTREAM_KAFKA_KEY_FILE"] = chosen.kafka_key_file
     if chosen.gateway_tls:
         files["CALLSTREAM_GATEWAY_TLS"] = chosen.gateway_tls[1]
     for number, account in enumerate(chosen.poll_accounts, 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,12 +10,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream.kafka.client import network_client, request_limits
+from stream.kafka.client.connection import Connection
 
 
 @asynccontextmanager
-async def admin_client(connection: Mapping[str, Any], **settings: Any) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(connection: Connection, **settings: Any) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client, closed at the end. The caller starts it, within its own time limit."""
-    admin = AIOKafkaAdminClient(**connection, **settings)
+    admin = connection.admin(**settings)
     request_limits.steer(admin._client)
     try:
         yield admin

@@ -12,13 +12,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from stream.kafka.client import network_client, request_limits
+from stream.kafka.client.connection import Connection
 from stream.kafka.partitions import TopicPartition
 
 CLOSE_S = 2.0
@@ -37,7 +38,7 @@ log = logging.getLogger("callstream.consumers")
 
 
 async def join(
-    connection: Mapping[str, Any],
+    connection: Connection,
     topic: str,
     *,
     group: str,
@@ -55,8 +56,7 @@ async def join(
     Raises KafkaError.
     """
     session_ms, rebalance_ms = int(session_s * 1000), int(rebalance_s * 1000)
-    consumer = AIOKafkaConsumer(
-        **connection,
+    consumer = connection.consumer(
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

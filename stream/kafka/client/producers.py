@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from stream.kafka.client import network_client, request_limits
+from stream.kafka.client.connection import Connection
 
 CLOSE_S = 2.0
 MAX_BATCH_BYTES = 262_144
@@ -68,14 +69,12 @@ class OpenProducer:
         self.buffered_bytes -= size
 
 
-async def idempotent(
-    connection: Mapping[str, Any], topic: str | None = None, **settings: Any
-) -> AIOKafkaProducer:
+async def idempotent(connection: Connection, topic: str | None = None, **settings: Any) -> AIOKafkaProducer:
     """A started producer that knows the metadata of `topic`, if one is given. Raises KafkaError.
 
     `settings`: aiokafka's, in addition to PRODUCER or overriding it.
     """
-    producer = AIOKafkaProducer(**{**PRODUCER, **connection, **settings})
+    producer = connection.producer(**{**PRODUCER, **settings})
     request_limits.steer(producer.client)
     try:
         await producer.start()

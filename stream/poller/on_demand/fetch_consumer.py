@@ -20,6 +20,7 @@ from typing import Any
 from stream.core.events import DecodeError
 from stream.kafka import topics
 from stream.kafka.client import consumers
+from stream.kafka.client.connection import connection
 from stream.kafka.envelope_codec import dead_letter_headers
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition, partition_of
@@ -110,7 +111,7 @@ class FetchRequestConsumer:
         Raises KafkaError.
         """
         self._consumer = await consumers.join(
-            {"bootstrap_servers": self._settings.kafka, "client_id": "callstream-poller"},
+            connection(self._settings, "poller"),
             self._topic,
             group=group(self._settings.topic_prefix),
             session_s=self._settings.session_timeout_s,

@@ -11,9 +11,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.client.connection import Connection
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.topic_reader import ConsumerRecord, TopicReader, ends_by_writing, read_topic
@@ -51,7 +52,7 @@ class ProgressStore:
     def __init__(
         self,
         topic: str,
-        connection: Mapping[str, Any],
+        connection: Connection,
         producer: AckedProducer,
         find_ends: _FindEnds | None = None,
     ) -> None:

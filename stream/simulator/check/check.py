@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import orjson
 
+from stream.kafka.client.connection import Connection
 from stream.kafka.errors import KafkaError
 from stream.kafka.topic_reader import (
     ConsumerRecord,
@@ -84,18 +85,18 @@ class IdleTimeout:
         return now_s - self.last_s >= (self._quiet_s if complete else self._timeout_s)
 
 
-async def end_offsets(bootstrap: str, topics: OutputTopics) -> Offsets:
+async def end_offsets(connection: Connection, topics: OutputTopics) -> Offsets:
     """The ends of the output topics, to be taken before anything is written. Raises CheckError."""
     try:
-        return await ends_of({"bootstrap_servers": bootstrap}, topics)
+        return await ends_of(connection, topics)
     except MissingTopicError as error:
         raise CheckError(str(error)) from None
     except KafkaError as error:
-        raise CheckError(f"{bootstrap}: {describe(error)}") from error
+        raise CheckError(f"{connection.bootstrap}: {describe(error)}") from error
 
 
 async def check(
-    bootstrap: str,
+    connection: Connection,
     topics: OutputTopics,
     expected: ExpectedOutputs,
     since: Offsets,
@@ -112,7 +113,7 @@ async def check(
     idle = IdleTimeout(began, quiet_s=options.quiet_s, timeout_s=options.timeout_s)
     search = options.search
     try:
-        async with read_from({"bootstrap_servers": bootstrap}, since, **FETCH) as reader:
+        async with read_from(connection, since, **FETCH) as reader:
             idle.last_s = time.monotonic()
             while True:
                 fetched = await reader.read(READ_MS)
@@ -132,7 +133,7 @@ async def check(
             if not comparison.complete:
                 await _ensure_broker_answers(reader)
     except KafkaError as error:
-        raise CheckError(f"{bootstrap}: {describe(error)}") from error
+        raise CheckError(f"{connection.bootstrap}: {describe(error)}") from error
     report = comparison.report()
     if search is not None:
         if options.metrics_and_logs is not None:

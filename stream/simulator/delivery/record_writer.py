@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from stream.kafka import partitions
+from stream.kafka.client.connection import Connection
 from stream.kafka.client.producers import drop, idempotent
 from stream.simulator.calls.call import SourceRecord
 
@@ -27,8 +28,8 @@ key_hash = lru_cache(maxsize=65536)(partitions.key_hash)
 class RecordWriter:
     """A producer for one run. Raises KafkaError: after a lost record the expected outputs would be wrong."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._producer: Any = None
         self._partitions: dict[str, int] = {}
         self._open: dict[tuple[str, int], Any] = {}
@@ -36,7 +37,7 @@ class RecordWriter:
 
     async def __aenter__(self) -> RecordWriter:
         self._producer = await idempotent(
-            {"bootstrap_servers": self._bootstrap},
+            self._connection,
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )

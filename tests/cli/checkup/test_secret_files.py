@@ -63,6 +63,8 @@ def test_a_key_of_tls_is_a_secret_and_its_certificate_is_not(tmp_path: Path) -> 
         file.chmod(0o644)
     (check,) = secret_files(Settings(gateway_tls=(certificate, key)))
     assert check.says == f"{key} (CALLSTREAM_GATEWAY_TLS) can be read by every user of this machine"
+    (check,) = secret_files(Settings(kafka_cert_file=certificate, kafka_key_file=key))
+    assert check.says == f"{key} (CALLSTREAM_KAFKA_KEY_FILE) can be read by every user of this machine"
 
 
 def test_the_file_of_a_further_account_is_looked_at(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from stream.kafka import transactional_producer
 from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.client import consumers, network_client, request_limits
+from stream.kafka.client.connection import Connection
 from stream.kafka.client.producers import drop, idempotent
 from stream.kafka.topic_reader import records
 from stream.kafka.topics import TopicError, examine
@@ -61,8 +62,8 @@ async def nothing_left() -> AsyncIterator[OneBroker]:
     assert not said
 
 
-def connection(broker: OneBroker) -> dict[str, Any]:
-    return {"bootstrap_servers": f"127.0.0.1:{broker.port}"}
+def connection(broker: OneBroker) -> Connection:
+    return Connection(f"127.0.0.1:{broker.port}")
 
 
 def lane(broker: OneBroker) -> TransactionalProducer:
@@ -76,7 +77,7 @@ async def open_acked(broker: OneBroker) -> AckedProducer:
 
 
 def ungrouped(broker: OneBroker) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(**connection(broker), group_id=None)
+    consumer = connection(broker).consumer(group_id=None)
     request_limits.steer(consumer._client)
     return consumer
 

@@ -16,6 +16,7 @@ from stream.core.fetches import account_key
 from stream.core.timestamps import utc
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer, NotAcknowledgedError
+from stream.kafka.client.connection import Connection
 from stream.kafka.partitions import TopicPartition, partition_of
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
@@ -48,7 +49,7 @@ async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStor
     """The store of a poller, from start to end."""
     await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
     async with a_producer(broker, prefix) as producer:
-        connection = {"bootstrap_servers": broker.bootstrap}
+        connection = Connection(broker.bootstrap)
         store = ProgressStore(topics.names(prefix).polling, connection, producer)
         reading = asyncio.create_task(store.run())
         try:
@@ -64,7 +65,7 @@ async def a_store(broker: RealBroker, prefix: str) -> AsyncIterator[ProgressStor
 async def a_producer(broker: RealBroker, prefix: str) -> AsyncIterator[AckedProducer]:
     producer = AckedProducer(
         topics.names(prefix).polling,
-        {"bootstrap_servers": broker.bootstrap},
+        Connection(broker.bootstrap),
         produced=lambda records, seconds, ok: None,
     )
     await producer.start()

@@ -1,0 +1,100 @@
+"""Tokens of SASL/OAUTHBEARER, which an authorization server issues for client credentials (RFC 6749 4.4).
+
+The clients of one connection share a token until shortly before it expires. They may run in several event
+loops: Faust's consumer has its own thread. No error has a token or a secret in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import msgspec
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaConnectionError
+
+from stream.service.errors import describe
+from stream.service.http.client import session
+
+LIMIT_S = 5.0
+LARGEST_ANSWER = 64 * 1024
+DEFAULT_LIFE_S = 300.0
+"""How long a token is used whose answer names no life."""
+LEAST_LIFE_S = 1.0
+RENEW_AT = 0.8
+"""The part of its life after which a token is replaced: a login must not race with the expiry."""
+
+
+class _Issued(msgspec.Struct):
+    """An answer of the token endpoint (RFC 6749 5.1)."""
+
+    access_token: str
+    expires_in: float = DEFAULT_LIFE_S
+
+
+class TokenError(KafkaConnectionError):
+    """No token was issued. The message says why, and quotes nothing that was sent or answered."""
+
+
+class ClientCredentials(AbstractTokenProvider):
+    """Gets tokens from `url`. `scope`: asked for, if not empty; `extensions`: sent beside the token."""
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        secret: str,
+        *,
+        scope: str = "",
+        extensions: tuple[tuple[str, str], ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        # RFC 6749 2.3.1: both are form-encoded before they are joined.
+        self._basic = aiohttp.encode_basic_auth(quote(client_id, safe=""), quote(secret, safe=""))
+        self._form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
+        self._extensions = dict(extensions)
+        self._clock = clock
+        self._token = ""
+        self._renew_at_s = 0.0
+        self._asking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    def extensions(self) -> dict[str, str]:
+        return self._extensions
+
+    async def token(self) -> str:
+        """The current token, or a new one. Raises TokenError."""
+        async with self._asking.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if not self._token or self._clock() >= self._renew_at_s:
+                asked_s = self._clock()
+                issued = await self._issued()
+                self._token = issued.access_token
+                self._renew_at_s = asked_s + max(issued.expires_in * RENEW_AT, LEAST_LIFE_S)
+            return self._token
+
+    async def _issued(self) -> _Issued:
+        try:
+            async with (
+                session(timeout_s=LIMIT_S) as client,
+                client.post(
+                    self._url,
+                    data=self._form,
+                    headers={"Authorization": self._basic},
+                    allow_redirects=False,  # the secret goes to no other address
+                ) as answer,
+            ):
+                if answer.status != 200:
+                    raise TokenError(f"the token URL answers {answer.status}")
+                return _DECODER.decode(await answer.content.read(LARGEST_ANSWER))
+        except (aiohttp.ClientError, OSError) as error:  # among them TimeoutError
+            raise TokenError(f"the token URL does not answer ({describe(error)})") from None
+        except msgspec.DecodeError:
+            raise TokenError("the token URL answers without an access_token") from None
+
+
+_DECODER = msgspec.json.Decoder(_Issued, strict=False)
+"""Some servers write `expires_in` as a text."""

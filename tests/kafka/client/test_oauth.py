@@ -1,0 +1,118 @@
+"""Tokens for client credentials, from an endpoint that answers well or badly."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from stream.kafka.client.oauth import ClientCredentials, TokenError
+
+
+class Endpoint:
+    """Issues `token-1`, `token-2` and so on, or answers with `answer`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.life: Any = 100
+        self.answer: Callable[[], web.Response] | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.asked.append((request.headers["Authorization"], form))
+        if self.answer is not None:
+            return self.answer()
+        issued = {"access_token": f"token-{len(self.asked)}", "expires_in": self.life, "token_type": "Bearer"}
+        return web.json_response(issued)
+
+
+@asynccontextmanager
+async def serving(endpoint: Endpoint) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/token", endpoint.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/token"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_token_is_asked_for_once_and_again_before_it_expires() -> None:
+    endpoint, now = Endpoint(), [0.0]
+    async with serving(endpoint) as url:
+        provider = ClientCredentials(url, "a b", "s%+", scope="kafka", clock=lambda: now[0])
+        assert await asyncio.gather(*(provider.token() for _ in range(20))) == ["token-1"] * 20
+        now[0] = 79.0
+        assert await provider.token() == "token-1"
+        now[0] = 81.0
+        assert await provider.token() == "token-2"
+    basic = "Basic " + base64.b64encode(b"a%20b:s%25%2B").decode()
+    assert endpoint.asked == [(basic, {"grant_type": "client_credentials", "scope": "kafka"})] * 2
+
+
+async def test_a_life_that_is_a_text_or_missing_is_taken() -> None:
+    endpoint = Endpoint()
+    async with serving(endpoint) as url:
+        endpoint.life = "100"
+        assert await ClientCredentials(url, "a", "b").token() == "token-1"
+        endpoint.answer = lambda: web.json_response({"access_token": "other"})
+        provider = ClientCredentials(url, "a", "b")
+        assert [await provider.token(), await provider.token()] == ["other", "other"]
+    assert len(endpoint.asked) == 2
+    assert endpoint.asked[0][1] == {"grant_type": "client_credentials"}
+
+
+async def test_two_threads_with_their_own_loops_share_a_provider() -> None:
+    endpoint = Endpoint()
+    async with serving(endpoint) as url:
+        provider = ClientCredentials(url, "a", "b")
+        first = await provider.token()
+        other = await asyncio.to_thread(lambda: asyncio.run(provider.token()))
+    assert (first, other) == ("token-1", "token-1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: web.json_response({"error": "hunter2"}, status=401), "the token URL answers 401"),
+        (
+            lambda: web.Response(status=307, headers={"Location": "http://127.0.0.1:9/"}),
+            "the token URL answers 307",
+        ),
+        (lambda: web.Response(text="<html>hunter2"), "the token URL answers without an access_token"),
+        (lambda: web.Response(body=b"\xff"), "the token URL answers without an access_token"),
+        (
+            lambda: web.json_response({"id_token": "hunter2"}),
+            "the token URL answers without an access_token",
+        ),
+        (
+            lambda: web.Response(text=json.dumps({"access_token": "x" * 100_000})),
+            "the token URL answers without an access_token",
+        ),
+    ],
+    ids=["refused", "moved", "a page", "not a text", "no token", "too much"],
+)
+async def test_a_refusal_says_what_happened_and_quotes_nothing(
+    answer: Callable[[], web.Response], said: str
+) -> None:
+    endpoint = Endpoint()
+    endpoint.answer = answer
+    async with serving(endpoint) as url:
+        with pytest.raises(TokenError) as raised:
+            await ClientCredentials(url, "a", "hunter2").token()
+    assert said in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+async def test_an_endpoint_that_is_away_is_an_error_of_kafka_s_kind() -> None:
+    with pytest.raises(TokenError, match="the token URL does not answer"):
+        await ClientCredentials("http://127.0.0.1:9/token", "a", "b").token()
