@@ -1,6 +1,6 @@
 """The signature doctor: for a refused request, what would have to change for its signature to fit.
 
-It asks the doctor of the request's provider. Pure. A diagnosis takes up to half a second and never shows a
+It asks the doctor of the request's provider. Pure. A diagnosis takes up to a second and never shows a
 token, a key or a number: a server makes one off the request path, and rarely.
 """
 

@@ -53,7 +53,7 @@ PROXIES_SETTING = "CALLSTREAM_TRUSTED_PROXIES"
 MAX_AGE_SETTING = "CALLSTREAM_TWILIO_MAX_AGE_S"
 
 WORK_LIMIT_BYTES = 96 * 1024 * 1024
-"""The most bytes signed for one request: about half a second."""
+"""The most bytes signed by one step of a search: about half a second."""
 
 _TRY_BYTES = 1024
 """The fixed cost of one signature, expressed in bytes signed."""
@@ -152,11 +152,11 @@ def _search(
     query = parsed.query or ""
     coded = [*dict.fromkeys((query, *codings(query)))]
     keys = [key for key in dimensions[-1] if key.value]
-    ordered = ([*others, order, body, key] for key in keys for order in orders(query, coded))
+    ordered = ([*others, order, body, key] for key in keys for order in orders(parsed, coded))
     return (
         search.first_fit(_changed(dimensions, range(2)), WORK_LIMIT_BYTES // 4)
         or search.first_fit(ordered, WORK_LIMIT_BYTES // 4)
-        or search.first_fit(_changed(dimensions, range(2, 5)), WORK_LIMIT_BYTES // 2)
+        or search.first_fit(_changed(dimensions, range(2, 5)), WORK_LIMIT_BYTES)
     )
 
 

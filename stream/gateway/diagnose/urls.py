@@ -29,6 +29,9 @@ SINGLED_OUT_LIMIT = 40
 ORDERED_LIMIT = 7
 """Parameters of a query whose orders are all tried: 5040."""
 
+COMBINED_LIMIT = 4
+"""Parameters of a query whose orders are all tried beside another change, too: 24."""
+
 _LEFT_AS_IT_IS = ("", "*", "!'()*", "!$'()*,/:;?@")
 """What is not encoded: by Python and Go, by Java and a browser's forms, by JavaScript, by proxies."""
 
@@ -130,12 +133,14 @@ def queries(parsed: ParsedRequest) -> Iterator[Choice]:
     if not query:
         return
     for says, other in _other(query):
-        yield Choice("?" + other if other else "", Change(says, QUERY_MEND))
+        mend = _order_mend(parsed) if says == ORDER else QUERY_MEND
+        yield Choice("?" + other if other else "", Change(says, mend))
 
 
 def _other(query: str) -> Iterator[tuple[str, str]]:
     parts = query.split("&")
-    yield from ((ORDER, "&".join(some)) for some in sorts(parts))
+    for some in permutations(parts) if len(parts) <= COMBINED_LIMIT else sorts(parts):
+        yield ORDER, "&".join(some)
     yield "the query has no empty parameters", "&".join(part for part in parts if part.partition("=")[2])
     yield (
         "the query's parameters without a value end in =",
@@ -149,16 +154,23 @@ def _other(query: str) -> Iterator[tuple[str, str]]:
         yield "a parameter that was added to the query is left out", "&".join(parts[:at] + parts[at + 1 :])
 
 
-def orders(query: str, coded: Iterable[str]) -> Iterator[Choice]:
-    """`query` as each of `coded`, in each order; of more than ORDERED_LIMIT parameters in the usual ones."""
-    mend, received = QUERY_MEND, query.split("&")
-    if received == sorted(received):  # whoever did that does so again
-        mend += ", or give Twilio the URL with its parameters sorted by name"
+def orders(parsed: ParsedRequest, coded: Iterable[str]) -> Iterator[Choice]:
+    """The query as each of `coded`, in each other order; of more than ORDERED_LIMIT parameters in some."""
     for one in coded:
-        change = Change(ORDER if one == query else f"{ORDER} and {CODING}", mend)
+        change = Change(ORDER if one == parsed.query else f"{ORDER} and {CODING}", _order_mend(parsed))
         parts = one.split("&")
         for some in permutations(parts) if len(parts) <= ORDERED_LIMIT else sorts(parts):
-            yield Choice("?" + "&".join(some), change)
+            if [*some] != parts:
+                yield Choice("?" + "&".join(some), change)
+
+
+def _order_mend(parsed: ParsedRequest) -> str:
+    received = (parsed.query or "").split("&")
+    if (
+        received != sorted(received) or parsed.request.method == "GET"
+    ):  # which has Twilio's own parameters, too
+        return QUERY_MEND
+    return f"{QUERY_MEND}, or give Twilio the URL with its parameters sorted by name"
 
 
 def sorts(parts: list[str]) -> Iterator[list[str]]:
