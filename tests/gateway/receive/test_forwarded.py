@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.gateway.receive.forwarded import Hop, forwarded, node_address, with_port, x_forwarded
+from stream.gateway.receive.forwarded import NODE_LIMIT, Hop, forwarded, node_address, with_port, x_forwarded
 from stream.gateway.receive.request import Headers, headers_of
 
 
@@ -109,6 +109,11 @@ def test_an_address_loses_its_port_and_a_name_that_hides_it_is_none() -> None:
         None,
         "a:b:",
     ]
+
+
+def test_what_is_too_long_for_an_address_is_none_and_fills_no_cache() -> None:
+    assert node_address("2001:db8::1%" + "x" * NODE_LIMIT) is None
+    assert node_address("192.0.2.1" * NODE_LIMIT) is None
 
 
 def test_a_port_is_put_only_where_there_is_none_and_it_says_something() -> None:
