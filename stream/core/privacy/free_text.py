@@ -45,7 +45,7 @@ _USER_INFO = re.compile(
 _QUERY = re.compile(
     r"(?<![a-z0-9+.\-])([a-z][a-z0-9+.\-]{0,31}://[^\s\"'<>?#]*+)(?:[?#][^\s\"'<>]*+)?", re.IGNORECASE
 )
-_SIP_HEADERS = re.compile(r"(?<![a-z0-9+.\-])(sips?:[^\s\"'<>?]*+)\?[^\s\"'<>]*+", re.IGNORECASE)
+_SIP_HEADERS = re.compile(r"(?<![a-z0-9+.\-])(sips?:[^\s\"'<>?]*+)(?:\?[^\s\"'<>]*+)?", re.IGNORECASE)
 _ADDRESS_IN_BRACKETS = re.compile(r"\s{0,4}<(?:sips?|tel):", re.IGNORECASE)
 _BEFORE_A_NAME = "\"',:;=<>()\r\n"
 _LONGEST_PERSON = 128

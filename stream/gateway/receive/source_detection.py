@@ -70,7 +70,7 @@ def ignored_reason(source: str, body: Mapping[str, Any]) -> str | None:
     if "CallSid" in body or "ConferenceSid" in body:
         return None
     if source == "twilio_event_stream":
-        words = str(body.get("type")).split(".")
+        words = _text(body.get("type")).split(".")
         if words[:2] != ["com", "twilio"] or len(words) < 4 or words[2] in ("voice", "error-logs"):
             return None
         return _OF_A_STREAM.get(words[2], "other_product")
@@ -79,8 +79,12 @@ def ignored_reason(source: str, body: Mapping[str, Any]) -> str | None:
         record = record if type(record) is dict else body
         if "sms_id" in record:  # a message of version 1 has no name
             return "message"
-        return _OF_A_WEBHOOK.get(str(record.get("event_type")).replace("_", ".").partition(".")[0])
+        return _OF_A_WEBHOOK.get(_text(record.get("event_type")).replace("_", ".").partition(".")[0])
     return next((reason for name, reason in _OF_A_FORM.items() if name in body), None)
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else ""
 
 
 def is_cloud_event(body: Mapping[str, Any]) -> bool:

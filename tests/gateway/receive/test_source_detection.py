@@ -161,6 +161,13 @@ def stream(kind: Any) -> dict[str, Any]:
     return {"specversion": "1.0", "type": kind, "id": "EZ1", "data": {}}
 
 
+def deep() -> Any:
+    value: Any = {}
+    for _ in range(1000):
+        value = {"a": value}
+    return value
+
+
 ABOUT_NO_CALL: dict[str, tuple[str, dict[str, Any], str]] = {
     "a message": ("twilio", {"MessageSid": "SM1", "Body": "hello"}, "message"),
     "its status": ("twilio", {"SmsSid": "SM1", "SmsStatus": "delivered"}, "message"),
@@ -186,6 +193,8 @@ MAYBE_ABOUT_A_CALL: dict[str, tuple[str, dict[str, Any]]] = {
     "a voice event without its call": ("twilio", stream("com.twilio.voice.insights.call-event.gateway")),
     "a logged error": ("twilio", stream("com.twilio.error-logs.error.logged")),
     "a type that is no text": ("twilio", stream(7)),
+    "a type of a thousand levels": ("twilio", stream(deep())),
+    "a name of a thousand levels": ("telnyx", {"data": {"event_type": deep()}}),
     "a type of no product": ("twilio", stream("com.twilio")),
     "another sender's event": ("twilio", stream("org.example.fax.sent.now")),
     "a call's event without its leg": ("telnyx", {"data": {"event_type": "call.hangup"}}),
