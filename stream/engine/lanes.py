@@ -210,10 +210,6 @@ class Lanes:
 
     # Reports from the consumer, the ticks and the lanes.
 
-    def is_open(self, generation: int) -> bool:
-        """Whether records of `generation` may pass, as far as this process has heard."""
-        return self.group.generation == generation == self.open_generation
-
     def enter(self, phase: Phase) -> None:
         """The worker is in `phase` now; no phase follows STOPPING."""
         if phase is not self._phase and self._phase is not Phase.STOPPING:

@@ -124,7 +124,7 @@ class SourceReader:
         generation, now = self._lanes.open_generation, time.monotonic()
         ready: set[TopicPartition] = set()
         wanted: set[TopicPartition] = set()
-        if generation is not None and self._lanes.is_open(generation):
+        if self._may_pass(generation):
             wanted = {tp for tp in active if tp.topic in self._lanes.sources}
             ready = {tp for tp in wanted if tp not in self._inquiries and self._continuity.may_fetch(tp, now)}
         if generation is None or not ready:
@@ -151,8 +151,10 @@ class SourceReader:
             begin = self._continuity.took(tp, end)
             await self._deliver(FetchedChunk(tp.topic, tp.partition, generation, begin, records, end))
 
-    def _may_pass(self, generation: int) -> bool:
-        return self._flowing() and self._lanes.is_open(generation)
+    def _may_pass(self, generation: int | None) -> bool:
+        """Whether records of `generation` may pass, as far as this process has heard."""
+        lanes = self._lanes
+        return self._flowing() and lanes.group.generation == generation == lanes.open_generation
 
     async def _fetch_again(self, tp: TopicPartition, first: int) -> None:
         """A fetch that starts at `first` does not follow the last one."""

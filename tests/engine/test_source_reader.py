@@ -75,15 +75,12 @@ class Reader:
 class OpenLanes:
     """The lanes as far as a source reader asks them: open while `open_generation` is GENERATION."""
 
-    group = SimpleNamespace(id="calls-worker")
+    group = SimpleNamespace(id="calls-worker", generation=GENERATION)
     sources = frozenset({"callbacks"})
 
     def __init__(self) -> None:
         self.open_generation: int | None = GENERATION
         self.observer, self.waits = ErrorCounter(), Waits()
-
-    def is_open(self, generation: int) -> bool:
-        return generation == self.open_generation
 
     def broker_responded(self, wall_ms: int, ends: Mapping[TopicPartition, int]) -> None: ...
 
@@ -214,6 +211,15 @@ async def test_nothing_is_fetched_or_handed_on_outside_the_open_generation() -> 
     await rig.sources.fetch({HERE}, 0.0)
     assert rig.reader.fetched == []
     rig.lanes.open_generation, rig.flowing = GENERATION, False
+    await rig.sources.fetch({HERE}, 0.0)
+    assert rig.reader.fetched == []
+    rig.flowing, fetch = True, rig.reader.fetch
+
+    async def stopped_meanwhile(*asked: Any) -> Any:
+        rig.flowing = False
+        return await fetch(*asked)
+
+    rig.reader.fetch = stopped_meanwhile
     await rig.sources.fetch({HERE}, 0.0)
     assert (rig.reader.fetched, rig.handed) == ([{HERE}], [])
 
