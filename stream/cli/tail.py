@@ -13,6 +13,7 @@ import orjson
 from stream.cli.support.exit_codes import NO_KAFKA
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
+from stream.core.events import DecodeError
 from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection, connection
@@ -123,16 +124,13 @@ def cells(key: bytes | None, value: bytes | None, privacy: Privacy | None = None
 
 
 def _masked(text: str, privacy: Privacy) -> str:
-    """An envelope's parts one by one, since `body` alone names a message's text; else the text as it is."""
+    """A value, masked. Of an envelope each part is, because `body` alone names a message's text."""
     try:
-        parts = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        parts = None
-    if not isinstance(parts, dict) or not isinstance(parts.get("body"), dict):
+        value = orjson.loads(text)
+        if isinstance(value, dict) and isinstance(value.get("body"), dict):
+            masked = {name: privacy.json(part) for name, part in value.items()}
+        else:
+            masked = privacy.json(value)
+        return orjson.dumps(masked).decode()
+    except (orjson.JSONDecodeError, DecodeError, RecursionError):
         return privacy.text(text)
-    for name, part in parts.items():
-        if isinstance(part, str):
-            parts[name] = privacy.text(part)
-        elif isinstance(part, dict):
-            parts[name] = orjson.Fragment(privacy.text(orjson.dumps(part).decode()))
-    return orjson.dumps(parts).decode()

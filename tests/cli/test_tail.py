@@ -28,6 +28,8 @@ CALLBACK = json.dumps(
             "CallSid": "CA0",
             "From": "+14155550123",
             "auth_token": "hush",
+            "token": None,
+            "pin": 1234,
             "CallStatus": "busy",
         },
     }
@@ -102,6 +104,7 @@ def test_a_broker_that_is_silent_is_one_sentence_in_time(monkeypatch: pytest.Mon
 def test_what_a_provider_sent_is_masked_and_stays_json() -> None:
     (_, shown) = cells(b"k", CALLBACK, Privacy())
     masked = {"CallSid": "CA0", "From": "+14*******23", "auth_token": "***", "CallStatus": "busy"}
+    masked |= {"token": None, "pin": "***"}
     assert json.loads(shown) == json.loads(CALLBACK) | {"body": masked}
     assert cells(b"k", CALLBACK)[1] == CALLBACK.decode()
 

@@ -83,6 +83,10 @@ class Privacy:
         """A text of unknown kind, masked."""
         return self._free[text]
 
+    def json(self, value: Any) -> Any:
+        """Parsed JSON, masked. Raises DecodeError(`too_deep`)."""
+        return self._value(value, None, 0)
+
     def apply(self, reading: Reading) -> None:
         """Mask a reading in place. Raises DecodeError(`too_deep`) if its body is nested too deeply."""
         event, facts = reading.event, reading.facts
