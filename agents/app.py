@@ -75,6 +75,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
             account_alias=chosen.account_alias,
             polled=chosen.poll_sources,
             time_factor=chosen.time_factor,
+            public_url=chosen.public_url,
         ),
         Privacy(chosen.privacy, chosen.privacy_key),
         metrics,

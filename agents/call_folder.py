@@ -18,6 +18,7 @@ from stream.core.call.ownership import check_signer
 from stream.core.call.state import Call
 from stream.core.call.timers import Ticked, answered, tick
 from stream.core.events import DecodeError, Envelope, Origin, Reading
+from stream.core.failures import error_logged
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
 from stream.core.identity import event_id
 from stream.core.policy import CallPolicy
@@ -26,6 +27,9 @@ from stream.core.timestamps import instant
 from stream.engine.batch import Record
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
+
+_NO_CALL = ("conference:", "account:")
+"""How a key goes on after the provider if it is not a call's."""
 
 
 class CallFolder:
@@ -55,11 +59,26 @@ class CallFolder:
         record: Record,
         pages: Pages,
     ) -> Folded:
-        """Apply a delivery that `read` has read. A conference without a leg has its own key, and no state."""
+        """Apply a delivery that `read` has read. What belongs to no call (a conference without a leg, an
+        entry of the error log about something else) has a key of its own, and no state.
+        """
         origin = Origin(record.topic, record.partition, record.offset)
-        if ":conference:" in readings[0].event.key:
-            return _identified_only(readings, envelope, origin)
+        if readings[0].event.key.partition(":")[2].startswith(_NO_CALL):
+            return self._identified_only(readings, envelope, origin)
         return fold(call, readings, envelope, origin, self._policy, pages)
+
+    def _identified_only(self, readings: list[Reading], envelope: Envelope, origin: Origin) -> Folded:
+        """Events of no call are identified and passed on: without state, duplicates are not recognised."""
+        effects: list[Any] = []
+        for reading in readings:
+            event = reading.event
+            event.id = event_id(event.key, event.family, reading.identity_rule, reading.parts)
+            event.received_at = envelope.received_at
+            event.origin = origin
+            effects.append(event)
+            if reading.remark is not None:
+                effects.append(error_logged(reading, self._policy))
+        return Folded(None, "applied", None, effects)
 
     def read_result(self, envelope: Envelope, record: Record) -> FetchResult:
         """The fetch result in an envelope. Raises DecodeError."""
@@ -113,18 +132,6 @@ class CallFolder:
         except DecodeError:
             return call
         return folded.call if folded.call is not None else call
-
-
-def _identified_only(readings: list[Reading], envelope: Envelope, origin: Origin) -> Folded:
-    """Events of no call are identified and passed on: without state, duplicates are not recognised."""
-    events: list[Any] = []
-    for reading in readings:
-        event = reading.event
-        event.id = event_id(event.key, event.family, reading.identity_rule, reading.parts)
-        event.received_at = envelope.received_at
-        event.origin = origin
-        events.append(event)
-    return Folded(None, "applied", None, events)
 
 
 def read_tick(value: bytes | None) -> int | None:

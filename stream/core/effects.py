@@ -70,6 +70,16 @@ class CallErrorSeen(msgspec.Struct):
     error_code: str
 
 
+class ErrorLogged(msgspec.Struct):
+    """A new entry of the provider's error log.
+
+    `about` is one of `events.REMARKS`, or `own_url`: a request to us failed.
+    """
+
+    level: str | None
+    about: str
+
+
 class ApplicationAnswered(msgspec.Struct):
     """The response of the customer's application to the provider, and how long it took."""
 

@@ -27,6 +27,15 @@ FAMILIES: tuple[str, ...] = (
 )
 
 
+REMARKS: tuple[str, ...] = ("application", "callback", "other", "unreadable")
+"""What an entry of a provider's error log is about.
+
+- `application`: the customer's application failed to answer a request for instructions.
+- `callback`: a call's callback was not delivered. The call is unharmed, and we lack an event.
+- `unreadable`: its details could not be read.
+"""
+
+
 class DecodeError(ValueError):
     """A delivery that cannot be read: it becomes a dead letter.
 
@@ -101,10 +110,11 @@ class Event(msgspec.Struct, kw_only=True):
 
 
 class WebhookAnswer(msgspec.Struct):
-    """The response of the customer's application to the provider, from a request log.
+    """The response of the customer's application to the provider, from a request log or an error log.
 
     `endpoint` is the URL without user info, query and fragment; `code_class` is one of
-    `2xx, 3xx, 4xx, 5xx, timeout, none`; `response_code` is None without a response.
+    `2xx, 3xx, 4xx, 5xx, timeout, none`, or `invalid` where the provider says that it could not use the
+    answer; `response_code` is None without a response.
     """
 
     endpoint: str
@@ -134,10 +144,12 @@ class Reading(msgspec.Struct):
     - `as_of_us`: how new these facts are, if the source is a resource that changes (`date_updated`).
     - `hangup`: Telnyx' hangup cause, lower case, if the event ends a call and its status depends on whether
       the call was answered.
-    - `answer`: the application's response, in request-log and delivery rows.
+    - `answer`: the application's response, in request-log and delivery rows; in an entry of the error log,
+      the one that failed.
     - `recording`: set on recording events.
     - `child_call_id`: a call that this one has dialled.
     - `alarming`: the provider marked the event as an error (level ERROR, `….failed`, `….error`).
+    - `remark`: of an entry of the provider's error log, what it is about: one of REMARKS.
     """
 
     event: Event
@@ -151,3 +163,4 @@ class Reading(msgspec.Struct):
     recording: Recording | None = None
     alarming: bool = False
     child_call_id: str | None = None
+    remark: str | None = None

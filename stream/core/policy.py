@@ -13,6 +13,7 @@ class CallPolicy(msgspec.Struct, frozen=True):
     """Deadlines in seconds, and the name of the account in alerts.
 
     - `polled`: the REST sources that a poller reads. No other source is requested.
+    - `public_url`: where the provider reaches our gateway; empty where that is not set.
     - `time_factor`: how many times faster than real time the retry schedules run; above 1 only with the
       simulator.
     """
@@ -24,6 +25,7 @@ class CallPolicy(msgspec.Struct, frozen=True):
     account_alias: str = "default"
     polled: tuple[str, ...] = ()
     time_factor: float = 1.0
+    public_url: str = ""
 
     def expected(self, provider: str) -> list[str]:
         """The sources that should report a call of this provider, sorted."""

@@ -83,7 +83,16 @@ class CallSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings(TwilioAccounts, RoleSettings):
+class PublicAddress:
+    """Where providers reach the gateway."""
+
+    public_url: str = _setting(
+        "", "what providers sign, with a path that a proxy takes off; empty: from the request", kinds.origin
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewaySettings(PublicAddress, TwilioAccounts, RoleSettings):
     """What a gateway runs with."""
 
     gateway_listen: str = _setting("127.0.0.1:8080", "where the gateway takes webhooks", kinds.listen)
@@ -92,11 +101,6 @@ class GatewaySettings(TwilioAccounts, RoleSettings):
     )
     gateway_tls: tuple[Path, ...] = _setting(
         (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", kinds.certificate
-    )
-    public_url: str = _setting(
-        "",
-        "what providers sign, with the path that a proxy takes off, if any; empty: from the request",
-        kinds.origin,
     )
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
         (),
@@ -142,7 +146,7 @@ class GatewaySettings(TwilioAccounts, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings(CallSettings, RoleSettings):
+class WorkerSettings(PublicAddress, CallSettings, RoleSettings):
     """What a worker runs with."""
 
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)

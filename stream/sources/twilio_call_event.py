@@ -51,7 +51,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     raw_url = request.get("url")
     endpoint = redaction.bare_web_url(raw_url) if type(raw_url) is str else None
     name, answer = "unknown", None
-    if endpoint is not None and _is_twilio_api(endpoint):
+    if endpoint is not None and is_twilio_api(endpoint):
         name = "api_request"
     elif endpoint is not None:
         name, answer = "webhook", _answer(endpoint, request, response)
@@ -95,7 +95,7 @@ def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _is_twilio_api(bare_url: str) -> bool:
+def is_twilio_api(bare_url: str) -> bool:
     """Whether a logged request went to Twilio (an API request of the customer), not to the customer."""
     host = bare_url.split("/")[2].partition(":")[0].lower()
     return host.endswith(".twilio.com") and not host.startswith(_CUSTOMERS_ON_TWILIO)

@@ -9,16 +9,17 @@ opens, ends and reopens no call. A broken payload costs only what is in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from stream.core.events import DecodeError, Envelope, Event, Reading
+from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
 from stream.core.privacy.free_text import without_queries
 from stream.core.privacy.sensitive_names import normalised
 from stream.sources import fields, redaction
-from stream.sources.twilio_parameters import pascal_case
+from stream.sources.twilio_call_event import is_twilio_api
+from stream.sources.twilio_parameters import kind_of_form, pascal_case
 
 NAME = "error_logged"
 """The name of an entry's event. Twilio gives it none, and all tellings must have the same."""
@@ -29,6 +30,9 @@ STREAM_TYPE = "com.twilio.error-logs."
 _LEVELS = {"0": "error", "1": "warning", "warn": "warning", "notice": "info"}
 """Levels that are spelled differently from those of other sources."""
 
+_CALLBACK_CODES = frozenset({"15002", "15003"})
+"""A call progress callback was answered too late or with an error."""
+
 _HEADERS_KEPT = frozenset(
     {"contenttype", "contentlength", "useragent", "server", "date", "retryafter", "xtwilioerror"}
 )
@@ -37,8 +41,8 @@ _FORMS = frozenset({"alerttext", "messagetext", "requestvariables", "requesthead
 
 _BODIES = frozenset({"body", "responsebody"})
 _MAX_PARAMETERS = 1000
-_OLDEST_US, _NEWEST_US = 400 * 86_400_000_000, 86_400_000_000
-"""A time is absurd if it is so long before or after its receipt: entries are kept 13 months at most."""
+_BEFORE_US, _AHEAD_US = 20 * 365 * 86_400_000_000, 86_400_000_000
+"""A time twenty years before its receipt, or a day after it, is absurd."""
 
 
 class _Request(NamedTuple):
@@ -54,7 +58,7 @@ class _Telling(NamedTuple):
     """What one source says of an entry.
 
     - `calls`, `times`: what may name its call and its time, the best first.
-    - `told`: the fields of its text or of `more_info`; `attributes`: all of it, redacted.
+    - `readable`: whether its details could be read; `attributes`: all of it, redacted.
     """
 
     sid: Any
@@ -64,7 +68,7 @@ class _Telling(NamedTuple):
     calls: tuple[Any, ...]
     times: tuple[Any, ...]
     request: _Request
-    told: dict[str, Any]
+    readable: bool
     attributes: dict[str, Any]
 
 
@@ -81,7 +85,7 @@ def debugger(envelope: Envelope) -> list[Reading]:
         (details.get("resource_sid"),),
         (form.pop("Timestamp", None), form.pop("TimeStamp", None)),
         _logged_request(details),
-        _object(details.get("more_info")),
+        bool(details),
         _attributes(form | details),
     )
     return _read(envelope, telling)
@@ -99,7 +103,7 @@ def alert(envelope: Envelope) -> list[Reading]:
         (row.get("resource_sid"),),
         (row.get("date_generated"), row.get("date_created")),
         _row_request(row, told),
-        told,
+        True,
         _attributes(row),
     )
     return _read(envelope, telling)
@@ -117,7 +121,7 @@ def notification(envelope: Envelope) -> list[Reading]:
         (row.get("call_sid"),),
         (row.get("message_date"), row.get("date_created")),
         _row_request(row, told),
-        told,
+        True,
         _attributes(row),
     )
     return _read(envelope, telling)
@@ -138,7 +142,7 @@ def streamed(envelope: Envelope) -> list[Reading]:
         (details.get("resource_sid"), data.get("correlation_sid")),
         (data.get("date_created"), row.get("time")),
         _logged_request(details),
-        _object(details.get("more_info")),
+        bool(details),
         _attributes(row | details | data),
     )
     return _read(envelope, telling)
@@ -169,8 +173,46 @@ def _read(envelope: Envelope, telling: _Telling) -> list[Reading]:
     )
     sid = fields.lenient_identifier(telling.sid)
     if sid is None:
-        return [Reading(event, "4", (content_hash(envelope.body), envelope.ordinal), occurred_us)]
-    return [Reading(event, "2", (sid,), occurred_us)]
+        reading = Reading(event, "4", (content_hash(envelope.body), envelope.ordinal), occurred_us)
+    else:
+        reading = Reading(event, "2", (sid,), occurred_us)
+    reading.remark = _remark(telling, event)
+    if event.call_id is not None and event.level == "error" and event.error_code not in _CALLBACK_CODES:
+        if reading.remark in ("application", "callback"):
+            reading.answer = _answer(telling.request)
+        reading.alarming = reading.answer is None
+    return [reading]
+
+
+def _remark(telling: _Telling, event: Event) -> str:
+    """What the entry is about. Codes 11… and 12… are shared with messages: only those of a call count."""
+    code = event.error_code or ""
+    if not telling.readable:
+        return "unreadable"
+    if code in _CALLBACK_CODES or (code.startswith("11") and _is_progress(telling.request.parameters)):
+        return "callback"
+    is_fetching = len(code) == 5 and code.startswith(("11", "12")) and event.call_id is not None
+    return "application" if is_fetching else "other"
+
+
+def _is_progress(parameters: dict[str, Any]) -> bool:
+    """A callback that cannot be reached has the code of a failing request for instructions."""
+    return kind_of_form(parameters) == "progress"
+
+
+def _answer(request: _Request) -> WebhookAnswer | None:
+    """What the customer's application answered; None without the URL of one."""
+    endpoint = redaction.bare_web_url(request.url) if type(request.url) is str else None
+    if endpoint is None or is_twilio_api(endpoint):
+        return None
+    status = fields.whole_number(request.status_code)
+    code = status if status is not None and 200 <= status <= 599 else None
+    if code is None:
+        code_class = "none"
+    else:
+        code_class = f"{code // 100}xx" if code >= 400 else "invalid"
+    method = request.method[:16] if type(request.method) is str else None
+    return WebhookAnswer(endpoint, method, code, None, code_class)
 
 
 def _call_of(telling: _Telling) -> str | None:
@@ -204,12 +246,18 @@ def _time(times: Iterable[Any], envelope: Envelope) -> fields.Stamp:
     for raw in times:
         stamp = fields.either_stamp(raw)
         at_us = stamp[0]
-        if at_us is not None and -_OLDEST_US < at_us - envelope.received_us < _NEWEST_US:
+        if at_us is not None and -_BEFORE_US < at_us - envelope.received_us < _AHEAD_US:
             return stamp
     return envelope.received_us, envelope.received_at, "received"
 
 
 # -- the parts of a telling
+
+
+def is_debugger_form(form: Mapping[str, Any]) -> bool:
+    """Whether a form that is about nothing else is the Debugger's."""
+    sid = form.get("Sid")
+    return type(sid) is str and sid.startswith("NO") and "CallSid" not in form and "PayloadType" in form
 
 
 def _row(envelope: Envelope) -> dict[str, Any]:

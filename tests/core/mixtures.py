@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.core.deliveries import (
+    CALL_ID,
     TELNYX_KEY,
     Delivery,
     callback,
@@ -22,6 +23,7 @@ from tests.core.deliveries import (
     telnyx_event,
     telnyx_row,
 )
+from tests.core.error_log import tellings as error_log
 
 PROGRESS = (
     "queued",
@@ -106,7 +108,30 @@ recordings = st.builds(
 )
 detections = st.builds(machine_detection, st.sampled_from(("human", "machine_start", "fax")), received)
 
-twilio_deliveries = st.one_of(callbacks(), rows(), log_rows(), insights, recordings, detections)
+
+@st.composite
+def entries(draw: st.DrawFn) -> Delivery:
+    """Few entries of the error log, each told by several sources that know more or less of it."""
+    sid = draw(st.sampled_from(("NO1", "NO2")))
+    code = draw(st.sampled_from(("11200", "12100", "15003", "13227", "")))
+    second, received_s = draw(seconds), draw(received)
+    word = draw(st.sampled_from(("error", "warning", "notice", "new")))
+    source = draw(st.sampled_from(("debugger", "stream", "alert", "notification")))
+    known = error_log.details(
+        code, url=draw(st.sampled_from((error_log.URL, "https://hooks.example.test/tw")))
+    )
+    payload = draw(st.sampled_from((known, {"resource_sid": CALL_ID}, {**known, "webhook": {}})))
+    told: dict[str, Any] = {"sid": sid, "second": second, "received_s": received_s}
+    if source == "debugger":
+        return error_log.debugger(payload, level=word.upper(), **told)
+    if source == "stream":
+        return error_log.streamed("{" if draw(st.booleans()) else payload, level=word.upper(), **told)
+    if source == "notification":
+        return error_log.notification(code, log=draw(st.sampled_from(("0", "1", ""))), **told)
+    return error_log.alert(code, level=word, whole=draw(st.booleans()), **told)
+
+
+twilio_deliveries = st.one_of(callbacks(), rows(), log_rows(), insights, recordings, detections, entries())
 
 
 @st.composite

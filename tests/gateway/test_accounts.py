@@ -133,3 +133,59 @@ def test_where_only_a_shared_key_is_configured_a_signature_is_checked_even_if_un
 def test_a_query_that_names_nobody_is_its_signers() -> None:
     target = "/callbacks/twilio?" + urlencode([one for one in STATUS if one[0] != "AccountSid"])
     assert account_of(get(target, twilio(f"https://{HOST}{target}"))) == ACCOUNT
+
+
+def debugger(account: str, parent: str) -> list[tuple[str, str]]:
+    """The Debugger's form about a subaccount; of a main account `parent` is empty."""
+    return [
+        ("AccountSid", account),
+        ("Level", "ERROR"),
+        ("ParentAccountSid", parent),
+        ("Payload", '{"resource_sid":"CA1","error_code":"11200"}'),
+        ("PayloadType", "application/json"),
+        ("Sid", "NO1"),
+        ("Timestamp", "2026-03-02T10:00:07Z"),
+    ]
+
+
+def test_the_debuggers_signature_covers_its_empty_parameter() -> None:
+    """By the algorithm of Twilio's documentation; the second one is without `ParentAccountSid`."""
+    url = f"https://{HOST}/tw/debugger"
+    assert twilio(url, debugger("AC1", "")) == "lkmro/LgTOR4rC/PafbPtkNBcJc="
+    anyone = GatewayCredentials(twilio_tokens={"AC1": (TOKEN,)})
+    signed = twilio_form(debugger("AC1", ""), target="/tw/debugger")
+    assert account_of(signed, anyone) == "AC1"
+    without = with_header(signed, "X-Twilio-Signature", "CAfH0FKPisdhq89r2Ps2AERtvx0=")
+    assert account_of(without, anyone) == "bad_signature"
+
+
+def test_a_debuggers_entry_lands_under_the_call_or_the_account_that_it_names() -> None:
+    (about_call,) = landed(twilio_form(debugger(ACCOUNT, "")), CREDENTIALS)
+    assert (about_call.source, about_call.key) == ("twilio_debugger", b"twilio:CA1")
+    broken = [(name, "{" if name == "Payload" else value) for name, value in debugger(SUBACCOUNT, ACCOUNT)]
+    (about_account,) = landed(twilio_form(broken), CREDENTIALS)
+    assert about_account.key == f"twilio:account:{SUBACCOUNT}".encode()
+    assert read_envelope(about_account.value).account == SUBACCOUNT
+    assert read_envelope(about_account.value).body["Payload"] == "{"
+
+
+def test_a_debuggers_entry_of_a_subaccount_may_be_signed_by_it_or_by_its_parent() -> None:
+    by_parent = twilio_form(debugger(SUBACCOUNT, ACCOUNT), token=TOKEN)
+    assert account_of(by_parent) == SUBACCOUNT
+    main = replace(CREDENTIALS, twilio_subaccounts={})
+    assert account_of(by_parent, main) == SUBACCOUNT
+    assert account_of(twilio_form(debugger(SUBACCOUNT, ACCOUNT), token="other"), main) == "bad_signature"
+    assert account_of(twilio_form(debugger(SUBACCOUNT, "ACunknown")), main) == "unknown_account"
+    assert account_of(twilio_form(debugger(SUBACCOUNT, "")), main) == "unknown_account"
+    (one,) = landed(by_parent, main)
+    envelope = read_envelope(one.value)
+    check_signer(envelope, DECODERS[envelope.source](envelope))
+    assert envelope.account == SUBACCOUNT
+
+
+def test_no_account_speaks_for_another_one_by_calling_itself_its_parent() -> None:
+    assert account_of(twilio_form(debugger(OTHER, ACCOUNT), token=TOKEN)) == "bad_signature"
+    # Nor in anything but the Debugger's form.
+    claimed = [*of(SUBACCOUNT), ("ParentAccountSid", ACCOUNT)]
+    unrelated = replace(CREDENTIALS, twilio_subaccounts={})
+    assert account_of(twilio_form(claimed, token=TOKEN), unrelated) == "unknown_account"

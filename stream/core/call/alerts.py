@@ -3,7 +3,7 @@
 An alert is a function of the event that opened it and of the call's state at that moment. Its ids are
 functions of the input, so a replay, a crash or a second worker writes the same alert again.
 Rules of this version open one episode each and leave it firing: `call.failed` once a call,
-`call.error_event` once an event, `webhook.failing` once a failing row.
+`call.error_event` once an event, `webhook.failing` once a failing request (see `failures`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEVERITIES: dict[str, str] = {
     "call.failed": "warning",
     "call.error_event": "warning",
 }
-FAILING_CLASSES = frozenset({"4xx", "5xx", "timeout", "none"})
+FAILING_CLASSES = frozenset({"4xx", "5xx", "timeout", "none", "invalid"})
 
 _MASKED = Privacy("masked")
 """For fields and Kafka keys that hold masked numbers in every privacy mode."""
@@ -250,6 +250,8 @@ def _webhook_failing(
 ) -> Alert:
     """The customer's application did not answer a provider's request, or answered with an error."""
     answered = f"answered {answer.response_code}" if answer.response_code else "did not accept the request"
+    if answer.code_class == "invalid":
+        answered += ", which the provider could not use,"
     what = {"timeout": "did not answer in time", "none": "did not answer"}.get(answer.code_class, answered)
     reason = AlertReason(
         f"http_{answer.code_class}", f"The application {what} at {answer.endpoint}.", event.error_code

@@ -22,7 +22,7 @@ from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import revise
-from stream.core.call.schedule import plan_ended
+from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import TIMELINE_CAP, Call, new_call
 from stream.core.call.timeline_entry import TimelineEntry, entry_of
 from stream.core.effects import (
@@ -34,6 +34,7 @@ from stream.core.effects import (
     StateConflict,
 )
 from stream.core.events import Envelope, Event, Origin, Reading
+from stream.core.failures import error_logged, is_new_failure, is_own
 from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
@@ -77,6 +78,7 @@ def fold(
     admit(call, readings, envelope)
     effects: list[Any] = []
     new: list[Reading] = []
+    again: list[Reading] = []
     first = readings[0].event
     started = call is None
     if call is None:
@@ -124,15 +126,18 @@ def fold(
             before = astuple(known)
             known.merge(entry)
             changed |= astuple(known) != before
-        if known is not False and match is None:
-            match = _MATCH_OF_RULE.get(reading.identity_rule, "content_hash")
+        if known is not False:
+            if match is None:
+                match = _MATCH_OF_RULE.get(reading.identity_rule, "content_hash")
+            if reading.remark is not None:
+                again.append(reading)
         changed |= _learn(call, reading, effects)
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
-    if changed:
+    if changed or again:
         watch_gaps(call, envelope.received_us, policy)
-        if new or ended:
-            _follow(call, new, ended, first, envelope, effects, policy)
+        if new or again or ended:
+            _follow(call, new, again, ended, first, envelope, effects, policy)
     if result == "duplicate":
         arrival.duplicates += 1
     elif result == "late":
@@ -171,11 +176,14 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         call.claim("account", account, 0)
         call.account = known["account"]
         changed = True
-    if event.error_code is not None and event.error_code not in call.error_codes:
+    code = event.error_code
+    if reading.remark is not None and event.level != "error":
+        code = None  # noted, and Twilio carried on
+    if code is not None and code not in call.error_codes:
         changed = True
-        insort(call.error_codes, event.error_code)
+        insort(call.error_codes, code)
         del call.error_codes[TIMELINE_CAP:]
-        effects.append(CallErrorSeen(event.provider, event.error_code))
+        effects.append(CallErrorSeen(event.provider, code))
     if reading.recording is not None:
         changed |= call.record_recording(reading.recording)
     if reading.child_call_id is not None:
@@ -186,6 +194,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
 def _follow(
     call: Call,
     new: list[Reading],
+    again: list[Reading],
     ended: bool,
     first: Event,
     envelope: Envelope,
@@ -195,20 +204,38 @@ def _follow(
     """The effects of what is known now, after all readings: counts, alerts, the end of the call.
 
     Alerts describe the call after the whole delivery, whichever of its readings comes first.
+    `again`: another telling of a known entry of an error log may be the first that has what an alert needs.
     """
     for reading in new:
-        _count(call, reading, effects)
-    alarming = [reading for reading in new if raises_alert(reading)]
-    if not ended and not alarming:
+        _count(call, reading, effects, policy)
+    alarming = [reading for reading in new if _is_alert(call, reading, policy, is_new_event=True)]
+    alarming += [reading for reading in again if _is_alert(call, reading, policy, is_new_event=False)]
+    lost = [reading for reading in new if _is_lost_callback(reading, policy)]
+    if not ended and not alarming and not lost:
         return
     lifecycle = lifecycle_of(call)
     for reading in alarming:
         effects += event_alerts(call, lifecycle, reading, policy.account_alias)
+    if lost:
+        plan_lost(call, lifecycle, envelope.received_us, policy, effects)
     if lifecycle.end is not None:
         _conclude(call, lifecycle, lifecycle.end, first, envelope, effects, policy)
 
 
-def _count(call: Call, reading: Reading, effects: list[Any]) -> None:
+def _is_alert(call: Call, reading: Reading, policy: CallPolicy, *, is_new_event: bool) -> bool:
+    """Whether a reading raises an alert that no other telling of the same failure has raised."""
+    if not raises_alert(reading) or is_own(reading, policy):
+        return False
+    if reading.remark is None and reading.answer is None:
+        return True
+    return is_new_failure(call.arrival.failures, reading, is_new_event=is_new_event)
+
+
+def _is_lost_callback(reading: Reading, policy: CallPolicy) -> bool:
+    return reading.remark == "callback" or is_own(reading, policy)
+
+
+def _count(call: Call, reading: Reading, effects: list[Any], policy: CallPolicy) -> None:
     """Levels, edges and answers of a new event that is not call progress."""
     event, answer = reading.event, reading.answer
     if event.family == "insights":
@@ -218,7 +245,9 @@ def _count(call: Call, reading: Reading, effects: list[Any]) -> None:
     if event.edge is not None and event.edge not in call.edges:
         insort(call.edges, event.edge)
         del call.edges[TIMELINE_CAP:]
-    if answer is not None:
+    if reading.remark is not None:
+        effects.append(error_logged(reading, policy))
+    elif answer is not None:
         effects.append(
             ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
         )

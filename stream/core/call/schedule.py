@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.core.call.deadlines import due_second
+from stream.core.call.deadlines import due_second, next_due
 from stream.core.call.lifecycle import Lifecycle
 from stream.core.call.state import Call, Fetch
 from stream.core.effects import FetchAnswered
@@ -102,6 +102,18 @@ def plan_overdue(
     request_due(call, lifecycle, now_us, policy, effects)
 
 
+def plan_lost(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
+    """A callback was not delivered: read at once what it would have told. An ended call is read anyway."""
+    provider = PROVIDERS[call.provider]
+    if call.ended or provider.heals not in policy.polled or call.is_texml:
+        return
+    attempt = max((fetch.attempt for fetch in call.fetches), default=0)
+    due_s = max(1, now_us // 1_000_000)
+    call.fetches = [Fetch(_NUMBER[provider.heals], NO_EDGE, due_s, attempt=attempt, overdue=True)]
+    request_due(call, lifecycle, now_us, policy, effects)
+    call.due_s = next_due(call, policy)
+
+
 def _due_s(from_us: int, after_s: float, policy: CallPolicy) -> int:
     """The second from which a tick must request it. Never 0, which means awaited."""
     return max(1, due_second(from_us, after_s / policy.time_factor))
@@ -125,7 +137,7 @@ def request_due(
             continue
         due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
         fetch.attempt, fetch.asked_s = fetch.attempt + 1, now_s
-        source, reason, edge = FETCHED_SOURCES[fetch.source], _reason(fetch), _edge(fetch)
+        source, reason, edge = FETCHED_SOURCES[fetch.source], _reason(call, fetch), _edge(fetch)
         effects.append(
             FetchRequest(
                 id=request_id(call.key, source, edge, reason, fetch.attempt),
@@ -162,8 +174,10 @@ def _ended_long_ago(call: Call, lifecycle: Lifecycle, policy: CallPolicy) -> boo
     return call.arrival.ended_us - ended_us > policy.settle_s * 1_000_000
 
 
-def _reason(fetch: Fetch) -> str:
-    return "overdue" if fetch.overdue else "ended"
+def _reason(call: Call, fetch: Fetch) -> str:
+    if not fetch.overdue:
+        return "ended"
+    return "overdue" if call.overdue else "gap"
 
 
 def _edge(fetch: Fetch) -> str | None:
@@ -222,7 +236,7 @@ def apply_result(
 def _awaited(call: Call, result: FetchResult) -> Fetch | None:
     awaited = (result.source, result.edge, result.reason, result.attempt)
     for fetch in call.fetches:
-        asked = (FETCHED_SOURCES[fetch.source], _edge(fetch), _reason(fetch), fetch.attempt)
+        asked = (FETCHED_SOURCES[fetch.source], _edge(fetch), _reason(call, fetch), fetch.attempt)
         if asked == awaited and not fetch.due_s:
             return fetch
     return None

@@ -18,6 +18,7 @@ import msgspec
 from stream.core.call.identity_pages import Pages
 from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.events import Recording
+from stream.core.failures import Failure
 from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK
 
 LIFECYCLE_CAP = 64
@@ -58,6 +59,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     - `failed_alert`: `call.failed` was raised; `conflict`: a conflict of terminal statuses was counted;
       `reconciled`: callbacks and resources were compared.
     - `missed`: the bits of the sources that could not be read completely.
+    - `failures`: the reports of failures that were compared with each other, so that each raises one alert.
     """
 
     deliveries: int = 0
@@ -74,6 +76,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     conflict: bool = False
     missed: int = 0
     reconciled: bool = False
+    failures: list[Failure] = []
 
 
 class Fetch(msgspec.Struct, array_like=True):

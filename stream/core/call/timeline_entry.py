@@ -14,6 +14,8 @@ from stream.core.statuses import RANK, TERMINAL
 QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown")
 QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
 
+LEVELS: tuple[str, ...] = ("debug", "info", "warning", "error")
+
 LOGS = frozenset({"insights", "request_log"})
 """Families whose events are identified by their whole content (rule 4), the time in it included."""
 
@@ -89,6 +91,8 @@ class TimelineEntry(msgspec.Struct, array_like=True):
             )
         if other.hangup is not None:
             self.hangup = max(self.hangup or "", other.hangup)
+        if other.level is not None:
+            self.level = max(self.level or LEVELS[0], other.level, key=LEVELS.index)
 
 
 def entry_of(

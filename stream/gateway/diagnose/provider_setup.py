@@ -165,9 +165,9 @@ def _twilio(url: str) -> list[_Section]:
             ],
         ),
         (
-            "Debugger webhook",
-            "Its events belong to no call: here each would be a dead letter.",
-            [("Webhook URL", "", "leave it as it is")],
+            "Debugger webhook: in the Console alone (Monitor > Debugger), for each account",
+            "It tells within seconds which requests your application failed.",
+            [("Webhook URL", url)],
         ),
     ]
 

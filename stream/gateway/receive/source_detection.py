@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stream.sources.twilio_error_log import is_debugger_form
 from stream.sources.twilio_parameters import FormKind, kind_of_form
 
 EVENT_STREAMS_PATH = "/event-streams"
@@ -59,7 +60,9 @@ def source_of(provider: str, endpoint: str, body: dict[str, Any], *, form: bool)
     if not form and (endpoint.endswith(EVENT_STREAMS_PATH) or is_cloud_event(body)):
         return "twilio_event_stream"
     repeated = {name: value[-1] for name, value in body.items() if type(value) is list and value}
-    return _TWILIO_SOURCES[kind_of_form({**body, **repeated} if repeated else body)]
+    parameters = {**body, **repeated} if repeated else body
+    kind = kind_of_form(parameters)
+    return "twilio_debugger" if kind == "other" and is_debugger_form(parameters) else _TWILIO_SOURCES[kind]
 
 
 def ignored_reason(source: str, body: Mapping[str, Any]) -> str | None:

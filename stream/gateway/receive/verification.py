@@ -101,6 +101,10 @@ def _twilio(
     keys = (
         _shared_key(credentials, shared, parsed.account) if shared else tokens_of(credentials, parsed.account)
     )
+    if not (keys or shared) and last(parameters or [], b"PayloadType"):
+        # The Debugger names a subaccount's parent, which may sign if the subaccount has no token here.
+        parent = last(parameters or [], b"ParentAccountSid")
+        keys = tokens_of(credentials, parent) if parent else []
     if not keys:
         raise RequestRefusedError(
             "unknown_account", "no auth token is configured for the account that it names"

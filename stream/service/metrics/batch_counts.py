@@ -34,6 +34,7 @@ _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     effects.SequenceGapClosed: lambda of: (f.SEQUENCE_GAPS_CLOSED, of.source, of.by),
     effects.InsightsEventSeen: lambda of: (f.CALL_INSIGHTS_EVENTS, of.edge, of.level),
     effects.CallErrorSeen: lambda of: (f.CALL_ERRORS, of.provider, of.error_code),
+    effects.ErrorLogged: lambda of: (f.ERROR_LOG_ENTRIES, of.level, of.about),
     effects.ApplicationAnswered: lambda of: (
         (f.APP_WEBHOOK_RESPONSES, of.provider, of.endpoint, of.code_class)
     ),

@@ -20,6 +20,7 @@ ENDPOINTS: tuple[str, ...] = ("<endpoint>",)
 """Endpoints of the customer's application, see `endpoint_names`."""
 
 PROVIDERS = tuple(_PROVIDERS)
+LEVELS = ("debug", "info", "warning", "error", UNKNOWN)
 ANY_SOURCE = (*SOURCES, UNKNOWN)
 """Including the dead letters' `unknown`: an envelope whose source could not be read."""
 

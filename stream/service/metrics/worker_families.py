@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import product
 
 from stream.core.call.alerts import SEVERITIES
+from stream.core.events import REMARKS
 from stream.core.fetches import OUTCOMES, REASONS
 from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
 from stream.service.metrics import label_values as words
@@ -201,7 +202,7 @@ CALL_INSIGHTS_EVENTS = counter(
     "call_insights_events_total",
     "Voice Insights events by edge and level.",
     "On errors at sdk_edge: the client's network, microphone or version; else the carrier.",
-    {"edge": words.EDGES, "level": ("debug", "info", "warning", "error", words.UNKNOWN)},
+    {"edge": words.EDGES, "level": words.LEVELS},
 )
 CALL_ERRORS = counter(
     "call_errors_total",
@@ -214,6 +215,15 @@ CALL_STATE_CONFLICTS = counter(
     "Sources disagree on a field of the same call.",
     "Nothing at single calls; on many, compare one call's events and report it.",
     PROVIDER | {"field": words.CONFLICT_FIELDS},
+)
+
+ERROR_LOG_ENTRIES = counter(
+    "error_log_entries_total",
+    "Entries of Twilio's error log by what they are about: the application failed, a callback was not "
+    "delivered, a request to this gateway failed (own_url), other; unreadable: their details were broken.",
+    "On application: see the alerts; on callback and own_url: is the gateway reached from outside?",
+    {"level": words.LEVELS, "about": (*REMARKS, "own_url")},
+    start=tuple(product(("error", "warning"), (*REMARKS, "own_url"))),
 )
 
 # Application webhooks

@@ -7,6 +7,7 @@ may have been read. Its event says so: once that is found, everything else that 
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any, NamedTuple
 
 from stream.core.sources import FETCHED_SOURCES
@@ -17,6 +18,7 @@ from stream.simulator.check.expected_outputs import (
     ExpectedOutputs,
     PossibleEvent,
     expected_of,
+    nth_failure,
 )
 from stream.simulator.check.report import CheckReport
 
@@ -24,7 +26,7 @@ RULES = frozenset({"call.failed", "call.error_event", "webhook.failing"})
 """The alert rules that are compared: of the others the simulator does not know what is right."""
 
 AlertKey = tuple[str, str, str | None]
-"""Rule, scope, and the id of the event that opened it; None for the rules that fire once a call."""
+"""Rule, scope, and what opened it, as `ExpectedAlert` has them."""
 
 READ_BY_CALL = frozenset(FETCHED_SOURCES)
 """Sources that are read call by call and so can be complete; the others are read by time."""
@@ -155,7 +157,10 @@ class Comparison:
             return
         if not any(account in scope for account in self._accounts) and not self._ours(scope):
             return
-        opened_by = None if rule == "call.failed" else alert["evidence"][0]["event_id"]
+        opened_by = {
+            "call.failed": None,
+            "webhook.failing": f"{alert['provider']}:{(alert['call'] or {}).get('id')}",
+        }.get(rule, alert["evidence"][0]["event_id"])
         key, evidence = (rule, endpoint_scope(scope), opened_by), alert["evidence"][0]
         said = (
             f"{rule} of {scope} ({alert['state']}), alert {alert['id']},"
@@ -167,12 +172,20 @@ class Comparison:
             self._fired(key, said, alert["id"])
 
     def _fired(self, alert: AlertKey, said: str, id_: str) -> None:
+        rule, scope, opened_by = alert
+        if rule == "webhook.failing" and opened_by is not None:
+            alert = self._failure(rule, scope, opened_by, id_)
         if alert not in self._alerts:
-            self._strange_alerts.append((alert, said, id_))
+            self._strange_alerts.append(((rule, scope, opened_by), said, id_))
         elif alert in self._found_alerts:
             self._report.differ("alert_repeated", f"{said}, before as alert {self._found_alerts[alert]}")
         else:
             self._found_alerts[alert] = id_
+
+    def _failure(self, rule: str, scope: str, call_key: str, id_: str) -> AlertKey:
+        """The first of a call's expected alerts of an endpoint that has not fired, or that has this id."""
+        alerts = ((rule, scope, nth_failure(call_key, n)) for n in count(1))
+        return next(alert for alert in alerts if self._found_alerts.get(alert, id_) == id_)
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
         if key is None or self._ours(key):

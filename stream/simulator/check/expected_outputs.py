@@ -18,7 +18,8 @@ from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
 from stream.simulator.twilio.call import TwilioCall
 from stream.simulator.twilio.callbacks import EVENT_OF_STATUS
-from stream.simulator.twilio.request_log import API_URL
+from stream.simulator.twilio.error_log import ERROR
+from stream.simulator.twilio.request_log import API_URL, LoggedRequest
 
 OUTCOME_OF = {
     "completed": "answered",
@@ -41,11 +42,20 @@ class ExpectedEvent(NamedTuple):
 
 
 class ExpectedAlert(NamedTuple):
-    """An alert that must fire exactly once. `event_id`: the event that opens it; None if any event may."""
+    """An alert that must fire exactly once.
+
+    `opened_by`: the event that opens it; None if any event may. A failing webhook is told by several logs, so
+    of these it is the call and a number: as many alerts as the call has failures.
+    """
 
     rule: str
     scope: str
-    event_id: str | None
+    opened_by: str | None
+
+
+def nth_failure(call_key: str, n: int) -> str:
+    """What opens the n-th alert of a call's failing webhook."""
+    return f"failure {n} of {call_key}"
 
 
 class ExpectedCall(NamedTuple):
@@ -167,12 +177,13 @@ class _Outputs:
             self.alerts.append(ExpectedAlert("call.error_event", self.call.key, id_))
         return id_
 
-    def failing_webhook(self, url: str, event_id: str) -> None:
+    def failing_webhook(self, url: str) -> None:
         """Expect the alert of an endpoint, whose scope is its URL without user info and query."""
         scheme, _, rest = url.partition("?")[0].partition("://")
         host = rest.rpartition("@")[2]
         scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{scheme}://{host}")
-        self.alerts.append(ExpectedAlert("webhook.failing", scope, event_id))
+        n = 1 + sum(alert.scope == scope for alert in self.alerts)
+        self.alerts.append(ExpectedAlert("webhook.failing", scope, nth_failure(self.call.key, n)))
 
     def ended(self, status: str | None, outcome: str | None) -> ExpectedCall:
         if status == "failed":
@@ -182,14 +193,15 @@ class _Outputs:
 
 def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     found = _Outputs(call, delivered)
+    failed: set[LoggedRequest] = set()
     said = set(found.numbers("twilio_status_callback"))
     for index in found.numbers("twilio_call_event"):
         request = call.requests[index]
         if request.step is not None:
             said.add(request.step)
-        id_ = found.event(("twilio_call_event", index), "request_log", "")
+        found.event(("twilio_call_event", index), "request_log", "")
         if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
-            found.failing_webhook(request.url, id_)
+            failed.add(request)
     statuses = set()
     for step in sorted(said):
         sent = call.callbacks[step]
@@ -207,6 +219,12 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         found.event(report, "insights", insight.name, error=insight.level == "ERROR")
     for index in sorted({number for source in ERROR_SOURCES for number in found.numbers(source)}):
         found.event(("twilio_debugger", index), "other", "error_logged")
+        if (
+            call.errors[index].level == ERROR
+        ):  # a warning raises no alert, but its row of the request log does
+            failed.add(call.errors[index].request)
+    for request in failed:
+        found.failing_webhook(request.url)
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
     return found.ended(end, OUTCOME_OF[end] if end else None)
 
@@ -226,11 +244,11 @@ def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     for index in found.numbers("telnyx_call_event"):
         row = call.log[index]
         family = "request_log" if row.event is None else "delivery"
-        id_ = found.event(("telnyx_call_event", index), family, row.name)
+        found.event(("telnyx_call_event", index), family, row.name)
         if row.event is not None:
             said.add(row.event)
         if row.failed:
-            found.failing_webhook(webhook_url(call), id_)
+            found.failing_webhook(webhook_url(call))
     for index in found.numbers("telnyx_webhook_delivery"):
         sent = call.events[call.deliveries[index].event]
         found.event(("telnyx_webhook_delivery", index), "delivery", sent.name)

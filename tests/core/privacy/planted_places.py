@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.core.error_log import tellings as error_log
 from tests.core.privacy.planted import DIGITS_PRESSED, NUMBER, OTHER_NUMBER, PERSON, SECRET, USER
 from tests.core.privacy.planted_bodies import (
     CALL_ID,
@@ -252,6 +253,42 @@ PLACES: tuple[Place, ...] = (
             "webhook": {"event_type": "call.hangup", "payload": {"call_leg_id": LEG_ID}},
             "error": f"refused by {NUMBER}",
         },
+        (NUMBER,),
+    ),
+    # Twilio's error log
+    Place(
+        "parameters of a logged request",
+        "twilio_debugger",
+        error_log.debugger_form(
+            error_log.details(asked={"CallSid": CALL_ID, "From": NUMBER, "CallerName": PERSON})
+        ),
+        (NUMBER, PERSON),
+    ),
+    Place(
+        "a logged answer",
+        "twilio_alert",
+        error_log.alert_row(whole=True) | {"response_body": f"<Say>{PERSON}</Say> {SECRET}"},
+        (PERSON, SECRET),
+        True,
+    ),
+    Place(
+        "a logged answer's headers",
+        "twilio_alert",
+        error_log.alert_row(whole=True) | {"response_headers": f"Set-Cookie={SECRET}&Server=x"},
+        (SECRET,),
+        True,
+    ),
+    Place(
+        "query of a logged url",
+        "twilio_alert",
+        error_log.alert_row(url=f"https://h.example/x?sig={SECRET}&CallSid={CALL_ID}"),
+        (SECRET,),
+        True,
+    ),
+    Place(
+        "text of a notification",
+        "twilio_notification",
+        {"sid": "NO1", "call_sid": CALL_ID, "message_text": f"no route to {NUMBER}"},
         (NUMBER,),
     ),
 )

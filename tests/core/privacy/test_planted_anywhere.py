@@ -109,6 +109,13 @@ def sown(place: Place, plant: dict[str, Any]) -> Place:
         }
         return place._replace(body=body)
     inner: Any = body
+    if "Payload" in body:
+        # The Debugger's form, with all that is worth knowing as JSON in a text.
+        inner = msgspec.json.decode(body["Payload"])
+        inner["webhook"]["request"]["parameters"] |= plant
+        inner |= plant
+        body["Payload"] = _as_json(inner)
+        return place._replace(body=body)
     for name in ("data", "payload", "request", "parameters", "metadata", "webhook"):
         if type(inner.get(name)) is dict:
             inner = inner[name]

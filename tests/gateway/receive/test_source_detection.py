@@ -12,6 +12,14 @@ from stream.service.metrics.label_values import IGNORED
 
 CALL = {"CallSid": "CA1", "AccountSid": "AC1"}
 PROGRESS = {**CALL, "CallStatus": "ringing", "CallbackSource": "call-progress-events"}
+DEBUGGER = {
+    "Sid": "NO1",
+    "AccountSid": "AC1",
+    "Level": "ERROR",
+    "PayloadType": "application/json",
+    "Payload": "{}",
+    "Timestamp": "2026-03-02T10:00:07Z",
+}
 STAMP = "Mon, 02 Mar 2026 10:00:55 +0000"
 
 TWILIO: dict[str, tuple[dict[str, Any], str]] = {
@@ -86,6 +94,13 @@ TWILIO: dict[str, tuple[dict[str, Any], str]] = {
         {"ConferenceSid": "CF1", "EventName": "conference-record-end"},
         "twilio_other_callback",
     ),
+    "the Debugger's entry": (DEBUGGER, "twilio_debugger"),
+    "the Debugger's entry without its details": (
+        {"Sid": "NO1", "PayloadType": "application/json"},
+        "twilio_debugger",
+    ),
+    "a call with the parameters of the Debugger": ({**CALL, **DEBUGGER}, "twilio_other_callback"),
+    "an id of something else": ({**DEBUGGER, "Sid": "SM1"}, "twilio_other_callback"),
     "nothing that is known": ({"hello": "world"}, "twilio_other_callback"),
     "nothing at all": ({}, "twilio_other_callback"),
     "empty values say nothing": (

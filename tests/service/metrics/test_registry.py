@@ -164,6 +164,7 @@ ADMITTED: tuple[tuple[Family, tuple[object, ...], tuple[str, ...], dict[str, int
     (f.APP_WEBHOOK_DURATION, ("twilio", "https://x.test/CA1"), ("twilio", "other"), {"endpoint": 1}),
     (f.CALL_INSIGHTS_EVENTS, ("unknown_edge", "ERROR"), ("other", "error"), {}),
     (f.CALL_INSIGHTS_EVENTS, (None, None), ("other", "unknown"), {}),
+    (f.ERROR_LOG_ENTRIES, (None, "callback"), ("unknown", "callback"), {}),
     (f.CALL_INSIGHTS_EVENTS, ("ashburn", "info"), ("other", "info"), {"edge": 1}),
     (PRODUCE_MESSAGES, ("calls.events.v1", "success"), ("events", "success"), {}),
     (PRODUCE_MESSAGES, ("elsewhere", "success"), ("other", "success"), {"topic": 1}),

@@ -138,9 +138,23 @@ def test_an_alert_without_a_cause_is_named(expected: ExpectedOutputs, outputs: O
 def test_an_alert_that_is_opened_by_another_event_is_missing_and_unexpected(
     expected: ExpectedOutputs, outputs: Outputs
 ) -> None:
-    alert = outputs.alerts[first_alert(outputs, "webhook.failing")]
+    alert = outputs.alerts[first_alert(outputs, "call.error_event")]
     alert["evidence"][0]["event_id"] = "another"
     assert differences(expected, outputs) == {"alert_missing": 1, "alert_unexpected": 1}
+
+
+def test_a_failing_webhook_of_another_call_is_missing_and_unexpected(
+    expected: ExpectedOutputs, outputs: Outputs
+) -> None:
+    alert = outputs.alerts[first_alert(outputs, "webhook.failing")]
+    alert["call"]["id"] = "another"
+    assert differences(expected, outputs) == {"alert_missing": 1, "alert_unexpected": 1}
+
+
+def test_one_failure_more_than_a_call_has_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    alert = outputs.alerts[first_alert(outputs, "webhook.failing")]
+    outputs.alerts.append({**alert, "id": "another"})
+    assert differences(expected, outputs) == {"alert_unexpected": 1}
 
 
 def test_a_dead_letter_of_the_run_is_named(expected: ExpectedOutputs) -> None:
