@@ -63,7 +63,8 @@ class CallFolder:
         entry of the error log about something else) has a key of its own, and no state.
         """
         origin = Origin(record.topic, record.partition, record.offset)
-        if readings[0].event.key.partition(":")[2].startswith(_NO_CALL):
+        first = readings[0].event
+        if first.call_id is None and first.key.partition(":")[2].startswith(_NO_CALL):
             return self._identified_only(readings, envelope, origin)
         return fold(call, readings, envelope, origin, self._policy, pages)
 

@@ -177,9 +177,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         call.account = known["account"]
         changed = True
     code = event.error_code
-    if reading.remark is not None and event.level != "error":
-        code = None  # noted, and Twilio carried on
-    if code is not None and code not in call.error_codes:
+    if code is not None and code not in call.error_codes and _is_fault(reading):
         changed = True
         insort(call.error_codes, code)
         del call.error_codes[TIMELINE_CAP:]
@@ -189,6 +187,11 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     if reading.child_call_id is not None:
         changed |= call.adopt(reading.child_call_id)
     return changed
+
+
+def _is_fault(reading: Reading) -> bool:
+    """What an error log only warns of did not stop the provider."""
+    return reading.remark is None or reading.event.level == "error"
 
 
 def _follow(

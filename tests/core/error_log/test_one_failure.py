@@ -118,6 +118,14 @@ def test_what_a_later_telling_fills_in_raises_the_alert_that_is_owed(first: Deli
     assert rules(later) == ([rule] if rule == "webhook.failing" else [])
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_gravest_level_that_is_told_is_the_entrys(order: tuple[int, ...]) -> None:
+    reports = [debugger(level="UNHEARD"), alert(level="warning")]
+    told = tell([*answered_call(), *(reports[n] for n in order)])
+    (item,) = [item for item in told.record.timeline if item.name == "error_logged"]
+    assert item.level == "warning"
+
+
 def test_what_was_told_survives_the_store() -> None:
     call = load(dump(tell([debugger()]).call))
     assert rules(tell([alert(), request_row(), notification()], call=call)) == []
