@@ -15,6 +15,7 @@ from stream.gateway.receive.request import WebhookRequest
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
 from tests.gateway.receive.test_verification import SUBACCOUNT, get, of, with_header
+from tests.gateway.running_gateway import running_gateway
 from tests.gateway.signing import ACCOUNT, HOST, STATUS, TOKEN, twilio, twilio_form, twilio_json
 from tests.gateway.verdicts import judged, landed
 
@@ -189,3 +190,15 @@ def test_no_account_speaks_for_another_one_by_calling_itself_its_parent() -> Non
     claimed = [*of(SUBACCOUNT), ("ParentAccountSid", ACCOUNT)]
     unrelated = replace(CREDENTIALS, twilio_subaccounts={})
     assert account_of(twilio_form(claimed, token=TOKEN), unrelated) == "unknown_account"
+
+
+@pytest.mark.parametrize("payload", ['{"resource_sid":"CA1"}', "{", "", "[" * 4000])
+async def test_a_debuggers_entry_is_answered_with_204_whatever_is_in_it(payload: str) -> None:
+    form = [(name, payload if name == "Payload" else value) for name, value in debugger(ACCOUNT, "")]
+    async with running_gateway() as gateway:
+        answer = await gateway.send(twilio_form(form))
+        assert (answer.status, await answer.read()) == (204, b"")
+        (one,) = gateway.sink.landed
+        assert one.source == "twilio_debugger"
+        assert one.key is not None
+        assert gateway.counted("webhook_events_received_total", source="twilio_debugger") == 1
