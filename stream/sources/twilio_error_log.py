@@ -333,6 +333,8 @@ def _redacted(told: dict[str, Any]) -> dict[str, Any]:
             kept[name] = {one: text for one, text in headers if normalised(one) in _HEADERS_KEPT}
         elif type(value) is dict:
             kept[name] = _redacted(value)
+        elif type(value) is list:
+            kept[name] = [_redacted({name: one}).get(name) for one in value]
         elif value not in (None, ""):
             kept[name] = without_queries(value) if type(value) is str else value
     return kept

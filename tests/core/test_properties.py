@@ -155,17 +155,3 @@ def test_what_is_kept_of_too_many_events_does_not_depend_on_their_order(
     assert len(dump(first.call)) < 32_000
     if first.all_of(CallRecord):
         assert said_of(first.record) == said_of(second.record)
-
-
-@given(several, orders)
-@settings(max_examples=48, deadline=None)
-def test_as_many_failures_of_the_application_raise_alerts_in_any_order(
-    deliveries: list[Delivery], order: Any
-) -> None:
-    shuffled = deliveries + deliveries
-    order.shuffle(shuffled)
-    first, second = (
-        [(one.rule.id, one.webhook.endpoint) for one in tell(some).alerts if one.webhook is not None]
-        for some in (deliveries, shuffled)
-    )
-    assert len(first) == len(second)

@@ -7,6 +7,8 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream.core.call.alerts import Alert
 from stream.core.call.record import CallRecord
@@ -82,6 +84,27 @@ def test_any_number_of_failures_raise_as_many_alerts_in_any_order() -> None:
 def test_a_request_without_a_response_has_no_time_and_is_the_same_failure(order: tuple[int, ...]) -> None:
     reports = [request_row(second=None, code=None), debugger(details("11205", status=None))]
     assert rules(tell([reports[n] for n in order])) == ["webhook.failing"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((3, 9, 25, 60)), st.integers(0, 5)), min_size=1, max_size=12),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None)
+def test_as_many_alerts_are_raised_in_any_order_and_repetition(
+    told: list[tuple[int, int]], order: random.Random
+) -> None:
+    """Each second has a failure, which any of its six reports may tell."""
+    reports = [failure(second)[which] for second, which in told]
+    shuffled = reports + [one for one in reports if order.random() < 0.5]
+    order.shuffle(shuffled)
+    assert rules(tell(shuffled)) == rules(tell(reports))
+
+
+def failure(second: int) -> list[Delivery]:
+    about: dict[str, Any] = {"sid": f"NO{second}", "second": second}
+    tellings_ = [debugger(**about), streamed(**about), alert(**about), alert(whole=True, **about)]
+    return [*tellings_, notification(**about), request_row(second)]
 
 
 def test_two_entries_of_one_second_are_two_failures() -> None:

@@ -284,6 +284,14 @@ def test_what_is_secret_leaves_in_no_mode_and_what_is_personal_in_full_alone(
     assert reading.event.attributes
 
 
+def test_bodies_and_queries_within_lists_are_removed_too(read: Read) -> None:
+    deep = [{"response_body": "hello JANE"}, ["see https://h.test/x?token=tok3n now"]]
+    (reading,) = read("twilio_debugger", form(more_info={"seen": deep}))
+    shown = shown_by(reading, Privacy("full"))
+    assert "see https://h.test/x now" in shown
+    assert [text for text in ("JANE", "tok3n") if text in shown] == []
+
+
 def shown_by(reading: Reading, privacy: Privacy) -> str:
     privacy.apply(reading)
     return repr(reading)
