@@ -33,7 +33,7 @@ class Counting(worker_process.Counting):
                     "read_s": self.recovered_s,
                     "records": self.recovered_records,
                     "states": sum(
-                        self._app.states.count(number) for number in self._app.lanes.partition_numbers()
+                        self._app.table.states.count(number) for number in self._app.lanes.partition_numbers()
                     ),
                     "cpu_s": time.process_time(),
                     "rss_mb": rss_mb(),
