@@ -206,30 +206,18 @@ def _settings(public_url: str, settings: GatewaySettings) -> tuple[SetupSetting,
     url = "not set"
     if settings.public_url:
         url = "set" if settings.public_url.rstrip("/") == public_url else "differs"
-    secrets = (
-        ("TWILIO_ACCOUNT_SID", "the account's SID, AC…", settings.twilio_account_sid),
-        (
-            "TWILIO_AUTH_TOKEN",
-            "its primary auth token (or …_FILE); both while rotating",
-            settings.twilio_auth_token,
-        ),
-        (
-            "TWILIO_ACCOUNT_TOKENS",
-            "AC…=token of each subaccount (or …_FILE), if there are any",
-            settings.twilio_account_tokens,
-        ),
-        (
-            "TELNYX_PUBLIC_KEY",
-            "the public key that Mission Control shows",
-            settings.telnyx_public_key,
-        ),
-    )
+    secrets = {
+        "TWILIO_ACCOUNT_SID": "the account's SID, AC…",
+        "TWILIO_AUTH_TOKEN": "its primary auth token (or …_FILE); both while rotating",
+        "TWILIO_ACCOUNT_TOKENS": "AC…=token of each subaccount (or …_FILE), if there are any",
+        "TELNYX_PUBLIC_KEY": "the public key that Mission Control shows",
+    }
     refused = "set" if settings.unsigned_callbacks == "refuse" else "differs"
     return (
         SetupSetting("CALLSTREAM_PUBLIC_URL", public_url, url),
         *(
-            SetupSetting(f"CALLSTREAM_{name}", value, "set" if given else "not set")
-            for name, value, given in secrets
+            SetupSetting(f"CALLSTREAM_{name}", value, "set" if getattr(settings, name.lower()) else "not set")
+            for name, value in secrets.items()
         ),
         SetupSetting("CALLSTREAM_UNSIGNED_CALLBACKS", "refuse", refused),
         SetupSetting("CALLSTREAM_GATEWAY_LISTEN", "where your proxy sends to", settings.gateway_listen),

@@ -19,8 +19,7 @@ NODE_LIMIT = 100
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t \x21-\x7e])*"'
-_PAIR = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})")
-_SPACE = re.compile(r"[ \t]*")
+_PAIR = re.compile(rf"[ \t]*(?:({_TOKEN})=({_TOKEN}|{_QUOTED})[ \t]*)?")
 _ESCAPED = re.compile(r"\\(.)")
 _NODE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 
@@ -100,13 +99,14 @@ def _entries(header: str) -> list[dict[str, str]] | None:
     while True:
         entry: dict[str, str] = {}
         while True:
-            at = _after_space(header, at)
-            if match := _PAIR.match(header, at):
+            match = _PAIR.match(header, at)
+            assert match is not None  # there may be no pair
+            if match[1]:
                 name = match[1].lower()
                 if name in entry:
                     return None
                 entry[name] = _unquoted(match[2])
-                at = _after_space(header, match.end())
+            at = match.end()
             if header[at : at + 1] != ";":
                 break
             at += 1
@@ -117,11 +117,6 @@ def _entries(header: str) -> list[dict[str, str]] | None:
         if header[at] != ",":
             return None
         at += 1
-
-
-def _after_space(header: str, at: int) -> int:
-    match = _SPACE.match(header, at)
-    return match.end() if match else at
 
 
 def _unquoted(value: str) -> str:
