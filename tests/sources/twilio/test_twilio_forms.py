@@ -1,4 +1,4 @@
-"""Twilio's callbacks that are not progress, and sources alike (numbers: the reference's tricky cases)."""
+"""Twilio's callbacks but progress, and what names no call (numbers: the reference's tricky cases)."""
 
 from __future__ import annotations
 
@@ -123,45 +123,6 @@ def test_other_callbacks_are_told_apart_by_the_event_that_they_name(
     event = reading.event
     assert (event.family, event.name, event.status) == (family, name, None)
     assert (event.occurred_at, event.occurred_at_quality) == ("2026-03-02T10:00:55.500000Z", "exact")
-
-
-def test_a_summary_is_an_event_for_each_of_its_versions(read: Read) -> None:
-    partial, complete, again = (
-        read("twilio_call_summary", {"call_sid": CALL, "processing_state": state})[0]
-        for state in ("partial", "complete", "complete")
-    )
-    assert partial.parts != complete.parts
-    assert complete.parts == again.parts
-    assert (complete.event.family, complete.event.name, complete.identity_rule) == (
-        "resource",
-        "call_summary",
-        "4",
-    )
-
-
-def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
-    (reading,) = read("twilio_call_summary", {"call_sid": None}, endpoint=f"/v1/Voice/{CALL}/Summary")
-    assert reading.event.key == KEY
-
-
-def test_case_55_a_webhook_delivery_is_not_a_call_event(read: Read) -> None:
-    body = {
-        "id": "delivery-1",
-        "status": "failed",
-        "finished_at": "2026-03-02T10:00:57.1Z",
-        "attempts": [{"status": "failed", "http": {"request": {"headers": [["token", "hunter2"]]}}}],
-        "webhook": {"id": "e1", "event_type": "call.hangup", "payload": {"call_leg_id": "leg-1"}},
-    }
-    (reading,) = read("telnyx_webhook_delivery", body)
-    event = reading.event
-    assert (event.key, event.family, event.name, event.status) == (
-        "telnyx:leg-1",
-        "delivery",
-        "call.hangup",
-        None,
-    )
-    assert (reading.identity_rule, reading.parts) == ("2", ("delivery-1",))
-    assert "hunter2" not in repr(reading)
 
 
 @pytest.mark.parametrize(

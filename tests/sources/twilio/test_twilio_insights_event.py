@@ -162,3 +162,22 @@ def test_a_row_without_a_call_cannot_be_read(read: Read, call_sid: Any, reason: 
     with pytest.raises(DecodeError) as error:
         read("twilio_insights_event", row(call_sid=call_sid))
     assert error.value.reason == reason
+
+
+def test_a_summary_is_an_event_for_each_of_its_versions(read: Read) -> None:
+    partial, complete, again = (
+        read("twilio_call_summary", {"call_sid": CALL, "processing_state": state})[0]
+        for state in ("partial", "complete", "complete")
+    )
+    assert partial.parts != complete.parts
+    assert complete.parts == again.parts
+    assert (complete.event.family, complete.event.name, complete.identity_rule) == (
+        "resource",
+        "call_summary",
+        "4",
+    )
+
+
+def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
+    (reading,) = read("twilio_call_summary", {"call_sid": None}, endpoint=f"/v1/Voice/{CALL}/Summary")
+    assert reading.event.key == f"twilio:{CALL}"
