@@ -167,7 +167,7 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         account=call.account,
         call_id=call_id,
         parent_call_id=facts("parent_call_id"),
-        child_call_ids=call.children,
+        child_call_ids=list(call.children),
         session_id=facts("session_id"),
         leg_id=facts("leg_id"),
         direction=call.direction,

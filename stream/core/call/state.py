@@ -157,7 +157,7 @@ class Call(msgspec.Struct, array_like=True):
     proven: bool = False
     paged: int = 0
     truncated: bool = False
-    children: list[str] = []
+    children: tuple[str, ...] = ()
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.
@@ -271,11 +271,9 @@ class Call(msgspec.Struct, array_like=True):
 
     def adopt(self, child_call_id: str) -> bool:
         """Take in a call that it has dialled. True if that changes anything."""
-        if child_call_id in self.children:
-            return False
-        insort(self.children, child_call_id)
-        del self.children[TIMELINE_CAP:]
-        return child_call_id in self.children
+        before = self.children
+        self.children = tuple(sorted({*before, child_call_id})[:TIMELINE_CAP])
+        return self.children != before
 
     def record_recording(self, said: Recording) -> bool:
         """Take in a recording's furthest status and longest duration. True if that changes anything."""

@@ -149,4 +149,4 @@ def test_of_many_children_a_few_are_kept_and_the_same_ones_in_any_order() -> Non
     assert all(backwards.adopt(child) for child in reversed(children))
     assert not backwards.adopt(children[0])
     assert not backwards.adopt(children[-1]), "a child that is not kept changes nothing"
-    assert forwards.children == backwards.children == children[:TIMELINE_CAP]
+    assert forwards.children == backwards.children == tuple(children[:TIMELINE_CAP])
