@@ -192,6 +192,20 @@ def test_no_account_speaks_for_another_one_by_calling_itself_its_parent() -> Non
     assert account_of(twilio_form(claimed, token=TOKEN), unrelated) == "unknown_account"
 
 
+def test_a_debuggers_entry_that_tells_an_old_time_is_refused_like_a_callback() -> None:
+    one_day = replace(CREDENTIALS, twilio_max_age_s=86_400)
+    old = [
+        (name, "2025-12-30T23:59:59Z" if name == "Timestamp" else value)
+        for name, value in debugger(ACCOUNT, "")
+    ]
+    assert account_of(twilio_form(old), one_day) == "stale_timestamp"
+    new = [
+        (name, "2025-12-31T00:00:01Z" if name == "Timestamp" else value)
+        for name, value in debugger(ACCOUNT, "")
+    ]
+    assert account_of(twilio_form(new), one_day) == ACCOUNT
+
+
 @pytest.mark.parametrize("payload", ['{"resource_sid":"CA1"}', "{", "", "[" * 4000])
 async def test_a_debuggers_entry_is_answered_with_204_whatever_is_in_it(payload: str) -> None:
     form = [(name, payload if name == "Payload" else value) for name, value in debugger(ACCOUNT, "")]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from stream.core.timestamps import rfc2822
+from stream.core.timestamps import instant
 from stream.gateway.receive import telnyx_signature, twilio_signature
 from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
 from stream.gateway.receive.public_url import public_origin
@@ -161,7 +161,7 @@ def claimed_age_s(parameters: Pairs | None, now_s: float) -> float:
     Twilio signs no sending time, but a callback carries the time of its event.
     """
     timestamp = last(parameters or [], b"Timestamp")
-    at_us = None if timestamp is None else rfc2822(timestamp)
+    at_us = None if timestamp is None else instant(timestamp)
     return 0.0 if at_us is None else now_s - at_us / 1_000_000
 
 
