@@ -24,7 +24,7 @@ SIP_OF = {
 
 @pytest.fixture(scope="module")
 def envelopes() -> list[dict[str, Any]]:
-    traffic = Traffic(Options(calls=600, failed=0.2, start_us=1_760_000_000_000_000), with_expected=False)
+    traffic = Traffic(Options(calls=800, failed=0.2, start_us=1_760_000_000_000_000), with_expected=False)
     return [orjson.loads(record.value) for record in traffic]
 
 

@@ -8,8 +8,8 @@ from stream.core import sources
 from stream.core.sources import PUSHED_SOURCES
 
 EVENT_STREAM = "twilio_event_stream"
-CALLBACK_SOURCES = PUSHED_SOURCES
-OPTIONAL_SOURCES = ("twilio_debugger", EVENT_STREAM)
+CALLBACK_SOURCES = (*PUSHED_SOURCES, "twilio_debugger")
+OPTIONAL_SOURCES = (EVENT_STREAM,)
 """Callbacks that are sent only in a run that names them."""
 
 SENT_SOURCES = CALLBACK_SOURCES + OPTIONAL_SOURCES

@@ -32,7 +32,7 @@ def test_all_that_is_held_must_be_seen_and_what_is_read_by_call_complete() -> No
 
 
 def test_a_callback_that_arrived_must_be_seen_and_one_that_was_given_up_may_be() -> None:
-    sent = traffic(telnyx=0.0, sources=frozenset({*CALLBACK_SOURCES, "twilio_call"}))
+    sent = traffic(telnyx=0.0, failing_webhooks=0.0, sources=frozenset({*CALLBACK_SOURCES, "twilio_call"}))
     for delivery in sent.outgoing():
         if int(delivery.call.key[-1], 16) % 2:
             delivery.arrived()

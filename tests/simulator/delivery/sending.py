@@ -72,7 +72,8 @@ def callback_of(request: WebhookRequest) -> str:
     """Identifies the callback that a request carries."""
     if is_form(request):
         body = request.body.decode()
-        return body.partition("CallSid=")[2][:34] + body.partition("CallStatus=")[2]
+        entry = body.partition("&Sid=NO")[2][:32]
+        return entry or body.partition("CallSid=")[2][:34] + body.partition("CallStatus=")[2]
     return str(orjson.loads(request.body)["data"]["id"])
 
 

@@ -194,7 +194,7 @@ async def test_telnyx_tries_the_failover_address_at_once_and_says_where_it_deliv
 
 async def test_a_redirect_is_not_followed() -> None:
     async with running_gateway(lambda request, number: 302) as gateway:
-        answers, _ = await sent(traffic_of(5), gateway.url)
+        answers, _ = await sent(traffic_of(5, telnyx=0.5), gateway.url)
     assert {request.target.partition("?")[0] for request in gateway.requests} == {
         "/callbacks/twilio",
         "/callbacks/telnyx",
