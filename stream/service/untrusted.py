@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -35,7 +36,14 @@ def escaped_lines(text: str) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """A record on one line. A traceback follows indented, so that no text in it looks like a record."""
+    """A record on one line, its time in UTC.
+
+    A traceback follows indented, so that no text in it looks like a record.
+    """
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 import unicodedata
 
 import pytest
@@ -189,3 +190,15 @@ def test_a_log_record_is_one_line_and_a_traceback_cannot_look_like_one(word: str
 
 def test_our_own_lines_stay_lines() -> None:
     assert escaped_lines("a\nb\x1b") == "a\nb\\u001b"
+
+
+def test_the_time_of_a_line_is_utc_wherever_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = logging.LogRecord("callstream", logging.INFO, "file.py", 1, "gone", None, None)
+    record.created, record.msecs = 1_767_225_600.25, 250.0
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert LineFormatter("%(asctime)s %(message)s").format(record) == "2026-01-01T00:00:00.250Z gone"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, contextmanager
 
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ownership import find_running
+from stream.cli.support import log_levels
 from stream.cli.support.exit_codes import FAILED, MISUSE, NO_KAFKA, START_AGAIN, TOPIC_MISMATCH
 from stream.cli.support.log_throttle import ClientLogThrottle
 from stream.cli.support.terminal import Fault, say
@@ -50,6 +51,7 @@ def log_to_stderr(*, verbose: bool = False) -> None:
     `verbose`: more of both, and a line for each webhook.
     """
     logs.install()
+    log_levels.lower()
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
