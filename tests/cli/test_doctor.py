@@ -254,9 +254,9 @@ def test_the_process_itself_shows_no_secret_of_settings_that_are_wrong(tmp_path:
     )
     assert done.returncode == 2
     assert [line.split()[0] for line in done.stderr.splitlines()] == [
-        "CALLSTREAM_STORE=x",
         "CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
         "CALLSTREAM_PUBLIC_URL",
+        "CALLSTREAM_STORE=x",
         "CALLSTREAM_TWILIO_SHARED_KEYS",
         "CALLSTREAM_TWILIO_API_URL",
     ]
