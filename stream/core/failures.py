@@ -60,19 +60,14 @@ def error_logged(reading: Reading, policy: CallPolicy) -> ErrorLogged:
     return ErrorLogged(reading.event.level, about)
 
 
-def is_new_failure(known: list[Failure], reading: Reading, *, is_new_event: bool) -> bool:
-    """Add the failure that a reading tells to those of its call; whether it is told for the first time.
-
-    `is_new_event`: whether the reading's event is new.
-    """
+def noted(known: tuple[Failure, ...], reading: Reading) -> tuple[Failure, ...]:
+    """The reports of a call with the failure that a reading tells, the same ones if it told it before."""
     reported = _failure(reading)
-    if reported.entry and any(failure.entry == reported.entry for failure in known):
-        return False
     if len(known) >= FAILURES_CAP:
-        return is_new_event
-    before = _count(known)
-    known.append(reported)
-    return _count(known) > before
+        return known
+    if reported.entry and any(failure.entry == reported.entry for failure in known):
+        return known
+    return (*known, reported)
 
 
 def _failure(reading: Reading) -> Failure:
@@ -87,7 +82,7 @@ def _failure(reading: Reading) -> Failure:
     return Failure(event.id if reading.remark is not None else "", endpoint, at_s)
 
 
-def _count(reports: list[Failure]) -> int:
+def failure_count(reports: tuple[Failure, ...]) -> int:
     """How many failures these are: as few as possible, of at most one row and one entry each."""
     entries = [report for report in reports if report.entry]
     row_of: dict[int, Failure] = {}

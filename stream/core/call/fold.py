@@ -34,7 +34,7 @@ from stream.core.effects import (
     StateConflict,
 )
 from stream.core.events import Envelope, Event, Origin, Reading
-from stream.core.failures import error_logged, is_new_failure, is_own
+from stream.core.failures import error_logged, failure_count, is_own, noted
 from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
@@ -231,7 +231,9 @@ def _is_alert(call: Call, reading: Reading, policy: CallPolicy, *, is_new_event:
         return False
     if reading.remark is None and reading.answer is None:
         return True
-    return is_new_failure(call.arrival.failures, reading, is_new_event=is_new_event)
+    known = call.arrival.failures
+    call.arrival.failures = reported = noted(known, reading)
+    return is_new_event if reported is known else failure_count(reported) > failure_count(known)
 
 
 def _is_lost_callback(reading: Reading, policy: CallPolicy) -> bool:

@@ -76,7 +76,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     conflict: bool = False
     missed: int = 0
     reconciled: bool = False
-    failures: list[Failure] = []
+    failures: tuple[Failure, ...] = ()
 
 
 class Fetch(msgspec.Struct, array_like=True):
