@@ -25,7 +25,7 @@ _TRANSCRIPTS = ("Transcript", "TranscriptionText", "TranscriptionSid")
 """Parameters of a transcription that names no event."""
 
 _ERROR_CODES = ("ErrorCode", "StreamError", "SiprecErrorCode", "SiprecError", "TranscriptionError")
-_ALARMING = ("-error", "-failed")
+_ALARMING = ("error", "failed")
 
 
 def recording_callback(envelope: Envelope, provider: str = "twilio") -> list[Reading]:
