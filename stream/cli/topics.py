@@ -9,10 +9,11 @@ from dataclasses import astuple, fields
 import click
 
 from stream.broker import embedded
+from stream.cli.checkup.cluster import replication_risks
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.startup import exit_on_error, quiet_clients
 from stream.cli.support.terminal import say
-from stream.kafka.topics import POLICIES, ensure, names
+from stream.kafka.topics import POLICIES, Examined, ensure, examine, names
 from stream.service.settings import Settings, load
 
 
@@ -34,13 +35,16 @@ def command(wait_s: float, as_json: bool) -> None:
     quiet_clients()
     with exit_on_error(as_json=as_json):
         settings = load()
-        made = asyncio.run(_ensure(settings, wait_s))
+        made, found = asyncio.run(_ensure(settings, wait_s))
     _show(settings, made, as_json)
+    for risk, mend in replication_risks(found):
+        say(f"warning: {risk}: {mend}", err=True)
 
 
-async def _ensure(settings: Settings, wait_s: float) -> list[str]:
+async def _ensure(settings: Settings, wait_s: float) -> tuple[list[str], Examined]:
     async with embedded(settings, say=lambda line: say(line, err=True)) as broker:
-        return await ensure(broker.bootstrap, settings, wait_s=wait_s)
+        made = await ensure(broker.bootstrap, settings, wait_s=wait_s)
+        return made, await examine(broker.bootstrap, settings, wait_s=wait_s)
 
 
 def _show(settings: Settings, made: list[str], as_json: bool) -> None:

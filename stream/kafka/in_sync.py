@@ -18,7 +18,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from stream.kafka.client.admin import admin_client, topic_setting
 from stream.kafka.client.connection import Connection
 
-SETTING = "min.insync.replicas"
+MIN_IN_SYNC = "min.insync.replicas"
 SETTING_EVERY_S = 60.0
 SETTING_RETRY_S = 10.0
 NO_ANSWER = "the broker does not answer"
@@ -94,7 +94,9 @@ def shortfall_in(topic: str, minimum: int, views: Views, *, silent: frozenset[in
             return f"partition {number} of {topic} has no leader that answers"
         found = max(len(one.in_sync - silent) for one in led)
         if found < minimum:
-            return f"partition {number} of {topic} has {found} replicas in sync, and {SETTING} is {minimum}"
+            return (
+                f"partition {number} of {topic} has {found} replicas in sync, and {MIN_IN_SYNC} is {minimum}"
+            )
     return None
 
 
@@ -102,9 +104,9 @@ async def min_in_sync_replicas(connection: Connection, topic: str) -> int:
     """The topic's `min.insync.replicas`. Raises KafkaError, OSError."""
     async with admin_client(connection) as admin:
         await admin.start()
-        found = await topic_setting(admin, topic, SETTING)
+        found = await topic_setting(admin, topic, MIN_IN_SYNC)
     if found is None:
-        raise KafkaError(f"{SETTING} of {topic} is not told")
+        raise KafkaError(f"{MIN_IN_SYNC} of {topic} is not told")
     return int(found)
 
 

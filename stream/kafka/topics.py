@@ -12,10 +12,11 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
 
-from stream.kafka.client.admin import admin_client, topic_setting
+from stream.kafka.client.admin import admin_client, topic_setting, topic_settings
 from stream.kafka.client.connection import Connection, connection
+from stream.kafka.in_sync import MIN_IN_SYNC
 from stream.service.errors import describe
 from stream.service.settings import RoleSettings
 
@@ -30,6 +31,12 @@ class TopicError(Exception):
     """The topics are not usable. The message names the cluster or topic, and the reason."""
 
 
+class TooFewBrokersError(KafkaError):
+    """The cluster cannot hold so many replicas, at least not yet: brokers may be starting."""
+
+    retriable = True
+
+
 class TopicMismatch(TopicError):
     """A topic exists and is not what the program needs."""
 
@@ -42,12 +49,18 @@ class TopicMismatch(TopicError):
 
 @dataclass(frozen=True)
 class Examined:
-    """The state of the topics: names of those that are missing or without a leader, and mismatches."""
+    """The state of the topics: names of those that are missing or without a leader, and mismatches.
+
+    Of several brokers, the loss of one loses records of the topics in `one_replica`, and may lose some of
+    those in `one_in_sync`: with `min.insync.replicas` 1, a record counts as written when one broker has it.
+    """
 
     missing: tuple[str, ...] = ()
     without_leader: tuple[str, ...] = ()
     mismatches: tuple[TopicMismatch, ...] = ()
     brokers: int = 0
+    one_replica: tuple[str, ...] = ()
+    one_in_sync: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,7 +158,7 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
         async with asyncio.timeout(wait_s):
             while True:
                 try:
-                    if await _ensured(cluster, topics, settings.partitions, made):
+                    if await _ensured(cluster, topics, settings, made):
                         return made
                     reason = "new topics have no leader yet"
                 except (KafkaError, OSError) as error:
@@ -157,12 +170,12 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
         raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})") from None
 
 
-async def _ensured(cluster: Connection, topics: Topics, partitions: int, made: list[str]) -> bool:
+async def _ensured(cluster: Connection, topics: Topics, settings: RoleSettings, made: list[str]) -> bool:
     """Whether every topic can be written to. Adds to `made` those that it creates."""
     async with admin_client(cluster, request_timeout_ms=10_000) as admin:
         await admin.start()
-        made += await _make_missing(admin, topics, partitions)
-        return await _all_there(admin, topics, partitions)
+        made += await _make_missing(admin, topics, settings)
+        return await _all_there(admin, topics, settings.partitions)
 
 
 def _is_retriable(error: KafkaError) -> bool:
@@ -170,11 +183,16 @@ def _is_retriable(error: KafkaError) -> bool:
     return bool(error.retriable) or getattr(error, "errno", 0) <= 0
 
 
-async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: int) -> list[str]:
+async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, settings: RoleSettings) -> list[str]:
     there = set(await admin.list_topics())
     missing = [
-        # -1 replicas and an empty assignment: the cluster's default replication factor.
-        NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=dict(POLICIES[about.name]))
+        NewTopic(
+            name,
+            settings.partitions,
+            settings.replication,
+            replica_assignments={},
+            topic_configs=dict(POLICIES[about.name]),
+        )
         for about, name in zip(fields(topics), astuple(topics), strict=True)
         if name not in there
     ]
@@ -185,6 +203,8 @@ async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, partitions: 
     for name, code, *message in answer.topic_errors:
         if code == 0:
             made.append(name)
+        elif for_code(code) is InvalidReplicationFactorError:
+            raise TooFewBrokersError(f"too few brokers for CALLSTREAM_REPLICATION={settings.replication}")
         elif for_code(code) is not TopicAlreadyExistsError:  # another process created it first
             raise for_code(code)(f"{name}: {message[0] if message else for_code(code).description}")
     return made
@@ -236,11 +256,29 @@ async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXA
                         await _check_compacted(admin, name)
                     except TopicMismatch as error:
                         others.append(error)
+            if brokers > 1:
+                found = await _with_replicas(admin, found, topics)
     except (KafkaError, OSError, TimeoutError) as error:
         if isinstance(error, KafkaError) and not _is_retriable(error):
             why = f"the cluster at {bootstrap} refuses"
         raise TopicError(f"{why} ({type(error).__name__})") from error
     return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
+
+
+async def _with_replicas(admin: AIOKafkaAdminClient, found: Examined, topics: Topics) -> Examined:
+    """Of a cluster of several brokers. A lost tick is sent again, so its topic may have one replica."""
+    kept = [name for name in astuple(topics) if name not in (*found.missing, topics.ticks)]
+    single = tuple(
+        one["topic"]
+        for one in await admin.describe_topics(kept)
+        if min(len(part["replicas"]) for part in one["partitions"]) < 2
+    )
+    in_sync = await topic_settings(admin, kept, MIN_IN_SYNC)
+    return replace(
+        found,
+        one_replica=single,
+        one_in_sync=tuple(name for name in kept if in_sync.get(name) == "1" and name not in single),
+    )
 
 
 async def _check_compacted(admin: AIOKafkaAdminClient, name: str) -> None:

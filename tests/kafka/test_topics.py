@@ -135,6 +135,16 @@ async def test_a_look_makes_nothing_and_finds_all_that_does_not_fit(broker: Any,
     ]
 
 
+@pytest.mark.broker
+async def test_more_replicas_than_brokers_are_an_error_that_names_the_setting(
+    broker: Any, prefix: str
+) -> None:
+    settings = Settings(topic_prefix=prefix, partitions=2, replication=3)
+    with pytest.raises(TopicError, match=r"too few brokers for CALLSTREAM_REPLICATION=3"):
+        await ensure(broker.bootstrap, settings, wait_s=2)
+    assert await ensure(broker.bootstrap, replace(settings, replication=1))
+
+
 async def test_a_look_at_a_cluster_that_is_not_there_ends_soon() -> None:
     with pytest.raises(TopicError, match=r"no broker answers at 127\.0\.0\.1:1 "):
         await examine("127.0.0.1:1", Settings(), wait_s=1)

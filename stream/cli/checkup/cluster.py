@@ -49,7 +49,22 @@ def topics(found: Examined, settings: Settings) -> Check:
         return Check(
             "topics", "warning", f"missing: {_some(found.missing)}", "`callstream topics` makes them"
         )
+    if risks := replication_risks(found):
+        return Check("topics", "warning", "; ".join(says for says, _ in risks), risks[0][1])
     return Check("topics", "ok", f"all are there, with {settings.partitions} partitions")
+
+
+def replication_risks(found: Examined) -> list[tuple[str, str]]:
+    """(risk, what to do about it) of topics that may lose records with a broker of several. Pure."""
+    risks = []
+    if found.one_replica:
+        says = f"{_some(found.one_replica)}: one replica, which a lost broker takes with it"
+        mend = "give them three (`kafka-reassign-partitions`); CALLSTREAM_REPLICATION=3 is for new ones"
+        risks.append((says, mend))
+    if found.one_in_sync:
+        says = f"{_some(found.one_in_sync)}: min.insync.replicas is 1, so a lost broker may lose records"
+        risks.append((says, "set min.insync.replicas=2 on the topics, with three replicas"))
+    return risks
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -26,13 +26,19 @@ async def admin_client(connection: Connection, **settings: Any) -> AsyncIterator
 
 async def topic_setting(admin: AIOKafkaAdminClient, topic: str, name: str) -> str | None:
     """A setting of a topic; None where the broker does not tell it. Raises KafkaError, OSError."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {name: ""})
-    (answer,) = await admin.describe_configs([resource])
-    for _code, _message, _type, _name, entries in answer.resources:
-        for entry in entries:
-            if entry[0] == name:
-                return str(entry[1])
-    return None
+    return (await topic_settings(admin, [topic], name)).get(topic)
+
+
+async def topic_settings(admin: AIOKafkaAdminClient, topics: Collection[str], name: str) -> dict[str, str]:
+    """A setting by topic, without those that the broker does not tell. Raises KafkaError, OSError."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic, {name: ""}) for topic in topics]
+    return {
+        topic: str(entry[1])
+        for answer in (await admin.describe_configs(resources) if resources else ())
+        for _code, _message, _type, topic, entries in answer.resources
+        for entry in entries
+        if entry[0] == name
+    }
 
 
 async def missing_topics(admin: AIOKafkaAdminClient, topics: Collection[str]) -> list[str]:

@@ -41,6 +41,12 @@ async def test_no_broker_is_started_where_none_is_configured(tmp_path: Path) -> 
         (Examined(missing=("a", "b")), "warning", "missing: a, b"),
         (Examined(missing=("a", "b", "c", "d", "e")), "warning", "missing: a, b, c and 2 more"),
         (
+            Examined(brokers=3, one_replica=("a", "b"), one_in_sync=("c",)),
+            "warning",
+            "a, b: one replica, which a lost broker takes with it; "
+            "c: min.insync.replicas is 1, so a lost broker may lose records",
+        ),
+        (
             Examined(without_leader=("a",)),
             "failed",
             "a cannot be written: a partition has no leader",
