@@ -53,8 +53,11 @@ rootLogger.appenderRef.file.ref = file
 """
 
 
-def properties(logs: Path, *, port: int, controller_port: int) -> str:
-    """The text of `server.properties` for data in `logs`."""
+def properties(logs: Path, *, port: int, controller_port: int, more: Mapping[str, str] = {}) -> str:
+    """The text of `server.properties` for data in `logs`.
+
+    `more`: settings that are added; their `listeners` are listeners beside ours.
+    """
     listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
     settings = {
         **BROKER,
@@ -62,7 +65,11 @@ def properties(logs: Path, *, port: int, controller_port: int) -> str:
         "advertised.listeners": listeners,
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
         "log.dirs": str(logs),
+        **more,
     }
+    for name in ("listeners", "advertised.listeners"):
+        if name in more:
+            settings[name] = f"{listeners},{more[name]}"
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 

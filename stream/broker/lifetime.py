@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,10 +102,19 @@ async def embedded(settings: RoleSettings, *, say: Say = _silent) -> AsyncIterat
         broker.stop()
 
 
-def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: Say = _silent) -> Broker:
+def start(
+    directory: Path,
+    *,
+    cache: Path,
+    libs: str = "",
+    port: int = 0,
+    more: Mapping[str, str] = {},
+    say: Say = _silent,
+) -> Broker:
     """The broker whose data is in `directory`, with jars from `libs` or `cache`.
 
-    `port`: the only one to use; 0: Kafka's default or any free one.
+    - `port`: the only one to use; 0: Kafka's default or any free one.
+    - `more`: Kafka's settings of a broker that is started, beside ours.
 
     Blocks until the broker answers. Raises BrokerError, which says what is missing.
     """
@@ -118,7 +127,8 @@ def start(directory: Path, *, cache: Path, libs: str = "", port: int = 0, say: S
             lock = ownership.try_lock(directory)
         if lock is not None:
             try:
-                return _start_locked(directory, lock, class_path(libs, cache, say=say), port=port, say=say)
+                jars = class_path(libs, cache, say=say)
+                return _start_locked(directory, lock, jars, port=port, more=more, say=say)
             finally:
                 os.close(lock)  # supervisor and Java have it now, or nobody
         running = ownership.find_running(directory)
@@ -147,7 +157,9 @@ def _disk(directory: Path, words: str) -> DataDirError | None:
     return None
 
 
-def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say) -> Broker:
+def _start_locked(
+    directory: Path, lock: int, jars: str, *, port: int, more: Mapping[str, str], say: Say
+) -> Broker:
     with broker_file_errors(directory):
         ownership.remove_record(directory)
     runtime = java()
@@ -155,14 +167,16 @@ def _start_locked(directory: Path, lock: int, jars: str, *, port: int, say: Say)
     for attempt in (1, 2, 3):
         chosen = port or free_port(DEFAULT_PORT if attempt == 1 else 0)
         try:
-            return _launch(directory, lock, runtime=runtime, jars=jars, port=chosen)
+            return _launch(directory, lock, runtime=runtime, jars=jars, port=chosen, more=more)
         except PortTaken:
             if port or attempt == 3:
                 raise
     raise AssertionError("unreachable")
 
 
-def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) -> Broker:
+def _launch(
+    directory: Path, lock: int, *, runtime: Path, jars: str, port: int, more: Mapping[str, str]
+) -> Broker:
     controller_port = free_port(but_not=port)
     logs, log = directory / "kafka", directory / "broker.log"
     cluster_id = format_storage(
@@ -170,7 +184,7 @@ def _launch(directory: Path, lock: int, *, runtime: Path, jars: str, port: int) 
     )
     server, log_settings = directory / "server.properties", directory / "log4j2.properties"
     with broker_file_errors(directory):
-        server.write_text(properties(logs, port=port, controller_port=controller_port))
+        server.write_text(properties(logs, port=port, controller_port=controller_port, more=more))
         log_settings.write_text(logging(log))
     command = [str(runtime), *java_arguments(log_settings), "-cp", jars, "kafka.Kafka", str(server)]
     task = BrokerTask(command, str(directory), lock, port, cluster_id)

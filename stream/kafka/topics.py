@@ -17,6 +17,7 @@ from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlre
 from stream.kafka.client.admin import admin_client, topic_setting, topic_settings
 from stream.kafka.client.connection import Connection, connection
 from stream.kafka.in_sync import MIN_IN_SYNC
+from stream.kafka.reachability import obstacle
 from stream.service.errors import describe
 from stream.service.settings import RoleSettings
 
@@ -167,7 +168,8 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
                     reason = describe(error)
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({reason})") from None
+        why = await obstacle(cluster) or reason
+        raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({why})") from None
 
 
 async def _ensured(cluster: Connection, topics: Topics, settings: RoleSettings, made: list[str]) -> bool:

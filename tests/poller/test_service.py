@@ -16,8 +16,8 @@ from confluent_kafka import Producer
 from stream.core.fetches import FETCH_RESULT
 from stream.core.timestamps import utc
 from stream.kafka import topics
+from stream.kafka.access import poller_group
 from stream.poller import service
-from stream.poller.on_demand.fetch_consumer import group
 from stream.poller.schedule.progress import window_key
 from stream.service.http.listening import ListenError
 from stream.service.settings import Settings
@@ -202,7 +202,7 @@ async def test_a_window_and_a_request_are_read_and_landed_and_all_is_committed_w
     assert status == 200
     assert "\ncallstream_poll_owned_partitions 4" in scrape
     assert (
-        await asyncio.to_thread(lag, broker.bootstrap, group(prefix), [topics.names(prefix).fetches])
+        await asyncio.to_thread(lag, broker.bootstrap, poller_group(prefix), [topics.names(prefix).fetches])
     ) == 0
     polled = await asyncio.to_thread(told, prefix, broker, "polled.v1")
     assert {record[:2] for record in polled} == {(polled[0][0], key)}

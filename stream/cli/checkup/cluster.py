@@ -6,6 +6,8 @@ import asyncio
 
 from stream.cli.checkup.check import Check
 from stream.cli.support.startup import known_bootstrap
+from stream.kafka.client.connection import connection
+from stream.kafka.reachability import obstacle
 from stream.kafka.topics import Examined, TopicError, examine
 from stream.service.settings import Settings
 
@@ -22,13 +24,9 @@ async def cluster(settings: Settings) -> list[Check]:
     try:
         found = await examine(bootstrap, settings)
     except TopicError as error:
-        mend = (
-            "start it, or see to CALLSTREAM_KAFKA" if settings.kafka else "see its log in the data directory"
-        )
-        return [
-            Check("broker", "failed", str(error), mend),
-            Check("topics", "unknown", "no broker to ask"),
-        ]
+        mend = "see the broker's log" if settings.kafka else "see its log in the data directory"
+        says, mend = await obstacle(connection(settings, "doctor", bootstrap)) or (str(error), mend)
+        return [Check("broker", "failed", says, mend), Check("topics", "unknown", "no broker to ask")]
     brokers = "1 broker" if found.brokers == 1 else f"{found.brokers} brokers"
     return [Check("broker", "ok", f"{bootstrap} answers: {brokers}"), topics(found, settings)]
 

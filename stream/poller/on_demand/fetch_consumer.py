@@ -19,6 +19,7 @@ from typing import Any
 
 from stream.core.events import DecodeError
 from stream.kafka import topics
+from stream.kafka.access import poller_group
 from stream.kafka.client import consumers
 from stream.kafka.client.connection import connection
 from stream.kafka.envelope_codec import dead_letter_headers
@@ -58,11 +59,6 @@ FORWARDED = "forwarded"
 OnAssignment = Callable[[frozenset[int], int], Awaitable[None]]
 
 log = logging.getLogger("callstream.fetching")
-
-
-def group(prefix: str) -> str:
-    """The pollers' consumer group: `calls.` gives `calls-poller`."""
-    return f"{prefix.removesuffix('.')}-poller"
 
 
 class FetchRequestConsumer:
@@ -113,7 +109,7 @@ class FetchRequestConsumer:
         self._consumer = await consumers.join(
             connection(self._settings, "poller"),
             self._topic,
-            group=group(self._settings.topic_prefix),
+            group=poller_group(self._settings.topic_prefix),
             session_s=self._settings.session_timeout_s,
             rebalance_s=max(self._settings.session_timeout_s, REJOIN_S),
             revoked=self._revoked,

@@ -21,8 +21,8 @@ async def test_a_broker_that_is_configured_and_does_not_answer_has_failed() -> N
         Check(
             "broker",
             "failed",
-            "no broker answers at 127.0.0.1:1 (KafkaConnectionError)",
-            "start it, or see to CALLSTREAM_KAFKA",
+            "nobody listens at 127.0.0.1:1 (ConnectionRefusedError: Connection refused (errno 111))",
+            "start the broker, or see to CALLSTREAM_KAFKA and the firewall",
         ),
         Check("topics", "unknown", "no broker to ask"),
     ]

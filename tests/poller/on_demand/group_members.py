@@ -14,12 +14,13 @@ from typing import Any
 from confluent_kafka import Producer
 
 from stream.kafka import topics
+from stream.kafka.access import poller_group
 from stream.kafka.client import consumers
 from stream.kafka.envelope_codec import Headers
 from stream.kafka.partitions import partition_of
 from stream.poller.limiter.rate_limiter import RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
-from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer, group
+from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer
 from stream.poller.resources.account import Account
 from stream.service.settings import Settings
 from tests.e2e.harness import wait_drained
@@ -168,7 +169,7 @@ async def until(good: Callable[[], object], what: str, limit_s: float = 60.0) ->
 
 async def until_committed(settings: Settings) -> None:
     fetches = topics.names(settings.topic_prefix).fetches
-    await asyncio.to_thread(wait_drained, settings.kafka, group(settings.topic_prefix), [fetches])
+    await asyncio.to_thread(wait_drained, settings.kafka, poller_group(settings.topic_prefix), [fetches])
 
 
 def answered(topic: ResultTopic) -> Counter[bytes]:

@@ -12,7 +12,8 @@ import pytest
 from confluent_kafka import Producer
 
 from stream.kafka import topics
-from stream.poller.on_demand.fetch_consumer import COMMIT_EVERY_S, group
+from stream.kafka.access import poller_group
+from stream.poller.on_demand.fetch_consumer import COMMIT_EVERY_S
 from stream.poller.resources.account import Account
 from tests.e2e.harness import lag
 from tests.poller.asked import fetch
@@ -99,7 +100,7 @@ async def test_what_is_done_behind_an_unfinished_request_does_not_commit_it_and_
         while left != 6:
             assert time.monotonic() < limit, f"{left} are left, not 6"
             await asyncio.sleep(0.3)
-            left = await asyncio.to_thread(lag, settings.kafka, group(prefix), [fetches])
+            left = await asyncio.to_thread(lag, settings.kafka, poller_group(prefix), [fetches])
         await asyncio.sleep(2 * COMMIT_EVERY_S)  # which of those behind it are done is committed too
         await one.die()
     again = ResultTopic()

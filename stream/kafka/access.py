@@ -1,0 +1,68 @@
+"""What each role does on the cluster: what its ACLs must allow, and nothing else.
+
+`callstream doctor` checks it, docs/kafka.md shows it, and a test runs every role with exactly these rights.
+`WRITE` on a topic includes the idempotent producer's right from Kafka 2.8 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import NamedTuple
+
+from stream.kafka.topics import app_id, names
+
+TOPIC, GROUP, TRANSACTIONS = "topic", "group", "transactional id"
+
+
+class Access(NamedTuple):
+    """Operations on one thing. `kind`: TOPIC, GROUP, or TRANSACTIONS, whose name is a prefix."""
+
+    kind: str
+    name: str
+    operations: frozenset[str]
+
+
+READS: Mapping[str, tuple[str, ...]] = {
+    "gateway": (),
+    "worker": ("callbacks", "polled", "ticks", "changelog"),
+    "poller": ("fetches", "polling"),
+}
+"""Topics by role, as in `Topics`."""
+
+WRITES: Mapping[str, tuple[str, ...]] = {
+    "gateway": ("callbacks", "dead_letters"),
+    "worker": (
+        *("events", "ended", "alerts", "alerts_active", "fetches"),
+        *("ticks", "dead_letters", "changelog"),
+    ),
+    # A request that is in the wrong partition is written to its own.
+    "poller": ("polled", "polling", "fetches", "dead_letters"),
+}
+
+ROLES = tuple(READS)
+
+
+def poller_group(prefix: str) -> str:
+    """The pollers' consumer group: `calls.` gives `calls-poller`."""
+    return f"{prefix.removesuffix('.')}-poller"
+
+
+def needed(role: str, prefix: str) -> tuple[Access, ...]:
+    """What `role` needs where the topics begin with `prefix`.
+
+    Every role sees all topics and their settings: it checks them when it starts.
+    """
+    topics = names(prefix)
+    operations: dict[str, set[str]] = {name: {"DESCRIBE", "DESCRIBE_CONFIGS"} for name in astuple(topics)}
+    for operation, of in (("READ", READS), ("WRITE", WRITES)):
+        for field in of[role]:
+            operations[getattr(topics, field)].add(operation)
+    found = [Access(TOPIC, name, frozenset(wanted)) for name, wanted in operations.items()]
+    if role == "worker":
+        found.append(Access(GROUP, app_id(prefix), frozenset({"READ"})))
+        # A lane's id is that of the group and its partition.
+        found.append(Access(TRANSACTIONS, f"{app_id(prefix)}-", frozenset({"DESCRIBE", "WRITE"})))
+    if role == "poller":
+        found.append(Access(GROUP, poller_group(prefix), frozenset({"READ"})))
+    return tuple(found)

@@ -1,0 +1,175 @@
+"""A cluster with TLS, logins and ACLs: who gets in, and what is said to those who do not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+from aiohttp import web
+
+from stream.kafka import topics
+from stream.kafka.access import TOPIC, Access
+from stream.kafka.client import producers
+from stream.kafka.client.connection import Connection, connection
+from stream.kafka.reachability import Obstacle, obstacle
+from stream.kafka.topic_reader import records
+from stream.service.settings import Settings, load
+from tests.secured_broker import PASSWORD, SecuredBroker
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    broker = SecuredBroker(tmp_path_factory.mktemp("secured"), load(os.environ))
+    try:
+        broker.add_user("known")
+        yield broker
+    finally:
+        broker.stop()
+
+
+def client(environ: Mapping[str, str]) -> Connection:
+    return connection(load(environ), "test")
+
+
+async def test_a_client_gets_in_by_each_mechanism_and_by_a_certificate(secured: SecuredBroker) -> None:
+    mine = secured.authority.issue("mine")
+    certificate = {
+        "CALLSTREAM_KAFKA": secured.tls,
+        "CALLSTREAM_KAFKA_SECURITY": "ssl",
+        "CALLSTREAM_KAFKA_CA_FILE": str(secured.authority.certificate),
+        "CALLSTREAM_KAFKA_CERT_FILE": str(mine.certificate),
+        "CALLSTREAM_KAFKA_KEY_FILE": str(mine.key),
+    }
+    for environ in (
+        secured.settings("plain", "PLAIN"),
+        secured.settings("known", "SCRAM-SHA-256"),
+        secured.settings("known", "SCRAM-SHA-512"),
+        certificate,
+        {"CALLSTREAM_KAFKA": secured.plain},
+    ):
+        assert await obstacle(client(environ)) is None
+
+
+async def test_a_token_of_an_endpoint_lets_a_client_in(secured: SecuredBroker) -> None:
+    def part(content: dict[str, object]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+    async def issue(request: web.Request) -> web.Response:
+        now = int(time.time())
+        token = f"{part({'alg': 'none'})}.{part({'sub': 'worker', 'iat': now, 'exp': now + 600})}."
+        return web.json_response({"access_token": token, "expires_in": 600})
+
+    app = web.Application()
+    app.router.add_post("/token", issue)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    environ = {
+        **secured.settings("", "OAUTHBEARER"),
+        "CALLSTREAM_KAFKA_OAUTH_TOKEN_URL": f"http://127.0.0.1:{runner.addresses[0][1]}/token",
+        "CALLSTREAM_KAFKA_OAUTH_CLIENT_ID": "worker",
+        "CALLSTREAM_KAFKA_OAUTH_CLIENT_SECRET": PASSWORD,
+    }
+    del environ["CALLSTREAM_KAFKA_SASL_USERNAME"], environ["CALLSTREAM_KAFKA_SASL_PASSWORD"]
+    found = await obstacle(client(environ))
+    await runner.cleanup()
+    assert found is None
+    lost = await obstacle(client(environ))
+    assert lost is not None
+    assert lost.says.startswith("no token: the token URL does not answer")
+
+
+async def test_each_obstacle_is_told_apart_and_says_what_to_do(secured: SecuredBroker) -> None:
+    ca = {"CALLSTREAM_KAFKA_CA_FILE": str(secured.authority.certificate)}
+    known = secured.settings("known")
+    untrusted = {name: value for name, value in known.items() if not name.endswith("CA_FILE")}
+    elsewhere = secured.login.replace("localhost", "127.0.0.1")
+    to_plain = {**untrusted, "CALLSTREAM_KAFKA": secured.plain}
+    tls = {"CALLSTREAM_KAFKA_SECURITY": "ssl", **ca}
+    login, plain = secured.login, secured.plain
+    for environ, expected in (
+        (
+            {"CALLSTREAM_KAFKA": "127.0.0.1:1"},
+            Obstacle(
+                "nobody listens at 127.0.0.1:1 (ConnectionRefusedError: Connection refused (errno 111))",
+                "start the broker, or see to CALLSTREAM_KAFKA and the firewall",
+            ),
+        ),
+        (
+            {"CALLSTREAM_KAFKA": login},
+            Obstacle(
+                f"{login} wants TLS",
+                "set CALLSTREAM_KAFKA_SECURITY=ssl (or sasl_ssl, if it wants a login)",
+            ),
+        ),
+        (
+            {"CALLSTREAM_KAFKA": plain, **tls},
+            Obstacle(
+                f"{plain} speaks no TLS",
+                "set CALLSTREAM_KAFKA_SECURITY=plaintext (or sasl_plaintext, if it wants a login)",
+            ),
+        ),
+        (
+            {**to_plain, "CALLSTREAM_KAFKA_SECURITY": "sasl_plaintext"},
+            Obstacle(f"{plain} takes no login", "set CALLSTREAM_KAFKA_SECURITY=plaintext"),
+        ),
+        (
+            secured.settings("nobody"),
+            Obstacle(
+                f"{login} refuses the login by SCRAM-SHA-512",
+                "see to CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD",
+            ),
+        ),
+        (
+            untrusted,
+            Obstacle(
+                f"the certificate of {login} is not trusted",
+                "set CALLSTREAM_KAFKA_CA_FILE to the certificate of its issuer",
+            ),
+        ),
+        (
+            {**known, "CALLSTREAM_KAFKA": elsewhere},
+            Obstacle(
+                f"the certificate of {elsewhere} is for another name",
+                "use the name in the certificate in CALLSTREAM_KAFKA",
+            ),
+        ),
+        (
+            {"CALLSTREAM_KAFKA": secured.tls, **tls},
+            Obstacle(
+                f"{secured.tls} refuses our certificate (SSLError: TLSV13_ALERT_CERTIFICATE_REQUIRED)",
+                "set CALLSTREAM_KAFKA_CERT_FILE and CALLSTREAM_KAFKA_KEY_FILE to one that it trusts",
+            ),
+        ),
+    ):
+        assert await obstacle(client(environ)) == expected
+    wanted = await obstacle(client({"CALLSTREAM_KAFKA": login, **tls}))
+    assert wanted is not None
+    assert wanted.says.startswith(f"{login} wants a login by ")
+    assert "SCRAM-SHA-512" in wanted.says
+
+
+async def test_what_is_said_of_a_refused_login_has_no_password_in_it(secured: SecuredBroker) -> None:
+    found = load({**secured.settings("nobody"), "CALLSTREAM_TOPIC_PREFIX": "no."})
+    with pytest.raises(topics.TopicError, match="refuses the login by SCRAM-SHA-512: see to") as raised:
+        await topics.ensure(found.kafka, found, wait_s=1)
+    assert PASSWORD not in str(raised.value)
+
+
+async def test_records_go_through_a_login(secured: SecuredBroker, prefix: str) -> None:
+    everything = Settings(kafka=secured.plain, topic_prefix=prefix, partitions=1)
+    await topics.ensure(secured.plain, everything)
+    topic = topics.names(prefix).events
+    secured.grant("known", [Access(TOPIC, topic, frozenset({"READ", "WRITE", "DESCRIBE"}))])
+    through = client(secured.settings("known"))
+    producer = await producers.idempotent(through, topic)
+    await producer.send_and_wait(topic, b"value", key=b"key")
+    await producers.drop(producer)
+    read = [one.value async for one in records(through, topic, from_beginning=True, follow=False)]
+    assert read == [b"value"]
