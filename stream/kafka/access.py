@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import NamedTuple
 
+from stream.kafka.client.admin import admin_client
+from stream.kafka.client.connection import Connection
+from stream.kafka.client.rights import may_use_group, may_use_transactional_id, topic_operations
 from stream.kafka.topics import app_id, names
 
 TOPIC, GROUP, TRANSACTIONS = "topic", "group", "transactional id"
@@ -66,3 +69,26 @@ def needed(role: str, prefix: str) -> tuple[Access, ...]:
     if role == "poller":
         found.append(Access(GROUP, poller_group(prefix), frozenset({"READ"})))
     return tuple(found)
+
+
+async def missing(cluster: Connection, role: str, prefix: str) -> list[Access]:
+    """What `role` needs and this client may not do. A topic that does not exist is not counted.
+
+    Raises KafkaError, OSError, and NotImplementedError where the broker cannot tell (Kafka before 2.3).
+    """
+    wanted = needed(role, prefix)
+    lacking = []
+    async with admin_client(cluster) as admin:
+        await admin.start()
+        allowed = await topic_operations(admin, [one.name for one in wanted if one.kind == TOPIC])
+        for one in wanted:
+            if one.kind == TOPIC:
+                found = allowed.get(one.name, one.operations)
+            elif one.kind == GROUP:
+                found = one.operations if await may_use_group(admin, one.name) else frozenset()
+            else:
+                may = await may_use_transactional_id(admin, f"{one.name}0")
+                found = one.operations if may else frozenset()
+            if not one.operations <= found:
+                lacking.append(one._replace(operations=one.operations - found))
+    return lacking

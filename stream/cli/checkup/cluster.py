@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from stream.cli.checkup.check import Check
+from stream.cli.checkup.rights import rights
 from stream.cli.support.startup import known_bootstrap
 from stream.kafka.client.connection import connection
 from stream.kafka.reachability import obstacle
@@ -21,14 +22,19 @@ async def cluster(settings: Settings) -> list[Check]:
         says = "none is configured, and the embedded one does not run"
         mend = "start a role (`callstream up` starts all), or set CALLSTREAM_KAFKA"
         return [Check("broker", "warning", says, mend), Check("topics", "unknown", "no broker to ask")]
+    reached = connection(settings, "doctor", bootstrap)
     try:
         found = await examine(bootstrap, settings)
     except TopicError as error:
         mend = "see the broker's log" if settings.kafka else "see its log in the data directory"
-        says, mend = await obstacle(connection(settings, "doctor", bootstrap)) or (str(error), mend)
+        says, mend = await obstacle(reached) or (str(error), mend)
         return [Check("broker", "failed", says, mend), Check("topics", "unknown", "no broker to ask")]
     brokers = "1 broker" if found.brokers == 1 else f"{found.brokers} brokers"
-    return [Check("broker", "ok", f"{bootstrap} answers: {brokers}"), topics(found, settings)]
+    checks = [Check("broker", "ok", f"{bootstrap} answers: {brokers}"), topics(found, settings)]
+    if settings.kafka_security != "plaintext":
+        # An ACL names a user, and without TLS and a login there is none.
+        checks.append(await rights(reached, settings.topic_prefix))
+    return checks
 
 
 def topics(found: Examined, settings: Settings) -> Check:
