@@ -12,7 +12,8 @@ from stream.broker import embedded
 from stream.cli.checkup.cluster import replication_risks
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.startup import exit_on_error, quiet_clients
-from stream.cli.support.terminal import say
+from stream.cli.support.terminal import Misuse, say
+from stream.kafka.declarations import FORMATS, declared
 from stream.kafka.topics import POLICIES, Examined, ensure, examine, names
 from stream.service.settings import Settings, load
 
@@ -27,7 +28,13 @@ from stream.service.settings import Settings, load
     help="Seconds to wait for a Kafka that does not answer yet.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-def command(wait_s: float, as_json: bool) -> None:
+@click.option(
+    "--print",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="Create nothing: print the topics for the tool that creates them.",
+)
+def command(wait_s: float, as_json: bool, form: str | None) -> None:
     """Create the topics, or say what does not match.
 
     Exit code 3: a topic has another number of partitions or another policy than it needs.
@@ -35,10 +42,21 @@ def command(wait_s: float, as_json: bool) -> None:
     quiet_clients()
     with exit_on_error(as_json=as_json):
         settings = load()
+        if form is not None:
+            _print(settings, form)
+            return
         made, found = asyncio.run(_ensure(settings, wait_s))
     _show(settings, made, as_json)
     for risk, mend in replication_risks(found):
         say(f"warning: {risk}: {mend}", err=True)
+
+
+def _print(settings: Settings, form: str) -> None:
+    if form == "terraform" and settings.replication < 0:
+        raise Misuse("terraform needs CALLSTREAM_REPLICATION: with -1 every plan would find a difference")
+    for topic in declared(settings):
+        for line in FORMATS[form](topic):
+            say(line)
 
 
 async def _ensure(settings: Settings, wait_s: float) -> tuple[list[str], Examined]:

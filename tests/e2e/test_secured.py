@@ -1,0 +1,87 @@
+"""Every role on a cluster with TLS, a login of its own, and exactly the rights that are declared for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream.cli.checkup.cluster import cluster
+from stream.kafka import topics
+from stream.kafka.access import ROLES, TOPIC, Access, needed
+from stream.service.settings import Settings, load
+from tests.e2e.harness import get_text, stopped_after, wait_until
+from tests.e2e.poller import Poller
+from tests.e2e.test_gateway import PARTITIONS, Roles, report_of
+from tests.secured_broker import PASSWORD, SecuredBroker
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def secured(tmp_path_factory: pytest.TempPathFactory, prefix: str) -> Iterator[SecuredBroker]:
+    """With the topics, and a user for each role and for the simulator."""
+    broker = SecuredBroker(tmp_path_factory.mktemp("secured"), load(os.environ))
+    try:
+        everything = Settings(kafka=broker.plain, topic_prefix=prefix, partitions=int(PARTITIONS))
+        asyncio.run(topics.ensure(broker.plain, everything))
+        for role in ROLES:
+            broker.add_user(role)
+            broker.grant(role, needed(role, prefix))
+        broker.add_user("simulator")
+        both = frozenset({"READ", "WRITE"})
+        broker.grant("simulator", [Access(TOPIC, one.name, both) for one in needed("gateway", prefix)])
+        yield broker
+    finally:
+        broker.stop()
+
+
+def test_a_run_through_tls_and_logins_shows_no_difference(
+    secured: SecuredBroker, prefix: str, tmp_path: Path
+) -> None:
+    plain: Any = SimpleNamespace(bootstrap=secured.plain)
+    roles = Roles(plain, prefix, tmp_path)
+    simulator = roles.simulator("--calls", "300", "--duplicates", "0.1", "--reorder", "0.1")
+    poller = Poller(plain, prefix, tmp_path, [], environ=secured.settings("poller", "SCRAM-SHA-256"))
+    roles.gateway.environ |= secured.settings("gateway")
+    roles.worker.environ |= secured.settings("worker")
+    simulator.environ |= secured.settings("simulator")
+    poller.process.environ["CALLSTREAM_PARTITIONS"] = PARTITIONS
+    with stopped_after(roles.gateway, roles.worker, simulator, poller.process):
+        roles.start()
+        poller.process.start()
+        wait_until(poller.ready, "the poller is ready", 60)
+        simulator.start()
+        found = report_of(simulator)
+        assert found["check"]["ok"] is True
+        assert get_text(f"{roles.health}/readyz")[0] == 200
+        for process in (roles.gateway, roles.worker, poller.process):
+            assert process.terminate()[0] == 0
+            assert PASSWORD not in process.log.read_text()
+
+
+def test_doctor_names_the_right_that_is_missing(secured: SecuredBroker, prefix: str) -> None:
+    def rights_of(user: str) -> Any:
+        environ = {
+            **secured.settings(user),
+            "CALLSTREAM_TOPIC_PREFIX": prefix,
+            "CALLSTREAM_PARTITIONS": PARTITIONS,
+        }
+        return asyncio.run(cluster(load(environ)))[-1]
+
+    for role in ROLES:
+        found = rights_of(role)
+        assert (found.name, found.state) == ("rights", "ok")
+        assert found.says.startswith(f"this login is for {role} (")
+    secured.add_user("nobody")
+    for one in needed("gateway", prefix):
+        lacking = {"WRITE"} if one.name == topics.names(prefix).dead_letters else set()
+        secured.grant("nobody", [one._replace(operations=one.operations - lacking)])
+    found = rights_of("nobody")
+    assert (found.state, found.mend) == ("failed", "grant it, as docs/kafka.md has it")
+    assert found.says.startswith(f"gateway needs WRITE on topic {prefix}dead-letters.v1; worker needs ")

@@ -1,0 +1,26 @@
+"""The documented rights are those that the program checks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from stream.kafka.access import GROUP, ROLES, TOPIC, TRANSACTIONS, needed
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "kafka.md"
+KINDS = {"topic": TOPIC, "group": GROUP, "transactional ids that begin with": TRANSACTIONS}
+OF_ALL_TOPICS = {"DESCRIBE", "DESCRIBE_CONFIGS"}
+
+
+def documented() -> set[tuple[str, str, str, frozenset[str]]]:
+    rows = re.findall(r"^\| (\w+) \| ([a-z ]+) `(\S+)` \| ([A-Z, ]+) \|$", PAGE.read_text(), re.MULTILINE)
+    return {(role, KINDS[kind], name, frozenset(said.split(", "))) for role, kind, name, said in rows}
+
+
+def test_the_table_of_rights_has_all_of_them_and_no_other() -> None:
+    assert documented() == {
+        (role, one.kind, one.name, operations)
+        for role in ROLES
+        for one in needed(role, "calls.")
+        if (operations := one.operations - OF_ALL_TOPICS if one.kind == TOPIC else one.operations)
+    }
