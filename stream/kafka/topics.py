@@ -12,7 +12,14 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from stream.kafka.client.admin import admin_client, topic_setting, topic_settings
 from stream.kafka.client.connection import Connection, connection
@@ -205,6 +212,9 @@ async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, settings: Ro
     for name, code, *message in answer.topic_errors:
         if code == 0:
             made.append(name)
+        elif for_code(code) in (ClusterAuthorizationFailedError, TopicAuthorizationFailedError):
+            # What may not be described is not listed.
+            raise TopicError(f"topic {name} is missing or not shown to this login, which may not create it")
         elif for_code(code) is InvalidReplicationFactorError:
             raise TooFewBrokersError(f"too few brokers for CALLSTREAM_REPLICATION={settings.replication}")
         elif for_code(code) is not TopicAlreadyExistsError:  # another process created it first

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from aiohttp import web
 
+from stream.cli.checkup.cluster import cluster
 from stream.kafka import topics
 from stream.kafka.access import TOPIC, Access
 from stream.kafka.client import producers
@@ -160,6 +161,22 @@ async def test_what_is_said_of_a_refused_login_has_no_password_in_it(secured: Se
     with pytest.raises(topics.TopicError, match="refuses the login by SCRAM-SHA-512: see to") as raised:
         await topics.ensure(found.kafka, found, wait_s=1)
     assert PASSWORD not in str(raised.value)
+
+
+async def test_a_role_that_may_see_no_topic_says_so(secured: SecuredBroker, prefix: str) -> None:
+    secured.add_user("blind")
+    blind = load({**secured.settings("blind"), "CALLSTREAM_TOPIC_PREFIX": prefix})
+    for exists in (False, True):
+        if exists:
+            await topics.ensure(secured.plain, Settings(topic_prefix=prefix))
+        with pytest.raises(topics.TopicError) as raised:
+            await topics.ensure(blind.kafka, blind, wait_s=10)
+        assert str(raised.value) == (
+            f"topic {prefix}callbacks.v1 is missing or not shown to this login, which may not create it"
+        )
+        found = (await cluster(blind))[-2:]
+        assert found[0].says.startswith(f"missing, or not shown to this login: {prefix}callbacks.v1")
+        assert (found[1].name, found[1].state) == ("rights", "failed")
 
 
 async def test_records_go_through_a_login(secured: SecuredBroker, prefix: str) -> None:

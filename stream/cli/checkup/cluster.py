@@ -50,9 +50,9 @@ def topics(found: Examined, settings: Settings) -> Check:
         says = f"{_some(found.without_leader)} cannot be written: a partition has no leader"
         return Check("topics", "failed", says, "see to the cluster's brokers")
     if found.missing:
-        return Check(
-            "topics", "warning", f"missing: {_some(found.missing)}", "`callstream topics` makes them"
-        )
+        hidden = "" if settings.kafka_security == "plaintext" else ", or not shown to this login"
+        says = f"missing{hidden}: {_some(found.missing)}"
+        return Check("topics", "warning", says, "`callstream topics` makes them")
     if risks := replication_risks(found):
         return Check("topics", "warning", "; ".join(says for says, _ in risks), risks[0][1])
     return Check("topics", "ok", f"all are there, with {settings.partitions} partitions")
