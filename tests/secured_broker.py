@@ -24,6 +24,8 @@ from stream.service.settings import Settings
 from tests.kafka.certificates import Authority
 
 PASSWORD = "hunter2-of-the-tests"
+LOGIN_MS = 2000
+"""How long a login by PLAIN lasts."""
 _MODULES = "org.apache.kafka.common.security"
 
 
@@ -109,6 +111,8 @@ class SecuredBroker:
             f"{of_login}plain.sasl.jaas.config": (
                 f'{_MODULES}.plain.PlainLoginModule required user_plain="{PASSWORD}";'
             ),
+            # As a token's life ends a login: the broker closes the connection.
+            f"{of_login}plain.connections.max.reauth.ms": str(LOGIN_MS),
             f"{of_login}scram-sha-256.sasl.jaas.config": f"{_MODULES}.scram.ScramLoginModule required;",
             f"{of_login}scram-sha-512.sasl.jaas.config": f"{_MODULES}.scram.ScramLoginModule required;",
             f"{of_login}oauthbearer.sasl.jaas.config": (

@@ -67,32 +67,47 @@ class _Address:
         except OSError as error:  # a TimeoutError is one
             says = f"nobody listens at {self._at} ({describe(error)})"
             return Obstacle(says, "start the broker, or see to CALLSTREAM_KAFKA and the firewall")
-        return await self._tls_obstacle() or await self._login_obstacle()
+        try:
+            return await self._tls_obstacle() or await self._login_obstacle()
+        except TimeoutError:
+            says = f"{self._at} accepts connections and does not answer within {STEP_S:g} s"
+            return Obstacle(says, "see the broker's log, or what is between here and the broker")
 
     async def _tls_obstacle(self) -> Obstacle | None:
+        """Raises TimeoutError where nothing is answered."""
         if self._context is None:
-            if await self._speaks_kafka(None):
-                return None
-            if not await self._speaks_tls():
-                return Obstacle(f"what listens at {self._at} is not Kafka", "see to CALLSTREAM_KAFKA")
-            wanted = "sasl_ssl" if self._login else "ssl (or sasl_ssl, if it wants a login)"
-            return Obstacle(f"{self._at} wants TLS", f"set CALLSTREAM_KAFKA_SECURITY={wanted}")
+            return await self._tls_wanted()
+        reason = ""
         try:
             if await self._speaks_kafka(self._context):
                 return None
         except ssl.SSLCertVerificationError as error:
             return self._bad_certificate(error)
         except ssl.SSLError as error:
-            if "ALERT" in str(error.reason):
-                says = f"{self._at} refuses our certificate ({describe(error)})"
-                mend = "set CALLSTREAM_KAFKA_CERT_FILE and CALLSTREAM_KAFKA_KEY_FILE to one that it trusts"
-                return Obstacle(says, mend)
+            reason = f" ({describe(error)})"
+        if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+            says = f"{self._at} does not accept our certificate, or misses one{reason}"
+            mend = "set CALLSTREAM_KAFKA_CERT_FILE and CALLSTREAM_KAFKA_KEY_FILE to one that it trusts"
+            return Obstacle(says, mend)
         if await self._speaks_kafka(None):
-            without = (
-                "sasl_plaintext" if self._login else "plaintext (or sasl_plaintext, if it wants a login)"
-            )
+            without = "sasl_plaintext" if self._login else "plaintext (sasl_plaintext with a login)"
             return Obstacle(f"{self._at} speaks no TLS", f"set CALLSTREAM_KAFKA_SECURITY={without}")
-        return Obstacle(f"TLS with {self._at} fails", "see the broker's log: its TLS versions and ciphers")
+        mend = "see the broker's log: its TLS versions and ciphers"
+        return Obstacle(f"TLS with {self._at} fails{reason}", mend)
+
+    async def _tls_wanted(self) -> Obstacle | None:
+        silent: TimeoutError | None = None
+        try:
+            if await self._speaks_kafka(None):
+                return None
+        except TimeoutError as error:
+            silent = error
+        if await self._speaks_tls():
+            wanted = "sasl_ssl" if self._login else "ssl (sasl_ssl with a login)"
+            return Obstacle(f"{self._at} wants TLS", f"set CALLSTREAM_KAFKA_SECURITY={wanted}")
+        if silent is not None:
+            raise silent
+        return Obstacle(f"what listens at {self._at} is not Kafka", "see to CALLSTREAM_KAFKA")
 
     def _bad_certificate(self, error: ssl.SSLCertVerificationError) -> Obstacle:
         code = error.verify_code
@@ -159,16 +174,19 @@ class _Address:
         return True
 
     async def _speaks_kafka(self, context: ssl.SSLContext | None) -> bool:
-        """Whether a broker tells its versions. Raises ssl.SSLError."""
+        """Whether a broker tells its versions. Raises ssl.SSLError, TimeoutError."""
         try:
             return len(await self._ask(context, _VERSIONS, 0, b"")) >= 2
-        except ssl.SSLError:
+        except (ssl.SSLError, TimeoutError):
             raise
         except (OSError, EOFError, ValueError):
             return False
 
     async def _handshake(self, mechanism: str) -> tuple[int, tuple[str, ...]]:
-        """The error code of a SaslHandshake (v1), and the mechanisms that are enabled."""
+        """The error code of a SaslHandshake (v1), and the mechanisms that are enabled.
+
+        Raises TimeoutError.
+        """
         body = struct.pack(">h", len(mechanism)) + mechanism.encode()
         try:
             answer = await self._ask(self._context, _HANDSHAKE, 1, body)
@@ -178,6 +196,8 @@ class _Address:
                 (size,) = struct.unpack_from(">h", answer, position)
                 enabled.append(answer[position + 2 : position + 2 + size].decode("ascii", "replace"))
                 position += 2 + size
+        except TimeoutError:
+            raise
         except (OSError, EOFError, ValueError, struct.error):
             return IllegalSaslStateError.errno, ()
         return code, tuple(enabled)

@@ -15,7 +15,8 @@ from stream.cli.checkup.cluster import cluster
 from stream.kafka import topics
 from stream.kafka.access import ROLES, TOPIC, Access, needed
 from stream.service.settings import Settings, load
-from tests.e2e.harness import get_text, stopped_after, wait_until
+from tests.e2e.full_worker import get_text
+from tests.e2e.harness import stopped_after, wait_until
 from tests.e2e.poller import Poller
 from tests.e2e.test_gateway import PARTITIONS, Roles, report_of
 from tests.secured_broker import PASSWORD, SecuredBroker

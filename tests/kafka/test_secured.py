@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import pytest
 from aiohttp import web
@@ -14,14 +16,20 @@ from aiohttp import web
 from stream.cli.checkup.cluster import cluster
 from stream.kafka import topics
 from stream.kafka.access import TOPIC, Access
+from stream.kafka.acked_producer import AckedProducer
 from stream.kafka.client import producers
 from stream.kafka.client.connection import Connection, connection
 from stream.kafka.reachability import Obstacle, obstacle
 from stream.kafka.topic_reader import records
 from stream.service.settings import Settings, load
-from tests.secured_broker import PASSWORD, SecuredBroker
+from tests.secured_broker import LOGIN_MS, PASSWORD, SecuredBroker
 
 pytestmark = pytest.mark.broker
+
+
+class Written(NamedTuple):
+    key: bytes
+    value: bytes
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +114,14 @@ async def test_each_obstacle_is_told_apart_and_says_what_to_do(secured: SecuredB
             {"CALLSTREAM_KAFKA": login},
             Obstacle(
                 f"{login} wants TLS",
-                "set CALLSTREAM_KAFKA_SECURITY=ssl (or sasl_ssl, if it wants a login)",
+                "set CALLSTREAM_KAFKA_SECURITY=ssl (sasl_ssl with a login)",
             ),
         ),
         (
             {"CALLSTREAM_KAFKA": plain, **tls},
             Obstacle(
                 f"{plain} speaks no TLS",
-                "set CALLSTREAM_KAFKA_SECURITY=plaintext (or sasl_plaintext, if it wants a login)",
+                "set CALLSTREAM_KAFKA_SECURITY=plaintext (sasl_plaintext with a login)",
             ),
         ),
         (
@@ -144,7 +152,8 @@ async def test_each_obstacle_is_told_apart_and_says_what_to_do(secured: SecuredB
         (
             {"CALLSTREAM_KAFKA": secured.tls, **tls},
             Obstacle(
-                f"{secured.tls} refuses our certificate (SSLError: TLSV13_ALERT_CERTIFICATE_REQUIRED)",
+                f"{secured.tls} does not accept our certificate, or misses one "
+                "(SSLError: TLSV13_ALERT_CERTIFICATE_REQUIRED)",
                 "set CALLSTREAM_KAFKA_CERT_FILE and CALLSTREAM_KAFKA_KEY_FILE to one that it trusts",
             ),
         ),
@@ -177,6 +186,24 @@ async def test_a_role_that_may_see_no_topic_says_so(secured: SecuredBroker, pref
         found = (await cluster(blind))[-2:]
         assert found[0].says.startswith(f"missing, or not shown to this login: {prefix}callbacks.v1")
         assert (found[1].name, found[1].state) == ("rights", "failed")
+
+
+async def test_records_are_acknowledged_while_logins_expire(secured: SecuredBroker, prefix: str) -> None:
+    await topics.ensure(secured.plain, Settings(topic_prefix=prefix, partitions=1))
+    topic = topics.names(prefix).callbacks
+    secured.grant("plain", [Access(TOPIC, topic, frozenset({"WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}))])
+    acked = AckedProducer(topic, client(secured.settings("plain", "PLAIN")), produced=lambda *_: None)
+    await acked.start()
+    until_s = time.monotonic() + 3 * LOGIN_MS / 1000
+    written = 0
+    while time.monotonic() < until_s:
+        await acked.send_all([Written(b"key", b"value")], 5.0)
+        written += 1
+        await asyncio.sleep(0.05)
+    await acked.close(1)
+    everything = Connection(secured.plain)
+    read = [one async for one in records(everything, topic, from_beginning=True, follow=False)]
+    assert len(read) == written
 
 
 async def test_records_go_through_a_login(secured: SecuredBroker, prefix: str) -> None:
