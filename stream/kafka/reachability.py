@@ -38,11 +38,14 @@ class Obstacle(NamedTuple):
         return f"{self.says}: {self.mend}"
 
 
-async def obstacle(cluster: Connection) -> Obstacle | None:
-    """What is wrong with the first address that does not let a client in; None where all do."""
+async def obstacle(cluster: Connection, step_s: float = STEP_S) -> Obstacle | None:
+    """What is wrong with the first address that does not let a client in; None where all do.
+
+    `step_s`: how long each step may take.
+    """
     for address in cluster.bootstrap.split(","):
         host, _, port = address.rpartition(":")
-        found = await _Address(cluster, host.strip("[]"), int(port)).obstacle()
+        found = await _Address(cluster, host.strip("[]"), int(port), step_s).obstacle()
         if found is not None:
             return found
     return None
@@ -51,9 +54,10 @@ async def obstacle(cluster: Connection) -> Obstacle | None:
 class _Address:
     """One address of a cluster, as a client of `cluster` sees it."""
 
-    def __init__(self, cluster: Connection, host: str, port: int) -> None:
+    def __init__(self, cluster: Connection, host: str, port: int, step_s: float) -> None:
         self._host = host
         self._port = port
+        self._step_s = step_s
         self._at = f"{host}:{port}"
         self._client = cluster.client
         security = str(cluster.client.get("security_protocol", "PLAINTEXT"))
@@ -70,7 +74,7 @@ class _Address:
         try:
             return await self._tls_obstacle() or await self._login_obstacle()
         except TimeoutError:
-            says = f"{self._at} accepts connections and does not answer within {STEP_S:g} s"
+            says = f"{self._at} accepts connections and does not answer within {self._step_s:g} s"
             return Obstacle(says, "see the broker's log, or what is between here and the broker")
 
     async def _tls_obstacle(self) -> Obstacle | None:
@@ -140,7 +144,7 @@ class _Address:
             return Obstacle(says, "set CALLSTREAM_KAFKA_SASL_MECHANISM to one of them")
         try:
             opened = await create_conn(
-                self._host, self._port, **self._client, request_timeout_ms=int(STEP_S * 1000)
+                self._host, self._port, **self._client, request_timeout_ms=int(self._step_s * 1000)
             )
         except SaslAuthenticationFailed:
             return Obstacle(f"{self._at} refuses the login by {mechanism}", self._mend_login(mechanism))
@@ -160,7 +164,7 @@ class _Address:
         return "see to CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD"
 
     async def _connected(self, context: ssl.SSLContext | None) -> None:
-        async with asyncio.timeout(STEP_S):
+        async with asyncio.timeout(self._step_s):
             _, writer = await asyncio.open_connection(self._host, self._port, ssl=context)
             writer.transport.abort()
 
@@ -205,7 +209,7 @@ class _Address:
     async def _ask(self, context: ssl.SSLContext | None, key: int, version: int, body: bytes) -> bytes:
         """The body of the answer. Raises OSError, EOFError, ValueError."""
         header = struct.pack(">hhih", key, version, 1, -1)  # without a client id
-        async with asyncio.timeout(STEP_S):
+        async with asyncio.timeout(self._step_s):
             reader, writer = await asyncio.open_connection(self._host, self._port, ssl=context)
             try:
                 writer.write(struct.pack(">i", len(header + body)) + header + body)

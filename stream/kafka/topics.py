@@ -30,6 +30,7 @@ from stream.service.settings import RoleSettings
 
 WAIT_S = 60.0
 EXAMINE_LIMIT_S = 5.0
+OBSTACLE_STEP_S = 1.0
 SOURCE_MAX_BYTES = 1024 * 1024
 OUTPUT_MAX_BYTES = 2 * 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -175,7 +176,7 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
                     reason = describe(error)
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        why = await obstacle(cluster) or reason
+        why = await obstacle(cluster, OBSTACLE_STEP_S) or reason
         raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({why})") from None
 
 

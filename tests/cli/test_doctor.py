@@ -69,8 +69,8 @@ def test_a_failure_is_an_exit_code_and_json_says_the_same(doctor: Doctor) -> Non
     assert said["checks"][5] == {
         "name": "broker",
         "state": "failed",
-        "says": f"no broker answers at {NOBODY} (KafkaConnectionError)",
-        "mend": "start it, or see to CALLSTREAM_KAFKA",
+        "says": f"nobody listens at {NOBODY} (ConnectionRefusedError: Connection refused (errno 111))",
+        "mend": "start the broker, or see to CALLSTREAM_KAFKA and the firewall",
     }
 
 

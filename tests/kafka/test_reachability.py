@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stream.kafka import reachability
 from stream.kafka.client.connection import Connection, connection
 from stream.kafka.reachability import Obstacle, obstacle
 from stream.service.settings import Settings
@@ -42,12 +41,10 @@ async def test_a_listener_that_is_not_kafka_is_not_called_a_wrong_setting() -> N
 
 
 @pytest.mark.parametrize("security", ["plaintext", "ssl"])
-async def test_a_broker_that_hangs_is_told_from_one_that_wants_tls(
-    monkeypatch: pytest.MonkeyPatch, security: str
-) -> None:
-    monkeypatch.setattr(reachability, "STEP_S", 0.5)
+async def test_a_broker_that_hangs_is_told_from_one_that_wants_tls(security: str) -> None:
     async with listening(None) as address:
-        found = await obstacle(connection(Settings(kafka=address, kafka_security=security), "doctor"))
+        cluster = connection(Settings(kafka=address, kafka_security=security), "doctor")
+        found = await obstacle(cluster, 0.5)
     assert found == Obstacle(
         f"{address} accepts connections and does not answer within 0.5 s",
         "see the broker's log, or what is between here and the broker",
