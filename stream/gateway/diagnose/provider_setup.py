@@ -165,7 +165,7 @@ def _twilio(url: str) -> list[_Section]:
             ],
         ),
         (
-            "Debugger webhook: in the Console alone (Monitor > Debugger), for each account",
+            "Debugger, in the Console alone (Monitor > Debugger), once for each account",
             "It tells within seconds which requests your application failed.",
             [("Webhook URL", url)],
         ),

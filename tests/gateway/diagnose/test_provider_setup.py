@@ -55,6 +55,12 @@ def test_each_event_of_a_call_is_subscribed_to_and_retried() -> None:
     assert overrides == {"rc": ["3"], "rp": ["all"], "rt": ["5000"]}
 
 
+def test_the_debuggers_webhook_is_set_in_the_console_without_overrides() -> None:
+    (section,) = [one for one in setup(URL, Settings()).sections if one.title.startswith("Debugger")]
+    assert section.entries == (SetupEntry("Webhook URL", f"{URL}/callbacks/twilio"),)
+    assert "Console" in section.title
+
+
 @pytest.mark.parametrize(
     ("name", "attribute"),
     [
