@@ -237,7 +237,8 @@ class LocalStack:
             while True:
                 await asyncio.sleep(PLAIN_EVERY_S)
                 await self._look(client)
-                say(line(state, time.monotonic()))
+                for said in (line(state, time.monotonic()), *(f"! {reason}" for reason in state.reasons)):
+                    say(said)
                 for group in list(state.alerts)[: int(state.alerts.seen > 3)]:
                     say(f"newest alert: {alert_line(group.newest)}")
 

@@ -27,6 +27,7 @@ STALE_S = 3.5
 """Figures that are older are dimmed: a scrape was missed."""
 
 LEAST_ALERTS, MOST_ALERTS = 3, 12
+MOST_NOTES = 4
 ONE_LINE = 110
 """From this width on an alert has one line, below it two."""
 
@@ -41,7 +42,12 @@ class DashboardState:
     poller: WatchedRole | None = None
     links: Sequence[tuple[str, str]] = ()
     alerts: NewestAlerts = field(default_factory=NewestAlerts)
-    notes: deque[str] = field(default_factory=lambda: deque(maxlen=4))
+    notes: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_NOTES))
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the roles say of themselves."""
+        return [*self.worker.reasons, *(self.poller.reasons if self.poller is not None else ())]
 
 
 def line(state: DashboardState, now_s: float) -> str:
@@ -56,7 +62,8 @@ def panel(state: DashboardState, width: int, height: int, now_s: float) -> Group
     """The live view, at most `height` - 1 lines: the last one is the cursor's."""
     stop = [_row("stop", "Ctrl-C", "dim", width)]
     figures = _figures(state, width, now_s)
-    notes = [_fitted(text(f"! {note}", "yellow"), width) for note in _notes(state)]
+    said = [*state.notes, *state.reasons][-MOST_NOTES:]
+    notes = [_fitted(text(f"! {note}", "yellow"), width) for note in said]
     links = [_row(name, value, "dim", width) for name, value in state.links]
     left = max(0, height - 1 - len(stop) - len(figures) - len(notes) - 1)
     lines_each = 1 if width >= ONE_LINE else 2
@@ -66,11 +73,6 @@ def panel(state: DashboardState, width: int, height: int, now_s: float) -> Group
     alerts = _alerts(shown[: max(0, left - len(links) - 2) // lines_each], width)
     lines = [*figures, text(), *alerts, text(), *notes, *links, *stop]
     return Group(*lines)
-
-
-def _notes(state: DashboardState) -> list[str]:
-    reasons = [*state.worker.reasons, *(state.poller.reasons if state.poller is not None else ())]
-    return [*state.notes, *reasons][-4:]
 
 
 def _figures(state: DashboardState, width: int, now_s: float) -> list[Text]:
