@@ -23,7 +23,7 @@ from stream.broker.failure import WITHOUT_IT, BrokerError, PortTaken, broker_fil
 from stream.broker.jars import class_path
 from stream.broker.java import environment, java
 from stream.broker.ports import DEFAULT_PORT, free_port
-from stream.broker.storage import format_storage
+from stream.broker.storage import format_storage, is_from_newer_kafka
 from stream.broker.supervisor import START_LIMIT_S, STOP_LIMIT_S, BrokerTask, last_words
 from stream.service.data_dir import DataDirError, explain, prepare
 from stream.service.settings import RoleSettings
@@ -207,6 +207,11 @@ def _launch(
         raise
     if "failed" in answer:
         broker.stop()
+        if is_from_newer_kafka(last_words(directory, WORDS_LINES)):
+            raise BrokerError(
+                f"{logs} contains data of a newer Kafka, which this one cannot read: move it away"
+                f" (all topics then start empty), {WITHOUT_IT}"
+            )
         if not answer.get("port_taken") and (wrong := _disk(directory, answer["failed"])) is not None:
             raise BrokerError(f"{wrong}, {WITHOUT_IT}")
         kind = PortTaken if answer.get("port_taken") else BrokerError

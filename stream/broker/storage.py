@@ -34,6 +34,11 @@ def cluster_id(logs: Path) -> str | None:
     return next((line.partition("=")[2].strip() for line in lines if line.startswith("cluster.id=")), None)
 
 
+def is_from_newer_kafka(words: str) -> bool:
+    """Whether Kafka says in `words` that its data have a format that only a later version knows."""
+    return "No MetadataVersion with feature level" in words or "controller only supports versions" in words
+
+
 def format_storage(logs: Path, *, java: Path, class_path: str, port: int, controller_port: int) -> str:
     """Format `logs` as a data directory and return its cluster id. Existing data are kept."""
     known = cluster_id(logs)
