@@ -18,7 +18,7 @@ from tests.real_broker import RealBroker
 pytestmark = pytest.mark.broker
 
 
-@pytest.mark.parametrize("privacy", ["masked", "full"])
+@pytest.mark.parametrize("privacy", ["masked", pytest.param("full", marks=pytest.mark.e2e)])
 def test_what_comes_out_is_right_and_has_nothing_in_it_that_must_not_leave(
     broker: RealBroker, prefix: str, tmp_path: Path, privacy: str
 ) -> None:

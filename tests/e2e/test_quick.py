@@ -37,6 +37,7 @@ def test_a_worker_killed_in_mid_stream_applies_every_delivery_once(
     assert read_verdict(broker.bootstrap, story).faults == {}
 
 
+@pytest.mark.e2e
 def test_a_worker_hands_its_calls_over_and_takes_them_back(
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:

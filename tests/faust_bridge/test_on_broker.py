@@ -66,7 +66,7 @@ async def test_a_second_worker_takes_its_share_and_gives_it_back(
     assert compare(broker.bootstrap, work).faults == NO_FAULTS
 
 
-@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+@pytest.mark.parametrize("store", [pytest.param("memory", marks=pytest.mark.e2e), "rocksdb"])
 async def test_an_empty_data_directory_is_filled_from_the_changelog(
     broker: RealBroker, prefix: str, tmp_path: Path, store: str
 ) -> None:
