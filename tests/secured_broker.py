@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -21,6 +23,7 @@ from stream.broker import Broker, start
 from stream.broker.ports import free_port
 from stream.kafka.access import GROUP, TOPIC, TRANSACTIONS, Access
 from stream.service.settings import Settings
+from tests.e2e.harness import wait_until
 from tests.kafka.certificates import Authority
 
 PASSWORD = "hunter2-of-the-tests"
@@ -74,6 +77,15 @@ class SecuredBroker:
             )
             for done in self._admin.alter_user_scram_credentials([credential]).values():
                 done.result(20)
+        # The controller has it, and the broker a little later.
+        wait_until(lambda: self._knows(user), f"the broker knows {user}", 20)
+
+    def _knows(self, user: str) -> bool:
+        try:
+            found = self._admin.describe_user_scram_credentials([user])[user].result(20)
+        except KafkaException:  # not yet
+            return False
+        return len(found.scram_credential_infos) == 2
 
     def grant(self, user: str, rights: Iterable[Access]) -> None:
         """Allow `user` exactly this, and what it may do already."""
@@ -92,6 +104,22 @@ class SecuredBroker:
         ]
         for done in self._admin.create_acls(bindings).values():
             done.result(20)
+        # The controller has them, and the broker a little later.
+        wanted = {(one.name, one.operation) for one in bindings}
+        wait_until(lambda: wanted <= self._granted(user), f"the broker knows the rights of {user}", 20)
+
+    def _granted(self, user: str) -> set[tuple[str, AclOperation]]:
+        any_of_user = AclBindingFilter(
+            ResourceType.ANY,
+            None,
+            ResourcePatternType.ANY,
+            f"User:{user}",
+            None,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        found = self._admin.describe_acls(any_of_user).result(20)
+        return {(one.name, one.operation) for one in found}
 
     def _configuration(self, tls: int, login: int) -> Mapping[str, str]:
         mine = self.authority.issue("broker", "localhost")

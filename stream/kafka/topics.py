@@ -184,7 +184,7 @@ async def _ensured(cluster: Connection, topics: Topics, settings: RoleSettings, 
     """Whether every topic can be written to. Adds to `made` those that it creates."""
     async with admin_client(cluster, request_timeout_ms=10_000) as admin:
         await admin.start()
-        made += await _make_missing(admin, topics, settings)
+        made += await make_missing(admin, topics, settings)
         return await _all_there(admin, topics, settings.partitions)
 
 
@@ -193,14 +193,16 @@ def _is_retriable(error: KafkaError) -> bool:
     return bool(error.retriable) or getattr(error, "errno", 0) <= 0
 
 
-async def _make_missing(admin: AIOKafkaAdminClient, topics: Topics, settings: RoleSettings) -> list[str]:
+async def make_missing(admin: AIOKafkaAdminClient, topics: Topics, settings: RoleSettings) -> list[str]:
+    """Creates the topics that are not there, and returns their names. Raises KafkaError, TopicError."""
     there = set(await admin.list_topics())
     missing = [
         NewTopic(
             name,
             settings.partitions,
             settings.replication,
-            replica_assignments={},
+            # Without an assignment, aiokafka does not let the cluster choose how many.
+            replica_assignments={} if settings.replication < 0 else None,
             topic_configs=dict(POLICIES[about.name]),
         )
         for about, name in zip(fields(topics), astuple(topics), strict=True)

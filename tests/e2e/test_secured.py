@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
 from stream.kafka import topics
 from stream.kafka.access import ROLES, TOPIC, Access, needed
@@ -67,13 +68,15 @@ def test_a_run_through_tls_and_logins_shows_no_difference(
 
 
 def test_doctor_names_the_right_that_is_missing(secured: SecuredBroker, prefix: str) -> None:
-    def rights_of(user: str) -> Any:
+    def rights_of(user: str) -> Check:
         environ = {
             **secured.settings(user),
             "CALLSTREAM_TOPIC_PREFIX": prefix,
             "CALLSTREAM_PARTITIONS": PARTITIONS,
         }
-        return asyncio.run(cluster(load(environ)))[-1]
+        *others, found = asyncio.run(cluster(load(environ)))
+        assert [one.state for one in others] == ["ok", "ok"], others
+        return found
 
     for role in ROLES:
         found = rights_of(role)

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from dataclasses import astuple, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from stream.kafka.topics import (
     app_id,
     ensure,
     examine,
+    make_missing,
     names,
 )
 from stream.service.settings import Settings
@@ -54,6 +56,30 @@ def test_the_sources_carry_the_broker_s_own_time_or_a_repetition_would_merge_in_
         role for role, policy in POLICIES.items() if policy.get("message.timestamp.type") == "LogAppendTime"
     }
     assert by_broker == {"callbacks", "polled", "ticks"}
+
+
+class EmptyCluster:
+    """Creates what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def list_topics(self) -> list[str]:
+        return []
+
+    async def create_topics(self, asked: list[Any]) -> Any:
+        self.asked = asked
+        return SimpleNamespace(topic_errors=[(one.name, 0, None) for one in asked])
+
+
+@pytest.mark.parametrize("replication", [-1, 3])
+async def test_topics_are_created_with_the_replicas_of_the_settings(replication: int) -> None:
+    """-1 is the cluster's default."""
+    cluster: Any = EmptyCluster()
+    made = await make_missing(cluster, names("calls."), Settings(replication=replication))
+    assert made == list(astuple(names("calls.")))
+    assert {(one.num_partitions, one.replication_factor) for one in cluster.asked} == {(12, replication)}
+    assert all(one.replica_assignments == {} for one in cluster.asked)
 
 
 @pytest.mark.broker
