@@ -150,9 +150,7 @@ class Poller:
             confirmed=self.limiters.lease,
             metrics=self.metrics,
         )
-        self._backlog = BacklogWatch(
-            lambda: {one.name: sum(self._state(one).waiting.values()) for one in self.accounts}
-        )
+        self._backlog = BacklogWatch(self._waiting_reads)
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -214,6 +212,15 @@ class Poller:
             for source in self._sources
             if source.startswith(account.provider)
         ]
+
+    def _waiting_reads(self) -> dict[str, int]:
+        """By account; without those whose reads wait because the provider refuses or does not answer."""
+        states = {one.name: self._state(one) for one in self.accounts}
+        return {
+            name: sum(state.waiting.values())
+            for name, state in states.items()
+            if state.state not in ACCOUNT_TROUBLE
+        }
 
     def live(self) -> tuple[bool, Sequence[str]]:
         return live(self.tasks, self._windows.ended())

@@ -18,7 +18,7 @@ log = logging.getLogger("callstream.poller")
 
 
 class BacklogWatch:
-    """Looks at how many reads wait, by account. `waiting()` gives the numbers.
+    """Looks at how many reads wait, by account. `waiting()` gives the numbers of those that can be read.
 
     An account is named from when its backlog grows until it is small or half of what it was at most. It is
     logged at both times.
@@ -35,7 +35,11 @@ class BacklogWatch:
             self.look()
 
     def look(self) -> None:
-        for name, count in self._waiting().items():
+        waiting = self._waiting()
+        for name in self._seen.keys() - waiting.keys():
+            del self._seen[name]
+            self._most.pop(name, None)
+        for name, count in waiting.items():
             seen = self._seen.setdefault(name, deque(maxlen=LOOKS))
             seen.append(count)
             if name not in self._most:

@@ -8,6 +8,9 @@ import pytest
 
 from stream.poller import service
 from stream.poller.on_demand.backlog_watch import LEAST, LOOKS, BacklogWatch
+from stream.poller.resources.account import Account
+from stream.service.metrics.poller import BudgetState
+from stream.service.settings import Settings
 
 
 def looked(*counts: int) -> BacklogWatch:
@@ -59,6 +62,36 @@ def test_a_growing_backlog_is_said_until_it_has_fallen_by_half(caplog: pytest.Lo
 
 def test_a_backlog_that_is_small_again_is_over() -> None:
     assert looked(*GROWING, LEAST - 1).notes() == []
+
+
+def test_an_account_that_cannot_be_read_has_another_trouble_and_begins_anew() -> None:
+    waiting = {"twilio/main": 0}
+    watch = BacklogWatch(lambda: waiting)
+    for count in GROWING:
+        waiting = {"twilio/main": count}
+        watch.look()
+    assert len(watch.notes()) == 1
+    waiting = {}
+    watch.look()
+    assert watch.notes() == []
+    waiting = {"twilio/main": 9000}
+    watch.look()
+    assert watch.notes() == []
+
+
+async def test_reads_that_wait_for_a_provider_that_does_not_answer_are_no_backlog(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def state(account: Account) -> BudgetState:
+        name = "unreachable" if account.provider == "twilio" else "running"
+        return BudgetState(account.provider, "main", name, 1, 1, 0, {"heal": 3, "terminal": 4})
+
+    chosen = Settings(
+        kafka="127.0.0.1:9", twilio_account_sid="AC1", twilio_auth_token=("t",), telnyx_api_key="k"
+    )
+    poller = service.Poller(chosen)
+    monkeypatch.setattr(poller, "_state", state)
+    assert list(poller._waiting_reads().values()) == [7]
 
 
 def test_a_backlog_is_told_beside_ready_and_does_not_change_it() -> None:
