@@ -63,6 +63,9 @@ def _proven_account(reading: Reading, envelope: Envelope) -> str | None:
     event = reading.event
     if event.provider != "twilio" or envelope.delivery.get("verified") is not True:
         return None
+    if reading.remark is not None:
+        # The request that an entry of the error log is about may name another account's call.
+        return None
     if SOURCE_BY_NAME[envelope.source].polled and event.source != TWILIO_CALL:
         return envelope.account or event.account
     return event.account or envelope.account

@@ -12,6 +12,7 @@ from stream.core.call.ownership import check_signer
 from stream.core.events import DecodeError
 from tests.core.deliveries import ACCOUNT, CALL_ID, Delivery, answered_call, callback, calls_row
 from tests.core.deliveries import delivery as landed
+from tests.core.error_log.tellings import alert, debugger, details
 from tests.core.folding import knowledge, readings, tell
 
 OTHER = "AC" + "0b" * 16
@@ -125,3 +126,12 @@ def test_a_log_row_that_repeats_an_address_of_another_account_is_still_its_reade
     told = tell([row], call=call)
     assert told.call.account == ACCOUNT
     assert [event.account for event in told.events] == [ACCOUNT]
+
+
+def test_an_entry_of_an_accounts_error_log_makes_no_call_its_own() -> None:
+    """Its request may have been about another account's call: that one's callbacks are still applied."""
+    url = f"https://hooks.example.test/relay?CallSid={CALL_ID}"
+    remark = debugger(details(call_id=None, url=url, asked={}))
+    for entry in (of(OTHER, remark), of(OTHER, alert(call_id=None, url=url))):
+        call = tell([entry, *answered_call()]).call
+        assert (call.account, call.ended) == (ACCOUNT, True)
