@@ -89,7 +89,12 @@ class ClientCredentials(AbstractTokenProvider):
             ):
                 if answer.status != 200:
                     raise TokenError(f"the token URL answers {answer.status}")
-                return _DECODER.decode(await answer.content.read(LARGEST_ANSWER))
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece
+                    if len(body) > LARGEST_ANSWER:
+                        break
+                return _DECODER.decode(body[:LARGEST_ANSWER])
         except (aiohttp.ClientError, OSError) as error:  # among them TimeoutError
             raise TokenError(f"the token URL does not answer ({describe(error)})") from None
         except msgspec.DecodeError:

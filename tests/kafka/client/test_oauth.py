@@ -116,3 +116,20 @@ async def test_a_refusal_says_what_happened_and_quotes_nothing(
 async def test_an_endpoint_that_is_away_is_an_error_of_kafka_s_kind() -> None:
     with pytest.raises(TokenError, match="the token URL does not answer"):
         await ClientCredentials("http://127.0.0.1:9/token", "a", "b").token()
+
+
+async def test_an_answer_in_several_pieces_is_read_whole() -> None:
+    said = json.dumps({"access_token": "x" * 5000, "expires_in": 100}).encode()
+
+    async def in_pieces(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for piece in (said[:1000], said[1000:]):
+            await answer.write(piece)
+            await asyncio.sleep(0.05)
+        return answer
+
+    endpoint = Endpoint()
+    endpoint.handle = in_pieces  # type: ignore[method-assign,assignment]
+    async with serving(endpoint) as url:
+        assert await ClientCredentials(url, "a", "b").token() == "x" * 5000
