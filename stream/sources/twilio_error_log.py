@@ -323,18 +323,22 @@ def _redacted(told: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in told.items():
         plain = normalised(name)
-        if plain in _FORMS and type(value) is str:
-            value = _form(value) or value
         if plain in _BODIES:
             if value:
                 kept[f"{name}_hash"] = content_hash(value)
-        elif plain.endswith("headers"):
-            headers = _object(value).items()
-            kept[name] = {one: text for one, text in headers if normalised(one) in _HEADERS_KEPT}
-        elif type(value) is dict:
-            kept[name] = _redacted(value)
-        elif type(value) is list:
-            kept[name] = [_redacted({name: one}).get(name) for one in value]
         elif value not in (None, ""):
-            kept[name] = without_queries(value) if type(value) is str else value
+            kept[name] = _shown(value, plain)
     return kept
+
+
+def _shown(value: Any, plain: str) -> Any:
+    """What is kept of a value below the name that is normalised to `plain`."""
+    if plain in _FORMS and type(value) is str:
+        value = _form(value) or value
+    if plain.endswith("headers"):
+        return {one: text for one, text in _object(value).items() if normalised(one) in _HEADERS_KEPT}
+    if type(value) is dict:
+        return _redacted(value)
+    if type(value) is list:
+        return [_shown(one, plain) for one in value]
+    return without_queries(value) if type(value) is str else value

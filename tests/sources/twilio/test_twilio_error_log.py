@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from stream.core.events import DecodeError, Reading
+from stream.core.privacy import sensitive_names
 from stream.core.privacy.masking import Privacy
+from stream.sources import twilio_error_log
 from tests.core.deliveries import ACCOUNT, CALL_ID
 from tests.core.error_log.tellings import alert_row, debugger_form, details, notification, streamed
 from tests.sources.conftest import Read
@@ -290,6 +292,18 @@ def test_bodies_and_queries_within_lists_are_removed_too(read: Read) -> None:
     shown = shown_by(reading, Privacy("full"))
     assert "see https://h.test/x now" in shown
     assert [text for text in ("JANE", "tok3n") if text in shown] == []
+
+
+def test_a_long_name_is_read_once_and_not_for_each_value_below_it(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a list of a hundred thousand under it keeps the gateway's event loop for seconds."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        twilio_error_log, "normalised", lambda name: names.append(name) or sensitive_names.normalised(name)
+    )
+    read("twilio_debugger", form(long_name=[[1, 2], [3, [4, 5]]]))
+    assert names.count("long_name") == 1
 
 
 def shown_by(reading: Reading, privacy: Privacy) -> str:
