@@ -1,7 +1,7 @@
 """Tokens of SASL/OAUTHBEARER, which an authorization server issues for client credentials (RFC 6749 4.4).
 
-The clients of one connection share a token until shortly before it expires. They may run in several event
-loops: Faust's consumer has its own thread. No error has a token or a secret in it.
+The clients of one connection share a token until shortly before it expires, and a failure for a moment. They
+may run in several event loops: Faust's consumer has its own thread. No error has a token or a secret in it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ DEFAULT_LIFE_S = 300.0
 LEAST_LIFE_S = 1.0
 RENEW_AT = 0.8
 """The part of its life after which a token is replaced: a login must not race with the expiry."""
+PAUSE_S = 1.0
+"""After a failure nobody asks for so long: many clients connect again and again, and wait in turn."""
 
 
 class _Issued(msgspec.Struct):
@@ -60,7 +62,8 @@ class ClientCredentials(AbstractTokenProvider):
         self._extensions = dict(extensions)
         self._clock = clock
         self._token = ""
-        self._renew_at_s = 0.0
+        self._renew_at_s = self._ends_at_s = 0.0
+        self._failed = ""
         self._asking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def extensions(self) -> dict[str, str]:
@@ -69,11 +72,19 @@ class ClientCredentials(AbstractTokenProvider):
     async def token(self) -> str:
         """The current token, or a new one. Raises TokenError."""
         async with self._asking.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            if not self._token or self._clock() >= self._renew_at_s:
-                asked_s = self._clock()
-                issued = await self._issued()
-                self._token = issued.access_token
-                self._renew_at_s = asked_s + max(issued.expires_in * RENEW_AT, LEAST_LIFE_S)
+            asked_s = self._clock()
+            if asked_s >= self._renew_at_s:
+                try:
+                    issued = await self._issued()
+                except TokenError as error:
+                    self._failed = str(error.args[0])
+                    self._renew_at_s = self._clock() + PAUSE_S
+                else:
+                    self._token, self._failed = issued.access_token, ""
+                    self._renew_at_s = asked_s + max(issued.expires_in * RENEW_AT, LEAST_LIFE_S)
+                    self._ends_at_s = asked_s + issued.expires_in
+            if self._failed and self._clock() >= self._ends_at_s:
+                raise TokenError(self._failed)
             return self._token
 
     async def _issued(self) -> _Issued:

@@ -133,3 +133,27 @@ async def test_an_answer_in_several_pieces_is_read_whole() -> None:
     endpoint.handle = in_pieces  # type: ignore[method-assign,assignment]
     async with serving(endpoint) as url:
         assert await ClientCredentials(url, "a", "b").token() == "x" * 5000
+
+
+async def test_a_failing_endpoint_is_asked_once_for_all_that_wait_and_again_after_a_pause() -> None:
+    endpoint, now = Endpoint(), [0.0]
+    endpoint.answer = lambda: web.Response(status=503)
+    async with serving(endpoint) as url:
+        provider = ClientCredentials(url, "a", "b", clock=lambda: now[0])
+        found = await asyncio.gather(*(provider.token() for _ in range(20)), return_exceptions=True)
+        assert [type(one) for one in found] == [TokenError] * 20
+        assert len(endpoint.asked) == 1
+        endpoint.answer, now[0] = None, 1.0
+        assert await provider.token() == "token-2"
+
+
+async def test_a_token_is_used_to_its_end_while_no_other_is_issued() -> None:
+    endpoint, now = Endpoint(), [0.0]
+    async with serving(endpoint) as url:
+        provider = ClientCredentials(url, "a", "b", clock=lambda: now[0])
+        assert await provider.token() == "token-1"
+        endpoint.answer, now[0] = lambda: web.Response(status=503), 90.0
+        assert await provider.token() == "token-1"
+        now[0] = 101.0
+        with pytest.raises(TokenError, match="answers 503"):
+            await provider.token()
