@@ -64,7 +64,8 @@ def connection(chosen: RoleSettings, role: str, bootstrap: str = "") -> Connecti
         )
     if chosen.kafka_security in LOGIN:
         # At its level DEBUG, aiokafka logs each request, and the login with its password is one.
-        logging.getLogger("aiokafka.conn").setLevel(logging.WARNING)
+        requests = logging.getLogger("aiokafka.conn")
+        requests.setLevel(max(logging.WARNING, requests.getEffectiveLevel()))
         client["sasl_mechanism"] = chosen.kafka_sasl_mechanism
         if chosen.kafka_sasl_mechanism == OAUTH:
             client["sasl_oauth_token_provider"] = ClientCredentials(

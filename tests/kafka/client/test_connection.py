@@ -119,3 +119,18 @@ def test_the_embedded_broker_s_address_is_used_where_no_cluster_is_named() -> No
     assert connection(Settings(), "tail", "127.0.0.1:9092") == Connection(
         "127.0.0.1:9092", {"client_id": "callstream-tail", "security_protocol": "PLAINTEXT"}
     )
+
+
+def test_a_command_that_silences_aiokafka_is_silent_with_a_login_too() -> None:
+    """`Sending username and password in the clear` would be a line for each connection."""
+    clients, each = logging.getLogger("aiokafka"), logging.getLogger("aiokafka.conn")
+    before = clients.level, each.level
+    try:
+        for level, shown in ((logging.CRITICAL, logging.CRITICAL), (logging.DEBUG, logging.WARNING)):
+            clients.setLevel(level)
+            each.setLevel(logging.NOTSET)
+            connection(Settings(**SCRAM), "tail")
+            assert each.getEffectiveLevel() == shown
+    finally:
+        clients.setLevel(before[0])
+        each.setLevel(before[1])
