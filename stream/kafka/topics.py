@@ -286,7 +286,7 @@ async def _with_replicas(admin: AIOKafkaAdminClient, found: Examined, topics: To
     single = tuple(
         one["topic"]
         for one in await admin.describe_topics(kept)
-        if min(len(part["replicas"]) for part in one["partitions"]) < 2
+        if any(len(part["replicas"]) < 2 for part in one["partitions"])
     )
     in_sync = await topic_settings(admin, kept, MIN_IN_SYNC)
     return replace(

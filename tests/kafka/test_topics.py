@@ -20,6 +20,7 @@ from stream.kafka.topics import (
     Examined,
     TopicError,
     TopicMismatch,
+    _with_replicas,
     app_id,
     ensure,
     examine,
@@ -216,3 +217,19 @@ def test_settings_of_two_prefixes_share_no_name() -> None:
     one = replace(Settings(), topic_prefix="calls.")
     other = replace(Settings(), topic_prefix="calls.eu.")
     assert not set(astuple(names(one.topic_prefix))) & set(astuple(names(other.topic_prefix)))
+
+
+async def test_a_topic_that_one_broker_does_not_know_yet_is_not_judged() -> None:
+    """A broker that lags behind describes a new topic without partitions."""
+
+    class Admin:
+        async def describe_topics(self, kept: list[str]) -> list[dict[str, Any]]:
+            lagging = [{"topic": name, "error_code": 3, "partitions": []} for name in kept[1:]]
+            return [{"topic": kept[0], "partitions": [{"replicas": [1]}]}, *lagging]
+
+        async def describe_configs(self, resources: list[Any]) -> list[Any]:
+            return []
+
+    of = names("lag.")
+    found = await _with_replicas(Admin(), Examined(), of)  # type: ignore[arg-type]
+    assert found.one_replica == (of.callbacks,)
