@@ -9,6 +9,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from stream.core.privacy.free_text import without_secrets
 from stream.core.privacy.phone_numbers import masked_number, replaced
 from stream.core.privacy.sensitive_names import Kind, kind_of
 
@@ -46,7 +47,7 @@ class FieldPlan(NamedTuple):
     pair: tuple[str, str] | None
     """The names of the two fields, if the object is a header."""
     named: bool
-    """A name itself contains a number or an address."""
+    """A name itself contains a number, an address or a secret."""
 
 
 class FieldPlans:
@@ -102,5 +103,5 @@ def _plan_of(names: tuple[str, ...]) -> FieldPlan:
         itemgetter(*others) if (others := by_kind["free"] + by_kind["plain"] + by_kind["url"]) else None,
         set(),
         (header, content) if header is not None and content is not None else None,
-        any(replaced(name, masked_number) != name for name in names),
+        any(replaced(without_secrets(name), masked_number) != name for name in names),
     )

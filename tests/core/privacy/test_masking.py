@@ -235,6 +235,13 @@ def test_names_that_are_numbers_are_masked_and_told_apart() -> None:
     }
 
 
+@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+def test_secrets_within_a_name_leave_in_no_mode(mode: str) -> None:
+    """A URL that is read as a form's first name, or a name that has its value in it."""
+    told = {"https://user:hunter2@h.test/x?CallSid": "CA1", "see token=hunter2 of": "x"}
+    assert "hunter2" not in str(Privacy(mode, "s").json(told))
+
+
 def test_a_number_has_one_hash_in_whatever_spelling() -> None:
     privacy = Privacy("hashed", "s3cret")
     hashed = privacy.address("+14155550142")
