@@ -14,16 +14,19 @@ from stream.core.privacy.sensitive_names import is_secret
 
 REDACTED = "***"
 
-_NAME = re.compile(
-    r"""
-    (?<![\w.]) (?<!\w-) (?:
+_START = r"(?<![\w.])(?<!\w-)"
+_ESCAPED_START = rf"(?:{_START}|(?<=%26|%3F)|(?<=2526|253F))"
+"""Where a name starts; in an escaped query it also follows an escaped `&` or `?`."""
+
+_NAMED = r"""
+    (?:
     (?P<header> authorization | proxy-authorization | cookie | set-cookie ) [ \t]* : (?! [ \t]* ["'] )
   | (?<=<) (?P<tag> [A-Z] [\w.\-]{0,127}+ ) (?= (?: \s [^<>]{0,255}+ )? > (?! </ ) )
   | (?P<name> [A-Z] [\w.\-]{0,127}+ ) \s{0,4} \\* ["']? \s{0,4} (?: => | [:=] | %(?:25){0,4}3[AD] ) \s{0,4}
     )
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+    """
+_NAME = re.compile(_START + _NAMED, re.VERBOSE | re.IGNORECASE)
+_ESCAPED_NAME = re.compile(_ESCAPED_START + _NAMED, re.VERBOSE | re.IGNORECASE)
 _VALUE = re.compile(
     r"""
     (?P<quote> \\* ["'] ) (?: (?! (?P=quote) ) [^\r\n] )*+ (?P=quote)?
@@ -67,7 +70,7 @@ def without_secrets(text: str) -> str:
 def _without_values(text: str) -> str:
     pieces: list[str] = []
     done = 0
-    for match in _NAME.finditer(text):
+    for match in (_ESCAPED_NAME if "%" in text else _NAME).finditer(text):
         end = match.end()
         if end < done:
             continue

@@ -242,6 +242,21 @@ def test_secrets_within_a_name_leave_in_no_mode(mode: str) -> None:
     assert "hunter2" not in str(Privacy(mode, "s").json(told))
 
 
+@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Msg=status 404&url=https%3A%2F%2Fh.test%2Fx%3Fa%3D1%26token%3Dhunter2",
+        "GET https%3a%2f%2fh.test%2fx%3ftoken%3dhunter2 failed",
+        "a%253D1%2526AuthToken%253Dhunter2",
+    ],
+)
+def test_a_secret_in_an_escaped_query_leaves_in_no_mode(mode: str, text: str) -> None:
+    shown = Privacy(mode, "s").text(text)
+    assert "hunter2" not in shown
+    assert Privacy(mode, "s").text(shown) == shown
+
+
 def test_a_number_has_one_hash_in_whatever_spelling() -> None:
     privacy = Privacy("hashed", "s3cret")
     hashed = privacy.address("+14155550142")
