@@ -17,7 +17,7 @@ from stream.core.events import DecodeError
 from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection, connection
-from stream.kafka.errors import KafkaError
+from stream.kafka.errors import KafkaError, reaction
 from stream.kafka.topic_reader import records, require_topic
 from stream.service import settings
 from stream.service.errors import describe
@@ -68,7 +68,8 @@ def command(
                 )
             )
         except KafkaError as error:
-            raise Fault(f"the broker at {bootstrap} does not answer: {describe(error)}", NO_KAFKA) from None
+            says = f"the broker at {bootstrap} {reaction(error)}: {describe(error)}"
+            raise Fault(says, NO_KAFKA) from None
         except (KeyboardInterrupt, BrokenPipeError):
             sys.stderr.close()  # `| head` closed the pipe
 

@@ -1,8 +1,13 @@
 """The errors of the Kafka client that callers outside this package handle."""
 
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError, KafkaTimeoutError
 
-__all__ = ["BROKER_AWAY", "KafkaConnectionError", "KafkaError", "KafkaTimeoutError"]
+__all__ = ["BROKER_AWAY", "KafkaConnectionError", "KafkaError", "KafkaTimeoutError", "reaction"]
 
 BROKER_AWAY = (KafkaError, OSError, TimeoutError)
 """What a request fails with where no broker answers, or not the right one: it may be tried again."""
+
+
+def reaction(error: KafkaError) -> str:
+    """What the broker did, for a sentence: `refuses`, or `does not answer`."""
+    return "refuses" if isinstance(error, BrokerResponseError) and not error.retriable else "does not answer"

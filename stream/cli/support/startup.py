@@ -21,7 +21,7 @@ from stream.cli.support.log_throttle import ClientLogThrottle
 from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
 from stream.kafka import topics
-from stream.kafka.errors import KafkaError
+from stream.kafka.errors import KafkaError, reaction
 from stream.kafka.topic_reader import MissingTopicError
 from stream.service import logs
 from stream.service.data_dir import DataDirError
@@ -93,7 +93,7 @@ def exit_on_error(
         code = NO_KAFKA if isinstance(error, away) else known
         says = for_operator(error)
         if isinstance(error, KafkaError):
-            says = f"the broker does not answer: {describe(error)}"
+            says = f"the broker {reaction(error)}: {describe(error)}"
         details = {}
         if isinstance(error, topics.TopicMismatch):
             details = {"topic": error.topic, "wanted": error.wanted, "found": error.found}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from stream.broker import BrokerError
 from stream.cli.support.exit_codes import EXIT_CODES
@@ -34,6 +34,13 @@ def test_a_broker_that_does_not_answer_is_told() -> None:
         exit_on_error(),
     ):
         raise KafkaConnectionError("gone")
+    assert raised.value.exit_code == 4
+
+
+def test_a_broker_that_refuses_is_not_said_to_be_silent() -> None:
+    with pytest.raises(click.ClickException) as raised, exit_on_error():
+        raise TopicAuthorizationFailedError("calls.events.v1")
+    assert raised.value.message == "the broker refuses: TopicAuthorizationFailedError"
     assert raised.value.exit_code == 4
 
 
