@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, NamedTuple
 
-from stream.core.sources import FETCHED_SOURCES
+from stream.core.sources import FETCHED_SOURCES, SOURCE_BY_NAME
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.check.expected_outputs import (
     ExpectedCall,
@@ -28,8 +28,10 @@ RULES = frozenset({"call.failed", "call.error_event", "webhook.failing"})
 AlertKey = tuple[str, str, str | None]
 """Rule, scope, and what opened it, as `ExpectedAlert` has them."""
 
-READ_BY_CALL = frozenset(FETCHED_SOURCES)
-"""Sources that are read call by call and so can be complete; the others are read by time."""
+READ_BY_CALL = frozenset(name for name in FETCHED_SOURCES if not SOURCE_BY_NAME[name].only_failures)
+"""Sources that are read call by call and so can be complete; the others are read by time, or report only
+what went wrong.
+"""
 
 
 class Completeness(NamedTuple):

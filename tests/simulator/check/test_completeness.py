@@ -45,6 +45,16 @@ def test_a_callback_that_arrived_must_be_seen_and_one_that_was_given_up_may_be()
     }
 
 
+def test_a_source_that_reports_only_failures_must_be_seen_and_completes_no_call() -> None:
+    sent = traffic(telnyx=0.0, drop=1.0, failed=1.0, failing_webhooks=1.0)
+    assert list(sent) == []
+    assert sent.expected is not None
+    asked = completeness_by_key(sent.expected).values()
+    notified = [one for one in asked if "twilio_notification" in one.seen]
+    assert notified
+    assert not [one for one in notified if "twilio_notification" in one.complete]
+
+
 def test_a_call_that_is_cut_off_owes_nothing() -> None:
     options = Options(calls=None, seconds=2, rate=20, served=True, telnyx=0.0, start_us=START_US)
     sent = Traffic(options, now_us=Clock())
