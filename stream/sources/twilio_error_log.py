@@ -30,8 +30,8 @@ STREAM_TYPE = "com.twilio.error-logs."
 _LEVELS = {"0": "error", "1": "warning", "warn": "warning", "notice": "info"}
 """Levels that are spelled differently from those of other sources."""
 
-_CALLBACK_CODES = frozenset({"15002", "15003"})
-"""A call progress callback was answered too late or with an error."""
+_CALLBACK_CODES = frozenset({"15002", "15003", "93101", *map(str, range(91300, 91309))})
+"""A call progress callback was answered too late or with an error, or Event Streams delivered no event."""
 
 _HEADERS_KEPT = frozenset(
     {"contenttype", "contentlength", "useragent", "server", "date", "retryafter", "xtwilioerror"}

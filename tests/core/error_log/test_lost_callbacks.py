@@ -43,6 +43,15 @@ def test_the_call_is_read_and_nobody_is_alerted(entry: Delivery) -> None:
     assert logged.about in ("callback", "own_url")
 
 
+@pytest.mark.parametrize("code", ["91300", "91308", "93101"])
+def test_an_event_that_event_streams_could_not_deliver_is_a_lost_callback(code: str) -> None:
+    """Else our own outage raises an alert for each call, one more for each event of it."""
+    entry = debugger(details(code, url=f"{STATUS_URL}/event-streams", status=503, asked={}))
+    told = tell([BEGUN, entry], policy=POLICY)
+    assert (told.alerts, len(told.all_of(FetchRequest))) == ([], 1)
+    assert told.all_of(ErrorLogged) == [ErrorLogged("error", "callback")]
+
+
 def test_an_application_that_no_callback_reaches_is_alerted_on_too() -> None:
     asked = parameters("ringing", "1", 7)
     told = tell([BEGUN, debugger(details("11205", asked=asked, status=None)), alert("11205")], policy=POLICY)
