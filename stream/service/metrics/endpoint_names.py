@@ -26,8 +26,13 @@ LONGEST_PART = 40
 LONGEST = 120
 
 _MASKED = Privacy()
-_PLAIN_PART = re.compile(r"[A-Za-z][A-Za-z._-]*(?:[vV]\d{1,2})?|[vV]\d{1,2}|\d{4}-\d{2}-\d{2}")
-"""A part that names a resource or a version, and nobody."""
+_WORD = r"(?:[A-Z]{0,4}[a-z]{2,20}(?:[A-Z]{1,4}[a-z]{2,20}){0,4}[A-Z]{0,3}|[A-Z]{1,8}|[a-z])"
+"""As people write it, which a random token of letters hardly ever is."""
+
+_PLAIN_PART = re.compile(
+    rf"{_WORD}(?:[._-]+{_WORD})*[._-]*(?:[vV]\d{{1,2}})?|[vV]\d{{1,2}}|\d{{4}}-\d{{2}}-\d{{2}}"
+)
+"""A part that names a resource or a version. One that has digits elsewhere may be an id."""
 
 
 class EndpointNames:
