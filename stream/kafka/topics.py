@@ -162,21 +162,21 @@ async def ensure(bootstrap: str, settings: RoleSettings, *, wait_s: float = WAIT
     topics = names(settings.topic_prefix)
     cluster = connection(settings, "topics", bootstrap)
     made: list[str] = []
-    reason = "no answer"
+    reason, answered = "no answer", False
     try:
         async with asyncio.timeout(wait_s):
             while True:
                 try:
                     if await _ensured(cluster, topics, settings, made):
                         return made
-                    reason = "new topics have no leader yet"
+                    reason, answered = "new topics have no leader yet", True
                 except (KafkaError, OSError) as error:
                     if isinstance(error, KafkaError) and not _is_retriable(error):
                         raise TopicError(f"the cluster at {bootstrap} refuses: {describe(error)}") from error
-                    reason = describe(error)
+                    reason, answered = describe(error), isinstance(error, TooFewBrokersError)
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        why = await obstacle(cluster, OBSTACLE_STEP_S) or reason
+        why = reason if answered else await obstacle(cluster, OBSTACLE_STEP_S) or reason
         raise TopicError(f"the cluster at {bootstrap} was not ready within {wait_s:g} s ({why})") from None
 
 

@@ -18,6 +18,7 @@ from stream.cli.main import main
 from stream.kafka.topics import (
     POLICIES,
     Examined,
+    TooFewBrokersError,
     TopicError,
     TopicMismatch,
     _with_replicas,
@@ -233,3 +234,14 @@ async def test_a_topic_that_one_broker_does_not_know_yet_is_not_judged() -> None
     of = names("lag.")
     found = await _with_replicas(Admin(), Examined(), of)  # type: ignore[arg-type]
     assert found.one_replica == (of.callbacks,)
+
+
+async def test_what_a_broker_has_answered_is_told_though_another_address_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refused(*_: object) -> bool:
+        raise TooFewBrokersError("too few brokers for CALLSTREAM_REPLICATION=3")
+
+    monkeypatch.setattr("stream.kafka.topics._ensured", refused)
+    with pytest.raises(TopicError, match=r"\(.*too few brokers for CALLSTREAM_REPLICATION=3\)"):
+        await ensure("127.0.0.1:1,127.0.0.1:2", Settings(), wait_s=0.5)
