@@ -283,15 +283,15 @@ async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXA
 async def _with_replicas(admin: AIOKafkaAdminClient, found: Examined, topics: Topics) -> Examined:
     """Of a cluster of several brokers. A lost tick is sent again, so its topic may have one replica."""
     kept = [name for name in astuple(topics) if name not in (*found.missing, topics.ticks)]
-    single = tuple(
+    single = {
         one["topic"]
         for one in await admin.describe_topics(kept)
         if any(len(part["replicas"]) < 2 for part in one["partitions"])
-    )
+    }
     in_sync = await topic_settings(admin, kept, MIN_IN_SYNC)
     return replace(
         found,
-        one_replica=single,
+        one_replica=tuple(name for name in kept if name in single),
         one_in_sync=tuple(name for name in kept if in_sync.get(name) == "1" and name not in single),
     )
 
