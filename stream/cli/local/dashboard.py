@@ -126,7 +126,10 @@ def _backlog(state: DashboardState, figures: Figures) -> str:
     parts = [f"{figures.total(f.CONSUMER_LAG):,.0f} records"]
     if state.poller is not None:
         reads = state.poller.now
-        parts.append(f"{reads.total(poller.POLL_WAITING):,.0f} reads" if reads is not None else "- reads")
+        said = f"{reads.total(poller.POLL_WAITING):,.0f} reads" if reads is not None else "- reads"
+        if reads is not None and figures.at_s - reads.at_s > STALE_S:  # only the poller does not answer
+            said += f" {figures.at_s - reads.at_s:.0f} s ago"
+        parts.append(said)
     return ", ".join(parts)
 
 

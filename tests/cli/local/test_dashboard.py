@@ -126,6 +126,14 @@ def test_a_missed_scrape_keeps_the_last_figures_dimmed_with_their_age() -> None:
     assert "running, no answer for 12 s" in line(state, 32.0)
 
 
+def test_reads_of_a_poller_that_answers_no_more_are_not_shown_as_of_now() -> None:
+    state = busy()
+    state.worker.saw(
+        Figures(32.0, {f.CONSUMER_LAG: {"callbacks": 2.0}, f.EVENTS_PROCESSED: {"late": 1600.0}})
+    )
+    assert "backlog 2 records, 4,312 reads 12 s ago" in line(state, 32.0)
+
+
 def test_dead_letters_and_compared_calls_are_shown_once_there_are_any() -> None:
     quiet = DashboardState(role(WORKER_STATE={"running": 1.0}))
     assert "dead letters" not in line(quiet, 10.0)
