@@ -9,6 +9,7 @@ opens, ends and reopens no call. A broken payload costs only what is in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -36,6 +37,7 @@ _CALLBACK_CODES = frozenset({"15002", "15003", "93101", *map(str, range(91300, 9
 _HEADERS_KEPT = frozenset(
     {"contenttype", "contentlength", "useragent", "server", "date", "retryafter", "xtwilioerror"}
 )
+_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}\Z")
 _FORMS = frozenset({"alerttext", "messagetext", "requestvariables", "requestheaders", "responseheaders"})
 """Texts that are forms."""
 
@@ -223,9 +225,8 @@ def _call_of(telling: _Telling) -> str | None:
     request = telling.request
     query = _form(request.url.partition("?")[2]) if type(request.url) is str else {}
     for value in (*telling.calls, request.parameters.get("CallSid"), query.get("CallSid")):
-        sid = fields.lenient_identifier(value)
-        if sid is not None and sid.startswith("CA"):
-            return sid
+        if type(value) is str and _CALL_SID.match(value):
+            return value
     return None
 
 

@@ -14,6 +14,7 @@ from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
 from stream.gateway.receive.request import WebhookRequest
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
+from tests.core.deliveries import CALL_ID
 from tests.gateway.receive.test_verification import SUBACCOUNT, get, of, with_header
 from tests.gateway.running_gateway import running_gateway
 from tests.gateway.signing import ACCOUNT, HOST, STATUS, TOKEN, twilio, twilio_form, twilio_json
@@ -136,13 +137,13 @@ def test_a_query_that_names_nobody_is_its_signers() -> None:
     assert account_of(get(target, twilio(f"https://{HOST}{target}"))) == ACCOUNT
 
 
-def debugger(account: str, parent: str) -> list[tuple[str, str]]:
+def debugger(account: str, parent: str, call_id: str = CALL_ID) -> list[tuple[str, str]]:
     """The Debugger's form about a subaccount; of a main account `parent` is empty."""
     return [
         ("AccountSid", account),
         ("Level", "ERROR"),
         ("ParentAccountSid", parent),
-        ("Payload", '{"resource_sid":"CA1","error_code":"11200"}'),
+        ("Payload", f'{{"resource_sid":"{call_id}","error_code":"11200"}}'),
         ("PayloadType", "application/json"),
         ("Sid", "NO1"),
         ("Timestamp", "2026-03-02T10:00:07Z"),
@@ -152,9 +153,9 @@ def debugger(account: str, parent: str) -> list[tuple[str, str]]:
 def test_the_debuggers_signature_covers_its_empty_parameter() -> None:
     """By the algorithm of Twilio's documentation; the second one is without `ParentAccountSid`."""
     url = f"https://{HOST}/tw/debugger"
-    assert twilio(url, debugger("AC1", "")) == "lkmro/LgTOR4rC/PafbPtkNBcJc="
+    assert twilio(url, debugger("AC1", "", "CA1")) == "lkmro/LgTOR4rC/PafbPtkNBcJc="
     anyone = GatewayCredentials(twilio_tokens={"AC1": (TOKEN,)})
-    signed = twilio_form(debugger("AC1", ""), target="/tw/debugger")
+    signed = twilio_form(debugger("AC1", "", "CA1"), target="/tw/debugger")
     assert account_of(signed, anyone) == "AC1"
     without = with_header(signed, "X-Twilio-Signature", "CAfH0FKPisdhq89r2Ps2AERtvx0=")
     assert account_of(without, anyone) == "bad_signature"
@@ -162,7 +163,7 @@ def test_the_debuggers_signature_covers_its_empty_parameter() -> None:
 
 def test_a_debuggers_entry_lands_under_the_call_or_the_account_that_it_names() -> None:
     (about_call,) = landed(twilio_form(debugger(ACCOUNT, "")), CREDENTIALS)
-    assert (about_call.source, about_call.key) == ("twilio_debugger", b"twilio:CA1")
+    assert (about_call.source, about_call.key) == ("twilio_debugger", f"twilio:{CALL_ID}".encode())
     broken = [(name, "{" if name == "Payload" else value) for name, value in debugger(SUBACCOUNT, ACCOUNT)]
     (about_account,) = landed(twilio_form(broken), CREDENTIALS)
     assert about_account.key == f"twilio:account:{SUBACCOUNT}".encode()

@@ -91,6 +91,13 @@ def test_the_call_is_the_first_that_is_named(read: Read, source: str, body: dict
     assert reading.event.status is None
 
 
+@pytest.mark.parametrize("named", ["CALL-42", "CA%2B15005550006", "CA", CALL_ID + "%0A"])
+def test_a_parameter_of_the_customers_that_is_no_sid_opens_no_call(read: Read, named: str) -> None:
+    """A key holds no number, and a made-up call would be read again and again."""
+    row = alert_row(call_id=None, url=f"https://h.test/x?CallSid={named}")
+    assert read("twilio_alert", row)[0].event.key == ACCOUNT_KEY
+
+
 def test_parent_and_child_are_both_kept(read: Read) -> None:
     (reading,) = read(
         "twilio_debugger", form(resource_sid=CALL_ID, webhook={"request": {"parameters": {"CallSid": CHILD}}})
