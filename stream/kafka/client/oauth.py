@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Annotated
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,7 @@ LARGEST_ANSWER = 64 * 1024
 DEFAULT_LIFE_S = 300.0
 """How long a token is used whose answer names no life."""
 LEAST_LIFE_S = 1.0
+LONGEST_LIFE_S = 366 * 86400.0
 RENEW_AT = 0.8
 """The part of its life after which a token is replaced: a login must not race with the expiry."""
 PAUSE_S = 1.0
@@ -34,8 +36,8 @@ PAUSE_S = 1.0
 class _Issued(msgspec.Struct):
     """An answer of the token endpoint (RFC 6749 5.1)."""
 
-    access_token: str
-    expires_in: float = DEFAULT_LIFE_S
+    access_token: Annotated[str, msgspec.Meta(min_length=1)]
+    expires_in: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_LIFE_S)] | None = None
 
 
 class TokenError(KafkaConnectionError):
@@ -81,8 +83,9 @@ class ClientCredentials(AbstractTokenProvider):
                     self._renew_at_s = self._clock() + PAUSE_S
                 else:
                     self._token, self._failed = issued.access_token, ""
-                    self._renew_at_s = asked_s + max(issued.expires_in * RENEW_AT, LEAST_LIFE_S)
-                    self._ends_at_s = asked_s + issued.expires_in
+                    life_s = issued.expires_in or DEFAULT_LIFE_S
+                    self._renew_at_s = asked_s + max(life_s * RENEW_AT, LEAST_LIFE_S)
+                    self._ends_at_s = asked_s + life_s
             if self._failed and self._clock() >= self._ends_at_s:
                 raise TokenError(self._failed)
             return self._token
@@ -109,7 +112,7 @@ class ClientCredentials(AbstractTokenProvider):
         except (aiohttp.ClientError, OSError) as error:  # among them TimeoutError
             raise TokenError(f"the token URL does not answer ({describe(error)})") from None
         except msgspec.DecodeError:
-            raise TokenError("the token URL answers without an access_token") from None
+            raise TokenError("the token URL answers without a valid access_token or expires_in") from None
 
 
 _DECODER = msgspec.json.Decoder(_Issued, strict=False)

@@ -14,6 +14,8 @@ from aiohttp import web
 
 from stream.kafka.client.oauth import ClientCredentials, TokenError
 
+INVALID = "the token URL answers without a valid access_token or expires_in"
+
 
 class Endpoint:
     """Issues `token-1`, `token-2` and so on, or answers with `answer`."""
@@ -64,7 +66,7 @@ async def test_a_life_that_is_a_text_or_missing_is_taken() -> None:
     async with serving(endpoint) as url:
         endpoint.life = "100"
         assert await ClientCredentials(url, "a", "b").token() == "token-1"
-        endpoint.answer = lambda: web.json_response({"access_token": "other"})
+        endpoint.answer = lambda: web.json_response({"access_token": "other", "expires_in": None})
         provider = ClientCredentials(url, "a", "b")
         assert [await provider.token(), await provider.token()] == ["other", "other"]
     assert len(endpoint.asked) == 2
@@ -88,18 +90,33 @@ async def test_two_threads_with_their_own_loops_share_a_provider() -> None:
             lambda: web.Response(status=307, headers={"Location": "http://127.0.0.1:9/"}),
             "the token URL answers 307",
         ),
-        (lambda: web.Response(text="<html>hunter2"), "the token URL answers without an access_token"),
-        (lambda: web.Response(body=b"\xff"), "the token URL answers without an access_token"),
+        (lambda: web.Response(text="<html>hunter2"), INVALID),
+        (lambda: web.Response(body=b"\xff"), INVALID),
         (
             lambda: web.json_response({"id_token": "hunter2"}),
-            "the token URL answers without an access_token",
+            INVALID,
         ),
         (
             lambda: web.Response(text=json.dumps({"access_token": "x" * 100_000})),
-            "the token URL answers without an access_token",
+            INVALID,
         ),
+        (lambda: web.json_response({"access_token": ""}), INVALID),
+        (lambda: web.json_response({"access_token": "hunter2", "expires_in": "nan"}), INVALID),
+        (lambda: web.json_response({"access_token": "hunter2", "expires_in": "inf"}), INVALID),
+        (lambda: web.json_response({"access_token": "hunter2", "expires_in": 0}), INVALID),
     ],
-    ids=["refused", "moved", "a page", "not a text", "no token", "too much"],
+    ids=[
+        "refused",
+        "moved",
+        "a page",
+        "not a text",
+        "no token",
+        "too much",
+        "empty",
+        "no number",
+        "no end",
+        "no life",
+    ],
 )
 async def test_a_refusal_says_what_happened_and_quotes_nothing(
     answer: Callable[[], web.Response], said: str
