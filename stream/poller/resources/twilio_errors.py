@@ -28,6 +28,9 @@ MAX_ALERTS = 10_000
 OVERLAP_S = 900.0
 """An alert is listed late, by how much is not documented."""
 
+_READING_S = 600.0
+"""A range that begins at Twilio's limit would be older than it when it is asked for."""
+
 _SID = re.compile(r"NO[0-9a-fA-F]{32}\Z")
 
 
@@ -68,7 +71,7 @@ ALERTS = Resource(
     parse=_parse_alerts,
     detail_url=_alert_url,
     max_rows=MAX_ALERTS,
-    max_lookback_s=RETENTION_S,
+    max_lookback_s=RETENTION_S - _READING_S,
     overlap_s=OVERLAP_S,
     refused_by=frozenset({401, 403, 404, 410}),
     on_own_host=True,

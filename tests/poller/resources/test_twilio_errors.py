@@ -11,6 +11,7 @@ import pytest
 from stream.core.timestamps import iso8601
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.resource import Page, PageError
+from stream.poller.schedule.planning import next_pass
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID, twilio
 
 ACCOUNT = twilio()
@@ -45,6 +46,16 @@ def test_a_window_of_alerts_is_requested_in_whole_seconds_that_contain_it() -> N
         ("PageSize", "1000"),
     ]
     assert [parse_qsl(urlsplit(url).query)[1] for url in windows(None)] == [("PageSize", "1000")]
+
+
+def test_a_window_after_a_long_stop_is_not_too_old_when_it_is_asked_for() -> None:
+    now_us = 90 * 86_400 * 1_000_000 + 999_999
+    since_us, lost = next_pass(0, now_us, ALERTS.overlap_s, ALERTS.max_lookback_s)
+    assert ALERTS.window_urls is not None
+    [url] = ALERTS.window_urls(ACCOUNT, since_us, None)
+    start_us = iso8601(dict(parse_qsl(urlsplit(url).query))["StartDate"]) or 0
+    assert start_us > now_us + 300 * 1_000_000 - 30 * 86_400 * 1_000_000
+    assert lost is not None
 
 
 def test_alerts_are_read_by_time_alone_and_notifications_by_call_alone() -> None:
