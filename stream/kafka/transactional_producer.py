@@ -195,6 +195,8 @@ class TransactionalProducer:
         except FENCED as error:
             raise Fenced(describe(error)) from error
         except (KafkaError, IllegalOperation, AssertionError, OSError) as error:
+            if isinstance(ended_by := _ended_by(producer), FENCED):
+                raise Fenced(describe(ended_by)) from error
             raise TransactionFailed(error) from error
         finally:
             if not through:
@@ -237,6 +239,13 @@ class TransactionalProducer:
         if failure is not None:
             raise failure
         return ends
+
+
+def _ended_by(producer: Any) -> BaseException | None:
+    """What ended the transaction between two calls: the next call says only that there is none."""
+    waiter = producer._txn_manager._transaction_waiter
+    known = waiter is not None and waiter.done() and not waiter.cancelled()
+    return waiter.exception() if known else None
 
 
 def spread_by_partition(records: Iterable[Output], count: int) -> dict[int, list[Output]]:

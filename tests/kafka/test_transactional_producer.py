@@ -104,7 +104,7 @@ class Client:
         self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
         self._txn_manager = self
         self._message_accumulator = SimpleNamespace(_pending_batches=set(), _batches={})
-        self._transaction_waiter = None
+        self._transaction_waiter: asyncio.Future[None] | None = None
         self._pending_txn_offsets: list[Any] = []
 
     def maybe_add_partition_to_txn(self, tp: TopicPartition) -> None: ...
@@ -211,14 +211,24 @@ async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> No
     assert not failed.value.refused
 
 
-async def test_a_producer_that_was_fenced_between_two_calls_is_a_failed_transaction() -> None:
+@pytest.mark.parametrize(
+    ("ended_by", "raised"),
+    [(None, TransactionFailed), (KafkaError("down"), TransactionFailed), (ProducerFenced(), Fenced)],
+    ids=repr,
+)
+async def test_a_transaction_that_ended_between_two_calls_is_told_by_what_ended_it(
+    ended_by: KafkaError | None, raised: type[Exception]
+) -> None:
     """aiokafka's sender has heard of it; the next call finds no transaction any more."""
 
     class Late(Client):
         async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
+            self._transaction_waiter = asyncio.get_running_loop().create_future()
+            if ended_by is not None:
+                self._transaction_waiter.set_exception(ended_by)
             raise IllegalOperation("Can't send messages while not in transaction")
 
-    with pytest.raises(TransactionFailed):
+    with pytest.raises(raised):
         await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
 
 
