@@ -220,7 +220,8 @@ CALL_STATE_CONFLICTS = counter(
 ERROR_LOG_ENTRIES = counter(
     "error_log_entries_total",
     "Entries of Twilio's error log by what they are about: the application failed, a callback was not "
-    "delivered, a request to this gateway failed (own_url), other; unreadable: their details were broken.",
+    "delivered, a request to this gateway failed (own_url), other; unreadable: their details were broken. "
+    "An entry without a call is counted each time that it is told.",
     "On application: see the alerts; on callback and own_url: is the gateway reached from outside?",
     {"level": words.LEVELS, "about": (*REMARKS, "own_url")},
     start=tuple(product(("error", "warning"), (*REMARKS, "own_url"))),
