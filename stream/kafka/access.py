@@ -74,7 +74,7 @@ def needed(role: str, prefix: str) -> tuple[Access, ...]:
 async def missing(cluster: Connection, role: str, prefix: str) -> list[Access]:
     """What `role` needs and this client may not do. A topic that does not exist is not counted.
 
-    Raises KafkaError, OSError, and NotImplementedError where the broker cannot tell (Kafka before 2.3).
+    Raises KafkaError (IncompatibleBrokerVersion: Kafka before 2.3 cannot tell), OSError.
     """
     wanted = needed(role, prefix)
     lacking = []

@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
@@ -92,8 +93,8 @@ class TopicsRequest(Request[TopicsRequestV8]):
 async def topic_operations(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[str]]:
     """Of READ, WRITE, DESCRIBE and DESCRIBE_CONFIGS, those that are allowed on each topic that exists.
 
-    One that may not even be described counts as existing. Raises KafkaError, OSError, NotImplementedError
-    (an older Kafka).
+    One that may not even be described counts as existing.
+    Raises KafkaError (IncompatibleBrokerVersion: Kafka before 2.3), OSError.
     """
     answer = await _ask(admin, TopicsRequest(topics))
     found = {}
@@ -119,4 +120,7 @@ async def may_use_transactional_id(admin: AIOKafkaAdminClient, transactional_id:
 
 async def _ask(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
     client = admin._client
-    return await client.send(client.get_random_node(), request)
+    try:
+        return await client.send(client.get_random_node(), request)
+    except NotImplementedError as error:  # aiokafka's, where the broker knows no version of the request
+        raise IncompatibleBrokerVersion("the broker is too old for it") from error
