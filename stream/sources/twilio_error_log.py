@@ -95,33 +95,25 @@ def debugger(envelope: Envelope) -> list[Reading]:
 
 def alert(envelope: Envelope) -> list[Reading]:
     """A row of Monitor Alerts. Fetched by itself, it has the request and the response too."""
-    row = _row(envelope)
-    told = _form(row.get("alert_text"))
-    telling = _Telling(
-        row.pop("sid", None),
-        row.pop("account_sid", None),
-        row.get("log_level"),
-        row.get("error_code"),
-        (row.get("resource_sid"),),
-        (row.get("date_generated"), row.get("date_created")),
-        _row_request(row, told),
-        True,
-        _attributes(row),
-    )
-    return _read(envelope, telling)
+    return _listed(envelope, "alert_text", "log_level", "resource_sid", "date_generated")
 
 
 def notification(envelope: Envelope) -> list[Reading]:
     """A row of a call's Notifications. Fetched by itself, it has the request and the response too."""
+    return _listed(envelope, "message_text", "log", "call_sid", "message_date")
+
+
+def _listed(envelope: Envelope, text: str, level: str, call: str, time: str) -> list[Reading]:
+    """A row of a list, which has these fields by other names than the other list."""
     row = _row(envelope)
-    told = _form(row.get("message_text"))
+    told = _form(row.get(text))
     telling = _Telling(
         row.pop("sid", None),
         row.pop("account_sid", None),
-        row.get("log"),
+        row.get(level),
         row.get("error_code"),
-        (row.get("call_sid"),),
-        (row.get("message_date"), row.get("date_created")),
+        (row.get(call),),
+        (row.get(time), row.get("date_created")),
         _row_request(row, told),
         True,
         _attributes(row),

@@ -242,6 +242,24 @@ def test_the_time_is_the_occurrence_then_the_storing_then_the_receipt(
     assert (reading.event.occurred_at, reading.event.occurred_at_quality) == (occurred_at, quality)
 
 
+@pytest.mark.parametrize(
+    ("message_date", "occurred_at"),
+    [
+        ("Mon, 02 Mar 2026 10:00:05 +0000", "2026-03-02T10:00:05.000000Z"),
+        (None, "2026-03-02T10:00:08.000000Z"),
+    ],
+)
+def test_the_time_of_a_notification_is_its_message_s_then_the_storing(
+    read: Read, message_date: str | None, occurred_at: str
+) -> None:
+    row = notification().envelope.body | {
+        "message_date": message_date,
+        "date_created": "Mon, 02 Mar 2026 10:00:08 +0000",
+    }
+    (reading,) = read("twilio_notification", row)
+    assert reading.event.occurred_at == occurred_at
+
+
 SECRETS = ("hunter2", "sess9f", "tok3n", "4141")
 SOWN = {
     "From": "+14155550142",
