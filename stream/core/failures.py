@@ -30,7 +30,9 @@ class Failure(msgspec.Struct, array_like=True):
 
 
 FAILURES_CAP = 32
-"""Beyond it, each further event of a call is a failure of its own."""
+"""Failures, and lost callbacks, of a call that are remembered. Beyond it, each further event is a failure of its
+own.
+"""
 
 _NEAR_S = 20
 """Seconds between the times that two logs give one failing request. Twilio waits up to 15 s for an answer."""

@@ -34,7 +34,7 @@ from stream.core.effects import (
     StateConflict,
 )
 from stream.core.events import Envelope, Event, Origin, Reading
-from stream.core.failures import error_logged, failure_count, is_own, noted
+from stream.core.failures import FAILURES_CAP, error_logged, failure_count, is_own, noted
 from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
@@ -207,13 +207,14 @@ def _follow(
     """The effects of what is known now, after all readings: counts, alerts, the end of the call.
 
     Alerts describe the call after the whole delivery, whichever of its readings comes first.
-    `again`: another telling of a known entry of an error log may be the first that has what an alert needs.
+    `again`: another telling of a known entry of an error log may be the first that has what an alert or a
+    read needs.
     """
     for reading in new:
         _count(call, reading, effects, policy)
     alarming = [reading for reading in new if _is_alert(call, reading, policy, is_new_event=True)]
     alarming += [reading for reading in again if _is_alert(call, reading, policy, is_new_event=False)]
-    lost = [reading for reading in new if _is_lost_callback(reading, policy)]
+    lost = [reading for reading in (*new, *again) if _is_new_loss(call, reading, policy)]
     if not ended and not alarming and not lost:
         return
     lifecycle = lifecycle_of(call)
@@ -236,8 +237,13 @@ def _is_alert(call: Call, reading: Reading, policy: CallPolicy, *, is_new_event:
     return is_new_event if reported is known else failure_count(reported) > failure_count(known)
 
 
-def _is_lost_callback(reading: Reading, policy: CallPolicy) -> bool:
-    return reading.remark == "callback" or is_own(reading, policy)
+def _is_new_loss(call: Call, reading: Reading, policy: CallPolicy) -> bool:
+    """Whether a reading is the first to tell of this lost callback."""
+    entry, known = reading.event.id, call.arrival.lost
+    if entry in known or (reading.remark != "callback" and not is_own(reading, policy)):
+        return False
+    call.arrival.lost = (*known, entry)[-FAILURES_CAP:]
+    return True
 
 
 def _count(call: Call, reading: Reading, effects: list[Any], policy: CallPolicy) -> None:

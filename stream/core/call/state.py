@@ -60,6 +60,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
       `reconciled`: callbacks and resources were compared.
     - `missed`: the bits of the sources that could not be read completely.
     - `failures`: the reports of failures that were compared with each other, so that each raises one alert.
+    - `lost`: the last entries of the error log that told of a lost callback, so that each requests one read.
     """
 
     deliveries: int = 0
@@ -77,6 +78,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     missed: int = 0
     reconciled: bool = False
     failures: tuple[Failure, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Fetch(msgspec.Struct, array_like=True):

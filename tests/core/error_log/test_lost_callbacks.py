@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.core.deliveries import (
     parameters,
     rfc2822,
 )
-from tests.core.error_log.tellings import alert, debugger, details, notification
+from tests.core.error_log.tellings import alert, debugger, details, notification, streamed
 from tests.core.folding import tell
 from tests.core.lives import result
 
@@ -75,6 +76,16 @@ def test_each_lost_callback_asks_again_and_each_telling_of_it_does_not() -> None
     second = debugger(details("15003", url=STATUS_URL, status=404), sid="NO2", level="WARNING", second=20)
     told = tell([BEGUN, REFUSED, alert("15003", level="warning"), second], policy=POLICY)
     assert [request.attempt for request in told.all_of(FetchRequest)] == [1, 2]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_telling_that_could_not_be_read_hides_no_lost_callback(order: tuple[int, ...]) -> None:
+    """Its entry is known then, but what it was about is not."""
+    unreadable = streamed("{", level="WARNING", error_code=None)
+    tellings = [unreadable, REFUSED, alert("15003", level="warning")]
+    told = tell([BEGUN, *(tellings[n] for n in order)], policy=POLICY)
+    assert [request.attempt for request in told.all_of(FetchRequest)] == [1]
+    assert len([event for event in told.events if event.name == "error_logged"]) == 1
 
 
 def test_an_overdue_call_is_asked_for_as_before() -> None:
