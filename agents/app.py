@@ -59,11 +59,10 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
     if chosen.store == "rocksdb":
         data_dir.prepare(chosen.data_dir)
     names = topics.names(chosen.topic_prefix)
-    roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
     choice = LabelChoice(
         [(one.url, one.name) for one in chosen.endpoints], chosen.metric_error_codes, chosen.metric_sip_codes
     )
-    metrics = WorkerMetrics(chosen.account_alias, roles, choice=choice)
+    metrics = WorkerMetrics(chosen.account_alias, topics.roles(names), choice=choice)
     logging.getLogger().addHandler(metrics.log_counter)
     processor = CallProcessor(
         names,

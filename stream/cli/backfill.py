@@ -133,7 +133,7 @@ async def _finished(
 
 @asynccontextmanager
 async def _store(topic: str, cluster: Connection) -> AsyncIterator[ProgressStore]:
-    producer = AckedProducer(topic, cluster, produced=lambda records, seconds, ok: None)
+    producer = AckedProducer(topic, cluster, produced=lambda *_: None)
     store = ProgressStore(topic, cluster, producer)
     await producer.start()
     reading = asyncio.create_task(store.run())

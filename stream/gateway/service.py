@@ -11,7 +11,6 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -76,14 +75,12 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     Raises ListenError, TlsError, KafkaError.
     """
     names = topics.names(chosen.topic_prefix)
-    metrics = GatewayMetrics()
+    metrics = GatewayMetrics(topics.roles(names))
     logging.getLogger().addHandler(metrics.log_counter)
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):
         log.warning("%s", warning)
-    producer = AckedProducer(
-        names.callbacks, connection(chosen, "gateway"), produced=partial(metrics.produced, "callbacks")
-    )
+    producer = AckedProducer(names.callbacks, connection(chosen, "gateway"), produced=metrics.produced)
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:
         log.warning(FEW_DESCRIPTORS, connections.at_most)

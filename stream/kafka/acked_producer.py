@@ -24,6 +24,7 @@ from stream.kafka.client import network_client
 from stream.kafka.client.connection import Connection
 from stream.kafka.client.producers import OpenProducer, drop, idempotent
 from stream.kafka.in_sync import InSyncCheck, min_in_sync_replicas
+from stream.kafka.transactional_producer import Produced
 
 BUFFER_BYTES = 64 << 20
 """How much may wait for the broker: records that were taken and are not acknowledged."""
@@ -44,9 +45,6 @@ RETRY_S = 1.0
 OPEN_LIMIT_S = 10.0
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-
-Produced = Callable[[int, float, bool], None]
-"""Told of records: how many, after how many seconds, and whether the broker has them."""
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -159,13 +157,13 @@ class AckedProducer:
         try:
             refused = await self._send_until_acknowledged(records, to, headers, began + limit_s, needed)
         except NotAcknowledgedError:
-            self._produced(len(records), time.monotonic() - began, False)
+            self._produced(to, len(records), time.monotonic() - began, False)
             raise
         if len(refused) < len(records):
             self._failed = None
-            self._produced(len(records) - len(refused), time.monotonic() - began, True)
+            self._produced(to, len(records) - len(refused), time.monotonic() - began, True)
         if refused:
-            self._produced(len(refused), time.monotonic() - began, False)
+            self._produced(to, len(refused), time.monotonic() - began, False)
             raise RecordTooLargeError(to, refused)
 
     async def _send_until_acknowledged(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -104,6 +104,11 @@ def names(prefix: str) -> Topics:
         dead_letters=f"{prefix}dead-letters.v1",
         changelog=f"{app_id(prefix)}-calls-changelog",
     )
+
+
+def roles(topics: Topics) -> dict[str, str]:
+    """The field of each topic by its full name, as metrics show it."""
+    return {name: role for role, name in asdict(topics).items()}
 
 
 def app_id(prefix: str) -> str:

@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
@@ -97,15 +96,14 @@ class Poller:
                 (one.resource.source, one.account.alias)
                 for one in windows_of(self.accounts, RESOURCES, chosen.poll_sources)
             ],
+            topics.roles(names),
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.limiters = RateLimiters(self.accounts, self.metrics)
         self.limiters.lease(0.0)  # until the group knows this member
         self.metrics.budgets(lambda: map(self._state, self.accounts))
         self.metrics.forbidden(self._forbidden)
-        self._producer = AckedProducer(
-            names.polled, cluster, produced=partial(self.metrics.produced, "polled")
-        )
+        self._producer = AckedProducer(names.polled, cluster, produced=self.metrics.produced)
         aside = DeadLetteringProducer(
             self._producer,
             topic=names.polled,

@@ -205,7 +205,7 @@ def a_poller(bootstrap: str, prefix: str, provider: Provider) -> Iterator[None]:
         settings = Settings(topic_prefix=prefix, partitions=2)
         await topics.ensure(bootstrap, settings)
         topic, connection = topics.names(prefix).polling, Connection(bootstrap)
-        lander = AckedProducer(topic, connection, produced=lambda records, seconds, ok: None)
+        lander = AckedProducer(topic, connection, produced=lambda *_: None)
         await lander.start()
         store = ProgressStore(topic, connection, lander)
         reading = asyncio.create_task(store.run())

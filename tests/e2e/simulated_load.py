@@ -5,7 +5,6 @@ The same deliveries go to Kafka and through the job in this process.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -96,8 +95,7 @@ class _Record(NamedTuple):
 def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
     """The load through the job, in its order, in this process."""
     names = sent.names
-    roles = {getattr(names, field.name): field.name for field in dataclasses.fields(names)}
-    metrics = WorkerMetrics(topics=roles)
+    metrics = WorkerMetrics(topics=topics.roles(names))
     job = CallProcessor(
         names,
         CallPolicy(polled=POLLED_SOURCES),

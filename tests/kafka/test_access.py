@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stream.kafka.access import GROUP, ROLES, TOPIC, TRANSACTIONS, needed
+from stream.kafka.access import GROUP, ROLES, TOPIC, TRANSACTIONS, WRITES, needed
+from stream.service.metrics import gateway, poller, worker_families
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "kafka.md"
 KINDS = {"topic": TOPIC, "group": GROUP, "transactional ids that begin with": TRANSACTIONS}
@@ -15,6 +16,17 @@ OF_ALL_TOPICS = {"DESCRIBE", "DESCRIBE_CONFIGS"}
 def documented() -> set[tuple[str, str, str, frozenset[str]]]:
     rows = re.findall(r"^\| (\w+) \| ([a-z ]+) `(\S+)` \| ([A-Z, ]+) \|$", PAGE.read_text(), re.MULTILINE)
     return {(role, KINDS[kind], name, frozenset(said.split(", "))) for role, kind, name, said in rows}
+
+
+def test_metrics_have_the_topics_that_a_role_may_write() -> None:
+    counted = {
+        "gateway": gateway.WRITTEN,
+        "worker": (*worker_families.WRITTEN, "ticks"),
+        "poller": poller.WRITTEN,
+    }
+    assert {role: sorted(topics) for role, topics in counted.items()} == {
+        role: sorted(topics) for role, topics in WRITES.items()
+    }
 
 
 def test_the_table_of_rights_has_all_of_them_and_no_other() -> None:

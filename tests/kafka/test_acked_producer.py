@@ -37,7 +37,7 @@ class Told:
     def __init__(self) -> None:
         self.good = self.bad = 0
 
-    def produced(self, records: int, seconds: float, ok: bool) -> None:
+    def produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
         self.good += records * ok
         self.bad += records * (not ok)
 

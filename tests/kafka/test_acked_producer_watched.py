@@ -71,7 +71,7 @@ async def acked(
     made = AckedProducer(
         TOPIC,
         {},
-        produced=lambda records, seconds, ok: None,
+        produced=lambda *_: None,
         open_producer=opened,
         min_in_sync=cluster.told_least,
     )

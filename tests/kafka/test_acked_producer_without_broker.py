@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import NamedTuple
 
 import pytest
@@ -40,7 +41,7 @@ class Harness:
         self.may_open = asyncio.Event()
         self.may_open.set()
         self.gone = False
-        self.told = [0, 0]
+        self.told: Counter[tuple[str, bool]] = Counter()
         self._next = list(producers)
         self.acked = AckedProducer(
             TOPIC, {}, produced=self._produced, buffer_bytes=buffer_bytes, open_producer=self._opened
@@ -61,8 +62,8 @@ class Harness:
         self.made.append(self._next.pop(0) if self._next else FakeProducer())
         return self.made[-1]
 
-    def _produced(self, records: int, seconds: float, ok: bool) -> None:
-        self.told[not ok] += records
+    def _produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
+        self.told[topic, ok] += records
 
 
 async def settle() -> None:
@@ -160,7 +161,11 @@ async def test_a_record_that_is_too_large_is_named_and_all_others_land_in_their_
         await acked.send_all([one("a"), big, one("b"), one("c", LIMIT)], 60)
     assert list(raised.value.refused) == [big]
     assert harness.landed == [b"a", b"b", b"c"]
-    assert (harness.told, acked.trouble(), acked.buffered_bytes) == ([3, 1], None, 0)
+    assert (harness.told, acked.trouble(), acked.buffered_bytes) == (
+        {(TOPIC, True): 3, (TOPIC, False): 1},
+        None,
+        0,
+    )
 
 
 async def test_small_records_that_are_too_large_together_all_land() -> None:
@@ -170,7 +175,14 @@ async def test_small_records_that_are_too_large_together_all_land() -> None:
     await asyncio.gather(*(acked.send_all([one(str(n), LIMIT - 1)], 60) for n in range(5)))
     await acked.send_all([one(str(n), LIMIT - 1) for n in range(5, 9)], 60)
     assert sorted(harness.landed) == [b"%d" % n for n in range(9)]
-    assert harness.told == [9, 0]
+    assert harness.told == {(TOPIC, True): 9}
+
+
+async def test_records_for_another_topic_are_counted_there() -> None:
+    harness = Harness()
+    acked = await harness.start()
+    await acked.send_all([one("a")], 60, topic="calls.dead-letters.v1")
+    assert harness.told == {("calls.dead-letters.v1", True): 1}
 
 
 async def test_the_broker_is_not_asked_again_for_what_it_has_just_found_too_large() -> None:

@@ -97,7 +97,7 @@ async def test_through_a_lander_it_is_one_refusal_and_no_trouble() -> None:
         made.append(FakeProducer(limits={DEAD: 10_000}))
         return made[-1]
 
-    acked = AckedProducer(TOPIC, {}, produced=lambda records, seconds, ok: None, open_producer=opened)
+    acked = AckedProducer(TOPIC, {}, produced=lambda *_: None, open_producer=opened)
     await acked.start()
     landing, _ = sender(acked)
     big = Record(b"k", b"x" * 1001)

@@ -232,6 +232,20 @@ async def test_a_transaction_that_ended_between_two_calls_is_told_by_what_ended_
         await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
 
 
+async def test_records_of_a_transaction_that_is_given_up_count_as_not_written() -> None:
+    class Silent(Client):
+        async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
+            return asyncio.get_running_loop().create_future()
+
+    told: list[tuple[str, int, bool]] = []
+    producer = lane_producer(Silent({}))
+    producer._produced = lambda topic, records, seconds, ok: told.append((topic, records, ok))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await producer.transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+    assert told == [("events", 1, False), ("changelog", 2, False)]
+
+
 async def test_a_closed_lane_writes_nothing() -> None:
     producer = TransactionalProducer("calls-worker", 3, {}, lambda *_: None)
     with pytest.raises(Closed, match="closed"):

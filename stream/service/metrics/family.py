@@ -46,13 +46,13 @@ PRODUCE_MESSAGES = counter(
     "produce_messages_total",
     "Messages sent to Kafka by final delivery outcome.",
     "On errors: does the broker run, does it authorize the role, is its disk full?",
-    {"topic": words.TOPICS, "outcome": ("success", "error")},
+    {"topic": words.WRITTEN, "outcome": ("success", "error")},
 )
 PRODUCE_DURATION = histogram(
     "produce_duration_seconds",
     "Time from send to broker acknowledgement.",
     "When it rises: look at the broker's disk, and whether its followers keep up.",
-    {"topic": words.TOPICS},
+    {"topic": words.WRITTEN},
     (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 BUILD_INFO = gauge(

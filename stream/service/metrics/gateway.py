@@ -5,8 +5,9 @@ The names are the contract.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
+from types import MappingProxyType
 
 from stream.core.sources import CALLBACK_SOURCES
 from stream.service.metrics import label_values as words
@@ -73,12 +74,14 @@ WEBHOOK_UNSIGNED_EVENTS = counter(
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """All of them, in the order above; SHARED beside them."""
 
+WRITTEN = ("callbacks", "dead_letters")
+
 
 class GatewayMetrics(MetricRegistry):
     """What a gateway counts. All calls from the event loop's thread, for each request."""
 
-    def __init__(self) -> None:
-        super().__init__(FAMILIES)
+    def __init__(self, topics: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(FAMILIES, topics=topics, written=WRITTEN)
 
     def watch_connections(self, cut: Callable[[], int]) -> None:
         """`cut`: returns how many connections were cut; called at each scrape."""

@@ -51,6 +51,9 @@ TOPICS = (
 )
 """Topics by their role, whatever their prefix is."""
 
+WRITTEN: tuple[str, ...] = ("<written>",)
+"""Those of them that the role writes."""
+
 WORKER_STATES = ("starting", "recovering", "rebalancing", "running", "stopping")
 TABLES = ("calls",)
 

@@ -6,6 +6,7 @@ The names are the contract. An account is shown by its alias, never by its id.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stream.core.fetches import OUTCOMES, PRIORITIES
@@ -116,6 +117,8 @@ POLL_OWNED_PARTITIONS = gauge(
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """All of them, in the order above; SHARED beside them."""
 
+WRITTEN = ("polled", "polling", "fetches", "dead_letters")
+
 
 class BudgetState(NamedTuple):
     """One account's budget, as a scrape shows it. `account` is its alias, `state` one of POLL_STATES."""
@@ -135,8 +138,10 @@ class PollerMetrics(MetricRegistry):
     `windows`: (source, alias) that are read by window; one that was never read is shown as 0.
     """
 
-    def __init__(self, windows: Iterable[tuple[str, str]]) -> None:
-        super().__init__(FAMILIES)
+    def __init__(
+        self, windows: Iterable[tuple[str, str]], topics: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__(FAMILIES, topics=topics, written=WRITTEN)
         for source, alias in windows:
             self.window(source, alias, 0, 0)
 

@@ -46,6 +46,7 @@ from stream.service.metrics.label_values import (
     RUNNING,
     SIP_CODES,
     UNKNOWN,
+    WRITTEN,
     spelled,
 )
 
@@ -77,7 +78,7 @@ class MetricRegistry(Collector):
 
     The role's event loop writes and reads, but for the counter of log records, which any thread may write.
     `log_counter` goes to the root logger. For families with such labels are `account_alias` and `topics`, a
-    topic's full name to its role, one of TOPICS.
+    topic's full name to its role, one of TOPICS. `written`: the roles of the topics that this role writes.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class MetricRegistry(Collector):
         account_alias: str = "",
         topics: Mapping[str, str] = MappingProxyType({}),
         choice: LabelChoice = NO_CHOICE,
+        *,
+        written: Sequence[str],
     ) -> None:
         self._account_alias = account_alias
         self._topics = topics
@@ -94,6 +97,7 @@ class MetricRegistry(Collector):
             RUNNING: (),
             ACCOUNT: (account_alias,),
             ENDPOINTS: self._endpoints.known,
+            WRITTEN: tuple(written),
         }
         if choice.error_codes:
             self._listed[ERROR_CODES] = (*choice.error_codes, OTHER)

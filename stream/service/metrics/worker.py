@@ -46,7 +46,7 @@ class WorkerMetrics(MetricRegistry):
         clock: Callable[[], float] = time.time,
         choice: LabelChoice = NO_CHOICE,
     ) -> None:
-        super().__init__(f.FAMILIES, account_alias, topics, choice)
+        super().__init__(f.FAMILIES, account_alias, topics, choice, written=f.WRITTEN)
         self._clock = clock
         self._partitions: dict[int, _Partition] = {}
         self._entries: dict[int, int] = {}

@@ -66,7 +66,7 @@ async def a_producer(broker: RealBroker, prefix: str) -> AsyncIterator[AckedProd
     producer = AckedProducer(
         topics.names(prefix).polling,
         Connection(broker.bootstrap),
-        produced=lambda records, seconds, ok: None,
+        produced=lambda *_: None,
     )
     await producer.start()
     try:
