@@ -1,7 +1,7 @@
 # Each target installs what it needs. A fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit fuzz e2e check bench docs picture clean
+.PHONY: help run test unit fuzz e2e check rules bench docs picture clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,10 +34,16 @@ fuzz: $(TESTS) ## property tests with fresh seeds and 25 times the examples (lon
 e2e: $(TESTS) ## all fault runs: kill -9, hand-over, frozen worker, lost broker, three nodes (long)
 	@$(PYTEST) -q -m e2e --timeout 1800
 
-check: $(TESTS) ## ruff and mypy
+check: $(TESTS) ## ruff, mypy, and the tools that read what is in deploy/
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy deploy
+	@deploy/check.sh
+
+rules: $(TESTS) ## writes the alert rules from deploy/prometheus/values.toml and tests them
+	@$(BIN)/python deploy/prometheus/render.py
+	@deploy/check.sh
 
 bench: $(TESTS) ## throughput and latency, beside plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench

@@ -26,7 +26,7 @@ from stream.service.setting_kinds import setting as _setting
 
 PREFIX = "CALLSTREAM_"
 
-_NOT_SETTINGS = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_PROMTOOL"})
+_NOT_SETTINGS = frozenset({"CALLSTREAM_CONFIG", "CALLSTREAM_REQUIRE_TOOLS"})
 """Names with our prefix that are not settings: the path of the file, and a switch of the tests in CI."""
 
 

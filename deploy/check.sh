@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Checks what is in deploy/ with the tools that will read it. A tool that is not installed is named and skipped;
+# with CALLSTREAM_REQUIRE_TOOLS set, as in CI, it is a failure.
+#
+# A new check is one line at the end:  check NAME TOOL HOW_TO_GET_IT COMMAND...
+set -uo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PWD/.venv/bin:$PATH
+failed=0
+
+check() {
+  local name=$1 tool=$2 source=$3 output
+  shift 3
+  if ! command -v "$tool" >/dev/null; then
+    echo "$name: skipped: $tool is not installed ($source)"
+    [ -z "${CALLSTREAM_REQUIRE_TOOLS:-}" ] || failed=1
+  elif output=$("$@" 2>&1); then
+    echo "$name: ok"
+  else
+    printf '%s: failed\n%s\n' "$name" "$output"
+    failed=1
+  fi
+}
+
+prometheus="Debian: apt-get install prometheus"
+alertmanager="Debian: apt-get install prometheus-alertmanager"
+check "alert rules" promtool "$prometheus" promtool check rules deploy/prometheus/*.rules.yml
+check "Prometheus configuration" promtool "$prometheus" promtool check config deploy/prometheus/prometheus.yml
+check "tests of the alert rules" promtool "$prometheus" promtool test rules tests/deploy/rules/*.test.yml
+check "Alertmanager configuration" amtool "$alertmanager" amtool check-config deploy/alertmanager/alertmanager.yml
+
+exit "$failed"
