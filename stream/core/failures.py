@@ -30,8 +30,8 @@ class Failure(msgspec.Struct, array_like=True):
 
 
 FAILURES_CAP = 32
-"""Failures, and lost callbacks, of a call that are remembered. Beyond it, each further event is a failure of its
-own.
+"""Failures, and lost callbacks, of a call that are remembered. Beyond it, each further event is a failure of
+its own.
 """
 
 _NEAR_S = 20

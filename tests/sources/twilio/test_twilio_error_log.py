@@ -311,6 +311,31 @@ def test_what_is_secret_leaves_in_no_mode_and_what_is_personal_in_full_alone(
     assert reading.event.attributes
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        "CallerName=JANE ROE&SpeechResult=my name is Jane",
+        '{"CallerName": "JANE ROE", "SpeechResult": ',
+        "<Caller>JANE ROE</Caller>",
+        "JANE",
+        "&".join(f"p{n}=1" for n in range(1000)) + "&CallerName=JANE",
+    ],
+)
+@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+def test_parameters_that_are_not_a_form_are_masked_whole(read: Read, mode: str, variables: str) -> None:
+    logged = details()["webhook"] | {"request": {"url": None, "parameters": variables}}
+    for source, body in (
+        ("twilio_alert", alert_row(whole=True) | {"request_variables": variables}),
+        ("twilio_notification", notification().envelope.body | {"request_variables": variables}),
+        ("twilio_debugger", form(webhook=logged)),
+        ("twilio_event_stream", streamed(details() | {"webhook": logged}).envelope.body),
+    ):
+        (reading,) = read(source, body)
+        shown = shown_by(reading, Privacy(mode, "key"))
+        assert ("jane" in shown.lower()) == (mode == "full"), source
+        assert ("***" in shown) == (mode != "full"), source
+
+
 def test_bodies_and_queries_within_lists_are_removed_too(read: Read) -> None:
     deep = [{"response_body": "hello JANE"}, ["see https://h.test/x?token=tok3n now"]]
     (reading,) = read("twilio_debugger", form(more_info={"seen": deep}))
