@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
@@ -24,6 +25,7 @@ OTHER = "AC0f000000000000000000000000000011"
 CREDENTIALS = GatewayCredentials(
     twilio_tokens={ACCOUNT: (TOKEN,), OTHER: ("other",)}, twilio_subaccounts={SUBACCOUNT: ACCOUNT}
 )
+LOGGED = "com.twilio.error-logs.error.logged"
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 
 
@@ -72,6 +74,35 @@ def test_events_signed_by_one_account_are_its_own_or_its_subaccounts_and_of_no_o
     ]
     not_configured = replace(CREDENTIALS, twilio_subaccounts={})
     assert accounts(batch(SUBACCOUNT), TOKEN, not_configured) == [(ACCOUNT, "invalid_field")]
+
+
+def logged(account: str, main: Any) -> bytes:
+    """An entry of the error log as Event Streams sends it."""
+    data = {"sid": "NO1", "account_sid": account, "master_account_sid": main, "payload": "{}"}
+    return orjson.dumps([{"specversion": "1.0", "id": "NO1", "type": LOGGED, "data": data}])
+
+
+@pytest.mark.parametrize("main", [ACCOUNT, OTHER, SUBACCOUNT, "", None, [ACCOUNT]])
+def test_an_entry_of_a_subaccount_that_is_not_configured_is_signed_by_the_main_account_that_it_names(
+    main: Any,
+) -> None:
+    """Its own token is not here, and the entry is its account's."""
+    unlisted = replace(CREDENTIALS, twilio_subaccounts={})
+    own = (SUBACCOUNT, None) if main == ACCOUNT else (ACCOUNT, "invalid_field")
+    assert accounts(logged(SUBACCOUNT, main), TOKEN, unlisted) == [own]
+    assert accounts(logged(SUBACCOUNT, main), TOKEN) == [(SUBACCOUNT, None)]
+    assert accounts(logged(ACCOUNT, main), TOKEN) == [(ACCOUNT, None)]
+    # Who has a token here, or is another account's, has no other main account.
+    assert accounts(logged(OTHER, main), TOKEN) == [(ACCOUNT, "invalid_field")]
+    others = replace(CREDENTIALS, twilio_subaccounts={SUBACCOUNT: OTHER})
+    assert accounts(logged(SUBACCOUNT, main), TOKEN, others) == [(ACCOUNT, "invalid_field")]
+
+
+def test_only_an_entry_of_the_error_log_names_a_main_account() -> None:
+    unlisted = replace(CREDENTIALS, twilio_subaccounts={})
+    body = logged(SUBACCOUNT, ACCOUNT).replace(LOGGED.encode(), b"com.twilio.voice.insights.call-summary")
+    body = body.replace(b'"NO1"', b'"CA1"')
+    assert accounts(body, TOKEN, unlisted) == [(ACCOUNT, "invalid_field")]
 
 
 def test_a_token_without_an_account_speaks_for_whom_the_events_name() -> None:

@@ -31,6 +31,26 @@ class SharedKey(NamedTuple):
         return "SharedKey(…)"
 
 
+class Signer(NamedTuple):
+    """The account that signed a batch of events.
+
+    - `subaccounts`: configured under it; `others`: known too, but not under it.
+    """
+
+    account: str
+    subaccounts: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
+    def speaks_for(self, account: str | None, parent: str | None) -> bool:
+        """Whether an event of `account` is its subaccount's; `parent`: whose subaccount the event says it is.
+
+        As with the Debugger's form, that is believed of accounts that are not configured.
+        """
+        if account in self.subaccounts:
+            return True
+        return account is not None and parent == self.account and account not in self.others
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayCredentials:
     """Who may sign what.
@@ -84,5 +104,7 @@ class GatewayCredentials:
         """Whether `signer` may sign a request that names `account`; None: it names none."""
         return account is None or signer in (account, ANY_ACCOUNT, self.twilio_subaccounts.get(account))
 
-    def subaccounts_of(self, account: str) -> frozenset[str]:
-        return frozenset(one for one, parent in self.twilio_subaccounts.items() if parent == account)
+    def signer(self, account: str) -> Signer:
+        known = {**dict.fromkeys(self.twilio_tokens), **self.twilio_subaccounts}
+        subaccounts = frozenset(one for one, parent in known.items() if parent == account)
+        return Signer(account, subaccounts, frozenset(known) - subaccounts)

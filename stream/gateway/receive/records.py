@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
-from stream.core.events import DecodeError, Envelope
+from stream.core.events import DecodeError, Envelope, Reading
 from stream.core.timestamps import utc
+from stream.gateway.receive.credentials import Signer
 from stream.gateway.receive.request import FORM, Content, Pairs, RequestRefusedError, clean_text
 from stream.gateway.receive.source_detection import ignored_reason, source_of
 from stream.gateway.receive.verification import VerifiedRequest
@@ -82,7 +82,7 @@ def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) ->
         source = source_of(provider, endpoint, body, form=False)
         delivered = delivery | {"attempt": _attempt(body)}
         envelope = Envelope(source, received_at, received_us, account, endpoint, delivered, body, seen[raw])
-        records.append(record_of(envelope, raw, verified.subaccounts))
+        records.append(record_of(envelope, raw, verified.signer))
         seen[raw] += 1
     return records
 
@@ -105,6 +105,12 @@ def _events(content: Content) -> list[tuple[bytes, Any]]:
         raise RequestRefusedError("too_large", f"more than {BATCH_LIMIT} events")
     raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
     return list(zip(map(bytes, raw), value, strict=True))
+
+
+def _parent_of(reading: Reading) -> str | None:
+    """The main account that an entry of the error log names beside its own."""
+    parent = reading.event.attributes.get("master_account_sid") if reading.remark is not None else None
+    return parent if type(parent) is str else None
 
 
 def _check_levels(value: Any) -> None:
@@ -145,12 +151,12 @@ def as_object(parameters: Pairs) -> tuple[dict[str, str | list[str]], bool]:
     return body, exact
 
 
-def record_of(envelope: Envelope, raw: bytes, subaccounts: Collection[str] = ()) -> WebhookRecord:
+def record_of(envelope: Envelope, raw: bytes, signer: Signer | None = None) -> WebhookRecord:
     """The record of one event. Raises RequestRefusedError where it is larger than any reader accepts.
 
     - `envelope`: the worker's decoder, which gives the key, may change its body.
     - `raw`: the body as JSON, which is written in its place.
-    - `subaccounts`: the event belongs to one of these, and not to the envelope's account, where it says so.
+    - `signer`: an event of one of its subaccounts belongs to that, and not to the envelope's account.
 
     A record that the worker cannot read has no key: it goes to any partition, touches no call, and becomes a
     dead letter with the decoder's reason.
@@ -164,7 +170,8 @@ def record_of(envelope: Envelope, raw: bytes, subaccounts: Collection[str] = ())
             ignored = ignored_reason(source, body)
     else:
         key = reading.event.key.encode()
-        account = reading.event.account if reading.event.account in subaccounts else account
+        if signer is not None and signer.speaks_for(reading.event.account, _parent_of(reading)):
+            account = reading.event.account
         delay_us = None if reading.occurred_us is None else envelope.received_us - reading.occurred_us
     value = write_envelope(
         source,

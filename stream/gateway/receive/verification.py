@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from stream.core.timestamps import instant
 from stream.gateway.receive import telnyx_signature, twilio_signature
-from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials
+from stream.gateway.receive.credentials import ANY_ACCOUNT, GatewayCredentials, Signer
 from stream.gateway.receive.public_url import public_origin
 from stream.gateway.receive.request import (
     TELNYX_SIGNATURE,
@@ -38,7 +38,7 @@ class VerifiedRequest:
 
     - `account`: the one whose token or key matched, or its configured subaccount that the request names;
       where neither belongs to an account, as the request names it, else None.
-    - `subaccounts`: whose events that account may sign too.
+    - `signer`: who signed a batch of events; None of anything else.
     - `variant`: what matched; None where it came without a signature and that is allowed.
     - `remote`: the client's address as far as it can be believed.
     - `token`: Twilio's idempotency token, a header that no signature covers: metadata only.
@@ -51,7 +51,7 @@ class VerifiedRequest:
     remote: str | None
     token: str | None
     content: Content
-    subaccounts: frozenset[str] = frozenset()
+    signer: Signer | None = None
 
 
 def verify(
@@ -62,7 +62,7 @@ def verify(
     `keys_at_most`: where more keys may have signed it, none is tried and it is refused.
     """
     request, account, content = parsed.request, parsed.account, parsed.content
-    variant, subaccounts, unsigned = None, frozenset[str](), credentials.accept_unsigned
+    variant, signer, unsigned = None, None, credentials.accept_unsigned
     if parsed.provider == "telnyx":
         signature = request.header(TELNYX_SIGNATURE)
         if not unsigned or (signature is not None and credentials.telnyx_keys):
@@ -76,7 +76,7 @@ def verify(
             account = account or owner or None
             # A form names its account; of a batch each event may.
             if content.parameters is None:
-                subaccounts = credentials.subaccounts_of(owner)
+                signer = credentials.signer(owner)
     return VerifiedRequest(
         provider=parsed.provider,
         account=account,
@@ -84,7 +84,7 @@ def verify(
         remote=parsed.client.remote,
         token=request.header(IDEMPOTENCY_TOKEN),
         content=content,
-        subaccounts=subaccounts,
+        signer=signer,
     )
 
 

@@ -32,7 +32,7 @@ def test_accounts_tokens_keys_and_proxies_come_from_the_settings() -> None:
     assert credentials.twilio_tokens == {"AC1": ("new", "old", "third"), "AC2": ("second",)}
     assert credentials.twilio_shared_keys == {"key_1": ("AC1", "shared"), "key_2": ("AC2", "its=own")}
     assert credentials.twilio_subaccounts == {"AC3": "AC1", "AC4": "AC2"}
-    assert credentials.subaccounts_of("AC1") == {"AC3"}
+    assert credentials.signer("AC1") == ("AC1", {"AC3"}, {"AC1", "AC2", "AC4"})
     assert (len(credentials.telnyx_keys), credentials.telnyx_tolerance_s) == (1, 60.0)
     assert (credentials.trusted_proxies, credentials.public_url) == (
         (ip_network("10.0.0.0/8"),),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Envelope
 from stream.core.sources import SOURCES
+from stream.gateway.receive.credentials import Signer
 from stream.gateway.receive.records import WebhookRecord, record_of
 from stream.gateway.receive.request import RequestRefusedError
 from stream.kafka.envelope_codec import VALUE_LIMIT_BYTES, read_envelope
@@ -56,7 +57,8 @@ def test_json_lands_byte_for_byte() -> None:
 def test_an_event_of_a_subaccount_lands_byte_for_byte_as_that_account_s() -> None:
     raw = b'{"data": {"sid": "CA1", "account_sid": "AC2"}}'
     for subaccounts, account in ((("AC2",), "AC2"), (("AC3",), "AC1")):
-        one = record_of(envelope_of("twilio_event_stream", orjson.loads(raw)), raw, subaccounts)
+        signer = Signer("AC1", frozenset(subaccounts))
+        one = record_of(envelope_of("twilio_event_stream", orjson.loads(raw)), raw, signer)
         assert (one.key, read_envelope(one.value).account) == (b"twilio:CA1", account)
         assert one.value.endswith(b'"body":' + raw + b"}")
 

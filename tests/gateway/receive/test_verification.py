@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from stream.gateway.receive.credentials import GatewayCredentials, SharedKey
+from stream.gateway.receive.credentials import GatewayCredentials, SharedKey, Signer
 from stream.gateway.receive.request import (
     FORM,
     Content,
@@ -126,6 +126,7 @@ def test_a_batch_of_event_streams_is_verified_by_its_hash_and_by_any_accounts_to
         remote="203.0.113.9",
         token=None,
         content=parsed(request).content,
+        signer=Signer(SUBACCOUNT, others=frozenset({ACCOUNT, SUBACCOUNT})),
     )
     assert judged(replace(twilio_json(b"[{}]"), body=b"[{} ]")) == "bad_signature"
     assert judged(twilio_json(b"[{}]", hashed=False)) == "bad_signature"
