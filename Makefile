@@ -1,7 +1,7 @@
 # Each target installs what it needs. A fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit fuzz e2e check rules bench docs picture clean
+.PHONY: help run test unit fuzz e2e check rules bench docs picture dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,6 +54,12 @@ docs: $(RUNS) ## writes docs/settings.md and docs/metrics.md from the declaratio
 
 picture: $(RUNS) ## draws docs/live-view.svg from a real run of 75 s
 	@$(BIN)/python docs/scripts/live_view.py
+
+# With the commit's time in it, the same commit gives the same wheel.
+dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+dist: $(TESTS) ## the wheel and the source distribution, in dist/
+	@rm -rf dist && $(BIN)/python -m build --no-isolation . >$(VENV)/dist.log 2>&1 || { cat $(VENV)/dist.log; exit 1; }
+	@ls dist/*
 
 clean: ## removes the environment, caches and callstream's data
 	rm -rf $(VENV) .venv-newest .callstream build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
