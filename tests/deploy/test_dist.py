@@ -20,10 +20,15 @@ DATA = {
     "stream/py.typed",
     "stream/broker/jars.sha256",
     *(f"stream/core/schemas/{name}.json" for name in ("alert", "call_record", "event", "fetch_request")),
+    *(
+        f"stream/cli/local/{folder}/{path.name}"
+        for folder in ("alertmanager", "prometheus")
+        for path in (ROOT / "deploy" / folder).glob("*.yml")
+    ),
 }
 """What the packages read or need beside Python."""
 
-BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "stream", "agents")
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "stream", "agents", "deploy")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("dist")
     for name in BUILT_FROM:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(ROOT / name, copy / name)
     subprocess.run(
