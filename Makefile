@@ -1,7 +1,7 @@
 # Each target installs what it needs. A fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit fuzz e2e check rules bench docs picture dist clean
+.PHONY: help run test unit fuzz e2e check rules dashboards bench docs picture dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ COMMA := ,
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
 
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNS) ## everything on this machine, with a real Kafka and simulated calls; Ctrl-C stops it
 	@$(BIN)/callstream up
@@ -38,12 +38,14 @@ check: $(TESTS) ## ruff, mypy, and the tools that read what is in deploy/
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy deploy
 	@deploy/check.sh
 
 rules: $(TESTS) ## writes the alert rules from deploy/prometheus/values.toml and tests them
 	@$(BIN)/python deploy/prometheus/render.py
 	@deploy/check.sh
+
+dashboards: $(TESTS) ## writes Grafana's dashboards from deploy/grafana/builders/
+	@$(BIN)/python -m deploy.grafana.builders
 
 bench: $(TESTS) ## throughput and latency, beside plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench
