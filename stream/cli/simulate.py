@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,19 +22,22 @@ import orjson
 
 from stream.broker import embedded
 from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED, MISUSE, TERMINATED
+from stream.cli.support.incident_options import IncidentCommand, incident_options, rehearsal
 from stream.cli.support.progress import ProgressLine
+from stream.cli.support.run_options import FAILED_USUALLY, retry_waits, run_options
 from stream.cli.support.startup import ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.kafka.client.connection import connection
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
-from stream.simulator.calls.options import KNOWN_SOURCES, SERVED_SOURCES, Options
+from stream.simulator.calls.options import KNOWN_SOURCES, Options
 from stream.simulator.check.check import CheckError, CheckOptions
 from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
 from stream.simulator.delivery.webhook_sender import WebhookPlan
 from stream.simulator.delivery.webhooks import gateway_address
+from stream.simulator.incidents import HEALTHY_FAILED, Rehearsal
 from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
 from stream.simulator.run import RestPlan, RunOutcome, run, traffic_for
 
@@ -45,7 +46,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 """What a status callback should have: Twilio's defaults retry neither a 5xx nor a time-out."""
 
 
-@click.command("simulate")
+@click.command("simulate", cls=IncidentCommand)
 @click.option("--calls", type=click.IntRange(1), help="Number of call legs.  [default: 1000]")
 @click.option(
     "--for", "seconds", type=click.FloatRange(0, min_open=True), help="Live calls for this many seconds."
@@ -62,7 +63,11 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 @click.option(
     "--late", type=SHARE, default=0.0, help="Share of the callbacks that come after the call's end."
 )
-@click.option("--failed", type=SHARE, default=0.05, show_default=True, help="Share of the calls that fail.")
+@click.option(
+    "--failed",
+    type=SHARE,
+    help=f"Share of the calls that fail.  [default: {FAILED_USUALLY:g}, with --incident {HEALTHY_FAILED:g}]",
+)
 @click.option(
     "--telnyx", type=SHARE, default=0.25, show_default=True, help="Share of the calls that are Telnyx'."
 )
@@ -134,6 +139,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
     "--rest-latency", type=click.FloatRange(0), help="With --serve: delay of each response in seconds."
 )
 @click.option("--rest-errors", type=SHARE, help="With --serve: share of the responses that are a 500.")
+@incident_options
 @click.option("--check", "compare", is_flag=True, help="Compare what comes out with what must come out.")
 @click.option(
     "--timeout",
@@ -163,6 +169,9 @@ def command(
     rest_in_flight: int | None,
     rest_latency: float | None,
     rest_errors: float | None,
+    incident: str | None,
+    incident_after: float,
+    incident_for: float | None,
     compare: bool,
     timeout_s: float,
     logs: tuple[Path, ...],
@@ -176,6 +185,7 @@ def command(
     callstream simulate --forever --rate 50
     callstream simulate --gateway http://127.0.0.1:8080 --check
     callstream simulate --gateway http://127.0.0.1:8080 --drop 0.05 --serve --time-factor 60 --check
+    callstream simulate --gateway http://127.0.0.1:8080 --serve --incident carrier-outage
     """
     if compare and asked["forever"]:
         raise Misuse("--check needs an end: --calls or --for")
@@ -189,17 +199,28 @@ def command(
     quiet_clients()
     try:
         settings = load()
-        options = _options(settings, **asked)
-        webhooks = rest = None
+        webhooks = rest = rehearsed = None
+        if incident is not None:
+            rehearsed = rehearsal(
+                settings,
+                incident,
+                after_s=incident_after,
+                for_s=incident_for,
+                to_gateway=gateway is not None,
+                served=asked["serve"],
+                say=partial(say, err=True),
+            )
+        options = run_options(settings, **asked, rehearsed=rehearsed)
         if gateway is not None:
             plan = partial(
                 WebhookPlan,
                 gateway=gateway_address(gateway, settings.public_url),
                 twilio=twilio_retries(retry_policy),
-                telnyx=TelnyxRetries(waits_s=_waits(telnyx_retries)),
+                telnyx=TelnyxRetries(waits_s=retry_waits(telnyx_retries)),
                 failover=gateway_address(failover, settings.public_url) if failover is not None else None,
                 retry_scale=retry_scale,
                 in_flight=in_flight,
+                keys_now=rehearsed.keys if rehearsed else None,
             )
         # Secrets are asked for last: nobody looks for one and is refused for another reason then.
         if options.served:
@@ -216,6 +237,7 @@ def command(
                 credentials=credentials,
                 limits=ProviderLimits(twilio=limit, telnyx=limit),
                 at=lambda url: say(f"the providers' REST resources are at {url}", err=True),
+                refusal=rehearsed.refusal if rehearsed else None,
             )
         if gateway is not None:
             signing = signing_keys(settings, options)
@@ -232,7 +254,7 @@ def command(
         )
     try:
         with exit_on_error(away=(CheckError, OSError), as_json=as_json):
-            work = _simulate(settings, options, webhooks, rest, check, quiet=as_json)
+            work = _simulate(settings, options, webhooks, rest, check, rehearsed, quiet=as_json)
             outcome = asyncio.run(_unless_terminated(work))
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
@@ -249,55 +271,6 @@ def command(
         raise SystemExit(FAILED)
 
 
-def _options(
-    settings: Settings,
-    calls: int | None,
-    seconds: float | None,
-    forever: bool,
-    rate: float | None,
-    polled: bool,
-    sources: str | None,
-    seed: int | None,
-    start: str | None,
-    serve: bool,
-    time_factor: float | None,
-    **shares: Any,
-) -> Options:
-    live = forever or seconds is not None
-    if (live and calls is not None) or (forever and seconds is not None):
-        raise ValueError("one of --calls, --for and --forever")
-    named = frozenset(sources.replace(" ", "").split(",")) if sources else None
-    wanted = named or Options(served=serve).sources
-    wanted = wanted if polled else wanted - set(SERVED_SOURCES)
-    if not wanted:
-        raise ValueError("--no-polled leaves none of these sources")
-    return Options(
-        calls=None if live else calls or 1000,
-        seconds=seconds,
-        rate=(50.0 if live else 0.0) if rate is None else rate,
-        sources=wanted,
-        served=serve,
-        time_factor=(time_factor or settings.time_factor) if serve else 1.0,
-        seed=time.time_ns() // 1000 if seed is None else seed,
-        start_us=_microseconds(start) if start else time.time_ns() // 1000,
-        **shares,
-    )
-
-
-def _waits(seconds: str) -> tuple[float, ...]:
-    waits = tuple(float(word) for word in seconds.split(",") if word.strip())
-    if len(waits) > 5 or not all(wait >= 0 for wait in waits) or not sum(waits) <= 60:
-        raise ValueError("--telnyx-retries: at most five waits, 60 s together")
-    return waits
-
-
-def _microseconds(start: str) -> int:
-    when = datetime.fromisoformat(start)
-    if when.tzinfo is None:
-        raise ValueError(f"--start {start} has no time zone: end it in Z")
-    return round(when.timestamp() * 1_000_000)
-
-
 async def _unless_terminated(work: Coroutine[Any, Any, RunOutcome]) -> RunOutcome | None:
     """The result of `work`; None if SIGTERM comes first."""
     terminated = asyncio.Event()
@@ -311,6 +284,7 @@ async def _simulate(
     webhooks: WebhookPlan | None,
     rest: RestPlan | None,
     check: CheckOptions | None,
+    rehearsed: Rehearsal | None,
     *,
     quiet: bool,
 ) -> RunOutcome:
@@ -318,7 +292,7 @@ async def _simulate(
         bootstrap = (await stack.enter_async_context(embedded(settings))).bootstrap
         await ensured_topics(replace(settings, kafka=bootstrap))
         prefix = settings.topic_prefix
-        traffic = traffic_for(prefix, options, with_expected=check is not None)
+        traffic = traffic_for(prefix, options, with_expected=check is not None, rehearsal=rehearsed)
         with ProgressLine(quiet=quiet) as shown:
 
             def found(events: int, expected: int) -> None:

@@ -25,8 +25,9 @@ from stream.simulator.check.report import CheckReport
 from stream.simulator.delivery.answers import AnswerStats
 from stream.simulator.delivery.record_writer import RecordWriter
 from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
+from stream.simulator.incidents import Rehearsal
 from stream.simulator.rest.http_types import ApiCredentials
-from stream.simulator.rest.server import serving
+from stream.simulator.rest.server import Refusal, serving
 from stream.simulator.rest.throttle import ProviderLimits, RequestStats
 from stream.simulator.traffic import Traffic
 
@@ -45,13 +46,15 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestPlan:
-    """How the REST resources are served. `at` is called with the base URL; `stats` counts the requests."""
+    """How the REST resources are served. `at` is called with the base URL; `stats` counts the requests;
+    see `serving` for `refusal`."""
 
     listen: str
     credentials: ApiCredentials
     limits: ProviderLimits = field(default_factory=ProviderLimits)
     stats: RequestStats = field(default_factory=RequestStats)
     at: Callable[[str], None] = lambda _: None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,12 @@ def output_topics(prefix: str) -> OutputTopics:
     return OutputTopics(*(getattr(topics, name) for name in OutputTopics._fields))
 
 
-def traffic_for(prefix: str, options: Options, *, with_expected: bool = True) -> Traffic:
+def traffic_for(
+    prefix: str, options: Options, *, with_expected: bool = True, rehearsal: Rehearsal | None = None
+) -> Traffic:
     topics = names(prefix)
-    return Traffic(options, (topics.callbacks, topics.polled), with_expected=with_expected)
+    written = (topics.callbacks, topics.polled)
+    return Traffic(options, written, with_expected=with_expected, rehearsal=rehearsal)
 
 
 async def run(
@@ -120,10 +126,19 @@ async def run(
     async with AsyncExitStack() as stack:
         if rest is not None:
             assert providers is not None, "only a served run has REST resources"
-            server = serving(providers, rest.credentials, rest.listen, limits=rest.limits, stats=rest.stats)
+            server = serving(
+                providers,
+                rest.credentials,
+                rest.listen,
+                limits=rest.limits,
+                stats=rest.stats,
+                refusal=rest.refusal,
+            )
             rest.at(await stack.enter_async_context(server))
         since = await end_offsets(connection, outputs) if compare is not None else None
         began = time.monotonic()
+        if traffic.rehearsal is not None:
+            await stack.enter_async_context(traffic.rehearsal.playing())
         answers = await _send(connection, traffic, gateway, progress)
         seconds = time.monotonic() - began
         report = None

@@ -22,6 +22,7 @@ from stream.simulator.calls.scenario import SECOND_US, legs
 from stream.simulator.calls.seeded_random import between_us, run_accounts, seeded, uuid_text
 from stream.simulator.calls.time_formats import iso_us, wall_us
 from stream.simulator.check.expected_outputs import ExpectedOutputs
+from stream.simulator.incidents import Rehearsal
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.twilio.call import TwilioCall
@@ -41,6 +42,7 @@ class Traffic:
 
     - `expected` (if asked for) knows what must come out of what was delivered so far.
     - `providers` (of a served run) is what the providers know of the calls so far; `now_us` is its clock.
+    - `rehearsal`: the incident of a live run.
     - `topics` are the names of the callbacks topic and of the polled topic.
     """
 
@@ -51,8 +53,11 @@ class Traffic:
         *,
         with_expected: bool = True,
         now_us: Callable[[], int] = wall_us,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         self.options = options
+        self.rehearsal = rehearsal
+        self._begun = options
         served = options.polled if options.served else frozenset[str]()
         self.expected: ExpectedOutputs | None = ExpectedOutputs(served) if with_expected else None
         self.providers: ProviderState | None = ProviderState(options, now_us) if options.served else None
@@ -119,13 +124,17 @@ class Traffic:
     def _live(self) -> Iterator[ReportDelivery]:
         """Calls begin at up to twice the steady pace: the rate is reached soon and without a flood."""
         options, heap = self.options, self._heap
-        slot = 0
+        slot = calling = 0
         while options.seconds is None or slot < options.rate * options.seconds:
             now_us = options.start_us + int(slot * SECOND_US / options.rate)
             slot += 1
-            allowed = 4 + 2 * slot // self._a_call
+            begun = self.rehearsal.calls(options, slot / options.rate) if self.rehearsal else options
+            if begun is not None:
+                self._begun = begun
+                calling += 1
+            allowed = 4 + 2 * calling // self._a_call
             while True:
-                while self.calls < allowed and (not heap or heap[0][0] > now_us):
+                while begun is not None and self.calls < allowed and (not heap or heap[0][0] > now_us):
                     self._begin(now_us)
                 if not heap or heap[0][0] > now_us or not self._mark_next():
                     break
@@ -143,12 +152,12 @@ class Traffic:
         if self.providers is not None:
             self._push(call.leg.began_us, call, None)
             self._push(call.leg.ended_us, call, None, 1)
-        for due_us, report, attempt in network_schedule(self._rng, call, self.options):
+        for due_us, report, attempt in network_schedule(self._rng, call, self._begun):
             self._push(due_us, call, report, attempt)
 
     def _new_call(self, began_us: int) -> list[SimulatedCall]:
         """The legs of a new call, the first one last."""
-        rng, options = self._rng, self.options
+        rng, options = self._rng, self._begun
         found: list[SimulatedCall] = []
         session = uuid_text(rng) if rng.random() < options.telnyx else None
         for leg in legs(rng, began_us, options.failed, options.longest_talk_s):

@@ -187,10 +187,14 @@ def test_outputs_that_never_come_are_differences_with_code_1(
         (["--sources", "twilio_call_summary"], "unknown sources"),
         (["--serve", "--telnyx", "1"], "CALLSTREAM_TELNYX_API_KEY is needed"),
         (["--serve", "--telnyx", "0"], "CALLSTREAM_TWILIO_ACCOUNT_SID and a token are needed"),
+        (["--incident", "signature-rotation"], "--incident signature-rotation needs --gateway"),
+        (["--incident", "poller-throttled"], "--incident poller-throttled needs --serve"),
+        (["--incident", "broker-slow", "--gateway", GATEWAY], "only a running embedded broker can be slowed"),
+        (["--incident", "traffic-stops", "--calls", "5"], "--incident needs live calls"),
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_served_is_refused_with_its_reason(arguments: list[str], said: str) -> None:
+def test_what_cannot_be_served_or_rehearsed_is_refused(arguments: list[str], said: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr

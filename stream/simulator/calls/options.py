@@ -45,7 +45,8 @@ class Options:
       (windows overlap) and never lost, because a poller retries.
     - `failed`: share of the calls that fail; `telnyx`: share of the calls that are Telnyx';
       `failing_webhooks`: share of the requests that the customer's application fails;
-      `errors`: share of the calls that did not fail and still have an event of level ERROR.
+      `errors`: share of the calls that did not fail and still have an event of level ERROR;
+      `webhook_delay_s`: how much longer the customer's application takes to answer Twilio.
     - `planted`: whether one call in sixteen holds personal data that must not leave (see `planted`).
     - `served`: polled rows are not delivered but served over REST (see `rest.provider_state`).
       `time_factor`: divides the providers' own delays until they appear.
@@ -67,6 +68,7 @@ class Options:
     telnyx: float = 0.25
     failing_webhooks: float = 0.02
     errors: float = 0.02
+    webhook_delay_s: float = 0.0
     planted: bool = True
     served: bool = False
     time_factor: float = 1.0

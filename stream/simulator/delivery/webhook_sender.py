@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
@@ -40,6 +41,7 @@ class WebhookPlan:
     - `failover`: Telnyx' second address, if any.
     - `retry_scale`: factor on the providers' waits between attempts.
     - `in_flight`: concurrent requests.
+    - `keys_now`: from `signing` to what is signed with at the moment, if that changes.
     """
 
     gateway: GatewayAddress
@@ -49,6 +51,7 @@ class WebhookPlan:
     failover: GatewayAddress | None = None
     retry_scale: float = 1.0
     in_flight: int = 100
+    keys_now: Callable[[SigningKeys], SigningKeys] | None = None
 
 
 class WebhookSender:
@@ -118,7 +121,7 @@ class WebhookSender:
                 if not is_twilio:
                     webhook = self._telnyx_webhook(delivery, attempts)
                 elif webhook is None:
-                    webhook = twilio_webhook(delivery, self._plan.gateway, self._plan.signing)
+                    webhook = twilio_webhook(delivery, self._plan.gateway, self._keys())
                 result, seconds = await self._post(webhook, policy.limits(spent_s))
             finally:
                 self._requests.release()
@@ -143,7 +146,11 @@ class WebhookSender:
     def _telnyx_webhook(self, delivery: ReportDelivery, failed_before: int) -> OutgoingWebhook:
         plan = self._plan
         to = (self._telnyx.is_failover(failed_before + 1) and plan.failover) or plan.gateway
-        return telnyx_webhook(delivery, to, plan.signing, failed_before=failed_before, now_s=time.time())
+        return telnyx_webhook(delivery, to, self._keys(), failed_before=failed_before, now_s=time.time())
+
+    def _keys(self) -> SigningKeys:
+        plan = self._plan
+        return plan.signing if plan.keys_now is None else plan.keys_now(plan.signing)
 
     async def _post(self, webhook: OutgoingWebhook, limits: AttemptTimeouts) -> tuple[AttemptResult, float]:
         began = time.monotonic()

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -34,6 +35,11 @@ class SigningKeys:
     twilio_account: str = ""
     twilio_token: str | None = field(default=None, repr=False)
     telnyx_key: Ed25519PrivateKey | None = field(default=None, repr=False)
+
+
+def other_keys() -> SigningKeys:
+    """Keys that no gateway knows."""
+    return SigningKeys(twilio_token=secrets.token_hex(16), telnyx_key=Ed25519PrivateKey.generate())
 
 
 class OutgoingWebhook(NamedTuple):

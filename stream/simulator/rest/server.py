@@ -25,6 +25,7 @@ from stream.simulator.rest.http_types import (
     ApiError,
     ApiRequest,
     ApiResponse,
+    ErrorResponses,
     ProviderResources,
     Route,
 )
@@ -43,6 +44,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 NO_LIMITS = ProviderLimits()
 
+Refusal = Callable[[ErrorResponses], ApiResponse | None]
+"""Asked for each request: the error that answers it, whatever it is; None: it is answered as usual."""
+
 log = logging.getLogger("callstream.simulate.rest")
 
 
@@ -55,6 +59,7 @@ async def serving(
     limits: ProviderLimits = NO_LIMITS,
     now_us: Callable[[], int] = wall_us,
     stats: RequestStats | None = None,
+    refusal: Refusal | None = None,
 ) -> AsyncIterator[str]:
     """Serve while the block runs. Yields the base URL, which is Twilio's; Telnyx' is the same with `/v2`.
 
@@ -68,7 +73,7 @@ async def serving(
     }
     for api in (TwilioApi(resources, credentials), TelnyxApi(resources, credentials)):
         for route in api.routes():
-            handler = RouteHandler(route, throttles[route.provider], now_us, stats)
+            handler = RouteHandler(route, throttles[route.provider], now_us, stats, refusal)
             app.router.add_get(route.path, handler.handle, allow_head=False)
     server = HttpServer(app, Connections())
     try:
@@ -81,12 +86,18 @@ class RouteHandler:
     """Handles the requests to one resource."""
 
     def __init__(
-        self, route: Route, throttle: Throttle, now_us: Callable[[], int], stats: RequestStats
+        self,
+        route: Route,
+        throttle: Throttle,
+        now_us: Callable[[], int],
+        stats: RequestStats,
+        refusal: Refusal | None,
     ) -> None:
         self._route = route
         self._throttle = throttle
         self._now_us = now_us
         self._stats = stats
+        self._refusal = refusal
 
     async def handle(self, request: web.Request) -> web.Response:
         parsed = _parsed(request, self._now_us())
@@ -104,6 +115,8 @@ class RouteHandler:
 
     async def _respond(self, request: ApiRequest, wait_s: int) -> ApiResponse:
         errors = _ERRORS[self._route.provider]
+        if self._refusal is not None and (refused := self._refusal(errors)) is not None:
+            return refused
         if wait_s:
             return errors.too_many(wait_s)
         if self._throttle.limit.latency_s:

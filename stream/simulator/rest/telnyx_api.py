@@ -58,6 +58,7 @@ def _bad(parameter: str, detail: str) -> ApiError:
 TELNYX_ERRORS = ErrorResponses(
     not_found=lambda _: _error(404, "10005"),
     not_allowed=lambda: _error(405, "10015", ("Allow", "GET"), detail="The method is not allowed."),
+    unauthenticated=lambda: _error(401, "10009"),
     too_many=lambda retry_after_s: _error(429, "10011", ("Retry-After", str(retry_after_s))),
     broken=lambda: _error(500, "10007"),
 )
@@ -155,7 +156,7 @@ class TelnyxApi:
         `filter[occurred_at][gte]`.
         """
         if not self._credentials.telnyx_admits(request.authorization):
-            raise ApiError(_error(401, "10009"))
+            raise ApiError(TELNYX_ERRORS.unauthenticated())
         return {
             name[len("filter[") : -1]: value
             for name, value in request.parameters.items()

@@ -63,6 +63,9 @@ def invalid(name: str) -> ApiError:
 TWILIO_ERRORS = ErrorResponses(
     not_found=not_found,
     not_allowed=lambda: error(405, 20004, "Method not allowed", ("Allow", "GET")),
+    unauthenticated=lambda: error(
+        401, 20003, "Authenticate", ("WWW-Authenticate", 'Basic realm="Twilio API"')
+    ),
     too_many=lambda after_s: error(429, 20429, "Too Many Requests", ("Retry-After", str(after_s))),
     broken=lambda: error(500, 20500, "An internal server error has occurred"),
 )
@@ -168,8 +171,7 @@ class TwilioApi:
         """First of all, so that nobody learns without credentials what exists."""
         account = self._resources.twilio_account
         if not self._credentials.twilio_admits(request.authorization, account):
-            challenge = ("WWW-Authenticate", 'Basic realm="Twilio API"')
-            raise ApiError(error(401, 20003, "Authenticate", challenge))
+            raise ApiError(TWILIO_ERRORS.unauthenticated())
         if request.names.get("account", account) != account:
             raise ApiError(not_found(request.path))
 

@@ -59,7 +59,9 @@ class TwilioCall(SimulatedCall):
             )
         made: list[LoggedRequest] = []
         if wanted & {"twilio_call_event", *ERROR_SOURCES}:
-            made = logged_requests(rng, self, self.callbacks, options.failing_webhooks)
+            made = logged_requests(
+                rng, self, self.callbacks, options.failing_webhooks, options.webhook_delay_s
+            )
         self.requests = made if "twilio_call_event" in wanted else []
         self.errors: list[LoggedError] = logged_errors(self.id, made) if wanted & ERROR_SOURCES else []
         self._telling = ErrorTelling(self, self._constant, self.callbacks)

@@ -45,15 +45,23 @@ class LoggedRequest(NamedTuple):
 
 
 def logged_requests(
-    rng: random.Random, call: SimulatedCall, callbacks: Sequence[StatusCallback], failing: float
+    rng: random.Random,
+    call: SimulatedCall,
+    callbacks: Sequence[StatusCallback],
+    failing: float,
+    delay_s: float = 0.0,
 ) -> list[LoggedRequest]:
-    """The log of a call: the API request that created it, the fetch of its TwiML, its callbacks."""
+    """The log of a call: the API request that created it, the fetch of its TwiML, its callbacks.
+
+    `failing`: share of the requests that the application fails; `delay_s`: added to the time of its answers.
+    """
     leg, found = call.leg, []
+    delay_ms = round(delay_s * 1000)
     status_url = STATUS_URL + "?tenant=7" if call.planted is None else call.planted.url
 
     def answer(good: int) -> tuple[int, int]:
         code = _FAILURES.pick(rng) if rng.random() < failing else good
-        return code, 15_000 + rng.randrange(40) if code == TIMEOUT else 20 + rng.randrange(300)
+        return code, 15_000 + rng.randrange(40) if code == TIMEOUT else delay_ms + 20 + rng.randrange(300)
 
     if leg.direction == "outbound-api":
         url = API_URL.format(account=call.account)

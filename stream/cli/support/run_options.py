@@ -1,0 +1,77 @@
+"""From the options of `callstream simulate` to those of its run."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from stream.service.settings import Settings
+from stream.simulator.calls.options import SERVED_SOURCES, Options
+from stream.simulator.incidents import HEALTHY_ERRORS, HEALTHY_FAILED, Rehearsal
+
+FAILED_USUALLY = 0.05
+
+
+def run_options(
+    settings: Settings,
+    *,
+    calls: int | None,
+    seconds: float | None,
+    forever: bool,
+    rate: float | None,
+    failed: float | None,
+    polled: bool,
+    sources: str | None,
+    seed: int | None,
+    start: str | None,
+    serve: bool,
+    time_factor: float | None,
+    rehearsed: Rehearsal | None,
+    **shares: Any,
+) -> Options:
+    """The options of a run. A rehearsal ends with as much healthy traffic as the incident had. Raises
+    ValueError with what is wrong.
+    """
+    if rehearsed is not None:
+        if calls is not None or start is not None or polled is False:
+            raise ValueError("--incident needs live calls: neither --calls nor --start nor --no-polled")
+        if not forever and seconds is None:
+            seconds = rehearsed.after_s + 2 * rehearsed.for_s
+        shares["errors"] = HEALTHY_ERRORS
+    live = forever or seconds is not None
+    if (live and calls is not None) or (forever and seconds is not None):
+        raise ValueError("one of --calls, --for and --forever")
+    named = frozenset(sources.replace(" ", "").split(",")) if sources else None
+    wanted = named or Options(served=serve).sources
+    wanted = wanted if polled else wanted - set(SERVED_SOURCES)
+    if not wanted:
+        raise ValueError("--no-polled leaves none of these sources")
+    usual_failed = HEALTHY_FAILED if rehearsed is not None else FAILED_USUALLY
+    return Options(
+        calls=None if live else calls or 1000,
+        seconds=seconds,
+        rate=(50.0 if live else 0.0) if rate is None else rate,
+        failed=usual_failed if failed is None else failed,
+        sources=wanted,
+        served=serve,
+        time_factor=(time_factor or settings.time_factor) if serve else 1.0,
+        seed=time.time_ns() // 1000 if seed is None else seed,
+        start_us=_microseconds(start) if start else time.time_ns() // 1000,
+        **shares,
+    )
+
+
+def retry_waits(seconds: str) -> tuple[float, ...]:
+    """Telnyx' waits before its retries. Raises ValueError."""
+    waits = tuple(float(word) for word in seconds.split(",") if word.strip())
+    if len(waits) > 5 or not all(wait >= 0 for wait in waits) or not sum(waits) <= 60:
+        raise ValueError("--telnyx-retries: at most five waits, 60 s together")
+    return waits
+
+
+def _microseconds(start: str) -> int:
+    when = datetime.fromisoformat(start)
+    if when.tzinfo is None:
+        raise ValueError(f"--start {start} has no time zone: end it in Z")
+    return round(when.timestamp() * 1_000_000)
