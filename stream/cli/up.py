@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -27,11 +28,19 @@ from stream.cli.local.child_process import ChildProcess
 from stream.cli.local.dashboard import DashboardState, line, panel
 from stream.cli.local.figures import WatchedRole
 from stream.cli.local.notices import alert_line, read_notice
+from stream.cli.local.simulation import (
+    RATE,
+    RehearsalPlan,
+    simulate_arguments,
+    simulated_budget,
+    simulated_pace,
+)
 from stream.cli.local.sole_run import sole_run
 from stream.cli.support.drawing import PlainConsole
 from stream.cli.support.finite_range import FiniteRange
+from stream.cli.support.incident_options import IncidentCommand, incident_options, lasts_s
 from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
-from stream.cli.support.terminal import say
+from stream.cli.support.terminal import Misuse, say
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.kafka import topics
@@ -43,24 +52,7 @@ from stream.service import settings
 from stream.service.errors import for_operator
 from stream.service.shutdown import unless
 from stream.simulator.accounts import simulated_environment
-
-SIMULATED_SETTINGS: dict[str, str] = {
-    "time_factor": "60",
-    "poll_interval_s": "5",
-    "overdue_s": "300",
-}
-"""Faster than the real providers, so that nobody waits half an hour. A setting that is set is kept."""
-
-BUDGET: dict[str, int] = {"rate": 500, "concurrency": 20}
-"""Limits of the simulated accounts, far above what is needed: a busy machine's event loop is late for each
-request, and a tight rate makes up for 10 ms only. A real account that is also configured keeps its own."""
-
-RETRY_POLICY = "rc=5&rp=all&rt=5000"
-"""Twilio's connection overrides, `#…` at the end of a callback's URL: retry after every kind of failure."""
-
-RATE = 20.0
-"""Deliveries a second. Each call of them is read four or five times, and on two busy cores the poller reads
-thirty times a second."""
+from stream.simulator.incidents import INCIDENTS, Rehearsal
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 1.0
@@ -68,7 +60,7 @@ READY_EVERY_S = 0.2
 READY_LIMIT_S = 2.0
 
 
-@click.command()
+@click.command(cls=IncidentCommand)
 @click.option(
     "--rate",
     type=FiniteRange(0, min_open=True),
@@ -77,15 +69,31 @@ READY_LIMIT_S = 2.0
     help="Simulated deliveries a second.",
 )
 @click.option("--no-simulate", is_flag=True, help="No simulated calls: only what real providers need.")
+@incident_options
 @click.option("--for", "seconds", type=FiniteRange(1), help="Stop after this many seconds.")
 @click.option("--plain", is_flag=True, help="Plain lines, even on a terminal.")
-def command(rate: float, no_simulate: bool, seconds: float | None, plain: bool) -> None:
+def command(
+    rate: float,
+    no_simulate: bool,
+    incident: str | None,
+    incident_after: float,
+    incident_for: float | None,
+    seconds: float | None,
+    plain: bool,
+) -> None:
     """Everything on this machine: broker, topics, gateway, worker, poller, simulator."""
+    if no_simulate and incident is not None:
+        raise Misuse("--incident needs the simulator: not with --no-simulate")
     quiet_clients()
     with exit_on_error():
         chosen = settings.load()
         with sole_run(chosen.data_dir):
-            stack = LocalStack(chosen, rate=0 if no_simulate else rate, plain=plain)
+            plan = None
+            if incident is not None:
+                if chosen.kafka and INCIDENTS[incident].slow_broker:
+                    raise Misuse(f"--incident {incident} needs the embedded Kafka: not with CALLSTREAM_KAFKA")
+                plan = RehearsalPlan(incident, incident_after, lasts_s(incident, incident_for))
+            stack = LocalStack(chosen, rate=0 if no_simulate else rate, plan=plan, plain=plain)
             code = asyncio.run(stack.run(seconds))
     sys.exit(code)
 
@@ -97,8 +105,11 @@ Addresses = Mapping[str, str]
 class LocalStack:
     """The roles of one `callstream up`, and the state that its dashboard shows."""
 
-    def __init__(self, chosen: settings.Settings, *, rate: float, plain: bool) -> None:
+    def __init__(
+        self, chosen: settings.Settings, *, rate: float, plain: bool, plan: RehearsalPlan | None = None
+    ) -> None:
         self._settings = chosen
+        self._plan = plan
         self._rate = rate
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
@@ -169,13 +180,14 @@ class LocalStack:
         if not self._rate:
             return dict(os.environ)
         simulate_at = free_address("simulator", self._settings.simulate_listen, self._say)
-        budget = {
-            name: value for name, value in BUDGET.items() if _is_default(self._settings, f"poll_{name}")
-        }
         made = simulated_environment(
-            self._settings, os.environ, rest_url=f"http://{simulate_at}", budget=budget
+            self._settings,
+            os.environ,
+            rest_url=f"http://{simulate_at}",
+            budget=simulated_budget(self._settings),
         )
-        return {**made, **simulated_pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
+        pace = simulated_pace(self._settings, self._plan)
+        return {**made, **pace, "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
     def _begin(self, name: str, arguments: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
         log = self._settings.data_dir.absolute() / f"{name}.log"
@@ -186,12 +198,14 @@ class LocalStack:
     async def _simulate(self, at: Addresses, environ: dict[str, str]) -> None:
         """Start the simulator as soon as the gateway is ready."""
         await _wait_ready(f"http://{at['gateway_health']}")
-        simulate = ["simulate", "--forever", "--rate", f"{self._rate:g}", "--duplicates", "0.05"]
-        simulate += ["--reorder", "0.05", "--late", "0.02", "--failed", "0.15"]
-        simulate += ["--seed", str(time.time_ns() % 1_000_000_007)]
-        simulate += ["--drop", "0.02", "--serve"]
-        simulate += ["--gateway", self._gateway_url(at), "--retry-policy", RETRY_POLICY]
-        await self._begin("simulator", simulate, environ)
+        simulate = simulate_arguments(self._gateway_url(at), self._rate, self._plan)
+        async with AsyncExitStack() as stack:
+            if self._plan is not None:
+                # The simulator plays the incident. This one only says when it begins and ends.
+                name, after_s, for_s = self._plan
+                said = Rehearsal(name=name, after_s=after_s, for_s=for_s, say=self._say)
+                await stack.enter_async_context(said.playing())
+            await self._begin("simulator", simulate, environ)
 
     def _links(self, at: Addresses, *, polled: bool) -> list[tuple[str, str]]:
         """The most useful first: a small terminal shows no others."""
@@ -290,21 +304,6 @@ async def _broker_ended(broker: Broker) -> None:
     """Waits until an embedded broker ends unexpectedly and raises BrokerError."""
     sentence, _ = await ended(broker)
     raise BrokerError(sentence)
-
-
-def simulated_pace(chosen: settings.Settings) -> dict[str, str]:
-    """The variables that speed up time. Empty if real accounts are read, since they keep real time."""
-    if accounts(chosen):
-        return {}
-    return {
-        f"CALLSTREAM_{name.upper()}": value
-        for name, value in SIMULATED_SETTINGS.items()
-        if _is_default(chosen, name)
-    }
-
-
-def _is_default(chosen: settings.Settings, name: str) -> bool:
-    return bool(getattr(chosen, name) == getattr(settings.Settings(), name))
 
 
 async def _wait_ready(url: str) -> None:

@@ -12,15 +12,15 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from stream.cli.up import (
+from stream.cli.local.simulation import (
     SIMULATED_SETTINGS,
-    LocalStack,
-    command,
-    first_to_end,
-    free_address,
+    RehearsalPlan,
+    simulate_arguments,
     simulated_pace,
 )
+from stream.cli.up import LocalStack, command, first_to_end, free_address
 from stream.service.settings import Settings, load
+from stream.simulator.calls.options import LONGEST_TALK_S
 
 
 def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
@@ -36,6 +36,32 @@ def test_a_rate_and_a_time_that_cannot_be_are_refused(options: tuple[str, str]) 
     result = CliRunner().invoke(command, list(options))
     assert result.exit_code == 2
     assert f"Invalid value for '{options[0]}'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (["--no-simulate"], {}, "not with --no-simulate"),
+        ([], {"CALLSTREAM_KAFKA": "127.0.0.1:9"}, "needs the embedded Kafka"),
+    ],
+)
+def test_an_incident_that_cannot_be_rehearsed_is_refused_before_anything_starts(
+    options: list[str], environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    environment = {"CALLSTREAM_DATA_DIR": str(tmp_path), **environment}
+    result = CliRunner().invoke(command, ["--incident", "broker-slow", *options], env=environment)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+
+
+def test_a_rehearsal_begins_with_healthy_traffic_and_has_no_overdue_calls() -> None:
+    plan = RehearsalPlan("traffic-stops", 5, 7.5)
+    usual, rehearsal = (simulate_arguments("http://127.0.0.1:1", 20, one) for one in (None, plan))
+    assert {"--failed=0.15", "--drop=0.02"} <= set(usual)
+    assert not [word for word in rehearsal if word.startswith(("--failed", "--drop"))]
+    assert rehearsal[-6:] == [
+        *("--incident", "traffic-stops", "--incident-after", "5", "--incident-for", "7.5")
+    ]
+    assert load(simulated_pace(Settings(), plan)).overdue_s > LONGEST_TALK_S
 
 
 def test_where_a_real_account_is_read_time_runs_as_it_does() -> None:
