@@ -55,12 +55,14 @@ class Incident:
     slow_broker: bool = False
 
     @property
-    def help(self) -> str:
+    def shows(self) -> str:
+        """What a person should see."""
         possible = f" If it lasts: {', '.join(self.possible)}." if self.possible else ""
-        return (
-            f"{self.what} Alerts: {', '.join(self.alerts)}.{possible} Dashboard: {self.dashboard}."
-            f" Lasts {self.lasts_s / 60:.0f} min."
-        )
+        return f"{self.what} Alerts: {', '.join(self.alerts)}.{possible} Dashboard: {self.dashboard}."
+
+    @property
+    def help(self) -> str:
+        return f"{self.shows} Lasts {self.lasts_s / 60:.0f} min."
 
 
 INCIDENTS: Mapping[str, Incident] = {
@@ -196,7 +198,7 @@ class Rehearsal:
 
     async def _play(self) -> None:
         await asyncio.sleep(self.after_s)
-        self.say(f"{self.name} begins. {self.incident.help}")
+        self.say(f"{self.name} begins. {self.incident.shows}")
         if self.incident.slow_broker and self.broker_pid is not None:
             await _slow(self.broker_pid, self.for_s)
         else:
