@@ -181,8 +181,8 @@ class Lanes:
         lane = self._lanes.get(chunk.partition)
         if lane is None or chunk.generation != self.open_generation or chunk.partition in self._suspended:
             return  # of a former assignment: the present owner of the partition reads it again
-        size = sum([len(value) for record in chunk.records if (value := record.value)])
-        self.observer.consumed(chunk.topic, len(chunk.records), size)
+        newest_ms = chunk.records[-1].timestamp
+        self.observer.consumed(chunk.topic, chunk.partition, len(chunk.records), newest_ms)
         lane.put(chunk)
 
     def interrupt(self) -> None:

@@ -78,8 +78,8 @@ class Observer(Protocol):
     def recovered(self, partitions: int, records: int, seconds: float) -> None:
         """The changelogs of `partitions` partitions were read: `records` in `seconds`."""
 
-    def consumed(self, topic: str, records: int, value_bytes: int) -> None:
-        """`records` of a source topic were fetched."""
+    def consumed(self, topic: str, partition: int, records: int, newest_ms: int) -> None:
+        """`records` of a source partition were fetched, the last of which was written at `newest_ms`."""
 
     def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
         """A batch was committed: folding took `process_s`, all of it `total_s`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import agents.processor
-from tests.agents.batches import CALLBACKS, KEY, TOPICS, Lane, a_tick, active, record, records, to
+from tests.agents.batches import CALLBACKS, KEY, PARTITION, TOPICS, Lane, a_tick, active, record, records, to
 from tests.core.deliveries import answered_call, at, callback, logged, parameters
 
 
@@ -118,3 +118,15 @@ def test_what_a_later_tick_of_the_batch_finished_is_not_unfinished(monkeypatch: 
     lane.run(records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(5)))
     lane.run([a_tick(9000, 1), a_tick(9001, 2)])
     assert (lane.states, lane.unfinished) == ({}, False)
+
+
+def test_a_heartbeat_is_processed_when_it_is_folded_and_published_when_its_batch_is_committed() -> None:
+    def seen() -> list[float]:
+        stages = ("processed", "published", "state_visible")
+        return [lane.counted("heartbeat_timestamp_seconds", stage=stage) - opened_s for stage in stages]
+
+    lane, opened_s = Lane(), 1_772_445_600.0
+    batch = lane.processor.process(PARTITION, [a_tick(60, 0)], lane.states.get)
+    assert seen() == [60, 0, 0]
+    batch.committed()
+    assert seen() == [60, 60, 60]

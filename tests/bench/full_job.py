@@ -20,7 +20,7 @@ class Counting(worker_process.Counting):
         self._meter = Meter()
         self._profile: Any = None
 
-    def consumed(self, topic: str, records: int, value_bytes: int) -> None:
+    def consumed(self, topic: str, partition: int, records: int, newest_ms: int) -> None:
         if topic == self._task.topic:
             if self._task.profile and not self._meter.running:
                 import cProfile
@@ -28,7 +28,7 @@ class Counting(worker_process.Counting):
                 self._profile = cProfile.Profile()
                 self._profile.enable()
             self._meter.start()
-        super().consumed(topic, records, value_bytes)
+        super().consumed(topic, partition, records, newest_ms)
 
     def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
         super().batch(partition, records, process_s, total_s)

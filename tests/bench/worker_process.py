@@ -64,12 +64,12 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._told, name)
 
-    def consumed(self, topic: str, records: int, value_bytes: int) -> None:
+    def consumed(self, topic: str, partition: int, records: int, newest_ms: int) -> None:
         if topic == self._callbacks:
             self.callbacks += records
         else:
             self.others += records
-        self._told.consumed(topic, records, value_bytes)
+        self._told.consumed(topic, partition, records, newest_ms)
 
     def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
         self.folded += records

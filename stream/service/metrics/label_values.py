@@ -54,6 +54,9 @@ TOPICS = (
 WRITTEN: tuple[str, ...] = ("<written>",)
 """Those of them that the role writes."""
 
+STAGES = ("received", "processed", "published", "state_visible")
+"""The way of a heartbeat: fetched, folded, its batch's outputs in Kafka, its states in the table."""
+
 WORKER_STATES = ("starting", "recovering", "rebalancing", "running", "stopping")
 TABLES = ("calls",)
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts, Series
 from stream.service.metrics.family import Family
-from stream.service.metrics.label_values import LANE
+from stream.service.metrics.label_values import LANE, STAGES
 from stream.service.metrics.registry import NO_CHOICE, LabelChoice, MetricRegistry
 
 LAST_COUNTED: dict[Family, Family] = {
@@ -25,9 +25,12 @@ HELD = (f.CALLS_ACTIVE, f.CALLS_OVERDUE, f.SEQUENCE_GAPS_OPEN)
 
 @dataclass
 class _Partition:
-    """What an owned partition holds. The heartbeat of a lane that never moves ages from its opening."""
+    """What an owned partition holds, and the newest heartbeat of each stage.
 
-    heartbeat_s: float
+    The heartbeat of a lane that never moves ages from its opening.
+    """
+
+    heartbeats_s: dict[str, float]
     held: Counter[Series] = field(default_factory=Counter)
     due: int = 0
     troubled: int = 0
@@ -57,7 +60,7 @@ class WorkerMetrics(MetricRegistry):
 
     def opened(self, partition: int) -> None:
         """A partition was assigned and recovered. Add the counts of what its table holds next."""
-        self._partitions[partition] = _Partition(self._clock())
+        self._partitions[partition] = _Partition(dict.fromkeys(STAGES, self._clock()))
 
     def closed(self, partition: int) -> None:
         """A partition was revoked."""
@@ -67,6 +70,10 @@ class WorkerMetrics(MetricRegistry):
         """How many calls the index of due calls has, and on how many of them looks fail."""
         if one := self._partitions.get(partition):
             one.due, one.troubled = due, troubled
+
+    def folded(self, partition: int, heartbeat_us: int) -> None:
+        """A batch was folded, and is not committed yet. `heartbeat_us`: as in `BatchCounts`."""
+        self._heard(partition, "processed", heartbeat_us / 1_000_000)
 
     def add(self, counts: BatchCounts) -> None:
         """Apply what a batch counted. Called once, after its commit and after the table shows its states."""
@@ -99,7 +106,12 @@ class WorkerMetrics(MetricRegistry):
             one.held[series] += n
             if not one.held[series]:
                 del one.held[series]  # account ids of long ago
-        one.heartbeat_s = max(one.heartbeat_s, counts.heartbeat_us / 1_000_000)
+        for stage in ("published", "state_visible"):  # by the same commit
+            self._heard(counts.partition, stage, counts.heartbeat_us / 1_000_000)
+
+    def _heard(self, partition: int, stage: str, heartbeat_s: float) -> None:
+        if one := self._partitions.get(partition):
+            one.heartbeats_s[stage] = max(one.heartbeats_s[stage], heartbeat_s)
 
     def _show(self) -> None:
         owned = self._partitions.values()
@@ -111,8 +123,10 @@ class WorkerMetrics(MetricRegistry):
                 self.gauge(family, *raw).inc(n)
         self.gauge(f.DUE_CALLS).set(sum(one.due for one in owned))
         self.gauge(f.TROUBLED_CALLS).set(sum(one.troubled for one in owned))
-        # The oldest of the partitions: one lane that stands still must not hide behind the others.
-        self.gauge(f.HEARTBEAT, "state_visible").set(min((one.heartbeat_s for one in owned), default=0))
+        self.clear(f.HEARTBEAT)  # a worker without partitions has none, rather than one of 1970
+        for stage in STAGES if owned else ():
+            # The oldest of the partitions: one lane that stands still must not hide behind the others.
+            self.gauge(f.HEARTBEAT, stage).set(min(one.heartbeats_s[stage] for one in owned))
         self.gauge(f.TABLE_ENTRIES, "calls").set(sum(self._entries.values()))
 
     # What the lanes tell their observer. Reports without a family are ignored.
@@ -135,9 +149,12 @@ class WorkerMetrics(MetricRegistry):
 
     def recovered(self, partitions: int, records: int, seconds: float) -> None: ...
 
-    def consumed(self, topic: str, records: int, value_bytes: int) -> None: ...
+    def consumed(self, topic: str, partition: int, records: int, newest_ms: int) -> None:
+        if self._topics.get(topic) == "ticks":
+            self._heard(partition, "received", newest_ms / 1000)
 
     def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
+        self.histogram(f.TRANSACTION_DURATION).observe(total_s - process_s)
         if records:
             self.histogram(f.PROCESSING_DURATION, LANE).observe(process_s / records, records)
 

@@ -86,9 +86,11 @@ PROCESSING_ERRORS = counter(
 )
 HEARTBEAT = gauge(
     "heartbeat_timestamp_seconds",
-    "Insert time of the newest synthetic heartbeat seen by each stage.",
-    "When it is older than a minute: a partition stands still; `/readyz` and the log say why.",
-    {"stage": ("state_visible",)},
+    "Insert time of the newest synthetic heartbeat seen by each stage: received, processed, published, "
+    "state_visible; of the partition where that is longest ago.",
+    "Older than a minute: the first such stage stands still; `/readyz` and the log say why.",
+    {"stage": words.STAGES},
+    start=(),
 )
 LAST_EVENT = gauge(
     "last_event_timestamp_seconds",
@@ -111,6 +113,12 @@ WORKER_STATE = gauge(
     "1 for the current worker state, 0 for the others: starting, recovering, rebalancing, running, stopping.",
     "When it is not running for minutes: is Kafka reached? `/readyz` says what it waits for.",
     {"state": words.WORKER_STATES},
+)
+TRANSACTION_DURATION = histogram(
+    "transaction_duration_seconds",
+    "Time from a folded batch to its commit, with repeated tries.",
+    "When it rises: look at the broker's disk and network; errors of the lane say what was repeated.",
+    bounds=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
 )
 REBALANCES = counter(
     "rebalances_total",
@@ -263,6 +271,7 @@ RECONCILIATION_LAST_SUCCESS = gauge(
     "Unix time of the last complete reconciliation pass.",
     "When it is old though calls end: does the poller run?",
     PROVIDER,
+    start=(),
 )
 FETCHES_REQUESTED = counter(
     "fetches_requested_total",

@@ -18,7 +18,7 @@ from stream.service.metrics.worker import WorkerMetrics
 NOW_S = 1_800_000_000.0
 NOW_US = 1_800_000_000_000_000
 
-TOPICS = {"calls.events.v1": "events", "calls.callbacks.v1": "callbacks"}
+TOPICS = {"calls.events.v1": "events", "calls.callbacks.v1": "callbacks", "calls.ticks.v1": "ticks"}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from stream.core import effects
 from stream.engine import status as lanes
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
-from stream.service.metrics.label_values import LANE_ERRORS, WORKER_STATES
+from stream.service.metrics.label_values import LANE_ERRORS, STAGES, WORKER_STATES
 from stream.service.metrics.worker import WorkerMetrics
 from tests.service.metrics.conftest import held
 
@@ -130,7 +130,7 @@ def test_a_partition_that_was_taken_away_leaves_nothing_behind(fed: WorkerMetric
 
     assert active(fed) == 0
     assert value(fed, "sequence_gaps_open", source="twilio_status_callback") == 0
-    assert value(fed, "heartbeat_timestamp_seconds", stage="state_visible") == 0
+    assert value(fed, "heartbeat_timestamp_seconds", stage="state_visible") is None
 
 
 def test_a_batch_that_ends_after_its_partition_is_gone_moves_no_gauge(metrics: WorkerMetrics) -> None:
@@ -167,6 +167,22 @@ def test_one_lane_that_stands_still_shows_in_the_heartbeat(metrics: WorkerMetric
     counts.partition = 1
     metrics.add(counts)
     assert value(metrics, "heartbeat_timestamp_seconds", stage="state_visible") == opened_s + 90
+
+
+def test_each_stage_has_its_own_heartbeat_so_the_first_old_one_stands_still(metrics: WorkerMetrics) -> None:
+    opened_s = 1_800_000_000
+    metrics.opened(0)
+    metrics.consumed("calls.ticks.v1", 0, 3, (opened_s + 90) * 1000)
+    metrics.consumed("calls.callbacks.v1", 0, 3, (opened_s + 99) * 1000)
+    metrics.folded(0, (opened_s + 60) * 1_000_000)
+    metrics.folded(0, 0)  # a batch without a heartbeat
+    counts = BatchCounts(0)
+    counts.heartbeat_us = (opened_s + 30) * 1_000_000
+    metrics.add(counts)
+
+    shown = {stage: value(metrics, "heartbeat_timestamp_seconds", stage=stage) for stage in STAGES}
+    after_s = {"received": 90, "processed": 60, "published": 30, "state_visible": 30}
+    assert shown == {stage: opened_s + s for stage, s in after_s.items()}
 
 
 # What the lanes report.

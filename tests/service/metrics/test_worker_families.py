@@ -25,6 +25,7 @@ CATALOGUE = {
     "callstream_produce_messages_total": ("counter", "topic outcome"),
     "callstream_produce_duration_seconds": ("histogram", "topic"),
     "callstream_worker_state": ("gauge", "state"),
+    "callstream_transaction_duration_seconds": ("histogram", ""),
     "callstream_rebalances_total": ("counter", ""),
     "callstream_rebalance_duration_seconds": ("histogram", ""),
     "callstream_table_entries": ("gauge", "table"),
