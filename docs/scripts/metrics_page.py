@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from stream.service.metrics import family, gateway, poller, worker_families
+from stream.service.metrics import family
+from stream.service.metrics.catalogue import NOT_EXPORTED, ROLES
 
 PAGE = Path(__file__).resolve().parents[1] / "metrics.md"
 
@@ -26,13 +27,6 @@ Each role also has the usual series of its process and of Python, without the pr
 Durations and times are in seconds; a histogram has the series `_bucket`, `_sum` and `_count`.
 """
 
-ROLES = {
-    "Every role": family.SHARED,
-    "Gateway": gateway.FAMILIES,
-    "Worker": worker_families.FAMILIES,
-    "Poller": poller.FAMILIES,
-}
-
 
 def section(title: str, families: Iterable[family.Family]) -> str:
     """The families of one role as a table."""
@@ -43,9 +37,16 @@ def section(title: str, families: Iterable[family.Family]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def not_exported() -> str:
+    """What is missing on purpose, as a table."""
+    rows = ["## Not exported, and why\n", "| metric | reason |", "|---|---|"]
+    return "\n".join((*rows, *(f"| `{name}` | {reason} |" for name, reason in NOT_EXPORTED.items()))) + "\n"
+
+
 def page() -> str:
     """The whole page."""
-    return "\n".join((HEAD, *(section(title, families) for title, families in ROLES.items())))
+    of_roles = (section(role.capitalize(), families) for role, families in ROLES.items())
+    return "\n".join((HEAD, section("Every role", family.SHARED), *of_roles, not_exported()))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ EVENTS_PROCESSED = counter(
 EVENTS_DEDUPLICATED = counter(
     "events_deduplicated_total",
     "Duplicate events dropped, by the identity that matched: "
-    "delivery_token, event_id, sequence_number, content_hash, cross_source.",
-    "Nothing, duplicates are normal; where delivery_token rises, the gateway answers too late.",
-    SOURCE | {"match": ("delivery_token", "event_id", "sequence_number", "content_hash", "cross_source")},
+    "event_id, sequence_number, content_hash, cross_source.",
+    "Nothing, duplicates are normal; many more callbacks than usual: the gateway answers too late.",
+    SOURCE | {"match": ("event_id", "sequence_number", "content_hash", "cross_source")},
 )
 EVENTS_OUT_OF_ORDER = counter(
     "events_out_of_order_total",
@@ -155,9 +155,9 @@ TABLE_RECOVERY_REMAINING = gauge(
 )
 TABLE_EVICTIONS = counter(
     "table_evictions_total",
-    "Keys removed from tables: terminal_ttl, max_age, capacity.",
+    "Keys removed from tables: terminal_ttl, max_age.",
     "On max_age: calls without an end; see calls_overdue.",
-    {"table": words.TABLES, "reason": ("terminal_ttl", "max_age", "capacity")},
+    {"table": words.TABLES, "reason": ("terminal_ttl", "max_age")},
 )
 
 # Calls and KPIs
@@ -293,8 +293,8 @@ ALERTS_PUBLISHED = counter(
     "alerts_published_total",
     "Alert records written to the alerts topic.",
     "Read them: `callstream tail alerts`.",
-    {"rule": tuple(SEVERITIES), "severity": ("critical", "warning"), "state": ("firing", "resolved")},
-    start=tuple((*rule, state) for rule in SEVERITIES.items() for state in ("firing", "resolved")),
+    {"rule": tuple(SEVERITIES), "severity": ("critical", "warning"), "state": ("firing",)},
+    start=tuple((*rule, "firing") for rule in SEVERITIES.items()),
 )
 
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))

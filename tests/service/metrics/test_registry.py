@@ -97,13 +97,12 @@ def test_every_series_starts_at_0(metrics: WorkerMetrics) -> None:
         (
             "callstream_alerts_published_total",
             {
-                frozenset({("rule", rule), ("severity", severity), ("state", state)})
+                frozenset({("rule", rule), ("severity", severity), ("state", "firing")})
                 for rule, severity in (
                     ("call.failed", "warning"),
                     ("call.error_event", "warning"),
                     ("webhook.failing", "critical"),
                 )
-                for state in ("firing", "resolved")
             },
         ),
         ("callstream_rebalances_total", {frozenset()}),

@@ -1,0 +1,31 @@
+"""All families by the role that exports them, and what an operator may look for in vain, with the reason.
+
+docs/metrics.md is made from it, and a test holds alert rules and dashboards against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stream.service.metrics import gateway, poller, worker_families
+from stream.service.metrics.family import Family
+
+ROLES: Mapping[str, Sequence[Family]] = {
+    "gateway": gateway.FAMILIES,
+    "worker": worker_families.FAMILIES,
+    "poller": poller.FAMILIES,
+}
+"""Of each role, beside `family.SHARED`, which all of them export."""
+
+NOT_EXPORTED: Mapping[str, str] = {
+    "config_last_reload_successful": "Settings are read once, when a role starts. With settings that cannot "
+    "be used it does not start.",
+    "alerts_active": "Alerts are raised and not ended yet: see `alerts_published_total`.",
+    "alerts_suppressed_total": "No alert is suppressed. Each failure has one identity, and so one alert.",
+    "alert_sink_requests_total": "No role sends alerts anywhere but to their topics.",
+    'events_deduplicated_total{match="delivery_token"}': "A provider's token of a delivery is no identity: "
+    "no signature covers it.",
+    'table_evictions_total{reason="capacity"}': "No call is removed for want of room.",
+    'alerts_published_total{state="resolved"}': "As with `alerts_active`.",
+}
+"""Families and label values."""
