@@ -1,12 +1,13 @@
 # Each target installs what it needs. A fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit fuzz e2e check rules dashboards bench docs picture dist clean
+.PHONY: help run test unit fuzz e2e check rules dashboards chart deploy-check bench docs picture dist clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 TESTS := $(VENV)/.tests
+CHART := $(VENV)/.chart
 PYTEST := $(BIN)/python -m pytest
 COMMA := ,
 
@@ -14,7 +15,7 @@ COMMA := ,
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
 
 help: ## lists the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNS) ## everything on this machine, with a real Kafka and simulated calls; Ctrl-C stops it
 	@$(BIN)/callstream up
@@ -42,10 +43,19 @@ check: $(TESTS) ## ruff, mypy, and the tools that read what is in deploy/
 
 rules: $(TESTS) ## writes the alert rules from deploy/prometheus/values.toml and tests them
 	@$(BIN)/python deploy/prometheus/render.py
+	@$(BIN)/python deploy/helm/write_chart.py
 	@deploy/check.sh
 
 dashboards: $(TESTS) ## writes Grafana's dashboards from deploy/grafana/builders/
 	@$(BIN)/python -m deploy.grafana.builders
+	@$(BIN)/python deploy/helm/write_chart.py
+
+chart: $(TESTS) ## copies rules, dashboards and the names of settings into the Helm chart
+	@$(BIN)/python deploy/helm/write_chart.py
+
+deploy-check: $(CHART) ## lints and renders the Helm chart, and checks each manifest; builds Helm once, which needs Go
+	@deploy/helm/get-tools.sh
+	@REQUIRE_HELM=1 $(PYTEST) -q tests/deploy/helm
 
 bench: $(TESTS) ## throughput and latency, beside plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench
@@ -53,6 +63,7 @@ bench: $(TESTS) ## throughput and latency, beside plain Faust and a bare loop (l
 docs: $(RUNS) ## writes docs/settings.md and docs/metrics.md from the declarations
 	@$(BIN)/python docs/scripts/settings_page.py
 	@$(BIN)/python docs/scripts/metrics_page.py
+	@$(BIN)/python deploy/helm/write_chart.py
 
 picture: $(RUNS) ## draws docs/live-view.svg from a real run of 75 s
 	@$(BIN)/python docs/scripts/live_view.py
@@ -89,3 +100,7 @@ $(RUNS): pyproject.toml constraints.txt
 $(TESTS): $(RUNS)
 	@echo "Installing what tests and checks need (about half a minute the first time) ..."
 	$(call install,broker$(COMMA)rocksdb$(COMMA)dev)
+
+$(CHART): $(TESTS)
+	@echo "Installing the schemas of Kubernetes ..."
+	$(call install,broker$(COMMA)rocksdb$(COMMA)dev$(COMMA)chart)

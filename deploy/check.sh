@@ -29,4 +29,11 @@ check "Prometheus configuration" promtool "$prometheus" promtool check config de
 check "tests of the alert rules" promtool "$prometheus" promtool test rules tests/deploy/rules/*.test.yml
 check "Alertmanager configuration" amtool "$alertmanager" amtool check-config deploy/alertmanager/alertmanager.yml
 
+# Debian has no package of Helm: CI runs this where `make deploy-check` has built it.
+PATH=$PATH:${XDG_CACHE_HOME:-$HOME/.cache}/callstream/tools
+for values in deploy/helm/callstream/ci/*-values.yaml; do
+  CALLSTREAM_REQUIRE_TOOLS="" check "Helm chart, $(basename "$values" -values.yaml)" helm "make deploy-check builds it" \
+    helm lint --strict --quiet deploy/helm/callstream -f "$values"
+done
+
 exit "$failed"
