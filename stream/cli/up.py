@@ -212,8 +212,8 @@ class LocalStack:
         program = os.path.relpath(sys.argv[0])
         url = self._gateway_url(at)
         return [
-            ("webhooks", f"{url}/callbacks/twilio   {url}/callbacks/telnyx"),
-            ("a topic", f"{program} tail alerts   (with the same settings; events, ended, dead_letters, …)"),
+            ("webhooks", f"{url}/callbacks/twilio and /callbacks/telnyx"),
+            ("a topic", f"{program} tail alerts   (or events, ended, …)"),
             ("worker", _probes(at["worker"])),
             ("gateway", _probes(at["gateway_health"])),
             *([("poller", _probes(at["poller"]))] if polled else []),

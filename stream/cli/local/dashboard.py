@@ -60,19 +60,19 @@ def line(state: DashboardState, now_s: float) -> str:
 
 def panel(state: DashboardState, width: int, height: int, now_s: float) -> Group:
     """The live view, at most `height` - 1 lines: the last one is the cursor's."""
-    stop = [_row("stop", "Ctrl-C", "dim", width)]
     figures = _figures(state, width, now_s)
     said = [*state.notes, *state.reasons][-MOST_NOTES:]
-    notes = [_fitted(text(f"! {note}", "yellow"), width) for note in said]
+    notes = [line for note in said for line in _wrapped(f"! {note}", "yellow", width)]
     links = [_row(name, value, "dim", width) for name, value in state.links]
-    left = max(0, height - 1 - len(stop) - len(figures) - len(notes) - 1)
+    left = max(0, height - 2 - len(figures) - len(notes) - 1)
     lines_each = 1 if width >= ONE_LINE else 2
-    shown = list(state.alerts)[:MOST_ALERTS]
-    least = min(len(shown), LEAST_ALERTS) * lines_each + 2
+    known = list(state.alerts)[:MOST_ALERTS]
+    least = min(len(known), LEAST_ALERTS) * lines_each + 2
     links = links[: max(0, left - least)]
-    alerts = _alerts(shown[: max(0, left - len(links) - 2) // lines_each], width)
-    lines = [*figures, text(), *alerts, text(), *notes, *links, *stop]
-    return Group(*lines)
+    shown = known[: max(0, left - len(links) - 2) // lines_each]
+    alerts = [*_alerts(shown, width), text()] if shown or not known else []
+    lines = [*figures, text(), *alerts, *notes, *links]
+    return Group(*lines[: max(0, height - 2)], _row("stop", "Ctrl-C", "dim", width))
 
 
 def _figures(state: DashboardState, width: int, now_s: float) -> list[Text]:
@@ -80,11 +80,10 @@ def _figures(state: DashboardState, width: int, now_s: float) -> list[Text]:
     if figures is None:
         return [_row("worker", "not answering yet", "bold", width)]
     stale = now_s - figures.at_s > STALE_S
-    console = PlainConsole(width=max(20, width - LABEL))
     lines: list[Text] = []
     for name, value in _rows(state, figures, now_s):
-        for at, part in enumerate(text(value).wrap(console, max(20, width - LABEL))):
-            row = _row("" if at else name, part.plain.rstrip(), "bold", width)
+        for at, part in enumerate(_wrapped(value, "", max(20, width - LABEL))):
+            row = _row("" if at else name, part.plain, "bold", width)
             if stale:
                 row.stylize("dim")
             lines.append(row)
@@ -147,11 +146,10 @@ def _alerts(groups: Sequence[AlertGroup], width: int) -> list[Text]:
             text(_padded(notice.rule.id, RULE), "red" if notice.severity == "critical" else "yellow"),
             text(_padded(shortened(notice.where), WHERE)),
         )
-        said = text(notice.says)
         if wide:
-            lines.append(_fitted(head + said, width))
+            lines.append(head + _without_middle(notice.says, width - head.cell_len))
         else:
-            lines += [_fitted(head, width), _fitted(text("  ") + said, width)]
+            lines += [_fitted(head, width), text("  ") + _without_middle(notice.says, width - 2)]
     return lines
 
 
@@ -166,6 +164,22 @@ def _padded(words: str, columns: int) -> str:
 
 def _row(name: str, value: str, style: str, width: int) -> Text:
     return _fitted(Text.assemble(text(set_cell_size(name, LABEL), style), text(value)), width)
+
+
+def _wrapped(words: str, style: str, width: int) -> list[Text]:
+    lines = list(text(words, style).wrap(PlainConsole(width=width), width))
+    for line in lines:
+        line.rstrip()
+    return lines
+
+
+def _without_middle(words: str, width: int) -> Text:
+    """Both ends of what is too long: a reason ends in its code or address."""
+    said, end = text(words), max(0, width // 2)
+    if said.cell_len <= width:
+        return said
+    first, last = (set_cell_size(said.plain, width - end - 1), set_cell_size(said.plain[::-1], end)[::-1])
+    return Text(f"{first}…{last}")
 
 
 def _fitted(words: Text, width: int) -> Text:
