@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import aclosing
 from dataclasses import asdict
 from difflib import get_close_matches
 
@@ -18,7 +19,9 @@ from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection, connection
 from stream.kafka.errors import KafkaError, reaction
+from stream.kafka.reachability import obstacle
 from stream.kafka.topic_reader import records, require_topic
+from stream.kafka.topics import OBSTACLE_STEP_S
 from stream.service import settings
 from stream.service.errors import describe
 
@@ -55,21 +58,13 @@ def command(
         role, name = resolved(topic, chosen.topic_prefix)
         bootstrap = required_bootstrap(chosen)
         privacy = None if raw or role not in AS_RECEIVED else Privacy()
+        cluster = connection(chosen, "tail", bootstrap)
         try:
-            asyncio.run(
-                _print(
-                    connection(chosen, "tail", bootstrap),
-                    name,
-                    count,
-                    from_beginning,
-                    not no_follow,
-                    keys,
-                    privacy,
-                )
-            )
+            asyncio.run(_print(cluster, name, count, from_beginning, not no_follow, keys, privacy))
         except KafkaError as error:
             says = f"the broker at {bootstrap} {reaction(error)}: {describe(error)}"
-            raise Fault(says, NO_KAFKA) from None
+            why = asyncio.run(obstacle(cluster, OBSTACLE_STEP_S))
+            raise Fault(str(why or says), NO_KAFKA) from None
         except (KeyboardInterrupt, BrokenPipeError):
             sys.stderr.close()  # `| head` closed the pipe
 
@@ -101,12 +96,13 @@ async def _print(
 ) -> None:
     await require_topic(cluster, topic, within_s=ANSWER_S)
     left = count
-    async for record in records(cluster, topic, from_beginning=from_beginning, follow=follow or bool(count)):
-        say(*cells(record.key, record.value, privacy)[not keys :])
-        if left is not None:
-            left -= 1
-            if not left:
-                return
+    async with aclosing(records(cluster, topic, from_beginning=from_beginning, follow=follow)) as found:
+        async for record in found:
+            say(*cells(record.key, record.value, privacy)[not keys :])
+            if left is not None:
+                left -= 1
+                if not left:
+                    return
 
 
 def cells(key: bytes | None, value: bytes | None, privacy: Privacy | None = None) -> list[str]:

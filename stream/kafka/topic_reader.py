@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -120,7 +120,7 @@ async def _opened(consumer: AIOKafkaConsumer, start: Offsets) -> AsyncIterator[T
 
 async def records(
     connection: Connection, topic: str, *, from_beginning: bool = False, follow: bool = True
-) -> AsyncIterator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord, None]:
     """Records of `topic` as they come. Without `follow` it stops where the topic ended when it began."""
     async with read_topic(connection, topic, from_beginning=from_beginning) as reader:
         ends = await reader.ends()
