@@ -289,7 +289,8 @@ async def _simulate(
     quiet: bool,
 ) -> RunOutcome:
     async with AsyncExitStack() as stack:
-        bootstrap = (await stack.enter_async_context(embedded(settings))).bootstrap
+        broker = await stack.enter_async_context(embedded(settings, say=lambda text: say(text, err=True)))
+        bootstrap = broker.bootstrap
         await ensured_topics(replace(settings, kafka=bootstrap))
         prefix = settings.topic_prefix
         traffic = traffic_for(prefix, options, with_expected=check is not None, rehearsal=rehearsed)

@@ -152,9 +152,7 @@ class LocalStack:
         self._state.worker = WatchedRole(f"http://{at['worker']}")
         self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
         running: dict[str, asyncio.Task[Any]] = {
-            role: self._begin(role, [role], environ)
-            for role in ("gateway", "worker", "poller")
-            if polled or role != "poller"
+            role: self._begin(role, [role], environ) for role in ("gateway", "worker")
         }
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
         if self._broker is not None:
@@ -162,6 +160,8 @@ class LocalStack:
         running["view"] = asyncio.create_task(self._show())
         if self._rate:
             running["simulator"] = asyncio.create_task(self._simulate(at, environ))
+        if polled:
+            running["poller"] = asyncio.create_task(self._poll(environ))
         stop = asyncio.create_task(self._stop.wait())
         try:
             return await first_to_end(stop, running)
@@ -197,7 +197,7 @@ class LocalStack:
 
     async def _simulate(self, at: Addresses, environ: dict[str, str]) -> None:
         """Start the simulator as soon as the gateway is ready."""
-        await _wait_ready(f"http://{at['gateway_health']}")
+        await _wait_answer(f"http://{at['gateway_health']}/readyz", 200)
         simulate = simulate_arguments(self._gateway_url(at), self._rate, self._plan)
         async with AsyncExitStack() as stack:
             if self._plan is not None:
@@ -206,6 +206,12 @@ class LocalStack:
                 said = Rehearsal(name=name, after_s=after_s, for_s=for_s, say=self._say)
                 await stack.enter_async_context(said.playing())
             await self._begin("simulator", simulate, environ)
+
+    async def _poll(self, environ: dict[str, str]) -> None:
+        """Start the poller as soon as the simulated providers answer: it would warn that they do not."""
+        if self._rate:
+            await _wait_answer(f"http://{environ['CALLSTREAM_SIMULATE_LISTEN']}/")
+        await self._begin("poller", ["poller"], environ)
 
     def _links(self, at: Addresses, *, polled: bool) -> list[tuple[str, str]]:
         """The most useful first: a small terminal shows no others."""
@@ -306,13 +312,13 @@ async def _broker_ended(broker: Broker) -> None:
     raise BrokerError(sentence)
 
 
-async def _wait_ready(url: str) -> None:
-    """Wait until a role is ready."""
+async def _wait_answer(url: str, status: int | None = None) -> None:
+    """Wait until it answers: with this status, or (None) with any."""
     limit = aiohttp.ClientTimeout(total=READY_LIMIT_S)
     async with aiohttp.ClientSession(timeout=limit) as client:
         while True:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with client.get(f"{url}/readyz") as answer:
-                    if answer.status == 200:
+                async with client.get(url) as answer:
+                    if status in (None, answer.status):
                         return
             await asyncio.sleep(READY_EVERY_S)

@@ -152,6 +152,12 @@ def test_a_gateway_that_takes_nothing_is_code_1(without_kafka: dict[str, str]) -
     assert "given up" in result.stdout
 
 
+def test_a_check_without_its_broker_is_one_sentence_with_code_4(without_kafka: dict[str, str]) -> None:
+    result = run("--calls", "5", "--check", **without_kafka)
+    said = "Error: the broker at 127.0.0.1:9 does not answer: KafkaConnectionError\n"
+    assert (result.exit_code, result.stderr.splitlines(keepends=True)[-1]) == (4, said)
+
+
 @pytest.mark.broker
 def test_outputs_that_never_come_are_differences_with_code_1(
     broker: RealBroker, prefix: str, tmp_path: Path

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
 from stream.cli.local.simulation import (
@@ -118,6 +120,31 @@ async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
     out = capsys.readouterr().out
     assert "The view ended unexpectedly: ValueError.\n" in out
     assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")
+
+
+async def test_the_poller_starts_when_the_simulated_providers_answer(tmp_path: Path) -> None:
+    begun: list[str] = []
+
+    class Noted(LocalStack):
+        def _begin(self, name: str, *_: object) -> asyncio.Task[int]:
+            begun.append(name)
+            return asyncio.create_task(_code())
+
+    async def _code() -> int:
+        return 0
+
+    async def provider(_: web.Request) -> web.Response:
+        begun.append("provider asked")
+        return web.Response(status=401)
+
+    providers = web.Application()
+    providers.router.add_get("/", provider)
+    async with TestServer(providers) as server:
+        listen = f"127.0.0.1:{server.port}"
+        await Noted(Settings(data_dir=tmp_path), rate=20, plain=True)._poll(
+            {"CALLSTREAM_SIMULATE_LISTEN": listen}
+        )
+    assert begun == ["provider asked", "poller"]
 
 
 def test_a_port_that_is_taken_is_replaced_and_the_role_is_named() -> None:

@@ -73,7 +73,7 @@ def refused(found: Sequence[Finding] | None, now_s: float) -> list[Check]:
     if found is None:
         return [Check(name, "unknown", "the file that keeps them cannot be read")]
     if not found:
-        return [Check(name, "ok", "none in the last day has been looked into")]
+        return [Check(name, "ok", "none was examined in the last day")]
     checks = [
         Check(
             "refused request",

@@ -98,7 +98,7 @@ def clock(answers: Sequence[Dated], tolerance_s: float) -> Check:
     """
     away = sorted((one for one in answers if not one.own), key=lambda one: one.error_s)
     if not away:
-        return Check("clock", "unknown", "nobody with another clock was asked or told the time")
+        return Check("clock", "unknown", "no other machine told its time")
     best = away[0]
     apart_s = max(abs(one.ahead_s - best.ahead_s) - one.error_s - best.error_s for one in away)
     if apart_s > SLACK_S:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from stream.kafka.client.connection import Connection
-from stream.kafka.errors import KafkaError
+from stream.kafka.errors import KafkaError, reaction
 from stream.kafka.topic_reader import (
     ConsumerRecord,
     MissingTopicError,
@@ -92,7 +92,11 @@ async def end_offsets(connection: Connection, topics: OutputTopics) -> Offsets:
     except MissingTopicError as error:
         raise CheckError(str(error)) from None
     except KafkaError as error:
-        raise CheckError(f"{connection.bootstrap}: {describe(error)}") from error
+        raise CheckError(_said(connection, error)) from error
+
+
+def _said(connection: Connection, error: KafkaError) -> str:
+    return f"the broker at {connection.bootstrap} {reaction(error)}: {describe(error)}"
 
 
 async def check(
@@ -133,7 +137,7 @@ async def check(
             if not comparison.complete:
                 await _ensure_broker_answers(reader)
     except KafkaError as error:
-        raise CheckError(f"{connection.bootstrap}: {describe(error)}") from error
+        raise CheckError(_said(connection, error)) from error
     report = comparison.report()
     if search is not None:
         if options.metrics_and_logs is not None:

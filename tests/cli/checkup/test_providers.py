@@ -57,7 +57,7 @@ async def test_a_provider_that_does_not_tell_the_time_is_reached_and_the_clock_i
     async with Apis(tells_the_time=False).serving() as apis:
         found = await providers(given(apis))
     assert of(found, "twilio API").state == "ok"
-    says = "nobody with another clock was asked or told the time"
+    says = "no other machine told its time"
     assert of(found, "clock") == Check("clock", "unknown", says)
 
 
