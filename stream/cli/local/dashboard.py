@@ -175,11 +175,10 @@ def _wrapped(words: str, style: str, width: int) -> list[Text]:
 
 def _without_middle(words: str, width: int) -> Text:
     """Both ends of what is too long: a reason ends in its code or address."""
-    said, end = text(words), max(0, width // 2)
+    said, end = text(words), width // 2
     if said.cell_len <= width:
         return said
-    first, last = (set_cell_size(said.plain, width - end - 1), set_cell_size(said.plain[::-1], end)[::-1])
-    return Text(f"{first}…{last}")
+    return _fitted(said[: width - end - 1] + text("…") + said[-end:], width)
 
 
 def _fitted(words: Text, width: int) -> Text:
