@@ -1,4 +1,4 @@
-"""Writes deploy/grafana/dashboards/.
+"""Writes the dashboards and the alert rules beside this folder.
 
 Usage: make dashboards
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from deploy.grafana.builders.alert_rules import alert_rules
 from deploy.grafana.builders.application_webhooks import application_webhooks
 from deploy.grafana.builders.calls import calls
 from deploy.grafana.builders.one_call import one_call
@@ -23,7 +24,10 @@ GRAFANA = Path(__file__).parents[1]
 def files() -> dict[Path, str]:
     """Every generated file and its content."""
     built = (calls(), application_webhooks(), pipeline(), polling(), one_call())
-    return {GRAFANA / "dashboards" / f"{dashboard.uid}.json": as_json(dashboard) for dashboard in built}
+    return {
+        **{GRAFANA / "dashboards" / f"{dashboard.uid}.json": as_json(dashboard) for dashboard in built},
+        GRAFANA / "provisioning" / "alerting" / "rules.yaml": alert_rules(built),
+    }
 
 
 def as_json(dashboard: Dashboard) -> str:

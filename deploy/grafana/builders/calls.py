@@ -123,13 +123,13 @@ def _now() -> Sequence[AnyPanel]:
 def _traffic() -> Sequence[AnyPanel]:
     return [
         lines(
-            "Calls started",
+            "Calls started, by account",
             "Calls seen for the first time. A fall to 0 in business hours: is the gateway reached?",
             Query(q.per_minute("calls_started_total", q.CALL, by=BY_ACCOUNT), ACCOUNT_NAMES),
             unit=CALLS_PER_MINUTE,
         ),
         lines(
-            "Active calls",
+            "Active calls, by account",
             "Calls that have not ended. Plan the capacity by it.",
             Query(q.total("calls_active", q.CALL, by=BY_ACCOUNT), ACCOUNT_NAMES),
             unit=COUNT,
@@ -175,7 +175,7 @@ def _effectiveness() -> Sequence[AnyPanel]:
             width=8,
         ),
         lines(
-            "Failed",
+            "Failed calls",
             f"Share of the calls that ended within {q.WINDOW} and failed.",
             Query(q.ratio(q.ended("failed", by=BY_ACCOUNT), q.ended(by=BY_ACCOUNT)), ACCOUNT_NAMES),
             unit=SHARE,
@@ -320,7 +320,7 @@ def _times() -> Sequence[AnyPanel]:
 def _doubts() -> Sequence[AnyPanel]:
     return [
         lines(
-            "Overdue calls",
+            "Overdue calls, by provider",
             "Active calls older than the configured maximum, without an end. A terminal callback was lost, "
             "or the call hangs: end it at the provider.",
             Query(q.total("calls_overdue", q.PROVIDER, by="provider"), "{{provider}}"),

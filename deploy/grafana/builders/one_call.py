@@ -33,7 +33,8 @@ from deploy.grafana.builders.panels import (
     lines,
     words,
 )
-from deploy.grafana.builders.pipeline import ALERTED, PUSHED
+from deploy.grafana.builders.pipeline import ALERTED
+from deploy.grafana.builders.pipeline_worker import PUSHED
 
 STEPS = """\
 Enter the call's id above: `scope.id` of its alert, or the provider's own id.

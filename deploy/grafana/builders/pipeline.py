@@ -23,8 +23,6 @@ from deploy.grafana.builders.panels import (
     number,
 )
 
-PUSHED = 'source=~".*_(callback|webhook|stream|debugger)"'
-"""Sources whose events the provider sends at once; those that are read later would hide them."""
 ALERTED = 'stage="alert_published"'
 
 
@@ -66,7 +64,7 @@ def _now() -> Sequence[AnyPanel]:
         number(
             "Event to alert, p99",
             f"99 of 100 alerts within {q.WINDOW} were published sooner after their event, for pushed events.",
-            Query(q.quantile(0.99, "event_latency_seconds", q.SOURCE, PUSHED, ALERTED)),
+            Query(q.quantile(0.99, "event_latency_seconds", q.SOURCE, worker.PUSHED, ALERTED)),
             unit=SECONDS,
             limits=limits.LATE_ALERTS,
         ),
@@ -193,7 +191,7 @@ def _latency() -> Sequence[AnyPanel]:
             "slow is the cause: the provider (received), the worker, Kafka.",
             *(
                 Query(
-                    q.quantile(share, "event_latency_seconds", q.SOURCE, PUSHED, by="stage"),
+                    q.quantile(share, "event_latency_seconds", q.SOURCE, worker.PUSHED, by="stage"),
                     f"p{100 * share:g} {{{{stage}}}}",
                 )
                 for share in (0.5, 0.99)

@@ -12,10 +12,14 @@ from deploy.grafana.builders.panels import (
     PER_MINUTE,
     PER_SECOND,
     SECONDS,
+    SHARE,
     AnyPanel,
     Query,
     lines,
 )
+
+PUSHED = 'source=~".*_(callback|webhook|stream|debugger)"'
+"""Sources whose events the provider sends at once; those that are read later would hide them."""
 
 OURS = "and on (instance, job) callstream_build_info"
 """Series of a process's own, of callstream's processes only."""
@@ -93,6 +97,22 @@ def integrity() -> Sequence[AnyPanel]:
             width=8,
         ),
         lines(
+            "Share of duplicates, by source",
+            f"Among the events that providers send, within {q.WINDOW}. If it rises, the gateway's answers "
+            "are slow or lost.",
+            Query(
+                q.ratio(
+                    q.increase("events_processed_total", q.SOURCE, PUSHED, 'result="duplicate"', by="source"),
+                    q.increase("events_processed_total", q.SOURCE, PUSHED, by="source"),
+                ),
+                "{{source}}",
+            ),
+            unit=SHARE,
+            limits=limits.DUPLICATES,
+            most=1,
+            width=8,
+        ),
+        lines(
             "Out of order",
             "Events that arrived after a later event of their call. They are applied in order.",
             Query(q.per_minute("events_out_of_order_total", q.SOURCE, by="source"), "{{source}}"),
@@ -106,14 +126,14 @@ def integrity() -> Sequence[AnyPanel]:
             Query(q.per_minute("sequence_gaps_detected_total", q.SOURCE), "found"),
             Query(q.per_minute("sequence_gaps_closed_total", q.SOURCE, by="by"), "closed: {{by}}"),
             unit=PER_MINUTE,
-            width=8,
+            width=6,
         ),
         lines(
             "Open sequence gaps",
             "Gaps that wait for a late callback or a read. If they keep rising: does the poller run?",
             Query(q.total("sequence_gaps_open", q.SOURCE, by="source"), "{{source}}"),
             unit=COUNT,
-            width=8,
+            width=6,
         ),
         lines(
             "Dead letters, by reason",
@@ -122,7 +142,7 @@ def integrity() -> Sequence[AnyPanel]:
             Query(q.per_minute("dead_letters_total", q.SOURCE, by="reason"), "{{reason}}"),
             unit=PER_MINUTE,
             limits=limits.ANY_PER_MINUTE,
-            width=8,
+            width=6,
         ),
         lines(
             "Errors while processing",
@@ -131,7 +151,7 @@ def integrity() -> Sequence[AnyPanel]:
             Query(f"{q.per_minute('processing_errors_total', by='agent, error')} > 0", "{{agent}} {{error}}"),
             unit=PER_MINUTE,
             limits=limits.ANY_PER_MINUTE,
-            width=8,
+            width=6,
         ),
     ]
 
@@ -211,6 +231,14 @@ def recovery() -> Sequence[AnyPanel]:
 def processes() -> Sequence[AnyPanel]:
     return [
         lines(
+            "Roles, as Prometheus sees them",
+            "Processes that can be scraped, by role. Without a gateway nothing is received; without a worker "
+            "nothing is processed.",
+            Query(f"sum by (role) (up{{{limits.VALUES['series']}}})", "{{role}}"),
+            unit=COUNT,
+            width=6,
+        ),
+        lines(
             "CPU",
             "Cores that each process uses. A worker and a gateway use at most one.",
             Query(f"rate(process_cpu_seconds_total[{q.RATE}]) {OURS}", "{{role}} {{instance}}"),
@@ -241,6 +269,23 @@ def processes() -> Sequence[AnyPanel]:
             Query("count by (version) (callstream_build_info)", "{{version}}"),
             unit=COUNT,
             stacked="normal",
-            width=6,
+            width=8,
+        ),
+        lines(
+            "Label values folded into other",
+            "Values of labels that are in no list and count as `other`. Nothing is lost but the detail: set "
+            "the list, or accept it.",
+            Query(q.per_minute("label_values_capped_total", by="label"), "{{label}}"),
+            unit=PER_MINUTE,
+            width=8,
+        ),
+        lines(
+            "Partitions of pollers",
+            "Partitions of the requests for reads that each poller serves; 0 on standby. Where the sum is 0: "
+            "is Kafka reached?",
+            Query(q.total("poll_owned_partitions", by="instance"), "{{instance}}"),
+            unit=COUNT,
+            stacked="normal",
+            width=8,
         ),
     ]

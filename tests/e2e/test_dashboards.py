@@ -1,0 +1,70 @@
+"""Every panel of the dashboards has data after two minutes of `callstream up`, but for those of incidents."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.grafana import expressions
+from deploy.grafana.expressions import Period
+from stream.broker.ports import free_port
+from tests.e2e.harness import WorkerProcess, wait_until
+from tests.e2e.prometheus import SCRAPE_S, scraping
+from tests.e2e.test_up import FIRST_ALERT_S, leaving_nothing
+
+pytestmark = pytest.mark.e2e
+
+OBSERVED_S = 130.0
+WINDOW = "1m"
+
+ONLY_IN_AN_INCIDENT: dict[tuple[str, str], str] = {}
+"""Panels that are empty while nothing is wrong: dashboard, panel, and why."""
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Period]]:
+    """A Prometheus that has scraped a real run, which goes on, and the period that it has seen."""
+    directory = tmp_path_factory.mktemp("observed")
+    roles = {role: f"127.0.0.1:{free_port()}" for role in ("worker", "gateway", "poller")}
+    listens = {
+        "CALLSTREAM_WORKER_LISTEN": roles["worker"],
+        "CALLSTREAM_GATEWAY_HEALTH_LISTEN": roles["gateway"],
+        "CALLSTREAM_POLLER_LISTEN": roles["poller"],
+        "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{free_port()}",
+        "CALLSTREAM_SIMULATE_LISTEN": f"127.0.0.1:{free_port()}",
+    }
+    home = WorkerProcess(
+        ["-m", "stream.cli", "up", "--plain"],
+        {"CALLSTREAM_DATA_DIR": str(directory / "data"), "CALLSTREAM_KAFKA": "", **listens},
+        directory / "up.log",
+    )
+    with leaving_nothing(home):
+        home.start()
+        wait_until(lambda: "worker running" in home.output(), "the worker runs", FIRST_ALERT_S)
+        with scraping(directory / "prometheus", roles) as url:
+            began = time.time()
+            time.sleep(OBSERVED_S)
+            yield url, Period(began, time.time(), SCRAPE_S)
+
+
+def test_every_panel_has_data(prometheus: tuple[str, Period]) -> None:
+    url, period = prometheus
+    report: dict[tuple[str, str], str] = {}
+    for file in sorted(expressions.DASHBOARDS.glob("*.json")):
+        dashboard = json.loads(file.read_text())
+        for query in expressions.panel_queries(dashboard, WINDOW):
+            series = [one for one in expressions.answer(url, query, period) if one.points]
+            values = {value for one in series for value in one.points.values()}
+            found = "empty" if not series else "0" if values == {0} else "data"
+            place = (query.dashboard, query.panel)
+            report[place] = max(report.get(place, ""), found, key=["", "empty", "0", "data"].index)
+            print(f"{found:5} {len(series):3} {query.dashboard} / {query.panel}: {query.legend}")
+    empty = {place for place, found in report.items() if found == "empty"}
+    counts = {found: list(report.values()).count(found) for found in ("data", "0", "empty")}
+    print(
+        f"{len(report)} panels: {counts['data']} with data, {counts['0']} with zeros, {counts['empty']} empty"
+    )
+    assert empty == ONLY_IN_AN_INCIDENT.keys()
