@@ -9,13 +9,21 @@ import pytest
 import yaml
 
 from deploy.prometheus import render
+from stream.core.sources import PROVIDERS, PUSHED_SOURCES
 
 FILES = sorted(render.HERE.glob("*.rules.yml"))
+TESTS = sorted((Path(__file__).parent / "rules").glob("*.test.yml"))
 
 
 def rules() -> list[dict[str, Any]]:
     groups = [group for path in FILES for group in yaml.safe_load(path.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def cases() -> list[dict[str, Any]]:
+    """Every case of every alert in the tests that promtool runs (`deploy/check.sh`)."""
+    tests = [test for path in TESTS for test in yaml.safe_load(path.read_text())["tests"]]
+    return [case for test in tests for case in test.get("alert_rule_test", ())]
 
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
@@ -30,13 +38,40 @@ def test_every_value_is_used() -> None:
     assert [name for name in render.read_values() if f"${{{name}}}" not in templates] == []
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}")
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda one: "-".join((one["alert"], one["labels"]["severity"])))
 def test_an_alert_says_what_it_is_and_where_to_read_on(alert: dict[str, Any]) -> None:
     notes = alert["annotations"]
     assert alert["alert"].startswith("Callstream")
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     assert "{{" not in notes["summary"]
     assert notes["runbook_url"] == f"{render.read_values()['runbook']}#{alert['alert'].lower()}"
+
+
+def test_every_alert_has_a_case_that_fires_and_one_that_is_quiet() -> None:
+    fires = {
+        (case["alertname"], fired["exp_labels"]["severity"])
+        for case in cases()
+        for fired in case["exp_alerts"]
+    }
+    assert fires == {(alert["alert"], alert["labels"]["severity"]) for alert in ALERTS}
+    assert {case["alertname"] for case in cases() if case["exp_alerts"] == []} == {name for name, _ in fires}
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
+def test_groups_are_evaluated_in_a_fixed_order(path: Path) -> None:
+    """Without it a test that reads a recorded series fails now and then."""
+    test = yaml.safe_load(path.read_text())
+    groups = [
+        group["name"]
+        for name in test["rule_files"]
+        for group in yaml.safe_load((path.parent / name).read_text())["groups"]
+    ]
+    assert test["group_eval_order"] == groups
+
+
+def test_the_pushed_sources_are_those_of_every_step_of_a_call() -> None:
+    named = set(render.read_values()["pushed_sources"].split("|"))
+    assert named == {*PUSHED_SOURCES, *(provider.numbered for provider in PROVIDERS.values())}
 
 
 def test_a_faster_clock_divides_durations_and_nothing_else() -> None:
