@@ -46,7 +46,7 @@ rules: $(TESTS) ## writes the alert rules from deploy/prometheus/values.toml and
 	@$(BIN)/python deploy/helm/write_chart.py
 	@deploy/check.sh
 
-dashboards: $(TESTS) ## writes Grafana's dashboards from deploy/grafana/builders/
+dashboards: $(TESTS) ## writes Grafana's dashboards, and its alert rules from those of Prometheus
 	@$(BIN)/python -m deploy.grafana.builders
 	@$(BIN)/python deploy/helm/write_chart.py
 
