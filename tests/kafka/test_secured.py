@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
+from stream.cli import backfill, tail
+from stream.cli import topics as topics_command
 from stream.cli.checkup.cluster import cluster
 from stream.kafka import topics
 from stream.kafka.access import TOPIC, Access
@@ -170,6 +173,24 @@ async def test_what_is_said_of_a_refused_login_has_no_password_in_it(secured: Se
     with pytest.raises(topics.TopicError, match="refuses the login by SCRAM-SHA-512: see to") as raised:
         await topics.ensure(found.kafka, found, wait_s=1)
     assert PASSWORD not in str(raised.value)
+
+
+def test_a_command_says_which_login_was_refused_in_one_sentence(
+    secured: SecuredBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.cli.backfill.CONNECTED_WITHIN_S", 1.0)
+    past = ["--source", "twilio_call", "--since", "1h", "--account", "AC1"]
+    for command, arguments in (
+        (tail.command, ["alerts"]),
+        (topics_command.command, ["--wait", "1"]),
+        (backfill.command, past),
+    ):
+        told = CliRunner().invoke(command, arguments, env=secured.settings("nobody"))
+        assert told.exit_code == 4
+        mend = "see to CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD"
+        last = told.stderr.splitlines()[-1]
+        assert f"{secured.login} refuses the login by SCRAM-SHA-512: {mend}" in last
+        assert last.startswith("Error: ")
 
 
 async def test_a_role_that_may_see_no_topic_says_so(secured: SecuredBroker, prefix: str) -> None:
