@@ -98,6 +98,8 @@ NOTIFICATIONS = Resource(
     call_url=_notifications_url,
     parse=_parse_notifications,
     max_lookback_s=RETENTION_S,
-    refused_by=frozenset({403, 404, 410}),
+    refused_by=frozenset({403, 410}),
 )
-"""The errors and warnings of one call. The list may vanish: a 404 concerns the source, not the call."""
+"""The errors and warnings of one call. The list may vanish, and a 410 says so. A 404 concerns the call, which
+the provider does not know: the notifications of other calls are read.
+"""

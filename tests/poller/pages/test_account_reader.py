@@ -251,6 +251,20 @@ async def test_a_resource_that_the_account_does_not_have_is_logged_once_and_answ
     ]
 
 
+async def test_a_call_that_the_provider_does_not_know_closes_its_resource_to_no_other_call() -> None:
+    by_call = [resource for resource in RESOURCES.values() if resource.call_url is not None]
+    assert len(by_call) >= 6
+    async with reader_setup() as at:
+        at.provider.otherwise = NOT_YET
+        for resource in by_call:
+            telnyx = accounts.telnyx(at.provider.url)
+            account = at.account if resource.source.startswith("twilio") else telnyx
+            for _ in range(2):
+                done = await at.reader.read_call(resource, account, CALL_SID, None, "terminal")
+                assert (done.outcome, done.forbidden) == ("not_ready", False), resource.source
+        assert len(at.provider.paths) == 2 * len(by_call)
+
+
 async def test_outages_are_logged_per_account_and_source(caplog: pytest.LogCaptureFixture) -> None:
     async with reader_setup() as at:
         at.provider.otherwise = HTML
