@@ -209,7 +209,7 @@ class _BackfillRun:
 
         def collect(envelopes: Iterable[bytes]) -> None:
             if calls is not None:
-                calls.update(ended_calls(envelopes, span))
+                calls.update(ended_calls(envelopes, span, self._job.source))
 
         async def read(url: str) -> ReadResult:
             return await self._read_with_retries(

@@ -7,13 +7,14 @@ that, or if calls could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from stream.core.events import DecodeError
 from stream.core.insights_edges import edges_of
+from stream.core.sources import SOURCE_BY_NAME
 from stream.core.statuses import TERMINAL, status_of
 from stream.core.timestamps import SECOND_US, instant, utc
 from stream.kafka.envelope_codec import read_envelope
@@ -131,21 +132,23 @@ def refusal(source: str, span: Span, now_us: int, tolerance_s: float = 0.0) -> s
     )
 
 
-def ended_calls(envelopes: Iterable[bytes], span: Span) -> dict[str, Sequence[str]]:
+def ended_calls(envelopes: Iterable[bytes], span: Span, source: str) -> dict[str, Sequence[str]]:
     """The ids of the calls that ended in `span`, and the edges at which they can have Voice Insights events.
 
-    `envelopes`: rows of Twilio's Calls. The start of a call without an end (it failed early) counts as its
-    end. An unreadable row is skipped here: the worker reports it.
+    `envelopes`: rows of Twilio's Calls; `source`: what is read of them. A source of failures is not read of
+    answered calls, as after the end of a call. The start of a call without an end (it failed early) counts as
+    its end. An unreadable row is skipped here: the worker reports it.
     """
+    statuses = TERMINAL - {"completed"} if SOURCE_BY_NAME[source].only_failures else TERMINAL
     return {
         row["sid"]: edges_of(_text(row, "direction"), _text(row, "from"), _text(row, "to"))
         for row in map(_row, envelopes)
-        if isinstance(row.get("sid"), str) and _ended_in(row, span)
+        if isinstance(row.get("sid"), str) and _ended_in(row, span, statuses)
     }
 
 
-def _ended_in(row: dict[str, Any], span: Span) -> bool:
-    if status_of(_text(row, "status")) not in TERMINAL:
+def _ended_in(row: dict[str, Any], span: Span, statuses: Collection[str]) -> bool:
+    if status_of(_text(row, "status")) not in statuses:
         return False
     ended_us = instant(_text(row, "end_time") or _text(row, "start_time") or "")
     return ended_us is not None and span.since_us <= ended_us < span.until_us

@@ -28,6 +28,7 @@ RESOURCES = {
     "twilio_alert": replace(resource("twilio_alert"), max_rows=100),
     "twilio_call_event": resource_of_calls("twilio_call_event"),
     "twilio_insights_event": resource_of_calls("twilio_insights_event"),
+    "twilio_notification": resource_of_calls("twilio_notification"),
 }
 
 

@@ -52,6 +52,21 @@ async def test_each_call_that_ended_in_a_slice_is_read_at_its_edges() -> None:
     assert (last.state, last.rows) == ("done", 3)
 
 
+async def test_what_only_failures_have_is_not_read_of_answered_calls() -> None:
+    ends = ("completed", "busy", "no-answer", "canceled", "failed", "in-progress")
+    reader = FakeReader()
+    reader.listed = {
+        url: [
+            row.replace(b'"status":"completed"', f'"status":"{status}"'.encode())
+            for row, status in zip(rows, ends, strict=True)
+        ]
+        for url, rows in listing(*ends).items()
+    }
+    last, _ = await run_by_one(job("twilio_notification", 1), reader)
+    assert sorted(reader.calls) == [("twilio_notification", end, None) for end in sorted(ends[1:5])]
+    assert (last.state, last.rows) == ("done", 4)
+
+
 def listing(*sids: str) -> dict[str, list[bytes]]:
     body = {"status": "completed", "end_time": "Mon, 02 Mar 2026 11:30:00 +0000"}
     envelope = {"v": 1, "source": "twilio_call", "received_at": utc(NOW_US)}

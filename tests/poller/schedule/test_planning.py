@@ -210,11 +210,13 @@ def envelope_of(**row: Any) -> bytes:
 
 
 def sids(*rows: bytes) -> list[str]:
-    return list(ended_calls(rows, SPAN))
+    return list(ended_calls(rows, SPAN, "twilio_call_event"))
 
 
 def test_calls_that_ended_in_the_span_are_found_with_their_edges() -> None:
-    assert ended_calls([envelope_of(), envelope_of(sid="CA2", to="client:agent")], SPAN) == {
+    assert ended_calls(
+        [envelope_of(), envelope_of(sid="CA2", to="client:agent")], SPAN, "twilio_insights_event"
+    ) == {
         "CA1": ("carrier_edge",),
         "CA2": ("carrier_edge", "sdk_edge", "client_edge"),
     }
@@ -228,7 +230,7 @@ def test_an_end_belongs_to_one_span_only() -> None:
     ]
     assert sids(*on_the_hour) == ["CA1"]
     after = Span(SPAN.until_us, SPAN.until_us + 1)
-    assert list(ended_calls(on_the_hour, after)) == ["CA2"]
+    assert list(ended_calls(on_the_hour, after, "twilio_call_event")) == ["CA2"]
 
 
 def test_the_start_of_a_call_without_an_end_counts_as_its_end() -> None:
