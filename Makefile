@@ -45,6 +45,7 @@ rules: $(TESTS) ## writes the alert rules from deploy/prometheus/values.toml and
 	@$(BIN)/python deploy/prometheus/render.py
 	@$(BIN)/python deploy/helm/write_chart.py
 	@deploy/check.sh
+	@$(BIN)/python -m tests.deploy.mutate_rules
 
 dashboards: $(TESTS) ## writes Grafana's dashboards, and its alert rules from those of Prometheus
 	@$(BIN)/python -m deploy.grafana.builders

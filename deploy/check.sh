@@ -28,6 +28,13 @@ check "alert rules" promtool "$prometheus" promtool check rules deploy/prometheu
 check "Prometheus configuration" promtool "$prometheus" promtool check config deploy/prometheus/prometheus.yml
 check "tests of the alert rules" promtool "$prometheus" promtool test rules tests/deploy/rules/*.test.yml
 check "Alertmanager configuration" amtool "$alertmanager" amtool check-config deploy/alertmanager/alertmanager.yml
+route() { # SEVERITY RECEIVER
+  check "Alertmanager's route of $1" amtool "$alertmanager" \
+    amtool config routes test --config.file=deploy/alertmanager/alertmanager.yml --verify.receivers="$2" severity="$1"
+}
+route critical pages
+route warning messages
+route info messages
 
 # Debian has no package of Helm: CI runs this where `make deploy-check` has built it.
 PATH=$PATH:${XDG_CACHE_HOME:-$HOME/.cache}/callstream/tools

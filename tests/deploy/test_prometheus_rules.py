@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import yaml
 
 from deploy.prometheus import render
 from stream.core.sources import PROVIDERS, PUSHED_SOURCES
+from tests.tree import ROOT
 
 FILES = sorted(render.HERE.glob("*.rules.yml"))
 TESTS = sorted((Path(__file__).parent / "rules").glob("*.test.yml"))
@@ -72,6 +76,36 @@ def test_groups_are_evaluated_in_a_fixed_order(path: Path) -> None:
 def test_the_pushed_sources_are_those_of_every_step_of_a_call() -> None:
     named = set(render.read_values()["pushed_sources"].split("|"))
     assert named == {*PUSHED_SOURCES, *(provider.numbered for provider in PROVIDERS.values())}
+
+
+def runbook() -> dict[str, str]:
+    """The sections of docs/alerts.md by heading."""
+    text = (ROOT / "docs/alerts.md").read_text()
+    return dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+
+
+def test_every_alert_has_its_section_in_the_runbook() -> None:
+    severities: dict[str, set[str]] = defaultdict(set)
+    summaries = {alert["alert"]: alert["annotations"]["summary"] for alert in ALERTS}
+    for alert in ALERTS:
+        severities[alert["alert"]].add(alert["labels"]["severity"])
+    assert runbook().keys() == severities.keys()
+    for name, text in runbook().items():
+        head = text.strip().splitlines()[0]
+        assert set(re.findall("critical|warning|info", head.lower())) == severities[name], name
+        assert head.endswith(f" {summaries[name]}"), name
+
+
+def test_the_runbook_names_panels_that_exist() -> None:
+    panels = {
+        f"{dashboard['title']}: {panel['title']}"
+        for path in (ROOT / "deploy/grafana/dashboards").glob("*.json")
+        for dashboard in [json.loads(path.read_text())]
+        for panel in dashboard["panels"]
+    }
+    named = re.findall(r"(?<!\*)\*([^*\n]+: [^*\n]+)\*(?!\*)", "".join(runbook().values()))
+    assert len(named) > 40
+    assert set(named) - panels == set()
 
 
 def test_a_faster_clock_divides_durations_and_nothing_else() -> None:
