@@ -1,7 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
 The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, and the simulator
-that plays the providers: it sends webhooks to the gateway and serves the poller. All are one process group.
+that plays the providers: it sends webhooks to the gateway and serves the poller. With --observe Prometheus
+and Alertmanager, too. All are one process group.
 Ctrl-C stops everything cleanly in seconds; a second one kills it.
 """
 
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -24,10 +26,17 @@ from rich.live import Live
 
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ports import free_port
-from stream.cli.local.child_process import ChildProcess
+from stream.cli.local.child_process import ChildProcess, callstream
 from stream.cli.local.dashboard import DashboardState, line, panel
-from stream.cli.local.figures import WatchedRole
+from stream.cli.local.figures import WatchedRole, wait_answer
 from stream.cli.local.notices import alert_line, read_notice
+from stream.cli.local.observability import (
+    NotInstalledError,
+    ObservingProgram,
+    Programs,
+    installed,
+    observing_programs,
+)
 from stream.cli.local.simulation import (
     RATE,
     RehearsalPlan,
@@ -56,8 +65,6 @@ from stream.simulator.incidents import INCIDENTS, Rehearsal
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 1.0
-READY_EVERY_S = 0.2
-READY_LIMIT_S = 2.0
 
 
 @click.command(cls=IncidentCommand)
@@ -70,6 +77,11 @@ READY_LIMIT_S = 2.0
 )
 @click.option("--no-simulate", is_flag=True, help="No simulated calls: only what real providers need.")
 @incident_options
+@click.option(
+    "--observe",
+    is_flag=True,
+    help="Prometheus and Alertmanager too, with the shipped alert rules, if they are installed.",
+)
 @click.option("--for", "seconds", type=FiniteRange(1), help="Stop after this many seconds.")
 @click.option("--plain", is_flag=True, help="Plain lines, even on a terminal.")
 def command(
@@ -78,6 +90,7 @@ def command(
     incident: str | None,
     incident_after: float,
     incident_for: float | None,
+    observe: bool,
     seconds: float | None,
     plain: bool,
 ) -> None:
@@ -85,7 +98,8 @@ def command(
     if no_simulate and incident is not None:
         raise Misuse("--incident needs the simulator: not with --no-simulate")
     quiet_clients()
-    with exit_on_error():
+    with exit_on_error(NotInstalledError):
+        programs = installed() if observe else None
         chosen = settings.load()
         with sole_run(chosen.data_dir):
             plan = None
@@ -93,7 +107,8 @@ def command(
                 if chosen.kafka and INCIDENTS[incident].slow_broker:
                     raise Misuse(f"--incident {incident} needs the embedded Kafka: not with CALLSTREAM_KAFKA")
                 plan = RehearsalPlan(incident, incident_after, lasts_s(incident, incident_for))
-            stack = LocalStack(chosen, rate=0 if no_simulate else rate, plan=plan, plain=plain)
+            rate = 0 if no_simulate else rate
+            stack = LocalStack(chosen, rate=rate, plan=plan, programs=programs, plain=plain)
             code = asyncio.run(stack.run(seconds))
     sys.exit(code)
 
@@ -106,10 +121,17 @@ class LocalStack:
     """The roles of one `callstream up`, and the state that its dashboard shows."""
 
     def __init__(
-        self, chosen: settings.Settings, *, rate: float, plain: bool, plan: RehearsalPlan | None = None
+        self,
+        chosen: settings.Settings,
+        *,
+        rate: float,
+        plain: bool,
+        plan: RehearsalPlan | None = None,
+        programs: Programs | None = None,
     ) -> None:
         self._settings = chosen
         self._plan = plan
+        self._programs = programs
         self._rate = rate
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
@@ -148,12 +170,18 @@ class LocalStack:
         listens = {f"CALLSTREAM_{role.upper()}_LISTEN": address for role, address in at.items()}
         environ = {**self._environ(), "CALLSTREAM_KAFKA": self._settings.kafka, **listens}
         polled = bool(self._rate or accounts(self._settings))
-        self._state.links = self._links(at, polled=polled)
+        links = self._links(at, polled=polled)
         self._state.worker = WatchedRole(f"http://{at['worker']}")
         self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
         running: dict[str, asyncio.Task[Any]] = {
-            role: self._begin(role, [role], environ) for role in ("gateway", "worker")
+            role: self._begin(role, callstream(role), environ) for role in ("gateway", "worker")
         }
+        for observer in self._observers(at, polled=polled):
+            # Without the settings' secrets.
+            bare = {"PATH": os.environ.get("PATH", os.defpath)}
+            running[observer.name] = self._begin(observer.name, observer.command, bare)
+            links.insert(0, (observer.name, observer.urls))
+        self._state.links = links
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
         if self._broker is not None:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
@@ -189,15 +217,25 @@ class LocalStack:
         pace = simulated_pace(self._settings, self._plan)
         return {**made, **pace, "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
-    def _begin(self, name: str, arguments: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
+    def _observers(self, at: Addresses, *, polled: bool) -> list[ObservingProgram]:
+        if self._programs is None:
+            return []
+        targets = {"gateway": at["gateway_health"], "worker": at["worker"]}
+        targets |= {"poller": at["poller"]} if polled else {}
+        free = partial(free_address, say=self._say)
+        return observing_programs(
+            self._programs, self._settings.data_dir.absolute(), targets, free, self._say
+        )
+
+    def _begin(self, name: str, command: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
         log = self._settings.data_dir.absolute() / f"{name}.log"
-        child = ChildProcess(name, arguments, environ, log, say=self._say)
+        child = ChildProcess(name, command, environ, log, say=self._say)
         self._children.append(child)
         return asyncio.create_task(child.run())
 
     async def _simulate(self, at: Addresses, environ: dict[str, str]) -> None:
         """Start the simulator as soon as the gateway is ready."""
-        await _wait_answer(f"http://{at['gateway_health']}/readyz", 200)
+        await wait_answer(f"http://{at['gateway_health']}/readyz", 200)
         simulate = simulate_arguments(self._gateway_url(at), self._rate, self._plan)
         async with AsyncExitStack() as stack:
             if self._plan is not None:
@@ -205,13 +243,13 @@ class LocalStack:
                 name, after_s, for_s = self._plan
                 said = Rehearsal(name=name, after_s=after_s, for_s=for_s, say=self._say)
                 await stack.enter_async_context(said.playing())
-            await self._begin("simulator", simulate, environ)
+            await self._begin("simulator", callstream(*simulate), environ)
 
     async def _poll(self, environ: dict[str, str]) -> None:
         """Start the poller as soon as the simulated providers answer: it would warn that they do not."""
         if self._rate:
-            await _wait_answer(f"http://{environ['CALLSTREAM_SIMULATE_LISTEN']}/")
-        await self._begin("poller", ["poller"], environ)
+            await wait_answer(f"http://{environ['CALLSTREAM_SIMULATE_LISTEN']}/")
+        await self._begin("poller", callstream("poller"), environ)
 
     def _links(self, at: Addresses, *, polled: bool) -> list[tuple[str, str]]:
         """The most useful first: a small terminal shows no others."""
@@ -310,15 +348,3 @@ async def _broker_ended(broker: Broker) -> None:
     """Waits until an embedded broker ends unexpectedly and raises BrokerError."""
     sentence, _ = await ended(broker)
     raise BrokerError(sentence)
-
-
-async def _wait_answer(url: str, status: int | None = None) -> None:
-    """Wait until it answers: with this status, or (None) with any."""
-    limit = aiohttp.ClientTimeout(total=READY_LIMIT_S)
-    async with aiohttp.ClientSession(timeout=limit) as client:
-        while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with client.get(url) as answer:
-                    if status in (None, answer.status):
-                        return
-            await asyncio.sleep(READY_EVERY_S)

@@ -1,4 +1,4 @@
-"""The roles as child processes: started, watched, restarted, stopped.
+"""The roles, and what observes them, as child processes: started, watched, restarted, stopped.
 
 No child outlives its parent, and every failure is reported.
 """
@@ -28,16 +28,21 @@ _PR_SET_PDEATHSIG = 1
 Say = Callable[[str], None]
 
 
+def callstream(*arguments: str) -> list[str]:
+    """The command of a role."""
+    return [sys.executable, "-m", "stream.cli", *arguments]
+
+
 class ChildProcess:
-    """One role as `callstream <arguments>`, its output in a file. It is restarted when it ends."""
+    """One program, its output in a file. It is restarted when it ends."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path, *, say: Say
+        self, name: str, command: Sequence[str], environ: Mapping[str, str], log: Path, *, say: Say
     ) -> None:
         self.name = name
         self.log = log
         self.starts = 0
-        self._command = [sys.executable, "-m", "stream.cli", *arguments]
+        self._command = list(command)
         self._environ = dict(environ)
         self._say = say
         self._process: asyncio.subprocess.Process | None = None

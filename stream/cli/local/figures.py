@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from stream.service.metrics import poller, worker_families
 from stream.service.metrics.family import DEAD_LETTERS, PREFIX, Family
 
 TIMEOUT_S = 2.0
+READY_EVERY_S = 0.2
 WINDOW_S = 15.0
 """Rates and latencies are of this time: long enough for a steady number, short enough to be of now."""
 
@@ -118,3 +120,15 @@ class WatchedRole:
 def _restarted(before: Figures, after: Figures) -> bool:
     events = worker_families.EVENTS_PROCESSED
     return after.at_s <= before.at_s or after.total(events) < before.total(events)
+
+
+async def wait_answer(url: str, status: int | None = None) -> None:
+    """Wait until it answers: with this status, or (None) with any."""
+    limit = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=limit) as client:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with client.get(url) as answer:
+                    if status in (None, answer.status):
+                        return
+            await asyncio.sleep(READY_EVERY_S)

@@ -17,9 +17,8 @@ def short_pauses(monkeypatch):
 
 
 def a_child(tmp_path, said, code):
-    child = ChildProcess("worker", [], {"PATH": "/usr/bin:/bin"}, tmp_path / "log", say=said.append)
-    child._command = [sys.executable, "-c", code]
-    return child
+    command = [sys.executable, "-c", code]
+    return ChildProcess("worker", command, {"PATH": "/usr/bin:/bin"}, tmp_path / "log", say=said.append)
 
 
 async def test_a_role_that_fails_is_started_again_and_that_is_said_and_its_log_goes_on(tmp_path):
