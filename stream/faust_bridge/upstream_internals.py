@@ -224,6 +224,11 @@ RELIED_ON = _pinned(
         "_writer, _read_task, and _closed_fut, which is done when it is closed",
         "7772fd3aee39",
     ),
+    (
+        "aiokafka.conn:AIOKafkaConnection.connect",
+        "closes an attempt that fails, and has its transport in _protocol",
+        "179fa038c170",
+    ),
     ("aiokafka.producer.sender:Sender.close", "closing cancels the sender task", "7e10a540fd0c"),
     (
         f"{_FETCHER}._proc_fetch_request",

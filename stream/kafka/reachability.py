@@ -11,11 +11,10 @@ import ssl
 import struct
 from typing import NamedTuple
 
-from aiokafka.conn import create_conn
 from aiokafka.errors import IllegalSaslStateError, KafkaError, SaslAuthenticationFailed
 
 from stream.kafka.client.connection import Connection
-from stream.kafka.client.network_client import cancel_all, cut_off
+from stream.kafka.client.network_client import cancel_all, cut_off, opened
 from stream.kafka.client.oauth import TokenError
 from stream.service.errors import describe
 
@@ -143,7 +142,7 @@ class _Address:
             says = f"{self._at} takes no login by {mechanism}, but by {_either(enabled)}"
             return Obstacle(says, "set CALLSTREAM_KAFKA_SASL_MECHANISM to one of them")
         try:
-            opened = await create_conn(
+            connection = await opened(
                 self._host, self._port, **self._client, request_timeout_ms=int(self._step_s * 1000)
             )
         except SaslAuthenticationFailed:
@@ -153,8 +152,8 @@ class _Address:
         except (KafkaError, OSError, ValueError) as error:
             says = f"the login by {mechanism} at {self._at} fails ({type(error).__name__})"
             return Obstacle(says, self._mend_login(mechanism))
-        reader = opened._read_task
-        cut_off(opened)
+        reader = connection._read_task
+        cut_off(connection)
         await cancel_all([reader])
         return None
 

@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 CANCEL_AGAIN_S = 0.2
+CLOSED_S = 0.5
+"""Limit for the event loop to close a connection that was cut off."""
 NEXT_S = 0.5
 """When a broker has not answered for this long, the next one is asked as well."""
 
@@ -70,11 +72,29 @@ class _CutOff(dict[Any, Any]):
         super().__setitem__(key, connection)
 
 
-def cut_off(connection: Any) -> None:
+def cut_off(connection: Any, reason: CloseReason | None = None) -> None:
     """Close an AIOKafkaConnection without sending what waits: a frozen broker would take none of it."""
     if connection._writer is not None:
         connection._writer.transport.abort()
-    connection.close()
+    connection.close(reason)
+
+
+async def opened(host: str, port: int, **settings: Any) -> AIOKafkaConnection:
+    """A connection, ready for requests. `settings`: aiokafka's. Raises OSError, KafkaError, TimeoutError.
+
+    aiokafka ends an attempt that fails (a refused login) as TLS wants it, and waits for no answer to that: a
+    command would be over before, with the connection open.
+    """
+    connection = AIOKafkaConnection(host, port, **settings)
+    try:
+        await connection.connect()
+    except BaseException:
+        transport = getattr(connection._protocol, "_transport", None)  # None where it is closed already
+        if transport is not None:
+            transport.abort()
+            await asyncio.wait([connection._closed_fut], timeout=CLOSED_S)
+        raise
+    return connection
 
 
 async def bootstrap(client: Any) -> None:
@@ -113,7 +133,7 @@ async def first(questions: Iterable[Callable[[], Coroutine[Any, Any, T | None]]]
 async def _brokers_known_to(client: Any, host: str, port: int) -> Any:
     """The brokers, as one of them lists them; None where it does not answer."""
     try:
-        connection = await create_conn(
+        connection = await opened(
             host,
             port,
             client_id=client._client_id,

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from aiokafka.client import ConnectionGroup
+from aiokafka.conn import CloseReason
 from aiokafka.errors import (
     CoordinatorNotAvailableError,
     KafkaError,
@@ -163,7 +164,11 @@ class _Steering:
     ) -> Any:
         """Extends AIOKafkaClient._get_conn: no connection to a broker that is avoided."""
         there = self._client._conns.get((node, group))
-        if (there is None or not there.connected()) and self._clock() < self._avoided_until.get(node, 0.0):
+        if there is not None and not there.connected():
+            # aiokafka forgets it, and nobody closes it if its reader has not seen its end by then.
+            network_client.cut_off(there, CloseReason.CONNECTION_BROKEN)
+            there = None
+        if there is None and self._clock() < self._avoided_until.get(node, 0.0):
             self._client.force_metadata_update()
             return None
         began = self._clock()
