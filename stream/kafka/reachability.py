@@ -7,6 +7,7 @@ TLS or a login says nothing when it gets something else.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import struct
 from typing import NamedTuple
@@ -67,6 +68,9 @@ class _Address:
     async def obstacle(self) -> Obstacle | None:
         try:
             await self._connected(None)
+        except socket.gaierror:
+            says = f"the host name {self._host} does not resolve"
+            return Obstacle(says, "see to CALLSTREAM_KAFKA and the name server")
         except OSError as error:  # a TimeoutError is one
             says = f"nobody listens at {self._at} ({describe(error)})"
             return Obstacle(says, "start the broker, or see to CALLSTREAM_KAFKA and the firewall")

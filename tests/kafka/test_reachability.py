@@ -56,3 +56,9 @@ async def test_of_several_addresses_the_one_that_fails_is_named() -> None:
         found = await obstacle(Connection(f"{address},127.0.0.1:1"))
     assert found is not None
     assert found.says.startswith("nobody listens at 127.0.0.1:1 ")
+
+
+async def test_a_name_that_is_not_known_is_not_called_a_broker_that_is_down() -> None:
+    assert await obstacle(Connection("kafka.invalid:9092")) == Obstacle(
+        "the host name kafka.invalid does not resolve", "see to CALLSTREAM_KAFKA and the name server"
+    )
