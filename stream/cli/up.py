@@ -73,7 +73,7 @@ LIVE_EVERY_S = 1.0
     type=FiniteRange(0, min_open=True),
     default=RATE,
     show_default=True,
-    help="Simulated deliveries a second.",
+    help="Simulated webhooks a second. What the poller reads comes on top.",
 )
 @click.option("--no-simulate", is_flag=True, help="No simulated calls: only what real providers need.")
 @incident_options
