@@ -26,6 +26,13 @@ _NOT_TRUSTED = {18, 19, 20, 21, 2}
 """OpenSSL's codes of a certificate whose issuer is not among the trusted ones."""
 _OTHER_NAME = {62, 64}
 _EXPIRED, _NOT_YET_VALID = 10, 9
+_CLIENT = "CALLSTREAM_KAFKA_OAUTH_CLIENT_ID and CALLSTREAM_KAFKA_OAUTH_CLIENT_SECRET"
+_TOKEN_SETTINGS = {
+    "invalid_client": _CLIENT,
+    "unauthorized_client": _CLIENT,
+    "invalid_scope": "CALLSTREAM_KAFKA_OAUTH_SCOPE",
+}
+"""By the reason of a token endpoint."""
 
 
 class Obstacle(NamedTuple):
@@ -152,7 +159,8 @@ class _Address:
         except SaslAuthenticationFailed:
             return Obstacle(f"{self._at} refuses the login by {mechanism}", self._mend_login(mechanism))
         except TokenError as error:
-            return Obstacle(f"no token: {error.args[0]}", "see to CALLSTREAM_KAFKA_OAUTH_TOKEN_URL")
+            setting = _TOKEN_SETTINGS.get(error.reason, "CALLSTREAM_KAFKA_OAUTH_TOKEN_URL")
+            return Obstacle(f"no token: {error.args[0]}", f"see to {setting}")
         except (KafkaError, OSError, ValueError) as error:
             says = f"the login by {mechanism} at {self._at} fails ({type(error).__name__})"
             return Obstacle(says, self._mend_login(mechanism))

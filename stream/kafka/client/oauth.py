@@ -40,8 +40,34 @@ class _Issued(msgspec.Struct):
     expires_in: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_LIFE_S)] | None = None
 
 
+class _Refused(msgspec.Struct):
+    """Why none is issued (RFC 6749 5.2)."""
+
+    error: str
+
+
+REASONS = frozenset(
+    {
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+"""Values of `error` in RFC 6749 5.2. No other text of an answer is shown."""
+
+
 class TokenError(KafkaConnectionError):
-    """No token was issued. The message says why, and quotes nothing that was sent or answered."""
+    """No token was issued. The message says why, and quotes nothing that was sent or answered.
+
+    `reason`: one of REASONS, or empty.
+    """
+
+    def __init__(self, says: str, reason: str = "") -> None:
+        super().__init__(says)
+        self.reason = reason
 
 
 class ClientCredentials(AbstractTokenProvider):
@@ -65,7 +91,7 @@ class ClientCredentials(AbstractTokenProvider):
         self._clock = clock
         self._token = ""
         self._renew_at_s = self._ends_at_s = 0.0
-        self._failed = ""
+        self._failed: TokenError | None = None
         self._asking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def extensions(self) -> dict[str, str]:
@@ -79,15 +105,15 @@ class ClientCredentials(AbstractTokenProvider):
                 try:
                     issued = await self._issued()
                 except TokenError as error:
-                    self._failed = str(error.args[0])
+                    self._failed = error
                     self._renew_at_s = self._clock() + PAUSE_S
                 else:
-                    self._token, self._failed = issued.access_token, ""
+                    self._token, self._failed = issued.access_token, None
                     life_s = issued.expires_in or DEFAULT_LIFE_S
                     self._renew_at_s = asked_s + max(life_s * RENEW_AT, LEAST_LIFE_S)
                     self._ends_at_s = asked_s + life_s
             if self._failed and self._clock() >= self._ends_at_s:
-                raise TokenError(self._failed)
+                raise TokenError(self._failed.args[0], self._failed.reason)
             return self._token
 
     async def _issued(self) -> _Issued:
@@ -101,18 +127,27 @@ class ClientCredentials(AbstractTokenProvider):
                     allow_redirects=False,  # the secret goes to no other address
                 ) as answer,
             ):
-                if answer.status != 200:
-                    raise TokenError(f"the token URL answers {answer.status}")
                 body = bytearray()
                 async for piece in answer.content.iter_any():
                     body += piece
                     if len(body) > LARGEST_ANSWER:
                         break
+                if answer.status != 200:
+                    raise _refusal(answer.status, body[:LARGEST_ANSWER])
                 return _DECODER.decode(body[:LARGEST_ANSWER])
         except (aiohttp.ClientError, OSError) as error:  # among them TimeoutError
             raise TokenError(f"the token URL does not answer ({describe(error)})") from None
         except msgspec.DecodeError:
             raise TokenError("the token URL answers without a valid access_token or expires_in") from None
+
+
+def _refusal(status: int, body: bytearray) -> TokenError:
+    says = f"the token URL answers {status}"
+    try:
+        reason = msgspec.json.decode(body, type=_Refused).error
+    except msgspec.DecodeError:
+        return TokenError(says)
+    return TokenError(f"{says} ({reason})", reason) if reason in REASONS else TokenError(says)
 
 
 _DECODER = msgspec.json.Decoder(_Issued, strict=False)

@@ -86,6 +86,11 @@ async def test_two_threads_with_their_own_loops_share_a_provider() -> None:
     ("answer", "said"),
     [
         (lambda: web.json_response({"error": "hunter2"}, status=401), "the token URL answers 401"),
+        (lambda: web.json_response({"error": 5}, status=400), "the token URL answers 400"),
+        (
+            lambda: web.json_response({"error": "invalid_scope", "error_description": "hunter2"}, status=400),
+            "the token URL answers 400 (invalid_scope)",
+        ),
         (
             lambda: web.Response(status=307, headers={"Location": "http://127.0.0.1:9/"}),
             "the token URL answers 307",
@@ -107,6 +112,8 @@ async def test_two_threads_with_their_own_loops_share_a_provider() -> None:
     ],
     ids=[
         "refused",
+        "an odd reason",
+        "a reason",
         "moved",
         "a page",
         "not a text",
