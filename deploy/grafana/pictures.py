@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ SCALES = {
 def shown(value: float, unit: str) -> str:
     """A value in its unit, about as Grafana writes it."""
     if unit.startswith("suffix:"):
-        return f"{value:.3g}{unit.removeprefix('suffix:')}"
+        return f"{value:,.4g}{unit.removeprefix('suffix:')}"
     scales = SCALES[unit]
     _, factor, suffix = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
     return f"{value * factor:.3g}{suffix}" if value else f"0{scales[-1][2] if unit != 's' else ' s'}"
@@ -78,7 +79,7 @@ def draw_row(
         x, y = at["x"] / 24, (bottom - at["y"] - at["h"]) / height * share
         w, h = at["w"] / 24, at["h"] / height * share
         legend_h = 0.26 * h if panel["type"] == "timeseries" else 0
-        axes = figure.add_axes((x + 0.035, y + 0.1 * h + legend_h, w - 0.045, 0.74 * h - legend_h))
+        axes = figure.add_axes((x + 0.05, y + 0.1 * h + legend_h, w - 0.06, 0.74 * h - legend_h))
         axes.set_title(panel["title"], fontsize=8, loc="left")
         axes.tick_params(labelsize=6)
         answers = [
@@ -96,11 +97,15 @@ def draw_lines(axes: Axes, panel: Mapping[str, Any], answers: Answers) -> None:
     """Series over time, with a legend below."""
     defaults = panel["fieldConfig"]["defaults"]
     colours = {
-        override["matcher"]["options"]: property_["value"]["fixedColor"]
+        override["matcher"]["options"].strip("/"): property_["value"]["fixedColor"]
         for override in panel["fieldConfig"]["overrides"]
         for property_ in override["properties"]
         if property_["id"] == "color"
     }
+
+    def colour_of(name: str) -> str | None:
+        return next((colour for pattern, colour in colours.items() if re.search(pattern, name)), None)
+
     named = [
         (expressions.name_of(one, query.legend), one)
         for query, found in answers
@@ -119,12 +124,11 @@ def draw_lines(axes: Axes, panel: Mapping[str, Any], answers: Answers) -> None:
         if stacking == "percent":
             sums = [sum(column) or 1 for column in zip(*filled, strict=True)]
             filled = [[value / whole for value, whole in zip(one, sums, strict=True)] for one in filled]
-        given = [colours.get(name) for name, _ in named]
-        palette = [one or f"C{number}" for number, one in enumerate(given)]
+        palette = [colour_of(name) or f"C{number}" for number, (name, _) in enumerate(named)]
         axes.stackplot(at, *filled, labels=[name for name, _ in named], colors=palette, alpha=0.6)
     else:
         for (name, _), one in zip(named, values, strict=True):
-            axes.plot(at, one, label=name, linewidth=1, color=colours.get(name), marker=".", markersize=1)
+            axes.plot(at, one, label=name, linewidth=1, color=colour_of(name), marker=".", markersize=1)
     if defaults["custom"].get("scaleDistribution", {}).get("type") == "log":
         axes.set_yscale("log")
     else:

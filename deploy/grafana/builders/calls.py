@@ -183,14 +183,22 @@ def _effectiveness() -> Sequence[AnyPanel]:
             width=8,
         ),
         lines(
-            "SER and SEER: sessions established",
-            "Session establishment ratio and session establishment effectiveness ratio (RFC 6076, 4.6 and "
-            f"4.7) within {q.WINDOW}. SEER also counts the answers that a person or the user's device gives: "
-            "480, 486, 600 and 603.",
-            Query(q.response_share("200", BY_PROVIDER), f"SER {PROVIDER_NAMES}"),
-            Query(q.response_share("200|480|486|600|603", BY_PROVIDER), f"SEER {PROVIDER_NAMES}"),
+            "SER: sessions established",
+            f"Session establishment ratio (RFC 6076, 4.6) within {q.WINDOW}: final response 200, among all "
+            "but redirections.",
+            Query(q.response_share("200", BY_PROVIDER), PROVIDER_NAMES),
             unit=SHARE,
             most=1,
+            width=8,
+        ),
+        lines(
+            "SEER: sessions established or declined by a person",
+            f"Session establishment effectiveness ratio (RFC 6076, 4.7) within {q.WINDOW}: also 480, 486, "
+            "600 and 603, which a person or the device answers. If it falls, look at the network.",
+            Query(q.response_share("200|480|486|600|603", BY_PROVIDER), PROVIDER_NAMES),
+            unit=SHARE,
+            most=1,
+            width=8,
         ),
         lines(
             "ISA: ineffective attempts",
@@ -199,6 +207,7 @@ def _effectiveness() -> Sequence[AnyPanel]:
             Query(q.response_share(INEFFECTIVE_CODES, BY_PROVIDER, redirected=True), PROVIDER_NAMES),
             unit=SHARE,
             limits=limits.INEFFECTIVE_ATTEMPTS,
+            width=8,
         ),
     ]
 
@@ -247,7 +256,7 @@ def _failures() -> Sequence[AnyPanel]:
             Query(q.per_minute("call_insights_events_total", by="level"), "{{level}}"),
             unit=PER_MINUTE,
             colours=LEVELS,
-            stacked="normal",
+            logarithmic=True,
         ),
         lines(
             "Alert records written",
@@ -332,8 +341,8 @@ def _doubts() -> Sequence[AnyPanel]:
             "Sources that disagree about a field of one call. A few are usual; on many compare one call's "
             "events.",
             Query(
-                q.per_minute("call_state_conflicts_total", q.PROVIDER, by="provider, field"),
-                "{{provider}} {{field}}",
+                q.per_minute("call_state_conflicts_total", q.PROVIDER, by="field"),
+                "{{field}}",
             ),
             unit=PER_MINUTE,
         ),

@@ -157,7 +157,7 @@ def _knowledge() -> Sequence[AnyPanel]:
             "Open sequence gaps",
             "Callbacks that are missing and may still come. Until then the call's record lists them in "
             "`gaps`.",
-            Query(q.total("sequence_gaps_open", q.SOURCE, by="source"), "{{source}}"),
+            Query(f"{q.total('sequence_gaps_open', q.SOURCE, by='source')} > 0", "{{source}}"),
             unit=COUNT,
             width=8,
         ),

@@ -55,6 +55,7 @@ BYTES = "bytes"
 PER_SECOND = "suffix:/s"
 PER_MINUTE = "suffix:/min"
 CALLS_PER_MINUTE = "suffix: calls/min"
+CORES = "suffix: cores"
 
 GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, GREY = (
     "green",
@@ -76,6 +77,7 @@ OUTCOMES = {
     "unknown": GREY,
 }
 CODE_CLASSES = {"2xx": GREEN, "3xx": BLUE, "4xx": ORANGE, "5xx": RED, "timeout": PURPLE, "none": GREY}
+ACCOUNT_STATES = {"throttled": YELLOW, "refused": RED, "unreachable": ORANGE}
 LEVELS = {"debug": GREY, "info": BLUE, "warning": YELLOW, "error": RED}
 
 
@@ -97,7 +99,7 @@ def number(
     none: str = "no data",
 ) -> stat.Panel:
     """One figure, as it is now, over its course."""
-    return (
+    panel = (
         stat.Panel()
         .title(title)
         .description(description)
@@ -112,6 +114,8 @@ def number(
         .height(4)
         .span(width)
     )
+    # An increase is extrapolated: without this it is 34.1 calls.
+    return panel.decimals(0) if unit == COUNT else panel
 
 
 def lines(
@@ -126,7 +130,10 @@ def lines(
     logarithmic: bool = False,
     most: float | None = None,
 ) -> timeseries.Panel:
-    """Series over time. Limits are dashed lines. `most`: the top of the axis."""
+    """Series over time. Limits are dashed lines.
+
+    `colours`: of the series whose name ends with this word. `most`: the top of the axis.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -158,7 +165,9 @@ def lines(
     if logarithmic:
         panel.scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LOG).log(10))
     for name, colour in (colours or {}).items():
-        panel.override_by_name(name, [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})])
+        panel.override_by_regexp(
+            rf"/\b{name}$/", [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})]
+        )
     return panel
 
 

@@ -8,6 +8,7 @@ from deploy.grafana.builders import limits
 from deploy.grafana.builders import queries as q
 from deploy.grafana.builders.panels import (
     BYTES,
+    CORES,
     COUNT,
     PER_MINUTE,
     PER_SECOND,
@@ -56,7 +57,7 @@ def throughput() -> Sequence[AnyPanel]:
         ),
         lines(
             "Transactions",
-            "Committed transactions a second, and how long one takes. A batch of events is one transaction.",
+            "Committed transactions a second. A batch of events is one transaction.",
             Query(q.per_second("transaction_duration_seconds_count"), "committed"),
             unit=PER_SECOND,
             width=8,
@@ -115,7 +116,7 @@ def integrity() -> Sequence[AnyPanel]:
         lines(
             "Out of order",
             "Events that arrived after a later event of their call. They are applied in order.",
-            Query(q.per_minute("events_out_of_order_total", q.SOURCE, by="source"), "{{source}}"),
+            Query(f"{q.per_minute('events_out_of_order_total', q.SOURCE, by='source')} > 0", "{{source}}"),
             unit=PER_MINUTE,
             width=8,
         ),
@@ -131,7 +132,7 @@ def integrity() -> Sequence[AnyPanel]:
         lines(
             "Open sequence gaps",
             "Gaps that wait for a late callback or a read. If they keep rising: does the poller run?",
-            Query(q.total("sequence_gaps_open", q.SOURCE, by="source"), "{{source}}"),
+            Query(f"{q.total('sequence_gaps_open', q.SOURCE, by='source')} > 0", "{{source}}"),
             unit=COUNT,
             width=6,
         ),
@@ -198,7 +199,7 @@ def recovery() -> Sequence[AnyPanel]:
             Query(q.total("worker_state", by="state"), "{{state}}"),
             unit=COUNT,
             stacked="normal",
-            width=6,
+            width=8,
         ),
         lines(
             "Rebalances",
@@ -206,7 +207,7 @@ def recovery() -> Sequence[AnyPanel]:
             Query(q.increase("rebalances_total", by="instance"), "{{instance}}"),
             unit=COUNT,
             limits=limits.REBALANCES,
-            width=6,
+            width=8,
         ),
         lines(
             "Duration of a rebalance",
@@ -214,16 +215,20 @@ def recovery() -> Sequence[AnyPanel]:
             Query(q.mean("rebalance_duration_seconds"), "mean"),
             unit=SECONDS,
             limits=limits.LONG_REBALANCE,
-            width=6,
+            width=8,
         ),
         lines(
-            "Recovery and evictions",
-            "Changelog messages still to replay, and keys removed from tables a second. On max_age: calls "
-            "without an end.",
-            Query(q.total("table_recovery_remaining_messages", by="table"), "to replay: {{table}}"),
-            Query(q.per_second("table_evictions_total", by="reason"), "removed: {{reason}}"),
+            "Recovery",
+            "Messages of the changelog that are still to be replayed. It should fall; where it stands still, "
+            "look at the broker.",
+            Query(q.total("table_recovery_remaining_messages", by="table"), "{{table}}"),
             unit=COUNT,
-            width=6,
+        ),
+        lines(
+            "Calls removed from memory",
+            "By reason. On max_age: calls without an end.",
+            Query(q.per_minute("table_evictions_total", by="reason"), "{{reason}}"),
+            unit=PER_MINUTE,
         ),
     ]
 
@@ -236,13 +241,14 @@ def processes() -> Sequence[AnyPanel]:
             "nothing is processed.",
             Query(f"sum by (role) (up{{{limits.VALUES['series']}}})", "{{role}}"),
             unit=COUNT,
+            stacked="normal",
             width=6,
         ),
         lines(
             "CPU",
             "Cores that each process uses. A worker and a gateway use at most one.",
             Query(f"rate(process_cpu_seconds_total[{q.RATE}]) {OURS}", "{{role}} {{instance}}"),
-            unit=COUNT,
+            unit=CORES,
             limits=limits.BUSY_CORE,
             width=6,
         ),

@@ -10,6 +10,7 @@ from deploy.grafana.builders import limits
 from deploy.grafana.builders import queries as q
 from deploy.grafana.builders.assembly import Question, assembled, data_source, label, provider
 from deploy.grafana.builders.panels import (
+    ACCOUNT_STATES,
     CALLS_PER_MINUTE,
     COUNT,
     PER_MINUTE,
@@ -111,13 +112,15 @@ def _budget() -> Sequence[AnyPanel]:
     return [
         lines(
             "State of the accounts",
-            "1 for the current state. `throttled`: a pause after a 429. `refused`: correct the credentials. "
+            "One band an account. `throttled`: a pause after a 429. `refused`: correct the credentials. "
             "`unreachable`: check network and proxy.",
             Query(
                 f"max by (account, provider, state) ({q.series('poll_account_state', q.ACCOUNT, OWNED)}) > 0",
                 "{{provider}} {{account}} {{state}}",
             ),
             unit=COUNT,
+            colours=ACCOUNT_STATES,
+            stacked="normal",
             width=8,
         ),
         lines(
