@@ -27,6 +27,7 @@ RULES = Path(__file__).parent / "rules"
 LEAST_CAUGHT = 0.95
 LONG = {"calls_compared.test.yml", "calls_a_week_ago.test.yml"}
 """Tests of hours and days, which run last."""
+QUICK = "kpis.test.yml"
 NOT_BROKEN = {"runbook"}
 """Values that are text only: each alert's annotations are compared as a whole."""
 
