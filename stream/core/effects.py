@@ -50,7 +50,7 @@ class SequenceGapOpened(msgspec.Struct):
 
 
 class SequenceGapClosed(msgspec.Struct):
-    """A reported gap is closed; `by` is `late_arrival`, `poll_heal` or `expired`."""
+    """A reported gap is closed; `by` is `late_arrival`, `poll_heal`, `not_sent` or `expired`."""
 
     source: str
     by: str

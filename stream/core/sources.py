@@ -44,6 +44,7 @@ class Source(NamedTuple):
 
 TWILIO_STATUS_CALLBACK = "twilio_status_callback"
 TWILIO_CALL = "twilio_call"
+TWILIO_CALL_EVENT = "twilio_call_event"
 TWILIO_INSIGHTS_EVENT = "twilio_insights_event"
 TELNYX_WEBHOOK = "telnyx_webhook"
 TELNYX_TEXML_CALLBACK = "telnyx_texml_callback"
@@ -59,9 +60,7 @@ _TABLE: tuple[Source, ...] = (
     # The status is there at once, the price minutes later.
     Source(TWILIO_CALL, "twilio", "resource", True, RetrySchedule((0, 30, 300, 1800), "complete", "heal")),
     # Available about 15 minutes after the end.
-    Source(
-        "twilio_call_event", "twilio", "request_log", True, RetrySchedule((900, 1200, 1800, 3600), "some")
-    ),
+    Source(TWILIO_CALL_EVENT, "twilio", "request_log", True, RetrySchedule((900, 1200, 1800, 3600), "some")),
     # Visible after about 90 s, and not always all at once.
     Source(TWILIO_INSIGHTS_EVENT, "twilio", "insights", True, RetrySchedule((90, 180, 600, 1800), "steady")),
     # `partial` until about 30 minutes after the end.
@@ -117,6 +116,8 @@ SOURCE_BIT: dict[str, int] = {source: 1 << position for position, source in enum
 """A set of sources as a bit mask, as a call's state keeps it."""
 
 POLLED_BITS = sum(SOURCE_BIT[source] for source in POLLED_SOURCES)
+REQUEST_LOG_BIT = SOURCE_BIT[TWILIO_CALL_EVENT]
+"""The source that has every callback of a call that the provider sent."""
 FAILURE_BITS = sum(SOURCE_BIT[source.name] for source in _TABLE if source.only_failures)
 """Sources whose silence says nothing about a call."""
 

@@ -1,7 +1,8 @@
 """What is missing of a call: sequence numbers, and callbacks that the provider's own records prove were due.
 
-A missing number becomes a gap when its grace period ends. Callbacks and resources are compared once, when no
-more will be read; what comes later is late.
+A missing number becomes a gap when its grace period ends. It is no gap where the provider's request log has
+every numbered callback that came, and not this one: Twilio counts events that are not subscribed to, and does
+not send them. Callbacks and resources are compared once, when no more will be read; what comes later is late.
 """
 
 from __future__ import annotations
@@ -14,21 +15,32 @@ from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.effects import CallbackMissing, CallReconciled, SequenceGapClosed, SequenceGapOpened
 from stream.core.policy import CallPolicy
-from stream.core.sources import FAILURE_BITS, POLLED_BITS, PROVIDERS, SOURCE_BY_NAME, TELNYX_TEXML_CALLBACK
+from stream.core.sources import (
+    FAILURE_BITS,
+    POLLED_BITS,
+    PROVIDERS,
+    REQUEST_LOG_BIT,
+    SOURCE_BY_NAME,
+    TELNYX_TEXML_CALLBACK,
+)
 
 _OF_TEXML = [TELNYX_TEXML_CALLBACK]
 
 
-def watch_gaps(call: Call, received_us: int, policy: CallPolicy) -> None:
-    """Start the grace period of numbers that are missing now."""
-    numbers = call.unplaced_numbers() if call.others else 0
+def watch_gaps(call: Call, received_us: int, policy: CallPolicy, effects: list[Any]) -> None:
+    """Start the grace period of numbers that are missing now. Close the gaps of those that were not sent."""
+    numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     for entry in call.lifecycle:
         if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
             numbers |= 1 << entry.number
+            sources &= entry.sources
     arrival = call.arrival
-    if not numbers & (numbers + 1) or arrival.gap_due_us:
+    if not numbers & (numbers + 1):
         return
-    if any(number not in arrival.gaps for number in missing_numbers(numbers)):
+    if sources & REQUEST_LOG_BIT:
+        effects.extend(SequenceGapClosed(PROVIDERS[call.provider].numbered, "not_sent") for _ in arrival.gaps)
+        arrival.gaps, call.gaps_open = [], 0
+    elif not arrival.gap_due_us and any(n not in arrival.gaps for n in missing_numbers(numbers)):
         arrival.gap_due_us = received_us + int(policy.gap_grace_s * SECOND_US)
         call.due_s = next_due(call, policy)
 

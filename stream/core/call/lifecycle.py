@@ -11,6 +11,7 @@ import msgspec
 
 from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
+from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
 
 UNKNOWN = QUALITIES.index("unknown")
@@ -40,7 +41,8 @@ class Lifecycle(msgspec.Struct):
     - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
     - `status`: the furthest status seen, terminal or not.
     - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number`: the highest, None without one;
-      `doubled`: two statuses may have come with one number.
+      `doubled`: two statuses may have come with one number; `logged`: the provider's request log has all of
+      them.
     """
 
     initiated: Phase
@@ -54,6 +56,7 @@ class Lifecycle(msgspec.Struct):
     numbers: int
     last_number: int | None
     doubled: bool
+    logged: bool
 
     def setup_s(self) -> float | None:
         """Initiated to ringing: the post-dial delay."""
@@ -75,8 +78,8 @@ class Lifecycle(msgspec.Struct):
         return end.duration_s if end.duration_s is not None else _between(self.answered, self.ended)
 
     def missing_numbers(self) -> list[int]:
-        """Sequence numbers below the highest one seen that no source has reported."""
-        return missing_numbers(self.numbers)
+        """Sequence numbers below the highest one seen that were sent, as far as is known, and not seen."""
+        return [] if self.logged else missing_numbers(self.numbers)
 
 
 def missing_numbers(numbers: int) -> list[int]:
@@ -93,7 +96,7 @@ def lifecycle_of(call: Call) -> Lifecycle:
     """Derive a call's life cycle from its state."""
     phases: dict[str, Phase] = {}
     terminal: list[TimelineEntry] = []
-    numbers = call.unplaced_numbers() if call.others else 0
+    numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     last_number = numbers.bit_length() - 1 if numbers else None
     was_answered = doubled = False
     placed = 0
@@ -112,6 +115,8 @@ def lifecycle_of(call: Call) -> Lifecycle:
         number = entry.number
         if number is not None:
             bit = 1 << number if number < NUMBERS_KEPT else 0
+            if bit:
+                sources &= entry.sources
             doubled = doubled or not bit or bool(placed & bit)
             placed |= bit
             if last_number is None or number > last_number:
@@ -144,6 +149,7 @@ def lifecycle_of(call: Call) -> Lifecycle:
         numbers | placed,
         last_number,
         doubled,
+        bool(sources & REQUEST_LOG_BIT),
     )
 
 

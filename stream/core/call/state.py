@@ -197,13 +197,16 @@ class Call(msgspec.Struct, array_like=True):
         """Its key is a CallSid, which is not a leg: no resource can be requested by it."""
         return bool(self.sources & _TEXML)
 
-    def unplaced_numbers(self) -> int:
-        """Bit set of the sequence numbers of progress events without a known status."""
-        numbers = 0
+    def unplaced_numbers(self) -> tuple[int, int]:
+        """(bit set of the sequence numbers of progress events without a known status, the sources that have
+        all of them).
+        """
+        numbers, sources = 0, -1
         for entry in self.others:
             if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
                 numbers |= 1 << entry.number
-        return numbers
+                sources &= entry.sources
+        return numbers, sources
 
     def knows(self, fingerprint: int, pages: Pages) -> TimelineEntry | bool:
         """The entry with this identity; True if it is known but its entry is not kept, False if it is new."""

@@ -50,9 +50,10 @@ SEQUENCE_GAPS_DETECTED = counter(
 )
 SEQUENCE_GAPS_CLOSED = counter(
     "sequence_gaps_closed_total",
-    "Sequence gaps closed: late_arrival, poll_heal, expired.",
-    "On expired: run a poller, whose reads fill gaps.",
-    SOURCE | {"by": ("late_arrival", "poll_heal", "expired")},
+    "Sequence gaps closed: late_arrival, poll_heal, expired, or not_sent: Call Events show that the provider "
+    "sent no such callback.",
+    "On expired: run a poller, whose reads fill gaps. On not_sent: nothing, the event is not subscribed to.",
+    SOURCE | {"by": ("late_arrival", "poll_heal", "not_sent", "expired")},
 )
 SEQUENCE_GAPS_OPEN = gauge(
     "sequence_gaps_open",

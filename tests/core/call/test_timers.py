@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
+import pytest
+
 from stream.core import effects
 from stream.core.call.deadlines import due_second
 from stream.core.call.timers import tick
 from stream.core.policy import CallPolicy
-from tests.core.deliveries import START_US, answered_call, at, callback
+from tests.core.deliveries import START_US, answered_call, at, callback, logged, parameters, recording
 from tests.core.folding import knowledge, said_of, tell
 
 
@@ -75,3 +79,42 @@ def test_a_gap_that_nothing_closes_expires_with_its_call() -> None:
         effects.SequenceGapClosed("twilio_status_callback", "expired"),
         effects.CallEvicted("max_age"),
     ]
+
+
+SENT = [("ringing", "1", 1), ("in-progress", "2", 6), ("completed", "3", 55)]
+"""Of a call without a subscription to `initiated`, whose number Twilio counts all the same."""
+
+
+def test_a_number_that_the_request_log_shows_as_not_sent_is_no_gap() -> None:
+    came = [callback(*one) for one in SENT]
+    told = tell(came)
+    assert [gap["sequence_number"] for gap in told.record.gaps] == [0]
+    opened = tick(told.call, told.call.due_s * 1_000_000, CallPolicy()).call
+    assert opened is not None
+    rows = [logged(parameters(*one)) for one in SENT]
+    some = tell(rows[:2], call=opened, offset=3)
+    assert (some.all_of(effects.SequenceGapClosed), some.call.gaps_open) == ([], 1)
+    whole = tell(rows[2:], call=some.call, offset=5)
+    assert whole.all_of(effects.SequenceGapClosed) == [
+        effects.SequenceGapClosed("twilio_status_callback", "not_sent")
+    ]
+    assert (whole.call.gaps_open, whole.record.gaps) == (0, [])
+    # It opens no gap again.
+    late = tell([callback("ringing", "1", 1, Extra="x"), recording("RE1", "completed")], call=whole.call)
+    assert tick(late.call, START_US + 3_000_000_000, CallPolicy()).effects == []
+
+
+def test_which_numbers_were_not_sent_does_not_depend_on_the_order() -> None:
+    deliveries = [callback(*one) for one in SENT] + [logged(parameters(*one)) for one in SENT]
+    for order in list(permutations(deliveries))[::7]:
+        assert tell(list(order)).record.gaps == []
+
+
+@pytest.mark.parametrize("row", [("initiated", "0", 0), ("ringing", "1", 1)])
+def test_a_callback_that_the_request_log_has_and_nobody_received_is_a_gap_that_it_heals(
+    row: tuple[str, str, int],
+) -> None:
+    every = [("initiated", "0", 0), *SENT]
+    received = [callback(*one) for one in every if one != row]
+    told = tell([*received, *(logged(parameters(*one)) for one in reversed(every))])
+    assert told.record.gaps == [{"sequence_number": int(row[1]), "state": "closed", "closed_by": "poll_heal"}]
