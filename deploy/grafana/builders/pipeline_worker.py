@@ -19,7 +19,7 @@ from deploy.grafana.builders.panels import (
     lines,
 )
 
-PUSHED = 'source=~".*_(callback|webhook|stream|debugger)"'
+PUSHED = f'source=~"{limits.VALUES["pushed_sources"]}"'
 """Sources whose events the provider sends at once; those that are read later would hide them."""
 
 OURS = "and on (instance, job) callstream_build_info"
