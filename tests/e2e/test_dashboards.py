@@ -21,6 +21,8 @@ OBSERVED_S = 130.0
 WINDOW = "1m"
 
 ONLY_IN_AN_INCIDENT = {
+    ("Calls", "Firing alerts"): "none fires",
+    ("Pipeline", "Firing alerts"): "none fires",
     ("Pipeline", "Errors while processing"): "there is none",
     ("Pipeline", "Duration of a rebalance"): "no worker joins or leaves after the first scrape",
 }

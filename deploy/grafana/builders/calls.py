@@ -19,6 +19,7 @@ from deploy.grafana.builders.panels import (
     SHARE,
     AnyPanel,
     Query,
+    firing_alerts,
     heat_map,
     lines,
     number,
@@ -26,9 +27,12 @@ from deploy.grafana.builders.panels import (
 
 BY_ACCOUNT, ACCOUNT_NAMES = "account, direction", "{{account}} {{direction}}"
 BY_PROVIDER, PROVIDER_NAMES = "provider, direction", "{{provider}} {{direction}}"
-SIP_FAILED = 'sip_code!="200"'
 RINGING, ANSWERED = 'phase="ringing"', 'phase="answered"'
 
+CODE_MEANING = (
+    "What a code of Twilio means",
+    "https://www.twilio.com/docs/api/errors/${__field.labels.error_code}",
+)
 INEFFECTIVE_CODES = "408|500|503|504"
 
 
@@ -117,6 +121,7 @@ def _now() -> Sequence[AnyPanel]:
             unit=COUNT,
             limits=limits.ANY,
         ),
+        firing_alerts(),
     ]
 
 
@@ -218,10 +223,7 @@ def _failures() -> Sequence[AnyPanel]:
             "Final SIP codes other than 200",
             "Calls by final SIP response code; only codes that occurred. 5xx and 6xx: ask the carrier. 404 "
             "and 484: check the numbers dialled.",
-            Query(
-                f"{q.per_minute('call_final_responses_total', q.DIRECTION, SIP_FAILED, by='sip_code')} > 0",
-                "{{sip_code}}",
-            ),
+            Query(q.failed_responses(), "{{sip_code}}"),
             unit=CALLS_PER_MINUTE,
             stacked="normal",
             width=8,
@@ -230,12 +232,10 @@ def _failures() -> Sequence[AnyPanel]:
             "Error codes",
             "The provider's error codes on calls; only codes that occurred. Look a code up in the provider's "
             "error dictionary.",
-            Query(
-                f"{q.per_minute('call_errors_total', q.PROVIDER, by='provider, error_code')} > 0",
-                "{{provider}} {{error_code}}",
-            ),
+            Query(q.error_codes(), "{{provider}} {{error_code}}"),
             unit=PER_MINUTE,
             stacked="normal",
+            link=CODE_MEANING,
             width=8,
         ),
         lines(

@@ -18,9 +18,9 @@ from deploy.grafana.builders.calls import (
     ACCOUNT_NAMES,
     BY_ACCOUNT,
     BY_PROVIDER,
+    CODE_MEANING,
     INEFFECTIVE_CODES,
     PROVIDER_NAMES,
-    SIP_FAILED,
 )
 from deploy.grafana.builders.panels import (
     CALLS_PER_MINUTE,
@@ -99,21 +99,16 @@ def _others() -> Sequence[AnyPanel]:
             "Calls with the same SIP code",
             "Calls by final SIP response code other than 200; only codes that occurred. Find the call's "
             "`sip_response_code` here.",
-            Query(
-                f"{q.per_minute('call_final_responses_total', q.DIRECTION, SIP_FAILED, by='sip_code')} > 0",
-                "{{sip_code}}",
-            ),
+            Query(q.failed_responses(), "{{sip_code}}"),
             unit=CALLS_PER_MINUTE,
             width=8,
         ),
         lines(
             "Calls with the same error code",
             "Error codes on calls; only codes that occurred. Find the call's `error_codes` here.",
-            Query(
-                f"{q.per_minute('call_errors_total', q.PROVIDER, by='provider, error_code')} > 0",
-                "{{provider}} {{error_code}}",
-            ),
+            Query(q.error_codes(), "{{provider}} {{error_code}}"),
             unit=PER_MINUTE,
+            link=CODE_MEANING,
             width=8,
         ),
     ]

@@ -129,10 +129,13 @@ def lines(
     stacked: Literal["", "normal", "percent"] = "",
     logarithmic: bool = False,
     most: float | None = None,
+    link: tuple[str, str] | None = None,
 ) -> timeseries.Panel:
     """Series over time. Limits are dashed lines.
 
-    `colours`: of the series whose name ends with this word. `most`: the top of the axis.
+    - `colours`: of the series whose name ends with this word.
+    - `most`: the top of the axis.
+    - `link`: title and URL, for each value.
     """
     panel = (
         timeseries.Panel()
@@ -158,6 +161,8 @@ def lines(
     )
     if most is not None:
         panel.max(most)
+    if link is not None:
+        panel.data_links([dashboard.DashboardLink(link[0]).url(link[1]).target_blank(True)])
     if limits != PLAIN:
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
     if stacked:
@@ -202,7 +207,12 @@ class Column(NamedTuple):
 
 
 def rows(
-    title: str, description: str, *columns: Column, labels: Mapping[str, str], width: int = 24
+    title: str,
+    description: str,
+    *columns: Column,
+    labels: Mapping[str, str],
+    width: int = 24,
+    height: int = 8,
 ) -> table.Panel:
     """A row for each set of labels, a column for each query, as they are now. `labels`: name and title."""
     names = {f"Value #{_ref(at)}": column.title for at, column in enumerate(columns)}
@@ -225,7 +235,7 @@ def rows(
             )
         )
         .thresholds(_thresholds(PLAIN))
-        .height(8)
+        .height(height)
         .span(width)
     )
     for column in columns:
@@ -238,6 +248,22 @@ def rows(
             ],
         )
     return panel
+
+
+def firing_alerts() -> table.Panel:
+    """Which alerts fire now, of all groups: the first thing to know on any dashboard."""
+    return rows(
+        "Firing alerts",
+        "Alerts that Prometheus evaluates and that fire now. Empty: none. Each has its section in the "
+        "runbook.",
+        Column(
+            'count by (alertname, severity) (ALERTS{alertname=~"Callstream.+", alertstate="firing"})',
+            "Firing",
+            COUNT,
+        ),
+        labels={"alertname": "Alert", "severity": "Severity"},
+        height=5,
+    )
 
 
 def words(title: str, description: str, content: str, *, width: int = 24, height: int = 8) -> text.Panel:

@@ -18,6 +18,7 @@ from deploy.grafana.builders.panels import (
     SHARE,
     AnyPanel,
     Query,
+    firing_alerts,
     heat_map,
     lines,
     number,
@@ -105,6 +106,7 @@ def _now() -> Sequence[AnyPanel]:
             unit=COUNT,
             limits=limits.ANY,
         ),
+        firing_alerts(),
     ]
 
 

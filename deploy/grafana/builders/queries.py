@@ -102,5 +102,16 @@ def response_share(codes: str, by: str, *, redirected: bool = False) -> str:
     )
 
 
+def failed_responses() -> str:
+    """Calls a minute by final SIP response code other than 200; only codes that occurred."""
+    found = per_minute("call_final_responses_total", DIRECTION, 'sip_code!="200"', by="sip_code")
+    return f"{found} > 0"
+
+
+def error_codes() -> str:
+    """Calls a minute by error code; only codes that occurred."""
+    return f"{per_minute('call_errors_total', PROVIDER, by='provider, error_code')} > 0"
+
+
 def _sum(expression: str, by: str) -> str:
     return f"sum by ({by}) ({expression})" if by else f"sum({expression})"

@@ -58,9 +58,12 @@ def test_every_panel_says_what_it_shows_in_which_unit_and_when_it_is_bad(dashboa
             continue
         defaults = panel["fieldConfig"]["defaults"]
         assert defaults["thresholds"]["steps"], panel["title"]
-        columns = [one for one in panel["fieldConfig"]["overrides"] if one["matcher"]["id"] == "byName"]
-        of_columns = [{value["id"] for value in one["properties"]} for one in columns]
-        assert "unit" in defaults or all({"unit", "thresholds"} <= ids for ids in of_columns), panel["title"]
+        if panel["type"] != "table":
+            assert defaults["unit"], panel["title"]
+            continue
+        columns = [{value["id"] for value in one["properties"]} for one in panel["fieldConfig"]["overrides"]]
+        assert len(columns) == len(panel["targets"])
+        assert all({"unit", "thresholds"} <= ids for ids in columns), panel["title"]
 
 
 def test_every_query_goes_to_the_chosen_data_source(dashboard: dict[str, Any]) -> None:
