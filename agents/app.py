@@ -28,6 +28,8 @@ from stream.service.http import health
 from stream.service.metrics.registry import LabelChoice
 from stream.service.metrics.worker import WorkerMetrics
 
+log = logging.getLogger("callstream.worker")
+
 
 class HealthServer(mode.Service):
     """The worker's HTTP server, up while the app is, also during recovery."""
@@ -48,7 +50,7 @@ class HealthServer(mode.Service):
                 ready=lambda: worker_ready(self._app.lanes.progress()),
             )
         )
-        logging.getLogger("callstream").info("health and metrics at %s", url)
+        log.info("health and metrics at %s", url)
 
     async def on_stop(self) -> None:
         await self._open.aclose()

@@ -14,6 +14,7 @@ import click
 
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.gateway.tls import TlsError
+from stream.service import logs
 from stream.service.settings import Settings, load
 
 verbose_option = click.option(
@@ -43,9 +44,10 @@ def poller(verbose: bool) -> None:
 
 
 def _run(role: str, verbose: bool) -> None:
-    log_to_stderr(verbose=verbose)
+    logs.install()
     with exit_on_error(TlsError):
         chosen, serve = load(), partial(_serve, role)
+        log_to_stderr(chosen, verbose=verbose)
         if role != "worker":
             sys.exit(asyncio.run(on_a_broker(chosen, serve)))
         # Faust ends its own tasks, and what it leaves behind must not keep the process.

@@ -215,6 +215,7 @@ class Lanes:
         if phase is not self._phase and self._phase is not Phase.STOPPING:
             self._phase, self._phase_since = phase, time.monotonic()
             self.observer.phase(phase)
+            log.info("the worker is %s", phase)
 
     def broker_responded(self, wall_ms: int, ends: Mapping[TopicPartition, int]) -> None:
         """A broker responded at `wall_ms` (0: not known when), and source partitions end at `ends`."""

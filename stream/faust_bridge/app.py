@@ -76,7 +76,8 @@ def build_app(
     names = topics.names(settings.topic_prefix)
     # Offset tables on each rebalance, and thousands of errors a second while no broker is there.
     for name in NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        if logging.getLogger(name).level == logging.NOTSET:  # `CALLSTREAM_LOG_LEVEL` comes first
+            logging.getLogger(name).setLevel(logging.WARNING)
     app = LanesApp(
         topics.app_id(settings.topic_prefix),
         broker=[URL(f"kafka://{address.strip()}") for address in settings.kafka.split(",")],

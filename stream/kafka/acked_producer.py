@@ -59,7 +59,7 @@ class OutgoingRecord(Protocol):
     def value(self) -> bytes | None: ...
 
 
-log = logging.getLogger("callstream.lander")
+log = logging.getLogger("callstream.producer")
 
 
 class BufferFullError(Exception):
@@ -275,19 +275,32 @@ class AckedProducer:
         return self._open
 
     async def watch(self) -> None:
-        """Check every PROBE_EVERY_S whether the brokers take writes: readiness must not depend on traffic."""
+        """Check every PROBE_EVERY_S whether the brokers take writes: readiness must not depend on traffic.
+
+        An outage is logged when it begins and when it ends.
+        """
+        logged = False
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            producer = self._open
-            if producer is None:
-                continue
-            under_replicated = await self._in_sync.shortfall(producer.producer.client, PROBE_LIMIT_S)
-            if producer is not self._open:
-                continue
-            self._under_replicated = under_replicated
-            # Only an acknowledgement shows that waiting records are acknowledged.
-            if under_replicated is None and not producer.buffered_bytes:
-                self._failed = None
+            await self._probe()
+            trouble = self.trouble()
+            if trouble and not logged:
+                log.warning("%s takes no records: %s", self._topic, trouble)
+            elif logged and not trouble:
+                log.info("%s takes records again", self._topic)
+            logged = trouble is not None
+
+    async def _probe(self) -> None:
+        producer = self._open
+        if producer is None:
+            return
+        under_replicated = await self._in_sync.shortfall(producer.producer.client, PROBE_LIMIT_S)
+        if producer is not self._open:
+            return
+        self._under_replicated = under_replicated
+        # Only an acknowledgement shows that waiting records are acknowledged.
+        if under_replicated is None and not producer.buffered_bytes:
+            self._failed = None
 
     def _replace(self, broken: OpenProducer, why: str) -> None:
         if broken is not self._open:

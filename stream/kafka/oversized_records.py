@@ -19,7 +19,7 @@ REASON = "too_large"
 SMALL_LETTER_BYTES = 32 << 10
 """How much of a value is kept where the dead letters, too, take less than callstream creates them for."""
 
-log = logging.getLogger("callstream.lander")
+log = logging.getLogger("callstream.producer")
 
 
 class _Letter(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 CANCEL_TIMEOUT_S = 3.0
 """Shorter than a rebalance waits."""
 
-log = logging.getLogger("callstream.polling")
+log = logging.getLogger("callstream.tasks")
 
 
 def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

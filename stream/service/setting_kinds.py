@@ -43,6 +43,26 @@ def codes(value: str) -> tuple[str, ...]:
     return found
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def log_levels(value: str) -> tuple[tuple[str, str], ...]:
+    """(logger, level) of each; a level alone is that of callstream's own loggers.
+
+    At `debug`, libraries log the records and logins that they send.
+    """
+    pairs = (one.rpartition("=") for one in words(value))
+    found = [(name or "callstream", level) for name, _, level in pairs]
+    for name, level in found:
+        if level not in LOG_LEVELS or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
+            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}, or LOGGER=level, several with commas")
+        if level == "debug" and name.partition(".")[0] != "callstream":
+            raise ValueError(
+                "must leave `debug` to callstream's own loggers: others would log records and logins"
+            )
+    return tuple(found)
+
+
 def _pairs(value: str, what: str) -> tuple[tuple[str, str], ...]:
     found = []
     for word in words(value.replace("\n", ",")):

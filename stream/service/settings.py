@@ -19,9 +19,9 @@ import msgspec
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
 from stream.service.account_setting import AccountSetting, account_settings
-from stream.service.endpoint_setting import EndpointSetting, endpoint_settings
 from stream.service.errors import describe
 from stream.service.kafka_settings import KafkaSettings, wrong_combinations
+from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 
 PREFIX = "CALLSTREAM_"
@@ -43,6 +43,13 @@ class RoleSettings(KafkaSettings):
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
     account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
     kafka_libs: str = _setting("", "folder of Kafka's jars for the embedded broker", kinds.text)
+    log_format: str = _setting("text", "`text` or `json`: a line of the log", kinds.one_of("text", "json"))
+    log_level: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "`debug`, `info`, `warning` or `error`; more with commas as `LOGGER=level` ([Logs](logs.md)); "
+        "empty: `info`",
+        kinds.log_levels,
+    )
     cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
 
 
@@ -146,7 +153,7 @@ class GatewaySettings(PublicAddress, TwilioAccounts, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings(PublicAddress, CallSettings, RoleSettings):
+class WorkerSettings(PublicAddress, CallSettings, MetricSettings, RoleSettings):
     """What a worker runs with."""
 
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
@@ -162,18 +169,6 @@ class WorkerSettings(PublicAddress, CallSettings, RoleSettings):
         kinds.one_of("masked", "hashed", "full"),
     )
     privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
-    endpoints: tuple[EndpointSetting, ...] = _setting(
-        (),
-        "names of your application's endpoints in the metrics: `[[endpoints]]` tables of the TOML file; "
-        "empty: host and path of the 20 busiest",
-        endpoint_settings,
-    )
-    metric_error_codes: tuple[str, ...] = _setting(
-        (), "error codes with their own series, with commas; empty: those that one can act on", kinds.codes
-    )
-    metric_sip_codes: tuple[str, ...] = _setting(
-        (), "SIP response codes with their own series, with commas; empty: the usual ones", kinds.codes
-    )
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)

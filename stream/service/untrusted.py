@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import time
+from datetime import UTC, datetime
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -33,6 +34,24 @@ def escaped(text: str) -> str:
 def escaped_lines(text: str) -> str:
     """The same for our own text of several lines, which stay lines."""
     return "\n".join(map(escaped, text.split("\n")))
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object on one line, in ASCII: `time` (UTC), `level`, `logger`, `message`, and of one
+    that was logged with an error its type (`error`) and where it was raised (`trace`).
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        said: dict[str, str | None] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_text:
+            failure = getattr(record, "failure", None)
+            said |= {"error": failure.__name__ if failure else None, "trace": record.exc_text}
+        return json.dumps(said)
 
 
 class LineFormatter(logging.Formatter):

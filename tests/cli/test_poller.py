@@ -23,7 +23,7 @@ HASTY = (
 @pytest.fixture
 def without_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command in the test's own process leaves pytest's log handlers as they are."""
-    monkeypatch.setattr(roles, "log_to_stderr", lambda **_: None)
+    monkeypatch.setattr(roles, "log_to_stderr", lambda *_, **__: None)
 
 
 def run_here(*arguments: str, **environment: str) -> tuple[int, list[str]]:

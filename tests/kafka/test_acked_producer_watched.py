@@ -96,6 +96,25 @@ async def test_too_few_replicas_in_sync_are_trouble_without_any_traffic(
     await until(acked, None)
 
 
+async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(
+    acked: AckedProducer, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="callstream.producer")
+
+    async def lines(wanted: int) -> list[str]:
+        async with asyncio.timeout(20):
+            while len(caplog.messages) < wanted:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # several more looks
+        return caplog.messages
+
+    cluster.in_sync = [1]
+    began = f"{TOPIC} takes no records: {BELOW}"
+    assert await lines(1) == [began]
+    cluster.in_sync = [1, 2]
+    assert await lines(2) == [began, f"{TOPIC} takes records again"]
+
+
 async def test_two_frozen_brokers_of_three_are_trouble_though_all_are_said_to_be_in_sync(
     acked: AckedProducer, cluster: Cluster
 ) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from stream.core.events import DecodeError
-from stream.service import logs
+from stream.service import logs, untrusted
 
 NUMBER = "+15005550006"
 
 
-class JsonFormatter(logging.Formatter):
+class ForeignJsonFormatter(logging.Formatter):
     """As somebody may put one in: all that a record says, by name."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -40,7 +40,15 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.setLogRecordFactory(before)
 
 
-@pytest.fixture(params=[logging.Formatter("%(levelname)s %(name)s: %(message)s"), JsonFormatter()])
+FORMATTERS = [
+    logging.Formatter("%(levelname)s %(name)s: %(message)s"),
+    untrusted.LineFormatter("%(levelname)s %(name)s: %(message)s"),
+    untrusted.JsonFormatter(),
+    ForeignJsonFormatter(),
+]
+
+
+@pytest.fixture(params=FORMATTERS, ids=["logging", "text", "json", "foreign"])
 def written(installed: None, request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     """What a handler of the root logger writes, in text and in JSON."""
     stream = io.StringIO()
@@ -208,3 +216,23 @@ def test_a_text_that_is_logged_is_one_line_whichever_formatter_writes_it(written
     said = written.getvalue()
     assert said.count("\n") == 1
     assert not {"\x1b", "\u202e", "\x9b"} & set(said)
+
+
+def test_a_line_in_json_says_when_where_and_what_and_of_an_error_its_kind_and_its_places(
+    installed: None,
+) -> None:
+    def said(record: logging.LogRecord) -> dict[str, str]:
+        record.created = 1_772_445_600.5
+        line = untrusted.JsonFormatter().format(record)
+        assert line.isascii()
+        assert "\n" not in line
+        found: dict[str, str] = json.loads(line)
+        return found
+
+    make = logging.getLogger("callstream.lanes").makeRecord
+    plain = {"time": "2026-03-02T10:00:00.500Z", "level": "warning", "logger": "callstream.lanes"}
+    record = make("callstream.lanes", logging.WARNING, "x.py", 1, "lane %d: äöü", (7,), None)
+    assert said(record) == plain | {"message": "lane 7: äöü"}
+    failed = KeyError(NUMBER)
+    record = make("callstream.lanes", logging.WARNING, "x.py", 1, "it failed", (), (KeyError, failed, None))
+    assert said(record) == plain | {"message": "it failed", "error": "KeyError", "trace": "KeyError"}

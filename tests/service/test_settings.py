@@ -73,6 +73,11 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_TELNYX_TOLERANCE_S", "0"),
         ("CALLSTREAM_KAFKA", "kafka"),
         ("CALLSTREAM_DATA_DIR", ""),
+        ("CALLSTREAM_LOG_FORMAT", "xml"),
+        ("CALLSTREAM_LOG_LEVEL", "loud"),
+        ("CALLSTREAM_LOG_LEVEL", "info,callstream.poller"),
+        ("CALLSTREAM_LOG_LEVEL", "aiokafka.conn=debug"),
+        ("CALLSTREAM_LOG_LEVEL", "root=debug"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name: str, value: str) -> None:

@@ -27,12 +27,14 @@ from stream.service import logs
 from stream.service.data_dir import DataDirError
 from stream.service.errors import describe, for_operator
 from stream.service.http.listening import ListenError
-from stream.service.settings import Settings, SettingsError
+from stream.service.settings import RoleSettings, Settings, SettingsError
 from stream.service.shutdown import stop_asked, unless
-from stream.service.untrusted import LineFormatter
+from stream.service.untrusted import JsonFormatter, LineFormatter
 
 BROKER_LOOK_S = 1.0
 SILENT_S = 3.0
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class NoBrokerError(Exception):
@@ -45,19 +47,23 @@ def quiet_clients() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def log_to_stderr(*, verbose: bool = False) -> None:
+def log_to_stderr(chosen: RoleSettings, *, verbose: bool = False) -> None:
     """Log callstream's own lines and the libraries' warnings. The text of errors is not logged, see `logs`.
 
-    `verbose`: more of both, and a line for each webhook.
+    `verbose`: more of both, and a line for each webhook. A logger's own level in the settings comes first.
     """
     logs.install()
     log_levels.lower()
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(JsonFormatter() if chosen.log_format == "json" else LineFormatter(LINE))
         handler.addFilter(ClientLogThrottle())
-    logging.getLogger("callstream").setLevel(logging.DEBUG if verbose else logging.INFO)
     logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
+    levels = {"callstream": "info", **dict(chosen.log_level)}
+    if verbose:
+        levels["callstream"] = "debug"
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level.upper())
 
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (

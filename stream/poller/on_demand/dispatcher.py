@@ -48,7 +48,7 @@ RESERVED = 8
 
 RETRY_S = 1.0
 
-log = logging.getLogger("callstream.fetching")
+log = logging.getLogger("callstream.poller.fetches")
 
 Write = Callable[[], Awaitable[None]]
 Read = Callable[[FetchRequest, Account, Impatient], Awaitable[ReadResult]]

@@ -58,7 +58,7 @@ FORWARDED = "forwarded"
 
 OnAssignment = Callable[[frozenset[int], int], Awaitable[None]]
 
-log = logging.getLogger("callstream.fetching")
+log = logging.getLogger("callstream.poller.fetches")
 
 
 class FetchRequestConsumer:

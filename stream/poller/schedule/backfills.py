@@ -52,7 +52,7 @@ _RETRYABLE = frozenset({"throttled", "server_error", "network_error", "deferred"
 _UNREADABLE_CALL = frozenset({"rubbish", "client_error"})
 """Outcomes that concern one call alone: the others are still read."""
 
-log = logging.getLogger("callstream.polling")
+log = logging.getLogger("callstream.poller.windows")
 
 T = TypeVar("T")
 

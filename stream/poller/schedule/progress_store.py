@@ -36,7 +36,7 @@ RETRY_S = 1.0
 END = b"end"
 """The key of the records that find the end, one per partition: tombstones, which compaction removes."""
 
-log = logging.getLogger("callstream.polling")
+log = logging.getLogger("callstream.poller.windows")
 
 _FindEnds = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 

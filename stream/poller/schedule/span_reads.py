@@ -14,7 +14,7 @@ from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Resource
 from stream.poller.schedule.planning import Span
 
-log = logging.getLogger("callstream.polling")
+log = logging.getLogger("callstream.poller.windows")
 
 
 async def read_span(

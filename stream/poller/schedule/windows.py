@@ -39,7 +39,7 @@ SUCCESS = "success"
 NOT_LANDED = "not_landed"
 """The outcome of a pass whose rows or watermark Kafka did not take."""
 
-log = logging.getLogger("callstream.polling")
+log = logging.getLogger("callstream.poller.windows")
 
 
 class Window(NamedTuple):

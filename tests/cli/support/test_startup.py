@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -100,3 +103,38 @@ def test_as_json_the_error_and_its_details_are_one_object_on_stdout(
 def test_a_fault_of_ours_is_not_hidden() -> None:
     with pytest.raises(TlsError), exit_on_error():
         raise TlsError("nobody said that it may come")
+
+
+LOGGING = """
+import logging, sys
+from stream.cli.support.startup import log_to_stderr
+from stream.service.settings import load
+log_to_stderr(load(), verbose="-v" in sys.argv)
+for name in ("callstream.lanes", "callstream.poller.fetches", "callstream.gateway.access", "aiokafka.conn"):
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING):
+        logging.getLogger(name).log(level, f"said at {level}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "arguments", "shown"),
+    [
+        ("", (), "lanes=IW fetches=IW access=W conn=W"),
+        ("", ("-v",), "lanes=DIW fetches=DIW access=IW conn=IW"),
+        ("warning", (), "lanes=W fetches=W access=W conn=W"),
+        ("warning", ("-v",), "lanes=DIW fetches=DIW access=IW conn=IW"),
+        ("warning,callstream.poller=debug,aiokafka=info", (), "lanes=W fetches=DIW access=W conn=IW"),
+        ("callstream.gateway.access=info", (), "lanes=IW fetches=IW access=IW conn=W"),
+    ],
+)
+def test_the_level_is_set_for_callstream_and_for_one_logger(
+    level: str, arguments: tuple[str, ...], shown: str
+) -> None:
+    environ = {**os.environ, "CALLSTREAM_LOG_FORMAT": "json", "CALLSTREAM_LOG_LEVEL": level}
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING, *arguments], env=environ, capture_output=True, text=True, check=True
+    )
+    found: dict[str, str] = {name.partition("=")[0]: "" for name in shown.split()}
+    for line in map(json.loads, done.stderr.splitlines()):
+        found[line["logger"].rpartition(".")[2]] += line["level"][0].upper()
+    assert " ".join(f"{name}={levels}" for name, levels in found.items()) == shown

@@ -16,7 +16,7 @@ from stream.cli.main import main
 from stream.gateway.diagnose.provider_setup import TELNYX_PATH, TWILIO_PATH
 from stream.gateway.receive.source_detection import EVENT_STREAMS_PATH
 from stream.kafka import topics
-from stream.service.endpoint_setting import EndpointSetting
+from stream.service.metric_settings import EndpointSetting
 from stream.service.metrics.label_values import CALLBACK_ROUTES
 from tests.deploy.helm.chart import CHART, ROOT, VALUES, needs_helm, of_kind, only, pods, template
 from tests.deploy.helm.test_chart_roles import chosen

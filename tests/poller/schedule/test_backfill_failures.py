@@ -72,7 +72,7 @@ async def test_progress_is_saved_until_kafka_takes_it() -> None:
 
 
 async def test_a_bug_fails_its_job_and_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="callstream.polling")
+    caplog.set_level(logging.INFO, logger="callstream.poller.windows")
     reader, bad, good = FakeReader(), job(hours=1), job("telnyx_webhook_delivery", 1, "T1")
     url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
     reader.answers = {url: [RuntimeError("+15005550006")]}

@@ -175,7 +175,7 @@ async def test_an_unreadable_record_is_logged_and_skipped(
         await one.save(mark(NOW_US, "AC2"))
         await producer.send_all([Raw(mark(NOW_US, "AC2").key.encode(), None)], 20)
         await until(lambda: one.watermark("twilio_call", "AC2") is None)
-    caplog.set_level(logging.WARNING, logger="callstream.polling")
+    caplog.set_level(logging.WARNING, logger="callstream.poller.windows")
     caplog.clear()
     async with a_store(broker, prefix) as again:
         assert again.watermark("twilio_call", "AC1") == mark(NOW_US)

@@ -245,7 +245,7 @@ async def test_a_failing_window_is_read_less_often() -> None:
 async def test_an_outage_is_logged_when_it_starts_changes_and_ends_without_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, logger="callstream.polling")
+    caplog.set_level(logging.INFO, logger="callstream.poller.windows")
     reader, store = FakeReader(*["throttled"] * 3, *["auth_error"] * 2), FakeStore()
     windows = poller(reader, store)
     await windows.assign(ALL, 4)

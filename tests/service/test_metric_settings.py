@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.service.endpoint_setting import EndpointSetting, endpoint_settings
+from stream.service.metric_settings import EndpointSetting, endpoint_settings
 from stream.service.settings import SettingsError, load
 
 

@@ -1,15 +1,21 @@
-"""A table of the TOML file for each endpoint of the customer's application that has a name in the metrics.
+"""What an installation chooses of the labels of its metrics.
 
-[[endpoints]]
-name = "ivr"
-url = "https://app.example.com/voice/*"
+An endpoint of the customer's application has a table of the TOML file:
+
+    [[endpoints]]
+    name = "ivr"
+    url = "https://app.example.com/voice/*"
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import msgspec
+
+from stream.service import setting_kinds as kinds
+from stream.service.setting_kinds import setting
 
 MOST = 50
 """Each has a dozen series."""
@@ -38,3 +44,21 @@ def endpoint_settings(value: str) -> tuple[EndpointSetting, ...]:
         if not one.url.startswith(("http://", "https://", "*")):
             raise ValueError(f"table {number}: url must begin with https://, http:// or *")
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSettings:
+    """The lists of values that have their own series; everything else is `other`."""
+
+    endpoints: tuple[EndpointSetting, ...] = setting(
+        (),
+        "names of your application's endpoints in the metrics: `[[endpoints]]` tables of the TOML file; "
+        "empty: host and path of the 20 busiest",
+        endpoint_settings,
+    )
+    metric_error_codes: tuple[str, ...] = setting(
+        (), "error codes with their own series, with commas; empty: those that one can act on", kinds.codes
+    )
+    metric_sip_codes: tuple[str, ...] = setting(
+        (), "SIP response codes with their own series, with commas; empty: the usual ones", kinds.codes
+    )
