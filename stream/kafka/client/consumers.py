@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
 
 from stream.kafka.client import network_client, request_limits
 from stream.kafka.client.connection import Connection
@@ -143,17 +142,27 @@ async def committed(
 
 
 async def leave(consumer: Any, limit_s: float = LEAVE_S) -> None:
-    """Stop an AIOKafkaConsumer and leave its group, or drop it after `limit_s`. Never raises."""
+    """Stop an AIOKafkaConsumer and leave its group, or drop it after `limit_s` and when this is cancelled.
+
+    Raises nothing of the consumer's.
+    """
     if consumer._closed:
         return
+    stopping = asyncio.ensure_future(_stop(consumer))
+    network_client.ignore_failures([stopping])
     try:
-        async with asyncio.timeout(limit_s):
-            await _end_fetching(consumer._fetcher)
-            await consumer.stop()
-        await network_client.close(consumer._client)
-    except (KafkaError, OSError, TimeoutError) as error:
-        log.info("the group could not be left in time (%s)", type(error).__name__)
-        await drop(consumer)
+        await asyncio.wait([stopping], timeout=limit_s)
+    finally:
+        if not stopping.done() or stopping.cancelled() or stopping.exception() is not None:
+            log.info("the group could not be left: the consumer is dropped")
+            stopping.cancel()
+            await drop(consumer)
+
+
+async def _stop(consumer: Any) -> None:
+    await _end_fetching(consumer._fetcher)
+    await consumer.stop()
+    await network_client.close(consumer._client)
 
 
 async def drop(consumer: Any) -> None:

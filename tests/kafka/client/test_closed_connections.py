@@ -29,7 +29,7 @@ async def test_a_connection_that_its_broker_has_closed_is_closed_though_no_other
         assert await client.ready(2)
         connection = client._conns[2, ConnectionGroup.DEFAULT]
         transport = connection._writer.transport
-        broker.others = [(2, 1)]  # nobody listens at port 1
+        broker.others, second.port = [(2, 1)], 1  # as both brokers tell it now: nobody listens there
         assert await client.force_metadata_update()
         connection._reader.feed_eof()
         del connection

@@ -95,7 +95,21 @@ async def test_a_cancellation_of_ours_is_one() -> None:
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    await drop(consumer)
+    assert consumer.client_closed
+
+
+async def test_a_consumer_whose_own_stop_is_cancelled_from_inside_is_closed_all_the_same() -> None:
+    """aiokafka awaits a heartbeat's task that it has just cancelled, and that may not have begun."""
+
+    class Cancelled(Consumer):
+        async def stop(self) -> None:
+            self._closed = True
+            raise asyncio.CancelledError
+
+    consumer = Cancelled()
+    await asyncio.sleep(0)
+    await leave(consumer)
+    assert consumer.client_closed
 
 
 class Coordinator(GroupCoordinator):
