@@ -22,20 +22,20 @@ from tests.kafka.client.test_network_client import nothing_left, two_brokers
 from tests.kafka.fake_kafka import one_broker
 
 
-async def test_a_connection_that_its_broker_has_closed_is_closed_though_no_other_can_be_opened() -> None:
-    """aiokafka forgets it, and closes it only where the broker can be reached again."""
+async def test_a_connection_that_its_broker_closes_as_it_leaves_the_cluster_is_closed_here() -> None:
+    """aiokafka forgets it at once where there is no address for another one."""
     async with one_broker("calls") as second, nothing_left() as broker:
         client = await two_brokers(broker, second)
         assert await client.ready(2)
-        connection = client._conns[2, ConnectionGroup.DEFAULT]
-        transport = connection._writer.transport
-        broker.others, second.port = [(2, 1)], 1  # as both brokers tell it now: nobody listens there
+        transport = client._conns[2, ConnectionGroup.DEFAULT]._writer.transport
+        broker.others, second.others, second.node, second.port = [], [], 1, broker.port
         assert await client.force_metadata_update()
-        connection._reader.feed_eof()
-        del connection
-        assert not await client.ready(2)
-        gc.collect()
-        assert transport.is_closing()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ResourceWarning)
+            client._conns[2, ConnectionGroup.DEFAULT]._reader.feed_eof()
+            assert not await client.ready(2)
+            gc.collect()
+        assert ([str(one.message) for one in said], transport.is_closing()) == ([], True)
         await network_client.close(client)
 
 
