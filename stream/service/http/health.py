@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import hdrs, web
 
+from stream.service.http import service_manager
 from stream.service.http.connections import Connections, raise_limit
 from stream.service.http.server import HttpServer
 
@@ -31,6 +32,9 @@ CONNECTIONS_AT_MOST = 32
 SCRAPE_S = 1.0
 """An exposition is cached for this long."""
 
+READY_EVERY_S = 0.2
+"""How often a role that systemd waits for looks whether it is ready."""
+
 OPENMETRICS = "application/openmetrics-text"
 
 
@@ -40,15 +44,19 @@ async def serve(
 ) -> AsyncIterator[str]:
     """Serve while the block runs; gives the base URL (port 0 in `listen` picks a free one).
 
+    A systemd that waits for it is told when the role is ready for the first time.
+
     `setting` is named in the `ListenError` that a wrong or taken address raises.
     """
     raise_limit()
     server = HttpServer(application(metrics, live, ready), Connections(CONNECTIONS_AT_MOST))
     watching = asyncio.create_task(server.watch())
+    telling = asyncio.create_task(_tell_when_ready(ready))
     try:
         yield await server.listen(listen, setting)
     finally:
         watching.cancel()
+        telling.cancel()
         await server.close()
 
 
@@ -89,12 +97,25 @@ class Scrapes:
         return self._cached[accept]
 
 
+async def _tell_when_ready(ready: Check) -> None:
+    """Tells systemd once, if it waits for that. Not at once: the role may have more ports to open."""
+    if service_manager.waits():
+        await asyncio.sleep(READY_EVERY_S)
+        while not _outcome(ready)[0]:  # noqa: ASYNC110  a check has no event
+            await asyncio.sleep(READY_EVERY_S)
+        service_manager.notify("READY=1")
+
+
+def _outcome(check: Check) -> tuple[bool, Sequence[str]]:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
+        return False, [f"the check itself failed: {type(error).__name__}"]
+
+
 def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def probe(_: web.Request) -> web.Response:
-        try:
-            ok, reasons = check()
-        except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
-            ok, reasons = False, [f"the check itself failed: {type(error).__name__}"]
+        ok, reasons = _outcome(check)
         body = msgspec.json.encode({"status": "ok" if ok else "unavailable", "reasons": reasons})
         headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
         return web.Response(status=200 if ok else 503, body=body, headers=headers)
