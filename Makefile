@@ -1,7 +1,7 @@
 # Each target installs what it needs. A fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit fuzz e2e check rules dashboards chart deploy-check bench docs picture dist clean
+.PHONY: help run test unit fuzz e2e check rules dashboards chart deploy-check bench docs picture dist image-test clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,6 +74,9 @@ dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
 dist: $(TESTS) ## the wheel and the source distribution, in dist/
 	@rm -rf dist && $(BIN)/python -m build --no-isolation . >$(VENV)/dist.log 2>&1 || { cat $(VENV)/dist.log; exit 1; }
 	@ls dist/*
+
+image-test: $(TESTS) ## builds and runs the container image, as root on Debian (four minutes)
+	@$(BIN)/python deploy/image_test.py
 
 clean: ## removes the environment, caches and callstream's data
 	rm -rf $(VENV) .venv-newest .callstream build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -57,6 +57,8 @@ for unit in deploy/systemd/*.service; do
     systemd-analyze security --offline=true --threshold=30 --no-pager "$unit"
 done
 
+check "Dockerfile" hadolint "make check installs it" hadolint deploy/Dockerfile
+
 # Debian has no package of Helm: CI runs this where `make deploy-check` has built it.
 PATH=$PATH:${XDG_CACHE_HOME:-$HOME/.cache}/callstream/tools
 for values in deploy/helm/callstream/ci/*-values.yaml; do
