@@ -59,6 +59,9 @@ done
 
 check "Dockerfile" hadolint "make check installs it" hadolint deploy/Dockerfile
 
+check "compose file" check-jsonschema "make check installs it" \
+  check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+
 # Debian has no package of Helm: CI runs this where `make deploy-check` has built it.
 PATH=$PATH:${XDG_CACHE_HOME:-$HOME/.cache}/callstream/tools
 for values in deploy/helm/callstream/ci/*-values.yaml; do
