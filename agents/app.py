@@ -62,7 +62,11 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         data_dir.prepare(chosen.data_dir)
     names = topics.names(chosen.topic_prefix)
     choice = LabelChoice(
-        [(one.url, one.name) for one in chosen.endpoints], chosen.metric_error_codes, chosen.metric_sip_codes
+        [(one.url, one.name) for one in chosen.endpoints],
+        chosen.metric_error_codes,
+        chosen.metric_sip_codes,
+        dict(chosen.metric_accounts),
+        chosen.metric_providers,
     )
     metrics = WorkerMetrics(chosen.account_alias, topics.roles(names), choice=choice)
     logging.getLogger().addHandler(metrics.log_counter)

@@ -20,9 +20,9 @@ HEAD = """\
 
 Every role serves its metrics at `/metrics`, in Prometheus' text format or as OpenMetrics.
 Every name has the prefix `callstream_`.
-Every series that is known in advance starts at 0.
+Every series that is known in advance starts at 0, of the providers in `CALLSTREAM_METRIC_PROVIDERS`.
 The value of a label is a word from a list, never an id, a phone number or a URL; a value that is in no list counts as `other`.
-`endpoint` has the names of the `[[endpoints]]` tables in the TOML file, else host and path of the 20 busiest endpoints, in which a `*` stands for what may be an id; `error_code` and `sip_code` have lists by setting ([Settings](settings.md)).
+`endpoint` has the names of the `[[endpoints]]` tables in the TOML file, else host and path of the 20 busiest endpoints, in which a `*` stands for what may be an id; `account` has the names of `CALLSTREAM_METRIC_ACCOUNTS`, else one alias for all; `error_code` and `sip_code` have lists by setting ([Settings](settings.md)).
 Each role also has the usual series of its process and of Python, without the prefix: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `process_start_time_seconds`, `python_info`, `python_gc_collections_total` and others.
 Durations and times are in seconds; a histogram has the series `_bucket`, `_sum` and `_count`.
 """

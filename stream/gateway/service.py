@@ -32,6 +32,7 @@ from stream.service.http.connections import AT_MOST, Connections, connections_at
 from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import UNKNOWN
+from stream.service.metrics.registry import LabelChoice
 from stream.service.settings import GatewaySettings
 from stream.service.shutdown import stop_asked, unless
 
@@ -75,7 +76,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     Raises ListenError, TlsError, KafkaError.
     """
     names = topics.names(chosen.topic_prefix)
-    metrics = GatewayMetrics(topics.roles(names))
+    metrics = GatewayMetrics(topics.roles(names), LabelChoice(providers=chosen.metric_providers))
     logging.getLogger().addHandler(metrics.log_counter)
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):

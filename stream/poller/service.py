@@ -35,6 +35,7 @@ from stream.poller.schedule.windows import Windows, windows_of
 from stream.service.http import health
 from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.poller import BudgetState, PollerMetrics
+from stream.service.metrics.registry import LabelChoice
 from stream.service.settings import PollerSettings
 from stream.service.shutdown import stop_asked, unless
 
@@ -97,6 +98,7 @@ class Poller:
                 for one in windows_of(self.accounts, RESOURCES, chosen.poll_sources)
             ],
             topics.roles(names),
+            LabelChoice(providers=chosen.metric_providers),
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
         self.limiters = RateLimiters(self.accounts, self.metrics)

@@ -56,6 +56,12 @@ class MetricSettings:
         "empty: host and path of the 20 busiest",
         endpoint_settings,
     )
+    metric_accounts: tuple[tuple[str, str], ...] = setting(
+        (),
+        "`ACCOUNT=name` of accounts with their own series, with commas; empty: all accounts are "
+        "`CALLSTREAM_ACCOUNT_ALIAS`",
+        kinds.account_names,
+    )
     metric_error_codes: tuple[str, ...] = setting(
         (), "error codes with their own series, with commas; empty: those that one can act on", kinds.codes
     )

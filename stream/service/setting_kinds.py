@@ -18,6 +18,8 @@ URL = "an http or https URL without user, query and fragment"
 
 
 MOST_CODES = 100
+MOST_ACCOUNTS = 50
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 
 
@@ -61,6 +63,14 @@ def log_levels(value: str) -> tuple[tuple[str, str], ...]:
                 "must leave `debug` to callstream's own loggers: others would log records and logins"
             )
     return tuple(found)
+
+
+def account_names(value: str) -> tuple[tuple[str, str], ...]:
+    """(account, its name), few and short, because each has its own series."""
+    found = _pairs(value, "ACCOUNT=name")
+    if len(found) > MOST_ACCOUNTS or not all(_NAME.fullmatch(name) for _, name in found):
+        raise ValueError(f"must be at most {MOST_ACCOUNTS} of ACCOUNT=name, names of letters, digits and ._-")
+    return found
 
 
 def _pairs(value: str, what: str) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ import msgspec
 
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
-from stream.service.account_setting import AccountSetting, account_settings
+from stream.service.account_setting import PROVIDERS, AccountSetting, account_settings
 from stream.service.errors import describe
 from stream.service.kafka_settings import KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
@@ -49,6 +49,9 @@ class RoleSettings(KafkaSettings):
         "`debug`, `info`, `warning` or `error`; more with commas as `LOGGER=level` ([Logs](logs.md)); "
         "empty: `info`",
         kinds.log_levels,
+    )
+    metric_providers: tuple[str, ...] = _setting(
+        PROVIDERS, "providers whose series are there before their first event", kinds.some_of(*PROVIDERS)
     )
     cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from stream.core.sources import CALLBACK_SOURCES
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import Family, counter, histogram
-from stream.service.metrics.registry import MetricRegistry
+from stream.service.metrics.registry import NO_CHOICE, LabelChoice, MetricRegistry
 
 HTTP_REQUESTS = counter(
     "http_requests_total",
@@ -80,8 +80,10 @@ WRITTEN = ("callbacks", "dead_letters")
 class GatewayMetrics(MetricRegistry):
     """What a gateway counts. All calls from the event loop's thread, for each request."""
 
-    def __init__(self, topics: Mapping[str, str] = MappingProxyType({})) -> None:
-        super().__init__(FAMILIES, topics=topics, written=WRITTEN)
+    def __init__(
+        self, topics: Mapping[str, str] = MappingProxyType({}), choice: LabelChoice = NO_CHOICE
+    ) -> None:
+        super().__init__(FAMILIES, topics=topics, choice=choice, written=WRITTEN)
 
     def watch_connections(self, cut: Callable[[], int]) -> None:
         """`cut`: returns how many connections were cut; called at each scrape."""

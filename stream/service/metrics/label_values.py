@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from stream.core.insights_edges import EDGES as _EDGES
 from stream.core.sources import PROVIDERS as _PROVIDERS
-from stream.core.sources import SOURCES
+from stream.core.sources import SOURCE_BY_NAME, SOURCES
 
 OTHER = "other"
 UNKNOWN = "unknown"
@@ -83,7 +83,7 @@ CONFLICT_FIELDS = (
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CAPPED_LABELS = (
-    *("code", "edge", "endpoint", "error", "error_code", "event"),
+    *("account", "code", "edge", "endpoint", "error", "error_code", "event"),
     *("field", "method", "route", "sip_code", "topic"),
 )
 
@@ -118,6 +118,13 @@ _SPELLINGS: dict[str, dict[str, str]] = {
     },
     "edge": {"unknown_edge": OTHER},
 }
+
+
+def of_provider(provider: str) -> tuple[str, ...]:
+    """The values that are about one provider."""
+    sources = (name for name, source in SOURCE_BY_NAME.items() if source.provider == provider)
+    routes = (route for route in CALLBACK_ROUTES if route.split("/")[2] == provider)
+    return provider, *sources, *routes
 
 
 def spelled(label: str, word: str) -> str:

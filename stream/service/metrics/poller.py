@@ -13,7 +13,7 @@ from stream.core.fetches import OUTCOMES, PRIORITIES
 from stream.core.sources import POLLED_SOURCES
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import Family, counter, gauge, histogram
-from stream.service.metrics.registry import MetricRegistry
+from stream.service.metrics.registry import NO_CHOICE, LabelChoice, MetricRegistry
 
 SOURCE = {"source": POLLED_SOURCES}
 WINDOW = {**SOURCE, "account": words.RUNNING}
@@ -139,9 +139,12 @@ class PollerMetrics(MetricRegistry):
     """
 
     def __init__(
-        self, windows: Iterable[tuple[str, str]], topics: Mapping[str, str] = MappingProxyType({})
+        self,
+        windows: Iterable[tuple[str, str]],
+        topics: Mapping[str, str] = MappingProxyType({}),
+        choice: LabelChoice = NO_CHOICE,
     ) -> None:
-        super().__init__(FAMILIES, topics=topics, written=WRITTEN)
+        super().__init__(FAMILIES, topics=topics, choice=choice, written=WRITTEN)
         for source, alias in windows:
             self.window(source, alias, 0, 0)
 

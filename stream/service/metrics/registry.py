@@ -47,6 +47,7 @@ from stream.service.metrics.label_values import (
     SIP_CODES,
     UNKNOWN,
     WRITTEN,
+    of_provider,
     spelled,
 )
 
@@ -62,12 +63,16 @@ Labels = tuple[str, ...]
 class LabelChoice(NamedTuple):
     """What an installation has chosen of labels. Empty: the lists of `label_values`, the busiest endpoints.
 
-    `endpoints`: (pattern of a URL, name).
+    - `endpoints`: (pattern of a URL, name).
+    - `accounts`: names by the provider's id; all others are `other`. Empty: all are the installation's alias.
+    - `providers`: those whose series are there from the start.
     """
 
     endpoints: Sequence[tuple[str, str]] = ()
     error_codes: Sequence[str] = ()
     sip_codes: Sequence[str] = ()
+    accounts: Mapping[str, str] = MappingProxyType({})
+    providers: Sequence[str] = PROVIDERS
 
 
 NO_CHOICE = LabelChoice()
@@ -93,9 +98,12 @@ class MetricRegistry(Collector):
         self._account_alias = account_alias
         self._topics = topics
         self._endpoints = EndpointNames(choice.endpoints)
+        self._accounts = choice.accounts
+        self._left_out = {word for one in set(PROVIDERS) - {*choice.providers} for word in of_provider(one)}
+        accounts = (*dict.fromkeys(choice.accounts.values()), OTHER) if choice.accounts else (account_alias,)
         self._listed: dict[Labels, Labels] = {
             RUNNING: (),
-            ACCOUNT: (account_alias,),
+            ACCOUNT: accounts,
             ENDPOINTS: self._endpoints.known,
             WRITTEN: tuple(written),
         }
@@ -119,9 +127,10 @@ class MetricRegistry(Collector):
             of_the_process(registry=self.registry)
 
     def _start(self, family: Family) -> Sequence[Labels]:
-        if family.start is not None:
-            return family.start
-        return [*product(*(self._listed.get(listed, listed) for listed in family.labels.values()))]
+        sets = family.start
+        if sets is None:
+            sets = tuple(product(*(self._listed.get(listed, listed) for listed in family.labels.values())))
+        return [labels for labels in sets if not self._left_out.intersection(labels)]
 
     def _child(self, family: Family, labels: Labels) -> Any:
         """The series of one label set."""
@@ -168,7 +177,12 @@ class MetricRegistry(Collector):
         if listed is RUNNING:
             return str(value)
         if listed is ACCOUNT:
-            return self._account_alias
+            if not self._accounts:
+                return self._account_alias
+            name = self._accounts.get(str(value))
+            if name is None and value is not None:
+                self.count(LABEL_VALUES_CAPPED, label, n=n)
+            return name or OTHER
         if listed is ENDPOINTS:
             word = self._endpoints.label(str(value), n) if value is not None else OTHER
             if word == OTHER:

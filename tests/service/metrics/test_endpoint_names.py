@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from stream.service.metrics import worker_families as f
@@ -14,7 +16,9 @@ from stream.service.metrics.endpoint_names import (
     host_and_path,
 )
 from stream.service.metrics.family import LABEL_VALUES_CAPPED
-from stream.service.metrics.registry import LabelChoice
+from stream.service.metrics.gateway import GatewayMetrics
+from stream.service.metrics.poller import PollerMetrics
+from stream.service.metrics.registry import LabelChoice, MetricRegistry
 from stream.service.metrics.worker import WorkerMetrics
 
 VOICE = "https://app.example.test/voice"
@@ -150,3 +154,39 @@ def test_codes_of_the_settings_replace_the_lists() -> None:
         ("callstream_call_final_responses_total", "699"): 1,
         ("callstream_call_final_responses_total", "other"): 1,
     }
+
+
+def test_accounts_of_the_settings_have_their_own_series_and_all_others_are_other() -> None:
+    def started() -> dict[str, float]:
+        (family,) = (one for one in metrics.registry.collect() if one.name == "callstream_calls_started")
+        inbound = [one for one in family.samples if one.labels["direction"] == "inbound"]
+        return {one.labels["account"]: one.value for one in inbound if one.labels["provider"] == "twilio"}
+
+    metrics = WorkerMetrics(choice=LabelChoice(accounts={"AC1": "sales", "AC2": "sales", "AC3": "support"}))
+    assert started() == {"sales": 0, "support": 0, "other": 0}
+    counts = BatchCounts(0)
+    for account in ("AC1", "AC2", "AC9", None):
+        counts[f.CALLS_STARTED, "twilio", account, "inbound"] += 1
+    metrics.add(counts)
+    assert started() == {"sales": 2, "support": 0, "other": 2}
+    capped = metrics.registry.get_sample_value(f"callstream_{LABEL_VALUES_CAPPED.name}", {"label": "account"})
+    assert capped == 1
+    assert b"AC9" not in metrics.exposition()[0]
+
+
+REGISTRIES: dict[str, Callable[[LabelChoice], MetricRegistry]] = {
+    "worker": lambda choice: WorkerMetrics(choice=choice),
+    "gateway": lambda choice: GatewayMetrics(choice=choice),
+    "poller": lambda choice: PollerMetrics([], choice=choice),
+}
+
+
+@pytest.mark.parametrize("role", REGISTRIES)
+def test_a_provider_that_is_not_used_has_no_series_before_its_first_event(role: str) -> None:
+    metrics = REGISTRIES[role](LabelChoice(providers=["twilio"]))
+    assert b"telnyx" not in metrics.exposition()[0]
+    assert b"twilio" in metrics.exposition()[0]
+    metrics.dead_letter("telnyx_webhook", "not_json")
+    letters = metrics.registry.get_sample_value
+    assert letters("callstream_dead_letters_total", {"source": "telnyx_webhook", "reason": "not_json"}) == 1
+    assert letters("callstream_dead_letters_total", {"source": "telnyx_webhook", "reason": "too_large"}) == 0
