@@ -303,7 +303,8 @@ def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsEr
     ]
     if not wrong:
         wrong += map(SettingsError, wrong_combinations(values))
-    user_cache = Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    # Unlike pathlib's, this leaves a name as it is where the user has no home.
+    user_cache = Path(os.path.expanduser(environ.get("XDG_CACHE_HOME") or "~/.cache"))
     values.setdefault("cache_dir", user_cache / "callstream")
     return values, wrong
 

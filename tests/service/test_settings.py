@@ -17,6 +17,13 @@ def test_nothing_set_gives_the_defaults_and_the_users_cache() -> None:
     assert load({"XDG_CACHE_HOME": "/cache"}) == Settings(cache_dir=Path("/cache/callstream"))
 
 
+def test_a_user_without_a_home_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user that its image does not know."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)
+    assert load({"CALLSTREAM_KAFKA": "kafka:9092"}).kafka == "kafka:9092"
+
+
 def test_a_variable_sets_its_field() -> None:
     environ = {
         "CALLSTREAM_KAFKA": "one:9092,two:9092",
