@@ -38,10 +38,7 @@ _HEADERS_KEPT = frozenset(
     {"contenttype", "contentlength", "useragent", "server", "date", "retryafter", "xtwilioerror"}
 )
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}\Z")
-_PARAMETERS = frozenset({"requestvariables", "parameters"})
-"""What the application was asked with: names of people, speech."""
-
-_FORMS = frozenset({"alerttext", "messagetext", "requestheaders", "responseheaders"}) | _PARAMETERS
+_FORMS = frozenset({"alerttext", "messagetext", "requestvariables", "requestheaders", "responseheaders"})
 """Texts that are forms."""
 
 _BODIES = frozenset({"body", "responsebody"})
@@ -331,8 +328,6 @@ def _shown(value: Any, plain: str) -> Any:
     """What is kept of a value below the name that is normalised to `plain`."""
     if plain in _FORMS and type(value) is str:
         value = _form(value) or value
-    if plain in _PARAMETERS and type(value) is str:
-        return {"body": value}  # not a form: masked whole, as the body that it is
     if plain.endswith("headers"):
         return {one: text for one, text in _object(value).items() if normalised(one) in _HEADERS_KEPT}
     if type(value) is dict:

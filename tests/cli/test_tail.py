@@ -146,6 +146,13 @@ def test_the_command_masks_what_providers_sent_unless_it_is_raw(
     assert ("hush" not in result.stdout) == ("+14155550123" not in result.stdout) == masked
 
 
+def test_parameters_of_a_logged_request_that_are_not_a_form_are_masked_whole() -> None:
+    row = {"sid": "NO1", "request_variables": "CallerName=JANE ROE&SpeechResult=my name"}
+    polled = json.dumps({"v": 1, "source": "twilio_alert", "body": row}).encode()
+    shown = json.loads(cells(None, polled, Privacy())[1])
+    assert shown["body"] == row | {"request_variables": "***"}
+
+
 def test_a_dead_letter_that_is_no_json_is_masked_as_text() -> None:
     assert "5550123" not in cells(None, b"call from +14155550123 failed", Privacy())[1]
 

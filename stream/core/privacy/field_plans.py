@@ -46,6 +46,8 @@ class FieldPlan(NamedTuple):
     """Values of `others` in which nothing had to be masked."""
     pair: tuple[str, str] | None
     """The names of the two fields, if the object is a header."""
+    forms: bool
+    """A value may be a form that cannot be parsed."""
     named: bool
     """A name itself contains a number, an address or a secret."""
 
@@ -85,7 +87,7 @@ class FieldPlans:
 def _plan_of(names: tuple[str, ...]) -> FieldPlan:
     kinds = {name: kind_of(name) for name in names}
     by_kind: dict[Kind, list[str]] = {
-        kind: [] for kind in ("secret", "digits", "text", "address", "url", "plain", "free")
+        kind: [] for kind in ("secret", "digits", "text", "form", "address", "url", "plain", "free")
     }
     for name, kind in kinds.items():
         by_kind[kind or "free"].append(name)
@@ -103,5 +105,6 @@ def _plan_of(names: tuple[str, ...]) -> FieldPlan:
         itemgetter(*others) if (others := by_kind["free"] + by_kind["plain"] + by_kind["url"]) else None,
         set(),
         (header, content) if header is not None and content is not None else None,
+        bool(by_kind["form"]),
         any(replaced(without_secrets(name), masked_number) != name for name in names),
     )

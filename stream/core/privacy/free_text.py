@@ -157,6 +157,11 @@ def is_form(text: str) -> bool:
     return "=" in text and _FORM.fullmatch(text) is not None
 
 
+def is_structured(text: str) -> bool:
+    """Whether the values in a text can be told by their names: it is a form or JSON."""
+    return is_form(text) or json_in(text) is not None
+
+
 def json_in(text: str) -> dict[str, object] | list[object] | None:
     """The object or list that a text is the JSON of, else None."""
     if text[:1] not in "{[" and text.lstrip()[:1] not in ("{", "["):

@@ -196,7 +196,7 @@ class Privacy:
     def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
         """Mask an object in place. Names that often come together share a cached plan."""
         plan = self._plans.of(fields)
-        if plan.pair or below is not None or self._nesting or not _all_texts(fields):
+        if plan.pair or plan.forms or below is not None or self._nesting or not _all_texts(fields):
             return self._unusual_object(fields, plan, below, depth)
         for name in plan.secrets:
             if fields[name]:
@@ -268,6 +268,8 @@ class Privacy:
         if not text:
             return text
         if kind == "secret" or kind == "digits" or (kind == "text" and not self._full):
+            return REDACTED
+        if kind == "form" and not self._full and not free_text.is_structured(text):
             return REDACTED
         texts = self._free
         if kind == "address":

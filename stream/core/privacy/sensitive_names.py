@@ -12,11 +12,12 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
-Kind = Literal["secret", "digits", "address", "text", "url", "plain", "free"]
+Kind = Literal["secret", "digits", "address", "text", "form", "url", "plain", "free"]
 """- `secret`: credentials, card and bank data. Redacted in every mode.
 - `digits`: digits that were pressed or sent, perhaps a PIN or a card number. Redacted in every mode.
 - `address`: numbers and addresses of people, whatever their form.
 - `text`: names of people and places, speech, bodies, headers.
+- `form`: parameters of a request. A text that is neither a form nor JSON is masked whole.
 - `url`: shown without user info, query and fragment.
 - `plain`: ids, times, amounts, codes. Bare digits in them are not a phone number.
 - `free`: a word of the provider's vocabulary, whatever the names above it say.
@@ -60,6 +61,7 @@ _TABLE: dict[Kind, str] = {
         transcription transcripttext utterance address street streetaddress zip zipcode latitude
         longitude lng dob dateofbirth birthday birthdate messagebody smsbody
     """,
+    "form": "requestvariables parameters",
     "url": "url uri streamurl mediaurl deliveredto endpoint statuscallback webhookurl callbackurl",
     "plain": "apiversion firsttokenreceived finaltokenreceived lasttokenreceived "
     "totaltokens prompttokens completiontokens maxtokens tokencount",

@@ -45,6 +45,9 @@ NAMES = {
         address birthday birthdate dateofbirth dob latitude lng longitude messagebody smsbody street
         streetaddress transcription transcripttext utterance zip zipcode
     """,
+    "form": """
+        parameters requestvariables
+    """,
     "url": """
         callbackurl deliveredto endpoint mediaurl statuscallback streamurl uri url webhookurl
     """,
