@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import sys
 from functools import partial
 
 import click
 
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
+from stream.cli.support.terminal import Fault
 from stream.gateway.tls import TlsError
 from stream.service import logs
 from stream.service.settings import Settings, load
+
+log = logging.getLogger("callstream")
 
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, help="Log more: each webhook, each read, what Faust and aiokafka do."
@@ -45,15 +49,27 @@ def poller(verbose: bool) -> None:
 
 def _run(role: str, verbose: bool) -> None:
     logs.install()
-    with exit_on_error(TlsError):
-        chosen, serve = load(), partial(_serve, role)
-        log_to_stderr(chosen, verbose=verbose)
-        if role != "worker":
-            sys.exit(asyncio.run(on_a_broker(chosen, serve)))
-        # Faust ends its own tasks, and what it leaves behind must not keep the process.
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        sys.exit(loop.run_until_complete(on_a_broker(chosen, serve)))
+    with exit_on_error():
+        chosen = load()
+    log_to_stderr(chosen, verbose=verbose)
+    try:
+        with exit_on_error(TlsError):
+            sys.exit(_served(role, chosen))
+    except Fault as fault:
+        if chosen.log_format != "json":
+            raise
+        log.critical("%s", fault.message)
+        sys.exit(fault.exit_code)
+
+
+def _served(role: str, chosen: Settings) -> int:
+    serve = partial(_serve, role)
+    if role != "worker":
+        return asyncio.run(on_a_broker(chosen, serve))
+    # Faust ends its own tasks, and what it leaves behind must not keep the process.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(on_a_broker(chosen, serve))
 
 
 async def _serve(role: str, chosen: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,14 @@ def test_a_kafka_that_is_not_there_is_said_with_code_4() -> None:
     assert (code, len(said)) == (4, 1)
     assert said[0].startswith("Error: ")
     assert "127.0.0.1:1" in said[0]
+
+
+def test_with_a_log_in_json_what_keeps_a_role_from_starting_is_a_line_of_it() -> None:
+    code, said = run(CALLSTREAM_KAFKA="127.0.0.1:1", CALLSTREAM_LOG_FORMAT="json")
+    lines = [line for line in map(json.loads, said) if line["logger"].startswith("callstream")]
+    assert (code, len(lines)) == (4, 1)
+    assert (lines[0]["level"], lines[0]["logger"]) == ("critical", "callstream")
+    assert "127.0.0.1:1" in lines[0]["message"]
 
 
 @pytest.mark.usefixtures("without_log")

@@ -36,6 +36,8 @@ SILENT_S = 3.0
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+log = logging.getLogger("callstream")
+
 
 class NoBrokerError(Exception):
     """The settings name no Kafka, and no embedded one runs."""
@@ -112,26 +114,31 @@ async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[in
     Returns 0 if it is asked to stop before that. Raises UntestedVersion before anything else is done.
     """
     tested_versions.check()
+    tell = log.info if chosen.log_format == "json" else _say
     with stop_asked() as asked:
         async with AsyncExitStack() as stack:
-            broker = await unless(asked, stack.enter_async_context(embedded(chosen, say=_say)))
+            broker = await unless(asked, stack.enter_async_context(embedded(chosen, say=tell)))
             if broker is None:
                 # Do not wait for the thread that starts it: its supervisor sees us exit.
                 os._exit(0)
             chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
-            if await unless(asked, ensured_topics(chosen)) is None:
+            if await unless(asked, ensured_topics(chosen, tell)) is None:
                 return 0
-            watching = asyncio.create_task(_exit_with(broker))
+            watching = asyncio.create_task(_exit_with(broker, tell))
             try:
                 return await serve(chosen)
             finally:
                 watching.cancel()
 
 
-async def ensured_topics(chosen: Settings) -> list[str]:
+def _say(line: str) -> None:
+    say(line, err=True)
+
+
+async def ensured_topics(chosen: Settings, tell: Callable[[str], None] = _say) -> list[str]:
     """`topics.ensure` for a command: nobody looks at a silent terminal for a minute."""
     says = f"waiting up to {topics.WAIT_S:.0f} s for Kafka at {chosen.kafka} …"
-    word = asyncio.get_running_loop().call_later(SILENT_S, _say, says)
+    word = asyncio.get_running_loop().call_later(SILENT_S, tell, says)
     try:
         return await topics.ensure(chosen.kafka, chosen)
     finally:
@@ -154,10 +161,6 @@ def required_bootstrap(settings: Settings) -> str:
     return bootstrap
 
 
-def _say(line: str) -> None:
-    say(line, err=True)
-
-
 async def ended(broker: Broker) -> tuple[str, bool]:
     """Waits until an embedded broker of this process has ended unexpectedly. See `Broker.why_ended`."""
     while not broker.ended():  # noqa: ASYNC110  the loop has no event for it
@@ -165,9 +168,9 @@ async def ended(broker: Broker) -> tuple[str, bool]:
     return await asyncio.to_thread(broker.why_ended)
 
 
-async def _exit_with(broker: Broker) -> None:
+async def _exit_with(broker: Broker, tell: Callable[[str], None]) -> None:
     """Exit when the broker ends: no role can stop cleanly without one."""
     sentence, of_the_disk = await ended(broker)
-    say(f"Error: {sentence}", err=True)
+    tell(f"Error: {sentence}")
     sys.stderr.flush()
     os._exit(FAILED if of_the_disk else START_AGAIN)
