@@ -41,7 +41,7 @@ check: $(TESTS) ## ruff, mypy, and the tools that read what is in deploy/
 	@$(BIN)/mypy
 	@deploy/check.sh
 
-rules: $(TESTS) ## writes the alert rules from deploy/prometheus/values.toml and tests them
+rules: $(TESTS) ## writes the alert rules, tests them, and tests their tests (some minutes)
 	@$(BIN)/python deploy/prometheus/render.py
 	@$(BIN)/python deploy/helm/write_chart.py
 	@deploy/check.sh
