@@ -65,11 +65,11 @@ def _run(role: str, verbose: bool) -> None:
 def _served(role: str, chosen: Settings) -> int:
     serve = partial(_serve, role)
     if role != "worker":
-        return asyncio.run(on_a_broker(chosen, serve))
+        return asyncio.run(on_a_broker(role, chosen, serve))
     # Faust ends its own tasks, and what it leaves behind must not keep the process.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    return loop.run_until_complete(on_a_broker(chosen, serve))
+    return loop.run_until_complete(on_a_broker(role, chosen, serve))
 
 
 async def _serve(role: str, chosen: Settings) -> int:

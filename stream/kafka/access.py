@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import NamedTuple
 
@@ -44,6 +44,9 @@ WRITES: Mapping[str, tuple[str, ...]] = {
 }
 
 ROLES = tuple(READS)
+
+NAMED = 3
+"""Rights that are named of several."""
 
 
 def poller_group(prefix: str) -> str:
@@ -92,3 +95,10 @@ async def missing(cluster: Connection, role: str, prefix: str) -> list[Access]:
             if not one.operations <= found:
                 lacking.append(one._replace(operations=one.operations - found))
     return lacking
+
+
+def named(lacking: Sequence[Access]) -> str:
+    """For a sentence: `WRITE on topic calls.polled.v1, READ on group calls-poller`."""
+    some = [f"{' and '.join(sorted(one.operations))} on {one.kind} {one.name}" for one in lacking[:NAMED]]
+    more = len(lacking) - NAMED
+    return ", ".join(some) + (f" and {more} more" if more > 0 else "")

@@ -29,9 +29,11 @@ SIMULATED_S = 400.0
 class Roles:
     """A gateway, a worker and a simulator with matching credentials, on the run's broker. Not started."""
 
-    def __init__(self, broker: RealBroker, prefix: str, directory: Path) -> None:
+    def __init__(self, broker: RealBroker, prefix: str, directory: Path, rest: str | None = None) -> None:
+        """`rest`: where the simulator serves what a poller reads; None: nowhere."""
         self.port, self.health_port = free_port(), free_port()
-        self.environ = simulated_environment(load({}), {}) | {
+        rest_url = None if rest is None else f"http://{rest}"
+        self.environ = simulated_environment(load({}), {}, rest_url=rest_url) | {
             "CALLSTREAM_KAFKA": broker.bootstrap,
             "CALLSTREAM_TOPIC_PREFIX": prefix,
             "CALLSTREAM_PARTITIONS": PARTITIONS,

@@ -11,18 +11,21 @@ from typing import Any
 
 import pytest
 
+from stream.broker.ports import free_port
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
 from stream.kafka import topics
 from stream.kafka.access import ROLES, TOPIC, Access, needed
 from stream.service.settings import Settings, load
 from tests.e2e.full_worker import get_text
-from tests.e2e.harness import stopped_after, wait_until
-from tests.e2e.poller import Poller
+from tests.e2e.harness import Feed, RecordToSend, read_topic, stopped_after, wait_until
+from tests.e2e.poller import Poller, wait_committed
 from tests.e2e.test_gateway import PARTITIONS, Roles, report_of
 from tests.secured_broker import PASSWORD, SecuredBroker
 
 pytestmark = pytest.mark.e2e
+
+READ = ("twilio_call", "twilio_call_event", "twilio_insights_event", "telnyx_call_event")
 
 
 @pytest.fixture
@@ -47,13 +50,24 @@ def test_a_run_through_tls_and_logins_shows_no_difference(
     secured: SecuredBroker, prefix: str, tmp_path: Path
 ) -> None:
     plain: Any = SimpleNamespace(bootstrap=secured.plain)
-    roles = Roles(plain, prefix, tmp_path)
-    simulator = roles.simulator("--calls", "300", "--duplicates", "0.1", "--reorder", "0.1")
-    poller = Poller(plain, prefix, tmp_path, [], environ=secured.settings("poller", "SCRAM-SHA-256"))
-    roles.gateway.environ |= secured.settings("gateway")
-    roles.worker.environ |= secured.settings("worker")
-    simulator.environ |= secured.settings("simulator")
-    poller.process.environ["CALLSTREAM_PARTITIONS"] = PARTITIONS
+    rest = f"127.0.0.1:{free_port()}"
+    roles = Roles(plain, prefix, tmp_path, rest)
+    roles.environ |= {
+        "CALLSTREAM_SIMULATE_LISTEN": rest,
+        "CALLSTREAM_TIME_FACTOR": "60",
+        "CALLSTREAM_POLL_INTERVAL_S": "3",
+        "CALLSTREAM_POLL_RATE": "400",
+        "CALLSTREAM_POLL_CONCURRENCY": "16",
+        "CALLSTREAM_POLL_SOURCES": ",".join(READ),
+        "CALLSTREAM_OVERDUE_S": "60",
+    }
+    asked = ("--calls", "300", "--rate", "50", "--duplicates", "0.1", "--reorder", "0.1", "--drop", "0.05")
+    sent = ("twilio_status_callback", "telnyx_webhook")
+    simulator = roles.simulator(*asked, "--serve", "--sources", ",".join((*sent, *READ)))
+    login = secured.settings("poller", "SCRAM-SHA-256")
+    poller = Poller(plain, prefix, tmp_path, [], environ=roles.environ | login)
+    for role, process in (("gateway", roles.gateway), ("worker", roles.worker), ("simulator", simulator)):
+        process.environ |= roles.environ | secured.settings(role)
     with stopped_after(roles.gateway, roles.worker, simulator, poller.process):
         roles.start()
         poller.process.start()
@@ -62,9 +76,20 @@ def test_a_run_through_tls_and_logins_shows_no_difference(
         found = report_of(simulator)
         assert found["check"]["ok"] is True
         assert get_text(f"{roles.health}/readyz")[0] == 200
+        poller_uses_the_rights_that_are_left(poller, plain, prefix)
         for process in (roles.gateway, roles.worker, poller.process):
             assert process.terminate()[0] == 0
             assert PASSWORD not in process.log.read_text()
+
+
+def poller_uses_the_rights_that_are_left(poller: Poller, plain: Any, prefix: str) -> None:
+    """The run has read `fetches` and `polling` and written `polled` and `polling`. A request that cannot be
+    read becomes a dead letter."""
+    topic = topics.names(prefix)
+    with Feed(plain.bootstrap, [RecordToSend(topic.fetches, 0, b"k", b"[]")]):
+        pass
+    wait_committed(plain, prefix)
+    assert b"[]" in [one.value for one in read_topic(plain.bootstrap, topic.dead_letters)]
 
 
 def test_doctor_names_the_right_that_is_missing(secured: SecuredBroker, prefix: str) -> None:

@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from stream.cli.checkup.check import Check
-from stream.kafka.access import ROLES, Access, missing
+from stream.kafka.access import ROLES, Access, missing, named
 from stream.kafka.client.connection import Connection
 from stream.kafka.errors import KafkaError
 
 LIMIT_S = 10.0
-NAMED = 3
-"""Rights that are named of several."""
 
 
 async def rights(cluster: Connection, prefix: str) -> Check:
@@ -32,14 +30,8 @@ def judged(lacking: Mapping[str, Sequence[Access]]) -> Check:
     good = [role for role, missing in lacking.items() if not missing]
     if len(good) == len(lacking):
         return Check("rights", "ok", "this login may do what every role needs")
-    says = "; ".join(f"{role} needs {_some(missing)}" for role, missing in lacking.items() if missing)
+    says = "; ".join(f"{role} needs {named(missing)}" for role, missing in lacking.items() if missing)
     mend = "grant it, as docs/kafka.md has it"
     if good:
         return Check("rights", "ok", f"this login is for {' and '.join(good)} ({says})")
     return Check("rights", "failed", says, mend)
-
-
-def _some(lacking: Sequence[Access]) -> str:
-    named = [f"{' and '.join(sorted(one.operations))} on {one.kind} {one.name}" for one in lacking[:NAMED]]
-    more = len(lacking) - NAMED
-    return ", ".join(named) + (f" and {more} more" if more > 0 else "")

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ownership import find_running
@@ -21,6 +21,8 @@ from stream.cli.support.log_throttle import ClientLogThrottle
 from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
 from stream.kafka import topics
+from stream.kafka.access import missing, named
+from stream.kafka.client.connection import connection
 from stream.kafka.errors import KafkaError, reaction
 from stream.kafka.topic_reader import MissingTopicError
 from stream.service import logs
@@ -33,6 +35,7 @@ from stream.service.untrusted import JsonFormatter, LineFormatter
 
 BROKER_LOOK_S = 1.0
 SILENT_S = 3.0
+RIGHTS_LIMIT_S = 10.0
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -108,7 +111,7 @@ def exit_on_error(
         raise Fault(says, code, as_json=as_json, **details) from None
 
 
-async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
+async def on_a_broker(role: str, chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
     """Serve on the cluster of the settings, else on the embedded broker, after creating the topics.
 
     Returns 0 if it is asked to stop before that. Raises UntestedVersion before anything else is done.
@@ -124,11 +127,25 @@ async def on_a_broker(chosen: Settings, serve: Callable[[Settings], Awaitable[in
             chosen = dataclasses.replace(chosen, kafka=broker.bootstrap)
             if await unless(asked, ensured_topics(chosen, tell)) is None:
                 return 0
+            await unless(asked, warn_of_missing_rights(role, chosen))
+            if asked.is_set():
+                return 0
             watching = asyncio.create_task(_exit_with(broker, tell))
             try:
                 return await serve(chosen)
             finally:
                 watching.cancel()
+
+
+async def warn_of_missing_rights(role: str, chosen: Settings) -> None:
+    """Say at start, in one line, what the cluster will refuse later, each time in other words."""
+    if chosen.kafka_security == "plaintext":
+        return  # an ACL names a user, and without TLS and a login there is none
+    with suppress(KafkaError, OSError):  # a cluster that does not tell
+        async with asyncio.timeout(RIGHTS_LIMIT_S):
+            lacking = await missing(connection(chosen, role), role, chosen.topic_prefix)
+            if lacking:
+                log.warning("rights are missing: %s; grant them, as docs/kafka.md has it", named(lacking))
 
 
 def _say(line: str) -> None:

@@ -15,8 +15,9 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from stream.broker import BrokerError
 from stream.cli.support.exit_codes import EXIT_CODES
-from stream.cli.support.startup import ensured_topics, exit_on_error
+from stream.cli.support.startup import ensured_topics, exit_on_error, warn_of_missing_rights
 from stream.gateway.tls import TlsError
+from stream.kafka.access import GROUP, TOPIC, Access
 from stream.kafka.topic_reader import MissingTopicError
 from stream.kafka.topics import TopicError, TopicMismatch
 from stream.service.data_dir import DataDirError
@@ -138,3 +139,41 @@ def test_the_level_is_set_for_callstream_and_for_one_logger(
     for line in map(json.loads, done.stderr.splitlines()):
         found[line["logger"].rpartition(".")[2]] += line["level"][0].upper()
     assert " ".join(f"{name}={levels}" for name, levels in found.items()) == shown
+
+
+@pytest.mark.parametrize(
+    ("security", "said"),
+    [
+        (
+            "sasl_ssl",
+            [
+                "rights are missing: READ and WRITE on topic calls.fetches.v1, READ on group calls-poller; "
+                "grant them, as docs/kafka.md has it"
+            ],
+        ),
+        ("plaintext", []),
+    ],
+)
+async def test_a_role_whose_login_lacks_rights_names_them_at_its_start(
+    security: str, said: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def two(*_: object) -> list[Access]:
+        return [
+            Access(TOPIC, "calls.fetches.v1", frozenset({"WRITE", "READ"})),
+            Access(GROUP, "calls-poller", frozenset({"READ"})),
+        ]
+
+    monkeypatch.setattr("stream.cli.support.startup.missing", two)
+    await warn_of_missing_rights("poller", Settings(kafka="127.0.0.1:1", kafka_security=security))
+    assert [record.message for record in caplog.records] == said
+
+
+async def test_a_cluster_that_does_not_tell_rights_keeps_no_role_from_starting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def silent(*_: object) -> list[Access]:
+        raise KafkaConnectionError
+
+    monkeypatch.setattr("stream.cli.support.startup.missing", silent)
+    await warn_of_missing_rights("poller", Settings(kafka="127.0.0.1:1", kafka_security="ssl"))
+    assert not caplog.records
