@@ -122,6 +122,16 @@ def test_topics_are_created_before_the_roles_start() -> None:
     assert not any("configMap" in one for one in pod["volumes"])
 
 
+def test_an_update_does_not_mix_the_versions_of_workers_or_of_pollers() -> None:
+    assert only("minimal", "StatefulSet")["spec"]["updateStrategy"] == {
+        "rollingUpdate": {"maxUnavailable": "100%"}
+    }
+    strategies = {
+        one["metadata"]["name"]: one["spec"]["strategy"] for one in of_kind("minimal", "Deployment")
+    }
+    assert strategies["calls-1-callstream-poller"] == {"type": "Recreate"}
+
+
 def test_the_public_service_and_its_routes_lead_to_the_callbacks_alone() -> None:
     (public,) = [one for one in of_kind("full", "Service") if one["spec"].get("type") == "LoadBalancer"]
     assert [one["targetPort"] for one in public["spec"]["ports"]] == ["http"]
