@@ -1,8 +1,10 @@
-"""Every panel of the dashboards has data after two minutes of `callstream up`, but for those of incidents."""
+"""After two minutes of `callstream up --observe` every panel has data, but for those of incidents."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -10,10 +12,9 @@ import pytest
 
 from deploy.grafana import expressions
 from deploy.grafana.expressions import Period
-from stream.broker.ports import free_port
-from tests.e2e.harness import WorkerProcess, wait_until
-from tests.e2e.prometheus import SCRAPE_S, scraping
-from tests.e2e.test_up import FIRST_ALERT_S, leaving_nothing
+from stream.cli.local import observability
+from tests.e2e.harness import wait_until
+from tests.e2e.test_up import FIRST_ALERT_S, leaving_nothing, local_stack
 
 pytestmark = pytest.mark.e2e
 
@@ -31,28 +32,19 @@ ONLY_IN_AN_INCIDENT = {
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Period]]:
-    """A Prometheus that has scraped a real run, which goes on, and the period that it has seen."""
+    """The base URL of the Prometheus of a run that goes on, and the period that it has seen."""
+    if shutil.which("prometheus") is None:
+        pytest.skip(f"Prometheus is not installed. {observability.HOW_TO_GET}")
     directory = tmp_path_factory.mktemp("observed")
-    roles = {role: f"127.0.0.1:{free_port()}" for role in ("worker", "gateway", "poller")}
-    listens = {
-        "CALLSTREAM_WORKER_LISTEN": roles["worker"],
-        "CALLSTREAM_GATEWAY_HEALTH_LISTEN": roles["gateway"],
-        "CALLSTREAM_POLLER_LISTEN": roles["poller"],
-        "CALLSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{free_port()}",
-        "CALLSTREAM_SIMULATE_LISTEN": f"127.0.0.1:{free_port()}",
-    }
-    home = WorkerProcess(
-        ["-m", "stream.cli", "up", "--plain"],
-        {"CALLSTREAM_DATA_DIR": str(directory / "data"), "CALLSTREAM_KAFKA": "", **listens},
-        directory / "up.log",
-    )
+    home = local_stack(directory, "--observe")
     with leaving_nothing(home):
         home.start()
         wait_until(lambda: "worker running" in home.output(), "the worker runs", FIRST_ALERT_S)
-        with scraping(directory / "prometheus", roles) as url:
-            began = time.time()
-            time.sleep(OBSERVED_S)
-            yield url, Period(began, time.time(), SCRAPE_S)
+        began = time.time()
+        time.sleep(OBSERVED_S)
+        at = re.search(r"^prometheus: (http://[^/]+)/", home.output(), re.MULTILINE)
+        assert at is not None, home.output()
+        yield at[1], Period(began, time.time(), observability.EVERY_S)
 
 
 def test_every_panel_has_data(prometheus: tuple[str, Period]) -> None:
@@ -72,4 +64,4 @@ def test_every_panel_has_data(prometheus: tuple[str, Period]) -> None:
     print(
         f"{len(report)} panels: {counts['data']} with data, {counts['0']} with zeros, {counts['empty']} empty"
     )
-    assert empty == ONLY_IN_AN_INCIDENT.keys()
+    assert empty <= ONLY_IN_AN_INCIDENT.keys()

@@ -112,7 +112,7 @@ def _now() -> Sequence[AnyPanel]:
 
 REFUSED = q.increase("webhook_requests_rejected_total", q.SOURCE)
 REFUSED_SHARE = q.ratio(REFUSED, f"({REFUSED} + {q.increase('webhook_events_received_total', q.SOURCE)})")
-HEARTBEAT_AGE = f"time() - (min by (stage) ({q.series('heartbeat_timestamp_seconds')} > 0))"
+HEARTBEAT_AGE = f"time() - min by (stage) ({q.series('heartbeat_timestamp_seconds')})"
 
 
 def _ingest() -> Sequence[AnyPanel]:

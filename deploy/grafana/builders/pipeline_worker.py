@@ -90,8 +90,7 @@ def integrity() -> Sequence[AnyPanel]:
     return [
         lines(
             "Duplicates, by how they were recognized",
-            "Duplicates are normal: providers retry, and resources repeat callbacks. Where delivery_token "
-            "rises, the gateway answers too late.",
+            "Duplicates are normal: providers retry, and resources repeat what callbacks have told.",
             Query(q.per_second("events_deduplicated_total", q.SOURCE, by="match"), "{{match}}"),
             unit=PER_SECOND,
             stacked="normal",

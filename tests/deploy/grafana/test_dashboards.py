@@ -11,12 +11,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana import expressions
 from deploy.grafana.builders.__main__ import files
+from stream.cli.main import main
+from stream.service.metrics.catalogue import ROLES
+from stream.service.metrics.family import SHARED
 
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in sorted(expressions.DASHBOARDS.glob("*.json"))
@@ -99,6 +103,24 @@ def test_panels_fill_their_lines_and_have_numbers_of_their_own(dashboard: dict[s
 def test_titles_and_addresses_are_unique() -> None:
     assert len({one["title"] for one in DASHBOARDS.values()}) == len(DASHBOARDS)
     assert {one["uid"] for one in DASHBOARDS.values()} == DASHBOARDS.keys()
+
+
+def test_the_commands_on_a_dashboard_are_those_of_callstream(dashboard: dict[str, Any]) -> None:
+    texts = [
+        panel["options"]["content"] for panel in expressions.panels(dashboard) if panel["type"] == "text"
+    ]
+    for line in re.findall(r"^callstream .*$", "\n".join(texts), re.MULTILINE):
+        _, name, *arguments = line.partition(" | ")[0].split()
+        command = main.get_command(click.Context(main), name)
+        assert command is not None, line
+        command.make_context(name, arguments)
+
+
+def test_every_metric_is_on_a_dashboard() -> None:
+    text = json.dumps(list(DASHBOARDS.values()))
+    shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bcallstream_(\w+)", text)}
+    exported = {family.name for families in (SHARED, *ROLES.values()) for family in families}
+    assert exported - shown == set()
 
 
 def test_prometheus_reads_every_expression(dashboard: dict[str, Any], tmp_path: Path) -> None:
