@@ -68,7 +68,7 @@ def assembled(
         .refresh("30s")
         .timezone("browser")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .readonly()
+        .editable()
         .link(
             DashboardLink("callstream")
             .type(models.DashboardLinkType.DASHBOARDS)
