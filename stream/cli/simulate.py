@@ -37,7 +37,7 @@ from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
 from stream.simulator.delivery.webhook_sender import WebhookPlan
 from stream.simulator.delivery.webhooks import gateway_address
-from stream.simulator.incidents import HEALTHY_FAILED, Rehearsal
+from stream.simulator.incidents import Rehearsal
 from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
 from stream.simulator.run import RestPlan, RunOutcome, run, traffic_for
 
@@ -66,7 +66,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 @click.option(
     "--failed",
     type=SHARE,
-    help=f"Share of the calls that fail.  [default: {FAILED_USUALLY:g}, with --incident {HEALTHY_FAILED:g}]",
+    help=f"Share of the calls that fail.  [default: {FAILED_USUALLY:g}, with --incident 0]",
 )
 @click.option(
     "--telnyx", type=SHARE, default=0.25, show_default=True, help="Share of the calls that are Telnyx'."

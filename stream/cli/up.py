@@ -214,8 +214,7 @@ class LocalStack:
             rest_url=f"http://{simulate_at}",
             budget=simulated_budget(self._settings),
         )
-        pace = simulated_pace(self._settings, self._plan)
-        return {**made, **pace, "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
+        return {**made, **simulated_pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
     def _observers(self, at: Addresses, *, polled: bool) -> list[ObservingProgram]:
         if self._programs is None:

@@ -1,6 +1,7 @@
 """Incidents to rehearse: for a span of a live run something goes wrong, as it does in production.
 
-The traffic before and after is healthy: with it none of the shipped alert rules fires.
+The traffic before and after is healthy: with it none of the shipped alert rules fires. Calls are short, so
+that those of the incident have soon ended.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from stream.simulator.calls.options import Options
 from stream.simulator.delivery.webhooks import SigningKeys, other_keys
 from stream.simulator.rest.http_types import ApiResponse, ErrorResponses
 
-HEALTHY_FAILED, HEALTHY_ERRORS = 0.01, 0.0
-"""Of healthy traffic: the shares of calls that fail, and that have an error without failing."""
+HEALTHY: Mapping[str, Any] = {"failed": 0.0, "errors": 0.0, "longest_talk_s": 60}
+"""Options of healthy traffic."""
 
 STOPPED_S, RUNNING_S = 4.0, 1.0
 """How a slow broker is made: it is stopped this long and then runs this long, again and again. Shorter than
@@ -69,7 +70,7 @@ INCIDENTS: Mapping[str, Incident] = {
     "carrier-outage": Incident(
         what="Nine in ten calls fail at the carrier.",
         alerts=("CallstreamCallFailureRatioHigh", "CallstreamIneffectiveAttemptsHigh"),
-        possible=("CallstreamAnswerSeizureRatioDropped",),
+        possible=("CallstreamErrorEventsBurst", "CallstreamAnswerSeizureRatioDropped"),
         dashboard="Calls",
         lasts_s=900,
         calls={"failed": 0.9},

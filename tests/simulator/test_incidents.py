@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+import yaml
 from aiohttp import ClientSession
 
 from stream.simulator import incidents
 from stream.simulator.calls.options import Options
-from stream.simulator.incidents import Rehearsal
+from stream.simulator.incidents import DASHBOARDS, INCIDENTS, Rehearsal
 from stream.simulator.rest.server import serving
 from stream.simulator.traffic import Traffic
 from tests.simulator.delivery.sending import sent, traffic_of
 from tests.simulator.fake_gateway import running_gateway
 from tests.simulator.rest.resource_fakes import BEARER, CALLS, KEYS, FakeResources, basic
+from tests.tree import ROOT
 
 START_US = 1_760_000_000_000_000
 MINUTE_US = 60_000_000
@@ -27,6 +30,27 @@ MINUTE_US = 60_000_000
 
 def rehearsed(name: str, after_s: float = 60, for_s: float = 60) -> Rehearsal:
     return Rehearsal(name=name, after_s=after_s, for_s=for_s)
+
+
+def shipped_rules() -> list[dict[str, Any]]:
+    files = sorted((ROOT / "deploy/prometheus").glob("*.rules.yml"))
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_an_incident_names_alerts_and_a_dashboard_that_exist_and_lasts_longer_than_the_alerts_wait() -> None:
+    waits_s: dict[str, float] = defaultdict(float)
+    for rule in shipped_rules():
+        if "alert" in rule:
+            minutes = float(rule.get("for", "0m").removesuffix("m"))
+            waits_s[rule["alert"]] = max(waits_s[rule["alert"]], 60 * minutes)
+    boards = (ROOT / "deploy/grafana/dashboards").glob("*.json")
+    titles = {orjson.loads(board.read_text())["title"] for board in boards}
+    assert set(DASHBOARDS) <= titles
+    for name, incident in INCIDENTS.items():
+        assert {*incident.alerts, *incident.possible} <= set(waits_s), name
+        assert incident.dashboard in DASHBOARDS, name
+        assert max(waits_s[alert] for alert in incident.alerts) < incident.lasts_s, name
 
 
 def minutes(name: str, share: Any, **options: Any) -> list[float]:

@@ -29,9 +29,6 @@ thirty times a second."""
 UNHEALTHY = "--duplicates=0.05", "--reorder=0.05", "--late=0.02", "--failed=0.15", "--drop=0.02"
 """Without a rehearsal: something of everything, so that there is something to see."""
 
-LONGEST_CALL_S = 900
-"""A rehearsal has no call that is overdue: nobody talks that long."""
-
 
 class RehearsalPlan(NamedTuple):
     """An incident, how long there is healthy traffic before it, and how long it lasts."""
@@ -55,12 +52,15 @@ def simulate_arguments(gateway: str, rate: float, plan: RehearsalPlan | None) ->
     ]
 
 
-def simulated_pace(chosen: Settings, plan: RehearsalPlan | None = None) -> dict[str, str]:
+def simulated_pace(chosen: Settings) -> dict[str, str]:
     """The variables that speed up time. Empty if real accounts are read, since they keep real time."""
     if accounts(chosen):
         return {}
-    pace = SIMULATED_SETTINGS | ({} if plan is None else {"overdue_s": str(LONGEST_CALL_S)})
-    return {f"CALLSTREAM_{name.upper()}": value for name, value in pace.items() if is_default(chosen, name)}
+    return {
+        f"CALLSTREAM_{name.upper()}": value
+        for name, value in SIMULATED_SETTINGS.items()
+        if is_default(chosen, name)
+    }
 
 
 def simulated_budget(chosen: Settings) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream.service.settings import Settings
 from stream.simulator.calls.options import SERVED_SOURCES, Options
-from stream.simulator.incidents import HEALTHY_ERRORS, HEALTHY_FAILED, Rehearsal
+from stream.simulator.incidents import HEALTHY, Rehearsal
 
 FAILED_USUALLY = 0.05
 
@@ -38,7 +38,6 @@ def run_options(
             raise ValueError("--incident needs live calls: neither --calls nor --start nor --no-polled")
         if not forever and seconds is None:
             seconds = rehearsed.after_s + 2 * rehearsed.for_s
-        shares["errors"] = HEALTHY_ERRORS
     live = forever or seconds is not None
     if (live and calls is not None) or (forever and seconds is not None):
         raise ValueError("one of --calls, --for and --forever")
@@ -47,18 +46,18 @@ def run_options(
     wanted = wanted if polled else wanted - set(SERVED_SOURCES)
     if not wanted:
         raise ValueError("--no-polled leaves none of these sources")
-    usual_failed = HEALTHY_FAILED if rehearsed is not None else FAILED_USUALLY
+    usual = {"failed": FAILED_USUALLY} if rehearsed is None else HEALTHY
+    asked = shares if failed is None else {**shares, "failed": failed}
     return Options(
         calls=None if live else calls or 1000,
         seconds=seconds,
         rate=(50.0 if live else 0.0) if rate is None else rate,
-        failed=usual_failed if failed is None else failed,
         sources=wanted,
         served=serve,
         time_factor=(time_factor or settings.time_factor) if serve else 1.0,
         seed=time.time_ns() // 1000 if seed is None else seed,
         start_us=_microseconds(start) if start else time.time_ns() // 1000,
-        **shares,
+        **{**usual, **asked},
     )
 
 

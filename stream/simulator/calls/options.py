@@ -55,6 +55,7 @@ class Options:
     - `start_us`: when the first delivery is received, microseconds since 1970.
     - `lookback_s`: how long before its delivery a finite run's calls took place; 0: an hour, in a served run
       ten minutes. An endless run is live.
+    - `longest_talk_s`: how long anyone talks; 0: ten minutes, in a finite served run less.
     """
 
     calls: int | None = 1000
@@ -78,12 +79,14 @@ class Options:
     seed: int = 1
     start_us: int = 0
     lookback_s: int = 0
+    longest_talk_s: int = 0
 
     def __post_init__(self) -> None:
         known = ALL_SERVED_SOURCES if self.served else ALL_SOURCES
-        # Both defaults depend on `served`, so they cannot be defaults of the fields.
+        # These defaults depend on other fields.
         object.__setattr__(self, "sources", self.sources or frozenset(known))
         object.__setattr__(self, "lookback_s", self.lookback_s or self._lookback_s)
+        object.__setattr__(self, "longest_talk_s", self.longest_talk_s or self._longest_talk_s)
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share: 0 to 1, not {getattr(self, name)}")
@@ -118,9 +121,9 @@ class Options:
         return self.sources - set(SENT_SOURCES)
 
     @property
-    def longest_talk_s(self) -> int:
-        """How long anyone talks. The calls of a finite served run end before its first delivery, because a
-        poller does not ask for times in the future.
+    def _longest_talk_s(self) -> int:
+        """The calls of a finite served run end before its first delivery, because a poller does not ask for
+        times in the future.
         """
         short = self.served and not self.live
         return min(LONGEST_TALK_S, self.lookback_s // 5) if short else LONGEST_TALK_S
