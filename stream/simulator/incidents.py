@@ -20,8 +20,8 @@ from stream.simulator.calls.options import Options
 from stream.simulator.delivery.webhooks import SigningKeys, other_keys
 from stream.simulator.rest.http_types import ApiResponse, ErrorResponses
 
-HEALTHY: Mapping[str, Any] = {"failed": 0.0, "errors": 0.0, "longest_talk_s": 60}
-"""Options of healthy traffic."""
+HEALTHY: Mapping[str, Any] = {"failed": 0.0, "errors": 0.0, "longest_talk_s": 60, "planted": False}
+"""Options of healthy traffic. Planted numbers would make endpoints of their own, more than metrics name."""
 
 STOPPED_S, RUNNING_S = 4.0, 1.0
 """How a slow broker is made: it is stopped this long and then runs this long, again and again. Shorter than
@@ -70,7 +70,11 @@ INCIDENTS: Mapping[str, Incident] = {
     "carrier-outage": Incident(
         what="Nine in ten calls fail at the carrier.",
         alerts=("CallstreamCallFailureRatioHigh", "CallstreamIneffectiveAttemptsHigh"),
-        possible=("CallstreamErrorEventsBurst", "CallstreamAnswerSeizureRatioDropped"),
+        possible=(
+            "CallstreamErrorEventsBurst",
+            "CallstreamAnswerSeizureRatioDropped",
+            "CallstreamLabelValuesCapped",
+        ),
         dashboard="Calls",
         lasts_s=900,
         calls={"failed": 0.9},
@@ -78,7 +82,7 @@ INCIDENTS: Mapping[str, Incident] = {
     "webhook-down": Incident(
         what="Your application answers the providers with errors, too late or not at all.",
         alerts=("CallstreamAppWebhookFailing",),
-        possible=("CallstreamAppWebhookSlow",),
+        possible=("CallstreamAppWebhookSlow", "CallstreamLabelValuesCapped"),
         dashboard="Application webhooks",
         lasts_s=1800,
         calls={"failing_webhooks": 0.9},
@@ -101,6 +105,7 @@ INCIDENTS: Mapping[str, Incident] = {
         what=f"Kafka is silent for {STOPPED_S:.0f} of {STOPPED_S + RUNNING_S:.0f} s, so that webhooks get"
         " a 503. Only the embedded broker can be slowed.",
         alerts=("CallstreamIngestErrorBudgetBurn",),
+        possible=("CallstreamProduceFailing", "CallstreamDuplicatesHigh"),
         dashboard="Pipeline",
         lasts_s=600,
         slow_broker=True,

@@ -27,7 +27,7 @@ def options(rehearsed: Rehearsal | None = None, **asked: Any) -> Options:
 
 def test_a_rehearsal_has_healthy_traffic_and_after_the_incident_as_much_of_it_as_the_incident_had() -> None:
     found = options(REHEARSAL)
-    assert (found.failed, found.errors, found.longest_talk_s) == (0.0, 0.0, 60)
+    assert (found.failed, found.errors, found.longest_talk_s, found.planted) == (0.0, 0.0, 60, False)
     assert (found.live, found.seconds) == (True, 230)
     assert options(REHEARSAL, failed=0.3, forever=True).failed == 0.3
     assert options(REHEARSAL, forever=True).seconds is None
