@@ -16,6 +16,12 @@ GRAFANA = expressions.DASHBOARDS.parent
 UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 """What Grafana takes as an id."""
 
+FUNCTIONS = {
+    *("humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp"),
+    *("printf", "title", "toLower", "toUpper", "match", "reReplaceAll"),
+}
+"""Of Grafana's template language. Prometheus has more, such as `query`."""
+
 
 def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
@@ -58,6 +64,12 @@ def test_ids_and_titles_are_unique_and_made_from_names() -> None:
 
 def test_silence_is_no_alert_and_a_failing_query_is_an_error() -> None:
     assert {(rule["noDataState"], rule["execErrState"]) for rule in rules_of_grafana()} == {("OK", "Error")}
+
+
+def test_annotations_use_only_functions_that_grafana_has_too() -> None:
+    texts = [text for rule in rules_of_grafana() for text in rule["annotations"].values()]
+    actions = [re.sub(r'"[^"]*"', "", action) for text in texts for action in re.findall(r"{{(.*?)}}", text)]
+    assert {word for action in actions for word in re.findall(r"(?<![$.\w])[A-Za-z]\w*", action)} <= FUNCTIONS
 
 
 def test_a_rule_fires_where_prometheus_has_a_series_whatever_its_value() -> None:
