@@ -96,7 +96,6 @@ def number(
     unit: str,
     limits: Limits,
     width: int = 3,
-    none: str = "no data",
 ) -> stat.Panel:
     """One figure, as it is now, over its course."""
     panel = (
@@ -107,7 +106,7 @@ def number(
         .with_target(_target(query, 0))
         .unit(unit)
         .thresholds(_thresholds(limits))
-        .no_value(none)
+        .no_value("no data")
         .color_mode(BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.AREA)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
@@ -211,7 +210,6 @@ def rows(
     description: str,
     *columns: Column,
     labels: Mapping[str, str],
-    width: int = 24,
     height: int = 8,
 ) -> table.Panel:
     """A row for each set of labels, a column for each query, as they are now. `labels`: name and title."""
@@ -236,7 +234,7 @@ def rows(
         )
         .thresholds(_thresholds(PLAIN))
         .height(height)
-        .span(width)
+        .span(24)
     )
     for column in columns:
         panel.override_by_name(
@@ -266,7 +264,7 @@ def firing_alerts() -> table.Panel:
     )
 
 
-def words(title: str, description: str, content: str, *, width: int = 24, height: int = 8) -> text.Panel:
+def words(title: str, description: str, content: str, *, height: int) -> text.Panel:
     """Markdown."""
     return (
         text.Panel()
@@ -275,7 +273,7 @@ def words(title: str, description: str, content: str, *, width: int = 24, height
         .mode(TextMode.MARKDOWN)
         .content(content)
         .height(height)
-        .span(width)
+        .span(24)
     )
 
 

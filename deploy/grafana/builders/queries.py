@@ -27,14 +27,14 @@ def series(name: str, *selectors: str) -> str:
     return f"callstream_{name}{{{chosen}}}" if chosen else f"callstream_{name}"
 
 
-def per_second(name: str, *selectors: str, by: str = "", window: str = RATE) -> str:
+def per_second(name: str, *selectors: str, by: str = "") -> str:
     """Events a second, summed over all labels but `by`."""
-    return _sum(f"rate({series(name, *selectors)}[{window}])", by)
+    return _sum(f"rate({series(name, *selectors)}[{RATE}])", by)
 
 
-def per_minute(name: str, *selectors: str, by: str = "", window: str = RATE) -> str:
+def per_minute(name: str, *selectors: str, by: str = "") -> str:
     """Events a minute, summed over all labels but `by`."""
-    return f"60 * {per_second(name, *selectors, by=by, window=window)}"
+    return f"60 * {per_second(name, *selectors, by=by)}"
 
 
 def increase(name: str, *selectors: str, by: str = "", window: str = WINDOW) -> str:
@@ -47,18 +47,18 @@ def total(name: str, *selectors: str, by: str = "") -> str:
     return _sum(series(name, *selectors), by)
 
 
-def quantile(share: float, name: str, *selectors: str, by: str = "", window: str = WINDOW) -> str:
+def quantile(share: float, name: str, *selectors: str, by: str = "") -> str:
     """A quantile of a histogram, whose name has no `_bucket`."""
     grouped = f"le, {by}" if by else "le"
-    buckets = _sum(f"rate({series(f'{name}_bucket', *selectors)}[{window}])", grouped)
+    buckets = _sum(f"rate({series(f'{name}_bucket', *selectors)}[{WINDOW}])", grouped)
     return f"histogram_quantile({share:g}, {buckets})"
 
 
-def mean(name: str, *selectors: str, by: str = "", window: str = WINDOW) -> str:
+def mean(name: str, *selectors: str, by: str = "") -> str:
     """The mean of a histogram's values."""
     return ratio(
-        increase(f"{name}_sum", *selectors, by=by, window=window),
-        increase(f"{name}_count", *selectors, by=by, window=window),
+        increase(f"{name}_sum", *selectors, by=by),
+        increase(f"{name}_count", *selectors, by=by),
     )
 
 
