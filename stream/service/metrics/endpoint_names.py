@@ -46,7 +46,7 @@ class EndpointNames:
         """The labels that are known before the first request."""
 
     def label(self, url: str, requests: int) -> str:
-        """The label of an endpoint with so many more requests; OTHER if it has none of its own."""
+        """The label of an endpoint with so many more requests; OTHER if it has none of its own (yet)."""
         if self._named:
             return next((name for pattern, name in self._named if pattern.fullmatch(url)), OTHER)
         place = host_and_path(url)
@@ -61,6 +61,10 @@ class EndpointNames:
             if len(self._requests) > CANDIDATES:
                 self._requests = Counter(dict(self._requests.most_common(CANDIDATES // 2)))
         return OTHER
+
+    def stays_other(self, url: str) -> bool:
+        """Whether an endpoint that is OTHER gets no label of its own, however many requests it has."""
+        return bool(self._named) or len(self._busiest) >= MOST or host_and_path(url) == OTHER
 
 
 def _pattern(url: str) -> re.Pattern[str]:

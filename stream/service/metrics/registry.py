@@ -185,7 +185,7 @@ class MetricRegistry(Collector):
             return name or OTHER
         if listed is ENDPOINTS:
             word = self._endpoints.label(str(value), n) if value is not None else OTHER
-            if word == OTHER:
+            if word == OTHER and (value is None or self._endpoints.stays_other(str(value))):
                 self.count(LABEL_VALUES_CAPPED, label, n=n)
             return word
         listed = self._listed.get(listed, listed)

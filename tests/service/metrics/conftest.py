@@ -85,6 +85,7 @@ def full_counts() -> BatchCounts:
         effects.SequenceGapClosed(source, "late_arrival"),
         effects.InsightsEventSeen("carrier_edge", "WARNING"),
         effects.CallErrorSeen("twilio", "13224"),
+        effects.CallErrorSeen("twilio", "99999"),
         effects.ErrorLogged("error", "application"),
         effects.ApplicationAnswered("twilio", "https://app.example.test/voice", "5xx", 0.4),
         effects.ApplicationAnswered("twilio", "https://elsewhere.example.test/CA1", "timeout", None),

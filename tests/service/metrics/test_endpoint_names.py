@@ -133,6 +133,22 @@ def test_named_endpoints_begin_at_0_and_others_are_counted_as_capped() -> None:
     assert capped == 4
 
 
+def test_an_endpoint_that_may_still_get_its_label_is_not_counted_as_capped() -> None:
+    metrics = WorkerMetrics()
+
+    def capped() -> float | None:
+        name = f"callstream_{LABEL_VALUES_CAPPED.name}"
+        return metrics.registry.get_sample_value(name, {"label": "endpoint"})
+
+    answered(metrics, VOICE, "2xx", LEAST_REQUESTS - 1)
+    assert capped() == 0
+    for at in range(MOST):
+        answered(metrics, f"https://{'a' * (at + 1)}.example.test/", "2xx", LEAST_REQUESTS)
+    assert capped() == 0
+    answered(metrics, VOICE, "2xx", 4)
+    assert capped() == 4
+
+
 def test_codes_of_the_settings_replace_the_lists() -> None:
     metrics = WorkerMetrics(choice=LabelChoice(error_codes=("99999",), sip_codes=("699",)))
     counts = BatchCounts(0)
