@@ -68,3 +68,10 @@ def test_nothing_that_was_planted_comes_out(delivered: list[SourceRecord], mode:
     search.text("metrics", metrics.exposition()[0])
     assert seen == SEARCHED
     assert not search.examples, "\n".join(search.examples)
+    assert folded(metrics) <= {"endpoint", "error_code", "sip_code"}, "the core has words that no label lists"
+
+
+def folded(metrics: WorkerMetrics) -> set[str]:
+    """The labels of which a value became `other`."""
+    (family,) = (one for one in metrics.registry.collect() if one.name == "callstream_label_values_capped")
+    return {one.labels["label"] for one in family.samples if one.value}
