@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream.broker.ports import free_port
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
+from stream.core.fetches import account_key
 from stream.kafka import topics
-from stream.kafka.access import ROLES, TOPIC, Access, needed
+from stream.kafka.access import ROLES, TOPIC, Access, needed, poller_group
+from stream.kafka.partitions import partition_of
 from stream.service.settings import Settings, load
 from tests.e2e.full_worker import get_text
 from tests.e2e.harness import Feed, RecordToSend, read_topic, stopped_after, wait_until
-from tests.e2e.poller import Poller, wait_committed
+from tests.e2e.poller import Poller, fetch_request, wait_committed
 from tests.e2e.test_gateway import PARTITIONS, Roles, report_of
 from tests.secured_broker import PASSWORD, SecuredBroker
 
@@ -84,12 +88,40 @@ def test_a_run_through_tls_and_logins_shows_no_difference(
 
 def poller_uses_the_rights_that_are_left(poller: Poller, plain: Any, prefix: str) -> None:
     """The run has read `fetches` and `polling` and written `polled` and `polling`. A request that cannot be
-    read becomes a dead letter."""
+    read becomes a dead letter, and one in the wrong partition is written to its own."""
     topic = topics.names(prefix)
     with Feed(plain.bootstrap, [RecordToSend(topic.fetches, 0, b"k", b"[]")]):
         pass
     wait_committed(plain, prefix)
     assert b"[]" in [one.value for one in read_topic(plain.bootstrap, topic.dead_letters)]
+    account = json.loads(poller.process.environ["CALLSTREAM_POLL_ACCOUNTS"])[0]["id"]
+    request = fetch_request("twilio:CA0", account)
+    wrong = (partition_of(account_key("twilio", account), int(PARTITIONS)) + 1) % int(PARTITIONS)
+
+    def partitions() -> set[int]:
+        there = read_topic(plain.bootstrap, topic.fetches)
+        return {one.partition for one in there if one.value and request.id.encode() in one.value}
+
+    with Feed(plain.bootstrap, [RecordToSend(topic.fetches, wrong, b"k", msgspec.json.encode(request))]):
+        wait_until(lambda: len(partitions()) == 2, "it is written to its own partition", 60)
+
+
+def test_a_role_says_at_its_start_which_rights_it_lacks(
+    secured: SecuredBroker, prefix: str, tmp_path: Path
+) -> None:
+    lacking = {topics.names(prefix).polled: {"WRITE"}, poller_group(prefix): {"READ"}}
+    secured.add_user("half")
+    for one in needed("poller", prefix):
+        if left := one.operations - lacking.get(one.name, set()):
+            secured.grant("half", [one._replace(operations=left)])
+    plain: Any = SimpleNamespace(bootstrap=secured.plain)
+    poller = Poller(plain, prefix, tmp_path, [], environ=secured.settings("half"))
+    with stopped_after(poller.process):
+        poller.process.start()
+        wait_until(lambda: "rights are missing" in poller.process.output(), "it says so", 60)
+    (polled, group) = lacking
+    said = f"rights are missing: WRITE on topic {polled}, READ on group {group}; grant them, as docs/kafka.md"
+    assert said in poller.process.output()
 
 
 def test_doctor_names_the_right_that_is_missing(secured: SecuredBroker, prefix: str) -> None:
