@@ -59,11 +59,17 @@ class SafeRecord(logging.LogRecord):
             # Formatters take this text as it is, and format an error only where there is none.
             self.exc_text = safe_traceback(error)
         if name == "asyncio":
-            self.msg, self.args = _QUOTING.sub("", super().getMessage()).strip() or "asyncio", ()
+            self.msg, self.args = _QUOTING.sub("", self._text()).strip() or "asyncio", ()
+
+    def _text(self) -> str:
+        try:
+            return super().getMessage()
+        except Exception:  # noqa: BLE001  logging would print all arguments, which do not fit the message
+            return str(self.msg)
 
     def getMessage(self) -> str:  # noqa: N802  logging's name
         """The message on one line, without characters that a terminal interprets."""
-        return escaped(super().getMessage())
+        return escaped(self._text())
 
 
 def install() -> None:

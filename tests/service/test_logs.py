@@ -100,6 +100,15 @@ def test_an_error_among_the_arguments_or_in_the_place_of_a_message_is_told_witho
     )
 
 
+def test_a_message_that_its_arguments_do_not_fit_is_logged_without_them(
+    written: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.getLogger("aiohttp.server").warning("from %d", NUMBER)
+    logging.getLogger("asyncio").warning("to %s and %s", NUMBER)
+    nobody_has(written.getvalue(), "from %d", "to %s and %s")
+    assert capsys.readouterr().err == ""
+
+
 def test_errors_among_others_and_a_task_with_an_error_are_told_without_their_text(
     written: io.StringIO,
 ) -> None:
