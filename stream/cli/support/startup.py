@@ -130,7 +130,7 @@ async def on_a_broker(role: str, chosen: Settings, serve: Callable[[Settings], A
             await unless(asked, warn_of_missing_rights(role, chosen))
             if asked.is_set():
                 return 0
-            watching = asyncio.create_task(_exit_with(broker, tell))
+            watching = asyncio.create_task(_exit_with(broker, chosen))
             try:
                 return await serve(chosen)
             finally:
@@ -185,9 +185,12 @@ async def ended(broker: Broker) -> tuple[str, bool]:
     return await asyncio.to_thread(broker.why_ended)
 
 
-async def _exit_with(broker: Broker, tell: Callable[[str], None]) -> None:
+async def _exit_with(broker: Broker, chosen: RoleSettings) -> None:
     """Exit when the broker ends: no role can stop cleanly without one."""
     sentence, of_the_disk = await ended(broker)
-    tell(f"Error: {sentence}")
+    if chosen.log_format == "json":
+        log.critical("%s", sentence)
+    else:
+        _say(f"Error: {sentence}")
     sys.stderr.flush()
     os._exit(FAILED if of_the_disk else START_AGAIN)

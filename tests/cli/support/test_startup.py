@@ -177,3 +177,32 @@ async def test_a_cluster_that_does_not_tell_rights_keeps_no_role_from_starting(
     monkeypatch.setattr("stream.cli.support.startup.missing", silent)
     await warn_of_missing_rights("poller", Settings(kafka="127.0.0.1:1", kafka_security="ssl"))
     assert not caplog.records
+
+
+BROKER_ENDS = """
+import asyncio
+from types import SimpleNamespace
+from stream.cli.support.startup import _exit_with, log_to_stderr
+from stream.service.settings import load
+chosen = load()
+log_to_stderr(chosen)
+broker = SimpleNamespace(ended=lambda: True, why_ended=lambda: ("the embedded broker has ended", False))
+asyncio.run(_exit_with(broker, chosen))
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_role_whose_broker_ends_says_so_at_every_level(log_format: str) -> None:
+    environ = {**os.environ, "CALLSTREAM_LOG_FORMAT": log_format, "CALLSTREAM_LOG_LEVEL": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", BROKER_ENDS], env=environ, capture_output=True, text=True, check=False
+    )
+    said = done.stderr.strip()
+    if log_format == "json":
+        line = json.loads(said)
+        said = f"{line['level']}: {line['message']}"
+    expected = {
+        "text": "Error: the embedded broker has ended",
+        "json": "critical: the embedded broker has ended",
+    }
+    assert (done.returncode, said) == (75, expected[log_format])
