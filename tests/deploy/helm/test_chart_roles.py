@@ -52,6 +52,7 @@ def test_callstream_takes_the_settings_of_every_role(values: str, tmp_path: Path
         found = chosen(pod, tmp_path)
         assert found.kafka
         assert found.public_url
+        assert found.log_format == "json"
 
 
 def test_a_role_mounts_the_secrets_that_it_reads_and_no_others(values: str, tmp_path: Path) -> None:
