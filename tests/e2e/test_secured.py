@@ -29,7 +29,10 @@ from tests.secured_broker import PASSWORD, SecuredBroker
 
 pytestmark = pytest.mark.e2e
 
-READ = ("twilio_call", "twilio_call_event", "twilio_insights_event", "telnyx_call_event")
+READ = (
+    *("twilio_call", "twilio_call_event", "twilio_insights_event", "twilio_notification"),
+    "telnyx_call_event",
+)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def appearances(held: HeldCall, time_factor: float) -> list[Appearance]:
     """Everything that is known to appear of a call, unordered."""
     call = held.call
     if isinstance(call, TwilioCall):
-        return _versions(held, call, time_factor) + _alerts(held, call)
+        return _versions(held, call, time_factor) + _alerts(held, call, time_factor)
     return _logged(held, call) if isinstance(call, TelnyxCall) else []
 
 
@@ -89,12 +89,17 @@ def _versions(held: HeldCall, call: TwilioCall, time_factor: float) -> list[Appe
     return found
 
 
-def _alerts(held: HeldCall, call: TwilioCall) -> list[Appearance]:
-    """The rows of Monitor Alerts, as listed. Notifications appear at the same moments."""
+def _alerts(held: HeldCall, call: TwilioCall, time_factor: float) -> list[Appearance]:
+    """The rows of Monitor Alerts, as listed. Notifications appear at the same moments.
+
+    A request may fail long after the end of its call, and yet before its last read, where time is faster too.
+    """
     found = []
     for n, entry in enumerate(call.errors):
-        at_us = held.wall_clock_us(entry.at_us)
+        after_s = max(0, entry.at_us - call.leg.ended_us) / SECOND_US
+        at_us = held.wall_clock_us(min(entry.at_us, call.leg.ended_us))
         if at_us is not None:
+            at_us += scaled_us(after_s, time_factor)
             key = (entry.at_us // SECOND_US * SECOND_US, 32 * held.number + n)
             report = ProviderReport("twilio_alert", n, 0)
             found.append(Appearance(at_us + int(ALERT_S * SECOND_US), key, report, LISTED))

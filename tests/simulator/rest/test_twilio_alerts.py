@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from stream.core.sources import RETRY_SCHEDULES
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.time_formats import iso
 from stream.simulator.rest import twilio_api
@@ -152,6 +153,26 @@ def test_a_failure_appears_in_alerts_and_notifications_seconds_after_it_and_goes
     alerts, notes, _ = shown(end_us)
     assert (sorted(alerts), notes) == (sorted(sids), sids)
     assert shown(made.leg.ended_us + 60_000_000) == ([], [], False)
+
+
+def test_a_failure_after_the_end_of_a_call_is_there_before_its_notifications_are_read_last() -> None:
+    factor = 60.0
+    options = Options(
+        calls=None, rate=10, served=True, start_us=START_US, failing_webhooks=1.0, time_factor=factor
+    )
+    calls = (
+        TwilioCall(random.Random(n), "AC1", first_leg(lambda leg: leg.talk_s > 5), None, options)
+        for n in range(100)
+    )
+    made = next(call for call in calls if call.errors[-1].at_us >= call.leg.ended_us + 15 * S)
+    clock = Clock(made.leg.began_us)
+    state = ProviderState(options, clock)
+    state.begun(made)
+    clock.now_us = made.leg.ended_us
+    state.ended(made)
+    last_read_us = clock.now_us + round(RETRY_SCHEDULES["twilio_notification"].after_s[-1] / factor * S)
+    notes = state.notifications(made.id, last_read_us) or []
+    assert [row["sid"] for row in notes] == [one.sid for one in made.errors]
 
 
 @pytest.mark.parametrize("source", ["twilio_alert", "twilio_notification"])
