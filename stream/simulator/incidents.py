@@ -104,8 +104,8 @@ INCIDENTS: Mapping[str, Incident] = {
     "broker-slow": Incident(
         what=f"Kafka is silent for {STOPPED_S:.0f} of {STOPPED_S + RUNNING_S:.0f} s, so that webhooks get"
         " a 503. Only the embedded broker can be slowed.",
-        alerts=("CallstreamIngestErrorBudgetBurn",),
-        possible=("CallstreamProduceFailing", "CallstreamDuplicatesHigh"),
+        alerts=("CallstreamIngestErrorBudgetBurn", "CallstreamProduceFailing"),
+        possible=("CallstreamDuplicatesHigh",),
         dashboard="Pipeline",
         lasts_s=600,
         slow_broker=True,
