@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import hdrs, web
 
+from stream.service.errors import describe
 from stream.service.http import service_manager
 from stream.service.http.connections import Connections, raise_limit
 from stream.service.http.server import HttpServer
@@ -36,6 +38,8 @@ READY_EVERY_S = 0.2
 """How often a role that systemd waits for looks whether it is ready."""
 
 OPENMETRICS = "application/openmetrics-text"
+
+log = logging.getLogger("callstream.http")
 
 
 @asynccontextmanager
@@ -103,7 +107,10 @@ async def _tell_when_ready(ready: Check) -> None:
         await asyncio.sleep(READY_EVERY_S)
         while not _outcome(ready)[0]:  # noqa: ASYNC110  a check has no event
             await asyncio.sleep(READY_EVERY_S)
-        service_manager.notify("READY=1")
+        try:
+            service_manager.notify("READY=1")
+        except OSError as error:
+            log.warning("systemd cannot be told that this role is ready: %s", describe(error))
 
 
 def _outcome(check: Check) -> tuple[bool, Sequence[str]]:

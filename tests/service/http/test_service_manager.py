@@ -57,3 +57,20 @@ async def test_systemd_is_told_once_when_a_role_is_ready_and_not_before(
 def test_nobody_is_told_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert not service_manager.waits()
+
+
+async def test_a_socket_that_takes_nothing_is_said_and_the_role_serves_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(health, "READY_EVERY_S", 0.01)
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent/notify")
+    async with (
+        asyncio.timeout(5),
+        health.serve(
+            "127.0.0.1:0", metrics=lambda _: (b"", ""), live=lambda: (True, []), ready=lambda: (True, [])
+        ),
+    ):
+        while not caplog.records:
+            await asyncio.sleep(0.01)
+    (record,) = caplog.records
+    assert record.message.startswith("systemd cannot be told that this role is ready: FileNotFoundError")
