@@ -173,10 +173,11 @@ class LocalStack:
         links = self._links(at, polled=polled)
         self._state.worker = WatchedRole(f"http://{at['worker']}")
         self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
+        observers = self._observers(at, polled=polled)  # what this raises is raised before a role starts
         running: dict[str, asyncio.Task[Any]] = {
             role: self._begin(role, callstream(role), environ) for role in ("gateway", "worker")
         }
-        for observer in self._observers(at, polled=polled):
+        for observer in observers:
             # Without the settings' secrets.
             bare = {"PATH": os.environ.get("PATH", os.defpath)}
             running[observer.name] = self._begin(observer.name, observer.command, bare)

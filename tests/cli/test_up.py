@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
+from stream.cli.local.observability import Programs
 from stream.cli.local.simulation import (
     SIMULATED_SETTINGS,
     RehearsalPlan,
@@ -21,6 +22,7 @@ from stream.cli.local.simulation import (
     simulated_pace,
 )
 from stream.cli.up import LocalStack, command, first_to_end, free_address
+from stream.service.data_dir import DataDirError
 from stream.service.settings import Settings, load
 
 
@@ -118,6 +120,21 @@ async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
     out = capsys.readouterr().out
     assert "The view ended unexpectedly: ValueError.\n" in out
     assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")
+
+
+async def test_a_directory_that_prometheus_cannot_have_is_said_before_a_role_starts(tmp_path: Path) -> None:
+    begun: list[str] = []
+
+    class Noted(LocalStack):
+        def _begin(self, name: str, *_: object) -> asyncio.Task[int]:
+            begun.append(name)
+            return asyncio.create_task(asyncio.sleep(0, 0))
+
+    (tmp_path / "prometheus").write_text("")
+    chosen = Settings(data_dir=tmp_path, kafka="127.0.0.1:1")
+    with pytest.raises(DataDirError):
+        await Noted(chosen, rate=0, plain=True, programs=Programs("prometheus", None))._work()
+    assert begun == []
 
 
 async def test_the_poller_starts_when_the_simulated_providers_answer(tmp_path: Path) -> None:
