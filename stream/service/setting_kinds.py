@@ -70,6 +70,8 @@ def account_names(value: str) -> tuple[tuple[str, str], ...]:
     found = _pairs(value, "ACCOUNT=name")
     if len(found) > MOST_ACCOUNTS or not all(_NAME.fullmatch(name) for _, name in found):
         raise ValueError(f"must be at most {MOST_ACCOUNTS} of ACCOUNT=name, names of letters, digits and ._-")
+    if len(dict(found)) < len(found):
+        raise ValueError("must name each account once")
     return found
 
 

@@ -83,6 +83,7 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_LOG_FORMAT", "xml"),
         ("CALLSTREAM_METRIC_ACCOUNTS", "AC1"),
         ("CALLSTREAM_METRIC_ACCOUNTS", "AC1=a name"),
+        ("CALLSTREAM_METRIC_ACCOUNTS", "AC1=a,AC1=b"),
         ("CALLSTREAM_METRIC_ACCOUNTS", ",".join(f"AC{n}=a" for n in range(51))),
         ("CALLSTREAM_METRIC_PROVIDERS", "plivo"),
         ("CALLSTREAM_LOG_LEVEL", "loud"),
