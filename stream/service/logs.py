@@ -13,7 +13,8 @@ import operator
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from stream.service.errors import describe, safe_traceback
@@ -72,14 +73,25 @@ class SafeRecord(logging.LogRecord):
         return escaped(self._text())
 
 
-def install() -> None:
-    """Apply this in the whole process from now on. Idempotent."""
+def write_error(error: BaseException | None, of: str = "") -> None:
+    """Write what may be shown of an error to stderr, where Python itself would write it."""
+    if error is not None and sys.stderr is not None:
+        sys.stderr.write(f"{escaped_lines(of + safe_traceback(error))}\n")
+        sys.stderr.flush()
+
+
+def install(report: Callable[[BaseException | None, str], None] = write_error) -> None:
+    """Apply this in the whole process from now on. Idempotent.
+
+    `report`: what is done with an error that nobody caught. The text says where that was, if not in the main
+    thread.
+    """
     logging.setLogRecordFactory(SafeRecord)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(LineFormatter())
-    sys.excepthook = lambda _, error, __: write_error(error)
-    sys.unraisablehook = lambda what: write_error(what.exc_value, "not raised: ")
-    threading.excepthook = _of_a_thread
+    sys.excepthook = lambda _, error, __: report(error, "")
+    sys.unraisablehook = lambda what: report(what.exc_value, "not raised: ")
+    threading.excepthook = partial(_of_a_thread, report)
 
 
 def _safe(value: Any, *, within: bool = False) -> Any:
@@ -103,13 +115,6 @@ def _safe_arguments(arguments: Any) -> Any:
     return tuple(map(_safe, arguments)) if isinstance(arguments, tuple) else arguments
 
 
-def write_error(error: BaseException | None, of: str = "") -> None:
-    """Write what may be shown of an error to stderr, where Python itself would write it."""
-    if error is not None and sys.stderr is not None:
-        sys.stderr.write(f"{escaped_lines(of + safe_traceback(error))}\n")
-        sys.stderr.flush()
-
-
-def _of_a_thread(what: Any) -> None:
+def _of_a_thread(report: Callable[[BaseException | None, str], None], what: Any) -> None:
     if what.exc_type is not SystemExit:
-        write_error(what.exc_value, "in a thread: ")
+        report(what.exc_value, "in a thread: ")

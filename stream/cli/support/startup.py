@@ -57,7 +57,7 @@ def log_to_stderr(chosen: RoleSettings, *, verbose: bool = False) -> None:
 
     `verbose`: more of both, and a line for each webhook. A logger's own level in the settings comes first.
     """
-    logs.install()
+    logs.install(_log_uncaught if chosen.log_format == "json" else logs.write_error)
     log_levels.lower()
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
@@ -69,6 +69,11 @@ def log_to_stderr(chosen: RoleSettings, *, verbose: bool = False) -> None:
         levels["callstream"] = "debug"
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level.upper())
+
+
+def _log_uncaught(error: BaseException | None, of: str) -> None:
+    if error is not None:
+        log.critical("%san error was not caught", of, exc_info=error)
 
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (

@@ -206,3 +206,38 @@ def test_a_role_whose_broker_ends_says_so_at_every_level(log_format: str) -> Non
         "json": "critical: the embedded broker has ended",
     }
     assert (done.returncode, said) == (75, expected[log_format])
+
+
+UNCAUGHT = """
+import threading
+from stream.cli.support.startup import log_to_stderr
+from stream.service.settings import load
+log_to_stderr(load())
+class Sly:
+    def __del__(self):
+        raise ValueError("+15005550006")
+def fail():
+    raise KeyError("+15005550006")
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+Sly()
+fail()
+"""
+
+
+def test_an_error_that_nobody_caught_is_a_line_of_a_json_log() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNCAUGHT],
+        env={**os.environ, "CALLSTREAM_LOG_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "500555" not in done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["level"], line["message"], line["error"]) for line in lines] == [
+        ("critical", "in a thread: an error was not caught", "KeyError"),
+        ("critical", "not raised: an error was not caught", "ValueError"),
+        ("critical", "an error was not caught", "KeyError"),
+    ]
