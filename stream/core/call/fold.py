@@ -135,7 +135,7 @@ def fold(
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed or again:
-        watch_gaps(call, envelope.received_us, policy, effects)
+        watch_gaps(call, envelope.received_us, policy)
         if new or again or ended:
             _follow(call, new, again, ended, first, envelope, effects, policy)
     if result == "duplicate":

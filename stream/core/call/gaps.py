@@ -27,33 +27,36 @@ from stream.core.sources import (
 _OF_TEXML = [TELNYX_TEXML_CALLBACK]
 
 
-def watch_gaps(call: Call, received_us: int, policy: CallPolicy, effects: list[Any]) -> None:
-    """Start the grace period of numbers that are missing now. Close the gaps of those that were not sent."""
+def watch_gaps(call: Call, received_us: int, policy: CallPolicy) -> None:
+    """Start the grace period of numbers that are missing now, or of gaps whose numbers were not sent: the
+    request log's rows come in any order.
+    """
     numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     for entry in call.lifecycle:
         if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
             numbers |= 1 << entry.number
             sources &= entry.sources
     arrival = call.arrival
-    if not numbers & (numbers + 1):
+    if not numbers & (numbers + 1) or arrival.gap_due_us:
         return
-    if sources & REQUEST_LOG_BIT:
-        effects.extend(SequenceGapClosed(PROVIDERS[call.provider].numbered, "not_sent") for _ in arrival.gaps)
-        arrival.gaps, call.gaps_open = [], 0
-    elif not arrival.gap_due_us and any(n not in arrival.gaps for n in missing_numbers(numbers)):
+    missing = [] if sources & REQUEST_LOG_BIT else missing_numbers(numbers)
+    if any(number not in arrival.gaps for number in missing) or (arrival.gaps and not missing):
         arrival.gap_due_us = received_us + int(policy.gap_grace_s * SECOND_US)
         call.due_s = next_due(call, policy)
 
 
 def open_gaps(call: Call, lifecycle: Lifecycle, effects: list[Any]) -> None:
-    """The grace period has ended: report the numbers that are still missing."""
-    arrival = call.arrival
+    """The grace period has ended: report the numbers that are still missing, close gaps of those not sent."""
+    arrival, source = call.arrival, PROVIDERS[call.provider].numbered
     arrival.gap_due_us = 0
+    if lifecycle.logged:
+        effects.extend(SequenceGapClosed(source, "not_sent") for _ in arrival.gaps)
+        arrival.gaps, call.gaps_open = [], 0
     opened = [number for number in lifecycle.missing_numbers() if number not in arrival.gaps]
     if opened:
         arrival.gaps = sorted(arrival.gaps + opened)
         call.gaps_open = len(arrival.gaps)
-        effects.append(SequenceGapOpened(PROVIDERS[call.provider].numbered, opened))
+        effects.append(SequenceGapOpened(source, opened))
 
 
 def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:

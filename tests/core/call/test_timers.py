@@ -95,12 +95,13 @@ def test_a_number_that_the_request_log_shows_as_not_sent_is_no_gap() -> None:
     some = tell(rows[:2], call=opened, offset=3)
     assert (some.all_of(effects.SequenceGapClosed), some.call.gaps_open) == ([], 1)
     whole = tell(rows[2:], call=some.call, offset=5)
-    assert whole.all_of(effects.SequenceGapClosed) == [
-        effects.SequenceGapClosed("twilio_status_callback", "not_sent")
-    ]
-    assert (whole.call.gaps_open, whole.record.gaps) == (0, [])
+    assert (whole.all_of(effects.SequenceGapClosed), whole.record.gaps) == ([], [])
+    closed = tick(whole.call, whole.call.due_s * 1_000_000, CallPolicy())
+    assert closed.call is not None
+    assert closed.effects == [effects.SequenceGapClosed("twilio_status_callback", "not_sent")]
+    assert closed.call.gaps_open == 0
     # It opens no gap again.
-    late = tell([callback("ringing", "1", 1, Extra="x"), recording("RE1", "completed")], call=whole.call)
+    late = tell([callback("ringing", "1", 1, Extra="x"), recording("RE1", "completed")], call=closed.call)
     assert tick(late.call, START_US + 3_000_000_000, CallPolicy()).effects == []
 
 
@@ -118,3 +119,18 @@ def test_a_callback_that_the_request_log_has_and_nobody_received_is_a_gap_that_i
     received = [callback(*one) for one in every if one != row]
     told = tell([*received, *(logged(parameters(*one)) for one in reversed(every))])
     assert told.record.gaps == [{"sequence_number": int(row[1]), "state": "closed", "closed_by": "poll_heal"}]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_lost_callback_is_healed_and_not_unsent_in_whichever_order_the_request_log_has_it(
+    newest_first: bool,
+) -> None:
+    every = [("initiated", "0", 0), *SENT]
+    told = tell([callback(*every[3])])
+    opened = tick(told.call, told.call.due_s * 1_000_000, CallPolicy()).call
+    assert opened is not None
+    rows = [logged(parameters(*one)) for one in (every[::-1] if newest_first else every)]
+    read = tell(rows, call=opened, offset=1)
+    healed = effects.SequenceGapClosed("twilio_status_callback", "poll_heal")
+    assert read.all_of(effects.SequenceGapClosed) == [healed] * 3
+    assert tick(read.call, START_US + 3_000_000_000, CallPolicy()).effects == []
