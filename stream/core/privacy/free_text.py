@@ -158,8 +158,8 @@ def is_form(text: str) -> bool:
 
 
 def is_structured(text: str) -> bool:
-    """Whether the values in a text can be told by their names: it is a form or JSON."""
-    return is_form(text) or json_in(text) is not None
+    """Whether the values in a text have names: it is a form or a JSON object."""
+    return is_form(text) or isinstance(json_in(text), dict)
 
 
 def json_in(text: str) -> dict[str, object] | list[object] | None:

@@ -17,7 +17,7 @@ Kind = Literal["secret", "digits", "address", "text", "form", "url", "plain", "f
 - `digits`: digits that were pressed or sent, perhaps a PIN or a card number. Redacted in every mode.
 - `address`: numbers and addresses of people, whatever their form.
 - `text`: names of people and places, speech, bodies, headers.
-- `form`: parameters of a request. A text that is neither a form nor JSON is masked whole.
+- `form`: parameters of a request. A text that is neither a form nor a JSON object is masked whole.
 - `url`: shown without user info, query and fragment.
 - `plain`: ids, times, amounts, codes. Bare digits in them are not a phone number.
 - `free`: a word of the provider's vocabulary, whatever the names above it say.

@@ -72,6 +72,7 @@ def test_what_is_secret_leaves_in_no_mode_and_what_is_personal_in_full_alone(
         '{"CallerName": "JANE ROE", "SpeechResult": ',
         "<Caller>JANE ROE</Caller>",
         "JANE",
+        '["JANE ROE", "my name is Jane"]',
         "&".join(f"p{n}=1" for n in range(1000)) + "&CallerName=JANE",
     ],
 )
