@@ -46,6 +46,8 @@ def codes(value: str) -> tuple[str, ...]:
 
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_OWN_LOGGER = re.compile(r"callstream(\.(?!faust\b).*)?")
+"""`callstream.faust` is the logger of Faust's classes: at `debug` they log a record's key and value."""
 
 
 def log_levels(value: str) -> tuple[tuple[str, str], ...]:
@@ -58,7 +60,7 @@ def log_levels(value: str) -> tuple[tuple[str, str], ...]:
     for name, level in found:
         if level not in LOG_LEVELS or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
             raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}, or LOGGER=level, several with commas")
-        if level == "debug" and name.partition(".")[0] != "callstream":
+        if level == "debug" and not _OWN_LOGGER.fullmatch(name):
             raise ValueError(
                 "must leave `debug` to callstream's own loggers: others would log records and logins"
             )

@@ -90,6 +90,7 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_LOG_LEVEL", "info,callstream.poller"),
         ("CALLSTREAM_LOG_LEVEL", "aiokafka.conn=debug"),
         ("CALLSTREAM_LOG_LEVEL", "root=debug"),
+        ("CALLSTREAM_LOG_LEVEL", "callstream.faust=debug"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name: str, value: str) -> None:
