@@ -117,6 +117,8 @@ def test_topics_are_created_before_the_roles_start() -> None:
     hooks = only("minimal", "Job")["metadata"]["annotations"]
     assert hooks["helm.sh/hook"] == "pre-install,pre-upgrade"
     # Nothing that the release creates exists yet.
+    policies = {one["metadata"]["name"]: one["metadata"] for one in of_kind("minimal", "NetworkPolicy")}
+    assert policies["calls-1-callstream-topics"]["annotations"] == hooks | {"helm.sh/hook-weight": "-1"}
     pod = pods("minimal")["topics"]["spec"]
     assert "serviceAccountName" not in pod
     assert not any("configMap" in one for one in pod["volumes"])
