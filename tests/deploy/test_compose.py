@@ -97,6 +97,14 @@ def test_prometheus_scrapes_each_role_where_it_listens() -> None:
     assert target.split(":") == ["alertmanager", "9093"]
 
 
+def test_alerts_are_sent_by_alertmanager_alone() -> None:
+    """Grafana would send those of its own to an address that it makes up."""
+    mounted = [one.partition(":")[0] for one in SERVICES["grafana"]["volumes"]]
+    folders = [FOLDER / one for one in mounted if "provisioning" in one]
+    provisioned = {path.parent.name for folder in folders for path in folder.rglob("*.yaml")}
+    assert provisioned == {"dashboards", "datasources"}
+
+
 def test_the_example_names_what_the_compose_file_reads() -> None:
     read = set(re.findall(r"\$\{(\w+)", (FOLDER / "compose.yaml").read_text()))
     assert {
