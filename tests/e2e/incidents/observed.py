@@ -41,15 +41,20 @@ min_calls = 10
 min_attempts = 10
 [app_webhook_failing]
 min_failures = 5
+[app_webhook_slow]
+min_answers = 5
 [duplicates]
 min_events = 20
+[worker_not_running]
+for_all = "10m"
 [label_values]
 window = "15m"
 [down]
 for = "60m"
 """
 """A window of seconds has fewer calls than one of minutes, and there is no last week. A test does not wait
-for the window of an hour to pass. A busy machine answers a scrape late: a role is not down at once."""
+for the window of an hour to pass. A busy machine answers a scrape late, and its worker waits for seconds:
+a role is not down at once."""
 
 
 class Page(NamedTuple):
