@@ -35,7 +35,12 @@ class Authority:
         self._directory = directory
         self._name = _named(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        made = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, None), True)
+        signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        made = (
+            self._builder(self._name, self._key)
+            .add_extension(x509.BasicConstraints(True, None), True)
+            .add_extension(signs, True)
+        )
         self.certificate = directory / f"{name}.pem"
         self.certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
@@ -58,6 +63,7 @@ class Authority:
         self, name: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 1
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -66,6 +72,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=2))
             .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(issuer, False)
         )
 
 
