@@ -113,6 +113,14 @@ def test_the_scaler_logs_in_as_the_worker_does(values: str, sasl: str, parameter
         assert trigger["authenticationRef"] == {"name": login["metadata"]["name"]}
 
 
+def test_a_scaler_that_needs_no_login_gets_empty_lists() -> None:
+    """Kubernetes refuses null in place of a list."""
+    given = ("--set", "settings.kafka_security=ssl,worker.autoscaling.enabled=true")
+    rendered = template("minimal", *given, "--show-only", "templates/worker/autoscaling.yaml")
+    login = {one["kind"]: one["spec"] for one in yaml.safe_load_all(rendered.stdout)}["TriggerAuthentication"]
+    assert login == {"env": [], "secretTargetRef": []}
+
+
 def test_topics_are_created_before_the_roles_start() -> None:
     hooks = only("minimal", "Job")["metadata"]["annotations"]
     assert hooks["helm.sh/hook"] == "pre-install,pre-upgrade"
