@@ -34,9 +34,16 @@ def cluster_id(logs: Path) -> str | None:
     return next((line.partition("=")[2].strip() for line in lines if line.startswith("cluster.id=")), None)
 
 
+_NEWER = (
+    "No MetadataVersion with feature level",
+    "controller only supports versions",
+    "UnsupportedVersionException: Can't read version",
+)
+
+
 def is_from_newer_kafka(words: str) -> bool:
     """Whether Kafka says in `words` that its data have a format that only a later version knows."""
-    return "No MetadataVersion with feature level" in words or "controller only supports versions" in words
+    return any(said in words for said in _NEWER)
 
 
 def format_storage(logs: Path, *, java: Path, class_path: str, port: int, controller_port: int) -> str:
