@@ -48,7 +48,7 @@ MAY_WRITE = {DATA, "/tmp", "/var/tmp", "/var/lock", "/run/lock"}
 REST = "127.0.0.1:8083"
 CHECK = (
     *("simulate", "--gateway", "http://127.0.0.1:8080", "--retry-policy", "rc=5&rp=all&rt=5000"),
-    *("--calls", "200", "--rate", "60", "--duplicates", "0.1", "--reorder", "0.1"),
+    *("--calls", "200", "--rate", "60", "--duplicates", "0.1", "--reorder", "0.1", "--drop", "0.05"),
     *("--serve", "--check", "--timeout", "60", "--seed", "11"),
 )
 
