@@ -1,8 +1,8 @@
 """The callbacks that every candidate gets: the simulator's, written once.
 
 Status callbacks of answered, busy and failed calls, some of them twice and some behind their successor, three
-or four a call: of calls that are followed from their start, not of those whose owner wants the end alone. The
-calls come in waves, so that some thousand of them are open at a time however long the run is.
+or four a call: of calls that are followed from their start, not of those whose owner wants the end alone.
+They are received as they are sent, so a call's reads fall due after its end, as they do in production.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from stream.simulator.calls.options import Options
 from stream.simulator.traffic import Traffic
 
 SOURCE = frozenset({"twilio_status_callback"})
-OPEN_SHARE = 0.33
-"""About this share of a wave's calls is open at a time."""
+OPEN_S = 13.0
+"""About so many calls are open at a time for each callback that is received in a second."""
+SLOTS = 4.1
+"""About so many of the simulator's deliveries become one callback: it makes room for polled rows."""
 
 Progress = Callable[[int], None]
 
@@ -40,37 +42,34 @@ class Written(msgspec.Struct):
 
 
 def callbacks(
-    records: int, open_calls: int, seed: int = 1, failed: float = 0.05, age_s: int = 600
+    records: int, open_calls: int, seed: int = 1, failed: float = 0.05, start_s: float | None = None
 ) -> Iterator[SourceRecord]:
-    """`records` callbacks in the order of their delivery, the first received `age_s` ago.
+    """`records` callbacks in the order of their delivery, the first received at `start_s`; None: now.
 
     `failed` is the share of the calls that fail.
     """
-    start_us = (int(time.time()) - age_s) * 1_000_000
-    left, wave = records, 0
-    while left > 0:
-        wave += 1
-        options = Options(
-            calls=int(open_calls / OPEN_SHARE),
-            sources=SOURCE,
-            telnyx=0.0,
-            failed=failed,
-            duplicates=0.05,
-            reorder=0.02,
-            # Of usual size: what is planted would be most of the bytes.
-            planted=False,
-            seed=seed * 1000 + wave,
-            start_us=start_us,
-        )
-        followed: dict[bytes, bool] = {}
-        for record in Traffic(options, with_expected=False):
-            if record.key not in followed:
-                followed[record.key] = b'"CallStatus":"initiated"' in record.value
-            if not followed[record.key]:
-                continue
+    options = Options(
+        calls=None,
+        rate=open_calls / OPEN_S * SLOTS,
+        sources=SOURCE,
+        telnyx=0.0,
+        failed=failed,
+        duplicates=0.05,
+        reorder=0.02,
+        # Of usual size: what is planted would be most of the bytes.
+        planted=False,
+        seed=seed,
+        start_us=int((time.time() if start_s is None else start_s) * 1_000_000),
+    )
+    followed: dict[bytes, bool] = {}
+    kept = 0
+    for record in Traffic(options, with_expected=False):
+        if record.key not in followed:
+            followed[record.key] = b'"CallStatus":"initiated"' in record.value
+        if followed[record.key]:
             yield record
-            left -= 1
-            if not left:
+            kept += 1
+            if kept == records:
                 return
 
 
@@ -102,7 +101,10 @@ class Tally:
 def write(
     bootstrap: str, topics: dict[str, int], open_calls: int, progress: Progress | None = None
 ) -> dict[str, Written]:
-    """Write the first so many callbacks to each of `topics`. Returns what each of them holds now."""
+    """Write the first so many callbacks to each of `topics`. Returns what each of them holds now.
+
+    They are received in an hour: until then no tick finds anything due, however late a candidate's turn is.
+    """
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -116,7 +118,7 @@ def write(
     )
     tallies = {topic: Tally() for topic in topics}
     most = max(topics.values())
-    for number, record in enumerate(callbacks(most, open_calls)):
+    for number, record in enumerate(callbacks(most, open_calls, start_s=time.time() + 3600)):
         for topic, count in topics.items():
             if number < count:
                 tallies[topic].add(record)

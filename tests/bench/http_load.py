@@ -53,7 +53,7 @@ class SignedRequest(msgspec.Struct):
 def signed_requests(load: Load) -> Iterator[SignedRequest]:
     """Signed form posts, in the order of their delivery."""
     url = f"http://{HOST}:{load.port}{PATH}"
-    for record in callbacks(load.requests, load.open_calls, load.seed, load.failed, age_s=0):
+    for record in callbacks(load.requests, load.open_calls, load.seed, load.failed):
         body = {
             name: value for name, value in orjson.loads(record.value)["body"].items() if value is not None
         }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import orjson
 import pytest
 
-from tests.bench import memory, report, run, throughput
+from tests.bench import life, memory, offline, report, run, throughput
 from tests.bench.callbacks import Tally, callbacks
 from tests.bench.targets import TARGETS
 from tests.core.deliveries import Delivery
@@ -85,3 +86,39 @@ def test_memory_that_grows_with_the_calls_is_told_from_memory_that_stays() -> No
     assert "RSS 300 to 300 MB, at most 300; +0.0 MB a million calls" in memory.verdict(flat, 50.0)
     assert "+100.0 MB a million calls" in memory.verdict(growing, 50.0)
     assert "too few" in memory.verdict(flat, 100.0)
+
+
+def test_a_life_goes_from_the_first_callback_to_the_eviction_and_is_the_same_again() -> None:
+    world = life.World(20, seed=1)
+    world.run()
+    written = world.job.written
+    assert [len(table) for table in world.job.tables.values()] == [0] * len(world.job.tables)
+    assert written.records["fetches.v1"] > world.traffic.calls
+    assert all(said["settled"] for said in written.last_records())
+    assert life.measure(20)["digests"] == written.digests() != life.measure(20, seed=2)["digests"]
+
+
+def test_one_request_that_names_several_reads_gets_their_rows_and_one_result() -> None:
+    world = life.World(20, seed=1)
+    world.run(life.START_S + 3600)
+    providers = world.traffic.providers
+    assert providers is not None
+    sid = next(row["sid"] for row in providers.calls(world.now_us))
+    asked = {"id": "1", "key": f"twilio:{sid}", "account": "AC", "reason": "ended", "attempt": 1}
+    reads = [{"source": name, "edge": None} for name in ("twilio_call", "twilio_call_event")]
+    poller = life.Poller(providers)
+    *rows, (key, result) = poller.answer(orjson.dumps({**asked, "reads": reads}), world.now_us)
+    outcomes = orjson.loads(result)["body"]["reads"]
+    assert (key, [row for row, _ in rows]) == (asked["key"].encode(), [key] * len(rows))
+    assert [(read["source"], read["outcome"]) for read in outcomes] == [
+        ("twilio_call", "success"),
+        ("twilio_call_event", "success"),
+    ]
+    assert sum(read["rows"] for read in outcomes) == len(rows)
+
+
+def test_the_jobs_of_a_pair_give_equal_digests_for_equal_programs() -> None:
+    for job in ("callback", "mixed"):
+        first, again = (offline.JOBS[job](20, 1) for _ in range(2))
+        assert first["digests"] == again["digests"] != offline.JOBS[job](20, 2)["digests"]
+        assert first["records"] == again["records"]
