@@ -32,8 +32,6 @@ from stream.service.errors import describe
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 REOPEN_EVERY_S = 0.5
-SHOWN_S = 0.2
-"""Kafka before 4.0 shows the offsets of a transaction a moment after it has ended the transaction."""
 FIRST_TIMEOUT_S = 4.0
 """Less than Kafka's own limit for a transaction (15 to 25 s)."""
 LONGEST_TIMEOUT_S = 60.0
@@ -200,7 +198,6 @@ class BatchCommitter:
                 if await context.assignment.confirmed():
                     self._check()
                     await self._producer.open()
-                    await asyncio.sleep(SHOWN_S)
                     found = await context.assignment.group.reader.committed(list(topics.values()))
                     break
                 why = "the group's coordinator does not confirm this worker"

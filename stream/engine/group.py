@@ -48,7 +48,9 @@ class PartitionReader(Protocol):
     async def committed(
         self, partitions: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, CommittedOffset | None]:
-        """The group's committed offsets, asked of its coordinator; None where it has none."""
+        """The group's committed offsets, asked of its coordinator, of finished transactions; None where it
+        has none.
+        """
 
     async def read_from(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Fetch from `offsets` next."""

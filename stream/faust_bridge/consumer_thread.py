@@ -17,6 +17,7 @@ from stream.engine.group import FetchedRecords
 from stream.engine.source_reader import HELD_BACK_WAIT_S
 from stream.kafka.client import consumers, request_limits
 from stream.kafka.client.member_commit import Member
+from stream.kafka.client.stable_offsets import read_stable
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
 from stream.service.errors import describe
@@ -76,7 +77,9 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
         )
-        return request_limits.steer_member(consumer, conf.broker_rebalance_timeout)
+        request_limits.steer_member(consumer, conf.broker_rebalance_timeout)
+        read_stable(consumer._client)
+        return consumer
 
     async def on_thread_stop(self) -> None:
         """Replaces AIOKafkaConsumerThread.on_thread_stop: aiokafka's `stop` may wait for a broker that is
@@ -141,7 +144,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     async def committed(
         self, partitions: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, CommittedOffset | None]:
-        found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(_plain(partitions))
+        async with asyncio.timeout(CONFIRM_S):  # then the caller says what it waits for
+            found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(_plain(partitions))
         return {
             tp: CommittedOffset.read(at.offset, at.metadata) if (at := found.get(tp)) else None
             for tp in partitions

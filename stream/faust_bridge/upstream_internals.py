@@ -96,6 +96,11 @@ REPLACED = _pinned(
         "841e324a3ddd",
     ),
     (
+        "aiokafka.protocol.commit:OffsetFetchRequest",
+        "reads offsets of transactions that are not finished",
+        "09b9a30caf0a",
+    ),
+    (
         "aiokafka.client:AIOKafkaClient.send",
         "a broker that lets a request wait is not asked for a while",
         "fb1726e3ed8e",
@@ -243,6 +248,11 @@ RELIED_ON = _pinned(
     (f"{_FETCHER}.seek_to", "forgets what was fetched, and its error", "10c45c3c873d"),
     (f"{_COORDINATOR}._do_heartbeat", "tells whether the group accepts the member", "5628cb32b3d2"),
     (f"{_COORDINATOR}.fetch_committed_offsets", "offsets with their metadata, asked anew", "c83e0cafbf1e"),
+    (
+        f"{_COORDINATOR}._do_fetch_commit_offsets",
+        "reads each partition's code, not that of the whole answer",
+        "fcd9abe4e50f",
+    ),
     (
         "aiokafka.producer.transaction_manager:TransactionManager.add_offsets_to_txn",
         "takes metadata beside the offsets",

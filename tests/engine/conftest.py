@@ -14,6 +14,5 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "end_process", raise_process_ended)
     monkeypatch.setattr(commit, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(commit, "REOPEN_EVERY_S", 0.01)
-    monkeypatch.setattr(commit, "SHOWN_S", 0.001)
     monkeypatch.setattr(changelog, "FETCH_WAIT_S", 0.001)
     monkeypatch.setattr(changelog, "ASK_EVERY_S", 0.002)

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
 from stream.kafka.client import network_client, request_limits
 from stream.kafka.client.connection import Connection
+from stream.kafka.client.stable_offsets import read_stable
 from stream.kafka.partitions import TopicPartition
 
 CLOSE_S = 2.0
@@ -66,7 +67,7 @@ async def join(
         max_poll_interval_ms=NEVER_MS,
         **settings,
     )
-    request_limits.steer_member(consumer, rebalance_s)
+    read_stable(request_limits.steer_member(consumer, rebalance_s)._client)
     try:
         await consumer.start()
     except BaseException:
