@@ -16,6 +16,7 @@ from faust.types import TP
 from stream.engine.group import FetchedRecords
 from stream.engine.source_reader import HELD_BACK_WAIT_S
 from stream.kafka.client import consumers, request_limits
+from stream.kafka.client.fetch_sessions import FetchSessions
 from stream.kafka.client.member_commit import Member
 from stream.kafka.client.stable_offsets import read_stable
 from stream.kafka.partitions import TopicPartition
@@ -26,9 +27,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FETCH_BYTES = 1 << 20
-LONGEST_POLL_MS = 50
-"""aiokafka has one fetch in flight for a broker. Partitions not yet handed out when it began are not in it,
-and wait until it returns: with 500 a callback took 116 ms (median at 1 000/s) to its lane, with 50 72."""
+LONGEST_POLL_MS = 500
+"""How long a fetch waits at a broker that has nothing; less where a partition is not in it."""
 REFRESH_S = 3.0
 REQUEST_TIMEOUT_MS = 10_000
 """How long a request without an answering leader lasts."""
@@ -55,6 +55,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     logger = log
 
+    fetch_sessions: FetchSessions
+
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
         """Replaces AIOKafkaConsumerThread._create_consumer: Faust's knows no rack, and it reads
         committed only with `exactly_once`.
@@ -79,6 +81,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         )
         request_limits.steer_member(consumer, conf.broker_rebalance_timeout)
         read_stable(consumer._client)
+        self.fetch_sessions = FetchSessions(consumer)
         return consumer
 
     async def on_thread_stop(self) -> None:
@@ -114,7 +117,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     @_in_thread
     async def fetch(self, partitions: set[TopicPartition], timeout_s: float) -> FetchedRecords:
-        consumer = self._ensure_consumer()
+        consumer, sessions = self._ensure_consumer(), self.fetch_sessions
+        sessions.awaited, sessions.longest_wait_ms = partitions, int(timeout_s * 1000)
         records: Mapping[TopicPartition, Sequence[Any]] = {}
         refused: Mapping[TopicPartition, int] = {}
         try:
@@ -126,7 +130,6 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             await asyncio.sleep(HELD_BACK_WAIT_S)
         positions: dict[TopicPartition, int] = {}
         ends: dict[TopicPartition, int] = {}
-        responded_ms = 0
         subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription is not None else None
         if assignment is not None:
@@ -137,8 +140,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
                 # Control records and aborted ones take offsets and are never handed out: the position knows.
                 positions[tp] = state._position
                 ends[tp] = state.lso or 0
-                responded_ms = max(responded_ms, state.timestamp or 0)
-        return FetchedRecords(records, positions, ends, responded_ms, refused)
+        return FetchedRecords(records, positions, ends, int(sessions.responded_s * 1000), refused)
 
     @_in_thread
     async def committed(

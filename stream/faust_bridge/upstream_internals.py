@@ -245,6 +245,17 @@ RELIED_ON = _pinned(
         "leaves a partition that was sought meanwhile alone",
         "1dc02ecce273",
     ),
+    (
+        f"{_FETCHER}._get_actions_per_node",
+        "one fetch in flight for a broker, and what is in it",
+        "fd175a69d8d4",
+    ),
+    (f"{_FETCHER}._select_read_replica", "whose fetch a partition is in", "da4e0ff8ec84"),
+    (
+        "aiokafka.protocol.fetch:FetchRequest",
+        "its fields, and the ones of a session that it sets",
+        "ef21d383f137",
+    ),
     (f"{_FETCHER}.seek_to", "forgets what was fetched, and its error", "10c45c3c873d"),
     (f"{_COORDINATOR}._do_heartbeat", "tells whether the group accepts the member", "5628cb32b3d2"),
     (f"{_COORDINATOR}.fetch_committed_offsets", "offsets with their metadata, asked anew", "c83e0cafbf1e"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -12,6 +12,7 @@ from faust.types import TP
 
 from stream.faust_bridge import consumer_thread
 from stream.faust_bridge.consumer_thread import LaneConsumerThread
+from stream.kafka.client.fetch_sessions import FetchSessions
 
 PARTITION = TP("calls.callbacks.v1", 1)
 
@@ -22,6 +23,7 @@ class Thread(LaneConsumerThread):
     def __init__(self, error: Exception) -> None:
         self.error = error
         self.thread_loop = asyncio.get_running_loop()
+        self.fetch_sessions = cast(FetchSessions, SimpleNamespace(responded_s=0.0))
 
     def _ensure_consumer(self) -> Any:
         return SimpleNamespace(_subscription=SimpleNamespace(subscription=None))

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
 from stream.kafka.client import network_client, request_limits
 from stream.kafka.client.connection import Connection
+from stream.kafka.client.fetch_sessions import FetchSessions
 from stream.kafka.client.stable_offsets import read_stable
 from stream.kafka.partitions import TopicPartition
 
@@ -68,6 +69,7 @@ async def join(
         **settings,
     )
     read_stable(request_limits.steer_member(consumer, rebalance_s)._client)
+    FetchSessions(consumer)
     try:
         await consumer.start()
     except BaseException:
