@@ -141,9 +141,9 @@ class BatchState:
         return merge(indexed, moved)
 
     def due_s(self) -> int | None:
-        """The second from which a tick finds something due after this batch, or an earlier one."""
+        """The second from which a tick finds something due after this batch."""
         seconds = [second for _, second in self.moved.values() if second is not None]
-        first = self.memory.due.first()
+        first = self.memory.due.first(without=self.moved)
         if first is not None:
             seconds.append(first)
         return min(seconds, default=None)

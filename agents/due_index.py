@@ -11,7 +11,7 @@ it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 SPARE_SECONDS = 64
@@ -58,9 +58,16 @@ class DueIndex:
             if len(self._seconds) > 2 * len(self._keys) + SPARE_SECONDS:
                 self._seconds = sorted(self._keys)
 
-    def first(self) -> int | None:
-        """The second from which something is due, None if the index is empty."""
-        return self._seconds[0] if self._seconds else None
+    def first(self, without: Container[bytes] = ()) -> int | None:
+        """The second from which a key that is not in `without` is due, None for never."""
+        reached = [(second, 0) for second in self._seconds[:1]]
+        while reached:
+            second, at = heapq.heappop(reached)
+            if any(key not in without for key in self._keys.get(second, ())):
+                return second
+            for below in range(2 * at + 1, min(2 * at + 3, len(self._seconds))):
+                heapq.heappush(reached, (self._seconds[below], below))
+        return None
 
     def until(self, second: int) -> Iterator[tuple[int, bytes]]:
         """(second, key) of the keys that are due at `second`, the longest due first, within a second by key.

@@ -211,7 +211,7 @@ def _hears(progress: Progress) -> bool:
 
 
 def _writes(progress: Progress) -> bool:
-    """Ticks are written every second while a worker runs; before that it writes nothing."""
+    """Heartbeats are written every few seconds while a worker runs; before that it writes nothing."""
     return progress.phase != "running" or _silence_s(progress) <= _BROKER_SILENT_S
 
 

@@ -1,10 +1,10 @@
-"""A tick a second to each running partition: time comes to the fold as data.
+"""Ticks: time comes to the fold as data. A partition gets one in each second in which something is due there.
 
 A broker that is away costs ticks and nothing else. A tick that was sent twice or late does no harm: stream
 time only moves forward.
-Partitions where something is due have each their own slot within the second, so that not all of them settle
-calls at once; one whose last tick left something due gets another in the next slot. The others, which is all
-of them where there is little to do, get theirs in one request.
+Partitions have each their own slot within the second, so that not all of them settle calls at once; one whose
+last tick left something due gets another in the next slot. Every few seconds all partitions get one in the
+same request, as a heartbeat: it shows that each takes records, and how old what is done there is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import Any
 from stream.kafka.client.producers import drop
 from stream.service.errors import describe
 
-SLOTS = 12
-"""Slots within a second: one for each partition of the default number."""
+SLOTS = 4
+"""Slots within a second: enough for the calls of three partitions of twelve to be settled at once."""
+HEARTBEAT_S = 5.0
+"""Well below what `/readyz` allows (10 s)."""
 LONGEST_S = 10.0
 """A tick that is not acknowledged by then is given up, and its producer with it."""
 REST_S = 2.0
@@ -44,6 +46,7 @@ class TickSchedule:
     def __init__(self) -> None:
         self._unfinished: set[int] = set()
         self._due_s: dict[int, int | None] = {}
+        self._heartbeat_s = 0.0
 
     def note(self, number: int, due_s: int | None, *, unfinished: bool) -> None:
         """Something is due in the partition from this second on, None for nothing.
@@ -58,19 +61,27 @@ class TickSchedule:
         """The partitions were revoked."""
         self._unfinished.clear()
         self._due_s.clear()
+        self.want_heartbeat()
+
+    def want_heartbeat(self) -> None:
+        """All partitions get a tick in the next round."""
+        self._heartbeat_s = 0.0
 
     def take(self, numbers: Sequence[int], slots: Set[int], now_s: float) -> list[int]:
         """Those of `numbers` that get a tick in one of these slots."""
-        taken = [number for number in numbers if self._is_wanted(number, slots, now_s)]
+        if numbers and not 0 <= now_s - self._heartbeat_s < HEARTBEAT_S:
+            self._heartbeat_s = now_s
+            taken = list(numbers)
+        else:
+            taken = [number for number in numbers if self._is_wanted(number, slots, now_s)]
         self._unfinished.difference_update(taken)
         return taken
 
     def _is_wanted(self, number: int, slots: Set[int], now_s: float) -> bool:
         if number in self._unfinished:
             return True
-        due_s = self._due_s.get(number)
-        has_due = due_s is not None and due_s <= now_s
-        return (number % SLOTS if has_due else 0) in slots
+        due_s = self._due_s.get(number, 0)  # nothing is known before the first batch: a tick will tell
+        return due_s is not None and due_s <= now_s and number % SLOTS in slots
 
 
 class Ticker:
@@ -115,6 +126,7 @@ class Ticker:
 
     async def _tick(self, producer: Any) -> None:
         pending = PendingTicks(self._acknowledged, time.monotonic)
+        self._schedule.want_heartbeat()
         last = count_slots(datetime.now(UTC).timestamp())
         while True:
             now_s = datetime.now(UTC).timestamp()

@@ -24,6 +24,17 @@ def test_calls_are_due_in_the_order_of_their_seconds_and_keys_however_they_came(
     assert list(filled(some).until(now)) == sorted({entry for entry in some if entry[0] <= now})
 
 
+@given(entries, st.sets(st.sampled_from((b"a", b"b", b"c", b"d"))))
+def test_the_first_second_is_that_of_a_key_which_counts(
+    some: list[tuple[int, bytes]], without: set[bytes]
+) -> None:
+    due = filled(some)
+    for second, key in some[::3]:
+        due.remove(second, key)
+    left = [second for second, key in due.until(100) if key not in without]
+    assert due.first(without=without) == min(left, default=None)
+
+
 def test_looking_twice_finds_the_same() -> None:
     due = filled([(3, b"b"), (1, b"a")])
     assert list(due.until(3)) == list(due.until(3)) == [(1, b"a"), (3, b"b")]

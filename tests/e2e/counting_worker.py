@@ -64,7 +64,7 @@ class Counting:
             }
             outputs.append(Output(key, orjson.dumps(body)))
         encoded: dict[bytes, bytes | None] = {key: orjson.dumps(state) for key, state in states.items()}
-        return Batch(encoded, {NAMES.events: outputs})
+        return Batch(encoded, {NAMES.events: outputs}, due_s=0)  # a tick each second
 
     def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         keys = [key for key, _ in items if not key.startswith(b"tick:")]  # ticks come as time passes

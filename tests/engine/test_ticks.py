@@ -10,8 +10,10 @@ from aiokafka.errors import KafkaError
 
 from stream.engine.ticks import LONGEST_S, SLOTS, PendingTicks, TickSchedule, count_slots, slots_between
 
+NOW_S = 1_772_445_600.0
 
-def rounds(schedule: TickSchedule, numbers: list[int], start_s: float = 1_772_445_600.0) -> list[list[int]]:
+
+def rounds(schedule: TickSchedule, numbers: list[int], start_s: float) -> list[list[int]]:
     """Who gets a tick in the slots of one second."""
     start = count_slots(start_s)
     return [
@@ -20,42 +22,61 @@ def rounds(schedule: TickSchedule, numbers: list[int], start_s: float = 1_772_44
     ]
 
 
+def noted(*due_s: int | None) -> TickSchedule:
+    """With a heartbeat just behind it, and something due in partition 0, 1… from these seconds on."""
+    schedule = TickSchedule()
+    schedule.take([0], {0}, NOW_S - 0.5)
+    for number, second in enumerate(due_s):
+        schedule.note(number, second, unfinished=False)
+    return schedule
+
+
 def test_partitions_with_something_due_have_a_tick_in_each_second_and_not_all_at_once() -> None:
-    schedule = TickSchedule()
-    for number in range(30):
-        schedule.note(number, 1_772_445_600 - number, unfinished=False)
-    assert [len(taken) for taken in rounds(schedule, list(range(12)))] == [1] * 12
-    found = rounds(schedule, list(range(30)))
-    assert sorted(number for taken in found for number in taken) == list(range(30))
-    assert max(map(len, found)) == 3
+    schedule = noted(*(int(NOW_S) - number for number in range(30)))
+    for second in range(2):
+        found = rounds(schedule, list(range(30)), NOW_S + second)
+        assert sorted(number for taken in found for number in taken) == list(range(30))
+        assert max(map(len, found)) == 8
 
 
-def test_partitions_where_nothing_is_due_have_theirs_in_one_request() -> None:
-    schedule = TickSchedule()
-    for number in range(6):
-        schedule.note(number, 1_772_445_601, unfinished=False)
-    schedule.note(6, None, unfinished=False)
-    assert rounds(schedule, list(range(12))) == [list(range(12))] + [[]] * 11
-    assert rounds(schedule, list(range(12)), 1_772_445_601.0)[:3] == [[0, 6, 7, 8, 9, 10, 11], [1], [2]]
+def test_a_partition_where_nothing_is_due_has_none_until_something_is() -> None:
+    schedule = noted(int(NOW_S) + 1, None, int(NOW_S) + 1, None)
+    assert rounds(schedule, [0, 1, 2, 3], NOW_S) == [[], [], [], []]
+    assert rounds(schedule, [0, 1, 2, 3], NOW_S + 1) == [[0], [], [2], []]
+    assert rounds(schedule, [4], NOW_S + 1) == [[4], [], [], []], "nothing is known of it yet"
+
+
+def test_all_partitions_have_a_heartbeat_every_few_seconds_in_one_request() -> None:
+    schedule = noted(*[None] * 6)
+    numbers = list(range(6))
+    late = [rounds(schedule, numbers, NOW_S + second) for second in range(14)]
+    beats = [second for second, found in enumerate(late) for taken in found if taken]
+    assert [taken for found in late for taken in found if taken] == [numbers] * 2
+    assert beats == [4, 9], "each HEARTBEAT_S, of which half a second had passed"
+    assert schedule.take(numbers, set(), NOW_S - 3600) == numbers, "the clock was set back"
+    schedule.forget()
+    assert schedule.take([], set(), NOW_S - 3600) == []
+    assert schedule.take(numbers, set(), NOW_S - 3600) == numbers, "the first one of an assignment"
 
 
 def test_a_round_that_took_long_leaves_no_partition_out_and_ticks_none_twice() -> None:
-    assert slots_between(100, 103) == {101 % 12, 102 % 12, 103 % 12}
+    assert slots_between(100, 102) == {101 % SLOTS, 102 % SLOTS}
     assert slots_between(100, 100) == set()
     assert slots_between(100, 5000) == set(range(SLOTS))
     assert slots_between(100, 90) == set(), "the clock was set back"
 
 
 def test_a_partition_with_something_left_is_in_the_next_round_once() -> None:
-    schedule = TickSchedule()
-    schedule.note(3, 50, unfinished=True)
-    schedule.note(7, 50, unfinished=True)
-    assert schedule.take([0, 3], {0}, 100.0) == [0, 3]
-    assert schedule.take([0, 3], {0}, 100.0) == [0]
-    assert schedule.take([7], {0}, 100.0) == [7], "it was not at work then"
-    schedule.note(7, 50, unfinished=True)
+    schedule = noted(None, None, None, None, None)
+    schedule.note(3, int(NOW_S), unfinished=True)
+    schedule.note(4, int(NOW_S), unfinished=True)
+    assert schedule.take([0, 3], {0}, NOW_S) == [3]
+    assert schedule.take([0, 3], {0}, NOW_S) == []
+    assert schedule.take([4], {1}, NOW_S) == [4], "it was not at work then"
+    schedule.note(4, int(NOW_S), unfinished=True)
     schedule.forget()
-    assert schedule.take([7], {1, 7}, 100.0) == [], "nothing is known of it"
+    assert schedule.take([4], {0}, NOW_S) == [4], "a heartbeat"
+    assert schedule.take([4], {1}, NOW_S) == [], "nothing is left of the former assignment"
 
 
 def sent() -> asyncio.Future[Any]:

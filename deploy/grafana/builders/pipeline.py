@@ -210,8 +210,8 @@ def _latency() -> Sequence[AnyPanel]:
         ),
         lines(
             "Age of the heartbeat, by stage",
-            "Each second a heartbeat passes all stages of each partition. The first stale stage is the "
-            "cause; `/readyz` and the log say why.",
+            "Every 5 s a heartbeat passes all stages of each partition. The first stale stage is the cause; "
+            "`/readyz` and the log say why.",
             Query(HEARTBEAT_AGE, "{{stage}}"),
             unit=SECONDS,
             limits=limits.STALE_HEARTBEAT,
