@@ -75,6 +75,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         CallPolicy(
             settle_s=chosen.settle_s,
             gap_grace_s=chosen.gap_grace_s,
+            revision_quiet_s=chosen.revision_quiet_s,
             overdue_s=chosen.overdue_s,
             max_age_s=chosen.max_age_s,
             account_alias=chosen.account_alias,

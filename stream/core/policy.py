@@ -20,6 +20,7 @@ class CallPolicy(msgspec.Struct, frozen=True):
 
     settle_s: float = 7200.0
     gap_grace_s: float = 10.0
+    revision_quiet_s: float = 5.0
     overdue_s: float = 14400.0
     max_age_s: float = 86400.0
     account_alias: str = "default"

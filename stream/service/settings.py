@@ -162,6 +162,9 @@ class WorkerSettings(PublicAddress, CallSettings, MetricSettings, RoleSettings):
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
     store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
     gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", kinds.SECONDS)
+    revision_quiet_s: float = _setting(
+        5.0, "a call's record is written again when nothing has changed for that long", kinds.number(0, 60)
+    )
     overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", kinds.SECONDS)
     max_age_s: float = _setting(
         86_400.0, "a call without an end leaves the table after that long", kinds.SECONDS

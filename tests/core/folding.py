@@ -11,11 +11,13 @@ from stream.core.call.alerts import Alert
 from stream.core.call.fold import Folded, fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import lifecycle_of
-from stream.core.call.record import CallRecord
-from stream.core.call.state import Call
+from stream.core.call.record import LATEST_S, CallRecord
+from stream.core.call.state import Call, dump, load
+from stream.core.call.timers import tick
 from stream.core.events import Event, Origin, Reading
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
+from stream.core.timestamps import SECOND_US
 from stream.sources import DECODERS
 from tests.core.deliveries import Delivery
 
@@ -25,6 +27,7 @@ class Told(NamedTuple):
 
     call: Call
     folded: list[Folded]
+    policy: CallPolicy = CallPolicy()
 
     @property
     def effects(self) -> list[Any]:
@@ -47,9 +50,10 @@ class Told(NamedTuple):
 
     @property
     def record(self) -> CallRecord:
-        """The last one."""
-        last: CallRecord = self.all_of(CallRecord)[-1]
-        return last
+        """The last one, once the call has been quiet for a while."""
+        ticked = tick(load(dump(self.call)), self.call.arrival.last_us + LATEST_S * SECOND_US, self.policy)
+        records = [effect for effect in (*self.effects, *ticked.effects) if type(effect) is CallRecord]
+        return records[-1]
 
 
 PRIVACY = Privacy("masked")
@@ -81,7 +85,7 @@ def tell(
         folded.append(fold(call, readings(one, privacy), one.envelope, origin, policy or CallPolicy(), pages))
         call = folded[-1].call
     assert call is not None
-    return Told(call, folded)
+    return Told(call, folded, policy or CallPolicy())
 
 
 def knowledge(call: Call) -> dict[str, Any]:
@@ -99,6 +103,13 @@ def said_of(record: CallRecord) -> dict[str, Any]:
     for name in ("revision", "id", "arrival", "updated_at"):
         del said[name]
     return said
+
+
+def settled(call: Call, policy: CallPolicy | None = None) -> CallRecord:
+    """The last record of an ended call, as it leaves the table."""
+    ticked = tick(load(dump(call)), call.arrival.last_us + 1_000_000 * SECOND_US, policy or CallPolicy())
+    (record,) = (effect for effect in ticked.effects if type(effect) is CallRecord)
+    return record
 
 
 def picked(record: CallRecord, names: Sequence[str]) -> dict[str, Any]:

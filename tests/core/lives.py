@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -61,14 +63,22 @@ def live(
 ) -> Life:
     """Run a call from its deliveries to its eviction, one tick a second, each request answered at once.
     The state is stored and loaded between any two steps. The poller's clock is `behind_s` behind.
+    A delivery comes when it was received, but not before the one that precedes it in `deliveries`.
     """
-    told = tell(deliveries, policy=policy)
-    call: Call | None = told.call
-    effects = list(told.effects)
+    call: Call | None = None
+    effects: list[Any] = []
     asked: list[Asked] = []
-    fresh = told.all_of(FetchRequest)
-    now_s = told.call.arrival.last_us / 1e6
-    while call is not None and now_s * 1e6 < START_US + until_s * 1e6:
+    fresh: list[Any] = []
+    coming = deque(deliveries)
+    now_s = _received_s(coming)
+    while (call is not None or coming) and now_s * 1e6 < START_US + until_s * 1e6:
+        while coming and _received_s(coming) <= now_s:
+            told = tell([coming.popleft()], call=call, policy=policy)
+            call, effects = told.call, effects + told.effects
+            fresh += told.all_of(FetchRequest)
+        if call is None:
+            now_s = _received_s(coming)
+            continue
         call = load(dump(call))
         after_s = round(now_s - START_US / 1e6 - END_S, 1)
         for request in fresh:
@@ -77,13 +87,17 @@ def live(
             if came is not None:
                 now_us = int((now_s - behind_s) * 1e6)
                 effects += answered(call, result(request, **came), now_us, utc(now_us), policy)
-        now_s, fresh = int(now_s) + 1, []
-        if call.due_s <= now_s:
+        now_s, fresh = min(int(now_s) + 1.0, _received_s(coming)), []
+        if call.due_s <= now_s == int(now_s):
             ticked = tick(call, int(now_s * 1e6), policy)
             call = ticked.call
             effects += ticked.effects
             fresh = [effect for effect in ticked.effects if type(effect) is FetchRequest]
     return Life(asked, effects, call)
+
+
+def _received_s(coming: deque[Delivery]) -> float:
+    return coming[0].envelope.received_us / 1e6 if coming else math.inf
 
 
 def _what(request: FetchRequest) -> tuple[str, str | None, str, int, str]:

@@ -13,6 +13,7 @@ from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
+from stream.core.call.timers import tick
 from stream.core.events import Event, Origin
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -38,18 +39,33 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
     policy, privacy, pages = CallPolicy(), Privacy(mode), Pages(lambda _: None)
+
+    def keep(effects: Iterable[Any]) -> None:
+        for effect in effects:
+            if type(effect) in lists:
+                lists[type(effect)].append(orjson.loads(msgspec.json.encode(effect)))
+
+    def revise(key: bytes, now_us: int) -> None:
+        call = calls.get(key)
+        if call is not None and 0 < call.arrival.revise_us <= now_us:
+            ticked = tick(call, now_us, policy)
+            calls[key] = ticked.call
+            keep(ticked.effects)
+
     for offset, record in enumerate(records):
         envelope = read_envelope(record.value)
         readings = DECODERS[envelope.source](envelope)
         assert readings[0].event.key.encode() == record.key
         for reading in readings:
             privacy.apply(reading)
+        revise(record.key, envelope.received_us)
         origin = Origin(record.topic, 0, offset)
         folded = fold(calls.get(record.key), readings, envelope, origin, policy, pages)
         calls[record.key] = folded.call
-        for effect in folded.effects:
-            if type(effect) in lists:
-                lists[type(effect)].append(orjson.loads(msgspec.json.encode(effect)))
+        keep(folded.effects)
+    for key, call in list(calls.items()):
+        if call is not None:
+            revise(key, call.arrival.revise_us)
     return found
 
 

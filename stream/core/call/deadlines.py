@@ -21,6 +21,8 @@ def next_due(call: Call, policy: CallPolicy) -> int:
     arrival = call.arrival
     if call.ended:
         due = due_second(arrival.ended_us, policy.settle_s)
+        if arrival.revise_us:
+            due = min(due, due_second(arrival.revise_us, 0))
     else:
         due = due_second(arrival.first_us, policy.max_age_s)
         if not call.overdue:

@@ -21,7 +21,7 @@ from stream.core.call.gaps import close_gap, expected_sources, watch_gaps
 from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
-from stream.core.call.record import revise
+from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import TIMELINE_CAP, Call, new_call
 from stream.core.call.timeline_entry import TimelineEntry, entry_of
@@ -92,7 +92,7 @@ def fold(
         arrival.last_us = envelope.received_us
     bit = SOURCE_BIT[envelope.source]
     result, match, left_out = "duplicate", None, False
-    changed, ended = owned or not call.sources & bit, call.ended
+    changed, decisive, ended = owned or not call.sources & bit, False, call.ended
     call.sources |= bit
 
     for reading in readings:
@@ -120,12 +120,14 @@ def fold(
             if event.family != "progress" or reading.alarming:
                 new.append(reading)
             changed = True
+            decisive |= entry.status is not None
         elif isinstance(known, TimelineEntry):
             if match is None and not known.sources & bit:
                 match = "cross_source"
-            before = astuple(known)
+            before, standing = astuple(known), known.standing()
             known.merge(entry)
             changed |= astuple(known) != before
+            decisive |= known.standing() != standing
         if known is not False:
             if match is None:
                 match = _MATCH_OF_RULE.get(reading.identity_rule, "content_hash")
@@ -136,8 +138,13 @@ def fold(
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed or again:
         watch_gaps(call, envelope.received_us, policy)
-        if new or again or ended:
-            _follow(call, new, again, ended, first, envelope, effects, policy)
+        decisive |= changed and bool(call.disputed)
+        if changed and call.ended:
+            note_change(call, envelope.received_us, policy)
+        if new or again or (ended and decisive):
+            _follow(call, new, again, ended and decisive, first, envelope, effects, policy)
+        if call.ended:
+            call.due_s = next_due(call, policy)
     if result == "duplicate":
         arrival.duplicates += 1
     elif result == "late":
@@ -167,9 +174,10 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     changed = False
     if facts and (as_of_us or not facts.items() <= known.items()):
         for name, value in facts.items():
-            changed |= known.get(name) != value
+            before, disputed = known.get(name), len(call.disputed.get(name, ()))
             if call.claim(name, value, as_of_us):
                 effects.append(StateConflict(event.provider, name))
+            changed |= known[name] != before or len(call.disputed.get(name, ())) != disputed
         call.direction = known.get("direction")
     account = event.account
     if account is not None and account != call.account and not call.proven:
@@ -198,7 +206,7 @@ def _follow(
     call: Call,
     new: list[Reading],
     again: list[Reading],
-    ended: bool,
+    decided: bool,
     first: Event,
     envelope: Envelope,
     effects: list[Any],
@@ -208,14 +216,14 @@ def _follow(
 
     Alerts describe the call after the whole delivery, whichever of its readings comes first.
     `again`: another telling of a known entry of an error log may be the first that has what an alert or a
-    read needs.
+    read needs. `decided`: the call has ended, and how it ended or a conflict may have changed.
     """
     for reading in new:
         _count(call, reading, effects, policy)
     alarming = [reading for reading in new if _is_alert(call, reading, policy, is_new_event=True)]
     alarming += [reading for reading in again if _is_alert(call, reading, policy, is_new_event=False)]
     lost = [reading for reading in (*new, *again) if _is_new_loss(call, reading, policy)]
-    if not ended and not alarming and not lost:
+    if not decided and not alarming and not lost:
         return
     lifecycle = lifecycle_of(call)
     for reading in alarming:
@@ -273,14 +281,15 @@ def _conclude(
     effects: list[Any],
     policy: CallPolicy,
 ) -> None:
-    """The call has ended: report that once, and write its record again whenever it changes."""
+    """The call has ended: report that once, and write its record again when its outcome or a conflict
+    changes. What else changes is written when the call has been quiet for a while.
+    """
     arrival = call.arrival
     if not call.ended:
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
         if call.fetches or policy.polled:
             plan_ended(call, lifecycle, envelope.received_us, policy, effects)
-        call.due_s = next_due(call, policy)
         effects.append(
             CallEnded(
                 event.provider,
@@ -299,9 +308,12 @@ def _conclude(
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))
-    record = revise(call, lifecycle, envelope.received_at, expected_sources(call, policy), settled=False)
-    if record is not None:
-        effects.append(record)
+    told = decisive_hash(call, lifecycle)
+    if told != arrival.told:
+        arrival.told = told
+        record = revise(call, lifecycle, envelope.received_at, expected_sources(call, policy), settled=False)
+        if record is not None:
+            effects.append(record)
 
 
 def _deciding(event: Event, effects: list[Any]) -> Event:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from msgspec.structs import asdict
@@ -19,9 +20,13 @@ from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.events import SCHEMA_VERSION
 from stream.core.identity import name_id
+from stream.core.policy import CallPolicy
 from stream.core.sources import POLLED_BITS, SOURCES, source_names
 from stream.core.statuses import RANK
-from stream.core.timestamps import utc
+from stream.core.timestamps import SECOND_US, utc
+
+LATEST_S = 60
+"""Seconds from a change to the revision that says it, however much more changes meanwhile."""
 
 
 class TimelineItem(msgspec.Struct):
@@ -273,6 +278,24 @@ def _stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
     return record
 
 
+def decisive_hash(call: Call, lifecycle: Lifecycle) -> int:
+    """A hash of what no consumer should wait for: the outcome and the conflicts."""
+    end = lifecycle.end
+    outcome = (end.status, end.outcome) if end else None
+    return crc32(_encode((outcome, _conflicts(call, lifecycle))))
+
+
+def note_change(call: Call, now_us: int, policy: CallPolicy) -> None:
+    """The record of an ended call says less than is known now: a revision is due when nothing more has
+    changed for a while, and LATEST_S after the first change at the latest.
+    """
+    arrival = call.arrival
+    arrival.changed_us = arrival.changed_us or now_us
+    arrival.revise_us = min(
+        now_us + int(policy.revision_quiet_s * SECOND_US), arrival.changed_us + LATEST_S * SECOND_US
+    )
+
+
 def revise(
     call: Call, lifecycle: Lifecycle, updated_at: str, expected: list[str], *, settled: bool
 ) -> CallRecord | None:
@@ -282,6 +305,7 @@ def revise(
     """
     content = _knowledge_hash(call, settled=settled)
     arrival = call.arrival
+    arrival.changed_us = arrival.revise_us = 0
     if content == arrival.content:
         return None
     arrival.content = content

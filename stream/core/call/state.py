@@ -61,6 +61,9 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     - `missed`: the bits of the sources that could not be read completely.
     - `failures`: the reports of failures that were compared with each other, so that each raises one alert.
     - `lost`: the last entries of the error log that told of a lost callback, so that each requests one read.
+    - `told`: a hash of the outcome and the conflicts that the last record told.
+    - `changed_us`: when the call's record began to say less than is known, 0 while it says all; `revise_us`:
+      when the next revision is due, 0 for none.
     """
 
     deliveries: int = 0
@@ -79,6 +82,9 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     reconciled: bool = False
     failures: tuple[Failure, ...] = ()
     lost: tuple[str, ...] = ()
+    told: int = 0
+    changed_us: int = 0
+    revise_us: int = 0
 
 
 class Fetch(msgspec.Struct, array_like=True):

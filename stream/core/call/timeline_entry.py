@@ -74,6 +74,10 @@ class TimelineEntry(msgspec.Struct, array_like=True):
         """Which of too many life-cycle entries are kept, highest first: terminal ones before the others."""
         return self.status in TERMINAL, self.status_precedence()
 
+    def standing(self) -> tuple[str | None, int, str | None, int | None]:
+        """What it has to say in how the call ended."""
+        return (self.status, self.authority, self.hangup, self.sip_response_code)
+
     def merge(self, other: TimelineEntry) -> None:
         """Take in another report of the same event: the earliest time, and the greater of other values."""
         self.sources |= other.sources

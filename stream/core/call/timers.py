@@ -51,6 +51,8 @@ def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
     elif call.fetches:
         request_due(call, lifecycle, now_us, policy, effects)
         effects += _report_if_read(call, lifecycle, utc(now_us), policy)
+    if 0 < arrival.revise_us <= now_us:
+        effects += _revision(call, lifecycle, utc(now_us), policy, settled=False)
     call.due_s = next_due(call, policy)
     return Ticked(call, effects)
 
@@ -77,8 +79,14 @@ def _report(
     """No more will be read: compare the sources, and write the record if it says anything new."""
     effects: list[Any] = []
     reconcile(call, lifecycle, policy, effects)
+    return effects + _revision(call, lifecycle, updated_at, policy, settled=settled)
+
+
+def _revision(
+    call: Call, lifecycle: Lifecycle, updated_at: str, policy: CallPolicy, *, settled: bool
+) -> list[Any]:
     record = revise(call, lifecycle, updated_at, expected_sources(call, policy), settled=settled)
-    return effects if record is None else [*effects, record]
+    return [] if record is None else [record]
 
 
 def _evict(call: Call, reason: str, effects: list[Any]) -> Ticked:

@@ -85,7 +85,7 @@ def test_an_event_behind_its_end_fills_its_place_late_and_ends_nothing_again() -
     assert [event.late for event in told.events] == [False, False, False, True]
     assert len(told.all_of(effects.CallEnded)) == 1
     assert [item.name for item in told.record.timeline] == ["initiated", "ringing", "answered", "completed"]
-    assert [record.revision for record in told.all_of(CallRecord)] == [1, 2]
+    assert (len(told.all_of(CallRecord)), told.record.revision) == (1, 2)
 
 
 def test_ringing_may_come_before_initiated() -> None:
@@ -200,7 +200,7 @@ def test_recordings_after_the_end_join_the_call_and_do_not_reopen_it() -> None:
         {"id": "RE1", "status": "completed", "duration_s": 44},
         {"id": "RE2", "status": "absent", "duration_s": None},
     ]
-    assert told.record.revision == 4
+    assert told.record.revision == 2
     assert len(told.all_of(effects.CallEnded)) == 1
 
 

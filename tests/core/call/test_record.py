@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from stream.core.call.record import CallRecord
+from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
     TWILIO_KEY,
+    Delivery,
     answered_call,
     at,
     callback,
     calls_row,
     insight,
-    rfc2822,
+    telnyx,
+    telnyx_event,
 )
 from tests.core.folding import said_of, tell
+from tests.core.lives import live
 
 SAID = {
     "schema_version": 1,
@@ -103,10 +107,10 @@ def test_equal_knowledge_is_equal_bytes() -> None:
 
 
 def test_each_revision_has_an_id_of_its_own_and_a_second_run_the_same_ids() -> None:
-    deliveries = [*answered_call(), insight("x"), calls_row("completed", price="-0.01", end_time=rfc2822(55))]
-    runs = [[record.id for record in tell(deliveries).all_of(CallRecord)] for _ in range(2)]
+    deliveries = [*answered_call(), insight("x", 100), calls_row("failed", received_s=200.0)]
+    runs = [[record.id for record in live(deliveries, policy=CallPolicy()).records] for _ in range(2)]
     assert runs[0] == runs[1]
-    assert len(set(runs[0])) == 3
+    assert len(set(runs[0])) == 4
 
 
 def test_a_call_that_was_not_answered_rang_until_its_end_and_nobody_talked() -> None:
@@ -161,3 +165,56 @@ def test_a_number_with_two_statuses_is_a_conflict_beside_a_number_whose_status_n
     ]
     said = [callback("ringing", "300", 1), callback("busy", "300", 3)]
     assert [conflict["field"] for conflict in tell(said).record.conflicts] == ["sequence_number 300"]
+
+
+def revisions(deliveries: list[Delivery]) -> list[str | None]:
+    """When each record of a call was written."""
+    lived = live([*answered_call(), *deliveries], policy=CallPolicy(), until_s=1000)
+    return [record.updated_at for record in lived.records]
+
+
+def test_what_comes_after_the_end_is_one_revision_once_the_call_is_quiet() -> None:
+    rows = [insight(f"row {n}", n, received_s=60.0 + 4 * n) for n in range(5)]
+    assert revisions([*rows, *rows[:1]]) == [at(55.5), at(81)]
+    # A repetition says nothing, so it delays nothing.
+    assert revisions([rows[0], insight("row 0", 0, received_s=64.0)]) == [at(55.5), at(65)]
+
+
+def test_a_call_that_is_never_quiet_has_a_revision_a_minute_after_the_first_change() -> None:
+    rows = [insight(f"row {n}", n, received_s=60.0 + 4 * n) for n in range(25)]
+    assert revisions(rows) == [at(55.5), at(120), at(161)]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        calls_row("failed", received_s=60.3),
+        callback("busy", "3", 55, received_s=60.3),
+        callback("ringing", "2", 55, received_s=60.3),
+        calls_row("completed", received_s=60.3, to="+15005550001"),
+    ],
+    ids=["another outcome", "another end", "a number twice", "another fact"],
+)
+def test_an_outcome_or_a_conflict_that_changes_is_written_at_once(late: Delivery) -> None:
+    rows = [insight("before", 58, received_s=59.0), late, insight("after", 62, received_s=63.0)]
+    assert revisions(rows) == [at(55.5), at(60.3), at(68)]
+
+
+def test_a_third_value_and_another_choice_are_written_at_once_too() -> None:
+    rows = [
+        calls_row("completed", received_s=60.0 + n, updated=updated, to=f"+1500555000{number}")
+        for n, (number, updated) in enumerate([(1, 60), (2, 59), (2, 61), (2, 62)])
+    ]
+    assert revisions(rows) == [at(55.5), at(60), at(61), at(62)]
+
+
+def test_another_cause_of_the_same_hangup_is_written_at_once() -> None:
+    hangups = [
+        telnyx(telnyx_event("call.hangup", "e3", 55, hangup_cause=cause), received_s=received_s)
+        for cause, received_s in (("normal_clearing", 55.5), ("user_busy", 56.3))
+    ]
+    records = live(hangups, policy=CallPolicy(), until_s=1000).records
+    assert [(record.outcome, record.updated_at) for record in records] == [
+        ("no_answer", at(55.5)),
+        ("busy", at(56.3)),
+    ]

@@ -139,7 +139,7 @@ def test_a_result_whose_row_told_the_end_leaves_only_the_price_to_be_read() -> N
     row = calls_row("completed", received_s=56.0, end_time=rfc2822(END_S), duration="49")
     call = tell([row], call=told.call, policy=policy).call
     answered(call, result(request, outcome="success", content="01"), START_US + 56_000_000, "", policy)
-    assert call.due_s == START_US // 1_000_000 + 56 + 300
+    assert [fetch.due_s for fetch in call.fetches] == [START_US // 1_000_000 + 56 + 300]
 
 
 def test_each_edge_of_a_call_is_read() -> None:

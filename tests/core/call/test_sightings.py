@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream.core import effects
-from stream.core.call.record import CallRecord
+from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
     ENDED,
     answered_call,
@@ -16,23 +16,26 @@ from tests.core.deliveries import (
     parameters,
 )
 from tests.core.folding import summary, tell
+from tests.core.lives import live
 
 
 def test_a_row_with_a_new_price_is_an_update_and_the_next_poll_of_it_is_nothing() -> None:
     """Case 23."""
     row = {"end_time": ENDED, "duration": "49"}
-    told = tell(
-        [
-            *answered_call(),
-            calls_row("completed", updated=60, **row),
-            calls_row("completed", updated=300, price="-0.0075", received_s=400, **row),
-            calls_row("completed", updated=300, price="-0.0075", received_s=500, **row),
-        ]
-    )
-    assert told.results[4:] == ["applied", "duplicate", "duplicate"]
-    records = told.all_of(CallRecord)
-    assert [(record.revision, record.price) for record in records] == [(1, None), (2, None), (3, "-0.0075")]
-    assert told.record.conflicts == []
+    deliveries = [
+        *answered_call(),
+        calls_row("completed", updated=60, **row),
+        calls_row("completed", updated=300, price="-0.0075", received_s=400, **row),
+        calls_row("completed", updated=300, price="-0.0075", received_s=500, **row),
+    ]
+    assert tell(deliveries).results[4:] == ["applied", "duplicate", "duplicate"]
+    records = live(deliveries, policy=CallPolicy(), until_s=1000).records
+    assert [(record.revision, record.price, record.updated_at) for record in records] == [
+        (1, None, at(55.5)),
+        (2, None, at(95)),
+        (3, "-0.0075", at(405)),
+    ]
+    assert records[-1].conflicts == []
 
 
 def test_a_row_that_is_behind_does_not_reopen_the_call() -> None:
