@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 TESTS := $(VENV)/.tests
 CHART := $(VENV)/.chart
+QUIX := $(VENV)/quix/.installed
 PYTEST := $(BIN)/python -m pytest
 COMMA := ,
 
@@ -58,7 +59,7 @@ deploy-check: $(CHART) ## lints and renders the Helm chart, and checks each mani
 	@deploy/helm/get-tools.sh
 	@REQUIRE_HELM=1 $(PYTEST) -q tests/deploy/helm
 
-bench: $(TESTS) ## throughput and latency, beside plain Faust and a bare loop (long)
+bench: $(TESTS) $(QUIX) ## what a delivery and a call cost, beside Quix Streams, plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench
 
 docs: $(RUNS) ## writes docs/settings.md and docs/metrics.md from the declarations
@@ -104,6 +105,13 @@ $(RUNS): pyproject.toml constraints.txt
 $(TESTS): $(RUNS)
 	@echo "Installing what tests and checks need (about half a minute the first time) ..."
 	$(call install,broker$(COMMA)rocksdb$(COMMA)dev)
+
+# The constraints are for the packages of the other environment.
+$(QUIX): $(RUNS)
+	@echo "Installing Quix Streams, which is measured beside callstream ..."
+	@$(BIN)/python -m venv $(VENV)/quix
+	@$(VENV)/quix/bin/python -m pip install --disable-pip-version-check --quiet --editable '.[quix]'
+	@touch $@
 
 $(CHART): $(TESTS)
 	@echo "Installing the schemas of Kubernetes ..."
