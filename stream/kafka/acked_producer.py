@@ -231,22 +231,16 @@ class AckedProducer:
     async def _send_together(
         self, producer: OpenProducer, topic: str, records: Sequence[OutgoingRecord], headers: Headers
     ) -> None:
-        if len(records) == 1:
-            await self._send_one(producer, topic, records[0], headers)
-            return
-        sending = [asyncio.ensure_future(self._send_one(producer, topic, one, headers)) for one in records]
-        try:
-            await asyncio.gather(*sending)
-        except BaseException:
-            await network_client.cancel_all(sending)  # a producer that is abandoned answers none of them
-            raise
-
-    async def _send_one(
-        self, producer: OpenProducer, topic: str, one: OutgoingRecord, headers: Headers
-    ) -> None:
-        sending = producer.producer.send(topic, one.value, one.key, _partition(one), headers=headers or None)
-        # A caller that stops waiting does not take the record back: it is in a batch with others.
-        await asyncio.shield(await producer.buffered(_size(one), sending))
+        send, said = producer.producer.send, headers or None
+        sent = [
+            await producer.buffered(
+                _size(one), send(topic, one.value, one.key, _partition(one), headers=said)
+            )
+            for one in records
+        ]
+        for acknowledged in sent:
+            # A caller that stops waiting does not take the record back: it is in a batch with others.
+            await asyncio.shield(acknowledged)
 
     async def _send_alone(
         self, producer: OpenProducer, topic: str, one: OutgoingRecord, headers: Headers
