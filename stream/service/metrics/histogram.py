@@ -48,6 +48,11 @@ class Buckets:
         past = bisect_right(ascending_us, now_us)
         self.sum += (past * now_us - sum(ascending_us[:past])) / 1_000_000
 
+    def exposed(self) -> list[float]:
+        """The counts up to each bound, that of all, and the sum."""
+        cumulative = list(accumulate(self.counts))
+        return [*cumulative, cumulative[-1], self.sum]
+
     def _place(self, cumulative: list[int], total: int) -> None:
         below = 0
         for at, up_to in enumerate((*cumulative, total)):
@@ -55,13 +60,17 @@ class Buckets:
             below = up_to
 
 
+def edges(family: Family) -> list[str]:
+    """A bucket's `le` as prometheus_client writes it: rules match "10.0", not "10"."""
+    return [floatToGoString(bound) for bound in (*family.bounds, float("inf"))]  # type: ignore[no-untyped-call]
+
+
 class Histogram:
     """A family of them, with prometheus_client's `labels` and `collect`."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
-        # A bucket's `le` as prometheus_client writes it: rules match "10.0", not "10".
-        self._edges = [floatToGoString(bound) for bound in (*family.bounds, float("inf"))]  # type: ignore[no-untyped-call]
+        self._edges = edges(family)
         self._children: dict[tuple[str, ...], Buckets] = {}
 
     def labels(self, *labels: str) -> Buckets:

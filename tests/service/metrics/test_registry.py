@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 import pytest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from stream.core.sources import SOURCES
@@ -36,6 +37,20 @@ def test_promtool_finds_nothing_to_say_about_an_exposition(fed: WorkerMetrics) -
     text, _ = fed.exposition()
 
     assert complaints(text) == (0, b"")
+
+
+def test_the_text_is_what_prometheus_client_writes(fed: WorkerMetrics) -> None:
+    odd = WorkerMetrics('main "\\" line\n', clock=lambda: 1e9 + 0.25)
+    odd.opened(0)
+    odd.batch(0, 3, 1e-7, 12345.678)
+    for metrics in (fed, odd):
+        known = ("process_", "python_")  # they change from one scrape to the next
+        ours, theirs = (
+            [line for line in text.decode().split("\n") if not line.startswith(known)]
+            for text in (metrics.exposition()[0], generate_latest(metrics.registry))
+        )
+        assert ours == theirs
+    assert b'"main \\"\\\\\\" line\\n"' in odd.exposition()[0]
 
 
 def test_the_exposition_is_openmetrics_where_that_is_asked_for(fed: WorkerMetrics) -> None:
