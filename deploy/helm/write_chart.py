@@ -42,9 +42,8 @@ SET_BY_CHART = {
     "poller_listen",
     "store",
     "worker_listen",
-    "worker_processes",
 }
-"""What the pods and their ingress decide, and what only the embedded broker needs. A pod has one process."""
+"""What the pods and their ingress decide, and what only the embedded broker needs."""
 
 
 def written() -> dict[Path, str]:

@@ -36,29 +36,43 @@ OUTCOMES: tuple[str, ...] = (
 _CONTENT = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
+class FetchRead(msgspec.Struct, frozen=True):
+    """One resource to read. `edge`: of Voice Insights; None for other sources and the provider's default."""
+
+    source: str
+    edge: str | None
+
+
 class FetchRequest(msgspec.Struct, kw_only=True):
-    """A request to read `source` for the call `key` now: a record of the fetches topic.
+    """A request to read resources of the call `key` now: a record of the fetches topic.
 
     - `account`: the provider's id as in the call's records, None if unknown.
-    - `edge`: of Voice Insights; None for other sources and for the provider's default.
-    - `due_at`: when it became due; `attempt` counts from 1 for each (source, edge, reason).
+    - `reads`: all that is due of the call. Version 1 had one, as `source` and `edge` of the request.
+    - `due_at`: since when any of it is due; `attempt` counts from 1, and grows for each read.
+    - `priority`: of the most urgent read.
     """
 
-    v: int = 1
+    v: int = 2
     id: str = ""
     key: str
     account: str | None
-    source: str
-    edge: str | None
+    reads: list[FetchRead]
     reason: str
     due_at: str
     attempt: int
     priority: str
 
 
-def request_id(key: str, source: str, edge: str | None, reason: str, attempt: int) -> str:
+def request_id(key: str, due_at: str, reason: str, attempt: int) -> str:
     """The id of a request: a function of its content, so that a repetition is recognised."""
-    return name_id("fetch", key, source, edge, reason, attempt)
+    return name_id("fetch", key, due_at, reason, attempt)
+
+
+def read_priority(request: FetchRequest, read: FetchRead) -> str:
+    """A read of an ended call is as urgent as its source is, and not more than the request."""
+    if request.reason != "ended":
+        return request.priority
+    return max(request.priority, RETRY_SCHEDULES[read.source].priority, key=PRIORITIES.index)
 
 
 def account_key(provider: str, account: str | None) -> bytes:
@@ -68,37 +82,49 @@ def account_key(provider: str, account: str | None) -> bytes:
     return f"{provider}:{account or ''}".encode()
 
 
-class FetchResult(msgspec.Struct, kw_only=True):
-    """The result of a request: the body of its envelope. Its rows are before it in the partition.
+class ReadOutcome(msgspec.Struct):
+    """What a read of a request came to.
 
-    - `fetch_id`, `key`, `source`, `edge`, `reason`, `attempt`: the request's.
     - `outcome`: one of OUTCOMES; `rows`: how many were written.
     - `complete`: the resource itself shows that nothing will follow (a terminal status, a finished summary).
     - `content`: a hash of all rows, 16 hex digits, to compare two reads; None without an answer.
     """
 
-    fetch_id: str
-    key: str
     source: str
     edge: str | None
-    reason: str
-    attempt: int
     outcome: str
     rows: int
     complete: bool
     content: str | None
 
 
+class FetchResult(msgspec.Struct, kw_only=True):
+    """The result of a request: the body of its envelope. Its rows are before it in the partition.
+
+    - `fetch_id`, `key`, `reason`, `attempt`: the request's.
+    - `reads`: what its reads came to. A version without it had one, whose fields were the result's own.
+    """
+
+    fetch_id: str
+    key: str
+    reason: str
+    attempt: int
+    reads: list[ReadOutcome]
+
+
 def result_of(envelope: Envelope) -> FetchResult:
     """The result in an envelope. Raises DecodeError."""
     body: dict[str, Any] = envelope.body
+    if "reads" not in body:
+        body = {**body, "reads": [body]}
     try:
         result = msgspec.convert(body, FetchResult)
     except msgspec.ValidationError as error:
         raise DecodeError("invalid_field", f"a fetch's result: {error}") from None
-    if result.source not in RETRY_SCHEDULES or result.outcome not in OUTCOMES:
-        raise DecodeError("invalid_field", "a fetch's result names no known source or outcome")
-    if result.content is not None and _CONTENT.match(result.content) is None:
-        # It is stored in the call's state, where a greater number does not fit.
-        raise DecodeError("invalid_field", "a fetch's result whose content is not 16 hex digits")
+    for read in result.reads:
+        if read.source not in RETRY_SCHEDULES or read.outcome not in OUTCOMES:
+            raise DecodeError("invalid_field", "a fetch's result names no known source or outcome")
+        if read.content is not None and _CONTENT.match(read.content) is None:
+            # It is stored in the call's state, where a greater number does not fit.
+            raise DecodeError("invalid_field", "a fetch's result whose content is not 16 hex digits")
     return result

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from stream.engine.group import FetchedChunk, PartitionReader
 from stream.engine.lanes import Lanes
@@ -85,7 +84,7 @@ class Continuity:
 
 
 class SourceReader:
-    """Fetches the open generation's source partitions and hands their chunks to `deliver`, topic by topic.
+    """Fetches the open generation's source partitions and hands their chunks to `deliver`.
 
     `flowing`: whether the consumer still hands out records.
     """
@@ -95,7 +94,7 @@ class SourceReader:
         reader: PartitionReader,
         lanes: Lanes,
         *,
-        deliver: Callable[[Sequence[FetchedChunk]], Awaitable[None]],
+        deliver: Callable[[FetchedChunk], Awaitable[None]],
         flowing: Callable[[], bool],
     ) -> None:
         self._reader = reader
@@ -139,8 +138,9 @@ class SourceReader:
         self._lanes.broker_responded(fetched.responded_ms, fetched.ends)
         for tp, offset in fetched.refused.items():
             self._inquiries[tp] = asyncio.create_task(self._inquire(tp, offset, generation))
-        chunks: defaultdict[str, list[FetchedChunk]] = defaultdict(list)
         for tp, records in fetched.records.items():
+            if not self._may_pass(generation):
+                return
             if tp not in wanted:
                 continue
             if not self._continuity.follows(tp, records[0].offset, now):
@@ -149,11 +149,7 @@ class SourceReader:
             self._lanes.waits.over(tp)
             end = max(fetched.positions.get(tp, 0), records[-1].offset + 1)
             begin = self._continuity.took(tp, end)
-            chunks[tp.topic].append(FetchedChunk(tp.topic, tp.partition, generation, begin, records, end))
-        for of_topic in chunks.values():
-            if not self._may_pass(generation):
-                return
-            await self._deliver(of_topic)
+            await self._deliver(FetchedChunk(tp.topic, tp.partition, generation, begin, records, end))
 
     def _may_pass(self, generation: int | None) -> bool:
         """Whether records of `generation` may pass, as far as this process has heard."""

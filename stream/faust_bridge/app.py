@@ -122,8 +122,7 @@ def build_app(
 
     async def hand_to_lanes(stream: Any) -> None:
         async for event in stream.noack().events():
-            for chunk in event.message.value:
-                app.lanes.put(chunk)
+            app.lanes.put(event.message.value)
 
     for agent, source in (("callbacks", names.callbacks), ("polled", names.polled), ("ticks", names.ticks)):
         topic = app.topic(source, key_type=bytes, value_type=bytes, value_serializer="raw")

@@ -271,17 +271,13 @@ def fetched(
     key: str = TWILIO_KEY,
     received_s: float = 100.0,
 ) -> Delivery:
-    """The result of a read, as a poller writes it after the rows."""
+    """The result of a request with one read, as a poller writes it after the rows."""
+    read = {"outcome": outcome, "rows": 1, "complete": complete, "content": "0f"}
     body = {
         "fetch_id": "f",
         "key": key,
-        "source": source,
-        "edge": edge,
         "reason": reason,
         "attempt": attempt,
-        "outcome": outcome,
-        "rows": 1,
-        "complete": complete,
-        "content": "0f",
+        "reads": [{"source": source, "edge": edge, **read}],
     }
     return delivery("fetch_result", key, body, received_s)

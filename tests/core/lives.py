@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import answered, tick
-from stream.core.fetches import FetchRequest, FetchResult
+from stream.core.fetches import FetchRead, FetchRequest, FetchResult, ReadOutcome
 from stream.core.policy import CallPolicy
 from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
@@ -22,11 +22,11 @@ POLICY = CallPolicy(polled=ALL)
 END_S = 55
 """When `answered_call` ended, seconds after its start."""
 
-Answer = Callable[[FetchRequest, float], dict[str, Any] | None]
+Answer = Callable[[FetchRead, float], dict[str, Any] | None]
 
 
 class Asked(NamedTuple):
-    """A request, seconds after the call's end."""
+    """A read of a request, seconds after the call's end."""
 
     after_s: float
     source: str
@@ -49,7 +49,7 @@ class Life(NamedTuple):
         return [effect for effect in self.effects if type(effect) is CallRecord]
 
 
-def success(request: FetchRequest, after_s: float) -> dict[str, Any]:
+def success(read: FetchRead, after_s: float) -> dict[str, Any]:
     return {"outcome": "success", "rows": 1, "complete": True, "content": "0f"}
 
 
@@ -82,11 +82,15 @@ def live(
         call = load(dump(call))
         after_s = round(now_s - START_US / 1e6 - END_S, 1)
         for request in fresh:
-            asked.append(Asked(after_s, *_what(request)))
-            came = answer(request, after_s)
-            if came is not None:
+            asked += [
+                Asked(after_s, read.source, read.edge, request.reason, request.attempt, request.priority)
+                for read in request.reads
+            ]
+            came = [(read, answer(read, after_s)) for read in request.reads]
+            outcomes = [outcome_of(read, **said) for read, said in came if said is not None]
+            if outcomes:
                 now_us = int((now_s - behind_s) * 1e6)
-                effects += answered(call, result(request, **came), now_us, utc(now_us), policy)
+                effects += answered(call, result(request, outcomes), now_us, utc(now_us), policy)
         now_s, fresh = min(int(now_s) + 1.0, _received_s(coming)), []
         if call.due_s <= now_s == int(now_s):
             ticked = tick(call, int(now_s * 1e6), policy)
@@ -100,18 +104,17 @@ def _received_s(coming: deque[Delivery]) -> float:
     return coming[0].envelope.received_us / 1e6 if coming else math.inf
 
 
-def _what(request: FetchRequest) -> tuple[str, str | None, str, int, str]:
-    return request.source, request.edge, request.reason, request.attempt, request.priority
-
-
-def result(request: FetchRequest, **came: Any) -> FetchResult:
+def outcome_of(read: FetchRead, **came: Any) -> ReadOutcome:
     about = {"rows": 0, "complete": False, "content": None} | came
+    return ReadOutcome(read.source, read.edge, **about)
+
+
+def result(request: FetchRequest, outcomes: list[ReadOutcome] | None = None, **came: Any) -> FetchResult:
+    """The result of a request; `came`: what each of its reads came to, if `outcomes` does not say."""
     return FetchResult(
         fetch_id=request.id,
         key=request.key,
-        source=request.source,
-        edge=request.edge,
         reason=request.reason,
         attempt=request.attempt,
-        **about,
+        reads=outcomes or [outcome_of(read, **came) for read in request.reads],
     )

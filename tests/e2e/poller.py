@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from stream.broker.ports import free_port
-from stream.core.fetches import FetchRequest, account_key, request_id
+from stream.core.fetches import FetchRead, FetchRequest, account_key, request_id
 from stream.core.sources import POLLED_SOURCES
 from stream.core.timestamps import utc
 from stream.kafka import topics
@@ -127,15 +127,15 @@ def _sum(text: str, family: str, labels: Labels) -> float:
 def fetch_request(
     key: str, account: str, *, priority: str = "terminal", source: str = "twilio_call_event"
 ) -> FetchRequest:
-    """A request that is due now."""
+    """A request of one read that is due now."""
+    due_at = utc(time.time_ns() // 1000)
     return FetchRequest(
-        id=request_id(key, source, None, "ended", 1),
+        id=request_id(key, due_at, "ended", 1),
         key=key,
         account=account,
-        source=source,
-        edge=None,
+        reads=[FetchRead(source, None)],
         reason="ended",
-        due_at=utc(time.time_ns() // 1000),
+        due_at=due_at,
         attempt=1,
         priority=priority,
     )
@@ -147,7 +147,7 @@ def send_requests(broker: RealBroker, prefix: str, requests: Iterable[FetchReque
     records = [
         RecordToSend(
             topic,
-            partition_of(account_key(one.source.partition("_")[0], one.account), PARTITIONS),
+            partition_of(account_key(one.key.partition(":")[0], one.account), PARTITIONS),
             one.key.encode(),
             msgspec.json.encode(one),
         )

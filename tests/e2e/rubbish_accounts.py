@@ -153,7 +153,7 @@ def requests_of(first: int, kinds: Sequence[Kind] = KINDS) -> dict[str, FetchReq
 
 
 def outcomes(results: Mapping[str, Any], asked: Mapping[str, FetchRequest]) -> dict[str, str]:
-    return {alias: results[one.id]["outcome"] for alias, one in asked.items()}
+    return {alias: results[one.id]["reads"][0]["outcome"] for alias, one in asked.items()}
 
 
 def results_of(broker: RealBroker, prefix: str) -> dict[str, dict[str, Any]]:

@@ -73,8 +73,8 @@ def test_a_refused_account_is_not_read_until_it_is_accepted_again(
 
     record_property("recovered_s", round(recovered_s, 1))
     print(f"\nrefused: asked meanwhile {asked_meanwhile}, accepted again after {recovered_s:.1f} s")
-    assert {results[one.id]["outcome"] for one in refused} == {"auth_error"}
-    assert {results[one.id]["outcome"] for one in [*undisturbed, *again]} == {"success"}
+    assert {results[one.id]["reads"][0]["outcome"] for one in refused} == {"auth_error"}
+    assert {results[one.id]["reads"][0]["outcome"] for one in [*undisturbed, *again]} == {"success"}
     assert asked_meanwhile <= 2
     assert states == (1, 1, 0)
     assert ready[0] == 200

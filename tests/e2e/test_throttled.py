@@ -114,7 +114,8 @@ def _brief(envelope: dict[str, Any]) -> object:
     if envelope["source"] != "fetch_result":
         return envelope["source"]
     body = envelope["body"]
-    return body["fetch_id"], body["outcome"], body["rows"]
+    (read,) = body["reads"]
+    return body["fetch_id"], read["outcome"], read["rows"]
 
 
 def test_a_poller_uses_what_the_provider_allows_and_the_urgent_go_ahead_of_a_backlog(

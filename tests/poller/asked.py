@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from stream.core.fetches import FetchRequest, request_id
+from stream.core.fetches import FetchRead, FetchRequest, request_id
 from stream.poller.resources.account import Account
 
 TWILIO = Account(
@@ -16,19 +16,19 @@ TELNYX = Account(provider="telnyx", id="", alias="default", api_url="http://127.
 
 
 def fetch(number: int = 1, **changed: Any) -> FetchRequest:
-    """Of call `number`."""
+    """Of call `number`. One read of `source` and `edge`, unless `reads` are given."""
+    read = FetchRead(changed.pop("source", "twilio_call"), changed.pop("edge", None))
     said: dict[str, Any] = {
         "key": f"twilio:CA{number}",
         "account": "AC1",
-        "source": "twilio_call",
-        "edge": None,
+        "reads": [read],
         "reason": "ended",
         "due_at": "2026-03-02T10:00:00.000000Z",
         "attempt": 1,
         "priority": "terminal",
         **changed,
     }
-    id_ = request_id(said["key"], said["source"], said["edge"], said["reason"], said["attempt"])
+    id_ = request_id(said["key"], said["due_at"], said["reason"], said["attempt"])
     return FetchRequest(**{"id": id_, **said})
 
 

@@ -229,7 +229,7 @@ def _follow(
     for reading in alarming:
         effects += event_alerts(call, lifecycle, reading, policy.account_alias)
     if lost:
-        plan_lost(call, lifecycle, envelope.received_us, policy, effects)
+        plan_lost(call, envelope.received_us, policy, effects)
     if lifecycle.end is not None:
         _conclude(call, lifecycle, lifecycle.end, first, envelope, effects, policy)
 

@@ -1,8 +1,8 @@
 """A call's life cycle: its phases, its end, the sequence numbers seen.
 
-`lifecycle_of` reads a call and changes nothing. It is computed once for a delivery or a tick, by `fold` or by
-`timers`, and handed on: gaps, read schedule, alerts and record are derived from the same `Lifecycle`, so they
-never disagree.
+`lifecycle_of` reads a call and changes nothing. `fold` computes it at most once for a delivery, where an
+alert, the end or a conflict depends on it, and hands it on: alerts and record are derived from the same
+`Lifecycle`, so they never disagree. The read schedule needs no more than the terminal entries.
 """
 
 from __future__ import annotations
@@ -92,10 +92,18 @@ def missing_numbers(numbers: int) -> list[int]:
 NEVER: Phase = (None, UNKNOWN)
 
 
+def terminal_entries(call: Call) -> list[TimelineEntry]:
+    """The terminal entries of a call, the winning one first."""
+    found = [entry for entry in call.lifecycle if entry.status in TERMINAL]
+    if len(found) > 1:
+        found.sort(key=TimelineEntry.status_precedence, reverse=True)
+    return found
+
+
 def lifecycle_of(call: Call) -> Lifecycle:
     """Derive a call's life cycle from its state."""
     phases: dict[str, Phase] = {}
-    terminal: list[TimelineEntry] = []
+    terminal = terminal_entries(call)
     numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     last_number = numbers.bit_length() - 1 if numbers else None
     was_answered = doubled = False
@@ -103,9 +111,7 @@ def lifecycle_of(call: Call) -> Lifecycle:
     furthest = -1
     for entry in call.lifecycle:
         status = entry.status or ""
-        if status in TERMINAL:
-            terminal.append(entry)
-        elif status == "in-progress":
+        if status == "in-progress":
             was_answered = True
         rank = RANK[status]
         if rank > furthest:
@@ -129,9 +135,8 @@ def lifecycle_of(call: Call) -> Lifecycle:
     answered = phases.get("in-progress", NEVER)
     ended, end, statuses = NEVER, None, [""]
     if terminal:
-        terminal.sort(key=TimelineEntry.status_precedence, reverse=True)
         end = _ending(terminal, was_answered)
-        ended = _end_time(terminal)
+        ended = end_time(terminal)
         statuses = [end.status]
         if len(terminal) > 1:
             statuses = sorted({meaning(entry, was_answered)[0] for entry in terminal}, key=RANK.__getitem__)
@@ -177,8 +182,12 @@ def _ending(terminal: list[TimelineEntry], answered: bool) -> FinalStatus:
     return FinalStatus(winner, status, outcome, sip, duration)
 
 
-def _end_time(terminal: list[TimelineEntry]) -> Phase:
-    """The winner's time; without one the earliest of its status, else of any terminal event."""
+def end_time(terminal: list[TimelineEntry]) -> Phase:
+    """The winner's time; without one the earliest of its status, else of any of these terminal entries, of
+    which the winning one is the first.
+    """
+    if not terminal:
+        return NEVER
     winner = terminal[0]
     if winner.at_us is not None:
         return winner.at_us, winner.quality

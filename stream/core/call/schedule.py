@@ -1,19 +1,29 @@
 """When a call's resources are read: after its end, each on its own retry schedule, and while it is overdue.
 
-The plan is part of the call's state. Ticks and the results of pollers drive it, so a restart forgets nothing;
-no clock is read. An awaited read is not requested again: the request stays in Kafka until a poller answers.
+The plan is part of the call's state: what is due at one second is requested together. Ticks and the results
+of pollers drive it, so a restart forgets nothing; no clock is read. An awaited read is not requested again:
+the request stays in Kafka until a poller answers.
 (Twilio: "Call Events", "Voice Insights Events", "Call Summary".)
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from stream.core.call.deadlines import due_second, next_due
-from stream.core.call.lifecycle import Lifecycle
+from stream.core.call.lifecycle import Lifecycle, end_time, lifecycle_of, terminal_entries
 from stream.core.call.state import Call, Fetch
 from stream.core.effects import FetchAnswered
-from stream.core.fetches import ANSWERED, FetchRequest, FetchResult, request_id
+from stream.core.fetches import (
+    ANSWERED,
+    PRIORITIES,
+    FetchRead,
+    FetchRequest,
+    FetchResult,
+    ReadOutcome,
+    request_id,
+)
 from stream.core.insights_edges import EDGES, edges_of
 from stream.core.policy import CallPolicy
 from stream.core.sources import (
@@ -26,7 +36,7 @@ from stream.core.sources import (
     TWILIO_INSIGHTS_EVENT,
     RetrySchedule,
 )
-from stream.core.timestamps import utc
+from stream.core.timestamps import SECOND_US, utc
 
 NO_EDGE = -1
 PRICED_STEP = 2
@@ -40,77 +50,90 @@ retry schedule stays, because a failed read says nothing about the call.
 """
 
 _NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED_SOURCES)}
+_CALLS = _NUMBER[TWILIO_CALL]
 _BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[source].after_s)
-"""In the order in which the providers have the rows; what is due at once is requested in this order."""
+"""In the order in which the providers have the rows; a request names what is due in this order."""
 
 
 # -- the plan
 
 
+class PlannedRead(NamedTuple):
+    """The first read of a resource: source and edge as in `Fetch`, its step and its seconds after the end."""
+
+    source: int
+    edge: int
+    step: int
+    after_s: float
+
+
+@lru_cache(maxsize=1024)
+def _first_reads(
+    provider: str, polled: tuple[str, ...], edges: tuple[str, ...], answered: bool, end_was_read: bool
+) -> tuple[PlannedRead, ...]:
+    """What is read of an ended call: one plan for all calls of a kind."""
+    found: list[PlannedRead] = []
+    for source in _BY_FIRST_ATTEMPT:
+        about = SOURCE_BY_NAME[source]
+        if source not in polled or about.provider != provider or (about.only_failures and answered):
+            continue
+        step = _step(source, 0, end_was_read)
+        at_edges = [EDGES.index(edge) for edge in edges] if source == TWILIO_INSIGHTS_EVENT else [NO_EDGE]
+        after_s = RETRY_SCHEDULES[source].after_s[step]
+        found += [PlannedRead(_NUMBER[source], edge, step, after_s) for edge in at_edges]
+    return tuple(found)
+
+
 def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
     """The call has ended: plan all its reads, and request those that are due."""
     call.fetches = []
-    provider = call.provider
     if call.is_texml:
         return
-    began_us = _started_us(lifecycle, now_us)
-    for source in _BY_FIRST_ATTEMPT:
-        about = SOURCE_BY_NAME[source]
-        if source not in policy.polled or about.provider != provider:
-            continue
-        if about.only_failures and lifecycle.end is not None and lifecycle.end.outcome == "answered":
-            continue
-        schedule, step = RETRY_SCHEDULES[source], _step(source, 0, lifecycle)
-        # An overdue step is due now.
-        due_s = max(_due_s(began_us, schedule.after_s[step], policy), now_us // 1_000_000)
-        for edge in _edges(call, source):
-            call.fetches.append(Fetch(_NUMBER[source], edge, due_s, step))
-    request_due(call, lifecycle, now_us, policy, effects)
-
-
-def _started_us(lifecycle: Lifecycle, received_us: int) -> int:
-    """When the retry schedule starts: the call's end, but not after it was received (clocks are skewed)."""
-    return min(lifecycle.ended[0], received_us) if lifecycle.ended[0] is not None else received_us
-
-
-def _step(source: str, step: int, lifecycle: Lifecycle) -> int:
-    """The next step. If a Calls row has reported the end already, only the price is left to read."""
-    return max(step, PRICED_STEP) if source == TWILIO_CALL and _end_was_read(lifecycle) else step
-
-
-def _end_was_read(lifecycle: Lifecycle) -> bool:
-    bit = SOURCE_BIT[TWILIO_CALL]
-    return any(entry.sources & bit for entry in lifecycle.terminal)
-
-
-def _edges(call: Call, source: str) -> list[int]:
-    if source != TWILIO_INSIGHTS_EVENT:
-        return [NO_EDGE]
     facts = call.facts.get
-    return [EDGES.index(edge) for edge in edges_of(facts("direction"), facts("from"), facts("to"))]
+    edges = edges_of(facts("direction"), facts("from"), facts("to"))
+    answered = lifecycle.end is not None and lifecycle.end.outcome == "answered"
+    began_us, now_s = _started_us(lifecycle.ended[0], now_us), now_us // SECOND_US
+    for read in _first_reads(call.provider, policy.polled, edges, answered, _end_was_read(call)):
+        # An overdue step is due now.
+        due_s = max(_due_s(began_us, read.after_s, policy), now_s)
+        call.fetches.append(Fetch(read.source, read.edge, due_s, read.step))
+    request_due(call, now_us, policy, effects)
 
 
-def plan_overdue(
-    call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]
-) -> None:
+def _started_us(ended_us: int | None, received_us: int) -> int:
+    """When the retry schedule starts: the call's end, but not after it was received (clocks are skewed)."""
+    return min(ended_us, received_us) if ended_us is not None else received_us
+
+
+def _step(source: str, step: int, end_was_read: bool) -> int:
+    """The next step. If a Calls row has reported the end already, only the price is left to read."""
+    return max(step, PRICED_STEP) if source == TWILIO_CALL and end_was_read else step
+
+
+def _end_was_read(call: Call) -> bool:
+    bit = SOURCE_BIT[TWILIO_CALL]
+    return bool(call.sources & bit) and any(entry.sources & bit for entry in terminal_entries(call))
+
+
+def plan_overdue(call: Call, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
     """No end was received in time: read the resource that knows it."""
     provider = PROVIDERS[call.provider]
     if provider.heals not in policy.polled or call.is_texml:
         return
-    overdue_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
+    overdue_us = call.arrival.first_us + int(policy.overdue_s * SECOND_US)
     call.fetches = [Fetch(_NUMBER[provider.heals], NO_EDGE, _due_s(overdue_us, 0, policy), overdue=True)]
-    request_due(call, lifecycle, now_us, policy, effects)
+    request_due(call, now_us, policy, effects)
 
 
-def plan_lost(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
+def plan_lost(call: Call, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
     """A callback was not delivered: read at once what it would have told. An ended call is read anyway."""
     provider = PROVIDERS[call.provider]
     if call.ended or provider.heals not in policy.polled or call.is_texml:
         return
     attempt = max((fetch.attempt for fetch in call.fetches), default=0)
-    due_s = max(1, now_us // 1_000_000)
+    due_s = max(1, now_us // SECOND_US)
     call.fetches = [Fetch(_NUMBER[provider.heals], NO_EDGE, due_s, attempt=attempt, overdue=True)]
-    request_due(call, lifecycle, now_us, policy, effects)
+    request_due(call, now_us, policy, effects)
     call.due_s = next_due(call, policy)
 
 
@@ -122,56 +145,54 @@ def _due_s(from_us: int, after_s: float, policy: CallPolicy) -> int:
 # -- requests
 
 
-def request_due(
-    call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy, effects: list[Any]
-) -> None:
-    """Request every read that is due and whose result is not known yet. Idempotent."""
-    now_s = now_us // 1_000_000
-    due = [fetch for fetch in call.fetches if fetch.due_s and fetch.due_s <= now_s]
+def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any]) -> None:
+    """Request every read that is due and whose result is not known yet, all in one request. Idempotent."""
+    now_s = now_us // SECOND_US
+    due: list[Fetch] = []
+    for fetch in [fetch for fetch in call.fetches if 0 < fetch.due_s <= now_s]:
+        if _is_known(call, fetch):
+            _finish(call, fetch, answered=True)
+        else:
+            due.append(fetch)
     if not due:
         return
-    past = _ended_long_ago(call, lifecycle, policy)
+    due_at = utc(min(fetch.due_s for fetch in due) * SECOND_US)
+    attempt = 1 + max(fetch.attempt for fetch in due)
+    reason = _reason(call, due[0])
+    urgent = min((_schedule_of(fetch).priority for fetch in due), key=PRIORITIES.index)
     for fetch in due:
-        if _is_known(call, fetch, lifecycle):
-            _finish(call, fetch, answered=True)
-            continue
-        due_us, fetch.due_s = fetch.due_s * 1_000_000, 0
-        fetch.attempt, fetch.asked_s = fetch.attempt + 1, now_s
-        source, reason, edge = FETCHED_SOURCES[fetch.source], _reason(call, fetch), _edge(fetch)
-        effects.append(
-            FetchRequest(
-                id=request_id(call.key, source, edge, reason, fetch.attempt),
-                key=call.key,
-                account=call.account,
-                source=source,
-                edge=edge,
-                reason=reason,
-                due_at=utc(due_us),
-                attempt=fetch.attempt,
-                priority="backfill" if past else _schedule_of(fetch).priority,
-            )
+        fetch.due_s, fetch.attempt, fetch.asked_s = 0, attempt, now_s
+    effects.append(
+        FetchRequest(
+            id=request_id(call.key, due_at, reason, attempt),
+            key=call.key,
+            account=call.account,
+            reads=[FetchRead(FETCHED_SOURCES[fetch.source], _edge(fetch)) for fetch in due],
+            reason=reason,
+            due_at=due_at,
+            attempt=attempt,
+            priority="backfill" if _ended_long_ago(call, policy) else urgent,
         )
+    )
 
 
-def finish_known(call: Call, lifecycle: Lifecycle) -> None:
+def finish_known(call: Call) -> None:
     """Finish the reads whose rows came with a window, also those whose answer is still awaited."""
-    for fetch in [fetch for fetch in call.fetches if _is_known(call, fetch, lifecycle)]:
+    for fetch in [fetch for fetch in call.fetches if _is_known(call, fetch)]:
         _finish(call, fetch, answered=True)
 
 
-def _is_known(call: Call, fetch: Fetch, lifecycle: Lifecycle) -> bool:
+def _is_known(call: Call, fetch: Fetch) -> bool:
     """Whether a window has brought everything that the Calls resource can say of the call."""
-    if fetch.overdue or FETCHED_SOURCES[fetch.source] != TWILIO_CALL:
+    if fetch.overdue or fetch.source != _CALLS or not _end_was_read(call):
         return False
-    return _end_was_read(lifecycle) and ("price" in call.facts or not lifecycle.talk_s())
+    return "price" in call.facts or not lifecycle_of(call).talk_s()
 
 
-def _ended_long_ago(call: Call, lifecycle: Lifecycle, policy: CallPolicy) -> bool:
+def _ended_long_ago(call: Call, policy: CallPolicy) -> bool:
     """Whether the call ended long before it was received, as in a backfill: it gets a low priority."""
-    ended_us = lifecycle.ended[0]
-    if not call.ended or ended_us is None:
-        return False
-    return call.arrival.ended_us - ended_us > policy.settle_s * 1_000_000
+    ended_us = end_time(terminal_entries(call))[0] if call.ended else None
+    return ended_us is not None and call.arrival.ended_us - ended_us > policy.settle_s * SECOND_US
 
 
 def _reason(call: Call, fetch: Fetch) -> str:
@@ -192,68 +213,70 @@ def _schedule_of(fetch: Fetch) -> RetrySchedule:
 
 
 def apply_result(
-    call: Call,
-    lifecycle: Lifecycle,
-    result: FetchResult,
-    now_us: int,
-    policy: CallPolicy,
-    effects: list[Any],
+    call: Call, result: FetchResult, now_us: int, policy: CallPolicy, effects: list[Any]
 ) -> bool:
-    """Apply the result of a read. False if it is not awaited: a repetition, or the call was replanned."""
-    fetch = _awaited(call, result)
-    if fetch is None:
-        return False
-    effects.append(FetchAnswered(result.source, result.outcome))
-    # A poller's clock may be behind: without this, every pause would be over at once.
-    now_us = max(now_us, fetch.asked_s * 1_000_000)
+    """Apply the result of a request. False if none of its reads is awaited: it is a repetition, or the call
+    was replanned.
+    """
+    awaited = False
+    for read in result.reads:
+        fetch = _awaited(call, result, read)
+        if fetch is not None:
+            awaited = True
+            effects.append(FetchAnswered(read.source, read.outcome))
+            # A poller's clock may be behind: without this, every pause would be over at once.
+            _answered(call, fetch, read, max(now_us, fetch.asked_s * SECOND_US), policy)
+    return awaited
+
+
+def _answered(call: Call, fetch: Fetch, read: ReadOutcome, now_us: int, policy: CallPolicy) -> None:
     schedule = _schedule_of(fetch)
-    if result.outcome not in ANSWERED:
+    if read.outcome not in ANSWERED:
         pause_s = min(UNANSWERED_S * 2**fetch.errors, UNANSWERED_LIMIT_S)
-        if result.outcome == "no_account":
+        if read.outcome == "no_account":
             pause_s = UNANSWERED_LIMIT_S
         fetch.errors = min(fetch.errors + 1, 10)
         fetch.due_s = _due_s(now_us, pause_s, policy)
-        return True
+        return
     fetch.errors = 0
     last = fetch.step + 1 >= len(schedule.after_s)
-    if last or _is_final(fetch, schedule, result):
-        _finish(call, fetch, answered=result.outcome in ("success", "empty"))
-        return True
-    fetch.content = _content(result)
+    if last or _is_final(fetch, schedule, read):
+        _finish(call, fetch, answered=read.outcome in ("success", "empty"))
+        return
+    fetch.content = _content(read)
     before_s = schedule.after_s[fetch.step]
     if fetch.overdue:
         fetch.step += 1
-        started_us = call.arrival.first_us + int(policy.overdue_s * 1_000_000)
+        started_us = call.arrival.first_us + int(policy.overdue_s * SECOND_US)
     else:
-        fetch.step = _step(result.source, fetch.step + 1, lifecycle)
-        started_us = _started_us(lifecycle, call.arrival.ended_us)
+        fetch.step = _step(read.source, fetch.step + 1, _end_was_read(call))
+        started_us = _started_us(end_time(terminal_entries(call))[0], call.arrival.ended_us)
     after_s = schedule.after_s[fetch.step]
     # The pause since the previous step is never shorter than scheduled.
     fetch.due_s = max(_due_s(started_us, after_s, policy), _due_s(now_us, after_s - before_s, policy))
-    return True
 
 
-def _awaited(call: Call, result: FetchResult) -> Fetch | None:
-    awaited = (result.source, result.edge, result.reason, result.attempt)
+def _awaited(call: Call, result: FetchResult, read: ReadOutcome) -> Fetch | None:
     for fetch in call.fetches:
-        asked = (FETCHED_SOURCES[fetch.source], _edge(fetch), _reason(call, fetch), fetch.attempt)
-        if asked == awaited and not fetch.due_s:
+        if fetch.due_s or (fetch.attempt, _reason(call, fetch)) != (result.attempt, result.reason):
+            continue
+        if (FETCHED_SOURCES[fetch.source], _edge(fetch)) == (read.source, read.edge):
             return fetch
     return None
 
 
-def _is_final(fetch: Fetch, schedule: RetrySchedule, result: FetchResult) -> bool:
+def _is_final(fetch: Fetch, schedule: RetrySchedule, read: ReadOutcome) -> bool:
     if fetch.overdue:
         return False
     if schedule.final == "complete":
-        return result.complete
-    if result.outcome != "success":
+        return read.complete
+    if read.outcome != "success":
         return False
-    return schedule.final == "some" or fetch.content == _content(result)
+    return schedule.final == "some" or fetch.content == _content(read)
 
 
-def _content(result: FetchResult) -> int:
-    return int(result.content or "0", 16)
+def _content(read: ReadOutcome) -> int:
+    return int(read.content or "0", 16)
 
 
 def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
@@ -274,5 +297,5 @@ def _finish(call: Call, fetch: Fetch, *, answered: bool) -> None:
 
 def missed_first_read(call: Call, now_us: int) -> bool:
     """The first read of a resource came due while no worker was running."""
-    now_s = now_us // 1_000_000
+    now_s = now_us // SECOND_US
     return any(fetch.due_s and fetch.due_s <= now_s and not fetch.attempt for fetch in call.fetches)

@@ -31,15 +31,15 @@ class Ticked(msgspec.Struct):
 def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
     """Apply the deadlines of a call that have passed."""
     effects: list[Any] = []
-    arrival, lifecycle = call.arrival, lifecycle_of(call)
+    arrival = call.arrival
     age_us = now_us - arrival.first_us
     if 0 < arrival.gap_due_us <= now_us:
-        open_gaps(call, lifecycle, effects)
+        open_gaps(call, lifecycle_of(call), effects)
     if call.ended and now_us - arrival.ended_us >= int(policy.settle_s * SECOND_US):
         # First: rows that came with a window need not be requested, so nothing waits for them.
-        finish_known(call, lifecycle)
+        finish_known(call)
         if not missed_first_read(call, now_us):
-            effects += _report(call, lifecycle, utc(now_us), policy, settled=True)
+            effects += _report(call, utc(now_us), policy, settled=True)
             return _evict(call, "terminal_ttl", effects)
         # Its settle window starts again, otherwise the call would be gone when its reads are answered.
         arrival.ended_us = now_us
@@ -47,12 +47,12 @@ def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
         return _evict(call, "max_age", effects)
     if not call.ended and not call.overdue and age_us >= int(policy.overdue_s * SECOND_US):
         call.overdue = True
-        plan_overdue(call, lifecycle, now_us, policy, effects)
+        plan_overdue(call, now_us, policy, effects)
     elif call.fetches:
-        request_due(call, lifecycle, now_us, policy, effects)
-        effects += _report_if_read(call, lifecycle, utc(now_us), policy)
+        request_due(call, now_us, policy, effects)
+        effects += _report_if_read(call, utc(now_us), policy)
     if 0 < arrival.revise_us <= now_us:
-        effects += _revision(call, lifecycle, utc(now_us), policy, settled=False)
+        effects += _revision(call, lifecycle_of(call), utc(now_us), policy, settled=False)
     call.due_s = next_due(call, policy)
     return Ticked(call, effects)
 
@@ -60,24 +60,22 @@ def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
 def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, policy: CallPolicy) -> list[Any]:
     """Apply a poller's result. The rows that it read were applied before it."""
     effects: list[Any] = []
-    lifecycle = lifecycle_of(call)
-    if apply_result(call, lifecycle, result, now_us, policy, effects):
+    if apply_result(call, result, now_us, policy, effects):
+        effects += _report_if_read(call, updated_at, policy)
         call.due_s = next_due(call, policy)
-        effects += _report_if_read(call, lifecycle, updated_at, policy)
     return effects
 
 
-def _report_if_read(call: Call, lifecycle: Lifecycle, updated_at: str, policy: CallPolicy) -> list[Any]:
+def _report_if_read(call: Call, updated_at: str, policy: CallPolicy) -> list[Any]:
     if not call.ended or not call.all_reads_done:
         return []
-    return _report(call, lifecycle, updated_at, policy, settled=False)
+    return _report(call, updated_at, policy, settled=False)
 
 
-def _report(
-    call: Call, lifecycle: Lifecycle, updated_at: str, policy: CallPolicy, *, settled: bool
-) -> list[Any]:
+def _report(call: Call, updated_at: str, policy: CallPolicy, *, settled: bool) -> list[Any]:
     """No more will be read: compare the sources, and write the record if it says anything new."""
     effects: list[Any] = []
+    lifecycle = lifecycle_of(call)
     reconcile(call, lifecycle, policy, effects)
     return effects + _revision(call, lifecycle, updated_at, policy, settled=settled)
 

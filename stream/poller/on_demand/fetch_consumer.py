@@ -27,7 +27,8 @@ from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition, partition_of
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
-from stream.poller.on_demand.offsets import Offsets, PendingRequest
+from stream.poller.on_demand.offsets import Offsets
+from stream.poller.on_demand.pending import PendingRequest
 from stream.poller.pages.polled_writer import PolledWriter
 from stream.service.metrics.poller import PollerMetrics
 from stream.service.settings import PollerSettings
@@ -45,7 +46,8 @@ REJOIN_S = 15.0
 """How long the group waits for a member to rejoin: REVOKE_S, a commit, and a margin."""
 
 CLOSE_S = 5.0
-POLL_MS = 500
+FETCH_WAIT_MS = 100
+POLL_MS = 200
 FULL_S = 0.1
 RETRY_S = 1.0
 
@@ -113,7 +115,7 @@ class FetchRequestConsumer:
             rebalance_s=max(self._settings.session_timeout_s, REJOIN_S),
             revoked=self._revoked,
             assigned=self._assigned,
-            fetch_max_wait_ms=POLL_MS,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         session_s = self._settings.session_timeout_s
         consumers.on_heartbeat(self._consumer, lambda sent_s: self._confirmed(sent_s + session_s))

@@ -10,9 +10,7 @@ import base64
 import binascii
 import zlib
 from collections import deque
-from typing import NamedTuple, Self
-
-from stream.core.fetches import FetchRequest
+from typing import Self
 
 METADATA_LIMIT = 4000
 """Kafka takes 4096 characters (`offset.metadata.max.bytes`)."""
@@ -95,15 +93,3 @@ class Offsets:
         offsets._awaited = deque(undone)
         offsets._end = offsets._redelivered_to = position + span
         return offsets
-
-
-class PendingRequest(NamedTuple):
-    """A request, and where its record lies."""
-
-    request: FetchRequest
-    offsets: Offsets
-    offset: int
-
-    def done(self) -> None:
-        """Its record need not be read again."""
-        self.offsets.done(self.offset)

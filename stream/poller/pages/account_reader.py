@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from stream.core.fetches import ANSWERED, FetchRequest
+from stream.core.fetches import ANSWERED, FetchRead, FetchRequest, read_priority
 from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiter, RateLimiters
 from stream.poller.pages.client import InsecureUrlError, PageClient
 from stream.poller.pages.details import RowDetails
@@ -57,11 +57,13 @@ class AccountReader:
         self._log_once = LogOnce()
         self.forbidden = ForbiddenResources()
 
-    async def read_request(self, request: FetchRequest, account: Account, permits: Impatient) -> ReadResult:
-        """Read what a fetch request asks for."""
-        resource, call_id = RESOURCES[request.source], request.key.partition(":")[2]
+    async def read_request(
+        self, request: FetchRequest, read: FetchRead, account: Account, permits: Impatient
+    ) -> ReadResult:
+        """Read one resource that a fetch request asks for."""
+        call_id, priority = request.key.partition(":")[2], read_priority(request, read)
         return await self.read_call(
-            resource, account, call_id, request.edge, request.priority, permits=permits
+            RESOURCES[read.source], account, call_id, read.edge, priority, permits=permits
         )
 
     async def read_call(

@@ -24,6 +24,9 @@ from stream.service.metrics import worker_families as f
 Series = tuple[Any, ...]
 """A family and its raw label values, in the family's order."""
 
+ActiveLabels = tuple[str, str | None, str | None]
+"""(provider, account id, direction) of a call, as the call has them."""
+
 _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     effects.CallStarted: lambda of: (f.CALLS_STARTED, of.provider, of.account, of.direction),
     effects.CallEnded: lambda of: (f.CALLS_ENDED, of.provider, of.account, of.direction, of.outcome),
@@ -36,7 +39,6 @@ _SERIES: dict[type[Any], Callable[[Any], Series]] = {
         (f.APP_WEBHOOK_RESPONSES, of.provider, of.endpoint, of.code_class)
     ),
     effects.CallEvicted: lambda of: (f.TABLE_EVICTIONS, "calls", of.reason),
-    FetchRequest: lambda of: (f.FETCHES_REQUESTED, of.source, of.reason),
     effects.FetchAnswered: lambda of: (f.FETCHES_ANSWERED, of.source, of.outcome),
     effects.CallReconciled: lambda of: (f.RECONCILED_CALLS, of.provider, of.result),
     effects.CallbackMissing: lambda of: (f.CALLBACKS_MISSING, of.source, of.event),
@@ -65,6 +67,15 @@ class BatchCounts(defaultdict[Series, int]):
         self.occurred_us: defaultdict[str, list[int]] = defaultdict(list)
         self.received_after_us: defaultdict[str, list[int]] = defaultdict(list)
         self.alerted_us: defaultdict[str, list[int]] = defaultdict(list)
+
+    def active_moved(self, before: ActiveLabels | None, after: ActiveLabels | None) -> None:
+        """A call became active, ended, left, or its account or direction became known. None: not active."""
+        if before == after:
+            return
+        if before is not None:
+            self.gauges[f.CALLS_ACTIVE, *before] -= 1
+        if after is not None:
+            self.gauges[f.CALLS_ACTIVE, *after] += 1
 
     def count_effect(self, effect: Any) -> None:
         """Count an effect that the fold returned."""
@@ -96,6 +107,11 @@ def _gap_closed(counts: BatchCounts, gap: effects.SequenceGapClosed) -> None:
     counts.gauges[f.SEQUENCE_GAPS_OPEN, gap.source] -= 1
 
 
+def _fetch_requested(counts: BatchCounts, request: FetchRequest) -> None:
+    for read in request.reads:
+        counts[f.FETCHES_REQUESTED, read.source, request.reason] += 1
+
+
 def _application_answered(counts: BatchCounts, answer: effects.ApplicationAnswered) -> None:
     if answer.duration_s is not None:
         counts.durations_s[f.APP_WEBHOOK_DURATION, answer.provider, answer.endpoint].append(answer.duration_s)
@@ -106,5 +122,6 @@ _MORE: dict[type[Any], Callable[[BatchCounts, Any], None]] = {
     effects.SequenceGapOpened: _gap_opened,
     effects.SequenceGapClosed: _gap_closed,
     effects.ApplicationAnswered: _application_answered,
+    FetchRequest: _fetch_requested,
 }
 """What an effect counts beside its series."""

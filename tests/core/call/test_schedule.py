@@ -5,20 +5,20 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
 from stream.core.call.timers import answered, tick
 from stream.core.effects import FetchAnswered
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import FetchRead, FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES, RETRY_SCHEDULES
 from stream.core.timestamps import utc
 from tests.core.deliveries import (
     START_US,
     answered_call,
+    at,
     callback,
     calls_row,
     delivery,
@@ -27,7 +27,7 @@ from tests.core.deliveries import (
     telnyx_event,
 )
 from tests.core.folding import tell
-from tests.core.lives import ALL, END_S, POLICY, Asked, live, result, success
+from tests.core.lives import ALL, END_S, POLICY, Asked, live, outcome_of, result, success
 
 
 def test_everything_is_read_after_the_end_and_no_more_once_it_is_enough() -> None:
@@ -75,9 +75,9 @@ def test_what_is_not_there_yet_is_asked_for_until_the_retry_schedule_ends(source
 def test_rows_that_still_change_are_read_again_until_they_do_not() -> None:
     contents = iter(["01", "02", "03", "03", "04"])
 
-    def changing(request: FetchRequest, after_s: float) -> dict[str, Any]:
-        if request.source != "twilio_insights_event":
-            return success(request, after_s)
+    def changing(read: FetchRead, after_s: float) -> dict[str, Any]:
+        if read.source != "twilio_insights_event":
+            return success(read, after_s)
         return {"outcome": "success", "rows": 1, "content": next(contents)}
 
     lived = live(answered_call(), changing)
@@ -154,8 +154,8 @@ def test_without_an_account_it_is_asked_for_as_rarely_as_may_be() -> None:
 
 
 def test_a_fetch_that_failed_takes_no_step_and_is_asked_again_ever_more_slowly() -> None:
-    def refused(request: FetchRequest, after_s: float) -> dict[str, Any]:
-        return {"outcome": "auth_error"} if after_s < 1000 else success(request, after_s)
+    def refused(read: FetchRead, after_s: float) -> dict[str, Any]:
+        return {"outcome": "auth_error"} if after_s < 1000 else success(read, after_s)
 
     steps = live(answered_call(), refused).steps("twilio_call")
     pauses = [round(b - a) for a, b in pairwise(steps)]
@@ -177,8 +177,8 @@ def test_an_answer_ends_the_growing_pauses() -> None:
     fails = [True, True, False, True, False, False, False]
     outcomes = iter(["server_error" if failed else "not_ready" for failed in fails])
 
-    def flapping(request: FetchRequest, after_s: float) -> dict[str, Any]:
-        return {"outcome": next(outcomes)} if request.source == "twilio_call" else success(request, after_s)
+    def flapping(read: FetchRead, after_s: float) -> dict[str, Any]:
+        return {"outcome": next(outcomes)} if read.source == "twilio_call" else success(read, after_s)
 
     steps = live(answered_call(), flapping, policy=CallPolicy(polled=("twilio_call",))).steps("twilio_call")
     assert [round(b - a) for a, b in pairwise(steps)] == [60, 120, 30, 60, 270, 1500]
@@ -198,9 +198,48 @@ def test_a_result_that_came_twice_or_too_late_changes_nothing() -> None:
     before = dump(told.call)
     assert first == [FetchAnswered("twilio_call", "not_ready")]
     assert answered(told.call, came, START_US + 61_000_000, "", POLICY) == []
-    other = msgspec.structs.replace(came, source="twilio_call_summary")
+    other = result(request, [outcome_of(FetchRead("twilio_call_summary", None), outcome="success")])
     assert answered(told.call, other, START_US + 61_000_000, "", POLICY) == []
     assert dump(told.call) == before
+
+
+def test_the_result_of_an_older_attempt_is_not_that_of_the_one_that_is_awaited() -> None:
+    told = tell(answered_call(), policy=POLICY)
+    (first,) = told.all_of(FetchRequest)
+    answered(told.call, result(first, outcome="not_ready"), START_US + 60_000_000, "", POLICY)
+    ticked = tick(told.call, START_US + 100_000_000, POLICY)
+    assert ticked.call is not None
+    (second,) = ticked.effects
+    late = result(first, outcome="success", complete=True)
+    assert answered(ticked.call, late, START_US + 101_000_000, "", POLICY) == []
+    late.attempt = second.attempt
+    assert answered(ticked.call, late, START_US + 101_000_000, "", POLICY) != []
+
+
+def test_reads_of_one_request_are_answered_each_for_itself() -> None:
+    client = [callback("completed", "0", END_S, To="client:anna", CallDuration="49")]
+    policy = CallPolicy(polled=("twilio_insights_event",))
+    ticked = tick(tell(client, policy=policy).call, START_US + 150_000_000, policy)
+    assert ticked.call is not None
+    (request,) = ticked.effects
+    assert [read.edge for read in request.reads] == ["carrier_edge", "sdk_edge", "client_edge"]
+    outcomes = [
+        outcome_of(read, outcome=outcome, content="0f")
+        for read, outcome in zip(request.reads[1:], ("success", "server_error"), strict=True)
+    ]
+    effects = answered(ticked.call, result(request, outcomes), START_US + 151_000_000, "", policy)
+    assert [effect.outcome for effect in effects] == ["success", "server_error"]
+    fetches = [(fetch.due_s, fetch.content, fetch.errors) for fetch in ticked.call.fetches]
+    start_s = START_US // 1_000_000
+    assert fetches == [(0, 0, 0), (start_s + 241, 15, 0), (start_s + 211, 0, 1)]
+
+
+def test_the_attempt_of_a_request_is_greater_than_any_of_its_reads_had() -> None:
+    told = tell(answered_call(), policy=POLICY)
+    (first,) = told.all_of(FetchRequest)
+    answered(told.call, result(first, outcome="not_ready"), START_US + 60_000_000, "", POLICY)
+    (second,) = tick(told.call, START_US + 7_000_000_000, POLICY).effects
+    assert (len(second.reads), second.attempt, second.due_at) == (4, 2, at(90))
 
 
 def test_a_schedule_that_is_behind_asks_at_once_and_then_leaves_time_between() -> None:
@@ -214,8 +253,11 @@ def test_calls_that_ended_before_the_worker_was_away_for_long_are_read_all_the_s
     back_us = START_US + 3 * 3600 * 1_000_000
     ticked = tick(told.call, back_us, POLICY)
     assert ticked.call is not None
-    asked = [effect.source for effect in ticked.effects if type(effect) is FetchRequest]
-    assert asked == ["twilio_insights_event", "twilio_call_event", "twilio_call_summary"]
+    (asked,) = (effect for effect in ticked.effects if type(effect) is FetchRequest)
+    assert [read.source for read in asked.reads] == [
+        *("twilio_insights_event", "twilio_call_event", "twilio_call_summary")
+    ]
+    assert (asked.due_at, asked.attempt, asked.priority) == (at(END_S + 90), 1, "backfill")
     stays = tick(ticked.call, back_us + 3600 * 1_000_000, POLICY)
     assert stays.call is not None
     gone = tick(stays.call, back_us + 7200 * 1_000_000, POLICY)
@@ -234,9 +276,9 @@ def test_a_call_of_which_all_is_known_waits_for_nobody_however_long_the_worker_w
 
 def test_what_is_overdue_when_it_is_planned_is_due_now_and_has_waited_for_nobody() -> None:
     row = calls_row("completed", received_s=3 * 86_400, end_time=rfc2822(END_S), duration="49")
-    requests = tell([row], policy=POLICY).all_of(FetchRequest)
-    assert len(requests) == 4
-    assert {request.due_at for request in requests} == {utc(START_US + 3 * 86_400_000_000)}
+    (request,) = tell([row], policy=POLICY).all_of(FetchRequest)
+    assert len(request.reads) == 4
+    assert request.due_at == utc(START_US + 3 * 86_400_000_000)
 
 
 def test_a_call_that_ended_long_before_it_was_told_of_is_read_behind_those_of_now() -> None:
@@ -266,8 +308,8 @@ def test_a_call_that_ended_in_the_future_is_read_as_if_it_had_ended_when_we_hear
 def test_notifications_are_read_of_calls_that_were_not_answered(status: str, steps: list[int]) -> None:
     ended = [callback(status, "3", END_S, SipResponseCode="200")]
 
-    def empty(request: FetchRequest, _after_s: float) -> dict[str, Any]:
-        return {"outcome": "not_found"} if request.source == "twilio_notification" else success(request, 0)
+    def empty(read: FetchRead, _after_s: float) -> dict[str, Any]:
+        return {"outcome": "not_found"} if read.source == "twilio_notification" else success(read, 0)
 
     lived = live(ended, empty, until_s=9000)
     assert [round(step, -1) for step in lived.steps("twilio_notification")] == steps
@@ -280,8 +322,8 @@ def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its
     call = tell([callback("initiated", "0", 0, received_s=0.0)], policy=policy).call
     ticked = tick(call, START_US + 100_000_000, policy)
     (request,) = ticked.effects
-    assert (request.source, request.reason, request.attempt, request.priority) == (
-        *("twilio_call", "overdue"),
+    assert (request.reads, request.reason, request.attempt, request.priority) == (
+        *([FetchRead("twilio_call", None)], "overdue"),
         *(1, "heal"),
     )
     row = calls_row("completed", received_s=101.0, end_time=rfc2822(END_S), duration="49")

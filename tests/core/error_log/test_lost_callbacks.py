@@ -9,7 +9,7 @@ import pytest
 
 from stream.core.call.timers import answered, tick
 from stream.core.effects import ErrorLogged
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import FetchRead, FetchRequest
 from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
     START_US,
@@ -38,7 +38,11 @@ BEGUN = callback("initiated", "0", 0)
 def test_the_call_is_read_and_nobody_is_alerted(entry: Delivery) -> None:
     told = tell([BEGUN, entry], policy=POLICY)
     (request,) = told.all_of(FetchRequest)
-    assert (request.source, request.reason, request.priority) == ("twilio_call", "gap", "heal")
+    assert (request.reads, request.reason, request.priority) == (
+        [FetchRead("twilio_call", None)],
+        "gap",
+        "heal",
+    )
     assert told.alerts == []
     (logged,) = told.all_of(ErrorLogged)
     assert logged.about in ("callback", "own_url")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import FetchRead, FetchRequest, read_priority
 from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
-from stream.poller.on_demand.offsets import Offsets, PendingRequest
+from stream.poller.on_demand.offsets import Offsets
+from stream.poller.on_demand.pending import PendingRequest
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from tests.poller.asked import TWILIO
@@ -36,17 +38,21 @@ class ReadsFake:
         if open_:
             self.door.set()
 
-    async def read(self, request: FetchRequest, account: Account, limiter: Impatient) -> ReadResult:
+    async def read(
+        self, request: FetchRequest, read: FetchRead, account: Account, limiter: Impatient
+    ) -> ReadResult:
         """One HTTP request, or none where nothing `sends`."""
         if not self.sends:
             return FOUND
         try:
-            return await self._read(request, account, limiter)
+            return await self._read(request, read, account, limiter)
         except NoPermitError as error:  # as AccountReader answers it
             return ReadResult(error.outcome)
 
-    async def _read(self, request: FetchRequest, account: Account, limiter: Impatient) -> ReadResult:
-        async with limiter.permit(request.priority, request.source) as permit:
+    async def _read(
+        self, request: FetchRequest, read: FetchRead, account: Account, limiter: Impatient
+    ) -> ReadResult:
+        async with limiter.permit(read_priority(request, read), read.source) as permit:
             self.began.append(request)
             self.accounts.append(account)
             self.in_flight += 1
@@ -68,7 +74,7 @@ class ResultTopic:
     """What was written, in order. Closed, it takes nothing until it is opened."""
 
     def __init__(self) -> None:
-        self.written: list[tuple[bytes, dict[str, object]]] = []
+        self.written: list[tuple[bytes, dict[str, Any]]] = []
         self.fail_next = 0
         self.open = asyncio.Event()
         self.open.set()
@@ -82,7 +88,11 @@ class ResultTopic:
 
     def outcomes(self) -> dict[str, object]:
         """By call."""
-        return {str(body["key"]).partition(":")[2]: body["outcome"] for _, body in self.written}
+        return {
+            str(body["key"]).partition(":")[2]: read["outcome"]
+            for _, body in self.written
+            for read in body["reads"]
+        }
 
 
 class PendingMetrics(Uncounted):

@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 
-from stream.core.fetches import FetchRequest
 from stream.core.timestamps import instant
 from stream.poller.on_demand import dispatcher as module
 from stream.poller.on_demand.fetch_consumer import UNFINISHED
-from stream.poller.resources.account import Account
 from tests.poller.asked import TELNYX, TWILIO, fetch
 from tests.poller.on_demand.dispatcher_fakes import DispatcherFixture, settled
 
+CALL_READ = {
+    "source": "twilio_call",
+    "edge": None,
+    "outcome": "success",
+    "rows": 1,
+    "complete": True,
+    "content": "0123456789abcdef",
+}
 DONE: tuple[int, dict[str, int], dict[str, int]] = (0, {}, {})
 
 
@@ -34,14 +40,9 @@ async def test_a_request_is_read_with_its_account_and_done_when_its_result_is_in
     assert one.topic.written[0][1] == {
         "fetch_id": fetch(1).id,
         "key": "twilio:CA1",
-        "source": "twilio_call",
-        "edge": None,
         "reason": "ended",
         "attempt": 1,
-        "outcome": "success",
-        "rows": 1,
-        "complete": True,
-        "content": "0123456789abcdef",
+        "reads": [CALL_READ],
     }
 
 
@@ -204,7 +205,7 @@ async def test_a_read_that_does_not_end_is_left_behind_and_answers_nothing() -> 
     one = DispatcherFixture()
     late = asyncio.Event()
 
-    async def deaf(request: FetchRequest, account: Account, limiter: object) -> Any:
+    async def deaf(*_: object) -> Any:
         while not late.is_set():
             try:
                 await late.wait()

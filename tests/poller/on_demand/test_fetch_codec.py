@@ -9,11 +9,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_fields
 
 from stream.core.events import DecodeError, Envelope
-from stream.core.fetches import FetchResult, result_of
-from stream.poller.on_demand.dispatcher import result_value
+from stream.core.fetches import FetchResult, ReadOutcome, result_of
 from stream.poller.on_demand.fetch_codec import account_for, read_request
+from stream.poller.on_demand.pending import result_value
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
 from tests.poller.asked import TELNYX, TWILIO, fetch, value
@@ -24,17 +25,38 @@ def test_a_request_is_read_as_the_worker_wrote_it() -> None:
     assert read_request(value(request)) == request
 
 
+def test_a_request_of_version_1_is_one_with_a_single_read() -> None:
+    request = fetch(7, source="twilio_insights_event", edge="carrier_edge")
+    said = {**orjson.loads(value(request)), "v": 1, "source": "twilio_insights_event", "edge": "carrier_edge"}
+    del said["reads"]
+    assert read_request(orjson.dumps(said)) == replace_fields(request, v=1)
+
+
 def test_a_field_that_is_not_known_yet_does_no_harm() -> None:
     said = {**orjson.loads(value(fetch(7))), "later": [1]}
     assert read_request(orjson.dumps(said)) == fetch(7)
 
 
+def reads(*sources: str) -> list[dict[str, Any]]:
+    return [{"source": source, "edge": None} for source in sources]
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"v": 2}, "unsupported_version"),
-        ({"source": "twilio_status_callback"}, "unknown_source"),
-        ({"source": "telnyx_webhook_delivery", "key": "telnyx:1"}, "unknown_source"),
+        ({"v": 3}, "unsupported_version"),
+        ({"v": 1}, "invalid_field"),
+        ({"reads": [{"source": "twilio_status_callback", "edge": None}]}, "unknown_source"),
+        (
+            {"reads": [{"source": "telnyx_webhook_delivery", "edge": None}], "key": "telnyx:1"},
+            "unknown_source",
+        ),
+        ({"reads": []}, "invalid_field"),
+        ({"reads": [{"source": "twilio_call", "edge": None}] * 2}, "invalid_field"),
+        (
+            {"reads": [{"source": name, "edge": None} for name in ("twilio_call", "telnyx_call_event")]},
+            "invalid_field",
+        ),
         ({"priority": "soon"}, "invalid_field"),
         ({"key": "telnyx:1"}, "invalid_field"),
         ({"key": "twilio:"}, "invalid_field"),
@@ -106,8 +128,9 @@ def test_a_request_is_for_the_account_that_it_names(
 
 def test_a_result_says_what_was_asked_and_what_it_came_to() -> None:
     request = fetch(7, source="twilio_insights_event", edge="carrier_edge", attempt=3)
-    read = ReadResult("success", rows=4, complete=True, content="0123456789abcdef")
-    written = result_value(request, read, 1_772_445_600_000_001)
+    (read,) = request.reads
+    came = ReadResult("success", rows=4, complete=True, content="0123456789abcdef")
+    written = result_value(request, {read: came}, 1_772_445_600_000_001)
     envelope = orjson.loads(written)
     body = envelope.pop("body")
     assert envelope == {
@@ -118,16 +141,11 @@ def test_a_result_says_what_was_asked_and_what_it_came_to() -> None:
         "endpoint": None,
         "delivery": {},
     }
-    as_read = Envelope("fetch_result", envelope["received_at"], body, account="AC1")
+    as_read = Envelope("fetch_result", envelope["received_at"], 0, "AC1", None, {}, body, 0)
     assert result_of(as_read) == FetchResult(
         fetch_id=request.id,
         key="twilio:CA7",
-        source="twilio_insights_event",
-        edge="carrier_edge",
         reason="ended",
         attempt=3,
-        outcome="success",
-        rows=4,
-        complete=True,
-        content="0123456789abcdef",
+        reads=[ReadOutcome("twilio_insights_event", "carrier_edge", "success", 4, True, "0123456789abcdef")],
     )

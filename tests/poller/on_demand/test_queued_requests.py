@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.core.fetches import FetchRead
 from stream.poller.on_demand import dispatcher as module
 from stream.poller.pages.paged_read import ReadResult
 from tests.poller.asked import TWILIO, fetch
@@ -26,11 +27,11 @@ def waiting(one: DispatcherFixture) -> list[tuple[str, int]]:
     """(call, attempt) of what waits, the most urgent first."""
     lanes = one.dispatcher._lanes[one.accounts[0]]
     return [
-        (pending.request.key.partition(":")[2], pending.request.attempt)
+        (one.request.key.partition(":")[2], one.request.attempt)
         for name in module.PRIORITIES
         for (priority, _), lane in lanes.items()
         if priority == name
-        for pending in lane.waiting.values()
+        for one in lane.waiting.values()
     ]
 
 
@@ -80,8 +81,8 @@ async def test_reads_of_a_source_that_must_wait_long_do_not_hold_up_other_source
     """As after a 503 with a `Retry-After` of minutes."""
     one = DispatcherFixture(replace(TWILIO, concurrency=1), open_=False)
 
-    async def read(request: object, account: object, limiter: object) -> ReadResult:
-        if getattr(request, "source", "") == "twilio_call_summary":
+    async def read(request: object, read: FetchRead, account: object, limiter: object) -> ReadResult:
+        if read.source == "twilio_call_summary":
             await one.reads.door.wait()
         return FOUND
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import FetchRead, FetchRequest
 from stream.poller.limiter.rate_limiter import NoPermitError, RateLimiters
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.client import PageClient
@@ -49,8 +49,7 @@ def request(source: str = "twilio_call", edge: str | None = None, priority: str 
     return FetchRequest(
         key=f"twilio:{CALL_SID}",
         account=ACCOUNT_SID,
-        source=source,
-        edge=edge,
+        reads=[FetchRead(source, edge)],
         reason="ended",
         due_at="2026-03-02T10:00:00Z",
         attempt=1,
@@ -106,7 +105,8 @@ class ReaderSetup:
         return await self.request(request(), account)
 
     async def request(self, request: FetchRequest, account: Account | None = None) -> ReadResult:
-        return await self.reader.read_request(request, account or self.account, self.given)
+        (read,) = request.reads
+        return await self.reader.read_request(request, read, account or self.account, self.given)
 
     async def window(
         self, *, skip_known: bool = True, on_written: Callable[..., None] | None = None
@@ -151,7 +151,7 @@ async def test_a_call_of_a_backfill_waits_for_its_permits() -> None:
 
 async def test_a_request_for_an_account_that_is_closed_is_answered_at_once() -> None:
     async with reader_setup() as at:
-        done = await at.reader.read_request(request(), at.account, ClosedLimiter())
+        done = await at.reader.read_request(request(), request().reads[0], at.account, ClosedLimiter())
     assert done == ReadResult("throttled", problem="twilio/main is closed for now (throttled)")
     assert at.provider.seen == []
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from stream.core import effects
-from stream.core.fetches import FetchRequest
+from stream.core.fetches import FetchRead, FetchRequest
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
 from stream.service.metrics.family import DEAD_LETTERS
@@ -93,8 +93,7 @@ def full_counts() -> BatchCounts:
         FetchRequest(
             key="twilio:CA1",
             account="AC1",
-            source="twilio_call",
-            edge=None,
+            reads=[FetchRead("twilio_call", None)],
             reason="ended",
             due_at="2026-03-02T10:00:00.000000Z",
             attempt=1,
@@ -105,8 +104,8 @@ def full_counts() -> BatchCounts:
         effects.CallbackMissing("twilio_status_callback", "completed"),
     ):
         counts.count_effect(effect)
-    counts.gauges[f.CALLS_ACTIVE, "twilio", "AC2", "inbound"] += 1
-    counts.gauges[f.CALLS_ACTIVE, "twilio", "AC1", "inbound"] -= 1
+    counts.active_moved(None, ("twilio", "AC2", "inbound"))
+    counts.active_moved(("twilio", "AC1", "inbound"), None)
     counts.gauges[f.CALLS_OVERDUE, "twilio"] -= 1
     return counts
 
