@@ -37,10 +37,16 @@ _CONTENT = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
 class FetchRead(msgspec.Struct, frozen=True):
-    """One resource to read. `edge`: of Voice Insights; None for other sources and the provider's default."""
+    """One resource to read.
+
+    - `edge`: of Voice Insights; None for other sources and for the provider's default.
+    - `content`: as the call's last read of it had it, see `ReadOutcome`; None without one. Where nothing has
+      changed since, the rows need not be written again.
+    """
 
     source: str
     edge: str | None
+    content: str | None = None
 
 
 class FetchRequest(msgspec.Struct, kw_only=True):
@@ -85,7 +91,7 @@ def account_key(provider: str, account: str | None) -> bytes:
 class ReadOutcome(msgspec.Struct):
     """What a read of a request came to.
 
-    - `outcome`: one of OUTCOMES; `rows`: how many were written.
+    - `outcome`: one of OUTCOMES; `rows`: how many were written, 0 where none has changed.
     - `complete`: the resource itself shows that nothing will follow (a terminal status, a finished summary).
     - `content`: a hash of all rows, 16 hex digits, to compare two reads; None without an answer.
     """

@@ -35,7 +35,7 @@ def test_an_end_asks_for_the_resource_and_its_result_is_the_calls_next_step(resu
         "id": request_id(TWILIO_KEY, at(55), "ended", 1),
         "key": TWILIO_KEY,
         "account": ACCOUNT,
-        "reads": [{"source": "twilio_call", "edge": None}],
+        "reads": [{"source": "twilio_call", "edge": None, "content": None}],
         "reason": "ended",
         "due_at": at(55),
         "attempt": 1,
@@ -44,7 +44,9 @@ def test_an_end_asks_for_the_resource_and_its_result_is_the_calls_next_step(resu
     assert lane.run([record(result, 7)]) == []
     assert load(lane.states[KEY]).complete == 1 << SOURCES.index("twilio_call")
     (again,) = to(TOPICS.fetches, lane.run([a_tick(150, 8)]))
-    assert again.json["reads"] == [{"source": "twilio_insights_event", "edge": "carrier_edge"}]
+    assert again.json["reads"] == [
+        {"source": "twilio_insights_event", "edge": "carrier_edge", "content": None}
+    ]
     assert lane.counted("fetches_requested_total", source="twilio_call", reason="ended") == 1
     assert lane.counted("fetches_answered_total", source="twilio_call", outcome="success") == 1
 

@@ -93,7 +93,8 @@ class Poller:
         outcomes = []
         for read in asked.get("reads") or [asked]:
             rows, outcome = self._read(read["source"], asked["key"], read["edge"], now_us)
-            yield from rows
+            if outcome["content"] is None or outcome["content"] != read.get("content"):
+                yield from rows
             outcomes.append(outcome)
         body = said | ({"reads": outcomes} if "reads" in asked else outcomes[0])
         about = {"received_us": now_us, "account": asked["account"], "endpoint": None, "delivery": {}}

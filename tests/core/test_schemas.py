@@ -175,6 +175,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("request", "reason", "curious", "'curious' is not one of"),
     ("request", "reads.0.source", "twilio_status_callback", "'twilio_status_callback' is not one of"),
     ("request", "reads.0.edge", "cliff_edge", "'cliff_edge' is not one of"),
+    ("request", "reads.0.content", "0f", "does not match"),
     ("request", "reads", [], "[] should be non-empty"),
     ("request", "attempt", 0, "0 is less than the minimum of 1"),
     ("request", "priority", "high", "'high' is not one of"),

@@ -167,13 +167,18 @@ def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any])
             id=request_id(call.key, due_at, reason, attempt),
             key=call.key,
             account=call.account,
-            reads=[FetchRead(FETCHED_SOURCES[fetch.source], _edge(fetch)) for fetch in due],
+            reads=[_read(fetch) for fetch in due],
             reason=reason,
             due_at=due_at,
             attempt=attempt,
             priority="backfill" if _ended_long_ago(call, policy) else urgent,
         )
     )
+
+
+def _read(fetch: Fetch) -> FetchRead:
+    content = f"{fetch.content:016x}" if fetch.content else None
+    return FetchRead(FETCHED_SOURCES[fetch.source], _edge(fetch), content)
 
 
 def finish_known(call: Call) -> None:

@@ -44,7 +44,7 @@ def read_request(value: bytes | None) -> FetchRequest:
         raise DecodeError("too_deep", "nested deeper than a parser follows") from None
     if request.v not in (1, 2):
         raise DecodeError("unsupported_version", "v is neither 1 nor 2")
-    if not request.reads or len(set(request.reads)) < len(request.reads):
+    if not request.reads or len({(one.source, one.edge) for one in request.reads}) < len(request.reads):
         raise DecodeError("invalid_field", "a fetch request without reads, or with one twice")
     if any(read.source not in FETCHED_SOURCES for read in request.reads):
         raise DecodeError("unknown_source", "a fetch request for a source that is not read by call")

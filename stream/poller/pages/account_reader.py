@@ -63,7 +63,7 @@ class AccountReader:
         """Read one resource that a fetch request asks for."""
         call_id, priority = request.key.partition(":")[2], read_priority(request, read)
         return await self.read_call(
-            RESOURCES[read.source], account, call_id, read.edge, priority, permits=permits
+            RESOURCES[read.source], account, call_id, read.edge, priority, permits=permits, known=read.content
         )
 
     async def read_call(
@@ -75,16 +75,18 @@ class AccountReader:
         priority: str,
         *,
         permits: Impatient | None = None,
+        known: str | None = None,
     ) -> ReadResult:
         """Read a call's resource, at one edge where there are edges.
 
         - `permits`: instead of the account's limiter, which waits until the account is open.
+        - `known`: see `PagedRead`.
         """
         limiter = permits or self._limiters.of(account)
         try:
             url = resource.url_of_call(account, call_id, edge)
             result = await self._read(
-                resource, account, url, priority, limiter, CALL_LIMITS, self._writer.write
+                resource, account, url, priority, limiter, CALL_LIMITS, self._writer.write, known
             )
         except CallUrlError as error:
             return ReadResult("client_error", problem=str(error))
@@ -136,6 +138,7 @@ class AccountReader:
         limiter: RateLimiter | Impatient,
         limits: ReadLimits,
         write: Write,
+        known: str | None = None,
     ) -> ReadResult:
         number = self.forbidden.try_read(account, resource.source, self._now_s())
         if number is None:
@@ -153,6 +156,7 @@ class AccountReader:
                 priority=priority,
                 limits=limits,
                 write=write,
+                known=known,
             ).run()
         except InsecureUrlError as error:
             result = ReadResult("client_error", problem=str(error))

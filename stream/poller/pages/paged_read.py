@@ -102,6 +102,8 @@ class _Response(NamedTuple):
 class PagedRead:
     """One read, from `first_url` to the last page. `write` is awaited for each page before the next request.
 
+    - `known`: the content of a read whose rows are written. A single page that is equal is not written again.
+
     Raises what `PageClient.get` raises for a URL that must not be requested, and what `write` raises.
     """
 
@@ -114,6 +116,7 @@ class PagedRead:
     priority: str
     limits: ReadLimits
     write: Write
+    known: str | None = None
     random: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
@@ -251,10 +254,12 @@ class PagedRead:
         for page in held:
             build = partial(self._build, page, self.now_us())
             records, complete = await _in_thread_if_large(_size(page), build)
-            await self.write(records)
+            is_whole = not self._pages and page.next_url is None
+            if not is_whole or self._builder.content != self.known:
+                await self.write(records)
+                self._rows += len(records.rows)
             self._has_rows = self._has_rows or bool(page.rows)
             self._complete = self._complete and complete
-            self._rows += len(records.rows)
             self._received += len(page.rows) + page.left_out
             self._pages += 1
 

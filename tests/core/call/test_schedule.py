@@ -14,7 +14,6 @@ from stream.core.effects import FetchAnswered
 from stream.core.fetches import FetchRead, FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES, RETRY_SCHEDULES
-from stream.core.timestamps import utc
 from tests.core.deliveries import (
     START_US,
     answered_call,
@@ -217,21 +216,21 @@ def test_the_result_of_an_older_attempt_is_not_that_of_the_one_that_is_awaited()
 
 
 def test_reads_of_one_request_are_answered_each_for_itself() -> None:
-    client = [callback("completed", "0", END_S, To="client:anna", CallDuration="49")]
+    ended = [callback("completed", "0", END_S, To="client:anna", CallDuration="49")]
     policy = CallPolicy(polled=("twilio_insights_event",))
-    ticked = tick(tell(client, policy=policy).call, START_US + 150_000_000, policy)
+    ticked = tick(tell(ended, policy=policy).call, START_US + 150_000_000, policy)
     assert ticked.call is not None
     (request,) = ticked.effects
     assert [read.edge for read in request.reads] == ["carrier_edge", "sdk_edge", "client_edge"]
-    outcomes = [
-        outcome_of(read, outcome=outcome, content="0f")
-        for read, outcome in zip(request.reads[1:], ("success", "server_error"), strict=True)
-    ]
+    _, sdk, client = request.reads
+    outcomes = [outcome_of(sdk, outcome="success", content="0f"), outcome_of(client, outcome="server_error")]
     effects = answered(ticked.call, result(request, outcomes), START_US + 151_000_000, "", policy)
     assert [effect.outcome for effect in effects] == ["success", "server_error"]
     fetches = [(fetch.due_s, fetch.content, fetch.errors) for fetch in ticked.call.fetches]
     start_s = START_US // 1_000_000
     assert fetches == [(0, 0, 0), (start_s + 241, 15, 0), (start_s + 211, 0, 1)]
+    (again,) = tick(ticked.call, START_US + 250_000_000, policy).effects
+    assert [read.content for read in again.reads] == ["000000000000000f", None]
 
 
 def test_the_attempt_of_a_request_is_greater_than_any_of_its_reads_had() -> None:
@@ -278,7 +277,7 @@ def test_what_is_overdue_when_it_is_planned_is_due_now_and_has_waited_for_nobody
     row = calls_row("completed", received_s=3 * 86_400, end_time=rfc2822(END_S), duration="49")
     (request,) = tell([row], policy=POLICY).all_of(FetchRequest)
     assert len(request.reads) == 4
-    assert request.due_at == utc(START_US + 3 * 86_400_000_000)
+    assert request.due_at == at(3 * 86_400)
 
 
 def test_a_call_that_ended_long_before_it_was_told_of_is_read_behind_those_of_now() -> None:

@@ -41,6 +41,7 @@ class ReadSetup:
     metrics: RecordingMetrics = field(default_factory=RecordingMetrics)
     pauses: list[float] = field(default_factory=list)
     chance: float = 0.5
+    known: str | None = None
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -63,6 +64,7 @@ class ReadSetup:
             priority=priority,
             limits=limits,
             write=self.writer.write,
+            known=self.known,
             random=lambda: self.chance,
             sleep=self.sleep,
             now_us=lambda: RECEIVED_US,

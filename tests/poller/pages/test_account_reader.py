@@ -208,6 +208,14 @@ async def test_reads_on_demand_and_backfills_write_rows_each_time() -> None:
     assert len(at.broker.taken) == 5
 
 
+async def test_a_read_on_demand_whose_request_has_its_content_writes_nothing() -> None:
+    async with reader_setup() as at:
+        content = (await at.read(ONE_CALL)).content
+        again = request()
+        again.reads = [FetchRead("twilio_call", None, content)]
+        assert ((await at.request(again)).content, len(at.broker.taken)) == (content, 1)
+
+
 async def test_an_outage_of_an_account_and_source_is_logged_once_and_its_end_without_private_data(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

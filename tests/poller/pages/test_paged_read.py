@@ -49,6 +49,29 @@ async def test_a_resource_is_read_page_by_page_each_written_before_the_next_requ
     assert setup.limiter.answers == [("terminal", "twilio_call_event", "success", None)] * 3
 
 
+async def test_a_page_that_has_what_the_last_read_had_is_not_written_again(setup: ReadSetup) -> None:
+    setup.provider.at(FIRST, page(row(1), row(2)))
+    before = await setup.events()
+    setup.known = before.content
+    setup.provider.at(FIRST, page(row(2), row(1)))
+    again = await setup.events()
+    assert again == before._replace(rows=0, provider_us=again.provider_us)
+    assert setup.bodies == [row(1), row(2)]
+    setup.provider.at(FIRST, page(row(1), row(2), row(3)))
+    assert ((await setup.events()).rows, setup.bodies[2:]) == (3, [row(1), row(2), row(3)])
+
+
+async def test_of_several_pages_all_are_written_again(setup: ReadSetup) -> None:
+    """A page is written before the next one is requested."""
+    setup.provider.at(FIRST, page(row(1), onwards=f"{EVENTS}?Page=2"))
+    setup.provider.at(f"{EVENTS}?Page=2", page(row(2)))
+    setup.known = (await setup.events()).content
+    assert ((await setup.events()).rows, setup.bodies) == (2, [row(1), row(2)] * 2)
+    setup.provider.at(f"{EVENTS}?Page=2", page())
+    setup.provider.at(FIRST, page(row(1), row(2), onwards=f"{EVENTS}?Page=2"))
+    assert (await setup.events()).rows == 2
+
+
 async def test_rows_that_are_not_about_a_call_are_counted_and_not_written(setup: ReadSetup) -> None:
     account = telnyx(f"{setup.provider.url}/v2")
     about_a_call = b'{"id":"d1","webhook":{"event_type":"call.hangup","payload":{"call_leg_id":"c3"}}}'
