@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaTimeoutError
 from stream.kafka.client import consumers, request_limits
 from stream.kafka.client.admin import admin_client, missing_topics
 from stream.kafka.client.connection import Connection
+from stream.kafka.client.fetch_sessions import FetchSessions
 from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.client.producers import drop, idempotent
 from stream.kafka.partitions import TopicPartition
@@ -102,6 +103,7 @@ def _consumer(connection: Connection, *topics: str, **settings: Any) -> AIOKafka
         **{**request_limits.CONSUMER, **settings},
     )
     request_limits.steer(consumer._client)
+    FetchSessions(consumer)
     return consumer
 
 
