@@ -10,9 +10,10 @@ from itertools import islice
 
 from agents.due_index import DueIndex, TickFailure
 from stream.core.call.identity_pages import Pages
-from stream.core.call.state import Call, dump, load
+from stream.core.call.state import Call, Head, dump, load
 from stream.engine.batch import Output
-from stream.service.metrics.batch_counts import ActiveLabels, BatchCounts
+from stream.service.metrics import worker_families as f
+from stream.service.metrics.batch_counts import BatchCounts, Series
 
 Get = Callable[[bytes], bytes | None]
 
@@ -44,6 +45,7 @@ class BatchState:
 
     - `calls`: states by key, None for a call that leaves the table; `pages`: the identities of calls with
       very many events.
+    - `held`: by key, the series of gauges that a call was part of before the batch.
     - `moved`: by key, the old and the new position of a call in the index, None for none; `failures`: as in
       `PartitionMemory`, None for one that is over.
     - `ticked`: (offset of the tick, key) of the calls that a tick changed; `tick_calls`: how many calls were
@@ -58,6 +60,7 @@ class BatchState:
         "failed",
         "failures",
         "get",
+        "held",
         "memory",
         "moved",
         "outputs",
@@ -74,6 +77,7 @@ class BatchState:
         self.get = get
         self.memory = memory
         self.calls: dict[bytes, Call | None] = {}
+        self.held: dict[bytes, tuple[Series, ...]] = {}
         self.pages = Pages(get)
         self.outputs: defaultdict[str, list[Output]] = defaultdict(list)
         self.counts = BatchCounts(partition)
@@ -90,8 +94,10 @@ class BatchState:
         """The state of a call: as this batch left it, else as the store has it."""
         if key in self.calls:
             return self.calls[key]
-        call = self.memory.cache.pop(key, None)
-        return call if call is not None else self.stored(key)
+        call = self.memory.cache.pop(key, None) or self.stored(key)
+        if call is not None:
+            self.held.setdefault(key, held_series(call.provider, call))
+        return call
 
     def stored(self, key: bytes) -> Call | None:
         """The state of a call before this batch."""
@@ -149,8 +155,16 @@ class BatchState:
         return min(seconds, default=None)
 
     def commit(self) -> None:
-        """Apply a committed batch to the partition's memory."""
+        """Apply a committed batch to the partition's memory, and count how its gauges moved."""
         memory = self.memory
+        for key, call in self.calls.items():
+            before = self.held.get(key, ())
+            after = held_series(call.provider, call) if call is not None else ()
+            if before != after:
+                for series in before:
+                    self.counts.gauges[series] -= 1
+                for series in after:
+                    self.counts.gauges[series] += 1
         for key, (was, now) in self.moved.items():
             if was is not None:
                 memory.due.remove(was, key)
@@ -172,6 +186,7 @@ class BatchState:
         memory.errors_in_a_row, memory.successes = self.errors_in_a_row, self.successes
 
 
-def active_labels(call: Call, provider: str) -> ActiveLabels | None:
-    """The labels under which a call counts as active, None once it has ended."""
-    return None if call.ended else (provider, call.account, call.direction)
+def held_series(provider: str, call: Call | Head) -> tuple[Series, ...]:
+    """The series of gauges that a call in the table is part of."""
+    active = () if call.ended else ((f.CALLS_ACTIVE, provider, call.account, call.direction),)
+    return (*active, (f.CALLS_OVERDUE, provider)) if call.overdue else active

@@ -32,23 +32,33 @@ SCHEMA_URL = "https://callstream.io/schemas/alert.json"
 _encode = msgspec.json.Encoder().encode
 
 
-def outputs_of(key: bytes, effects: list[Any], topics: Topics, deployment: str) -> list[tuple[str, Output]]:
-    """(topic, record) of the effects that are written."""
-    outputs: list[tuple[str, Output]] = []
+def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, deployment: str) -> None:
+    """Write the effects that have a topic, and count the others. All or, if one cannot be encoded, none."""
+    written: list[tuple[str, Any]] = []
+    counted: list[Any] = []
     for effect in effects:
         kind = type(effect)
         if kind is Event:
-            outputs.append((topics.events, Output(key, _encode(effect))))
+            written.append((topics.events, (key, _encode(effect), (), None)))
         elif kind is CallRecord:
-            outputs.append((topics.ended, Output(key, _encode(effect))))
+            written.append((topics.ended, (key, _encode(effect), (), None)))
         elif kind is Alert:
             alert, active = alert_outputs(effect, deployment)
-            outputs += ((topics.alerts, alert), (topics.alerts_active, active))
-        elif kind is FetchRequest:
-            # One poller gets all requests of an account, and so keeps to its rate limit.
-            account = account_key(effect.key.partition(":")[0], effect.account)
-            outputs.append((topics.fetches, Output(key, _encode(effect), (), account)))
-    return outputs
+            written += ((topics.alerts, alert), (topics.alerts_active, active))
+            counted.append(effect)
+        else:
+            if kind is FetchRequest:
+                # One poller gets all requests of an account, and so keeps to its rate limit.
+                account = account_key(effect.key.partition(":")[0], effect.account)
+                written.append((topics.fetches, (key, _encode(effect), (), account)))
+            counted.append(effect)
+    for topic, output in written:
+        batch.outputs[topic].append(output)
+    for effect in counted:
+        if type(effect) is Alert:
+            _count_alert(batch.counts, effect)
+        else:
+            batch.counts.count_effect(effect)
 
 
 def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
@@ -78,18 +88,6 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
         Output(alert.scope.id.encode(), value, headers, partition),
         Output(alert.fingerprint.encode(), value, headers, partition),
     )
-
-
-def emit(batch: BatchState, outputs: list[tuple[str, Output]], effects: list[Any]) -> None:
-    """Write the outputs, and count the effects."""
-    for topic, output in outputs:
-        batch.outputs[topic].append(output)
-    for effect in effects:
-        kind = type(effect)
-        if kind is Alert:
-            _count_alert(batch.counts, effect)
-        elif kind is not Event and kind is not CallRecord:
-            batch.counts.count_effect(effect)
 
 
 # -- dead letters

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agents.batch_state import BatchState, Get, PartitionMemory, active_labels
+from agents.batch_state import BatchState, Get, PartitionMemory, held_series
 from agents.call_folder import CallFolder, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
-from agents.outputs import count_delivery, dead_letter, dead_letter_call, emit, outputs_of
+from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
 from stream.core.call.identity_pages import is_page
 from stream.core.call.state import SEEN_CAP, load_head
 from stream.core.events import DecodeError, Envelope, Reading
@@ -84,10 +84,8 @@ class CallProcessor:
                 continue
             memory.due.add(head.due_s, key)
             provider = key.partition(b":")[0].decode()
-            if not head.ended:
-                counts.gauges[f.CALLS_ACTIVE, provider, head.account, head.direction] += 1
-            if head.overdue:
-                counts.gauges[f.CALLS_OVERDUE, provider] += 1
+            for series in held_series(provider, head):
+                counts.gauges[series] += 1
             if head.gaps_open:
                 counts.gauges[f.SEQUENCE_GAPS_OPEN, PROVIDERS[provider].numbered] += head.gaps_open
         self.partitions[partition] = memory
@@ -150,22 +148,15 @@ class CallProcessor:
     def _apply(self, batch: BatchState, record: Record, envelope: Envelope, readings: list[Reading]) -> None:
         key, first = record.key, readings[0]
         assert key is not None
-        call, provider = batch.call(key), first.event.provider
-        due_s: int | None = None
-        active, overdue = None, False
-        if call is not None:
-            due_s, active, overdue = call.due_s, active_labels(call, provider), call.overdue
+        call = batch.call(key)
+        due_s = call.due_s if call is not None else None
         folded = self.folder.fold(call, readings, envelope, record, batch.pages)
         call = folded.call
-        outputs = outputs_of(key, folded.effects, self._topics, self._deployment)
+        write(batch, key, folded.effects, self._topics, self._deployment)
         # Nothing below can fail: a record is applied as a whole or not at all.
         if call is not None:
             batch.calls[key] = call
             batch.move(key, due_s, call.due_s)
-            batch.counts.active_moved(active, active_labels(call, provider))
-            if overdue and not call.overdue:
-                batch.counts.gauges[f.CALLS_OVERDUE, provider] -= 1
-        emit(batch, outputs, folded.effects)
         if folded.left_out:
             detail = f"more than {SEEN_CAP}"
             self._dead_letter(batch, record, envelope.source, "fold", "too_many_events", detail)
@@ -181,10 +172,9 @@ class CallProcessor:
             return
         due_s = call.due_s
         effects = self.folder.apply_result(call, result, envelope)
-        outputs = outputs_of(key, effects, self._topics, self._deployment)
+        write(batch, key, effects, self._topics, self._deployment)
         batch.calls[key] = call
         batch.move(key, due_s, call.due_s)
-        emit(batch, outputs, effects)
 
     # -- failures
 
@@ -242,17 +232,12 @@ class CallProcessor:
         if call is None:
             batch.move(key, second, None)
             return
-        provider = call.provider
-        active, overdue = active_labels(call, provider), call.overdue
         ticked = self.folder.tick(batch, call, now_us)
         call = ticked.call
-        outputs = outputs_of(key, ticked.effects, self._topics, self._deployment)
+        write(batch, key, ticked.effects, self._topics, self._deployment)
         batch.calls[key] = call
         batch.ticked.add((offset, key))
         batch.move(key, second, call.due_s if call is not None else None)
-        batch.counts.active_moved(active, active_labels(call, provider) if call is not None else None)
-        batch.counts.gauges[f.CALLS_OVERDUE, provider] += (call is not None and call.overdue) - overdue
-        emit(batch, outputs, ticked.effects)
 
     def _tick_failed(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 from collections import defaultdict
@@ -89,3 +90,32 @@ def test_a_file_begins_with_what_it_is() -> None:
         for path in source_files()
         if (text := path.read_text()).strip() and not ast.get_docstring(ast.parse(text))
     } == set()
+
+
+@pytest.mark.parametrize(
+    ("took_us", "chosen"),
+    [
+        ({"first": 1000, "second": 950}, "first"),
+        ({"first": 1000, "second": 800, "third": 790}, "second"),
+        ({"first": 0, "second": 2000}, "second"),
+    ],
+)
+def test_make_takes_the_first_interpreter_or_one_that_is_clearly_faster(
+    tmp_path: Path, took_us: dict[str, int], chosen: str
+) -> None:
+    """Stand-ins that say what the loop took, 0 for one that does not fit."""
+    for name, us in took_us.items():
+        stand_in = tmp_path / name
+        stand_in.write_text(
+            '#!/bin/sh\ncase "$1" in\n'
+            f"-c) test {us} -gt 0 && echo {us} ;;\n"
+            f'-m) mkdir -p "$3/bin" && echo {name} > "$3/bin/python" ;;\nesac\n'
+        )
+        stand_in.chmod(0o755)
+    venv = tmp_path / "venv"
+    settings = [f"VENV={venv}", f"PYTHONS={' '.join(took_us)}", f"PATH={tmp_path}:{os.environ['PATH']}"]
+    made = subprocess.run(
+        ["make", *settings, str(venv / "bin/python")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (venv / "bin/python").read_text() == f"{chosen}\n"
+    assert f"{tmp_path}/{chosen} ..." in made.stdout

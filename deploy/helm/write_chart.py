@@ -42,8 +42,9 @@ SET_BY_CHART = {
     "poller_listen",
     "store",
     "worker_listen",
+    "worker_processes",
 }
-"""What the pods and their ingress decide, and what only the embedded broker needs."""
+"""What the pods and their ingress decide, and what only the embedded broker needs. A pod has one process."""
 
 
 def written() -> dict[Path, str]:

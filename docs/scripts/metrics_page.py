@@ -24,6 +24,7 @@ Every series that is known in advance starts at 0, of the providers in `CALLSTRE
 The value of a label is a word from a list, never an id, a phone number or a URL; a value that is in no list counts as `other`.
 `endpoint` has the names of the `[[endpoints]]` tables in the TOML file, else host and path of the 20 busiest endpoints, in which a `*` stands for what may be an id; `account` has the names of `CALLSTREAM_METRIC_ACCOUNTS`, else one alias for all; `error_code` and `sip_code` have lists by setting ([Settings](settings.md)).
 Each role also has the usual series of its process and of Python, without the prefix: `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`, `process_start_time_seconds`, `python_info`, `python_gc_collections_total` and others.
+A [worker of several processes](operations.md#several-worker-processes) shows them as one: their sum; of times the newest, of heartbeats the oldest; and of each process, with the label `process`, `worker_state`, `rebalances_total`, `build_info` and the series of process and Python.
 Durations and times are in seconds; a histogram has the series `_bucket`, `_sum` and `_count`.
 """
 

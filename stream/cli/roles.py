@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import click
 
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.cli.support.terminal import Fault
+from stream.cli.worker_processes import process_count, supervise
 from stream.gateway.tls import TlsError
 from stream.service import logs
 from stream.service.settings import Settings, load
@@ -34,10 +37,17 @@ def gateway(verbose: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--processes",
+    metavar="N|auto",
+    help="Processes that share the work, under one supervisor. Default: CALLSTREAM_WORKER_PROCESSES.",
+)
+@click.option("--process", type=int, hidden=True, help="Which of several it is, for its log.")
 @verbose_option
-def worker(verbose: bool) -> None:
+def worker(processes: str | None, process: int | None, verbose: bool) -> None:
     """The Faust app: deduplicate, fold, emit, alert. SIGTERM or Ctrl-C stops it cleanly."""
-    _run("worker", verbose)
+    given = {} if processes is None else {"CALLSTREAM_WORKER_PROCESSES": processes}
+    _run("worker", verbose, {**os.environ, **given}, process)
 
 
 @click.command()
@@ -47,14 +57,18 @@ def poller(verbose: bool) -> None:
     _run("poller", verbose)
 
 
-def _run(role: str, verbose: bool) -> None:
+def _run(
+    role: str, verbose: bool, environ: Mapping[str, str] = os.environ, process: int | None = None
+) -> None:
     logs.install()
     with exit_on_error():
-        chosen = load()
-    log_to_stderr(chosen, verbose=verbose)
+        chosen = load(environ)
+        count = process_count(chosen) if role == "worker" else 1
+    log_to_stderr(chosen, verbose=verbose, process=process)
+    serve = partial(_serve, role) if count == 1 else partial(supervise, count, verbose)
     try:
         with exit_on_error(TlsError):
-            sys.exit(_served(role, chosen))
+            sys.exit(_served(role, chosen, serve))
     except Fault as fault:
         if chosen.log_format != "json":
             raise
@@ -62,8 +76,7 @@ def _run(role: str, verbose: bool) -> None:
         sys.exit(fault.exit_code)
 
 
-def _served(role: str, chosen: Settings) -> int:
-    serve = partial(_serve, role)
+def _served(role: str, chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
     if role != "worker":
         return asyncio.run(on_a_broker(role, chosen, serve))
     # Faust ends its own tasks, and what it leaves behind must not keep the process.

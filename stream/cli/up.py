@@ -64,7 +64,7 @@ from stream.simulator.accounts import simulated_environment
 from stream.simulator.incidents import INCIDENTS, Rehearsal
 
 PLAIN_EVERY_S = 5.0
-LIVE_EVERY_S = 1.0
+LIVE_EVERY_S = 2.0
 
 
 @click.command(cls=IncidentCommand)

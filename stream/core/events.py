@@ -49,6 +49,15 @@ class DecodeError(ValueError):
         self.detail = detail
 
 
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """How a raw envelope came, as far as a worker reads it.
+
+    `verified`: the provider signed it, or it was read with the account's credentials.
+    """
+
+    verified: bool = False
+
+
 class Envelope(msgspec.Struct, gc=False):
     """A raw envelope: one delivery as the gateway or the poller wrote it.
 
@@ -58,15 +67,15 @@ class Envelope(msgspec.Struct, gc=False):
 
     source: str
     received_at: str
-    received_us: int
-    account: str | None
-    endpoint: str | None
-    delivery: dict[str, Any]
     body: dict[str, Any]
+    received_us: int = 0
+    account: str | None = None
+    endpoint: str | None = None
+    delivery: Delivery = Delivery()
     ordinal: int = 0
 
 
-class Origin(msgspec.Struct):
+class Origin(msgspec.Struct, gc=False):
     """The position in Kafka of the delivery that was applied."""
 
     topic: str
@@ -74,7 +83,7 @@ class Origin(msgspec.Struct):
     offset: int
 
 
-class Event(msgspec.Struct, kw_only=True):
+class Event(msgspec.Struct, kw_only=True, gc=False):
     """One logical event, as `calls.events.v1` carries it (fields in that order).
 
     A source sets what the provider sent; `id`, `received_at`, `late` and `origin` are set by the fold.
@@ -133,7 +142,7 @@ class Recording(msgspec.Struct, array_like=True, order=True):
     duration_s: float | int | None = None
 
 
-class Reading(msgspec.Struct):
+class Reading(msgspec.Struct, gc=False):
     """One event that a delivery reports, before it is known whether the event is new.
 
     - `event`: complete, except the fields that the fold sets.

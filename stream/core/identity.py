@@ -42,8 +42,8 @@ def identify(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> tuple[
     digest = _base.copy()
     digest.update(_encode((VERSION, key, family, rule, *parts)))
     h = digest.hexdigest()
-    start = f"{h[:12]}5{h[13:16]}"
-    return f"{start[:8]}-{start[8:12]}-{start[12:]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}", int(start, 16)
+    text = f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+    return text, int(h[:12] + text[14:18], 16)
 
 
 def event_id(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> str:

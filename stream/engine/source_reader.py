@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from stream.engine.group import FetchedChunk, PartitionReader
 from stream.engine.lanes import Lanes
@@ -84,7 +85,7 @@ class Continuity:
 
 
 class SourceReader:
-    """Fetches the open generation's source partitions and hands their chunks to `deliver`.
+    """Fetches the open generation's source partitions and hands their chunks to `deliver`, topic by topic.
 
     `flowing`: whether the consumer still hands out records.
     """
@@ -94,7 +95,7 @@ class SourceReader:
         reader: PartitionReader,
         lanes: Lanes,
         *,
-        deliver: Callable[[FetchedChunk], Awaitable[None]],
+        deliver: Callable[[Sequence[FetchedChunk]], Awaitable[None]],
         flowing: Callable[[], bool],
     ) -> None:
         self._reader = reader
@@ -138,9 +139,8 @@ class SourceReader:
         self._lanes.broker_responded(fetched.responded_ms, fetched.ends)
         for tp, offset in fetched.refused.items():
             self._inquiries[tp] = asyncio.create_task(self._inquire(tp, offset, generation))
+        chunks: defaultdict[str, list[FetchedChunk]] = defaultdict(list)
         for tp, records in fetched.records.items():
-            if not self._may_pass(generation):
-                return
             if tp not in wanted:
                 continue
             if not self._continuity.follows(tp, records[0].offset, now):
@@ -149,7 +149,11 @@ class SourceReader:
             self._lanes.waits.over(tp)
             end = max(fetched.positions.get(tp, 0), records[-1].offset + 1)
             begin = self._continuity.took(tp, end)
-            await self._deliver(FetchedChunk(tp.topic, tp.partition, generation, begin, records, end))
+            chunks[tp.topic].append(FetchedChunk(tp.topic, tp.partition, generation, begin, records, end))
+        for of_topic in chunks.values():
+            if not self._may_pass(generation):
+                return
+            await self._deliver(of_topic)
 
     def _may_pass(self, generation: int | None) -> bool:
         """Whether records of `generation` may pass, as far as this process has heard."""

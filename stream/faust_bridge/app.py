@@ -122,7 +122,8 @@ def build_app(
 
     async def hand_to_lanes(stream: Any) -> None:
         async for event in stream.noack().events():
-            app.lanes.put(event.message.value)
+            for chunk in event.message.value:
+                app.lanes.put(chunk)
 
     for agent, source in (("callbacks", names.callbacks), ("polled", names.polled), ("ticks", names.ticks)):
         topic = app.topic(source, key_type=bytes, value_type=bytes, value_serializer="raw")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 import faust
@@ -29,7 +29,7 @@ log = logging.getLogger("callstream.faust")
 
 
 class LaneConsumer(driver.Consumer):
-    """Hands the agents one message for each fetched chunk of a source partition."""
+    """Hands the agents one message for what a fetch brought of their topic."""
 
     logger = log
 
@@ -67,8 +67,9 @@ class LaneConsumer(driver.Consumer):
         for none_left in delivered:
             yield none_left
 
-    async def _deliver(self, chunk: FetchedChunk) -> None:
-        """Give `chunk` to its topic's agent."""
+    async def _deliver(self, chunks: Sequence[FetchedChunk]) -> None:
+        """Give the chunks of one topic to its agent, as one message: a message costs Faust 0.2 ms."""
+        chunk = chunks[-1]
         last = chunk.records[-1]
         message = ConsumerMessage(
             chunk.topic,
@@ -78,7 +79,7 @@ class LaneConsumer(driver.Consumer):
             last.timestamp_type,
             None,
             None,
-            cast(bytes, chunk),
+            cast(bytes, chunks),
             None,
             0,
             0,

@@ -1,6 +1,7 @@
 """The worker as a process of its own: our loop, our signals, our exit code.
 
-SIGTERM and SIGINT stop it cleanly, the second of them at once. Any other end of the app is an error.
+SIGTERM and SIGINT stop it cleanly; a second one, if it is a SIGINT, at once. Any other end of the app is an
+error.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ async def serve(app: faust.App) -> int:
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _ask, asked)
+        loop.add_signal_handler(number, _ask, asked, number)
     starting = asyncio.create_task(app.start())
     crashed = asyncio.create_task(_ended(app, starting))
     wanted = asyncio.create_task(asked.wait())
@@ -97,7 +98,8 @@ async def _ended(app: faust.App, starting: asyncio.Task[None]) -> None:
     await app.wait_until_stopped()
 
 
-def _ask(asked: asyncio.Event) -> None:
-    if asked.is_set():
+def _ask(asked: asyncio.Event, number: int) -> None:
+    # A service manager may send SIGTERM to a worker and to its supervisor, which sends it, too.
+    if asked.is_set() and number == signal.SIGINT:
         os._exit(CRASHED)
     asked.set()

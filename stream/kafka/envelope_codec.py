@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
-from stream.core.events import DecodeError, Envelope
+from stream.core.events import DecodeError, Delivery, Envelope
 from stream.core.fetches import FETCH_RESULT
 from stream.core.sources import SOURCES
 from stream.core.timestamps import instant, iso8601, utc
@@ -34,20 +34,15 @@ _CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")
 Headers = Sequence[tuple[str, bytes]]
 
 
-class _FastEnvelope(msgspec.Struct, gc=False):
+class _WrittenEnvelope(Envelope, gc=False, kw_only=True):
     """An envelope as gateway and poller write it. All others take the lenient path."""
 
     v: Literal[1]
     source: Literal[_WRITTEN_SOURCES]  # type: ignore[valid-type]
-    received_at: str
-    body: dict[str, Any]
-    account: str | None = None
-    endpoint: str | None = None
-    delivery: Any = None
-    ordinal: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] | None = None
+    ordinal: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
 
 
-_decode = msgspec.json.Decoder(_FastEnvelope).decode
+_decode = msgspec.json.Decoder(_WrittenEnvelope).decode
 
 
 def write_envelope(
@@ -86,23 +81,14 @@ def read_envelope(value: bytes | None) -> Envelope:
     if len(value) > VALUE_LIMIT_BYTES:
         raise DecodeError("too_large", f"{len(value)} bytes are more than {VALUE_LIMIT_BYTES}")
     try:
-        fast = _decode(value)
+        envelope = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(value)
-    text, delivery = fast.received_at, fast.delivery
-    received_us = _canonical(text)
+    received_us = _canonical(envelope.received_at)
     if received_us is None:
-        text, received_us = _received(text)
-    return Envelope(
-        fast.source,
-        text,
-        received_us,
-        fast.account,
-        fast.endpoint,
-        delivery if type(delivery) is dict else {},
-        fast.body,
-        fast.ordinal or 0,
-    )
+        envelope.received_at, received_us = _received(envelope.received_at)
+    envelope.received_us = received_us
+    return envelope
 
 
 def _decode_leniently(value: bytes) -> Envelope:
@@ -128,11 +114,11 @@ def _decode_leniently(value: bytes) -> Envelope:
     return Envelope(
         source,
         received_at,
+        body,
         received_us,
         account,
         endpoint,
-        delivery if type(delivery) is dict else {},
-        body,
+        Delivery(type(delivery) is dict and delivery.get("verified") is True),
         0 if ordinal is None else _ordinal(ordinal),
     )
 

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from stream.kafka import topics
 from stream.kafka.acked_producer import AckedProducer
+from stream.kafka.client import producers
 from stream.kafka.client.connection import connection
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.kafka.partitions import partition_of
@@ -40,6 +41,8 @@ from stream.service.settings import PollerSettings
 from stream.service.shutdown import stop_asked, unless
 
 FLUSH_S = 2.0
+PACE_S = 0.025
+"""Rows and results of reads that end within this time share a request to Kafka."""
 NOBODY = "no account of Twilio or Telnyx with its credentials is configured: nothing is read"
 NAMELESS = "credentials of Twilio are configured, but not their account: set CALLSTREAM_TWILIO_ACCOUNT_SID"
 ACCOUNT_TROUBLE = {
@@ -105,7 +108,12 @@ class Poller:
         self.limiters.lease(0.0)  # until the group knows this member
         self.metrics.budgets(lambda: map(self._state, self.accounts))
         self.metrics.forbidden(self._forbidden)
-        self._producer = AckedProducer(names.polled, cluster, produced=self.metrics.produced)
+        self._producer = AckedProducer(
+            names.polled,
+            cluster,
+            produced=self.metrics.produced,
+            open_producer=lambda: producers.idempotent(cluster, names.polled, pace_s=PACE_S),
+        )
         aside = DeadLetteringProducer(
             self._producer,
             topic=names.polled,

@@ -1,4 +1,5 @@
-"""A table of the TOML file for each account beyond the first: where it is read, with what, and how much.
+"""Twilio's accounts, and a table of the TOML file for each account beyond the first that is read: where, with
+what, and how much.
 
     [[poll_accounts]]
     provider = "twilio"
@@ -22,6 +23,21 @@ import msgspec
 from stream.service import setting_kinds as kinds
 
 PROVIDERS = ("twilio", "telnyx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwilioAccounts:
+    """Twilio's accounts: the gateway verifies with their tokens, the poller reads with them."""
+
+    twilio_account_sid: str = kinds.setting(
+        "", "account of Twilio; empty: the auth token verifies those of every account", kinds.name
+    )
+    twilio_auth_token: tuple[str, ...] = kinds.setting(
+        (), "verifies signatures; several with commas while rotating", kinds.words, secret=True
+    )
+    twilio_account_tokens: tuple[tuple[str, str], ...] = kinds.setting(
+        (), "`AC…=token` of more accounts and of subaccounts, with commas", kinds.named_secrets, secret=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

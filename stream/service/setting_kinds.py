@@ -206,6 +206,14 @@ def replicas(value: str) -> int:
         raise ValueError("must be a whole number from 1 to 1000, or -1") from None
 
 
+def processes(value: str) -> int:
+    """0 stands for `auto`."""
+    try:
+        return 0 if value == "auto" else whole(1, 1000)(value)
+    except ValueError:
+        raise ValueError("must be a whole number from 1 to 1000, or auto") from None
+
+
 def number(least: float, most: float) -> Callable[[str], float]:
     def read(value: str) -> float:
         try:

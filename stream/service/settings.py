@@ -18,7 +18,7 @@ import msgspec
 
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
-from stream.service.account_setting import PROVIDERS, AccountSetting, account_settings
+from stream.service.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
 from stream.service.errors import describe
 from stream.service.kafka_settings import KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
@@ -54,21 +54,6 @@ class RoleSettings(KafkaSettings):
         PROVIDERS, "providers whose series are there before their first event", kinds.some_of(*PROVIDERS)
     )
     cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwilioAccounts:
-    """Twilio's accounts: the gateway verifies with their tokens, the poller reads with them."""
-
-    twilio_account_sid: str = _setting(
-        "", "account of Twilio; empty: the auth token verifies those of every account", kinds.name
-    )
-    twilio_auth_token: tuple[str, ...] = _setting(
-        (), "verifies signatures; several with commas while rotating", kinds.words, secret=True
-    )
-    twilio_account_tokens: tuple[tuple[str, str], ...] = _setting(
-        (), "`AC…=token` of more accounts and of subaccounts, with commas", kinds.named_secrets, secret=True
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +145,11 @@ class WorkerSettings(PublicAddress, CallSettings, MetricSettings, RoleSettings):
     """What a worker runs with."""
 
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
+    worker_processes: int = _setting(
+        1,
+        "of `callstream worker`, which share its partitions; `auto`: one for each CPU but one",
+        kinds.processes,
+    )
     store: str = _setting("memory", "`memory` or `rocksdb` for the tables", kinds.one_of("memory", "rocksdb"))
     gap_grace_s: float = _setting(10.0, "a missing number is a gap after that long", kinds.SECONDS)
     revision_quiet_s: float = _setting(

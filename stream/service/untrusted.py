@@ -41,12 +41,18 @@ class JsonFormatter(logging.Formatter):
     that was logged with an error its type (`error`) and where it was raised (`trace`).
     """
 
+    def __init__(self, process: int | None = None) -> None:
+        """`process`: the number of a worker's process, which each record then has."""
+        super().__init__()
+        self._more = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, str | None] = {
+        said: dict[str, str | int | None] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._more,
         }
         if record.exc_text:
             failure = getattr(record, "failure", None)

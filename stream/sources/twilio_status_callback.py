@@ -85,6 +85,21 @@ def progress(
     if occurred_us is None and raw is not None:
         parameters["Timestamp"] = raw
 
+    # What most events lack is set below: each further keyword makes all of them slower.
+    event = Event(
+        key=f"{provider}:{call_id}",
+        provider=provider,
+        account=account,
+        call_id=call_id,
+        source=source,
+        family="progress",
+        name=name,
+        status=status,
+        sequence_number=number,
+        occurred_at=occurred_at,
+        occurred_at_quality=quality,
+        attributes=parameters,
+    )
     facts: dict[str, str] = {}
     if value := get("From"):
         facts["from"] = value[:TEXT_LIMIT]
@@ -94,52 +109,30 @@ def progress(
         facts["direction"] = value[:TEXT_LIMIT]
     if value := get("AnsweredBy"):
         facts["answered_by"] = value[:TEXT_LIMIT]
-
-    parent_call_id = duration_s = sip_response_code = error_code = None
+    if outcome is not None:
+        event.outcome = outcome
     if "ParentCallSid" in parameters:
         parent_call_id = fields.lenient_identifier(get("ParentCallSid"))
         if parent_call_id is not None:
-            facts["parent_call_id"] = parent_call_id
+            event.parent_call_id = facts["parent_call_id"] = parent_call_id
             del parameters["ParentCallSid"]
     if "CallDuration" in parameters:
-        duration_s = fields.whole_number(get("CallDuration"))
-        if duration_s is not None:
+        event.duration_s = fields.whole_number(get("CallDuration"))
+        if event.duration_s is not None:
             del parameters["CallDuration"]
     if "SipResponseCode" in parameters:
         raw = get("SipResponseCode")
-        sip_response_code = _SIP_RESPONSE_CODES.get(raw) or fields.sip_response_code(raw)
-        if sip_response_code is not None:
+        event.sip_response_code = _SIP_RESPONSE_CODES.get(raw) or fields.sip_response_code(raw)
+        if event.sip_response_code is not None:
             del parameters["SipResponseCode"]
     if "ErrorCode" in parameters:
-        error_code = fields.error_code(get("ErrorCode"))
-        if error_code is not None and len(error_code) < fields.WORD_LIMIT:
+        code = event.error_code = fields.error_code(get("ErrorCode"))
+        if code is not None and len(code) < fields.WORD_LIMIT:
             del parameters["ErrorCode"]
     take("StirPassportToken", None)
     take("CallToken", None)
 
     identity = word if status is None else status
-    return Reading(
-        Event(
-            key=f"{provider}:{call_id}",
-            provider=provider,
-            account=account,
-            call_id=call_id,
-            parent_call_id=parent_call_id,
-            source=source,
-            family="progress",
-            name=name,
-            status=status,
-            outcome=outcome,
-            sequence_number=number,
-            occurred_at=occurred_at,
-            occurred_at_quality=quality,
-            sip_response_code=sip_response_code,
-            error_code=error_code,
-            duration_s=duration_s,
-            attributes=parameters,
-        ),
-        "1b" if number is None else "1",
-        (identity, occurred_us) if number is None else (number, identity),
-        occurred_us,
-        facts,
-    )
+    if number is None:
+        return Reading(event, "1b", (identity, occurred_us), occurred_us, facts)
+    return Reading(event, "1", (number, identity), occurred_us, facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.batch_state import CACHED_CALLS, BatchState, PartitionMemory
 from stream.core.call.state import Call, new_call
+from stream.service.metrics import worker_families as f
 
 
 def a_call(number: int) -> tuple[bytes, Call]:
@@ -39,3 +40,29 @@ def test_the_calls_that_were_kept_longest_make_room() -> None:
     memory, calls = PartitionMemory(), dict(a_call(number) for number in range(CACHED_CALLS + 2))
     commit(memory, dict(calls))
     assert list(memory.cache) == list(calls)[2:]
+
+
+def test_gauges_move_by_what_a_call_was_before_its_batch_and_is_after_it() -> None:
+    known = [a_call(number) for number in range(4)]
+    memory = PartitionMemory(cache=dict(known))
+    batch = a_batch(memory)
+    for key, _ in known:
+        batch.calls[key] = batch.call(key)
+    (_, ended), (left, _), (_, overdue), _ = known
+    ended.ended, overdue.overdue = True, True
+    batch.calls[left] = None
+    key, started = a_call(9)
+    batch.calls[key] = started
+    batch.commit()
+    assert {series: n for series, n in batch.counts.gauges.items() if n} == {
+        (f.CALLS_ACTIVE, "twilio", None, None): -1,
+        (f.CALLS_OVERDUE, "twilio"): 1,
+    }
+
+
+def test_a_call_that_stays_what_it_is_moves_no_gauge() -> None:
+    key, call = a_call(1)
+    batch = a_batch(PartitionMemory(cache={key: call}))
+    batch.calls[key] = batch.call(key)
+    batch.commit()
+    assert batch.counts.gauges == {}

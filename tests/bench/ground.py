@@ -28,6 +28,8 @@ from stream.service import settings
 from tests.bench.candidate import Task
 
 ROOT = Path(__file__).resolve().parents[2]
+PYTHONS = {"quix_streams": Path(sys.prefix) / "quix/bin/python"}
+"""The interpreters of modules that do not run in this environment: `make bench` installs them."""
 COMPACTED = {"cleanup.policy": "compact"}
 
 
@@ -54,7 +56,8 @@ class Ground:
     def drop_topics(self, prefix: str) -> None:
         """Delete what a run has written: a bench run would fill a small disk."""
         there = self._admin.list_topics(timeout=20).topics
-        mine = [name for name in there if name.startswith(prefix)]
+        # Quix Streams puts a word of its own before the changelog's name.
+        mine = [name for name in there if name.removeprefix("changelog__").startswith(prefix)]
         if mine:
             for future in self._admin.delete_topics(mine).values():
                 with contextlib.suppress(KafkaException):
@@ -77,9 +80,12 @@ class Ground:
     def start(self, module: str, task: Task) -> subprocess.Popen[bytes]:
         """The candidate's process. Its output goes to a file in its directory."""
         task.started = time.time()
+        python = PYTHONS.get(module, Path(sys.executable))
+        if not python.exists():
+            raise CandidateFailed(f"{python} is missing: `make bench` installs it")
         with (Path(task.directory) / "output.txt").open("wb") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", f"tests.bench.{module}", msgspec.json.encode(task).decode()],
+                [str(python), "-m", f"tests.bench.{module}", msgspec.json.encode(task).decode()],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -29,8 +29,9 @@ WORKER = Candidate("worker_memory", "full_job", CALLBACKS, "worker")
 WORKER_ROCKSDB = Candidate("worker_rocksdb", "full_job", CALLBACKS, "worker, RocksDB", "rocksdb")
 IDLE_LANES = Candidate("idle_lanes", "idle_lanes", CALLBACKS, "lanes, no job")
 PLAIN_FAUST = Candidate("plain_faust", "plain_faust", FEWER_CALLBACKS, "plain Faust")
+QUIX = Candidate("quix_streams", "quix_streams", CALLBACKS, "Quix Streams")
 BARE_LOOP = Candidate("bare_loop", "bare_loop", CALLBACKS, "bare loop")
-CANDIDATES = (WORKER, WORKER_ROCKSDB, IDLE_LANES, PLAIN_FAUST, BARE_LOOP)
+CANDIDATES = (WORKER, WORKER_ROCKSDB, IDLE_LANES, QUIX, PLAIN_FAUST, BARE_LOOP)
 
 
 def measure(
@@ -79,6 +80,8 @@ def run(ground: Ground, candidate: Candidate, written: Written) -> dict[str, Any
     if candidate.module == "bare_loop":
         ground.make_topic(task.prefix + "bare-calls-changelog", COMPACTED)
         ground.make_topic(task.prefix + "bare-alerts")
+    if candidate.module == "quix_streams":  # it makes its changelog itself, with as many partitions
+        ground.make_topic(task.prefix + "quix-alerts")
     return ground.run(candidate.module, task)
 
 

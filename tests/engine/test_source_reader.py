@@ -76,7 +76,7 @@ class OpenLanes:
     """The lanes as far as a source reader asks them: open while `open_generation` is GENERATION."""
 
     group = SimpleNamespace(id="calls-worker", generation=GENERATION)
-    sources = frozenset({"callbacks"})
+    sources = frozenset({"callbacks", "polled"})
 
     def __init__(self) -> None:
         self.open_generation: int | None = GENERATION
@@ -102,10 +102,11 @@ class Rig:
     def told(self) -> list[str]:
         return self.lanes.observer.errors
 
-    async def _deliver(self, chunk: FetchedChunk) -> None:
+    async def _deliver(self, chunks: Sequence[FetchedChunk]) -> None:
         if self.closes_at_delivery:
             self.lanes.open_generation = None
-        self.handed.append((chunk.begin, chunk.records[0].offset, chunk.records[-1].offset, chunk.end))
+        for chunk in chunks:
+            self.handed.append((chunk.begin, chunk.records[0].offset, chunk.records[-1].offset, chunk.end))
 
     async def run(self) -> None:
         """Until all answers are taken and nothing is asked about any more."""
@@ -232,7 +233,7 @@ async def test_a_changelog_among_the_active_partitions_is_not_fetched() -> None:
 
 async def test_what_was_fetched_before_a_rebalance_is_not_handed_on_after_it() -> None:
     rig = Rig((500, 510))
-    there = TopicPartition("callbacks", 4)
+    there = TopicPartition("polled", 3)
     rig.sources.begin({HERE: 500, there: 7})
     rig.reader.beside, rig.closes_at_delivery = {there: records(7, 9)}, True
     await rig.sources.fetch({HERE, there}, 0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -59,3 +61,22 @@ def test_what_goes_on_when_the_app_has_stopped_is_ended_before_the_loop_is_close
     finally:
         asyncio.set_event_loop(None)
     assert (app.closed, app.closing.done()) == (True, True)
+
+
+def test_a_second_sigterm_changes_nothing() -> None:
+    """A service manager sends one to the worker, and its supervisor another."""
+
+    class Stopping(App):
+        async def wait_until_stopped(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+
+        async def stop(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.05)
+
+    app: Any = Stopping()
+    try:
+        assert run(app) == STOPPED
+    finally:
+        asyncio.set_event_loop(None)

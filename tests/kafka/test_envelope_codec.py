@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.core.events import DecodeError, Envelope
+from stream.core.events import DecodeError, Delivery, Envelope
 from stream.kafka.envelope_codec import (
     VALUE_LIMIT_BYTES,
     _decode_leniently,
@@ -31,23 +31,47 @@ RAW: dict[str, Any] = {
 RECEIVED_US = 1_772_445_600_000_001
 
 
+def content(envelope: Envelope) -> dict[str, Any]:
+    """All fields but the version."""
+    return {name: getattr(envelope, name) for name in Envelope.__struct_fields__}
+
+
 def test_an_envelope_is_read_as_it_was_landed() -> None:
-    assert read_envelope(orjson.dumps(RAW)) == Envelope(
-        "twilio_call_event",
-        "2026-03-02T10:00:00.000001Z",
-        RECEIVED_US,
-        "AC1",
-        "/2010-04-01/Accounts/AC1/Calls/CA1/Events.json",
-        {"token": "t", "attempt": 2, "query": None, "verified": True},
-        {"request": None},
-        3,
+    assert content(read_envelope(orjson.dumps(RAW))) == content(
+        Envelope(
+            "twilio_call_event",
+            "2026-03-02T10:00:00.000001Z",
+            {"request": None},
+            RECEIVED_US,
+            "AC1",
+            "/2010-04-01/Accounts/AC1/Calls/CA1/Events.json",
+            Delivery(verified=True),
+            3,
+        )
     )
+
+
+@pytest.mark.parametrize(
+    "odd", [None, [], "yes", {}, {"verified": None}, {"verified": 1}, {"verified": "true"}]
+)
+def test_a_delivery_that_does_not_say_so_is_not_verified(odd: Any) -> None:
+    assert not read_envelope(orjson.dumps(RAW | {"delivery": odd})).delivery.verified
+
+
+def test_a_field_that_only_the_reader_sets_is_not_read() -> None:
+    for odd in (1, "2026", None):
+        assert read_envelope(orjson.dumps(RAW | {"received_us": odd})).received_us == RECEIVED_US
 
 
 def test_what_an_envelope_may_leave_out_is_null_or_zero() -> None:
     least = {name: RAW[name] for name in ("v", "source", "received_at", "body")}
     read = read_envelope(orjson.dumps(least))
-    assert (read.account, read.endpoint, read.delivery, read.ordinal) == (None, None, {}, 0)
+    assert (read.account, read.endpoint, read.delivery, read.ordinal) == (
+        None,
+        None,
+        Delivery(verified=False),
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,9 +153,9 @@ times = st.one_of(
 def test_an_envelope_says_the_same_whichever_way_it_is_read(said: dict[str, Any]) -> None:
     """At once into its type, or looked through because something about it is odd."""
 
-    def told(read: Callable[[bytes], Envelope]) -> Envelope | str:
+    def told(read: Callable[[bytes], Envelope]) -> dict[str, Any] | str:
         try:
-            return read(orjson.dumps(RAW | said))
+            return content(read(orjson.dumps(RAW | said)))
         except DecodeError as refused:
             return refused.reason
 

@@ -230,9 +230,9 @@ def test_a_text_that_is_logged_is_one_line_whichever_formatter_writes_it(written
 def test_a_line_in_json_says_when_where_and_what_and_of_an_error_its_kind_and_its_places(
     installed: None,
 ) -> None:
-    def said(record: logging.LogRecord) -> dict[str, str]:
+    def said(record: logging.LogRecord, process: int | None = None) -> dict[str, str]:
         record.created = 1_772_445_600.5
-        line = untrusted.JsonFormatter().format(record)
+        line = untrusted.JsonFormatter(process).format(record)
         assert line.isascii()
         assert "\n" not in line
         found: dict[str, str] = json.loads(line)
@@ -242,6 +242,7 @@ def test_a_line_in_json_says_when_where_and_what_and_of_an_error_its_kind_and_it
     plain = {"time": "2026-03-02T10:00:00.500Z", "level": "warning", "logger": "callstream.lanes"}
     record = make("callstream.lanes", logging.WARNING, "x.py", 1, "lane %d: äöü", (7,), None)
     assert said(record) == plain | {"message": "lane 7: äöü"}
+    assert said(record, 2) == plain | {"message": "lane 7: äöü", "process": 2}
     failed = KeyError(NUMBER)
     record = make("callstream.lanes", logging.WARNING, "x.py", 1, "it failed", (), (KeyError, failed, None))
     assert said(record) == plain | {"message": "it failed", "error": "KeyError", "trace": "KeyError"}

@@ -30,7 +30,6 @@ def read() -> Read:
             received_us=1_772_445_656_120_000,
             account=account,
             endpoint=endpoint,
-            delivery={},
             body=copy.deepcopy(body),
             ordinal=ordinal,
         )

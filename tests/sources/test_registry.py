@@ -71,7 +71,6 @@ def delivery(source: str, body: dict[str, Any], endpoint: str | None) -> Envelop
         received_us=1_772_445_656_120_000,
         account=None,
         endpoint=endpoint,
-        delivery={},
         body=body,
     )
 

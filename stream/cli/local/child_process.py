@@ -1,6 +1,6 @@
-"""The roles, and what observes them, as child processes: started, watched, restarted, stopped.
+"""Roles, and what observes them, as child processes: started, watched, restarted, stopped.
 
-No child outlives its parent, and every failure is reported.
+No child outlives its parent, and every failure is reported. The terminal's Ctrl-C reaches the parent only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from stream.service.data_dir import open_owned
@@ -37,11 +38,24 @@ class ChildProcess:
     """One program, its output in a file. It is restarted when it ends."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], log: Path, *, say: Say
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        log: Path | None,
+        *,
+        say: Say,
+        final: Collection[int] = (),
+        pass_fds: Sequence[int] = (),
+        stop_limit_s: float = STOP_LIMIT_S,
     ) -> None:
+        """`log`: None for the parent's own output. `final`: exit codes after which it is not restarted."""
         self.name = name
         self.log = log
         self.starts = 0
+        self._final = final
+        self._pass_fds = pass_fds
+        self._stop_limit_s = stop_limit_s
         self._command = list(command)
         self._environ = dict(environ)
         self._say = say
@@ -54,31 +68,44 @@ class ChildProcess:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """That of its last run; a signal's number is negative."""
+        return self._process.returncode if self._process is not None else None
+
     async def run(self) -> int:
-        """Run it until it is stopped. Returns the last exit code."""
+        """Run it until it is stopped or ends with a final exit code. Returns the last exit code."""
         pause_s = FIRST_PAUSE_S
         while True:
             began = time.monotonic()
             code = await self._once()
-            if self._ending:
+            if self._ending or code in self._final:
                 return code
             lasted = time.monotonic() - began > LASTING_S
             pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
-            self._say(f"the {self.name} ended with {code}, see {self.log}; started again in {pause_s:.0f} s")
+            see = f", see {self.log}" if self.log is not None else ""
+            self._say(f"the {self.name} ended with {code}{see}; started again in {pause_s:.0f} s")
             await asyncio.sleep(pause_s)
 
     async def _once(self) -> int:
         self.starts += 1
-        with open_owned(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as log:
+        with self._output() as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=self._environ,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_end_with_parent,
+                pass_fds=self._pass_fds,
+                process_group=0,
+                preexec_fn=partial(_end_with_parent, os.getpid()),
             )
         return await self._process.wait()
+
+    def _output(self) -> contextlib.AbstractContextManager[int | None]:
+        if self.log is None:
+            return contextlib.nullcontext()
+        return open_owned(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     async def stop(self) -> None:
         """Terminate it and wait. Kill it if it does not end in time, and report that."""
@@ -89,9 +116,9 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_LIMIT_S)
+            await asyncio.wait_for(process.wait(), self._stop_limit_s)
         except TimeoutError:
-            self._say(f"the {self.name} did not stop within {STOP_LIMIT_S:.0f} s and was killed")
+            self._say(f"the {self.name} did not stop within {self._stop_limit_s:.0f} s and was killed")
             self.kill()
             await process.wait()
 
@@ -103,10 +130,9 @@ class ChildProcess:
                 self._process.kill()
 
 
-def _end_with_parent() -> None:
-    """In the child: ignore the terminal's Ctrl-C, which the parent handles, and die with the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_with_parent(parent: int) -> None:
+    """In the child: die with the parent, which may be process 1 of a container."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
+        if os.getppid() != parent:
             os._exit(1)

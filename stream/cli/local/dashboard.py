@@ -23,7 +23,7 @@ from stream.service.metrics.family import DEAD_LETTERS
 LABEL = 14
 """Columns of the names of figures and links."""
 
-STALE_S = 3.5
+STALE_S = 5.0
 """Figures that are older are dimmed: a scrape was missed."""
 
 LEAST_ALERTS, MOST_ALERTS = 3, 12

@@ -34,6 +34,7 @@ SPLIT_BY: dict[Family, str] = {
 """Families that are read, and the label that they are split by."""
 
 _READ = {PREFIX + family.name.removesuffix("_total"): (family, label) for family, label in SPLIT_BY.items()}
+_LINES = tuple(f"{begin}{PREFIX}{family.name}" for family in SPLIT_BY for begin in ("# TYPE ", ""))
 
 
 class Figures(NamedTuple):
@@ -53,9 +54,10 @@ class Figures(NamedTuple):
 
 
 def parse(exposition: str, at_s: float) -> Figures:
-    """The figures in an exposition."""
+    """The figures in an exposition. To parse all of its lines would cost more than the worker that idles."""
+    lines = [line for line in exposition.split("\n") if line.startswith(_LINES) and "_bucket{" not in line]
     sums: dict[Family, dict[str, float]] = {}
-    for found in text_string_to_metric_families(exposition):
+    for found in text_string_to_metric_families("\n".join(lines)):
         if found.name not in _READ:
             continue
         family, label = _READ[found.name]

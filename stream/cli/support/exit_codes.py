@@ -8,6 +8,7 @@ MISUSE = 2
 TOPIC_MISMATCH = 3
 NO_KAFKA = 4
 START_AGAIN = 75
+VERSIONS_DIFFER = 78
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -19,7 +20,7 @@ EXIT_CODES = {
     NO_KAFKA: "Kafka does not answer, refuses, or cannot be started.",
     70: "A worker stopped because of a fault in callstream. Report its log.",
     START_AGAIN: "A role lost Kafka or its group. Start it again: nothing is lost.",
-    78: "The workers of a group do not run the same version.",
+    VERSIONS_DIFFER: "The workers of a group do not run the same version.",
     INTERRUPTED: "Stopped by Ctrl-C before it was done.",
     TERMINATED: "Stopped by SIGTERM before it was done.",
 }

@@ -52,16 +52,18 @@ def quiet_clients() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-def log_to_stderr(chosen: RoleSettings, *, verbose: bool = False) -> None:
+def log_to_stderr(chosen: RoleSettings, *, verbose: bool = False, process: int | None = None) -> None:
     """Log callstream's own lines and the libraries' warnings. The text of errors is not logged, see `logs`.
 
     `verbose`: more of both, and a line for each webhook. A logger's own level in the settings comes first.
+    `process`: the number of a worker's process, which each line then has.
     """
+    line = LINE if process is None else LINE.replace("%(name)s", f"process {process} %(name)s")
     logs.install(_log_uncaught if chosen.log_format == "json" else logs.write_error)
     log_levels.lower()
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(JsonFormatter() if chosen.log_format == "json" else LineFormatter(LINE))
+        handler.setFormatter(JsonFormatter(process) if chosen.log_format == "json" else LineFormatter(line))
         handler.addFilter(ClientLogThrottle())
     logging.getLogger("callstream.gateway.access").setLevel(logging.INFO if verbose else logging.WARNING)
     levels = {"callstream": "info", **dict(chosen.log_level)}

@@ -19,7 +19,7 @@ def check_signer(envelope: Envelope, readings: Sequence[Reading]) -> None:
 
     Polled rows are exempt: the provider lists only the rows that belong to the credentials.
     """
-    signer, verified = envelope.account, envelope.delivery.get("verified") is True
+    signer, verified = envelope.account, envelope.delivery.verified
     if signer is None or not verified or SOURCE_BY_NAME[envelope.source].polled:
         return
     for reading in readings:
@@ -61,7 +61,7 @@ def claim_ownership(call: Call, reading: Reading, envelope: Envelope) -> bool:
 
 def _proven_account(reading: Reading, envelope: Envelope) -> str | None:
     event = reading.event
-    if event.provider != "twilio" or envelope.delivery.get("verified") is not True:
+    if event.provider != "twilio" or not envelope.delivery.verified:
         return None
     if reading.remark is not None:
         # The request that an entry of the error log is about may name another account's call.

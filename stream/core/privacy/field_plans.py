@@ -9,7 +9,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from stream.core.privacy.free_text import without_secrets
+from stream.core.privacy.free_text import REDACTED, without_secrets
 from stream.core.privacy.phone_numbers import masked_number, replaced
 from stream.core.privacy.sensitive_names import Kind, kind_of
 
@@ -36,13 +36,17 @@ class FieldPlan(NamedTuple):
     kinds: dict[str, Kind | None]
     secrets: list[str]
     texts: list[str]
+    text_values: Callable[[dict[str, Any]], tuple[Any, ...]]
+    """Gives the values of `texts`."""
+    redacted: dict[str, str]
+    """`texts`, each redacted."""
     addresses: list[str]
     urls: list[str]
     plain: list[str]
     free: list[str]
-    others: Callable[[dict[str, Any]], Any] | None
+    others: Callable[[dict[str, Any]], tuple[Any, ...]]
     """Gives the values of `free`, `plain` and `urls` together."""
-    harmless: set[Any]
+    harmless: set[tuple[Any, ...]]
     """Values of `others` in which nothing had to be masked."""
     pair: tuple[str, str] | None
     """The names of the two fields, if the object is a header."""
@@ -72,7 +76,7 @@ class FieldPlans:
                 self._plans[names] = plan
         return plan
 
-    def add_harmless(self, plan: FieldPlan, values: Any) -> None:
+    def add_harmless(self, plan: FieldPlan, values: tuple[Any, ...]) -> None:
         """Cache that nothing is to be masked in these values of `plan.others`."""
         if len("".join(values)) > LONGEST_CACHED:
             return
@@ -82,6 +86,13 @@ class FieldPlans:
             self._harmless = 0
         plan.harmless.add(values)
         self._harmless += 1
+
+
+def _values_of(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """Gives the values of these names as a tuple, which `itemgetter` does of two names and more."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda fields: tuple(fields[name] for name in names)
 
 
 def _plan_of(names: tuple[str, ...]) -> FieldPlan:
@@ -98,11 +109,13 @@ def _plan_of(names: tuple[str, ...]) -> FieldPlan:
         kinds,
         by_kind["secret"] + by_kind["digits"],
         by_kind["text"],
+        _values_of(by_kind["text"]),
+        dict.fromkeys(by_kind["text"], REDACTED),
         by_kind["address"],
         by_kind["url"],
         by_kind["plain"],
         by_kind["free"],
-        itemgetter(*others) if (others := by_kind["free"] + by_kind["plain"] + by_kind["url"]) else None,
+        _values_of(by_kind["free"] + by_kind["plain"] + by_kind["url"]),
         set(),
         (header, content) if header is not None and content is not None else None,
         bool(by_kind["form"]),

@@ -29,7 +29,7 @@ _NAME = re.compile(_START + _NAMED, re.VERBOSE | re.IGNORECASE)
 _ESCAPED_NAME = re.compile(_ESCAPED_START + _NAMED, re.VERBOSE | re.IGNORECASE)
 _VALUE = re.compile(
     r"""
-    (?P<quote> \\* ["'] ) (?: (?! (?P=quote) ) [^\r\n] )*+ (?P=quote)?
+    (?P<quote> \\* ["'] ) (?> (?: (?! (?P=quote) ) [^\r\n] )* ) (?P=quote)?
   | [\d#*] (?: [ ]? [\d#*wp] )*+ (?! [\w.] )
   | [^\s&"'<>,;)}\]\\]++
     """,

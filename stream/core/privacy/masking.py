@@ -204,6 +204,8 @@ class Privacy:
         if self._full:
             for name in plan.texts:
                 fields[name] = self._free[fields[name]]
+        elif all(plan.text_values(fields)):
+            fields.update(plan.redacted)
         else:
             for name in plan.texts:
                 if fields[name]:
@@ -211,7 +213,7 @@ class Privacy:
         addresses = self._addresses
         for name in plan.addresses:
             fields[name] = addresses[fields[name]]
-        if plan.others is not None and (values := plan.others(fields)) not in plan.harmless:
+        if (values := plan.others(fields)) not in plan.harmless:
             self._others(fields, plan, values)
         return self._renamed(fields) if plan.named else fields
 
@@ -223,7 +225,7 @@ class Privacy:
             fields[name] = self._plain[fields[name]]
         for name in plan.urls:
             fields[name] = self._urls[fields[name]]
-        if plan.others is not None and plan.others(fields) == values:
+        if plan.others(fields) == values:
             self._plans.add_harmless(plan, values)
 
     def _unusual_object(

@@ -5,7 +5,8 @@ amounts and network addresses are not.
 
 Digits are a number if they begin with `+` and are at least seven, if separators group at least seven of them,
 or if 7 to 15 (the maximum of ITU-T E.164) stand alone. Every search is linear in the text: a run of digits is
-matched as a whole (possessive quantifiers) and judged once.
+matched as a whole and judged once (by atomic groups: in Python 3.11.2 a possessive quantifier overlooks a
+lookahead in its group).
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ _TOKENS = re.compile(
   | (?<!\d) (?: {_DATE} (?:{_CLOCK})? | \d\d(?P<d2>[\-./])\d\d(?P=d2)(?:19|20)\d\d(?!\d) )
   | (?<![\d.]) \d{{1,3}} (?:\.\d{{1,3}}){{3}} (?![\d.])
   | (?<![0-9a-z]) (?P<scheme> (?:sips?|tel|client) (?: : | %(?:25)*3a ) )
-        (?P<user> (?: [^\s<>"'`,;?&#@%(){{}}\[\]|\\] | %(?!(?:25)*40) )++ )
+        (?P<user> (?> (?: [^\s<>"'`,;?&#@%(){{}}\[\]|\\] | %(?!(?:25)*40) )+ ) )
   | (?P<plus> (?: \+ | %(?:25)*2b | \\u002b ) {_GAP}{{0,2}} )?
-        (?P<run> \d (?: {_GAP}{{0,3}} (?!(?:19|20)\d\d-\d\d-\d\d) \d )*+ )
+        (?P<run> \d (?> (?: {_GAP}{{0,3}} (?!(?:19|20)\d\d-\d\d-\d\d) \d )* ) )
   | %[0-9a-f]{{2}}
     )
     """,

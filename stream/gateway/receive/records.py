@@ -73,16 +73,16 @@ def records_of(verified: VerifiedRequest, *, endpoint: str, received_us: int) ->
         if not exact:
             delivery["original"] = base64.b64encode(content.raw).decode()
         source = source_of(provider, endpoint, form, form=True)
-        envelope = Envelope(source, received_at, received_us, account, endpoint, delivery, form)
-        return [record_of(envelope, orjson.dumps(form))]
+        envelope = Envelope(source, received_at, form, received_us, account, endpoint)
+        return [record_of(envelope, delivery, orjson.dumps(form))]
     records = []
     seen: Counter[bytes] = Counter()
     for raw, event in _events(content):
         body = event if type(event) is dict else {}  # which has no key either
         source = source_of(provider, endpoint, body, form=False)
         delivered = delivery | {"attempt": _attempt(body)}
-        envelope = Envelope(source, received_at, received_us, account, endpoint, delivered, body, seen[raw])
-        records.append(record_of(envelope, raw, verified.signer))
+        envelope = Envelope(source, received_at, body, received_us, account, endpoint, ordinal=seen[raw])
+        records.append(record_of(envelope, delivered, raw, verified.signer))
         seen[raw] += 1
     return records
 
@@ -151,10 +151,13 @@ def as_object(parameters: Pairs) -> tuple[dict[str, str | list[str]], bool]:
     return body, exact
 
 
-def record_of(envelope: Envelope, raw: bytes, signer: Signer | None = None) -> WebhookRecord:
+def record_of(
+    envelope: Envelope, delivery: dict[str, Any], raw: bytes, signer: Signer | None = None
+) -> WebhookRecord:
     """The record of one event. Raises RequestRefusedError where it is larger than any reader accepts.
 
     - `envelope`: the worker's decoder, which gives the key, may change its body.
+    - `delivery`: how the event was delivered, as it is written.
     - `raw`: the body as JSON, which is written in its place.
     - `signer`: an event of one of its subaccounts belongs to that, and not to the envelope's account.
 
@@ -179,7 +182,7 @@ def record_of(envelope: Envelope, raw: bytes, signer: Signer | None = None) -> W
         received_us=envelope.received_us,
         account=account,
         endpoint=envelope.endpoint or "",
-        delivery=envelope.delivery,
+        delivery=delivery,
         ordinal=envelope.ordinal,
     )
     if len(value) > VALUE_LIMIT_BYTES:

@@ -19,7 +19,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from stream.kafka.partitions import TopicPartition
 
-PACE_S = 0.02
+PACE_S = 0.04
 """Shortest time between fetches from a broker that has little: what comes meanwhile shares one."""
 LITTLE_BYTES = 65_536
 LACKING_WAIT_MS = 50

@@ -8,11 +8,15 @@ Nobody keeps waiting for them either.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import defaultdict
 from collections.abc import Awaitable, Mapping
 from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import ConnectionGroup
+from aiokafka.protocol.produce import ProduceRequest
 
 from stream.kafka.client import network_client, request_limits
 from stream.kafka.client.connection import Connection
@@ -69,13 +73,19 @@ class OpenProducer:
         self.buffered_bytes -= size
 
 
-async def idempotent(connection: Connection, topic: str | None = None, **settings: Any) -> AIOKafkaProducer:
+async def idempotent(
+    connection: Connection, topic: str | None = None, *, pace_s: float = 0.0, **settings: Any
+) -> AIOKafkaProducer:
     """A started producer that knows the metadata of `topic`, if one is given. Raises KafkaError.
 
-    `settings`: aiokafka's, in addition to PRODUCER or overriding it.
+    - `pace_s`: shortest time between two requests with records to one broker: what comes meanwhile shares
+      the next. aiokafka's `linger_ms` is for each partition by itself.
+    - `settings`: aiokafka's, in addition to PRODUCER or overriding it.
     """
     producer = connection.producer(**{**PRODUCER, **settings})
     request_limits.steer(producer.client)
+    if pace_s:
+        pace(producer.client, pace_s)
     try:
         await producer.start()
         if topic is not None:
@@ -84,6 +94,19 @@ async def idempotent(connection: Connection, topic: str | None = None, **setting
         await drop(producer)
         raise
     return producer
+
+
+def pace(client: Any, pace_s: float) -> None:
+    """Have an AIOKafkaClient send records to a broker at most every `pace_s`."""
+    send, paced_until = client.send, defaultdict[Any, float](float)
+
+    async def paced(node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        if isinstance(request, ProduceRequest):
+            await asyncio.sleep(paced_until[node] - time.monotonic())
+            paced_until[node] = time.monotonic() + pace_s
+        return await send(node, request, group=group)
+
+    client.send = paced
 
 
 async def drop(producer: Any) -> None:

@@ -46,8 +46,7 @@ REJOIN_S = 15.0
 """How long the group waits for a member to rejoin: REVOKE_S, a commit, and a margin."""
 
 CLOSE_S = 5.0
-FETCH_WAIT_MS = 100
-POLL_MS = 200
+POLL_MS = 500
 FULL_S = 0.1
 RETRY_S = 1.0
 
@@ -115,7 +114,7 @@ class FetchRequestConsumer:
             rebalance_s=max(self._settings.session_timeout_s, REJOIN_S),
             revoked=self._revoked,
             assigned=self._assigned,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=POLL_MS,
         )
         session_s = self._settings.session_timeout_s
         consumers.on_heartbeat(self._consumer, lambda sent_s: self._confirmed(sent_s + session_s))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 MAX_LINK_CHARS = 8192
@@ -27,6 +28,7 @@ class PagingError(Exception):
     """Why the next page is not requested. The text does not repeat the link, which may hold anything."""
 
 
+@lru_cache(maxsize=256)  # a read asks four times for that of its URL, and twice for those of its account
 def origin(url: str) -> Origin:
     """(scheme, host, port) of a URL, in lower case. Raises ValueError if it has none, or has user info."""
     return _origin(urlsplit(url))

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
@@ -22,11 +23,17 @@ from stream.service.http import service_manager
 from stream.service.http.connections import Connections, raise_limit
 from stream.service.http.server import HttpServer
 
-Check = Callable[[], tuple[bool, Sequence[str]]]
-"""Returns the state and, if it is bad, the reasons: short sentences for an operator. Must not block."""
+Health = tuple[bool, Sequence[str]]
+"""Whether it is good and, if not, the reasons: short sentences for an operator."""
 
-Exposition = Callable[[str], tuple[bytes, str]]
-"""From the `Accept` header to a scrape's body and its content type."""
+Check = Callable[[], Health | Awaitable[Health]]
+"""Must not block."""
+
+Scrape = tuple[bytes, str]
+"""A scrape's body and its content type."""
+
+Exposition = Callable[[str], Scrape | Awaitable[Scrape]]
+"""From the `Accept` header to what is answered."""
 
 CONNECTIONS_AT_MOST = 32
 """A role's own HTTP has one or two clients."""
@@ -38,6 +45,8 @@ READY_EVERY_S = 0.2
 """How often a role that systemd waits for looks whether it is ready."""
 
 OPENMETRICS = "application/openmetrics-text"
+
+T = TypeVar("T")
 
 log = logging.getLogger("callstream.http")
 
@@ -83,20 +92,20 @@ class Scrapes:
         self._cached: dict[str, tuple[bytes, bytes, str]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
-        plain, packed, content_type = self.newest(request.headers.get(hdrs.ACCEPT, ""))
+        plain, packed, content_type = await self.newest(request.headers.get(hdrs.ACCEPT, ""))
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
             return web.Response(body=plain, headers=headers)
         return web.Response(body=packed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
 
-    def newest(self, accept: str) -> tuple[bytes, bytes, str]:
+    async def newest(self, accept: str) -> tuple[bytes, bytes, str]:
         """(the exposition, the same compressed, its content type)."""
         accept = OPENMETRICS if OPENMETRICS in accept else ""
         now_s = self._clock()
         if now_s - self._computed_s >= SCRAPE_S:
             self._cached, self._computed_s = {}, now_s
         if accept not in self._cached:
-            body, content_type = self._exposition(accept)
+            body, content_type = await _value(self._exposition(accept))
             self._cached[accept] = body, gzip.compress(body, 5, mtime=0), content_type
         return self._cached[accept]
 
@@ -105,7 +114,7 @@ async def _tell_when_ready(ready: Check) -> None:
     """Tells systemd once, if it waits for that. Not at once: the role may have more ports to open."""
     if service_manager.waits():
         await asyncio.sleep(READY_EVERY_S)
-        while not _outcome(ready)[0]:  # noqa: ASYNC110  a check has no event
+        while not (await _outcome(ready))[0]:  # noqa: ASYNC110  a check has no event
             await asyncio.sleep(READY_EVERY_S)
         try:
             service_manager.notify("READY=1")
@@ -113,16 +122,20 @@ async def _tell_when_ready(ready: Check) -> None:
             log.warning("systemd cannot be told that this role is ready: %s", describe(error))
 
 
-def _outcome(check: Check) -> tuple[bool, Sequence[str]]:
+async def _value(of: T | Awaitable[T]) -> T:
+    return await of if isinstance(of, Awaitable) else of
+
+
+async def _outcome(check: Check) -> Health:
     try:
-        return check()
+        return await _value(check())
     except Exception as error:  # noqa: BLE001  # a check that fails is a reason, not a page with a traceback
         return False, [f"the check itself failed: {type(error).__name__}"]
 
 
 def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def probe(_: web.Request) -> web.Response:
-        ok, reasons = _outcome(check)
+        ok, reasons = await _outcome(check)
         body = msgspec.json.encode({"status": "ok" if ok else "unavailable", "reasons": reasons})
         headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
         return web.Response(status=200 if ok else 503, body=body, headers=headers)

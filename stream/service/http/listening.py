@@ -29,6 +29,8 @@ HANDSHAKE_S = 5.0
 TLS_GOODBYE_S = 2.0
 """Limit of TLS's closing handshake: a client that does not read would hold its descriptor longer."""
 
+INHERITED = "fd"
+
 RETRY_S = 1.0
 LOG_EVERY_S = 60.0
 
@@ -150,11 +152,18 @@ class Listening:
 
 
 async def bound(listen: str, setting: str) -> list[socket.socket]:
-    """Listening sockets at each address of `host:port`. Raises ListenError, which names `setting`."""
+    """Listening sockets at each address of `host:port`. Raises ListenError, which names `setting`.
+
+    `fd:number` is a socket that the parent process listens on and has passed on.
+    """
     host, port = address(listen, setting)
     loop = asyncio.get_running_loop()
     made: list[socket.socket] = []
     try:
+        if host == INHERITED:
+            made.append(socket.socket(fileno=port))
+            made[0].setblocking(False)
+            return made
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, *_, where in dict.fromkeys(infos):
             made.append(socket.create_server(where, family=family, backlog=BACKLOG))

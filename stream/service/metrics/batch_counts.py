@@ -24,9 +24,6 @@ from stream.service.metrics import worker_families as f
 Series = tuple[Any, ...]
 """A family and its raw label values, in the family's order."""
 
-ActiveLabels = tuple[str, str | None, str | None]
-"""(provider, account id, direction) of a call, as the call has them."""
-
 _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     effects.CallStarted: lambda of: (f.CALLS_STARTED, of.provider, of.account, of.direction),
     effects.CallEnded: lambda of: (f.CALLS_ENDED, of.provider, of.account, of.direction, of.outcome),
@@ -67,15 +64,6 @@ class BatchCounts(defaultdict[Series, int]):
         self.occurred_us: defaultdict[str, list[int]] = defaultdict(list)
         self.received_after_us: defaultdict[str, list[int]] = defaultdict(list)
         self.alerted_us: defaultdict[str, list[int]] = defaultdict(list)
-
-    def active_moved(self, before: ActiveLabels | None, after: ActiveLabels | None) -> None:
-        """A call became active, ended, left, or its account or direction became known. None: not active."""
-        if before == after:
-            return
-        if before is not None:
-            self.gauges[f.CALLS_ACTIVE, *before] -= 1
-        if after is not None:
-            self.gauges[f.CALLS_ACTIVE, *after] += 1
 
     def count_effect(self, effect: Any) -> None:
         """Count an effect that the fold returned."""

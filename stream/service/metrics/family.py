@@ -23,6 +23,8 @@ class Family:
     - `remedy`: what an operator does when it moves, or what it is good for; shown in docs/metrics.md.
     - `bounds`: upper bounds of a histogram's buckets, in seconds.
     - `start`: the label sets that are known in advance, where they are fewer than all combinations.
+    - `several`: what a worker of several processes shows: the `sum`, `max` or `min` of its processes, or
+      `each` of them, with the label `process`.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class Family:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
     start: tuple[tuple[str, ...], ...] | None = None
+    several: str = "sum"
 
 
 counter, gauge, histogram = (partial(Family, kind) for kind in ("counter", "gauge", "histogram"))
@@ -60,6 +63,7 @@ BUILD_INFO = gauge(
     "Build and runtime versions; value is always 1.",
     "Compare it between processes during an upgrade.",
     {"version": words.RUNNING, "python": words.RUNNING, "faust": words.RUNNING},
+    several="each",
 )
 LABEL_VALUES_CAPPED = counter(
     "label_values_capped_total",

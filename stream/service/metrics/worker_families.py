@@ -92,6 +92,7 @@ HEARTBEAT = gauge(
     "Older than a minute: the first such stage stands still; `/readyz` and the log say why.",
     {"stage": words.STAGES},
     start=(),
+    several="min",
 )
 LAST_EVENT = gauge(
     "last_event_timestamp_seconds",
@@ -99,6 +100,7 @@ LAST_EVENT = gauge(
     "When it is old though calls are made: run `callstream doctor`. A source without events has no series.",
     {"source": words.ANY_SOURCE},
     start=(),
+    several="max",
 )
 
 # Kafka and worker
@@ -108,12 +110,14 @@ CONSUMER_LAG = gauge(
     "Log end offset minus next offset to be read, for assigned partitions.",
     "When it keeps rising: run more workers, at most one a partition.",
     {"topic": words.TOPICS, "partition": words.RUNNING},
+    several="max",
 )
 WORKER_STATE = gauge(
     "worker_state",
     "1 for the current worker state, 0 for the others: starting, recovering, rebalancing, running, stopping.",
     "When it is not running for minutes: is Kafka reached? `/readyz` says what it waits for.",
     {"state": words.WORKER_STATES},
+    several="each",
 )
 TRANSACTION_DURATION = histogram(
     "transaction_duration_seconds",
@@ -125,6 +129,7 @@ REBALANCES = counter(
     "rebalances_total",
     "Consumer group rebalances seen by this worker.",
     "When many follow each other: do workers restart, or run out of CPU or memory?",
+    several="each",
 )
 REBALANCE_DURATION = histogram(
     "rebalance_duration_seconds",
@@ -273,6 +278,7 @@ RECONCILIATION_LAST_SUCCESS = gauge(
     "When it is old though calls end: does the poller run?",
     PROVIDER,
     start=(),
+    several="max",
 )
 FETCHES_REQUESTED = counter(
     "fetches_requested_total",

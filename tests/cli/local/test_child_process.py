@@ -42,3 +42,21 @@ async def test_a_role_that_is_asked_to_stop_is_not_started_again(tmp_path):
     assert await running == -15
     assert child.starts == 1
     assert child.pid is None
+
+
+async def test_a_role_whose_end_is_final_is_not_started_again(tmp_path):
+    said: list[str] = []
+    command = [sys.executable, "-c", "raise SystemExit(78)"]
+    child = ChildProcess("worker", command, {}, None, say=said.append, final=(2, 78))
+    assert await child.run() == child.exit_code == 78
+    assert (child.starts, said) == (1, [])
+
+
+async def test_the_terminals_ctrl_c_does_not_reach_a_role(tmp_path):
+    """Its parent stops it; two signals would end it at once."""
+    child = a_child(tmp_path, [], "import os, sys; sys.exit(os.getpgid(0) != os.getpid())")
+    running = asyncio.create_task(child.run())
+    while child.exit_code is None:
+        await asyncio.sleep(0.02)
+    running.cancel()
+    assert child.exit_code == 0

@@ -141,7 +141,7 @@ def test_a_result_says_what_was_asked_and_what_it_came_to() -> None:
         "endpoint": None,
         "delivery": {},
     }
-    as_read = Envelope("fetch_result", envelope["received_at"], 0, "AC1", None, {}, body, 0)
+    as_read = Envelope("fetch_result", envelope["received_at"], body, account="AC1")
     assert result_of(as_read) == FetchResult(
         fetch_id=request.id,
         key="twilio:CA7",

@@ -110,14 +110,14 @@ async def test_an_exposition_is_made_once_a_second_however_many_ask_and_in_whate
     now_s = 100.0
     scrapes = Scrapes(role.metrics, lambda: now_s)
     for _ in range(50):
-        assert scrapes.newest("text/plain")[0] == b"callstream_rebalances_total 0.0\n" * 100
+        assert (await scrapes.newest("text/plain"))[0] == b"callstream_rebalances_total 0.0\n" * 100
     assert role.asked_for == [""]
     now_s = 101.0
-    scrapes.newest("text/plain")
+    await scrapes.newest("text/plain")
     assert role.asked_for == [""] * 2
     for number in range(50):
-        scrapes.newest(f"text/{number}")
-    scrapes.newest("application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
+        await scrapes.newest(f"text/{number}")
+    await scrapes.newest("application/openmetrics-text; version=1.0.0, text/plain;q=0.5")
     assert role.asked_for == ["", "", OPENMETRICS]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ import pytest
 from stream.gateway import tls
 from stream.service.http import listening
 from stream.service.http.connections import Connections
-from stream.service.http.listening import Listening, bound
+from stream.service.http.listening import ListenError, Listening, bound
 from tests.gateway.test_tls import certify
 
 
@@ -175,3 +176,16 @@ async def test_of_an_address_that_is_turned_away_nobody_is_taken_until_it_is_let
         away.clear()
         _, writer = await echoed(port)
         writer.close()
+
+
+async def test_a_socket_that_the_parent_listens_on_is_taken_over_and_the_parents_own_stays_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as parents:
+        (taken,) = await bound(f"fd:{os.dup(parents.fileno())}", "CALLSTREAM_WORKER_LISTEN")
+        connections = Connections(at_most=3)
+        one = Listening([taken], lambda: Echo(connections), connections)
+        _, writer = await echoed(parents.getsockname()[1])
+        await one.close()
+        writer.close()
+        assert parents.getsockname()[1]
+    with pytest.raises(ListenError, match="CALLSTREAM_WORKER_LISTEN"):
+        await bound("fd:99999", "CALLSTREAM_WORKER_LISTEN")

@@ -135,7 +135,7 @@ def test_a_partition_that_was_taken_away_leaves_nothing_behind(fed: WorkerMetric
 
 def test_a_batch_that_ends_after_its_partition_is_gone_moves_no_gauge(metrics: WorkerMetrics) -> None:
     counts = BatchCounts(5)
-    counts.active_moved(None, ("twilio", "AC1", "inbound"))
+    counts.gauges[f.CALLS_ACTIVE, "twilio", "AC1", "inbound"] += 1
     metrics.add(counts)
 
     assert active(metrics) == 0
@@ -146,13 +146,6 @@ def test_the_calls_of_all_accounts_add_up_under_the_installation_s_alias(metrics
     metrics.add(held(0, {("twilio", "AC8", "inbound"): 1, ("twilio", "AC9", "inbound"): 2}))
 
     assert active(metrics) == 3
-
-
-def test_a_call_that_stays_what_it_is_moves_nothing() -> None:
-    counts = BatchCounts(0)
-    counts.active_moved(("twilio", "AC1", "inbound"), ("twilio", "AC1", "inbound"))
-
-    assert counts.gauges == {}
 
 
 def test_one_lane_that_stands_still_shows_in_the_heartbeat(metrics: WorkerMetrics) -> None:
