@@ -194,7 +194,7 @@ def recovery() -> Sequence[AnyPanel]:
     return [
         lines(
             "Workers, by state",
-            "How many workers are in each state.",
+            "How many worker processes are in each state.",
             Query(q.total("worker_state", by="state"), "{{state}}"),
             unit=COUNT,
             stacked="normal",
@@ -203,7 +203,7 @@ def recovery() -> Sequence[AnyPanel]:
         lines(
             "Rebalances",
             "Rebalances that workers saw. Many: workers restart, or lack CPU or memory.",
-            Query(q.increase("rebalances_total", by="instance"), "{{instance}}"),
+            Query(q.increase("rebalances_total", by="instance, process"), "{{instance}} {{process}}"),
             unit=COUNT,
             limits=limits.REBALANCES,
             width=8,
@@ -246,7 +246,7 @@ def processes() -> Sequence[AnyPanel]:
         lines(
             "CPU",
             "Cores that each process uses. A worker and a gateway use at most one.",
-            Query(f"rate(process_cpu_seconds_total[{q.RATE}]) {OURS}", "{{role}} {{instance}}"),
+            Query(f"rate(process_cpu_seconds_total[{q.RATE}]) {OURS}", "{{role}} {{instance}} {{process}}"),
             unit=CORES,
             limits=limits.BUSY_CORE,
             width=6,
@@ -254,7 +254,7 @@ def processes() -> Sequence[AnyPanel]:
         lines(
             "Memory",
             "Resident memory. A worker's follows its table.",
-            Query(f"process_resident_memory_bytes {OURS}", "{{role}} {{instance}}"),
+            Query(f"process_resident_memory_bytes {OURS}", "{{role}} {{instance}} {{process}}"),
             unit=BYTES,
             width=6,
         ),

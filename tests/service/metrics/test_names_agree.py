@@ -28,7 +28,9 @@ GRAFANA = sorted(
 OF_THE_TARGET = {"job", "instance", "role", "namespace", "cluster"}
 """Labels that a scrape adds."""
 OF_ALERTS = {"alertname", "alertstate", "severity"}
-LABELS = OF_THE_TARGET | OF_ALERTS | {"le"}
+OF_A_PROCESS = {"process"}
+"""What families with `several="each"` get where a worker has several processes."""
+LABELS = OF_THE_TARGET | OF_ALERTS | OF_A_PROCESS | {"le"}
 
 EXPORTED: dict[str, Family] = {
     PREFIX + family.name + suffix: family
