@@ -2,7 +2,7 @@
 
 The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, and the simulator
 that plays the providers: it sends webhooks to the gateway and serves the poller. With --observe Prometheus
-and Alertmanager, too. All are one process group.
+and Alertmanager, too.
 Ctrl-C stops everything cleanly in seconds; a second one kills it.
 """
 
@@ -26,7 +26,7 @@ from rich.live import Live
 
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ports import free_port
-from stream.cli.local.child_process import ChildProcess, callstream
+from stream.cli.local.child_process import ChildProcess, callstream, first_to_end
 from stream.cli.local.dashboard import DashboardState, line, panel
 from stream.cli.local.figures import WatchedRole, wait_answer
 from stream.cli.local.notices import alert_line, read_notice
@@ -50,6 +50,7 @@ from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.incident_options import IncidentCommand, incident_options, lasts_s
 from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import Misuse, say
+from stream.cli.worker_processes import AUTO, process_count
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.kafka import topics
@@ -58,7 +59,6 @@ from stream.kafka.errors import KafkaError
 from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
 from stream.service import settings
-from stream.service.errors import for_operator
 from stream.service.shutdown import unless
 from stream.simulator.accounts import simulated_environment
 from stream.simulator.incidents import INCIDENTS, Rehearsal
@@ -75,6 +75,9 @@ LIVE_EVERY_S = 2.0
     show_default=True,
     help="Simulated webhooks a second. What the poller reads comes on top.",
 )
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes of the worker.  [default: one for each CPU but one]"
+)
 @click.option("--no-simulate", is_flag=True, help="No simulated calls: only what real providers need.")
 @incident_options
 @click.option(
@@ -86,6 +89,7 @@ LIVE_EVERY_S = 2.0
 @click.option("--plain", is_flag=True, help="Plain lines, even on a terminal.")
 def command(
     rate: float,
+    workers: int | None,
     no_simulate: bool,
     incident: str | None,
     incident_after: float,
@@ -101,6 +105,8 @@ def command(
     with exit_on_error(NotInstalledError):
         programs = installed() if observe else None
         chosen = settings.load()
+        chosen = dataclasses.replace(chosen, worker_processes=workers or AUTO)
+        count = process_count(chosen)
         with sole_run(chosen.data_dir):
             plan = None
             if incident is not None:
@@ -108,7 +114,7 @@ def command(
                     raise Misuse(f"--incident {incident} needs the embedded Kafka: not with CALLSTREAM_KAFKA")
                 plan = RehearsalPlan(incident, incident_after, lasts_s(incident, incident_for))
             rate = 0 if no_simulate else rate
-            stack = LocalStack(chosen, rate=rate, plan=plan, programs=programs, plain=plain)
+            stack = LocalStack(chosen, rate=rate, workers=count, plan=plan, programs=programs, plain=plain)
             code = asyncio.run(stack.run(seconds))
     sys.exit(code)
 
@@ -126,6 +132,7 @@ class LocalStack:
         *,
         rate: float,
         plain: bool,
+        workers: int = 1,
         plan: RehearsalPlan | None = None,
         programs: Programs | None = None,
     ) -> None:
@@ -133,6 +140,7 @@ class LocalStack:
         self._plan = plan
         self._programs = programs
         self._rate = rate
+        self._workers = workers
         self._console = PlainConsole()
         self._live = self._console.is_terminal and not plain
         self._state = DashboardState()
@@ -175,7 +183,8 @@ class LocalStack:
         self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
         observers = self._observers(at, polled=polled)  # what this raises is raised before a role starts
         running: dict[str, asyncio.Task[Any]] = {
-            role: self._begin(role, callstream(role), environ) for role in ("gateway", "worker")
+            "gateway": self._begin("gateway", callstream("gateway"), environ),
+            "worker": self._begin("worker", callstream("worker", f"--processes={self._workers}"), environ),
         }
         for observer in observers:
             # Without the settings' secrets.
@@ -329,19 +338,6 @@ def free_address(role: str, listen: str, say: Callable[[str], None]) -> str:
 
 def _probes(address: str) -> str:
     return f"http://{address}/metrics   http://{address}/readyz"
-
-
-async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Task[Any]]) -> str | None:
-    """Waits until one of them ends. Returns which of `running` ended, as a sentence; None for `stop`."""
-    await asyncio.wait([stop, *running.values()], return_when=asyncio.FIRST_COMPLETED)
-    if stop.done():
-        return None
-    for name, task in running.items():
-        if task.done():
-            error = None if task.cancelled() else task.exception()
-            why = f": {for_operator(error)}" if error is not None else ""
-            return f"The {name} ended unexpectedly{why}."
-    return None
 
 
 async def _broker_ended(broker: Broker) -> None:

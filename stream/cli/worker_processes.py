@@ -32,6 +32,9 @@ from stream.service.shutdown import stop_asked
 FINAL = (MISUSE, TOPIC_MISMATCH, VERSIONS_DIFFER)
 """Exit codes of a process after which another start changes nothing."""
 
+AUTO = 0
+"""The setting's value for one process for each CPU but one."""
+
 STOP_S = 25.0
 """Longer than a worker takes to stop, shorter than systemd and Kubernetes wait."""
 
@@ -42,12 +45,12 @@ log = logging.getLogger("callstream.worker")
 
 def process_count(chosen: WorkerSettings) -> int:
     """How many processes the settings ask for. Raises SettingsError for more than have a partition."""
-    if not chosen.worker_processes:
+    if chosen.worker_processes == AUTO:
         return max(1, min(usable_cpus() - 1, chosen.partitions))
     if chosen.worker_processes > chosen.partitions:
         raise SettingsError(
-            f"CALLSTREAM_WORKER_PROCESSES={chosen.worker_processes} must not be more than "
-            f"CALLSTREAM_PARTITIONS={chosen.partitions}: a process without a partition has nothing to do"
+            f"{chosen.worker_processes} worker processes are more than CALLSTREAM_PARTITIONS="
+            f"{chosen.partitions}: a process without a partition has nothing to do"
         )
     return chosen.worker_processes
 
@@ -57,8 +60,7 @@ async def supervise(count: int, verbose: bool, chosen: Settings) -> int:
 
     `chosen.kafka` must name a broker. Raises ListenError and DataDirError.
     """
-    if chosen.store == "rocksdb":
-        data_dir.prepare(chosen.data_dir)
+    data_dir.prepare(chosen.data_dir)
     async with (
         aclosing(WorkerProcesses(chosen, count, verbose=verbose)) as workers,
         health.serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
+from stream.cli.local.child_process import first_to_end
 from stream.cli.local.observability import Programs
 from stream.cli.local.simulation import (
     SIMULATED_SETTINGS,
@@ -21,7 +22,7 @@ from stream.cli.local.simulation import (
     simulate_arguments,
     simulated_pace,
 )
-from stream.cli.up import LocalStack, command, first_to_end, free_address
+from stream.cli.up import LocalStack, command, free_address
 from stream.service.data_dir import DataDirError
 from stream.service.settings import Settings, load
 
@@ -135,6 +136,25 @@ async def test_a_directory_that_prometheus_cannot_have_is_said_before_a_role_sta
     with pytest.raises(DataDirError):
         await Noted(chosen, rate=0, plain=True, programs=Programs("prometheus", None))._work()
     assert begun == []
+
+
+async def test_the_worker_has_the_processes_that_were_asked_for(tmp_path: Path) -> None:
+    begun: dict[str, list[str]] = {}
+
+    class Noted(LocalStack):
+        def _begin(self, name: str, command: Sequence[str], *_: object) -> asyncio.Task[int]:
+            begun[name] = list(command)
+            return asyncio.create_task(asyncio.sleep(0, 0))
+
+    chosen = Settings(data_dir=tmp_path, kafka="127.0.0.1:1")
+    await Noted(chosen, rate=0, plain=True, workers=3)._work()
+    assert begun["worker"][-2:] == ["worker", "--processes=3"]
+    refused = CliRunner().invoke(
+        command,
+        ["--workers", "13"],
+        env={"CALLSTREAM_PARTITIONS": "12", "CALLSTREAM_DATA_DIR": str(tmp_path)},
+    )
+    assert (refused.exit_code, "CALLSTREAM_PARTITIONS=12" in refused.stderr) == (2, True), refused.stderr
 
 
 async def test_the_poller_starts_when_the_simulated_providers_answer(tmp_path: Path) -> None:

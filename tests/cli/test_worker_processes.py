@@ -186,7 +186,7 @@ async def test_a_data_directory_of_all_that_cannot_be_used_is_said_before_a_proc
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataDirError):
-        await supervise(2, False, Settings(data_dir=tmp_path / "file", store="rocksdb"))
+        await supervise(2, False, Settings(data_dir=tmp_path / "file"))
 
 
 @pytest.mark.parametrize(

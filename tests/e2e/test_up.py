@@ -120,7 +120,7 @@ def test_a_killed_local_stack_takes_broker_worker_and_simulator_with_it(tmp_path
 
 
 def test_a_killed_worker_is_started_again_by_the_local_stack(tmp_path: Path) -> None:
-    home = local_stack(tmp_path, "--rate", "200")
+    home = local_stack(tmp_path, "--rate", "200", "--workers", "1")
     with leaving_nothing(home):
         home.start()
         wait_alert(home, FIRST_ALERT_S)

@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stream.service.data_dir import open_owned
+from stream.service.errors import for_operator
 
 STOP_LIMIT_S = 12.0
 FIRST_PAUSE_S = 0.5
@@ -128,6 +130,19 @@ class ChildProcess:
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+
+
+async def first_to_end(stop: asyncio.Task[Any], running: Mapping[str, asyncio.Task[Any]]) -> str | None:
+    """Waits until one of them ends. Returns which of `running` ended, as a sentence; None for `stop`."""
+    await asyncio.wait([stop, *running.values()], return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():
+        return None
+    for name, task in running.items():
+        if task.done():
+            error = None if task.cancelled() else task.exception()
+            why = f": {for_operator(error)}" if error is not None else ""
+            return f"The {name} ended unexpectedly{why}."
+    return None
 
 
 def _end_with_parent(parent: int) -> None:

@@ -92,8 +92,9 @@ def _figures(state: DashboardState, width: int, now_s: float) -> list[Text]:
 
 def _rows(state: DashboardState, figures: Figures, now_s: float) -> list[tuple[str, str]]:
     worker, age_s = state.worker, now_s - figures.at_s
-    states = [name for name, on in figures.split(f.WORKER_STATE).items() if on]
-    known = (states[0] if states else "-") + (f", no answer for {age_s:.0f} s" if age_s > STALE_S else "")
+    states = figures.split(f.WORKER_STATE).items()
+    known = ", ".join(name if on == 1 else f"{name} ({on:.0f})" for name, on in states if on) or "-"
+    known += f", no answer for {age_s:.0f} s" if age_s > STALE_S else ""
     rate = worker.rate(f.EVENTS_PROCESSED)
     per_second = "-" if rate is None else f"{rate:,.0f}"
     outcomes, compared = figures.split(f.CALLS_ENDED), figures.split(f.RECONCILED_CALLS)

@@ -133,12 +133,18 @@ def test_a_missed_scrape_keeps_the_last_figures_dimmed_with_their_age() -> None:
     fresh, stale = shown(state, 160, 48, 21.0), shown(state, 160, 48, 32.0)
     assert fresh[0].split(maxsplit=1)[1] == "running"
     assert stale[0].split(maxsplit=1)[1] == "running, no answer for 12 s"
+
     assert fresh[1:] == stale[1:]
     console = PlainConsole(width=160, height=48, force_terminal=True, color_system="standard")
     with console.capture() as capture:
         console.print(panel(state, 160, 48, 32.0))
     assert all("\x1b[" in one and "2m" in one for one in capture.get().splitlines()[:7])
     assert "running, no answer for 12 s" in line(state, 32.0)
+
+
+def test_a_worker_of_several_processes_has_the_number_in_each_state() -> None:
+    state = DashboardState(role(WORKER_STATE={"recovering": 1.0, "running": 2.0, "starting": 0.0}))
+    assert line(state, 10.0).startswith("worker recovering, running (2), deliveries ")
 
 
 def test_reads_of_a_poller_that_answers_no_more_are_not_shown_as_of_now() -> None:
