@@ -2,7 +2,8 @@
 
 aiokafka sends no generation with a transaction's offsets. Then only the producer's epoch fences, and the
 worker that opens a lane last may write, even one that the group has removed long ago. Here the request
-carries the member's id and generation (KIP-447, from Kafka 2.5 on). An older broker gets aiokafka's request.
+carries the member's id and generation (KIP-447). A broker that does not take them, before Kafka 2.5, is
+refused: a worker's lanes could not share a transaction.
 `faust_bridge/upstream_internals.py` lists which of aiokafka's internals this depends on.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import IllegalGenerationError, InvalidProducerEpoch, UnknownMemberIdError
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.transaction import TxnOffsetCommitRequest, TxnOffsetCommitRequest_v0
+from aiokafka.protocol.transaction import TxnOffsetCommitRequest
 from aiokafka.protocol.types import (
     CompactArray,
     CompactString,
@@ -98,8 +99,8 @@ class RequestV3(RequestStruct):
     )
 
 
-class MemberCommit(Request[TxnOffsetCommitRequest_v0 | RequestV3]):
-    """aiokafka's request, with the member in it where the broker supports that."""
+class MemberCommit(Request[RequestV3]):
+    """aiokafka's request, with the member in it."""
 
     API_KEY = 28
 
@@ -107,12 +108,8 @@ class MemberCommit(Request[TxnOffsetCommitRequest_v0 | RequestV3]):
         self._plain = plain
         self._member = member
 
-    def build(
-        self, request_struct_class: type[TxnOffsetCommitRequest_v0 | RequestV3]
-    ) -> TxnOffsetCommitRequest_v0 | RequestV3:
+    def build(self, request_struct_class: type[RequestV3]) -> RequestV3:
         plain = self._plain
-        if issubclass(request_struct_class, TxnOffsetCommitRequest_v0):
-            return plain.build(request_struct_class)
         topics: list[Any] = [
             (
                 topic,

@@ -1,7 +1,7 @@
 """Reads a group's committed offsets only when they are final, so that an old one is never taken for the last.
 
 The offsets of a transaction that is decided show a moment after its decision: until then Kafka is asked to
-answer that they are not stable (KIP-447, from Kafka 2.5 on; an older broker gets aiokafka's request).
+answer that they are not stable (KIP-447, from Kafka 2.5 on; an older broker is refused).
 aiokafka also does not look at a response's own error code: it takes a coordinator that is still loading, or
 that is not the coordinator, for one that knows of no commit. Here both are asked again.
 `faust_bridge/upstream_internals.py` lists which of aiokafka's internals this depends on.
@@ -15,12 +15,7 @@ from typing import Any, NamedTuple
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.commit import (
-    OffsetFetchRequest,
-    OffsetFetchRequest_v1,
-    OffsetFetchRequest_v2,
-    OffsetFetchRequest_v3,
-)
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
@@ -91,19 +86,15 @@ class FetchOffsetsV7(RequestStruct):
     )
 
 
-class FetchStableOffsets(
-    Request[OffsetFetchRequest_v1 | OffsetFetchRequest_v2 | OffsetFetchRequest_v3 | FetchOffsetsV7]
-):
-    """aiokafka's request for committed offsets, for stable ones where the broker supports that."""
+class FetchStableOffsets(Request[FetchOffsetsV7]):
+    """aiokafka's request for committed offsets, for stable ones."""
 
     API_KEY = 9
 
     def __init__(self, plain: OffsetFetchRequest) -> None:
         self._plain = plain
 
-    def build(self, request_struct_class: type[Any]) -> Any:
-        if not issubclass(request_struct_class, FetchOffsetsV7):
-            return self._plain.build(request_struct_class)
+    def build(self, request_struct_class: type[FetchOffsetsV7]) -> FetchOffsetsV7:
         topics: list[Any] = [(topic, numbers, {}) for topic, numbers in _partitions(self._plain)]
         return request_struct_class(self._plain._consumer_group, topics, True, {})
 
@@ -124,15 +115,25 @@ def read_stable(client: Any) -> None:
         if not isinstance(request, OffsetFetchRequest):
             return await send(node, request, group=group)
         answer = await send(node, FetchStableOffsets(request), group=group)
-        if code := getattr(answer, "error_code", 0):
+        if answer.error_code:
+            code = _passed_on(answer.error_code)
             return CommittedOffsets(
                 [
-                    (topic, [(number, NO_OFFSET, "", _passed_on(code)) for number in numbers])
+                    (topic, [(number, NO_OFFSET, "", code) for number in numbers])
                     for topic, numbers in _partitions(request)
                 ]
             )
         return CommittedOffsets(
-            [(topic, [_offset(part) for part in parts]) for topic, parts, *_ in answer.topics]
+            [
+                (
+                    topic,
+                    [
+                        (number, offset, metadata, _passed_on(code))
+                        for number, offset, _, metadata, code, _ in parts
+                    ],
+                )
+                for topic, parts, _ in answer.topics
+            ]
         )
 
     client.send = send_stable
@@ -140,12 +141,6 @@ def read_stable(client: Any) -> None:
 
 def _partitions(request: OffsetFetchRequest) -> Sequence[tuple[str, list[int]]]:
     return request._partitions or ()
-
-
-def _offset(part: tuple[Any, ...]) -> tuple[int, int, str | None, int]:
-    """Of version 7 (number, offset, leader epoch, metadata, code, tags), or of one before 5."""
-    number, offset, *_, metadata, code = part[:5] if len(part) > 4 else part
-    return number, offset, metadata, _passed_on(code)
 
 
 def _passed_on(code: int) -> int:

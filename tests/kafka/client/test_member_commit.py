@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from aiokafka.protocol.transaction import TxnOffsetCommitRequest, TxnOffsetCommitRequest_v0
+from aiokafka.protocol.transaction import TxnOffsetCommitRequest
 from aiokafka.protocol.types import Int16, Int32, Int64
 
 from stream.kafka.client.member_commit import (
@@ -56,10 +56,9 @@ def test_a_member_without_an_instance_name_sends_none() -> None:
     assert short("m") + b"\0" + bytes([2]) + short("callbacks") in built.encode()
 
 
-def test_an_older_broker_is_asked_as_before() -> None:
-    built = MemberCommit(PLAIN, MEMBER).prepare({28: (0, 2)})
-    assert isinstance(built, TxnOffsetCommitRequest_v0)
-    assert built.encode() == PLAIN.prepare({28: (0, 2)}).encode()
+def test_an_older_broker_is_refused() -> None:
+    with pytest.raises(NotImplementedError):
+        MemberCommit(PLAIN, MEMBER).prepare({28: (0, 2)})
 
 
 def response(code: int) -> bytes:

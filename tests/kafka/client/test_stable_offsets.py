@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import GroupAuthorizationFailedError
-from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchRequest_v3, OffsetFetchResponse_v3
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.types import Int16, Int32, Int64
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
@@ -96,22 +96,14 @@ def test_the_request_asks_for_stable_offsets_as_the_protocol_lays_it_out() -> No
     )
 
 
-def test_an_older_broker_is_asked_as_before() -> None:
-    built = FetchStableOffsets(PLAIN).prepare({9: (0, 6)})
-    assert isinstance(built, OffsetFetchRequest_v3)
-    assert built.encode() == PLAIN.prepare({9: (0, 6)}).encode()
+def test_an_older_broker_is_refused() -> None:
+    with pytest.raises(NotImplementedError):
+        FetchStableOffsets(PLAIN).prepare({9: (0, 6)})
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        stable(40, "changelog=9"),
-        OffsetFetchResponse_v3(0, [("callbacks", [(3, 40, "changelog=9", 0)])], 0),
-    ],
-    ids=["new", "old"],
-)
-async def test_a_commit_is_read_with_its_metadata(answer: Any) -> None:
-    assert await Coordinator(answer).fetch_committed_offsets([CALLBACKS]) == COMMITTED
+async def test_a_commit_is_read_with_its_metadata() -> None:
+    coordinator = Coordinator(stable(40, "changelog=9"))
+    assert await coordinator.fetch_committed_offsets([CALLBACKS]) == COMMITTED
 
 
 @pytest.mark.parametrize(
@@ -121,9 +113,8 @@ async def test_a_commit_is_read_with_its_metadata(answer: Any) -> None:
         (stable(-1, "", whole=14), 0),
         (stable(-1, "", whole=15), 0),
         (stable(-1, "", whole=16), 1),
-        (OffsetFetchResponse_v3(0, [], 14), 0),
     ],
-    ids=["not stable", "loading", "not available", "not the coordinator", "an older one is loading"],
+    ids=["not stable", "loading", "not available", "not the coordinator"],
 )
 async def test_a_coordinator_that_cannot_say_yet_is_asked_again(answer: Any, lookups: int) -> None:
     coordinator = Coordinator(answer, stable(40, "changelog=9"))
