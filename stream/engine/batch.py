@@ -20,9 +20,9 @@ class BatchPolicy(NamedTuple):
 
     max_batch: int = 1000
     collect_s: float = 0.02
-    """How long a record waits for more to share its batch."""
-    at_once: int = 3
-    """How many lanes of a worker are in a batch at once."""
+    """How long a record waits for older ones of other topics to arrive."""
+    latency_s: float = 0.1
+    """A transaction begins this long after the last one, unless a batch is full."""
     hold_s: float = 0.2
     """How long a batch waits for a topic that is known to have unread records."""
     tries: int = 10

@@ -1,6 +1,10 @@
 """Folding and committing a lane's batches: each once, in order, whatever becomes of a transaction.
 
 A state shows in the store only after its commit, and no batch begins before the last one is committed.
+A batch goes with the transaction that all lanes of the worker share. If that fails, the lane asks the group
+for the outcome, and commits by itself what was not committed.
+A batch that came to nothing (ticks that found nothing, what was known already) is no transaction of its own:
+its offsets go with the next one. Whoever reads such records again makes nothing of them again.
 """
 
 from __future__ import annotations
@@ -8,17 +12,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, cast
 
 from stream.engine.backlog import BatchSlice
 from stream.engine.batch import Batch, BatchPolicy, Output, Processor
 from stream.engine.group import Assignment, AssignmentOver
+from stream.engine.shared_transactions import REOPEN_EVERY_S, SharedTransactions, TransactionTimeout
 from stream.engine.states import States
 from stream.engine.status import EX_SOFTWARE, Observer, Waits, end_process
 from stream.engine.ticks import TickSchedule
-from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.errors import BROKER_AWAY
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import (
@@ -26,19 +29,14 @@ from stream.kafka.transactional_producer import (
     Fenced,
     TransactionalProducer,
     TransactionFailed,
+    TransactionPart,
 )
 from stream.service.errors import describe
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
-REOPEN_EVERY_S = 0.5
-FIRST_TIMEOUT_S = 4.0
-"""Less than Kafka's own limit for a transaction (15 to 25 s)."""
-LONGEST_TIMEOUT_S = 60.0
-SLOW_S = 1.0
-"""A transaction that takes longer gives its slot to another lane."""
-
-T = TypeVar("T")
+COMMIT_EVERY_S = 10.0
+"""How old offsets of batches that came to nothing may become before they are committed by themselves."""
 
 log = logging.getLogger("callstream.lanes")
 
@@ -53,16 +51,13 @@ class LaneContext(NamedTuple):
     waits: Waits
     changelog: str
     policy: BatchPolicy
-    slots: asyncio.Semaphore
-    """Limits how many lanes are in a batch at once; the others gather larger ones instead of waiting for the
-    broker.
-    """
+    transactions: SharedTransactions
     known_ends: Mapping[TopicPartition, int]
     """Up to where source partitions are known to have records."""
     ticks: TickSchedule
     """Told after each batch when the partition wants a tick."""
     committed: Callable[[int], None]
-    """Told of each batch that was committed."""
+    """Told of each transaction of a lane."""
     suspend: Callable[[int, str], None]
     """Told of a lane that another owner has fenced."""
 
@@ -72,97 +67,100 @@ class Overtaken(Exception):
 
 
 class BatchCommitter:
-    """Folds and commits the batches of lane `partition`."""
+    """Folds and commits the batches of lane `partition`. `producer`: for what it has to commit alone."""
 
     def __init__(self, partition: int, producer: TransactionalProducer, context: LaneContext) -> None:
         self.errors_in_a_row = 0
         self.stopping = False
         """The lane is being closed: nothing is retried."""
+        self.timeout = TransactionTimeout()
         self._partition = partition
         self._producer = producer
         self._context = context
         self._committed: dict[str, CommittedOffset | None] = {}
+        self._folded: dict[str, int] = {}
+        """Offsets that came to nothing and are not committed."""
+        self._commit_by = 0.0
         self._changelog_end = 0
         self._aborted_in_a_row = 0
-        self.timeout_s = FIRST_TIMEOUT_S
-        """How long a transaction may take: then it is given up for a new producer with new connections.
-
-        It doubles after each transaction that was given up and stays long while transactions take long: a
-        slow cluster is not a broken one.
-        """
-
-    async def open(self) -> None:
-        """Fence the former owner, however long that takes. Raises AssignmentOver."""
-        about = ("producer", self._partition)
-        while not self._context.assignment.over:
-            try:
-                await self._producer.open()
-            except BROKER_AWAY as error:
-                why = f"partition {self._partition}: cannot be opened ({describe(error)}): trying again"
-                self._context.waits.begin(about, why)
-                await asyncio.sleep(REOPEN_EVERY_S)
-            else:
-                self._context.waits.over(about)
-                return
-        raise AssignmentOver("the assignment is over")
 
     def begin(self, committed: Mapping[str, CommittedOffset | None], changelog_end: int) -> None:
         """The committed offsets by topic, and up to where the changelog is in the store."""
         self._committed = dict(committed)
         self._changelog_end = changelog_end
 
-    def committed_offset(self, topic: str) -> int | None:
-        """None before the group's first commit."""
+    def folded_offset(self, topic: str) -> int | None:
+        """Committed, or come to nothing; None before the group's first commit."""
         committed = self._committed.get(topic)
-        return committed.offset if committed else None
+        return self._folded.get(topic, committed.offset if committed else None)
 
     async def run(self, batch: BatchSlice) -> BatchSlice | None:
         """Fold and commit `batch`, then show its states. Returns the records left for the next batch.
 
         Raises AssignmentOver, Closed, Overtaken.
         """
-        context, began = self._context, time.monotonic()
-        made = await self._fold(batch)
-        process_s = time.monotonic() - began
+        context = self._context
+        made, process_s = await self._fold(batch)
+        folded_at = time.monotonic()
         left: BatchSlice | None = None
         if made.taken is not None and made.taken < len(batch.records):
             batch, left = batch.split(made.taken)
-        end = await self._commit(made, batch)
-        if made.states:
-            context.states.write(self._partition, made.states, end)
-        self._changelog_end = end
-        self._committed |= {topic: CommittedOffset(offset, end) for topic, offset in batch.ends.items()}
+        if not self._folded:
+            self._commit_by = folded_at + COMMIT_EVERY_S
+        self._folded |= batch.ends
+        commit_s = None
+        if made.states or any(made.outputs.values()) or folded_at >= self._commit_by:
+            await self._commit(made, len(batch.records))
+            commit_s = time.monotonic() - folded_at
         self.errors_in_a_row = self._aborted_in_a_row = 0
         made.committed()
-        context.committed(self._partition)
         context.ticks.note(self._partition, made.due_s, unfinished=made.unfinished)
-        context.observer.batch(self._partition, len(batch.records), process_s, time.monotonic() - began)
+        context.observer.batch(self._partition, len(batch.records), process_s, commit_s)
         return left
 
-    async def _fold(self, batch: BatchSlice) -> Batch:
+    async def _fold(self, batch: BatchSlice) -> tuple[Batch, float]:
+        """What the job made of `batch`, and in how many seconds."""
         get = self._context.states.reader(self._partition)
         while True:
-            try:
-                return self._context.processor.process(self._partition, batch.records, get)
-            except Exception as error:  # the job's own: no state has changed, the same records come again
-                log.exception("lane %d: the job failed on a batch of %d", self._partition, len(batch.records))
-                await self._pause("processor", describe(error))
+            async with self._context.transactions.folding():
+                began = time.monotonic()
+                try:
+                    made = self._context.processor.process(self._partition, batch.records, get)
+                except Exception as error:  # the job's own: no state has changed, the same records come again
+                    log.exception(
+                        "lane %d: the job failed on a batch of %d", self._partition, len(batch.records)
+                    )
+                    why = describe(error)
+                else:
+                    return made, time.monotonic() - began
+            await self._pause("processor", why)
 
-    async def _commit(self, made: Batch, batch: BatchSlice) -> int:
-        """Commit the batch, with as many tries as it takes. Returns the changelog offset of its states."""
+    async def _commit(self, made: Batch, records: int) -> None:
+        """Commit what was folded, with as many tries as it takes, and show its states."""
         outputs: dict[str, list[Output]] = dict(made.outputs)
-        changelog = self._context.changelog
         if made.states:
             # Plain tuples: a named one takes ten times as long to make.
             changes = [(key, state, (), None) for key, state in made.states.items()]
-            outputs[changelog] = cast("list[Output]", changes)
+            outputs[self._context.changelog] = cast("list[Output]", changes)
+        offsets = self._folded
+        try:
+            part = TransactionPart(self._partition, outputs, offsets, self._changelog_end)
+            end = await self._committed_end(part, records)
+        finally:
+            await self._producer.close()  # open where the batch was committed alone
+        if made.states:
+            self._context.states.write(self._partition, made.states, end)
+        self._changelog_end = end
+        self._committed |= {topic: CommittedOffset(offset, end) for topic, offset in offsets.items()}
+        self._folded = {}
+        self._context.committed(self._partition)
+
+    async def _committed_end(self, part: TransactionPart, records: int) -> int:
+        """Commit `part`. Returns the changelog offset of its states."""
+        commit, alone = self._context.transactions.commit, False
         while True:
             try:
-                return await self._in_time(
-                    self._producer.transact(
-                        outputs, batch.ends, changelog=changelog, changelog_end=self._changelog_end
-                    )
-                )
+                return await commit(part)
             except Fenced as error:
                 kind = "fenced"
                 log.warning(
@@ -172,21 +170,23 @@ class BatchCommitter:
                     error,
                 )
             except TransactionFailed as error:
-                kind = "refused" if error.refused else "aborted"
-                log.error(
-                    "lane %d: a batch of %d was not committed: %s", self._partition, len(batch.records), error
-                )
-            async with self._slot_released():
-                end = await self._resolve_unknown_commit(batch)
+                kind = "refused" if error.refused and alone else "aborted"
+                log.error("lane %d: a batch of %d was not committed: %s", self._partition, records, error)
+            end = await self._resolve_unknown_commit(part)
             if end is not None:
                 self._context.observer.error(kind)
                 return end
             await self._back_off(kind)
+            commit, alone = self._commit_alone, True
 
-    async def _resolve_unknown_commit(self, batch: BatchSlice) -> int | None:
-        """Open the producer again, which ends the transaction, and ask the group for the outcome.
+    async def _commit_alone(self, part: TransactionPart) -> int:
+        ends = await self.timeout.limit(self._producer.transact([part], changelog=self._context.changelog))
+        return ends[self._partition]
 
-        Returns the changelog offset of the batch's states if it was committed after all, None if it was not.
+    async def _resolve_unknown_commit(self, part: TransactionPart) -> int | None:
+        """Open the lane's own producer, which ends its transaction, and ask the group for the outcome.
+
+        Returns the changelog offset of the part's states if it was committed after all, None if it was not.
         Raises AssignmentOver, and Overtaken where another owner has committed.
         """
         context, about = self._context, ("producer", self._partition)
@@ -210,12 +210,12 @@ class BatchCommitter:
         now = {topic: found[tp] for topic, tp in topics.items()}
         if now == self._committed:
             return None
-        ends = [commit.changelog_end for topic in batch.ends if (commit := now[topic])]
+        ends = [commit.changelog_end for topic in part.offsets if (commit := now[topic])]
         end = max((end for end in ends if end is not None), default=self._changelog_end)
-        ours = {topic: CommittedOffset(offset, end) for topic, offset in batch.ends.items()}
+        ours = {topic: CommittedOffset(offset, end) for topic, offset in part.offsets.items()}
         if now == self._committed | ours:
             return end
-        raise Overtaken(f"committed are {now}, expected {self._committed} or {batch.ends} beside them")
+        raise Overtaken(f"committed are {now}, expected {self._committed} or {part.offsets} beside them")
 
     def _check(self) -> None:
         if self.stopping:
@@ -244,41 +244,5 @@ class BatchCommitter:
         await self._sleep(min(FIRST_PAUSE_S * 2 ** (self.errors_in_a_row - 1), LONGEST_PAUSE_S))
 
     async def _sleep(self, seconds: float) -> None:
-        async with self._slot_released():
-            await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)
         self._check()
-
-    async def _in_time(self, transaction: Coroutine[Any, Any, T]) -> T:
-        """Await `transaction`. A slow one has a broker that is away: other lanes have the slot meanwhile.
-
-        Raises TransactionFailed when it takes too long: its outcome is unknown.
-        """
-        task, began = asyncio.ensure_future(transaction), time.monotonic()
-        try:
-            await asyncio.wait([task], timeout=SLOW_S)
-            if not task.done():
-                async with self._slot_released():
-                    await asyncio.wait([task], timeout=self.timeout_s - SLOW_S)
-            if not task.done():
-                self.timeout_s = min(LONGEST_TIMEOUT_S, 2 * self.timeout_s)
-                raise TransactionFailed(TimeoutError())
-        finally:
-            task.cancel()
-            ignore_failures([task])
-        result = task.result()
-        self.timeout_s = max(FIRST_TIMEOUT_S, min(self.timeout_s, 4 * (time.monotonic() - began)))
-        return result
-
-    @asynccontextmanager
-    async def _slot_released(self) -> AsyncIterator[None]:
-        """Let another lane use this lane's slot."""
-        slots = self._context.slots
-        slots.release()
-        try:
-            yield
-        except asyncio.CancelledError:
-            raise  # the lanes are being closed: their slots are not used any more
-        except BaseException:
-            await slots.acquire()
-            raise
-        await slots.acquire()

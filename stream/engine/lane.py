@@ -39,6 +39,7 @@ class Lane:
     def __init__(
         self, partition: int, topics: Sequence[str], producer: TransactionalProducer, context: LaneContext
     ) -> None:
+        """`producer`: for what the lane has to commit alone."""
         self.partition = partition
         self.assigned_to_processor = False
         """The processor was told that the partition is assigned."""
@@ -77,10 +78,10 @@ class Lane:
         return 0.0 if self._busy_since is None else now - self._busy_since
 
     def lag(self, topic: str) -> int:
-        """How many offsets of `topic` are known and not committed."""
-        committed = self.committer.committed_offset(topic)
+        """How many offsets of `topic` are known and not folded and committed."""
+        folded = self.committer.folded_offset(topic)
         known_end = self._context.known_ends.get(self._partitions[topic], 0)
-        return 0 if committed is None else max(0, known_end - committed)
+        return 0 if folded is None else max(0, known_end - folded)
 
     def put(self, chunk: FetchedChunk) -> None:
         """Queue fetched records; pauses their partition when its queue is full."""
@@ -120,20 +121,18 @@ class Lane:
             while not self.committer.stopping:
                 if self._left is None:
                     await self._gather()
-                async with self._context.slots:
-                    batch, self._left = self._left, None
-                    if batch is None:
-                        # Cut only now: what arrived while the lane waited for its slot shares the batch.
-                        ripe_before = time.monotonic() - policy.collect_s
-                        batch = self._backlog.take(policy.max_batch, ripe_before, self._unread_end)
-                    if not batch.records:
-                        continue
-                    self._in_batch = len(batch.records)
-                    for topic in list(self._paused):
-                        if self._backlog.sizes[topic] < policy.max_batch:
-                            self._paused.discard(topic)
-                            self._context.assignment.group.resume(topic, self.partition)
-                    self._left = await self.committer.run(batch)
+                batch, self._left = self._left, None
+                if batch is None:
+                    ripe_before = time.monotonic() - policy.collect_s
+                    batch = self._backlog.take(policy.max_batch, ripe_before, self._unread_end)
+                if not batch.records:
+                    continue
+                self._in_batch = len(batch.records)
+                for topic in list(self._paused):
+                    if self._backlog.sizes[topic] < policy.max_batch:
+                        self._paused.discard(topic)
+                        self._context.assignment.group.resume(topic, self.partition)
+                self._left = await self.committer.run(batch)
                 self._in_batch = 0
                 self._busy_since = time.monotonic() if self._backlog.size or self._left else None
         except (AssignmentOver, Closed):
@@ -147,14 +146,14 @@ class Lane:
             end_process(f"lane {self.partition}: {describe(error)}", EX_SOFTWARE)
 
     async def _gather(self) -> None:
-        """Wait for records, for more to share their batch, then for topics with unread ones."""
+        """Wait for records, for the next transaction, then for topics with unread records."""
         policy = self._context.policy
         while (oldest := self._backlog.oldest_arrival()) is None:
             self._arrived.clear()
             await self._arrived.wait()
-        now = time.monotonic()
-        if oldest + policy.collect_s > now:
-            await asyncio.sleep(oldest + policy.collect_s - now)
+        begin_s = max(oldest + policy.collect_s, self._context.transactions.next_s)
+        if self._backlog.size < policy.max_batch:
+            await asyncio.sleep(max(0.0, begin_s - time.monotonic()))
         deadline = time.monotonic() + policy.hold_s
         while missing := {
             topic: end

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stream.engine.batch import BatchPolicy, Processor
-from stream.engine.changelog import ChangelogReader
 from stream.engine.commit import LaneContext
 from stream.engine.group import Assignment, FetchedChunk, Group
 from stream.engine.lane import Lane, StartOffset
+from stream.engine.recovery.changelog import ChangelogReader
+from stream.engine.shared_transactions import SharedTransactions
 from stream.engine.states import States
 from stream.engine.status import EX_CONFIG, Observer, Phase, Progress, Waits, end_process
 from stream.engine.ticks import TickSchedule
@@ -27,8 +28,8 @@ from stream.service.errors import describe
 SESSIONS_UNTIL_EXIT = 2.5
 """A fenced lane waits this many session timeouts for a new assignment."""
 
-ProducerFactory = Callable[[int, Produced, Member], TransactionalProducer]
-"""Makes the transactional producer of one partition number."""
+ProducerFactory = Callable[[int | str, Produced, Member], TransactionalProducer]
+"""Makes a transactional producer, whose id ends in the first argument."""
 
 log = logging.getLogger("callstream.lanes")
 
@@ -65,6 +66,7 @@ class Lanes:
         self._suspended: set[int] = set()
         self._known_ends: dict[TopicPartition, int] = {}
         self._assignment: Assignment | None = None
+        self._transactions: SharedTransactions | None = None
         self._phase = Phase.STARTING
         self._phase_since = time.monotonic()
         self._interrupted_at: float | None = None
@@ -85,6 +87,20 @@ class Lanes:
         if any(owned != numbers for owned in by_topic.values()):
             end_process(f"topics are not assigned by partition number: {by_topic}", EX_CONFIG)
         assignment = self._assignment = Assignment(self.group, generation)
+        if not numbers:
+            return
+        member = self.group.reader.member()
+
+        def new_producer(name: int | str) -> TransactionalProducer:
+            return self._new_producer(name, self.observer.produced, member)
+
+        transactions = self._transactions = SharedTransactions(
+            {number: new_producer(number) for number in numbers},
+            assignment,
+            self.waits,
+            self._changelog,
+            self._policy,
+        )
         context = LaneContext(
             assignment=assignment,
             processor=self._processor,
@@ -93,19 +109,16 @@ class Lanes:
             waits=self.waits,
             changelog=self._changelog,
             policy=self._policy,
-            slots=asyncio.Semaphore(self._policy.at_once),
+            transactions=transactions,
             known_ends=self._known_ends,
             ticks=self.ticks,
             committed=self._batch_committed,
             suspend=self._suspend_fenced,
         )
-        if numbers:
-            member = self.group.reader.member()
-            for number in sorted(numbers):
-                producer = self._new_producer(number, self.observer.produced, member)
-                self._lanes[number] = Lane(number, self.sources, producer, context)
+        for number in sorted(numbers):
+            self._lanes[number] = Lane(number, self.sources, new_producer(f"{number}-alone"), context)
         try:
-            await asyncio.gather(*(lane.committer.open() for lane in self._lanes.values()))
+            await transactions.open()
         except Exception as error:  # until the former owner is fenced, its last offset is not known
             if assignment.over:
                 return
@@ -157,6 +170,7 @@ class Lanes:
     async def start(self, generation: int) -> None:
         """Recovered: tell the job its partitions, and open the generation."""
         assignment = self._assignment
+        transactions = self._transactions
         if assignment is None or generation != assignment.generation:
             return
         for number, lane in list(self._lanes.items()):
@@ -167,6 +181,8 @@ class Lanes:
             await asyncio.sleep(0)
         if not assignment.holds:
             return
+        if transactions is not None:
+            transactions.start()
         for lane in self._lanes.values():
             lane.start()
         self.open_generation = generation
@@ -203,7 +219,10 @@ class Lanes:
         self.waits.forget()
         self.ticks.forget()
         self._written_at.clear()
+        transactions, self._transactions = self._transactions, None
         await asyncio.gather(*(lane.close(drain_s) for lane in lanes.values()))
+        if transactions is not None:
+            await transactions.close()
         for lane in lanes.values():
             if lane.assigned_to_processor:
                 self._processor.partition_revoked(lane.partition)

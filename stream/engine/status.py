@@ -81,8 +81,8 @@ class Observer(Protocol):
     def consumed(self, topic: str, partition: int, records: int, newest_ms: int) -> None:
         """`records` of a source partition were fetched, the last of which was written at `newest_ms`."""
 
-    def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
-        """A batch was committed: folding took `process_s`, all of it `total_s`."""
+    def batch(self, partition: int, records: int, process_s: float, commit_s: float | None) -> None:
+        """A batch was folded, and committed in `commit_s`; None where it came to nothing."""
 
     def produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
         """`records` were acknowledged by the broker (or refused) after `seconds`."""

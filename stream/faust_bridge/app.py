@@ -106,8 +106,8 @@ def build_app(
     )
     group = FaustGroup(app)
 
-    def new_producer(partition: int, produced: Produced, member: Member) -> TransactionalProducer:
-        return TransactionalProducer(group.id, partition, app.connection, produced, member)
+    def new_producer(name: int | str, produced: Produced, member: Member) -> TransactionalProducer:
+        return TransactionalProducer(group.id, name, app.connection, produced, member)
 
     app.lanes = Lanes(
         group,
@@ -117,7 +117,10 @@ def build_app(
         new_producer=new_producer,
         processor=processor,
         observer=observer,
-        policy=BatchPolicy(tries=min(BatchPolicy().tries, settings.max_errors_in_a_row)),
+        policy=BatchPolicy(
+            latency_s=settings.latency_ms / 1000,
+            tries=min(BatchPolicy().tries, settings.max_errors_in_a_row),
+        ),
     )
 
     async def hand_to_lanes(stream: Any) -> None:

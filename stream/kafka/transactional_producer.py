@@ -1,4 +1,4 @@
-"""The transactional producer of one partition number: outputs, changelog and source offsets, all or nothing.
+"""A transactional producer: outputs, changelog and source offsets of batches, all or nothing.
 
 The commit is sent only after every record was acknowledged, because aiokafka's `commit_transaction` does not
 look at refused batches. A producer that failed is never used again: its sequence numbers are wrong.
@@ -65,6 +65,18 @@ class Output(NamedTuple):
     partition: int | bytes | None = None
 
 
+class TransactionPart(NamedTuple):
+    """What a batch of one partition number adds to a transaction."""
+
+    partition: int
+    outputs: Mapping[str, Sequence[Output]]
+    """Records by topic."""
+    offsets: Mapping[str, int]
+    """The group's next offset of each source topic, in this partition."""
+    changelog_end: int
+    """The end of the changelog that the states need without this batch."""
+
+
 class CommittedOffset(NamedTuple):
     """A group's committed offset of a source partition, with its metadata.
 
@@ -106,7 +118,7 @@ class TransactionFailed(Exception):
 
 
 class TransactionalProducer:
-    """Writes the transactions of one partition number.
+    """Writes transactions of `group`, one at a time. Its id is the group's with `name`.
 
     - `member`: the group member whose assignment the partition is; None where nobody else reads the sources.
     - `produced`: told of each batch of records.
@@ -115,14 +127,14 @@ class TransactionalProducer:
     def __init__(
         self,
         group: str,
-        partition: int,
+        name: int | str,
         connection: Connection,
         produced: Produced,
         member: Member | None = None,
     ) -> None:
         self._member = member
         self._group = group
-        self._partition = partition
+        self._id = f"{group}-{name}"
         self._connection = connection
         self._produced = produced
         self._producer: Any = None
@@ -136,7 +148,7 @@ class TransactionalProducer:
         """
         await self.close()
         producer = self._producer = self._connection.producer(
-            transactional_id=f"{self._group}-{self._partition}",
+            transactional_id=self._id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             **PRODUCER,
         )
@@ -163,18 +175,11 @@ class TransactionalProducer:
             await asyncio.wait([self._starting], timeout=CLOSE_S)
         await drop(producer)
 
-    async def transact(
-        self,
-        outputs: Mapping[str, Sequence[Output]],
-        offsets: Mapping[str, int],
-        *,
-        changelog: str,
-        changelog_end: int,
-    ) -> int:
-        """Write `outputs` and the group's `offsets` (by topic, of this partition) in one transaction.
+    async def transact(self, parts: Sequence[TransactionPart], *, changelog: str) -> dict[int, int]:
+        """Write `parts`, each of another partition, in one transaction.
 
-        The offsets carry the end of `changelog` that their states need: after this batch's records of it, or
-        `changelog_end` as before where the batch has none. Returns that end.
+        Each part's offsets carry the end of `changelog` that its states need: after its own records of it, or
+        as before where it has none. Returns these ends by partition.
         Raises Closed, Fenced, TransactionFailed: after the last two call `open` before the next transaction.
         """
         producer = self._producer
@@ -183,11 +188,14 @@ class TransactionalProducer:
         through = False
         try:
             await producer.begin_transaction()
-            ends = await self._produce(producer, outputs)
-            end = max(changelog_end, ends.get(changelog, 0))
+            written = await self._produce(producer, parts, changelog)
+            ends = {part.partition: max(part.changelog_end, written.get(part.partition, 0)) for part in parts}
             commits = {
-                TopicPartition(topic, self._partition): OffsetAndMetadata(offset, f"changelog={end}")
-                for topic, offset in offsets.items()
+                TopicPartition(topic, part.partition): OffsetAndMetadata(
+                    offset, f"changelog={ends[part.partition]}"
+                )
+                for part in parts
+                for topic, offset in part.offsets.items()
             }
             await producer.send_offsets_to_transaction(commits, self._group)
             await producer.commit_transaction()
@@ -201,28 +209,34 @@ class TransactionalProducer:
         finally:
             if not through:
                 ignore_pending(producer)
-        return end
+        return ends
 
-    async def _produce(self, producer: Any, outputs: Mapping[str, Sequence[Output]]) -> dict[str, int]:
+    async def _produce(
+        self, producer: Any, parts: Sequence[TransactionPart], changelog: str
+    ) -> dict[int, int]:
+        """Write the records. Returns the ends of `changelog` after them, by partition."""
         began = time.monotonic()
-        parts: dict[tuple[str, int], Sequence[Output]] = {}
-        for topic, records in outputs.items():
-            elsewhere = [record for record in records if record[3] is not None]
-            own = [record for record in records if record[3] is None] if elsewhere else records
-            if own:
-                parts[topic, self._partition] = own
-            if elsewhere:
-                count = len(await producer.partitions_for(topic))
-                for number, group in spread_by_partition(elsewhere, count).items():
-                    parts[topic, number] = [*parts.get((topic, number), ()), *group]
-        for topic, partition in parts:  # in one request, before the first batch asks for its own
-            producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
+        outputs: dict[tuple[str, int], Sequence[Output]] = {}
+        for part in parts:
+            for topic, records in part.outputs.items():
+                elsewhere = [record for record in records if record[3] is not None]
+                own = [record for record in records if record[3] is None] if elsewhere else records
+                spread: dict[int, Sequence[Output]] = {part.partition: own} if own else {}
+                if elsewhere:
+                    count = len(await producer.partitions_for(topic))
+                    for number, others in spread_by_partition(elsewhere, count).items():
+                        spread[number] = [*spread.get(number, ()), *others]
+                for number, group in spread.items():
+                    before = outputs.get((topic, number))
+                    outputs[topic, number] = [*before, *group] if before else group
+        for topic, number in outputs:  # in one request, before the first batch asks for its own
+            producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, number))
         sent: list[tuple[str, int, int, asyncio.Future[Any]]] = []
-        for (topic, partition), records in parts.items():
+        for (topic, number), records in outputs.items():
             for batch, count in pack_batches(producer, records):
-                taken = await producer.send_batch(batch, topic, partition=partition)
+                taken = await producer.send_batch(batch, topic, partition=number)
                 ignore_failures([taken])  # should what comes next fail
-                sent.append((topic, partition, count, taken))
+                sent.append((topic, number, count, taken))
         # Await every future, or asyncio warns about unretrieved exceptions.
         try:
             results = await asyncio.gather(*(future for *_, future in sent), return_exceptions=True)
@@ -231,16 +245,16 @@ class TransactionalProducer:
                 self._produced(topic, count, time.monotonic() - began, False)
             raise
         seconds = time.monotonic() - began
-        ends: dict[str, int] = {}
+        ends: dict[int, int] = {}
         failure: BaseException | None = None
-        for (topic, partition, count, _), result in zip(sent, results, strict=True):
+        for (topic, number, count, _), result in zip(sent, results, strict=True):
             self._produced(topic, count, seconds, not isinstance(result, BaseException))
             if isinstance(result, BaseException):
                 failure = failure or result
-            elif partition == self._partition:
+            elif topic == changelog:
                 if result.offset < 0:  # the broker had the batch already and has forgotten its offset
-                    failure = failure or KafkaError(f"{topic}-{partition}: written at an unknown offset")
-                ends[topic] = max(ends.get(topic, 0), result.offset + count)
+                    failure = failure or KafkaError(f"{topic}-{number}: written at an unknown offset")
+                ends[number] = max(ends.get(number, 0), result.offset + count)
         if failure is not None:
             raise failure
         return ends

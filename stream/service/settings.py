@@ -166,6 +166,7 @@ class WorkerSettings(PublicAddress, CallSettings, MetricSettings, RoleSettings):
     )
     privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
+    latency_ms: int = _setting(100, "between two transactions; more costs less CPU", kinds.whole(0, 1000))
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)
     )

@@ -132,3 +132,19 @@ def test_a_heartbeat_is_processed_when_it_is_folded_and_published_when_its_batch
     assert seen() == [60, 0, 0]
     batch.committed()
     assert seen() == [60, 60, 60]
+
+
+def test_a_tick_that_found_nothing_finds_nothing_again_after_a_restart() -> None:
+    """Its offset may be committed later than it was folded."""
+    lane = Lane()
+    first, *others = records(answered_call())
+    lane.run([first])
+    nothing = [a_tick(3, 1), a_tick(4, 2)]
+    made = lane.processor.process(PARTITION, nothing, lane.states.get)
+    assert (made.states, dict(made.outputs)) == ({}, {})
+    made.committed()
+    restarted = Lane(states=dict(lane.states))
+    again = restarted.processor.process(PARTITION, nothing, restarted.states.get)
+    assert (again.states, dict(again.outputs)) == ({}, {})
+    again.committed()
+    assert (restarted.run(others), restarted.states) == (lane.run(others), lane.states)

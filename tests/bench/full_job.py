@@ -30,8 +30,8 @@ class Counting(worker_process.Counting):
             self._meter.start()
         super().consumed(topic, partition, records, newest_ms)
 
-    def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
-        super().batch(partition, records, process_s, total_s)
+    def batch(self, partition: int, records: int, process_s: float, commit_s: float | None) -> None:
+        super().batch(partition, records, process_s, commit_s)
         if self.callbacks >= self._task.records and self.folded >= self.callbacks + self.others:
             self._done()
 
@@ -45,7 +45,7 @@ class Counting(worker_process.Counting):
             "batches": self.batches,
             "batch_records": self.folded / self.batches,
             "batch_process_ms": self.process_s / self.batches * 1e3,
-            "batch_commit_ms": (self.total_s - self.process_s) / self.batches * 1e3,
+            "batch_commit_ms": self.commit_s / self.batches * 1e3,
             "events": produced.get(names.events, 0),
             "call_records": produced.get(names.ended, 0),
             "alerts": produced.get(names.alerts, 0),

@@ -1,4 +1,4 @@
-"""Candidate: the lanes with a job that does nothing. What is left is fetching, queueing and empty commits."""
+"""Candidate: the lanes with a job that does nothing. What is left is fetching and queueing."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def summary(result: dict[str, Any]) -> dict[str, float]:
     medians = {name: one["median"] for name, one in result.get("throughput", {}).items() if name != "failed"}
     idle, worker = medians.get("idle_lanes"), medians.get("worker_memory")
     if idle and worker:
-        found["fetch, queue, empty commit (lanes alone)"] = idle["cpu_us"]
+        found["fetch, queue (lanes alone)"] = idle["cpu_us"]
         found["produce, commit, store, and what else there is"] = (
             worker["cpu_us"] - idle["cpu_us"] - stages["job_us"] - stages["count_us"]
         )

@@ -56,7 +56,7 @@ class Counting:
         self.folded = 0
         self.batches = 0
         self.process_s = 0.0
-        self.total_s = 0.0
+        self.commit_s = 0.0
         self.produced_records: dict[str, int] = {}
         self.recovered_records = 0
         self.recovered_s = 0.0
@@ -71,12 +71,12 @@ class Counting:
             self.others += records
         self._told.consumed(topic, partition, records, newest_ms)
 
-    def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
+    def batch(self, partition: int, records: int, process_s: float, commit_s: float | None) -> None:
         self.folded += records
         self.batches += 1
         self.process_s += process_s
-        self.total_s += total_s
-        self._told.batch(partition, records, process_s, total_s)
+        self.commit_s += commit_s or 0.0
+        self._told.batch(partition, records, process_s, commit_s)
 
     def produced(self, topic: str, records: int, seconds: float, ok: bool) -> None:
         self.produced_records[topic] = self.produced_records.get(topic, 0) + records

@@ -12,7 +12,7 @@ from stream.engine.group import FetchedChunk, FetchedRecords, PartitionReader
 from stream.engine.status import Observer
 from stream.kafka.client.member_commit import Member
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import CommittedOffset
+from stream.kafka.transactional_producer import CommittedOffset, TransactionPart
 
 CHANGELOG = "changelog"
 
@@ -123,13 +123,12 @@ class Brokers:
 class FakeProducer:
     """Commits into `broker`. Each of `fails` is raised by one transaction: (error, committed before it)."""
 
-    def __init__(self, partition: int, broker: dict[TopicPartition, CommittedOffset | None]) -> None:
-        self.partition = partition
+    def __init__(self, broker: dict[TopicPartition, CommittedOffset | None]) -> None:
         self.broker = broker
         self.fails: list[tuple[BaseException, bool]] = []
         self.open_fails: list[BaseException] = []
-        self.written: list[Mapping[str, Sequence[Output]]] = []
-        self.opened = 0
+        self.written: list[dict[int, Mapping[str, Sequence[Output]]]] = []
+        self.opened = self.begun = 0
         self.closed = False
         self.hangs: asyncio.Event | None = None
 
@@ -141,29 +140,28 @@ class FakeProducer:
     async def close(self) -> None:
         self.closed = True
 
-    async def transact(
-        self,
-        outputs: Mapping[str, Sequence[Output]],
-        offsets: Mapping[str, int],
-        *,
-        changelog: str,
-        changelog_end: int,
-    ) -> int:
+    async def transact(self, parts: Sequence[TransactionPart], *, changelog: str) -> dict[int, int]:
+        self.begun += 1
         if self.hangs is not None:
             await self.hangs.wait()
         error, committed = self.fails.pop(0) if self.fails else (None, True)
-        end = changelog_end + len(outputs.get(changelog, ()))
+        ends = {part.partition: part.changelog_end + len(part.outputs.get(changelog, ())) for part in parts}
         if committed:
-            self.written.append(outputs)
-            for topic, offset in offsets.items():
-                self.broker[TopicPartition(topic, self.partition)] = CommittedOffset(offset, end)
+            self.written.append({part.partition: part.outputs for part in parts})
+            for part in parts:
+                for topic, offset in part.offsets.items():
+                    at = CommittedOffset(offset, ends[part.partition])
+                    self.broker[TopicPartition(topic, part.partition)] = at
         if error is not None:
             raise error
-        return end
+        return ends
 
 
 class KeepLast:
-    """A job that keeps the last value of each key; fails as often as told, takes as many records as told."""
+    """A job that keeps the last value of each key; fails as often as told, takes as many records as told.
+
+    A key that is there already comes to nothing.
+    """
 
     def __init__(self) -> None:
         self.failures = 0
@@ -177,7 +175,9 @@ class KeepLast:
             self.failures -= 1
             raise RuntimeError("told to")
         records = records[: self.takes]
-        states: dict[bytes, bytes | None] = {record.key: record.value for record in records}
+        states: dict[bytes, bytes | None] = {
+            record.key: record.value for record in records if get(record.key) != record.value
+        }
         unfinished = self.takes is not None
         return Batch(states, {}, lambda: self.committed.append(len(records)), self.takes, unfinished, 7)
 

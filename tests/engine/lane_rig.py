@@ -9,6 +9,7 @@ from stream.engine.batch import BatchPolicy
 from stream.engine.commit import LaneContext
 from stream.engine.group import Assignment
 from stream.engine.lane import Lane, StartOffset
+from stream.engine.shared_transactions import SharedTransactions
 from stream.engine.states import DictStates
 from stream.engine.status import Waits
 from stream.engine.ticks import TickSchedule
@@ -38,9 +39,12 @@ class LaneRig:
         self.group = FakeGroup(Brokers(commits=[self.broker]))
         self.assignment = Assignment(self.group, 1)
         self.observer, self.waits, self.ticks = ErrorCounter(), Waits(), TickSchedule()
-        self.producer, self.job = FakeProducer(HERE, self.broker), KeepLast()
+        self.shared, self.alone, self.job = FakeProducer(self.broker), FakeProducer(self.broker), KeepLast()
         self.states = DictStates()
-        self.slots = asyncio.Semaphore(1)
+        policy = BatchPolicy(max_batch=10, collect_s=0.0, latency_s=0.0, hold_s=0.05, tries=3)
+        self.transactions = SharedTransactions(
+            {HERE: self.shared}, self.assignment, self.waits, CHANGELOG, policy
+        )
         self.known_ends: dict[TopicPartition, int] = {}
         self.suspended: list[int] = []
         context = LaneContext(
@@ -50,14 +54,15 @@ class LaneRig:
             observer=self.observer,
             waits=self.waits,
             changelog=CHANGELOG,
-            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.05, tries=3),
-            slots=self.slots,
+            policy=policy,
+            transactions=self.transactions,
             known_ends=self.known_ends,
             ticks=self.ticks,
             committed=lambda _: None,
             suspend=lambda number, _: self.suspended.append(number),
         )
-        self.lane = Lane(HERE, TOPICS, self.producer, context)
+        self.transactions.start()
+        self.lane = Lane(HERE, TOPICS, self.alone, context)
         self.lane.begin({topic: StartOffset(0, None) for topic in TOPICS}, RECOVERED_TO)
         self.work = self.lane.start()
 
@@ -73,6 +78,10 @@ class LaneRig:
         async with asyncio.timeout(5):
             while not condition():
                 await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        await self.lane.close(1)
+        await self.transactions.close()
 
     async def settle(self, batches: int) -> None:
         await self.until(lambda: len(self.job.committed) >= batches)

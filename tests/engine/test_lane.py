@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -15,16 +16,17 @@ from tests.engine.lane_rig import CALLBACKS, HERE, RECOVERED_TO, LaneRig
 async def test_what_the_job_does_not_take_of_a_batch_is_the_next_one() -> None:
     rig = LaneRig()
     rig.job.takes = 2
-    rig.producer.fails = [(TransactionFailed(OSError("gone")), False)]
+    rig.shared.fails = [(TransactionFailed(OSError("gone")), False)]
     rig.put("callbacks", 0, b"a", b"b", b"c", b"d", b"e")
     await rig.settle(3)
-    changed = [[key for key, *_ in written["changelog"]] for written in rig.producer.written]
+    transactions = rig.alone.written + rig.shared.written
+    changed = [[key for key, *_ in written[HERE]["changelog"]] for written in transactions]
     assert changed == [[b"a", b"b"], [b"c", b"d"], [b"e"]]
     assert rig.broker[CALLBACKS] == CommittedOffset(5, 105)
     assert rig.lane.queued == 0
     assert rig.ticks.take([HERE], {5}, 0.0) == [HERE], "it was left unfinished"
     assert rig.ticks.take([HERE], {HERE}, 7.0) == [HERE], "something is due"
-    await rig.lane.close(1)
+    await rig.close()
 
 
 async def test_records_lost_on_the_way_end_the_process() -> None:
@@ -41,7 +43,7 @@ async def test_records_that_come_again_are_taken_once() -> None:
     await rig.until(lambda: sum(rig.job.committed) >= 3)
     assert rig.broker[CALLBACKS] == CommittedOffset(3, RECOVERED_TO + 3)
     assert sum(rig.job.committed) == 3
-    await rig.lane.close(1)
+    await rig.close()
 
 
 async def test_a_batch_waits_for_a_topic_that_is_known_to_have_older_records() -> None:
@@ -53,7 +55,7 @@ async def test_a_batch_waits_for_a_topic_that_is_known_to_have_older_records() -
     rig.put("polled", 0, b"older")
     await rig.settle(1)
     assert rig.job.committed == [2]
-    await rig.lane.close(1)
+    await rig.close()
 
 
 async def test_a_topic_that_does_not_come_is_not_waited_for_again() -> None:
@@ -66,7 +68,7 @@ async def test_a_topic_that_does_not_come_is_not_waited_for_again() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0.02)  # less than a batch waits for a topic
     assert rig.job.committed == [1, 1]
-    await rig.lane.close(1)
+    await rig.close()
 
 
 async def test_a_full_queue_pauses_its_partition_until_one_batch_is_left() -> None:
@@ -76,43 +78,49 @@ async def test_a_full_queue_pauses_its_partition_until_one_batch_is_left() -> No
     assert rig.group.paused == {CALLBACKS}
     await rig.settle(3)
     assert rig.group.paused == set()
-    await rig.lane.close(1)
+    await rig.close()
 
 
-async def test_a_lane_that_stands_in_line_gathers_what_comes_meanwhile_into_one_batch() -> None:
+async def test_a_lane_gathers_what_comes_until_the_next_transaction_into_one_batch() -> None:
     rig = LaneRig()
-    async with rig.slots:  # another lane is in a batch
-        rig.put("callbacks", 0, b"a")
-        await asyncio.sleep(0.02)
-        rig.put("callbacks", 1, b"b", b"c")
-        await asyncio.sleep(0.02)
-        assert rig.job.committed == []
+    rig.transactions.next_s = time.monotonic() + 0.1
+    rig.put("callbacks", 0, b"a")
+    await asyncio.sleep(0.01)
+    rig.put("callbacks", 1, b"b", b"c")
     await rig.settle(1)
     assert rig.job.committed == [3]
-    await rig.lane.close(1)
+    await rig.close()
+
+
+async def test_a_full_batch_does_not_wait_for_the_next_transaction() -> None:
+    rig = LaneRig()
+    rig.transactions.next_s = time.monotonic() + 60
+    rig.put("callbacks", 0, *(b"%d" % number for number in range(10)))
+    await rig.settle(1)
+    await rig.close()
 
 
 async def test_a_lane_that_is_closed_finishes_its_batch_and_drops_what_is_queued() -> None:
     rig = LaneRig()
-    rig.producer.hangs = asyncio.Event()
+    rig.shared.hangs = asyncio.Event()
     rig.put("callbacks", 0, b"a")
-    await rig.until(lambda: rig.lane.queued == 1 and rig.slots.locked())
+    await rig.until(lambda: rig.lane.queued == 1 and rig.shared.begun)
     rig.put("callbacks", 1, b"b")
     closing = asyncio.create_task(rig.lane.close(5))
     await asyncio.sleep(0.01)
     assert not closing.done()
-    rig.producer.hangs.set()
+    rig.shared.hangs.set()
     await closing
     assert (rig.broker[CALLBACKS], rig.shown) == (CommittedOffset(1, RECOVERED_TO + 1), {b"a": b"a"})
-    assert rig.producer.closed
+    assert rig.alone.closed
 
 
 async def test_a_lane_whose_batch_does_not_finish_in_time_is_closed_without_it() -> None:
     rig = LaneRig()
-    rig.producer.hangs = asyncio.Event()
+    rig.shared.hangs = asyncio.Event()
     rig.put("callbacks", 0, b"a")
-    await rig.until(rig.slots.locked)
+    await rig.until(lambda: rig.shared.begun)
     await asyncio.sleep(0.01)
     async with asyncio.timeout(2):
         await rig.lane.close(0.02)
-    assert (rig.broker, rig.shown, rig.producer.closed) == ({}, {}, True)
+    assert (rig.broker, rig.shown, rig.alone.closed) == ({}, {}, True)

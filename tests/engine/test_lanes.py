@@ -45,7 +45,7 @@ class LanesRig:
         self.broker = {} if broker is None else broker
         self.group = FakeGroup(Brokers(leader or Leader(), commits=[self.broker]))
         self.states, self.job, self.observer = DictStates(), KeepLast(), ErrorCounter()
-        self.producers: dict[int, FakeProducer] = {}
+        self.producers: dict[int | str, FakeProducer] = {}
         self.open_fails: list[BaseException] = []
         self.lanes = Lanes(
             self.group,
@@ -55,11 +55,11 @@ class LanesRig:
             new_producer=self._new_producer,
             processor=self.job,
             observer=self.observer,
-            policy=BatchPolicy(max_batch=10, collect_s=0.0, hold_s=0.01, tries=3),
+            policy=BatchPolicy(max_batch=10, collect_s=0.0, latency_s=0.0, hold_s=0.01, tries=3),
         )
 
-    def _new_producer(self, partition: int, produced: Produced, member: Member) -> FakeProducer:
-        producer = self.producers[partition] = FakeProducer(partition, self.broker)
+    def _new_producer(self, name: int | str, produced: Produced, member: Member) -> FakeProducer:
+        producer = self.producers[name] = FakeProducer(self.broker)
         producer.open_fails = self.open_fails
         return producer
 

@@ -12,7 +12,7 @@ import pytest
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection
 from stream.kafka.client.member_commit import Member
-from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer
+from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer, TransactionPart
 from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, stopped_after, wait_drained
@@ -157,17 +157,16 @@ async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_
 ) -> None:
     work = await workload(broker, prefix, 8000)
     group, connection = topics.app_id(prefix), Connection(broker.bootstrap)
-    former = TransactionalProducer(group, 1, connection, lambda *_: None, Member(1, "of-long-ago", None))
+    former = TransactionalProducer(group, 0, connection, lambda *_: None, Member(1, "of-long-ago", None))
     one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
     with stopped_after(one):
         one.start().wait_ready()
         with Feed(broker.bootstrap, work.records, rate=2000) as feed:
             feed.wait_sent(2000)
             await former.open()
+            part = TransactionPart(0, {}, {work.names.callbacks: 1_000_000}, 0)
             with pytest.raises(Fenced):
-                await former.transact(
-                    {}, {work.names.callbacks: 1_000_000}, changelog=work.names.changelog, changelog_end=0
-                )
+                await former.transact([part], changelog=work.names.changelog)
             await former.close()
         wait_drained(broker.bootstrap, group, work.sources)
         assert "asking whose it is" in one.output()

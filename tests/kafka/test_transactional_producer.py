@@ -29,6 +29,7 @@ from stream.kafka.transactional_producer import (
     Output,
     TransactionalProducer,
     TransactionFailed,
+    TransactionPart,
     pack_batches,
     spread_by_partition,
 )
@@ -101,6 +102,7 @@ class Client:
     def __init__(self, offsets: dict[str, int], refuses: dict[str, BaseException] | None = None) -> None:
         self.offsets, self.refuses = offsets, refuses or {}
         self.asked: list[str] = []
+        self.sent: dict[tuple[str, int], list[bytes]] = {}
         self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
         self._txn_manager = self
         self._message_accumulator = SimpleNamespace(_pending_batches=set(), _batches={})
@@ -108,6 +110,9 @@ class Client:
         self._pending_txn_offsets: list[Any] = []
 
     def maybe_add_partition_to_txn(self, tp: TopicPartition) -> None: ...
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0, 1}
 
     def create_batch(self) -> Batch:
         return Batch()
@@ -117,6 +122,7 @@ class Client:
 
     async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Written]:
         result: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        self.sent[topic, partition] = [key for _, key, *_ in batch._builder.records]
         if topic in self.refuses:
             result.set_exception(self.refuses[topic])
         else:
@@ -139,6 +145,12 @@ def lane_producer(client: Client) -> TransactionalProducer:
     return producer
 
 
+async def transact(client: Client, outputs: dict[str, Sequence[Output]], changelog_end: int = 0) -> int:
+    """The end of the changelog that a lane's transaction of these outputs leaves."""
+    part = TransactionPart(3, outputs, SOURCES, changelog_end)
+    return (await lane_producer(client).transact([part], changelog="changelog"))[3]
+
+
 SOURCES = {"callbacks": 40, "ticks": 9}
 OUTPUTS: dict[str, Sequence[Output]] = {
     "events": [Output(b"k", b"e")],
@@ -148,10 +160,31 @@ OUTPUTS: dict[str, Sequence[Output]] = {
 
 async def test_offsets_are_committed_with_the_changelog_s_end_that_their_states_need() -> None:
     client = Client({"events": 7, "changelog": 1129})
-    end = await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=1100)
-    assert end == 1131
+    assert await transact(client, OUTPUTS, 1100) == 1131
     assert client.commits == {
         TopicPartition(topic, 3): OffsetAndMetadata(at, "changelog=1131") for topic, at in SOURCES.items()
+    }
+    assert client.asked == ["begin", "offsets of calls-worker", "commit"]
+
+
+async def test_lanes_share_a_transaction_and_each_has_the_changelog_s_end_of_its_own_partition() -> None:
+    client = Client({"events": 7, "active": 50, "changelog": 1129})
+    keyed = Output(b"foobar", b"v", (), KEYED)  # of two partitions, it goes to 0
+    parts = [
+        TransactionPart(
+            0, {"events": [Output(b"k", b"e")], "active": [Output(b"k", b"a")]}, {"ticks": 5}, 300
+        ),
+        TransactionPart(1, {"active": [keyed], "changelog": OUTPUTS["changelog"]}, {"callbacks": 40}, 900),
+    ]
+    assert await lane_producer(client).transact(parts, changelog="changelog") == {0: 300, 1: 1131}
+    assert client.commits == {
+        TopicPartition("ticks", 0): OffsetAndMetadata(5, "changelog=300"),
+        TopicPartition("callbacks", 1): OffsetAndMetadata(40, "changelog=1131"),
+    }
+    assert client.sent == {
+        ("events", 0): [b"k"],
+        ("active", 0): [b"k", b"foobar"],
+        ("changelog", 1): [b"k", b"l"],
     }
     assert client.asked == ["begin", "offsets of calls-worker", "commit"]
 
@@ -159,10 +192,7 @@ async def test_offsets_are_committed_with_the_changelog_s_end_that_their_states_
 async def test_a_batch_without_states_carries_the_changelog_s_former_end() -> None:
     client = Client({"events": 7})
     only_events = {"events": OUTPUTS["events"]}
-    assert (
-        await lane_producer(client).transact(only_events, SOURCES, changelog="changelog", changelog_end=1100)
-        == 1100
-    )
+    assert await transact(client, only_events, 1100) == 1100
     assert {commit.metadata for commit in client.commits.values()} == {"changelog=1100"}
 
 
@@ -170,7 +200,7 @@ async def test_a_batch_without_states_carries_the_changelog_s_former_end() -> No
 async def test_a_refused_record_stops_the_commit(topic: str) -> None:
     client = Client({"events": 7, "changelog": 1129}, {topic: MessageSizeTooLargeError("60 bytes")})
     with pytest.raises(TransactionFailed) as failed:
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+        await transact(client, OUTPUTS)
     assert failed.value.refused
     assert client.asked == ["begin"]
 
@@ -179,7 +209,7 @@ async def test_records_taken_at_an_unknown_offset_are_not_committed() -> None:
     """A broker that had them already and has forgotten where answers -1."""
     client = Client({"events": 7, "changelog": -1})
     with pytest.raises(TransactionFailed):
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=1100)
+        await transact(client, OUTPUTS, 1100)
     assert client.asked == ["begin"]
 
 
@@ -191,7 +221,7 @@ async def test_records_taken_at_an_unknown_offset_are_not_committed() -> None:
 async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> None:
     client = Client({"events": 7, "changelog": 1129}, {"events": error})
     with pytest.raises(Fenced):
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+        await transact(client, OUTPUTS)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +237,7 @@ async def test_a_producer_whose_epoch_is_over_is_fenced(error: KafkaError) -> No
 async def test_any_other_trouble_is_a_failed_transaction(error: Exception) -> None:
     client = Client({"events": 7, "changelog": 1129}, {"events": error})
     with pytest.raises(TransactionFailed) as failed:
-        await lane_producer(client).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+        await transact(client, OUTPUTS)
     assert not failed.value.refused
 
 
@@ -229,7 +259,7 @@ async def test_a_transaction_that_ended_between_two_calls_is_told_by_what_ended_
             raise IllegalOperation("Can't send messages while not in transaction")
 
     with pytest.raises(raised):
-        await lane_producer(Late({})).transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+        await transact(Late({}), OUTPUTS)
 
 
 async def test_records_of_a_transaction_that_is_given_up_count_as_not_written() -> None:
@@ -242,14 +272,14 @@ async def test_records_of_a_transaction_that_is_given_up_count_as_not_written() 
     producer._produced = lambda topic, records, seconds, ok: told.append((topic, records, ok))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await producer.transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+            await producer.transact([TransactionPart(3, OUTPUTS, SOURCES, 0)], changelog="changelog")
     assert told == [("events", 1, False), ("changelog", 2, False)]
 
 
 async def test_a_closed_lane_writes_nothing() -> None:
     producer = TransactionalProducer("calls-worker", 3, {}, lambda *_: None)
     with pytest.raises(Closed, match="closed"):
-        await producer.transact(OUTPUTS, SOURCES, changelog="changelog", changelog_end=0)
+        await producer.transact([TransactionPart(3, OUTPUTS, SOURCES, 0)], changelog="changelog")
 
 
 def test_a_commit_says_how_much_of_the_changelog_its_states_need() -> None:

@@ -153,8 +153,9 @@ class WorkerMetrics(MetricRegistry):
         if self._topics.get(topic) == "ticks":
             self._heard(partition, "received", newest_ms / 1000)
 
-    def batch(self, partition: int, records: int, process_s: float, total_s: float) -> None:
-        self.histogram(f.TRANSACTION_DURATION).observe(total_s - process_s)
+    def batch(self, partition: int, records: int, process_s: float, commit_s: float | None) -> None:
+        if commit_s is not None:
+            self.histogram(f.TRANSACTION_DURATION).observe(commit_s)
         if records:
             self.histogram(f.PROCESSING_DURATION, LANE).observe(process_s / records, records)
 

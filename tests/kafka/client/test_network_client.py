@@ -27,6 +27,7 @@ from stream.kafka.transactional_producer import (
     Output,
     TransactionalProducer,
     TransactionFailed,
+    TransactionPart,
 )
 from stream.service.settings import Settings
 from tests.kafka.fake_kafka import (
@@ -94,7 +95,8 @@ async def until(broker: OneBroker, key: int) -> None:
 
 
 def transact(producer: TransactionalProducer) -> Any:
-    return producer.transact({"calls": [Output(b"k", b"v")]}, {}, changelog="changelog", changelog_end=0)
+    part = TransactionPart(0, {"calls": [Output(b"k", b"v")]}, {}, 0)
+    return producer.transact([part], changelog="changelog")
 
 
 async def transacting(broker: OneBroker, moment: int) -> tuple[TransactionalProducer, asyncio.Task[int]]:

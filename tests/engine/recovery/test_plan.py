@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.engine.recovery_plan import ChangelogPart, Need, need
+from stream.engine.recovery.plan import ChangelogPart, Need, need
 from stream.kafka.transactional_producer import CommittedOffset
 
 NOTHING = Need(0, False, False)

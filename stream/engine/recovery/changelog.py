@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from stream.engine.group import AssignmentOver, FetchedRecords, PartitionReader
-from stream.engine.recovery_plan import ChangelogPart, Need, need
+from stream.engine.recovery.plan import ChangelogPart, Need, need
 from stream.engine.states import States
 from stream.engine.status import Observer, Waits
 from stream.kafka.errors import BROKER_AWAY, KafkaError, KafkaTimeoutError

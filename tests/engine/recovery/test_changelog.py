@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import pytest
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 
-from stream.engine import changelog
-from stream.engine.changelog import ChangelogReader, Recovered
 from stream.engine.group import AssignmentOver
+from stream.engine.recovery import changelog
+from stream.engine.recovery.changelog import ChangelogReader, Recovered
 from stream.engine.states import DictStates
 from stream.engine.status import Waits
 from stream.kafka.partitions import TopicPartition

@@ -1,0 +1,1 @@
+"""Recovery: the states of an assignment, brought up to its committed offsets from the changelog."""
