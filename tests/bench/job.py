@@ -9,7 +9,7 @@ import gc
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from stream.service.metrics.worker import WorkerMetrics
 from stream.service.settings import WorkerSettings
 
 PREFIX = "calls."
+TURN_S = 0.02
 
 _OF_THE_DELIVERY = {"revision", "id", "arrival", "updated_at"}
 """The fields of a call record that may depend on the order of arrival."""
@@ -100,9 +101,12 @@ class Written:
 
 
 class Job:
-    """A `CallProcessor` and the tables of its partitions. `seconds`: the processor time of all batches."""
+    """A `CallProcessor` and the tables of its partitions. `seconds`: the processor time of all batches.
 
-    def __init__(self) -> None:
+    `take_turns` is called after each TURN_S of it.
+    """
+
+    def __init__(self, take_turns: Callable[[], None] = lambda: None) -> None:
         gc.set_threshold(*COLLECT_AFTER)
         self.names = topics.names(PREFIX)
         self.written = Written(self.names)
@@ -110,6 +114,8 @@ class Job:
         self.due_s: dict[int, int | None] = {}
         self.seconds = 0.0
         self.batches = 0
+        self._take_turns = take_turns
+        self._turn_ends_s = TURN_S
         self._processor = CallProcessor(
             self.names, worker_policy(), Privacy(), WorkerMetrics(), deployment="calls", errors_limit=1
         )
@@ -141,6 +147,9 @@ class Job:
         made.committed()
         self.seconds += time.process_time() - began
         self.batches += 1
+        if self.seconds >= self._turn_ends_s:
+            self._turn_ends_s = self.seconds + TURN_S
+            self._take_turns()
         self.due_s[partition] = made.due_s
         for topic, outputs in sorted(made.outputs.items()):
             for key, value, headers, *_ in outputs:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream.kafka import topics
-from tests.bench.callbacks import Tally, Written, callbacks
+from tests.bench.callbacks import OPEN_S, Tally, Written, callbacks
 from tests.bench.candidate import Task
 from tests.bench.ground import CandidateFailed, Ground, end, said
 from tests.bench.standing_worker import READY
@@ -27,8 +27,12 @@ from tests.bench.standing_worker import READY
 WARM_UP_S = 30.0
 """A broker that has just started takes many seconds to compile itself; nobody runs one so briefly."""
 CATCH_UP_LIMIT_S = 30.0
-FAILED_SHARE = 0.15
-OPEN_CALLS = 1000
+WARM_UP_RATE = 100
+RATES = ((1, 60), (10, 30), (100, 15), (1000, 15))
+"""Callbacks a second, and for how many seconds. Rising: the reads of earlier calls are a small load then."""
+FAILED_SHARE, FAILED_SHARE_OF_FEW = 0.15, 0.5
+"""The latter up to FEW callbacks a second, where there would be hardly an alert."""
+FEW = 10
 START_LIMIT_S = 60.0
 REST_S = 3.0
 """How long after the last callback outputs are still waited for."""
@@ -77,20 +81,37 @@ class Reader(threading.Thread):
 
 
 def measure(
-    ground: Ground, rate: int, seconds: int, progress: Callable[[int], None] | None = None
+    ground: Ground,
+    rates: Sequence[tuple[int, int]] = RATES,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Percentiles in milliseconds. Raises CandidateFailed."""
+    """Percentiles in milliseconds, by rate. Raises CandidateFailed.
+
+    `rates`: (callbacks a second, seconds).
+    """
     task = ground.task("latency")
     worker = ground.start("standing_worker", task)
+    found: dict[str, Any] = {}
     try:
         wait_ready(worker, task)
         names = topics.names(task.prefix)
         reader = Reader(ground.bootstrap, names, ground.partitions)
         reader.start()
-        _, warm = _send(ground.bootstrap, names.callbacks, rate, WARM_UP_S, seed=4)
+        _, warm = _send(ground.bootstrap, names.callbacks, WARM_UP_RATE, WARM_UP_S, seed=4)
         _catch_up(reader, warm)
-        sent, written = _send(ground.bootstrap, names.callbacks, rate, seconds, seed=3, progress=progress)
-        time.sleep(REST_S)
+        for number, (rate, seconds) in enumerate(rates):
+            about = (ground.bootstrap, names.callbacks, rate, seconds)
+            sent, written = _send(*about, seed=5 + number, progress=progress)
+            time.sleep(REST_S)
+            found[str(rate)] = {
+                "sent": len(sent),
+                "events": written.events,
+                "alerts": written.failed,
+                "events_read": len(reader.events.keys() & sent.keys()),
+                "events_ms": percentiles(reader.events, sent),
+                "alerts_read": len(reader.alerts.keys() & sent.keys()),
+                "alerts_ms": percentiles(reader.alerts, sent),
+            }
         reader.ending = True
         reader.join(10)
         worker.send_signal(signal.SIGTERM)
@@ -101,17 +122,7 @@ def measure(
     finally:
         end(worker)
         ground.drop_topics(task.prefix.rstrip("."))
-    return {
-        "rate": rate,
-        "sent": len(sent),
-        "events": written.events,
-        "alerts": written.failed,
-        "events_read": len(reader.events.keys() & sent.keys()),
-        "events_ms": percentiles(reader.events, sent),
-        "alerts_read": len(reader.alerts.keys() & sent.keys()),
-        "alerts_ms": percentiles(reader.alerts, sent),
-        "worker": ground.result("standing_worker", task),
-    }
+    return {"rates": found, "worker": ground.result("standing_worker", task)}
 
 
 def percentiles(read: dict[Place, float], sent: dict[Place, float]) -> dict[str, float]:
@@ -142,7 +153,7 @@ def _send(
     bootstrap: str,
     topic: str,
     rate: int,
-    seconds: int,
+    seconds: float,
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[dict[Place, float], Written]:
@@ -160,7 +171,9 @@ def _send(
 
         return delivered
 
-    traffic = callbacks(rate * seconds, OPEN_CALLS, seed=seed, failed=FAILED_SHARE, age_s=0)
+    failed = FAILED_SHARE if rate > FEW else FAILED_SHARE_OF_FEW
+    # So many open calls that they are received at this rate.
+    traffic = callbacks(rate * round(seconds), round(rate * OPEN_S), seed=seed, failed=failed)
     began = time.perf_counter()
     for number, record in enumerate(traffic):
         wait_s = began + number / rate - time.perf_counter()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +43,7 @@ LONGEST_CALL_S = 900
 LIMIT_S = 100_000
 """Of virtual time: calls that are still there then are never evicted."""
 
+TakeTurns = Callable[[], None]
 Due = tuple[int, int, str, bytes, bytes]
 
 
@@ -166,8 +167,8 @@ class Poller:
 class World:
     """Calls, providers, poller and the worker's job, in one virtual time."""
 
-    def __init__(self, calls: int, seed: int) -> None:
-        self.job = Job()
+    def __init__(self, calls: int, seed: int, take_turns: TakeTurns = lambda: None) -> None:
+        self.job = Job(take_turns)
         self.now_us = START_S * SECOND_US
         self.deliveries = 0
         begin = BeginCalls(calls)
@@ -261,9 +262,9 @@ class World:
         batches.setdefault(partition, []).append(record(topic, partition, offset, at_us, key, value))
 
 
-def measure(calls: int, seed: int = 1) -> dict[str, Any]:
+def measure(calls: int, seed: int = 1, take_turns: TakeTurns = lambda: None) -> dict[str, Any]:
     """CPU µs and bytes of a call's whole life."""
-    world = World(calls, seed)
+    world = World(calls, seed, take_turns)
     world.run()
     calls = world.traffic.calls
     return {**world.job.result(calls), "deliveries": world.deliveries / calls}

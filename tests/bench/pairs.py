@@ -2,9 +2,9 @@
 
     python -m tests.bench.pairs ../before --jobs callback,life --rounds 5
 
-The harness is this tree's, so both get the same records. A machine's speed drifts, so rounds are interleaved
-and the median of the rounds' own ratios counts. Equal digests say that the outputs are equal byte for byte;
-equal `knowledge`, that a reader knows the same in the end.
+The harness is this tree's, so both get the same records. A machine's speed drifts, so both take turns every
+few milliseconds, and the median of the rounds' own ratios counts. Equal digests say that the outputs are
+equal byte for byte; equal `knowledge`, that a reader knows the same in the end.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +27,47 @@ from tests.bench.offline import JOBS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(tree: Path, python: str, job: str, calls: int, seed: int) -> dict[str, Any]:
-    """The result of a job with the program of `tree` and the harness of this one."""
-    with tempfile.TemporaryDirectory() as folder:
+def run(trees: Sequence[Path], python: str, job: str, calls: int, seed: int) -> list[dict[str, Any]]:
+    """A job's results with the program of each tree and the harness of this one, all at once and in turns."""
+    command = [
+        python,
+        "-m",
+        "tests.bench.offline",
+        job,
+        "--calls",
+        str(calls),
+        "--seed",
+        str(seed),
+        "--in-turns",
+    ]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         (Path(folder) / "tests").symlink_to(ROOT / "tests")
-        command = [python, "-m", "tests.bench.offline", job, "--calls", str(calls), "--seed", str(seed)]
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": f"{folder}:{tree}", "PYTHONHASHSEED": "0"},
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+        waiting = []
+        for number, tree in enumerate(trees):
+            environ = {**os.environ, "PYTHONPATH": f"{folder}:{tree}", "PYTHONHASHSEED": "0"}
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            started = subprocess.Popen(command, cwd=folder, env=environ, **pipes)
+            waiting.append((number, running.enter_context(started)))
+        results: dict[int, dict[str, Any]] = {}
+        while waiting:
+            number, process = waiting.pop(0)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            said = process.stdout.readline()
+            if said == "\n":
+                waiting.append((number, process))
+            else:
+                results[number] = json.loads(said)
+    return [results[number] for number in range(len(trees))]
 
 
 def compare(before: Path, after: Path, python: str, job: str, calls: int, rounds: int, seed: int) -> None:
     """Run and print one job."""
     pairs = []
-    for number in range(rounds):
-        order = (before, after) if number % 2 == 0 else (after, before)
-        found = {tree: run(tree, python, job, calls, seed) for tree in order}
-        pairs.append((found[before], found[after]))
+    for _ in range(rounds):
+        pairs.append(run((before, after), python, job, calls, seed))
         print(f"  {job}: {pairs[-1][0]['us']:.1f} -> {pairs[-1][1]['us']:.1f} µs", file=sys.stderr)
     old, new = pairs[-1]
     ratio = statistics.median(one["us"] / other["us"] for other, one in pairs)

@@ -22,12 +22,14 @@ BUSY = 0.7
 def show(result: Mapping[str, Any], console: Console) -> None:
     """Print every part that was measured."""
     parts = {
+        "offline": _offline,
         "throughput": _throughput,
         "stages": _stages,
         "gateway": _gateway,
         "latency": _latency,
         "through": _through,
         "recovery": _recovery,
+        "ordinary": _ordinary,
     }
     found: list[RenderableType] = []
     for name, part in parts.items():
@@ -36,6 +38,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
         elif name in result:
             found.append(part(result))
     console.print(Group(*found))
+    console.print(_python(result["machine"]["python"]))
     load = result["machine"]["load_before"]
     if load > BUSY:
         console.print(f"The machine was busy (load {load:.1f} before the start): these numbers are too low.")
@@ -45,6 +48,7 @@ def missed(result: Mapping[str, Any]) -> list[str]:
     """The targets that were measured and not met, in words."""
     return [
         f"{target.says}: {target.text(value)}, wanted {target.wanted()}"
+        + (" (accepted)" if target.accepted(value) else "")
         for target in TARGETS
         if (value := target.value(result)) is not None and not target.met(value)
     ]
@@ -59,7 +63,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _judged(result: Mapping[str, Any], name: str, otherwise: float | None, digits: int = 0) -> Text:
-    """A number, green or red by its target, and the target."""
+    """A number and its target: green where it is met, yellow where it is accepted, else red."""
     target = _target(name)
     value = target.value(result) if target is not None else otherwise
     if value is None:
@@ -67,15 +71,57 @@ def _judged(result: Mapping[str, Any], name: str, otherwise: float | None, digit
     text = f"{value:,.{digits}f}"
     if target is None:
         return Text(text)
-    return Text(f"{text}  ({target.wanted()})", style="green" if target.met(value) else "red")
+    style = "green" if target.met(value) else "yellow" if target.accepted(value) else "red"
+    return Text(f"{text}  ({target.wanted()})", style=style)
 
 
 def _target(name: str) -> Target | None:
     return next((target for target in TARGETS if target.name == name), None)
 
 
+def _python(build: Mapping[str, Any]) -> str:
+    """What was measured with."""
+    says = [name.upper() for name in ("pgo", "lto") if build[name]]
+    return (
+        f"Python {build['version']}, {' and '.join(says) or 'no PGO or LTO that it says of itself'}; "
+        f"a loop that takes 1,400 µs in Debian's 3.11 took {build['loop_us']:,.0f} µs."
+    )
+
+
+def _offline(result: Mapping[str, Any]) -> RenderableType:
+    columns = ("job", "rounds", "CPU µs", "bytes out", "records out", "of Quix Streams' callback")
+    table = _table("The worker's job without Kafka, all sources polled", *columns)
+    says = {
+        "callback": "a status callback",
+        "mixed": "a delivery of any source",
+        "life": "a call's whole life",
+    }
+    for job, found in result["offline"].items():
+        table.add_row(
+            says[job],
+            f"{found['rounds']} × {found['count']:,}",
+            _plain(found["us"], 1),
+            _judged(result, job + ".bytes", found["bytes_all"]),
+            _plain(sum(found["records"].values()), 1),
+            _judged(result, job + ".to_quix", None, 1),
+        )
+    return table
+
+
+def _ordinary(result: Mapping[str, Any]) -> RenderableType:
+    roles = ("worker", "broker", "poller", "gateway")
+    columns = ("webhooks a second", *roles, "transactions/s", "deliveries/s")
+    table = _table("callstream up at ordinary load: share of a core", *columns)
+    for rate, found in result["ordinary"].items():
+        cores = [_judged(result, f"ordinary.{rate}.{role}", found["cores"].get(role), 3) for role in roles]
+        counts = [_plain(found[name], 1) for name in ("transactions", "deliveries")]
+        table.add_row(rate, *cores, *counts)
+    return table
+
+
 def _throughput(result: Mapping[str, Any]) -> RenderableType:
-    table = _table("Throughput: medians", "candidate", "callbacks", "a second", "CPU µs each", "RSS MB")
+    columns = ("candidate", "callbacks", "a second", "CPU µs each", "times Quix Streams", "RSS MB")
+    table = _table("Throughput: medians", *columns)
     details = []
     for candidate in throughput.CANDIDATES:
         found = result["throughput"][candidate.name]
@@ -88,6 +134,7 @@ def _throughput(result: Mapping[str, Any]) -> RenderableType:
             f"{len(found['rounds'])} × {median['records']:,.0f}",
             _judged(result, candidate.name + ".events_per_s", median["events_per_s"]),
             _judged(result, candidate.name + ".cpu_us", median["cpu_us"], 1),
+            _judged(result, candidate.name + ".to_quix", found["to_quix"], 2),
             _plain(median["rss_mb"]),
         )
         if "batch_records" in median:
@@ -95,12 +142,12 @@ def _throughput(result: Mapping[str, Any]) -> RenderableType:
                 f"{found['says']}: batches of {median['batch_records']:.0f}, "
                 f"{median['batch_process_ms']:.1f} ms to fold, {median['batch_commit_ms']:.1f} ms to commit"
             )
-    table.add_row("worker : plain Faust", "", _judged(result, "ratio", None, 1))
+    table.add_row("RocksDB : memory", "", "", _judged(result, "rocksdb", None, 2))
     return Group(
         table,
-        "The worker does the full job, exactly once. Plain Faust and the bare loop do a",
-        "small one: drop repetitions, a table with its changelog, an alert for a failed",
-        "call; at least once, or less.",
+        "The worker does the full job, exactly once. Quix Streams, plain Faust and the bare",
+        "loop do a small one: drop repetitions, a table with its changelog, an alert for a",
+        "failed call; at least once, or less.",
         *details,
     )
 
@@ -141,28 +188,28 @@ def _gateway(result: Mapping[str, Any]) -> RenderableType:
 
 def _latency(result: Mapping[str, Any]) -> RenderableType:
     found = result["latency"]
-    table = _table(
-        f"Latency at {found['rate']:,}/s: produced → readable, read_committed",
-        "output",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-        "longest ms",
-        "n",
-    )
-    for name in ("alerts", "events"):
-        took = found[name + "_ms"]
-        if not took:
-            table.add_row(name, Text("none came", style="red"))
-            continue
-        cells = [_judged(result, f"latency.{name}.{p}", took[p]) for p in ("p50", "p90", "p99")]
-        table.add_row(name, *cells, _plain(took["max"]), _plain(took["n"]))
+    title = "Latency: produced → readable, read_committed"
+    table = _table(title, "callbacks a second", "output", "p50 ms", "p90 ms", "p99 ms", "longest ms", "n")
+    details = []
+    for rate, one in found["rates"].items():
+        for name in ("alerts", "events"):
+            took = one[name + "_ms"]
+            if not took:
+                table.add_row(rate, name, Text("none came", style="red"))
+                continue
+            cells = [_judged(result, f"latency.{rate}.{name}.{p}", took[p]) for p in ("p50", "p90", "p99")]
+            table.add_row(rate, name, *cells, _plain(took["max"]), _plain(took["n"]))
+        if (one["events_read"], one["alerts_read"]) != (one["events"], one["alerts"]):
+            details.append(
+                f"At {rate}/s {one['events_read']:,} of {one['events']:,} events and "
+                f"{one['alerts_read']:,} of {one['alerts']:,} alerts were read."
+            )
     worker = found["worker"]
     return Group(
         table,
-        f"{found['events_read']:,} of {found['events']:,} events, "
-        f"{found['alerts_read']:,} of {found['alerts']:,} alerts; {worker['cores']:.2f} cores, "
-        f"batches of {worker['batch_records']:.1f}, {worker['batch_ms']:.1f} ms each",
+        *details,
+        f"Over all {worker['cores']:.2f} cores, batches of {worker['batch_records']:.1f}, "
+        f"{worker['batch_ms']:.1f} ms each",
     )
 
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
+import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from tests.bench import callbacks, gateway, latency, recovery, through, throughput
+from tests.bench import callbacks, gateway, latency, offline, ordinary, pairs, recovery, through, throughput
 from tests.bench.ground import CandidateFailed, Ground, ground
 
-PARTS = ("throughput", "stages", "gateway", "latency", "through", "recovery")
+PARTS = ("offline", "throughput", "stages", "gateway", "latency", "through", "recovery", "ordinary")
+NEED_NO_BROKER = {"offline", "ordinary"}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,14 +29,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[str, ...] = PARTS
     records: int = 400_000
     few_records: int = 40_000
-    rounds: int = 3
+    rounds: int = 5
     open_calls: int = 4000
     partitions: int = 12
     rate: int = 1000
     seconds: int = 12
     calls: int = 1_000_000
     requests: int = 30_000
-    limit_s: float = 200.0
+    offline_calls: int = 1000
+    latency: tuple[tuple[int, int], ...] = latency.RATES
+    ordinary_s: tuple[float, float] = (ordinary.WARM_S, ordinary.MEASURED_S)
+    limit_s: float = 600.0
 
 
 class Say:
@@ -52,11 +59,26 @@ def run(plan: Plan, say: Say) -> dict[str, Any]:
         "plan": msgspec.to_builtins(plan),
         "machine": {
             "cores": os.cpu_count(),
-            "python": platform.python_version(),
+            "python": python_build(),
             "system": platform.platform(),
             "load_before": os.getloadavg()[0],
         },
     }
+    if "offline" in plan.parts:
+        result["offline"] = _offline(plan, say)
+    if set(plan.parts) - NEED_NO_BROKER:
+        _on_a_broker(plan, say, result)
+    if "ordinary" in plan.parts:
+        warm_s, measured_s = plan.ordinary_s
+        result["ordinary"] = _or_failed(
+            lambda: ordinary.measure(warm_s=warm_s, measured_s=measured_s, say=say.step)
+        )
+    result["seconds"] = time.monotonic() - began
+    return result
+
+
+def _on_a_broker(plan: Plan, say: Say, result: dict[str, Any]) -> None:
+    began = time.monotonic()
     say.step("starting a Kafka of our own")
     with ground(plan.partitions) as made:
         written = _write(made, plan, say)
@@ -76,8 +98,6 @@ def run(plan: Plan, say: Say) -> dict[str, Any]:
         say.step("stopping Kafka")
     if "stages_us" in result.get("stages", {}):
         result["stages"]["summary_us"] = summary(result)
-    result["seconds"] = time.monotonic() - began
-    return result
 
 
 def _or_failed(part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -98,6 +118,40 @@ def _write(made: Ground, plan: Plan, say: Say) -> dict[str, callbacks.Written]:
     for topic in counts:
         made.make_topic(topic)
     return callbacks.write(made.bootstrap, counts, plan.open_calls, say.at)
+
+
+def python_build() -> dict[str, Any]:
+    """The interpreter: its version, what its build says of itself, and how fast it is.
+
+    `loop_us`: processor time of a small loop. Debian's interpreter is optimised and does not say so: its
+    configuration describes the shared library.
+    """
+    config = f"{sysconfig.get_config_var('CONFIG_ARGS')} {sysconfig.get_config_var('PY_CFLAGS')}"
+    return {
+        "version": platform.python_version(),
+        "pgo": "--enable-optimizations" in config or "-fprofile-use" in config,
+        "lto": "--with-lto" in config or "-flto" in config,
+        "loop_us": min(_loop_us() for _ in range(9)),
+    }
+
+
+def _loop_us() -> float:
+    began = time.process_time()
+    sum(number % 7 for number in range(50_000))
+    return (time.process_time() - began) * 1e6
+
+
+def _offline(plan: Plan, say: Say) -> dict[str, Any]:
+    """Medians of the jobs without Kafka, in turn."""
+    rounds: dict[str, list[dict[str, Any]]] = {job: [] for job in offline.JOBS}
+    for number in range(plan.rounds):
+        for job, found in rounds.items():
+            say.step(f"round {number + 1} of {plan.rounds} without Kafka: {job}")
+            found += pairs.run([pairs.ROOT], sys.executable, job, plan.offline_calls, seed=1)
+    return {
+        job: {**found[-1], "us": statistics.median(one["us"] for one in found), "rounds": len(found)}
+        for job, found in rounds.items()
+    }
 
 
 def _throughput(
@@ -124,8 +178,8 @@ def _gateway(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:
 
 
 def _latency(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:
-    say.step(f"latency at {plan.rate}/s", plan.rate * plan.seconds)
-    return latency.measure(made, plan.rate, plan.seconds, say.at)
+    say.step(f"latency at {', '.join(str(rate) for rate, _ in plan.latency)} a second")
+    return latency.measure(made, plan.latency)
 
 
 def _through(made: Ground, plan: Plan, say: Say) -> dict[str, Any]:

@@ -14,19 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-import msgspec
 from aiokafka.structs import ConsumerRecord
 from confluent_kafka import Consumer, TopicPartition
 
-from agents.outputs import alert_outputs
+from agents.batch_state import BatchState, PartitionMemory
+from agents.outputs import write
 from agents.processor import CallProcessor
-from stream.core.call.alerts import Alert
 from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
-from stream.core.call.record import CallRecord
 from stream.core.call.state import dump, load
-from stream.core.events import Event, Origin
-from stream.core.policy import CallPolicy
+from stream.core.events import Origin
 from stream.core.privacy.masking import Privacy
 from stream.engine.batch import Record
 from stream.faust_bridge.app import COLLECT_AFTER
@@ -36,13 +33,12 @@ from stream.service.metrics.worker import WorkerMetrics
 from stream.sources import DECODERS
 from tests.bench import masking
 from tests.bench.candidate import Task, give_back, task
+from tests.bench.job import worker_policy
 
 BATCH = 1000
 CHUNK = 50
 RECORDS = 60_000
 ROUNDS = 3
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Stopwatch:
@@ -114,14 +110,14 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
-    """Seconds of each stage."""
-    watch, policy, privacy = Stopwatch(), CallPolicy(), Privacy()
+def by_stage(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[str, float]:
+    """Seconds of each stage, with the worker's own policy: all sources are polled."""
+    watch, policy, privacy = Stopwatch(), worker_policy(), Privacy()
     store: dict[bytes, bytes] = {}
     for batch in batches:
         calls: dict[bytes, Any] = {}
         pages = Pages(store.get)
-        written: list[Any] = []
+        written = BatchState(batch[0].partition, store.get, PartitionMemory())
         watch.start()
         for at in range(0, len(batch), CHUNK):
             records = batch[at : at + CHUNK]
@@ -139,20 +135,16 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
                     stored = store.get(key)
                     calls[key] = load(stored) if stored is not None else None
             watch.lap("decode_states")
-            effects: list[Any] = []
+            effects: list[tuple[bytes, list[Any]]] = []
             for record, envelope, readings in zip(records, envelopes, decoded, strict=True):
                 key = record.key or b""
                 origin = Origin(record.topic, record.partition, record.offset)
                 folded = fold(calls[key], readings, envelope, origin, policy, pages)
                 calls[key] = folded.call
-                effects += folded.effects
+                effects.append((key, folded.effects))
             watch.lap("identify_and_fold")
-            for effect in effects:
-                kind = type(effect)
-                if kind is Event or kind is CallRecord:
-                    written.append(_encode(effect))
-                elif kind is Alert:
-                    written.append(alert_outputs(effect, "bench"))
+            for key, of_record in effects:
+                write(written, key, of_record, names, "bench")
             watch.lap("encode_outputs")
         states = {key: dump(call) for key, call in calls.items()}
         watch.lap("encode_states")
@@ -163,7 +155,7 @@ def by_stage(batches: Iterable[Sequence[Record]]) -> dict[str, float]:
 def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[str, float]:
     """Seconds of the real processor over the same batches, and of what it does once they are committed."""
     metrics = WorkerMetrics()
-    job = CallProcessor(names, CallPolicy(), Privacy(), metrics, deployment="bench", errors_limit=1)
+    job = CallProcessor(names, worker_policy(), Privacy(), metrics, deployment="bench", errors_limit=1)
     stores: dict[int, dict[bytes, bytes]] = {}
     watch = Stopwatch()
     for batch in batches:
@@ -184,7 +176,8 @@ def whole_job(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict
 
 def sample_states(batches: Iterable[Sequence[Record]], names: topics.Topics) -> dict[bytes, bytes]:
     """The states that the real processor leaves of these batches."""
-    job = CallProcessor(names, CallPolicy(), Privacy(), WorkerMetrics(), deployment="bench", errors_limit=1)
+    metrics = WorkerMetrics()
+    job = CallProcessor(names, worker_policy(), Privacy(), metrics, deployment="bench", errors_limit=1)
     store: dict[bytes, bytes] = {}
     opened: set[int] = set()
     for batch in batches:
@@ -210,7 +203,7 @@ def main() -> None:
     batches = batches_of(asked)
     records = sum(len(batch) for batch in batches)
     names = topics.names(asked.prefix)
-    stages = _fastest(lambda: by_stage(batches), records)
+    stages = _fastest(lambda: by_stage(batches, names), records)
     job = _fastest(lambda: whole_job(batches, names), records)
     stages["between"] = job["job"] - sum(stages.values())
     masking_us = masking.measure([record.value for batch in batches for record in batch][: masking.CALLBACKS])

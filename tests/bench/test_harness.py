@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
+from io import StringIO
 from pathlib import Path
 
 import orjson
 import pytest
+from rich.console import Console
 
-from tests.bench import life, memory, offline, report, run, throughput
+from tests.bench import life, memory, offline, ordinary, pairs, report, run, throughput
 from tests.bench.callbacks import Tally, callbacks
-from tests.bench.targets import TARGETS
+from tests.bench.ground import PYTHONS, ROOT
+from tests.bench.targets import TARGETS, Target
 from tests.core.deliveries import Delivery
 from tests.core.folding import tell
 
@@ -30,19 +35,29 @@ def test_a_small_run_measures_every_part_and_every_candidate_does_its_job(
         seconds=3,
         calls=3000,
         requests=1500,
+        offline_calls=20,
+        latency=((100, 3), (50, 2)),
+        ordinary_s=(3.0, 3.0),
     )
     result = run.run(plan, run.Say())
-    wrong = {name: one["wrong"] for name, one in result["throughput"].items() if one["wrong"]}
-    assert wrong == {}
-    assert {name: len(one["rounds"]) for name, one in result["throughput"].items()} == {
-        candidate.name: 1 for candidate in throughput.CANDIDATES
+    installed = [one for one in throughput.CANDIDATES if PYTHONS.get(one.module, ROOT).exists()]
+    measured = {one.name: result["throughput"][one.name] for one in installed}
+    assert {name: one["wrong"] for name, one in measured.items()} == dict.fromkeys(measured)
+    assert {len(one["rounds"]) for one in measured.values()} == {1}
+    by_rate = result["latency"]["rates"]
+    assert {rate: one["sent"] for rate, one in by_rate.items()} == {"100": 300, "50": 100}
+    assert all(one["events_read"] == one["events"] > 0 for one in by_rate.values())
+    assert {rate: {"worker", "broker"} - one["cores"].keys() for rate, one in result["ordinary"].items()} == {
+        rate: set() for rate in ("0", "10", "100")
     }
-    assert all(target.value(result) is not None for target in TARGETS)
-    assert result["latency"]["sent"] == 300
-    assert result["latency"]["events_read"] == result["latency"]["events"]
+    unknown = {target.name for target in TARGETS if target.value(result) is None}
+    assert {name for name in unknown if "to_quix" not in name} <= {
+        f"latency.{rate}.alerts.{share}" for rate in (1, 10, 1000) for share in ("p50", "p99")
+    }
     assert [result["recovery"][store]["records"] for store in ("memory", "rocksdb")] == [3000, 3000]
     assert result["recovery"]["memory"]["states"] == 3000
-    assert report.missed(result) is not None
+    shown = Console(file=StringIO(), width=200)
+    report.show(result, shown)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,6 +134,45 @@ def test_one_request_that_names_several_reads_gets_their_rows_and_one_result() -
 
 def test_the_jobs_of_a_pair_give_equal_digests_for_equal_programs() -> None:
     for job in ("callback", "mixed"):
-        first, again = (offline.JOBS[job](20, 1) for _ in range(2))
-        assert first["digests"] == again["digests"] != offline.JOBS[job](20, 2)["digests"]
+        first, again = pairs.run([ROOT, ROOT], sys.executable, job, 20, seed=1)
+        other = offline.JOBS[job](20, 2, lambda: None)
+        assert first["digests"] == again["digests"] != other["digests"]
         assert first["records"] == again["records"]
+
+
+def test_a_number_between_goal_and_floor_is_accepted_and_not_met() -> None:
+    share = Target("worker", "worker, cores", "worker", most=0.03, floor=0.05)
+    assert [(share.met(value), share.accepted(value)) for value in (0.03, 0.04, 0.06)] == [
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+    speed = Target("worker", "worker, deliveries/s", "worker", least=40_000, floor=28_000)
+    assert [speed.accepted(value) for value in (27_000, 28_000)] == [False, True]
+
+
+def test_candidates_are_compared_in_the_rounds_that_they_share() -> None:
+    def rounds(*us: float) -> list[dict[str, float]]:
+        return [{"cpu_us": one} for one in us]
+
+    assert throughput.ratio(rounds(20, 60, 30), rounds(10, 20, 30)) == 2.0
+    assert throughput.ratio(rounds(20, 60), rounds(10)) == 2.0
+    assert throughput.ratio([], rounds(10)) is None
+
+
+def test_the_processor_time_of_a_session_is_that_of_its_roles() -> None:
+    busy = (
+        "import time\nwhile time.process_time() < 0.1: pass\nprint(flush=True)\nimport sys; sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", busy, "worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = ordinary.cpu_seconds(process.pid, "/nowhere")
+        process.communicate()
+    assert list(found) == ["worker"]
+    assert 0.05 < found["worker"] < 5

@@ -17,11 +17,12 @@ import orjson
 from confluent_kafka import Consumer, TopicPartition
 
 from stream.kafka import topics
+from tests.bench.callbacks import OPEN_S
 from tests.bench.candidate import Task
 from tests.bench.gateway import apply_load, port_of
 from tests.bench.ground import CandidateFailed, Ground, end, said
 from tests.bench.http_load import Load
-from tests.bench.latency import FAILED_SHARE, OPEN_CALLS, REST_S, WARM_UP_S, wait_ready
+from tests.bench.latency import FAILED_SHARE, REST_S, WARM_UP_S, wait_ready
 
 CONNECTIONS = 200
 
@@ -66,7 +67,7 @@ def measure(ground: Ground, rate: int, seconds: int) -> dict[str, Any]:
         reader = AlertReader(ground.bootstrap, topics.names(task.prefix).alerts, ground.partitions)
         reader.start()
         about = {"port": port, "connections": CONNECTIONS, "rate": float(rate), "out": ""}
-        about |= {"open_calls": OPEN_CALLS, "failed": FAILED_SHARE}
+        about |= {"open_calls": round(rate * OPEN_S), "failed": FAILED_SHARE}
         apply_load(task, Load(requests=round(rate * WARM_UP_S), seed=4, **about))
         found = apply_load(task, Load(requests=rate * seconds, seed=3, **about))
         time.sleep(REST_S)

@@ -65,6 +65,7 @@ def measure(
             "says": candidate.says,
             "rounds": found.get(candidate.name, []),
             "median": medians(found.get(candidate.name, [])),
+            "to_quix": ratio(found.get(candidate.name, []), found.get(QUIX.name, [])),
             "wrong": wrong.get(candidate.name),
         }
         for candidate in CANDIDATES
@@ -94,6 +95,12 @@ def differs(candidate: Candidate, result: Mapping[str, Any], written: Written) -
         wanted |= {"states": written.events, "alerts": written.failed_events}
     unlike = [f"{n} {name}, not {result[name]}" for name, n in wanted.items() if result[name] != n]
     return "should be " + ", ".join(unlike) if unlike else None
+
+
+def ratio(rounds: list[dict[str, Any]], others: list[dict[str, Any]]) -> float | None:
+    """The median of how often one has the other's CPU time, each compared in its own round."""
+    pairs = [one["cpu_us"] / other["cpu_us"] for one, other in zip(rounds, others, strict=False)]
+    return statistics.median(pairs) if pairs else None
 
 
 def medians(rounds: list[dict[str, Any]]) -> dict[str, float]:
