@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agents.batch_state import BatchState, Get, PartitionMemory, held_series
-from agents.call_folder import CallFolder, read_tick
+from agents.call_folder import CallFolder, ReadRecord, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
 from stream.core.call.identity_pages import is_page
@@ -25,7 +25,6 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import PROVIDERS
 from stream.engine.batch import Batch, Record
-from stream.kafka.envelope_codec import read_envelope
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
@@ -40,6 +39,8 @@ CALLS_PER_BATCH = 250
 """A batch ends after the tick that reaches this number of checked calls, so that queued-up ticks do not make
 one long batch.
 """
+READ_AHEAD = 100
+"""How many records are read before the first of them is applied."""
 
 
 class FaultyWorkerError(RuntimeError):
@@ -103,10 +104,13 @@ class CallProcessor:
         batch = BatchState(partition, get, self.partitions[partition])
         ticks = self._topics.ticks
         taken = 0
+        read: list[ReadRecord] = []
         for at, record in enumerate(records):
             taken = at + 1
+            if at % READ_AHEAD == 0:
+                read = self.folder.read(records[at : at + READ_AHEAD])
             if record.topic != ticks:
-                self._deliver(batch, records, at)
+                self._deliver(batch, records, at, read[at % READ_AHEAD])
                 continue
             self._tick(batch, records, at)
             if batch.tick_calls >= CALLS_PER_BATCH:
@@ -129,15 +133,16 @@ class CallProcessor:
 
     # -- deliveries
 
-    def _deliver(self, batch: BatchState, records: Sequence[Record], at: int) -> None:
+    def _deliver(self, batch: BatchState, records: Sequence[Record], at: int, read: ReadRecord) -> None:
         record, source = records[at], UNKNOWN
         try:
-            envelope = read_envelope(record.value)
-            source = envelope.source
+            if read.envelope is not None:
+                source = read.envelope.source
+            envelope = read.said()
             if source == FETCH_RESULT:
                 self._apply_result(batch, record, envelope)
             else:
-                self._apply(batch, record, envelope, self.folder.read(envelope, record))
+                self._apply(batch, record, envelope, read.readings)
         except DecodeError as error:
             self._dead_letter(batch, record, source, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
@@ -145,7 +150,9 @@ class CallProcessor:
         else:
             batch.succeeded()
 
-    def _apply(self, batch: BatchState, record: Record, envelope: Envelope, readings: list[Reading]) -> None:
+    def _apply(
+        self, batch: BatchState, record: Record, envelope: Envelope, readings: Sequence[Reading]
+    ) -> None:
         key, first = record.key, readings[0]
         assert key is not None
         call = batch.call(key)

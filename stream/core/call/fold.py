@@ -10,6 +10,7 @@ another sighting of a known event completes its entry and adds its source.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -63,7 +64,7 @@ class Folded(msgspec.Struct):
 
 def fold(
     call: Call | None,
-    readings: list[Reading],
+    readings: Sequence[Reading],
     envelope: Envelope,
     origin: Origin,
     policy: CallPolicy,
