@@ -21,7 +21,7 @@ from stream.core.call.timers import Ticked, answered, tick
 from stream.core.events import DecodeError, Envelope, Origin, Reading
 from stream.core.failures import error_logged
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
-from stream.core.identity import event_id
+from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import instant
@@ -68,7 +68,7 @@ class CallFolder:
         """
         read = [ReadRecord(record) for record in records]
         deliveries = [one for one in read if one.record.topic != self._ticks_topic]
-        for step in (self._read_envelope, self._decode, self._mask):
+        for step in (self._read_envelope, self._decode, self._mask, self._identify):
             for one in deliveries:
                 if one.error is None:
                     try:
@@ -95,6 +95,10 @@ class CallFolder:
         for reading in one.readings:
             self._privacy.apply(reading)
 
+    def _identify(self, one: ReadRecord) -> None:
+        for reading in one.readings:
+            identify(reading)
+
     def fold(
         self,
         call: Call | None,
@@ -117,7 +121,6 @@ class CallFolder:
         effects: list[Any] = []
         for reading in readings:
             event = reading.event
-            event.id = event_id(event.key, event.family, reading.identity_rule, reading.parts)
             event.received_at = envelope.received_at
             event.origin = origin
             effects.append(event)

@@ -146,7 +146,8 @@ class Reading(msgspec.Struct, gc=False):
     """One event that a delivery reports, before it is known whether the event is new.
 
     - `event`: complete, except the fields that the fold sets.
-    - `identity_rule`, `parts`: its identity within (key, family); see `stream.core.identity`.
+    - `identity_rule`, `parts`: its identity within (key, family); see `stream.core.identity`, which sets
+      `fingerprint` (the first 64 bits of the event's id) with the id.
     - `occurred_us`: `event.occurred_at` in microseconds since 1970, None if unknown.
     - `facts`: about the call as a whole, by the names of the call record (`from`, `to`, `direction`,
       `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`, `price_unit`), texts.
@@ -173,3 +174,4 @@ class Reading(msgspec.Struct, gc=False):
     alarming: bool = False
     child_call_id: str | None = None
     remark: str | None = None
+    fingerprint: int = 0

@@ -20,6 +20,8 @@ from typing import Any
 
 import msgspec
 
+from stream.core.events import Reading
+
 VERSION = 1
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://callstream.io/ids")
 
@@ -37,13 +39,14 @@ def name_id(*parts: Any) -> str:
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
-def identify(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> tuple[str, int]:
-    """(the id of an event, the first 64 bits of it as its fingerprint); see the rules above."""
+def identify(reading: Reading) -> None:
+    """Set the id of a reading's event, and its fingerprint; see the rules above."""
+    event = reading.event
     digest = _base.copy()
-    digest.update(_encode((VERSION, key, family, rule, *parts)))
+    digest.update(_encode((VERSION, event.key, event.family, reading.identity_rule, *reading.parts)))
     h = digest.hexdigest()
-    text = f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
-    return text, int(h[:12] + text[14:18], 16)
+    event.id = text = f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+    reading.fingerprint = int(h[:12] + text[14:18], 16)
 
 
 def event_id(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.core.events import Event, Reading
 from stream.core.identity import (
     NAMESPACE,
     VERSION,
@@ -75,5 +76,10 @@ def test_other_content_has_another_hash(one: Any, other: Any) -> None:
 
 @given(st.text(max_size=8), st.lists(scalars, max_size=3))
 def test_an_event_is_identified_by_its_id_and_its_fingerprint_at_once(key: str, parts: list[Any]) -> None:
-    made = event_id(key, "insights", "4", tuple(parts))
-    assert identify(key, "insights", "4", tuple(parts)) == (made, uuid.UUID(made).int >> 64)
+    event = Event(
+        key=key, provider="twilio", source="twilio_insights_event", family="insights", name="jitter"
+    )
+    reading = Reading(event, "4", tuple(parts))
+    identify(reading)
+    assert event.id == event_id(key, "insights", "4", tuple(parts))
+    assert reading.fingerprint == uuid.UUID(event.id).int >> 64

@@ -98,7 +98,9 @@ def fold(
 
     for reading in readings:
         event = reading.event
-        event.id, fingerprint = identify(event.key, event.family, reading.identity_rule, reading.parts)
+        if not event.id:
+            identify(reading)
+        fingerprint = reading.fingerprint
         event.received_at = envelope.received_at
         event.origin = origin
         if event.status in TERMINAL:

@@ -82,8 +82,8 @@ class OrdinalCounter:
         """The row's ordinal. None for a row that an earlier page already had."""
         if reading.identity_rule != _BY_CONTENT:
             return 0
-        event = reading.event
-        identity = identify(event.key, event.family, reading.identity_rule, reading.parts)[1]
+        identify(reading)
+        identity = reading.fingerprint
         ordinal = self._since_move[identity]
         self._since_move[identity] += 1
         return None if ordinal < self._before_move.get(identity, 0) else ordinal
