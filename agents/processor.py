@@ -123,6 +123,7 @@ class CallProcessor:
             taken,
             batch.unfinished,
             batch.due_s(),
+            batch.tick_calls,
         )
 
     def _committed(self, batch: BatchState) -> None:

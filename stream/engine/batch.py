@@ -53,6 +53,7 @@ class Batch(msgspec.Struct):
     - `taken`: how many of the records it covers, from the first; None for all. The others come next.
     - `unfinished`: asks for another tick soon: the last one left something due.
     - `due_s`: a second (Unix time) before which no tick finds anything to do; None for never.
+    - `ticked`: how many entries its ticks found due.
     """
 
     states: dict[bytes, bytes | None]
@@ -61,6 +62,7 @@ class Batch(msgspec.Struct):
     taken: int | None = None
     unfinished: bool = False
     due_s: int | None = None
+    ticked: int = 0
 
 
 class Processor(Protocol):

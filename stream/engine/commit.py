@@ -114,7 +114,7 @@ class BatchCommitter:
             commit_s = time.monotonic() - folded_at
         self.errors_in_a_row = self._aborted_in_a_row = 0
         made.committed()
-        context.ticks.note(self._partition, made.due_s, unfinished=made.unfinished)
+        context.ticks.note(self._partition, made)
         context.observer.batch(self._partition, len(batch.records), process_s, commit_s)
         return left
 

@@ -2,9 +2,10 @@
 
 A broker that is away costs ticks and nothing else. A tick that was sent twice or late does no harm: stream
 time only moves forward.
-Partitions have each their own slot within the second, so that not all of them settle calls at once; one whose
-last tick left something due gets another in the next slot. Every few seconds all partitions get one in the
-same request, as a heartbeat: it shows that each takes records, and how old what is done there is.
+The ticks of a second share a request. Where they find much, each partition has its own slot within the
+second, so that not all of them settle calls at once. One whose last tick left something due gets another in
+the next slot. Every few seconds all partitions get one, as a heartbeat: it shows that each takes records, and
+how old what is done there is.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
+from stream.engine.batch import Batch
 from stream.kafka.client.producers import drop
 from stream.service.errors import describe
 
-SLOTS = 4
-"""Slots within a second: enough for the calls of three partitions of twelve to be settled at once."""
+SLOTS = 6
+"""Slots within a second."""
+MUCH = 200
+"""Due calls that are looked at together: 20 ms in which the event loop does little else."""
 HEARTBEAT_S = 5.0
 """Well below what `/readyz` allows (10 s)."""
 LONGEST_S = 10.0
@@ -46,21 +50,22 @@ class TickSchedule:
     def __init__(self) -> None:
         self._unfinished: set[int] = set()
         self._due_s: dict[int, int | None] = {}
+        self._found: dict[int, int] = {}
         self._heartbeat_s = 0.0
 
-    def note(self, number: int, due_s: int | None, *, unfinished: bool) -> None:
-        """Something is due in the partition from this second on, None for nothing.
-
-        `unfinished`: a tick left something due.
-        """
-        self._due_s[number] = due_s
-        if unfinished:
+    def note(self, number: int, made: Batch) -> None:
+        """What a partition's last batch says of ticks."""
+        self._due_s[number] = made.due_s
+        if made.unfinished:
             self._unfinished.add(number)
+        if made.ticked:
+            self._found[number] = made.ticked
 
     def forget(self) -> None:
         """The partitions were revoked."""
         self._unfinished.clear()
         self._due_s.clear()
+        self._found.clear()
         self.want_heartbeat()
 
     def want_heartbeat(self) -> None:
@@ -73,15 +78,19 @@ class TickSchedule:
             self._heartbeat_s = now_s
             taken = list(numbers)
         else:
-            taken = [number for number in numbers if self._is_wanted(number, slots, now_s)]
+            spread = sum(self._found.values()) > MUCH
+            taken = [
+                number
+                for number in numbers
+                if number in self._unfinished
+                or ((number % SLOTS if spread else 0) in slots and self._is_due(number, now_s))
+            ]
         self._unfinished.difference_update(taken)
         return taken
 
-    def _is_wanted(self, number: int, slots: Set[int], now_s: float) -> bool:
-        if number in self._unfinished:
-            return True
+    def _is_due(self, number: int, now_s: float) -> bool:
         due_s = self._due_s.get(number, 0)  # nothing is known before the first batch: a tick will tell
-        return due_s is not None and due_s <= now_s and number % SLOTS in slots
+        return due_s is not None and due_s <= now_s
 
 
 class Ticker:
@@ -136,7 +145,8 @@ class Ticker:
             numbers = self._schedule.take(self._numbers(), slots_between(last, now), now_s)
             last = now
             pending.check()
-            await asyncio.wait_for(self._send(producer, pending.without(numbers), pending), LONGEST_S)
+            if numbers := pending.without(numbers):
+                await asyncio.wait_for(self._send(producer, numbers, pending), LONGEST_S)
 
     async def _send(self, producer: Any, numbers: Sequence[int], pending: PendingTicks) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -72,6 +72,7 @@ class Lane:
     taken: list[int] = field(default_factory=list)
     unfinished: bool = False
     due_s: int | None = None
+    ticked: int = 0
 
     def __post_init__(self) -> None:
         self.metrics = WorkerMetrics(clock=lambda: 1_772_445_600.0)
@@ -97,7 +98,7 @@ class Lane:
                     self.states[key] = state
             done.committed()
             self.taken.append(done.taken or 0)
-            self.unfinished, self.due_s = done.unfinished, done.due_s
+            self.unfinished, self.due_s, self.ticked = done.unfinished, done.due_s, done.ticked
             for topic, some in done.outputs.items():
                 outputs.setdefault(topic, []).extend(some)
             batch = batch[done.taken :]

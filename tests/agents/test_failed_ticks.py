@@ -191,16 +191,16 @@ def test_a_tick_moves_a_call_that_the_same_batch_made_due() -> None:
     assert len(lane.due) == 1
 
 
-def test_a_batch_reports_from_when_a_tick_finds_something() -> None:
+def test_a_batch_reports_from_when_a_tick_finds_something_and_how_much_its_ticks_found() -> None:
     lane = Lane()
     lane.run([a_tick(10, 1)])
     assert lane.due_s is None
     lane.run(ended(("CA1",)))
     assert lane.due_s == lane.due[0][0]
     lane.run([a_tick(10, 2)])
-    assert lane.due_s == lane.due[0][0]
+    assert (lane.due_s, lane.ticked) == (lane.due[0][0], 0)
     lane.run([a_tick(SETTLED_S, 3)])
-    assert (lane.due, lane.due_s) == ([], None)
+    assert (lane.due, lane.due_s, lane.ticked) == ([], None, 1)
 
 
 def test_an_unreadable_state_does_not_prevent_the_assignment_of_its_partition() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
-from stream.engine.ticks import LONGEST_S, SLOTS, PendingTicks, TickSchedule, count_slots, slots_between
+from stream.engine.batch import Batch
+from stream.engine.ticks import LONGEST_S, MUCH, SLOTS, PendingTicks, TickSchedule, count_slots, slots_between
 
 NOW_S = 1_772_445_600.0
 
@@ -27,23 +28,38 @@ def noted(*due_s: int | None) -> TickSchedule:
     schedule = TickSchedule()
     schedule.take([0], {0}, NOW_S - 0.5)
     for number, second in enumerate(due_s):
-        schedule.note(number, second, unfinished=False)
+        schedule.note(number, Batch({}, {}, due_s=second))
     return schedule
 
 
-def test_partitions_with_something_due_have_a_tick_in_each_second_and_not_all_at_once() -> None:
-    schedule = noted(*(int(NOW_S) - number for number in range(30)))
+def test_partitions_with_something_due_share_a_request_in_each_second_while_ticks_find_little() -> None:
+    schedule = noted(*(int(NOW_S) - number for number in range(12)))
+    numbers = list(range(12))
+    assert rounds(schedule, numbers, NOW_S) == [numbers, *[[]] * (SLOTS - 1)]
+    for number in numbers:
+        schedule.note(number, Batch({}, {}, due_s=0, ticked=MUCH // 12))
+    assert rounds(schedule, numbers, NOW_S + 1) == [numbers, *[[]] * (SLOTS - 1)]
+
+
+def test_where_ticks_find_much_not_all_partitions_have_theirs_at_once() -> None:
+    schedule = noted()
+    for number in range(30):
+        schedule.note(number, Batch({}, {}, due_s=0, ticked=MUCH // 12))
     for second in range(2):
         found = rounds(schedule, list(range(30)), NOW_S + second)
+        assert [len(taken) for taken in found] == [30 // SLOTS] * SLOTS
         assert sorted(number for taken in found for number in taken) == list(range(30))
-        assert max(map(len, found)) == 8
+    schedule.forget()
+    schedule.take([0], {0}, NOW_S + 1.9)
+    assert len(rounds(schedule, list(range(30)), NOW_S + 2)[0]) == 30, "of a former assignment"
 
 
 def test_a_partition_where_nothing_is_due_has_none_until_something_is() -> None:
     schedule = noted(int(NOW_S) + 1, None, int(NOW_S) + 1, None)
-    assert rounds(schedule, [0, 1, 2, 3], NOW_S) == [[], [], [], []]
-    assert rounds(schedule, [0, 1, 2, 3], NOW_S + 1) == [[0], [], [2], []]
-    assert rounds(schedule, [4], NOW_S + 1) == [[4], [], [], []], "nothing is known of it yet"
+    none = [[]] * (SLOTS - 1)
+    assert rounds(schedule, [0, 1, 2, 3], NOW_S) == [[], *none]
+    assert rounds(schedule, [0, 1, 2, 3], NOW_S + 1) == [[0, 2], *none]
+    assert rounds(schedule, [4], NOW_S + 1) == [[4], *none], "nothing is known of it yet"
 
 
 def test_all_partitions_have_a_heartbeat_every_few_seconds_in_one_request() -> None:
@@ -68,12 +84,13 @@ def test_a_round_that_took_long_leaves_no_partition_out_and_ticks_none_twice() -
 
 def test_a_partition_with_something_left_is_in_the_next_round_once() -> None:
     schedule = noted(None, None, None, None, None)
-    schedule.note(3, int(NOW_S), unfinished=True)
-    schedule.note(4, int(NOW_S), unfinished=True)
-    assert schedule.take([0, 3], {0}, NOW_S) == [3]
-    assert schedule.take([0, 3], {0}, NOW_S) == []
+    left = Batch({}, {}, due_s=int(NOW_S), unfinished=True)
+    schedule.note(3, left)
+    schedule.note(4, left)
+    assert schedule.take([0, 3], {1}, NOW_S) == [3]
+    assert schedule.take([0, 3], {1}, NOW_S) == []
     assert schedule.take([4], {1}, NOW_S) == [4], "it was not at work then"
-    schedule.note(4, int(NOW_S), unfinished=True)
+    schedule.note(4, left)
     schedule.forget()
     assert schedule.take([4], {0}, NOW_S) == [4], "a heartbeat"
     assert schedule.take([4], {1}, NOW_S) == [], "nothing is left of the former assignment"
