@@ -164,11 +164,12 @@ class _Steering:
     ) -> Any:
         """Extends AIOKafkaClient._get_conn: no connection to a broker that is avoided."""
         there = self._client._conns.get((node, group))
-        if there is not None and not there.connected():
+        if there is not None and there.connected():
+            return there
+        if there is not None:
             # aiokafka forgets it, and nobody closes it if its reader has not seen its end by then.
             network_client.cut_off(there, CloseReason.CONNECTION_BROKEN)
-            there = None
-        if there is None and self._clock() < self._avoided_until.get(node, 0.0):
+        if self._clock() < self._avoided_until.get(node, 0.0):
             self._client.force_metadata_update()
             return None
         began = self._clock()
