@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -110,19 +111,19 @@ async def test_two_processes_answer_as_one_and_one_that_is_killed_is_started_aga
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_instead(monkeypatch, SERVING)
-    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
+    systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    systemd.bind(str(tmp_path / "notify"))
+    systemd.settimeout(30)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     chosen = Settings(
         worker_listen=f"127.0.0.1:{free_port()}", data_dir=tmp_path, instance_id="host", kafka="k:1"
     )
-    monkeypatch.setattr("stream.service.http.health.service_manager.waits", lambda: False)
     events = 'callstream_call_insights_events_total{edge="carrier_edge",level="error"}'
 
     async with supervised(chosen) as (client, running):
-
-        async def are_ready() -> bool:
-            return (await ready(client)) == (200, [])
-
-        await until(are_ready)
+        with systemd:
+            assert await asyncio.to_thread(systemd.recv, 100) == b"READY=1"
+        assert await ready(client) == (200, [])
         (first,), (second,) = processes_of(1), processes_of(2)
         environ = Path(f"/proc/{second}/environ").read_text().split("\0")
         assert {
@@ -146,7 +147,7 @@ async def test_two_processes_answer_as_one_and_one_that_is_killed_is_started_aga
         os.kill(second, signal.SIGKILL)
 
         async def is_another() -> bool:
-            return processes_of(2) not in ([], [second]) and await are_ready()
+            return processes_of(2) not in ([], [second]) and await ready(client) == (200, [])
 
         await until(is_another)
         after = await series(client)
