@@ -119,7 +119,7 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
             for key, state in made.states.items():
                 assert state is not None, "no call is removed so soon"
                 states[key] = state
-            said += [output.value or b"" for output in made.outputs.get(names.ended, ())]
+            said += [value or b"" for _, value, *_ in made.outputs.get(names.ended, ())]
             made.committed()
     return UndisturbedOutputs(states, last_records(said))
 
