@@ -174,6 +174,8 @@ class SharedTransactions:
                     await self._write(waiting)
                     self._writing = False
                     self._changed.set()
+        except Closed:
+            pass  # while it was opened again: the lanes are being closed
         except Exception as error:
             log.exception("transactions")
             end_process(f"transactions: {describe(error)}", EX_SOFTWARE)

@@ -9,7 +9,7 @@ import pytest
 from stream.engine.group import AssignmentOver
 from stream.kafka.errors import KafkaConnectionError
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import CommittedOffset, TransactionFailed, TransactionPart
+from stream.kafka.transactional_producer import Closed, CommittedOffset, TransactionFailed, TransactionPart
 from tests.engine.fakes import CHANGELOG, chunk_of
 from tests.engine.test_lanes import LanesRig
 
@@ -141,3 +141,32 @@ async def test_a_batch_that_waits_when_the_lanes_are_given_up_is_not_written() -
     with pytest.raises(AssignmentOver):
         await waiting
     assert (rig.broker, rig.job.committed) == ({}, [])
+
+
+async def test_lanes_that_are_given_up_while_the_shared_producer_is_opened_again_end_no_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(
+        "stream.engine.shared_transactions.end_process", lambda reason, _code: ended.append(reason)
+    )
+    rig = await running(3, 4)
+    producer, opening = rig.producers[3], asyncio.Event()
+
+    async def open_until_closed() -> None:
+        opening.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Closed("closed while it was opened") from None
+
+    monkeypatch.setattr(producer, "open", open_until_closed)
+    producer.fails = [(GONE, False)]
+    rig.lanes.put(chunk_of("callbacks", 4, 0, b"a"))
+    await opening.wait()
+    transactions = rig.lanes._transactions
+    assert transactions is not None
+    assert transactions._task is not None
+    await rig.lanes.close(0)
+    await asyncio.wait([transactions._task], timeout=5)
+    assert ended == []
