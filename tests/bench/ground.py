@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,17 @@ class Ground:
 
     def drop_topics(self, prefix: str) -> None:
         """Delete what a run has written: a bench run would fill a small disk."""
-        there = self._admin.list_topics(timeout=20).topics
-        # Quix Streams puts a word of its own before the changelog's name.
-        mine = [name for name in there if name.removeprefix("changelog__").startswith(prefix)]
+        mine = [name for name in self._admin.list_topics(timeout=20).topics if is_of(prefix, name)]
         if mine:
             for future in self._admin.delete_topics(mine).values():
                 with contextlib.suppress(KafkaException):
                     future.result(30)
+
+    def written_bytes(self, prefix: str) -> int:
+        """The size of all that a run has written, as the broker keeps it, compressed or not."""
+        # Not Path.rglob: other topics are being deleted.
+        logs = map(Path, glob(f"{self._directory}/broker/**/*.log", recursive=True))
+        return sum(log.stat().st_size for log in logs if is_of(prefix, log.parent.name))
 
     def task(self, name: str, **about: Any) -> Task:
         """A task with a prefix and a directory of its own."""
@@ -95,11 +100,14 @@ class Ground:
 
     def run(self, module: str, task: Task, timeout_s: float = 120.0) -> dict[str, Any]:
         """Run a candidate to its end, and clean up after it. Raises CandidateFailed."""
+        prefix = task.prefix.rstrip(".")
         try:
             self.await_end(module, self.start(module, task), task, timeout_s)
+            written = self.written_bytes(prefix)
         finally:
-            self.drop_topics(task.prefix.rstrip("."))
-        return self.result(module, task)
+            self.drop_topics(prefix)
+        result = self.result(module, task)
+        return {**result, "bytes_out": written / result["records"]}
 
     def await_end(self, module: str, process: subprocess.Popen[bytes], task: Task, timeout_s: float) -> None:
         """Wait for a candidate; end it when it takes too long. Raises CandidateFailed."""
@@ -118,6 +126,11 @@ class Ground:
             raise CandidateFailed(f"{module} gave no result:\n{said(task)}") from None
         shutil.rmtree(task.directory, ignore_errors=True)
         return result
+
+
+def is_of(prefix: str, topic: str) -> bool:
+    """Whether a run has written a topic. Quix Streams puts a word of its own before its changelog's name."""
+    return topic.removeprefix("changelog__").startswith(prefix)
 
 
 def said(task: Task) -> str:

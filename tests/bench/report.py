@@ -89,7 +89,14 @@ def _python(build: Mapping[str, Any]) -> str:
 
 
 def _offline(result: Mapping[str, Any]) -> RenderableType:
-    columns = ("job", "rounds", "CPU µs", "bytes out", "records out", "of Quix Streams' callback")
+    columns = (
+        "job",
+        "rounds",
+        "CPU µs",
+        "bytes out, not compressed",
+        "records out",
+        "of Quix Streams' callback",
+    )
     table = _table("The worker's job without Kafka, all sources polled", *columns)
     says = {
         "callback": "a status callback",
@@ -101,7 +108,7 @@ def _offline(result: Mapping[str, Any]) -> RenderableType:
             says[job],
             f"{found['rounds']} × {found['count']:,}",
             _plain(found["us"], 1),
-            _judged(result, job + ".bytes", found["bytes_all"]),
+            _plain(found["bytes_all"]),
             _plain(sum(found["records"].values()), 1),
             _judged(result, job + ".to_quix", None, 1),
         )
@@ -120,7 +127,15 @@ def _ordinary(result: Mapping[str, Any]) -> RenderableType:
 
 
 def _throughput(result: Mapping[str, Any]) -> RenderableType:
-    columns = ("candidate", "callbacks", "a second", "CPU µs each", "times Quix Streams", "RSS MB")
+    columns = (
+        "candidate",
+        "callbacks",
+        "a second",
+        "CPU µs each",
+        "times Quix Streams",
+        "bytes out",
+        "RSS MB",
+    )
     table = _table("Throughput: medians", *columns)
     details = []
     for candidate in throughput.CANDIDATES:
@@ -135,6 +150,7 @@ def _throughput(result: Mapping[str, Any]) -> RenderableType:
             _judged(result, candidate.name + ".events_per_s", median["events_per_s"]),
             _judged(result, candidate.name + ".cpu_us", median["cpu_us"], 1),
             _judged(result, candidate.name + ".to_quix", found["to_quix"], 2),
+            _judged(result, candidate.name + ".bytes_out", median["bytes_out"]),
             _plain(median["rss_mb"]),
         )
         if "batch_records" in median:

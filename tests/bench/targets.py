@@ -82,7 +82,9 @@ TARGETS = (
         1.25,
         over=_median("worker_memory", "cpu_us"),
     ),
-    _most("callback.bytes", "bytes out a status callback", "offline.callback.bytes_all", 1100, 1300),
+    _most(
+        "worker_memory.bytes_out", "bytes out a callback", _median("worker_memory", "bytes_out"), 1100, 1300
+    ),
     _most(
         "life.to_quix",
         "a call's whole life in times a callback of Quix Streams, CPU",

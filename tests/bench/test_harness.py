@@ -44,6 +44,7 @@ def test_a_small_run_measures_every_part_and_every_candidate_does_its_job(
     measured = {one.name: result["throughput"][one.name] for one in installed}
     assert {name: one["wrong"] for name, one in measured.items()} == dict.fromkeys(measured)
     assert {len(one["rounds"]) for one in measured.values()} == {1}
+    assert all(one["median"]["bytes_out"] > 30 for one in measured.values() if one["says"] != "lanes, no job")
     by_rate = result["latency"]["rates"]
     assert {rate: one["sent"] for rate, one in by_rate.items()} == {"100": 300, "50": 100}
     assert all(one["events_read"] == one["events"] > 0 for one in by_rate.values())
