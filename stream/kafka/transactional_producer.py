@@ -33,6 +33,8 @@ from stream.kafka.partitions import TopicPartition, partition_of
 from stream.service.errors import describe
 
 TRANSACTION_TIMEOUT_MS = 15_000
+COMPRESSION = "snappy"
+"""Events are alike: a full batch shrinks to a fifth. Zstd shrinks it to a tenth, at three times the cost."""
 OPEN_TIMEOUT_S = 8.0
 """Then the caller hears of it, and tries again with fresh connections. Less than a session timeout."""
 
@@ -150,6 +152,7 @@ class TransactionalProducer:
         producer = self._producer = self._connection.producer(
             transactional_id=self._id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            compression_type=COMPRESSION,
             **PRODUCER,
         )
         request_limits.steer(producer.client)

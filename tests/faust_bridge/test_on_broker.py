@@ -12,7 +12,13 @@ import pytest
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection
 from stream.kafka.client.member_commit import Member
-from stream.kafka.transactional_producer import Closed, Fenced, TransactionalProducer, TransactionPart
+from stream.kafka.transactional_producer import (
+    Closed,
+    Fenced,
+    Output,
+    TransactionalProducer,
+    TransactionPart,
+)
 from stream.service.settings import Settings
 from tests.e2e.counting import NO_FAULTS, Workload, compare, worker
 from tests.e2e.harness import Feed, stopped_after, wait_drained
@@ -150,6 +156,22 @@ async def test_a_lane_that_is_closed_while_it_is_opened_gives_up_at_once(
     with pytest.raises(Closed, match="closed while it was opened"):
         await opening
     assert time.monotonic() - began < 5
+
+
+async def test_what_lanes_write_is_a_fraction_of_its_size_on_the_brokers_disk(
+    broker: RealBroker, prefix: str
+) -> None:
+    await topics.ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=PARTITIONS))
+    names = topics.names(prefix)
+    one = TransactionalProducer(f"{prefix}worker", 0, Connection(broker.bootstrap), lambda *_: None)
+    await one.open()
+    records = [Output(b"key", b'{"status": "ringing", "sequence_number": %d}' % n) for n in range(2000)]
+    await one.transact(
+        [TransactionPart(0, {names.events: records}, {names.callbacks: 1}, 0)], changelog=names.changelog
+    )
+    await one.close()
+    (log,) = broker.log.parent.rglob(f"{names.events}-0/*0.log")
+    assert log.stat().st_size < sum(len(record.value or b"") for record in records) / 2
 
 
 async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_on(
