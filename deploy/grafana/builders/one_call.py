@@ -158,8 +158,8 @@ def _knowledge() -> Sequence[AnyPanel]:
         ),
         lines(
             "Pending reads, by source",
-            "Reads of single calls that are scheduled and not done. A call's record gets a revision with "
-            "each.",
+            "Reads of single calls that are scheduled and not done. A call's record is written again after "
+            "each that has found something new.",
             Query(q.total("poll_pending_calls", q.SOURCE, by="source"), "{{source}}"),
             unit=COUNT,
             width=8,

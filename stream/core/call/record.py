@@ -29,7 +29,7 @@ LATEST_S = 60
 """Seconds from a change to the revision that says it, however much more changes meanwhile."""
 
 
-class TimelineItem(msgspec.Struct):
+class TimelineItem(msgspec.Struct, gc=False):
     """One event in a record's timeline."""
 
     family: str

@@ -59,28 +59,28 @@ _BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[s
 
 
 class PlannedRead(NamedTuple):
-    """The first read of a resource: source and edge as in `Fetch`, its step and its seconds after the end."""
+    """The first read of a resource: source, edge and step as in `Fetch`, and how long after the end."""
 
     source: int
     edge: int
     step: int
-    after_s: float
+    after_us: int
 
 
 @lru_cache(maxsize=1024)
 def _first_reads(
-    provider: str, polled: tuple[str, ...], edges: tuple[str, ...], answered: bool, end_was_read: bool
+    provider: str, policy: CallPolicy, edges: tuple[str, ...], answered: bool, end_was_read: bool
 ) -> tuple[PlannedRead, ...]:
     """What is read of an ended call: one plan for all calls of a kind."""
     found: list[PlannedRead] = []
     for source in _BY_FIRST_ATTEMPT:
         about = SOURCE_BY_NAME[source]
-        if source not in polled or about.provider != provider or (about.only_failures and answered):
+        if source not in policy.polled or about.provider != provider or (about.only_failures and answered):
             continue
         step = _step(source, 0, end_was_read)
         at_edges = [EDGES.index(edge) for edge in edges] if source == TWILIO_INSIGHTS_EVENT else [NO_EDGE]
-        after_s = RETRY_SCHEDULES[source].after_s[step]
-        found += [PlannedRead(_NUMBER[source], edge, step, after_s) for edge in at_edges]
+        after_us = int(RETRY_SCHEDULES[source].after_s[step] / policy.time_factor * SECOND_US)
+        found += [PlannedRead(_NUMBER[source], edge, step, after_us) for edge in at_edges]
     return tuple(found)
 
 
@@ -93,10 +93,12 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
     edges = edges_of(facts("direction"), facts("from"), facts("to"))
     answered = lifecycle.end is not None and lifecycle.end.outcome == "answered"
     began_us, now_s = _started_us(lifecycle.ended[0], now_us), now_us // SECOND_US
-    for read in _first_reads(call.provider, policy.polled, edges, answered, _end_was_read(call)):
+    for source, edge, step, after_us in _first_reads(
+        call.provider, policy, edges, answered, _end_was_read(call)
+    ):
         # An overdue step is due now.
-        due_s = max(_due_s(began_us, read.after_s, policy), now_s)
-        call.fetches.append(Fetch(read.source, read.edge, due_s, read.step))
+        due_s = max(due_second(began_us + after_us, 0), now_s)
+        call.fetches.append(Fetch(source, edge, due_s, step))
     request_due(call, now_us, policy, effects)
 
 

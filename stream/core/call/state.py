@@ -87,7 +87,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     revise_us: int = 0
 
 
-class Fetch(msgspec.Struct, array_like=True):
+class Fetch(msgspec.Struct, array_like=True, gc=False):
     """A resource that is to be read for a call; see `schedule`.
 
     - `source`: index of `sources.FETCHED_SOURCES`; `edge`: index of `insights_edges.EDGES`, -1 for none.

@@ -22,7 +22,7 @@ LOGS = frozenset({"insights", "request_log"})
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
 
 
-class TimelineEntry(msgspec.Struct, array_like=True):
+class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
     """One logical event.
 
     - `fingerprint`: its identity, 64 bits of the id.
