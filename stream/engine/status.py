@@ -88,7 +88,7 @@ class Observer(Protocol):
         """`records` were acknowledged by the broker (or refused) after `seconds`."""
 
     def lag(self, topic: str, partition: int, records: int) -> None:
-        """The committed offset of a source partition is `records` behind its end. Once a second."""
+        """What is folded of a source partition is `records` behind its end. Once a second."""
 
     def entries(self, partition: int, count: int) -> None:
         """The table has about `count` entries for `partition`. Once a second."""
