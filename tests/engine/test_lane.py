@@ -81,6 +81,14 @@ async def test_a_full_queue_pauses_its_partition_until_one_batch_is_left() -> No
     await rig.close()
 
 
+async def test_a_transaction_begins_so_long_after_the_last_as_the_policy_says() -> None:
+    rig = LaneRig(latency_s=60.0)
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    assert rig.transactions.next_s > time.monotonic() + 50
+    await rig.close()
+
+
 async def test_a_lane_gathers_what_comes_until_the_next_transaction_into_one_batch() -> None:
     rig = LaneRig()
     rig.transactions.next_s = time.monotonic() + 0.1

@@ -111,6 +111,7 @@ async def test_lanes_commit_alone_as_long_as_the_shared_producer_cannot_be_opene
         rig.lanes.put(chunk_of("callbacks", 4, offset, key))
         await rig.until(lambda done=offset + 1: len(rig.job.committed) == done)
     assert (rig.producers[3].written, len(rig.producers["4-alone"].written)) == ([], 3)
+    assert rig.producers[3].closed, "nothing of the transaction goes out any more"
     rig.producers[3].open_fails = []
     await rig.until(lambda: rig.producers[3].opened == 2)
     rig.lanes.put(chunk_of("callbacks", 4, 3, b"d"))

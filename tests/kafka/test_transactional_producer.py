@@ -168,7 +168,7 @@ async def test_offsets_are_committed_with_the_changelog_s_end_that_their_states_
 
 
 async def test_lanes_share_a_transaction_and_each_has_the_changelog_s_end_of_its_own_partition() -> None:
-    client = Client({"events": 7, "active": 50, "changelog": 1129})
+    client = Client({"events": 7000, "active": 5000, "changelog": 1129})
     keyed = Output(b"foobar", b"v", (), KEYED)  # of two partitions, it goes to 0
     parts = [
         TransactionPart(
