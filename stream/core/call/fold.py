@@ -143,7 +143,7 @@ def fold(
         watch_gaps(call, envelope.received_us, policy)
         decisive |= changed and bool(call.disputed)
         if changed and call.ended:
-            note_change(call, envelope.received_us, policy)
+            note_change(call, policy)
         if new or again or (ended and decisive):
             _follow(call, new, again, ended and decisive, first, envelope, effects, policy)
         if call.ended:

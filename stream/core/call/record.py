@@ -285,11 +285,13 @@ def decisive_hash(call: Call, lifecycle: Lifecycle) -> int:
     return crc32(_encode((outcome, _conflicts(call, lifecycle))))
 
 
-def note_change(call: Call, now_us: int, policy: CallPolicy) -> None:
+def note_change(call: Call, policy: CallPolicy) -> None:
     """The record of an ended call says less than is known now: a revision is due when nothing more has
-    changed for a while, and LATEST_S after the first change at the latest.
+    changed for a while, and LATEST_S after the first change at the latest. Time is that of the call's newest
+    delivery, because the clocks of gateways and pollers differ.
     """
     arrival = call.arrival
+    now_us = arrival.last_us
     arrival.changed_us = arrival.changed_us or now_us
     arrival.revise_us = min(
         now_us + int(policy.revision_quiet_s * SECOND_US), arrival.changed_us + LATEST_S * SECOND_US

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from stream.core.call.record import CallRecord
 from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
+    START_US,
     TWILIO_KEY,
     Delivery,
     answered_call,
@@ -178,6 +180,12 @@ def test_what_comes_after_the_end_is_one_revision_once_the_call_is_quiet() -> No
     assert revisions([*rows, *rows[:1]]) == [at(55.5), at(81)]
     # A repetition says nothing, so it delays nothing.
     assert revisions([rows[0], insight("row 0", 0, received_s=64.0)]) == [at(55.5), at(65)]
+
+
+def test_a_poller_whose_clock_is_behind_causes_no_more_revisions() -> None:
+    rows = [insight(f"row {n}", n, received_s=20.0 + n) for n in range(3)]
+    told = tell([*answered_call(), *rows])
+    assert (told.call.arrival.revise_us, len(told.all_of(CallRecord))) == (START_US + 60_500_000, 1)
 
 
 def test_a_call_that_is_never_quiet_has_a_revision_a_minute_after_the_first_change() -> None:
