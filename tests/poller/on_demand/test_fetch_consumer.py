@@ -14,7 +14,6 @@ from confluent_kafka import Producer
 from stream.kafka import topics
 from stream.kafka.access import poller_group
 from stream.poller.on_demand.fetch_consumer import COMMIT_EVERY_S
-from stream.poller.resources.account import Account
 from tests.e2e.harness import lag
 from tests.poller.asked import fetch
 from tests.poller.on_demand.dispatcher_fakes import ResultTopic
@@ -85,10 +84,10 @@ async def test_what_is_done_behind_an_unfinished_request_does_not_commit_it_and_
     held = asyncio.Event()
     read = one.reads.read
 
-    async def read_but_one(request: Any, account: Account, limiter: Any) -> Any:
+    async def read_but_one(request: Any, *more: Any) -> Any:
         if request.key == stuck:
             await held.wait()
-        return await read(request, account, limiter)
+        return await read(request, *more)
 
     one.dispatcher._read = read_but_one
     async with closing(one):
