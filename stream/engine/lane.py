@@ -151,9 +151,9 @@ class Lane:
         while (oldest := self._backlog.oldest_arrival()) is None:
             self._arrived.clear()
             await self._arrived.wait()
-        begin_s = max(oldest + policy.collect_s, self._context.transactions.next_s)
         if self._backlog.size < policy.max_batch:
-            await asyncio.sleep(max(0.0, begin_s - time.monotonic()))
+            await asyncio.sleep(max(0.0, oldest + policy.collect_s - time.monotonic()))
+            await self._context.transactions.due()
         deadline = time.monotonic() + policy.hold_s
         while missing := {
             topic: end

@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -89,8 +89,6 @@ class SharedTransactions:
         changelog: str,
         policy: BatchPolicy,
     ) -> None:
-        self.next_s = 0.0
-        """Before this (monotonic) time only a full batch is worth a transaction."""
         self._producers = producers
         self._producer = producers[min(producers)]
         self._assignment = assignment
@@ -100,7 +98,8 @@ class SharedTransactions:
         self._timeout = TransactionTimeout()
         self._turn = asyncio.Lock()
         self._folding = 0
-        self._writing = False
+        self._due = asyncio.Event()
+        self._due.set()
         self._waiting: list[tuple[TransactionPart, asyncio.Future[int]]] = []
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -120,6 +119,12 @@ class SharedTransactions:
         self._fail_waiting(AssignmentOver("the lanes are being closed"))
         await asyncio.gather(*(producer.close() for producer in self._producers.values()))
 
+    async def due(self) -> None:
+        """Wait until the next transaction is due. What is folded earlier cannot grow any more, so only a full
+        batch is.
+        """
+        await self._due.wait()
+
     @asynccontextmanager
     async def folding(self) -> AsyncIterator[None]:
         """One lane folds at a time. The next transaction waits for those that are about to, as long as it has
@@ -129,7 +134,7 @@ class SharedTransactions:
         try:
             async with self._turn:
                 # Between two lanes, the transaction that is on its way goes on.
-                await asyncio.sleep(PAUSE_S if self._writing else 0)
+                await asyncio.sleep(0 if self._due.is_set() else PAUSE_S)
                 yield
         finally:
             self._folding -= 1
@@ -168,11 +173,8 @@ class SharedTransactions:
                 self._changed.clear()
                 self._waiting = [one for one in self._waiting if not one[1].cancelled()]
                 if self._waiting and not (self._folding and self._has_room()):
-                    self.next_s = time.monotonic() + self._policy.latency_s
                     waiting, self._waiting = self._waiting, []
-                    self._writing = True
                     await self._write(waiting)
-                    self._writing = False
                     self._changed.set()
         except Closed:
             pass  # while it was opened again: the lanes are being closed
@@ -186,9 +188,7 @@ class SharedTransactions:
 
     async def _write(self, waiting: list[tuple[TransactionPart, asyncio.Future[int]]]) -> None:
         try:
-            ends = await self._timeout.limit(
-                self._producer.transact([part for part, _ in waiting], changelog=self._changelog)
-            )
+            ends = await self._transact([part for part, _ in waiting])
         except (Fenced, TransactionFailed) as error:
             await self._producer.close()  # nothing more of it goes out when the lanes ask for the outcome
             _fail(waiting, error)
@@ -199,6 +199,15 @@ class SharedTransactions:
             for part, committed in waiting:
                 if not committed.done():
                     committed.set_result(ends[part.partition])
+
+    async def _transact(self, parts: Sequence[TransactionPart]) -> dict[int, int]:
+        loop = asyncio.get_running_loop()
+        next_s = loop.time() + self._policy.latency_s
+        self._due.clear()
+        try:
+            return await self._timeout.limit(self._producer.transact(parts, changelog=self._changelog))
+        finally:
+            loop.call_at(next_s, self._due.set)  # one timer, so that all lanes fold for the same transaction
 
     async def _reopen(self) -> None:
         """Open the producer again, which ends its transaction. Until it is open, lanes commit alone."""
