@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ import msgspec
 import orjson
 
 from agents.processor import CallProcessor
+from stream.core.call.gaps import expected_sources
+from stream.core.call.lifecycle import lifecycle_of
+from stream.core.call.record import revise
 from stream.core.call.state import Call, load
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -31,6 +34,9 @@ OF_ARRIVAL = ("revision", "id", "arrival", "updated_at")
 """Fields of a call record that depend on the order of arrival."""
 
 BATCH = 500
+
+POLICY = CallPolicy(polled=POLLED_SOURCES)
+"""A worker's, without settings of its own."""
 
 
 class SimulatedLoad:
@@ -98,7 +104,7 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
     metrics = WorkerMetrics(topics=topics.roles(names))
     job = CallProcessor(
         names,
-        CallPolicy(polled=POLLED_SOURCES),
+        POLICY,
         Privacy("masked", ""),
         metrics,
         deployment=sent.prefix.rstrip("."),
@@ -121,16 +127,25 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
                 states[key] = state
             said += [value or b"" for _, value, *_ in made.outputs.get(names.ended, ())]
             made.committed()
-    return UndisturbedOutputs(states, last_records(said))
+    return UndisturbedOutputs(states, last_records(said, states))
 
 
-def last_records(values: Iterable[bytes]) -> dict[str, dict[str, Any]]:
-    """The highest revision of each call's record, without fields that depend on the order of arrival."""
+def last_records(values: Iterable[bytes], states: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
+    """The highest revision of each call's record, without fields that depend on the order of arrival.
+
+    A worker may have stopped before a call was quiet for long enough: then it is the revision that its state
+    has still to write.
+    """
     last: dict[str, dict[str, Any]] = {}
     for record in map(orjson.loads, values):
         known = last.get(record["key"])
         if known is None or known["revision"] < record["revision"]:
             last[record["key"]] = record
+    for call in map(load, states.values()):
+        if call.arrival.revise_us:
+            due = revise(call, lifecycle_of(call), "", expected_sources(call, POLICY), settled=False)
+            if due is not None:
+                last[call.key] = orjson.loads(msgspec.json.encode(due))
     return {
         key: {name: value for name, value in record.items() if name not in OF_ARRIVAL}
         for key, record in last.items()

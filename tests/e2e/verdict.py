@@ -100,7 +100,8 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
         for key in states.keys() | smooth.states.keys()
         if key not in states or key not in smooth.states or _known(states[key]) != _known(smooth.states[key])
     ]
-    records = last_records(record.value or b"" for record in committed[names.ended])
+    said = (record.value or b"" for record in committed[names.ended])
+    records = last_records(said, states)
     records_wrong = [
         key for key in records.keys() | smooth.records.keys() if records.get(key) != smooth.records.get(key)
     ]
