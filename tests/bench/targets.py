@@ -89,8 +89,8 @@ TARGETS = (
         "life.to_quix",
         "a call's whole life in times a callback of Quix Streams, CPU",
         "offline.life.us",
-        55,
-        85,
+        60,
+        95,
         over=_median("quix_streams", "cpu_us"),
     ),
     *(
