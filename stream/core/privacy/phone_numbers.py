@@ -36,10 +36,14 @@ _GAP = (
 _DATE = r"(?:19|20)\d\d(?P<d1>[\-./])(?:0[1-9]|1[0-2])(?P=d1)(?:[0-2]\d|3[01])(?!\d)"
 _CLOCK = r"[T ][0-2]\d:[0-5]\d(?::[0-6]\d(?:[.,]\d{1,9})?)?(?:\s?[+-]\d\d:?\d\d(?!\d))?"
 
+_ID_IN_PATH = r"(?<=/)[a-f]{2}[0-9a-f]{32}(?=/[a-z]|\.json\Z|\Z)"
+"""An id of an account or a call in a URL. No digits in it are a number; judging each run of them is slow."""
+
 _TOKENS = re.compile(
     rf"""
     (?= [\d+%\\a-fst] ) (?:
-    (?<![0-9a-z]) [0-9a-f]{{8}} (?:-[0-9a-f]{{4}}){{3}} -[0-9a-f]{{12}} (?![0-9a-z])
+    {_ID_IN_PATH}
+  | (?<![0-9a-z]) [0-9a-f]{{8}} (?:-[0-9a-f]{{4}}){{3}} -[0-9a-f]{{12}} (?![0-9a-z])
   | (?<!\d) (?: {_DATE} (?:{_CLOCK})? | \d\d(?P<d2>[\-./])\d\d(?P=d2)(?:19|20)\d\d(?!\d) )
   | (?<![\d.]) \d{{1,3}} (?:\.\d{{1,3}}){{3}} (?![\d.])
   | (?<![0-9a-z]) (?P<scheme> (?:sips?|tel|client) (?: : | %(?:25)*3a ) )

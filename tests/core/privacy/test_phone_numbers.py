@@ -79,6 +79,23 @@ def test_what_is_shown_of_a_text(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
+_ID = "AC12345678901234567890123456789012"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"/Accounts/{_ID}/Calls/{_ID}.json", f"/Accounts/{_ID}/Calls/{_ID}.json"),
+        (f"/{_ID}-415-555-0142", f"/{_ID}-415*******42"),
+        (f"/{_ID}/14155550142", f"/{_ID}/141******42"),
+        (f"/{_ID}/Calls/sip:jane@example.com", f"/{_ID}/Calls/sip:j***@example.com"),
+        (f"/{_ID}.json/+14155550142", f"/{_ID}.json/+14*******42"),
+    ],
+)
+def test_an_id_in_a_path_stays_and_hides_no_number_beside_it(text: str, shown: str) -> None:
+    assert replaced(text, masked_number) == shown
+
+
 @pytest.mark.parametrize(
     "gap",
     list("\u00ad\u00b7\u200e\u200f\u2010\u2022\u202a\u2043\u2060\u2066\u3000\ufe58\ufe63\ufeff\uff0d"),
