@@ -70,7 +70,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     own = Reading(event, "4", identity, occurred_us, answer=answer)
     if named.get("CallSid", call_id) == call_id:
         own.child_call_id = child_of(named)
-    observed = progress_within(parameters, call_id, account, "twilio_call_event")
+    observed = progress_within(named, call_id, account, "twilio_call_event")
     return [own, *(observed or _callback(named, call_id, account, envelope))]
 
 

@@ -80,8 +80,8 @@ def _callback_within(kind: str, parameters: dict[str, Any], envelope: Envelope) 
     """The event of the callback that is told here; None if its parameters do not say which."""
     call_id = parameters["CallSid"]
     if ".status-callback.call." in kind:
-        parameters = redaction.without_secrets(parameters)
-        observed = progress_within(parameters, call_id, envelope.account, envelope.source, known=True)
+        named = pascal_case(redaction.without_secrets(parameters))
+        observed = progress_within(named, call_id, envelope.account, envelope.source, known=True)
         return observed[0] if observed else None
     form = kind_of_form(parameters)
     if form == "progress":

@@ -83,17 +83,14 @@ def child_of(parameters: dict[str, Any]) -> str | None:
 
 
 def progress_within(
-    parameters: Any, call_id: str, account: str | None, source: str, *, known: bool = False
+    named: dict[str, Any], call_id: str, account: str | None, source: str, *, known: bool = False
 ) -> list[Reading]:
-    """The progress event that logged parameters describe, as its callback does: one or none.
+    """The progress event that logged PascalCase parameters describe, as its callback does: one or none.
 
     `known`: the log itself says that they are a progress callback's.
     Parameters of another call are ignored: the state of that call may be in another partition.
     Unreadable parameters are ignored too, so that the log row itself is kept.
     """
-    if type(parameters) is not dict:
-        return []
-    named = pascal_case(parameters)
     known = known and bool(named.get("CallStatus"))
     if named.get("CallSid") != call_id or not (known or kind_of_form(named) == "progress"):
         return []
