@@ -33,7 +33,7 @@ _NO_CALL = ("conference:", "account:")
 """How a key goes on after the provider if it is not a call's."""
 
 
-class ReadRecord(msgspec.Struct, gc=False):
+class ReadRecord(msgspec.Struct):
     """A record as far as it could be read.
 
     `readings`: empty for a tick and a fetch result; `error`: why it could not be read.
@@ -45,9 +45,12 @@ class ReadRecord(msgspec.Struct, gc=False):
     error: Exception | None = None
 
     def said(self) -> Envelope:
-        """Its envelope. Raises `error`."""
+        """Its envelope. Raises `error`, once."""
         if self.error is not None:
-            raise self.error
+            try:
+                raise self.error
+            finally:
+                self.error = None  # its traceback holds all records that were read with this one
         assert self.envelope is not None
         return self.envelope
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from typing import Any
 
 import orjson
@@ -188,3 +190,24 @@ def test_unknown_statuses_names_and_fields_are_applied_and_passed_on() -> None:
     assert (progress["status"], progress["attributes"]["CallStatus"]) == (None, "teleported")
     assert progress["attributes"]["Colour"] == "red"
     assert (insights["name"], insights["level"], insights["edge"]) == ("quantum-jitter", None, None)
+
+
+def test_a_bad_record_and_what_was_read_with_it_do_not_stay_in_memory() -> None:
+    lane, bad = Lane(), Fetched(TOPICS.callbacks, 0, KEY, b"not json")
+    kept = weakref.ref(bad)
+    gc.disable()
+    try:
+        lane.run([bad])
+        del bad
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_a_bad_record_whose_turn_does_not_come_stays_until_the_next_garbage_collection() -> None:
+    bad = Fetched(TOPICS.callbacks, 0, KEY, b"not json")
+    kept = weakref.ref(bad)
+    Lane().processor.folder.read([bad])
+    del bad
+    gc.collect()
+    assert kept() is None
