@@ -94,8 +94,10 @@ class Lanes:
         def new_producer(name: int | str) -> TransactionalProducer:
             return self._new_producer(name, self.observer.produced, member)
 
+        alone = {number: new_producer(f"{number}-alone") for number in sorted(numbers)}
         transactions = self._transactions = SharedTransactions(
             {number: new_producer(number) for number in numbers},
+            alone,
             assignment,
             self.waits,
             self._changelog,
@@ -115,8 +117,8 @@ class Lanes:
             committed=self._batch_committed,
             suspend=self._suspend_fenced,
         )
-        for number in sorted(numbers):
-            self._lanes[number] = Lane(number, self.sources, new_producer(f"{number}-alone"), context)
+        for number, producer in alone.items():
+            self._lanes[number] = Lane(number, self.sources, producer, context)
         try:
             await transactions.open()
         except Exception as error:  # until the former owner is fenced, its last offset is not known

@@ -9,10 +9,9 @@ Why nothing of another owner is lost or doubled, whoever is frozen, killed or la
   former owner has not handed in when its successor is assigned, it cannot commit any more.
 - What it has handed in is decided before the successor begins, which reads stable offsets only. Its outputs,
   changelog and offsets are one transaction, also where its partitions have several successors.
-- That does not take long: a worker writes under the transactional id of its lowest partition, and opens the
-  ids of all its partitions when it is assigned them. Whichever id a former owner used, one of its successors
-  opens it, and so fences it and ends its transaction. Only the id of a lane that was committing alone is not
-  opened: Kafka ends such a transaction after 15 s.
+- That does not take long: a worker writes under the transactional id of its lowest partition, and a lane that
+  commits alone under an id of its own. When a worker is assigned partitions, it opens both ids of each.
+  Whichever a former owner used, one of its successors opens it, and so fences it and ends its transaction.
 - A worker asks the group whether it is still a member before it opens an id again, so that one that has woken
   up does not fence its successors.
 """
@@ -79,17 +78,21 @@ class TransactionTimeout:
 
 
 class SharedTransactions:
-    """The transactions of one assignment. `producers`: by partition number, with its transactional id."""
+    """The transactions of one assignment. `producers`: by partition number, with its id; `alone`: the
+    same, of lanes that commit alone.
+    """
 
     def __init__(
         self,
         producers: Mapping[int, TransactionalProducer],
+        alone: Mapping[int, TransactionalProducer],
         assignment: Assignment,
         waits: Waits,
         changelog: str,
         policy: BatchPolicy,
     ) -> None:
         self._producers = producers
+        self._alone = alone
         self._producer = producers[min(producers)]
         self._assignment = assignment
         self._waits = waits
@@ -106,7 +109,8 @@ class SharedTransactions:
 
     async def open(self) -> None:
         """Fence the former owners, however long that takes. Raises AssignmentOver, Closed."""
-        await asyncio.gather(*(self._fence(*each) for each in self._producers.items()))
+        each = (*self._producers.items(), *self._alone.items())
+        await asyncio.gather(*(self._fence(number, producer) for number, producer in each))
 
     def start(self) -> None:
         """Begin to commit what lanes hand in."""

@@ -43,7 +43,7 @@ class LaneRig:
         self.states = DictStates()
         policy = BatchPolicy(max_batch=10, collect_s=0.0, latency_s=latency_s, hold_s=0.05, tries=3)
         self.transactions = SharedTransactions(
-            {HERE: self.shared}, self.assignment, self.waits, CHANGELOG, policy
+            {HERE: self.shared}, {HERE: self.alone}, self.assignment, self.waits, CHANGELOG, policy
         )
         self.known_ends: dict[TopicPartition, int] = {}
         self.suspended: list[int] = []

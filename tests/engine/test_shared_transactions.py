@@ -44,7 +44,7 @@ async def test_lanes_that_have_records_at_once_share_a_transaction_under_the_id_
 async def test_an_assignment_opens_the_ids_of_all_its_partitions_and_keeps_one() -> None:
     rig = await running(3, 4, 5)
     opened = {name: (one.opened, one.closed) for name, one in rig.producers.items()}
-    alone = {f"{number}-alone": (0, False) for number in (3, 4, 5)}
+    alone = {f"{number}-alone": (1, True) for number in (3, 4, 5)}
     assert opened == {3: (1, False), 4: (1, True), 5: (1, True)} | alone
     await rig.lanes.close(1)
     assert all(one.closed for one in rig.producers.values())
@@ -125,7 +125,7 @@ async def test_a_worker_that_the_group_does_not_confirm_opens_no_id_again() -> N
     rig.producers[3].fails = [(GONE, False)]
     rig.lanes.put(chunk_of("callbacks", 4, 0, b"a"))
     await rig.until(lambda: rig.group.reader.confirmations >= 4)
-    assert (rig.producers[3].opened, rig.producers["4-alone"].opened) == (1, 0)
+    assert (rig.producers[3].opened, rig.producers["4-alone"].opened) == (1, 1)
     await rig.lanes.close(0)
 
 

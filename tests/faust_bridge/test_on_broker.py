@@ -194,3 +194,27 @@ async def test_a_former_member_commits_nothing_and_the_lane_that_it_fenced_goes_
         assert "asking whose it is" in one.output()
         assert one.terminate()[0] == 0
     assert compare(broker.bootstrap, work).faults == NO_FAULTS
+
+
+async def test_a_transaction_that_a_former_owner_left_open_hides_nothing_of_the_next_one(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    work = await workload(broker, prefix, 2000)
+    group, connection = topics.app_id(prefix), Connection(broker.bootstrap)
+    former = {
+        name: TransactionalProducer(group, name, connection, lambda *_: None) for name in (0, "1-alone")
+    }
+    for partition, producer in enumerate(former.values()):
+        await producer.open()
+        await producer._producer.begin_transaction()
+        value = b'{"key": "left", "topic": "open", "offset": 0, "s": 0}'
+        await producer._producer.send_and_wait(work.names.events, value, partition=partition)
+        await producer.close()
+    one = worker(broker.bootstrap, prefix, tmp_path, partitions=PARTITIONS)
+    with stopped_after(one):
+        one.start().wait_ready()
+        with Feed(broker.bootstrap, work.records, rate=2000):
+            pass
+        wait_drained(broker.bootstrap, group, work.sources)
+        assert one.terminate()[0] == 0
+    assert compare(broker.bootstrap, work).faults == NO_FAULTS
