@@ -199,7 +199,8 @@ async def test_who_sends_much_at_once_is_read_in_turns(
             assert (await reader.read()).endswith(b"500000")
         assert sum(taken) == len(head) + 500_000
         assert max(taken) <= PARSED_BYTES
-        assert max(came[secured:]) <= AT_A_TIME_BYTES
+        # TLS hands out what completes a record of up to 16 KiB together with what came behind it.
+        assert max(came[secured:]) <= (2 * AT_A_TIME_BYTES if secured else AT_A_TIME_BYTES)
         writer.close()
 
 
