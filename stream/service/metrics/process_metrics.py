@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.utils import floatToGoString
 
 from stream.service.metrics.family import PREFIX, SHARED
+from stream.service.metrics.label_values import WORKER_STATES
 from stream.service.metrics.worker_families import FAMILIES, WORKER_STATE
 
 SEVERAL = {PREFIX + family.name: family.several for family in (*FAMILIES, *SHARED)}
@@ -43,6 +44,13 @@ def exposed(exposition: str) -> dict[str, ExposedFamily]:
     return found
 
 
+_STATE = PREFIX + WORKER_STATE.name
+_NO_STATE = ExposedFamily(
+    [f"# HELP {_STATE} {WORKER_STATE.text}", f"# TYPE {_STATE} {WORKER_STATE.kind}"],
+    series={f'{_STATE}{{state="{state}"}}': 0.0 for state in WORKER_STATES},
+)
+
+
 class ProcessMetrics:
     """What one process has shown, over its restarts."""
 
@@ -62,14 +70,9 @@ class ProcessMetrics:
         self._newest = exposed(exposition)
 
     def silent(self) -> None:
-        """It does not answer: it is in no state, and only what it has counted is still shown."""
-        self._newest = {
-            name: family
-            for name, family in self._newest.items()
-            if family.cumulative or name == PREFIX + WORKER_STATE.name
-        }
-        if states := self._newest.get(PREFIX + WORKER_STATE.name):
-            states.series = dict.fromkeys(states.series, 0.0)
+        """It does not answer, or has not yet: it is in no state, and only what it has counted is shown."""
+        kept = {name: family for name, family in self._newest.items() if family.cumulative}
+        self._newest = {_STATE: _NO_STATE, **kept}
 
     def merge_into(self, merged: dict[str, ExposedFamily], process: str) -> None:
         """Add its families. A series of each process is one of the present run."""

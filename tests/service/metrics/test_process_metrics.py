@@ -128,3 +128,13 @@ def test_what_a_process_counted_before_it_ended_stays_and_is_counted_once(fed: W
     assert value(shown, "call_duration_seconds_count", provider="twilio", direction="outbound") == 1 + 1 + 2
     assert value(shown, "table_entries", table="calls") == 0
     assert value(shown, "rebalances_total", process="1") == 0
+
+
+def test_a_process_that_has_never_answered_is_shown_as_not_running(fed: WorkerMetrics) -> None:
+    never = ProcessMetrics()
+    never.silent()
+
+    shown, _ = merged_exposition({"1": scraped(fed), "2": never})
+
+    assert value(shown, "worker_state", state="running", process="1") == 1
+    assert value(shown, "worker_state", state="running", process="2") == 0
