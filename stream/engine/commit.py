@@ -107,11 +107,13 @@ class BatchCommitter:
             batch, left = batch.split(made.taken)
         if not self._folded:
             self._commit_by = folded_at + COMMIT_EVERY_S
-        self._folded |= batch.ends
+        offsets = self._folded | batch.ends
         commit_s = None
         if made.states or any(made.outputs.values()) or folded_at >= self._commit_by:
-            await self._commit(made, len(batch.records))
+            await self._commit(made, offsets, len(batch.records))
             commit_s = time.monotonic() - folded_at
+        else:
+            self._folded = offsets
         self.errors_in_a_row = self._aborted_in_a_row = 0
         made.committed()
         context.ticks.note(self._partition, made)
@@ -135,14 +137,13 @@ class BatchCommitter:
                     return made, time.monotonic() - began
             await self._pause("processor", why)
 
-    async def _commit(self, made: Batch, records: int) -> None:
+    async def _commit(self, made: Batch, offsets: Mapping[str, int], records: int) -> None:
         """Commit what was folded, with as many tries as it takes, and show its states."""
         outputs: dict[str, list[Output]] = dict(made.outputs)
         if made.states:
             # Plain tuples: a named one takes ten times as long to make.
             changes = [(key, state, (), None) for key, state in made.states.items()]
             outputs[self._context.changelog] = cast("list[Output]", changes)
-        offsets = self._folded
         try:
             part = TransactionPart(self._partition, outputs, offsets, self._changelog_end)
             end = await self._committed_end(part, records)

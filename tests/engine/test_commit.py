@@ -258,6 +258,21 @@ async def test_a_batch_that_came_to_nothing_goes_with_the_next_or_when_it_is_old
     await rig.close()
 
 
+async def test_what_is_folded_counts_as_lag_until_its_transaction_is_over() -> None:
+    rig = LaneRig()
+    rig.known_ends[CALLBACKS] = 3
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    rig.shared.hangs = asyncio.Event()
+    rig.put("callbacks", 1, b"b", b"c")
+    await rig.until(lambda: rig.shared.begun == 2)
+    assert rig.lane.lag("callbacks") == 2
+    rig.shared.hangs.set()
+    await rig.settle(2)
+    assert rig.lane.lag("callbacks") == 0
+    await rig.close()
+
+
 async def test_offsets_that_came_to_nothing_are_asked_for_with_the_batch_that_they_go_with() -> None:
     rig = LaneRig()
     rig.put("callbacks", 0, b"a")
