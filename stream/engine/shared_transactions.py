@@ -42,6 +42,8 @@ from stream.service.errors import describe
 REOPEN_EVERY_S = 0.5
 PAUSE_S = 0.001
 """Enough for a broker to answer one of a transaction's five requests."""
+LONGEST_GATHERING_S = 0.1
+"""How long a transaction waits for lanes that fold: batches that come to nothing never fill it."""
 FIRST_TIMEOUT_S = 4.0
 """Less than Kafka's own limit for a transaction (15 to 25 s)."""
 LONGEST_TIMEOUT_S = 60.0
@@ -104,6 +106,7 @@ class SharedTransactions:
         self._due = asyncio.Event()
         self._due.set()
         self._waiting: list[tuple[TransactionPart, asyncio.Future[int]]] = []
+        self._gathers_until = 0.0
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -150,6 +153,8 @@ class SharedTransactions:
         Raises AssignmentOver; and Fenced, TransactionFailed: then the outcome is unknown.
         """
         committed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._gathers_until = time.monotonic() + LONGEST_GATHERING_S
         self._waiting.append((part, committed))
         self._changed.set()
         return await committed
@@ -188,7 +193,7 @@ class SharedTransactions:
 
     def _has_room(self) -> bool:
         records = sum(len(records) for part, _ in self._waiting for records in part.outputs.values())
-        return records < self._policy.max_batch
+        return records < self._policy.max_batch and time.monotonic() < self._gathers_until
 
     async def _write(self, waiting: list[tuple[TransactionPart, asyncio.Future[int]]]) -> None:
         try:
@@ -214,16 +219,27 @@ class SharedTransactions:
             loop.call_at(next_s, self._due.set)  # one timer, so that all lanes fold for the same transaction
 
     async def _reopen(self) -> None:
-        """Open the producer again, which ends its transaction. Until it is open, lanes commit alone."""
-        while not self._assignment.over:
-            try:
-                if await self._assignment.confirmed():
-                    await self._producer.open()
-                    return
-            except BROKER_AWAY as error:
-                log.info("shared transactions: %s", describe(error))
-            self._fail_waiting(TransactionFailed(TimeoutError()))
+        """Open the producer again, which ends its transaction. Until it is open, lanes commit alone.
+
+        That may take long: the end of the transaction must be written to each of its partitions first.
+        """
+        failing = asyncio.create_task(self._fail_waiting_lanes())
+        try:
+            while not self._assignment.over:
+                try:
+                    if await self._assignment.confirmed():
+                        await self._producer.open()
+                        return
+                except BROKER_AWAY as error:
+                    log.info("shared transactions: %s", describe(error))
+                await asyncio.sleep(REOPEN_EVERY_S)
+        finally:
+            failing.cancel()
+
+    async def _fail_waiting_lanes(self) -> None:
+        while True:
             await asyncio.sleep(REOPEN_EVERY_S)
+            self._fail_waiting(TransactionFailed(TimeoutError()))
 
     def _fail_waiting(self, error: Exception) -> None:
         waiting, self._waiting = self._waiting, []

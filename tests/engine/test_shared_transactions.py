@@ -171,3 +171,37 @@ async def test_lanes_that_are_given_up_while_the_shared_producer_is_opened_again
     await rig.lanes.close(0)
     await asyncio.wait([transactions._task], timeout=5)
     assert ended == []
+
+
+async def test_lanes_do_not_wait_for_a_shared_producer_that_takes_long_to_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kafka opens an id only when the markers of its last transaction are in each of its partitions."""
+    monkeypatch.setattr("stream.engine.shared_transactions.REOPEN_EVERY_S", 0.01)
+    rig = await running(3, 4)
+    producer, opened = rig.producers[3], asyncio.Event()
+    monkeypatch.setattr(producer, "open", opened.wait)
+    producer.fails = [(GONE, False)]
+    for offset, key in enumerate((b"a", b"b", b"c")):
+        rig.lanes.put(chunk_of("callbacks", 4, offset, key))
+        await rig.until(lambda done=offset + 1: len(rig.job.committed) == done)
+    assert (producer.written, len(rig.producers["4-alone"].written)) == ([], 3)
+    opened.set()
+    await asyncio.sleep(0.01)
+    rig.lanes.put(chunk_of("callbacks", 4, 3, b"d"))
+    await rig.until(lambda: producer.written)
+    await rig.lanes.close(1)
+
+
+async def test_full_batches_that_come_to_nothing_do_not_hold_up_another_lane_s_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.engine.shared_transactions.LONGEST_GATHERING_S", 0.0)
+    rig = await running(3, 4)
+    rig.lanes.put(chunk_of("callbacks", 4, 0, b"known"))
+    await rig.until(lambda: rig.job.committed)
+    rig.lanes.put(chunk_of("callbacks", 4, 1, *20_000 * [b"known"]))
+    rig.lanes.put(chunk_of("callbacks", 3, 0, b"new"))
+    await rig.until(lambda: at(3) in rig.broker)
+    assert rig.lanes.progress().queued > 10_000
+    await rig.lanes.close(1)
