@@ -88,7 +88,9 @@ class Observer(Protocol):
         """`records` were acknowledged by the broker (or refused) after `seconds`."""
 
     def lag(self, topic: str, partition: int, records: int) -> None:
-        """What is folded of a source partition is `records` behind its end. Once a second."""
+        """What is committed of a source partition, or came to nothing, is `records` behind its end. Once a
+        second.
+        """
 
     def entries(self, partition: int, count: int) -> None:
         """The table has about `count` entries for `partition`. Once a second."""
