@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.call_folder import ReadRecord
+from stream.engine.batch import Record
 from tests.agents.batches import POLLED, Fetched, Lane, a_tick, record, records, written
-from tests.core.deliveries import Delivery, answered_call, at
+from tests.core.deliveries import Delivery, answered_call, at, callback
 from tests.core.mixtures import fetch_results, telnyx_deliveries, twilio_deliveries
 
 deliveries = st.lists(
@@ -54,3 +59,21 @@ def test_nothing_changes_before_the_batch_is_committed() -> None:
     lane.run(records(answered_call()))
     lane.processor.process(4, [a_tick(8000, 1)], lane.states.get)
     assert len(lane.run([a_tick(8000, 1)])) == 1
+
+
+def test_large_records_are_not_all_read_before_the_first_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = callback("ringing", "1", 1)
+    large = small._replace(value=small.value[:-1] + b" " * 300_000 + b"}")
+    lane = Lane()
+    together, read = list[int](), lane.processor.folder.read
+
+    def watched(some: Sequence[Record]) -> list[ReadRecord]:
+        together.append(len(some))
+        return read(some)
+
+    monkeypatch.setattr(lane.processor.folder, "read", watched)
+    lane.run(records([small] * 120 + [large] * 5 + [small]))
+
+    assert together == [100, *[1] * 22, 4]
+    source = "twilio_status_callback"
+    assert lane.counted("events_processed_total", source=source, result="duplicate") == 125
