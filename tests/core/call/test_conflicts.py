@@ -7,8 +7,9 @@ from itertools import permutations
 import pytest
 
 from stream.core import effects
+from stream.core.call.record import CallRecord
 from tests.core.deliveries import ENDED, callback, calls_row
-from tests.core.folding import picked, summary, tell
+from tests.core.folding import picked, settled, summary, tell
 
 
 @pytest.mark.parametrize("order", [*permutations(("callback", "row"))])
@@ -51,3 +52,8 @@ def test_sources_that_disagree_on_a_number_are_a_conflict_that_is_counted_once()
     conflicts = told.record.conflicts
     assert conflicts == [{"field": "direction", "values": ["inbound", "outbound-api"], "chosen": "inbound"}]
     assert told.all_of(effects.StateConflict) == []
+
+
+def test_a_record_says_a_lower_value_of_a_conflict_that_has_as_many_as_it_keeps() -> None:
+    told = tell(callback("completed", "3", 55, To=f"+150055500{last}") for last in range(29, 19, -1))
+    assert told.all_of(CallRecord)[-1].conflicts == settled(told.call).conflicts
