@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from stream.broker.ports import free_port
 from stream.cli import worker_processes
 from stream.cli.local import child_process
+from stream.cli.local.figures import WatchedRole
 from stream.cli.roles import worker
 from stream.cli.worker_processes import process_count, supervise
 from stream.service.data_dir import DataDirError
@@ -143,6 +144,10 @@ async def test_two_processes_answer_as_one_and_one_that_is_killed_is_started_aga
         stopped, said = await asyncio.gather(series(client), ready(client))
         assert (stopped[events], stopped[running_2]) == ("20.0", "0.0")
         assert said == (503, ["process 2: it does not answer"])
+        shown = WatchedRole(f"http://{chosen.worker_listen}")
+        async with ClientSession() as of_the_live_view:
+            await shown.look(of_the_live_view, 0.0)
+        assert shown.reasons == ["process 2: it does not answer"]
 
         os.kill(second, signal.SIGKILL)
 

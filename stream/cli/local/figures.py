@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream.service.metrics import poller, worker_families
 from stream.service.metrics.family import DEAD_LETTERS, PREFIX, Family
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
+"""A worker with a process that hangs takes 2 s for its metrics, and 2 s to say so in `/readyz`."""
 READY_EVERY_S = 0.2
 WINDOW_S = 15.0
 """Rates and latencies are of this time: long enough for a steady number, short enough to be of now."""
