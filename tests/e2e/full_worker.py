@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.kafka import topics
 from stream.service.settings import Settings
@@ -67,6 +68,7 @@ class CommitProgress:
     def __init__(self, bootstrap: str, story: SimulatedLoad, sent: int = 0) -> None:
         self._story = story
         self._sent = sent
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._tps = [
             TopicPartition(topic, number) for topic in story.sources for number in range(story.partitions)
         ]
@@ -109,6 +111,22 @@ class CommitProgress:
         began = time.monotonic()
         self.wait(share, timeout_s)
         return time.monotonic() - began
+
+    def wait_written(self, timeout_s: float = 20.0) -> None:
+        """Wait until events are written whose transaction is not committed."""
+        began = time.monotonic()
+        while self._events_end(IsolationLevel.READ_UNCOMMITTED) == self._events_end(
+            IsolationLevel.READ_COMMITTED
+        ):
+            assert time.monotonic() - began < timeout_s, f"no transaction was open in {timeout_s} s"
+
+    def _events_end(self, level: IsolationLevel) -> int:
+        events = self._story.names.events
+        wanted = {
+            TopicPartition(events, number): OffsetSpec.latest() for number in range(self._story.partitions)
+        }
+        found = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=10)
+        return sum(end.result().offset for end in found.values())
 
     def finish(self, timeout_s: float = 180.0) -> None:
         """Wait until all of it is committed."""

@@ -50,6 +50,7 @@ def test_kill_9_while_a_long_backlog_is_worked_off(broker: RealBroker, prefix: s
         for share in (0.12, 0.25, 0.4, 0.55):
             worker.start()
             progress.wait(share)
+            progress.wait_written()
             worker.kill()
             assert is_midstream(progress.share())
         worker.start().wait_ready()
