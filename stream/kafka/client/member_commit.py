@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import IllegalGenerationError, InvalidProducerEpoch, UnknownMemberIdError
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.transaction import TxnOffsetCommitRequest
 from aiokafka.protocol.types import (
     CompactArray,
@@ -25,6 +25,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from stream.kafka.client.network_client import NeededRequest
 
 NO_LEADER_EPOCH = -1
 FENCED_INSTANCE_ID = 82
@@ -99,7 +101,7 @@ class RequestV3(RequestStruct):
     )
 
 
-class MemberCommit(Request[RequestV3]):
+class MemberCommit(NeededRequest[RequestV3]):
     """aiokafka's request, with the member in it."""
 
     API_KEY = 28

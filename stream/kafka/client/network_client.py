@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError, KafkaError
+from aiokafka.protocol.api import Request
 from aiokafka.protocol.metadata import MetadataRequest
 
 CANCEL_AGAIN_S = 0.2
@@ -25,6 +26,20 @@ NEXT_S = 0.5
 """When a broker has not answered for this long, the next one is asked as well."""
 
 T = TypeVar("T")
+
+
+class NeededRequest(Request[T]):
+    """A request that has no older form: a broker that does not know it is refused with a sentence."""
+
+    API_KEY = -1
+
+    def prepare(self, versions: dict[int, tuple[int, int]]) -> T:
+        """Extends Request.prepare. Raises IncompatibleBrokerVersion."""
+        least, most = versions.get(self.API_KEY, (0, -1))
+        if not any(least <= known.API_VERSION <= most for known in self._CLASSES):
+            raise IncompatibleBrokerVersion("the broker is too old: Kafka 2.5 or newer is needed")
+        prepared: T = super().prepare(versions)
+        return prepared
 
 
 def ignore_failures(futures: Iterable[asyncio.Future[Any] | None]) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
-    IncompatibleBrokerVersion,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
+
+from stream.kafka.client.network_client import NeededRequest
 
 _BITS: Mapping[str, int] = {"READ": 3, "WRITE": 4, "DESCRIBE": 8, "DESCRIBE_CONFIGS": 10}
 """Codes of Kafka's AclOperation, which number the bits of an answer."""
@@ -78,7 +79,7 @@ class TopicsRequestV8(RequestStruct):
     )
 
 
-class TopicsRequest(Request[TopicsRequestV8]):
+class TopicsRequest(NeededRequest[TopicsRequestV8]):
     """Topics with the operations that the client may do on them. It creates none."""
 
     API_KEY = 3
@@ -120,7 +121,4 @@ async def may_use_transactional_id(admin: AIOKafkaAdminClient, transactional_id:
 
 async def _ask(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
     client = admin._client
-    try:
-        return await client.send(client.get_random_node(), request)
-    except NotImplementedError as error:  # aiokafka's, where the broker knows no version of the request
-        raise IncompatibleBrokerVersion("the broker is too old for it") from error
+    return await client.send(client.get_random_node(), request)

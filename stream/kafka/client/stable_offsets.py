@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.types import (
     Boolean,
@@ -26,6 +26,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from stream.kafka.client.network_client import NeededRequest
 
 UNSTABLE_OFFSET_COMMIT = 88
 """A transaction with an offset of the partition is not finished; aiokafka does not know the code."""
@@ -86,7 +88,7 @@ class FetchOffsetsV7(RequestStruct):
     )
 
 
-class FetchStableOffsets(Request[FetchOffsetsV7]):
+class FetchStableOffsets(NeededRequest[FetchOffsetsV7]):
     """aiokafka's request for committed offsets, for stable ones."""
 
     API_KEY = 9

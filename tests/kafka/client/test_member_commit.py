@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from aiokafka.errors import IncompatibleBrokerVersion
 from aiokafka.protocol.transaction import TxnOffsetCommitRequest
 from aiokafka.protocol.types import Int16, Int32, Int64
 
@@ -57,7 +58,7 @@ def test_a_member_without_an_instance_name_sends_none() -> None:
 
 
 def test_an_older_broker_is_refused() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(IncompatibleBrokerVersion, match=r"Kafka 2\.5"):
         MemberCommit(PLAIN, MEMBER).prepare({28: (0, 2)})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupAuthorizationFailedError
+from aiokafka.errors import GroupAuthorizationFailedError, IncompatibleBrokerVersion
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.types import Int16, Int32, Int64
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -97,7 +97,7 @@ def test_the_request_asks_for_stable_offsets_as_the_protocol_lays_it_out() -> No
 
 
 def test_an_older_broker_is_refused() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(IncompatibleBrokerVersion, match=r"Kafka 2\.5"):
         FetchStableOffsets(PLAIN).prepare({9: (0, 6)})
 
 
