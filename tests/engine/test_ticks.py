@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
+from stream.engine import ticks
 from stream.engine.batch import Batch
-from stream.engine.ticks import LONGEST_S, MUCH, SLOTS, PendingTicks, TickSchedule, count_slots, slots_between
+from stream.engine.ticks import (
+    LONGEST_S,
+    MUCH,
+    SLOTS,
+    PendingTicks,
+    Ticker,
+    TickSchedule,
+    count_slots,
+    slots_between,
+)
 
 NOW_S = 1_772_445_600.0
 
@@ -126,3 +136,45 @@ async def test_a_tick_that_failed_or_waits_for_too_long_costs_the_producer() -> 
     await asyncio.sleep(0)
     with pytest.raises(KafkaError):
         pending.check()
+
+
+async def test_all_partitions_have_a_heartbeat_as_soon_as_a_producer_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise a worker would say for some seconds longer that its partitions take nothing."""
+
+    class Producer:
+        def __init__(self, *, broken: bool) -> None:
+            self.broken = broken
+
+        async def send(self, _topic: str, *, value: bytes, partition: int) -> asyncio.Future[Any]:
+            if self.broken:
+                raise KafkaError
+            taken = sent()
+            taken.set_result("at an offset")
+            return taken
+
+    async def drop(_producer: object) -> None: ...
+
+    monkeypatch.setattr(ticks, "drop", drop)
+    monkeypatch.setattr(ticks, "REST_S", 0.0)
+    producers = [Producer(broken=True), Producer(broken=False)]
+    acknowledged, failures = set[int](), list[str]()
+
+    async def opened() -> Producer:
+        return producers.pop(0)
+
+    ticker = Ticker(
+        "calls.ticks.v1",
+        opened,
+        lambda: [0, 1, 2],
+        noted(None, None, None),
+        acknowledged=acknowledged.add,
+        failed=lambda: failures.append("given up"),
+    )
+    running = asyncio.create_task(ticker.run())
+    async with asyncio.timeout(ticks.HEARTBEAT_S / 2):
+        while acknowledged != {0, 1, 2}:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert failures == ["given up"]
