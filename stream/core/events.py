@@ -149,7 +149,7 @@ class Reading(msgspec.Struct, gc=False):
     - `identity_rule`, `parts`: its identity within (key, family); see `stream.core.identity`, which sets
       `fingerprint` (the first 64 bits of the event's id) with the id.
     - `occurred_us`: `event.occurred_at` in microseconds since 1970, None if unknown.
-    - `facts`: about the call as a whole, by the names of the call record (`from`, `to`, `direction`,
+    - `facts`: about the call as a whole, by the names of the call record (`from`, `to`, `direction_detail`,
       `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`, `price_unit`), texts.
     - `as_of_us`: how new these facts are, if the source is a resource that changes (`date_updated`).
     - `hangup`: Telnyx' hangup cause, lower case, if the event ends a call and its status depends on whether

@@ -1,6 +1,6 @@
-"""The statuses of a call: one vocabulary for all providers, and which status wins.
+"""The statuses and directions of a call: one vocabulary for all providers, and which status wins.
 
-Twilio's words are used for every provider. These are tables only.
+Twilio's words of statuses are used for every provider. These are tables only.
 """
 
 from __future__ import annotations
@@ -68,6 +68,14 @@ HANGUPS: dict[str, tuple[str, str]] = {
     "unspecified": ("failed", "failed"),
 }
 """(status, outcome) by Telnyx' `hangup_cause`, lower case, of a call that was not answered."""
+
+DIRECTIONS: dict[str | None, str] = {
+    **dict.fromkeys(("inbound", "incoming", "trunking-originating"), "inbound"),
+    **dict.fromkeys(
+        ("outbound", "outgoing", "outbound-api", "outbound-dial", "trunking-terminating"), "outbound"
+    ),
+}
+"""The direction by the provider's word. Trunks are named from their own side, calls from the customer's."""
 
 ENDED_NORMALLY: frozenset[str] = frozenset({"normal_clearing", "time_limit"})
 """Telnyx' causes of a normal end: answered if the call was answered, else not answered."""

@@ -13,7 +13,7 @@ from stream.core.sources import TWILIO_CALL
 from stream.core.statuses import OUTCOMES, TERMINAL, status_of
 from stream.sources import fields, redaction
 
-_FACTS = ("from", "to", "direction", "answered_by", "price", "price_unit")
+_FACTS = ("from", "to", "answered_by", "price", "price_unit")
 
 
 def decode(envelope: Envelope) -> list[Reading]:
@@ -34,6 +34,8 @@ def decode(envelope: Envelope) -> list[Reading]:
         del row["duration"]
 
     facts = {name: found for name in _FACTS if (found := fields.text(row.get(name)))}
+    if direction := fields.text(row.get("direction")):
+        facts["direction_detail"] = direction
     if parent_call_id is not None:
         facts["parent_call_id"] = parent_call_id
         del row["parent_call_sid"]

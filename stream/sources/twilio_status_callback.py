@@ -106,7 +106,7 @@ def progress(
     if value := get("To"):
         facts["to"] = value[:TEXT_LIMIT]
     if value := get("Direction"):
-        facts["direction"] = value[:TEXT_LIMIT]
+        facts["direction_detail"] = value[:TEXT_LIMIT]
     if value := get("AnsweredBy"):
         facts["answered_by"] = value[:TEXT_LIMIT]
     if outcome is not None:

@@ -39,7 +39,7 @@ from stream.core.failures import FAILURES_CAP, error_logged, failure_count, is_o
 from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
-from stream.core.statuses import TERMINAL
+from stream.core.statuses import DIRECTIONS, TERMINAL
 
 _MATCH_OF_RULE: dict[str, str] = {"1": "sequence_number", "2": "event_id"}
 """Events of the other rules are recognised by their content."""
@@ -181,7 +181,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
             if call.claim(name, value, as_of_us):
                 effects.append(StateConflict(event.provider, name))
             changed |= known[name] != before or call.disputed.get(name, []) != disputed
-        call.direction = known.get("direction")
+        call.direction = DIRECTIONS.get(known.get("direction_detail"))
     account = event.account
     if account is not None and account != call.account and not call.proven:
         call.claim("account", account, 0)

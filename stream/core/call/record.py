@@ -46,6 +46,7 @@ class TimelineItem(msgspec.Struct, gc=False):
 class CallRecord(msgspec.Struct, kw_only=True):
     """A call record. Times are RFC 3339 or None, each with its quality; durations are seconds or None.
 
+    `direction` is `inbound`, `outbound` or None, `direction_detail` the provider's own word.
     `setup_s` runs from initiated to ringing (post-dial delay, the proxy of RFC 6076's session request delay),
     `ring_s` from ringing to the answer or the end, `duration_s` is talk time and None unless the call was
     answered.
@@ -62,6 +63,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     session_id: str | None
     leg_id: str | None
     direction: str | None
+    direction_detail: str | None
     from_: str | None = msgspec.field(name="from")
     to: str | None
     status: str | None
@@ -176,6 +178,7 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         session_id=facts("session_id"),
         leg_id=facts("leg_id"),
         direction=call.direction,
+        direction_detail=facts("direction_detail"),
         from_=facts("from"),
         to=facts("to"),
         status=end.status if end else lifecycle.status,

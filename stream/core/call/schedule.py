@@ -90,7 +90,7 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
     if call.is_texml:
         return
     facts = call.facts.get
-    edges = edges_of(facts("direction"), facts("from"), facts("to"))
+    edges = edges_of(facts("direction_detail"), facts("from"), facts("to"))
     answered = lifecycle.end is not None and lifecycle.end.outcome == "answered"
     began_us, now_s = _started_us(lifecycle.ended[0], now_us), now_us // SECOND_US
     for source, edge, step, after_us in _first_reads(

@@ -126,7 +126,7 @@ class Call(msgspec.Struct, array_like=True):
     - `due_s`: the second (Unix time) from which a tick must check it.
     - `ended`: a terminal event was seen; `overdue`: none was, and the call is older than a call should be;
       `gaps_open`: how many missing numbers were reported and are still missing.
-    - `account`, `direction`: as in `facts`.
+    - `account`: as in `facts`; `direction`: `inbound`, `outbound` or None.
     - `facts`: what was said of the call as a whole; `as_of_us`: how new each is, if its source is a resource
       that changes; `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
     - `lifecycle`: events that carry a status, unordered, at most 64, those with the highest precedence;

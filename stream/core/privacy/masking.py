@@ -97,8 +97,8 @@ class Privacy:
                 facts["from"] = self._addresses[number]
             if number := facts.get("to"):
                 facts["to"] = self._addresses[number]
-            if direction := facts.get("direction"):
-                facts["direction"] = self._free[direction]
+            if direction := facts.get("direction_detail"):
+                facts["direction_detail"] = self._free[direction]
             if answered_by := facts.get("answered_by"):
                 facts["answered_by"] = self._free[answered_by]
             if price := facts.get("price"):

@@ -78,7 +78,7 @@ POLL_STATES = ("running", "throttled", "refused", "unreachable", "standby")
 PROGRESS_EVENTS = ("queued", "initiated", "ringing", "answered", "completed")
 EDGES = (*_EDGES, OTHER)
 CONFLICT_FIELDS = (
-    *("status", "sequence_number", "direction", "from", "to", "account"),
+    *("status", "sequence_number", "direction_detail", "from", "to", "account"),
     *("answered_by", "parent_call_id", "session_id", "leg_id", OTHER),
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -112,11 +112,6 @@ ERROR_CODES = (
 """Twilio's codes that can be attached to a call and that somebody can act on."""
 
 _SPELLINGS: dict[str, dict[str, str]] = {
-    # Trunks are named from their own side, calls from the customer's.
-    "direction": {
-        **dict.fromkeys(("incoming", "trunking-originating"), "inbound"),
-        **dict.fromkeys(("outgoing", "outbound-api", "outbound-dial", "trunking-terminating"), "outbound"),
-    },
     "edge": {"unknown_edge": OTHER},
 }
 

@@ -43,7 +43,6 @@ _FIRST_WORDS = {"call", "conference", "streaming", "siprec", "unknown"}
 _DETECTED = {"call.machine.detection.ended", "call.machine.premium.detection.ended"}
 """The events whose `result` is who answered. A greeting's result is how the greeting ended."""
 
-_DIRECTIONS = {"incoming": "inbound", "outgoing": "outbound"}
 _ALARMING = (".error", ".failed", "_failed")
 _OF_THE_RECORD = frozenset(
     {"record_type", "event_type", "id", "webhook_id", "occurred_at", "created_at", "meta", "payload"}
@@ -196,13 +195,12 @@ def _identity(
 def _facts(
     payload: dict[str, Any], leg_id: str | None, session_id: str | None, dotted: str
 ) -> dict[str, str]:
-    direction = fields.text(payload.get("direction"))
     cost_parts = payload.get("cost_parts")
     first_part = cost_parts[0] if type(cost_parts) is list and cost_parts else None
     said = {
         "from": fields.text(payload.get("from")),
         "to": fields.text(payload.get("to")),
-        "direction": _DIRECTIONS.get(direction or "", direction),
+        "direction_detail": fields.text(payload.get("direction")),
         "session_id": session_id,
         "leg_id": leg_id,
     }

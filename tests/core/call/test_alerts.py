@@ -65,7 +65,7 @@ def test_the_alert_of_a_failed_call() -> None:
             "parent_id": None,
             "session_id": None,
             "leg_id": None,
-            "direction": "outbound-api",
+            "direction": "outbound",
             "status": "failed",
             "outcome": "failed",
             "started_at": at(0),

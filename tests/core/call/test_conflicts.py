@@ -50,7 +50,9 @@ def test_sources_that_disagree_on_a_number_are_a_conflict_that_is_counted_once()
     told = tell([callback("completed", "3", 55), calls_row("completed", direction="inbound")])
     told = tell([calls_row("completed", direction="inbound", price="1")], call=told.call, offset=2)
     conflicts = told.record.conflicts
-    assert conflicts == [{"field": "direction", "values": ["inbound", "outbound-api"], "chosen": "inbound"}]
+    assert conflicts == [
+        {"field": "direction_detail", "values": ["inbound", "outbound-api"], "chosen": "inbound"}
+    ]
     assert told.all_of(effects.StateConflict) == []
 
 

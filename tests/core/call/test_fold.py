@@ -33,11 +33,9 @@ def test_an_answered_call_is_told_once_for_each_step_and_ends_once() -> None:
         ("answered", "in-progress", None),
         ("completed", "completed", "answered"),
     ]
-    assert told.all_of(effects.CallStarted) == [
-        effects.CallStarted("twilio", told.call.account, "outbound-api")
-    ]
+    assert told.all_of(effects.CallStarted) == [effects.CallStarted("twilio", told.call.account, "outbound")]
     assert told.all_of(effects.CallEnded) == [
-        effects.CallEnded("twilio", told.call.account, "outbound-api", "answered", 200, 1.0, 6.0, 49)
+        effects.CallEnded("twilio", told.call.account, "outbound", "answered", 200, 1.0, 6.0, 49)
     ]
     assert len(told.all_of(CallRecord)) == 1
     assert told.alerts == []

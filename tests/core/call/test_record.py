@@ -34,7 +34,8 @@ SAID = {
     "child_call_ids": [],
     "session_id": None,
     "leg_id": None,
-    "direction": "outbound-api",
+    "direction": "outbound",
+    "direction_detail": "outbound-api",
     "from": "+15*******06",
     "to": "+15*******09",
     "status": "completed",
@@ -99,6 +100,29 @@ def test_the_record_of_an_answered_call() -> None:
     record = tell(answered_call()).record
     assert said_of(record) == SAID
     assert (record.revision, record.updated_at) == (1, at(55.5))
+
+
+@pytest.mark.parametrize(
+    ("word", "direction"),
+    [
+        ("inbound", "inbound"),
+        ("outbound-api", "outbound"),
+        ("outbound-dial", "outbound"),
+        ("trunking-originating", "inbound"),
+        ("trunking-terminating", "outbound"),
+        ("sideways", None),
+    ],
+)
+def test_a_direction_is_one_of_two_words_and_the_providers_own(word: str, direction: str | None) -> None:
+    record = tell([callback("completed", "3", 55, Direction=word)]).record
+    assert (record.direction, record.direction_detail) == (direction, word)
+
+
+@pytest.mark.parametrize(("word", "direction"), [("incoming", "inbound"), ("outgoing", "outbound")])
+def test_telnyx_direction_is_one_of_the_same_two_words(word: str, direction: str) -> None:
+    began = telnyx_event("call.initiated", "e0", 0, direction=word)
+    record = tell([telnyx(began), telnyx(telnyx_event("call.hangup", "e1", 9))]).record
+    assert (record.direction, record.direction_detail) == (direction, word)
 
 
 def test_equal_knowledge_is_equal_bytes() -> None:

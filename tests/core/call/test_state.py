@@ -137,7 +137,7 @@ def test_a_usual_call_takes_less_than_a_kilobyte() -> None:
 
 def test_the_head_of_a_stored_call_is_what_the_call_says() -> None:
     call = tell(answered_call()).call
-    assert load_head(dump(call)) == Head(call.due_s, True, False, 0, ACCOUNT, "outbound-api")
+    assert load_head(dump(call)) == Head(call.due_s, True, False, 0, ACCOUNT, "outbound")
     assert load(dump(call)) == call
 
 

@@ -46,10 +46,10 @@ def applied(privacy: Privacy, attributes: dict[str, Any], facts: dict[str, str] 
 def test_an_address_shows_its_ends_only(address: str, masked: str) -> None:
     """Cases 48, 50."""
     reading = applied(
-        Privacy(), {"Caller": address}, {"from": address, "to": address, "direction": "inbound"}
+        Privacy(), {"Caller": address}, {"from": address, "to": address, "direction_detail": "inbound"}
     )
     assert reading.event.attributes == {"Caller": masked}
-    assert reading.facts == {"from": masked, "to": masked, "direction": "inbound"}
+    assert reading.facts == {"from": masked, "to": masked, "direction_detail": "inbound"}
 
 
 def test_masking_what_is_masked_changes_nothing() -> None:
@@ -274,7 +274,7 @@ def test_what_an_event_says_beside_its_attributes_is_masked_too(mode: str) -> No
     event = Event(key="twilio:CA1", provider="twilio", source="s", family="insights", name=f"dial {number}")
     event.edge = event.group = event.error_code = number
     answer = WebhookAnswer(f"https://h.test/{number}", number, 500, None, "5xx")
-    facts = {"direction": number, "answered_by": number, "price": number, "price_unit": number}
+    facts = {"direction_detail": number, "answered_by": number, "price": number, "price_unit": number}
     reading = Reading(event, "4", (), facts=facts, hangup=number, answer=answer)
     reading.recording = Recording("RE1", number)
     Privacy(mode, "s").apply(reading)

@@ -78,8 +78,8 @@ def full_counts() -> BatchCounts:
     counts.heartbeat_us = NOW_US + 1_000_000
     counts[f.ALERTS_PUBLISHED, "call.failed", "warning", "firing"] += 1
     for effect in (
-        effects.CallStarted("twilio", "AC1", "outbound-api"),
-        effects.CallEnded("twilio", "AC1", "outbound-api", "answered", 200, 2.5, 6.0, 61.0),
+        effects.CallStarted("twilio", "AC1", "outbound"),
+        effects.CallEnded("twilio", "AC1", "outbound", "answered", 200, 2.5, 6.0, 61.0),
         effects.StateConflict("twilio", "status"),
         effects.SequenceGapOpened(source, [2, 3]),
         effects.SequenceGapClosed(source, "late_arrival"),

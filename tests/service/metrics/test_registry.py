@@ -167,9 +167,7 @@ def capped(metrics: WorkerMetrics) -> dict[str, float]:
 ADMITTED: tuple[tuple[Family, tuple[object, ...], tuple[str, ...], dict[str, int]], ...] = (
     (f.CALLS_STARTED, ("twilio", "AC2", "inbound"), ("twilio", "main", "inbound"), {}),
     (f.CALLS_STARTED, ("telnyx", None, None), ("telnyx", "main", "unknown"), {}),
-    (f.CALLS_STARTED, ("twilio", "AC1", "outbound-dial"), ("twilio", "main", "outbound"), {}),
-    (f.CALLS_STARTED, ("twilio", "AC1", "trunking-originating"), ("twilio", "main", "inbound"), {}),
-    (f.CALLS_STARTED, ("telnyx", "AC1", "outgoing"), ("telnyx", "main", "outbound"), {}),
+    (f.CALLS_STARTED, ("twilio", "AC1", "outbound"), ("twilio", "main", "outbound"), {}),
     (f.CALLS_STARTED, ("twilio", "AC1", "sideways"), ("twilio", "main", "unknown"), {"direction": 1}),
     (f.CALL_FINAL_RESPONSES, ("twilio", "inbound", 486), ("twilio", "inbound", "486"), {}),
     (f.CALL_FINAL_RESPONSES, ("twilio", "inbound", 499), ("twilio", "inbound", "other"), {"sip_code": 1}),

@@ -58,7 +58,7 @@ def test_an_ended_call_is_counted_with_its_response_its_delays_and_its_talk_time
 
 def test_a_call_without_a_sip_code_or_an_answer_has_no_observations_of_them(metrics: WorkerMetrics) -> None:
     counts = BatchCounts(0)
-    counts.count_effect(effects.CallEnded("telnyx", None, "incoming", "no_answer", None, None, None, None))
+    counts.count_effect(effects.CallEnded("telnyx", None, "inbound", "no_answer", None, None, None, None))
 
     assert {family for family, *_ in counts} == {f.CALLS_ENDED}
     assert counts.durations_s == {}

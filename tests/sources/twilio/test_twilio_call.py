@@ -78,7 +78,7 @@ def test_a_row_says_what_the_call_is_as_of_its_last_update(one: One) -> None:
         facts={
             "from": "+15005550006",
             "to": "+15005550009",
-            "direction": "outbound-api",
+            "direction_detail": "outbound-api",
             "price_unit": "USD",
         },
         as_of_us=UPDATED,

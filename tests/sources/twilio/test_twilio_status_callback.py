@@ -42,7 +42,7 @@ def test_an_answered_call_that_ended_is_read_whole(read_callback: One) -> None:
         identity_rule="1",
         parts=(3, "completed"),
         occurred_us=AT_55,
-        facts={"from": "+15005550006", "to": "+15005550009", "direction": "outbound-api"},
+        facts={"from": "+15005550006", "to": "+15005550009", "direction_detail": "outbound-api"},
     )
 
 
@@ -218,7 +218,7 @@ def test_case_48_an_address_is_kept_as_it_was_written(read_callback: One, addres
 
 
 def test_case_48_an_empty_address_is_not_a_fact(read_callback: One) -> None:
-    assert read_callback(From="", To="").facts == {"direction": "outbound-api"}
+    assert read_callback(From="", To="").facts == {"direction_detail": "outbound-api"}
 
 
 def test_case_49_a_thousand_parameters_and_a_megabyte_leave_ids_and_facts_small(read_callback: One) -> None:
