@@ -82,6 +82,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
             polled=chosen.poll_sources,
             time_factor=chosen.time_factor,
             public_url=chosen.public_url,
+            account_names=chosen.metric_accounts,
         ),
         Privacy(chosen.privacy, chosen.privacy_key),
         metrics,

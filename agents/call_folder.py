@@ -126,6 +126,7 @@ class CallFolder:
             event = reading.event
             event.received_at = envelope.received_at
             event.origin = origin
+            event.account_alias = self._policy.alias(event.account)
             effects.append(event)
             if reading.remark is not None:
                 effects.append(error_logged(reading, self._policy))

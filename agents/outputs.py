@@ -7,7 +7,9 @@ headers that name the reason and the origin.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,14 +22,14 @@ from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
 from stream.engine.batch import KEYED, Output, Record
-from stream.kafka.envelope_codec import dead_letter_headers
+from stream.kafka.envelope_codec import Headers, dead_letter_headers
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
 from stream.service.metrics.family import DEAD_LETTERS
 from stream.service.metrics.label_values import UNKNOWN
 
-SCHEMA_URL = "https://callstream.io/schemas/alert.json"
+SCHEMAS = "https://callstream.io/schemas/"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,9 +41,9 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     for effect in effects:
         kind = type(effect)
         if kind is Event:
-            written.append((topics.events, (key, _encode(effect), (), None)))
+            written.append((topics.events, (key, _encode(effect), event_headers(effect, deployment), None)))
         elif kind is CallRecord:
-            written.append((topics.ended, (key, _encode(effect), (), None)))
+            written.append((topics.ended, (key, _encode(effect), record_headers(effect, deployment), None)))
         elif kind is Alert:
             alert, active = alert_outputs(effect, deployment)
             written += ((topics.alerts, alert), (topics.alerts_active, active))
@@ -68,26 +70,70 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
     write an endpoint's alerts, so their keys select the partition.
     """
     value = _encode(alert)
-    # CloudEvents attributes in binary content mode, and two headers for filters.
-    attributes = {
-        "content-type": "application/json",
-        "ce_specversion": "1.0",
-        "ce_id": alert.id,
-        "ce_source": f"/callstream/{deployment}/{alert.account}",
-        "ce_type": f"io.callstream.alert.{alert.state}",
-        "ce_subject": alert.scope.id,
-        "ce_time": alert.updated_at,
-        "ce_dataschema": SCHEMA_URL,
-        "ce_partitionkey": alert.scope.id,
-        "callstream-severity": alert.severity,
-        "callstream-rule": alert.rule.id,
-    }
-    headers = [(name, said.encode()) for name, said in attributes.items()]
+    headers = (
+        ("ce_id", alert.id.encode()),
+        ("ce_time", alert.updated_at.encode()),
+        ("ce_subject", alert.scope.id.encode()),
+        *_shared_headers(deployment, f"alert.{alert.state}", "alert", alert.provider, alert.account),
+        ("callstream-rule", alert.rule.id.encode()),
+        ("callstream-severity", alert.severity.encode()),
+    )
     partition = None if alert.scope.type == "call" else KEYED
     return (
         Output(alert.scope.id.encode(), value, headers, partition),
         Output(alert.fingerprint.encode(), value, headers, partition),
     )
+
+
+# -- headers: CloudEvents 1.0 in binary content mode, and what a router filters by without parsing the value
+
+
+def event_headers(event: Event, deployment: str) -> Headers:
+    """Those of an event."""
+    return (
+        ("ce_id", event.id.encode()),
+        ("ce_time", (event.occurred_at or event.received_at).encode()),
+        *_shared_headers(
+            deployment, "event", "event", event.provider, event.account_alias, "family", event.family
+        ),
+    )
+
+
+def record_headers(record: CallRecord, deployment: str) -> Headers:
+    """Those of a call record."""
+    assert record.updated_at is not None
+    return (
+        ("ce_id", record.id.encode()),
+        ("ce_time", record.updated_at.encode()),
+        *_shared_headers(
+            deployment,
+            "call.ended",
+            "call_record",
+            record.provider,
+            record.account_alias,
+            *("outcome", record.outcome or "unknown"),
+        ),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _shared_headers(
+    deployment: str, kind: str, schema: str, provider: str, alias: str | None, *filtered: str
+) -> Headers:
+    """The headers that many records have in common. `filtered`: a name and a value."""
+    named = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_type": f"io.callstream.{kind}",
+        "ce_source": f"/callstream/{deployment}" + (f"/{quote(alias)}" if alias is not None else ""),
+        "ce_dataschema": f"{SCHEMAS}{schema}.json",
+        "callstream-provider": provider,
+    }
+    if alias is not None:
+        named["callstream-account"] = alias
+    if filtered:
+        named[f"callstream-{filtered[0]}"] = filtered[1]
+    return tuple((name, said.encode()) for name, said in named.items())
 
 
 # -- dead letters

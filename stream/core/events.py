@@ -86,7 +86,8 @@ class Origin(msgspec.Struct, gc=False):
 class Event(msgspec.Struct, kw_only=True, gc=False):
     """One logical event, as `calls.events.v1` carries it (fields in that order).
 
-    A source sets what the provider sent; `id`, `received_at`, `late` and `origin` are set by the fold.
+    A source sets what the provider sent; `id`, `account_alias`, `received_at`, `late` and
+    `origin` are set by the fold.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -94,6 +95,7 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     key: str
     provider: str
     account: str | None = None
+    account_alias: str | None = None
     call_id: str | None = None
     parent_call_id: str | None = None
     session_id: str | None = None

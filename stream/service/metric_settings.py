@@ -58,8 +58,8 @@ class MetricSettings:
     )
     metric_accounts: tuple[tuple[str, str], ...] = setting(
         (),
-        "`ACCOUNT=name` of accounts with their own series, with commas; empty: all accounts are "
-        "`CALLSTREAM_ACCOUNT_ALIAS`",
+        "`ACCOUNT=name` of accounts with their own series, with commas; also their `account_alias` in "
+        "records; empty: all accounts are `CALLSTREAM_ACCOUNT_ALIAS`",
         kinds.account_names,
     )
     metric_error_codes: tuple[str, ...] = setting(

@@ -41,7 +41,7 @@ class RoleSettings(KafkaSettings):
     topic_prefix: str = _setting("calls.", "of every topic, and of the application id", kinds.prefix)
     partitions: int = _setting(12, "of every keyed topic; never changes in place", kinds.whole(1, 1000))
     data_dir: Path = _setting(Path(".callstream"), "broker data, store, archive", kinds.path)
-    account_alias: str = _setting("default", "name of the account in metrics and envelopes", kinds.name)
+    account_alias: str = _setting("default", "name of the account in metrics and records", kinds.name)
     kafka_libs: str = _setting("", "folder of Kafka's jars for the embedded broker", kinds.text)
     log_format: str = _setting("text", "`text` or `json`: a line of the log", kinds.one_of("text", "json"))
     log_level: tuple[tuple[str, str], ...] = _setting(

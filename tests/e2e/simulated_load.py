@@ -143,7 +143,7 @@ def last_records(values: Iterable[bytes], states: Mapping[bytes, bytes]) -> dict
             last[record["key"]] = record
     for call in map(load, states.values()):
         if call.arrival.revise_us:
-            due = revise(call, lifecycle_of(call), "", expected_sources(call, POLICY), settled=False)
+            due = revise(call, lifecycle_of(call), "", expected_sources(call, POLICY), None, settled=False)
             if due is not None:
                 last[call.key] = orjson.loads(msgspec.json.encode(due))
     return {

@@ -116,6 +116,7 @@ def fold(
             if result != "applied":
                 result = "late" if late else "applied"
             event.late = late
+            event.account_alias = policy.alias(event.account)
             if arrival.gaps:
                 close_gap(call, entry, effects)
             call.add(entry, pages)
@@ -314,7 +315,8 @@ def _conclude(
     told = decisive_hash(call, lifecycle)
     if told != arrival.told:
         arrival.told = told
-        record = revise(call, lifecycle, envelope.received_at, expected_sources(call, policy), settled=False)
+        expected, alias = expected_sources(call, policy), policy.alias(call.account)
+        record = revise(call, lifecycle, envelope.received_at, expected, alias, settled=False)
         if record is not None:
             effects.append(record)
 

@@ -57,6 +57,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     key: str
     provider: str
     account: str | None
+    account_alias: str | None = None
     call_id: str
     parent_call_id: str | None
     child_call_ids: list[str]
@@ -302,11 +303,17 @@ def note_change(call: Call, policy: CallPolicy) -> None:
 
 
 def revise(
-    call: Call, lifecycle: Lifecycle, updated_at: str, expected: list[str], *, settled: bool
+    call: Call,
+    lifecycle: Lifecycle,
+    updated_at: str,
+    expected: list[str],
+    alias: str | None,
+    *,
+    settled: bool,
 ) -> CallRecord | None:
     """The next revision of the call's record, None if it would repeat the previous one.
 
-    `expected`: the sources that should report it.
+    `expected`: the sources that should report it; `alias`: its account's name.
     """
     content = _knowledge_hash(call, settled=settled)
     arrival = call.arrival
@@ -315,4 +322,6 @@ def revise(
         return None
     arrival.content = content
     arrival.revision += 1
-    return _stamp(_describe(call, lifecycle, expected, settled=settled), call, updated_at)
+    record = _describe(call, lifecycle, expected, settled=settled)
+    record.account_alias = alias
+    return _stamp(record, call, updated_at)

@@ -83,7 +83,8 @@ def _report(call: Call, updated_at: str, policy: CallPolicy, *, settled: bool) -
 def _revision(
     call: Call, lifecycle: Lifecycle, updated_at: str, policy: CallPolicy, *, settled: bool
 ) -> list[Any]:
-    record = revise(call, lifecycle, updated_at, expected_sources(call, policy), settled=settled)
+    expected, alias = expected_sources(call, policy), policy.alias(call.account)
+    record = revise(call, lifecycle, updated_at, expected, alias, settled=settled)
     return [] if record is None else [record]
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from stream.core.fetches import account_key
+from stream.core.policy import masked_account
 from stream.service.account_setting import AccountSetting
 from stream.service.settings import PollerSettings
 
@@ -70,7 +71,7 @@ def accounts(settings: PollerSettings) -> list[Account]:
     found = []
     for one in configured.values():
         is_only = per_provider[one.provider] == 1
-        alias = one.alias or (settings.account_alias if is_only else _masked(one.id))
+        alias = one.alias or (settings.account_alias if is_only else masked_account(one.id))
         account = _account(one, alias, settings)
         names[account.name] += 1
         times = names[account.name]
@@ -82,11 +83,6 @@ def lacks_twilio_account(settings: PollerSettings) -> bool:
     """Whether there are Twilio credentials but no account id: nothing can be read with them."""
     credentials = settings.twilio_auth_token or (settings.twilio_api_key and settings.twilio_api_secret)
     return bool(credentials) and all(one.provider != "twilio" for one in accounts(settings))
-
-
-def _masked(id_: str) -> str:
-    """An id for a metric or a log: its first two and last four characters."""
-    return f"{id_[:2]}...{id_[-4:]}" if len(id_) > 6 else "unnamed"
 
 
 def _general(settings: PollerSettings) -> list[AccountSetting]:

@@ -29,6 +29,7 @@ SAID = {
     "key": TWILIO_KEY,
     "provider": "twilio",
     "account": ACCOUNT,
+    "account_alias": "default",
     "call_id": CALL_ID,
     "parent_call_id": None,
     "child_call_ids": [],
