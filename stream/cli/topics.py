@@ -81,4 +81,4 @@ def _show(settings: Settings, made: list[str], as_json: bool) -> None:
         return
     for row in rows:
         state = "created" if row["created"] else "there"
-        say(f"{row['topic']:<34} {row['partitions']:>4} partitions  {row['policy']:<8} {state}")
+        say(f"{row['topic']:<34} {row['partitions']:>4} partitions  {row['policy']:<14} {state}")

@@ -142,7 +142,13 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
     "callbacks": _source(7),
     "polled": _source(7),
     "events": _kept(30, OUTPUT_MAX_BYTES),
-    "ended": _kept(30, OUTPUT_MAX_BYTES),
+    "ended": {
+        **_kept(30, OUTPUT_MAX_BYTES),
+        # Who reads it for the first time gets one record a call. What is older than a day is compacted: until
+        # then, a consumer that is behind sees every revision.
+        "cleanup.policy": "compact,delete",
+        "min.compaction.lag.ms": str(_DAY_MS),
+    },
     "alerts": _kept(30, OUTPUT_MAX_BYTES),
     "alerts_active": _COMPACTED,
     "fetches": _kept(7, SOURCE_MAX_BYTES),

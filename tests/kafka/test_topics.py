@@ -60,6 +60,14 @@ def test_the_sources_carry_the_broker_s_own_time_or_a_repetition_would_merge_in_
     assert by_broker == {"callbacks", "polled", "ticks"}
 
 
+def test_call_records_are_compacted_after_a_day_and_gone_after_thirty() -> None:
+    policy = POLICIES["ended"]
+    assert policy["cleanup.policy"] == "compact,delete"
+    assert (
+        int(policy["retention.ms"]) == 30 * int(policy["min.compaction.lag.ms"]) == 30 * 24 * 60 * 60 * 1000
+    )
+
+
 class EmptyCluster:
     """Creates what it is asked for."""
 
