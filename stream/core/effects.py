@@ -35,6 +35,18 @@ class CallEnded(msgspec.Struct):
     duration_s: float | None
 
 
+class ChildFound(msgspec.Struct):
+    """A call names its parent for the first time: the parent, in whatever partition, is to know its child.
+
+    `account`: the child's.
+    """
+
+    parent_key: str
+    account: str | None
+    child_call_id: str
+    received_at: str
+
+
 class StateConflict(msgspec.Struct):
     """Sources disagree on a field of one call, for the first time."""
 

@@ -5,7 +5,7 @@ Time is stream time, in microseconds since 1970: no clock is read.
 
 from __future__ import annotations
 
-from stream.core.call.state import Call
+from stream.core.call.state import Call, was_only_named
 from stream.core.policy import CallPolicy
 
 SECOND_US = 1_000_000
@@ -19,6 +19,8 @@ def due_second(from_us: int, after_s: float) -> int:
 def next_due(call: Call, policy: CallPolicy) -> int:
     """The second of the earliest deadline of a call."""
     arrival = call.arrival
+    if was_only_named(call):
+        return due_second(arrival.first_us, policy.max_age_s)
     if call.ended:
         due = due_second(arrival.ended_us, policy.settle_s)
         if arrival.revise_us:

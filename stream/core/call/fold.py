@@ -24,13 +24,14 @@ from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
-from stream.core.call.state import TIMELINE_CAP, Call, new_call
+from stream.core.call.state import TIMELINE_CAP, Call, new_call, was_only_named
 from stream.core.call.timeline_entry import TimelineEntry, entry_of
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
     CallErrorSeen,
     CallStarted,
+    ChildFound,
     InsightsEventSeen,
     StateConflict,
 )
@@ -81,9 +82,11 @@ def fold(
     new: list[Reading] = []
     again: list[Reading] = []
     first = readings[0].event
-    started = call is None
-    if call is None:
+    children = () if call is None else call.children
+    started = call is None or was_only_named(call)
+    if call is None or started:
         call = new_call(first.key, None)
+        call.children = children
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
     owned = claim_ownership(call, readings[0], envelope)
@@ -182,6 +185,11 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
             if call.claim(name, value, as_of_us):
                 effects.append(StateConflict(event.provider, name))
             changed |= known[name] != before or call.disputed.get(name, []) != disputed
+            if name == "parent_call_id" and value != before and value not in disputed:
+                child = call.key.partition(":")[2]
+                effects.append(
+                    ChildFound(f"{event.provider}:{value}", event.account, child, event.received_at)
+                )
         call.direction = DIRECTIONS.get(known.get("direction_detail"))
     account = event.account
     if account is not None and account != call.account and not call.proven:

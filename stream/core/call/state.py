@@ -124,8 +124,9 @@ class Call(msgspec.Struct, array_like=True):
     """All that is known of one call.
 
     - `due_s`: the second (Unix time) from which a tick must check it.
-    - `ended`: a terminal event was seen; `overdue`: none was, and the call is older than a call should be;
-      `gaps_open`: how many missing numbers were reported and are still missing.
+    - `ended`: a terminal event was seen, or nothing at all (see `placeholder`); `overdue`: none was, and the
+      call is older than a call should be; `gaps_open`: how many missing numbers were reported and are still
+      missing.
     - `account`: as in `facts`; `direction`: `inbound`, `outbound` or None.
     - `facts`: what was said of the call as a whole; `as_of_us`: how new each is, if its source is a resource
       that changes; `disputed`: all values of the facts that sources disagree on, sorted, at most 8 each.
@@ -302,6 +303,20 @@ class Call(msgspec.Struct, array_like=True):
 def new_call(key: str, account: str | None) -> Call:
     """A call that is seen for the first time."""
     return Call(0, False, False, 0, account, None, key, ArrivalStats())
+
+
+def placeholder(key: str, received_us: int) -> Call:
+    """A call of which only its children are known. It counts as ended: nothing is awaited, counted or told
+    of it. Its first delivery makes it a new call that knows its children.
+    """
+    call = new_call(key, None)
+    call.ended, call.arrival.first_us = True, received_us
+    return call
+
+
+def was_only_named(call: Call) -> bool:
+    """Whether nothing of a call but its children is known."""
+    return not call.sources
 
 
 _encode = msgspec.msgpack.Encoder().encode

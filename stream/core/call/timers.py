@@ -1,4 +1,5 @@
-"""What happens to a call as time passes (a tick) and when a poller has read it (a fetch result).
+"""What happens to a call as time passes (a tick), when a poller has read it (a fetch result), and when
+another call names it as its parent.
 
 No clock is read: a call says when it is due (`due_s`). A second tick at the same time changes nothing.
 """
@@ -12,10 +13,11 @@ import msgspec
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import expected_sources, expire_gaps, open_gaps, reconcile
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of
-from stream.core.call.record import revise
+from stream.core.call.record import note_change, revise
 from stream.core.call.schedule import apply_result, finish_known, missed_first_read, plan_overdue, request_due
-from stream.core.call.state import Call
+from stream.core.call.state import Call, placeholder, was_only_named
 from stream.core.effects import CallEvicted
+from stream.core.events import DecodeError
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
 from stream.core.timestamps import SECOND_US, utc
@@ -33,6 +35,8 @@ def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
     effects: list[Any] = []
     arrival = call.arrival
     age_us = now_us - arrival.first_us
+    if was_only_named(call):
+        return Ticked(call if age_us < int(policy.max_age_s * SECOND_US) else None, [])
     if 0 < arrival.gap_due_us <= now_us:
         open_gaps(call, lifecycle_of(call), effects)
     if call.ended and now_us - arrival.ended_us >= int(policy.settle_s * SECOND_US):
@@ -64,6 +68,27 @@ def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, poli
         effects += _report_if_read(call, updated_at, policy)
         call.due_s = next_due(call, policy)
     return effects
+
+
+def child_found(
+    call: Call | None, key: str, account: str | None, child_call_id: str, received_us: int, policy: CallPolicy
+) -> Call | None:
+    """The call `key` after another call of `account` has named it as its parent; None if nothing changes.
+
+    A parent that nobody knows yet gets a placeholder: a child's callbacks often come first. If none of its
+    own ever comes, the placeholder leaves at the maximum age of a call.
+    Raises DecodeError if another account owns the call.
+    """
+    if call is None:
+        call = placeholder(key, received_us)
+    elif call.proven and account not in (None, call.account):
+        raise DecodeError("key_mismatch", "the parent that a call names is another account's")
+    if not call.adopt(child_call_id):
+        return None
+    if call.ended and not was_only_named(call):
+        note_change(call, policy)
+    call.due_s = next_due(call, policy)
+    return call
 
 
 def _report_if_read(call: Call, updated_at: str, policy: CallPolicy) -> list[Any]:
