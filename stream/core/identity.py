@@ -7,8 +7,10 @@ equal over runs, stores, workers and order of arrival. The first rule that appli
 |---|---|---|
 | `1` | progress with a valid sequence number | number, status |
 | `1b` | progress without one | status, time stamp in microseconds or None |
-| `2` | records with the provider's own event id | that id |
+| `2` | records with the provider's own event id; Telnyx' deliveries of one | that id; (that id, URL) |
 | `3` | recording; AMD; a Calls row | (RecordingSid, RecordingStatus); (); (sid, status) |
+| `3` | conference | (ConferenceSid, its number, name) |
+| `3` | media stream, SIPREC, transcription | its id, name, time or its own number, error code |
 | `4` | everything without an identity of its own | hash of the canonical content, ordinal among twins |
 """
 

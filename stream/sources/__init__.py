@@ -10,36 +10,38 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stream.core.events import Envelope, Reading
-from stream.sources import (
-    twilio_call,
-    twilio_call_event,
-    twilio_error_log,
-    twilio_event_stream,
-    twilio_forms,
-    twilio_insights_event,
-    twilio_status_callback,
+from stream.sources.telnyx import texml_callback, webhook, webhook_delivery
+from stream.sources.telnyx.call_event import decode as telnyx_call_event
+from stream.sources.twilio import (
+    call,
+    call_event,
+    call_summary,
+    error_log,
+    event_stream,
+    insights_event,
+    status_callback,
 )
-from stream.sources.telnyx import call_event, texml_callback, webhook, webhook_delivery
+from stream.sources.twilio.forms import amd, conference, other, recording
 
 Decoder = Callable[[Envelope], list[Reading]]
 
 DECODERS: dict[str, Decoder] = {
-    "twilio_status_callback": twilio_status_callback.decode,
-    "twilio_recording_callback": twilio_forms.recording_callback,
-    "twilio_amd_callback": twilio_forms.amd_callback,
-    "twilio_conference_callback": twilio_forms.conference_callback,
-    "twilio_other_callback": twilio_forms.other_callback,
-    "twilio_event_stream": twilio_event_stream.decode,
-    "twilio_call": twilio_call.decode,
-    "twilio_call_event": twilio_call_event.decode,
-    "twilio_insights_event": twilio_insights_event.decode,
-    "twilio_call_summary": twilio_insights_event.summary,
+    "twilio_status_callback": status_callback.decode,
+    "twilio_recording_callback": recording.decode,
+    "twilio_amd_callback": amd.decode,
+    "twilio_conference_callback": conference.decode,
+    "twilio_other_callback": other.decode,
+    "twilio_event_stream": event_stream.decode,
+    "twilio_call": call.decode,
+    "twilio_call_event": call_event.decode,
+    "twilio_insights_event": insights_event.decode,
+    "twilio_call_summary": call_summary.decode,
     "telnyx_webhook": webhook.decode,
     "telnyx_texml_callback": texml_callback.decode,
-    "telnyx_call_event": call_event.decode,
+    "telnyx_call_event": telnyx_call_event,
     "telnyx_webhook_delivery": webhook_delivery.decode,
-    "twilio_debugger": twilio_error_log.debugger,
-    "twilio_alert": twilio_error_log.alert,
-    "twilio_notification": twilio_error_log.notification,
+    "twilio_debugger": error_log.debugger,
+    "twilio_alert": error_log.alert,
+    "twilio_notification": error_log.notification,
 }
 """The decoder of each source that a raw envelope may name."""

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from stream.gateway.waiting_bodies import WaitingBodies
 from stream.service.metrics.label_values import CALLBACK_ROUTES
-from stream.sources.twilio_parameters import KNOWN
+from stream.sources.twilio.parameters import KNOWN
 from tests.gateway.running_gateway import CREDENTIALS, RunningGateway, running_gateway
 
 ANSWER_S = 5.0

@@ -316,7 +316,7 @@ def placeholder(key: str, received_us: int) -> Call:
 
 def was_only_named(call: Call) -> bool:
     """Whether nothing of a call but its children is known."""
-    return not call.sources
+    return call.ended and not call.sources
 
 
 _encode = msgspec.msgpack.Encoder().encode

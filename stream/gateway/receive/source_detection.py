@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stream.sources.twilio_error_log import is_debugger_form
-from stream.sources.twilio_parameters import FormKind, kind_of_form
+from stream.sources.twilio.error_log import is_debugger_form
+from stream.sources.twilio.parameters import FormKind, kind_of_form
 
 EVENT_STREAMS_PATH = "/event-streams"
 """The end of the path that Event Streams is set up with."""

@@ -134,17 +134,13 @@ def _event_id(call: SimulatedCall, source: str, number: int) -> str:
     if source in ERROR_SOURCES:
         assert isinstance(call, TwilioCall)
         return event_id(key, "other", "2", (call.errors[number].sid,))
+    if isinstance(call, TelnyxCall) and (its := _sent_event(call, source, number)) is not None:
+        return event_id(key, "delivery", "2", (call.events[its].id, _bare(webhook_url(call))))
     row = call.body(ProviderReport(source, number, 0), 1)
     if source == "twilio_call":
         return event_id(key, "resource", "3", (call.id, row["status"]))
-    if source == "telnyx_webhook_delivery":
-        return event_id(key, "delivery", "2", (row["id"],))
     # A row without an id of its own: its content and its position among identical rows.
-    if source == "telnyx_call_event":
-        family = "request_log" if row["type"] == "command" else "delivery"
-        for volatile in ("attempt", "status"):
-            row["metadata"].pop(volatile, None)
-    elif source == "twilio_call_event":
+    if source in ("telnyx_call_event", "twilio_call_event"):
         family = "request_log"
     elif source == "twilio_call_summary":
         family = "resource"
@@ -154,6 +150,17 @@ def _event_id(call: SimulatedCall, source: str, number: int) -> str:
         family, ordinal = "insights", call.insights[number].ordinal
         row = {name: said for name, said in row.items() if said is not None}
     return event_id(key, family, "4", (content_hash(row), ordinal))
+
+
+def _sent_event(call: TelnyxCall, source: str, number: int) -> int | None:
+    """Which event a row says was sent; None of a command."""
+    return call.log[number].event if source == "telnyx_call_event" else call.deliveries[number].event
+
+
+def _bare(url: str) -> str:
+    """A URL without user info and query."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 class _Outputs:
@@ -179,9 +186,7 @@ class _Outputs:
 
     def failing_webhook(self, url: str) -> None:
         """Expect the alert of an endpoint, whose scope is its URL without user info and query."""
-        scheme, _, rest = url.partition("?")[0].partition("://")
-        host = rest.rpartition("@")[2]
-        scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{scheme}://{host}")
+        scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{_bare(url)}")
         n = 1 + sum(alert.scope == scope for alert in self.alerts)
         self.alerts.append(ExpectedAlert("webhook.failing", scope, nth_failure(self.call.key, n)))
 
@@ -212,7 +217,8 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     for status, index in sorted(rows.items()):
         found.event(("twilio_call", index), "resource", "", status)
     for version in found.numbers("twilio_call_summary"):
-        found.event(("twilio_call_summary", version), "resource", "call_summary")
+        statuses.add(call.leg.ending.status)
+        found.event(("twilio_call_summary", version), "resource", "call_summary", call.leg.ending.status)
     for index in found.numbers("twilio_insights_event"):
         insight = call.insights[index]
         report = ("twilio_insights_event", index)
@@ -241,17 +247,23 @@ _NORMAL = frozenset({"normal_clearing", "time_limit"})
 def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     found = _Outputs(call, delivered)
     said = set(found.numbers("telnyx_webhook"))
+    deliveries: dict[int, bool] = {}
     for index in found.numbers("telnyx_call_event"):
         row = call.log[index]
-        family = "request_log" if row.event is None else "delivery"
-        found.event(("telnyx_call_event", index), family, row.name)
-        if row.event is not None:
-            said.add(row.event)
-        if row.failed:
-            found.failing_webhook(webhook_url(call))
+        if row.event is None:
+            found.event(("telnyx_call_event", index), "request_log", row.name)
+        else:
+            found.event(("telnyx_call_event", index), "delivery", row.name)
+            deliveries[row.event] = row.failed
     for index in found.numbers("telnyx_webhook_delivery"):
-        sent = call.events[call.deliveries[index].event]
-        found.event(("telnyx_webhook_delivery", index), "delivery", sent.name)
+        delivery = call.deliveries[index]
+        if delivery.event not in deliveries:
+            found.event(("telnyx_webhook_delivery", index), "delivery", call.events[delivery.event].name)
+            deliveries[delivery.event] = delivery.failed
+    said |= deliveries.keys()
+    for failed in deliveries.values():
+        if failed:
+            found.failing_webhook(webhook_url(call))
     names = set()
     for index in sorted(said):
         name = call.events[index].name

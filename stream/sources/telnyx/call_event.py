@@ -1,7 +1,7 @@
 """A row of Telnyx' call_events: one command sent to Telnyx, or one webhook sent by Telnyx.
 
-A webhook's row has two parts: the delivery and whether the application accepted it (the row itself, without
-an id), and the event (`metadata.event`, under the webhook's id). `metadata` has no schema and may be empty.
+A webhook's row has two parts: the delivery and whether the application accepted it (the row itself, which has
+no id), and the event (`metadata.event`, under the webhook's id). `metadata` has no schema and may be empty.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from stream.core.identity import content_hash
 from stream.core.sources import TELNYX_CALL_EVENT
 from stream.sources import fields, redaction
 from stream.sources.telnyx import webhook
+from stream.sources.telnyx.webhook_delivery import delivery_identity
 
 _VOLATILE = frozenset({"attempt", "status"})
 """Fields that change while the webhook is being delivered. They are not part of the row's identity."""
@@ -41,8 +42,6 @@ def decode(envelope: Envelope) -> list[Reading]:
     else:
         raise DecodeError("missing_id", "call_leg_id is missing")
 
-    stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
-    identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
     attributes: dict[str, Any] = redaction.without_secrets(row)
     if observed is not None:
         attributes["metadata"] = {
@@ -72,8 +71,15 @@ def decode(envelope: Envelope) -> list[Reading]:
         occurred_at_quality=quality,
         attributes=attributes,
     )
-    answer = _answer(metadata) if kind == "webhook" else None
-    own = Reading(event, "4", identity, occurred_us, answer=answer)
+    delivered_to = metadata.get("delivered_to")
+    endpoint = redaction.bare_web_url(delivered_to) if type(delivered_to) is str else None
+    answer = _answer(metadata, endpoint) if kind == "webhook" else None
+    if kind == "webhook" and (parts := delivery_identity(observed, endpoint)):
+        own = Reading(event, "2", parts, occurred_us, answer=answer)
+    else:
+        stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
+        identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
+        own = Reading(event, "4", identity, occurred_us, answer=answer)
     # An event of another leg is left out: the state of that call may be in another partition.
     return [own] if observed is None or observed.event.key != key else [own, observed]
 
@@ -88,10 +94,8 @@ def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: s
         return None
 
 
-def _answer(metadata: dict[str, Any]) -> WebhookAnswer | None:
+def _answer(metadata: dict[str, Any], endpoint: str | None) -> WebhookAnswer | None:
     """Telnyx reports whether the delivery succeeded, not the response."""
-    delivered_to = metadata.get("delivered_to")
-    endpoint = redaction.bare_web_url(delivered_to) if type(delivered_to) is str else None
     code_class = {"delivered": "2xx", "failed": "none"}.get(str(metadata.get("status")))
     if endpoint is None or code_class is None:
         return None

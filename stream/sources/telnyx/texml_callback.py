@@ -8,9 +8,10 @@ Other callbacks (recording, AMD, conference, …) are decoded like Twilio's of t
 from __future__ import annotations
 
 from stream.core.events import Envelope, Reading
-from stream.sources import fields, twilio_forms
-from stream.sources.twilio_parameters import PROGRESS, child_of, kind_of_form
-from stream.sources.twilio_status_callback import progress
+from stream.sources import fields
+from stream.sources.twilio import forms
+from stream.sources.twilio.parameters import PROGRESS, child_of, kind_of_form
+from stream.sources.twilio.status_callback import progress
 
 
 def decode(envelope: Envelope) -> list[Reading]:
@@ -19,7 +20,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     if body.get("ConferenceSid") and body.get("CallbackSource") != PROGRESS:
         kind = "conference"
     if kind != "progress":
-        return twilio_forms.DECODERS[kind](envelope, "telnyx")
+        return forms.DECODERS[kind](envelope, "telnyx")
 
     child_call_id = child_of(body)
     leg_id = fields.lenient_identifier(body.get("CallLegId"))

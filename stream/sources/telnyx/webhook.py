@@ -1,7 +1,8 @@
 """Telnyx' webhook: a JSON event with its own id, sent at least once, unordered, without sequence numbers.
 
 Version 2 wraps it in `data`; version 1 and `conference.floor.changed` do not; a GET carries its fields as
-query parameters. `meta` (attempt, delivered_to) describes the delivery, not the event.
+query parameters. `meta` (attempt, delivered_to) describes the delivery, not the event. An event of version 1
+has the name that it has in version 2, and its own in `event_type`.
 A hangup's cause does not show whether the call was answered, so its final status is derived from the call.
 """
 
@@ -39,6 +40,17 @@ _FAMILIES = (
 
 _FIRST_WORDS = {"call", "conference", "streaming", "siprec", "unknown"}
 """Of the names in version 2. Version 1 leaves out `call` where it may."""
+
+_UNDERSCORED = {
+    name.replace("_", "."): name
+    for name in (
+        *("call.ai_gather.ended", "call.ai_gather.partial_results", "call.ai_gather.message_history_updated"),
+        *("call.conversation.start_failed", "call.conversation_insights.generated"),
+        *("call.deepfake_detection.result", "call.deepfake_detection.error"),
+        "call.machine.premium.call_screening.detected",
+    )
+}
+"""Names in version 2 that have underscores."""
 
 _DETECTED = {"call.machine.detection.ended", "call.machine.premium.detection.ended"}
 """The events whose `result` is who answered. A greeting's result is how the greeting ended."""
@@ -84,7 +96,7 @@ def reading_of(
     occurred_us, occurred_at, quality = _stamp(record, payload)
 
     step = _STEPS.get(dotted)
-    name, status = step if step is not None else (event_type[: fields.WORD_LIMIT], None)
+    name, status = step if step is not None else (dotted[: fields.WORD_LIMIT], None)
     if name != event_type:
         payload["event_type"] = event_type
     outcome = cause = None
@@ -117,6 +129,9 @@ def reading_of(
         sip_response_code=sip_response_code,
         attributes=payload,
     )
+    recording = _recording(payload, event_id, dotted) if family == "recording" else None
+    if recording is not None:
+        event.duration_s = recording.duration_s
     identity_rule, parts = _identity(event_id, event, occurred_us, record)
     return Reading(
         event,
@@ -125,7 +140,7 @@ def reading_of(
         occurred_us,
         _facts(payload, leg_id, session_id, dotted),
         hangup=cause,
-        recording=_recording(payload, event_id, dotted) if family == "recording" else None,
+        recording=recording,
         alarming=dotted.endswith(_ALARMING) or payload.get("status") == "error",
     )
 
@@ -145,7 +160,8 @@ def _parsed(value: Any, name: str) -> dict[str, Any]:
 def _dotted(event_type: str) -> str:
     """The name in version 2 of one in version 1 (`call_answered`, `recording_saved`, `dtmf`)."""
     dotted = event_type.replace("_", ".")
-    return dotted if dotted.partition(".")[0] in _FIRST_WORDS else f"call.{dotted}"
+    dotted = dotted if dotted.partition(".")[0] in _FIRST_WORDS else f"call.{dotted}"
+    return _UNDERSCORED.get(dotted, dotted)
 
 
 def _event_type(record: dict[str, Any]) -> str:

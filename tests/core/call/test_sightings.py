@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
+import pytest
+
 from stream.core import effects
 from stream.core.policy import CallPolicy
+from stream.core.sources import source_names
 from tests.core.deliveries import (
+    ACCOUNT,
+    CALL_ID,
     ENDED,
+    TWILIO_KEY,
     answered_call,
     at,
     callback,
@@ -14,8 +22,10 @@ from tests.core.deliveries import (
     insight,
     logged,
     parameters,
+    rfc2822,
+    streamed,
 )
-from tests.core.folding import summary, tell
+from tests.core.folding import picked, summary, tell
 from tests.core.lives import live
 
 
@@ -65,22 +75,85 @@ def test_a_callback_and_its_row_in_the_request_log_are_one_event_and_one_logged_
     assert told.record.counts == {"events": 2, "by_family": {"progress": 1, "request_log": 1}}
 
 
-def test_the_same_callback_as_an_event_stream_is_another_sighting_of_it() -> None:
+CALLBACKS: dict[str, tuple[str, dict[str, str]]] = {
+    "call.completed": ("twilio_status_callback", parameters("completed", "3", 55)),
+    "recording.processed": (
+        "twilio_recording_callback",
+        {
+            "RecordingSid": "RE1",
+            "RecordingStatus": "completed",
+            "RecordingStartTime": rfc2822(6),
+            "RecordingDuration": "48",
+        },
+    ),
+    "amd.detected": ("twilio_amd_callback", {"AnsweredBy": "human", "MachineDetectionDuration": "2400"}),
+    "conference.participant.updated": (
+        "twilio_conference_callback",
+        {
+            "ConferenceSid": "CF1",
+            "StatusCallbackEvent": "participant-join",
+            "SequenceNumber": "2",
+            "Timestamp": rfc2822(9),
+        },
+    ),
+    "stream.updated": (
+        "twilio_other_callback",
+        {"StreamSid": "MZ1", "StreamEvent": "stream-started", "Timestamp": at(8)},
+    ),
+    "transcription.processed": (
+        "twilio_other_callback",
+        {
+            "TranscriptionSid": "GT1",
+            "TranscriptionEvent": "transcription-content",
+            "SequenceId": "4",
+            "Timestamp": at(9),
+        },
+    ),
+}
+"""Callbacks by the end of their type in Event Streams: their source and their own parameters."""
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_a_callback_its_logged_request_and_its_event_stream_are_one_event(
+    kind: str, order: tuple[int, ...]
+) -> None:
     """Case 29."""
-    data = {"request": {"method": "POST", "parameters": parameters("completed", "3", 55)}, "response": {}}
-    streamed = {
-        "specversion": "1.0",
-        "id": "EZ1",
-        "type": "com.twilio.voice.status-callback.call.completed",
-        "time": at(56),
-        "data": data,
+    source, own = CALLBACKS[kind]
+    told = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, **own}
+    tellings = [delivery(source, TWILIO_KEY, dict(told), 60), logged(told), streamed(kind, told)]
+    result = tell(tellings[n] for n in order)
+    assert sorted(event.family == "request_log" for event in result.events) == [False, True]
+    known = [*result.call.lifecycle, *result.call.others]
+    assert {entry.family == "request_log": set(source_names(entry.sources)) for entry in known} == {
+        True: {"twilio_call_event"},
+        False: {"twilio_call_event", "twilio_event_stream", source},
     }
-    one = callback("completed", "3", 55)
-    told = tell([one, delivery("twilio_event_stream", one.key, streamed, 57)])
-    assert [(folded.result, folded.match) for folded in told.folded] == [
-        ("applied", None),
-        ("duplicate", "cross_source"),
-    ]
+
+
+def test_a_recording_ended_its_duration_after_it_began() -> None:
+    _, own = CALLBACKS["recording.processed"]
+    body = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, **own}
+    (event,) = tell([delivery("twilio_recording_callback", TWILIO_KEY, body, 120)]).events
+    assert (event.occurred_at, event.occurred_at_quality, event.duration_s) == (at(54), "derived", 48)
+
+
+def test_a_summary_alone_says_how_a_call_ended() -> None:
+    body = {
+        "call_sid": CALL_ID,
+        "account_sid": ACCOUNT,
+        "call_state": "noanswer",
+        "end_time": at(30),
+        "properties": {"last_sip_response_num": 480},
+    }
+    record = tell([delivery("twilio_call_summary", TWILIO_KEY, body, 1900)]).record
+    assert picked(record, ["status", "outcome", "terminal_source", "ended_at", "sip_response_code"]) == {
+        "status": "no-answer",
+        "outcome": "no_answer",
+        "terminal_source": "twilio_call_summary",
+        "ended_at": at(30),
+        "sip_response_code": 480,
+    }
 
 
 def test_a_row_that_logs_what_no_callback_told_heals_its_gap() -> None:

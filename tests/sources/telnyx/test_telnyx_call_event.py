@@ -70,8 +70,8 @@ def test_a_webhooks_row_tells_its_delivery_and_the_event_inside_it(read: Read) -
                 },
             },
         ),
-        identity_rule="4",
-        parts=own.parts,
+        identity_rule="2",
+        parts=(EVENT, "https://hooks.example.test/tx"),
         occurred_us=AT,
         answer=WebhookAnswer("https://hooks.example.test/tx", None, None, None, "2xx", 1),
     )
@@ -106,7 +106,8 @@ def test_case_55_a_failed_row_is_a_failed_delivery_and_no_failed_call(read: Read
 
 
 def test_case_26_identical_rows_are_told_apart_by_their_place(read: Read) -> None:
-    first, twin = (read("telnyx_call_event", row(), ordinal=n)[0] for n in (0, 1))
+    command = {**row(), "type": "command", "metadata": {}}
+    first, twin = (read("telnyx_call_event", command, ordinal=n)[0] for n in (0, 1))
     assert first.parts != twin.parts
 
 

@@ -9,7 +9,7 @@ import pytest
 from stream.core.events import Reading
 from stream.core.privacy import sensitive_names
 from stream.core.privacy.masking import Privacy
-from stream.sources import twilio_error_log
+from stream.sources.twilio import error_log
 from tests.core.deliveries import CALL_ID
 from tests.core.error_log.tellings import alert_row, debugger_form, details, notification, streamed
 from tests.sources.conftest import Read
@@ -105,7 +105,7 @@ def test_a_long_name_is_read_once_and_not_for_each_value_below_it(
     """Else a list of a hundred thousand under it keeps the gateway's event loop for seconds."""
     names: list[str] = []
     monkeypatch.setattr(
-        twilio_error_log, "normalised", lambda name: names.append(name) or sensitive_names.normalised(name)
+        error_log, "normalised", lambda name: names.append(name) or sensitive_names.normalised(name)
     )
     read("twilio_debugger", debugger_form(details() | {"long_name": [[1, 2], [3, [4, 5]]]}))
     assert names.count("long_name") == 1

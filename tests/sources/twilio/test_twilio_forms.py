@@ -50,6 +50,7 @@ def test_case_19_a_recording_is_known_by_its_id_and_status(read: Read) -> None:
             source="twilio_recording_callback",
             family="recording",
             name="completed",
+            duration_s=48,
             attributes={
                 "RecordingSid": "RE0f01",
                 "RecordingStatus": "completed",
@@ -95,7 +96,8 @@ def test_case_22_a_conferences_callback_is_not_call_progress_though_it_names_cal
         "participant-join",
         None,
     )
-    assert (event.sequence_number, reading.identity_rule) == (2, "4")
+    assert (event.sequence_number, reading.identity_rule) == (2, "3")
+    assert reading.parts == ("CF0f01", 2, "participant-join")
     assert event.occurred_at == "2026-03-02T10:00:55.000000Z"
 
 

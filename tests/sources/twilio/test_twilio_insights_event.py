@@ -178,6 +178,48 @@ def test_a_summary_is_an_event_for_each_of_its_versions(read: Read) -> None:
     )
 
 
+def summary(**said: Any) -> dict[str, Any]:
+    return {
+        "call_sid": CALL,
+        "call_state": "completed",
+        "processing_state": "complete",
+        "end_time": "2026-03-02T10:00:55Z",
+        "duration": 55,
+        "connect_duration": 49,
+        "answered_by": "human",
+        "properties": {"last_sip_response_num": 200},
+        **said,
+    }
+
+
+def test_a_summary_says_how_the_call_ended(read: Read) -> None:
+    (reading,) = read("twilio_call_summary", summary())
+    event = reading.event
+    assert (event.status, event.outcome, event.duration_s, event.sip_response_code) == (
+        "completed",
+        "answered",
+        49,
+        200,
+    )
+    assert (event.occurred_at, reading.facts) == ("2026-03-02T10:00:55.000000Z", {"answered_by": "human"})
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("fail", "failed"), ("noanswer", "no-answer"), ("undialed", "canceled")]
+)
+def test_case_60_a_summary_has_its_own_words(read: Read, word: str, status: str) -> None:
+    assert read("twilio_call_summary", summary(call_state=word))[0].event.status == status
+
+
+def test_what_a_summary_does_not_know_yet_is_null(read: Read) -> None:
+    fillers = {"call_state": "unknown", "end_time": "", "connect_duration": None, "answered_by": "unknown"}
+    partial = summary(**fillers, processing_state="partial", properties={"last_sip_response_num": 0})
+    (reading,) = read("twilio_call_summary", partial)
+    event = reading.event
+    assert (event.status, event.outcome, event.duration_s, event.sip_response_code) == (None,) * 4
+    assert (event.occurred_at, reading.facts) == (None, None)
+
+
 def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
     (reading,) = read("twilio_call_summary", {"call_sid": None}, endpoint=f"/v1/Voice/{CALL}/Summary")
     assert reading.event.key == f"twilio:{CALL}"

@@ -14,9 +14,12 @@ from msgspec.structs import replace
 
 from stream.core.events import DecodeError, Envelope, Event, Reading
 from stream.core.identity import content_hash
-from stream.sources import fields, redaction, twilio_error_log, twilio_forms
-from stream.sources.twilio_insights_event import event_of, summary_of
-from stream.sources.twilio_parameters import child_of, kind_of_form, pascal_case, progress_within
+from stream.sources import fields, redaction
+from stream.sources.twilio import error_log, forms
+from stream.sources.twilio.call_summary import summary_of
+from stream.sources.twilio.forms.form import key_of
+from stream.sources.twilio.insights_event import event_of
+from stream.sources.twilio.parameters import child_of, kind_of_form, pascal_case, progress_within
 
 _FAMILIES = (
     (".insights.call-", "insights"),
@@ -34,8 +37,8 @@ _FAMILIES = (
 def decode(envelope: Envelope) -> list[Reading]:
     row = envelope.body
     fields.check_depth(row)
-    if str(row.get("type")).startswith(twilio_error_log.STREAM_TYPE):
-        return twilio_error_log.streamed(envelope)
+    if str(row.get("type")).startswith(error_log.STREAM_TYPE):
+        return error_log.streamed(envelope)
     event_id = fields.identifier(row.get("id"), "id")
     kind = fields.text(row.get("type")) or "unknown"
     data = fields.parsed_json(row.get("data"), "data")
@@ -89,7 +92,7 @@ def _callback_within(kind: str, parameters: dict[str, Any], envelope: Envelope) 
     if call_id is None:
         del parameters["CallSid"]
     try:
-        (reading,) = twilio_forms.DECODERS[form](replace(envelope, body=parameters), "twilio")
+        (reading,) = forms.DECODERS[form](replace(envelope, body=parameters), "twilio")
     except DecodeError:
         return None
     return None if reading.event.family == "other" else reading
@@ -99,7 +102,7 @@ def _event(
     kind: str, event_id: str | None, data: dict[str, Any], named: dict[str, Any], envelope: Envelope
 ) -> Reading:
     """The CloudEvent itself, of a kind that no other source tells."""
-    key, call_id = twilio_forms.key_of(named, "twilio")
+    key, call_id = key_of(named, "twilio")
     attributes = redaction.without_secrets({**envelope.body, "data": data})
     data = attributes["data"]
     response = fields.object_in(data.get("response"))

@@ -19,8 +19,8 @@ from stream.core.identity import content_hash
 from stream.core.privacy.free_text import without_queries
 from stream.core.privacy.sensitive_names import normalised
 from stream.sources import fields, redaction
-from stream.sources.twilio_call_event import is_twilio_api
-from stream.sources.twilio_parameters import kind_of_form, pascal_case
+from stream.sources.twilio.call_event import is_twilio_api
+from stream.sources.twilio.parameters import kind_of_form, pascal_case
 
 NAME = "error_logged"
 """The name of an entry's event. Twilio gives it none, and all tellings must have the same."""

@@ -1,5 +1,4 @@
-"""Twilio's Voice Insights: a row of Events is an observation of one edge of the media network, a summary is
-what they come to for the call.
+"""Twilio's Voice Insights: a row of Events is an observation of one edge of the media network.
 
 Names, groups and levels are an open vocabulary; edge and level are often null, and null stays null. A row has
 no id: it is identified by its content, identical rows by their position in one complete read.
@@ -20,12 +19,7 @@ _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversatio
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
-    return [event_of(envelope.body, envelope, _call_of_path(envelope))]
-
-
-def summary(envelope: Envelope) -> list[Reading]:
-    fields.check_depth(envelope.body)
-    return [summary_of(envelope.body, envelope, _call_of_path(envelope))]
+    return [event_of(envelope.body, envelope, call_of_path(envelope))]
 
 
 def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> Reading:
@@ -35,7 +29,7 @@ def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> R
     identity = (content_hash(present), envelope.ordinal)
     row = redaction.without_secrets(body)
 
-    call_id = _named(row) or fields.required_identifier(call_id, "call_sid")
+    call_id = take_call_id(row) or fields.required_identifier(call_id, "call_sid")
     account = fields.lenient_identifier(row.get("account_sid"))
     if account is not None:
         del row["account_sid"]
@@ -64,31 +58,12 @@ def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> R
     return Reading(event, "4", identity, occurred_us, alarming=level == "error")
 
 
-def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> Reading:
-    """A Voice Insights summary. It changes after it was first read; each version is an event."""
-    row = redaction.without_secrets(body)
-    call_id = _named(row) or fields.required_identifier(call_id, "call_sid")
-    event = Event(
-        key=f"twilio:{call_id}",
-        provider="twilio",
-        account=fields.lenient_identifier(row.pop("account_sid", None)) or envelope.account,
-        call_id=call_id,
-        source=envelope.source,
-        family="resource",
-        name="call_summary",
-        attributes=row,
-    )
-    answered_by = fields.text(row.get("answered_by"))
-    facts = {"answered_by": answered_by} if answered_by else None
-    return Reading(event, "4", (content_hash(row), envelope.ordinal), facts=facts)
-
-
-def _named(row: dict[str, Any]) -> str | None:
+def take_call_id(row: dict[str, Any]) -> str | None:
     """Move the call's id out of the row."""
     return fields.identifier(row.pop("call_sid", None), "call_sid")
 
 
-def _call_of_path(envelope: Envelope) -> str | None:
+def call_of_path(envelope: Envelope) -> str | None:
     path = _PATH.search(envelope.endpoint or "")
     return path[1] if path else None
 

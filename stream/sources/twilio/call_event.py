@@ -2,7 +2,8 @@
 
 The row has no id, number or time of its own: it is identified by its content, and its time is the response's
 `date_created`. The row does not name its call; the resource's path does, else its logged parameters.
-A logged callback of progress, a recording or AMD is also a sighting of that event, under its own identity.
+A logged callback of progress, a recording, a conference, … is also a sighting of that event, under its own
+identity.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from msgspec.structs import replace
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
-from stream.sources import fields, redaction, twilio_forms
-from stream.sources.twilio_parameters import KNOWN, child_of, kind_of_form, pascal_case, progress_within
+from stream.sources import fields, redaction
+from stream.sources.twilio import forms
+from stream.sources.twilio.parameters import KNOWN, child_of, kind_of_form, pascal_case, progress_within
 
 _PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
 
@@ -75,15 +77,16 @@ def decode(envelope: Envelope) -> list[Reading]:
 
 
 def _callback(named: dict[str, Any], call_id: str, account: str | None, envelope: Envelope) -> list[Reading]:
-    """The recording's or AMD's event that a row tells of: these are known by their ids in every spelling."""
+    """The event of another callback that a row tells of, if it is known by its ids in every spelling."""
     kind = kind_of_form(named)
-    if named.get("CallSid") != call_id or kind not in ("recording", "amd"):
+    if named.get("CallSid") != call_id or kind == "progress":
         return []
     form = {name: value for name, value in named.items() if name in KNOWN}
     try:
-        return twilio_forms.DECODERS[kind](replace(envelope, body=form, account=account), "twilio")
+        found = forms.DECODERS[kind](replace(envelope, body=form, account=account), "twilio")
     except DecodeError:
         return []
+    return [reading for reading in found if reading.identity_rule == "3"]
 
 
 def _object(row: dict[str, Any], name: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from stream.core.events import DecodeError, Reading
 from stream.core.privacy.sensitive_names import normalised
 from stream.core.statuses import TERMINAL, status_of
-from stream.sources import fields, twilio_status_callback
+from stream.sources import fields
+from stream.sources.twilio import status_callback
 
 _SIDE_CHANNELS_AND_VERBS = """
     StreamEvent StreamSid SiprecEvent SiprecSid
@@ -28,8 +29,9 @@ have the call's status beside their own.
 _KNOWN = """
     AccountSid AnsweredBy ApiVersion CallDuration CallSid CallStatus CallbackSource Called Caller
     ConferenceSid Direction Duration ErrorCode ErrorMessage ForwardedFrom From MachineDetectionDuration
-    ParentCallSid RecordingDuration RecordingSid RecordingStatus RecordingUrl SequenceNumber SipResponseCode
-    StatusCallbackEvent StirStatus StirVerstat Timestamp To
+    ParentCallSid RecordingChannels RecordingDuration RecordingSid RecordingSource RecordingStartTime
+    RecordingStatus RecordingTrack RecordingUrl SequenceId SequenceNumber SipResponseCode SiprecError
+    SiprecErrorCode StatusCallbackEvent StirStatus StirVerstat StreamError Timestamp To TranscriptionError
 """
 KNOWN = frozenset((*_KNOWN.split(), *_OF_OTHERS))
 _PASCAL_CASE = {normalised(name): name for name in KNOWN}
@@ -96,7 +98,7 @@ def progress_within(
         return []
     try:
         form, _ = fields.flatten_form({name: value for name, value in named.items() if name in KNOWN})
-        reading = twilio_status_callback.progress(form, account, source)
+        reading = status_callback.progress(form, account, source)
     except DecodeError:
         return []
     rest = {name: value for name, value in named.items() if name not in KNOWN}

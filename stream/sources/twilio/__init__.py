@@ -1,0 +1,1 @@
+"""Twilio's sources. Telnyx' TeXML callbacks have the same forms."""
