@@ -32,7 +32,7 @@ FOLDERS = {
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),
-    "stream.cli": ("support", "local", "checkup"),
+    "stream.cli": ("support", "local", "checkup", "records"),
 }
 """The folders of a folder, from the bottom to the top: one imports only from those before it."""
 

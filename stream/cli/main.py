@@ -16,15 +16,19 @@ from stream.cli.support.exit_codes import EXIT_CODES
 COMMANDS = {
     "up": "Everything on this machine: broker, topics, roles, simulator.",
     "tail": "Print a topic, one record a line.",
-    "gateway": "Receive and verify the providers' webhooks, write them to Kafka.",
+    "gateway": "Receive and verify the webhooks, write them to Kafka.",
     "worker": "The Faust app: deduplicate, fold, emit, alert.",
     "poller": "Read the providers' REST resources within their rate limits.",
     "backfill": "Read a past time from a provider, at the lowest priority.",
+    "dead-letters": "List, show and write back what could not be processed.",
     "topics": "Create the topics, or say what does not match.",
     "doctor": "What is wrong here, and why a request was refused.",
     "simulate": "Simulate calls whose outputs are known, and check them.",
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""
+
+FOLDER_OF = {"dead-letters": "records."}
+"""Commands in a folder of `stream/cli/`."""
 
 ROLES = ("gateway", "worker", "poller")
 """The commands in `stream/cli/roles.py`, each under its own name."""
@@ -44,7 +48,8 @@ class LazyGroup(click.Group):
         if cmd_name in ROLES:
             command: click.Command = getattr(importlib.import_module("stream.cli.roles"), cmd_name)
         else:
-            command = importlib.import_module(f"stream.cli.{cmd_name}").command
+            module = FOLDER_OF.get(cmd_name, "") + cmd_name.replace("-", "_")
+            command = importlib.import_module(f"stream.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

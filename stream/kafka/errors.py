@@ -1,8 +1,21 @@
 """The errors of the Kafka client that callers outside this package handle."""
 
-from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    OffsetOutOfRangeError,
+)
 
-__all__ = ["BROKER_AWAY", "KafkaConnectionError", "KafkaError", "KafkaTimeoutError", "reaction"]
+__all__ = [
+    "BROKER_AWAY",
+    "KafkaConnectionError",
+    "KafkaError",
+    "KafkaTimeoutError",
+    "OffsetOutOfRangeError",
+    "reaction",
+]
 
 BROKER_AWAY = (KafkaError, OSError, TimeoutError)
 """What a request fails with where no broker answers, or not the right one: it may be tried again."""

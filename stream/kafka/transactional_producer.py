@@ -200,7 +200,8 @@ class TransactionalProducer:
                 for part in parts
                 for topic, offset in part.offsets.items()
             }
-            await producer.send_offsets_to_transaction(commits, self._group)
+            if commits:
+                await producer.send_offsets_to_transaction(commits, self._group)
             await producer.commit_transaction()
             through = True
         except FENCED as error:

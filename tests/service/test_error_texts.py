@@ -25,6 +25,7 @@ KNOWN_TEXTS = {
     "stream/gateway/receive/credentials.py": {"ValueError"},
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},
+    "stream/cli/records/dead_letters.py": {"ValueError"},
     "stream/cli/doctor.py": {"ValueError"},
     "stream/simulator/rest/twilio_api.py": {"ValueError"},
     # Why jars could not be fetched: no delivery comes near it.

@@ -44,7 +44,7 @@ These commands print what callstream knows about it, numbers masked:
 callstream tail alerts --from-beginning --no-follow | grep -F '${call}'
 callstream tail ended --from-beginning --no-follow | grep -F '${call}'
 callstream tail events --from-beginning --no-follow | grep -F '${call}'
-callstream tail dead_letters --from-beginning --no-follow --keys | grep -F '${call}'
+callstream dead-letters list | grep -F '${call}'
 ```
 
 The alert says why.

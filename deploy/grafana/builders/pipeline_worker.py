@@ -137,7 +137,7 @@ def integrity() -> Sequence[AnyPanel]:
         ),
         lines(
             "Dead letters, by reason",
-            "Records that could not be read or processed. `callstream tail dead_letters --from-beginning` "
+            "Records that could not be read or processed. `callstream dead-letters list --since 1h` "
             "prints them. Has the provider changed a format?",
             Query(q.per_minute("dead_letters_total", q.SOURCE, by="reason"), "{{reason}}"),
             unit=PER_MINUTE,

@@ -42,7 +42,7 @@ counter, gauge, histogram = (partial(Family, kind) for kind in ("counter", "gaug
 DEAD_LETTERS = counter(
     "dead_letters_total",
     "Events written to the dead-letter topic.",
-    "Read them: `callstream tail dead_letters --from-beginning`. Has the provider changed a format?",
+    "Read them: `callstream dead-letters list --since 1h`. Has the provider changed a format?",
     {"source": words.ANY_SOURCE, "reason": words.DEAD_LETTER_REASONS},
 )
 PRODUCE_MESSAGES = counter(
