@@ -25,13 +25,20 @@ def bare_web_url(url: str) -> str | None:
 
 def without_secrets(value: Any) -> Any:
     """A copy of a JSON value without secrets. The value's depth must be checked already."""
-    if type(value) is str:
-        return (bare_web_url(value) or value) if "://" in value[:8] else value
-    if type(value) is dict:
-        name = value.get("name")
-        if type(name) is str and set(value) == {"name", "value"} and kind_of_header(name) == "secret":
-            return {"name": name}
-        return {name: without_secrets(inner) for name, inner in value.items() if kind_of(name) != "secret"}
-    if type(value) is list:
+    kind = type(value)
+    if kind is dict:
+        if len(value) == 2 and "value" in value and type(name := value.get("name")) is str:
+            if kind_of_header(name) == "secret":
+                return {"name": name}
+        kept = value.copy()
+        for name, inner in value.items():
+            if kind_of(name) == "secret":
+                del kept[name]
+            elif (kind := type(inner)) is dict or kind is list or (kind is str and "://" in inner):
+                kept[name] = without_secrets(inner)
+        return kept
+    if kind is list:
         return [without_secrets(inner) for inner in value]
+    if kind is str and "://" in value[:8]:
+        return bare_web_url(value) or value
     return value

@@ -8,7 +8,7 @@ name that is not in the table is judged by its words (`SipAuthPassword`, `user_p
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
 
@@ -25,6 +25,8 @@ Kind = Literal["secret", "digits", "address", "text", "form", "url", "plain", "f
 
 LONGEST_NAME = 64
 """Characters of the longest name whose kind is cached. The sender chooses the names of a body."""
+
+_MOST_NAMES = 8192
 
 _LOOKED_AT = 256
 """Characters from either end of a longer name that are judged."""
@@ -123,11 +125,24 @@ def normalised(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def kind_of(name: str) -> Kind | None:
-    """The kind of the values below a name, None if the name says nothing."""
-    if len(name) <= LONGEST_NAME:
-        return _cached_kind(name)
-    return _kind_of(name if len(name) <= 2 * _LOOKED_AT else f"{name[:_LOOKED_AT]}_{name[-_LOOKED_AT:]}")
+class _Kinds(dict[str, Kind | None]):
+    """The kinds of names that were asked for. The sender chooses names, so it is bounded."""
+
+    def __missing__(self, name: str) -> Kind | None:
+        if len(name) > LONGEST_NAME:
+            return _kind_of(
+                name if len(name) <= 2 * _LOOKED_AT else f"{name[:_LOOKED_AT]}_{name[-_LOOKED_AT:]}"
+            )
+        if len(self) >= _MOST_NAMES:
+            self.clear()
+        kind = self[name] = _kind_of(name)
+        return kind
+
+
+kind_of: Callable[[str], Kind | None] = _Kinds().__getitem__
+"""The kind of the values below a name, None if the name says nothing. Every name of every body is judged, and
+this is a third of what a function costs.
+"""
 
 
 def is_secret(name: str) -> bool:
@@ -154,9 +169,6 @@ def _kind_of(name: str) -> Kind | None:
     if "digits" in plain or "dtmf" in words:
         return "digits"
     return _kind_by_words(words)
-
-
-_cached_kind = lru_cache(maxsize=8192)(_kind_of)
 
 
 def is_secret_of(words: list[str], plain: str) -> bool:
