@@ -27,9 +27,9 @@ def without_secrets(value: Any) -> Any:
     """A copy of a JSON value without secrets. The value's depth must be checked already."""
     kind = type(value)
     if kind is dict:
-        if len(value) == 2 and "value" in value and type(name := value.get("name")) is str:
-            if kind_of_header(name) == "secret":
-                return {"name": name}
+        name = value.get("name") if len(value) == 2 and "value" in value else None
+        if type(name) is str and kind_of_header(name) == "secret":
+            return {"name": name}
         kept = value.copy()
         for name, inner in value.items():
             if kind_of(name) == "secret":

@@ -56,6 +56,17 @@ _LONGEST_PERSON = 128
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.\-]{0,31}:)?(?P<host>//[^/?#]*)?(?P<path>[^?#]*)", re.DOTALL)
 _FORM = re.compile(r"[\w.\-\[\]%+]{1,128}=[^\s&]*+(?:&[\w.\-\[\]%+]{1,128}=[^\s&]*+)*+&?")
 
+COMMON = re.compile(
+    r"""
+    20\d\d - (?:0[1-9]|1[0-2]) - (?:[0-2]\d|3[01]) T [0-2]\d : [0-5]\d : [0-5]\d (?:\.\d{1,9})? Z
+  | [A-Z][a-z]{2}, [ ] \d\d [ ] [A-Z][a-z]{2} [ ] 20\d\d [ ] [0-2]\d : [0-5]\d : [0-5]\d [ ] \+0000
+  | (?:/2010-04-01 | https://insights\.twilio\.com/v2 )
+    (?: / (?: [A-Z][A-Za-z]{2,24} | [A-F]{2}[0-9a-f]{32} ) )+ (?:\.json)?
+    """,
+    re.VERBOSE,
+)
+"""Times and paths in most rows of REST resources. None has anything to mask, and few occur twice."""
+
 
 def without_secrets(text: str) -> str:
     """`text` without the values after names of secrets, bearer tokens, and user info of URLs."""

@@ -72,6 +72,13 @@ class Privacy:
         self._free = _MaskedTexts(self._mask_text)
         self._plain = _MaskedTexts(partial(self._mask_text, bare=False))
         self._urls = _MaskedTexts(self._mask_url)
+        self._by_form: dict[Kind | None, _MaskedTexts] = {
+            None: self._free,
+            "free": self._free,
+            "plain": self._plain,
+            "url": self._urls,
+            "address": self._addresses,
+        }
 
     def address(self, text: str) -> str:
         return self._addresses[text]
@@ -144,13 +151,13 @@ class Privacy:
         return shown_address(text, self._show)
 
     def _mask_url(self, text: str) -> str:
-        if self._full:
+        if self._full or free_text.COMMON.fullmatch(text):
             return self._mask_text(text)
         return free_text.without_persons(replaced(free_text.without_secrets(bare_url(text)), self._show))
 
     def _mask_text(self, text: str, bare: bool = True) -> str:
         """Mask a text by its form. Digits without a `+` are a number if `bare` is true."""
-        if len(text) < _SHORTEST:
+        if len(text) < _SHORTEST or free_text.COMMON.fullmatch(text):
             return text
         if ":" in text or "=" in text:
             structured = self._structured(text)
@@ -237,9 +244,19 @@ class Privacy:
             name, value = plan.pair
             if type(fields[name]) is str and (header := kind_of_header(fields[name])) is not None:
                 kinds = {**kinds, value: header}
+        by_form = self._by_form
         for name, value in fields.items():
-            # A party's `uri` is its address, not a web page.
-            kind = below if below == "address" and kinds[name] == "url" else kinds[name] or below
+            if value is None or value is True or value is False:
+                continue
+            kind = kinds[name] or below
+            if below == "address" and kind == "url":
+                kind = below  # a party's `uri` is its address, not a web page
+            if kind in by_form and not self._nesting:
+                if (of := type(value)) is str:
+                    fields[name] = by_form[kind][value]
+                    continue
+                if (of is int or of is float) and kind != "address":
+                    continue
             fields[name] = self._value(value, kind, depth)
         return self._renamed(fields) if plan.named else fields
 
@@ -273,13 +290,7 @@ class Privacy:
             return REDACTED
         if kind == "form" and not self._full and not free_text.is_structured(text):
             return REDACTED
-        texts = self._free
-        if kind == "address":
-            texts = self._addresses
-        elif kind == "url":
-            texts = self._urls
-        elif kind == "plain":
-            texts = self._plain
+        texts = self._by_form.get(kind, self._free)
         # Below another text nothing is cached: the result depends on the level of nesting.
         return texts.mask(text) if self._nesting else texts[text]
 
