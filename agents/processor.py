@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from agents.batch_state import BatchState, Get, PartitionMemory, held_series
-from agents.call_folder import CallFolder, ReadRecord, read_tick
+from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
 from stream.core.call.identity_pages import is_page
@@ -67,7 +67,7 @@ class CallProcessor:
         errors_limit: int,
     ) -> None:
         self.partitions: dict[int, PartitionMemory] = {}
-        self.folder = CallFolder(policy, privacy, topics.ticks)
+        self.folder = CallFolder(policy, privacy, (topics.scopes, topics.ticks))
         self._topics = topics
         self._metrics = metrics
         self._deployment = deployment
@@ -104,13 +104,16 @@ class CallProcessor:
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
         """Fold `records` in order, as many as one batch may take. Raises FaultyWorkerError."""
         batch = BatchState(partition, get, self.partitions[partition])
-        ticks = self._topics.ticks
+        scopes, ticks = self._topics.scopes, self._topics.ticks
         taken = 0
         read: list[ReadRecord] = []
         for at, record in enumerate(records):
             taken = at + 1
             read = read or self.folder.read(_read_together(records, at))
             one = read.pop(0)
+            if record.topic == scopes:
+                self._take_internal(batch, records, at)
+                continue
             if record.topic != ticks:
                 self._deliver(batch, records, at, one)
                 continue
@@ -185,6 +188,19 @@ class CallProcessor:
         write(batch, key, effects, self._topics, self._deployment)
         batch.calls[key] = call
         batch.move(key, due_s, call.due_s)
+
+    # -- what calls tell about something else
+
+    def _take_internal(self, batch: BatchState, records: Sequence[Record], at: int) -> None:
+        """Apply a record of the scopes topic, by its kind."""
+        record = records[at]
+        try:
+            kind = kind_of(record.value)
+            raise DecodeError("unknown_source", f"no record of this topic is of kind {kind}")
+        except DecodeError as error:
+            self._dead_letter(batch, record, UNKNOWN, "decode", error.reason, error.detail)
+        except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
+            self._fail(batch, records, at, UNKNOWN, error)
 
     # -- failures
 

@@ -112,7 +112,7 @@ def build_app(
     app.lanes = Lanes(
         group,
         app.table.states,
-        sources=(names.callbacks, names.polled, names.ticks),
+        sources=(names.callbacks, names.polled, names.scopes, names.ticks),
         changelog=names.changelog,
         new_producer=new_producer,
         processor=processor,
@@ -128,7 +128,8 @@ def build_app(
             for chunk in event.message.value:
                 app.lanes.put(chunk)
 
-    for agent, source in (("callbacks", names.callbacks), ("polled", names.polled), ("ticks", names.ticks)):
+    for agent in ("callbacks", "polled", "scopes", "ticks"):
+        source = getattr(names, agent)
         topic = app.topic(source, key_type=bytes, value_type=bytes, value_serializer="raw")
         app.agent(topic, name=agent)(hand_to_lanes)
 

@@ -28,7 +28,7 @@ class Access(NamedTuple):
 
 READS: Mapping[str, tuple[str, ...]] = {
     "gateway": (),
-    "worker": ("callbacks", "polled", "ticks", "changelog"),
+    "worker": ("callbacks", "polled", "scopes", "ticks", "changelog"),
     "poller": ("fetches", "polling"),
 }
 """Topics by role, as in `Topics`."""
@@ -37,7 +37,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "gateway": ("callbacks", "dead_letters"),
     "worker": (
         *("events", "ended", "alerts", "alerts_active", "fetches"),
-        *("ticks", "dead_letters", "changelog"),
+        *("scopes", "ticks", "dead_letters", "changelog"),
     ),
     # A request that is in the wrong partition is written to its own.
     "poller": ("polled", "polling", "fetches", "dead_letters"),

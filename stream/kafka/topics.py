@@ -84,6 +84,7 @@ class Topics:
     alerts_active: str
     fetches: str
     polling: str
+    scopes: str
     ticks: str
     dead_letters: str
     changelog: str
@@ -100,6 +101,7 @@ def names(prefix: str) -> Topics:
         alerts_active=f"{prefix}alerts.active.v1",
         fetches=f"{prefix}fetches.v1",
         polling=f"{prefix}polling.v1",
+        scopes=f"{prefix}scopes.v1",
         ticks=f"{prefix}ticks.v1",
         dead_letters=f"{prefix}dead-letters.v1",
         changelog=f"{app_id(prefix)}-calls-changelog",
@@ -153,6 +155,7 @@ POLICIES: Mapping[str, Mapping[str, str]] = {
     "alerts_active": _COMPACTED,
     "fetches": _kept(7, SOURCE_MAX_BYTES),
     "polling": _COMPACTED,
+    "scopes": _source(7),
     "ticks": _source(1),
     "dead_letters": _kept(14, OUTPUT_MAX_BYTES),
     "changelog": _COMPACTED,

@@ -211,3 +211,14 @@ def test_a_bad_record_whose_turn_does_not_come_stays_until_the_next_garbage_coll
     del bad
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(b"[]", "not_json"), (None, "not_json"), (b'{"kind": "x"}', "unknown_source")]
+)
+def test_a_record_of_the_scopes_topic_that_nobody_knows_is_a_dead_letter(
+    value: bytes | None, reason: str
+) -> None:
+    (dead,) = to(TOPICS.dead_letters, Lane().run([Fetched(TOPICS.scopes, 0, KEY, value)]))
+    headers = dict(dead.output.headers)
+    assert (headers["reason"], dead.output.value) == (reason.encode(), value)

@@ -30,7 +30,7 @@ async def test_an_app_is_put_together_without_a_broker(tmp_path: Path, store: An
     assert app.lanes.group.id == topics.app_id("calls.")
     assert app.lanes.group.session_timeout_s == chosen.session_timeout_s
     agents = {name: agent.channel.topics for name, agent in app.agents.items()}
-    sources = {"callbacks": NAMES.callbacks, "polled": NAMES.polled, "ticks": NAMES.ticks}
+    sources = {name: getattr(NAMES, name) for name in ("callbacks", "polled", "scopes", "ticks")}
     assert agents == {name: (topic,) for name, topic in sources.items()}
 
 

@@ -57,7 +57,7 @@ def test_a_resource_of_strimzi_has_a_dns_name_and_the_topic_s_own() -> None:
 
 
 def test_a_resource_of_terraform() -> None:
-    assert printed("terraform", Settings(replication=3))[9] == [
+    assert printed("terraform", Settings(replication=3))[10] == [
         'resource "kafka_topic" "callstream_dead_letters" {',
         '  name               = "calls.dead-letters.v1"',
         "  partitions         = 12",

@@ -57,7 +57,7 @@ def test_the_sources_carry_the_broker_s_own_time_or_a_repetition_would_merge_in_
     by_broker = {
         role for role, policy in POLICIES.items() if policy.get("message.timestamp.type") == "LogAppendTime"
     }
-    assert by_broker == {"callbacks", "polled", "ticks"}
+    assert by_broker == {"callbacks", "polled", "scopes", "ticks"}
 
 
 def test_call_records_are_compacted_after_a_day_and_gone_after_thirty() -> None:
@@ -107,6 +107,7 @@ async def test_missing_topics_are_made_once_with_their_partitions_and_policies(
     wanted = {
         "callbacks": ("delete", "604800000", "1048576"),
         "events": ("delete", "2592000000", "2097152"),
+        "scopes": ("delete", "604800000", "1048576"),
         "ticks": ("delete", "86400000", "1048576"),
         "dead_letters": ("delete", "1209600000", "2097152"),
         "changelog": ("compact", "604800000", "2097152"),

@@ -47,7 +47,7 @@ ERRORS = (
 
 TOPICS = (
     *("callbacks", "polled", "events", "ended", "alerts", "alerts_active"),
-    *("fetches", "polling", "ticks", "dead_letters", "changelog", OTHER),
+    *("fetches", "polling", "scopes", "ticks", "dead_letters", "changelog", OTHER),
 )
 """Topics by their role, whatever their prefix is."""
 

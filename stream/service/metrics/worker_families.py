@@ -307,5 +307,5 @@ ALERTS_PUBLISHED = counter(
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """All of them, in the order above; SHARED beside them."""
 
-WRITTEN = ("events", "ended", "alerts", "alerts_active", "fetches", "dead_letters", "changelog")
+WRITTEN = ("events", "ended", "alerts", "alerts_active", "fetches", "scopes", "dead_letters", "changelog")
 """Ticks are not among them: one that is not written is an error of the lane, `tick`."""
