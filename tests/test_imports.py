@@ -19,6 +19,7 @@ FOLDERS = {
         "sources",
         "service",
         "kafka",
+        "contracts",
         "engine",
         "faust_bridge",
         "broker",

@@ -22,6 +22,7 @@ COMMANDS = {
     "backfill": "Read a past time from a provider, at the lowest priority.",
     "dead-letters": "List, show and write back what could not be processed.",
     "topics": "Create the topics, or say what does not match.",
+    "schemas": "Print the schemas of what is written to the topics.",
     "doctor": "What is wrong here, and why a request was refused.",
     "simulate": "Simulate calls whose outputs are known, and check them.",
 }

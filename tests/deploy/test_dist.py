@@ -19,7 +19,6 @@ DATA = {
     "agents/py.typed",
     "stream/py.typed",
     "stream/broker/jars.sha256",
-    *(f"stream/core/schemas/{name}.json" for name in ("alert", "call_record", "event", "fetch_request")),
     *(
         f"stream/cli/local/{folder}/{path.name}"
         for folder in ("alertmanager", "prometheus")

@@ -99,7 +99,7 @@ class AlertEvidence(msgspec.Struct):
 
 
 class Alert(msgspec.Struct, kw_only=True):
-    """One alert record; fields as `schemas/alert.json` says."""
+    """One alert record; `stream.contracts` says what its fields mean."""
 
     schema_version: int = SCHEMA_VERSION
     id: str

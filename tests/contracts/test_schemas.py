@@ -1,10 +1,9 @@
-"""Outputs match their JSON Schemas, and the schemas reject anything else."""
+"""What the core writes matches the closed schemas, and they refuse anything else."""
 
 from __future__ import annotations
 
 import copy
-import json
-from importlib.resources import files
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,12 +12,15 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from stream.contracts.documents import DOCUMENTS, document
+from stream.contracts.json_schema import NotDescribedError, example_of, schema_of
 from stream.core.call.alerts import Alert
 from stream.core.call.record import CallRecord
 from stream.core.events import Event
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
+from tests.contracts.closed import validator
 from tests.core.deliveries import (
     Delivery,
     answered_call,
@@ -36,53 +38,34 @@ NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert", FetchRequest
 POLLED = CallPolicy(polled=FETCHED_SOURCES)
 
 
-def schema(name: str) -> dict[str, Any]:
-    text = (files("stream.core") / "schemas" / f"{name}.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-VALIDATORS = {
-    kind: Draft202012Validator(schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER)
-    for kind, name in NAMES.items()
-}
-
-
 def written(effect: Any) -> dict[str, Any]:
     """An effect as a consumer reads it."""
     read: dict[str, Any] = orjson.loads(msgspec.json.encode(effect))
     return read
 
 
-def wrong(kind: type[Any], record: dict[str, Any]) -> list[str]:
-    """The schema's errors for a record."""
-    return sorted(error.message for error in VALIDATORS[kind].iter_errors(record))
-
-
-@pytest.mark.parametrize("name", NAMES.values())
-def test_the_schemas_are_schemas_and_know_their_address(name: str) -> None:
-    Draft202012Validator.check_schema(schema(name))
-    assert schema(name)["$id"] == f"https://callstream.io/schemas/{name}.json"
-
-
-@pytest.mark.parametrize("kind", NAMES)
-def test_a_schema_lists_the_fields_that_a_record_has_in_its_order(kind: type[Any]) -> None:
-    fields = [field.encode_name for field in msgspec.structs.fields(kind)]
-    assert [*schema(NAMES[kind])["properties"]] == schema(NAMES[kind])["required"] == fields
+def wrong(name: str, record: dict[str, Any]) -> list[str]:
+    """The closed schema's errors for a record."""
+    return sorted(error.message for error in validator(name).iter_errors(record))
 
 
 @given(several)
 @settings(max_examples=16, deadline=None)
 def test_whatever_is_told_of_a_call_is_what_its_schema_says(deliveries: list[Delivery]) -> None:
     for effect in tell(deliveries, policy=POLLED).effects:
-        if type(effect) in VALIDATORS:
-            assert wrong(type(effect), written(effect)) == []
+        if type(effect) in NAMES:
+            assert wrong(NAMES[type(effect)], written(effect)) == []
 
 
 FAILED = [
     callback("initiated", "0", 0),
     callback("failed", "1", 3, SipResponseCode="503", ErrorCode="13224"),
 ]
+
+
+def example(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = example_of(document(name))
+    return found
 
 
 def an_alert() -> dict[str, Any]:
@@ -111,13 +94,16 @@ EXAMPLES = {
     "event": an_event,
     "record": a_record,
     "request": a_request,
+    "envelope": partial(example, "raw_envelope"),
+    "letter": partial(example, "dead_letter_headers"),
+    "event_headers": partial(example, "event_headers"),
 }
-KINDS = {
-    "alert": Alert,
-    "webhook_alert": Alert,
-    "event": Event,
-    "record": CallRecord,
-    "request": FetchRequest,
+DOCUMENT_OF = {
+    "webhook_alert": "alert",
+    "record": "call_record",
+    "request": "fetch_request",
+    "envelope": "raw_envelope",
+    "letter": "dead_letter_headers",
 }
 GONE = object()
 
@@ -180,17 +166,31 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("request", "attempt", 0, "0 is less than the minimum of 1"),
     ("request", "priority", "high", "'high' is not one of"),
     ("request", "due_at", "2026-03-02T10:00:03Z", "does not match"),
+    ("envelope", "v", 2, "1 was expected"),
+    ("envelope", "source", "carrier_pigeon", "'carrier_pigeon' is not one of"),
+    ("envelope", "received_at", "2026-03-02T10:00:03Z", "does not match"),
+    ("envelope", "body", "CallSid=CA1", "'CallSid=CA1' is not of type 'object'"),
+    ("envelope", "body", GONE, "'body' is a required property"),
+    ("envelope", "delivery.secret", "x", "Additional properties are not allowed ('secret' was unexpected)"),
+    ("envelope", "ordinal", -1, "-1 is less than the minimum of 0"),
+    ("letter", "reason", "bad_luck", "'bad_luck' is not one of"),
+    ("letter", "source_offset", "-1", "does not match"),
+    ("letter", "stage", GONE, "'stage' is a required property"),
+    ("event_headers", "ce_id", GONE, "'ce_id' is a required property"),
+    ("event_headers", "ce_specversion", "0.3", "'1.0' was expected"),
+    ("event_headers", "ce_type", "io.callstream.call.ended", "does not match"),
+    ("event_headers", "traceparent", "00", "Additional properties are not allowed"),
 ]
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_the_records_that_are_spoilt_below_are_right_as_they_are(example: str) -> None:
-    assert wrong(KINDS[example], EXAMPLES[example]()) == []
+@pytest.mark.parametrize("sample", EXAMPLES)
+def test_the_records_that_are_spoilt_below_are_right_as_they_are(sample: str) -> None:
+    assert wrong(DOCUMENT_OF.get(sample, sample), EXAMPLES[sample]()) == []
 
 
-@pytest.mark.parametrize(("example", "path", "value", "reason"), WRONG)
-def test_a_wrong_record_is_refused_for_its_reason(example: str, path: str, value: Any, reason: str) -> None:
-    record = copy.deepcopy(EXAMPLES[example]())
+@pytest.mark.parametrize(("sample", "path", "value", "reason"), WRONG)
+def test_a_wrong_record_is_refused_for_its_reason(sample: str, path: str, value: Any, reason: str) -> None:
+    record = copy.deepcopy(EXAMPLES[sample]())
     place: Any = record
     *way, last = path.split(".")
     for step in way:
@@ -201,10 +201,61 @@ def test_a_wrong_record_is_refused_for_its_reason(example: str, path: str, value
         place[last] = place[last] * 21
     else:
         place[last] = value
-    assert any(reason in told for told in wrong(KINDS[example], record)), wrong(KINDS[example], record)
+    told = wrong(DOCUMENT_OF.get(sample, sample), record)
+    assert any(reason in one for one in told), told
 
 
 def test_an_error_event_and_a_telnyx_failure_are_told_as_the_schema_says() -> None:
     alerts = tell([insight("error", level="ERROR", sdk_edge={"error": {"code": 31600}})]).alerts
     alerts += tell([telnyx(telnyx_event("call.speak.failed", "e1", 4))]).alerts
-    assert [wrong(Alert, written(alert)) for alert in alerts] == [[], []]
+    assert [wrong("alert", written(alert)) for alert in alerts] == [[], []]
+
+
+# -- the schemas themselves
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_an_example_is_what_its_schema_says_open_and_closed(name: str) -> None:
+    Draft202012Validator.check_schema(document(name))
+    found = example(name)
+    assert wrong(name, found) == []
+    assert [*Draft202012Validator(document(name)).iter_errors(found)] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_field_has_a_description_and_an_example(name: str) -> None:
+    found = document(name)
+    for one in (found, *found.get("$defs", {}).values()):
+        for field, about in one["properties"].items():
+            assert about["description"].endswith("."), field
+            assert "examples" in about or "$ref" in str(about), field
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_schema_lists_the_fields_that_a_record_has_in_its_order(kind: type[Any]) -> None:
+    fields = [field.encode_name for field in msgspec.structs.fields(kind)]
+    assert [*document(NAMES[kind])["properties"]] == document(NAMES[kind])["required"] == fields
+
+
+def test_a_reader_is_told_of_growing_vocabularies_and_held_to_fixed_ones() -> None:
+    source, status = (document("event")["properties"][name] for name in ("source", "status"))
+    assert "enum" not in source
+    assert "`twilio_call`" in source["description"]
+    assert status["enum"][-1] is None
+    assert [*Draft202012Validator(document("event")).iter_errors(example("event") | {"colour": "red"})] == []
+
+
+def test_a_field_without_a_description_is_an_error_that_says_what_to_add() -> None:
+    class Thing(msgspec.Struct):
+        colour: str
+
+    with pytest.raises(NotDescribedError, match=r'Thing\.colour is not described: add "Thing\.colour"'):
+        schema_of(Thing)
+
+
+def test_a_plain_object_has_a_shape_or_is_an_error() -> None:
+    class Thing(msgspec.Struct):
+        gaps: dict[str, Any]
+
+    with pytest.raises(NotDescribedError, match=r"Thing\.gaps is not described"):
+        schema_of(Thing)
