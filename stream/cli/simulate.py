@@ -31,7 +31,7 @@ from stream.kafka.client.connection import connection
 from stream.service.settings import Settings, SettingsError, load
 from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
-from stream.simulator.calls.options import KNOWN_SOURCES, Options
+from stream.simulator.calls.options import KNOWN_SOURCES, OPTIONAL_SOURCES, Options
 from stream.simulator.check.check import CheckError, CheckOptions
 from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.delivery.retries import TelnyxRetries, twilio_retries
@@ -75,7 +75,8 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 @click.option(
     "--sources",
     metavar="NAMES",
-    help=f"Only these sources, comma-separated: {', '.join(KNOWN_SOURCES)}.",
+    help=f"Only these sources, comma-separated: {', '.join(KNOWN_SOURCES)}; or all of them: all. Without it:"
+    f" all but {', '.join(OPTIONAL_SOURCES)}.",
 )
 @click.option(
     "--seed", type=int, help="Equal seed, start and options give equal bytes.  [default: from the clock]"

@@ -25,12 +25,17 @@ from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.incidents import Rehearsal
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.telnyx.call import TelnyxCall
+from stream.simulator.telnyx.texml_call import SOURCE as TEXML
+from stream.simulator.telnyx.texml_call import TexmlCall
 from stream.simulator.twilio.call import TwilioCall
 
 FULL_SPEED_STEP_US = 20
 REPLAYED_SPAN_S = 300
 DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
 """Rough averages, used only to pace how fast calls begin."""
+
+TEXML_BELOW = "1a"
+"""In a run with TeXML, one in ten of Telnyx' calls is its: those whose session's id is below this."""
 
 TOPICS = ("calls.callbacks.v1", "calls.polled.v1")
 
@@ -160,11 +165,14 @@ class Traffic:
         rng, options = self._rng, self._begun
         found: list[SimulatedCall] = []
         session = uuid_text(rng) if rng.random() < options.telnyx else None
+        texml_below = TEXML_BELOW if TEXML in options.sources else ""
         for leg in legs(rng, began_us, options.failed, options.longest_talk_s):
-            if session is not None:
+            parent = found[-1].id if found else None
+            if session is not None and session < texml_below:
+                found.append(TexmlCall(rng, self._accounts.telnyx, leg, session, parent, options))
+            elif session is not None:
                 found.append(TelnyxCall(rng, self._accounts.telnyx, leg, session, options))
             else:
-                parent = found[-1].id if found else None
                 found.append(TwilioCall(rng, self._accounts.twilio, leg, parent, options))
         return found[::-1]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from stream.service.settings import Settings
-from stream.simulator.calls.options import SERVED_SOURCES, Options
+from stream.simulator.calls.options import OPTIONAL_SOURCES, SERVED_SOURCES, Options
 from stream.simulator.incidents import HEALTHY, Rehearsal
 
 FAILED_USUALLY = 0.05
@@ -41,8 +41,9 @@ def run_options(
     live = forever or seconds is not None
     if (live and calls is not None) or (forever and seconds is not None):
         raise ValueError("one of --calls, --for and --forever")
-    named = frozenset(sources.replace(" ", "").split(",")) if sources else None
-    wanted = named or Options(served=serve).sources
+    usual_sources = Options(served=serve).sources
+    named = frozenset(sources.replace(" ", "").split(",")) if sources else usual_sources
+    wanted = usual_sources.union(OPTIONAL_SOURCES) if named == {"all"} else named
     wanted = wanted if polled else wanted - set(SERVED_SOURCES)
     if not wanted:
         raise ValueError("--no-polled leaves none of these sources")

@@ -9,12 +9,12 @@ from stream.core.sources import PUSHED_SOURCES
 
 EVENT_STREAM = "twilio_event_stream"
 CALLBACK_SOURCES = (*PUSHED_SOURCES, "twilio_debugger")
-OPTIONAL_SOURCES = (EVENT_STREAM,)
+OPTIONAL_SOURCES = tuple(source for source in sources.CALLBACK_SOURCES if source not in CALLBACK_SOURCES)
 """Callbacks that are sent only in a run that names them."""
 
 SENT_SOURCES = CALLBACK_SOURCES + OPTIONAL_SOURCES
-ERROR_SOURCES = frozenset({"twilio_debugger", "twilio_alert", "twilio_notification", EVENT_STREAM})
-"""The sources that tell of the entries of Twilio's error log."""
+ERROR_SOURCES = frozenset({"twilio_debugger", "twilio_alert", "twilio_notification"})
+"""The sources that tell of nothing but the entries of Twilio's error log."""
 
 SERVED_SOURCES = sources.POLLED_SOURCES
 """The sources that a served run's REST resources hold."""

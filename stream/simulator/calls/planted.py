@@ -123,6 +123,15 @@ API_REQUEST = {
 }
 """Parameters of the request that created a call, as the request log repeats them."""
 
+SIDE_CALLBACK = {
+    "ParticipantLabel": "{name}",
+    "CallerId": "{spaced}",
+    "TranscriptionData": '{{"transcript": "call {spaced}, says {name}", "confidence": 0.9}}',
+    "StatusCallback": "{url}",
+    "SipHeader_X-Auth-Token": "{token}",
+}
+"""Parameters of the callbacks that are not a call's progress, and of TeXML's."""
+
 CALL_ROW = {
     "caller_name": "{name}",
     "forwarded_from": "{number}",

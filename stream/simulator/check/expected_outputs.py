@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from stream.core.identity import content_hash, event_id
 from stream.simulator.calls.call import ProviderReport, SimulatedCall
-from stream.simulator.calls.options import ERROR_SOURCES, SENT_SOURCES
+from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, SENT_SOURCES
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
-from stream.simulator.twilio.call import TwilioCall
+from stream.simulator.telnyx.texml_call import TexmlCall
+from stream.simulator.twilio.call import SIDE_SOURCES, TwilioCall
 from stream.simulator.twilio.callbacks import EVENT_OF_STATUS
 from stream.simulator.twilio.error_log import ERROR
 from stream.simulator.twilio.request_log import API_URL, LoggedRequest
@@ -114,6 +115,8 @@ def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> Expecte
     """The outputs of a call if exactly these of its reports arrive. More reports never mean fewer outputs."""
     if isinstance(call, TwilioCall):
         return _twilio(call, delivered)
+    if isinstance(call, TexmlCall):
+        return _texml(call, delivered)
     assert isinstance(call, TelnyxCall)
     return _telnyx(call, delivered)
 
@@ -121,8 +124,11 @@ def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> Expecte
 def _event_id(call: SimulatedCall, source: str, number: int) -> str:
     """The id of the event that a report itself is; it may also imply others."""
     key, ordinal = call.key, 0
-    if source == "twilio_status_callback":
+    if source == EVENT_STREAM:
         assert isinstance(call, TwilioCall)
+        return _event_id(call, call.streamed[number].source, call.streamed[number].number)
+    if source in ("twilio_status_callback", "telnyx_texml_callback"):
+        assert isinstance(call, TwilioCall | TexmlCall)
         sent = call.callbacks[number]
         if sent.number is not None:
             return event_id(key, "progress", "1", (sent.number, sent.status))
@@ -131,6 +137,9 @@ def _event_id(call: SimulatedCall, source: str, number: int) -> str:
         assert isinstance(call, TelnyxCall)
         event = call.events[number]
         return event_id(key, _telnyx_family(event.name), "2", (event.id,))
+    if source in SIDE_SOURCES:
+        assert isinstance(call, TwilioCall)
+        return event_id(key, call.sides[number].family, "3", call.sides[number].identity)
     if source in ERROR_SOURCES:
         assert isinstance(call, TwilioCall)
         return event_id(key, "other", "2", (call.errors[number].sid,))
@@ -197,13 +206,17 @@ class _Outputs:
 
 
 def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
-    found = _Outputs(call, delivered)
+    streamed = {call.streamed[number] for source, number in delivered if source == EVENT_STREAM}
+    found = _Outputs(call, {*delivered, *((told.source, told.number) for told in streamed)})
     failed: set[LoggedRequest] = set()
     said = set(found.numbers("twilio_status_callback"))
+    sides = {number for source in SIDE_SOURCES for number in found.numbers(source)}
     for index in found.numbers("twilio_call_event"):
         request = call.requests[index]
         if request.step is not None:
             said.add(request.step)
+        if request.side is not None:
+            sides.add(request.side)
         found.event(("twilio_call_event", index), "request_log", "")
         if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
             failed.add(request)
@@ -213,6 +226,9 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         statuses.add(sent.status)
         report = ("twilio_status_callback", step)
         found.event(report, "progress", EVENT_OF_STATUS[sent.status], sent.status, sent.number)
+    for number in sides:
+        side = call.sides[number]
+        found.event((side.source, number), side.family, side.name, None, side.number)
     rows = {call.versions[index].status: index for index in found.numbers("twilio_call")}
     for status, index in sorted(rows.items()):
         found.event(("twilio_call", index), "resource", "", status)
@@ -232,6 +248,18 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     for request in failed:
         found.failing_webhook(request.url)
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
+    return found.ended(end, OUTCOME_OF[end] if end else None)
+
+
+def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
+    found = _Outputs(call, delivered)
+    statuses = set()
+    for step in found.numbers("telnyx_texml_callback"):
+        sent = call.callbacks[step]
+        statuses.add(sent.status)
+        report = ("telnyx_texml_callback", step)
+        found.event(report, "progress", EVENT_OF_STATUS[sent.status], sent.status, sent.number)
+    end = call.leg.ending.status if call.leg.ending.status in statuses else None
     return found.ended(end, OUTCOME_OF[end] if end else None)
 
 

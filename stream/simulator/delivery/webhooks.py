@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.simulator.calls.call import ReportDelivery
 from stream.simulator.calls.options import EVENT_STREAM
+from stream.simulator.telnyx.texml_call import SOURCE as TEXML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +119,18 @@ def _event_stream_webhook(
 def telnyx_webhook(
     delivery: ReportDelivery, to: GatewayAddress, keys: SigningKeys, *, failed_before: int, now_s: float
 ) -> OutgoingWebhook:
-    """A webhook in JSON, version 2. `failed_before`: earlier attempts of the delivery; `now_s`: Unix time."""
+    """A webhook in JSON, version 2, or a form of TeXML. `failed_before`: earlier attempts of the delivery;
+    `now_s`: Unix time.
+    """
     call, report = delivery.call, delivery.report
     path = call.endpoint(report.source)
     said = call.body(report, delivery.attempt + failed_before)
-    said["meta"]["delivered_to"] = to.public + path
-    body = orjson.dumps(said)
-    headers = {"Content-Type": "application/json", "User-Agent": "telnyx-webhooks", "Accept": "*/*"}
+    if report.source == TEXML:
+        content_type, body = "application/x-www-form-urlencoded", urlencode(said).encode()
+    else:
+        said["meta"]["delivered_to"] = to.public + path
+        content_type, body = "application/json", orjson.dumps(said)
+    headers = {"Content-Type": content_type, "User-Agent": "telnyx-webhooks", "Accept": "*/*"}
     if keys.telnyx_key is not None:
         timestamp = str(int(now_s))
         headers["telnyx-timestamp"] = timestamp

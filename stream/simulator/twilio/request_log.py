@@ -12,8 +12,10 @@ from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.seeded_random import Weighted
 from stream.simulator.calls.time_formats import rfc2822
 from stream.simulator.twilio.callbacks import StatusCallback, parameters
+from stream.simulator.twilio.side_callbacks import SideCallback, side_form
 
 STATUS_URL = "https://app.example.test/voice/status"
+SIDE_URL = "https://app.example.test/voice/side"
 ANSWER_URL = "https://app.example.test/voice/answer"
 API_URL = "https://api.twilio.com/2010-04-01/Accounts/{account}/Calls.json"
 
@@ -27,7 +29,8 @@ _TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response><Dial><Client>agent</C
 class LoggedRequest(NamedTuple):
     """A row of the log.
 
-    - `step`: index of the callback that the request delivered; None for other requests.
+    - `step`: index of the callback that the request delivered; None for other requests. `side`: index of the
+      side callback that it delivered.
     - `answer`: the response code, TIMEOUT or NO_ANSWER; `duration_ms`: how long the application took.
     """
 
@@ -37,6 +40,7 @@ class LoggedRequest(NamedTuple):
     at_us: int
     answer: int
     duration_ms: int
+    side: int | None = None
 
     @property
     def failing(self) -> bool:
@@ -50,6 +54,7 @@ def logged_requests(
     callbacks: Sequence[StatusCallback],
     failing: float,
     delay_s: float = 0.0,
+    sides: Sequence[SideCallback] = (),
 ) -> list[LoggedRequest]:
     """The log of a call: the API request that created it, the fetch of its TwiML, its callbacks.
 
@@ -71,6 +76,8 @@ def logged_requests(
     elif leg.direction == "inbound" and (leg.ringing_us or leg.answered_us):
         at_us = leg.ringing_us or leg.began_us
         found.append(LoggedRequest(ANSWER_URL, None, "ringing", at_us, *answer(200)))
+    for n, side in enumerate(sides):
+        found.append(LoggedRequest(SIDE_URL, None, "", side.at_us, 204, delay_ms + 30, n))
     for step, sent in enumerate(callbacks):
         found.append(LoggedRequest(status_url, step, sent.status, sent.at_us, *answer(204)))
     return found
@@ -80,10 +87,13 @@ def request_row(
     call: SimulatedCall,
     constant: dict[str, Any],
     callbacks: Sequence[StatusCallback],
+    sides: Sequence[SideCallback],
     request: LoggedRequest,
 ) -> dict[str, Any]:
     """One request of the log and its answer. `constant`: the parameters that the call's callbacks share."""
-    if request.step is not None:
+    if request.side is not None:
+        logged = _snake_cased(side_form(call, sides[request.side]))
+    elif request.step is not None:
         logged = _snake_cased(parameters(call, constant, callbacks[request.step]))
     elif request.answer == 201:
         logged = _api_parameters(call)

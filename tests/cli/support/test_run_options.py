@@ -8,7 +8,7 @@ import pytest
 
 from stream.cli.support.run_options import run_options
 from stream.service.settings import Settings
-from stream.simulator.calls.options import Options
+from stream.simulator.calls.options import OPTIONAL_SOURCES, Options
 from stream.simulator.incidents import Rehearsal
 
 REHEARSAL = Rehearsal(name="carrier-outage", after_s=30, for_s=100)
@@ -43,3 +43,10 @@ def test_without_a_rehearsal_some_calls_fail_and_some_are_long() -> None:
 def test_a_rehearsal_is_of_live_calls(asked: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="--incident needs live calls"):
         options(REHEARSAL, **asked)
+
+
+@pytest.mark.parametrize("serve", [False, True])
+def test_all_sources_are_the_usual_ones_and_those_that_are_sent_on_request(serve: bool) -> None:
+    usual = options(serve=serve).sources
+    assert options(serve=serve, sources="all").sources == usual | set(OPTIONAL_SOURCES)
+    assert options(serve=serve, sources="twilio_call").sources == {"twilio_call"}

@@ -37,14 +37,15 @@ FAILING = {"errors": 0.1, "failing_webhooks": 0.5}
     ids=lambda sources: "+".join(sources) if len(sources) < 3 else str(len(sources)),
 )
 def test_a_faultless_worker_meets_the_truth_whatever_the_network_does(sources: tuple[str, ...]) -> None:
+    calls = 150 if set(sources) & set(ALL_SOURCES) else 900  # few calls have a recording, a conference, …
     traffic = Traffic(
-        Options(calls=150, seed=7, sources=frozenset(sources), start_us=START_US, **FAULTS, **FAILING)
+        Options(calls=calls, seed=7, sources=frozenset(sources), start_us=START_US, **FAULTS, **FAILING)
     )
     outputs = outputs_of(traffic)
     assert traffic.expected is not None
     report = compared(traffic.expected, outputs)
     assert report.lines()[-1] == "No difference.", "\n".join(report.lines())
-    assert report.events_expected > 40
+    assert report.events_expected > 20
 
 
 def test_live_calls_that_are_cut_off_meet_the_truth_too() -> None:

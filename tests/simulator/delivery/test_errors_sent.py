@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from stream.simulator.calls.options import EVENT_STREAM, Options
+from stream.simulator.calls.options import EVENT_STREAM, SENT_SOURCES, Options
 from stream.simulator.calls.time_formats import wall_us
 from stream.simulator.delivery.webhooks import SigningKeys, gateway_address, twilio_webhook
 from stream.simulator.traffic import Traffic
@@ -40,6 +40,18 @@ async def test_a_gateway_takes_every_entry_beside_the_callbacks_and_each_failure
     assert {"bodySHA256=" in one.target for one in told} == {source == EVENT_STREAM}
     tokens = [one.header("I-Twilio-Idempotency-Token") for one in told]
     assert (None in tokens) is (source == EVENT_STREAM)
+
+
+async def test_a_gateway_takes_every_callback_that_there_is_for_what_it_is() -> None:
+    traffic = traffic_of(150, sources=frozenset(SENT_SOURCES), failing_webhooks=0.2, start_us=wall_us())
+    async with running_gateway() as gateway:
+        answers, rows = await sent(traffic, gateway.url)
+    assert gateway.refused == []
+    report = report_of(traffic, gateway, rows, answers)
+    assert report.lines()[-1] == "No difference.", "\n".join(report.lines())
+    assert traffic.expected is not None
+    arrived = {source for call in traffic.expected.calls for source, _ in call.delivered}
+    assert arrived == set(SENT_SOURCES)
 
 
 def test_without_a_token_an_event_is_sent_unsigned() -> None:

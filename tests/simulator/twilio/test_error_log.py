@@ -11,14 +11,14 @@ import pytest
 from stream.core.events import Reading
 from stream.kafka.envelope_codec import read_envelope, write_envelope
 from stream.simulator.calls.call import ProviderReport
-from stream.simulator.calls.options import ERROR_SOURCES, Options
+from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, Options
 from stream.simulator.twilio.call import LISTED, TwilioCall
 from stream.simulator.twilio.error_log import CALLBACK_REFUSED, NOT_FETCHED, NOT_REACHED, logged_errors
 from stream.simulator.twilio.request_log import ANSWER_URL, API_URL, STATUS_URL, TIMEOUT, LoggedRequest
 from stream.sources import DECODERS
 from tests.simulator.rest.fake_calls import first_leg
 
-ALL_FAIL = Options(failing_webhooks=1.0, sources=ERROR_SOURCES)
+ALL_FAIL = Options(failing_webhooks=1.0, sources=ERROR_SOURCES | {EVENT_STREAM})
 
 
 def failing_call(number: int = 3) -> TwilioCall:
@@ -45,7 +45,7 @@ def test_each_telling_of_a_failure_is_the_same_event() -> None:
     call = failing_call()
     assert len(call.errors) >= 3
     for number, entry in enumerate(call.errors):
-        found = [reading(call, source, number) for source in sorted(ERROR_SOURCES)]
+        found = [reading(call, source, number) for source in sorted(ERROR_SOURCES | {EVENT_STREAM})]
         found.append(reading(call, "twilio_alert", number, LISTED))
         assert {(one.identity_rule, *one.parts) for one in found} == {("2", entry.sid)}
         assert {
