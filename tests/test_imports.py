@@ -28,7 +28,7 @@ FOLDERS = {
         "simulator",
         "cli",
     ),
-    "stream.core": ("privacy", "call"),
+    "stream.core": ("privacy", "verdicts", "call"),
     "stream.service": ("http", "metrics"),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),

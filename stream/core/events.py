@@ -162,6 +162,8 @@ class Reading(msgspec.Struct, gc=False):
     - `child_call_id`: a call that this one has dialled.
     - `alarming`: the provider marked the event as an error (level ERROR, `….failed`, `….error`).
     - `remark`: of an entry of the provider's error log, what it is about: one of REMARKS.
+    - `evidence`: (fact, value) of what may say whose fault the call's end was, in the words of the verdict's
+      table: codes and words, never an address. The event's own error code need not be among them.
     """
 
     event: Event
@@ -176,4 +178,5 @@ class Reading(msgspec.Struct, gc=False):
     alarming: bool = False
     child_call_id: str | None = None
     remark: str | None = None
+    evidence: tuple[tuple[str, str], ...] = ()
     fingerprint: int = 0

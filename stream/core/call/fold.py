@@ -41,6 +41,7 @@ from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCE_BIT
 from stream.core.statuses import DIRECTIONS, TERMINAL
+from stream.core.verdicts.evidence import gathered
 
 _MATCH_OF_RULE: dict[str, str] = {"1": "sequence_number", "2": "event_id"}
 """Events of the other rules are recognised by their content."""
@@ -97,6 +98,7 @@ def fold(
     bit = SOURCE_BIT[envelope.source]
     result, match, left_out = "duplicate", None, False
     changed, decisive, ended = owned or not call.sources & bit, False, call.ended
+    evidence = call.evidence
     call.sources |= bit
 
     for reading in readings:
@@ -145,7 +147,7 @@ def fold(
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed or again:
         watch_gaps(call, envelope.received_us, policy)
-        decisive |= changed and bool(call.disputed)
+        decisive |= (changed and bool(call.disputed)) or call.evidence is not evidence
         if changed and call.ended:
             note_change(call, policy)
         if new or again or (ended and decisive):
@@ -202,6 +204,10 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         insort(call.error_codes, code)
         del call.error_codes[TIMELINE_CAP:]
         effects.append(CallErrorSeen(event.provider, code))
+    if reading.evidence or code is not None:
+        evidence = gathered(call.evidence, reading, SOURCE_BIT[event.source])
+        changed |= evidence is not call.evidence
+        call.evidence = evidence
     if reading.recording is not None:
         changed |= call.record_recording(reading.recording)
     if reading.child_call_id is not None:

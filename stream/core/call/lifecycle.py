@@ -13,6 +13,7 @@ from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
+from stream.core.verdicts.decision import Case, Verdict, decide
 
 UNKNOWN = QUALITIES.index("unknown")
 DERIVED = QUALITIES.index("derived")
@@ -90,6 +91,42 @@ def missing_numbers(numbers: int) -> list[int]:
 
 
 NEVER: Phase = (None, UNKNOWN)
+
+
+def verdict_of(call: Call, lifecycle: Lifecycle) -> Verdict | None:
+    """Whose fault it was that a call did not succeed; None if it did, or has not ended and is not overdue."""
+    end = lifecycle.end
+    answered = end is not None and end.outcome == "answered"
+    if (answered and not call.evidence) or (end is None and not call.overdue):
+        return None
+    facts = call.facts.get
+    rang_s = None
+    if lifecycle.answered[0] is None:
+        # Telnyx has no event of ringing.
+        rang_s = (
+            lifecycle.ring_s()
+            if call.provider != "telnyx"
+            else _between(lifecycle.initiated, lifecycle.ended)
+        )
+    return decide(
+        Case(
+            provider=call.provider,
+            status=end.status if end is not None else None,
+            answered=answered,
+            was_answered=lifecycle.answered[0] is not None,
+            rang_s=rang_s,
+            ended_us=lifecycle.ended[0],
+            sip_response_code=end.sip_response_code if end is not None else None,
+            hangup_cause=end.entry.hangup if end is not None else None,
+            direction=call.direction,
+            is_child="parent_call_id" in call.facts,
+            from_=facts("from"),
+            to=facts("to"),
+            contradicted=len(lifecycle.statuses) > 1,
+            sources=end.entry.sources if end is not None else call.sources,
+            evidence=call.evidence,
+        )
+    )
 
 
 def terminal_entries(call: Call) -> list[TimelineEntry]:

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import asdict
 
-from stream.core.call.lifecycle import Lifecycle
+from stream.core.call.lifecycle import Lifecycle, verdict_of
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.events import SCHEMA_VERSION
@@ -24,6 +24,7 @@ from stream.core.policy import CallPolicy
 from stream.core.sources import POLLED_BITS, SOURCES, source_names
 from stream.core.statuses import RANK
 from stream.core.timestamps import SECOND_US, utc
+from stream.core.verdicts.decision import Verdict
 
 LATEST_S = 60
 """Seconds from a change to the revision that says it, however much more changes meanwhile."""
@@ -94,7 +95,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     counts: dict[str, Any]
     gaps: list[dict[str, Any]]
     conflicts: list[dict[str, Any]]
-    verdict: None = None
+    verdict: Verdict | None
     truncated: bool
     sources: list[str]
     completeness: dict[str, list[str]]
@@ -208,6 +209,7 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
         gaps=_gaps(call, lifecycle),
         conflicts=_conflicts(call, lifecycle),
+        verdict=verdict_of(call, lifecycle),
         truncated=call.truncated,
         sources=sources,
         completeness={
@@ -251,8 +253,8 @@ def _knowledge_hash(call: Call, *, settled: bool) -> int:
     )
     if call.truncated:
         told += (True,)
-    if call.children:
-        told += (call.children,)
+    if call.children or call.evidence:
+        told += (call.children, call.evidence)
     return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
 
@@ -283,10 +285,11 @@ def _stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
 
 
 def decisive_hash(call: Call, lifecycle: Lifecycle) -> int:
-    """A hash of what no consumer should wait for: the outcome and the conflicts."""
-    end = lifecycle.end
+    """A hash of what no consumer should wait for: the outcome, the verdict and the conflicts."""
+    end, verdict = lifecycle.end, verdict_of(call, lifecycle)
     outcome = (end.status, end.outcome) if end else None
-    return crc32(_encode((outcome, _conflicts(call, lifecycle))))
+    blamed = (verdict.fault, verdict.confidence, verdict.reason) if verdict is not None else None
+    return crc32(_encode((outcome, blamed, _conflicts(call, lifecycle))))
 
 
 def note_change(call: Call, policy: CallPolicy) -> None:

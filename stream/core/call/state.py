@@ -20,6 +20,7 @@ from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.events import Recording
 from stream.core.failures import Failure
 from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK
+from stream.core.verdicts.evidence import Evidence
 
 LIFECYCLE_CAP = 64
 TIMELINE_CAP = 48
@@ -139,6 +140,7 @@ class Call(msgspec.Struct, array_like=True):
     - `fetches`: what is to be read for it; `complete`: the bits of the sources that were read completely.
     - `proven`: `account` owns the call, see `ownership`.
     - `children`: the calls that it has dialled, sorted, at most 48.
+    - `evidence`: what may say whose fault its end was, at most 8 values of each fact.
     """
 
     due_s: int
@@ -167,6 +169,7 @@ class Call(msgspec.Struct, array_like=True):
     paged: int = 0
     truncated: bool = False
     children: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.

@@ -6,6 +6,7 @@ no id), and the event (`metadata.event`, under the webhook's id). `metadata` has
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
@@ -17,6 +18,11 @@ from stream.sources.telnyx.webhook_delivery import delivery_identity
 
 _VOLATILE = frozenset({"attempt", "status"})
 """Fields that change while the webhook is being delivered. They are not part of the row's identity."""
+
+_TOKEN = re.compile(r"\b(?:D\d{1,2}|P\d{2}|PE\d|TM1|TV1|RG1|B3)\b")
+"""The codes that stand within Telnyx' error texts."""
+
+_CODE_LIMIT = 16
 
 _FAMILIES = {"webhook": "delivery", "command": "request_log"}
 
@@ -80,6 +86,7 @@ def decode(envelope: Envelope) -> list[Reading]:
         stable = {name: value for name, value in metadata.items() if name not in _VOLATILE}
         identity = (content_hash({**row, "metadata": stable}), envelope.ordinal)
         own = Reading(event, "4", identity, occurred_us, answer=answer)
+    own.evidence = _evidence(row, metadata)
     # An event of another leg is left out: the state of that call may be in another partition.
     return [own] if observed is None or observed.event.key != key else [own, observed]
 
@@ -92,6 +99,31 @@ def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: s
         return webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
     except DecodeError:
         return None
+
+
+def _evidence(row: dict[str, Any], metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What a row says of why the call ended: a command, its errors, or a webhook that was not delivered."""
+    kind, name = row.get("type"), row.get("name")
+    if kind == "webhook":
+        return webhook.lost(name) if metadata.get("status") == "failed" else ()
+    if kind != "command":
+        return ()
+    errors = metadata.get("errors")
+    found = [said for error in (errors if type(errors) is list else ()) for said in _of_error(error)]
+    if not found and name != "dial":  # a command that was refused did nothing, and a dial ends no call
+        found = [("command", name if name in ("hangup", "reject") else "other")]
+    return tuple(found)
+
+
+def _of_error(error: Any) -> list[tuple[str, str]]:
+    """What an error says: the code within its text is more precise than its own."""
+    error = fields.object_in(error)
+    detail = error.get("detail")
+    tokens = _TOKEN.findall(detail) if type(detail) is str else []
+    if tokens:
+        return [("error_text", token) for token in tokens]
+    code = fields.error_code(error.get("code"))
+    return [("error_code", code)] if code is not None and code.isdigit() and len(code) < _CODE_LIMIT else []
 
 
 def _answer(metadata: dict[str, Any], endpoint: str | None) -> WebhookAnswer | None:

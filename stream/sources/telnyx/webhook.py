@@ -132,6 +132,7 @@ def reading_of(
     recording = _recording(payload, event_id, dotted) if family == "recording" else None
     if recording is not None:
         event.duration_s = recording.duration_s
+    by = payload.get("hangup_source") if cause is not None else None
     identity_rule, parts = _identity(event_id, event, occurred_us, record)
     return Reading(
         event,
@@ -142,7 +143,13 @@ def reading_of(
         hangup=cause,
         recording=recording,
         alarming=dotted.endswith(_ALARMING) or payload.get("status") == "error",
+        evidence=(("disconnected_by", by),) if by in ("caller", "callee") else (),
     )
+
+
+def lost(name: Any) -> tuple[tuple[str, str], ...]:
+    """Without the webhook of an incoming call, the application never knew of it."""
+    return (("delivery", "call.initiated"),) if name in ("call.initiated", "call_initiated") else ()
 
 
 def is_event(value: Any) -> bool:

@@ -47,6 +47,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     if parts != (None,):
         own = Reading(event, "2", parts, occurred_us)
     own.answer = _answer(row, attempts)
+    own.evidence = webhook.lost(event.name) if row.get("status") == "failed" else ()
     return [own] if observed is None else [own, observed]
 
 

@@ -15,11 +15,22 @@ from msgspec.structs import replace
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
+from stream.core.statuses import status_of
 from stream.sources import fields, redaction
 from stream.sources.twilio import forms
-from stream.sources.twilio.parameters import KNOWN, child_of, kind_of_form, pascal_case, progress_within
+from stream.sources.twilio.parameters import (
+    KNOWN,
+    asks_for_instructions,
+    child_of,
+    kind_of_form,
+    pascal_case,
+    progress_within,
+)
 
 _PATH = re.compile(r"(?:/Accounts/([^/]+))?/Calls/([^/]+)/Events(?:\.json)?")
+
+_REJECT = re.compile(r"<Response[^>]*>\s*<Reject\b")
+"""TwiML whose first verb rejects the call."""
 
 _LONGEST_TIMEOUT_S = 15.0
 """Twilio's longest timeout of a call-related request."""
@@ -44,6 +55,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     )
 
     body = response.pop("response_body", None)
+    rejects = type(body) is str and _REJECT.search(body) is not None
     if body:
         # A body contains what the caller hears and enters. Its hash shows whether two answers are equal.
         response["response_body_hash"] = content_hash(body)
@@ -70,10 +82,36 @@ def decode(envelope: Envelope) -> list[Reading]:
         attributes=row,
     )
     own = Reading(event, "4", identity, occurred_us, answer=answer)
+    own.evidence = _evidence(endpoint, call_id, named, answer, rejects=rejects)
     if named.get("CallSid", call_id) == call_id:
         own.child_call_id = child_of(named)
     observed = progress_within(named, call_id, account, "twilio_call_event")
     return [own, *(observed or _callback(named, call_id, account, envelope))]
+
+
+def _evidence(
+    endpoint: str | None,
+    call_id: str,
+    named: dict[str, Any],
+    answer: WebhookAnswer | None,
+    *,
+    rejects: bool,
+) -> tuple[tuple[str, str], ...]:
+    """What a request says of why the call ended: a command of the customer, or how instructions were fetched.
+
+    A callback that fails is no cause.
+    """
+    if endpoint is None or named.get("CallSid", call_id) != call_id:
+        return ()
+    if answer is None:
+        word = named.get("Status") or named.get("status")
+        ends = type(word) is str and status_of(word) in ("canceled", "completed")
+        return (("command", "hangup"),) if ends and f"/Calls/{call_id}" in endpoint else ()
+    if not asks_for_instructions(named):
+        return ()
+    slow = answer.duration_s is not None and answer.duration_s >= _LONGEST_TIMEOUT_S
+    fetched = ("request", "timeout" if slow else answer.code_class)
+    return (("twiml", "reject"), fetched) if rejects else (fetched,)
 
 
 def _callback(named: dict[str, Any], call_id: str, account: str | None, envelope: Envelope) -> list[Reading]:

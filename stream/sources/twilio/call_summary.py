@@ -50,7 +50,27 @@ def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) ->
         attributes=row,
     )
     answered_by = _known(row.get("answered_by"))
-    return Reading(event, "4", identity, occurred_us, {"answered_by": answered_by} if answered_by else None)
+    reading = Reading(event, "4", identity, occurred_us, {"answered_by": answered_by} if answered_by else None)
+    if row.get("processing_state") == "complete":
+        reading.evidence = _evidence(properties)
+    return reading
+
+
+def _evidence(properties: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What a complete summary says of why the call ended: the cause of the telephone network (ITU-T Q.850),
+    and who hung up.
+    """
+    cause, by = fields.whole_number(properties.get("q850_cause")), properties.get("disconnected_by")
+    found = []
+    if cause is not None and 0 < cause < _CAUSES and cause != _NORMAL_CLEARING:
+        found.append(("q850_cause", str(cause)))
+    if by in ("caller", "callee"):
+        found.append(("disconnected_by", by))
+    return tuple(found)
+
+
+_NORMAL_CLEARING, _CAUSES = 16, 128
+"""The cause of a normal end, and how many causes there are."""
 
 
 def _known(word: Any) -> str | None:

@@ -20,7 +20,7 @@ from stream.core.privacy.free_text import without_queries
 from stream.core.privacy.sensitive_names import normalised
 from stream.sources import fields, redaction
 from stream.sources.twilio.call_event import is_twilio_api
-from stream.sources.twilio.parameters import kind_of_form, pascal_case
+from stream.sources.twilio.parameters import asks_for_instructions, kind_of_form, pascal_case
 
 NAME = "error_logged"
 """The name of an entry's event. Twilio gives it none, and all tellings must have the same."""
@@ -175,7 +175,25 @@ def _read(envelope: Envelope, telling: _Telling) -> list[Reading]:
         if reading.remark in ("application", "callback"):
             reading.answer = _answer(telling.request)
         reading.alarming = reading.answer is None
+    reading.evidence = _evidence(telling, reading)
     return [reading]
+
+
+def _evidence(telling: _Telling, reading: Reading) -> tuple[tuple[str, str], ...]:
+    """What an entry says of why the call ended. That a callback was not delivered is no cause.
+
+    The codes of a failed request are those of a failed callback too: they count if the request is known.
+    """
+    code, parameters = reading.event.error_code, telling.request.parameters
+    if code is None or reading.remark == "callback" or code in _CALLBACK_CODES:
+        return ()
+    if not code.startswith("11"):
+        return (("error_code", code),)
+    if not asks_for_instructions(parameters):
+        return ()
+    answer = reading.answer
+    fetched = (("request", answer.code_class),) if answer is not None else ()
+    return (("error_code", code), *fetched)
 
 
 def _remark(telling: _Telling, event: Event) -> str:

@@ -16,6 +16,19 @@ from stream.sources import fields, redaction
 _PATH = re.compile(r"/Voice/([^/]+)/(?:Events|Summary)")
 _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversation_relay_data")
 
+_NETWORK_EDGES = ("carrier_edge", "sip_edge")
+_CLIENT_FACTS = frozenset(
+    (
+        *("get-user-media:denied", "get-user-media:failed", "ice-connection-state:failed"),
+        *("dtls-transport-state:failed", "pc-connection-state:failed"),
+        *("ice-gathering-state:none", "ice-gathering-state:timeout"),
+        *("network-quality-warning-raised", "network-quality-warning-cleared", "ice-connectivity-lost"),
+        *("constant-audio-input-level", "reconnected"),
+        *("disconnected-by-local", "disconnected-by-remote", "rejected-by-local", "cancel"),
+    )
+)
+"""Events of clients that may say why a call ended, by group and name, name, or group."""
+
 
 def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
@@ -55,7 +68,18 @@ def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> R
         error_code=_error_code(row),
         attributes=row,
     )
-    return Reading(event, "4", identity, occurred_us, alarming=level == "error")
+    reading = Reading(event, "4", identity, occurred_us, alarming=level == "error")
+    if event.edge not in _NETWORK_EDGES:
+        reading.evidence = _of_client(event)
+    return reading
+
+
+def _of_client(event: Event) -> tuple[tuple[str, str], ...]:
+    """What an event of a client says of why the call ended. (Twilio: Voice SDKs, "Voice Insights events")."""
+    for said in (f"{event.group}:{event.name}", event.name, str(event.group)):
+        if said in _CLIENT_FACTS:
+            return (("media", said),)
+    return ()
 
 
 def take_call_id(row: dict[str, Any]) -> str | None:

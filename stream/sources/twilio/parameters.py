@@ -71,6 +71,15 @@ def kind_of_form(parameters: dict[str, Any]) -> FormKind:
     return "other"
 
 
+def asks_for_instructions(parameters: dict[str, Any]) -> bool:
+    """Whether PascalCase parameters are a request for TwiML: at the answer, or after a verb."""
+    has = parameters.get
+    if not has("CallStatus") or has("CallbackSource") or any(map(has, _SIDE_CHANNELS)):
+        return False
+    return kind_of_form(parameters) == "other"
+
+
+_SIDE_CHANNELS = ("StreamEvent", "SiprecEvent", "TranscriptionEvent", "TranscriptionStatus")
 _OF_PROGRESS = ("Timestamp", "SequenceNumber", "CallDuration")
 """Parameters of progress and, beside the call's status, of nothing else."""
 

@@ -52,6 +52,7 @@ def test_a_hangup_is_read_whole(read_webhook: One) -> None:
             "leg_id": LEG,
         },
         hangup="user_busy",
+        evidence=(("disconnected_by", "callee"),),
     )
 
 

@@ -1,0 +1,304 @@
+"""How the verdict's table is read: from what is known of an ended call to whose fault its end was.
+
+It is a function of a set of facts, so their order of arrival does not matter. `unknown` is a proper answer:
+it is given where evidence is missing, contradicts itself, or fits two faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from stream.core.sources import source_names
+from stream.core.timestamps import SECOND_US, utc
+from stream.core.verdicts.evidence import Evidence, joined
+from stream.core.verdicts.row import Row
+from stream.core.verdicts.table import TABLE, UNKNOWN
+
+LEVELS: dict[str, int] = {"": 0, "low": 1, "medium": 2, "high": 3}
+"""How much a statement counts, by its confidence."""
+
+CONFIDENCES: tuple[str | None, ...] = (None, "low", "medium", "high")
+
+_FLOW, _CODES, _STATUS = 4, 6, 7
+_SLACK_US = 2 * SECOND_US
+"""Sources give times in whole seconds: what is this much after the end may have been before it."""
+
+_RINGS_S = (2, 10)
+"""How long it rang, as rows ask for it."""
+
+_LESS_SPECIFIC = frozenset({"404", "480", "503"})
+"""SIP codes that are less specific than the cause of the telephone network."""
+
+_OF_PERSONS, _OF_PERSONS_IF_IT_RANG = frozenset({"486", "600"}), frozenset({"480", "603"})
+_BY_PERSONS = frozenset(
+    f"media:{name}"
+    for name in ("disconnected-by-local", "disconnected-by-remote", "rejected-by-local", "cancel")
+)
+"""What a client reports of a person, not of its network."""
+
+_HUNG_UP = frozenset({"disconnected_by:caller", "disconnected_by:callee"})
+_DEVICES = frozenset({"client", "sip", "sips"})
+"""Schemes of addresses; masked ones have them, too."""
+
+_NOTHING = "Nothing says why the call did not succeed."
+_TWO_FAULTS = "Two faults are proved, and nothing says which came first."
+
+_ROWS: dict[tuple[str, str], list[Row]] = {}
+for _row in TABLE:
+    for _value in _row.values.split():
+        _ROWS.setdefault((_row.fact, _value), []).append(_row)
+
+
+class VerdictEvidence(msgspec.Struct):
+    """One fact that a verdict was derived from.
+
+    - `fact`, `value`: as in the table; `at`: when it was last so, RFC 3339 or None.
+    - `fault`: whose fault it speaks for, None if it says nothing; `sources`: which sources reported it.
+    - `detail`: of a request, its URL without query.
+    """
+
+    fact: str
+    value: str
+    at: str | None
+    fault: str | None
+    sources: list[str]
+    detail: str | None
+
+
+class Verdict(msgspec.Struct):
+    """Whose fault it was that a call did not succeed.
+
+    - `fault`: one of `table.FAULTS`; `confidence`: `high`, `medium` or `low`, None for `unknown`.
+    - `reason`: a sentence for a person; `evidence`: all that was looked at, the deciding facts first.
+    """
+
+    fault: str
+    confidence: str | None
+    reason: str
+    evidence: list[VerdictEvidence]
+
+
+class Case(msgspec.Struct, kw_only=True):
+    """What is known of a call that has ended, or should have.
+
+    - `status`: how it ended, None if nobody said; `answered`: it was answered and ended as `completed`.
+    - `was_answered`: it was answered, however it ended; `rang_s`: how long it rang, of a Telnyx call how long
+      it took, None if it was answered or this is not known.
+    - `direction`: `inbound`, `outbound` or None; `is_child`: another call dialled it.
+    - `contradicted`: sources say different ends; `sources`: the bits of those that say this one.
+    """
+
+    provider: str
+    status: str | None
+    answered: bool
+    was_answered: bool
+    rang_s: float | None
+    ended_us: int | None
+    sip_response_code: int | None
+    hangup_cause: str | None
+    direction: str | None
+    is_child: bool
+    from_: str | None
+    to: str | None
+    contradicted: bool
+    sources: int
+    evidence: tuple[Evidence, ...]
+
+
+class _Statement(msgspec.Struct):
+    """A fact, and the row that says what it means; None if no row is about it.
+
+    `level`: how much it counts, from 0 (not at all) to 3 (`high`).
+    """
+
+    fact: Evidence
+    row: Row | None
+    level: int = 0
+
+    @property
+    def fault(self) -> str | None:
+        return self.row.fault if self.row is not None else None
+
+    @property
+    def rung(self) -> int:
+        return self.row.rung if self.row is not None else _STATUS + 1
+
+    @property
+    def is_code(self) -> bool:
+        return self.rung == _CODES and self.fact.fact in ("sip_response_code", "hangup_cause")
+
+    @property
+    def is_cause(self) -> bool:
+        return self.fact.fact == "q850_cause"
+
+
+def decide(case: Case) -> Verdict | None:
+    """The verdict on a call; None if it succeeded, or lost against a sibling that was answered."""
+    facts: dict[tuple[str, str], Evidence] = {}
+    for fact in (*_own_facts(case), *case.evidence):
+        known = facts.get((fact.fact, fact.value))
+        facts[fact.fact, fact.value] = fact if known is None else joined(known, fact)
+    holds = _what_holds(case, facts)
+    if "sibling:answered" in holds and case.status in ("canceled", "no-answer"):
+        return None
+    statements = [_statement(fact, case, holds, facts) for fact in facts.values()]
+    if case.answered and not _broken_by_its_flow(statements, case, holds):
+        return None
+    _combine_codes(statements, case)
+    if any(one.row is not None and one.rung < _STATUS for one in statements):
+        for one in statements:
+            if one.rung == _STATUS:
+                one.level = 0
+    statements.sort(key=lambda one: (one.rung, -one.level, one.fact.fact, one.fact.value))
+    fault, confidence, reason = _weighed(statements, case, holds)
+    evidence = [
+        VerdictEvidence(
+            fact=one.fact.fact,
+            value=one.fact.value,
+            at=utc(one.fact.at_us) if one.fact.at_us is not None else None,
+            fault=one.fault,
+            sources=source_names(one.fact.sources),
+            detail=one.fact.detail or None,
+        )
+        for one in statements
+    ]
+    return Verdict(fault, confidence, reason, evidence)
+
+
+# -- what is known
+
+
+def _own_facts(case: Case) -> Iterator[Evidence]:
+    """What the life cycle says, as facts of the table."""
+    yield Evidence("status", case.status or "none", case.ended_us, case.sources)
+    if case.sip_response_code is not None:
+        yield Evidence("sip_response_code", str(case.sip_response_code), case.ended_us, case.sources)
+    if case.hangup_cause:
+        yield Evidence("hangup_cause", case.hangup_cause, case.ended_us, case.sources)
+    if case.rang_s is not None:
+        yield Evidence("ring_s", f"{case.rang_s:g}")
+
+
+def _what_holds(case: Case, facts: Iterable[tuple[str, str]]) -> set[str]:
+    """The conditions of rows that hold."""
+    holds = {case.provider, "child" if case.is_child else "root", *map(":".join, facts)}
+    if case.direction is not None:
+        holds.add(case.direction)
+    if case.was_answered:
+        holds.add("answered")
+    for side, address in (("from", case.from_), ("to", case.to)):
+        if (kind := _kind_of(address)) is not None:
+            holds.add(f"{side}:{kind}")
+    if case.rang_s is not None:
+        holds.update(f"rang:{s}" for s in _RINGS_S if case.rang_s >= s)
+    if not holds.isdisjoint(_BY_PERSONS):
+        holds.add("media:person")
+    return holds
+
+
+def _kind_of(address: str | None) -> str | None:
+    """`device` for a client's or SIP address, `pstn` for a number, None for a hashed or an unknown one."""
+    scheme, colon, _ = (address or "").partition(":")
+    if not colon:
+        return "pstn" if scheme else None
+    return "device" if scheme.lower() in _DEVICES else None
+
+
+def _statement(
+    fact: Evidence, case: Case, holds: set[str], facts: dict[tuple[str, str], Evidence]
+) -> _Statement:
+    for row in _ROWS.get((fact.fact, fact.value), ()):
+        if _applies(row, holds) and _in_time(row, fact, case) and not _recovered(row, fact, facts):
+            return _Statement(fact, row, LEVELS[row.confidence])
+    return _Statement(fact, None)
+
+
+def _applies(row: Row, holds: set[str]) -> bool:
+    return all(not holds.isdisjoint(need.split("|")) for need in row.needs.split()) and holds.isdisjoint(
+        row.unless.split()
+    )
+
+
+def _in_time(row: Row, fact: Evidence, case: Case) -> bool:
+    """Whether the fact came before the end, and not too long. What has no time is not ruled out."""
+    if row.within_s is None or fact.at_us is None or case.ended_us is None:
+        return True
+    return -_SLACK_US <= case.ended_us - fact.at_us <= row.within_s * SECOND_US
+
+
+def _recovered(row: Row, fact: Evidence, facts: dict[tuple[str, str], Evidence]) -> bool:
+    """Whether what went wrong went well later."""
+    name, _, value = row.recovered_by.partition(":")
+    later = facts.get((name, value))
+    return later is not None and (later.at_us or 0) >= (fact.at_us or 0)
+
+
+# -- what it comes to
+
+
+def _broken_by_its_flow(statements: list[_Statement], case: Case, holds: set[str]) -> bool:
+    """Whether an error of the call flow ended an answered call: shortly before its end, and no person did.
+    Nothing else counts then.
+    """
+    for one in statements:
+        if one.rung != _FLOW or one.fact.at_us is None or case.ended_us is None:
+            one.row, one.level = None, 0
+    return any(one.level for one in statements) and holds.isdisjoint(_HUNG_UP)
+
+
+def _combine_codes(statements: list[_Statement], case: Case) -> None:
+    """A Telnyx hangup cause and its SIP code are one witness, and so are copies of a SIP code: the first of
+    them counts. The cause of the telephone network is a second one.
+    """
+    codes = sorted((one for one in statements if one.is_code), key=lambda one: one.fact.fact)
+    if not codes:
+        return
+    code = codes[0]
+    if code.fact.fact == "hangup_cause":
+        for echo in codes[1:]:
+            echo.level = 0
+    elif case.hangup_cause:
+        code.level -= 1  # Telnyx gave a cause that says nothing
+    for cause in [one for one in statements if one.is_cause and one.level]:
+        if code.fault == UNKNOWN or "q850_cause" in (code.row.needs if code.row else ""):
+            cause.level = 0
+        elif cause.fault == code.fault:
+            code.level, cause.level = min(code.level + 1, LEVELS["high"]), 0
+        elif code.fact.value in _LESS_SPECIFIC:
+            code.level = 0
+        else:
+            code.level, cause.level = code.level - 1, 0
+
+
+def _weighed(statements: list[_Statement], case: Case, holds: set[str]) -> tuple[str, str | None, str]:
+    """(fault, confidence, reason). The first rung that says something decides. What speaks for another fault
+    lowers its confidence by one, and so does a disagreement on how the call ended; what speaks more strongly
+    for the same fault raises it by one.
+    """
+    speaking = [one for one in statements if one.level > 0]
+    if any(_is_person(one, holds) for one in speaking):
+        # A person decides against a network that the provider only warned of.
+        speaking = [one for one in speaking if one.row is None or not one.row.warning]
+    if not speaking:
+        open_ = next((one.row for one in statements if one.fault == UNKNOWN and one.row is not None), None)
+        return UNKNOWN, None, _NOTHING if open_ is None else open_.reason
+    first = speaking[0]
+    assert first.row is not None, "what has a level has a row"
+    others = [one for one in speaking if one.fault != first.fault]
+    if first.level == LEVELS["high"] and any(
+        (one.rung, one.level) == (first.rung, first.level) for one in others
+    ):
+        return UNKNOWN, None, _TWO_FAULTS
+    agree = any(one.fault == first.fault and one.level > first.level for one in speaking)
+    level = first.level + agree - any(one.level > 1 for one in others) - case.contradicted
+    if level <= 0:
+        return UNKNOWN, None, f"{first.row.reason} Other evidence contradicts it."
+    return first.row.fault, CONFIDENCES[level], first.row.reason
+
+
+def _is_person(one: _Statement, holds: set[str]) -> bool:
+    """Whether a SIP code says that somebody did not want to answer."""
+    code = one.fact.value
+    return one.is_code and (code in _OF_PERSONS or (code in _OF_PERSONS_IF_IT_RANG and "rang:2" in holds))

@@ -1,0 +1,33 @@
+"""A row of the verdict's table."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What a fact says of whose fault it was.
+
+    - `rung`: the first one that says something decides; see `table.RUNGS`.
+    - `fact`, `values`: the fact, and its values that the row is about, separated by blanks.
+    - `fault`: one of `table.FAULTS`; `confidence`: `high`, `medium`, `low`, empty for `unknown`.
+    - `reason`: for a person. `mark`: O documented, S seen in public, M our own rule; then the source, one of
+      `table.SOURCES`.
+    - `needs`: what must hold too, all of it, `|` between alternatives; `unless`: what must not.
+    - `within_s`: the fact counts only if it came before the end, by this many seconds at most;
+      `recovered_by`: not if this came after it.
+    - `warning`: the provider only warned of it.
+    """
+
+    rung: int
+    fact: str
+    values: str
+    fault: str
+    confidence: str
+    reason: str
+    mark: str
+    needs: str = ""
+    unless: str = ""
+    within_s: float | None = None
+    recovered_by: str = ""
+    warning: bool = False

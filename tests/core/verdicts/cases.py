@@ -1,0 +1,363 @@
+"""Calls that did not succeed, and whose fault that was: one table of what was reported and what it comes to.
+
+Facts that no source is known to report (error texts of Telnyx' REST API) are written as a row that has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.core.deliveries import (
+    ACCOUNT,
+    CALL_ID,
+    LEG_ID,
+    TELNYX_KEY,
+    TWILIO_KEY,
+    Delivery,
+    at,
+    callback,
+    calls_row,
+    delivery,
+    insight,
+    logged,
+    rfc2822,
+    telnyx,
+    telnyx_event,
+    telnyx_row,
+)
+from tests.core.error_log import tellings as error_log
+
+DEVICE = {"To": "sip:desk7@pbx.example.test", "Direction": "outbound-dial", "ParentCallSid": "CA" + "0a" * 16}
+CHILD = {"Direction": "outbound-dial", "ParentCallSid": "CA" + "0a" * 16}
+INBOUND = {"Direction": "inbound"}
+CLIENT = {"To": "client:agent_7"} | CHILD
+
+
+def twilio(status: str, sip: int | None = None, *, rang_s: int | None = None, **more: str) -> list[Delivery]:
+    """Callbacks of a call that rang (or did not) and ended; it began at second 0."""
+    if sip is not None:
+        more["SipResponseCode"] = str(sip)
+    common = {
+        name: value for name, value in more.items() if name in ("To", "Direction", "ParentCallSid", "From")
+    }
+    told = [callback("initiated", "0", 0, **common)]
+    if rang_s is not None:
+        told.append(callback("ringing", "1", 1, **common))
+    return [*told, callback(status, str(len(told)), 1 + (rang_s or 0), **more)]
+
+
+def asked(code: int | None, second: int = 1, *, body: str = "", **more: str) -> Delivery:
+    """The row of a request for instructions."""
+    named = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, "CallStatus": "ringing", "Timestamp": rfc2822(second)}
+    row = logged(named | more, code=code, url="https://app.example.test/answer")
+    envelope = row.envelope.body
+    del envelope["request"]["parameters"]["timestamp"]
+    envelope["response"] = envelope["response"] | {"response_body": body}
+    return delivery("twilio_call_event", TWILIO_KEY, envelope, 1000.0, _EVENTS)
+
+
+def api(second: float, **parameters: str) -> Delivery:
+    """The row of an API request about the call."""
+    row = {
+        "request": {
+            "method": "POST",
+            "url": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}.json",
+            "parameters": parameters,
+        },
+        "response": {"response_code": 200, "request_duration": 20, "date_created": rfc2822(int(second))},
+    }
+    return delivery("twilio_call_event", TWILIO_KEY, row, 1000.0, _EVENTS)
+
+
+_EVENTS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json"
+
+
+def summary(state: str = "complete", **properties: Any) -> Delivery:
+    row = {"call_sid": CALL_ID, "account_sid": ACCOUNT, "processing_state": state, "properties": properties}
+    return delivery("twilio_call_summary", TWILIO_KEY, row, 2000.0, f"/v1/Voice/{CALL_ID}/Summary")
+
+
+def client(
+    group: str, name: str, second: float = 1, *, level: str = "INFO", code: int | None = None
+) -> Delivery:
+    data = {"error": {"code": code}} if code is not None else {}
+    return insight(name, second, level=level, edge="sdk_edge", group=group, sdk_edge=data)
+
+
+def entry(code: str, second: int = 1, **more: Any) -> Delivery:
+    """A notification of the call."""
+    return error_log.notification(code, second=second, **more)
+
+
+def fetch_failed(code: str, second: int = 1, *, status: int | None = 500) -> Delivery:
+    """The Debugger's entry about a request for instructions."""
+    return error_log.debugger(error_log.details(code, status=status), second=second)
+
+
+def hangup(
+    cause: str,
+    sip: int | None = None,
+    *,
+    after_s: float = 12.0,
+    by: str = "callee",
+    direction: str = "outgoing",
+    answered: bool = False,
+    **payload: Any,
+) -> list[Delivery]:
+    """Webhooks of a Telnyx call that ended `after_s` seconds after it was initiated."""
+    told = {"hangup_cause": cause, "hangup_source": by, "direction": direction} | payload
+    if sip is not None:
+        told["sip_hangup_cause"] = str(sip)
+    common = {name: value for name, value in payload.items() if name in ("from", "to")}
+    events = [telnyx_event("call.initiated", "e1", 0, direction=direction, **common)]
+    if answered:
+        events.append(telnyx_event("call.answered", "e2", 2, direction=direction, **common))
+    return [telnyx(event) for event in (*events, telnyx_event("call.hangup", "e3", after_s, **told))]
+
+
+def command(name: str, second: float = 11.0, **metadata: Any) -> Delivery:
+    row = {
+        "record_type": "call_event",
+        "call_leg_id": LEG_ID,
+        "event_timestamp": at(second),
+        "name": name,
+        "type": "command",
+        "metadata": metadata,
+    }
+    return delivery("telnyx_call_event", TELNYX_KEY, row, 600.0, "/v2/call_events")
+
+
+def refused(code: str, detail: str) -> Delivery:
+    return command("dial", 0, errors=[{"code": code, "title": "Forbidden", "detail": detail}])
+
+
+_LOST = telnyx_row(telnyx_event("call.initiated", "e1", 0, direction="incoming"), status="failed")
+_ICE = client("ice-connection-state", "failed", 2, level="ERROR")
+_ANSWERED_4S = [
+    callback("in-progress", "0", 0, **INBOUND),
+    callback("completed", "1", 4, CallDuration="4", **INBOUND),
+]
+_ANSWERED_120S = [
+    callback("in-progress", "2", 6),
+    callback("completed", "3", 126, CallDuration="120", SipResponseCode="200"),
+]
+
+EXAMPLES: dict[str, tuple[list[Delivery], str]] = {
+    "01 busy": (twilio("busy", 486, rang_s=2), "callee high"),
+    "02 no answer": (twilio("no-answer", 487, rang_s=30), "callee medium"),
+    "03 not in service, twice": ([*twilio("failed", 404), summary(q850_cause=1)], "callee high"),
+    "04 not in service": (twilio("failed", 404), "callee medium"),
+    "05 country not permitted": ([*twilio("failed", **CHILD), entry("13227")], "request high"),
+    "06 caller id not owned": (twilio("failed", ErrorCode="21212"), "request high"),
+    "07 no circuit": ([*twilio("failed", 503), summary(q850_cause=34)], "carrier high"),
+    "08 analytics": ([*twilio("failed", 603), entry("32017")], "spam_block high"),
+    "09 608": (twilio("failed", 608), "spam_block high"),
+    "10 canceled by the API": ([*twilio("canceled"), api(0, Status="canceled")], "application high"),
+    "11 answer URL fails": ([*_ANSWERED_4S, asked(500, 1), fetch_failed("11200")], "application high"),
+    "12 ICE": (
+        [
+            *twilio("failed", rang_s=4, **CLIENT),
+            client("get-user-media", "succeeded"),
+            _ICE,
+            client("connection", "error", 2, level="ERROR", code=53405),
+        ],
+        "network high",
+    ),
+    "13 31603 and broken TwiML": (
+        [
+            *twilio("failed", **CLIENT),
+            client("connection", "error", level="ERROR", code=31603),
+            entry("12100"),
+        ],
+        "application high",
+    ),
+    "14 busy at Telnyx": (hangup("user_busy", 486), "callee high"),
+    "15 D13": (
+        [*hangup("unspecified"), refused("10010", "Dialed number not whitelisted D13")],
+        "request high",
+    ),
+    "16 own hangup": (
+        [*hangup("originator_cancel", 487, by="caller"), command("hangup")],
+        "application high",
+    ),
+    "17 timeout": (hangup("timeout", 487, after_s=35), "callee medium"),
+    "18 nothing known": (
+        [
+            *twilio("failed"),
+            calls_row("failed", end_time=rfc2822(1)),
+            summary(last_sip_response_num=0, q850_cause=0),
+        ],
+        "unknown",
+    ),
+    "19 403": (twilio("failed", 403), "unknown"),
+    "20 603 at once": (twilio("failed", 603), "unknown"),
+    "21 child canceled": (twilio("canceled", 487, rang_s=9, **CHILD), "unknown"),
+    "22 13224 of a SIP address": ([*twilio("failed", 400, **DEVICE), entry("13224")], "unknown"),
+    "23 503 at Telnyx": (hangup("unspecified", 503), "unknown"),
+    "24 31005": (
+        [*twilio("failed", **CLIENT), client("connection", "error", level="ERROR", code=31005)],
+        "unknown",
+    ),
+    "guard: callbacks failed": ([*_ANSWERED_120S, entry("15003", 126), entry("15002", 126)], "null"),
+    "guard: time limit": (hangup("time_limit", answered=True), "null"),
+    "guard: one origination URI": ([*_ANSWERED_120S, entry("32011")], "null"),
+}
+"""The examples of the rules' source; the 25th, a call without an end, is a test of its own."""
+
+MORE: dict[str, tuple[list[Delivery], str]] = {
+    # Admission
+    "account not active": (twilio("failed", 603, ErrorCode="10001"), "request high"),
+    "invalid number": (twilio("failed", ErrorCode="13224"), "request medium"),
+    "invalid number that the network calls unallocated": (
+        twilio("failed", 404, ErrorCode="13224"),
+        "request low",
+    ),
+    "blocked destination": (twilio("failed", 403, ErrorCode="13225"), "request medium"),
+    "API failed": (twilio("failed", ErrorCode="20500"), "provider high"),
+    "a code of Twilio's at Telnyx": ([*hangup("unspecified"), refused("21212", "")], "unknown"),
+    "a code that nobody lists": (twilio("failed", ErrorCode="99999"), "unknown"),
+    "a recording's error is not the call's": (
+        [
+            *twilio("failed"),
+            delivery(
+                "twilio_recording_callback",
+                TWILIO_KEY,
+                {
+                    "CallSid": CALL_ID,
+                    "RecordingSid": "RE1",
+                    "RecordingStatus": "failed",
+                    "ErrorCode": "11200",
+                },
+                20.0,
+            ),
+        ],
+        "unknown",
+    ),
+    # Blocks
+    "unwanted": (twilio("failed", 607, rang_s=3), "spam_block high"),
+    "blocked, but it rang": ([*twilio("failed", 603, rang_s=3), entry("32017")], "spam_block medium"),
+    "locked number at Telnyx": (
+        [*hangup("call_rejected", 403), refused("10010", "D54")],
+        "spam_block medium",
+    ),
+    # Commands
+    "command after the end": (
+        [*twilio("canceled", 487, rang_s=2), api(30, Status="canceled")],
+        "application medium",
+    ),
+    "canceled without a command": (twilio("canceled", 487, rang_s=2), "application medium"),
+    "another update is no command": (
+        [*twilio("failed"), api(0, Url="https://app.example.test/x")],
+        "unknown",
+    ),
+    "rejected by TwiML": (
+        [
+            *twilio("busy", rang_s=0, **INBOUND),
+            asked(200, body="<?xml version='1.0'?><Response>\n<Reject/></Response>"),
+        ],
+        "application high",
+    ),
+    # Call flow
+    "answer URL times out": ([*twilio("failed", rang_s=15, **INBOUND), asked(None, 16)], "application high"),
+    "fetch failed without its row": (
+        [*twilio("failed", **INBOUND), fetch_failed("11205", status=None)],
+        "application high",
+    ),
+    "fallback answered": (
+        [*twilio("failed", rang_s=3, **INBOUND), asked(500, 1), fetch_failed("11200"), asked(200, 2)],
+        "unknown",
+    ),
+    "error long before the end": ([*_ANSWERED_120S, asked(500, 6)], "null"),
+    "error just before the end": ([*_ANSWERED_120S, asked(502, 125)], "application high"),
+    "error after a person hung up": (
+        [*_ANSWERED_120S, asked(502, 126), summary(disconnected_by="callee")],
+        "null",
+    ),
+    "a partial summary says nothing": (
+        [*_ANSWERED_120S, asked(502, 126), summary("partial", disconnected_by="callee")],
+        "application high",
+    ),
+    "a callback that cannot be reached": (
+        [
+            *twilio("failed"),
+            error_log.debugger(
+                error_log.details(
+                    "11200",
+                    asked={
+                        "CallSid": CALL_ID,
+                        "CallStatus": "failed",
+                        "CallbackSource": "call-progress-events",
+                    },
+                )
+            ),
+        ],
+        "unknown",
+    ),
+    "an 11200 about who knows what": ([*twilio("failed"), entry("11200")], "unknown"),
+    "webhook of an incoming call lost": (
+        [*hangup("normal_clearing", by="caller", direction="incoming"), _LOST],
+        "application high",
+    ),
+    "webhook lost, but a command came": (
+        [*hangup("normal_clearing", by="caller", direction="incoming"), _LOST, command("answer")],
+        "unknown",
+    ),
+    # Clients
+    "microphone denied": (
+        [*twilio("failed", **CLIENT), client("get-user-media", "denied", level="ERROR", code=31401)],
+        "network high",
+    ),
+    "ICE failed and healed": (
+        [*twilio("failed", rang_s=4, **CLIENT), _ICE, client("connection", "reconnected", 3)],
+        "unknown",
+    ),
+    "ICE failed, then a person hung up": (
+        [*twilio("failed", rang_s=4, **CLIENT), _ICE, client("connection", "disconnected-by-local", 4)],
+        "unknown",
+    ),
+    "expired token": (
+        [*twilio("failed", **CLIENT), client("connection", "error", level="ERROR", code=20104)],
+        "request high",
+    ),
+    "the carrier's edge repeats a SIP code": (
+        [*twilio("failed", 404), insight("error", 1, level="ERROR", carrier_edge={"error": {"code": 31404}})],
+        "callee medium",
+    ),
+    "SIP endpoint silent": ([*twilio("failed", 408, **DEVICE), entry("32011")], "network high"),
+    # Codes
+    "SIP endpoint not registered": (twilio("failed", 480, **DEVICE), "callee medium"),
+    "nobody registered": (twilio("no-answer", 480, **INBOUND), "request medium"),
+    "declined after ringing": (twilio("no-answer", 603, rang_s=4), "callee medium"),
+    "codes of a trunk": (twilio("failed", 488, **DEVICE), "request medium"),
+    "no route": ([*twilio("failed", 404), summary(q850_cause=3)], "carrier medium"),
+    "the network contradicts": ([*twilio("busy", 486, rang_s=2), summary(q850_cause=28)], "callee medium"),
+    "an echo is no witness": ([*twilio("failed", 503), summary(q850_cause=41)], "carrier medium"),
+    "no response and nobody there": ([*twilio("failed", 408), summary(q850_cause=18)], "callee low"),
+    "the summary fills the code": ([*twilio("failed"), summary(last_sip_response_num=486)], "callee high"),
+    "two ends": (
+        [*twilio("busy", 486, rang_s=2), calls_row("failed", end_time=rfc2822(3))],
+        "unknown",
+    ),
+    "carrier down, 500": (twilio("failed", 500), "carrier low"),
+    # Telnyx
+    "rejected at once": (hangup("call_rejected", 603, after_s=0.6), "unknown"),
+    "rejected after a while": (hangup("call_rejected", 603, after_s=8), "callee medium"),
+    "rejected by Telnyx": (hangup("call_rejected", 403), "request medium"),
+    "canceled without a row": (hangup("originator_cancel", 487, by="caller"), "application medium"),
+    "caller gave up": (hangup("originator_cancel", 487, by="caller", direction="incoming"), "unknown"),
+    "not found": (hangup("not_found", 404), "callee medium"),
+    "not assigned": (hangup("not_found", 404, direction="incoming"), "request medium"),
+    "busy or declined in a browser": (hangup("user_busy", to="sip:gencred@sip.telnyx.test"), "callee low"),
+    "a cause in capitals": (hangup("MANAGER_REQUEST"), "request medium"),
+    "a cause that says nothing": (hangup("unspecified", 404), "callee low"),
+    "no route at Telnyx": ([*hangup("unspecified", 503), refused("10010", "PE2")], "provider medium"),
+    # The status alone
+    "busy": (twilio("busy"), "callee medium"),
+    "not answered at once": (twilio("no-answer", rang_s=4), "callee low"),
+    "it rang and rang": (twilio("no-answer", rang_s=12), "callee medium"),
+    "an incoming call that nobody took": (twilio("no-answer", rang_s=12, **INBOUND), "unknown"),
+    "canceled": (twilio("canceled"), "application medium"),
+    "a child canceled": (twilio("canceled", **CHILD), "unknown"),
+    "answered": (_ANSWERED_120S, "null"),
+}
+"""And more of them."""

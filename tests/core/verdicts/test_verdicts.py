@@ -1,0 +1,100 @@
+"""Whose fault it was: the table of cases, and what a verdict must not depend on."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from stream.core.call.lifecycle import lifecycle_of, verdict_of
+from stream.core.call.record import CallRecord
+from stream.core.call.state import dump
+from stream.core.verdicts.evidence import Evidence
+from stream.core.verdicts.table import FAULTS, RUNGS, SOURCES, TABLE
+from tests.core.deliveries import Delivery, answered_call, callback
+from tests.core.folding import settled, tell
+from tests.core.verdicts.cases import CHILD, EXAMPLES, MORE, entry, summary, twilio
+
+CASES = EXAMPLES | MORE
+
+
+def said(deliveries: list[Delivery]) -> str:
+    verdict = settled(tell(deliveries).call).verdict
+    if verdict is None:
+        return "null"
+    return " ".join(filter(None, (verdict.fault, verdict.confidence)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_was_reported_says_whose_fault_it_was(name: str) -> None:
+    deliveries, expected = CASES[name]
+    assert said(deliveries) == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_verdict_depends_on_no_order_and_no_repetition(name: str) -> None:
+    deliveries, _ = CASES[name]
+    expected = settled(tell(deliveries).call).verdict
+    for seed in range(3):
+        shuffled = [*deliveries, *deliveries[::2]]
+        random.Random(seed).shuffle(shuffled)
+        assert settled(tell(shuffled).call).verdict == expected
+
+
+def test_a_call_that_has_not_ended_has_no_verdict_until_it_is_overdue() -> None:
+    call = tell([callback("initiated", "0", 0), callback("in-progress", "1", 5)]).call
+    assert verdict_of(call, lifecycle_of(call)) is None
+    call.overdue = True
+    verdict = verdict_of(call, lifecycle_of(call))
+    assert verdict is not None
+    assert (verdict.fault, verdict.confidence) == ("unknown", None)
+    assert [(one.fact, one.value) for one in verdict.evidence] == [("status", "none")]
+
+
+def test_a_leg_that_lost_against_a_sibling_has_no_verdict() -> None:
+    call = tell(twilio("canceled", 487, rang_s=4, **CHILD)).call
+    call.evidence = (Evidence("sibling", "answered"),)
+    assert verdict_of(call, lifecycle_of(call)) is None
+
+
+def test_a_verdict_that_evidence_changes_is_written_at_once() -> None:
+    told = tell(twilio("failed", 603))
+    assert [record.verdict.fault for record in told.all_of(CallRecord)] == ["unknown"]
+    told = tell([entry("32017")], call=told.call, offset=9)
+    (record,) = told.all_of(CallRecord)
+    assert (record.revision, record.verdict.fault, record.verdict.confidence) == (2, "spam_block", "high")
+    assert [(one.fact, one.value, one.fault, one.sources) for one in record.verdict.evidence] == [
+        ("error_code", "32017", "spam_block", ["twilio_notification"]),
+        ("sip_response_code", "603", "unknown", ["twilio_status_callback"]),
+        ("status", "failed", "unknown", ["twilio_status_callback"]),
+    ]
+    assert tell([summary(q850_cause=127)], call=told.call, offset=10).all_of(CallRecord) == []
+    told = tell([*twilio("failed", 404), summary(q850_cause=1)])
+    assert [record.verdict.confidence for record in told.all_of(CallRecord)] == ["medium", "high"]
+
+
+def test_a_call_that_succeeded_keeps_no_evidence() -> None:
+    assert tell(answered_call()).call.evidence == ()
+
+
+def test_evidence_is_bounded() -> None:
+    told = tell([*twilio("failed"), *(entry(str(code), sid=f"NO{code}") for code in range(40_000, 41_000))])
+    assert [one.value for one in told.call.evidence] == [str(code) for code in range(40_000, 40_008)]
+    assert len(dump(told.call)) < 20_000
+
+
+def test_every_row_is_one_that_can_be_read() -> None:
+    context = {"twilio", "telnyx", "inbound", "outbound", "root", "child", "answered"}
+    context |= {"to:pstn", "to:device", "from:device", "rang:2", "rang:10", "media:person"}
+    known = context | {f"{row.fact}:{value}" for row in TABLE for value in row.values.split()}
+    known |= {f"media:{word}" for word in ("reconnected", "network-quality-warning-cleared")}
+    known |= {"request:2xx", "command:other", "q850_cause:102"}
+    for row in TABLE:
+        assert row.fault in FAULTS
+        assert (row.confidence == "") == (row.fault == "unknown")
+        assert row.rung in RUNGS
+        kind, _, source = row.mark.partition(" ")
+        assert kind in {"O", "S", "M"}
+        assert (source in SOURCES) if kind != "M" else source == ""
+        for word in f"{row.needs} {row.unless} {row.recovered_by}".replace("|", " ").split():
+            assert word in known, word
