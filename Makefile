@@ -72,9 +72,10 @@ deploy-check: $(CHART) ## lints and renders the Helm chart, and checks each mani
 bench: $(TESTS) $(QUIX) ## what a delivery and a call cost, beside Quix Streams, plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench
 
-docs: $(RUNS) ## writes docs/settings.md and docs/metrics.md from the declarations
+docs: $(RUNS) ## writes docs/settings.md, metrics.md and verdicts.md from the declarations
 	@$(BIN)/python docs/scripts/settings_page.py
 	@$(BIN)/python docs/scripts/metrics_page.py
+	@$(BIN)/python docs/scripts/verdicts_page.py
 	@$(BIN)/python deploy/helm/write_chart.py
 
 picture: $(RUNS) ## draws docs/live-view.svg from a real run of 75 s

@@ -24,6 +24,7 @@ COMMANDS = {
     "topics": "Create the topics, or say what does not match.",
     "schemas": "Print the schemas of what is written to the topics.",
     "doctor": "What is wrong here, and why a request was refused.",
+    "verdicts": "Whose fault a failed call was: the table that decides it.",
     "simulate": "Simulate calls whose outputs are known, and check them.",
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""

@@ -10,6 +10,7 @@ from stream.core.call.timeline_entry import LEVELS, QUALITIES
 from stream.core.events import FAMILIES, SCHEMA_VERSION
 from stream.core.sources import PROVIDERS, SOURCES
 from stream.core.statuses import STATUSES
+from stream.core.verdicts.table import FAULTS
 
 _QUALITY = "How exact that time is: `exact` (milliseconds), `second`, `derived`, `received`, `unknown`."
 
@@ -166,7 +167,23 @@ FIELDS: dict[str, Field] = {
     "CallRecord.gaps": field("Sequence numbers that were missing, sorted.", []),
     "CallRecord.conflicts": field("Fields on which sources disagree, sorted.", []),
     "CallRecord.verdict": field(
-        "Whose fault it was that the call did not succeed; null if it succeeded.", None
+        "Whose fault it was that the call did not succeed; null if it succeeded. It changes by revision."
+    ),
+    "Verdict.fault": field("Whose fault it was; `unknown` where nothing says so.", "callee", enum=[*FAULTS]),
+    "Verdict.confidence": field(
+        "How sure that is; null for `unknown`.", "high", enum=["low", "medium", "high"]
+    ),
+    "Verdict.reason": field("Why, in a sentence.", "The called line was busy.", **TEXT),
+    "Verdict.evidence": field("All that was looked at, the deciding facts first.", minItems=1),
+    "VerdictEvidence.fact": field("The kind of fact.", "sip_response_code", **TEXT),
+    "VerdictEvidence.value": field("What was reported.", "486", **TEXT),
+    "VerdictEvidence.at": field("When it was last so.", "2026-11-29T00:46:15.000000Z", **TIME),
+    "VerdictEvidence.fault": field("Whose fault it speaks for.", "callee", enum=[*FAULTS]),
+    "VerdictEvidence.sources": field(
+        "The sources that have reported it, sorted.", [_SOURCE], uniqueItems=True, items={"known": SOURCES}
+    ),
+    "VerdictEvidence.detail": field(
+        "Of a request: its URL, without query.", "https://app.example.test/voice", **TEXT
     ),
     "CallRecord.truncated": field("Whether the call had more events than are remembered of one.", False),
     "CallRecord.sources": field(

@@ -123,6 +123,14 @@ class CallbackMissing(msgspec.Struct):
     event: str
 
 
+class VerdictSettled(msgspec.Struct):
+    """A call that did not succeed left the table: whose fault it was, one of `verdicts.table.FAULTS`."""
+
+    provider: str
+    direction: str | None
+    fault: str
+
+
 class CallEvicted(msgspec.Struct):
     """A call left the table: `terminal_ttl` (its settle window closed) or `max_age`."""
 

@@ -220,13 +220,20 @@ def _effectiveness() -> Sequence[AnyPanel]:
 def _failures() -> Sequence[AnyPanel]:
     return [
         lines(
+            "Whose fault it was",
+            "Settled calls that did not succeed, by the verdict of their record. application: look at the "
+            "last deployment. provider, carrier: retry, open a ticket. request: correct what was asked for.",
+            Query(q.verdicts(), "{{fault}}"),
+            unit=CALLS_PER_MINUTE,
+            stacked="normal",
+        ),
+        lines(
             "Final SIP codes other than 200",
             "Calls by final SIP response code; only codes that occurred. 5xx and 6xx: ask the carrier. 404 "
             "and 484: check the numbers dialled.",
             Query(q.failed_responses(), "{{sip_code}}"),
             unit=CALLS_PER_MINUTE,
             stacked="normal",
-            width=8,
         ),
         lines(
             "Error codes",
@@ -236,7 +243,6 @@ def _failures() -> Sequence[AnyPanel]:
             unit=PER_MINUTE,
             stacked="normal",
             link=CODE_MEANING,
-            width=8,
         ),
         lines(
             "Voice Insights errors and warnings, by edge",
@@ -248,7 +254,6 @@ def _failures() -> Sequence[AnyPanel]:
             ),
             unit=PER_MINUTE,
             limits=limits.INSIGHTS_ERRORS_PER_MINUTE,
-            width=8,
         ),
         lines(
             "Voice Insights events, by level",

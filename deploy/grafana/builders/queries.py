@@ -113,5 +113,10 @@ def error_codes() -> str:
     return f"{per_minute('call_errors_total', PROVIDER, by='provider, error_code')} > 0"
 
 
+def verdicts() -> str:
+    """Calls a minute that did not succeed, by whose fault it was; only faults that occurred."""
+    return f"{per_minute('verdicts_total', DIRECTION, by='fault')} > 0"
+
+
 def _sum(expression: str, by: str) -> str:
     return f"sum by ({by}) ({expression})" if by else f"sum({expression})"

@@ -12,11 +12,11 @@ import msgspec
 
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import expected_sources, expire_gaps, open_gaps, reconcile
-from stream.core.call.lifecycle import Lifecycle, lifecycle_of
+from stream.core.call.lifecycle import Lifecycle, lifecycle_of, verdict_of
 from stream.core.call.record import note_change, revise
 from stream.core.call.schedule import apply_result, finish_known, missed_first_read, plan_overdue, request_due
 from stream.core.call.state import Call, placeholder, was_only_named
-from stream.core.effects import CallEvicted
+from stream.core.effects import CallEvicted, VerdictSettled
 from stream.core.events import DecodeError
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
@@ -48,6 +48,7 @@ def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
         # Its settle window starts again, otherwise the call would be gone when its reads are answered.
         arrival.ended_us = now_us
     if not call.ended and age_us >= int(policy.max_age_s * SECOND_US):
+        _count_verdict(call, lifecycle_of(call), effects)
         return _evict(call, "max_age", effects)
     if not call.ended and not call.overdue and age_us >= int(policy.overdue_s * SECOND_US):
         call.overdue = True
@@ -102,7 +103,15 @@ def _report(call: Call, updated_at: str, policy: CallPolicy, *, settled: bool) -
     effects: list[Any] = []
     lifecycle = lifecycle_of(call)
     reconcile(call, lifecycle, policy, effects)
+    if settled:
+        _count_verdict(call, lifecycle, effects)
     return effects + _revision(call, lifecycle, updated_at, policy, settled=settled)
+
+
+def _count_verdict(call: Call, lifecycle: Lifecycle, effects: list[Any]) -> None:
+    verdict = verdict_of(call, lifecycle)
+    if verdict is not None:
+        effects.append(VerdictSettled(call.provider, call.direction, verdict.fault))
 
 
 def _revision(

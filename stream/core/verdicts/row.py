@@ -31,3 +31,22 @@ class Row(msgspec.Struct, frozen=True):
     within_s: float | None = None
     recovered_by: str = ""
     warning: bool = False
+
+    @property
+    def conditions(self) -> str:
+        """What must hold for the row to count, for a person; empty for nothing."""
+        said = []
+        if self.needs.strip():
+            said.append(f"with {' and '.join(self.needs.split())}")
+        if self.unless:
+            said.append(f"without {', '.join(self.unless.split())}")
+        if self.within_s is not None:
+            said.append(
+                "before the end" + (f", at most {self.within_s:g} s" if self.within_s < _EVER_S else "")
+            )
+        if self.recovered_by:
+            said.append(f"and no {self.recovered_by} after it")
+        return "; ".join(said)
+
+
+_EVER_S = 1e6

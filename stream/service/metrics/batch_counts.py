@@ -37,6 +37,7 @@ _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     ),
     effects.CallEvicted: lambda of: (f.TABLE_EVICTIONS, "calls", of.reason),
     effects.FetchAnswered: lambda of: (f.FETCHES_ANSWERED, of.source, of.outcome),
+    effects.VerdictSettled: lambda of: (f.VERDICTS, of.provider, of.direction, of.fault),
     effects.CallReconciled: lambda of: (f.RECONCILED_CALLS, of.provider, of.result),
     effects.CallbackMissing: lambda of: (f.CALLBACKS_MISSING, of.source, of.event),
 }

@@ -13,6 +13,7 @@ from stream.core.call.alerts import SEVERITIES
 from stream.core.events import REMARKS
 from stream.core.fetches import OUTCOMES, REASONS
 from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
+from stream.core.verdicts.table import FAULTS
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import Family, counter, gauge, histogram
 
@@ -223,6 +224,13 @@ CALL_ERRORS = counter(
     "Provider error codes attached to calls (allow-list, else other).",
     "Look the code up in the provider's error dictionary.",
     PROVIDER | {"error_code": words.ERROR_CODES},
+)
+VERDICTS = counter(
+    "verdicts_total",
+    "Calls that did not succeed, by whose fault it was. A call is counted when it settles and leaves the "
+    "table: then its verdict changes no more.",
+    "When the share of one fault rises: docs/verdicts.md says what to do about it.",
+    DIRECTION | {"fault": FAULTS},
 )
 CALL_STATE_CONFLICTS = counter(
     "call_state_conflicts_total",

@@ -50,7 +50,8 @@ def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) ->
         attributes=row,
     )
     answered_by = _known(row.get("answered_by"))
-    reading = Reading(event, "4", identity, occurred_us, {"answered_by": answered_by} if answered_by else None)
+    facts = {"answered_by": answered_by} if answered_by else None
+    reading = Reading(event, "4", identity, occurred_us, facts)
     if row.get("processing_state") == "complete":
         reading.evidence = _evidence(properties)
     return reading

@@ -180,20 +180,16 @@ def _read(envelope: Envelope, telling: _Telling) -> list[Reading]:
 
 
 def _evidence(telling: _Telling, reading: Reading) -> tuple[tuple[str, str], ...]:
-    """What an entry says of why the call ended. That a callback was not delivered is no cause.
-
-    The codes of a failed request are those of a failed callback too: they count if the request is known.
+    """What an entry says of why the call ended. That a callback was not delivered is no cause: the codes of a
+    failed request count only if it is known to be one for instructions.
     """
-    code, parameters = reading.event.error_code, telling.request.parameters
+    code, answer = reading.event.error_code, reading.answer
     if code is None or reading.remark == "callback" or code in _CALLBACK_CODES:
         return ()
-    if not code.startswith("11"):
-        return (("error_code", code),)
-    if not asks_for_instructions(parameters):
+    if code.startswith("11") and not asks_for_instructions(telling.request.parameters):
         return ()
-    answer = reading.answer
-    fetched = (("request", answer.code_class),) if answer is not None else ()
-    return (("error_code", code), *fetched)
+    said = ("error_code", code)
+    return (said, ("request", answer.code_class)) if answer and code.startswith("11") else (said,)
 
 
 def _remark(telling: _Telling, event: Event) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import random
+import runpy
 
 import pytest
 
 from stream.core.call.lifecycle import lifecycle_of, verdict_of
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
+from stream.core.call.timers import tick
+from stream.core.effects import VerdictSettled
+from stream.core.policy import CallPolicy
+from stream.core.timestamps import SECOND_US
 from stream.core.verdicts.evidence import Evidence
 from stream.core.verdicts.table import FAULTS, RUNGS, SOURCES, TABLE
-from tests.core.deliveries import Delivery, answered_call, callback
+from tests.core.deliveries import START_US, Delivery, answered_call, callback
 from tests.core.folding import settled, tell
-from tests.core.verdicts.cases import CHILD, EXAMPLES, MORE, entry, summary, twilio
+from tests.core.verdicts.cases import EXAMPLES, MORE
+from tests.core.verdicts.reports import CHILD, entry, summary, twilio
+from tests.tree import ROOT
 
 CASES = EXAMPLES | MORE
 
@@ -98,3 +105,22 @@ def test_every_row_is_one_that_can_be_read() -> None:
         assert (source in SOURCES) if kind != "M" else source == ""
         for word in f"{row.needs} {row.unless} {row.recovered_by}".replace("|", " ").split():
             assert word in known, word
+
+
+def test_the_page_says_what_the_table_says() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "scripts" / "verdicts_page.py"))["page"]
+    assert (ROOT / "docs" / "verdicts.md").read_text() == page(), "make docs"
+
+
+def test_the_verdict_is_counted_when_the_call_leaves_the_table() -> None:
+    call = tell(twilio("failed", 608)).call
+    effects = tick(call, call.arrival.last_us + 1_000_000 * SECOND_US, CallPolicy()).effects
+    assert VerdictSettled("twilio", "outbound", "spam_block") in effects
+    call = tell(answered_call()).call
+    effects = tick(call, call.arrival.last_us + 1_000_000 * SECOND_US, CallPolicy()).effects
+    assert VerdictSettled not in map(type, effects)
+    call = tell([callback("ringing", "0", 0)]).call
+    overdue = tick(call, START_US + 100_000 * SECOND_US, CallPolicy(max_age_s=200_000)).call
+    assert overdue is not None
+    effects = tick(overdue, START_US + 300_000 * SECOND_US, CallPolicy(max_age_s=200_000)).effects
+    assert VerdictSettled("twilio", "outbound", "unknown") in effects

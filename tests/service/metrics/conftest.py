@@ -101,6 +101,7 @@ def full_counts() -> BatchCounts:
         ),
         effects.FetchAnswered("twilio_call", "success"),
         effects.CallReconciled("twilio", "missing_callback"),
+        effects.VerdictSettled("twilio", "outbound", "carrier"),
         effects.CallbackMissing("twilio_status_callback", "completed"),
     ):
         counts.count_effect(effect)

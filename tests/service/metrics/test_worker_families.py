@@ -42,6 +42,7 @@ CATALOGUE = {
     "callstream_call_duration_seconds": ("histogram", "provider direction"),
     "callstream_call_insights_events_total": ("counter", "edge level"),
     "callstream_call_errors_total": ("counter", "provider error_code"),
+    "callstream_verdicts_total": ("counter", "provider direction fault"),
     "callstream_call_state_conflicts_total": ("counter", "provider field"),
     "callstream_error_log_entries_total": ("counter", "level about"),
     "callstream_app_webhook_responses_total": ("counter", "provider endpoint code_class"),
