@@ -193,19 +193,18 @@ def _evidence(telling: _Telling, reading: Reading) -> tuple[tuple[str, str], ...
 
 
 def _remark(telling: _Telling, event: Event) -> str:
-    """What the entry is about. Codes 11… and 12… are shared with messages: only those of a call count."""
+    """What the entry is about. Codes 11… and 12… are shared with messages: only those of a call count. A
+    callback that cannot be reached has the code of a failing request for instructions.
+    """
     code = event.error_code or ""
     if not telling.readable:
         return "unreadable"
-    if code in _CALLBACK_CODES or (code.startswith("11") and _is_progress(telling.request.parameters)):
+    if code in _CALLBACK_CODES or (
+        code.startswith("11") and kind_of_form(telling.request.parameters) == "progress"
+    ):
         return "callback"
     is_fetching = len(code) == 5 and code.startswith(("11", "12")) and event.call_id is not None
     return "application" if is_fetching else "other"
-
-
-def _is_progress(parameters: dict[str, Any]) -> bool:
-    """A callback that cannot be reached has the code of a failing request for instructions."""
-    return kind_of_form(parameters) == "progress"
 
 
 def _answer(request: _Request) -> WebhookAnswer | None:

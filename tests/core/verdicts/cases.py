@@ -234,7 +234,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     "the network contradicts": ([*twilio("busy", 486, rang_s=2), summary(q850_cause=28)], "callee medium"),
     "an echo is no witness": ([*twilio("failed", 503), summary(q850_cause=41)], "carrier medium"),
     "no response and nobody there": ([*twilio("failed", 408), summary(q850_cause=18)], "callee low"),
-    "the summary fills the code": ([*twilio("failed"), summary(last_sip_response_num=486)], "callee high"),
+    "the summary fills the code": (
+        [*twilio("failed"), summary(call_state="fail", last_sip_response_num=486)],
+        "callee high",
+    ),
     "two ends": (
         [*twilio("busy", 486, rang_s=2), calls_row("failed", end_time=rfc2822(3))],
         "unknown",

@@ -70,7 +70,7 @@ def api(second: float, **parameters: str) -> Delivery:
 _EVENTS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json"
 
 
-def summary(state: str = "complete", **properties: Any) -> Delivery:
+def summary(state: str = "complete", *, call_state: str | None = None, **properties: Any) -> Delivery:
     row = {"call_sid": CALL_ID, "account_sid": ACCOUNT, "processing_state": state, "properties": properties}
     return delivery("twilio_call_summary", TWILIO_KEY, row, 2000.0, f"/v1/Voice/{CALL_ID}/Summary")
 
