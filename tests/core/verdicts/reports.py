@@ -71,7 +71,13 @@ _EVENTS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json"
 
 
 def summary(state: str = "complete", *, call_state: str | None = None, **properties: Any) -> Delivery:
-    row = {"call_sid": CALL_ID, "account_sid": ACCOUNT, "processing_state": state, "properties": properties}
+    row = {
+        "call_sid": CALL_ID,
+        "account_sid": ACCOUNT,
+        "processing_state": state,
+        "call_state": call_state,
+        "properties": properties,
+    }
     return delivery("twilio_call_summary", TWILIO_KEY, row, 2000.0, f"/v1/Voice/{CALL_ID}/Summary")
 
 
