@@ -44,7 +44,8 @@ def test_a_call_without_an_end_is_overdue_and_then_leaves_without_a_record() -> 
     assert (overdue.call.overdue, overdue.effects) == (True, [])
     assert overdue.call.due_s == START_US // 1_000_000 + 1000
     gone = tick(overdue.call, START_US + 1_000_000_000, policy)
-    assert (gone.call, gone.effects) == (None, [effects.CallEvicted("max_age")])
+    settled = effects.VerdictSettled("twilio", "outbound", "unknown")
+    assert (gone.call, gone.effects) == (None, [settled, effects.CallEvicted("max_age")])
 
 
 def test_a_call_leaves_at_its_greatest_age_also_where_that_comes_before_it_is_overdue() -> None:
