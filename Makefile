@@ -65,9 +65,10 @@ dashboards: $(TESTS) ## writes Grafana's dashboards, and its alert rules from th
 chart: $(TESTS) ## copies rules, dashboards and the names of settings into the Helm chart
 	@$(BIN)/python deploy/helm/write_chart.py
 
-deploy-check: $(CHART) ## lints and renders the Helm chart, and checks each manifest; builds Helm once, which needs Go
+deploy-check: $(CHART) ## checks the Helm chart and the AsyncAPI document; gets the tools once, which needs Go and Node
 	@deploy/helm/get-tools.sh
-	@REQUIRE_HELM=1 $(PYTEST) -q tests/deploy/helm
+	@tests/contracts/get-parser.sh
+	@REQUIRE_HELM=1 REQUIRE_ASYNCAPI=1 $(PYTEST) -q tests/deploy/helm tests/contracts/test_asyncapi.py
 
 bench: $(TESTS) $(QUIX) ## what a delivery and a call cost, beside Quix Streams, plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench

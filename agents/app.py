@@ -17,6 +17,7 @@ import faust.cli.base
 import mode
 
 from agents.processor import CallProcessor
+from stream.contracts.published import published
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.engine.status import worker_live, worker_ready
@@ -34,20 +35,21 @@ log = logging.getLogger("callstream.worker")
 class HealthServer(mode.Service):
     """The worker's HTTP server, up while the app is, also during recovery."""
 
-    def __init__(self, app: LanesApp, metrics: WorkerMetrics, listen: str) -> None:
+    def __init__(self, app: LanesApp, metrics: WorkerMetrics, chosen: settings.WorkerSettings) -> None:
         super().__init__()
         self._app = app
         self._metrics = metrics
-        self._listen = listen
+        self._chosen = chosen
         self._open = AsyncExitStack()
 
     async def on_start(self) -> None:
         url = await self._open.enter_async_context(
             health.serve(
-                self._listen,
+                self._chosen.worker_listen,
                 metrics=self._metrics.exposition,
                 live=lambda: worker_live(self._app.lanes.progress()),
                 ready=lambda: worker_ready(self._app.lanes.progress()),
+                documents=lambda: published(self._chosen),
             )
         )
         log.info("health and metrics at %s", url)
@@ -90,7 +92,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
         errors_limit=chosen.max_errors_in_a_row,
     )
     app = build_app(chosen, processor, metrics)
-    app.add_dependency(HealthServer(app, metrics, chosen.worker_listen))
+    app.add_dependency(HealthServer(app, metrics, chosen))
     return app
 
 

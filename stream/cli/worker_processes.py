@@ -21,6 +21,7 @@ import msgspec
 from stream.cli.local.child_process import ChildProcess, callstream
 from stream.cli.support.exit_codes import DONE, FAILED, MISUSE, TOPIC_MISMATCH, VERSIONS_DIFFER
 from stream.cli.support.usable_cpus import usable_cpus
+from stream.contracts.published import published
 from stream.service import data_dir
 from stream.service.http import health
 from stream.service.http.listening import INHERITED
@@ -68,6 +69,7 @@ async def supervise(count: int, verbose: bool, chosen: Settings) -> int:
             metrics=workers.exposition,
             live=lambda: workers.state("/livez"),
             ready=lambda: workers.state("/readyz"),
+            documents=lambda: published(chosen),
         ) as url,
     ):
         log.info("health and metrics of %d processes at %s", count, url)

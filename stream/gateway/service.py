@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from stream.contracts.published import published
 from stream.gateway import tls
 from stream.gateway import waiting_bodies as waiting
 from stream.gateway.diagnose.refused_requests import RefusedRequests
@@ -127,6 +128,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
             metrics=metrics.exposition,
             live=lambda: live(background_tasks),
             ready=lambda: ready(producer.trouble(), credentials),
+            documents=lambda: published(chosen),
             setting="CALLSTREAM_GATEWAY_HEALTH_LISTEN",
         ) as own:
             try:

@@ -7,6 +7,7 @@ import json
 from click.testing import CliRunner, Result
 
 from stream.cli.main import main
+from stream.contracts.asyncapi import asyncapi
 from stream.contracts.documents import DOCUMENTS, document
 from tests.contracts.closed import validator
 
@@ -16,11 +17,12 @@ def schemas(*arguments: str) -> Result:
 
 
 def test_all_are_listed() -> None:
-    assert [line.split()[0] for line in schemas().stdout.splitlines()] == [*DOCUMENTS]
+    assert [line.split()[0] for line in schemas().stdout.splitlines()] == [*DOCUMENTS, "asyncapi"]
 
 
 def test_one_is_printed_as_json_and_its_example_is_valid() -> None:
     assert json.loads(schemas("event").stdout) == document("event")
+    assert json.loads(schemas("asyncapi").stdout) == asyncapi("calls.", 12)
     assert [*validator("alert").iter_errors(json.loads(schemas("alert", "--example").stdout))] == []
 
 

@@ -1,4 +1,4 @@
-"""A role's own HTTP: `/metrics`, `/livez`, `/readyz`, and nothing else.
+"""A role's own HTTP: `/metrics`, `/livez`, `/readyz`, the documents at `/schemas/`, and nothing else.
 
 It needs no token, so it contains no personal data: reasons say what is wrong, never with whose call.
 Each role passes its own checks of live and ready.
@@ -11,8 +11,9 @@ import asyncio
 import gzip
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -38,6 +39,9 @@ Exposition = Callable[[str], Scrape | Awaitable[Scrape]]
 CONNECTIONS_AT_MOST = 32
 """A role's own HTTP has one or two clients."""
 
+Documents = Callable[[], Mapping[str, bytes]]
+"""Published JSON documents by file name, made when the first is asked for."""
+
 SCRAPE_S = 1.0
 """An exposition is cached for this long."""
 
@@ -53,7 +57,13 @@ log = logging.getLogger("callstream.http")
 
 @asynccontextmanager
 async def serve(
-    listen: str, *, metrics: Exposition, live: Check, ready: Check, setting: str = "CALLSTREAM_WORKER_LISTEN"
+    listen: str,
+    *,
+    metrics: Exposition,
+    live: Check,
+    ready: Check,
+    documents: Documents | None = None,
+    setting: str = "CALLSTREAM_WORKER_LISTEN",
 ) -> AsyncIterator[str]:
     """Serve while the block runs; gives the base URL (port 0 in `listen` picks a free one).
 
@@ -62,7 +72,7 @@ async def serve(
     `setting` is named in the `ListenError` that a wrong or taken address raises.
     """
     raise_limit()
-    server = HttpServer(application(metrics, live, ready), Connections(CONNECTIONS_AT_MOST))
+    server = HttpServer(application(metrics, live, ready, documents), Connections(CONNECTIONS_AT_MOST))
     watching = asyncio.create_task(server.watch())
     telling = asyncio.create_task(_tell_when_ready(ready))
     try:
@@ -73,13 +83,33 @@ async def serve(
         await server.close()
 
 
-def application(metrics: Exposition, live: Check, ready: Check) -> web.Application:
-    """The three paths. Any other request gets a bare status."""
+def application(
+    metrics: Exposition, live: Check, ready: Check, documents: Documents | None = None
+) -> web.Application:
+    """The paths. Any other request gets a bare status."""
     app = web.Application()
     app.router.add_get("/metrics", Scrapes(metrics).answer)
     app.router.add_get("/livez", _probe(live))
     app.router.add_get("/readyz", _probe(ready))
+    if documents is not None:
+        serve_document = _documents(cache(documents))
+        app.router.add_get("/schemas/", serve_document)
+        app.router.add_get("/schemas/{name}", serve_document)
     return app
+
+
+def _documents(documents: Documents) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def serve_document(request: web.Request) -> web.Response:
+        name = request.match_info.get("name")
+        if name is None:
+            found: bytes | None = msgspec.json.encode([f"/schemas/{one}" for one in documents()])
+        else:
+            found = documents().get(name)
+        if found is None:
+            return web.Response(status=404)
+        return web.Response(body=found, content_type="application/json")
+
+    return serve_document
 
 
 class Scrapes:

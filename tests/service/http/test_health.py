@@ -252,3 +252,26 @@ def test_an_address_is_a_host_and_a_port(listen: str, parts: tuple[str, int]) ->
 def test_what_is_not_an_address_is_refused_by_the_name_of_its_setting(listen: str) -> None:
     with pytest.raises(ListenError, match=r"CALLSTREAM_WORKER_LISTEN: .* is not host:port"):
         address(listen, "CALLSTREAM_WORKER_LISTEN")
+
+
+async def test_published_documents_are_made_once_and_served(role: Role) -> None:
+    made: list[str] = []
+
+    def documents() -> dict[str, bytes]:
+        made.append("made")
+        return {"event.json": b'{"title": "Event"}'}
+
+    async with (
+        serve(
+            "127.0.0.1:0", metrics=role.metrics, live=role.is_live, ready=role.is_ready, documents=documents
+        ) as url,
+        ClientSession(url) as session,
+    ):
+        assert made == []
+        async with session.get("/schemas/") as answer:
+            assert await answer.json() == ["/schemas/event.json"]
+        async with session.get("/schemas/event.json") as answer:
+            assert (answer.status, await answer.json()) == (200, {"title": "Event"})
+        async with session.get("/schemas/alert.json") as answer:
+            assert answer.status == 404
+    assert made == ["made"]
