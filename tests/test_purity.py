@@ -34,7 +34,6 @@ PURE_OF_THE_POLLER = {
     "fair_queue",
     "fetch_codec",
     "forbidden",
-    "offsets",
     "paging",
     "planning",
     "progress",

@@ -22,12 +22,12 @@ from stream.kafka import topics
 from stream.kafka.access import poller_group
 from stream.kafka.client import consumers
 from stream.kafka.client.connection import connection
+from stream.kafka.client.offsets import Offsets
 from stream.kafka.envelope_codec import dead_letter_headers
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition, partition_of
 from stream.poller.on_demand.dispatcher import FetchDispatcher
 from stream.poller.on_demand.fetch_codec import read_request
-from stream.poller.on_demand.offsets import Offsets
 from stream.poller.on_demand.pending import PendingRequest
 from stream.poller.pages.polled_writer import PolledWriter
 from stream.service.metrics.poller import PollerMetrics

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from stream.core.fetches import FETCH_RESULT, FetchRead, FetchRequest, FetchResult, ReadOutcome
+from stream.kafka.client.offsets import Offsets
 from stream.kafka.envelope_codec import write_envelope
-from stream.poller.on_demand.offsets import Offsets
 from stream.poller.pages.paged_read import ReadResult
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from stream.core.fetches import FetchRead, FetchRequest, read_priority
+from stream.kafka.client.offsets import Offsets
 from stream.poller.limiter.rate_limiter import Impatient, NoPermitError, RateLimiters
 from stream.poller.on_demand.dispatcher import FetchDispatcher
-from stream.poller.on_demand.offsets import Offsets
 from stream.poller.on_demand.pending import PendingRequest
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account

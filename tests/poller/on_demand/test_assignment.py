@@ -7,10 +7,10 @@ from typing import Any
 
 from aiokafka.structs import OffsetAndMetadata
 
+from stream.kafka.client.offsets import Offsets
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition
 from stream.poller.on_demand.fetch_consumer import FetchRequestConsumer
-from stream.poller.on_demand.offsets import Offsets
 from stream.service.settings import Settings
 from tests.poller.on_demand.dispatcher_fakes import DispatcherFixture
 

@@ -1,4 +1,4 @@
-"""How far a partition is done, where its requests are done in any order.
+"""How far a partition is done, where its records are done in any order.
 
 An offset is committed only when nothing before it is undone. Which of the offsets behind it are undone is
 committed with it, as metadata: a next owner does not read again what was answered.

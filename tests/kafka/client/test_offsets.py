@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.poller.on_demand.offsets import METADATA_LIMIT, Offsets
+from stream.kafka.client.offsets import METADATA_LIMIT, Offsets
 
 
 def taken(*numbers: int) -> Offsets:
