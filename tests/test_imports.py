@@ -29,7 +29,7 @@ FOLDERS = {
         "cli",
     ),
     "stream.core": ("privacy", "verdicts", "call"),
-    "stream.service": ("http", "metrics"),
+    "stream.service": ("tables", "http", "metrics"),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),

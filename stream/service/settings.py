@@ -18,11 +18,12 @@ import msgspec
 
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
-from stream.service.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
 from stream.service.errors import describe
 from stream.service.kafka_settings import KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
+from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
+from stream.service.tables.notify_tables import NotifyTables, wrong_routes
 
 PREFIX = "CALLSTREAM_"
 
@@ -57,7 +58,17 @@ class RoleSettings(KafkaSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CallSettings:
+class GroupSettings:
+    """What the members of consumer groups have."""
+
+    # Kafka's brokers refuse less than 6 s.
+    session_timeout_s: float = _setting(
+        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallSettings(GroupSettings):
     """What worker and poller must agree on."""
 
     settle_s: float = _setting(7200.0, "a terminal call is kept that long for late evidence", kinds.SECONDS)
@@ -70,10 +81,6 @@ class CallSettings:
         1.0,
         "how many times faster than the providers the simulator is, and with it the schedule of fetches",
         kinds.number(1, 3600),
-    )
-    # Kafka's brokers refuse less than 6 s.
-    session_timeout_s: float = _setting(
-        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
     )
 
 
@@ -203,6 +210,13 @@ class PollerSettings(TwilioAccounts, CallSettings, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotifySettings(NotifyTables, GroupSettings, RoleSettings):
+    """What `callstream notify` runs with."""
+
+    notify_listen: str = _setting("127.0.0.1:8085", "where the HTTP of `notify` is", kinds.listen)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimulatorSettings(PollerSettings, GatewaySettings):
     """What the simulator runs with: it signs and serves what gateway and poller expect of a provider."""
 
@@ -225,7 +239,7 @@ class SimulatorSettings(PollerSettings, GatewaySettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SimulatorSettings, WorkerSettings):
+class Settings(SimulatorSettings, NotifySettings, WorkerSettings):
     """All settings. A role takes its slice, which is a base of this class. Durations in seconds."""
 
 
@@ -251,30 +265,10 @@ def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [str(error) for error in _gather(environ)[1]]
 
 
-def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """The files that contain secrets, by the setting that names them.
-
-    These are `…_FILE`, and CALLSTREAM_CONFIG where the TOML file itself contains a secret. The files of
-    `poll_accounts` are in its values.
-    """
-    inside = _from_file(environ.get("CALLSTREAM_CONFIG", ""), [])
-    found = {}
-    for about in fields(Settings):
-        if not about.metadata["secret"]:
-            continue
-        name = variable(about)
-        if file := environ.get(f"{name}_FILE", inside.get(f"{name}_FILE")):
-            found[f"{name}_FILE"] = Path(file)
-        elsewhere = about.name == "poll_accounts" and '"secret":' not in inside.get(name, "")
-        if name in inside and name not in environ and not elsewhere:
-            found["CALLSTREAM_CONFIG"] = Path(environ["CALLSTREAM_CONFIG"]).expanduser()
-    return found
-
-
 def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsError]]:
     """The values of the fields, and an error for each that cannot be used."""
     wrong: list[SettingsError] = []
-    texts = _from_file(environ.get("CALLSTREAM_CONFIG", ""), wrong)
+    texts = file_settings(environ.get("CALLSTREAM_CONFIG", ""), wrong)
     for name, value in environ.items():
         if (name.startswith(PREFIX) and name not in _NOT_SETTINGS) or name == "KAFKA_LIBS":
             texts[name] = value
@@ -296,7 +290,7 @@ def _gather(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[SettingsEr
         for name in sorted(texts)
     ]
     if not wrong:
-        wrong += map(SettingsError, wrong_combinations(values))
+        wrong += map(SettingsError, [*wrong_combinations(values), *wrong_routes(values)])
     # Unlike pathlib's, this leaves a name as it is where the user has no home.
     user_cache = Path(os.path.expanduser(environ.get("XDG_CACHE_HOME") or "~/.cache"))
     values.setdefault("cache_dir", user_cache / "callstream")
@@ -317,7 +311,7 @@ def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
         raise SettingsError(f"{name}_FILE={file} cannot be read: {describe(error)}") from None
 
 
-def _from_file(path: str, wrong: list[SettingsError]) -> dict[str, str]:
+def file_settings(path: str, wrong: list[SettingsError]) -> dict[str, str]:
     """The TOML file's keys as variables: `store = "rocksdb"` is CALLSTREAM_STORE. Adds to `wrong`."""
     if not path:
         return {}

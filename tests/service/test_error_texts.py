@@ -21,7 +21,7 @@ THE_PLACE = {"stream/service/errors.py", "stream/service/logs.py"}
 KNOWN_TEXTS = {
     # What an operator wrote, told to that operator.
     "stream/service/settings.py": {"OSError", "ValueError"},
-    "stream/service/account_setting.py": {"ValueError", "ValidationError"},
+    "stream/service/tables/account_setting.py": {"ValueError", "ValidationError"},
     "stream/gateway/receive/credentials.py": {"ValueError"},
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},

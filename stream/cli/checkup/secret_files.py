@@ -5,21 +5,26 @@ It looks at modes and reads no file. Links are followed, because Kubernetes moun
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from stream.cli.checkup.check import Check
-from stream.service import settings
-from stream.service.settings import Settings
+from stream.service.settings import Settings, file_settings, variable
 
 NAME = "secret files"
+TABLES = ("poll_accounts", "notify_sinks")
+"""Settings whose tables may name files with their secrets."""
+
 MEND = "chmod 600, or 640 where a group must read it"
 
 
 def secret_files(chosen: Settings) -> list[Check]:
     """One check of all files; none if no secret is in a file."""
-    files = settings.secret_files()
+    files = named_files()
     if chosen.kafka_key_file is not None:
         files["CALLSTREAM_KAFKA_KEY_FILE"] = chosen.kafka_key_file
     if chosen.gateway_tls:
@@ -27,7 +32,31 @@ def secret_files(chosen: Settings) -> list[Check]:
     for number, account in enumerate(chosen.poll_accounts, 1):
         if account.secret_file:
             files[f"secret_file of poll_accounts {number}"] = Path(account.secret_file).expanduser()
+    for number, sink in enumerate(chosen.notify_sinks, 1):
+        for key, file in (("url_file", sink.url_file), ("secret_file", sink.secret_file)):
+            if file:
+                files[f"{key} of notify_sinks {number}"] = Path(file).expanduser()
     return judged({name: (path, mode) for name, path in files.items() if (mode := _mode(path)) is not None})
+
+
+def named_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """The files that contain secrets, by the setting that names them.
+
+    These are `…_FILE`, and CALLSTREAM_CONFIG where the TOML file itself contains a secret. The files that
+    tables name are in their values.
+    """
+    inside = file_settings(environ.get("CALLSTREAM_CONFIG", ""), [])
+    found = {}
+    for about in fields(Settings):
+        if not about.metadata["secret"]:
+            continue
+        name = variable(about)
+        if file := environ.get(f"{name}_FILE", inside.get(f"{name}_FILE")):
+            found[f"{name}_FILE"] = Path(file)
+        elsewhere = about.name in TABLES and not re.search('"(secret|url)":', inside.get(name, ""))
+        if name in inside and name not in environ and not elsewhere:
+            found["CALLSTREAM_CONFIG"] = Path(environ["CALLSTREAM_CONFIG"]).expanduser()
+    return found
 
 
 def judged(found: Mapping[str, tuple[Path, int]]) -> list[Check]:

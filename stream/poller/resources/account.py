@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from stream.core.fetches import account_key
 from stream.core.policy import masked_account
-from stream.service.account_setting import AccountSetting
 from stream.service.settings import PollerSettings
+from stream.service.tables.account_setting import AccountSetting
 
 _REGIONAL = re.compile(r"https://api\.([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.twilio\.com/?\Z", re.IGNORECASE)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from stream.cli.checkup.check import Check
-from stream.cli.checkup.secret_files import MEND, secret_files
-from stream.service import settings
-from stream.service.account_setting import AccountSetting
+from stream.cli.checkup.secret_files import MEND, named_files, secret_files
 from stream.service.settings import Settings
+from stream.service.tables.account_setting import AccountSetting
 
 OPEN = "{} (CALLSTREAM_TWILIO_AUTH_TOKEN_FILE) can be read by every user of this machine"
 
@@ -84,13 +83,13 @@ def test_a_settings_file_counts_where_a_secret_is_in_it(
     table = '[[poll_accounts]]\nprovider = "twilio"\nid = "AC1"\n'
     for harmless in ('store = "memory"\n', f'{table}secret_file = "/run/secret"\n'):
         file.write_text(harmless)
-        assert settings.secret_files() == {}
+        assert named_files() == {}
     file.write_text(f'{table}secret = "planted"\n')
-    assert settings.secret_files() == {"CALLSTREAM_CONFIG": file}
+    assert named_files() == {"CALLSTREAM_CONFIG": file}
     file.write_text('store = "memory"\n')
-    assert settings.secret_files() == {}
+    assert named_files() == {}
     file.write_text('telnyx_api_key = "KEY"\ntwilio_api_secret_file = "/run/secret"\n')
-    assert settings.secret_files() == {
+    assert named_files() == {
         "CALLSTREAM_CONFIG": file,
         "CALLSTREAM_TWILIO_API_SECRET_FILE": Path("/run/secret"),
     }

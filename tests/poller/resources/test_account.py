@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from stream.poller.resources.account import Account, accounts, lacks_twilio_account
-from stream.service.account_setting import AccountSetting
 from stream.service.settings import Settings
+from stream.service.tables.account_setting import AccountSetting
 
 SID, OTHER = "AC" + "0a" * 16, "AC" + "0b" * 16
 

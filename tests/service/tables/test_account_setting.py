@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stream.service.account_setting import AccountSetting, account_settings
 from stream.service.settings import SettingsError, load
+from stream.service.tables.account_setting import AccountSetting, account_settings
 
 EUROPE = {"provider": "twilio", "id": "AC1", "alias": "europe", "user": "SK1", "secret": "hush", "rate": 2.5}
 
