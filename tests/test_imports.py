@@ -25,6 +25,7 @@ FOLDERS = {
         "broker",
         "gateway",
         "poller",
+        "notify",
         "simulator",
         "cli",
     ),

@@ -42,6 +42,18 @@ PURE_OF_THE_POLLER = {
 }
 """What decides in the poller, beside its resources; who reads, waits and lands asks these."""
 
+PURE_OF_NOTIFY = {
+    "alert",
+    "alertmanager",
+    "firing",
+    "grouping",
+    "pagerduty",
+    "slack",
+    "webhook",
+    "wording",
+}
+"""What is sent when, and how it looks at each sink; who reads and sends asks these."""
+
 IMPURE_OF_THE_SIMULATED_RESOURCES = {"provider_state", "server", "throttle"}
 """What a provider answers is decided without a clock: the time is a part of what is asked."""
 
@@ -77,6 +89,8 @@ def is_pure(path: Path) -> bool:
         ) or path.stem in PURE_OF_THE_GATEWAY
     if layer == "stream.poller":
         return path.parent.name == "resources" or path.stem in PURE_OF_THE_POLLER
+    if layer == "stream.notify":
+        return path.stem in PURE_OF_NOTIFY
     if path.parent == ROOT / "stream" / "simulator" / "rest":
         return path.stem not in IMPURE_OF_THE_SIMULATED_RESOURCES
     return layer in PURE
@@ -115,6 +129,7 @@ def test_what_is_called_pure_is_there() -> None:
     found = {(layer_of(module_of(path)), path.stem) for path in source_files()}
     named = {("stream.gateway", stem) for stem in PURE_OF_THE_GATEWAY}
     named |= {("stream.poller", stem) for stem in PURE_OF_THE_POLLER}
+    named |= {("stream.notify", stem) for stem in PURE_OF_NOTIFY}
     assert named <= found
 
 

@@ -12,7 +12,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-from stream.service.settings import GatewaySettings, PollerSettings, RoleSettings, Settings, WorkerSettings
+from stream.service.settings import GatewaySettings, NotifySettings, PollerSettings, RoleSettings, Settings, WorkerSettings
 
 DEPLOY = Path(__file__).resolve().parents[1]
 CHART = DEPLOY / "helm" / "callstream"

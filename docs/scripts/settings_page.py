@@ -9,7 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from stream.service.settings import GatewaySettings, PollerSettings, Settings, WorkerSettings, variable
+from stream.service.settings import (
+    GatewaySettings,
+    NotifySettings,
+    PollerSettings,
+    Settings,
+    WorkerSettings,
+    variable,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "settings.md"
 
@@ -29,7 +36,12 @@ The last column names the roles that read the setting.
 |---|---|---|---|
 """
 
-ROLES = {"gateway": GatewaySettings, "worker": WorkerSettings, "poller": PollerSettings}
+ROLES = {
+    "gateway": GatewaySettings,
+    "worker": WorkerSettings,
+    "poller": PollerSettings,
+    "notify": NotifySettings,
+}
 
 
 def page() -> str:

@@ -19,6 +19,7 @@ COMMANDS = {
     "gateway": "Receive and verify the webhooks, write them to Kafka.",
     "worker": "The Faust app: deduplicate, fold, emit, alert.",
     "poller": "Read the providers' REST resources within their rate limits.",
+    "notify": "Hand alerts to Alertmanager, PagerDuty, Slack, a webhook.",
     "backfill": "Read a past time from a provider, at the lowest priority.",
     "dead-letters": "List, show and write back what could not be processed.",
     "topics": "Create the topics, or say what does not match.",
@@ -32,7 +33,7 @@ COMMANDS = {
 FOLDER_OF = {"dead-letters": "records."}
 """Commands in a folder of `stream/cli/`."""
 
-ROLES = ("gateway", "worker", "poller")
+ROLES = ("gateway", "worker", "poller", "notify")
 """The commands in `stream/cli/roles.py`, each under its own name."""
 
 

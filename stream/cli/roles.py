@@ -1,4 +1,4 @@
-"""`callstream gateway`, `worker` and `poller`: each role as a process.
+"""`callstream gateway`, `worker`, `poller` and `notify`: each role as a process.
 
 It runs on the cluster of the settings, else on the embedded broker.
 """
@@ -15,12 +15,14 @@ from functools import partial
 
 import click
 
+from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
-from stream.cli.support.terminal import Fault
+from stream.cli.support.terminal import Fault, say
 from stream.cli.worker_processes import process_count, supervise
 from stream.gateway.tls import TlsError
 from stream.service import logs
-from stream.service.settings import Settings, load
+from stream.service.settings import NotifySettings, Settings, SettingsError, load
+from stream.service.tables import notify_tables
 
 log = logging.getLogger("callstream")
 
@@ -55,6 +57,39 @@ def worker(processes: str | None, process: int | None, verbose: bool) -> None:
 def poller(verbose: bool) -> None:
     """Read the providers' resources, by time window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
     _run("poller", verbose)
+
+
+@click.group(invoke_without_command=True)
+@verbose_option
+@click.pass_context
+def notify(context: click.Context, verbose: bool) -> None:
+    """Hand alerts to the sinks of the settings. SIGTERM or Ctrl-C stops it cleanly."""
+    if context.invoked_subcommand is None:
+        _run("notify", verbose)
+
+
+@notify.command("test")
+@click.argument("sink")
+def notify_test(sink: str) -> None:
+    """Send SINK one notification of each shape, which says that it is a test."""
+    with exit_on_error():
+        chosen = load()
+        if sink not in {one.name for one in notify_tables.sinks_of(chosen)}:
+            raise SettingsError(f"CALLSTREAM_NOTIFY_SINKS has no sink {sink}")
+    log_to_stderr(chosen)
+    if not asyncio.run(_tried(sink, chosen)):
+        raise Fault(f"the sink {sink} did not take all of them", FAILED)
+
+
+async def _tried(sink: str, chosen: NotifySettings) -> bool:
+    """Whether the sink has taken every shape."""
+    # Not with the other roles: it loads aiohttp.
+    trial = importlib.import_module("stream.notify.trial")
+    all_taken = True
+    async for shape, answer in trial.tried(sink, chosen):
+        say(f"{shape}: {answer.outcome}{f' ({answer.why})' if answer.why else ''}")
+        all_taken = all_taken and answer.outcome == "taken"
+    return all_taken
 
 
 def _run(

@@ -15,11 +15,11 @@ from stream.kafka.client.connection import Connection
 from stream.kafka.client.rights import may_use_group, may_use_transactional_id, topic_operations
 from stream.kafka.topics import app_id, names
 
-TOPIC, GROUP, TRANSACTIONS = "topic", "group", "transactional id"
+TOPIC, GROUP, GROUPS, TRANSACTIONS = "topic", "group", "groups", "transactional id"
 
 
 class Access(NamedTuple):
-    """Operations on one thing. `kind`: TOPIC, GROUP, or TRANSACTIONS, whose name is a prefix."""
+    """Operations on one thing. `kind`: TOPIC, GROUP, or GROUPS or TRANSACTIONS, whose names are prefixes."""
 
     kind: str
     name: str
@@ -30,6 +30,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "gateway": (),
     "worker": ("callbacks", "polled", "scopes", "ticks", "changelog"),
     "poller": ("fetches", "polling"),
+    "notify": ("alerts", "alerts_active"),
 }
 """Topics by role, as in `Topics`."""
 
@@ -41,6 +42,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     ),
     # A request that is in the wrong partition is written to its own.
     "poller": ("polled", "polling", "fetches", "dead_letters"),
+    "notify": ("dead_letters",),
 }
 
 ROLES = tuple(READS)
@@ -52,6 +54,12 @@ NAMED = 3
 def poller_group(prefix: str) -> str:
     """The pollers' consumer group: `calls.` gives `calls-poller`."""
     return f"{prefix.removesuffix('.')}-poller"
+
+
+def notify_group(prefix: str, sink: str) -> str:
+    """The consumer group of a sink of alerts: `calls.` gives `calls-notify-SINK`. Each has its own, so that
+    none waits for another."""
+    return f"{prefix.removesuffix('.')}-notify-{sink}"
 
 
 def needed(role: str, prefix: str) -> tuple[Access, ...]:
@@ -71,6 +79,8 @@ def needed(role: str, prefix: str) -> tuple[Access, ...]:
         found.append(Access(TRANSACTIONS, f"{app_id(prefix)}-", frozenset({"DESCRIBE", "WRITE"})))
     if role == "poller":
         found.append(Access(GROUP, poller_group(prefix), frozenset({"READ"})))
+    if role == "notify":
+        found.append(Access(GROUPS, notify_group(prefix, ""), frozenset({"READ"})))
     return tuple(found)
 
 
@@ -87,8 +97,9 @@ async def missing(cluster: Connection, role: str, prefix: str) -> list[Access]:
         for one in wanted:
             if one.kind == TOPIC:
                 found = allowed.get(one.name, one.operations)
-            elif one.kind == GROUP:
-                found = one.operations if await may_use_group(admin, one.name) else frozenset()
+            elif one.kind in (GROUP, GROUPS):
+                group = one.name if one.kind == GROUP else f"{one.name}0"
+                found = one.operations if await may_use_group(admin, group) else frozenset()
             else:
                 may = await may_use_transactional_id(admin, f"{one.name}0")
                 found = one.operations if may else frozenset()

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from stream.kafka import topics
@@ -33,6 +33,7 @@ from stream.poller.resources.account import Account, accounts, lacks_twilio_acco
 from stream.poller.schedule.backfills import Backfills
 from stream.poller.schedule.progress_store import ProgressStore
 from stream.poller.schedule.windows import Windows, windows_of
+from stream.service.background_tasks import live, log_ended
 from stream.service.http import health
 from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.poller import BudgetState, PollerMetrics
@@ -242,12 +243,6 @@ class Poller:
         )
 
 
-def live(tasks: Mapping[str, asyncio.Task[None]], windows: Sequence[str] = ()) -> tuple[bool, Sequence[str]]:
-    """Whether all background tasks and windows are running. If not, a restart helps."""
-    ended = [*(name for name, task in tasks.items() if task.done()), *windows]
-    return not ended, [f"{name} has ended" for name in ended]
-
-
 def ready(
     trouble: str | None,
     states: Sequence[tuple[str, str]],
@@ -276,14 +271,7 @@ async def serve(chosen: PollerSettings) -> int:
                 tasks = poller.tasks.values()
                 await unless(asked, asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))
                 if not asked.is_set():
-                    _log_ended(poller.tasks)
+                    log_ended(poller.tasks)
                     return 1
             log.info("stopping")
     return 0
-
-
-def _log_ended(tasks: Mapping[str, asyncio.Task[None]]) -> None:
-    for name, task in tasks.items():
-        if task.done() and not task.cancelled():
-            error = task.exception()
-            log.error("%s has ended%s", name, f": {type(error).__name__}" if error else "")

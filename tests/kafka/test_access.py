@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stream.kafka.access import GROUP, ROLES, TOPIC, TRANSACTIONS, WRITES, needed
-from stream.service.metrics import gateway, poller, worker_families
+from stream.kafka.access import GROUP, GROUPS, ROLES, TOPIC, TRANSACTIONS, WRITES, needed
+from stream.service.metrics import gateway, notify, poller, worker_families
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "kafka.md"
-KINDS = {"topic": TOPIC, "group": GROUP, "transactional ids that begin with": TRANSACTIONS}
+KINDS = {
+    "topic": TOPIC,
+    "group": GROUP,
+    "groups that begin with": GROUPS,
+    "transactional ids that begin with": TRANSACTIONS,
+}
 OF_ALL_TOPICS = {"DESCRIBE", "DESCRIBE_CONFIGS"}
 
 
@@ -23,6 +28,7 @@ def test_metrics_have_the_topics_that_a_role_may_write() -> None:
         "gateway": gateway.WRITTEN,
         "worker": (*worker_families.WRITTEN, "ticks"),
         "poller": poller.WRITTEN,
+        "notify": notify.WRITTEN,
     }
     assert {role: sorted(topics) for role, topics in counted.items()} == {
         role: sorted(topics) for role, topics in WRITES.items()

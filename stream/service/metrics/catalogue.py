@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stream.service.metrics import gateway, poller, worker_families
+from stream.service.metrics import gateway, notify, poller, worker_families
 from stream.service.metrics.family import Family
 
 ROLES: Mapping[str, Sequence[Family]] = {
     "gateway": gateway.FAMILIES,
     "worker": worker_families.FAMILIES,
     "poller": poller.FAMILIES,
+    "notify": notify.FAMILIES,
 }
 """Of each role, beside `family.SHARED`, which all of them export."""
 
@@ -22,7 +23,6 @@ NOT_EXPORTED: Mapping[str, str] = {
     "be used it does not start.",
     "alerts_active": "Alerts are raised and not ended yet: see `alerts_published_total`.",
     "alerts_suppressed_total": "No alert is suppressed. Each failure has one identity, and so one alert.",
-    "alert_sink_requests_total": "No role sends alerts anywhere but to their topics.",
     'events_deduplicated_total{match="delivery_token"}': "A provider's token of a delivery is no identity: "
     "no signature covers it.",
     'table_evictions_total{reason="capacity"}': "No call is removed for want of room.",

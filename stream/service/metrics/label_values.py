@@ -27,7 +27,7 @@ ANY_SOURCE = (*SOURCES, UNKNOWN)
 DEAD_LETTER_REASONS = (
     *("not_json", "not_an_object", "unsupported_version", "key_mismatch", "unknown_source"),
     *("missing_id", "invalid_field", "too_large", "too_deep", "too_many_events"),
-    "internal_error",
+    *("internal_error", "undeliverable"),
 )
 AGENTS = ("callbacks", "polled", "ticks")
 LANE = "lane"

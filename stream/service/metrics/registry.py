@@ -25,7 +25,6 @@ from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from stream.service.metrics.endpoint_names import EndpointNames
 from stream.service.metrics.family import (
     BUILD_INFO,
     DEAD_LETTERS,
@@ -37,7 +36,6 @@ from stream.service.metrics.family import (
     SHARED,
     Family,
 )
-from stream.service.metrics.histogram import Buckets, Histogram, edges
 from stream.service.metrics.label_values import (
     ACCOUNT,
     ENDPOINTS,
@@ -51,6 +49,8 @@ from stream.service.metrics.label_values import (
     of_provider,
     spelled,
 )
+from stream.service.metrics.series.endpoint_names import EndpointNames
+from stream.service.metrics.series.histogram import Buckets, Histogram, edges
 
 # Whatever the environment says: with PROMETHEUS_MULTIPROC_DIR, counters would be files that outlive the
 # process.

@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,3 +219,13 @@ class NotifyTables:
         "which alerts each sink gets: `[[notify_routes]]` tables; empty: all",
         route_settings,
     )
+
+
+def sinks_of(chosen: NotifyTables) -> Sequence[SinkSetting]:
+    return chosen.notify_sinks or (LOG_SINK,)
+
+
+def routes_of(sink: SinkSetting, chosen: NotifyTables) -> Sequence[RouteSetting]:
+    """The routes to a sink; one for all alerts if there is none."""
+    found = [one for one in chosen.notify_routes if one.sink == sink.name]
+    return found or [RouteSetting(sink=sink.name, name=sink.name)]

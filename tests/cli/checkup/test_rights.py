@@ -6,7 +6,7 @@ import pytest
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.rights import judged
-from stream.kafka.access import GROUP, READS, ROLES, TOPIC, TRANSACTIONS, WRITES, Access, needed
+from stream.kafka.access import GROUP, GROUPS, READS, ROLES, TOPIC, TRANSACTIONS, WRITES, Access, needed
 
 WRITE = Access(TOPIC, "calls.callbacks.v1", frozenset({"WRITE", "DESCRIBE"}))
 GROUP_READ = Access(GROUP, "calls-worker", frozenset({"READ"}))
@@ -57,4 +57,5 @@ def test_only_the_worker_has_transactions() -> None:
         "gateway": {TOPIC},
         "worker": {TOPIC, GROUP, TRANSACTIONS},
         "poller": {TOPIC, GROUP},
+        "notify": {TOPIC, GROUPS},
     }

@@ -8,17 +8,17 @@ import pytest
 
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts
-from stream.service.metrics.endpoint_names import (
+from stream.service.metrics.family import LABEL_VALUES_CAPPED
+from stream.service.metrics.gateway import GatewayMetrics
+from stream.service.metrics.poller import PollerMetrics
+from stream.service.metrics.registry import LabelChoice, MetricRegistry
+from stream.service.metrics.series.endpoint_names import (
     CANDIDATES,
     LEAST_REQUESTS,
     MOST,
     EndpointNames,
     host_and_path,
 )
-from stream.service.metrics.family import LABEL_VALUES_CAPPED
-from stream.service.metrics.gateway import GatewayMetrics
-from stream.service.metrics.poller import PollerMetrics
-from stream.service.metrics.registry import LabelChoice, MetricRegistry
 from stream.service.metrics.worker import WorkerMetrics
 
 VOICE = "https://app.example.test/voice"

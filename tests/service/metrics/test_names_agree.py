@@ -14,6 +14,7 @@ from stream.service.metrics.catalogue import NOT_EXPORTED, ROLES
 from stream.service.metrics.family import PREFIX, SHARED, Family
 from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import TOPICS, WRITTEN
+from stream.service.metrics.notify import NotifyMetrics
 from stream.service.metrics.poller import PollerMetrics
 from stream.service.metrics.registry import MetricRegistry
 from stream.service.metrics.worker import WorkerMetrics
@@ -144,6 +145,7 @@ REGISTRIES: Mapping[str, MetricRegistry] = {
     "gateway": GatewayMetrics(),
     "worker": WorkerMetrics(),
     "poller": PollerMetrics([]),
+    "notify": NotifyMetrics([]),
 }
 
 

@@ -1,0 +1,106 @@
+"""A sink of type `alertmanager`: it is told what is firing when that changes, and again every minute.
+
+It needs no offsets: what is firing is in a compacted topic, and is posted again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import aiohttp
+
+from stream.notify.alert import ReceivedAlert
+from stream.notify.sinks.alertmanager import REPOST_S, AlertmanagerState, request
+from stream.notify.sinks.sink import TAKEN, SinkAnswer, post
+from stream.service.log_once import LogOnce
+from stream.service.metrics.notify import NotifyMetrics
+from stream.service.tables.notify_tables import RouteSetting, SinkSetting
+
+MINUTE_S = 60.0
+COLLECT_S = 1.0
+"""What begins or ends within this time is posted together."""
+
+RETRY_S, LONGEST_RETRY_S = 1.0, 30.0
+
+log = logging.getLogger("callstream.notify")
+
+
+class AlertmanagerWorker:
+    """`known`: set as soon as what is firing is known."""
+
+    def __init__(
+        self,
+        setting: SinkSetting,
+        routes: Sequence[RouteSetting],
+        client: aiohttp.ClientSession,
+        *,
+        known: asyncio.Event,
+        metrics: NotifyMetrics,
+    ) -> None:
+        self.name = setting.name
+        self._setting = setting
+        self._routes = routes
+        self._client = client
+        self._known = known
+        self._metrics = metrics
+        self._state = AlertmanagerState(routes, lambda: datetime.now(UTC))
+        self._changed = asyncio.Event()
+        self._posted_s: dict[str, deque[float]] = {one.name: deque(maxlen=one.per_minute) for one in routes}
+        self._outages = LogOnce()
+        self.trouble: str | None = None
+        """Why Alertmanager takes no alerts; None where it does."""
+
+    def observe(self, fingerprint: str, alert: ReceivedAlert | None) -> None:
+        if self._state.observe(fingerprint, alert):
+            self._changed.set()
+
+    async def run(self) -> None:
+        await self._known.wait()
+        failures = 0
+        while True:
+            self._changed.clear()
+            answers = [await self._post(one, time.monotonic()) for one in self._routes]
+            failed = [one for one in answers if one is not None and one.outcome != TAKEN]
+            if failed:
+                backoff_s = min(RETRY_S * 2.0**failures, LONGEST_RETRY_S)
+                failures = min(failures + 1, 10)
+                await asyncio.sleep(max(backoff_s, failed[0].retry_s))
+                continue
+            failures = 0
+            try:
+                async with asyncio.timeout(REPOST_S):
+                    await self._changed.wait()
+                    await asyncio.sleep(COLLECT_S)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(max(0.0, self._free_s() - time.monotonic()))
+
+    def _free_s(self) -> float:
+        """When each route may post again; they are posted together."""
+        full = [sent[0] + MINUTE_S for sent in self._posted_s.values() if len(sent) == sent.maxlen]
+        return max(full, default=0.0)
+
+    async def _post(self, route: RouteSetting, now_s: float) -> SinkAnswer | None:
+        """None where nothing fires."""
+        alerts, ended = self._state.post(route.name)
+        if not alerts:
+            return None
+        answer = await post(self._client, request(self._setting, alerts))
+        self._metrics.requested(self.name, route.name, ok=answer.outcome == TAKEN)
+        if answer.outcome == TAKEN:
+            self._posted_s[route.name].append(now_s)
+            self._state.taken(ended)
+            self._metrics.alerts(self.name, "sent", len(alerts))
+            self.trouble = None
+            if self._outages.succeeded(self.name, now_s):
+                log.info("the sink %s takes notifications again", self.name)
+        else:
+            self.trouble = answer.why
+            if self._outages.failed(self.name, answer.why, now_s):
+                log.warning("the sink %s does not take notifications (%s): retrying", self.name, answer.why)
+        return answer

@@ -1,0 +1,87 @@
+"""What is firing now, from `calls.alerts.active.v1`: by fingerprint, and counted in groups.
+
+All processes know all of it, whichever partitions of the alerts they own, and also after a restart.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+from stream.notify.alert import ReceivedAlert
+
+EXAMPLES = 3
+
+K = TypeVar("K", bound=Hashable)
+
+
+class FiringGroup:
+    """What is firing of one group: how many, since when, and its newest alerts."""
+
+    def __init__(self, starts_at: str) -> None:
+        self.count = 0
+        self.starts_at = starts_at
+        self.newest: deque[ReceivedAlert] = deque(maxlen=EXAMPLES)
+
+    def show(self, alert: ReceivedAlert) -> None:
+        self.hide(alert.fingerprint)
+        self.newest.append(alert)
+
+    def hide(self, fingerprint: str) -> None:
+        kept = [one for one in self.newest if one.fingerprint != fingerprint]
+        self.newest.clear()
+        self.newest.extend(kept)
+
+
+class Change(NamedTuple, Generic[K]):
+    """The groups of which something began to fire, and of which nothing does any more."""
+
+    began: K | None = None
+    ended: K | None = None
+    was: FiringGroup | None = None
+
+
+class Firing(Generic[K]):
+    """`group_of`: the group of an alert; None if it is not counted."""
+
+    def __init__(self, group_of: Callable[[ReceivedAlert], K | None]) -> None:
+        self._group_of = group_of
+        self._groups_of: dict[str, K] = {}
+        self.groups: dict[K, FiringGroup] = {}
+
+    def is_firing(self, fingerprint: str) -> bool:
+        return fingerprint in self._groups_of
+
+    def count(self, group: K) -> int:
+        found = self.groups.get(group)
+        return found.count if found is not None else 0
+
+    def observe(self, fingerprint: str, alert: ReceivedAlert | None) -> Change[K]:
+        """The newest record of a fingerprint; None for a tombstone."""
+        group = self._group_of(alert) if alert is not None and alert.is_firing else None
+        before = self._groups_of.get(fingerprint)
+        ended = was = None
+        if before is not None and group != before:
+            was = self._leave(before, fingerprint)
+            ended = before if was is not None else None
+        if group is None or alert is None:
+            return Change(None, ended, was)
+        began = group if group not in self.groups else None
+        known = self.groups.setdefault(group, FiringGroup(alert.starts_at))
+        known.starts_at = min(known.starts_at, alert.starts_at)
+        if group != before:
+            self._groups_of[fingerprint] = group
+            known.count += 1
+        known.show(alert)
+        return Change(began, ended, was)
+
+    def _leave(self, group: K, fingerprint: str) -> FiringGroup | None:
+        """The group, if this was the last of it; it keeps its examples."""
+        del self._groups_of[fingerprint]
+        left = self.groups[group]
+        left.count -= 1
+        if left.count == 0:
+            return self.groups.pop(group)
+        left.hide(fingerprint)
+        return None

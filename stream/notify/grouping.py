@@ -1,0 +1,201 @@
+"""Which alerts make one notification, and when it is due. Pure: time is an argument.
+
+- A condition (a failing endpoint, many failures of one code) is announced at once when it opens, ends or
+  changes its severity, else once an interval.
+- Facts about calls of one rule and account are collected, and announced once an interval, with their number
+  and three of them.
+- A route sends a limited number of notifications a minute. What is due waits, the most severe first, and
+  grows; nothing is left out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from stream.core.identity import name_id
+from stream.notify.alert import FIRING, RESOLVED, Group, ReceivedAlert, route_of
+from stream.notify.firing import EXAMPLES, Firing
+from stream.service.tables.notify_tables import SEVERITIES, RouteSetting
+
+MINUTE_S = 60.0
+REMEMBERED = 50_000
+"""Episodes whose last revision is remembered, and groups whose last notification is."""
+
+_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+
+class TakenAlert(NamedTuple):
+    """An alert, the record that it came in, and what is called when nothing is left to do for it."""
+
+    alert: ReceivedAlert
+    record: Any
+    done: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What a sink is told at once about one group.
+
+    - `alerts`: the newest, at most EXAMPLES. `fired`, `resolved`: episodes of this notification;
+      `occurrences`: how often they were seen.
+    - `firing_now`: how many of the group are firing; 0 makes `state` `resolved`.
+    - `id`: a function of the alerts: the same for each attempt to send the same ones.
+    """
+
+    id: str
+    route: str
+    group: Group
+    state: str
+    severity: str
+    alerts: Sequence[ReceivedAlert]
+    fired: int
+    resolved: int
+    firing_now: int
+    occurrences: int
+    starts_at: str
+    updated_at: str
+
+
+class PendingGroup:
+    """Alerts of one group that wait for one notification, in the order in which they came."""
+
+    def __init__(self, route: RouteSetting, group: Group, first_s: float) -> None:
+        self.route = route
+        self.group = group
+        self.first_s = first_s
+        self.taken: list[TakenAlert] = []
+
+    @property
+    def rank(self) -> int:
+        return min(_RANK.get(one.alert.severity, len(_RANK)) for one in self.taken)
+
+    def notification(self, firing: Firing[str]) -> Notification:
+        newest: dict[str, ReceivedAlert] = {}
+        for one in self.taken:
+            newest.pop(one.alert.episode_id, None)
+            newest[one.alert.episode_id] = one.alert
+        by_fingerprint = {one.fingerprint: one.is_firing for one in newest.values()}
+        now = firing.count(self.group.key) + sum(
+            fires - firing.is_firing(fingerprint) for fingerprint, fires in by_fingerprint.items()
+        )
+        state = FIRING if now > 0 else RESOLVED
+        alerts = [*reversed(newest.values())]
+        shown = sorted(alerts, key=lambda one: (one.state != state, _RANK.get(one.severity, 9)))
+        return Notification(
+            id=name_id("notification", self.route.name, self.group.key, [one.alert.id for one in self.taken]),
+            route=self.route.name,
+            group=self.group,
+            state=state,
+            severity=SEVERITIES[min(self.rank, len(SEVERITIES) - 1)],
+            alerts=shown[:EXAMPLES],
+            fired=len({one.alert.episode_id for one in self.taken if one.alert.is_firing}),
+            resolved=sum(not one.is_firing for one in alerts),
+            firing_now=max(now, 0),
+            occurrences=sum(one.occurrences for one in alerts),
+            starts_at=min(one.starts_at for one in alerts),
+            updated_at=max(one.updated_at or one.starts_at for one in alerts),
+        )
+
+
+class _Announced(NamedTuple):
+    state: str
+    severity: str
+    at_s: float
+
+
+class Grouping:
+    """The alerts of one sink that wait.
+
+    - `routes`: of this sink.
+    - `closes`: the sink is also told of facts that were settled, to close what it has opened.
+    """
+
+    def __init__(self, routes: Sequence[RouteSetting], *, closes: bool) -> None:
+        self._routes = routes
+        self._closes = closes
+        self._pending: dict[tuple[str, str], PendingGroup] = {}
+        self._seen: dict[str, int] = {}
+        self._announced: dict[tuple[str, str], _Announced] = {}
+        self._sent_s: dict[str, deque[float]] = {one.name: deque(maxlen=one.per_minute) for one in routes}
+
+    def add(self, taken: TakenAlert, now_s: float) -> str:
+        """`waiting`, `unrouted` or `repeated`: nothing is left to do for an alert of the latter two."""
+        alert = taken.alert
+        route = route_of(alert, self._routes)
+        if route is None or not self._is_wanted(alert, route):
+            return "unrouted"
+        if alert.revision <= self._seen.get(alert.episode_id, 0):
+            return "repeated"
+        _remember(self._seen, alert.episode_id, alert.revision)
+        key = route.name, alert.group.key
+        if key not in self._pending:
+            self._pending[key] = PendingGroup(route, alert.group, now_s)
+        self._pending[key].taken.append(taken)
+        return "waiting"
+
+    def _is_wanted(self, alert: ReceivedAlert, route: RouteSetting) -> bool:
+        if alert.is_firing or self._closes:
+            return True
+        was_announced = (route.name, alert.group.key) in self._announced
+        return not alert.is_settled and (
+            was_announced or not route.severities or alert.severity in route.severities
+        )
+
+    def take_due(self, now_s: float) -> PendingGroup | None:
+        """Removes and returns the most urgent group that may be sent now."""
+        due = [
+            (one.rank, one.first_s, key)
+            for key, one in self._pending.items()
+            if max(self._due_s(one), self._route_free_s(one.route)) <= now_s
+        ]
+        return self._pending.pop(min(due)[2]) if due else None
+
+    def next_s(self) -> float | None:
+        """When the next group is due; None if none waits."""
+        times = [max(self._due_s(one), self._route_free_s(one.route)) for one in self._pending.values()]
+        return min(times, default=None)
+
+    def _due_s(self, pending: PendingGroup) -> float:
+        alert, route = pending.taken[-1].alert, pending.route
+        before = self._announced.get((route.name, pending.group.key))
+        if alert.is_about_a_call:
+            collected_s = pending.first_s + route.wait_s
+            return collected_s if before is None else max(collected_s, before.at_s + route.interval_s)
+        if before is None or (before.state, before.severity) != (alert.state, alert.severity):
+            return pending.first_s
+        return max(pending.first_s, before.at_s + route.interval_s)
+
+    def _route_free_s(self, route: RouteSetting) -> float:
+        sent = self._sent_s[route.name]
+        return sent[0] + MINUTE_S if len(sent) == route.per_minute else 0.0
+
+    def sent(self, pending: PendingGroup, now_s: float) -> None:
+        """The sink has taken it."""
+        newest = pending.taken[-1].alert
+        key = pending.route.name, pending.group.key
+        _remember(self._announced, key, _Announced(newest.state, newest.severity, now_s))
+        self._sent_s[pending.route.name].append(now_s)
+
+    def put_back(self, pending: PendingGroup) -> None:
+        """The sink has not taken it: it waits again, with what has come meanwhile."""
+        key = pending.route.name, pending.group.key
+        later = self._pending.get(key)
+        if later is not None:
+            pending.taken += later.taken
+        self._pending[key] = pending
+
+    def forget(self) -> None:
+        """Drop what waits: other processes read it again."""
+        self._pending.clear()
+        self._seen.clear()
+
+
+def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """As the newest; the oldest is forgotten."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > REMEMBERED:
+        del known[next(iter(known))]

@@ -1,0 +1,45 @@
+"""PagerDuty, by its Events API v2: an incident for each condition, and one for all facts of a group.
+
+A later event with the same `dedup_key` belongs to the same incident; `resolve` closes it.
+https://developer.pagerduty.com/docs/events-api-v2-overview
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from stream.notify.alert import example
+from stream.notify.grouping import Notification
+from stream.notify.sinks.sink import SinkRequest
+from stream.notify.wording import counts, headline, place
+from stream.service.tables.notify_tables import PAGERDUTY_URL, SinkSetting
+
+SUMMARY_LIMIT = 1024
+"""Characters of `payload.summary`."""
+
+
+def request(sink: SinkSetting, told: Notification) -> SinkRequest:
+    event = {
+        "routing_key": sink.secret,
+        "event_action": "trigger" if told.state == "firing" else "resolve",
+        "dedup_key": told.group.key,
+        "client": "callstream",
+        "payload": {
+            "summary": headline(told)[:SUMMARY_LIMIT],
+            "source": f"callstream, {place(told.group)}",
+            "severity": told.severity,  # critical, warning and info are words of PagerDuty, too
+            "timestamp": told.updated_at,
+            "component": told.group.scope or told.group.provider,
+            "group": told.group.account or told.group.provider,
+            "class": told.group.rule,
+            "custom_details": {
+                "counts": counts(told),
+                "since": told.starts_at,
+                "examples": [example(one) for one in told.alerts],
+            },
+        },
+        "links": [
+            {"href": url, "text": name.replace("_", " ")} for name, url in told.alerts[0].links.items()
+        ],
+    }
+    return SinkRequest(sink.url or PAGERDUTY_URL, orjson.dumps(event))

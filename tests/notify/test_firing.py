@@ -1,0 +1,38 @@
+"""What is firing, counted in groups: from records in any order of fingerprints."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.notify.firing import EXAMPLES, Firing
+from tests.notify.alerts import alert, resolved
+
+CALLS = [alert(f"twilio:CA{number}", account=f"AC{number % 2}") for number in range(6)]
+CHANGES = st.lists(st.tuples(st.sampled_from(CALLS), st.sampled_from(["fires", "ends", "tombstone"])))
+
+
+@given(CHANGES)
+def test_a_group_has_what_fires_and_its_beginning_and_end_are_told_once(changes: list[tuple]) -> None:  # type: ignore[type-arg]
+    firing: Firing[str] = Firing(lambda one: one.group.key)
+    expected: dict[str, str] = {}
+    open_groups: set[str] = set()
+    for one, what in changes:
+        record = {"fires": one, "ends": resolved(one), "tombstone": None}[what]
+        change = firing.observe(one.fingerprint, record)
+        if what == "fires":
+            expected[one.fingerprint] = one.group.key
+        else:
+            expected.pop(one.fingerprint, None)
+        now = set(expected.values())
+        assert (change.began, change.ended) == (
+            next(iter(now - open_groups), None),
+            next(iter(open_groups - now), None),
+        )
+        open_groups = now
+    assert {key: group.count for key, group in firing.groups.items()} == {
+        key: [*expected.values()].count(key) for key in open_groups
+    }
+    for key, group in firing.groups.items():
+        assert len(group.newest) <= EXAMPLES
+        assert all(firing.is_firing(one.fingerprint) and one.group.key == key for one in group.newest)

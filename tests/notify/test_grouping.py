@@ -1,0 +1,184 @@
+"""Which alerts make one notification, and when: with a clock that the tests set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream.notify.alert import ReceivedAlert
+from stream.notify.firing import Firing
+from stream.notify.grouping import Grouping, Notification
+from stream.service.tables.notify_tables import RouteSetting
+from tests.notify.alerts import add, alert, condition, resolved
+
+
+def grouping(*, closes: bool = True, **route: Any) -> Grouping:
+    return Grouping([RouteSetting(sink="s", name="r", **route)], closes=closes)
+
+
+def firing(*alerts: ReceivedAlert) -> Firing[str]:
+    found: Firing[str] = Firing(lambda one: one.group.key)
+    for one in alerts:
+        found.observe(one.fingerprint, one)
+    return found
+
+
+def sent(of: Grouping, until_s: float, state: Firing[str] | None = None) -> list[tuple[float, Notification]]:
+    """What is sent from second to second, and when."""
+    found = []
+    for now_s in range(int(until_s) + 1):
+        while (due := of.take_due(now_s)) is not None:
+            of.sent(due, now_s)
+            found.append((float(now_s), due.notification(state or firing())))
+    return found
+
+
+def test_five_hundred_failed_calls_in_a_minute_are_one_notification_after_another_with_their_number() -> None:
+    """Of two accounts and two rules: never more than three a minute, and no call is left out."""
+    of = grouping(interval_s=60.0)
+    told: list[tuple[float, Notification]] = []
+    for second in range(240):
+        for number in range(10 if second < 60 else 0):
+            fields = {"rule": ("call.failed", "call.short")[number % 2], "account": f"AC{number % 4 // 2}"}
+            add(of, alert(f"twilio:CA{second}-{number}", **fields), second)
+        while (due := of.take_due(second)) is not None:
+            of.sent(due, second)
+            told.append((second, due.notification(firing())))
+    for at_s, _ in told:
+        assert sum(at_s <= other < at_s + 60 for other, _ in told) <= 3
+    assert sum(one.fired for _, one in told) == 600
+    assert {len(one.alerts) for _, one in told} == {3}
+    assert told[0][0] == 30  # collected for wait_s
+    assert len(told) == 7  # the fourth group waited for its turn, and was told once of all its calls
+
+
+def test_a_condition_is_told_at_once_and_its_news_too_but_its_count_only_once_an_interval() -> None:
+    of = grouping()
+    opened = condition()
+    more = condition(revision=2, occurrences=10)
+    worse = condition(revision=3, occurrences=11, severity="warning")
+    add(of, opened, 0)
+    assert [at for at, _ in sent(of, 0)] == [0]
+    add(of, more, 1)
+    assert of.take_due(299) is None
+    assert of.next_s() == 300
+    add(of, worse, 10)
+    ((_, told),) = sent(of, 10)
+    assert (told.fired, told.occurrences, told.severity) == (1, 11, "critical")
+    add(of, resolved(worse), 11)
+    ((_, told),) = sent(of, 11)
+    assert (told.state, told.firing_now, told.resolved) == ("resolved", 0, 1)
+
+
+def test_a_route_that_has_sent_its_number_waits_and_the_most_severe_goes_first() -> None:
+    of = grouping(per_minute=1)
+    for severity in ("info", "warning", "critical"):
+        one = condition(rule=f"webhook.{severity}", severity=severity)
+        add(of, one, 0)
+    assert [(at, one.severity) for at, one in sent(of, 130)] == [
+        (0, "critical"),
+        (60, "warning"),
+        (120, "info"),
+    ]
+
+
+def test_a_revision_that_was_seen_and_an_older_one_are_repeated() -> None:
+    of = grouping()
+    assert add(of, condition(revision=2), 0) == "waiting"
+    assert add(of, condition(revision=2), 0) == "repeated"
+    assert add(of, condition(revision=1), 0) == "repeated"
+    assert add(of, condition(revision=1, opened=2), 0) == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("route", "is_taken"),
+    [
+        ({}, True),
+        ({"rules": ("call.*",)}, True),
+        ({"rules": ("call.failed",)}, True),
+        ({"rules": ("call.fail",)}, False),
+        ({"rules": ("webhook.*", "calls.failing")}, False),
+        ({"severities": ("info",)}, True),
+        ({"severities": ("critical", "warning")}, False),
+        ({"accounts": ("main",)}, True),
+        ({"accounts": ("AC1", "europe")}, True),
+        ({"accounts": ("europe",)}, False),
+    ],
+)
+def test_a_route_takes_by_rule_severity_and_account(route: dict[str, Any], *, is_taken: bool) -> None:
+    assert (add(grouping(**route), alert(), 0) == "waiting") is is_taken
+
+
+def test_the_first_route_that_takes_an_alert_is_its_only_one() -> None:
+    routes = [
+        RouteSetting(sink="s", name="pages", severities=("critical",)),
+        RouteSetting(sink="s", name="rest", wait_s=1.0),
+    ]
+    of = Grouping(routes, closes=True)
+    add(of, condition(), 0)
+    add(of, alert(), 0)
+    assert [one.route for _, one in sent(of, 5)] == ["pages", "rest"]
+
+
+def test_an_end_is_told_whatever_its_severity_if_the_beginning_was_told() -> None:
+    of = grouping(closes=False, severities=("critical",))
+    known, other = condition(), condition(rule="webhook.slow", severity="warning")
+    add(of, known, 0)
+    assert len(sent(of, 0)) == 1
+    assert add(of, resolved(condition(severity="warning", revision=5)), 1) == "waiting"
+    assert add(of, resolved(other), 1) == "unrouted"
+
+
+@pytest.mark.parametrize(
+    ("code", "closes", "result"),
+    [
+        ("settled", False, "unrouted"),
+        ("settled", True, "waiting"),
+        ("retracted_by_reconciliation", False, "waiting"),
+    ],
+)
+def test_a_fact_that_only_settles_is_news_to_nobody_but_sinks_that_keep_it_open(
+    code: str, result: str, *, closes: bool
+) -> None:
+    assert add(grouping(closes=closes), resolved(alert(), code), 0) == result
+
+
+def test_facts_are_open_until_the_last_of_them_has_ended_whoever_read_the_others() -> None:
+    """Another process reads the partition of the second call; what is firing says so."""
+    mine, others = alert("twilio:CA1"), alert("twilio:CA2")
+    of = grouping(wait_s=1.0)
+    add(of, resolved(mine, "settled"), 0)
+    ((_, told),) = sent(of, 1, firing(mine, others))
+    assert (told.state, told.firing_now) == ("firing", 1)
+    of = grouping(wait_s=1.0)
+    add(of, resolved(mine, "settled"), 0)
+    ((_, told),) = sent(of, 1, firing(mine))
+    assert (told.state, told.firing_now) == ("resolved", 0)
+
+
+def test_what_a_sink_has_not_taken_waits_with_what_comes_meanwhile() -> None:
+    of, done = grouping(wait_s=1.0), list[str]()
+    first, second = alert("twilio:CA1"), alert("twilio:CA2")
+    add(of, first, 0, done)
+    due = of.take_due(1)
+    assert due is not None
+    alone = due.notification(firing())
+    add(of, second, 1, done)
+    of.put_back(due)
+    again = of.take_due(2)
+    assert again is not None
+    told = again.notification(firing())
+    assert [one.alert.id for one in again.taken] == [first.id, second.id]
+    assert (told.fired, told.alerts[0]) == (2, second)
+    assert told.id != alone.id
+    assert told.id == again.notification(firing(first)).id
+    assert of.take_due(1000) is None
+
+
+def test_what_other_processes_read_is_forgotten() -> None:
+    of = grouping()
+    add(of, condition(), 0)
+    of.forget()
+    assert of.take_due(1000) is None
+    assert add(of, condition(), 0) == "waiting"
