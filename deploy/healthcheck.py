@@ -15,6 +15,7 @@ LISTENS = {
     "CALLSTREAM_GATEWAY_HEALTH_LISTEN": "127.0.0.1:8084",
     "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:8081",
     "CALLSTREAM_POLLER_LISTEN": "127.0.0.1:8082",
+    "CALLSTREAM_NOTIFY_LISTEN": "127.0.0.1:8085",
 }
 """Where a role's own HTTP is, with the defaults of the settings."""
 

@@ -12,7 +12,14 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-from stream.service.settings import GatewaySettings, NotifySettings, PollerSettings, RoleSettings, Settings, WorkerSettings
+from stream.service.settings import (
+    GatewaySettings,
+    NotifySettings,
+    PollerSettings,
+    RoleSettings,
+    Settings,
+    WorkerSettings,
+)
 
 DEPLOY = Path(__file__).resolve().parents[1]
 CHART = DEPLOY / "helm" / "callstream"
@@ -25,6 +32,7 @@ ROLES = {
     "gateway": GatewaySettings,
     "worker": WorkerSettings,
     "poller": PollerSettings,
+    "notify": NotifySettings,
     "topics": RoleSettings,
 }
 
@@ -39,6 +47,7 @@ SET_BY_CHART = {
     "gateway_tls",
     "instance_id",
     "kafka_libs",
+    "notify_listen",
     "poller_listen",
     "store",
     "worker_listen",
@@ -87,7 +96,7 @@ def _schema() -> str:
 
 def _kind(about: Field[Any]) -> dict[str, Any]:
     """The JSON type of a setting's value. Its text is checked by callstream."""
-    if about.name == "endpoints":
+    if about.name in ("endpoints", "notify_routes"):
         return {"type": "array", "items": {"type": "object"}}
     if isinstance(about.default, tuple):
         return {"type": ["string", "array"], "items": {"type": ["string", "integer"]}}

@@ -1,8 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
-The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, and the simulator
-that plays the providers: it sends webhooks to the gateway and serves the poller. With --observe Prometheus
-and Alertmanager, too.
+The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, `notify` where a
+sink is configured, and the simulator that plays the providers: it sends webhooks to the gateway and serves
+the poller. With --observe Prometheus and Alertmanager, too.
 Ctrl-C stops everything cleanly in seconds; a second one kills it.
 """
 
@@ -120,7 +120,7 @@ def command(
 
 
 Addresses = Mapping[str, str]
-"""Where each role listens: worker, gateway, poller, and `gateway_health`."""
+"""Where each role listens: worker, gateway, poller, notify, and `gateway_health`."""
 
 
 class LocalStack:
@@ -200,6 +200,8 @@ class LocalStack:
             running["simulator"] = asyncio.create_task(self._simulate(at, environ))
         if polled:
             running["poller"] = asyncio.create_task(self._poll(environ))
+        if self._settings.notify_sinks:
+            running["notify"] = self._begin("notify", callstream("notify"), environ)
         stop = asyncio.create_task(self._stop.wait())
         try:
             return await first_to_end(stop, running)
@@ -209,7 +211,7 @@ class LocalStack:
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
     def _addresses(self) -> Addresses:
-        roles = ("worker", "gateway", "gateway_health", "poller")
+        roles = ("worker", "gateway", "gateway_health", "poller", "notify")
         listens = {role: getattr(self._settings, f"{role}_listen") for role in roles}
         return {role: free_address(role.replace("_", "'s "), at, self._say) for role, at in listens.items()}
 
@@ -231,6 +233,7 @@ class LocalStack:
             return []
         targets = {"gateway": at["gateway_health"], "worker": at["worker"]}
         targets |= {"poller": at["poller"]} if polled else {}
+        targets |= {"notify": at["notify"]} if self._settings.notify_sinks else {}
         free = partial(free_address, say=self._say)
         return observing_programs(
             self._programs, self._settings.data_dir.absolute(), targets, free, self._say
@@ -270,6 +273,7 @@ class LocalStack:
             ("worker", _probes(at["worker"])),
             ("gateway", _probes(at["gateway_health"])),
             *([("poller", _probes(at["poller"]))] if polled else []),
+            *([("notify", _probes(at["notify"]))] if self._settings.notify_sinks else []),
             ("Kafka", self._settings.kafka),
             ("logs", str(self._settings.data_dir.absolute())),
         ]

@@ -32,7 +32,10 @@ def environment(service: str, env: str, secrets: Path, content: str = "") -> dic
     for name in COMPOSE["secrets"]:
         (secrets / name).write_text(f"{content}\n" if name == "twilio_auth_token" else "")
     own = SERVICES[service].get("environment", {})
-    return said | {name: value.replace("/run/secrets", str(secrets)) for name, value in own.items()}
+    mounted = {"/run/secrets": str(secrets), "/etc/callstream": str(FOLDER / "notify")}
+    for inside, outside in mounted.items():
+        own = {name: value.replace(inside, outside) for name, value in own.items()}
+    return said | own
 
 
 @pytest.mark.parametrize("service", sorted(OURS))
@@ -84,6 +87,7 @@ def test_prometheus_scrapes_each_role_where_it_listens() -> None:
         re.findall(r"CALLSTREAM_(\w+)_LISTEN=0\.0\.0\.0:(\d+)", (FOLDER / "Dockerfile").read_text())
     )
     ports = {"gateway": listens["GATEWAY_HEALTH"], "worker": listens["WORKER"], "poller": listens["POLLER"]}
+    ports["notify"] = listens["NOTIFY"]
     expected = {
         (f"{name}:{ports[service['command'][0]]}", service["command"][0])
         for name, service in SERVICES.items()

@@ -55,6 +55,7 @@ PANELS = {
     "CallstreamSignatureFailures": ("callstream-pipeline", "Refused, by reason"),
     "CallstreamIngestErrorBudgetBurn": ("callstream-pipeline", "Requests, by status code"),
     "CallstreamDown": ("callstream-pipeline", "Roles, as Prometheus sees them"),
+    "CallstreamAlertSinkDown": ("callstream-pipeline", "Sinks that take alerts"),
     "CallstreamWorkerNotRunning": ("callstream-pipeline", "Workers, by state"),
     "CallstreamConsumerLagGrowing": ("callstream-pipeline", "Lag, by topic"),
     "CallstreamHeartbeatStale": ("callstream-pipeline", "Age of the heartbeat, by stage"),

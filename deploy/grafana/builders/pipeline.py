@@ -40,6 +40,7 @@ def pipeline() -> Dashboard:
             Question("Does the worker keep up?", worker.throughput()),
             Question("Is anything repeated, missing or unreadable?", worker.integrity()),
             Question("Does Kafka accept what is written?", worker.kafka()),
+            Question("Do alerts reach those who want them?", _sinks()),
             Question("Do workers restart, and how long do they recover?", worker.recovery()),
             Question("Do the processes have enough CPU and memory?", worker.processes()),
         ],
@@ -234,6 +235,36 @@ def _latency() -> Sequence[AnyPanel]:
             "Seconds since the last event of the source was processed. A source without events has no line.",
             Query(q.age("last_event_timestamp_seconds", q.SOURCE, by="source"), "{{source}}"),
             unit=SECONDS,
+            width=8,
+        ),
+    ]
+
+
+def _sinks() -> Sequence[AnyPanel]:
+    return [
+        lines(
+            "Sinks that take alerts",
+            "1 while `callstream notify` hands alerts to the sink, 0 since its last notification failed. The "
+            "log of notify says why; nothing is lost.",
+            Query(f"min by (sink) ({q.series('alert_sink_up')})", "{{sink}}"),
+            unit=COUNT,
+            limits=limits.SINK_UP,
+            width=8,
+        ),
+        lines(
+            "Notifications, by sink and outcome",
+            "Each attempt counts; and the alerts in them, by result: facts about calls are collected, so a "
+            "notification may hold hundreds.",
+            Query(q.per_minute("alert_sink_requests_total", by="sink, outcome"), "{{sink}} {{outcome}}"),
+            Query(q.per_minute("alert_sink_alerts_total", by="result"), "alerts {{result}}"),
+            unit=PER_MINUTE,
+            width=8,
+        ),
+        lines(
+            "Alerts that wait, by sink",
+            "Read and not yet taken: being collected, held back by the route's limit, or the sink is down.",
+            Query(q.total("alert_sink_waiting_alerts", by="sink"), "{{sink}}"),
+            unit=COUNT,
             width=8,
         ),
     ]

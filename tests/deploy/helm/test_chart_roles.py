@@ -12,7 +12,14 @@ import pytest
 from stream.cli.main import main
 from stream.service import settings
 from stream.service.http import health
-from stream.service.settings import GatewaySettings, PollerSettings, RoleSettings, Settings, WorkerSettings
+from stream.service.settings import (
+    GatewaySettings,
+    NotifySettings,
+    PollerSettings,
+    RoleSettings,
+    Settings,
+    WorkerSettings,
+)
 from tests.deploy.helm.chart import (
     VALUES,
     container,
@@ -31,18 +38,27 @@ READS = {
     "gateway": GatewaySettings,
     "worker": WorkerSettings,
     "poller": PollerSettings,
+    "notify": NotifySettings,
     "topics": RoleSettings,
 }
-LISTENS = {"gateway": "gateway_health_listen", "worker": "worker_listen", "poller": "poller_listen"}
+LISTENS = {
+    "gateway": "gateway_health_listen",
+    "worker": "worker_listen",
+    "poller": "poller_listen",
+    "notify": "notify_listen",
+}
 SECRET = {about.name for about in fields(Settings) if about.metadata["secret"]}
 FILES = {"kafka_ca_file"}
-ACCOUNTS = [{"provider": "twilio", "id": "AC1", "secret": "planted"}]
+TABLES = {
+    "poll_accounts": [{"provider": "twilio", "id": "AC1", "secret": "planted"}],
+    "notify_sinks": [{"name": "oncall", "type": "pagerduty", "secret": "planted"}],
+}
 
 
 def chosen(pod: dict[str, object], secrets: Path) -> Settings:
     """The settings that callstream has in this pod, with a text in each file that may be a secret's."""
     for name in SECRET | FILES:
-        (secrets / name).write_text(json.dumps(ACCOUNTS) if name == "poll_accounts" else "planted\n")
+        (secrets / name).write_text(json.dumps(TABLES[name]) if name in TABLES else "planted\n")
     return settings.load(environment(pod, secrets))
 
 

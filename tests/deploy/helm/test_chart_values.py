@@ -163,6 +163,7 @@ def test_policies_open_the_ports_of_the_brokers() -> None:
 
     assert egress("full", "worker") == [53, 53, 9092, 9094, 8443]
     assert egress("full", "poller") == [53, 53, 9092, 9094, 443, 8443]
+    assert egress("full", "notify") == [53, 53, 9092, 9094, 443, 8443]
     assert egress("oauth", "worker") == [53, 53, 9092, 9094, 443]
     assert egress("sasl-ssl", "topics") == [53, 53, 9093]
 

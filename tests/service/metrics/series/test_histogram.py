@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, Metric
 
-from stream.service.metrics import histogram
+from stream.service.metrics.series import histogram
 from stream.service.metrics.worker_families import EVENT_LATENCY
 
 LABELS = ("telnyx_webhook", "processed")
