@@ -39,7 +39,7 @@ class _Webhook(msgspec.Struct, frozen=True):
     endpoint: str | None = None
 
 
-class Group(NamedTuple):
+class NotifiedGroup(NamedTuple):
     """What one notification is about: a condition, or all facts about calls of one rule and account.
 
     `scope` is empty for facts about calls, so no call id is in it. `key` identifies the group at the sinks.
@@ -93,11 +93,13 @@ class ReceivedAlert(msgspec.Struct, frozen=True, dict=True):
         return self.is_about_a_call and not self.is_firing and not self.reason.code.startswith(RETRACTED)
 
     @cached_property
-    def group(self) -> Group:
+    def group(self) -> NotifiedGroup:
         if not self.is_about_a_call:
-            return Group(self.rule.id, self.provider, self.account_name, self.scope.id, self.fingerprint)
+            return NotifiedGroup(
+                self.rule.id, self.provider, self.account_name, self.scope.id, self.fingerprint
+            )
         key = name_id("alert group", self.rule.id, self.provider, self.account)
-        return Group(self.rule.id, self.provider, self.account_name, "", key)
+        return NotifiedGroup(self.rule.id, self.provider, self.account_name, "", key)
 
 
 _decode = msgspec.json.Decoder(ReceivedAlert).decode

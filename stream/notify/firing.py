@@ -34,7 +34,7 @@ class FiringGroup:
         self.newest.extend(kept)
 
 
-class Change(NamedTuple, Generic[K]):
+class FiringChange(NamedTuple, Generic[K]):
     """The groups of which something began to fire, and of which nothing does any more."""
 
     began: K | None = None
@@ -57,7 +57,7 @@ class Firing(Generic[K]):
         found = self.groups.get(group)
         return found.count if found is not None else 0
 
-    def observe(self, fingerprint: str, alert: ReceivedAlert | None) -> Change[K]:
+    def observe(self, fingerprint: str, alert: ReceivedAlert | None) -> FiringChange[K]:
         """The newest record of a fingerprint; None for a tombstone."""
         group = self._group_of(alert) if alert is not None and alert.is_firing else None
         before = self._groups_of.get(fingerprint)
@@ -66,7 +66,7 @@ class Firing(Generic[K]):
             was = self._leave(before, fingerprint)
             ended = before if was is not None else None
         if group is None or alert is None:
-            return Change(None, ended, was)
+            return FiringChange(None, ended, was)
         began = group if group not in self.groups else None
         known = self.groups.setdefault(group, FiringGroup(alert.starts_at))
         known.starts_at = min(known.starts_at, alert.starts_at)
@@ -74,7 +74,7 @@ class Firing(Generic[K]):
             self._groups_of[fingerprint] = group
             known.count += 1
         known.show(alert)
-        return Change(began, ended, was)
+        return FiringChange(began, ended, was)
 
     def _leave(self, group: K, fingerprint: str) -> FiringGroup | None:
         """The group, if this was the last of it; it keeps its examples."""

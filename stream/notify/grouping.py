@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stream.core.identity import name_id
-from stream.notify.alert import FIRING, RESOLVED, Group, ReceivedAlert, route_of
+from stream.notify.alert import FIRING, RESOLVED, NotifiedGroup, ReceivedAlert, route_of
 from stream.notify.firing import EXAMPLES, Firing
 from stream.service.tables.notify_tables import SEVERITIES, RouteSetting
 
@@ -47,7 +47,7 @@ class Notification:
 
     id: str
     route: str
-    group: Group
+    group: NotifiedGroup
     state: str
     severity: str
     alerts: Sequence[ReceivedAlert]
@@ -62,7 +62,7 @@ class Notification:
 class PendingGroup:
     """Alerts of one group that wait for one notification, in the order in which they came."""
 
-    def __init__(self, route: RouteSetting, group: Group, first_s: float) -> None:
+    def __init__(self, route: RouteSetting, group: NotifiedGroup, first_s: float) -> None:
         self.route = route
         self.group = group
         self.first_s = first_s

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stream.notify.alert import Group, ReceivedAlert
+from stream.notify.alert import NotifiedGroup, ReceivedAlert
 from stream.notify.grouping import Notification
 
 
-def place(group: Group) -> str:
+def place(group: NotifiedGroup) -> str:
     """`twilio, account europe`."""
     return f"{group.provider}, account {group.account}" if group.account else group.provider
 
