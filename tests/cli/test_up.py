@@ -25,6 +25,7 @@ from stream.cli.local.simulation import (
 from stream.cli.up import LocalStack, command, free_address
 from stream.service.data_dir import DataDirError
 from stream.service.settings import Settings, load
+from stream.service.tables.notify_tables import SinkSetting
 
 
 def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
@@ -180,6 +181,25 @@ async def test_the_poller_starts_when_the_simulated_providers_answer(tmp_path: P
             {"CALLSTREAM_SIMULATE_LISTEN": listen}
         )
     assert begun == ["provider asked", "poller"]
+
+
+@pytest.mark.parametrize("sinks", [(), (SinkSetting(name="log", type="log"),)])
+async def test_alerts_are_handed_on_where_a_sink_is_configured(
+    sinks: tuple[SinkSetting, ...], tmp_path: Path
+) -> None:
+    begun: list[str] = []
+
+    class Noted(LocalStack):
+        def _begin(self, name: str, *_: object) -> asyncio.Task[int]:
+            begun.append(name)
+            return asyncio.create_task(_code())
+
+    async def _code() -> int:
+        return 0
+
+    chosen = Settings(data_dir=tmp_path, kafka="127.0.0.1:9", notify_sinks=sinks)
+    await Noted(chosen, rate=0, plain=True)._work()
+    assert ("notify" in begun) is bool(sinks)
 
 
 def test_a_port_that_is_taken_is_replaced_and_the_role_is_named() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from stream.kafka import topics
 from stream.kafka.access import notify_group
@@ -69,7 +69,10 @@ def begun(broker: RealBroker, prefix: str) -> bool:
     for one in IN_A_GROUP:
         member = {"bootstrap.servers": broker.bootstrap, "group.id": notify_group(prefix, one)}
         with contextlib.closing(Consumer(member)) as consumer:
-            offsets += [tp.offset for tp in consumer.committed(partitions, timeout=20)]
+            try:
+                offsets += [tp.offset for tp in consumer.committed(partitions, timeout=20)]
+            except KafkaException:  # a new topic's leader is not known everywhere at once
+                return False
     return min(offsets) >= 0
 
 
