@@ -11,6 +11,8 @@ from itertools import islice
 from agents.due_index import DueIndex, TickFailure
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, Head, dump, load
+from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
+from stream.core.delivery.subscriptions import Subscriptions, dump_subscriptions
 from stream.engine.batch import Output
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts, Series
@@ -29,10 +31,12 @@ class PartitionMemory:
       takes a call out and only its commit puts it back: one that an aborted batch changed is read again.
     - `due`: the index of due calls; `failures`: calls on which a tick failed. Their position in the index is
       the second of the next attempt.
+    - `subscriptions`: what the partition's calls have shown of their callback configurations.
     - `errors_in_a_row`: our own errors without a successful tick or delivery in between; `successes`: the
       number of successful ones.
     """
 
+    subscriptions: Subscriptions = field(default_factory=dict)
     cache: dict[bytes, Call] = field(default_factory=dict)
     due: DueIndex = field(default_factory=DueIndex)
     failures: dict[bytes, TickFailure] = field(default_factory=dict)
@@ -48,8 +52,8 @@ class BatchState:
     - `held`: by key, the series of gauges that a call was part of before the batch.
     - `moved`: by key, the old and the new position of a call in the index, None for none; `failures`: as in
       `PartitionMemory`, None for one that is over.
-    - `ticked`: (offset of the tick, key) of the calls that a tick changed; `tick_calls`: how many calls were
-      checked; `unfinished`: the last tick left something due.
+    - `ticked`: by (offset of the tick, key) of the calls that a tick changed, the subscriptions that it took
+      for granted; `tick_calls`: how many calls were checked; `unfinished`: the last tick left something due.
     - `failed`: (topic, offset) of the records that failed by our own errors.
     """
 
@@ -66,6 +70,7 @@ class BatchState:
         "outputs",
         "pages",
         "partition",
+        "subscriptions",
         "successes",
         "tick_calls",
         "ticked",
@@ -79,11 +84,12 @@ class BatchState:
         self.calls: dict[bytes, Call | None] = {}
         self.held: dict[bytes, tuple[Series, ...]] = {}
         self.pages = Pages(get)
+        self.subscriptions = memory.subscriptions
         self.outputs: defaultdict[str, list[Output]] = defaultdict(list)
         self.counts = BatchCounts(partition)
         self.moved: dict[bytes, tuple[int | None, int | None]] = {}
         self.failures: dict[bytes, TickFailure | None] = {}
-        self.ticked: set[tuple[int, bytes]] = set()
+        self.ticked: dict[tuple[int, bytes], tuple[int, ...]] = {}
         self.tick_calls = 0
         self.unfinished = False
         self.errors_in_a_row = memory.errors_in_a_row
@@ -107,6 +113,8 @@ class BatchState:
     def states(self) -> dict[bytes, bytes | None]:
         """All changes of the table, None for a key that leaves it."""
         states = {key: dump(call) if call is not None else None for key, call in self.calls.items()}
+        if self.subscriptions is not self.memory.subscriptions:
+            states[SUBSCRIPTIONS_KEY] = dump_subscriptions(self.subscriptions)
         return states | self.pages.changes()
 
     def succeeded(self) -> None:
@@ -183,6 +191,7 @@ class BatchState:
                 cache[key] = call
         for key in list(islice(cache, max(0, len(cache) - CACHED_CALLS))):
             del cache[key]  # the oldest make room
+        memory.subscriptions = self.subscriptions
         memory.errors_in_a_row, memory.successes = self.errors_in_a_row, self.successes
 
 

@@ -145,9 +145,9 @@ class CallFolder:
         """Apply a fetch result; the effects that follow."""
         return answered(call, result, envelope.received_us, envelope.received_at, self._policy)
 
-    def tick(self, batch: BatchState, call: Call, now_us: int) -> Ticked:
+    def tick(self, batch: BatchState, call: Call, now_us: int, subscribed: tuple[int, ...]) -> Ticked:
         """Apply a tick. A call that leaves the table takes its pages with it."""
-        ticked = tick(call, now_us, self._policy)
+        ticked = tick(call, now_us, self._policy, subscribed)
         if ticked.call is None and call.paged:
             batch.pages.drop(call.key)
         return ticked
@@ -166,8 +166,9 @@ class CallFolder:
         for record in earlier:
             if record.topic == self._ticks_topic:
                 now_us = read_tick(record.value)
-                if call is not None and now_us is not None and (record.offset, key) in batch.ticked:
-                    call = self.tick(batch, call, now_us).call
+                subscribed = batch.ticked.get((record.offset, key))
+                if call is not None and now_us is not None and subscribed is not None:
+                    call = self.tick(batch, call, now_us, subscribed).call
             elif record.key == key and (record.topic, record.offset) not in batch.failed:
                 call = self.refold(call, record, batch.pages)
         batch.calls[key] = call

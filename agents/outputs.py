@@ -18,6 +18,8 @@ from stream.core.call.alerts import Alert
 from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
+from stream.core.delivery.subscriptions import learn
+from stream.core.effects import SubscriptionDisproved, SubscriptionShown
 from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
@@ -35,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, deployment: str) -> None:
-    """Write the effects that have a topic, and count the others. All or, if one cannot be encoded, none."""
+    """Write the effects that have a topic, count the others. All or, if one cannot be encoded, none."""
     written: list[tuple[str, Any]] = []
     counted: list[Any] = []
     for effect in effects:
@@ -59,6 +61,8 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     for effect in counted:
         if type(effect) is Alert:
             _count_alert(batch.counts, effect)
+        elif isinstance(effect, SubscriptionShown | SubscriptionDisproved):
+            batch.subscriptions = learn(batch.subscriptions, effect)
         else:
             batch.counts.count_effect(effect)
 

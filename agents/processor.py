@@ -17,8 +17,11 @@ from agents.batch_state import BatchState, Get, PartitionMemory, held_series
 from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
+from stream.core.call.gaps import configuration_of, show_at_end
 from stream.core.call.identity_pages import is_page
 from stream.core.call.state import SEEN_CAP, load_head
+from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
+from stream.core.delivery.subscriptions import believed, load_subscriptions
 from stream.core.events import DecodeError, Envelope, Reading
 from stream.core.fetches import FETCH_RESULT
 from stream.core.policy import CallPolicy
@@ -80,6 +83,9 @@ class CallProcessor:
             if is_page(key):
                 continue
             try:
+                if key == SUBSCRIPTIONS_KEY:
+                    memory.subscriptions = load_subscriptions(stored)
+                    continue
                 head = load_head(stored)
             except msgspec.DecodeError as error:
                 # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
@@ -90,7 +96,7 @@ class CallProcessor:
             for series in held_series(provider, head):
                 counts.gauges[series] += 1
             if head.gaps_open:
-                counts.gauges[f.SEQUENCE_GAPS_OPEN, PROVIDERS[provider].numbered] += head.gaps_open
+                counts.gauges[f.SEQUENCE_GAPS_OPEN, PROVIDERS[provider].pushed] += head.gaps_open
         self.partitions[partition] = memory
         self._metrics.opened(partition)
         self._metrics.add(counts)
@@ -165,6 +171,8 @@ class CallProcessor:
         due_s = call.due_s if call is not None else None
         folded = self.folder.fold(call, readings, envelope, record, batch.pages)
         call = folded.call
+        if batch.subscriptions and call is not None:
+            show_at_end(call, envelope, folded.effects)
         write(batch, key, folded.effects, self._topics, self._deployment)
         # Nothing below can fail: a record is applied as a whole or not at all.
         if call is not None:
@@ -258,11 +266,12 @@ class CallProcessor:
         if call is None:
             batch.move(key, second, None)
             return
-        ticked = self.folder.tick(batch, call, now_us)
+        subscribed = believed(batch.subscriptions, configuration_of(call)) if batch.subscriptions else ()
+        ticked = self.folder.tick(batch, call, now_us, subscribed)
         call = ticked.call
         write(batch, key, ticked.effects, self._topics, self._deployment)
         batch.calls[key] = call
-        batch.ticked.add((offset, key))
+        batch.ticked[offset, key] = subscribed
         batch.move(key, second, call.due_s if call is not None else None)
 
     def _tick_failed(

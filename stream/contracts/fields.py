@@ -164,7 +164,7 @@ FIELDS: dict[str, Field] = {
         additionalProperties={"type": "integer", **COUNT},
     ),
     "CallRecord.counts": field("How many events the call has."),
-    "CallRecord.gaps": field("Sequence numbers that were missing, sorted.", []),
+    "CallRecord.gaps": field("Callbacks that were missing, sorted.", []),
     "CallRecord.conflicts": field("Fields on which sources disagree, sorted.", []),
     "CallRecord.verdict": field(
         "Whose fault it was that the call did not succeed; null if it succeeded. It changes by revision."
@@ -208,7 +208,10 @@ FIELDS: dict[str, Field] = {
         propertyNames={"known": FAMILIES},
         additionalProperties={"type": "integer", **COUNT},
     ),
-    "SequenceGap.sequence_number": field("The missing number.", 2, **COUNT),
+    "SequenceGap.sequence_number": field(
+        "The missing number; null for a provider without numbers.", 2, **COUNT
+    ),
+    "SequenceGap.name": field("The name of the missing event; null where it is not known.", "answered"),
     "SequenceGap.state": field("`open`: still missing; `closed`: see `closed_by`.", "closed"),
     "SequenceGap.closed_by": field("What closed it; null while it is open.", "poll_heal"),
     "FieldConflict.field": field("The field.", "status", **TEXT),

@@ -26,9 +26,10 @@ class RecordCounts(msgspec.Struct):
 
 
 class SequenceGap(msgspec.Struct):
-    """A sequence number that was counted by the provider and not received, or received late."""
+    """A callback that was missing before one that came."""
 
-    sequence_number: int
+    sequence_number: int | None
+    name: str | None
     state: Literal["open", "closed"]
     closed_by: Literal["late_arrival", "poll_heal", "expired"] | None
 

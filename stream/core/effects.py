@@ -55,7 +55,10 @@ class StateConflict(msgspec.Struct):
 
 
 class SequenceGapOpened(msgspec.Struct):
-    """Numbers below a received one are still missing after the grace period."""
+    """Callbacks before a received one are still missing after the grace period.
+
+    `numbers`: as `gaps.gap_of` writes a gap.
+    """
 
     source: str
     numbers: list[int]
@@ -66,6 +69,29 @@ class SequenceGapClosed(msgspec.Struct):
 
     source: str
     by: str
+    number: int
+
+
+class SubscriptionShown(msgspec.Struct):
+    """A call that has ended shows which progress events its callback configuration sends.
+
+    - `steps`: those that it may send; `received`: those whose callbacks came; bit sets of
+      `subscriptions.STEPS`. `proven`: a request log has every callback that was sent.
+    - `at_s`: stream time, in seconds since 1970.
+    """
+
+    configuration: str
+    steps: int
+    received: int
+    proven: bool
+    at_s: int
+
+
+class SubscriptionDisproved(msgspec.Struct):
+    """A callback that was taken for not subscribed to was sent: one with these `steps`."""
+
+    configuration: str
+    steps: int
 
 
 class InsightsEventSeen(msgspec.Struct):

@@ -96,18 +96,16 @@ class Provider(NamedTuple):
     """Which of a provider's sources has which part.
 
     - `pushed`: sent for every step of every call.
-    - `numbered`: carries the sequence numbers in which gaps are found.
     - `heals`: the resource that knows whether a call has ended.
     """
 
     pushed: str
-    numbered: str
     heals: str
 
 
 PROVIDERS: dict[str, Provider] = {
-    "twilio": Provider(TWILIO_STATUS_CALLBACK, TWILIO_STATUS_CALLBACK, TWILIO_CALL),
-    "telnyx": Provider(TELNYX_WEBHOOK, TELNYX_TEXML_CALLBACK, TELNYX_CALL_EVENT),
+    "twilio": Provider(TWILIO_STATUS_CALLBACK, TWILIO_CALL),
+    "telnyx": Provider(TELNYX_WEBHOOK, TELNYX_CALL_EVENT),
 }
 
 PUSHED_SOURCES: tuple[str, ...] = tuple(provider.pushed for provider in PROVIDERS.values())

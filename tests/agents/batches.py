@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from agents.processor import CallProcessor
+from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
@@ -103,6 +104,11 @@ class Lane:
                 outputs.setdefault(topic, []).extend(some)
             batch = batch[done.taken :]
         return written(outputs)
+
+    @property
+    def calls(self) -> dict[bytes, bytes]:
+        """The states of the calls alone."""
+        return {key: state for key, state in self.states.items() if key != SUBSCRIPTIONS_KEY}
 
     @property
     def due(self) -> list[tuple[int, bytes]]:

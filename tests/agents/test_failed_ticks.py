@@ -31,13 +31,13 @@ class FailingTicks:
         self._right = agents.call_folder.tick
         monkeypatch.setattr(agents.call_folder, "tick", self.tick)
 
-    def tick(self, call: Any, now_us: int, policy: Any) -> Any:
+    def tick(self, call: Any, now_us: int, *more: Any) -> Any:
         name = call.key.partition(":")[2]
         self.looked.setdefault(name, []).append((now_us - START_US) // 1_000_000)
         if name in self.names:
             call.ended, call.due_s = False, 1
             raise ZeroDivisionError("+15005550006")
-        return self._right(call, now_us, policy)
+        return self._right(call, now_us, *more)
 
 
 def ended(names: Iterable[str]) -> list[Fetched]:
@@ -56,7 +56,7 @@ def letters(lane: Lane, first: int, last: int) -> list[Any]:
 
 def index_of(lane: Lane) -> list[tuple[int, bytes]]:
     """The expected index: each call of the table, at the second from which it is due."""
-    return sorted((load(state).due_s, key) for key, state in lane.states.items())
+    return sorted((load(state).due_s, key) for key, state in lane.calls.items())
 
 
 def test_a_call_on_which_a_tick_failed_once_is_retried_a_second_later(
@@ -66,11 +66,11 @@ def test_a_call_on_which_a_tick_failed_once_is_retried_a_second_later(
     lane = Lane()
     lane.run(ended(("CA0", "CA1")))
     each_second(lane, SETTLED_S, SETTLED_S)
-    assert list(lane.states) == [b"twilio:CA1"]
+    assert list(lane.calls) == [b"twilio:CA1"]
     assert lane.counted("troubled_calls") == 1
     failing.names.clear()
     each_second(lane, SETTLED_S + 1, SETTLED_S + 5)
-    assert (lane.states, lane.due) == ({}, [])
+    assert (lane.calls, lane.due) == ({}, [])
     assert failing.looked["CA1"] == [SETTLED_S, SETTLED_S + 1]
     assert lane.counted("troubled_calls") == 0
 
@@ -109,7 +109,7 @@ def test_a_call_that_keeps_failing_is_dead_lettered_once_and_retried_with_growin
     assert lane.counted("processing_errors_total", agent="ticks", error="other") == 11
     failing.names.clear()
     each_second(lane, SETTLED_S + 1200, SETTLED_S + 2100)
-    assert lane.states == {}
+    assert lane.calls == {}
 
 
 def test_the_pause_after_a_failed_tick_is_an_hour_at_most() -> None:
@@ -132,7 +132,7 @@ def test_a_new_state_resets_the_failures(monkeypatch: pytest.MonkeyPatch) -> Non
     assert lane.due == index_of(lane)
     each_second(lane, SETTLED_S + 41, SETTLED_S + 41)
     assert len(failing.looked["CA1"]) == looked + 1
-    assert lane.states == {}
+    assert lane.calls == {}
 
 
 def test_failing_calls_among_good_ones_never_stop_a_worker_whenever_they_are_due(
@@ -143,8 +143,8 @@ def test_failing_calls_among_good_ones_never_stop_a_worker_whenever_they_are_due
     lane = Lane(errors_limit=3)
     lane.run(ended(names))
     said = letters(lane, SETTLED_S, SETTLED_S + 60)
-    assert sorted(lane.states) == [f"twilio:{name}".encode() for name in names[::30]]
-    assert sorted(letter.output.key for letter in said) == sorted(lane.states)
+    assert sorted(lane.calls) == [f"twilio:{name}".encode() for name in names[::30]]
+    assert sorted(letter.output.key for letter in said) == sorted(lane.calls)
 
 
 def test_failing_calls_do_not_stop_a_worker_whose_deliveries_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_successful_tick_ends_the_row_of_failed_deliveries(monkeypatch: pytest
     one, two = ended(("CA2", "CA3"))
     lane.run([one, a_tick(SETTLED_S, 1), two])
     monkeypatch.setattr(agents.call_folder, "fold", right)
-    assert lane.states == {}
+    assert lane.calls == {}
 
 
 def test_a_tick_moves_a_call_that_the_same_batch_made_due() -> None:
@@ -225,7 +225,7 @@ def test_outputs_do_not_depend_on_shared_batches_and_the_index_holds_each_call_o
             in_parts += split.run(batch[start : start + size])
             assert split.due == index_of(split)
             assert split.due_s == min((second for second, _ in split.due), default=None)
-            assert split.counted("due_calls") == len(split.states)
+            assert split.counted("due_calls") == len(split.calls)
         assert at_once == sorted(in_parts, key=lambda one: one.topic)
         assert whole.states == split.states
         assert whole.due == split.due == Lane(POLLED, states=whole.states).due

@@ -134,16 +134,16 @@ def test_a_call_whose_stored_state_cannot_be_read_costs_its_own_records_only() -
 def test_a_call_that_a_tick_fails_on_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     right = agents.call_folder.tick
 
-    def tick(call: Any, now_us: int, policy: Any) -> Any:
+    def tick(call: Any, now_us: int, *more: Any) -> Any:
         if call.key.endswith("CA1"):
             call.ended = False
             raise ZeroDivisionError
-        return right(call, now_us, policy)
+        return right(call, now_us, *more)
 
     monkeypatch.setattr(agents.call_folder, "tick", tick)
     lane = Lane()
     lane.run(records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(3)))
     before = lane.states[b"twilio:CA1"]
     lane.run([a_tick(9000, 1)])
-    assert lane.states == {b"twilio:CA1": before}
+    assert lane.calls == {b"twilio:CA1": before}
     assert lane.counted("processing_errors_total", agent="ticks", error="other") == 1

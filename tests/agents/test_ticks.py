@@ -52,8 +52,8 @@ def test_a_gap_healed_by_the_request_log_is_closed_by_a_poll_and_expires_where_n
     assert to(TOPICS.ended, some) == []
     (revised,) = lane.run([a_tick(1100, 51)])
     assert revised.json["gaps"] == [
-        {"sequence_number": 1, "state": "closed", "closed_by": "poll_heal"},
-        {"sequence_number": 2, "state": "open", "closed_by": None},
+        {"sequence_number": 1, "name": "ringing", "state": "closed", "closed_by": "poll_heal"},
+        {"sequence_number": 2, "name": None, "state": "open", "closed_by": None},
     ]
     assert lane.counted("sequence_gaps_closed_total", source=CALLBACKS, by="poll_heal") == 1
     lane.run([a_tick(9000, 2)])
@@ -97,7 +97,7 @@ def test_more_calls_than_one_tick_looks_at_are_settled_by_the_next_ones_in_any_b
     settled = [(len(split.run([tick])), split.unfinished) for tick in ticks]
     assert settled == [(3, True), (3, True), (2, False)]
     assert len(to(TOPICS.ended, at_once)) == 16
-    assert (whole.states, split.states) == ({}, {})
+    assert (whole.calls, split.calls) == ({}, {})
 
 
 def test_a_batch_ends_behind_the_tick_with_which_it_has_looked_at_enough(
@@ -111,7 +111,7 @@ def test_a_batch_ends_behind_the_tick_with_which_it_has_looked_at_enough(
     lane = Lane()
     lane.run([*ended, *piled_up, more])
     assert lane.taken == [8 + 2, 5]
-    assert list(lane.states) == [b"twilio:CA-more"]
+    assert list(lane.calls) == [b"twilio:CA-more"]
 
 
 def test_what_a_later_tick_of_the_batch_finished_is_not_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_what_a_later_tick_of_the_batch_finished_is_not_unfinished(monkeypatch: 
     lane = Lane()
     lane.run(records(callback("busy", "1", 1, call_id=f"CA{n}") for n in range(5)))
     lane.run([a_tick(9000, 1), a_tick(9001, 2)])
-    assert (lane.states, lane.unfinished) == ({}, False)
+    assert (lane.calls, lane.unfinished) == ({}, False)
 
 
 def test_a_heartbeat_is_processed_when_it_is_folded_and_published_when_its_batch_is_committed() -> None:

@@ -1,7 +1,9 @@
 """Plays a case: what a provider sends, as the gateway, the poller and the worker take it, without any I/O.
 
 A webhook passes the gateway's pure path, a polled row is written as the poller writes it. The worker's
-processor then decodes, masks and folds them in their order, and time goes on until the call is quiet.
+processor then decodes, masks and folds them in their order, and time goes on until the call is quiet. A case
+may name more times of ticks: `ticks_s`, one every so many seconds between its deliveries; `later_s`, at these
+seconds after its last one.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +19,7 @@ import orjson
 
 from agents.processor import CallProcessor
 from stream.core.privacy.masking import Privacy
+from stream.core.timestamps import utc
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.records import records_of
 from stream.gateway.receive.request import FORM, Client, WebhookRequest, headers_of, parse
@@ -83,14 +87,24 @@ def play(case: dict[str, Any]) -> Played:
     )
     lane.processor.partition_assigned(PARTITION, ())
     played, offset, at_s = Played(), 0, 0.0
+    ticks = count(case["ticks_s"], case["ticks_s"]) if "ticks_s" in case else count(QUIET_S * 1000)
+    next_tick_s = next(ticks)
     for delivery in case["deliveries"]:
         at_s = delivery.get("at", at_s)
+        while next_tick_s <= at_s:
+            played.written += lane.run([_tick(next_tick_s)])
+            next_tick_s = next(ticks)
         for topic, key, value in _landed(delivery, START_US + round(at_s * 1_000_000), played.ignored):
             played.written += lane.run([Fetched(topic, offset, key, value)])
             offset += 1
-    now = f"2026-03-02T10:{int(at_s + QUIET_S) // 60:02}:00Z"
-    played.written += lane.run([Fetched(TOPICS.ticks, 0, None, orjson.dumps({"v": 1, "now": now}))])
+    for last_s in (int(at_s) + QUIET_S, *case.get("later_s", ())):
+        played.written += lane.run([_tick(last_s)])
     return played
+
+
+def _tick(second: int) -> Fetched:
+    now = utc(START_US + second * 1_000_000)
+    return Fetched(TOPICS.ticks, 0, None, orjson.dumps({"v": 1, "now": now}))
 
 
 def _landed(

@@ -144,6 +144,7 @@ def logged(
     received_s: float = 1000.0,
     ordinal: int = 0,
     url: str = "https://hooks.example.test/tw?tenant=7",
+    call_id: str = CALL_ID,
 ) -> Delivery:
     """A row of Call Events: one callback that Twilio sent, in snake case, and its answer."""
     snake = {_snake(name): value for name, value in told.items()}
@@ -157,8 +158,8 @@ def logged(
             "date_created": told.get("Timestamp"),
         },
     }
-    endpoint = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json"
-    return delivery("twilio_call_event", TWILIO_KEY, row, received_s, endpoint, ordinal)
+    endpoint = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{call_id}/Events.json"
+    return delivery("twilio_call_event", f"twilio:{call_id}", row, received_s, endpoint, ordinal)
 
 
 def streamed(kind: str, told: dict[str, str], *, received_s: float = 1001.0) -> Delivery:

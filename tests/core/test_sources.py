@@ -57,5 +57,4 @@ def test_what_a_provider_names_is_its_own(name: str) -> None:
     provider = PROVIDERS[name]
     assert {SOURCE_BY_NAME[source].provider for source in provider} == {name}
     assert not SOURCE_BY_NAME[provider.pushed].polled
-    assert not SOURCE_BY_NAME[provider.numbered].polled
     assert SOURCE_BY_NAME[provider.heals].fetched is not None

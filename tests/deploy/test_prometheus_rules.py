@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.prometheus import render
-from stream.core.sources import PROVIDERS, PUSHED_SOURCES
+from stream.core.sources import PUSHED_SOURCES, TELNYX_TEXML_CALLBACK
 from tests.tree import ROOT
 
 FILES = sorted(render.HERE.glob("*.rules.yml"))
@@ -75,7 +75,7 @@ def test_groups_are_evaluated_in_a_fixed_order(path: Path) -> None:
 
 def test_the_pushed_sources_are_those_of_every_step_of_a_call() -> None:
     named = set(render.read_values()["pushed_sources"].split("|"))
-    assert named == {*PUSHED_SOURCES, *(provider.numbered for provider in PROVIDERS.values())}
+    assert named == {*PUSHED_SOURCES, TELNYX_TEXML_CALLBACK}
 
 
 def runbook() -> dict[str, str]:

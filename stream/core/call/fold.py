@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 
 from stream.core.call.alerts import call_failed, event_alerts, raises_alert
 from stream.core.call.deadlines import next_due
-from stream.core.call.gaps import close_gap, expected_sources, watch_gaps
+from stream.core.call.gaps import await_gaps, close_gap, expected_sources, watch_gaps
 from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
@@ -122,7 +122,7 @@ def fold(
                 result = "late" if late else "applied"
             event.late = late
             event.account_alias = policy.alias(event.account)
-            if arrival.gaps:
+            if arrival.gaps or arrival.gap_notes is not None:
                 close_gap(call, entry, effects)
             call.add(entry, pages)
             effects.append(event)
@@ -146,7 +146,7 @@ def fold(
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed or again:
-        watch_gaps(call, envelope.received_us, policy)
+        watch_gaps(call, envelope, policy)
         decisive |= (changed and bool(call.disputed)) or call.evidence is not evidence
         if changed and call.ended:
             note_change(call, policy)
@@ -306,6 +306,8 @@ def _conclude(
     if not call.ended:
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
+        if arrival.gap_notes is not None:
+            await_gaps(call, envelope.received_us, policy)  # it shows what its configuration sends
         if call.fetches or policy.polled:
             plan_ended(call, lifecycle, envelope.received_us, policy, effects)
         effects.append(

@@ -1,78 +1,234 @@
-"""What is missing of a call: sequence numbers, and callbacks that the provider's own records prove were due.
+"""What is missing of a call: callbacks before one that came, and callbacks that the provider has records of.
 
-A missing number becomes a gap when its grace period ends. It is no gap where the provider's request log has
-every numbered callback that came, and not this one: Twilio counts events that are not subscribed to, and does
-not send them. Callbacks and resources are compared once, when no more will be read; what comes later is late.
+A missing callback becomes a gap when its grace period ends. Twilio numbers its callbacks; Telnyx does not,
+but no leg begins without `call.initiated`. It is no gap where the provider did not send it: Twilio counts
+events that are not subscribed to. The request log proves that, 15 minutes after the end; until then it is
+taken from what other calls of the same configuration showed (see `subscriptions`).
+Callbacks and resources are compared once, when no more will be read; what comes later is late.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from stream.core.call.deadlines import SECOND_US, next_due
 from stream.core.call.lifecycle import Lifecycle, missing_numbers
 from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import TimelineEntry
-from stream.core.effects import CallbackMissing, CallReconciled, SequenceGapClosed, SequenceGapOpened
+from stream.core.delivery.gap_notes import GapNotes
+from stream.core.delivery.subscriptions import (
+    ALL_STEPS,
+    STEP_OF,
+    STEPS,
+    Run,
+    not_sent,
+    runs_of,
+    steps_shown,
+)
+from stream.core.effects import (
+    CallbackMissing,
+    CallEnded,
+    CallReconciled,
+    SequenceGapClosed,
+    SequenceGapOpened,
+    SubscriptionDisproved,
+    SubscriptionShown,
+)
+from stream.core.events import Envelope
 from stream.core.policy import CallPolicy
 from stream.core.sources import (
     FAILURE_BITS,
     POLLED_BITS,
     PROVIDERS,
     REQUEST_LOG_BIT,
+    SOURCE_BIT,
     SOURCE_BY_NAME,
     TELNYX_TEXML_CALLBACK,
+    TELNYX_WEBHOOK,
 )
 
 _OF_TEXML = [TELNYX_TEXML_CALLBACK]
+_TELNYX_BIT = SOURCE_BIT[TELNYX_WEBHOOK]
+_INITIATED = NUMBERS_KEPT + STEP_OF["initiated"]
 
 
-def watch_gaps(call: Call, received_us: int, policy: CallPolicy) -> None:
-    """Start the grace period of numbers that are missing now, or of gaps whose numbers were not sent: the
-    request log's rows come in any order.
+def gap_of(gap: int) -> tuple[int | None, str | None]:
+    """(sequence number, event name) of a gap as the state and the effects write it: a number below 256, or
+    256 and more for a step of a provider without numbers.
     """
+    return (gap, None) if gap < NUMBERS_KEPT else (None, STEPS[gap - NUMBERS_KEPT])
+
+
+def watch_gaps(call: Call, envelope: Envelope, policy: CallPolicy) -> None:
+    """Start the grace period of what is missing now, or of gaps that were not sent: the request log's rows
+    come in any order.
+    """
+    arrival = call.arrival
+    if arrival.gap_due_us:
+        return
     numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     for entry in call.lifecycle:
         if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
             numbers |= 1 << entry.number
             sources &= entry.sources
-    arrival = call.arrival
-    if not numbers & (numbers + 1) or arrival.gap_due_us:
-        return
-    missing = [] if sources & REQUEST_LOG_BIT else missing_numbers(numbers)
-    if any(number not in arrival.gaps for number in missing) or (arrival.gaps and not missing):
-        arrival.gap_due_us = received_us + int(policy.gap_grace_s * SECOND_US)
+    if numbers:
+        if not numbers & (numbers + 1):
+            return
+        missing = [] if sources & REQUEST_LOG_BIT else missing_numbers(numbers)
+    else:
+        missing = _missing_steps(call) if call.sources & _TELNYX_BIT else []
+    notes = arrival.gap_notes
+    known = [*arrival.gaps, *notes.unsent] if notes is not None else arrival.gaps
+    if any(gap not in known for gap in missing) or (known and not missing):
+        if notes is None:
+            notes = arrival.gap_notes = GapNotes()
+        if envelope.source == PROVIDERS[call.provider].pushed:
+            notes.endpoint = envelope.endpoint or ""
+        await_gaps(call, envelope.received_us, policy)
         call.due_s = next_due(call, policy)
 
 
-def open_gaps(call: Call, lifecycle: Lifecycle, effects: list[Any]) -> None:
-    """The grace period has ended: report the numbers that are still missing, close gaps of those not sent."""
-    arrival, source = call.arrival, PROVIDERS[call.provider].numbered
+def await_gaps(call: Call, now_us: int, policy: CallPolicy) -> None:
+    """Review the call's gaps when the grace period from now on has ended."""
+    call.arrival.gap_due_us = now_us + int(policy.gap_grace_s * SECOND_US)
+
+
+def _missing_steps(call: Call) -> list[int]:
+    """The step that a leg of Telnyx must have had, where no source has it and webhooks come."""
+    progress = [entry for entry in call.lifecycle if entry.family == "progress"]
+    if not any(entry.sources & _TELNYX_BIT for entry in progress):
+        return []
+    return [] if any(entry.name == "initiated" for entry in progress) else [_INITIATED]
+
+
+def configuration_of(call: Call) -> str:
+    """The callback configuration of a call with a missing callback, empty if none of its callbacks came."""
+    notes = call.arrival.gap_notes
+    if notes is None or not notes.endpoint:
+        return ""
+    return configuration(call, notes.endpoint)
+
+
+def configuration(call: Call, endpoint: str) -> str:
+    return f"{call.account or ''} {endpoint} {call.facts.get('direction_detail') or call.direction or ''}"
+
+
+def review_gaps(
+    call: Call, lifecycle: Lifecycle, now_us: int, subscribed: Iterable[int], effects: list[Any]
+) -> bool:
+    """The grace period has ended: report what is still missing, close gaps of what was not sent.
+
+    `subscribed`: the believed subscriptions of the call's configuration. True if anything was reported.
+    """
+    arrival, source = call.arrival, PROVIDERS[call.provider].pushed
+    notes = arrival.gap_notes = arrival.gap_notes or GapNotes()
     arrival.gap_due_us = 0
+    missing = missing_numbers(lifecycle.numbers) if lifecycle.numbers else _missing_steps(call)
+    runs, received = _runs(call, missing), received_steps(call)
     if lifecycle.logged:
-        effects.extend(SequenceGapClosed(source, "not_sent") for _ in arrival.gaps)
-        arrival.gaps, call.gaps_open = [], 0
-    opened = [number for number in lifecycle.missing_numbers() if number not in arrival.gaps]
+        notes.unsent = []
+        unsent = set(missing)
+    else:
+        unsent = {gap for steps in subscribed if not received & ~steps for gap in not_sent(runs, steps)}
+        notes.unsent = sorted(unsent)
+    if call.ended and notes.endpoint and (lifecycle.logged or not notes.shown):
+        notes.shown = True
+        shown = steps_shown(runs)
+        if shown is not None:
+            at_s = now_us // SECOND_US
+            effects.append(SubscriptionShown(configuration_of(call), shown, received, lifecycle.logged, at_s))
+    effects += [SequenceGapClosed(source, "not_sent", gap) for gap in arrival.gaps if gap in unsent]
+    still = [gap for gap in arrival.gaps if gap not in unsent]
+    opened = [gap for gap in missing if gap not in unsent and gap not in still]
+    arrival.gaps = sorted(still + opened)
+    call.gaps_open = len(arrival.gaps)
     if opened:
-        arrival.gaps = sorted(arrival.gaps + opened)
-        call.gaps_open = len(arrival.gaps)
         effects.append(SequenceGapOpened(source, opened))
+    return bool(opened)
+
+
+def show_at_end(call: Call, envelope: Envelope, effects: list[Any]) -> None:
+    """A call that has just ended and of which nothing is missing shows what its configuration sends. Needed
+    only where something is known of subscriptions that send less.
+    """
+    if call.arrival.gap_notes is not None or envelope.source != PROVIDERS[call.provider].pushed:
+        return
+    if any(type(effect) is CallEnded for effect in effects):
+        name, at_s = configuration(call, envelope.endpoint or ""), envelope.received_us // SECOND_US
+        effects.append(SubscriptionShown(name, ALL_STEPS, received_steps(call), False, at_s))
+
+
+def received_steps(call: Call) -> int:
+    """Bit set of the STEPS whose callbacks came."""
+    steps = 0
+    for entry in call.lifecycle:
+        if entry.family == "progress" and entry.sources & ~POLLED_BITS and entry.name in STEP_OF:
+            steps |= 1 << STEP_OF[entry.name]
+    return steps
+
+
+def _runs(call: Call, missing: list[int]) -> list[Run]:
+    if missing == [_INITIATED]:
+        return [(missing, [STEP_OF["initiated"]])]
+    placed = [
+        (entry.number, STEP_OF[entry.name])
+        for entry in call.lifecycle
+        if entry.number is not None and entry.family == "progress" and entry.name in STEP_OF
+    ]
+    return runs_of(placed, missing)
 
 
 def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:
-    """A new entry may be the missing number of a reported gap."""
-    gaps = call.arrival.gaps
-    if entry.family == "progress" and entry.number in gaps:
-        gaps.remove(entry.number)
-        call.gaps_open = len(gaps)
+    """A new entry may be the missing callback of a reported gap, or one that was taken for not sent."""
+    arrival, notes = call.arrival, call.arrival.gap_notes
+    if entry.family != "progress":
+        return
+    gap = entry.number if entry.number is not None else _INITIATED if entry.name == "initiated" else None
+    if gap in arrival.gaps:
+        arrival.gaps.remove(gap)
+        call.gaps_open = len(arrival.gaps)
         by = "late_arrival" if entry.sources & ~POLLED_BITS else "poll_heal"
-        effects.append(SequenceGapClosed(PROVIDERS[call.provider].numbered, by))
+        effects.append(SequenceGapClosed(PROVIDERS[call.provider].pushed, by, gap))
+        if by == "late_arrival" and notes is not None:
+            notes.late = sorted({*notes.late, gap})
+    elif notes is not None and gap in notes.unsent:
+        notes.unsent.remove(gap)
+        if entry.name in STEP_OF:
+            effects.append(SubscriptionDisproved(configuration_of(call), 1 << STEP_OF[entry.name]))
+
+
+def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[str, Any]]:
+    """The gaps as the call record has them, by number. A gap that is still open when the call settles has
+    expired. A callback that only the provider's records have is a gap that they healed.
+    """
+    notes = call.arrival.gap_notes
+    pushed = call.sources & SOURCE_BIT[PROVIDERS[call.provider].pushed]
+    if notes is None and not (pushed and call.sources & POLLED_BITS):
+        return []
+    said = ("closed", "expired") if settled else ("open", None)
+    still = [] if lifecycle.logged else call.arrival.gaps
+    gaps = [(*gap_of(gap), *said) for gap in still]
+    names = {entry.number: entry.name for entry in call.lifecycle if entry.family == "progress"}
+    for gap in notes.late if notes is not None else ():
+        number, name = gap_of(gap)
+        gaps.append((number, name or names.get(number), "closed", "late_arrival"))
+    if pushed:
+        gaps += [
+            (entry.number, entry.name, "closed", "poll_heal")
+            for entry in call.lifecycle
+            if entry.family == "progress"
+            and not entry.sources & ~POLLED_BITS
+            and (entry.number is not None or call.sources & _TELNYX_BIT)
+        ]
+    gaps.sort(key=lambda gap: (gap[0] is None, gap[0] or 0, gap[1] or "", gap[3] or ""))
+    return [dict(zip(("sequence_number", "name", "state", "closed_by"), gap, strict=True)) for gap in gaps]
 
 
 def expire_gaps(call: Call, effects: list[Any]) -> None:
     """The call leaves the table: its gaps will not be filled."""
-    source = PROVIDERS[call.provider].numbered
-    effects.extend(SequenceGapClosed(source, "expired") for _ in call.arrival.gaps)
+    source = PROVIDERS[call.provider].pushed
+    effects.extend(SequenceGapClosed(source, "expired", gap) for gap in call.arrival.gaps)
 
 
 def expected_sources(call: Call, policy: CallPolicy) -> list[str]:

@@ -191,7 +191,7 @@ def lifecycle_of(call: Call) -> Lifecycle:
         numbers | placed,
         last_number,
         doubled,
-        bool(sources & REQUEST_LOG_BIT),
+        bool((numbers | placed) and sources & REQUEST_LOG_BIT),
     )
 
 

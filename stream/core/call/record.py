@@ -15,13 +15,14 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import asdict
 
+from stream.core.call.gaps import gap_items
 from stream.core.call.lifecycle import Lifecycle, verdict_of
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.events import SCHEMA_VERSION
 from stream.core.identity import name_id
 from stream.core.policy import CallPolicy
-from stream.core.sources import POLLED_BITS, SOURCES, source_names
+from stream.core.sources import SOURCES, source_names
 from stream.core.statuses import RANK
 from stream.core.timestamps import SECOND_US, utc
 from stream.core.verdicts.decision import Verdict
@@ -102,22 +103,6 @@ class CallRecord(msgspec.Struct, kw_only=True):
     timeline: list[TimelineItem]
     arrival: dict[str, Any] | None = None
     updated_at: str | None = None
-
-
-def _gaps(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
-    if not call.sources & POLLED_BITS and not lifecycle.numbers & (lifecycle.numbers + 1):
-        return []
-    gaps: list[dict[str, Any]] = [
-        {"sequence_number": n, "state": "open", "closed_by": None} for n in lifecycle.missing_numbers()
-    ]
-    gaps += [
-        {"sequence_number": entry.number, "state": "closed", "closed_by": "poll_heal"}
-        for entry in call.lifecycle
-        if entry.number is not None and entry.family == "progress" and not entry.sources & ~POLLED_BITS
-    ]
-    if len(gaps) > 1:
-        gaps.sort(key=lambda gap: (gap["sequence_number"], gap["state"]))
-    return gaps
 
 
 def _conflicts(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
@@ -207,7 +192,7 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         edges=call.edges,
         insights_levels=dict(sorted(call.levels.items())),
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
-        gaps=_gaps(call, lifecycle),
+        gaps=gap_items(call, lifecycle, settled=settled),
         conflicts=_conflicts(call, lifecycle),
         verdict=verdict_of(call, lifecycle),
         truncated=call.truncated,
@@ -255,6 +240,9 @@ def _knowledge_hash(call: Call, *, settled: bool) -> int:
         told += (True,)
     if call.children or call.evidence:
         told += (call.children, call.evidence)
+    notes = call.arrival.gap_notes
+    if call.arrival.gaps or (notes is not None and notes.late):
+        told += (call.arrival.gaps, notes and notes.late)
     return int.from_bytes(hashlib.blake2b(_encode(told), digest_size=8).digest(), "big")
 
 

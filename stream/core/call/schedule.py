@@ -247,7 +247,7 @@ def _answered(call: Call, fetch: Fetch, read: ReadOutcome, now_us: int, policy: 
         return
     fetch.errors = 0
     last = fetch.step + 1 >= len(schedule.after_s)
-    if last or _is_final(fetch, schedule, read):
+    if last or _is_final(call, fetch, schedule, read):
         _finish(call, fetch, answered=read.outcome in ("success", "empty"))
         return
     fetch.content = _content(read)
@@ -272,14 +272,17 @@ def _awaited(call: Call, result: FetchResult, read: ReadOutcome) -> Fetch | None
     return None
 
 
-def _is_final(fetch: Fetch, schedule: RetrySchedule, read: ReadOutcome) -> bool:
+def _is_final(call: Call, fetch: Fetch, schedule: RetrySchedule, read: ReadOutcome) -> bool:
     if fetch.overdue:
         return False
     if schedule.final == "complete":
         return read.complete
     if read.outcome != "success":
         return False
-    return schedule.final == "some" or fetch.content == _content(read)
+    if schedule.final == "some":
+        # The log may have only some rows yet: a gap that it neither fills nor explains is read for again.
+        return not (call.arrival.gaps and lifecycle_of(call).missing_numbers())
+    return fetch.content == _content(read)
 
 
 def _content(read: ReadOutcome) -> int:

@@ -17,6 +17,7 @@ import msgspec
 
 from stream.core.call.identity_pages import Pages
 from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.delivery.gap_notes import GapNotes
 from stream.core.events import Recording
 from stream.core.failures import Failure
 from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK
@@ -55,8 +56,8 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     - `revision`: of the last record; `content`: a 64-bit hash of what it was derived from.
     - `ended_us`: the stream time at which the call was first seen terminal, or first read if the worker was
       down in between.
-    - `gaps`: the missing numbers that were reported as gaps; `gap_due_us`: when a gap's grace period ends, 0
-      for none.
+    - `gaps`: what was reported as missing and still is, see `gaps.gap_of`; `gap_due_us`: when a grace period
+      ends, 0 for none; `gap_notes`: None for a call of which nothing was missing.
     - `failed_alert`: `call.failed` was raised; `conflict`: a conflict of terminal statuses was counted;
       `reconciled`: callbacks and resources were compared.
     - `missed`: the bits of the sources that could not be read completely.
@@ -86,6 +87,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     told: int = 0
     changed_us: int = 0
     revise_us: int = 0
+    gap_notes: GapNotes | None = None
 
 
 class Fetch(msgspec.Struct, array_like=True, gc=False):
@@ -126,7 +128,7 @@ class Call(msgspec.Struct, array_like=True):
 
     - `due_s`: the second (Unix time) from which a tick must check it.
     - `ended`: a terminal event was seen, or nothing at all (see `placeholder`); `overdue`: none was, and the
-      call is older than a call should be; `gaps_open`: how many missing numbers were reported and are still
+      call is older than a call should be; `gaps_open`: how many missing callbacks were reported and are still
       missing.
     - `account`: as in `facts`; `direction`: `inbound`, `outbound` or None.
     - `facts`: what was said of the call as a whole; `as_of_us`: how new each is, if its source is a resource

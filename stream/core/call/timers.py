@@ -6,15 +6,23 @@ No clock is read: a call says when it is due (`due_s`). A second tick at the sam
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from stream.core.call.deadlines import next_due
-from stream.core.call.gaps import expected_sources, expire_gaps, open_gaps, reconcile
+from stream.core.call.gaps import expected_sources, expire_gaps, reconcile, review_gaps
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of, verdict_of
 from stream.core.call.record import note_change, revise
-from stream.core.call.schedule import apply_result, finish_known, missed_first_read, plan_overdue, request_due
+from stream.core.call.schedule import (
+    apply_result,
+    finish_known,
+    missed_first_read,
+    plan_lost,
+    plan_overdue,
+    request_due,
+)
 from stream.core.call.state import Call, placeholder, was_only_named
 from stream.core.effects import CallEvicted, VerdictSettled
 from stream.core.events import DecodeError
@@ -30,16 +38,23 @@ class Ticked(msgspec.Struct):
     effects: list[Any]
 
 
-def tick(call: Call, now_us: int, policy: CallPolicy) -> Ticked:
-    """Apply the deadlines of a call that have passed."""
+def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] = ()) -> Ticked:
+    """Apply the deadlines of a call that have passed.
+
+    `subscribed`: the believed subscriptions of its configuration (see `gaps.configuration_of`).
+    """
     effects: list[Any] = []
     arrival = call.arrival
     age_us = now_us - arrival.first_us
     if was_only_named(call):
         return Ticked(call if age_us < int(policy.max_age_s * SECOND_US) else None, [])
-    if 0 < arrival.gap_due_us <= now_us:
-        open_gaps(call, lifecycle_of(call), effects)
-    if call.ended and now_us - arrival.ended_us >= int(policy.settle_s * SECOND_US):
+    settles = call.ended and now_us - arrival.ended_us >= int(policy.settle_s * SECOND_US)
+    if 0 < arrival.gap_due_us <= now_us or (settles and arrival.gaps):
+        if review_gaps(call, lifecycle_of(call), now_us, subscribed, effects):
+            plan_lost(call, now_us, policy, effects)
+        if call.ended and effects:
+            note_change(call, policy)
+    if settles:
         # First: rows that came with a window need not be requested, so nothing waits for them.
         finish_known(call)
         if not missed_first_read(call, now_us):

@@ -45,14 +45,14 @@ EVENTS_OUT_OF_ORDER = counter(
 )
 SEQUENCE_GAPS_DETECTED = counter(
     "sequence_gaps_detected_total",
-    "Missing SequenceNumbers still absent after the grace period.",
+    "Callbacks before a received one that are still absent after the grace period.",
     "Look for refused requests at the gateway, and for failed deliveries in the provider's debugger.",
     SOURCE,
 )
 SEQUENCE_GAPS_CLOSED = counter(
     "sequence_gaps_closed_total",
-    "Sequence gaps closed: late_arrival, poll_heal, expired, or not_sent: Call Events show that the provider "
-    "sent no such callback.",
+    "Sequence gaps closed: late_arrival, poll_heal, expired, or not_sent: Call Events, or other calls of the "
+    "endpoint, show that the provider sent no such callback.",
     "On expired: run a poller, whose reads fill gaps. On not_sent: nothing, the event is not subscribed to.",
     SOURCE | {"by": ("late_arrival", "poll_heal", "not_sent", "expired")},
 )

@@ -233,7 +233,7 @@ def told_id() -> str:
 
 
 def test_times_of_receipt_and_of_update_are_those_of_the_deliveries() -> None:
-    told = tell([callback("ringing", "1", 1, received_s=3), callback("busy", "2", 2, received_s=2)])
+    told = tell([callback("ringing", "0", 1, received_s=3), callback("busy", "1", 2, received_s=2)])
     assert told.record.updated_at == at(2)
     assert told.record.arrival == {
         "deliveries": 2,

@@ -1,10 +1,13 @@
-"""When a call is read completely, and the comparison of its callbacks with its resources."""
+"""Gaps and what closes them; when a call is read completely; its callbacks compared with its resources."""
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import Any
+
 from stream.core.call.record import CallRecord
 from stream.core.call.timers import answered, tick
-from stream.core.effects import CallbackMissing, CallReconciled
+from stream.core.effects import CallbackMissing, CallReconciled, SequenceGapClosed, SequenceGapOpened
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
@@ -22,6 +25,7 @@ from tests.core.deliveries import (
     recording,
     telnyx,
     telnyx_event,
+    telnyx_row,
 )
 from tests.core.folding import tell
 from tests.core.lives import POLICY, live, result
@@ -131,5 +135,67 @@ def test_of_a_texml_call_only_its_callbacks_are_expected_and_there_is_nothing_to
     lived = live([delivery("telnyx_texml_callback", "telnyx:v3:abc", body, 60.0)])
     assert [record.completeness for record in lived.records] == [
         {"expected": ["telnyx_texml_callback"], "seen": ["telnyx_texml_callback"], "complete": []}
-    ] * 2
+    ] * len(lived.records)
     assert [effect for effect in lived.effects if type(effect) is CallReconciled] == []
+
+
+def gap(number: int | None, name: str | None, closed_by: str | None) -> dict[str, Any]:
+    state = "open" if closed_by is None else "closed"
+    return {"sequence_number": number, "name": name, "state": state, "closed_by": closed_by}
+
+
+def gaps_of(told: Any) -> list[list[dict[str, Any]]]:
+    """The gaps of each record, repeated ones left out."""
+    return [key for key, _ in groupby(record.gaps for record in told.records)]
+
+
+def test_a_gap_is_told_when_its_grace_is_over_and_how_it_ended() -> None:
+    initiated, ringing, answered, completed = answered_call()
+    late = [initiated, answered, completed, callback("ringing", "1", 1, received_s=80.0)]
+    assert gaps_of(live(late, lambda *_: None)) == [
+        [gap(1, None, None)],
+        [gap(1, "ringing", "late_arrival")],
+    ]
+    healed = [initiated, answered, completed, logged(parameters("ringing", "1", 1))]
+    assert gaps_of(live(healed, lambda *_: None)) == [
+        [gap(1, None, None)],
+        [gap(1, "ringing", "poll_heal")],
+    ]
+    lost = live([initiated, answered, completed], lambda *_: None)
+    assert gaps_of(lost) == [[gap(1, None, None)], [gap(1, None, "expired")]]
+    assert gaps_of(live([completed], lambda *_: None))[0] == []
+    assert gaps_of(live([initiated, ringing, answered, completed])) == [[]]
+
+
+def test_a_request_log_that_neither_fills_nor_explains_a_gap_is_read_again() -> None:
+    initiated, _, answered, completed = answered_call()
+    some = [logged(parameters("initiated", "0", 0), received_s=956.0)]
+    lived = live([initiated, answered, completed, *some])
+    assert lived.steps("twilio_call_event") == [900, 1200, 1800, 3600]
+    whole = live([*answered_call(), *some])
+    assert whole.steps("twilio_call_event") == [900]
+
+
+def test_a_leg_of_telnyx_whose_begin_is_missing_has_a_gap() -> None:
+    initiated, answered = telnyx_event("call.initiated", "e1", 0), telnyx_event("call.answered", "e2", 6)
+    hangup = telnyx_event("call.hangup", "e3", 20, hangup_cause="normal_clearing")
+    came = [telnyx(answered, received_s=6.1), telnyx(hangup, received_s=20.1)]
+    lost = live(came, lambda *_: None)
+    assert [e for e in lost.effects if type(e) in (SequenceGapOpened, SequenceGapClosed)] == [
+        SequenceGapOpened("telnyx_webhook", [256]),
+        SequenceGapClosed("telnyx_webhook", "expired", 256),
+    ]
+    assert lost.asked[0].reason == "gap"
+    assert gaps_of(lost)[-1] == [gap(None, "initiated", "expired")]
+    late = live([*came, telnyx(initiated, received_s=60.0)], lambda *_: None)
+    assert gaps_of(late)[-1] == [gap(None, "initiated", "late_arrival")]
+    polled = live([*came, telnyx_row(initiated, received_s=60.0)], lambda *_: None)
+    assert gaps_of(polled)[-1] == [gap(None, "initiated", "poll_heal")]
+    assert [e.by for e in polled.effects if type(e) is SequenceGapClosed] == ["poll_heal"]
+
+
+def test_a_call_of_which_only_resources_are_read_has_no_gaps() -> None:
+    rows = [logged(parameters("initiated", "0", 0)), logged(parameters("completed", "2", 55))]
+    hangup = telnyx_event("call.hangup", "e3", 20, hangup_cause="normal_clearing")
+    for deliveries in (rows, [telnyx_row(hangup)]):
+        assert gaps_of(live(deliveries)) == [[]]

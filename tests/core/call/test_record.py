@@ -176,7 +176,7 @@ def test_missing_numbers_are_open_gaps_and_an_unknown_status_is_not_a_gap() -> N
         [callback("completed", "4", 9), callback("teleported", "2", 5), callback("ringing", "1", 1)]
     ).record
     assert record.gaps == [
-        {"sequence_number": number, "state": "open", "closed_by": None} for number in (0, 3)
+        {"sequence_number": number, "name": None, "state": "open", "closed_by": None} for number in (0, 3)
     ]
 
 
@@ -246,7 +246,8 @@ def test_another_cause_of_the_same_hangup_is_written_at_once() -> None:
         telnyx(telnyx_event("call.hangup", "e3", 55, hangup_cause=cause), received_s=received_s)
         for cause, received_s in (("normal_clearing", 55.5), ("user_busy", 56.3))
     ]
-    records = live(hangups, policy=CallPolicy(), until_s=1000).records
+    begun = telnyx(telnyx_event("call.initiated", "e1", 50), received_s=50.0)
+    records = live([begun, *hangups], policy=CallPolicy(), until_s=1000).records
     assert [(record.outcome, record.updated_at) for record in records] == [
         ("no_answer", at(55.5)),
         ("busy", at(56.3)),

@@ -158,4 +158,6 @@ def test_a_summary_alone_says_how_a_call_ended() -> None:
 
 def test_a_row_that_logs_what_no_callback_told_heals_its_gap() -> None:
     told = tell([callback("completed", "1", 5), logged(parameters("initiated", "0", 0))])
-    assert told.record.gaps == [{"sequence_number": 0, "state": "closed", "closed_by": "poll_heal"}]
+    assert told.record.gaps == [
+        {"sequence_number": 0, "name": "initiated", "state": "closed", "closed_by": "poll_heal"}
+    ]

@@ -8,6 +8,7 @@ import pytest
 
 from stream.core import effects
 from stream.core.call.deadlines import due_second
+from stream.core.call.record import CallRecord
 from stream.core.call.timers import tick
 from stream.core.policy import CallPolicy
 from tests.core.deliveries import START_US, answered_call, at, callback, logged, parameters, recording
@@ -65,7 +66,7 @@ def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_the_delivery_th
     assert grace.effects == [effects.SequenceGapOpened("twilio_status_callback", [1])]
     late = tell([ringing], call=grace.call, offset=2)
     assert late.all_of(effects.SequenceGapClosed) == [
-        effects.SequenceGapClosed("twilio_status_callback", "late_arrival")
+        effects.SequenceGapClosed("twilio_status_callback", "late_arrival", 1)
     ]
     assert late.call.gaps_open == 0
 
@@ -77,7 +78,7 @@ def test_a_gap_that_nothing_closes_expires_with_its_call() -> None:
     assert opened is not None
     gone = tick(opened, START_US + 90_000_000_000, CallPolicy())
     assert gone.effects == [
-        effects.SequenceGapClosed("twilio_status_callback", "expired"),
+        effects.SequenceGapClosed("twilio_status_callback", "expired", 1),
         effects.CallEvicted("max_age"),
     ]
 
@@ -99,7 +100,7 @@ def test_a_number_that_the_request_log_shows_as_not_sent_is_no_gap() -> None:
     assert (whole.all_of(effects.SequenceGapClosed), whole.record.gaps) == ([], [])
     closed = tick(whole.call, whole.call.arrival.gap_due_us, CallPolicy())
     assert closed.call is not None
-    assert closed.effects[0] == effects.SequenceGapClosed("twilio_status_callback", "not_sent")
+    assert effects.SequenceGapClosed("twilio_status_callback", "not_sent", 0) in closed.effects
     assert closed.call.gaps_open == 0
     late = tell([callback("ringing", "1", 1, Extra="x"), recording("RE1", "completed")], call=closed.call)
     (record,) = tick(late.call, START_US + 3_000_000_000, CallPolicy()).effects
@@ -119,7 +120,8 @@ def test_a_callback_that_the_request_log_has_and_nobody_received_is_a_gap_that_i
     every = [("initiated", "0", 0), *SENT]
     received = [callback(*one) for one in every if one != row]
     told = tell([*received, *(logged(parameters(*one)) for one in reversed(every))])
-    assert told.record.gaps == [{"sequence_number": int(row[1]), "state": "closed", "closed_by": "poll_heal"}]
+    healed = {"sequence_number": int(row[1]), "name": row[0], "state": "closed", "closed_by": "poll_heal"}
+    assert told.record.gaps == [healed]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -132,7 +134,9 @@ def test_a_lost_callback_is_healed_and_not_unsent_in_whichever_order_the_request
     assert opened is not None
     rows = [logged(parameters(*one)) for one in (every[::-1] if newest_first else every)]
     read = tell(rows, call=opened, offset=1)
-    healed = effects.SequenceGapClosed("twilio_status_callback", "poll_heal")
-    assert read.all_of(effects.SequenceGapClosed) == [healed] * 3
-    (record,) = tick(read.call, START_US + 3_000_000_000, CallPolicy()).effects
+    assert {(gap.by, gap.number) for gap in read.all_of(effects.SequenceGapClosed)} == {
+        ("poll_heal", number) for number in (0, 1, 2)
+    }
+    ticked = tick(read.call, START_US + 3_000_000_000, CallPolicy())
+    (record,) = [effect for effect in ticked.effects if type(effect) is CallRecord]
     assert [gap["closed_by"] for gap in record.gaps] == ["poll_heal"] * 3

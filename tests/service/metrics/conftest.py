@@ -82,7 +82,7 @@ def full_counts() -> BatchCounts:
         effects.CallEnded("twilio", "AC1", "outbound", "answered", 200, 2.5, 6.0, 61.0),
         effects.StateConflict("twilio", "status"),
         effects.SequenceGapOpened(source, [2, 3]),
-        effects.SequenceGapClosed(source, "late_arrival"),
+        effects.SequenceGapClosed(source, "late_arrival", 1),
         effects.InsightsEventSeen("carrier_edge", "WARNING"),
         effects.CallErrorSeen("twilio", "13224"),
         effects.CallErrorSeen("twilio", "99999"),

@@ -1,0 +1,1 @@
+"""What providers sent of a call and what came: gaps, subscriptions, the delivery audit."""
