@@ -17,7 +17,8 @@ from stream.core.call.fold import Folded, fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.ownership import check_signer
 from stream.core.call.state import Call
-from stream.core.call.timers import Ticked, answered, tick
+from stream.core.call.timers import Ticked, answered, child_found, tick
+from stream.core.effects import ChildFound
 from stream.core.events import DecodeError, Envelope, Origin, Reading
 from stream.core.failures import error_logged
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
@@ -31,6 +32,9 @@ from stream.sources import DECODERS
 
 _NO_CALL = ("conference:", "account:")
 """How a key goes on after the provider if it is not a call's."""
+
+
+_read_child = msgspec.json.Decoder(ChildFound).decode
 
 
 class ReadRecord(msgspec.Struct):
@@ -145,6 +149,19 @@ class CallFolder:
         """Apply a fetch result; the effects that follow."""
         return answered(call, result, envelope.received_us, envelope.received_at, self._policy)
 
+    def child_found(self, call: Call | None, record: Record) -> Call | None:
+        """The parent after a child has named it; None if nothing changes. Raises DecodeError."""
+        try:
+            found = _read_child(record.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise DecodeError("invalid_field", "a record of a child is not one") from None
+        received_us, key = instant(found.received_at), found.parent_key
+        if received_us is None:
+            raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
+        if record.key != key.encode():
+            raise DecodeError("key_mismatch", "the record's key is not the parent that it names")
+        return child_found(call, key, found.account, found.child_call_id, received_us, self._policy)
+
     def tick(self, batch: BatchState, call: Call, now_us: int, subscribed: tuple[int, ...]) -> Ticked:
         """Apply a tick. A call that leaves the table takes its pages with it."""
         ticked = tick(call, now_us, self._policy, subscribed)
@@ -177,6 +194,8 @@ class CallFolder:
         """A call after a record that was applied before. A dead letter changes nothing."""
         (one,) = self.read([record])
         try:
+            if record.topic == self._scopes_topic:
+                return self.child_found(call, record) or call
             envelope = one.said()
             if envelope.source == FETCH_RESULT:
                 result = self.read_result(envelope, record)

@@ -19,7 +19,7 @@ from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
 from stream.core.delivery.subscriptions import learn
-from stream.core.effects import SubscriptionDisproved, SubscriptionShown
+from stream.core.effects import ChildFound, SubscriptionDisproved, SubscriptionShown
 from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
@@ -50,6 +50,8 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             alert, active = alert_outputs(effect, deployment)
             written += ((topics.alerts, alert), (topics.alerts_active, active))
             counted.append(effect)
+        elif kind is ChildFound:
+            written.append((topics.scopes, (effect.parent_key.encode(), _encode(effect), (), KEYED)))
         else:
             if kind is FetchRequest:
                 # One poller gets all requests of an account, and so keeps to its rate limit.

@@ -204,11 +204,23 @@ class CallProcessor:
         record = records[at]
         try:
             kind = kind_of(record.value)
+            if kind == "child":
+                self._apply_child(batch, record)
+                return
             raise DecodeError("unknown_source", f"no record of this topic is of kind {kind}")
         except DecodeError as error:
             self._dead_letter(batch, record, UNKNOWN, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
             self._fail(batch, records, at, UNKNOWN, error)
+
+    def _apply_child(self, batch: BatchState, record: Record) -> None:
+        key = record.key or b""
+        call = batch.call(key)
+        due_s = call.due_s if call is not None else None
+        parent = self.folder.child_found(call, record)
+        if parent is not None:
+            batch.calls[key] = parent
+            batch.move(key, due_s, parent.due_s)
 
     # -- failures
 

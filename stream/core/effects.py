@@ -35,10 +35,10 @@ class CallEnded(msgspec.Struct):
     duration_s: float | None
 
 
-class ChildFound(msgspec.Struct):
+class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
     """A call names its parent for the first time: the parent, in whatever partition, is to know its child.
 
-    `account`: the child's.
+    A record of the scopes topic. `account`: the child's.
     """
 
     parent_key: str
