@@ -13,7 +13,8 @@ from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
-from stream.core.call.timers import tick
+from stream.core.call.timers import child_found, tick
+from stream.core.effects import ChildFound
 from stream.core.events import Event, Origin
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -52,6 +53,14 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
             calls[key] = ticked.call
             keep(ticked.effects)
 
+    def tell_parent(found: ChildFound, received_us: int) -> None:
+        key = found.parent_key.encode()
+        parent = child_found(
+            calls.get(key), found.parent_key, found.account, found.child_call_id, received_us, policy
+        )
+        if parent is not None:
+            calls[key] = parent
+
     for offset, record in enumerate(records):
         envelope = read_envelope(record.value)
         readings = DECODERS[envelope.source](envelope)
@@ -63,6 +72,9 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
         folded = fold(calls.get(record.key), readings, envelope, origin, policy, pages)
         calls[record.key] = folded.call
         keep(folded.effects)
+        for effect in folded.effects:
+            if type(effect) is ChildFound:
+                tell_parent(effect, envelope.received_us)
     for key, call in list(calls.items()):
         if call is not None:
             revise(key, call.arrival.revise_us)

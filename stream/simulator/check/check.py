@@ -46,7 +46,7 @@ class CheckError(Exception):
 
 
 class OutputTopics(NamedTuple):
-    """The topics that are compared. The last two are only searched for leaks."""
+    """The topics that are compared. The last three are only searched for leaks."""
 
     events: str
     ended: str
@@ -54,6 +54,7 @@ class OutputTopics(NamedTuple):
     dead_letters: str
     alerts_active: str
     fetches: str
+    scopes: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,9 @@ RULES = frozenset({"call.failed", "call.error_event", "webhook.failing"})
 AlertKey = tuple[str, str, str | None]
 """Rule, scope, and what opened it, as `ExpectedAlert` has them."""
 
+FACTS = ("direction", "leg_id", "child_call_ids")
+"""What a call record says of a call beside its end, and the simulator knows."""
+
 READ_BY_CALL = frozenset(name for name in FETCHED_SOURCES if not SOURCE_BY_NAME[name].only_failures)
 """Sources that are read call by call and so can be complete; the others are read by time, or report only
 what went wrong.
@@ -66,12 +69,15 @@ def completeness_by_key(outputs: ExpectedOutputs) -> dict[str, Completeness]:
 
 
 class _FoundEnd(NamedTuple):
-    """The newest record of a call's end. `fault`: what is wrong with its completeness."""
+    """The newest record of a call's end. `fault`: what is wrong with its completeness; `facts`: what else it
+    says of the call, by the record's names.
+    """
 
     revision: int
     status: str | None
     outcome: str | None
-    fault: str | None = None
+    fault: str | None
+    facts: dict[str, Any]
 
 
 class Comparison:
@@ -88,6 +94,7 @@ class Comparison:
         self._calls: dict[str, ExpectedCall] = {}
         self._events: dict[str, ExpectedEvent] = {}
         self._alerts: set[AlertKey] = set()
+        self._children: dict[str, set[str]] = {}
         self._possible: dict[str, PossibleEvent] = {one.event_id: one for one in outputs.possible()}
         self._arrived: dict[str, set[tuple[str, int]]] = {}
         self._ends_expected = 0
@@ -150,7 +157,8 @@ class Comparison:
             return
         wanted = self._completeness.get(key)
         fault = wanted.fault(record["completeness"]) if wanted is not None else None
-        self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault)
+        facts = {name: record[name] for name in FACTS}
+        self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault, facts)
         self._check_end(key)
 
     def alert(self, alert: dict[str, Any]) -> None:
@@ -200,6 +208,9 @@ class Comparison:
         self._events.update((event.id, event) for event in call.events)
         self._alerts.update(call.alerts)
         self._check_end(call.key)
+        if call.parent is not None:
+            self._children.setdefault(call.parent, set()).add(call.key.partition(":")[2])
+            self._check_end(call.parent)
 
     def _has_arrived(self, possible: PossibleEvent) -> None:
         """A report that may have arrived did: its event came out."""
@@ -218,8 +229,12 @@ class Comparison:
         self._right_ends.discard(key)
         if call is None or call.status is None or found is None:
             return
-        if (call.status, call.outcome, None) == found[1:]:
+        if (call.status, call.outcome, None, self._facts(call)) == found[1:]:
             self._right_ends.add(key)
+
+    def _facts(self, call: ExpectedCall) -> dict[str, Any]:
+        children = sorted(self._children.get(call.key, ()))
+        return {"direction": call.direction, "leg_id": call.leg_id, "child_call_ids": children}
 
     def report(self) -> CheckReport:
         """All differences. Call it once, at the end."""
@@ -252,6 +267,11 @@ class Comparison:
                 self._report.differ(
                     "call_wrong", f"{key}: expected {wanted} ({call.outcome}), found {_end(found)}"
                 )
+            for name, said in self._facts(call).items():
+                if found.facts[name] != said:
+                    self._report.differ(
+                        "call_wrong", f"{key}: expected {name} {said}, found {found.facts[name]}"
+                    )
             if found.fault is not None:
                 self._report.differ("completeness_wrong", f"{key}: {found.fault}, in {_end(found)}")
 

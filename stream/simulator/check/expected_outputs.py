@@ -1,8 +1,8 @@
 """What must come out of a run: events, final states, alerts, derived from the calls themselves.
 
-It knows what took place and what was delivered, and uses no decoder. It shares with the program only the
-function that makes ids. A row that a provider holds in the end counts as delivered, because a poller finds
-it. A row that a provider held for a while may have been read: its outputs are possible.
+It knows what took place and what was delivered, and uses no decoder. A row that a provider holds in the end
+counts as delivered, because a poller finds it. A row that a provider held for a while may have been read: its
+outputs are possible.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
-from stream.core.identity import content_hash, event_id
-from stream.simulator.calls.call import ProviderReport, SimulatedCall
+from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, SENT_SOURCES
 from stream.simulator.calls.planted import endpoint_scope
+from stream.simulator.check.event_ids import TELNYX_PROGRESS, bare_url, event_id_of, telnyx_family
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
 from stream.simulator.telnyx.texml_call import TexmlCall
@@ -60,13 +60,20 @@ def nth_failure(call_key: str, n: int) -> str:
 
 
 class ExpectedCall(NamedTuple):
-    """What must come out of one call. `status` and `outcome` are None if no report said that it ended."""
+    """What must come out of one call. `status` and `outcome` are None if no report said that it ended.
+
+    `direction` and `leg_id` are None if no report said them; `parent`: the key of the call that must know
+    this one as its child, None without a report that names it.
+    """
 
     key: str
     events: list[ExpectedEvent]
     status: str | None
     outcome: str | None
     alerts: list[ExpectedAlert]
+    direction: str | None = None
+    leg_id: str | None = None
+    parent: str | None = None
 
 
 class PossibleEvent(NamedTuple):
@@ -108,7 +115,7 @@ class ExpectedOutputs:
         """Reports of which it is not known whether they arrived. `expected_of` says what follows if so."""
         for call in self.calls:
             for report in call.maybe_delivered - call.delivered:
-                yield PossibleEvent(_event_id(call, *report), call, report)
+                yield PossibleEvent(event_id_of(call, *report), call, report)
 
 
 def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
@@ -119,57 +126,6 @@ def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> Expecte
         return _texml(call, delivered)
     assert isinstance(call, TelnyxCall)
     return _telnyx(call, delivered)
-
-
-def _event_id(call: SimulatedCall, source: str, number: int) -> str:
-    """The id of the event that a report itself is; it may also imply others."""
-    key, ordinal = call.key, 0
-    if source == EVENT_STREAM:
-        assert isinstance(call, TwilioCall)
-        return _event_id(call, call.streamed[number].source, call.streamed[number].number)
-    if source in ("twilio_status_callback", "telnyx_texml_callback"):
-        assert isinstance(call, TwilioCall | TexmlCall)
-        sent = call.callbacks[number]
-        if sent.number is not None:
-            return event_id(key, "progress", "1", (sent.number, sent.status))
-        return event_id(key, "progress", "1b", (sent.status, sent.at_us // 1_000_000 * 1_000_000))
-    if source == "telnyx_webhook":
-        assert isinstance(call, TelnyxCall)
-        event = call.events[number]
-        return event_id(key, _telnyx_family(event.name), "2", (event.id,))
-    if source in SIDE_SOURCES:
-        assert isinstance(call, TwilioCall)
-        return event_id(key, call.sides[number].family, "3", call.sides[number].identity)
-    if source in ERROR_SOURCES:
-        assert isinstance(call, TwilioCall)
-        return event_id(key, "other", "2", (call.errors[number].sid,))
-    if isinstance(call, TelnyxCall) and (its := _sent_event(call, source, number)) is not None:
-        return event_id(key, "delivery", "2", (call.events[its].id, _bare(webhook_url(call))))
-    row = call.body(ProviderReport(source, number, 0), 1)
-    if source == "twilio_call":
-        return event_id(key, "resource", "3", (call.id, row["status"]))
-    # A row without an id of its own: its content and its position among identical rows.
-    if source in ("telnyx_call_event", "twilio_call_event"):
-        family = "request_log"
-    elif source == "twilio_call_summary":
-        family = "resource"
-        row = {name: said for name, said in row.items() if name not in ("call_sid", "account_sid")}
-    else:
-        assert isinstance(call, TwilioCall)
-        family, ordinal = "insights", call.insights[number].ordinal
-        row = {name: said for name, said in row.items() if said is not None}
-    return event_id(key, family, "4", (content_hash(row), ordinal))
-
-
-def _sent_event(call: TelnyxCall, source: str, number: int) -> int | None:
-    """Which event a row says was sent; None of a command."""
-    return call.log[number].event if source == "telnyx_call_event" else call.deliveries[number].event
-
-
-def _bare(url: str) -> str:
-    """A URL without user info and query."""
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 class _Outputs:
@@ -187,7 +143,7 @@ class _Outputs:
 
     def event(self, report: tuple[str, int], *said: Any, error: bool = False) -> str:
         """Expect an event (family, name, status, number); an `error` opens an alert. Returns its id."""
-        id_ = _event_id(self.call, *report)
+        id_ = event_id_of(self.call, *report)
         self.events.append(ExpectedEvent(id_, self.call.key, *said))
         if error:
             self.alerts.append(ExpectedAlert("call.error_event", self.call.key, id_))
@@ -195,14 +151,33 @@ class _Outputs:
 
     def failing_webhook(self, url: str) -> None:
         """Expect the alert of an endpoint, whose scope is its URL without user info and query."""
-        scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{_bare(url)}")
+        scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{bare_url(url)}")
         n = 1 + sum(alert.scope == scope for alert in self.alerts)
         self.alerts.append(ExpectedAlert("webhook.failing", scope, nth_failure(self.call.key, n)))
 
-    def ended(self, status: str | None, outcome: str | None) -> ExpectedCall:
+    def ended(
+        self,
+        status: str | None,
+        outcome: str | None,
+        *,
+        directed: object,
+        leg_id: str | None = None,
+        parent: str | None = None,
+    ) -> ExpectedCall:
+        """`directed`: whether a report told the call's direction, which names its parent, too."""
+        call = self.call
         if status == "failed":
-            self.alerts.append(ExpectedAlert("call.failed", self.call.key, None))
-        return ExpectedCall(self.call.key, self.events, status, outcome, self.alerts)
+            self.alerts.append(ExpectedAlert("call.failed", call.key, None))
+        return ExpectedCall(
+            call.key,
+            self.events,
+            status,
+            outcome,
+            self.alerts,
+            call.leg.direction.partition("-")[0] if directed else None,
+            leg_id,
+            f"{call.provider}:{parent}" if directed and parent is not None else None,
+        )
 
 
 def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
@@ -248,7 +223,7 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     for request in failed:
         found.failing_webhook(request.url)
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
-    return found.ended(end, OUTCOME_OF[end] if end else None)
+    return found.ended(end, OUTCOME_OF[end] if end else None, directed=said or rows, parent=call.parent)
 
 
 def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
@@ -260,13 +235,10 @@ def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         report = ("telnyx_texml_callback", step)
         found.event(report, "progress", EVENT_OF_STATUS[sent.status], sent.status, sent.number)
     end = call.leg.ending.status if call.leg.ending.status in statuses else None
-    return found.ended(end, OUTCOME_OF[end] if end else None)
+    leg_id = call.leg_id if end else None
+    outcome = OUTCOME_OF[end] if end else None
+    return found.ended(end, outcome, directed=statuses, leg_id=leg_id, parent=call.parent)
 
-
-_TELNYX_PROGRESS = {
-    "call.initiated": ("initiated", "initiated"),
-    "call.answered": ("answered", "in-progress"),
-}
 
 _NORMAL = frozenset({"normal_clearing", "time_limit"})
 """Hangup causes that do not say whether the call was answered."""
@@ -299,18 +271,14 @@ def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         told: tuple[str | None, ...] = (name,)
         if name == "call.hangup":
             told = ("completed", "completed" if call.leg.ending.cause in _NORMAL else call.leg.ending.status)
-        told = _TELNYX_PROGRESS.get(name, told)
-        found.event(("telnyx_webhook", index), _telnyx_family(name), *told, error=name.endswith(".error"))
+        told = TELNYX_PROGRESS.get(name, told)
+        found.event(("telnyx_webhook", index), telnyx_family(name), *told, error=name.endswith(".error"))
     ending = call.leg.ending
+    status: str | None = ending.status
+    outcome: str | None = "rejected" if ending.cause == "call_rejected" else OUTCOME_OF[ending.status]
     if "call.hangup" not in names:
-        return found.ended(None, None)
-    if ending.status == "completed" and "call.answered" not in names:
-        return found.ended("no-answer", "no_answer")  # a normal hangup without an answer ends it unanswered
-    rejected = ending.cause == "call_rejected"
-    return found.ended(ending.status, "rejected" if rejected else OUTCOME_OF[ending.status])
-
-
-def _telnyx_family(name: str) -> str:
-    if name in _TELNYX_PROGRESS or name == "call.hangup":
-        return "progress"
-    return "recording" if name.startswith("call.recording.") else "other"
+        status = outcome = None
+    elif status == "completed" and "call.answered" not in names:
+        # A normal hangup without an answer ends it unanswered.
+        status, outcome = "no-answer", "no_answer"
+    return found.ended(status, outcome, directed="call.initiated" in names, leg_id=call.id)

@@ -23,7 +23,10 @@ from tests.simulator.fake_poller import START_US, planted_records
 
 TOPICS = names("calls.")
 EVERYTHING = CallPolicy(polled=POLLED_SOURCES, overdue_s=50, settle_s=30, max_age_s=40_000)
-SEARCHED = {TOPICS.events, TOPICS.ended, TOPICS.alerts, TOPICS.alerts_active, TOPICS.fetches}
+SEARCHED = {
+    *(TOPICS.events, TOPICS.ended, TOPICS.alerts, TOPICS.alerts_active),
+    *(TOPICS.fetches, TOPICS.scopes),
+}
 
 
 @dataclass(frozen=True)
