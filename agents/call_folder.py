@@ -22,6 +22,7 @@ from stream.core.effects import ChildFound
 from stream.core.events import DecodeError, Envelope, Origin, Reading
 from stream.core.failures import error_logged
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
+from stream.core.forgetting import FORGET, forget, forget_request
 from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -29,6 +30,9 @@ from stream.core.timestamps import instant
 from stream.engine.batch import Record
 from stream.kafka.envelope_codec import read_envelope
 from stream.sources import DECODERS
+
+_NO_DELIVERY = frozenset((FETCH_RESULT, FORGET))
+"""Sources of our own: their envelopes are about a call and have no readings."""
 
 _NO_CALL = ("conference:", "account:")
 """How a key goes on after the provider if it is not a call's."""
@@ -92,7 +96,7 @@ class CallFolder:
     def _decode(self, one: ReadRecord) -> None:
         envelope, key = one.envelope, one.record.key
         assert envelope is not None
-        if envelope.source == FETCH_RESULT:
+        if envelope.source in _NO_DELIVERY:
             return
         readings = DECODERS[envelope.source](envelope)
         if key is None or key != readings[0].event.key.encode():
@@ -120,6 +124,8 @@ class CallFolder:
         entry of the error log about something else) has a key of its own, and no state.
         """
         origin = Origin(record.topic, record.partition, record.offset)
+        if call is not None and call.forgotten:
+            return Folded(call, "forgotten", None, [])
         first = readings[0].event
         if first.call_id is None and first.key.partition(":")[2].startswith(_NO_CALL):
             return self._identified_only(readings, envelope, origin)
@@ -162,6 +168,16 @@ class CallFolder:
             raise DecodeError("key_mismatch", "the record's key is not the parent that it names")
         return child_found(call, key, found.account, found.child_call_id, received_us, self._policy)
 
+    def forget(
+        self, call: Call | None, envelope: Envelope, record: Record, pages: Pages
+    ) -> tuple[Call, list[Any]]:
+        """Apply a request to forget a call: (the mark in its place, the effects). Raises DecodeError."""
+        request = forget_request(envelope)
+        if record.key is None or record.key != request.key.encode():
+            raise DecodeError("key_mismatch", "the record's key is not the call that is to be forgotten")
+        origin = Origin(record.topic, record.partition, record.offset)
+        return forget(call, request, envelope, origin, self._policy, pages)
+
     def tick(self, batch: BatchState, call: Call, now_us: int, subscribed: tuple[int, ...]) -> Ticked:
         """Apply a tick. A call that leaves the table takes its pages with it."""
         ticked = tick(call, now_us, self._policy, subscribed)
@@ -197,6 +213,8 @@ class CallFolder:
             if record.topic == self._scopes_topic:
                 return self.child_found(call, record) or call
             envelope = one.said()
+            if envelope.source == FORGET:
+                return self.forget(call, envelope, record, pages)[0]
             if envelope.source == FETCH_RESULT:
                 result = self.read_result(envelope, record)
                 if call is not None:

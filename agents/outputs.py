@@ -19,7 +19,7 @@ from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
 from stream.core.delivery.subscriptions import learn
-from stream.core.effects import ChildFound, SubscriptionDisproved, SubscriptionShown
+from stream.core.effects import CallForgotten, ChildFound, SubscriptionDisproved, SubscriptionShown
 from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
@@ -52,6 +52,8 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             counted.append(effect)
         elif kind is ChildFound:
             written.append((topics.scopes, (effect.parent_key.encode(), _encode(effect), (), KEYED)))
+        elif kind is CallForgotten:
+            written.append((topics.ended, (key, None, (), None)))
         else:
             if kind is FetchRequest:
                 # One poller gets all requests of an account, and so keeps to its rate limit.

@@ -151,10 +151,12 @@ class CallProcessor:
             if read.envelope is not None:
                 source = read.envelope.source
             envelope = read.said()
-            if source == FETCH_RESULT:
+            if read.readings:
+                self._apply(batch, record, envelope, read.readings)
+            elif source == FETCH_RESULT:
                 self._apply_result(batch, record, envelope)
             else:
-                self._apply(batch, record, envelope, read.readings)
+                self._forget(batch, record, envelope)
         except DecodeError as error:
             self._dead_letter(batch, record, source, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
@@ -196,6 +198,16 @@ class CallProcessor:
         write(batch, key, effects, self._topics, self._deployment)
         batch.calls[key] = call
         batch.move(key, due_s, call.due_s)
+
+    def _forget(self, batch: BatchState, record: Record, envelope: Envelope) -> None:
+        """Have a mark take a call's place, in the batch's transaction like every other change."""
+        key = record.key or b""
+        call = batch.call(key)
+        due_s = call.due_s if call is not None else None
+        mark, effects = self.folder.forget(call, envelope, record, batch.pages)
+        write(batch, key, effects, self._topics, self._deployment)
+        batch.calls[key] = mark
+        batch.move(key, due_s, mark.due_s)
 
     # -- what calls tell about something else
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "notify": "Hand alerts to Alertmanager, PagerDuty, Slack, a webhook.",
     "backfill": "Read a past time from a provider, at the lowest priority.",
     "dead-letters": "List, show and write back what could not be processed.",
+    "forget": "Remove a call from the worker's state, for good.",
     "topics": "Create the topics, or say what does not match.",
     "schemas": "Print the schemas of what is written to the topics.",
     "doctor": "What is wrong here, and why a request was refused.",
@@ -30,7 +31,7 @@ COMMANDS = {
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""
 
-FOLDER_OF = {"dead-letters": "records."}
+FOLDER_OF = {"dead-letters": "records.", "forget": "records."}
 """Commands in a folder of `stream/cli/`."""
 
 ROLES = ("gateway", "worker", "poller", "notify")

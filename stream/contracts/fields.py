@@ -8,6 +8,7 @@ from __future__ import annotations
 from stream.contracts.field_text import COUNT, ID, OUTCOMES, SIP, TEXT, TIME, Field, field
 from stream.core.call.timeline_entry import LEVELS, QUALITIES
 from stream.core.events import FAMILIES, SCHEMA_VERSION
+from stream.core.forgetting import FORGET
 from stream.core.sources import PROVIDERS, SOURCES
 from stream.core.statuses import STATUSES
 from stream.core.verdicts.table import FAULTS
@@ -56,11 +57,15 @@ FIELDS: dict[str, Field] = {
     "parent_call_id": field("The call that dialled this one; null if none or unknown.", None, **TEXT),
     "session_id": field("Telnyx' session, which several legs share.", None, **TEXT),
     "leg_id": field("Telnyx' id of the leg: it links a TeXML call and its Call Control leg.", None, **TEXT),
-    "source": field("The kind of delivery.", _SOURCE, known=SOURCES),
+    "source": field(
+        "The kind of delivery; `forget` where an operator had the call forgotten.",
+        _SOURCE,
+        known=(*SOURCES, FORGET),
+    ),
     "family": field("The kind of event.", "progress", known=FAMILIES),
     "name": field(
         "Of call progress `queued`, `initiated`, `ringing`, `answered` or `completed`; of others the "
-        "provider's name.",
+        "provider's name. `forgotten`: delete what you keep of this call.",
         "completed",
         **TEXT,
     ),

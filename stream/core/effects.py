@@ -158,6 +158,12 @@ class VerdictSettled(msgspec.Struct):
 
 
 class CallEvicted(msgspec.Struct):
-    """A call left the table: `terminal_ttl` (its settle window closed) or `max_age`."""
+    """A call left the table: `terminal_ttl` (its settle window closed), `max_age` or `forgotten`."""
 
     reason: str
+
+
+class CallForgotten(msgspec.Struct):
+    """A call was forgotten: its records are to go from the compacted topics, too."""
+
+    key: str

@@ -15,6 +15,7 @@ import orjson
 
 from stream.core.events import DecodeError, Delivery, Envelope
 from stream.core.fetches import FETCH_RESULT
+from stream.core.forgetting import FORGET
 from stream.core.sources import SOURCES
 from stream.core.timestamps import instant, iso8601, utc
 
@@ -27,7 +28,7 @@ VALUE_LIMIT_BYTES = 512 * 1024
 LETTER_LIMIT_BYTES = 1_992_294
 """1.9 MiB: with its headers a dead letter fits into its topic's 2 MiB."""
 
-_WRITTEN_SOURCES = (*SOURCES, FETCH_RESULT)
+_WRITTEN_SOURCES = (*SOURCES, FETCH_RESULT, FORGET)
 _KNOWN_SOURCES = frozenset(_WRITTEN_SOURCES)
 _CANONICAL_LENGTH = len("2026-11-20T22:10:00.123456Z")
 

@@ -33,6 +33,7 @@ KNOWN_TEXTS = {
     "stream/broker/jars.py": {"Exception"},
     # msgspec names a type and a field of ours, orjson what kind of JSON it is not.
     "stream/core/fetches.py": {"ValidationError"},
+    "stream/core/forgetting.py": {"ValidationError"},
     "stream/poller/on_demand/fetch_codec.py": {"ValidationError"},
     "stream/kafka/envelope_codec.py": {"JSONDecodeError"},
 }

@@ -143,6 +143,7 @@ class Call(msgspec.Struct, array_like=True):
     - `proven`: `account` owns the call, see `ownership`.
     - `children`: the calls that it has dialled, sorted, at most 48.
     - `evidence`: what may say whose fault its end was, at most 8 values of each fact.
+    - `forgotten`: it is the mark of a call that was forgotten, see `forgetting`; it knows nothing else.
     """
 
     due_s: int
@@ -172,6 +173,7 @@ class Call(msgspec.Struct, array_like=True):
     truncated: bool = False
     children: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    forgotten: bool = False
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.

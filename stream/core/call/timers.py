@@ -97,6 +97,8 @@ def child_found(
     """
     if call is None:
         call = placeholder(key, received_us)
+    elif call.forgotten:
+        return None
     elif call.proven and account not in (None, call.account):
         raise DecodeError("key_mismatch", "the parent that a call names is another account's")
     if not call.adopt(child_call_id):

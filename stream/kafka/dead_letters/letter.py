@@ -14,6 +14,7 @@ import msgspec
 from stream.core.call.ownership import check_signer
 from stream.core.events import DecodeError
 from stream.core.fetches import FETCH_RESULT
+from stream.core.forgetting import FORGET
 from stream.core.timestamps import utc
 from stream.kafka.envelope_codec import read_envelope
 from stream.kafka.topics import Topics
@@ -97,17 +98,17 @@ def hopeless(letter: StoredLetter, topics: Topics) -> str | None:
     source_topic = letter.why.get("source_topic")
     if source_topic == topics.ticks:
         return NO_DELIVERY
-    if source_topic not in (topics.callbacks, topics.polled, topics.fetches):
+    if source_topic not in (topics.callbacks, topics.polled, topics.scopes, topics.fetches):
         return NO_TOPIC
     if any(name == "truncated" for name, _ in letter.own):
         return CUT
-    if source_topic == topics.fetches:
+    if source_topic in (topics.scopes, topics.fetches):
         return None
     if letter.key is None:
         return NO_KEY
     try:
         envelope = read_envelope(letter.value)
-        if envelope.source == FETCH_RESULT:
+        if envelope.source in (FETCH_RESULT, FORGET):
             return None
         readings = DECODERS[envelope.source](envelope)
         check_signer(envelope, readings)

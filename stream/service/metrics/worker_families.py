@@ -26,9 +26,10 @@ SOURCE = {"source": SOURCES}
 
 EVENTS_PROCESSED = counter(
     "events_processed_total",
-    "Events leaving the dedup/order stage: applied, late, duplicate, dead_lettered; exclusive.",
+    "Events leaving the dedup/order stage: applied, late, duplicate, dead_lettered, or forgotten (of a call "
+    "that was forgotten); exclusive.",
     "Where it stands still though calls are made: is the gateway reached, does the worker run?",
-    {"source": words.ANY_SOURCE, "result": ("applied", "late", "duplicate", "dead_lettered")},
+    {"source": words.ANY_SOURCE, "result": ("applied", "late", "duplicate", "dead_lettered", "forgotten")},
 )
 EVENTS_DEDUPLICATED = counter(
     "events_deduplicated_total",
@@ -162,9 +163,9 @@ TABLE_RECOVERY_REMAINING = gauge(
 )
 TABLE_EVICTIONS = counter(
     "table_evictions_total",
-    "Keys removed from tables: terminal_ttl, max_age.",
+    "Keys removed from tables: terminal_ttl, max_age, forgotten (by an operator).",
     "On max_age: calls without an end; see calls_overdue.",
-    {"table": words.TABLES, "reason": ("terminal_ttl", "max_age")},
+    {"table": words.TABLES, "reason": ("terminal_ttl", "max_age", "forgotten")},
 )
 
 # Calls and KPIs

@@ -94,7 +94,7 @@ def test_every_series_starts_at_0(metrics: WorkerMetrics) -> None:
             {
                 frozenset({("source", source), ("result", result)})
                 for source in (*SOURCES, "unknown")
-                for result in ("applied", "late", "duplicate", "dead_lettered")
+                for result in ("applied", "late", "duplicate", "dead_lettered", "forgotten")
             },
         ),
         (
