@@ -110,8 +110,6 @@ class Privacy:
                 facts["answered_by"] = self._free[answered_by]
             if price := facts.get("price"):
                 facts["price"] = self._free[price]
-                if unit := facts.get("price_unit"):
-                    facts["price_unit"] = self._free[unit]
         if event.error_code is not None:
             event.error_code = self._free[event.error_code]
         if event.family != "progress":
@@ -121,7 +119,7 @@ class Privacy:
 
     def _apply_to_words(self, reading: Reading) -> None:
         """Fields of an open vocabulary may contain anything."""
-        event, free = reading.event, self._free
+        event, free, facts = reading.event, self._free, reading.facts
         event.name = free[event.name]
         if event.edge is not None:
             event.edge = free[event.edge]
@@ -132,7 +130,10 @@ class Privacy:
             if answer.method is not None:
                 answer.method = free[answer.method]
         if recording := reading.recording:
+            recording.id = self._plain[recording.id]
             recording.status = free[recording.status]
+        if facts and (unit := facts.get("price_unit")):
+            facts["price_unit"] = free[unit]
 
     # -- one text
 

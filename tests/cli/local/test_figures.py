@@ -17,7 +17,7 @@ def test_a_worker_that_has_done_nothing_shows_zeros() -> None:
     figures = parse(WorkerMetrics().exposition()[0].decode(), 1.0)
     assert figures.total(DEAD_LETTERS) == 0
     assert figures.split(f.EVENTS_PROCESSED) == dict.fromkeys(
-        ("applied", "late", "duplicate", "dead_lettered"), 0
+        ("applied", "late", "duplicate", "dead_lettered", "forgotten"), 0
     )
 
 
