@@ -98,11 +98,11 @@ def test_its_pages_and_its_open_gaps_go_with_it(monkeypatch: pytest.MonkeyPatch)
     lane = Lane(policy=POLLED)
     lane.run([*records([callback("initiated", "0", 0), callback("completed", "3", 9)]), a_tick(30, 0)])
     lane.run([record(one, 200 + at) for at, one in enumerate(insight(f"n{n}", 2) for n in range(30))])
-    assert len(lane.states) > 2
+    assert len([key for key in lane.states if KEY in key]) > 2
     gaps = {"source": "twilio_status_callback"}
     assert lane.counted("sequence_gaps_open", **gaps) == 2
     lane.run([a_request(60, 100)])
-    assert list(lane.states) == [KEY]
+    assert [key for key in lane.states if KEY in key] == [KEY]
     assert lane.counted("sequence_gaps_open", **gaps) == 0
 
 
