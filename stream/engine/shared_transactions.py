@@ -42,8 +42,10 @@ from stream.service.errors import describe
 REOPEN_EVERY_S = 0.5
 PAUSE_S = 0.001
 """Enough for a broker to answer one of a transaction's five requests."""
-LONGEST_GATHERING_S = 0.1
+LONGEST_GATHERING_S = 0.4
 """How long a transaction waits for lanes that fold: batches that come to nothing never fill it."""
+FULL_BATCHES = 4
+"""How many times the records of a full batch a transaction takes: each costs five requests, however large."""
 FIRST_TIMEOUT_S = 4.0
 """Less than Kafka's own limit for a transaction (15 to 25 s)."""
 LONGEST_TIMEOUT_S = 60.0
@@ -106,7 +108,7 @@ class SharedTransactions:
         self._due = asyncio.Event()
         self._due.set()
         self._waiting: list[tuple[TransactionPart, asyncio.Future[int]]] = []
-        self._gathers_until = 0.0
+        self._gathers_since = 0.0
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -154,7 +156,7 @@ class SharedTransactions:
         """
         committed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if not self._waiting:
-            self._gathers_until = time.monotonic() + LONGEST_GATHERING_S
+            self._gathers_since = time.monotonic()
         self._waiting.append((part, committed))
         self._changed.set()
         return await committed
@@ -193,7 +195,8 @@ class SharedTransactions:
 
     def _has_room(self) -> bool:
         records = sum(len(records) for part, _ in self._waiting for records in part.outputs.values())
-        return records < self._policy.max_batch and time.monotonic() < self._gathers_until
+        full = FULL_BATCHES * self._policy.max_batch
+        return records < full and time.monotonic() < self._gathers_since + LONGEST_GATHERING_S
 
     async def _write(self, waiting: list[tuple[TransactionPart, asyncio.Future[int]]]) -> None:
         try:
@@ -210,13 +213,13 @@ class SharedTransactions:
                     committed.set_result(ends[part.partition])
 
     async def _transact(self, parts: Sequence[TransactionPart]) -> dict[int, int]:
-        loop = asyncio.get_running_loop()
-        next_s = loop.time() + self._policy.latency_s
         self._due.clear()
+        next_s = self._gathers_since + self._policy.latency_s  # not later by how long the lanes have folded
         try:
             return await self._timeout.limit(self._producer.transact(parts, changelog=self._changelog))
         finally:
-            loop.call_at(next_s, self._due.set)  # one timer, so that all lanes fold for the same transaction
+            # One timer, so that all lanes fold for the same transaction.
+            asyncio.get_running_loop().call_later(next_s - time.monotonic(), self._due.set)
 
     async def _reopen(self) -> None:
         """Open the producer again, which ends its transaction. Until it is open, lanes commit alone.

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.transactional_producer import CommittedOffset, TransactionFailed
+from stream.kafka.transactional_producer import CommittedOffset, TransactionFailed, TransactionPart
 from tests.engine.fakes import ProcessEnded
 from tests.engine.lane_rig import CALLBACKS, HERE, RECOVERED_TO, LaneRig
 
@@ -92,6 +92,21 @@ async def test_a_lane_gathers_what_comes_until_the_next_transaction_is_due() -> 
     await rig.settle(2)
     assert rig.job.committed == [1, 3]
     assert time.monotonic() >= began + 0.1
+    await rig.close()
+
+
+async def test_how_long_other_lanes_fold_does_not_delay_the_next_transaction() -> None:
+    rig = LaneRig(latency_s=0.3)
+    folding = rig.transactions.folding()
+    await folding.__aenter__()
+    committed = asyncio.create_task(rig.transactions.commit(TransactionPart(HERE, {}, {"callbacks": 1}, 0)))
+    await asyncio.sleep(0.25)
+    assert not committed.done()
+    began = time.monotonic()
+    await folding.__aexit__(None, None, None)
+    await committed
+    await rig.transactions.due()
+    assert time.monotonic() < began + 0.2
     await rig.close()
 
 

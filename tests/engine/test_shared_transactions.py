@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from stream.engine.group import AssignmentOver
+from stream.engine.shared_transactions import FULL_BATCHES
 from stream.kafka.errors import KafkaConnectionError
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import Closed, CommittedOffset, TransactionFailed, TransactionPart
@@ -64,13 +65,14 @@ async def test_what_comes_while_a_transaction_is_on_its_way_goes_with_the_next()
     await rig.lanes.close(1)
 
 
-async def test_a_full_batch_does_not_wait_for_the_lanes_that_are_about_to_fold() -> None:
-    rig = await running(3, 4, 5)
+async def test_a_transaction_takes_some_full_batches_and_does_not_wait_for_more() -> None:
+    numbers = range(3, 3 + FULL_BATCHES + 4)
+    rig = await running(*numbers)
     keys = [b"%d" % number for number in range(10)]
-    for number in (3, 4, 5):
+    for number in numbers:
         rig.lanes.put(chunk_of("callbacks", number, 0, *keys))
-    await rig.until(lambda: len(rig.job.committed) == 3)
-    assert len(rig.producers[3].written[0]) < 3
+    await rig.until(lambda: len(rig.job.committed) == len(numbers))
+    assert FULL_BATCHES <= len(rig.producers[3].written[0]) < len(numbers)
     await rig.lanes.close(1)
 
 
