@@ -136,12 +136,28 @@ class WebhookAnswer(msgspec.Struct):
     attempts: int | None = None
 
 
+RECORDING_RANK: dict[str, int] = {
+    "in-progress": 1,
+    "paused": 2,
+    "absent": 3,
+    "failed": 4,
+    "completed": 5,
+    "saved": 5,
+}
+
+
 class Recording(msgspec.Struct, array_like=True, order=True):
     """One recording of a call. `status` is the provider's word."""
 
     id: str
     status: str
     duration_s: float | int | None = None
+
+    def merged(self, said: Recording) -> Recording:
+        """What two reports of it come to: the furthest status and the longest duration."""
+        durations = [d for d in (self.duration_s, said.duration_s) if d is not None]
+        status = max(self.status, said.status, key=lambda s: (RECORDING_RANK.get(s, 0), s))
+        return Recording(said.id, status, max(durations, default=None))
 
 
 class Reading(msgspec.Struct, gc=False):

@@ -25,7 +25,7 @@ from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import TIMELINE_CAP, Call, new_call, was_only_named
-from stream.core.call.timeline_entry import TimelineEntry, entry_of
+from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
@@ -163,10 +163,10 @@ def fold(
 
 def _is_late(call: Call, entry: TimelineEntry) -> bool:
     """Whether a successor of this progress event arrived before it."""
-    if entry.family != "progress":
+    if entry.family_code != PROGRESS:
         return False
     for known in call.lifecycle:
-        if known.family != "progress":
+        if known.family_code != PROGRESS:
             continue
         if entry.number is not None and known.number is not None:
             if known.number > entry.number:

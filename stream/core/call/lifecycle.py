@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from stream.core.call.state import NUMBERS_KEPT, Call
-from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
+from stream.core.call.timeline_entry import PROGRESS, QUALITIES, TimelineEntry
 from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
 from stream.core.verdicts.decision import Case, Verdict, decide
@@ -153,7 +153,7 @@ def lifecycle_of(call: Call) -> Lifecycle:
         rank = RANK[status]
         if rank > furthest:
             furthest = rank
-        if entry.family != "progress":
+        if entry.family_code != PROGRESS:
             continue
         number = entry.number
         if number is not None:

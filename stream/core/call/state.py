@@ -16,7 +16,7 @@ from bisect import bisect_left, insort
 import msgspec
 
 from stream.core.call.identity_pages import Pages
-from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.delivery.gap_notes import GapNotes
 from stream.core.events import Recording
 from stream.core.failures import Failure
@@ -37,15 +37,6 @@ VALUES_CAP = 8
 
 UPDATED = frozenset({"price", "price_unit"})
 """Facts that a provider fills in or changes later: a new value is an update, not a disagreement."""
-
-RECORDING_RANK: dict[str, int] = {
-    "in-progress": 1,
-    "paused": 2,
-    "absent": 3,
-    "failed": 4,
-    "completed": 5,
-    "saved": 5,
-}
 
 _TEXML = SOURCE_BIT[TELNYX_TEXML_CALLBACK]
 
@@ -217,7 +208,7 @@ class Call(msgspec.Struct, array_like=True):
         """
         numbers, sources = 0, -1
         for entry in self.others:
-            if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
+            if entry.number is not None and entry.family_code == PROGRESS and entry.number < NUMBERS_KEPT:
                 numbers |= 1 << entry.number
                 sources &= entry.sources
         return numbers, sources
@@ -298,9 +289,7 @@ class Call(msgspec.Struct, array_like=True):
         """Take in a recording's furthest status and longest duration. True if that changes anything."""
         for at, known in enumerate(self.recordings):
             if known.id == said.id:
-                durations = [d for d in (known.duration_s, said.duration_s) if d is not None]
-                status = max(known.status, said.status, key=lambda s: (RECORDING_RANK.get(s, 0), s))
-                self.recordings[at] = Recording(said.id, status, max(durations, default=None))
+                self.recordings[at] = known.merged(said)
                 return self.recordings[at] != known
         insort(self.recordings, said, key=lambda recording: recording.id)
         del self.recordings[TIMELINE_CAP:]
@@ -313,9 +302,8 @@ def new_call(key: str, account: str | None) -> Call:
 
 
 def placeholder(key: str, received_us: int) -> Call:
-    """A call of which only its children are known. It counts as ended: nothing is awaited, counted or told
-    of it. Its first delivery makes it a new call that knows its children.
-    """
+    """A call of which only its children are known, which counts as ended: nothing is awaited or told of it.
+    Its first delivery makes it a new call that knows its children."""
     call = new_call(key, None)
     call.ended, call.arrival.first_us = True, received_us
     return call
@@ -332,14 +320,22 @@ _decode_head = msgspec.msgpack.Decoder(Head).decode
 
 
 def dump(call: Call) -> bytes:
-    return _encode(call)
+    """A call as stored. Of `seen`, what the entries of `others` have is left out."""
+    if not call.others or call.paged:
+        return _encode(call)
+    whole, kept = call.seen, {entry.fingerprint for entry in call.others}
+    call.seen = [one for one in whole if one not in kept]
+    stored, call.seen = _encode(call), whole
+    return stored
 
 
 def load(stored: bytes) -> Call:
     """A call from the store. Raises msgspec.DecodeError if it is not one."""
-    return _decode(stored)
+    call = _decode(stored)
+    if call.others and not call.paged:
+        call.seen = sorted([*call.seen, *(entry.fingerprint for entry in call.others)])
+    return call
 
 
 def load_head(stored: bytes) -> Head:
-    """The first fields of a stored call, at a fraction of the cost."""
     return _decode_head(stored)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from stream.core.events import Event
+from stream.core.events import FAMILIES, Event
+from stream.core.insights_edges import EDGES
 from stream.core.sources import TWILIO_CALL
 from stream.core.statuses import RANK, TERMINAL
 
@@ -15,17 +16,24 @@ QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown
 QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
 
 LEVELS: tuple[str, ...] = ("debug", "info", "warning", "error")
+LEVEL_CODE: dict[str | None, int | None] = {None: None, **{level: code for code, level in enumerate(LEVELS)}}
 
-LOGS = frozenset({"insights", "request_log"})
+FAMILY_CODE: dict[str, int] = {family: code for code, family in enumerate(FAMILIES)}
+PROGRESS = FAMILY_CODE["progress"]
+EDGE_CODE: dict[str | None, int] = {edge: code for code, edge in enumerate(EDGES)}
+
+LOGS = frozenset(FAMILY_CODE[family] for family in ("insights", "request_log"))
 """Families whose events are identified by their whole content (rule 4), the time in it included."""
 
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
 
 
 class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
-    """One logical event.
+    """One logical event. Its words of a closed vocabulary are stored as numbers: a call has many entries.
 
     - `fingerprint`: its identity, 64 bits of the id.
+    - `family_code`: an index of FAMILIES; `level_code`: of LEVELS; `edge_code`: of EDGES, or the name of
+      another edge.
     - `quality`: an index of QUALITIES; `sources`: the bits of the sources that reported it.
     - `authority`: how much its status counts (3 the Calls resource or a Telnyx hangup, 2 a progress callback,
       1 everything else).
@@ -33,7 +41,7 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
     """
 
     fingerprint: int
-    family: str
+    family_code: int
     name: str
     status: str | None = None
     number: int | None = None
@@ -44,8 +52,21 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
     sip_response_code: int | None = None
     duration_s: float | int | None = None
     hangup: str | None = None
-    level: str | None = None
-    edge: str | None = None
+    level_code: int | None = None
+    edge_code: int | str | None = None
+
+    @property
+    def family(self) -> str:
+        return FAMILIES[self.family_code]
+
+    @property
+    def level(self) -> str | None:
+        return None if self.level_code is None else LEVELS[self.level_code]
+
+    @property
+    def edge(self) -> str | None:
+        code = self.edge_code
+        return EDGES[code] if isinstance(code, int) else code
 
     def sort_key(self) -> tuple[int, int, str, str, int]:
         """Its position in the timeline: by time, number, family, name. Unknown times come last."""
@@ -59,7 +80,7 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
         The key never changes for an event, otherwise the order of arrival would decide what is kept. A log's
         time is part of its identity; another event's time may still be replaced by an earlier one.
         """
-        if self.family in LOGS:
+        if self.family_code in LOGS:
             return (1, self.at_us if self.at_us is not None else 1 << 62, self.fingerprint)
         return (0, 0, self.fingerprint)
 
@@ -95,8 +116,8 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
             )
         if other.hangup is not None:
             self.hangup = max(self.hangup or "", other.hangup)
-        if other.level is not None:
-            self.level = max(self.level or LEVELS[0], other.level, key=LEVELS.index)
+        if other.level_code is not None:
+            self.level_code = max(self.level_code or 0, other.level_code)
 
 
 def entry_of(
@@ -111,7 +132,7 @@ def entry_of(
         authority = AUTHORITY_OTHER
     return TimelineEntry(
         fingerprint,
-        event.family,
+        FAMILY_CODE[event.family],
         event.name,
         event.status,
         event.sequence_number,
@@ -122,6 +143,6 @@ def entry_of(
         event.sip_response_code,
         event.duration_s,
         hangup,
-        event.level,
-        event.edge,
+        LEVEL_CODE[event.level],
+        EDGE_CODE.get(event.edge, event.edge),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import stream.core.call.state
 from stream.core.call.identity_pages import Pages, is_page, page_key
 from stream.core.call.state import LIFECYCLE_CAP, SEEN_INLINE, Call, dump, load, new_call
-from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.call.timeline_entry import FAMILY_CODE, TimelineEntry
 from stream.core.events import Event
 from tests.core.deliveries import Delivery, callback, insight, recording
 from tests.core.folding import Told, knowledge, said_of, settled, tell
@@ -239,7 +239,7 @@ def test_a_state_of_an_older_version_goes_on_in_pages() -> None:
     call.seen = list(range(0, 4096 * 7, 7))
     pages = Pages({}.get)
     assert call.knows(7, pages) is True
-    call.add(TimelineEntry(5, "insights", "x"), pages)
+    call.add(TimelineEntry(5, FAMILY_CODE["insights"], "x"), pages)
     assert (call.seen, call.paged) == ([], 4097)
     assert all(call.knows(one, pages) is not False for one in (0, 5, 7, 4095 * 7))
     assert call.knows(6, pages) is False

@@ -17,7 +17,7 @@ from stream.core.call.state import (
     load_head,
     new_call,
 )
-from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.events import Recording
 from tests.core.deliveries import (
     ACCOUNT,
@@ -47,17 +47,17 @@ def dump_of(entry: TimelineEntry) -> bytes:
 
 
 REPORTS = (
-    TimelineEntry(7, "progress", "completed", "completed", 3, 100, 1, 1, 2, None, 49, None),
-    TimelineEntry(7, "progress", "completed", "completed", 3, 90, 2, 2, 2, 200, None, None),
-    TimelineEntry(7, "progress", "completed", "busy", 3, None, 4, 4, 3, None, 50, "user_busy"),
-    TimelineEntry(7, "progress", "completed", "completed", 3, 90, 0, 1, 2, 486, 0, ""),
+    TimelineEntry(7, PROGRESS, "completed", "completed", 3, 100, 1, 1, 2, None, 49, None),
+    TimelineEntry(7, PROGRESS, "completed", "completed", 3, 90, 2, 2, 2, 200, None, None),
+    TimelineEntry(7, PROGRESS, "completed", "busy", 3, None, 4, 4, 3, None, 50, "user_busy"),
+    TimelineEntry(7, PROGRESS, "completed", "completed", 3, 90, 0, 1, 2, 486, 0, ""),
 )
 
 
 def test_reports_of_one_event_come_to_the_same_in_any_order_and_however_often() -> None:
     all_orders = [merged(*order, *order) for order in permutations(REPORTS)]
     assert all_orders == [
-        TimelineEntry(7, "progress", "completed", "completed", 3, 90, 0, 7, 3, 486, 50, "user_busy")
+        TimelineEntry(7, PROGRESS, "completed", "completed", 3, 90, 0, 7, 3, 486, 50, "user_busy")
     ] * len(all_orders)
 
 
