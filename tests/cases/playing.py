@@ -94,7 +94,7 @@ def play(case: dict[str, Any]) -> Played:
         while next_tick_s <= at_s:
             played.written += lane.run([_tick(next_tick_s)])
             next_tick_s = next(ticks)
-        for topic, key, value in _landed(delivery, START_US + round(at_s * 1_000_000), played.ignored):
+        for topic, key, value in landed(delivery, START_US + round(at_s * 1_000_000), played.ignored):
             played.written += lane.run([Fetched(topic, offset, key, value)])
             offset += 1
     for last_s in (int(at_s) + QUIET_S, *case.get("later_s", ())):
@@ -107,7 +107,7 @@ def _tick(second: int) -> Fetched:
     return Fetched(TOPICS.ticks, 0, None, orjson.dumps({"v": 1, "now": now}))
 
 
-def _landed(
+def landed(
     delivery: dict[str, Any], received_us: int, ignored: Counter[str]
 ) -> Iterable[tuple[str, bytes | None, bytes]]:
     """(topic, key, value) of the records of one delivery."""
