@@ -96,13 +96,14 @@ def hopeless(letter: StoredLetter, topics: Topics) -> str | None:
     A delivery is read as the worker reads it: what this version cannot read, the worker would refuse again.
     """
     source_topic = letter.why.get("source_topic")
+    unread = (topics.scopes, topics.fetches, topics.alerts)
     if source_topic == topics.ticks:
         return NO_DELIVERY
-    if source_topic not in (topics.callbacks, topics.polled, topics.scopes, topics.fetches):
+    if source_topic not in (topics.callbacks, topics.polled, *unread):
         return NO_TOPIC
     if any(name == "truncated" for name, _ in letter.own):
         return CUT
-    if source_topic in (topics.scopes, topics.fetches):
+    if source_topic in unread:
         return None
     if letter.key is None:
         return NO_KEY

@@ -85,6 +85,7 @@ def body(**fields: Any) -> bytes:
 CANNOT: list[tuple[StoredLetter, str | None]] = [
     (letter(), None),
     (letter(topic=TOPICS.fetches, key=None, value=b"not json"), None),
+    (letter(topic=TOPICS.alerts, value=b"{}", reason="undeliverable"), None),
     (letter(value=body(source="fetch_result", body={})), None),
     (letter(key=None), letters.NO_KEY),
     (letter(key=OTHERS), letters.OTHER_KEY),
