@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
 
 from stream.broker import Broker, start
 from stream.broker.ports import free_port
-from stream.kafka.access import GROUP, TOPIC, TRANSACTIONS, Access
+from stream.kafka.access import GROUP, GROUPS, TOPIC, TRANSACTIONS, Access
 from stream.service.settings import Settings
 from tests.e2e.harness import wait_until
 from tests.kafka.certificates import Authority
@@ -93,7 +93,7 @@ class SecuredBroker:
             AclBinding(
                 _RESOURCES.get(one.kind, ResourceType.TRANSACTIONAL_ID),
                 one.name,
-                ResourcePatternType.PREFIXED if one.kind == TRANSACTIONS else ResourcePatternType.LITERAL,
+                ResourcePatternType.PREFIXED if one.kind in _BY_PREFIX else ResourcePatternType.LITERAL,
                 f"User:{user}",
                 "*",
                 AclOperation[operation],
@@ -152,4 +152,5 @@ class SecuredBroker:
         }
 
 
-_RESOURCES = {TOPIC: ResourceType.TOPIC, GROUP: ResourceType.GROUP}
+_RESOURCES = {TOPIC: ResourceType.TOPIC, GROUP: ResourceType.GROUP, GROUPS: ResourceType.GROUP}
+_BY_PREFIX = (GROUPS, TRANSACTIONS)

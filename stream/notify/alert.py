@@ -17,6 +17,9 @@ from stream.service.tables.notify_tables import RouteSetting
 
 FIRING, RESOLVED = "firing", "resolved"
 CALL = "call"
+EXAMPLES = 3
+"""How many alerts of a notification are shown, and how many samples of an alert."""
+
 RETRACTED = "retracted"
 
 
@@ -37,6 +40,12 @@ class _Reason(msgspec.Struct, frozen=True):
 
 class _Webhook(msgspec.Struct, frozen=True):
     endpoint: str | None = None
+
+
+class _Sample(msgspec.Struct, frozen=True):
+    key: str = ""
+    at: str = ""
+    text: str = ""
 
 
 class NotifiedGroup(NamedTuple):
@@ -60,10 +69,10 @@ class ReceivedAlert(msgspec.Struct, frozen=True, dict=True):
     episode_id: str
     rule: _Rule
     scope: _Scope
-    provider: str
     severity: str
     state: str
     starts_at: str
+    provider: str = ""
     revision: int = 1
     account: str | None = None
     account_alias: str | None = None
@@ -72,6 +81,7 @@ class ReceivedAlert(msgspec.Struct, frozen=True, dict=True):
     reason: _Reason = _Reason()
     webhook: _Webhook | None = None
     occurrences: int = 1
+    samples: tuple[_Sample, ...] = ()
     links: dict[str, str] = {}
 
     @property
@@ -141,5 +151,6 @@ def example(alert: ReceivedAlert) -> dict[str, Any]:
         "ends_at": alert.ends_at,
         "occurrences": alert.occurrences,
         "reason": {"code": alert.reason.code, "text": alert.reason.text, "help": alert.reason.help},
+        "samples": [msgspec.to_builtins(one) for one in alert.samples[:EXAMPLES]],
         "links": alert.links,
     }

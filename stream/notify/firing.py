@@ -9,9 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
-from stream.notify.alert import ReceivedAlert
-
-EXAMPLES = 3
+from stream.notify.alert import EXAMPLES, ReceivedAlert
 
 K = TypeVar("K", bound=Hashable)
 

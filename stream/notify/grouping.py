@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stream.core.identity import name_id
-from stream.notify.alert import FIRING, RESOLVED, NotifiedGroup, ReceivedAlert, route_of
-from stream.notify.firing import EXAMPLES, Firing
+from stream.notify.alert import EXAMPLES, FIRING, RESOLVED, NotifiedGroup, ReceivedAlert, route_of
+from stream.notify.firing import Firing
 from stream.service.tables.notify_tables import SEVERITIES, RouteSetting
 
 MINUTE_S = 60.0

@@ -35,7 +35,7 @@ UNFINISHED = 10_000
 FETCH_RECORDS = 500
 POLL_MS = 500
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
-COMMIT_EVERY_S, COMMIT_S = 1.0, 2.0
+COMMIT_S = 2.0
 START_S = 10.0
 """How long the group may take to name the offsets from which is read."""
 
@@ -90,7 +90,7 @@ class SinkWorker:
         self._committed: dict[int, tuple[int, str]] = {}
         self._failure: Exception | None = None
         self._came = asyncio.Event()
-        self._sending = asyncio.Lock()
+        self._sending, self._committing = asyncio.Lock(), asyncio.Lock()
         self._outages = LogOnce()
         self._failures = 0
         self.trouble: str | None = None
@@ -123,7 +123,6 @@ class SinkWorker:
     # -- reading
 
     async def _read(self) -> None:
-        commit_at = 0.0
         while True:
             if self._failure is not None:
                 raise self._failure
@@ -133,9 +132,7 @@ class SinkWorker:
                 await self._fetch()
             else:
                 await asyncio.sleep(POLL_MS / 1000)
-            if time.monotonic() >= commit_at:
-                await self._commit(COMMIT_S)
-                commit_at = time.monotonic() + COMMIT_EVERY_S
+            await self._commit(COMMIT_S)
 
     async def _fetch(self) -> None:
         try:
@@ -214,7 +211,7 @@ class SinkWorker:
         self._metrics.requested(self.name, told.route, ok=answer.outcome == TAKEN)
         if answer.outcome == TAKEN:
             self._grouping.sent(pending, now_s)
-            self._done(pending, "sent")
+            await self._done(pending, "sent")
             self._recovered(now_s)
             return 0.0
         gave_up = now_s - pending.first_s >= self._retry_limit_s
@@ -222,15 +219,17 @@ class SinkWorker:
             why = f"the sink {self.name} answered {answer.why}"
             await self._write_dead_letters([one.record for one in pending.taken], "undeliverable", why)
             log.error("%s: %d alerts are dead letters", why, len(pending.taken))
-            self._done(pending, "dead_lettered")
+            await self._done(pending, "dead_lettered")
             return 0.0
         self._grouping.put_back(pending)
         return self._failed(answer, now_s)
 
-    def _done(self, pending: PendingGroup, result: str) -> None:
+    async def _done(self, pending: PendingGroup, result: str) -> None:
         for one in pending.taken:
             one.done()
         self._metrics.alerts(self.name, result, len(pending.taken))
+        # At once: what a crash leaves uncommitted is sent again.
+        await self._commit(COMMIT_S)
 
     def _failed(self, answer: SinkAnswer, now_s: float) -> float:
         """How long to wait: longer after each failure, and as long as the sink asks for."""
@@ -250,22 +249,22 @@ class SinkWorker:
 
     async def _commit(self, limit_s: float) -> None:
         """Commit what is done. If the group refuses, the next owner sends it again."""
-        found = {}
-        for number, offsets in list(self._offsets.items()):
-            at, metadata = offsets.position(), offsets.metadata()
-            if not offsets.undone:
-                at = self._next[number]
-            if at is not None and (at, metadata) != self._committed.get(number):
-                found[number] = at, metadata
-        if not found:
-            return
         try:
-            async with asyncio.timeout(limit_s):
-                await self._consumer.commit({self._tp(number): one for number, one in found.items()})
+            async with asyncio.timeout(limit_s), self._committing:
+                if found := self._committable():
+                    await self._consumer.commit({self._tp(number): one for number, one in found.items()})
+                    self._committed.update(found)
         except (KafkaError, TimeoutError) as error:
             log.debug("offsets were not committed (%s)", type(error).__name__)
-        else:
-            self._committed.update(found)
+
+    def _committable(self) -> dict[int, tuple[int, str]]:
+        found = {}
+        for number, offsets in self._offsets.items():
+            at = offsets.position() if offsets.undone else self._next[number]
+            metadata = offsets.metadata()
+            if at is not None and (at, metadata) != self._committed.get(number):
+                found[number] = at, metadata
+        return found
 
     def _tp(self, number: int) -> TopicPartition:
         return TopicPartition(self._at.topic, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.notify.alert import NotifiedGroup, ReceivedAlert
+from stream.notify.alert import EXAMPLES, NotifiedGroup, ReceivedAlert
 from stream.notify.grouping import Notification
 
 
@@ -38,10 +38,12 @@ def counts(told: Notification) -> str:
 
 
 def examples(told: Notification) -> list[str]:
-    """A line for each alert that is shown; what it means and what to do, where the alert says so."""
-    lines = []
-    for one in told.alerts:
-        about = f" {one.scope.id}:" if one.is_about_a_call else ""
-        help_ = f" {one.reason.help}" if one.reason.help else ""
-        lines.append(f"{one.starts_at}{about} {sentence(one)}{help_}")
-    return lines
+    """Of facts a line for each call that is shown; of a condition what happened and its samples. Then what it
+    means and what to do, where the alert says so."""
+    newest = told.alerts[0]
+    if newest.is_about_a_call:
+        lines = [f"{one.starts_at} {one.scope.id}: {sentence(one)}" for one in told.alerts]
+    else:
+        lines = [sentence(newest)]
+        lines += [f"{one.at} {one.key}: {one.text}" for one in newest.samples[:EXAMPLES]]
+    return [*lines, newest.reason.help] if newest.reason.help else lines

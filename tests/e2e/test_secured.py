@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -22,9 +22,12 @@ from stream.kafka.access import ROLES, TOPIC, Access, needed, poller_group
 from stream.kafka.partitions import partition_of
 from stream.service.settings import Settings, load
 from tests.e2e.full_worker import get_text
-from tests.e2e.harness import Feed, RecordToSend, read_topic, stopped_after, wait_until
+from tests.e2e.harness import Feed, RecordToSend, WorkerProcess, read_topic, stopped_after, wait_until
 from tests.e2e.poller import Poller, fetch_request, wait_committed
 from tests.e2e.test_gateway import PARTITIONS, Roles, report_of
+from tests.e2e.test_notify import conditions
+from tests.notify.test_service import produce
+from tests.real_broker import RealBroker
 from tests.secured_broker import PASSWORD, SecuredBroker
 
 pytestmark = pytest.mark.e2e
@@ -107,6 +110,38 @@ def poller_uses_the_rights_that_are_left(poller: Poller, plain: Any, prefix: str
 
     with Feed(plain.bootstrap, [RecordToSend(topic.fetches, wrong, b"k", msgspec.json.encode(request))]):
         wait_until(lambda: len(partitions()) == 2, "it is written to its own partition", 60)
+
+
+def test_notify_hands_on_and_writes_dead_letters_with_its_rights(
+    secured: SecuredBroker, prefix: str, tmp_path: Path
+) -> None:
+    """Its only sink is its log."""
+    topic, plain = topics.names(prefix), cast(RealBroker, SimpleNamespace(bootstrap=secured.plain))
+    listen = f"127.0.0.1:{free_port()}"
+    notify = WorkerProcess(
+        ("-m", "stream.cli", "notify"),
+        {
+            **secured.settings("notify"),
+            "CALLSTREAM_TOPIC_PREFIX": prefix,
+            "CALLSTREAM_PARTITIONS": PARTITIONS,
+            "CALLSTREAM_DATA_DIR": str(tmp_path / "data"),
+            "CALLSTREAM_NOTIFY_LISTEN": listen,
+        },
+        tmp_path / "notify.log",
+    )
+    with stopped_after(notify):
+        notify.start()
+        wait_until(lambda: get_text(f"http://{listen}/readyz")[0] == 200, "notify is ready", 60)
+
+        def handed_on() -> bool:
+            produce(plain, prefix, [*conditions([1]), b"[]"])
+            letters = {one.value for one in read_topic(secured.plain, topic.dead_letters)}
+            return "webhook.failing" in notify.output() and letters == {b"[]"}
+
+        wait_until(handed_on, "the alert is in the log, and what is none is a dead letter", 60)
+        assert notify.terminate()[0] == 0
+        assert "rights are missing" not in notify.output()
+        assert PASSWORD not in notify.log.read_text()
 
 
 def test_a_role_says_at_its_start_which_rights_it_lacks(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.notify.firing import EXAMPLES, Firing
+from stream.notify.alert import EXAMPLES
+from stream.notify.firing import Firing
 from tests.notify.alerts import alert, resolved
 
 CALLS = [alert(f"twilio:CA{number}", account=f"AC{number % 2}") for number in range(6)]

@@ -36,7 +36,9 @@ def settings(broker: RealBroker, prefix: str, stub: StubSinks, **sinks: Any) -> 
         session_timeout_s=6.0,
         notify_listen="127.0.0.1:0",
         notify_sinks=tuple(chosen),
-        notify_routes=tuple(RouteSetting(sink=one.name, name=one.name, wait_s=1.0) for one in chosen),
+        notify_routes=tuple(
+            RouteSetting(sink=one.name, name=one.name, wait_s=1.0, interval_s=2.0) for one in chosen
+        ),
     )
 
 

@@ -13,7 +13,7 @@ import orjson
 
 from stream.notify.grouping import Notification
 from stream.notify.sinks.sink import SinkRequest
-from stream.notify.wording import counts, examples, headline, sentence
+from stream.notify.wording import counts, examples, headline
 from stream.service.tables.notify_tables import SinkSetting
 
 HEADER_LIMIT = 150
@@ -27,8 +27,7 @@ RESOLVED_SIGN = "✅"
 def request(sink: SinkSetting, told: Notification) -> SinkRequest:
     sign = _SIGNS.get(told.severity, "") if told.state == "firing" else RESOLVED_SIGN
     newest = told.alerts[0]
-    shown = examples(told) if newest.is_about_a_call else [sentence(newest), newest.reason.help or ""]
-    text = "\n".join(_escaped(line) for line in shown if line)
+    text = "\n".join(map(_escaped, examples(told)))
     links = " · ".join(
         f"<{_escaped(url)}|{_escaped(name.replace('_', ' '))}>" for name, url in newest.links.items()
     )

@@ -15,13 +15,14 @@ import pytest
 
 from stream.broker.ports import free_port
 from stream.cli.local.observability import ALERTMANAGER, alertmanager_command, routes
-from stream.notify.alert import ReceivedAlert
+from stream.notify.alert import ReceivedAlert, example
 from stream.notify.firing import Firing
 from stream.notify.grouping import Notification, PendingGroup, TakenAlert
 from stream.notify.sinks import LogSink, pagerduty, slack, webhook
 from stream.notify.sinks.alertmanager import AlertmanagerState, request
 from stream.notify.sinks.sink import FAILED, REFUSED, TAKEN, SinkAnswer, SinkRequest, post
 from stream.notify.trial import tried
+from stream.notify.wording import examples
 from stream.service.http import client
 from stream.service.settings import NotifySettings
 from stream.service.tables.notify_tables import RouteSetting, SinkSetting
@@ -236,3 +237,15 @@ async def test_no_secret_and_no_call_id_is_where_it_does_not_belong() -> None:
         assert not any("planted" in text or SIGNING_KEY in text for text in texts), kind
     labels = [one["labels"] for payload in stub.payloads("alertmanager") for one in payload]
     assert not any("CA0" in text for text in leaves(labels))
+
+
+def test_a_condition_is_told_with_its_samples_and_what_to_do() -> None:
+    samples = [{"key": f"twilio:CA{number}", "at": AT, "text": "answered 500"} for number in range(5)]
+    reason = {"code": "http_5xx", "text": "12 of 40 requests failed.", "help": "See its log."}
+    one = told(condition(samples=samples, reason=reason))
+    assert examples(one) == [
+        "12 of 40 requests failed.",
+        *(f"{AT} twilio:CA{number}: answered 500" for number in range(3)),
+        "See its log.",
+    ]
+    assert example(one.alerts[0])["samples"] == samples[:3]
