@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from stream.contracts.field_text import COUNT, ID, OUTCOMES, SIP, TEXT, TIME, Field, field
 from stream.core.call.timeline_entry import LEVELS, QUALITIES
+from stream.core.delivery.audit import RESULTS
 from stream.core.events import FAMILIES, SCHEMA_VERSION
 from stream.core.forgetting import FORGET
 from stream.core.sources import PROVIDERS, SOURCES
@@ -170,6 +171,19 @@ FIELDS: dict[str, Field] = {
     ),
     "CallRecord.counts": field("How many events the call has."),
     "CallRecord.gaps": field("Callbacks that were missing, sorted.", []),
+    "CallRecord.delivery_audit": field(
+        "Callbacks that the provider's own records say were sent, and that did not come in time.", []
+    ),
+    "AuditedCallback.name": field("The name of the callback's event.", "answered", **TEXT),
+    "AuditedCallback.sequence_number": field("Its number; null without one.", 2, **COUNT),
+    "AuditedCallback.endpoint": field(
+        "The URL that it was sent to, without query.", "https://app.example.test/voice/status", **TEXT
+    ),
+    "AuditedCallback.result": field(
+        "What became of it. `missing`: it did not come though its endpoint leads to us.",
+        "missing",
+        enum=[*RESULTS],
+    ),
     "CallRecord.conflicts": field("Fields on which sources disagree, sorted.", []),
     "CallRecord.verdict": field(
         "Whose fault it was that the call did not succeed; null if it succeeded. It changes by revision."

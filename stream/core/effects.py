@@ -149,6 +149,18 @@ class CallbackMissing(msgspec.Struct):
     event: str
 
 
+class CallbackAudited(msgspec.Struct):
+    """A callback that the provider's own records say was sent, and what became of it: `result` is one of
+    `delivery.audit.RESULTS`. Told once for each callback, when the call is read completely or settles.
+    """
+
+    provider: str
+    account: str | None
+    endpoint: str
+    event: str
+    result: str
+
+
 class VerdictSettled(msgspec.Struct):
     """A call that did not succeed left the table: whose fault it was, one of `verdicts.table.FAULTS`."""
 

@@ -136,6 +136,23 @@ class WebhookAnswer(msgspec.Struct):
     attempts: int | None = None
 
 
+class SentCallback(msgspec.Struct, array_like=True):
+    """What a provider's own record says of a callback that it sent.
+
+    - `event`: the first 64 bits of the id of the callback's event.
+    - `endpoint`: as in `WebhookAnswer`; `refused`: it answered, and did not take the callback.
+    - `number`: the event's sequence number; `status`: an index of `statuses.STATUSES`, -1 for none; `name`:
+      of an event without a status.
+    """
+
+    event: int
+    endpoint: str
+    refused: bool
+    number: int | None = None
+    status: int = -1
+    name: str = ""
+
+
 RECORDING_RANK: dict[str, int] = {
     "in-progress": 1,
     "paused": 2,
@@ -180,6 +197,7 @@ class Reading(msgspec.Struct, gc=False):
     - `remark`: of an entry of the provider's error log, what it is about: one of REMARKS.
     - `evidence`: (fact, value) of what may say whose fault the call's end was, in the words of the verdict's
       table: codes and words, never an address. The event's own error code need not be among them.
+    - `sent`: a callback that was sent, in a provider's record of its delivery.
     """
 
     event: Event
@@ -195,4 +213,5 @@ class Reading(msgspec.Struct, gc=False):
     child_call_id: str | None = None
     remark: str | None = None
     evidence: tuple[tuple[str, str], ...] = ()
+    sent: SentCallback | None = None
     fingerprint: int = 0

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import msgspec
 
+from stream.core.delivery.audit import is_own_url
 from stream.core.effects import ErrorLogged
 from stream.core.events import Reading
 from stream.core.policy import CallPolicy
@@ -41,19 +42,11 @@ _ANYWHERE = 0
 """The endpoint of an entry that names none."""
 
 
-_OWN_PATHS = ("/callbacks/twilio", "/callbacks/twilio/event-streams")
-"""Where the gateway takes webhooks of a provider that has an error log."""
-
-
 def is_own(reading: Reading, policy: CallPolicy) -> bool:
-    """Whether an entry of the error log is about a request to our gateway.
-
-    Without a public URL in the settings, the paths that the gateway serves tell it.
-    """
+    """Whether an entry of the error log is about a request to our gateway."""
     if reading.remark is None or reading.answer is None:
         return False
-    endpoint, public_url = reading.answer.endpoint.lower(), policy.public_url.lower().rstrip("/")
-    return endpoint.startswith(public_url) and endpoint.endswith(_OWN_PATHS)
+    return is_own_url(reading.answer.endpoint, policy.public_url)
 
 
 def error_logged(reading: Reading, policy: CallPolicy) -> ErrorLogged:

@@ -300,4 +300,17 @@ def _audit() -> Sequence[AnyPanel]:
             unit=PER_MINUTE,
             width=8,
         ),
+        lines(
+            "Sent callbacks that did not come in time, by endpoint",
+            "What became of callbacks that the provider's records say were sent. `refused_by_us`: see the "
+            "gateway's refusals. `missing`: look between the provider and the gateway.",
+            Query(
+                q.per_minute(
+                    "callbacks_audited_total", q.PROVIDER, 'result!="delivered"', by="endpoint, result"
+                ),
+                "{{endpoint}} {{result}}",
+            ),
+            unit=PER_MINUTE,
+            width=24,
+        ),
     ]

@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 
 from stream.core.call.alerts import call_failed, event_alerts, raises_alert
 from stream.core.call.deadlines import next_due
-from stream.core.call.gaps import await_gaps, close_gap, expected_sources, watch_gaps
+from stream.core.call.gaps import await_gaps, close_gap, watch_gaps
 from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
@@ -26,6 +26,7 @@ from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import TIMELINE_CAP, Call, new_call, was_only_named
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
+from stream.core.delivery.audit import with_sent
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
@@ -208,6 +209,9 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         evidence = gathered(call.evidence, reading, SOURCE_BIT[event.source])
         changed |= evidence is not call.evidence
         call.evidence = evidence
+    if reading.sent is not None:
+        sent, call.sent = call.sent, with_sent(call.sent, reading.sent)
+        changed |= sent is not call.sent
     if reading.recording is not None:
         changed |= call.record_recording(reading.recording)
     if reading.child_call_id is not None:
@@ -331,8 +335,7 @@ def _conclude(
     told = decisive_hash(call, lifecycle)
     if told != arrival.told:
         arrival.told = told
-        expected, alias = expected_sources(call, policy), policy.alias(call.account)
-        record = revise(call, lifecycle, envelope.received_at, expected, alias, settled=False)
+        record = revise(call, lifecycle, envelope.received_at, policy, settled=False)
         if record is not None:
             effects.append(record)
 
@@ -340,9 +343,8 @@ def _conclude(
 def _deciding(event: Event, effects: list[Any]) -> Event:
     """The basis of the alert: the delivery's new terminal event with the lowest (number, id)."""
     new = [effect for effect in effects if type(effect) is Event and effect.status in TERMINAL]
-    unnumbered = 1 << 30
     return min(
         new,
-        key=lambda one: (unnumbered if one.sequence_number is None else one.sequence_number, one.id),
+        key=lambda one: (1 << 30 if one.sequence_number is None else one.sequence_number, one.id),
         default=event,
     )

@@ -15,7 +15,8 @@ from typing import Any
 from stream.core.call.deadlines import SECOND_US, next_due
 from stream.core.call.lifecycle import Lifecycle, missing_numbers
 from stream.core.call.state import NUMBERS_KEPT, Call
-from stream.core.call.timeline_entry import TimelineEntry
+from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
+from stream.core.delivery.audit import AuditedCallback, audit
 from stream.core.delivery.gap_notes import GapNotes
 from stream.core.delivery.subscriptions import (
     ALL_STEPS,
@@ -27,6 +28,7 @@ from stream.core.delivery.subscriptions import (
     steps_shown,
 )
 from stream.core.effects import (
+    CallbackAudited,
     CallbackMissing,
     CallEnded,
     CallReconciled,
@@ -69,7 +71,7 @@ def watch_gaps(call: Call, envelope: Envelope, policy: CallPolicy) -> None:
         return
     numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     for entry in call.lifecycle:
-        if entry.number is not None and entry.family == "progress" and entry.number < NUMBERS_KEPT:
+        if entry.number is not None and entry.family_code == PROGRESS and entry.number < NUMBERS_KEPT:
             numbers |= 1 << entry.number
             sources &= entry.sources
     if numbers:
@@ -96,7 +98,7 @@ def await_gaps(call: Call, now_us: int, policy: CallPolicy) -> None:
 
 def _missing_steps(call: Call) -> list[int]:
     """The step that a leg of Telnyx must have had, where no source has it and webhooks come."""
-    progress = [entry for entry in call.lifecycle if entry.family == "progress"]
+    progress = [entry for entry in call.lifecycle if entry.family_code == PROGRESS]
     if not any(entry.sources & _TELNYX_BIT for entry in progress):
         return []
     return [] if any(entry.name == "initiated" for entry in progress) else [_INITIATED]
@@ -163,7 +165,7 @@ def received_steps(call: Call) -> int:
     """Bit set of the STEPS whose callbacks came."""
     steps = 0
     for entry in call.lifecycle:
-        if entry.family == "progress" and entry.sources & ~POLLED_BITS and entry.name in STEP_OF:
+        if entry.family_code == PROGRESS and entry.sources & ~POLLED_BITS and entry.name in STEP_OF:
             steps |= 1 << STEP_OF[entry.name]
     return steps
 
@@ -174,7 +176,7 @@ def _runs(call: Call, missing: list[int]) -> list[Run]:
     placed = [
         (entry.number, STEP_OF[entry.name])
         for entry in call.lifecycle
-        if entry.number is not None and entry.family == "progress" and entry.name in STEP_OF
+        if entry.number is not None and entry.family_code == PROGRESS and entry.name in STEP_OF
     ]
     return runs_of(placed, missing)
 
@@ -182,9 +184,9 @@ def _runs(call: Call, missing: list[int]) -> list[Run]:
 def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:
     """A new entry may be the missing callback of a reported gap, or one that was taken for not sent."""
     arrival, notes = call.arrival, call.arrival.gap_notes
-    if entry.family != "progress":
+    if entry.family_code != PROGRESS:
         return
-    gap = entry.number if entry.number is not None else _INITIATED if entry.name == "initiated" else None
+    gap = _gap_at(entry)
     if gap in arrival.gaps:
         arrival.gaps.remove(gap)
         call.gaps_open = len(arrival.gaps)
@@ -198,6 +200,11 @@ def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:
             effects.append(SubscriptionDisproved(configuration_of(call), 1 << STEP_OF[entry.name]))
 
 
+def _gap_at(entry: TimelineEntry) -> int | None:
+    """The gap that a progress event fills."""
+    return entry.number if entry.number is not None else _INITIATED if entry.name == "initiated" else None
+
+
 def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[str, Any]]:
     """The gaps as the call record has them, by number. A gap that is still open when the call settles has
     expired. A callback that only the provider's records have is a gap that they healed.
@@ -209,7 +216,7 @@ def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[s
     said = ("closed", "expired") if settled else ("open", None)
     still = [] if lifecycle.logged else call.arrival.gaps
     gaps = [(*gap_of(gap), *said) for gap in still]
-    names = {entry.number: entry.name for entry in call.lifecycle if entry.family == "progress"}
+    names = {entry.number: entry.name for entry in call.lifecycle if entry.family_code == PROGRESS}
     for gap in notes.late if notes is not None else ():
         number, name = gap_of(gap)
         gaps.append((number, name or names.get(number), "closed", "late_arrival"))
@@ -217,7 +224,7 @@ def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[s
         gaps += [
             (entry.number, entry.name, "closed", "poll_heal")
             for entry in call.lifecycle
-            if entry.family == "progress"
+            if entry.family_code == PROGRESS
             and not entry.sources & ~POLLED_BITS
             and (entry.number is not None or call.sources & _TELNYX_BIT)
         ]
@@ -231,6 +238,19 @@ def expire_gaps(call: Call, effects: list[Any]) -> None:
     effects.extend(SequenceGapClosed(source, "expired", gap) for gap in call.arrival.gaps)
 
 
+def audit_of(call: Call, public_url: str) -> list[AuditedCallback]:
+    """What became of the callbacks that the provider's own records say were sent."""
+    sources = {entry.fingerprint: entry.sources for entry in (*call.lifecycle, *call.others)}
+    notes = call.arrival.gap_notes
+    numbers = set(notes.late) if notes is not None else ()
+    late = {
+        entry.fingerprint
+        for entry in (call.lifecycle if numbers else ())
+        if entry.family_code == PROGRESS and _gap_at(entry) in numbers
+    }
+    return audit(call.sent, sources, late, public_url)
+
+
 def expected_sources(call: Call, policy: CallPolicy) -> list[str]:
     """The sources that should report this call, sorted."""
     return _OF_TEXML if call.is_texml else policy.expected(call.provider)
@@ -239,13 +259,20 @@ def expected_sources(call: Call, policy: CallPolicy) -> list[str]:
 def reconcile(call: Call, lifecycle: Lifecycle, policy: CallPolicy, effects: list[Any]) -> None:
     """Compare the callbacks with the provider's resources, once for each call."""
     arrival, provider = call.arrival, call.provider
-    if arrival.reconciled or call.is_texml:
-        return
-    if not any(SOURCE_BY_NAME[source].provider == provider for source in policy.polled):
+    if arrival.reconciled:
         return
     arrival.reconciled = True
+    if call.sent:
+        effects += [
+            CallbackAudited(provider, call.account, one.endpoint, one.name, one.result)
+            for one in audit_of(call, policy.public_url)
+        ]
+    if call.is_texml or not any(SOURCE_BY_NAME[one].provider == provider for one in policy.polled):
+        return
     missing = [
-        entry for entry in call.lifecycle if entry.family == "progress" and not entry.sources & ~POLLED_BITS
+        entry
+        for entry in call.lifecycle
+        if entry.family_code == PROGRESS and not entry.sources & ~POLLED_BITS
     ]
     effects += [CallbackMissing(PROVIDERS[provider].pushed, entry.name) for entry in missing]
     seen = call.sources & ~FAILURE_BITS

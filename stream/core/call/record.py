@@ -15,10 +15,11 @@ from zlib import crc32
 import msgspec
 from msgspec.structs import asdict
 
-from stream.core.call.gaps import gap_items
+from stream.core.call.gaps import audit_of, expected_sources, gap_items
 from stream.core.call.lifecycle import Lifecycle, verdict_of
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
+from stream.core.delivery.audit import AuditedCallback
 from stream.core.events import SCHEMA_VERSION
 from stream.core.identity import name_id
 from stream.core.policy import CallPolicy
@@ -95,6 +96,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     insights_levels: dict[str, int]
     counts: dict[str, Any]
     gaps: list[dict[str, Any]]
+    delivery_audit: list[AuditedCallback] = []
     conflicts: list[dict[str, Any]]
     verdict: Verdict | None
     truncated: bool
@@ -240,6 +242,8 @@ def _knowledge_hash(call: Call, *, settled: bool) -> int:
         told += (True,)
     if call.children or call.evidence:
         told += (call.children, call.evidence)
+    if call.sent:
+        told += (call.sent,)
     notes = call.arrival.gap_notes
     if call.arrival.gaps or (notes is not None and notes.late):
         told += (call.arrival.gaps, notes and notes.late)
@@ -297,15 +301,11 @@ def revise(
     call: Call,
     lifecycle: Lifecycle,
     updated_at: str,
-    expected: list[str],
-    alias: str | None,
+    policy: CallPolicy,
     *,
     settled: bool,
 ) -> CallRecord | None:
-    """The next revision of the call's record, None if it would repeat the previous one.
-
-    `expected`: the sources that should report it; `alias`: its account's name.
-    """
+    """The next revision of the call's record, None if it would repeat the previous one."""
     content = _knowledge_hash(call, settled=settled)
     arrival = call.arrival
     arrival.changed_us = arrival.revise_us = 0
@@ -313,6 +313,9 @@ def revise(
         return None
     arrival.content = content
     arrival.revision += 1
-    record = _describe(call, lifecycle, expected, settled=settled)
-    record.account_alias = alias
+    record = _describe(call, lifecycle, expected_sources(call, policy), settled=settled)
+    record.account_alias = policy.alias(call.account)
+    if call.sent:
+        audited = audit_of(call, policy.public_url)
+        record.delivery_audit = [one for one in audited if one.result != "delivered"]
     return _stamp(record, call, updated_at)

@@ -18,7 +18,7 @@ import msgspec
 from stream.core.call.identity_pages import Pages
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.delivery.gap_notes import GapNotes
-from stream.core.events import Recording
+from stream.core.events import Recording, SentCallback
 from stream.core.failures import Failure
 from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK
 from stream.core.verdicts.evidence import Evidence
@@ -135,6 +135,7 @@ class Call(msgspec.Struct, array_like=True):
     - `children`: the calls that it has dialled, sorted, at most 48.
     - `evidence`: what may say whose fault its end was, at most 8 values of each fact.
     - `forgotten`: it is the mark of a call that was forgotten, see `forgetting`; it knows nothing else.
+    - `sent`: the callbacks that the provider's own records say were sent, see `delivery.audit`.
     """
 
     due_s: int
@@ -165,6 +166,7 @@ class Call(msgspec.Struct, array_like=True):
     children: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     forgotten: bool = False
+    sent: tuple[SentCallback, ...] = ()
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from stream.core.call.deadlines import next_due
-from stream.core.call.gaps import expected_sources, expire_gaps, reconcile, review_gaps
+from stream.core.call.gaps import expire_gaps, reconcile, review_gaps
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of, verdict_of
 from stream.core.call.record import note_change, revise
 from stream.core.call.schedule import (
@@ -134,8 +134,7 @@ def _count_verdict(call: Call, lifecycle: Lifecycle, effects: list[Any]) -> None
 def _revision(
     call: Call, lifecycle: Lifecycle, updated_at: str, policy: CallPolicy, *, settled: bool
 ) -> list[Any]:
-    expected, alias = expected_sources(call, policy), policy.alias(call.account)
-    record = revise(call, lifecycle, updated_at, expected, alias, settled=settled)
+    record = revise(call, lifecycle, updated_at, policy, settled=settled)
     return [] if record is None else [record]
 
 

@@ -129,6 +129,9 @@ class Privacy:
             answer.endpoint = self._urls[answer.endpoint]
             if answer.method is not None:
                 answer.method = free[answer.method]
+        if sent := reading.sent:
+            sent.endpoint = self._urls[sent.endpoint]
+            sent.name = free[sent.name]
         if recording := reading.recording:
             recording.id = self._plain[recording.id]
             recording.status = free[recording.status]

@@ -39,6 +39,7 @@ _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     effects.FetchAnswered: lambda of: (f.FETCHES_ANSWERED, of.source, of.outcome),
     effects.VerdictSettled: lambda of: (f.VERDICTS, of.provider, of.direction, of.fault),
     effects.CallReconciled: lambda of: (f.RECONCILED_CALLS, of.provider, of.result),
+    effects.CallbackAudited: lambda of: (f.CALLBACKS_AUDITED, of.provider, of.endpoint, of.result),
     effects.CallbackMissing: lambda of: (f.CALLBACKS_MISSING, of.source, of.event),
 }
 """The series that an effect counts in."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import product
 
 from stream.core.call.alerts import SEVERITIES
+from stream.core.delivery.audit import RESULTS
 from stream.core.events import REMARKS
 from stream.core.fetches import OUTCOMES, REASONS
 from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
@@ -280,6 +281,13 @@ CALLBACKS_MISSING = counter(
     "Compare the provider's debugger with the gateway's refusals: DNS, firewall, TLS, signature.",
     {"source": PUSHED_SOURCES, "event": (*words.PROGRESS_EVENTS, words.OTHER)},
     start=tuple(product(PUSHED_SOURCES, words.PROGRESS_EVENTS)),
+)
+CALLBACKS_AUDITED = counter(
+    "callbacks_audited_total",
+    "Callbacks that a provider's own records say were sent, by what became of them: delivered, late, "
+    "missing, refused_by_application, refused_by_us.",
+    "On missing: what is between the provider and the gateway? On refused_by_us: see the gateway's refusals.",
+    PROVIDER | {"endpoint": words.ENDPOINTS, "result": RESULTS},
 )
 RECONCILIATION_LAST_SUCCESS = gauge(
     "reconciliation_last_success_timestamp_seconds",

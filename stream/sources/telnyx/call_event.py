@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stream.core.delivery.audit import sent_of
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
 from stream.core.sources import TELNYX_CALL_EVENT
@@ -88,7 +89,10 @@ def decode(envelope: Envelope) -> list[Reading]:
         own = Reading(event, "4", identity, occurred_us, answer=answer)
     own.evidence = _evidence(row, metadata)
     # An event of another leg is left out: the state of that call may be in another partition.
-    return [own] if observed is None or observed.event.key != key else [own, observed]
+    if observed is None or observed.event.key != key:
+        return [own]
+    own.sent = sent_of(observed, answer)
+    return [own, observed]
 
 
 def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:

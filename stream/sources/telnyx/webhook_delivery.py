@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream.core.delivery.audit import sent_of
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.sources import fields, redaction
 from stream.sources.telnyx import webhook
@@ -48,7 +49,10 @@ def decode(envelope: Envelope) -> list[Reading]:
         own = Reading(event, "2", parts, occurred_us)
     own.answer = _answer(row, attempts)
     own.evidence = webhook.lost(event.name) if row.get("status") == "failed" else ()
-    return [own] if observed is None else [own, observed]
+    if observed is None:
+        return [own]
+    own.sent = sent_of(observed, own.answer)
+    return [own, observed]
 
 
 def observed_in(sent: dict[str, Any], envelope: Envelope) -> Reading | None:

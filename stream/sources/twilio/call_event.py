@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from stream.core.delivery.audit import sent_of
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
 from stream.core.statuses import status_of
@@ -86,7 +87,9 @@ def decode(envelope: Envelope) -> list[Reading]:
     if named.get("CallSid", call_id) == call_id:
         own.child_call_id = child_of(named)
     observed = progress_within(named, call_id, account, "twilio_call_event")
-    return [own, *(observed or _callback(named, call_id, account, envelope))]
+    observed = observed or _callback(named, call_id, account, envelope)
+    own.sent = sent_of(observed[0], answer) if observed else None
+    return [own, *observed]
 
 
 def _evidence(

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from stream.core.delivery.audit import sent_of
 from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
 from stream.core.identity import content_hash
 from stream.core.privacy.free_text import without_queries
 from stream.core.privacy.sensitive_names import normalised
 from stream.sources import fields, redaction
 from stream.sources.twilio.call_event import is_twilio_api
-from stream.sources.twilio.parameters import asks_for_instructions, kind_of_form, pascal_case
+from stream.sources.twilio.parameters import asks_for_instructions, kind_of_form, pascal_case, progress_within
 
 NAME = "error_logged"
 """The name of an entry's event. Twilio gives it none, and all tellings must have the same."""
@@ -166,15 +167,16 @@ def _read(envelope: Envelope, telling: _Telling) -> list[Reading]:
         attributes=telling.attributes,
     )
     sid = fields.lenient_identifier(telling.sid)
-    if sid is None:
-        reading = Reading(event, "4", (content_hash(envelope.body), envelope.ordinal), occurred_us)
-    else:
-        reading = Reading(event, "2", (sid,), occurred_us)
+    rule, parts = ("2", (sid,)) if sid else ("4", (content_hash(envelope.body), envelope.ordinal))
+    reading = Reading(event, rule, parts, occurred_us)
     reading.remark = _remark(telling, event)
     if event.call_id is not None and event.level == "error" and event.error_code not in _CALLBACK_CODES:
         if reading.remark in ("application", "callback"):
             reading.answer = _answer(telling.request)
         reading.alarming = reading.answer is None
+    if event.call_id is not None and reading.remark == "callback":
+        told = progress_within(telling.request.parameters, event.call_id, account, envelope.source)
+        reading.sent = sent_of(told[0], _answer(telling.request)) if told else None
     reading.evidence = _evidence(telling, reading)
     return [reading]
 
@@ -193,15 +195,12 @@ def _evidence(telling: _Telling, reading: Reading) -> tuple[tuple[str, str], ...
 
 
 def _remark(telling: _Telling, event: Event) -> str:
-    """What the entry is about. Codes 11… and 12… are shared with messages: only those of a call count. A
-    callback that cannot be reached has the code of a failing request for instructions.
-    """
+    """What the entry is about. Codes 11… and 12… are shared with messages, and 11… with callbacks."""
     code = event.error_code or ""
     if not telling.readable:
         return "unreadable"
-    if code in _CALLBACK_CODES or (
-        code.startswith("11") and kind_of_form(telling.request.parameters) == "progress"
-    ):
+    is_progress = kind_of_form(telling.request.parameters) == "progress"
+    if code in _CALLBACK_CODES or (code.startswith("11") and is_progress):
         return "callback"
     is_fetching = len(code) == 5 and code.startswith(("11", "12")) and event.call_id is not None
     return "application" if is_fetching else "other"

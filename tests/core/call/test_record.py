@@ -64,6 +64,7 @@ SAID = {
     "insights_levels": {},
     "counts": {"events": 4, "by_family": {"progress": 4}},
     "gaps": [],
+    "delivery_audit": [],
     "conflicts": [],
     "verdict": None,
     "truncated": False,

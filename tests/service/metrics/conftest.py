@@ -81,6 +81,7 @@ def full_counts() -> BatchCounts:
         effects.CallStarted("twilio", "AC1", "outbound"),
         effects.CallEnded("twilio", "AC1", "outbound", "answered", 200, 2.5, 6.0, 61.0),
         effects.StateConflict("twilio", "status"),
+        effects.CallbackAudited("twilio", "AC1", "https://a.example.test/status", "ringing", "missing"),
         effects.SequenceGapOpened(source, [2, 3]),
         effects.SequenceGapClosed(source, "late_arrival", 1),
         effects.InsightsEventSeen("carrier_edge", "WARNING"),

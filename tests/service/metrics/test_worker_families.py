@@ -48,6 +48,7 @@ CATALOGUE = {
     "callstream_app_webhook_responses_total": ("counter", "provider endpoint code_class"),
     "callstream_app_webhook_duration_seconds": ("histogram", "provider endpoint"),
     "callstream_reconciled_calls_total": ("counter", "provider result"),
+    "callstream_callbacks_audited_total": ("counter", "provider endpoint result"),
     "callstream_callbacks_missing_total": ("counter", "source event"),
     "callstream_reconciliation_last_success_timestamp_seconds": ("gauge", "provider"),
     "callstream_fetches_requested_total": ("counter", "source reason"),

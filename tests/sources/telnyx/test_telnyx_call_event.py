@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stream.core.delivery.audit import sent_of
 from stream.core.events import DecodeError, Event, Reading, WebhookAnswer
 
 LEG = "c3f1d6a0-0000-11ef-8000-02420a0d7e70"
@@ -74,6 +75,7 @@ def test_a_webhooks_row_tells_its_delivery_and_the_event_inside_it(read: Read) -
         parts=(EVENT, "https://hooks.example.test/tx"),
         occurred_us=AT,
         answer=WebhookAnswer("https://hooks.example.test/tx", None, None, None, "2xx", 1),
+        sent=sent_of(observed, own.answer),
     )
     assert observed.event.source == "telnyx_call_event"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stream.core.delivery.audit import sent_of
 from stream.core.events import DecodeError, Event, Reading, WebhookAnswer
 
 CALL = "CA0f00000000000000000000000000000001"
@@ -77,6 +78,7 @@ def test_a_row_tells_what_the_application_answered_and_the_progress_inside_it(re
         parts=own.parts,
         occurred_us=AT_56,
         answer=WebhookAnswer("https://hooks.example.test/tw/status", "POST", 204, 0.038, "2xx"),
+        sent=sent_of(inner, own.answer),
     )
     assert inner == Reading(
         event=Event(
