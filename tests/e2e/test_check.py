@@ -29,7 +29,18 @@ def test_what_comes_out_is_right_and_has_nothing_in_it_that_must_not_leave(
         "CALLSTREAM_WORKER_LISTEN": f"127.0.0.1:{free_port()}",
     }
     worker = full_worker(broker.bootstrap, story, tmp_path, environ=environ)
-    options = ("--calls", "300", "--failed", "0.3", "--seed", "5", "--log", str(worker.log))
+    options = (
+        "--calls",
+        "300",
+        "--failed",
+        "0.3",
+        "--sources",
+        "all",
+        "--seed",
+        "5",
+        "--log",
+        str(worker.log),
+    )
     # Nobody is at these: only this worker's metrics are looked at.
     nobody = dict.fromkeys(("CALLSTREAM_POLLER_LISTEN", "CALLSTREAM_GATEWAY_HEALTH_LISTEN"), "127.0.0.1:1")
     with stopped_after(worker):
