@@ -62,6 +62,7 @@ async def test_a_batch_lands_as_one_record_for_each_event_and_an_empty_one_as_no
 
 
 async def test_telnyx_is_told_within_its_own_time() -> None:
+    """Case 52."""
     credentials = GatewayCredentials(telnyx_keys=(public_key(signing.public()),))
     body = b'{"data":{"event_type":"call.initiated","id":"e1","payload":{"call_leg_id":"leg"}}}'
     async with running_gateway(credentials) as gateway:
@@ -75,6 +76,7 @@ async def test_telnyx_is_told_within_its_own_time() -> None:
     ("error", "reason"), [(BufferFullError(), "overloaded"), (NotAcknowledgedError("late"), "produce_failed")]
 )
 async def test_what_kafka_does_not_have_is_never_acknowledged(error: Exception, reason: str) -> None:
+    """Case 52."""
     async with running_gateway() as gateway:
         gateway.sink.error = error
         answer = await gateway.send(signing.twilio_form())
@@ -87,6 +89,7 @@ async def test_what_kafka_does_not_have_is_never_acknowledged(error: Exception, 
 
 
 async def test_a_wrong_signature_is_refused_without_a_word_and_given_to_the_doctor() -> None:
+    """Case 44."""
     async with running_gateway() as gateway:
         answer = await gateway.send(signing.twilio_form(token="another"))
         assert (answer.status, await answer.read()) == (403, b"")
@@ -96,6 +99,18 @@ async def test_a_wrong_signature_is_refused_without_a_word_and_given_to_the_doct
             "webhook_requests_rejected_total", source="twilio_status_callback", reason="bad_signature"
         )
         assert rejected == 1
+
+
+async def test_an_unsigned_probe_is_no_event_and_the_credentials_of_a_url_are_not_written() -> None:
+    """Case 45."""
+    credentials = ("Authorization", "Basic dXNlcjpodW50ZXIy")
+    async with running_gateway() as gateway:
+        probe = await gateway.ask("POST", "/callbacks/twilio", b"CallSid=CA1", **{"Content-Type": FORM})
+        assert (probe.status, gateway.sink.landed) == (403, [])
+        assert gateway.counted("webhook_events_received_total", source="twilio_status_callback") == 0
+        assert (await gateway.send(signing.twilio_form(headers=[credentials]))).status == 204
+        (landed,) = gateway.sink.landed
+        assert b"dXNlcjpodW50ZXIy" not in landed.value
 
 
 async def test_an_account_that_is_not_configured_is_refused_and_counted() -> None:

@@ -62,6 +62,13 @@ def test_a_repetition_a_second_off_is_the_same_event_and_the_earliest_time_count
     assert told.events[0].occurred_at == at(order[0])
 
 
+def test_what_comes_above_a_gap_is_told_at_once() -> None:
+    """Case 9."""
+    told = tell([callback("initiated", "0", 0), callback("completed", "3", 55, CallDuration="49")])
+    assert [[type(effect) for effect in one.effects].count(Event) for one in told.folded] == [1, 1]
+    assert [record.outcome for record in told.all_of(CallRecord)] == ["answered"]
+
+
 @pytest.mark.parametrize("order", [*permutations(("ringing", "completed"))])
 def test_one_number_with_two_statuses_is_two_events_and_a_conflict_and_the_end_wins(
     order: tuple[str, ...],

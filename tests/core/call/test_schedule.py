@@ -67,6 +67,7 @@ def test_what_is_not_polled_is_not_asked_for() -> None:
 
 @pytest.mark.parametrize("source", ["twilio_call", "twilio_call_event", "twilio_call_summary"])
 def test_what_is_not_there_yet_is_asked_for_until_the_retry_schedule_ends(source: str) -> None:
+    """Case 28."""
     lived = live(answered_call(), lambda *_: {"outcome": "not_ready"}, until_s=7000)
     assert [round(step, -1) for step in lived.steps(source)] == list(RETRY_SCHEDULES[source].after_s)
 
@@ -84,6 +85,7 @@ def test_rows_that_still_change_are_read_again_until_they_do_not() -> None:
 
 
 def test_an_empty_answer_is_not_final_before_the_last_step() -> None:
+    """Case 28."""
     lived = live(answered_call(), lambda *_: {"outcome": "empty", "content": "00"}, until_s=7000)
     assert lived.steps("twilio_insights_event") == [90, 180, 600, 1800]
     assert lived.steps("twilio_call_event") == [900, 1200, 1800, 3600]

@@ -122,6 +122,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_signature_is_accepted_or_refused_as_the_table_says(name: str) -> None:
+    """Case 44."""
     case = CASES[name]
     assert case.verify() == case.expected
 

@@ -23,6 +23,7 @@ from tests.poller.limiter.budgets import answer, busy, once, paused_s, send
 def test_a_429_pauses_everything_for_as_long_as_it_names(
     named_s: float | None, jitter: float, pause_s: float
 ) -> None:
+    """Case 56."""
     budget = busy()
     budget.answered(send(budget, 0.0), "throttled", named_s, 10.0, jitter)
     assert paused_s(budget, 10.0) == pytest.approx(pause_s)

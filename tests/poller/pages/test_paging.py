@@ -66,6 +66,7 @@ def test_a_host_is_the_same_with_its_port() -> None:
     ],
 )
 def test_a_link_to_another_host_is_refused_without_repeating_it(link: str) -> None:
+    """Case 53."""
     with pytest.raises(PagingError) as raised:
         followed(link)
     assert "evil" not in str(raised.value)
@@ -85,6 +86,7 @@ def test_whatever_the_link_says_the_host_is_ours(link: str) -> None:
 
 
 def test_a_page_is_requested_once() -> None:
+    """Case 53."""
     trail = PageTrail(FIRST, 10)
     second = trail.follow(FIRST, "/second")
     for link in (FIRST, "/second", "https://api.twilio.com:443/second"):

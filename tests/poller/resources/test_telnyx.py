@@ -27,6 +27,7 @@ def parameters(url: str) -> list[tuple[str, str]]:
 
 
 def test_the_events_of_a_leg_are_requested_by_the_filters_name() -> None:
+    """Case 54."""
     assert CALL_EVENTS.call_url is not None
     url = CALL_EVENTS.call_url(ACCOUNT, LEG, None)
     assert url.startswith("https://api.telnyx.com/v2/call_events?")
