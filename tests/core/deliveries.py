@@ -294,3 +294,41 @@ def fetched(
         "reads": [{"source": source, "edge": edge, **read}],
     }
     return delivery("fetch_result", key, body, received_s)
+
+
+OWN_PARAMETERS: dict[str, tuple[str, dict[str, str]]] = {
+    "call.completed": ("twilio_status_callback", parameters("completed", "3", 55)),
+    "recording.processed": (
+        "twilio_recording_callback",
+        {
+            "RecordingSid": "RE1",
+            "RecordingStatus": "completed",
+            "RecordingStartTime": rfc2822(6),
+            "RecordingDuration": "48",
+        },
+    ),
+    "amd.detected": ("twilio_amd_callback", {"AnsweredBy": "human", "MachineDetectionDuration": "2400"}),
+    "conference.participant.updated": (
+        "twilio_conference_callback",
+        {
+            "ConferenceSid": "CF1",
+            "StatusCallbackEvent": "participant-join",
+            "SequenceNumber": "2",
+            "Timestamp": rfc2822(9),
+        },
+    ),
+    "stream.updated": (
+        "twilio_other_callback",
+        {"StreamSid": "MZ1", "StreamEvent": "stream-started", "Timestamp": at(8)},
+    ),
+    "transcription.processed": (
+        "twilio_other_callback",
+        {
+            "TranscriptionSid": "GT1",
+            "TranscriptionEvent": "transcription-content",
+            "SequenceId": "4",
+            "Timestamp": at(9),
+        },
+    ),
+}
+"""Callbacks by the end of their type in Event Streams: their source and their own parameters."""

@@ -7,11 +7,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.core.deliveries import (
+    ACCOUNT,
     CALL_ID,
+    OWN_PARAMETERS,
     TELNYX_KEY,
+    TWILIO_KEY,
     Delivery,
+    at,
     callback,
     calls_row,
+    delivery,
     fetched,
     insight,
     logged,
@@ -19,6 +24,7 @@ from tests.core.deliveries import (
     parameters,
     recording,
     rfc2822,
+    streamed,
     telnyx,
     telnyx_event,
     telnyx_row,
@@ -110,6 +116,35 @@ detections = st.builds(machine_detection, st.sampled_from(("human", "machine_sta
 
 
 @st.composite
+def tellings(draw: st.DrawFn) -> Delivery:
+    """A callback of any kind: itself, its row of the request log, or its CloudEvent."""
+    kind = draw(st.sampled_from(sorted(OWN_PARAMETERS)))
+    source, own = OWN_PARAMETERS[kind]
+    told = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, **own}
+    received_s = draw(received)
+    spelling = draw(st.sampled_from(("callback", "log", "stream")))
+    if spelling == "log":
+        return logged(told, received_s=received_s)
+    if spelling == "stream":
+        return streamed(kind, told, received_s=received_s)
+    return delivery(source, TWILIO_KEY, told, received_s)
+
+
+@st.composite
+def summaries(draw: st.DrawFn) -> Delivery:
+    row = {
+        "call_sid": CALL_ID,
+        "account_sid": ACCOUNT,
+        "call_state": draw(st.sampled_from(("completed", "noanswer", "fail", "answered", "undialed", "new"))),
+        "processing_state": draw(st.sampled_from(("partial", "complete"))),
+        "end_time": draw(st.sampled_from((None, "", at(40)))),
+        "connect_duration": draw(st.sampled_from((None, 0, 34))),
+        "properties": {"last_sip_response_num": draw(st.sampled_from((None, 0, 200, 480)))},
+    }
+    return delivery("twilio_call_summary", TWILIO_KEY, row, draw(received))
+
+
+@st.composite
 def entries(draw: st.DrawFn) -> Delivery:
     """Few entries of the error log, each told by several sources that know more or less of it."""
     sid = draw(st.sampled_from(("NO1", "NO2")))
@@ -131,7 +166,9 @@ def entries(draw: st.DrawFn) -> Delivery:
     return error_log.alert(code, level=word, whole=draw(st.booleans()), **told)
 
 
-twilio_deliveries = st.one_of(callbacks(), rows(), log_rows(), insights, recordings, detections, entries())
+twilio_deliveries = st.one_of(
+    *(callbacks(), rows(), log_rows(), insights, recordings, detections, entries(), tellings(), summaries())
+)
 
 
 @st.composite

@@ -8,7 +8,7 @@ import pytest
 
 from stream.core import effects
 from stream.core.call.record import CallRecord
-from tests.core.deliveries import LEG_ID, at, telnyx, telnyx_event, telnyx_row
+from tests.core.deliveries import LEG_ID, at, delivery, telnyx, telnyx_event, telnyx_row
 from tests.core.folding import picked, summary, tell
 
 
@@ -108,3 +108,35 @@ def test_a_telnyx_event_and_the_row_that_logs_it_are_one_event_and_one_delivery(
     assert [event.family for event in told.events] == ["progress", "delivery"]
     assert [alert.rule.id for alert in told.alerts] == ["webhook.failing"]
     assert summary(told) == ("busy", "busy")
+
+
+def test_a_texml_call_and_its_call_control_leg_are_linked_by_the_leg() -> None:
+    form = {
+        "CallSid": "v3:abc",
+        "CallStatus": "completed",
+        "CallbackSource": "call-progress-events",
+        "SequenceNumber": "3",
+        "Timestamp": at(55),
+        "CallLegId": LEG_ID,
+        "CallSessionId": "c3f1ca00-0000-11ef-8000-02420a0d7e70",
+    }
+    texml = tell([delivery("telnyx_texml_callback", "telnyx:v3:abc", form, 56)]).record
+    leg = tell([telnyx(hangup("normal_clearing"))]).record
+    assert (texml.leg_id, texml.session_id) == (leg.leg_id, leg.session_id) == (leg.call_id, leg.session_id)
+    assert texml.key != leg.key
+
+
+@pytest.mark.parametrize("version_first", [1, 2])
+def test_an_event_in_both_versions_of_the_envelope_is_one(version_first: int) -> None:
+    """Case 42."""
+    event = telnyx_event("call.recording.saved", "e7", 60, recording_id="rec1")
+    old = {
+        "event_type": "recording_saved",
+        "id": "e7",
+        "created_at": at(60),
+        "payload": event["payload"],
+    }
+    versions = [delivery("telnyx_webhook", f"telnyx:{LEG_ID}", old, 61), telnyx(event, received_s=62)]
+    told = tell(versions if version_first == 1 else versions[::-1])
+    assert told.results == ["applied", "duplicate"]
+    assert [(one.name, one.family) for one in told.events] == [("call.recording.saved", "recording")]

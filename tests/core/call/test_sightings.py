@@ -13,6 +13,7 @@ from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
     ENDED,
+    OWN_PARAMETERS,
     TWILIO_KEY,
     answered_call,
     at,
@@ -22,7 +23,6 @@ from tests.core.deliveries import (
     insight,
     logged,
     parameters,
-    rfc2822,
     streamed,
 )
 from tests.core.folding import picked, summary, tell
@@ -75,51 +75,13 @@ def test_a_callback_and_its_row_in_the_request_log_are_one_event_and_one_logged_
     assert told.record.counts == {"events": 2, "by_family": {"progress": 1, "request_log": 1}}
 
 
-CALLBACKS: dict[str, tuple[str, dict[str, str]]] = {
-    "call.completed": ("twilio_status_callback", parameters("completed", "3", 55)),
-    "recording.processed": (
-        "twilio_recording_callback",
-        {
-            "RecordingSid": "RE1",
-            "RecordingStatus": "completed",
-            "RecordingStartTime": rfc2822(6),
-            "RecordingDuration": "48",
-        },
-    ),
-    "amd.detected": ("twilio_amd_callback", {"AnsweredBy": "human", "MachineDetectionDuration": "2400"}),
-    "conference.participant.updated": (
-        "twilio_conference_callback",
-        {
-            "ConferenceSid": "CF1",
-            "StatusCallbackEvent": "participant-join",
-            "SequenceNumber": "2",
-            "Timestamp": rfc2822(9),
-        },
-    ),
-    "stream.updated": (
-        "twilio_other_callback",
-        {"StreamSid": "MZ1", "StreamEvent": "stream-started", "Timestamp": at(8)},
-    ),
-    "transcription.processed": (
-        "twilio_other_callback",
-        {
-            "TranscriptionSid": "GT1",
-            "TranscriptionEvent": "transcription-content",
-            "SequenceId": "4",
-            "Timestamp": at(9),
-        },
-    ),
-}
-"""Callbacks by the end of their type in Event Streams: their source and their own parameters."""
-
-
 @pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
-@pytest.mark.parametrize("kind", CALLBACKS)
+@pytest.mark.parametrize("kind", OWN_PARAMETERS)
 def test_a_callback_its_logged_request_and_its_event_stream_are_one_event(
     kind: str, order: tuple[int, ...]
 ) -> None:
     """Case 29."""
-    source, own = CALLBACKS[kind]
+    source, own = OWN_PARAMETERS[kind]
     told = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, **own}
     tellings = [delivery(source, TWILIO_KEY, dict(told), 60), logged(told), streamed(kind, told)]
     result = tell(tellings[n] for n in order)
@@ -132,7 +94,7 @@ def test_a_callback_its_logged_request_and_its_event_stream_are_one_event(
 
 
 def test_a_recording_ended_its_duration_after_it_began() -> None:
-    _, own = CALLBACKS["recording.processed"]
+    _, own = OWN_PARAMETERS["recording.processed"]
     body = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, **own}
     (event,) = tell([delivery("twilio_recording_callback", TWILIO_KEY, body, 120)]).events
     assert (event.occurred_at, event.occurred_at_quality, event.duration_s) == (at(54), "derived", 48)
