@@ -27,7 +27,7 @@ HEAD = """\
 
 A setting is an environment variable, or a key of the TOML file that `CALLSTREAM_CONFIG` names: the same name in lower case without `CALLSTREAM_`.
 A variable overrides the file.
-An unknown name is an error at start.
+An unknown name is an error at start; `callstream config check` says everything that is wrong.
 A setting marked *or `…_FILE`* is a secret: the variable with `_FILE` appended names a file that contains it.
 Durations are in seconds.
 The last column names the roles that read the setting.

@@ -25,13 +25,14 @@ COMMANDS = {
     "forget": "Remove a call from the worker's state, for good.",
     "topics": "Create the topics, or say what does not match.",
     "schemas": "Print the schemas of what is written to the topics.",
+    "config": "Say what is wrong with the settings: `config check`.",
     "doctor": "What is wrong here, and why a request was refused.",
     "verdicts": "Whose fault a failed call was: the table that decides it.",
     "simulate": "Simulate calls whose outputs are known, and check them.",
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""
 
-FOLDER_OF = {"dead-letters": "records.", "forget": "records."}
+FOLDER_OF = {"config": "checkup.", "dead-letters": "records.", "forget": "records."}
 """Commands in a folder of `stream/cli/`."""
 
 ROLES = ("gateway", "worker", "poller", "notify")
