@@ -17,8 +17,8 @@ from stream.core.call.fold import Folded, fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.ownership import check_signer
 from stream.core.call.state import Call
-from stream.core.call.timers import Ticked, answered, child_found, tick
-from stream.core.effects import ChildFound
+from stream.core.call.timers import Ticked, answered, child_found, sibling_answered, tick
+from stream.core.effects import ChildFound, SiblingAnswered
 from stream.core.events import DecodeError, Envelope, Origin, Reading
 from stream.core.failures import error_logged
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
@@ -38,7 +38,7 @@ _NO_CALL = ("conference:", "account:")
 """How a key goes on after the provider if it is not a call's."""
 
 
-_read_child = msgspec.json.Decoder(ChildFound).decode
+_read_relative = msgspec.json.Decoder(ChildFound | SiblingAnswered).decode
 
 
 class ReadRecord(msgspec.Struct):
@@ -155,18 +155,25 @@ class CallFolder:
         """Apply a fetch result; the effects that follow."""
         return answered(call, result, envelope.received_us, envelope.received_at, self._policy)
 
-    def child_found(self, call: Call | None, record: Record) -> Call | None:
-        """The parent after a child has named it; None if nothing changes. Raises DecodeError."""
+    def relative(self, call: Call | None, record: Record) -> tuple[Call | None, list[Any]]:
+        """(a call after another one was told to it, or None if nothing changes; the effects that follow).
+
+        Raises DecodeError.
+        """
         try:
-            found = _read_child(record.value or b"")
+            told = _read_relative(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise DecodeError("invalid_field", "a record of a child is not one") from None
-        received_us, key = instant(found.received_at), found.parent_key
+            raise DecodeError("invalid_field", "what is told of a call's relative cannot be read") from None
+        received_us = instant(told.received_at)
         if received_us is None:
             raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
+        key = told.parent_key if isinstance(told, ChildFound) else told.key
         if record.key != key.encode():
-            raise DecodeError("key_mismatch", "the record's key is not the parent that it names")
-        return child_found(call, key, found.account, found.child_call_id, received_us, self._policy)
+            raise DecodeError("key_mismatch", "the record's key is not the call that it is for")
+        if isinstance(told, ChildFound):
+            return child_found(call, told, received_us, self._policy)
+        effects = None if call is None else sibling_answered(call, told, self._policy)
+        return (None, []) if effects is None else (call, effects)
 
     def forget(
         self, call: Call | None, envelope: Envelope, record: Record, pages: Pages
@@ -211,7 +218,7 @@ class CallFolder:
         (one,) = self.read([record])
         try:
             if record.topic == self._scopes_topic:
-                return self.child_found(call, record) or call
+                return self.relative(call, record)[0] or call
             envelope = one.said()
             if envelope.source == FORGET:
                 return self.forget(call, envelope, record, pages)[0]

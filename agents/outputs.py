@@ -19,7 +19,13 @@ from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
 from stream.core.delivery.subscriptions import learn
-from stream.core.effects import CallForgotten, ChildFound, SubscriptionDisproved, SubscriptionShown
+from stream.core.effects import (
+    CallForgotten,
+    ChildFound,
+    SiblingAnswered,
+    SubscriptionDisproved,
+    SubscriptionShown,
+)
 from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
@@ -50,8 +56,9 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             alert, active = alert_outputs(effect, deployment)
             written += ((topics.alerts, alert), (topics.alerts_active, active))
             counted.append(effect)
-        elif kind is ChildFound:
-            written.append((topics.scopes, (effect.parent_key.encode(), _encode(effect), (), KEYED)))
+        elif kind is ChildFound or kind is SiblingAnswered:
+            whom = effect.parent_key if kind is ChildFound else effect.key
+            written.append((topics.scopes, (whom.encode(), _encode(effect), (), KEYED)))
         elif kind is CallForgotten:
             written.append((topics.ended, (key, None, (), None)))
         else:

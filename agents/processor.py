@@ -216,8 +216,8 @@ class CallProcessor:
         record = records[at]
         try:
             kind = kind_of(record.value)
-            if kind == "child":
-                self._apply_child(batch, record)
+            if kind in ("child", "sibling"):
+                self._apply_relative(batch, record)
                 return
             raise DecodeError("unknown_source", f"no record of this topic is of kind {kind}")
         except DecodeError as error:
@@ -225,14 +225,16 @@ class CallProcessor:
         except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
             self._fail(batch, records, at, UNKNOWN, error)
 
-    def _apply_child(self, batch: BatchState, record: Record) -> None:
+    def _apply_relative(self, batch: BatchState, record: Record) -> None:
+        """Apply what another call's partition tells of a child or a sibling."""
         key = record.key or b""
         call = batch.call(key)
         due_s = call.due_s if call is not None else None
-        parent = self.folder.child_found(call, record)
-        if parent is not None:
-            batch.calls[key] = parent
-            batch.move(key, due_s, parent.due_s)
+        call, effects = self.folder.relative(call, record)
+        write(batch, key, effects, self._topics, self._deployment)
+        if call is not None:
+            batch.calls[key] = call
+            batch.move(key, due_s, call.due_s)
 
     # -- failures
 

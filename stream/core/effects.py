@@ -36,14 +36,25 @@ class CallEnded(msgspec.Struct):
 
 
 class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
-    """A call names its parent for the first time: the parent, in whatever partition, is to know its child.
-
-    A record of the scopes topic. `account`: the child's.
+    """A call names its parent for the first time, or is answered: the parent, in whatever partition, is to
+    know its child. A record of the scopes topic. `account`: the child's.
     """
 
     parent_key: str
     account: str | None
     child_call_id: str
+    received_at: str
+    answered: bool = False
+
+
+class SiblingAnswered(msgspec.Struct, tag="sibling", tag_field="kind"):
+    """Another call that was dialled for the same parent was answered: `key` is to know that it lost.
+
+    A record of the scopes topic.
+    """
+
+    key: str
+    account: str | None
     received_at: str
 
 

@@ -18,6 +18,7 @@ CROSSES = {
     "account": ACCOUNT,
     "child_call_id": CHILD,
     "received_at": at(0.5),
+    "answered": False,
 }
 
 
@@ -86,3 +87,25 @@ def test_what_cannot_be_applied_is_a_dead_letter_and_changes_nothing(bad: Fetche
     assert dict(letter.output.headers)["reason"] == reason
     assert (letter.output.key, letter.output.value) == (bad.key, bad.value)
     assert lane.states == before
+
+
+def test_a_call_that_lost_a_dial_is_told_and_its_record_says_at_once_that_nobody_is_at_fault() -> None:
+    """Case 18, all legs in one partition: nine are canceled, one is answered."""
+    lane = Lane()
+    legs = [f"CA{n:032x}" for n in range(10)]
+    told = [
+        callback("ringing", "1", 1, call_id=leg, ParentCallSid=CALL_ID, Direction="outbound-dial")
+        for leg in legs
+    ]
+    told += [callback("in-progress", "2", 5, call_id=legs[3], ParentCallSid=CALL_ID)]
+    told += [
+        callback("canceled", "2", 6, call_id=leg, ParentCallSid=CALL_ID) for leg in legs if leg != legs[3]
+    ]
+    written = lane.run(records(told))
+    assert {one.json["verdict"] is None for one in to(TOPICS.ended, written)} == {False}
+    for _ in range(2):  # to the parent, and from there to its children
+        crossings = [(one.output.key, one.output.value) for one in to(TOPICS.scopes, written)]
+        written = lane.run([Fetched(TOPICS.scopes, n, *one) for n, one in enumerate(crossings)])
+    assert {one.json["call_id"]: one.json["verdict"] for one in to(TOPICS.ended, written)} == {
+        leg: None for leg in legs if leg != legs[3]
+    }

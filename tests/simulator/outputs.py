@@ -55,9 +55,7 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
 
     def tell_parent(found: ChildFound, received_us: int) -> None:
         key = found.parent_key.encode()
-        parent = child_found(
-            calls.get(key), found.parent_key, found.account, found.child_call_id, received_us, policy
-        )
+        parent, _ = child_found(calls.get(key), found, received_us, policy)
         if parent is not None:
             calls[key] = parent
 

@@ -26,13 +26,13 @@ from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import TIMELINE_CAP, Call, new_call, was_only_named
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
+from stream.core.call.timers import ANSWERED, is_first_answer, told_to_parent
 from stream.core.delivery.audit import with_sent
 from stream.core.effects import (
     ApplicationAnswered,
     CallEnded,
     CallErrorSeen,
     CallStarted,
-    ChildFound,
     InsightsEventSeen,
     StateConflict,
 )
@@ -84,11 +84,12 @@ def fold(
     new: list[Reading] = []
     again: list[Reading] = []
     first = readings[0].event
-    children = () if call is None else call.children
+    named = call
     started = call is None or was_only_named(call)
     if call is None or started:
         call = new_call(first.key, None)
-        call.children = children
+        if named is not None:
+            call.children, call.winner = named.children, named.winner
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
     owned = claim_ownership(call, readings[0], envelope)
@@ -127,6 +128,8 @@ def fold(
                 close_gap(call, entry, effects)
             call.add(entry, pages)
             effects.append(event)
+            if entry.status in ANSWERED and "parent_call_id" in call.facts and is_first_answer(call):
+                effects.append(told_to_parent(call, event, call.facts["parent_call_id"]))
             if event.family != "progress" or reading.alarming:
                 new.append(reading)
             changed = True
@@ -189,10 +192,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
                 effects.append(StateConflict(event.provider, name))
             changed |= known[name] != before or call.disputed.get(name, []) != disputed
             if name == "parent_call_id" and value != before and value not in disputed:
-                child = call.key.partition(":")[2]
-                effects.append(
-                    ChildFound(f"{event.provider}:{value}", event.account, child, event.received_at)
-                )
+                effects.append(told_to_parent(call, event, value))
         call.direction = DIRECTIONS.get(known.get("direction_detail"))
     account = event.account
     if account is not None and account != call.account and not call.proven:

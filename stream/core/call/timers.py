@@ -14,7 +14,7 @@ import msgspec
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import expire_gaps, reconcile, review_gaps
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of, verdict_of
-from stream.core.call.record import note_change, revise
+from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import (
     apply_result,
     finish_known,
@@ -24,11 +24,15 @@ from stream.core.call.schedule import (
     request_due,
 )
 from stream.core.call.state import Call, placeholder, was_only_named
-from stream.core.effects import CallEvicted, VerdictSettled
-from stream.core.events import DecodeError
+from stream.core.effects import CallEvicted, ChildFound, SiblingAnswered, VerdictSettled
+from stream.core.events import DecodeError, Event
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
 from stream.core.timestamps import SECOND_US, utc
+from stream.core.verdicts.evidence import LOST_A_DIAL, with_fact
+
+ANSWERED = frozenset({"in-progress", "completed"})
+"""Statuses of a call that was answered, where they are not derived from a hangup's cause."""
 
 
 class Ticked(msgspec.Struct):
@@ -86,27 +90,68 @@ def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, poli
     return effects
 
 
+def is_first_answer(call: Call) -> bool:
+    """Whether only one event of a call says that it was answered."""
+    return sum(entry.status in ANSWERED for entry in call.lifecycle) == 1
+
+
+def told_to_parent(call: Call, event: Event, parent_call_id: str) -> ChildFound:
+    """What the parent of a call is to know of it."""
+    answered = any(entry.status in ANSWERED and entry.hangup is None for entry in call.lifecycle)
+    child_call_id = call.key.partition(":")[2]
+    return ChildFound(
+        f"{event.provider}:{parent_call_id}", event.account, child_call_id, event.received_at, answered
+    )
+
+
 def child_found(
-    call: Call | None, key: str, account: str | None, child_call_id: str, received_us: int, policy: CallPolicy
-) -> Call | None:
-    """The call `key` after another call of `account` has named it as its parent; None if nothing changes.
+    call: Call | None, found: ChildFound, received_us: int, policy: CallPolicy
+) -> tuple[Call | None, list[SiblingAnswered]]:
+    """(the parent after a child has named it, or None if nothing changes; what its other children are told).
 
     A parent that nobody knows yet gets a placeholder: a child's callbacks often come first. If none of its
     own ever comes, the placeholder leaves at the maximum age of a call.
     Raises DecodeError if another account owns the call.
     """
     if call is None:
-        call = placeholder(key, received_us)
+        call = placeholder(found.parent_key, received_us)
     elif call.forgotten:
-        return None
-    elif call.proven and account not in (None, call.account):
+        return None, []
+    elif call.proven and found.account not in (None, call.account):
         raise DecodeError("key_mismatch", "the parent that a call names is another account's")
-    if not call.adopt(child_call_id):
-        return None
-    if call.ended and not was_only_named(call):
+    child, is_first_winner = found.child_call_id, found.answered and not call.winner
+    if found.answered:
+        call.winner = min(child, call.winner or child)
+    losers = [one for one in call.children if one != child] if is_first_winner else []
+    is_new = call.adopt(child)
+    if is_new and call.winner and not found.answered:
+        losers = [child]
+    if not is_new and not found.answered:
+        return None, []
+    if is_new and call.ended and not was_only_named(call):
         note_change(call, policy)
     call.due_s = next_due(call, policy)
-    return call
+    provider = call.key.partition(":")[0]
+    return call, [SiblingAnswered(f"{provider}:{one}", found.account, found.received_at) for one in losers]
+
+
+def sibling_answered(call: Call, told: SiblingAnswered, policy: CallPolicy) -> list[Any] | None:
+    """The effects when another call that was dialled with this one was answered: it lost, and nobody is at
+    fault. None if nothing changes. Raises DecodeError if another account owns the call.
+    """
+    if call.proven and told.account not in (None, call.account):
+        raise DecodeError("key_mismatch", "the sibling of a call is another account's")
+    evidence = with_fact(call.evidence, *LOST_A_DIAL)
+    if call.forgotten or was_only_named(call) or evidence is call.evidence:
+        return None
+    call.evidence = evidence
+    if not call.ended:
+        return []
+    lifecycle = lifecycle_of(call)
+    call.arrival.told = decisive_hash(call, lifecycle)
+    effects = _revision(call, lifecycle, told.received_at, policy, settled=False)
+    call.due_s = next_due(call, policy)
+    return effects
 
 
 def _report_if_read(call: Call, updated_at: str, policy: CallPolicy) -> list[Any]:

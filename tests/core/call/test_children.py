@@ -6,22 +6,35 @@ from itertools import permutations
 
 import pytest
 
+from stream.core.call.record import CallRecord
 from stream.core.call.state import Call, dump, load, load_head
-from stream.core.call.timers import child_found, tick
-from stream.core.effects import CallStarted, ChildFound
+from stream.core.call.timers import child_found, sibling_answered, tick
+from stream.core.effects import CallStarted, ChildFound, SiblingAnswered
 from stream.core.events import DecodeError
 from stream.core.policy import CallPolicy
 from stream.core.timestamps import SECOND_US
-from tests.core.deliveries import ACCOUNT, CALL_ID, START_US, TWILIO_KEY, answered_call, at, callback
+from tests.core.deliveries import (
+    ACCOUNT,
+    CALL_ID,
+    START_US,
+    TWILIO_KEY,
+    Delivery,
+    answered_call,
+    at,
+    callback,
+)
 from tests.core.folding import Told, said_of, tell
 
 CHILD = "CA" + "1c" * 16
 POLICY = CallPolicy()
 
 
-def named(call: Call | None, child: str = CHILD, account: str | None = ACCOUNT) -> Call | None:
+def named(
+    call: Call | None, child: str = CHILD, account: str | None = ACCOUNT, *, answered: bool = False
+) -> Call | None:
     """The parent after a child has named it, as it comes back from the store."""
-    found = child_found(call, TWILIO_KEY, account, child, START_US, POLICY)
+    told = ChildFound(TWILIO_KEY, account, child, at(0), answered)
+    found, _ = child_found(call, told, START_US, POLICY)
     return None if found is None else load(dump(found))
 
 
@@ -88,3 +101,47 @@ def test_a_parent_knows_no_more_children_than_it_may() -> None:
         call = named(call, f"CA{n:032x}") or call
     assert call is not None
     assert call.children == tuple(f"CA{n:032x}" for n in range(48))
+
+
+def child(status: str, number: int, second: int) -> Delivery:
+    return callback(status, str(number), second, call_id=CHILD, ParentCallSid=CALL_ID)
+
+
+def test_a_child_tells_once_more_when_it_is_answered() -> None:
+    steps = [child("ringing", 1, 1), child("in-progress", 2, 5), child("completed", 3, 9)]
+    assert [found.answered for found in tell(steps).all_of(ChildFound)] == [False, True]
+    assert [found.answered for found in tell(steps[::-1]).all_of(ChildFound)] == [True]
+
+
+@pytest.mark.parametrize("order", [*permutations("abc")], ids="".join)
+def test_the_other_children_of_a_dial_are_told_that_one_was_answered(order: tuple[str, ...]) -> None:
+    """Case 18: `b` was answered."""
+    parent: Call | None = None
+    told: list[str] = []
+    for name in order:
+        found = ChildFound(TWILIO_KEY, ACCOUNT, name, at(0), answered=name == "b")
+        parent, losers = child_found(parent, found, START_US, POLICY)
+        assert parent is not None
+        parent = load(dump(parent))
+        told += [loser.key for loser in losers]
+    assert sorted(told) == ["twilio:a", "twilio:c"]
+
+
+@pytest.mark.parametrize("order", [*permutations(range(2))], ids=str)
+def test_nobody_is_at_fault_that_a_call_lost_a_dial(order: tuple[int, ...]) -> None:
+    call: Call | None = None
+    records: list[CallRecord] = []
+    for step in order:
+        if step:
+            told = tell([child("ringing", 1, 1), child("canceled", 2, 9)], call=call)
+            records += told.all_of(CallRecord)
+            call = told.call
+        elif call is not None:
+            effects = sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY)
+            records += effects or []
+            assert sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY) is None
+        else:
+            call = tell([child("initiated", 0, 0)]).call
+            assert sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY) == []
+    assert (records[-1].status, records[-1].verdict) == ("canceled", None)
+    assert (records[0].verdict is None) is (order == (0, 1))
