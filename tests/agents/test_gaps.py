@@ -68,6 +68,17 @@ def test_a_request_log_shows_it_at_once_and_a_late_callback_disproves_it() -> No
     assert KEY not in lane.states
 
 
+def test_what_some_calls_of_an_endpoint_are_sent_explains_no_gap_of_those_that_are_sent_more() -> None:
+    lane = Lane()
+    lane.run(call("CA1", 0, SENT[2:]))
+    row = logged(parameters(*SENT[2], call_id="CA1"), call_id="CA1", received_s=960.0)
+    lane.run([record(row, 960), a_tick(1000, 1000)])
+    lane.run(call("CA2", 1100, SENT[2:]))
+    assert detected(lane) == 3  # those of the first call: only its end is sent, as its log proves
+    lane.run(call("CA3", 1200, (("initiated", "0", 0), *SENT[1:])))
+    assert detected(lane) == 4
+
+
 def test_a_real_gap_of_a_running_call_is_read_and_one_of_an_ended_call_is_read_anyway() -> None:
     lane = Lane(policy=POLLED)
     some = lane.run(call("CA1", 0, (("initiated", "0", 0), ("in-progress", "2", 6)))[:-1])

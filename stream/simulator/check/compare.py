@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from stream.core.sources import FETCHED_SOURCES, SOURCE_BY_NAME
 from stream.simulator.calls.planted import endpoint_scope
+from stream.simulator.check.delivery_truth import said_of
 from stream.simulator.check.expected_outputs import (
     ExpectedCall,
     ExpectedEvent,
@@ -157,7 +158,7 @@ class Comparison:
             return
         wanted = self._completeness.get(key)
         fault = wanted.fault(record["completeness"]) if wanted is not None else None
-        facts = {name: record[name] for name in FACTS}
+        facts = {name: record[name] for name in FACTS} | {"delivery": said_of(record)}
         self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault, facts)
         self._check_end(key)
 
@@ -229,12 +230,15 @@ class Comparison:
         self._right_ends.discard(key)
         if call is None or call.status is None or found is None:
             return
-        if (call.status, call.outcome, None, self._facts(call)) == found[1:]:
+        wanted = self._facts(call)
+        facts = {name: found.facts[name] for name in wanted}
+        if (call.status, call.outcome, None, wanted) == (found.status, found.outcome, found.fault, facts):
             self._right_ends.add(key)
 
     def _facts(self, call: ExpectedCall) -> dict[str, Any]:
         children = sorted(self._children.get(call.key, ()))
-        return {"direction": call.direction, "leg_id": call.leg_id, "child_call_ids": children}
+        facts = {"direction": call.direction, "leg_id": call.leg_id, "child_call_ids": children}
+        return facts if call.delivery is None else {**facts, "delivery": call.delivery}
 
     def report(self) -> CheckReport:
         """All differences. Call it once, at the end."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, SENT_SOURCES
 from stream.simulator.calls.planted import endpoint_scope
+from stream.simulator.check.delivery_truth import DeliveryTruth, truth_of
 from stream.simulator.check.event_ids import TELNYX_PROGRESS, bare_url, event_id_of, telnyx_family
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
@@ -63,7 +64,7 @@ class ExpectedCall(NamedTuple):
     """What must come out of one call. `status` and `outcome` are None if no report said that it ended.
 
     `direction` and `leg_id` are None if no report said them; `parent`: the key of the call that must know
-    this one as its child, None without a report that names it.
+    this one as its child, None without a report that names it. `delivery`: None where it is not told.
     """
 
     key: str
@@ -74,6 +75,7 @@ class ExpectedCall(NamedTuple):
     direction: str | None = None
     leg_id: str | None = None
     parent: str | None = None
+    delivery: DeliveryTruth | None = None
 
 
 class PossibleEvent(NamedTuple):
@@ -177,6 +179,7 @@ class _Outputs:
             call.leg.direction.partition("-")[0] if directed else None,
             leg_id,
             f"{call.provider}:{parent}" if directed and parent is not None else None,
+            truth_of(call, self._delivered),
         )
 
 
