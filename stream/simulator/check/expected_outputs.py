@@ -22,6 +22,7 @@ from stream.simulator.twilio.call import SIDE_SOURCES, TwilioCall
 from stream.simulator.twilio.callbacks import EVENT_OF_STATUS
 from stream.simulator.twilio.error_log import ERROR
 from stream.simulator.twilio.request_log import API_URL, LoggedRequest
+from stream.simulator.twilio.voice_insights import COMPLETE
 
 OUTCOME_OF = {
     "completed": "answered",
@@ -211,8 +212,9 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     for status, index in sorted(rows.items()):
         found.event(("twilio_call", index), "resource", "", status)
     for version in found.numbers("twilio_call_summary"):
-        statuses.add(call.leg.ending.status)
-        found.event(("twilio_call_summary", version), "resource", "call_summary", call.leg.ending.status)
+        told = call.leg.ending.status if version == COMPLETE else None
+        statuses.add(told or "")
+        found.event(("twilio_call_summary", version), "resource", "call_summary", told)
     for index in found.numbers("twilio_insights_event"):
         insight = call.insights[index]
         report = ("twilio_insights_event", index)

@@ -1,8 +1,8 @@
 """Twilio's Voice Insights summary of a call: what its events come to. It changes after it was first read, and
-each version is an event.
+each version is an event. A partial one is filled with guesses: only a complete one says how the call ended.
 
-It has its own words for a status (`fail`, `noanswer`). What it does not know yet is `unknown…`, 0 or empty:
-all of these are null here. `connect_duration` is talk time, `duration` counts from the call's begin.
+It has its own words for a status (`fail`, `noanswer`). What it does not know is `unknown…`, 0 or empty: all
+of these are null here. `connect_duration` is talk time, `duration` counts from the call's begin.
 (Twilio: "Voice Insights Call Summary Resource".)
 """
 
@@ -28,8 +28,9 @@ def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) ->
     call_id = take_call_id(row) or fields.required_identifier(call_id, "call_sid")
     account = fields.lenient_identifier(row.pop("account_sid", None)) or envelope.account
     identity = (content_hash(row), envelope.ordinal)
-    properties = fields.object_in(row.get("properties"))
-    status = status_of(_known(row.get("call_state")))
+    is_complete = row.get("processing_state") == "complete"
+    properties = fields.object_in(row.get("properties")) if is_complete else {}
+    status = status_of(_known(row.get("call_state"))) if is_complete else None
     occurred_us, occurred_at, quality = fields.iso8601_stamp(
         row.get("end_time") if status in TERMINAL else None
     )
@@ -46,13 +47,13 @@ def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) ->
         occurred_at=occurred_at,
         occurred_at_quality=quality,
         sip_response_code=fields.sip_response_code(properties.get("last_sip_response_num")),
-        duration_s=fields.whole_number(row.get("connect_duration")),
+        duration_s=fields.whole_number(row.get("connect_duration")) if is_complete else None,
         attributes=row,
     )
     answered_by = _known(row.get("answered_by"))
     facts = {"answered_by": answered_by} if answered_by else None
     reading = Reading(event, "4", identity, occurred_us, facts)
-    if row.get("processing_state") == "complete":
+    if is_complete:
         reading.evidence = _evidence(properties)
     return reading
 

@@ -105,6 +105,7 @@ def test_a_summary_alone_says_how_a_call_ended() -> None:
         "call_sid": CALL_ID,
         "account_sid": ACCOUNT,
         "call_state": "noanswer",
+        "processing_state": "complete",
         "end_time": at(30),
         "properties": {"last_sip_response_num": 480},
     }

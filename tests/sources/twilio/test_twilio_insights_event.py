@@ -213,11 +213,15 @@ def test_case_60_a_summary_has_its_own_words(read: Read, word: str, status: str)
 
 def test_what_a_summary_does_not_know_yet_is_null(read: Read) -> None:
     fillers = {"call_state": "unknown", "end_time": "", "connect_duration": None, "answered_by": "unknown"}
-    partial = summary(**fillers, processing_state="partial", properties={"last_sip_response_num": 0})
-    (reading,) = read("twilio_call_summary", partial)
+    (reading,) = read("twilio_call_summary", summary(**fillers, properties={"last_sip_response_num": 0}))
     event = reading.event
     assert (event.status, event.outcome, event.duration_s, event.sip_response_code) == (None,) * 4
     assert (event.occurred_at, reading.facts) == (None, None)
+
+
+def test_case_28_a_partial_summary_says_nothing_of_how_the_call_ended(read: Read) -> None:
+    event = read("twilio_call_summary", summary(processing_state="partial"))[0].event
+    assert (event.status, event.outcome, event.duration_s, event.sip_response_code) == (None,) * 4
 
 
 def test_a_summary_without_a_call_has_the_call_of_its_path(read: Read) -> None:
