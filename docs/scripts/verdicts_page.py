@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stream.core.conflicts import RULES
 from stream.core.verdicts.table import HELP, RUNGS, SOURCES, TABLE
 
 PAGE = Path(__file__).resolve().parents[1] / "verdicts.md"
@@ -46,6 +47,15 @@ Marks: O documented, S seen in public, M a rule of our own; then the source, lis
 In conditions, `|` separates alternatives.
 """
 
+CONFLICTS = """\
+## Where sources disagree
+
+A call record keeps what sources disagree on in `conflicts`: the field, all values, and the one that was chosen.
+Durations are a conflict if they differ by more than a second, times if they differ by more than they are exact: whole seconds by a second each.
+`call_state_conflicts_total` counts each field of a call once.
+A disagreement on how a call ended lowers the confidence of its verdict.
+"""
+
 
 def page() -> str:
     """The whole page."""
@@ -69,6 +79,8 @@ def page() -> str:
         parts.append("")
     parts.append("## What to do\n\n| fault | what to do |\n|---|---|")
     parts += [f"| `{fault}` | {text} |" for fault, text in HELP.items()]
+    parts.append(f"\n{CONFLICTS}\n| field | which value the record has |\n|---|---|")
+    parts += [f"| {rule.field} | {rule.wins} |" for rule in RULES]
     parts.append("\n## Sources\n\n| mark | source |\n|---|---|")
     parts += [f"| {mark} | {text} |" for mark, text in SOURCES.items()]
     return "\n".join(parts) + "\n"

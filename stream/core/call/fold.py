@@ -27,6 +27,7 @@ from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import TIMELINE_CAP, Call, new_call, was_only_named
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
 from stream.core.call.timers import ANSWERED, is_first_answer, told_to_parent
+from stream.core.conflicts import conflicts_of, newly_found
 from stream.core.delivery.audit import with_sent
 from stream.core.effects import (
     ApplicationAnswered,
@@ -326,13 +327,13 @@ def _conclude(
                 lifecycle.talk_s(),
             )
         )
-    if len(lifecycle.statuses) > 1 and not arrival.conflict:
-        arrival.conflict = True
-        effects.append(StateConflict(event.provider, "status"))
+    conflicts = conflicts_of(call, lifecycle)
+    if conflicts:
+        effects += newly_found(call, conflicts)
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))
-    told = decisive_hash(call, lifecycle)
+    told = decisive_hash(call, lifecycle, conflicts)
     if told != arrival.told:
         arrival.told = told
         record = revise(call, lifecycle, envelope.received_at, policy, settled=False)

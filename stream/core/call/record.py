@@ -19,12 +19,12 @@ from stream.core.call.gaps import audit_of, expected_sources, gap_items
 from stream.core.call.lifecycle import Lifecycle, verdict_of
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
+from stream.core.conflicts import conflicts_of
 from stream.core.delivery.audit import AuditedCallback
 from stream.core.events import SCHEMA_VERSION
 from stream.core.identity import name_id
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCES, source_names
-from stream.core.statuses import RANK
 from stream.core.timestamps import SECOND_US, utc
 from stream.core.verdicts.decision import Verdict
 
@@ -107,32 +107,6 @@ class CallRecord(msgspec.Struct, kw_only=True):
     updated_at: str | None = None
 
 
-def _conflicts(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
-    if not (call.disputed or lifecycle.doubled or len(lifecycle.statuses) > 1):
-        return []
-    conflicts: list[dict[str, Any]] = [
-        {"field": name, "values": values, "chosen": call.facts[name]}
-        for name, values in call.disputed.items()
-    ]
-    if lifecycle.end is not None and len(lifecycle.statuses) > 1:
-        conflicts.append(
-            {"field": "status", "values": sorted(lifecycle.statuses), "chosen": lifecycle.end.status}
-        )
-    if lifecycle.doubled:
-        for number, values in _double_numbers(call).items():
-            conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
-    conflicts.sort(key=lambda conflict: str(conflict["field"]))
-    return conflicts
-
-
-def _double_numbers(call: Call) -> dict[int, list[str]]:
-    by_number: dict[int, list[str]] = {}
-    for entry in call.lifecycle:
-        if entry.number is not None and entry.family == "progress" and entry.status is not None:
-            by_number.setdefault(entry.number, []).append(entry.status)
-    return {n: sorted(s, key=RANK.__getitem__) for n, s in by_number.items() if len(s) > 1}
-
-
 def _timeline(call: Call) -> list[TimelineItem]:
     entries = sorted([*call.lifecycle, *call.others], key=TimelineEntry.sort_key)
     return [
@@ -195,7 +169,7 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         insights_levels=dict(sorted(call.levels.items())),
         counts={"events": sum(call.families.values()), "by_family": dict(sorted(call.families.items()))},
         gaps=gap_items(call, lifecycle, settled=settled),
-        conflicts=_conflicts(call, lifecycle),
+        conflicts=conflicts_of(call, lifecycle),
         verdict=verdict_of(call, lifecycle),
         truncated=call.truncated,
         sources=sources,
@@ -276,12 +250,12 @@ def _stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
     return record
 
 
-def decisive_hash(call: Call, lifecycle: Lifecycle) -> int:
+def decisive_hash(call: Call, lifecycle: Lifecycle, conflicts: list[dict[str, Any]]) -> int:
     """A hash of what no consumer should wait for: the outcome, the verdict and the conflicts."""
     end, verdict = lifecycle.end, verdict_of(call, lifecycle)
     outcome = (end.status, end.outcome) if end else None
     blamed = (verdict.fault, verdict.confidence, verdict.reason) if verdict is not None else None
-    return crc32(_encode((outcome, blamed, _conflicts(call, lifecycle))))
+    return crc32(_encode((outcome, blamed, conflicts)))
 
 
 def note_change(call: Call, policy: CallPolicy) -> None:

@@ -49,14 +49,15 @@ class ArrivalStats(msgspec.Struct, array_like=True):
       down in between.
     - `gaps`: what was reported as missing and still is, see `gaps.gap_of`; `gap_due_us`: when a grace period
       ends, 0 for none; `gap_notes`: None for a call of which nothing was missing.
-    - `failed_alert`: `call.failed` was raised; `conflict`: a conflict of terminal statuses was counted;
-      `reconciled`: callbacks and resources were compared.
+    - `failed_alert`: `call.failed` was raised; `reconciled`: callbacks and resources were compared;
+      `conflict`: not used any more.
     - `missed`: the bits of the sources that could not be read completely.
     - `failures`: the reports of failures that were compared with each other, so that each raises one alert.
     - `lost`: the last entries of the error log that told of a lost callback, so that each requests one read.
-    - `told`: a hash of the outcome and the conflicts that the last record told.
+    - `told`: a hash of the outcome, the verdict and the conflicts that the last record told.
     - `changed_us`: when the call's record began to say less than is known, 0 while it says all; `revise_us`:
       when the next revision is due, 0 for none.
+    - `conflicts`: the fields whose conflict was counted, but for those of facts.
     """
 
     deliveries: int = 0
@@ -79,6 +80,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     changed_us: int = 0
     revise_us: int = 0
     gap_notes: GapNotes | None = None
+    conflicts: tuple[str, ...] = ()
 
 
 class Fetch(msgspec.Struct, array_like=True, gc=False):

@@ -5,6 +5,8 @@ Merging two reports of an event is commutative, associative and idempotent.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from stream.core.events import FAMILIES, Event
@@ -25,6 +27,8 @@ EDGE_CODE: dict[str | None, int] = {edge: code for code, edge in enumerate(EDGES
 LOGS = frozenset(FAMILY_CODE[family] for family in ("insights", "request_log"))
 """Families whose events are identified by their whole content (rule 4), the time in it included."""
 
+_NO_OTHERS = (None, None, None)
+
 AUTHORITY_RESOURCE, AUTHORITY_PROGRESS, AUTHORITY_OTHER = 3, 2, 1
 
 
@@ -38,6 +42,8 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
     - `authority`: how much its status counts (3 the Calls resource or a Telnyx hangup, 2 a progress callback,
       1 everything else).
     - `hangup`: Telnyx' cause where the status depends on whether the call was answered.
+    - `others`: the latest time, the least duration and the lowest SIP code that it was reported with, each
+      None unless it differs from its own; None if none differs.
     """
 
     fingerprint: int
@@ -54,6 +60,7 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
     hangup: str | None = None
     level_code: int | None = None
     edge_code: int | str | None = None
+    others: tuple[int | None, float | int | None, int | None] | None = None
 
     @property
     def family(self) -> str:
@@ -95,12 +102,55 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
         """Which of too many life-cycle entries are kept, highest first: terminal ones before the others."""
         return self.status in TERMINAL, self.status_precedence()
 
-    def standing(self) -> tuple[str | None, int, str | None, int | None]:
-        """What it has to say in how the call ended."""
-        return (self.status, self.authority, self.hangup, self.sip_response_code)
+    def standing(self) -> tuple[Any, ...]:
+        """What it has to say in how the call ended, and in what sources disagree."""
+        return (self.status, self.authority, self.hangup, self.sip_response_code, self.others)
+
+    def times(self) -> tuple[int, int] | None:
+        """The earliest and the latest time that it was reported with."""
+        at_us = self.at_us
+        return None if at_us is None else (at_us, at_us if self.others is None else self.others[0] or at_us)
+
+    def durations(self) -> tuple[float | int, float | int] | None:
+        """The least and the greatest duration that it was reported with."""
+        most = self.duration_s
+        least = self.others[1] if self.others is not None else None
+        return None if most is None else (most if least is None else least, most)
+
+    def sip_response_codes(self) -> tuple[int, int] | None:
+        """The lowest and the highest SIP code that it was reported with."""
+        highest = self.sip_response_code
+        return (
+            None
+            if highest is None
+            else (highest if self.others is None else self.others[2] or highest, highest)
+        )
+
+    def _note_others(self, other: TimelineEntry) -> None:
+        """Keep what another report says in place of the values that will win."""
+        if (
+            self.others is None
+            and self.at_us == other.at_us
+            and self.duration_s == other.duration_s
+            and self.sip_response_code == other.sip_response_code
+        ):
+            return
+        mine, theirs = (
+            (entry.times(), entry.durations(), entry.sip_response_codes()) for entry in (self, other)
+        )
+        times, durations, codes = (
+            tuple(sorted((*(one or ()), *(another or ())))) for one, another in zip(mine, theirs, strict=True)
+        )
+        found = (
+            times[-1] if times and times[-1] != times[0] else None,
+            durations[0] if durations and durations[0] != durations[-1] else None,
+            codes[0] if codes and codes[0] != codes[-1] else None,
+        )
+        self.others = None if found == _NO_OTHERS else found
 
     def merge(self, other: TimelineEntry) -> None:
         """Take in another report of the same event: the earliest time, and the greater of other values."""
+        self._note_others(other)
         self.sources |= other.sources
         if other.at_us is not None:
             mine = (self.at_us, self.quality) if self.at_us is not None else (1 << 62, 4)

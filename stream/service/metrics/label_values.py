@@ -79,7 +79,8 @@ PROGRESS_EVENTS = ("queued", "initiated", "ringing", "answered", "completed")
 EDGES = (*_EDGES, OTHER)
 CONFLICT_FIELDS = (
     *("status", "sequence_number", "direction_detail", "from", "to", "account"),
-    *("answered_by", "parent_call_id", "session_id", "leg_id", OTHER),
+    *("answered_by", "parent_call_id", "session_id", "leg_id"),
+    *("duration_s", "sip_response_code", "initiated_at", "ringing_at", "answered_at", "ended_at", OTHER),
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 CAPPED_LABELS = (

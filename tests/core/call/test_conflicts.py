@@ -8,7 +8,9 @@ import pytest
 
 from stream.core import effects
 from stream.core.call.record import CallRecord
-from tests.core.deliveries import ENDED, callback, calls_row
+from stream.core.conflicts import RULES
+from stream.service.metrics.label_values import CONFLICT_FIELDS
+from tests.core.deliveries import ENDED, Delivery, callback, calls_row, logged, parameters, rfc2822
 from tests.core.folding import picked, summary, tell
 
 
@@ -61,3 +63,62 @@ def test_a_record_says_a_lower_value_of_a_conflict_that_has_as_many_as_it_keeps(
     told = tell([callback("completed", "3", 55, To="+15005550020")], call=told.call, offset=9)
     (record,) = told.all_of(CallRecord)
     assert record.conflicts[0]["values"] == [f"+15*******{last}" for last in range(20, 28)]
+
+
+TALKED = callback("completed", "3", 55, CallDuration="49", SipResponseCode="200")
+DISAGREEING: dict[str, tuple[list[Delivery], list[dict[str, object]]]] = {
+    "durations of two sources": (
+        [TALKED, calls_row("completed", end_time=ENDED, duration="12")],
+        [{"field": "duration_s", "values": ["12", "49"], "chosen": "12"}],
+    ),
+    "a second is no conflict": ([TALKED, calls_row("completed", end_time=ENDED, duration="50")], []),
+    "a callback and its row of the request log": (
+        [TALKED, logged(parameters("completed", "3", 59) | {"CallDuration": "40", "SipResponseCode": "486"})],
+        [
+            {"field": "duration_s", "values": ["40", "49"], "chosen": "49"},
+            {
+                "field": "ended_at",
+                "values": [f"2026-03-02T10:00:{s}.000000Z" for s in (55, 59)],
+                "chosen": "",
+            },
+            {"field": "sip_response_code", "values": ["200", "486"], "chosen": "486"},
+        ],
+    ),
+    "ends of two sources": (
+        [TALKED, calls_row("completed", end_time=rfc2822(59), duration="49")],
+        [{"field": "ended_at", "values": [f"2026-03-02T10:00:{s}.000000Z" for s in (55, 59)], "chosen": ""}],
+    ),
+    "times in whole seconds": ([TALKED, calls_row("completed", end_time=rfc2822(57), duration="49")], []),
+    "answers of two sources": (
+        [callback("in-progress", "2", 6), calls_row("in-progress", start_time=rfc2822(20)), TALKED],
+        [
+            {
+                "field": "answered_at",
+                "values": [f"2026-03-02T10:00:{s}.000000Z" for s in ("06", 20)],
+                "chosen": "",
+            }
+        ],
+    ),
+    "two ends of one source": ([callback("completed", None, 50), callback("completed", None, 59)], []),
+    "durations where nobody talked": (
+        [callback("busy", "2", 9, CallDuration="0"), calls_row("busy", end_time=rfc2822(9), duration="7")],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEING)
+def test_of_values_that_differ_both_are_kept_and_one_is_chosen(name: str) -> None:
+    deliveries, expected = DISAGREEING[name]
+    for order in permutations(deliveries):
+        told = tell(order)
+        chosen = {"ended_at": told.record.ended_at, "answered_at": told.record.answered_at}
+        wanted = [one | {"chosen": one["chosen"] or chosen[str(one["field"])]} for one in expected]
+        assert told.record.conflicts == wanted
+        counted = sorted(effect.field for effect in told.all_of(effects.StateConflict))
+        assert counted == [one["field"] for one in expected]
+
+
+def test_every_rule_has_a_label_and_says_what_wins() -> None:
+    assert {rule.field for rule in RULES} - {*CONFLICT_FIELDS} == {"every other field"}
+    assert all(rule.wins.endswith(".") for rule in RULES)

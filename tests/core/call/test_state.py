@@ -57,7 +57,21 @@ REPORTS = (
 def test_reports_of_one_event_come_to_the_same_in_any_order_and_however_often() -> None:
     all_orders = [merged(*order, *order) for order in permutations(REPORTS)]
     assert all_orders == [
-        TimelineEntry(7, PROGRESS, "completed", "completed", 3, 90, 0, 7, 3, 486, 50, "user_busy")
+        TimelineEntry(
+            7,
+            PROGRESS,
+            "completed",
+            "completed",
+            3,
+            90,
+            0,
+            7,
+            3,
+            486,
+            50,
+            "user_busy",
+            others=(100, 0, 200),
+        )
     ] * len(all_orders)
 
 

@@ -1,0 +1,171 @@
+"""Where sources disagree about a call: both values are kept, and one wins by a rule of its field.
+
+The rules are in one table. Times and durations are a conflict beyond how exactly they are given. What a call
+is derived from does not depend on the order of arrival, so neither do its conflicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from stream.core.call.lifecycle import Lifecycle
+from stream.core.call.state import Call
+from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
+from stream.core.effects import StateConflict
+from stream.core.statuses import RANK
+from stream.core.timestamps import SECOND_US, utc
+
+Span = tuple[float | int, float | int]
+"""The lowest and the highest value that one event has been reported with."""
+
+
+class ConflictRule(NamedTuple):
+    """How conflicts of a field are found and decided.
+
+    - `span`: of an entry, None if it has no value; `chosen`: what the record says, None if it says nothing.
+    - `status`: of the entries that are compared; empty: those that end the call.
+    - `exact`: how far apart two values are that may be the same; `text`: a value as the record shows it.
+    - `wins`: which value the record has.
+    """
+
+    field: str
+    wins: str
+    status: str = ""
+    span: Callable[[TimelineEntry], Span | None] = lambda entry: None
+    chosen: Callable[[Lifecycle], float | int | None] = lambda lifecycle: None
+    exact: Callable[[float | int, float | int], float] = lambda low, high: 0
+    text: Callable[[Any], str] = str
+
+
+def _second(low: float | int, high: float | int) -> float:
+    return 1.0
+
+
+def _as_exact_as_given(low: float | int, high: float | int) -> float:
+    """Times in whole seconds may be cut."""
+    return max(0.001, sum(at % SECOND_US == 0 for at in (low, high))) * SECOND_US
+
+
+def _time(field: str, status: str, chosen: Callable[[Lifecycle], int | None], wins: str) -> ConflictRule:
+    return ConflictRule(field, wins, status, TimelineEntry.times, chosen, _as_exact_as_given, utc)
+
+
+_EARLIEST = "The earliest of the callbacks and webhooks."
+RULES: tuple[ConflictRule, ...] = (
+    ConflictRule(
+        "duration_s",
+        "That of the entry that decides the status; of one event the greatest.",
+        span=TimelineEntry.durations,
+        chosen=lambda lifecycle: lifecycle.talk_s(),
+        exact=_second,
+    ),
+    ConflictRule(
+        "sip_response_code",
+        "That of the entry that decides the status, else of the next one; of one event the highest.",
+        span=TimelineEntry.sip_response_codes,
+        chosen=lambda lifecycle: lifecycle.end.sip_response_code if lifecycle.end else None,
+    ),
+    _time("initiated_at", "initiated", lambda lifecycle: lifecycle.initiated[0], _EARLIEST),
+    _time("ringing_at", "ringing", lambda lifecycle: lifecycle.ringing[0], _EARLIEST),
+    _time("answered_at", "in-progress", lambda lifecycle: lifecycle.answered[0], _EARLIEST),
+    _time(
+        "ended_at",
+        "",
+        lambda lifecycle: lifecycle.ended[0],
+        "That of the entry that decides the status; of one event the earliest.",
+    ),
+    ConflictRule(
+        "status",
+        "The Calls resource or a Telnyx hangup, then a callback, then the rest; then the higher sequence "
+        "number, then the later status of busy, no-answer, canceled, failed, completed.",
+    ),
+    ConflictRule("sequence_number", "The later status, in the order of a call."),
+    ConflictRule(
+        "every other field",
+        "The newest state of a resource, then the text that is greater.",
+    ),
+)
+"""Of each field, which value wins. The last three are found where the call is folded."""
+
+
+def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
+    """The conflicts of a call as its record has them: `field`, `values`, `chosen`; sorted by field."""
+    conflicts: list[dict[str, Any]] = [
+        {"field": name, "values": values, "chosen": call.facts[name]}
+        for name, values in call.disputed.items()
+    ]
+    several_ends = len(lifecycle.statuses) > 1
+    if lifecycle.end is not None and several_ends:
+        conflicts.append(
+            {"field": "status", "values": sorted(lifecycle.statuses), "chosen": lifecycle.end.status}
+        )
+    if lifecycle.doubled:
+        for number, values in _double_numbers(call).items():
+            conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
+    if _is_told_apart(call):
+        for rule in RULES:
+            # Where sources disagree on how it ended, they mean different ends.
+            if not (several_ends and rule.status == ""):
+                conflicts += _of_rule(rule, call, lifecycle)
+    if len(conflicts) > 1:
+        conflicts.sort(key=lambda conflict: str(conflict["field"]))
+    return conflicts
+
+
+def newly_found(call: Call, conflicts: list[dict[str, Any]]) -> list[StateConflict]:
+    """The effects of conflicts not counted yet. Those of facts are counted when they are learned."""
+    arrival = call.arrival
+    fields = {conflict["field"].partition(" ")[0] for conflict in conflicts}
+    new = sorted(fields - {*call.disputed, *arrival.conflicts})
+    if new:
+        arrival.conflicts = (*arrival.conflicts, *new)
+    return [StateConflict(call.provider, field) for field in new]
+
+
+def _is_told_apart(call: Call) -> bool:
+    """Whether several sources, or several reports of one event, could disagree at all."""
+    sources = 0
+    for entry in call.lifecycle:
+        if entry.others is not None:
+            return True
+        sources |= entry.sources
+    return bool(sources & (sources - 1))
+
+
+def _of_rule(rule: ConflictRule, call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
+    entries = lifecycle.terminal if not rule.status else call.lifecycle
+    told = [
+        (span, entry.sources)
+        for entry in entries
+        if (not rule.status or entry.status == rule.status) and (span := rule.span(entry)) is not None
+    ]
+    chosen = rule.chosen(lifecycle)
+    if chosen is None or not any(_differ(rule, *span) for span in _compared(told)):
+        return []
+    values = sorted({value for span, _ in told for value in span})
+    return [
+        {"field": rule.field, "values": [rule.text(value) for value in values], "chosen": rule.text(chosen)}
+    ]
+
+
+def _compared(told: list[tuple[Span, int]]) -> list[Span]:
+    """The reports of one event, and events of different sources."""
+    spans = [span for span, _ in told]
+    for (one, of_one), (other, of_other) in combinations(told, 2):
+        if not of_one & of_other:
+            spans.append((min(one[0], other[0]), max(one[1], other[1])))
+    return spans
+
+
+def _differ(rule: ConflictRule, low: float | int, high: float | int) -> bool:
+    return high - low > rule.exact(low, high)
+
+
+def _double_numbers(call: Call) -> dict[int, list[str]]:
+    by_number: dict[int, list[str]] = {}
+    for entry in call.lifecycle:
+        if entry.number is not None and entry.family_code == PROGRESS and entry.status is not None:
+            by_number.setdefault(entry.number, []).append(entry.status)
+    return {n: sorted(s, key=RANK.__getitem__) for n, s in by_number.items() if len(s) > 1}
