@@ -13,7 +13,7 @@ from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import PROGRESS, QUALITIES, TimelineEntry
 from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
-from stream.core.verdicts.decision import Case, Verdict, decide
+from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of
 
 UNKNOWN = QUALITIES.index("unknown")
 DERIVED = QUALITIES.index("derived")
@@ -41,6 +41,7 @@ class Lifecycle(msgspec.Struct):
       winning one first.
     - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
     - `status`: the furthest status seen, terminal or not.
+    - `verdict`: see `verdict_of`, unset until somebody asks.
     - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number`: the highest, None without one;
       `doubled`: two statuses may have come with one number; `logged`: the provider's request log has all of
       them.
@@ -58,6 +59,7 @@ class Lifecycle(msgspec.Struct):
     last_number: int | None
     doubled: bool
     logged: bool
+    verdict: Verdict | msgspec.UnsetType | None = msgspec.UNSET
 
     def setup_s(self) -> float | None:
         """Initiated to ringing: the post-dial delay."""
@@ -95,6 +97,12 @@ NEVER: Phase = (None, UNKNOWN)
 
 def verdict_of(call: Call, lifecycle: Lifecycle) -> Verdict | None:
     """Whose fault it was that a call did not succeed; None if it did, or has not ended and is not overdue."""
+    if lifecycle.verdict is msgspec.UNSET:
+        lifecycle.verdict = _decided(call, lifecycle)
+    return lifecycle.verdict
+
+
+def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
     end = lifecycle.end
     answered = end is not None and end.outcome == "answered"
     if (answered and not call.evidence) or (end is None and not call.overdue):
@@ -103,30 +111,24 @@ def verdict_of(call: Call, lifecycle: Lifecycle) -> Verdict | None:
     rang_s = None
     if lifecycle.answered[0] is None:
         # Telnyx has no event of ringing.
-        rang_s = (
-            lifecycle.ring_s()
-            if call.provider != "telnyx"
-            else _between(lifecycle.initiated, lifecycle.ended)
-        )
-    return decide(
-        Case(
-            provider=call.provider,
-            status=end.status if end is not None else None,
-            answered=answered,
-            was_answered=lifecycle.answered[0] is not None,
-            rang_s=rang_s,
-            ended_us=lifecycle.ended[0],
-            sip_response_code=end.sip_response_code if end is not None else None,
-            hangup_cause=end.entry.hangup if end is not None else None,
-            direction=call.direction,
-            is_child="parent_call_id" in call.facts,
-            from_=facts("from"),
-            to=facts("to"),
-            contradicted=len(lifecycle.statuses) > 1,
-            sources=end.entry.sources if end is not None else call.sources,
-            evidence=call.evidence,
-        )
+        since = lifecycle.initiated if call.provider == "telnyx" else lifecycle.ringing
+        rang_s = _between(since, lifecycle.ended)
+    case = Case(
+        provider=call.provider,
+        status=end.status if end is not None else None,
+        answered=answered,
+        was_answered=lifecycle.answered[0] is not None,
+        rang=max((limit_s for limit_s in RINGS_S if rang_s is not None and rang_s >= limit_s), default=0),
+        sip_response_code=end.sip_response_code if end is not None else None,
+        hangup_cause=end.entry.hangup if end is not None else None,
+        direction=call.direction,
+        is_child="parent_call_id" in call.facts,
+        calls_from=kind_of(facts("from")),
+        calls=kind_of(facts("to")),
+        contradicted=len(lifecycle.statuses) > 1,
     )
+    sources = end.entry.sources if end is not None else call.sources
+    return decide(case, call.evidence, lifecycle.ended[0], rang_s, sources)
 
 
 def terminal_entries(call: Call) -> list[TimelineEntry]:

@@ -7,6 +7,8 @@ it is given where evidence is missing, contradicts itself, or fits two faults.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,7 +27,7 @@ _FLOW, _CODES, _STATUS = 4, 6, 7
 _SLACK_US = 2 * SECOND_US
 """Sources give times in whole seconds: what is this much after the end may have been before it."""
 
-_RINGS_S = (2, 10)
+RINGS_S = (2, 10)
 """How long it rang, as rows ask for it."""
 
 _LESS_SPECIFIC = frozenset({"404", "480", "503"})
@@ -80,31 +82,37 @@ class Verdict(msgspec.Struct):
     evidence: list[VerdictEvidence]
 
 
-class Case(msgspec.Struct, kw_only=True):
-    """What is known of a call that has ended, or should have.
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What the life cycle says of a call that has ended, or should have. Few cases differ.
 
-    - `status`: how it ended, None if nobody said; `answered`: it was answered and ended as `completed`.
-    - `was_answered`: it was answered, however it ended; `rang_s`: how long it rang, of a Telnyx call how long
-      it took, None if it was answered or this is not known.
+    - `status`: how it ended, None if nobody said; `answered`: it was answered and ended as `completed`;
+      `was_answered`: it was answered, however it ended.
+    - `rang`: the highest of RINGS_S, in seconds, that it rang for; of a Telnyx call, that it took.
     - `direction`: `inbound`, `outbound` or None; `is_child`: another call dialled it.
-    - `contradicted`: sources say different ends; `sources`: the bits of those that say this one.
+    - `calls_from`, `calls`: the kinds of the addresses, see `kind_of`.
+    - `contradicted`: sources say different ends.
     """
 
     provider: str
     status: str | None
     answered: bool
     was_answered: bool
-    rang_s: float | None
-    ended_us: int | None
+    rang: int
     sip_response_code: int | None
     hangup_cause: str | None
     direction: str | None
     is_child: bool
-    from_: str | None
-    to: str | None
+    calls_from: str | None
+    calls: str | None
     contradicted: bool
-    sources: int
-    evidence: tuple[Evidence, ...]
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """Those of the table."""
+        yield "status", self.status or "none"
+        if self.sip_response_code is not None:
+            yield "sip_response_code", str(self.sip_response_code)
+        if self.hangup_cause:
+            yield "hangup_cause", self.hangup_cause
 
 
 class _Statement(msgspec.Struct):
@@ -134,17 +142,52 @@ class _Statement(msgspec.Struct):
         return self.fact.fact == "q850_cause"
 
 
-def decide(case: Case) -> Verdict | None:
-    """The verdict on a call; None if it succeeded, or lost against a sibling that was answered."""
-    facts: dict[tuple[str, str], Evidence] = {}
-    for fact in (*_own_facts(case), *case.evidence):
-        known = facts.get((fact.fact, fact.value))
-        facts[fact.fact, fact.value] = fact if known is None else joined(known, fact)
+class _Judgement(NamedTuple):
+    """What a case comes to, and of each fact that was looked at whose fault it speaks for."""
+
+    fault: str
+    confidence: str | None
+    reason: str
+    said: tuple[tuple[str, str, str | None], ...]
+
+
+def decide(
+    case: Case, evidence: tuple[Evidence, ...], ended_us: int | None, rang_s: float | None, sources: int
+) -> Verdict | None:
+    """The verdict on a call; None if it succeeded, or lost against a sibling that was answered.
+
+    `ended_us`: when it ended; `rang_s`: how long it rang, None if it was answered or this is not known;
+    `sources`: the bits of those that say how it ended.
+    """
+    facts = {fact: Evidence(*fact, ended_us, sources) for fact in case.facts()}
+    for one in evidence:
+        known = facts.get((one.fact, one.value))
+        facts[one.fact, one.value] = one if known is None else joined(known, one)
+    judged = _judged(case, facts, ended_us) if evidence else _judged_alone(case)
+    if judged is None:
+        return None
+    told = []
+    for name, value, fault in judged.said:
+        fact = facts[name, value]
+        at = utc(fact.at_us) if fact.at_us is not None else None
+        told.append(VerdictEvidence(name, value, at, fault, source_names(fact.sources), fact.detail or None))
+    if rang_s is not None:
+        told.append(VerdictEvidence("ring_s", f"{rang_s:g}", None, None, [], None))
+    return Verdict(judged.fault, judged.confidence, judged.reason, told)
+
+
+@lru_cache(maxsize=4096)
+def _judged_alone(case: Case) -> _Judgement | None:
+    """The judgement on a call of which only its life cycle is known. There are few different ones."""
+    return _judged(case, {fact: Evidence(*fact) for fact in case.facts()}, None)
+
+
+def _judged(case: Case, facts: dict[tuple[str, str], Evidence], ended_us: int | None) -> _Judgement | None:
     holds = _what_holds(case, facts)
     if "sibling:answered" in holds and case.status in ("canceled", "no-answer"):
         return None
-    statements = [_statement(fact, case, holds, facts) for fact in facts.values()]
-    if case.answered and not _broken_by_its_flow(statements, case, holds):
+    statements = [_statement(fact, ended_us, holds, facts) for fact in facts.values()]
+    if case.answered and not _broken_by_its_flow(statements, ended_us, holds):
         return None
     _combine_codes(statements, case)
     if any(one.row is not None and one.rung < _STATUS for one in statements):
@@ -153,32 +196,19 @@ def decide(case: Case) -> Verdict | None:
                 one.level = 0
     statements.sort(key=lambda one: (one.rung, -one.level, one.fact.fact, one.fact.value))
     fault, confidence, reason = _weighed(statements, case, holds)
-    evidence = [
-        VerdictEvidence(
-            fact=one.fact.fact,
-            value=one.fact.value,
-            at=utc(one.fact.at_us) if one.fact.at_us is not None else None,
-            fault=one.fault,
-            sources=source_names(one.fact.sources),
-            detail=one.fact.detail or None,
-        )
-        for one in statements
-    ]
-    return Verdict(fault, confidence, reason, evidence)
+    said = tuple((one.fact.fact, one.fact.value, one.fault) for one in statements)
+    return _Judgement(fault, confidence, reason, said)
 
 
 # -- what is known
 
 
-def _own_facts(case: Case) -> Iterator[Evidence]:
-    """What the life cycle says, as facts of the table."""
-    yield Evidence("status", case.status or "none", case.ended_us, case.sources)
-    if case.sip_response_code is not None:
-        yield Evidence("sip_response_code", str(case.sip_response_code), case.ended_us, case.sources)
-    if case.hangup_cause:
-        yield Evidence("hangup_cause", case.hangup_cause, case.ended_us, case.sources)
-    if case.rang_s is not None:
-        yield Evidence("ring_s", f"{case.rang_s:g}")
+def kind_of(address: str | None) -> str | None:
+    """`device` for a client's or SIP address, `pstn` for a number, None for a hashed or an unknown one."""
+    scheme, colon, _ = (address or "").partition(":")
+    if not colon:
+        return "pstn" if scheme else None
+    return "device" if scheme.lower() in _DEVICES else None
 
 
 def _what_holds(case: Case, facts: Iterable[tuple[str, str]]) -> set[str]:
@@ -188,29 +218,20 @@ def _what_holds(case: Case, facts: Iterable[tuple[str, str]]) -> set[str]:
         holds.add(case.direction)
     if case.was_answered:
         holds.add("answered")
-    for side, address in (("from", case.from_), ("to", case.to)):
-        if (kind := _kind_of(address)) is not None:
+    for side, kind in (("from", case.calls_from), ("to", case.calls)):
+        if kind is not None:
             holds.add(f"{side}:{kind}")
-    if case.rang_s is not None:
-        holds.update(f"rang:{s}" for s in _RINGS_S if case.rang_s >= s)
+    holds.update(f"rang:{s}" for s in RINGS_S if case.rang >= s)
     if not holds.isdisjoint(_BY_PERSONS):
         holds.add("media:person")
     return holds
 
 
-def _kind_of(address: str | None) -> str | None:
-    """`device` for a client's or SIP address, `pstn` for a number, None for a hashed or an unknown one."""
-    scheme, colon, _ = (address or "").partition(":")
-    if not colon:
-        return "pstn" if scheme else None
-    return "device" if scheme.lower() in _DEVICES else None
-
-
 def _statement(
-    fact: Evidence, case: Case, holds: set[str], facts: dict[tuple[str, str], Evidence]
+    fact: Evidence, ended_us: int | None, holds: set[str], facts: dict[tuple[str, str], Evidence]
 ) -> _Statement:
     for row in _ROWS.get((fact.fact, fact.value), ()):
-        if _applies(row, holds) and _in_time(row, fact, case) and not _recovered(row, fact, facts):
+        if _applies(row, holds) and _in_time(row, fact, ended_us) and not _recovered(row, fact, facts):
             return _Statement(fact, row, LEVELS[row.confidence])
     return _Statement(fact, None)
 
@@ -221,11 +242,11 @@ def _applies(row: Row, holds: set[str]) -> bool:
     )
 
 
-def _in_time(row: Row, fact: Evidence, case: Case) -> bool:
+def _in_time(row: Row, fact: Evidence, ended_us: int | None) -> bool:
     """Whether the fact came before the end, and not too long. What has no time is not ruled out."""
-    if row.within_s is None or fact.at_us is None or case.ended_us is None:
+    if row.within_s is None or fact.at_us is None or ended_us is None:
         return True
-    return -_SLACK_US <= case.ended_us - fact.at_us <= row.within_s * SECOND_US
+    return -_SLACK_US <= ended_us - fact.at_us <= row.within_s * SECOND_US
 
 
 def _recovered(row: Row, fact: Evidence, facts: dict[tuple[str, str], Evidence]) -> bool:
@@ -238,12 +259,12 @@ def _recovered(row: Row, fact: Evidence, facts: dict[tuple[str, str], Evidence])
 # -- what it comes to
 
 
-def _broken_by_its_flow(statements: list[_Statement], case: Case, holds: set[str]) -> bool:
+def _broken_by_its_flow(statements: list[_Statement], ended_us: int | None, holds: set[str]) -> bool:
     """Whether an error of the call flow ended an answered call: shortly before its end, and no person did.
     Nothing else counts then.
     """
     for one in statements:
-        if one.rung != _FLOW or one.fact.at_us is None or case.ended_us is None:
+        if one.rung != _FLOW or one.fact.at_us is None or ended_us is None:
             one.row, one.level = None, 0
     return any(one.level for one in statements) and holds.isdisjoint(_HUNG_UP)
 

@@ -47,14 +47,21 @@ def gathered(known: tuple[Evidence, ...], reading: Reading, source_bit: int) -> 
         return known
     at_us = reading.occurred_us if reading.event.occurred_at_quality != "received" else None
     found = {(one.fact, one.value): one for one in known}
+    is_new = False
     for fact, value in said:
         detail = reading.answer.endpoint if fact == "request" and reading.answer is not None else ""
-        new = Evidence(fact, value, at_us, source_bit, detail)
-        before = found.get((fact, value))
-        found[fact, value] = new if before is None else joined(before, new)
+        new, before = Evidence(fact, value, at_us, source_bit, detail), found.get((fact, value))
+        if before is not None:
+            new = joined(before, new)
+        if new != before:
+            found[fact, value], is_new = new, True
+    if not is_new:
+        return known
     ordered = sorted(found.values(), key=_place)
-    kept = tuple(one for _, some in groupby(ordered, key=_fact) for one in islice(some, VALUES_OF_A_FACT))
-    return known if kept == known else kept
+    if len(ordered) > VALUES_OF_A_FACT:
+        kept = tuple(one for _, some in groupby(ordered, key=_fact) for one in islice(some, VALUES_OF_A_FACT))
+        return known if kept == known else kept
+    return tuple(ordered)
 
 
 def _has_code(reading: Reading) -> bool:
