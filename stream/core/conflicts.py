@@ -116,6 +116,8 @@ def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
 
 def newly_found(call: Call, conflicts: list[dict[str, Any]]) -> list[StateConflict]:
     """The effects of conflicts not counted yet. Those of facts are counted when they are learned."""
+    if not conflicts:
+        return []
     arrival = call.arrival
     fields = {conflict["field"].partition(" ")[0] for conflict in conflicts}
     new = sorted(fields - {*call.disputed, *arrival.conflicts})

@@ -328,8 +328,7 @@ def _conclude(
             )
         )
     conflicts = conflicts_of(call, lifecycle)
-    if conflicts:
-        effects += newly_found(call, conflicts)
+    effects += newly_found(call, conflicts)
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))

@@ -110,8 +110,9 @@ def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
     facts = call.facts.get
     rang_s = None
     if lifecycle.answered[0] is None:
-        # Telnyx has no event of ringing.
-        since = lifecycle.initiated if call.provider == "telnyx" else lifecycle.ringing
+        # Call Control has no event of ringing.
+        waits = lifecycle.ringing[0] is None and call.provider == "telnyx"
+        since = lifecycle.initiated if waits else lifecycle.ringing
         rang_s = _between(since, lifecycle.ended)
     case = Case(
         provider=call.provider,

@@ -146,11 +146,17 @@ def _hangup(
 
 
 _HANGUPS = (
-    _hangup("normal_clearing", "unknown", "", "The call was given up before it was answered.", "M"),
-    _hangup("originator_cancel", "unknown", "", "The caller gave up.", "M", needs="inbound|from:device"),
+    _hangup("normal_clearing time_limit", "unknown", "", "The call ended before it was answered.", "M"),
     _hangup(
-        "originator_cancel", "application", "medium", "The call was canceled before it was answered.", "M"
+        "originator_cancel",
+        "application",
+        "medium",
+        "The call was canceled before it was answered.",
+        "M",
+        needs="outbound",
+        unless="from:device",
     ),
+    _hangup("originator_cancel", "unknown", "", "The caller gave up.", "M"),
     _hangup("timeout no_answer allotted_timeout", "callee", "medium", "Nobody answered."),
     _hangup(
         "user_busy",

@@ -145,7 +145,7 @@ _CALL_FLOW = (
         "The webhook of the incoming call was not delivered, and no command came.",
         "M",
         needs="telnyx inbound",
-        unless="command:other command:hangup command:reject",
+        unless="answered command:other command:hangup command:reject",
     ),
 )
 
