@@ -327,12 +327,11 @@ def _conclude(
                 lifecycle.talk_s(),
             )
         )
-    conflicts = conflicts_of(call, lifecycle)
-    effects += newly_found(call, conflicts)
+    effects += newly_found(call, conflicts_of(call, lifecycle))
     if end.status == "failed" and not arrival.failed_alert:
         arrival.failed_alert = True
         effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))
-    told = decisive_hash(call, lifecycle, conflicts)
+    told = decisive_hash(call, lifecycle)
     if told != arrival.told:
         arrival.told = told
         record = revise(call, lifecycle, envelope.received_at, policy, settled=False)

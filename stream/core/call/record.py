@@ -250,12 +250,12 @@ def _stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
     return record
 
 
-def decisive_hash(call: Call, lifecycle: Lifecycle, conflicts: list[dict[str, Any]]) -> int:
+def decisive_hash(call: Call, lifecycle: Lifecycle) -> int:
     """A hash of what no consumer should wait for: the outcome, the verdict and the conflicts."""
     end, verdict = lifecycle.end, verdict_of(call, lifecycle)
     outcome = (end.status, end.outcome) if end else None
     blamed = (verdict.fault, verdict.confidence, verdict.reason) if verdict is not None else None
-    return crc32(_encode((outcome, blamed, conflicts)))
+    return crc32(_encode((outcome, blamed, conflicts_of(call, lifecycle))))
 
 
 def note_change(call: Call, policy: CallPolicy) -> None:
