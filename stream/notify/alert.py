@@ -123,12 +123,13 @@ def read_alert(value: bytes | None) -> ReceivedAlert:
         raise DecodeError("invalid_field", f"not an alert ({type(error).__name__})") from None
 
 
-def route_of(alert: ReceivedAlert, routes: Sequence[RouteSetting]) -> RouteSetting | None:
-    """The first of a sink's routes that takes the alert. A resolved alert is taken whatever its severity: it
-    may have been more severe when it was sent."""
+def route_of(
+    alert: ReceivedAlert, routes: Sequence[RouteSetting], *, any_severity: bool = False
+) -> RouteSetting | None:
+    """The first of a sink's routes that takes the alert."""
     for one in routes:
         by_rule = not one.rules or any(_matches(pattern, alert.rule.id) for pattern in one.rules)
-        by_severity = not one.severities or alert.severity in one.severities or not alert.is_firing
+        by_severity = any_severity or not one.severities or alert.severity in one.severities
         by_account = not one.accounts or not {alert.account, alert.account_alias}.isdisjoint(one.accounts)
         if by_rule and by_severity and by_account:
             return one

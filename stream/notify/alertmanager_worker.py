@@ -95,7 +95,6 @@ class AlertmanagerWorker:
         if answer.outcome == TAKEN:
             self._posted_s[route.name].append(now_s)
             self._state.taken(ended)
-            self._metrics.alerts(self.name, "sent", len(alerts))
             self.trouble = None
             if self._outages.succeeded(self.name, now_s):
                 log.info("the sink %s takes notifications again", self.name)

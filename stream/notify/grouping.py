@@ -124,8 +124,8 @@ class Grouping:
     def add(self, taken: TakenAlert, now_s: float) -> str:
         """`waiting`, `unrouted` or `repeated`: nothing is left to do for an alert of the latter two."""
         alert = taken.alert
-        route = route_of(alert, self._routes)
-        if route is None or not self._is_wanted(alert, route):
+        route = self._route_of(alert)
+        if route is None:
             return "unrouted"
         if alert.revision <= self._seen.get(alert.episode_id, 0):
             return "repeated"
@@ -136,13 +136,17 @@ class Grouping:
         self._pending[key].taken.append(taken)
         return "waiting"
 
-    def _is_wanted(self, alert: ReceivedAlert, route: RouteSetting) -> bool:
-        if alert.is_firing or self._closes:
-            return True
-        was_announced = (route.name, alert.group.key) in self._announced
-        return not alert.is_settled and (
-            was_announced or not route.severities or alert.severity in route.severities
-        )
+    def _route_of(self, alert: ReceivedAlert) -> RouteSetting | None:
+        """An end goes where the beginning went: the severity may have changed."""
+        if alert.is_firing:
+            return route_of(alert, self._routes)
+        if alert.is_settled and not self._closes:
+            return None
+        for one in self._routes:
+            key = one.name, alert.group.key
+            if key in self._announced or key in self._pending:
+                return one
+        return route_of(alert, self._routes, any_severity=self._closes)
 
     def take_due(self, now_s: float) -> PendingGroup | None:
         """Removes and returns the most urgent group that may be sent now."""

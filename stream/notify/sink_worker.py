@@ -9,6 +9,7 @@ A sink that has never committed begins with the alerts of that moment: nobody wa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -177,38 +178,32 @@ class SinkWorker:
 
     async def _send(self) -> None:
         while True:
-            wait_s = LOOK_S
             async with self._sending:
                 pending = self._grouping.take_due(time.monotonic())
-                if pending is not None:
-                    wait_s = await self._hand_over(pending)
-            if wait_s > 0:
-                self._came.clear()
-                next_s = self._grouping.next_s()
-                due_s = LOOK_S if next_s is None else next_s - time.monotonic()
-                await self._pause(max(wait_s, due_s) if self.trouble else min(LOOK_S, max(due_s, 0.01)))
+                wait_s = None if pending is None else await self._hand_over(pending)
+            if wait_s is None:
+                await self._until_due()
+            elif wait_s:
+                await asyncio.sleep(wait_s)
 
-    async def _pause(self, limit_s: float) -> None:
-        """Until alerts come, at most `limit_s`; all of it while the sink is down."""
-        if self.trouble:
-            await asyncio.sleep(limit_s)
-            return
-        try:
-            async with asyncio.timeout(limit_s):
+    async def _until_due(self) -> None:
+        """Until a group may be due: alerts have come, or its time has."""
+        self._came.clear()
+        next_s = self._grouping.next_s()
+        wait_s = LOOK_S if next_s is None else next_s - time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(LOOK_S, max(wait_s, 0.01))):
                 await self._came.wait()
-        except TimeoutError:
-            pass
 
     async def _hand_over(self, pending: PendingGroup) -> float:
         """Send one notification. Returns how long to wait before the next."""
-        told = pending.notification(self._firing)
         try:
-            answer = await self._sink.send(told)
-        except asyncio.CancelledError:
-            self._grouping.put_back(pending)
-            raise
+            answer = await self._sink.send(pending.notification(self._firing))
+        except Exception as error:  # a fault of ours: with a restart it would come again
+            log.exception("a notification could not be made")
+            answer = SinkAnswer(REFUSED, type(error).__name__)
         now_s = time.monotonic()
-        self._metrics.requested(self.name, told.route, ok=answer.outcome == TAKEN)
+        self._metrics.requested(self.name, pending.route.name, ok=answer.outcome == TAKEN)
         if answer.outcome == TAKEN:
             self._grouping.sent(pending, now_s)
             await self._done(pending, "sent")

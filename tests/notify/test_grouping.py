@@ -130,6 +130,20 @@ def test_an_end_is_told_whatever_its_severity_if_the_beginning_was_told() -> Non
     assert add(of, resolved(other), 1) == "unrouted"
 
 
+@pytest.mark.parametrize("now_s", [0, 5])
+def test_an_end_takes_the_route_of_its_beginning(now_s: float) -> None:
+    """Also if the beginning still waits. Another route would take it by its present severity."""
+    routes = [
+        RouteSetting(sink="s", name="pages", severities=("critical",)),
+        RouteSetting(sink="s", name="rest"),
+    ]
+    of = Grouping(routes, closes=False)
+    add(of, condition(severity="warning"), 0)
+    sent(of, now_s)
+    assert add(of, resolved(condition(severity="critical", revision=3)), 10) == "waiting"
+    assert {one.route for _, one in sent(of, 20)} == {"rest"}
+
+
 @pytest.mark.parametrize(
     ("code", "closes", "result"),
     [

@@ -1,0 +1,95 @@
+"""What becomes of a notification that a sink takes, refuses, or fails to take; Kafka has no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from stream.kafka.client.connection import Connection
+from stream.notify.firing import Firing
+from stream.notify.grouping import Notification, PendingGroup, TakenAlert
+from stream.notify.sink_worker import GroupMembership, SinkWorker
+from stream.notify.sinks.sink import FAILED, REFUSED, TAKEN, SinkAnswer
+from stream.service.metrics.notify import NotifyMetrics
+from stream.service.tables.notify_tables import RouteSetting, SinkSetting
+from tests.notify.alerts import condition
+
+
+class Sink:
+    """Gives these answers, or raises them."""
+
+    closes = True
+
+    def __init__(self, *answers: SinkAnswer | Exception) -> None:
+        self.answers = [*answers]
+
+    async def send(self, told: Notification) -> SinkAnswer:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Handed:
+    """A worker, and what it has done with an alert."""
+
+    def __init__(self, *answers: SinkAnswer | Exception, retry_s: float = 100.0) -> None:
+        self.done: list[str] = []
+        self.dead: list[tuple[str, str]] = []
+        self.metrics = NotifyMetrics([("s", "r")])
+        self.route = RouteSetting(sink="s", name="r")
+        self.worker = SinkWorker(
+            SinkSetting(name="s", type="slack", retry_s=retry_s),
+            [self.route],
+            Sink(*answers),
+            firing=Firing(lambda one: one.group.key),
+            membership=GroupMembership(Connection("127.0.0.1:1"), "t", "g", 6.0),
+            write_dead_letters=self.write_dead_letters,
+            metrics=self.metrics,
+        )
+
+    async def write_dead_letters(self, records: Sequence[Any], reason: str, error: str) -> None:
+        self.dead += [(reason, error)] * len(records)
+
+    async def hand_over(self, first_s: float = 1e12) -> float:
+        """How long the worker waits after it."""
+        pending = PendingGroup(self.route, condition().group, first_s)
+        pending.taken = [TakenAlert(condition(), None, lambda: self.done.append("done"))]
+        return await self.worker._hand_over(pending)
+
+    def up(self) -> float | None:
+        return self.metrics.registry.get_sample_value("callstream_alert_sink_up", {"sink": "s"})
+
+
+async def test_what_is_taken_is_done() -> None:
+    handed = Handed(SinkAnswer(TAKEN))
+    assert await handed.hand_over() == 0
+    assert (handed.done, handed.dead, handed.up(), handed.worker.trouble) == (["done"], [], 1, None)
+
+
+async def test_a_sink_that_fails_is_waited_for_longer_each_time_and_as_long_as_it_asks_for() -> None:
+    handed = Handed(*[SinkAnswer(FAILED, "status 503")] * 9, SinkAnswer(FAILED, "status 429", 600.0))
+    waits = [await handed.hand_over() for _ in range(10)]
+    for attempt, wait_s in enumerate(waits[:9]):
+        assert 0.8 * min(2**attempt, 60) <= wait_s <= 1.2 * min(2**attempt, 60)
+    assert waits[9] == 600
+    assert (handed.done, handed.dead, handed.up(), handed.worker.trouble) == ([], [], 0, "status 429")
+
+
+@pytest.mark.parametrize(
+    ("answer", "first_s", "error"),
+    [
+        (SinkAnswer(REFUSED, "status 400"), 1e12, "the sink s answered status 400"),
+        (SinkAnswer(FAILED, "status 503"), -1e12, "the sink s answered status 503"),
+        (KeyError("+15005550006"), 1e12, "the sink s answered KeyError"),
+    ],
+)
+async def test_what_will_never_be_taken_is_a_dead_letter(
+    answer: SinkAnswer | Exception, first_s: float, error: str
+) -> None:
+    """Refused, not taken in its time, or not made because of a fault of ours."""
+    handed = Handed(answer)
+    assert await handed.hand_over(first_s) == 0
+    assert (handed.done, handed.dead) == (["done"], [("undeliverable", error)])
