@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +16,8 @@ from stream.notify.sink_worker import GroupMembership, SinkWorker
 from stream.notify.sinks.sink import FAILED, REFUSED, TAKEN, SinkAnswer
 from stream.service.metrics.notify import NotifyMetrics
 from stream.service.tables.notify_tables import RouteSetting, SinkSetting
-from tests.notify.alerts import condition
+from tests.notify.alerts import add, condition
+from tests.notify.sinks.stub_sinks import until
 
 
 class Sink:
@@ -93,3 +96,15 @@ async def test_what_will_never_be_taken_is_a_dead_letter(
     handed = Handed(answer)
     assert await handed.hand_over(first_s) == 0
     assert (handed.done, handed.dead) == (["done"], [("undeliverable", error)])
+
+
+async def test_what_comes_is_sent_at_once_and_what_comes_while_the_sink_is_away_when_it_is_back() -> None:
+    handed = Handed(SinkAnswer(TAKEN), SinkAnswer(FAILED, "status 503"), SinkAnswer(TAKEN))
+    sending = asyncio.create_task(handed.worker._send())
+    for number in (1, 2):
+        one = condition(rule=f"webhook.{number}")
+        add(handed.worker._grouping, one, time.monotonic(), handed.done)
+        handed.worker._came.set()
+        await until(lambda: len(handed.done) == number, "it is sent")  # noqa: B023
+    sending.cancel()
+    assert handed.worker.trouble is None
