@@ -72,4 +72,5 @@ def resolved(one: ReceivedAlert, code: str = "recovered") -> ReceivedAlert:
 
 def add(grouping: Grouping, one: ReceivedAlert, now_s: float, done: list[str] | None = None) -> str:
     """Add an alert; its id goes to `done` when it is done."""
-    return grouping.add(TakenAlert(one, None, lambda: (done or []).append(one.id)), now_s)
+    kept = [] if done is None else done
+    return grouping.add(TakenAlert(one, None, lambda: kept.append(one.id)), now_s)
