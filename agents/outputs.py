@@ -104,14 +104,16 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
 
 
 def event_headers(event: Event, deployment: str) -> Headers:
-    """Those of an event."""
-    return (
+    """Those of an event: without `ce_time`, because each header shows in the cost of a status callback."""
+    return [
         ("ce_id", event.id.encode()),
-        ("ce_time", (event.occurred_at or event.received_at).encode()),
-        *_shared_headers(
-            deployment, "event", "event", event.provider, event.account_alias, "family", event.family
-        ),
-    )
+        *_event_headers(deployment, event.provider, event.account_alias, event.family),
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _event_headers(deployment: str, provider: str, alias: str | None, family: str) -> Headers:
+    return _shared_headers(deployment, "event", "event", provider, alias, "family", family)
 
 
 def record_headers(record: CallRecord, deployment: str) -> Headers:

@@ -67,9 +67,10 @@ WIRE_FIELDS: dict[str, Field] = {
 }
 
 _EVENT_ID = "ecab2b4b-d776-55a3-9da7-34944fd88727"
+_UPDATED_AT = field("`updated_at`.", "2026-11-29T00:46:15.000000Z", **TIME)
 
 
-def _cloud_event(kind: str, schema: str, id_: str, time: str) -> dict[str, Field]:
+def _cloud_event(kind: str, schema: str, id_: str) -> dict[str, Field]:
     return {
         "content-type": field("The value is JSON.", "application/json", const="application/json"),
         "ce_specversion": field("CloudEvents 1.0, binary content mode.", "1.0", const="1.0"),
@@ -80,7 +81,6 @@ def _cloud_event(kind: str, schema: str, id_: str, time: str) -> dict[str, Field
         "ce_type": field(
             "What it is.", f"io.callstream.{kind}", pattern=rf"^io\.callstream\.{kind.split('.')[0]}"
         ),
-        "ce_time": field(time, "2026-11-29T00:46:15.000000Z", **TIME),
         "ce_dataschema": field("The schema of the value.", f"https://callstream.io/schemas/{schema}.json"),
         "callstream-provider": field("The provider.", "twilio", enum=[*PROVIDERS]),
         "callstream-account": field(
@@ -91,15 +91,17 @@ def _cloud_event(kind: str, schema: str, id_: str, time: str) -> dict[str, Field
 
 HEADERS: dict[str, dict[str, Field]] = {
     "event_headers": {
-        **_cloud_event("event", "event", "The event's `id`.", "`occurred_at`, else `received_at`."),
+        **_cloud_event("event", "event", "The event's `id`."),
         "callstream-family": field("The event's `family`.", "progress", known=FAMILIES),
     },
     "call_record_headers": {
-        **_cloud_event("call.ended", "call_record", "The record's `id`.", "`updated_at`."),
+        **_cloud_event("call.ended", "call_record", "The record's `id`."),
+        "ce_time": _UPDATED_AT,
         "callstream-outcome": field("The record's `outcome`.", "answered", **TEXT),
     },
     "alert_headers": {
-        **_cloud_event("alert.firing", "alert", "The alert's `id`.", "`updated_at`."),
+        **_cloud_event("alert.firing", "alert", "The alert's `id`."),
+        "ce_time": _UPDATED_AT,
         "ce_subject": field("`scope.id`.", "twilio:CA8680230f4477433c7935a967bcc6def1", **TEXT),
         "callstream-rule": field("`rule.id`.", "call.failed", **TEXT),
         "callstream-severity": field("`severity`.", "warning", enum=["critical", "warning", "info"]),

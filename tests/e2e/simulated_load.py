@@ -15,10 +15,10 @@ import msgspec
 import orjson
 
 from agents.processor import CallProcessor
-from stream.core.call.gaps import expected_sources
 from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import revise
 from stream.core.call.state import Call, load
+from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES
@@ -124,7 +124,8 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
             made = job.process(partition, records[at : at + BATCH], states.get)  # type: ignore[arg-type]
             for key, state in made.states.items():
                 assert state is not None, "no call is removed so soon"
-                states[key] = state
+                if key != SUBSCRIPTIONS_KEY:
+                    states[key] = state
             said += [value or b"" for _, value, *_ in made.outputs.get(names.ended, ())]
             made.committed()
     return UndisturbedOutputs(states, last_records(said, states))
@@ -143,7 +144,7 @@ def last_records(values: Iterable[bytes], states: Mapping[bytes, bytes]) -> dict
             last[record["key"]] = record
     for call in map(load, states.values()):
         if call.arrival.revise_us:
-            due = revise(call, lifecycle_of(call), "", expected_sources(call, POLICY), None, settled=False)
+            due = revise(call, lifecycle_of(call), "", POLICY, settled=False)
             if due is not None:
                 last[call.key] = orjson.loads(msgspec.json.encode(due))
     return {

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
+from stream.kafka.topics import roles
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.leaks import LeakSearch
+from tests.contracts.closed import off_schema
 from tests.e2e.harness import ReadRecord, differing_repeats, latest, more_than_once, read_topic
 from tests.e2e.simulated_load import (
     SimulatedLoad,
@@ -44,6 +47,9 @@ class Verdict(NamedTuple):
     """Alerts that `alerts.active` does not agree with."""
     leaks: int
     """Outputs with a number, a name or a secret in them."""
+    off_schema: int
+    """What the published schemas, closed, have against outputs and their headers. Some of each topic are
+    looked at."""
     dead_letters: int
     deliveries: int
     repeated: int
@@ -91,8 +97,15 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
         for one in read[topic, True]:
             search.record(topic, f"-{one.partition}@{one.offset}", one.key, one.value, one.headers)
 
+    wrong_forms = [
+        error
+        for topic in (*tell, names.alerts_active)
+        for error in off_schema(roles(names)[topic], read[topic, True])
+    ]
+
     smooth = undisturbed_outputs(story)
     states = latest(read[names.changelog, True])
+    states.pop(SUBSCRIPTIONS_KEY, None)
     told = {key: deliveries_of(state) for key, state in states.items()}
     sent = {key: deliveries_of(state) for key, state in smooth.states.items()}
     wrong = [
@@ -117,6 +130,7 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
         unlike=len(unlike),
         not_active=len(alerts ^ active.keys()),
         leaks=search.found,
+        off_schema=len(wrong_forms),
         dead_letters=len(buried),
         deliveries=len(story.records),
         repeated=repeated,
@@ -126,6 +140,7 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
     for kind, examples in report.examples.items():
         print(kind, *examples, sep="\n  ")
     print("leaks", *search.examples, sep="\n  ")
+    print("off schema", *wrong_forms[:10], sep="\n  ")
     for one, other in unlike[:3]:
         _show(_id(one), orjson.loads(one.value or b""), orjson.loads(other.value or b""))
     for key in wrong[:3]:
