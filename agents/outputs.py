@@ -72,7 +72,7 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     for effect in counted:
         if type(effect) is Alert:
             _count_alert(batch.counts, effect)
-        elif isinstance(effect, SubscriptionShown | SubscriptionDisproved):
+        elif type(effect) in (SubscriptionShown, SubscriptionDisproved):
             batch.subscriptions = learn(batch.subscriptions, effect)
         else:
             batch.counts.count_effect(effect)
