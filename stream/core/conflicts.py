@@ -6,7 +6,7 @@ is derived from does not depend on the order of arrival, so neither do its confl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -91,7 +91,16 @@ RULES: tuple[ConflictRule, ...] = (
 
 
 def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
-    """The conflicts of a call as its record has them: `field`, `values`, `chosen`; sorted by field."""
+    """The conflicts of a call as its record has them: `field`, `values`, `chosen`; sorted by field.
+
+    Looked for once, whoever asks.
+    """
+    if lifecycle.conflicts is None:
+        lifecycle.conflicts = _conflicts_of(call, lifecycle)
+    return lifecycle.conflicts
+
+
+def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
     conflicts: list[dict[str, Any]] = [
         {"field": name, "values": values, "chosen": call.facts[name]}
         for name, values in call.disputed.items()
@@ -105,10 +114,15 @@ def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
         for number, values in _double_numbers(call).items():
             conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
     if _is_told_apart(call):
+        told: dict[str | None, list[TimelineEntry]] = {}
+        for entry in call.lifecycle:
+            told.setdefault(entry.status, []).append(entry)
+        # Where sources disagree on how it ended, they mean different ends.
+        told[""] = [] if several_ends else lifecycle.terminal
         for rule in RULES:
-            # Where sources disagree on how it ended, they mean different ends.
-            if not (several_ends and rule.status == ""):
-                conflicts += _of_rule(rule, call, lifecycle)
+            entries = told.get(rule.status, ())
+            if len(entries) > 1 or (entries and entries[0].others is not None):
+                conflicts += _of_rule(rule, entries, lifecycle)
     if len(conflicts) > 1:
         conflicts.sort(key=lambda conflict: str(conflict["field"]))
     return conflicts
@@ -136,13 +150,10 @@ def _is_told_apart(call: Call) -> bool:
     return bool(sources & (sources - 1))
 
 
-def _of_rule(rule: ConflictRule, call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
-    entries = lifecycle.terminal if not rule.status else call.lifecycle
-    told = [
-        (span, entry.sources)
-        for entry in entries
-        if (not rule.status or entry.status == rule.status) and (span := rule.span(entry)) is not None
-    ]
+def _of_rule(
+    rule: ConflictRule, entries: Sequence[TimelineEntry], lifecycle: Lifecycle
+) -> list[dict[str, Any]]:
+    told = [(span, entry.sources) for entry in entries if (span := rule.span(entry)) is not None]
     chosen = rule.chosen(lifecycle)
     if chosen is None or not any(_differ(rule, *span) for span in _compared(told)):
         return []

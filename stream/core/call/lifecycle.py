@@ -7,6 +7,8 @@ alert, the end or a conflict depends on it, and hands it on: alerts and record a
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from stream.core.call.state import NUMBERS_KEPT, Call
@@ -41,7 +43,7 @@ class Lifecycle(msgspec.Struct):
       winning one first.
     - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
     - `status`: the furthest status seen, terminal or not.
-    - `verdict`: see `verdict_of`, unset until somebody asks.
+    - `verdict`, `conflicts`: see `verdict_of` and `conflicts_of`; unset, None until somebody asks.
     - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number`: the highest, None without one;
       `doubled`: two statuses may have come with one number; `logged`: the provider's request log has all of
       them.
@@ -60,6 +62,7 @@ class Lifecycle(msgspec.Struct):
     doubled: bool
     logged: bool
     verdict: Verdict | msgspec.UnsetType | None = msgspec.UNSET
+    conflicts: list[dict[str, Any]] | None = None
 
     def setup_s(self) -> float | None:
         """Initiated to ringing: the post-dial delay."""
