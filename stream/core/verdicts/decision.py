@@ -41,8 +41,7 @@ _BY_PERSONS = frozenset(
 """What a client reports of a person, not of its network."""
 
 _HUNG_UP = frozenset({"disconnected_by:caller", "disconnected_by:callee"})
-_DEVICES = frozenset({"client", "sip", "sips"})
-"""Schemes of addresses; masked ones have them, too."""
+_KIND_OF_SCHEME = {"client": "device", "sip": "device", "sips": "device", "tel": "pstn", "h": "pstn"}
 
 _NOTHING = "Nothing says why the call did not succeed."
 _TWO_FAULTS = "Two faults are proved, and nothing says which came first."
@@ -204,11 +203,14 @@ def _judged(case: Case, facts: dict[tuple[str, str], Evidence], ended_us: int | 
 
 
 def kind_of(address: str | None) -> str | None:
-    """`device` for a client's or SIP address, `pstn` for a number, None for a hashed or an unknown one."""
+    """`device` for a client's or SIP address, `pstn` for a number, None for another or an unknown one.
+
+    Masked and hashed addresses are sufficient: they keep their scheme, and a hashed number begins with `h:`.
+    """
     scheme, colon, _ = (address or "").partition(":")
     if not colon:
         return "pstn" if scheme else None
-    return "device" if scheme.lower() in _DEVICES else None
+    return _KIND_OF_SCHEME.get(scheme.lower())
 
 
 def _what_holds(case: Case, facts: Iterable[tuple[str, str]]) -> set[str]:

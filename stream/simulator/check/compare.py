@@ -159,6 +159,7 @@ class Comparison:
         wanted = self._completeness.get(key)
         fault = wanted.fault(record["completeness"]) if wanted is not None else None
         facts = {name: record[name] for name in FACTS} | {"delivery": said_of(record)}
+        facts["fault"] = record["verdict"]["fault"] if record["verdict"] is not None else None
         self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault, facts)
         self._check_end(key)
 
@@ -238,6 +239,7 @@ class Comparison:
     def _facts(self, call: ExpectedCall) -> dict[str, Any]:
         children = sorted(self._children.get(call.key, ()))
         facts = {"direction": call.direction, "leg_id": call.leg_id, "child_call_ids": children}
+        facts |= {"fault": call.fault}
         return facts if call.delivery is None else {**facts, "delivery": call.delivery}
 
     def report(self) -> CheckReport:

@@ -15,6 +15,7 @@ from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, SENT_SOU
 from stream.simulator.calls.planted import endpoint_scope
 from stream.simulator.check.delivery_truth import DeliveryTruth, truth_of
 from stream.simulator.check.event_ids import TELNYX_PROGRESS, bare_url, event_id_of, telnyx_family
+from stream.simulator.check.fault_truth import telnyx_fault, texml_fault, twilio_fault
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
 from stream.simulator.telnyx.texml_call import TexmlCall
@@ -66,6 +67,7 @@ class ExpectedCall(NamedTuple):
 
     `direction` and `leg_id` are None if no report said them; `parent`: the key of the call that must know
     this one as its child, None without a report that names it. `delivery`: None where it is not told.
+    `fault`: whose fault its end was, None if it succeeded.
     """
 
     key: str
@@ -77,6 +79,7 @@ class ExpectedCall(NamedTuple):
     leg_id: str | None = None
     parent: str | None = None
     delivery: DeliveryTruth | None = None
+    fault: str | None = None
 
 
 class PossibleEvent(NamedTuple):
@@ -166,6 +169,7 @@ class _Outputs:
         directed: object,
         leg_id: str | None = None,
         parent: str | None = None,
+        fault: str | None = None,
     ) -> ExpectedCall:
         """`directed`: whether a report told the call's direction, which names its parent, too."""
         call = self.call
@@ -181,6 +185,7 @@ class _Outputs:
             leg_id,
             f"{call.provider}:{parent}" if directed and parent is not None else None,
             truth_of(call, self._delivered),
+            fault,
         )
 
 
@@ -228,7 +233,12 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     for request in failed:
         found.failing_webhook(request.url)
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
-    return found.ended(end, OUTCOME_OF[end] if end else None, directed=said or rows, parent=call.parent)
+    fault, directed = None, bool(said or rows)
+    if end is not None:
+        entries = {told.number for told in streamed if told.source == "twilio_debugger"}
+        fault = twilio_fault(call, end, said, found.numbers, entries, told=directed)
+    outcome = OUTCOME_OF[end] if end else None
+    return found.ended(end, outcome, directed=directed, parent=call.parent, fault=fault)
 
 
 def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
@@ -242,7 +252,8 @@ def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     end = call.leg.ending.status if call.leg.ending.status in statuses else None
     leg_id = call.leg_id if end else None
     outcome = OUTCOME_OF[end] if end else None
-    return found.ended(end, outcome, directed=statuses, leg_id=leg_id, parent=call.parent)
+    fault = texml_fault(call, end, found.numbers("telnyx_texml_callback")) if end else None
+    return found.ended(end, outcome, directed=statuses, leg_id=leg_id, parent=call.parent, fault=fault)
 
 
 _NORMAL = frozenset({"normal_clearing", "time_limit"})
@@ -286,4 +297,5 @@ def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     elif status == "completed" and "call.answered" not in names:
         # A normal hangup without an answer ends it unanswered.
         status, outcome = "no-answer", "no_answer"
-    return found.ended(status, outcome, directed="call.initiated" in names, leg_id=call.id)
+    fault = telnyx_fault(call, names, found.numbers) if outcome not in (None, "answered") else None
+    return found.ended(status, outcome, directed="call.initiated" in names, leg_id=call.id, fault=fault)

@@ -13,6 +13,7 @@ from stream.core.call.state import dump
 from stream.core.call.timers import tick
 from stream.core.effects import VerdictSettled
 from stream.core.policy import CallPolicy
+from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import SECOND_US
 from stream.core.verdicts.evidence import Evidence
 from stream.core.verdicts.table import FAULTS, RUNGS, SOURCES, TABLE
@@ -124,3 +125,13 @@ def test_the_verdict_is_counted_when_the_call_leaves_the_table() -> None:
     assert overdue is not None
     effects = tick(overdue, START_US + 300_000 * SECOND_US, CallPolicy(max_age_s=200_000)).effects
     assert VerdictSettled("twilio", "outbound", "unknown") in effects
+
+
+@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+@pytest.mark.parametrize("name", ["04 not in service", "SIP endpoint not registered", "12 ICE"])
+def test_a_verdict_is_the_same_however_addresses_are_shown(name: str, mode: str) -> None:
+    deliveries, expected = CASES[name]
+    call = tell(deliveries, privacy=Privacy(mode, "secret")).call
+    verdict = verdict_of(call, lifecycle_of(call))
+    assert verdict is not None
+    assert f"{verdict.fault} {verdict.confidence}" == expected

@@ -44,6 +44,16 @@ def last_revision(outputs: Outputs, status: str) -> int:
     return next(at for at in newest.values() if outputs.records[at]["status"] == status)
 
 
+def test_a_wrong_verdict_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    record = outputs.records[last_revision(outputs, "busy")]
+    assert record["verdict"]["fault"] == "callee"
+    record["verdict"]["fault"] = "carrier"
+    said = f"{record['key']}: expected fault callee, found carrier"
+    assert only_example(expected, outputs, "call_wrong") == said
+    record["verdict"] = None
+    assert "found None" in only_example(expected, outputs, "call_wrong")
+
+
 def test_faultless_outputs_show_no_difference(expected: ExpectedOutputs, outputs: Outputs) -> None:
     assert differences(expected, outputs) == {}
 
