@@ -114,7 +114,7 @@ FIELDS: dict[str, Field] = {
     "Event.group": field("The group of a Voice Insights event, as sent.", None, **TEXT),
     "Event.error_code": field("The provider's error code, as text.", None, **TEXT),
     "Event.duration_s": field(
-        "Seconds, as the event said (0 stays 0): of the call at its end, of a recording in its events.",
+        "Seconds, as the event said (0 stays 0): of the call at its end, of a recording, of a detection.",
         49,
         **COUNT,
     ),
