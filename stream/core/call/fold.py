@@ -24,7 +24,7 @@ from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
-from stream.core.call.state import TIMELINE_CAP, Call, new_call, was_only_named
+from stream.core.call.state import TIMELINE_CAP, Call, new_call
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
 from stream.core.call.timers import ANSWERED, is_first_answer, told_to_parent
 from stream.core.conflicts import conflicts_of, newly_found
@@ -86,7 +86,7 @@ def fold(
     again: list[Reading] = []
     first = readings[0].event
     named = call
-    started = call is None or was_only_named(call)
+    started = call is None or not call.sources
     if call is None or started:
         call = new_call(first.key, None)
         if named is not None:
