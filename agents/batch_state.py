@@ -9,10 +9,12 @@ from heapq import merge
 from itertools import islice
 
 from agents.due_index import DueIndex, TickFailure
+from stream.core.alerting.scopes import Scope, Told, dump_scope, load_scope
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, Head, dump, load
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.delivery.subscriptions import Subscriptions, dump_subscriptions
+from stream.core.effects import Observed
 from stream.engine.batch import Output
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts, Series
@@ -49,6 +51,7 @@ class BatchState:
 
     - `calls`: states by key, None for a call that leaves the table; `pages`: the identities of calls with
       very many events.
+    - `scopes`: states of scopes by key, encoded; `told`: what its calls tell about scopes.
     - `held`: by key, the series of gauges that a call was part of before the batch.
     - `moved`: by key, the old and the new position of a call in the index, None for none; `failures`: as in
       `PartitionMemory`, None for one that is over.
@@ -70,10 +73,12 @@ class BatchState:
         "outputs",
         "pages",
         "partition",
+        "scopes",
         "subscriptions",
         "successes",
         "tick_calls",
         "ticked",
+        "told",
         "unfinished",
     )
 
@@ -82,6 +87,8 @@ class BatchState:
         self.get = get
         self.memory = memory
         self.calls: dict[bytes, Call | None] = {}
+        self.scopes: dict[bytes, bytes | None] = {}
+        self.told: dict[str, Told] = {}
         self.held: dict[bytes, tuple[Series, ...]] = {}
         self.pages = Pages(get)
         self.subscriptions = memory.subscriptions
@@ -115,7 +122,24 @@ class BatchState:
         states = {key: dump(call) if call is not None else None for key, call in self.calls.items()}
         if self.subscriptions is not self.memory.subscriptions:
             states[SUBSCRIPTIONS_KEY] = dump_subscriptions(self.subscriptions)
-        return states | self.pages.changes()
+        return states | self.scopes | self.pages.changes()
+
+    def scope(self, key: bytes) -> Scope | None:
+        """The state of a scope, as this batch left it, else as the store has it. A copy."""
+        stored = self.scopes[key] if key in self.scopes else self.get(key)
+        return load_scope(stored) if stored is not None else None
+
+    def keep_scope(self, key: bytes, was_s: int | None, now: Scope | None) -> None:
+        """A scope that was due at `was_s` has changed, None if it leaves the table."""
+        self.scopes[key] = dump_scope(now) if now is not None else None
+        self.move(key, was_s, now.due_s if now is not None else None)
+
+    def observe(self, observed: Observed) -> None:
+        """Add what a call tells about a scope to what this batch tells."""
+        told = self.told.get(observed.scope)
+        if told is None:
+            told = self.told[observed.scope] = Told(scope=observed.scope, heard_us=observed.heard_us)
+        told.add(observed)
 
     def succeeded(self) -> None:
         """A delivery or a tick of a call succeeded: later errors start a new row."""

@@ -68,7 +68,7 @@ class CallFolder:
 
     def __init__(self, policy: CallPolicy, privacy: Privacy, internal: Sequence[str]) -> None:
         """`internal`: the topics of scopes and ticks, which have no deliveries."""
-        self._policy = policy
+        self.policy = policy
         self._privacy = privacy
         self._scopes_topic, self._ticks_topic = internal
         self._internal = frozenset(internal)
@@ -129,7 +129,7 @@ class CallFolder:
         first = readings[0].event
         if first.call_id is None and first.key.partition(":")[2].startswith(_NO_CALL):
             return self._identified_only(readings, envelope, origin)
-        return fold(call, readings, envelope, origin, self._policy, pages)
+        return fold(call, readings, envelope, origin, self.policy, pages)
 
     def _identified_only(self, readings: Sequence[Reading], envelope: Envelope, origin: Origin) -> Folded:
         """Events of no call are identified and passed on: without state, duplicates are not recognised."""
@@ -138,10 +138,10 @@ class CallFolder:
             event = reading.event
             event.received_at = envelope.received_at
             event.origin = origin
-            event.account_alias = self._policy.alias(event.account)
+            event.account_alias = self.policy.alias(event.account)
             effects.append(event)
             if reading.remark is not None:
-                effects.append(error_logged(reading, self._policy))
+                effects.append(error_logged(reading, self.policy))
         return Folded(None, "applied", None, effects)
 
     def read_result(self, envelope: Envelope, record: Record) -> FetchResult:
@@ -153,7 +153,7 @@ class CallFolder:
 
     def apply_result(self, call: Call, result: FetchResult, envelope: Envelope) -> list[Any]:
         """Apply a fetch result; the effects that follow."""
-        return answered(call, result, envelope.received_us, envelope.received_at, self._policy)
+        return answered(call, result, envelope.received_us, envelope.received_at, self.policy)
 
     def relative(self, call: Call | None, record: Record) -> tuple[Call | None, list[Any]]:
         """(a call after another one was told to it, or None if nothing changes; the effects that follow).
@@ -171,8 +171,8 @@ class CallFolder:
         if record.key != key.encode():
             raise DecodeError("key_mismatch", "the record's key is not the call that it is for")
         if isinstance(told, ChildFound):
-            return child_found(call, told, received_us, self._policy)
-        effects = None if call is None else sibling_answered(call, told, self._policy)
+            return child_found(call, told, received_us, self.policy)
+        effects = None if call is None else sibling_answered(call, told, self.policy)
         return (None, []) if effects is None else (call, effects)
 
     def forget(
@@ -183,11 +183,11 @@ class CallFolder:
         if record.key is None or record.key != request.key.encode():
             raise DecodeError("key_mismatch", "the record's key is not the call that is to be forgotten")
         origin = Origin(record.topic, record.partition, record.offset)
-        return forget(call, request, envelope, origin, self._policy, pages)
+        return forget(call, request, envelope, origin, self.policy, pages)
 
     def tick(self, batch: BatchState, call: Call, now_us: int, subscribed: tuple[int, ...]) -> Ticked:
         """Apply a tick. A call that leaves the table takes its pages with it."""
-        ticked = tick(call, now_us, self._policy, subscribed)
+        ticked = tick(call, now_us, self.policy, subscribed)
         if ticked.call is None and call.paged:
             batch.pages.drop(call.key)
         return ticked

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from agents.batch_state import BatchState
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
 from stream.core.call.fold import Folded
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump
@@ -22,6 +22,7 @@ from stream.core.delivery.subscriptions import learn
 from stream.core.effects import (
     CallForgotten,
     ChildFound,
+    Observed,
     SiblingAnswered,
     SubscriptionDisproved,
     SubscriptionShown,
@@ -46,6 +47,7 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     """Write the effects that have a topic, count the others. All or, if one cannot be encoded, none."""
     written: list[tuple[str, Any]] = []
     counted: list[Any] = []
+    observed: list[Observed] = []
     for effect in effects:
         kind = type(effect)
         if kind is Event:
@@ -61,6 +63,8 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             written.append((topics.scopes, (whom.encode(), _encode(effect), (), KEYED)))
         elif kind is CallForgotten:
             written.append((topics.ended, (key, None, (), None)))
+        elif kind is Observed:
+            observed.append(effect)
         else:
             if kind is FetchRequest:
                 # One poller gets all requests of an account, and so keeps to its rate limit.
@@ -76,10 +80,14 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             batch.subscriptions = learn(batch.subscriptions, effect)
         else:
             batch.counts.count_effect(effect)
+    for told in observed:
+        batch.observe(told)
 
 
 def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
     """(for `alerts`, for `alerts.active`): the same value, keyed by scope and by fingerprint.
+
+    The second is a tombstone of what is resolved.
 
     A call's alerts go to the lane's own partition number, so that a transaction uses few others. Any lane may
     write an endpoint's alerts, so their keys select the partition.
@@ -89,14 +97,19 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
         ("ce_id", alert.id.encode()),
         ("ce_time", alert.updated_at.encode()),
         ("ce_subject", alert.scope.id.encode()),
-        *_shared_headers(deployment, f"alert.{alert.state}", "alert", alert.provider, alert.account),
+        *_shared_headers(deployment, f"alert.{alert.state}", "alert", alert.provider, alert.account_alias),
         ("callstream-rule", alert.rule.id.encode()),
         ("callstream-severity", alert.severity.encode()),
     )
     partition = None if alert.scope.type == "call" else KEYED
     return (
         Output(alert.scope.id.encode(), value, headers, partition),
-        Output(alert.fingerprint.encode(), value, headers, partition),
+        Output(
+            alert.fingerprint.encode(),
+            value if alert.state == "firing" else None,
+            headers if alert.state == "firing" else (),
+            partition,
+        ),
     )
 
 
@@ -200,8 +213,10 @@ def count_delivery(counts: BatchCounts, folded: Folded, first: Reading, envelope
 
 
 def _count_alert(counts: BatchCounts, alert: Alert) -> None:
-    """Count an alert, and note when its event occurred: the latency is known at the commit."""
+    """Count an alert, and note when the event occurred that opened it: the latency is known at the commit."""
     counts[f.ALERTS_PUBLISHED, alert.rule.id, alert.severity, alert.state] += 1
+    if alert.revision > 1 or not alert.evidence:
+        return
     evidence = alert.evidence[0]
     occurred_us = instant(evidence.occurred_at) if evidence.occurred_at is not None else None
     if occurred_us is not None:

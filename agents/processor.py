@@ -17,6 +17,8 @@ from agents.batch_state import BatchState, Get, PartitionMemory, held_series
 from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
+from agents.scopes import apply_told, tick_scope, write_told
+from stream.core.alerting.scopes import is_scope, load_scope
 from stream.core.call.gaps import configuration_of, show_at_end
 from stream.core.call.identity_pages import is_page
 from stream.core.call.state import SEEN_CAP, load_head
@@ -86,6 +88,9 @@ class CallProcessor:
                 if key == SUBSCRIPTIONS_KEY:
                     memory.subscriptions = load_subscriptions(stored)
                     continue
+                if is_scope(key):
+                    memory.due.add(load_scope(stored).due_s, key)
+                    continue
                 head = load_head(stored)
             except msgspec.DecodeError as error:
                 # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
@@ -126,6 +131,7 @@ class CallProcessor:
             self._tick(batch, records, at)
             if batch.tick_calls >= CALLS_PER_BATCH:
                 break
+        write_told(batch, self._topics)
         self._metrics.folded(partition, batch.counts.heartbeat_us)
         return Batch(
             batch.states(),
@@ -218,12 +224,16 @@ class CallProcessor:
             kind = kind_of(record.value)
             if kind in ("child", "sibling"):
                 self._apply_relative(batch, record)
-                return
-            raise DecodeError("unknown_source", f"no record of this topic is of kind {kind}")
+            elif kind == "told":
+                apply_told(batch, record, self._topics, self.folder.policy, self._deployment)
+            else:
+                raise DecodeError("unknown_source", f"no record of this topic is of kind {kind}")
         except DecodeError as error:
             self._dead_letter(batch, record, UNKNOWN, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
             self._fail(batch, records, at, UNKNOWN, error)
+        else:
+            batch.succeeded()
 
     def _apply_relative(self, batch: BatchState, record: Record) -> None:
         """Apply what another call's partition tells of a child or a sibling."""
@@ -287,7 +297,10 @@ class CallProcessor:
                 batch.succeeded()
 
     def _tick_call(self, batch: BatchState, offset: int, second: int, key: bytes, now_us: int) -> None:
-        """Apply a tick to the call that the index has at `second`."""
+        """Apply a tick to the call or scope that the index has at `second`."""
+        if is_scope(key):
+            tick_scope(batch, second, key, now_us, self._topics, self.folder.policy, self._deployment)
+            return
         call = batch.call(key)
         if call is None:
             batch.move(key, second, None)

@@ -29,7 +29,7 @@ FOLDERS = {
         "simulator",
         "cli",
     ),
-    "stream.core": ("privacy", "verdicts", "delivery", "call"),
+    "stream.core": ("privacy", "alerting", "verdicts", "delivery", "call"),
     "stream.service": ("tables", "http", "metrics"),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from stream.contracts.field_text import COUNT, ID, OUTCOMES, SIP, TEXT, TIME, Field, field
+from stream.core.alerting.rules import RULE_IDS
 from stream.core.statuses import STATUSES
 
 _CALL = "CA8680230f4477433c7935a967bcc6def1"
 _PARENT = "CA1f0e2d3c4b5a69788796a5b4c3d2e1f0"
-_RULES = (
-    *("call.failed", "call.error_event", "call.no_terminal_event", "call.short"),
-    *("delivery.gap", "delivery.callback_missing", "state.conflict"),
-    *("webhook.failing", "webhook.slow", "calls.failing", "kpi.burn"),
-)
 
 ALERT_FIELDS: dict[str, Field] = {
     "fingerprint": field(
@@ -40,13 +36,16 @@ ALERT_FIELDS: dict[str, Field] = {
     "Alert.window": field("What a condition counted; null of a fact about one call.", None),
     "Alert.occurrences": field("How often it has happened in this episode.", 1, minimum=1),
     "Alert.samples": field("Some of the calls concerned, at most 5.", [], maxItems=5),
-    "Alert.evidence": field("The events that it is based on, 1 to 20.", minItems=1, maxItems=20),
+    "Alert.evidence": field(
+        "The events that it is based on, at most 20; none where something is missing, and of a condition.",
+        maxItems=20,
+    ),
     "Alert.links": field("Where to look further, by name.", {}, additionalProperties={"type": "string"}),
     "Alert.labels": field("Labels for routing.", {}, additionalProperties={"type": "string"}),
-    "AlertRule.id": field("The rule's name.", "call.failed", known=_RULES),
+    "AlertRule.id": field("The rule's name.", "call.failed", known=RULE_IDS),
     "AlertRule.version": field("The version of the rule.", 1, minimum=1),
     "AlertScope.type": field(
-        "What kind of thing it is about.", "call", known=("call", "endpoint", "failure", "account")
+        "What kind of thing it is about.", "call", known=("call", "endpoint", "failure")
     ),
     "AlertScope.id": field("Which one: the Kafka key of `calls.alerts.v1`.", f"twilio:{_CALL}", **TEXT),
     "AlertReason.code": field("The cause, for a program.", "failed", **TEXT),
@@ -64,9 +63,8 @@ ALERT_FIELDS: dict[str, Field] = {
     "AlertCall.started_at": field("When dialling began.", "2026-11-29T00:46:10.000000Z", **TIME),
     "AlertCall.ended_at": field("When it ended.", "2026-11-29T00:46:15.000000Z", **TIME),
     "AlertCall.duration_s": field("Seconds of talk; null unless it was answered.", None, **COUNT),
-    "AlertCall.duration_seconds": field("Seconds of talk; null unless it was answered.", None, **COUNT),
-    "AlertCall.from_masked": field("The caller, masked in every privacy mode.", "+12*******45"),
-    "AlertCall.to_masked": field("The callee, masked in every privacy mode.", "+14*******91"),
+    "AlertCall.from": field("The caller, masked in every privacy mode.", "+12*******45"),
+    "AlertCall.to": field("The callee, masked in every privacy mode.", "+14*******91"),
     "AlertCall.stir_attestation": field("The STIR/SHAKEN attestation of the caller.", None, **TEXT),
     "AlertCall.last_sequence_number": field("The highest sequence number received.", 1, **COUNT),
     "AlertCall.missing_sequence_numbers": field(
@@ -82,8 +80,16 @@ ALERT_FIELDS: dict[str, Field] = {
         "The HTTP status; null without a response.", 500, minimum=100, maximum=599
     ),
     "AlertWebhook.duration_s": field("Seconds until the response.", 0.2, **COUNT),
-    "AlertWebhook.duration_seconds": field("Seconds until the response.", 0.2, **COUNT),
     "AlertWebhook.attempts": field("How often the provider tried.", 1, **COUNT),
+    "AlertWindow.from": field("When the newest window begins.", "2026-11-29T00:42:00.000000Z", **TIME),
+    "AlertWindow.to": field("When it ends.", "2026-11-29T00:47:00.000000Z", **TIME),
+    "AlertWindow.bad": field("Occurrences in it.", 12, **COUNT),
+    "AlertWindow.all": field("Of how many.", 180, **COUNT),
+    "AlertWindow.share": field("Their share; null where the number of good ones is not known.", 0.0667),
+    "AlertWindow.baseline": field("The usual share; null where there is no history.", None),
+    "AlertSample.key": field("The call.", f"twilio:{_CALL}", **TEXT),
+    "AlertSample.at": field("When it occurred.", "2026-11-29T00:46:15.000000Z", **TIME),
+    "AlertSample.text": field("What was seen.", "answered 502 after 0.2 s", **TEXT),
     "AlertEvidence.event_id": field(
         "The `id` of the event in `calls.events.v1`.", "ecab2b4b-d776-55a3-9da7-34944fd88727", **ID
     ),

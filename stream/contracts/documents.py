@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from stream.contracts.json_schema import DIALECT, Schema, headers_schema, schema_of
 from stream.contracts.shapes import RawEnvelope
 from stream.contracts.wire_fields import HEADERS
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
 from stream.core.call.record import CallRecord
 from stream.core.events import Event
 from stream.core.fetches import FetchRequest

@@ -190,3 +190,17 @@ class CallForgotten(msgspec.Struct):
     """A call was forgotten: its records are to go from the compacted topics, too."""
 
     key: str
+
+
+class Observed(msgspec.Struct, gc=False):
+    """What a delivery tells about a scope that other calls share: see `alerting.conditions`.
+
+    - `at_us`: event time; `heard_us`: `received_at`, both in microseconds.
+    - `counters`: each occurred once; the last one is what `sample` is of: (call key, what was seen).
+    """
+
+    scope: str
+    at_us: int
+    heard_us: int
+    counters: tuple[str, ...]
+    sample: tuple[str, str] | None = None

@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import due_second
 from stream.core.call.gaps import expire_gaps
 from stream.core.call.identity_pages import Pages
+from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.state import Call, new_call
 from stream.core.effects import CallEvicted, CallForgotten
 from stream.core.events import DecodeError, Envelope, Event, Origin
@@ -62,6 +64,10 @@ def forget(
     effects: list[Any] = []
     if call is not None and known:
         expire_gaps(call, effects)
+        if call.alerts is not None:
+            review(
+                call, lifecycle_of(call), Occasion(envelope.received_us, over="forgotten"), effects, policy
+            )
         if call.paged:
             pages.drop(call.key)
         effects.append(CallEvicted("forgotten"))

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
+from stream.core.alerting.rules import DEFAULT_RULES, Rules
 from stream.core.sources import PROVIDERS, SOURCE_BY_NAME
 
 
@@ -29,6 +30,7 @@ class CallPolicy(msgspec.Struct, frozen=True):
     time_factor: float = 1.0
     public_url: str = ""
     account_names: tuple[tuple[str, str], ...] = ()
+    alert_rules: Rules = DEFAULT_RULES
 
     def alias(self, account: str | None) -> str | None:
         """The name of the account with this provider's id; None of an unknown account among several."""

@@ -33,4 +33,4 @@ def test_the_core_decides_by_the_settings_of_the_installation() -> None:
         time_factor=2,
         public_url="https://callbacks.example.test",
     )
-    assert build(chosen).lanes._processor.folder._policy == policy
+    assert build(chosen).lanes._processor.folder.policy == policy

@@ -26,7 +26,8 @@ def test_all_tellings_of_a_failure_are_counted_once_each_and_alerted_once() -> N
     lane = Lane()
     wrote = lane.run(records([*answered_call(), *tellings(), *tellings()]))
     assert len([one for one in to(TOPICS.events, wrote) if one.json["name"] == "error_logged"]) == 1
-    assert [one.json["rule"]["id"] for one in to(TOPICS.alerts, wrote)] == ["webhook.failing"]
+    (told,) = (one.json for one in to(TOPICS.scopes, wrote) if ":endpoint:" in one.json["scope"])
+    assert [counts for counts in told["minutes"].values() if "reported" in counts] == [{"reported": 1}]
     assert lane.counted("error_log_entries_total", level="error", about="application") == 1
     again = lane.counted("events_deduplicated_total", source="twilio_alert", match="cross_source")
     assert again == 1

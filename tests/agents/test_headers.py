@@ -46,7 +46,7 @@ def test_an_alert_is_a_cloud_event_with_its_scope_as_the_subject() -> None:
         "ce_time": at(3.5),
         "ce_subject": KEY.decode(),
         "callstream-rule": "call.failed",
-        "callstream-severity": "warning",
+        "callstream-severity": "info",
     }
 
 

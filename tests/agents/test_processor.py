@@ -20,8 +20,9 @@ from tests.core.deliveries import (
 
 def test_an_answered_call_is_four_events_one_record_and_no_alert() -> None:
     lane = Lane()
-    some = lane.run(records(answered_call()))
+    *some, told = lane.run(records(answered_call()))
     assert [one.topic for one in some] == [TOPICS.ended] + [TOPICS.events] * 4
+    assert (told.topic, told.json["scope"]) == (TOPICS.scopes, f"twilio:failures:{ACCOUNT}:outbound")
     assert {one.output.key for one in some} == {KEY}
     assert {one.output.partition for one in some} == {None}
     assert [event.json["name"] for event in to(TOPICS.events, some)] == [

@@ -57,7 +57,8 @@ class Played:
 
     @property
     def alerts(self) -> list[str]:
-        return sorted({one["id"]: one["rule"]["id"] for one in self.of(TOPICS.alerts)}.values())
+        newest = {one["fingerprint"]: one for one in self.of(TOPICS.alerts)}
+        return sorted(one["rule"]["id"] for one in newest.values() if one["state"] == "firing")
 
     @property
     def dead(self) -> list[dict[str, bytes]]:

@@ -14,20 +14,23 @@ from jsonschema import Draft202012Validator
 
 from stream.contracts.documents import DOCUMENTS, document
 from stream.contracts.json_schema import NotDescribedError, example_of, schema_of
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
+from stream.core.alerting.conditions import take
+from stream.core.alerting.scopes import Told
 from stream.core.call.record import CallRecord
+from stream.core.effects import Observed
 from stream.core.events import Event
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
 from tests.contracts.closed import validator
 from tests.core.deliveries import (
+    START_US,
+    TWILIO_KEY,
     Delivery,
     answered_call,
     callback,
     insight,
-    logged,
-    parameters,
     telnyx,
     telnyx_event,
 )
@@ -73,7 +76,10 @@ def an_alert() -> dict[str, Any]:
 
 
 def a_webhook_alert() -> dict[str, Any]:
-    return written(tell([logged(parameters("completed", "3", 55), code=500)]).alerts[0])
+    told = Told(scope="twilio:endpoint:AC1:https://hooks.example.test/tw", heard_us=START_US)
+    for second in range(10):
+        told.add(Observed(told.scope, START_US + second, START_US, ("answers", "failing"), (TWILIO_KEY, "x")))
+    return written(take(None, told, CallPolicy())[1][0])
 
 
 def an_event() -> dict[str, Any]:
@@ -124,7 +130,6 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("alert", "rule.id", "call.odd", "'call.odd' is not one of"),
     ("alert", "call", None, "None is not of type 'object'"),
     ("alert", "scope.type", "galaxy", "'galaxy' is not one of"),
-    ("alert", "evidence", [], "[] should be non-empty"),
     ("alert", "evidence", 21, "is too long"),
     ("alert", "starts_at", "2026-03-02T10:00:03Z", "does not match"),
     ("alert", "detected_at", "2026-03-02T10:00:03.000000+00:00", "does not match"),

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
 from stream.core.call.fold import Folded, fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import LATEST_S, CallRecord
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import tick
+from stream.core.effects import Observed
 from stream.core.events import Event, Origin, Reading
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -47,6 +48,23 @@ class Told(NamedTuple):
     @property
     def alerts(self) -> list[Alert]:
         return self.all_of(Alert)
+
+    @property
+    def raised(self) -> list[str]:
+        """The rule of each episode that was opened, and `webhook.failing` for each failure of an endpoint."""
+        found = []
+        for effect in self.effects:
+            if type(effect) is Alert and effect.revision == 1:
+                found.append(effect.rule.id)
+            elif type(effect) is Observed and "reported" in effect.counters:
+                found.append("webhook.failing")
+        return found
+
+    @property
+    def firing(self) -> dict[str, Alert]:
+        """What fires in the end, by rule."""
+        newest = {alert.rule.id: alert for alert in self.alerts}
+        return {rule: alert for rule, alert in newest.items() if alert.state == "firing"}
 
     @property
     def record(self) -> CallRecord:
@@ -91,7 +109,7 @@ def tell(
 def knowledge(call: Call) -> dict[str, Any]:
     """A state without the fields that depend on the order of arrival; its life cycle is sorted."""
     known = msgspec.structs.asdict(call)
-    for name in ("arrival", "due_s", "fetches", "complete"):
+    for name in ("arrival", "due_s", "fetches", "complete", "alerts"):
         del known[name]
     known["lifecycle"] = sorted(call.lifecycle, key=lambda entry: entry.fingerprint)
     return known

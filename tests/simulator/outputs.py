@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
+from stream.core.alerting.conditions import take
+from stream.core.alerting.scopes import Scope, Told
 from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
 from stream.core.call.timers import child_found, tick
-from stream.core.effects import ChildFound
+from stream.core.effects import ChildFound, Observed
 from stream.core.events import Event, Origin
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -37,6 +39,7 @@ class Outputs(NamedTuple):
 def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs:
     """All that comes out of a run's records, in this order."""
     calls: dict[bytes, Call | None] = {}
+    scopes: dict[str, Scope] = {}
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
     policy, privacy, pages = CallPolicy(), Privacy(mode), Pages(lambda _: None)
@@ -45,6 +48,11 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
         for effect in effects:
             if type(effect) in lists:
                 lists[type(effect)].append(orjson.loads(msgspec.json.encode(effect)))
+            elif type(effect) is Observed:
+                told = Told(scope=effect.scope, heard_us=effect.heard_us)
+                told.add(effect)
+                scopes[effect.scope], alerts = take(scopes.get(effect.scope), told, policy)
+                keep(alerts)
 
     def revise(key: bytes, now_us: int) -> None:
         call = calls.get(key)

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from stream.core.call.alerts import call_failed, event_alerts, raises_alert
+from stream.core.alerting.observations import answered, call_ended, failed, is_failing
+from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import await_gaps, close_gap, watch_gaps
 from stream.core.call.identity_pages import Pages
@@ -155,7 +156,7 @@ def fold(
         decisive |= (changed and bool(call.disputed)) or call.evidence is not evidence
         if changed and call.ended:
             note_change(call, policy)
-        if new or again or (ended and decisive):
+        if new or again or (ended and decisive) or call.alerts is not None:
             _follow(call, new, again, ended and decisive, first, envelope, effects, policy)
         if call.ended:
             call.due_s = next_due(call, policy)
@@ -242,24 +243,25 @@ def _follow(
     read needs. `decided`: the call has ended, and how it ended or a conflict may have changed.
     """
     for reading in new:
-        _count(call, reading, effects, policy)
-    alarming = [reading for reading in new if _is_alert(call, reading, policy, is_new_event=True)]
-    alarming += [reading for reading in again if _is_alert(call, reading, policy, is_new_event=False)]
+        _count(call, reading, envelope.received_us, effects, policy)
+    alarming = [one for one in new if _is_alert(call, one, policy, is_new_event=True)]
+    alarming += [one for one in again if _is_alert(call, one, policy, is_new_event=False)]
     lost = [reading for reading in (*new, *again) if _is_new_loss(call, reading, policy)]
-    if not decided and not alarming and not lost:
+    effects += [failed(one, one.answer, envelope.received_us) for one in alarming if is_failing(one.answer)]
+    if not decided and not alarming and not lost and call.alerts is None:
         return
     lifecycle = lifecycle_of(call)
-    for reading in alarming:
-        effects += event_alerts(call, lifecycle, reading, policy.account_alias)
     if lost:
         plan_lost(call, envelope.received_us, policy, effects)
     if lifecycle.end is not None:
         _conclude(call, lifecycle, lifecycle.end, first, envelope, effects, policy)
+    errors = [one.event for one in alarming if one.alarming]
+    review(call, lifecycle, Occasion(envelope.received_us, first, errors), effects, policy)
 
 
 def _is_alert(call: Call, reading: Reading, policy: CallPolicy, *, is_new_event: bool) -> bool:
-    """Whether a reading raises an alert that no other telling of the same failure has raised."""
-    if not raises_alert(reading) or is_own(reading, policy):
+    """Whether a reading is an error or a failure that no other telling of it has counted."""
+    if not (reading.alarming or is_failing(reading.answer)) or is_own(reading, policy):
         return False
     if reading.remark is None and reading.answer is None:
         return True
@@ -277,7 +279,7 @@ def _is_new_loss(call: Call, reading: Reading, policy: CallPolicy) -> bool:
     return True
 
 
-def _count(call: Call, reading: Reading, effects: list[Any], policy: CallPolicy) -> None:
+def _count(call: Call, reading: Reading, heard_us: int, effects: list[Any], policy: CallPolicy) -> None:
     """Levels, edges and answers of a new event that is not call progress."""
     event, answer = reading.event, reading.answer
     if event.family == "insights":
@@ -293,6 +295,7 @@ def _count(call: Call, reading: Reading, effects: list[Any], policy: CallPolicy)
         effects.append(
             ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
         )
+        effects.append(answered(reading, answer, heard_us, policy.alert_rules))
 
 
 def _conclude(
@@ -315,35 +318,22 @@ def _conclude(
             await_gaps(call, envelope.received_us, policy)  # it shows what its configuration sends
         if call.fetches or policy.polled:
             plan_ended(call, lifecycle, envelope.received_us, policy, effects)
-        effects.append(
-            CallEnded(
-                event.provider,
-                call.account,
-                call.direction,
-                end.outcome,
-                end.sip_response_code,
-                lifecycle.setup_s(),
-                lifecycle.answer_s(),
-                lifecycle.talk_s(),
-            )
+        ended = CallEnded(
+            event.provider,
+            call.account,
+            call.direction,
+            end.outcome,
+            end.sip_response_code,
+            lifecycle.setup_s(),
+            lifecycle.answer_s(),
+            lifecycle.talk_s(),
         )
+        at_us, code = lifecycle.ended[0] or arrival.ended_us, next(iter(call.error_codes), None)
+        effects += (ended, call_ended(call.key, ended, code, at_us, arrival.ended_us))
     effects += newly_found(call, conflicts_of(call, lifecycle))
-    if end.status == "failed" and not arrival.failed_alert:
-        arrival.failed_alert = True
-        effects.append(call_failed(call, lifecycle, _deciding(event, effects), policy.account_alias))
     told = decisive_hash(call, lifecycle)
     if told != arrival.told:
         arrival.told = told
         record = revise(call, lifecycle, envelope.received_at, policy, settled=False)
         if record is not None:
             effects.append(record)
-
-
-def _deciding(event: Event, effects: list[Any]) -> Event:
-    """The basis of the alert: the delivery's new terminal event with the lowest (number, id)."""
-    new = [effect for effect in effects if type(effect) is Event and effect.status in TERMINAL]
-    return min(
-        new,
-        key=lambda one: (1 << 30 if one.sequence_number is None else one.sequence_number, one.id),
-        default=event,
-    )

@@ -15,6 +15,7 @@ from bisect import bisect_left, insort
 
 import msgspec
 
+from stream.core.alerting.episodes import CallAlerts
 from stream.core.call.identity_pages import Pages
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.delivery.gap_notes import GapNotes
@@ -49,8 +50,8 @@ class ArrivalStats(msgspec.Struct, array_like=True):
       down in between.
     - `gaps`: what was reported as missing and still is, see `gaps.gap_of`; `gap_due_us`: when a grace period
       ends, 0 for none; `gap_notes`: None for a call of which nothing was missing.
-    - `failed_alert`: `call.failed` was raised; `reconciled`: callbacks and resources were compared;
-      `conflict`: not used any more.
+    - `unused`, `conflict`: keep the positions of fields that are no more.
+    - `reconciled`: callbacks and resources were compared.
     - `missed`: the bits of the sources that could not be read completely.
     - `failures`: the reports of failures that were compared with each other, so that each raises one alert.
     - `lost`: the last entries of the error log that told of a lost callback, so that each requests one read.
@@ -68,7 +69,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
     ended_us: int = 0
     revision: int = 0
     content: int = 0
-    failed_alert: bool = False
+    unused: bool = False
     gap_due_us: int = 0
     gaps: list[int] = []
     conflict: bool = False
@@ -139,6 +140,7 @@ class Call(msgspec.Struct, array_like=True):
     - `forgotten`: it is the mark of a call that was forgotten, see `forgetting`; it knows nothing else.
     - `sent`: the callbacks that the provider's own records say were sent, see `delivery.audit`.
     - `winner`: the first, by id, of its children that were answered; empty if none was.
+    - `alerts`: None of a call about which nothing was raised.
     """
 
     due_s: int
@@ -171,6 +173,7 @@ class Call(msgspec.Struct, array_like=True):
     forgotten: bool = False
     sent: tuple[SentCallback, ...] = ()
     winner: str = ""
+    alerts: CallAlerts | None = None
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from stream.core.alerting.observations import audited
+from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import expire_gaps, reconcile, review_gaps
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of, verdict_of
@@ -28,7 +30,7 @@ from stream.core.effects import CallEvicted, ChildFound, SiblingAnswered, Verdic
 from stream.core.events import DecodeError, Event
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
-from stream.core.timestamps import SECOND_US, utc
+from stream.core.timestamps import SECOND_US, instant, utc
 from stream.core.verdicts.evidence import LOST_A_DIAL, with_fact
 
 ANSWERED = frozenset({"in-progress", "completed"})
@@ -63,12 +65,12 @@ def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] 
         finish_known(call)
         if not missed_first_read(call, now_us):
             effects += _report(call, utc(now_us), policy, settled=True)
-            return _evict(call, "terminal_ttl", effects)
+            return _evict(call, "terminal_ttl", now_us, effects, policy)
         # Its settle window starts again, otherwise the call would be gone when its reads are answered.
         arrival.ended_us = now_us
     if not call.ended and age_us >= int(policy.max_age_s * SECOND_US):
         _count_verdict(call, lifecycle_of(call), effects)
-        return _evict(call, "max_age", effects)
+        return _evict(call, "max_age", now_us, effects, policy)
     if not call.ended and not call.overdue and age_us >= int(policy.overdue_s * SECOND_US):
         call.overdue = True
         plan_overdue(call, now_us, policy, effects)
@@ -77,6 +79,8 @@ def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] 
         effects += _report_if_read(call, utc(now_us), policy)
     if 0 < arrival.revise_us <= now_us:
         effects += _revision(call, lifecycle_of(call), utc(now_us), policy, settled=False)
+    if call.alerts is not None or call.overdue or arrival.gaps:
+        review(call, lifecycle_of(call), Occasion(now_us), effects, policy)
     call.due_s = next_due(call, policy)
     return Ticked(call, effects)
 
@@ -165,6 +169,7 @@ def _report(call: Call, updated_at: str, policy: CallPolicy, *, settled: bool) -
     effects: list[Any] = []
     lifecycle = lifecycle_of(call)
     reconcile(call, lifecycle, policy, effects)
+    effects += audited(call.key, effects, instant(updated_at) or 0)
     if settled:
         _count_verdict(call, lifecycle, effects)
     return effects + _revision(call, lifecycle, updated_at, policy, settled=settled)
@@ -183,7 +188,9 @@ def _revision(
     return [] if record is None else [record]
 
 
-def _evict(call: Call, reason: str, effects: list[Any]) -> Ticked:
+def _evict(call: Call, reason: str, now_us: int, effects: list[Any], policy: CallPolicy) -> Ticked:
     expire_gaps(call, effects)
+    if call.alerts is not None:
+        review(call, lifecycle_of(call), Occasion(now_us, over="settled"), effects, policy)
     effects.append(CallEvicted(reason))
     return Ticked(None, effects)

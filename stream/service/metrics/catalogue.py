@@ -21,11 +21,10 @@ ROLES: Mapping[str, Sequence[Family]] = {
 NOT_EXPORTED: Mapping[str, str] = {
     "config_last_reload_successful": "Settings are read once, when a role starts. With settings that cannot "
     "be used it does not start.",
-    "alerts_active": "Alerts are raised and not ended yet: see `alerts_published_total`.",
-    "alerts_suppressed_total": "No alert is suppressed. Each failure has one identity, and so one alert.",
+    "alerts_active": "`calls.alerts.active.v1` has what is firing; see also `alerts_published_total`.",
+    "alerts_suppressed_total": "No alert is suppressed: what is true of one scope is one episode.",
     'events_deduplicated_total{match="delivery_token"}': "A provider's token of a delivery is no identity: "
     "no signature covers it.",
     'table_evictions_total{reason="capacity"}': "No call is removed for want of room.",
-    'alerts_published_total{state="resolved"}': "As with `alerts_active`.",
 }
 """Families and label values."""

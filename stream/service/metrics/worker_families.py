@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from stream.core.call.alerts import SEVERITIES
+from stream.core.alerting.rules import DEFAULT_RULES, RULE_IDS
 from stream.core.delivery.audit import RESULTS
 from stream.core.events import REMARKS
 from stream.core.fetches import OUTCOMES, REASONS
@@ -317,8 +317,8 @@ ALERTS_PUBLISHED = counter(
     "alerts_published_total",
     "Alert records written to the alerts topic.",
     "Read them: `callstream tail alerts`.",
-    {"rule": tuple(SEVERITIES), "severity": ("critical", "warning"), "state": ("firing",)},
-    start=tuple((*rule, "firing") for rule in SEVERITIES.items()),
+    {"rule": RULE_IDS, "severity": ("critical", "warning", "info"), "state": ("firing", "resolved")},
+    start=tuple((rule.id, rule.severity, "firing") for rule in DEFAULT_RULES),
 )
 
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))

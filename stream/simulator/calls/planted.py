@@ -81,12 +81,6 @@ def planted_for(key: str) -> Planted | None:
     )
 
 
-def endpoint_scope(scope: str) -> str:
-    """An alert's scope without the number in it, whose spelling depends on the privacy settings."""
-    before, by_number, _ = scope.partition(BY_NUMBER)
-    return before + by_number
-
-
 # Templates: where the data is planted. `Planted.fill` replaces what is in braces, in names and in values.
 
 CALLBACK = {

@@ -7,12 +7,12 @@ outputs are possible.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import Any, NamedTuple
 
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.options import ERROR_SOURCES, EVENT_STREAM, SENT_SOURCES
-from stream.simulator.calls.planted import endpoint_scope
+from stream.simulator.calls.planted import BY_NUMBER
 from stream.simulator.check.delivery_truth import DeliveryTruth, truth_of
 from stream.simulator.check.event_ids import TELNYX_PROGRESS, bare_url, event_id_of, telnyx_family
 from stream.simulator.check.fault_truth import telnyx_fault, texml_fault, twilio_fault
@@ -46,20 +46,38 @@ class ExpectedEvent(NamedTuple):
 
 
 class ExpectedAlert(NamedTuple):
-    """An alert that must fire exactly once.
-
-    `opened_by`: the event that opens it; None if any event may. A failing webhook is told by several logs, so
-    of these it is the call and a number: as many alerts as the call has failures.
-    """
+    """An alert that must have fired, and must not be retracted."""
 
     rule: str
     scope: str
-    opened_by: str | None
 
 
-def nth_failure(call_key: str, n: int) -> str:
-    """What opens the n-th alert of a call's failing webhook."""
-    return f"failure {n} of {call_key}"
+class Answer(NamedTuple):
+    """What an endpoint answered: its scope, the minute since 1970, whether it failed."""
+
+    scope: str
+    minute: int
+    failed: bool
+
+
+WINDOW_MIN, LEAST, SHARE = 5, 10, 0.05
+"""When an endpoint is failing: minutes, failures in them, and their share, as the rules are shipped."""
+
+
+def failing_endpoints(answers: Iterable[Answer], margin: float) -> set[str]:
+    """Endpoints that at some time failed `margin` times as much as makes an alert."""
+    counts: dict[str, dict[int, list[int]]] = {}
+    for answer in answers:
+        of_minute = counts.setdefault(answer.scope, {}).setdefault(answer.minute, [0, 0])
+        of_minute[answer.failed] += 1
+    found = set()
+    for scope, minutes in counts.items():
+        for minute in minutes:
+            window = [minutes[m] for m in range(minute - WINDOW_MIN + 1, minute + 1) if m in minutes]
+            good, bad = (sum(one[n] for one in window) for n in (0, 1))
+            if bad >= margin * LEAST and bad / (good + bad) >= min(1.0, margin * SHARE):
+                found.add(scope)
+    return found
 
 
 class ExpectedCall(NamedTuple):
@@ -75,6 +93,7 @@ class ExpectedCall(NamedTuple):
     status: str | None
     outcome: str | None
     alerts: list[ExpectedAlert]
+    answers: list[Answer]
     direction: str | None = None
     leg_id: str | None = None
     parent: str | None = None
@@ -140,7 +159,8 @@ class _Outputs:
     def __init__(self, call: SimulatedCall, delivered: Set[tuple[str, int]]) -> None:
         self.call = call
         self.events: list[ExpectedEvent] = []
-        self.alerts: list[ExpectedAlert] = []
+        self.answers: list[Answer] = []
+        self._errors = False
         self._delivered = delivered
 
     def numbers(self, source: str) -> list[int]:
@@ -148,18 +168,20 @@ class _Outputs:
         return sorted(number for name, number in self._delivered if name == source)
 
     def event(self, report: tuple[str, int], *said: Any, error: bool = False) -> str:
-        """Expect an event (family, name, status, number); an `error` opens an alert. Returns its id."""
+        """Expect an event (family, name, status, number); an `error` raises an alert. Returns its id."""
         id_ = event_id_of(self.call, *report)
         self.events.append(ExpectedEvent(id_, self.call.key, *said))
-        if error:
-            self.alerts.append(ExpectedAlert("call.error_event", self.call.key, id_))
+        self._errors |= error
         return id_
 
-    def failing_webhook(self, url: str) -> None:
-        """Expect the alert of an endpoint, whose scope is its URL without user info and query."""
-        scope = endpoint_scope(f"{self.call.provider}:endpoint:{self.call.account}:{bare_url(url)}")
-        n = 1 + sum(alert.scope == scope for alert in self.alerts)
-        self.alerts.append(ExpectedAlert("webhook.failing", scope, nth_failure(self.call.key, n)))
+    def answer(self, url: str, at_us: int, *, failed: bool) -> None:
+        """Expect an endpoint's answer to be counted. Its scope is the URL without user info and query.
+
+        One that has the caller's number in its path has few answers, and is another scope in each call.
+        """
+        scope = f"{self.call.provider}:endpoint:{self.call.account}:{bare_url(url)}"
+        if BY_NUMBER not in scope:
+            self.answers.append(Answer(scope, at_us // 60_000_000, failed))
 
     def ended(
         self,
@@ -172,15 +194,18 @@ class _Outputs:
         fault: str | None = None,
     ) -> ExpectedCall:
         """`directed`: whether a report told the call's direction, which names its parent, too."""
-        call = self.call
+        call, alerts = self.call, []
         if status == "failed":
-            self.alerts.append(ExpectedAlert("call.failed", call.key, None))
+            alerts.append(ExpectedAlert("call.failed", call.key))
+        elif self._errors:
+            alerts.append(ExpectedAlert("call.error_event", call.key))
         return ExpectedCall(
             call.key,
             self.events,
             status,
             outcome,
-            self.alerts,
+            alerts,
+            self.answers,
             call.leg.direction.partition("-")[0] if directed else None,
             leg_id,
             f"{call.provider}:{parent}" if directed and parent is not None else None,
@@ -202,8 +227,11 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         if request.side is not None:
             sides.add(request.side)
         found.event(("twilio_call_event", index), "request_log", "")
-        if request.failing and not request.url.startswith(API_URL.partition("{")[0]):
-            failed.add(request)
+        if not request.url.startswith(API_URL.partition("{")[0]):
+            if request.failing:
+                failed.add(request)
+            else:
+                found.answer(request.url, request.at_us, failed=False)
     statuses = set()
     for step in sorted(said):
         sent = call.callbacks[step]
@@ -231,7 +259,7 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         ):  # a warning raises no alert, but its row of the request log does
             failed.add(call.errors[index].request)
     for request in failed:
-        found.failing_webhook(request.url)
+        found.answer(request.url, request.at_us, failed=True)
     end = call.leg.ending.status if call.leg.ending.status in statuses | rows.keys() else None
     fault, directed = None, bool(said or rows)
     if end is not None:
@@ -277,9 +305,8 @@ def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
             found.event(("telnyx_webhook_delivery", index), "delivery", call.events[delivery.event].name)
             deliveries[delivery.event] = delivery.failed
     said |= deliveries.keys()
-    for failed in deliveries.values():
-        if failed:
-            found.failing_webhook(webhook_url(call))
+    for event, failed in deliveries.items():
+        found.answer(webhook_url(call), call.events[event].at_us, failed=failed)
     names = set()
     for index in sorted(said):
         name = call.events[index].name

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
+from hypothesis import given, settings
 
+from stream.core.alerting.alert import Alert
+from stream.core.alerting.rules import read_rules
+from stream.core.call.state import dump, load
+from stream.core.call.timers import tick
 from stream.core.identity import VERSION, name_id
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
+    START_US,
     TWILIO_KEY,
+    Delivery,
     answered_call,
     at,
     callback,
@@ -21,9 +30,9 @@ from tests.core.deliveries import (
     parameters,
     telnyx,
     telnyx_event,
-    telnyx_row,
 )
-from tests.core.folding import tell
+from tests.core.folding import Told, tell
+from tests.core.mixtures import orders, several
 
 FAILED = [
     callback("initiated", "0", 0),
@@ -37,6 +46,11 @@ def test_the_alert_of_a_failed_call() -> None:
     opening = told.events[1]
     fingerprint = name_id(VERSION, "alert", "call.failed", "twilio", ACCOUNT, "call", TWILIO_KEY)
     episode_id = name_id(VERSION, "episode", fingerprint, opening.id)
+    condition = name_id(
+        VERSION,
+        *("alert", "calls.failing", "twilio", ACCOUNT),
+        *("failure", f"twilio:failures:{ACCOUNT}:outbound:sip-503"),
+    )
     assert msgspec.to_builtins(alert) == {
         "schema_version": 1,
         "id": name_id(VERSION, "revision", fingerprint, episode_id, 1),
@@ -44,19 +58,21 @@ def test_the_alert_of_a_failed_call() -> None:
         "episode_id": episode_id,
         "revision": 1,
         "state": "firing",
-        "severity": "warning",
+        "severity": "info",
         "rule": {"id": "call.failed", "version": 1},
         "provider": "twilio",
-        "account": "acme",
+        "account": ACCOUNT,
+        "account_alias": "acme",
         "scope": {"type": "call", "id": TWILIO_KEY},
         "starts_at": at(3),
         "ends_at": None,
         "detected_at": at(3.5),
         "updated_at": at(3.5),
-        "confidence": "confirmed",
+        "confidence": "provisional",
         "reason": {
             "code": "failed",
             "text": "The call failed with SIP response code 503 and error code 13224.",
+            "help": "The destination number is not valid or not supported: check it.",
             "provider_error_code": "13224",
             "sip_response_code": 503,
         },
@@ -68,18 +84,21 @@ def test_the_alert_of_a_failed_call() -> None:
             "direction": "outbound",
             "status": "failed",
             "outcome": "failed",
+            "verdict": "request",
             "started_at": at(0),
             "ended_at": at(3),
-            "duration_seconds": None,
-            "from_masked": "+15*******06",
-            "to_masked": "+15*******09",
+            "duration_s": None,
+            "from": "+15*******06",
+            "to": "+15*******09",
             "edge": None,
             "stir_attestation": None,
             "last_sequence_number": 2,
             "missing_sequence_numbers": [1],
         },
         "webhook": None,
+        "window": None,
         "occurrences": 1,
+        "samples": [],
         "evidence": [
             {
                 "source": "twilio_status_callback",
@@ -94,14 +113,48 @@ def test_the_alert_of_a_failed_call() -> None:
                 "offset": 1,
             }
         ],
-        "links": {},
+        "links": {
+            "error_code": "https://www.twilio.com/docs/api/errors/13224",
+            "parent_alert": f"urn:uuid:{condition}",
+        },
         "labels": {},
     }
 
 
-def test_a_failed_call_is_told_once_however_many_say_so() -> None:
-    told = tell([*FAILED, *FAILED, calls_row("failed"), logged(parameters("failed", "2", 3))])
-    assert [alert.rule.id for alert in told.alerts] == ["call.failed"]
+def revisions(told: Told) -> list[tuple[str, int, str, str, str]]:
+    """(rule, revision, state, confidence, reason's code) of each alert record."""
+    return [(one.rule.id, one.revision, one.state, one.confidence, one.reason.code) for one in told.alerts]
+
+
+def test_a_second_source_confirms_and_says_no_more_than_that() -> None:
+    told = tell([*FAILED, *FAILED, calls_row("failed"), logged(parameters("failed", "2", 3)), *FAILED])
+    assert revisions(told) == [
+        ("call.failed", 1, "firing", "provisional", "failed"),
+        ("call.failed", 2, "firing", "confirmed", "failed"),
+    ]
+    first, second = told.alerts
+    assert (first.episode_id, first.evidence) == (second.episode_id, second.evidence)
+
+
+def test_what_the_resource_disproves_is_retracted() -> None:
+    told = tell([*FAILED, calls_row("completed")])
+    failed, retracted, _ = told.alerts
+    assert revisions(told)[:2] == [
+        ("call.failed", 1, "firing", "provisional", "failed"),
+        ("call.failed", 2, "resolved", "provisional", "retracted_by_reconciliation"),
+    ]
+    assert retracted.reason.text == "Retracted: the call is completed (answered), according to twilio_call."
+    assert (retracted.ends_at, retracted.episode_id) == (retracted.updated_at, failed.episode_id)
+    assert list(told.firing) == ["state.conflict"]
+
+
+def test_nothing_of_a_call_fires_once_it_has_settled() -> None:
+    told = tell([*FAILED, calls_row("failed")])
+    ticked = tick(load(dump(told.call)), START_US + 90_000_000_000, CallPolicy())
+    (last,) = (effect for effect in ticked.effects if type(effect) is Alert)
+    assert (last.state, last.reason.code, last.revision) == ("resolved", "settled", 3)
+    assert last.call is not None
+    assert last.evidence == told.alerts[0].evidence
 
 
 def test_the_name_of_an_account_does_not_change_what_an_alert_is() -> None:
@@ -113,27 +166,95 @@ def test_the_name_of_an_account_does_not_change_what_an_alert_is() -> None:
     )
 
 
-def test_each_error_event_opens_an_alert_of_its_own_once() -> None:
-    error = insight("error", 3, level="ERROR", edge="sdk_edge", sdk_edge={"error": {"code": 31600}})
-    other = insight("failed", 4, level="ERROR")
-    told = tell([*answered_call(), error, insight("x", level="WARNING"), other, error])
+def error(second: int) -> Delivery:
+    return insight("error", second, level="ERROR", edge="sdk_edge", sdk_edge={"error": {"code": 31600}})
+
+
+def test_error_events_of_a_call_are_one_episode_with_a_revision_at_each_power_of_ten() -> None:
+    told = tell([*answered_call(), *map(error, range(3, 15)), insight("x", level="WARNING"), error(3)])
     first, second = told.alerts
-    assert (first.rule.id, first.severity, first.starts_at, first.detected_at) == (
-        "call.error_event",
-        "warning",
+    assert (first.severity, first.starts_at, first.detected_at, first.occurrences) == (
+        "info",
         at(3),
         at(150),
+        1,
     )
-    assert msgspec.to_builtins(first.reason) == {
-        "code": "error_event",
-        "text": "The provider reported an error: connection error at sdk_edge, error code 31600.",
-        "provider_error_code": "31600",
-        "sip_response_code": None,
-    }
-    assert first.call is not None
-    assert (first.call.status, first.call.edge) == ("completed", "sdk_edge")
-    assert first.fingerprint == second.fingerprint
-    assert first.episode_id != second.episode_id
+    assert (second.revision, second.occurrences, len(second.evidence)) == (2, 10, 5)
+    assert first.episode_id == second.episode_id
+    assert second.reason.text == ("The provider reported 10 errors: error at sdk_edge, error code 31600.")
+
+
+@pytest.mark.parametrize("first", [FAILED, []])
+def test_an_error_event_of_a_call_that_fails_is_evidence_of_that(first: list[Delivery]) -> None:
+    told = tell([*first, error(2), *FAILED, calls_row("failed")])
+    assert list(told.firing) == ["call.failed"]
+    sources = {one.source for one in told.firing["call.failed"].evidence}
+    assert sources == {"twilio_status_callback", "twilio_insights_event"}
+    if not first:
+        assert ("call.error_event", 2, "resolved", "confirmed", "call_failed") in revisions(told)
+
+
+def test_a_call_without_an_end_fires_until_it_has_one() -> None:
+    policy = CallPolicy(overdue_s=100, max_age_s=1000)
+    begun = tell([callback("initiated", "0", 0)], policy=policy).call
+    ticked = tick(begun, START_US + 101_000_000, policy)
+    (overdue,) = (effect for effect in ticked.effects if type(effect) is Alert)
+    assert (overdue.rule.id, overdue.severity, overdue.evidence) == ("call.no_terminal_event", "warning", [])
+    assert ticked.call is not None
+    ended = tell([callback("completed", "1", 102)], call=ticked.call, policy=policy)
+    assert ("call.no_terminal_event", 2, "resolved", "confirmed", "ended") in revisions(ended)
+
+
+def test_a_gap_fires_after_its_grace_and_says_what_closed_it() -> None:
+    call = tell([callback("initiated", "0", 0), callback("in-progress", "2", 5)]).call
+    ticked = tick(call, START_US + 60_000_000, CallPolicy())
+    (gap,) = (effect for effect in ticked.effects if type(effect) is Alert)
+    assert (gap.rule.id, gap.reason.text) == ("delivery.gap", "Not received: sequence number 1.")
+    assert ticked.call is not None
+    healed = tell([callback("ringing", "1", 2)], call=ticked.call)
+    assert revisions(healed) == [("delivery.gap", 2, "resolved", "confirmed", "late_arrival")]
+
+
+def test_a_very_short_call_is_a_fact_that_the_rule_can_be_told_to_leave_out() -> None:
+    short = [callback("in-progress", "1", 5), callback("completed", "2", 6, CallDuration="1")]
+    (alert,) = tell(short).alerts
+    assert (alert.rule.id, alert.reason.text) == (
+        "call.short",
+        "The call was answered and ended after 1 s of talk.",
+    )
+    off = read_rules('[[rules]]\nid = "call.short"\nenabled = false')
+    assert tell(short, policy=CallPolicy(alert_rules=off)).alerts == []
+    # Switched off later, it is resolved with the next delivery.
+    later = tell(
+        [calls_row("completed", duration="1")], call=tell(short).call, policy=CallPolicy(alert_rules=off)
+    )
+    assert ("call.short", 2, "resolved", "confirmed", "rule_disabled") in revisions(later)
+
+
+def test_a_usual_call_raises_nothing_and_keeps_nothing_of_it() -> None:
+    told = tell(answered_call())
+    assert (told.alerts, told.call.alerts) == ([], None)
+
+
+@given(several, orders)
+@settings(max_examples=48, deadline=None)
+def test_what_fires_in_the_end_does_not_depend_on_the_order(deliveries: list[Delivery], order: Any) -> None:
+    shuffled = deliveries + [one for one in deliveries if order.random() < 0.3]
+    order.shuffle(shuffled)
+    first, second = (
+        {rule: (one.fingerprint, one.severity, one.confidence) for rule, one in tell(some).firing.items()}
+        for some in (deliveries, shuffled)
+    )
+    assert first == second
+
+
+@given(several)
+@settings(max_examples=24, deadline=None)
+def test_each_revision_has_an_id_of_its_own_and_the_same_once_more(deliveries: list[Delivery]) -> None:
+    ids = [alert.id for alert in tell(deliveries).alerts]
+    assert len(set(ids)) == len(ids)
+    assert [alert.id for alert in tell(deliveries).alerts] == ids
+    assert tell([*deliveries, *deliveries]).alerts[len(ids) :] == []
 
 
 def test_a_telnyx_event_that_says_it_failed_is_an_error_event() -> None:
@@ -147,57 +268,6 @@ def test_an_event_without_a_time_starts_its_alert_when_it_was_received() -> None
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "text"),
-    [
-        (500, "http_5xx", "The application answered 500 at https://hooks.example.test/tw."),
-        (404, "http_4xx", "The application answered 404 at https://hooks.example.test/tw."),
-        (None, "http_none", "The application did not answer at https://hooks.example.test/tw."),
-    ],
-)
-def test_an_application_that_does_not_answer_as_it_should_is_an_alert_of_its_endpoint(
-    code: int | None, reason: str, text: str
-) -> None:
-    (alert,) = tell([logged(parameters("ringing", "1", 1), code=code)]).alerts
-    assert (alert.rule.id, alert.severity, alert.reason.code, alert.reason.text) == (
-        "webhook.failing",
-        "critical",
-        reason,
-        text,
-    )
-    assert msgspec.to_builtins(alert.scope) == {
-        "type": "endpoint",
-        "id": f"twilio:endpoint:{ACCOUNT}:https://hooks.example.test/tw",
-    }
-    assert msgspec.to_builtins(alert.webhook) == {
-        "endpoint": "https://hooks.example.test/tw",
-        "method": "POST",
-        "response_code": code,
-        "duration_seconds": 0.038,
-        "attempts": None,
-    }
-    assert alert.call is not None
-    assert (alert.call.id, alert.call.status) == (CALL_ID, "ringing")
-
-
-def test_an_application_that_answers_well_is_not_an_alert() -> None:
-    assert tell([logged(parameters("ringing", "1", 1), code=204)]).alerts == []
-
-
-def test_each_failing_row_is_an_episode_of_one_condition_of_the_endpoint() -> None:
-    told = tell([logged(parameters("ringing", "1", 1), code=500, ordinal=n % 2) for n in range(4)])
-    first, second = told.alerts
-    assert first.fingerprint == second.fingerprint
-    assert len({first.id, second.id, first.episode_id, second.episode_id}) == 4
-
-
-def test_a_webhook_that_telnyx_could_not_deliver_is_an_alert_of_its_endpoint() -> None:
-    (alert,) = tell([telnyx_row(telnyx_event("call.answered", "e1", 4), status="failed")]).alerts
-    assert (alert.rule.id, alert.reason.code) == ("webhook.failing", "http_none")
-    assert alert.webhook is not None
-    assert alert.webhook.attempts == 1
-
-
-@pytest.mark.parametrize(
     ("mode", "from_masked"),
     [
         ("masked", "+15*******06"),
@@ -208,20 +278,4 @@ def test_a_webhook_that_telnyx_could_not_deliver_is_an_alert_of_its_endpoint() -
 def test_what_is_named_masked_is_masked_in_every_mode(mode: str, from_masked: str) -> None:
     (alert,) = tell(FAILED, privacy=Privacy(mode, "s")).alerts
     assert alert.call is not None
-    assert alert.call.from_masked == from_masked
-
-
-@pytest.mark.parametrize(
-    ("mode", "said"),
-    [
-        ("masked", "https://h.test/%2B14*******42/status"),
-        ("full", "https://h.test/%2B14155550142/status"),
-    ],
-)
-def test_the_key_of_an_endpoint_holds_no_number_in_any_mode(mode: str, said: str) -> None:
-    row = logged(parameters("ringing", "1", 1), code=500, url="https://h.test/%2B14155550142/status?x=1")
-    (alert,) = tell([row], privacy=Privacy(mode)).alerts
-    assert alert.scope.id == f"twilio:endpoint:{ACCOUNT}:https://h.test/%2B14*******42/status"
-    assert alert.reason.text == f"The application answered 500 at {said}."
-    assert alert.webhook is not None
-    assert alert.webhook.endpoint == said
+    assert alert.call.from_ == from_masked

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from stream.core import effects
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
 from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import CallRecord
 from stream.core.events import Event
@@ -262,4 +262,5 @@ def test_effects_are_events_records_alerts_and_facts_that_have_a_counter() -> No
         effects.CallEnded,
         effects.InsightsEventSeen,
         effects.CallErrorSeen,
+        effects.Observed,
     }

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import stream
+from stream.core.alerting.alert import Alert
 from stream.core.call import fold, schedule, timers
-from stream.core.call.alerts import Alert
 from stream.core.call.lifecycle import Lifecycle, lifecycle_of
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
@@ -54,7 +54,7 @@ def test_only_the_fold_the_timers_and_the_schedule_derive_it() -> None:
         for path in (product / top).rglob("*.py")
         if "lifecycle_of(" in path.read_text()
     }
-    assert users == {"lifecycle", "fold", "timers", "schedule"}
+    assert users == {"lifecycle", "fold", "forgetting", "timers", "schedule"}
 
 
 def test_a_terminal_callback_that_ends_plans_alerts_and_records_derives_it_once(derived: Count) -> None:
@@ -68,7 +68,7 @@ def test_a_terminal_callback_that_ends_plans_alerts_and_records_derives_it_once(
 def test_an_alert_before_the_end_derives_it_once_and_usual_progress_never(derived: Count) -> None:
     told = tell(answered_call()[:3])
     assert derived() == 0
-    told = tell([logged(parameters("ringing", "1", 1), code=500)], call=told.call)
+    told = tell([insight("error", level="ERROR")], call=told.call)
     assert len(told.alerts) == 1
     assert derived() == 1
 

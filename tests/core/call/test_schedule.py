@@ -322,7 +322,7 @@ def test_an_overdue_call_is_asked_for_at_the_resource_that_knows_and_ends_by_its
     policy = CallPolicy(polled=ALL, overdue_s=100)
     call = tell([callback("initiated", "0", 0, received_s=0.0)], policy=policy).call
     ticked = tick(call, START_US + 100_000_000, policy)
-    (request,) = ticked.effects
+    request, _ = ticked.effects
     assert (request.reads, request.reason, request.attempt, request.priority) == (
         *([FetchRead("twilio_call", None)], "overdue"),
         *(1, "heal"),

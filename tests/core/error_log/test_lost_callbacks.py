@@ -60,7 +60,7 @@ def test_an_event_that_event_streams_could_not_deliver_is_a_lost_callback(code: 
 def test_an_application_that_no_callback_reaches_is_alerted_on_too() -> None:
     asked = parameters("ringing", "1", 7)
     told = tell([BEGUN, debugger(details("11205", asked=asked, status=None)), alert("11205")], policy=POLICY)
-    assert [one.rule.id for one in told.alerts] == ["webhook.failing"]
+    assert told.raised == ["webhook.failing"]
     assert len(told.all_of(FetchRequest)) == 1
 
 
@@ -95,7 +95,8 @@ def test_a_telling_that_could_not_be_read_hides_no_lost_callback(order: tuple[in
 def test_an_overdue_call_is_asked_for_as_before() -> None:
     told = tell([BEGUN, REFUSED], policy=POLICY)
     ticked = tick(told.call, START_US + 101_000_000, POLICY)
-    (request,) = ticked.effects
+    request, alert = ticked.effects
+    assert alert.rule.id == "call.no_terminal_event"
     assert (request.reason, request.attempt) == ("overdue", 1)
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
 from stream.core.call.record import CallRecord
 from stream.core.call.state import dump, load
-from stream.core.effects import ApplicationAnswered, ErrorLogged
+from stream.core.effects import ApplicationAnswered, ErrorLogged, Observed
 from stream.core.events import Event
 from stream.core.policy import CallPolicy
-from tests.core.deliveries import Delivery, answered_call
+from tests.core.deliveries import ACCOUNT, Delivery, answered_call
 from tests.core.error_log.tellings import (
     alert,
     debugger,
@@ -30,7 +30,11 @@ from tests.core.folding import Told, knowledge, tell
 
 
 def rules(told: Told) -> list[str]:
-    return [one.rule.id for one in told.alerts]
+    return told.raised
+
+
+def failures(told: Told) -> list[Observed]:
+    return [one for one in told.all_of(Observed) if "reported" in one.counters]
 
 
 def entries(told: Told) -> list[Event]:
@@ -56,10 +60,10 @@ def test_the_request_log_and_the_error_log_raise_one_alert(order: tuple[int, ...
     reports = [request_row(), debugger(), alert(whole=True)]
     told = tell([*answered_call(), *(reports[n] for n in order)])
     assert rules(told) == ["webhook.failing"]
-    (one,) = told.alerts
-    assert one.webhook is not None
-    assert one.webhook.endpoint == "https://hooks.example.test/tw/answer"
-    assert (one.reason.code, one.webhook.response_code) == ("http_5xx", 502)
+    (one,) = failures(told)
+    assert one.scope == f"twilio:endpoint:{ACCOUNT}:https://hooks.example.test/tw/answer"
+    assert one.sample is not None
+    assert one.sample[1].startswith("answered 502")
     # The application's answers are counted from the request log, where all of them are.
     assert len(told.all_of(ApplicationAnswered)) == 1
 
@@ -155,37 +159,27 @@ def test_what_was_told_survives_the_store() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "level", "status", "expected", "reason"),
+    ("code", "level", "status", "expected", "seen"),
     [
-        ("11200", "ERROR", 502, "webhook.failing", "http_5xx"),
-        ("11205", "ERROR", None, "webhook.failing", "http_none"),
-        ("12100", "ERROR", 200, "webhook.failing", "http_invalid"),
+        ("11200", "ERROR", 502, "webhook.failing", "answered 502"),
+        ("11205", "ERROR", None, "webhook.failing", "no answer"),
+        ("12100", "ERROR", 200, "webhook.failing", "answered 200, which the provider could not use"),
         ("12200", "WARNING", 200, None, None),
-        ("13227", "ERROR", None, "call.error_event", "error_event"),
+        ("13227", "ERROR", None, "call.error_event", None),
         ("13224", "WARNING", None, None, None),
         ("32021", "WARNING", None, None, None),
-        ("4107", "ERROR", None, "call.error_event", "error_event"),
+        ("4107", "ERROR", None, "call.error_event", None),
         ("11200", "NEW", 502, None, None),
         ("11200", "INFO", 502, None, None),
     ],
 )
 def test_level_and_code_decide_which_alert_is_raised(
-    code: str, level: str, status: int | None, expected: str | None, reason: str | None
+    code: str, level: str, status: int | None, expected: str | None, seen: str | None
 ) -> None:
     told = tell([debugger(details(code, status=status), level=level)])
-    assert [(one.rule.id, one.reason.code) for one in told.alerts] == (
-        [(expected, reason)] if expected else []
-    )
+    assert rules(told) == ([expected] if expected else [])
+    assert [one.sample[1] for one in failures(told) if one.sample] == ([seen] if seen else [])
     assert told.call.error_codes == ([code] if level == "ERROR" else [])
-
-
-def test_an_unusable_answer_is_described() -> None:
-    (one,) = tell([debugger(details("12100", status=200))]).alerts
-    assert one.reason.text == (
-        "The application answered 200, which the provider could not use, "
-        "at https://hooks.example.test/tw/answer."
-    )
-    assert one.reason.provider_error_code == "12100"
 
 
 OWN = "https://calls.example.test/hooks/callbacks/twilio"
@@ -197,7 +191,7 @@ OWN = "https://calls.example.test/hooks/callbacks/twilio"
 )
 def test_a_failing_request_to_ourselves_is_counted_and_raises_no_alert(public_url: str, alerts: int) -> None:
     told = tell([debugger(details(url=OWN))], policy=CallPolicy(public_url=public_url))
-    assert len(told.alerts) == alerts
+    assert len(rules(told)) == alerts
     about = "application" if alerts else "own_url"
     assert told.all_of(ErrorLogged) == [ErrorLogged("error", about)]
 
@@ -226,7 +220,7 @@ def test_many_failures_of_one_call_are_bounded_and_none_is_silent() -> None:
 
 def test_no_alert_carries_the_answers_body() -> None:
     effects: list[Any] = tell(tellings()).effects
-    alerts = [effect for effect in effects if type(effect) is Alert]
+    alerts = [effect for effect in effects if type(effect) in (Alert, Observed)]
     assert alerts
     assert "bad gateway" not in repr(effects)
     assert "sess=" not in repr(effects)

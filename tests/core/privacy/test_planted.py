@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agents.outputs import alert_outputs
-from stream.core.call.alerts import Alert
+from stream.core.alerting.alert import Alert
 from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, dump

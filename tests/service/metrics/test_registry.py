@@ -114,8 +114,10 @@ def test_every_series_starts_at_0(metrics: WorkerMetrics) -> None:
             {
                 frozenset({("rule", rule), ("severity", severity), ("state", "firing")})
                 for rule, severity in (
-                    ("call.failed", "warning"),
-                    ("call.error_event", "warning"),
+                    *((rule, "info") for rule in ("call.failed", "call.error_event", "call.short")),
+                    *((rule, "info") for rule in ("delivery.gap", "state.conflict")),
+                    *((rule, "warning") for rule in ("call.no_terminal_event", "calls.failing")),
+                    *((rule, "warning") for rule in ("webhook.slow", "delivery.callback_missing")),
                     ("webhook.failing", "critical"),
                 )
             },

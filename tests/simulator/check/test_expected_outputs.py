@@ -14,7 +14,6 @@ from stream.simulator.calls.options import (
     SERVED_SOURCES,
     Options,
 )
-from stream.simulator.calls.planted import BY_NUMBER
 from stream.simulator.check.compare import completeness_by_key
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.traffic import Traffic
@@ -154,14 +153,3 @@ def test_a_run_that_is_not_served_says_nothing_of_completeness() -> None:
         pass
     assert traffic.expected is not None
     assert completeness_by_key(traffic.expected) == {}
-
-
-@pytest.mark.parametrize("mode", ["masked", "full"])
-def test_alerts_of_endpoints_with_numbers_in_them_are_known_however_these_leave(mode: str) -> None:
-    traffic = Traffic(Options(calls=80, telnyx=0.5, failing_webhooks=0.8, seed=3))
-    outputs = outputs_of(traffic, mode)
-    scopes = {alert["scope"]["id"] for alert in outputs.alerts}
-    assert {scope.partition(":")[0] for scope in scopes if BY_NUMBER in scope} == {"twilio", "telnyx"}
-    assert traffic.expected is not None
-    report = compared(traffic.expected, outputs)
-    assert report.ok, "\n".join(report.lines())

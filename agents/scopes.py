@@ -1,0 +1,55 @@
+"""The second step: what calls tell about scopes is written in one batch, and counted where the scope is.
+
+Scopes share the lanes, the table and the transactions of the calls: the key of a scope's state is one that no
+call can have.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agents.batch_state import BatchState
+from agents.outputs import write
+from stream.core.alerting.conditions import take, tick
+from stream.core.alerting.scopes import read_told, scope_key
+from stream.core.policy import CallPolicy
+from stream.engine.batch import KEYED, Output, Record
+from stream.kafka.topics import Topics
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_told(batch: BatchState, topics: Topics) -> None:
+    """Write what the batch tells about scopes: one record for each, however many calls tell of it."""
+    for scope, told in batch.told.items():
+        batch.outputs[topics.scopes].append(Output(scope.encode(), _encode(told), (), KEYED))
+
+
+def apply_told(
+    batch: BatchState, record: Record, topics: Topics, policy: CallPolicy, deployment: str
+) -> None:
+    """Count what a batch of calls tells about a scope. Raises DecodeError."""
+    told = read_told(record.key, record.value)
+    key = scope_key(told.scope)
+    before = batch.scope(key)
+    was_s = before.due_s if before is not None else None
+    scope, alerts = take(before, told, policy)
+    write(batch, key, alerts, topics, deployment)
+    batch.keep_scope(key, was_s, scope)
+
+
+def tick_scope(
+    batch: BatchState,
+    second: int,
+    key: bytes,
+    now_us: int,
+    topics: Topics,
+    policy: CallPolicy,
+    deployment: str,
+) -> None:
+    """Apply a tick to a scope that the index has at `second`."""
+    scope = batch.scope(key)
+    if scope is not None:
+        scope, alerts = tick(scope, now_us, policy)
+        write(batch, key, alerts, topics, deployment)
+    batch.keep_scope(key, second, scope)

@@ -1,0 +1,1 @@
+"""Alerts: the rules, the record, and the episodes of facts and conditions."""

@@ -1,0 +1,248 @@
+"""What calls tell about an endpoint or an account becomes one episode with counts, and its end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.core.alerting.alert import Alert
+from stream.core.alerting.conditions import take, tick
+from stream.core.alerting.rules import read_rules
+from stream.core.alerting.scopes import HORIZON_MIN, Scope, Told, dump_scope, load_scope, read_told
+from stream.core.effects import Observed
+from stream.core.events import DecodeError
+from stream.core.identity import VERSION, name_id
+from stream.core.policy import CallPolicy
+from stream.core.timestamps import utc
+
+MINUTE = 60_000_000
+BEGIN = 29_500_000 * MINUTE
+URL = "https://app.example.com/voice"
+ENDPOINT = f"twilio:endpoint:AC1:{URL}"
+FAILURES = "twilio:failures:AC1:outbound"
+POLICY = CallPolicy()
+GOOD, BAD = ("answers",), ("answers", "failing")
+
+
+def told(
+    minute: float, *counters: tuple[str, ...], scope: str = ENDPOINT, heard: float | None = None
+) -> Told:
+    """One batch: what occurred at a minute, heard then or later. Bad ones have a sample."""
+    at_us = BEGIN + int(minute * MINUTE)
+    heard_us = at_us if heard is None else BEGIN + int(heard * MINUTE)
+    made = Told(scope=scope, heard_us=heard_us)
+    for each in counters:
+        bad = len(each) > 1 or each[0] == "reported"
+        made.add(Observed(scope, at_us, heard_us, each, ("twilio:CA1", "answered 502") if bad else None))
+    return made
+
+
+def play(
+    batches: Iterable[Told], scope: Scope | None = None, policy: CallPolicy = POLICY
+) -> tuple[Scope, list[Alert]]:
+    alerts: list[Alert] = []
+    for one in batches:
+        scope, more = take(load_scope(dump_scope(scope)) if scope is not None else None, one, policy)
+        alerts += more
+    assert scope is not None
+    return scope, alerts
+
+
+def said(alerts: list[Alert]) -> list[tuple[int, str, str, str, str]]:
+    return [(one.revision, one.state, one.severity, one.confidence, one.reason.code) for one in alerts]
+
+
+def minutes(first: int, last: int, good: int, bad: int, **more: Any) -> list[Told]:
+    return [told(minute, *[GOOD] * good, *[BAD] * bad, **more) for minute in range(first, last)]
+
+
+def test_a_failing_endpoint_is_one_episode_however_many_requests_fail_and_ends_with_good_ones() -> None:
+    outage = [*minutes(0, 20, 60, 0), *minutes(20, 30, 0, 60), *minutes(30, 40, 60, 0)]
+    scope, alerts = play(outage)
+    assert said(alerts) == [
+        (1, "firing", "critical", "confirmed", "webhook.failing"),
+        (2, "firing", "critical", "confirmed", "webhook.failing"),
+        (3, "resolved", "critical", "confirmed", "recovered"),
+    ]
+    first, second, last = alerts
+    fingerprint = name_id(VERSION, "alert", "webhook.failing", "twilio", "AC1", "endpoint", ENDPOINT)
+    opened = name_id(VERSION, "episode", fingerprint, f"minute:{BEGIN // MINUTE + 20}")
+    assert {one.fingerprint for one in alerts} == {fingerprint}
+    assert {one.episode_id for one in alerts} == {opened}
+    assert first.starts_at == utc(BEGIN + 20 * MINUTE)
+    assert (first.occurrences, second.occurrences) == (60, 120)
+    assert first.window is not None
+    assert (first.window.bad, first.window.all, first.window.share) == (60, 300, 0.2)
+    assert first.reason.text.startswith(f"60 of 300 requests failed at {URL} between")
+    assert (first.webhook and first.webhook.endpoint, len(first.samples)) == (URL, 1)
+    assert last.ends_at == utc(BEGIN + 34 * MINUTE)
+    assert len(dump_scope(scope)) < 4000
+
+
+def test_it_is_found_within_a_minute_of_the_first_failure() -> None:
+    _, alerts = play([*minutes(0, 5, 60, 0), *(told(5 + n / 60, BAD) for n in range(60))])
+    assert alerts[0].detected_at <= utc(BEGIN + 6 * MINUTE)
+
+
+@pytest.mark.parametrize(("good", "bad"), [(60, 1), (400, 9), (1, 1), (0, 1)])
+def test_few_failures_or_a_small_share_raise_nothing(good: int, bad: int) -> None:
+    assert play(minutes(0, 9, good, bad))[1] == []
+
+
+def test_what_only_the_error_log_tells_wakes_nobody_and_is_retracted_by_the_request_log() -> None:
+    """The error log tells within seconds and of failures only, the request log later and of all answers."""
+    early = [told(0.5, *[("reported",)] * 12, heard=0.6)]
+    scope, alerts = play(early)
+    assert said(alerts) == [(1, "firing", "warning", "provisional", "webhook.failing")]
+    assert alerts[0].window is not None
+    assert alerts[0].window.share is None
+    late = [told(0.5, *[GOOD] * 700, *[BAD] * 12, heard=9)]
+    assert said(play(late, scope)[1]) == [(2, "resolved", "warning", "provisional", "retracted")]
+    worse = [told(0.5, *[GOOD] * 20, *[BAD] * 12, heard=9)]
+    assert said(play(worse, scope)[1]) == [(2, "firing", "critical", "confirmed", "webhook.failing")]
+
+
+def test_with_a_usual_number_of_requests_the_error_log_is_enough_to_wake_someone() -> None:
+    usual = minutes(0, 30, 20, 0)
+    few = told(31, *[("reported",)] * 10)
+    much = told(31, *[("reported",)] * 40)
+    assert said(play([*usual, much])[1]) == [(1, "firing", "critical", "provisional", "webhook.failing")]
+    busy = minutes(0, 30, 100, 0)
+    assert play([*busy, few])[1] == []
+
+
+def test_it_ends_when_nothing_more_comes_and_a_later_failure_is_another_episode() -> None:
+    scope, alerts = play([told(0, *[BAD] * 20)])
+    assert scope.due_s == (BEGIN + 10 * MINUTE) // 1_000_000
+    again, quiet = tick(scope, BEGIN + 10 * MINUTE, POLICY)
+    assert again is not None
+    assert said(quiet) == [(2, "resolved", "critical", "confirmed", "quiet")]
+    assert tick(again, BEGIN + 11 * MINUTE, POLICY)[1] == []
+    _, more = play([told(12, BAD), told(13, *[BAD] * 10)], again)
+    assert said(more) == [(1, "firing", "critical", "confirmed", "webhook.failing")]
+    assert more[0].episode_id != alerts[0].episode_id
+    assert tick(again, BEGIN + 24 * 60 * MINUTE + MINUTE * 12, POLICY)[0] is None
+
+
+def test_slow_answers_are_a_warning() -> None:
+    (alert,) = play([told(0, *[("answers", "slow")] * 10, *[GOOD] * 90)])[1]
+    assert (alert.rule.id, alert.severity) == ("webhook.slow", "warning")
+
+
+def ends(minute: int, ok: int, failed: int, code: str = "sip-503") -> Told:
+    return told(minute, *[("ended",)] * ok, *[("ended", code)] * failed, scope=FAILURES)
+
+
+def test_failures_of_one_code_above_three_times_the_usual_share_are_one_episode() -> None:
+    usual = [ends(minute, 90, 10) for minute in range(30)]
+    assert play(usual)[1] == []
+    worse = [ends(minute, 60, 40) for minute in range(30, 36)]
+    scope, alerts = play([*usual, *worse])
+    (alert, *_) = alerts
+    assert (alert.rule.id, alert.state, alert.severity) == ("calls.failing", "firing", "warning")
+    assert alert.scope.id == f"{FAILURES}:sip-503"
+    assert (alert.reason.sip_response_code, alert.reason.help) == (
+        503,
+        "The carrier is overloaded or away: use another route, and ask the carrier.",
+    )
+    assert alert.window is not None
+    assert alert.window.baseline == pytest.approx(0.1, abs=0.03)
+    over = [ends(minute, 90, 10) for minute in range(36, 45)]
+    assert play([*over], scope)[1][-1].state == "resolved"
+
+
+def test_without_a_history_only_what_is_gross_is_raised_and_an_outage_does_not_become_usual() -> None:
+    assert play([ends(0, 90, 10)])[1] == []
+    scope, alerts = play(
+        [*(ends(minute, 95, 5) for minute in range(10)), *(ends(minute, 5, 95) for minute in range(10, 14))]
+    )
+    assert [one.severity for one in alerts] == ["warning", "critical"]
+    for hour in range(4):
+        scope, alerts = play([ends(14 + hour * 60 + minute, 5, 95) for minute in range(60)], scope)
+        assert not [one for one in alerts if one.state == "resolved"]
+    assert len(dump_scope(scope)) < 8000
+
+
+def test_codes_beyond_those_that_are_counted_are_one() -> None:
+    many = [ends(0, 0, 12, f"error-{code}") for code in range(60)]
+    scope, alerts = play(many)
+    assert len(scope.bad_us) == 33
+    assert alerts[-1].scope.id == f"{FAILURES}:other"
+
+
+def test_a_rule_that_is_switched_off_ends_what_fires_and_an_override_is_for_what_it_names() -> None:
+    scope, _ = play([told(0, *[BAD] * 20)])
+    off = CallPolicy(alert_rules=read_rules('[[rules]]\nid = "webhook.failing"\nenabled = false'))
+    assert said(play([told(1, GOOD)], scope, off)[1]) == [
+        (2, "resolved", "critical", "confirmed", "rule_disabled")
+    ]
+    other = read_rules(
+        '[[overrides]]\nrule = "webhook.failing"\nendpoint = "https://app.example.com/*"\nleast = 100'
+    )
+    assert play([told(0, *[BAD] * 20)], policy=CallPolicy(alert_rules=other))[1] == []
+
+
+spans = st.lists(
+    st.tuples(st.integers(0, 25), st.sampled_from((GOOD, BAD, ("reported",))), st.integers(1, 12)),
+    max_size=30,
+)
+
+
+@given(spans, st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_what_fires_in_the_end_does_not_depend_on_what_was_told_first(
+    some: list[tuple[int, tuple[str, ...], int]], order: random.Random
+) -> None:
+    # All heard at one time, as after an outage of our own: how late it was told is part of the input.
+    batches = [told(minute, *[counters] * number, heard=26) for minute, counters, number in some]
+    shuffled = batches.copy()
+    order.shuffle(shuffled)
+    if not batches:
+        return
+    (first, before), (second, after) = play(batches), play(shuffled)
+    assert first.minutes == second.minutes
+    assert firing(before) == firing(after)
+    assert len({one.id for one in before}) == len(before)
+
+
+def firing(alerts: list[Alert]) -> set[tuple[str, str]]:
+    newest = {one.fingerprint: one for one in alerts}
+    return {(one.fingerprint, one.rule.id) for one in newest.values() if one.state == "firing"}
+
+
+@given(spans)
+@settings(max_examples=30, deadline=None)
+def test_the_same_batches_write_the_same_and_a_scope_survives_the_store(
+    some: list[tuple[int, tuple[str, ...], int]],
+) -> None:
+    batches = [told(minute, *[counters] * number) for minute, counters, number in sorted(some)]
+    if batches:
+        assert play(batches) == play(batches)
+
+
+def test_what_is_older_than_the_horizon_is_ignored_and_what_was_is_kept_short() -> None:
+    scope, _ = play(minutes(0, 400, 5, 0))
+    assert len(scope.minutes) <= HORIZON_MIN + 60 + 30 + 1
+    before = dict(scope.minutes)
+    again, alerts = play([told(100, *[BAD] * 50, heard=400)], scope)
+    assert (dict(again.minutes), alerts) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (b"x", b"{}", "invalid_field"),
+        (b"x", b'{"kind": "told", "scope": "y", "heard_us": 1}', "key_mismatch"),
+        (b"x", b'{"kind": "told", "scope": "x", "heard_us": 1}', "invalid_field"),
+        (b"a:b:c:d", b'{"kind": "told", "scope": "a:b:c:d", "heard_us": 1}', "invalid_field"),
+    ],
+)
+def test_what_nobody_can_have_told_is_refused(key: bytes, value: bytes, reason: str) -> None:
+    with pytest.raises(DecodeError) as refused:
+        read_told(key, value)
+    assert refused.value.reason == reason
