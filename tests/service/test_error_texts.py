@@ -21,6 +21,7 @@ THE_PLACE = {"stream/service/errors.py", "stream/service/logs.py"}
 KNOWN_TEXTS = {
     # What an operator wrote, told to that operator.
     "stream/service/settings.py": {"OSError", "ValueError"},
+    "stream/core/alerting/rules.py": {"TOMLDecodeError", "ValidationError"},
     "stream/service/tables/account_setting.py": {"ValueError", "ValidationError"},
     "stream/service/tables/notify_tables.py": {"ValueError", "ValidationError"},
     "stream/gateway/receive/credentials.py": {"ValueError"},
