@@ -179,7 +179,7 @@ class CallProcessor:
         due_s = call.due_s if call is not None else None
         folded = self.folder.fold(call, readings, envelope, record, batch.pages)
         call = folded.call
-        if batch.subscriptions and call is not None:
+        if batch.subscriptions and call is not None and call.ended:
             show_at_end(call, envelope, folded.effects)
         write(batch, key, folded.effects, self._topics, self._deployment)
         # Nothing below can fail: a record is applied as a whole or not at all.

@@ -210,9 +210,9 @@ def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[s
     expired. A callback that only the provider's records have is a gap that they healed.
     """
     notes = call.arrival.gap_notes
-    pushed = call.sources & SOURCE_BIT[PROVIDERS[call.provider].pushed]
-    if notes is None and not (pushed and call.sources & POLLED_BITS):
+    if notes is None and not call.sources & POLLED_BITS:
         return []
+    pushed = call.sources & SOURCE_BIT[PROVIDERS[call.provider].pushed]
     said = ("closed", "expired") if settled else ("open", None)
     still = [] if lifecycle.logged else call.arrival.gaps
     gaps = [(*gap_of(gap), *said) for gap in still]
