@@ -160,3 +160,38 @@ def test_what_is_kept_of_too_many_events_does_not_depend_on_their_order(
     assert len(dump(first.call)) < 32_000
     if first.all_of(CallRecord):
         assert said_of(first.record) == said_of(second.record)
+
+
+@given(several, orders, st.lists(st.integers(0, 4), min_size=12, max_size=12))
+@settings(max_examples=24, deadline=None)
+def test_what_is_settled_of_gaps_does_not_depend_on_the_order_nor_on_ticks_in_between(
+    deliveries: list[Delivery], order: Any, pauses: list[int]
+) -> None:
+    """But for what came late: whether it did is a matter of time."""
+    shuffled = deliveries.copy()
+    order.shuffle(shuffled)
+    told = tell(deliveries)
+    if not told.call.ended:
+        return
+    first, second = settled(told.call), settled(_with_ticks(shuffled, pauses))
+    assert _but_for_late(said_of(first)) == _but_for_late(said_of(second))
+
+
+def _with_ticks(deliveries: list[Delivery], pauses: list[int]) -> Call:
+    """The call after these deliveries, each with as many ticks behind it as its pause says."""
+    call: Call | None = None
+    now_us = START_US
+    for one, pause in zip(deliveries, pauses, strict=False):
+        call = tell([one], call=call).call
+        for _ in range(pause):
+            now_us = max(now_us, one.envelope.received_us) + 6_000_000
+            call = tick(call, now_us, CallPolicy()).call
+            assert call is not None
+    assert call is not None
+    return call
+
+
+def _but_for_late(said: dict[str, Any]) -> dict[str, Any]:
+    gaps = [gap for gap in said["gaps"] if gap["closed_by"] != "late_arrival"]
+    audit = [one for one in said["delivery_audit"] if one["result"] != "late"]
+    return said | {"gaps": gaps, "delivery_audit": audit}
