@@ -77,6 +77,8 @@ def told(written: list[Written], *, short: bool) -> dict[str, Any]:
     events = [one.json for one in to(TOPICS.events, written)]
     alerts = [one.json for one in to(TOPICS.alerts, written)]
     records = {one.json["key"]: one.json for one in to(TOPICS.ended, written) if one.output.value}
+    for record in records.values():
+        del record["id"]  # a hash of all that is known
     if short:
         records = {key: {"outcome": record["outcome"]} for key, record in records.items()}
     fetches = [one.json for one in to(TOPICS.fetches, written)]
