@@ -20,7 +20,7 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import POLLED_SOURCES, SOURCES
 from stream.kafka.envelope_codec import read_envelope
-from stream.simulator.calls.options import Options
+from stream.simulator.calls.options import ALL_SOURCES, OPTIONAL_SOURCES, Options
 from stream.simulator.run import traffic_for
 from stream.sources import DECODERS
 from tests.agents.batches import PARTITION, TOPICS, Fetched, Lane, Written, a_tick
@@ -83,7 +83,8 @@ def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
     """(source, body): the planted bodies, and those of simulated calls."""
     for place in PLACES:
         yield place.source, place.body
-    options = Options(calls=40, failed=0.3, errors=0.3, failing_webhooks=0.3, telnyx=0.4, planted=False)
+    shares = {"failed": 0.3, "errors": 0.3, "failing_webhooks": 0.3, "telnyx": 0.4}
+    options = Options(calls=60, **shares, planted=False, sources=frozenset(ALL_SOURCES + OPTIONAL_SOURCES))
     for delivery in traffic_for("calls.", options):
         envelope = msgspec.json.decode(delivery.value)
         call_id = delivery.key.decode().partition(":")[2]
