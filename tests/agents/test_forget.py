@@ -93,6 +93,19 @@ def test_a_request_twice_is_a_request_once_and_another_one_is_answered_too() -> 
     assert lane.due == [(START_US // 1_000_000 + 90 + DAY_S, KEY)]
 
 
+def test_what_fires_about_it_is_resolved() -> None:
+    lane = Lane()
+    raised = to(TOPICS.alerts, lane.run(records([callback("failed", "1", 3, SipResponseCode="503")])))
+    written = lane.run([a_request(60, 100)])
+    assert [(one.json["id"], one.json["state"]) for one in raised] != []
+    assert [
+        (one.json["rule"]["id"], one.json["state"], one.json["reason"]["code"])
+        for one in to(TOPICS.alerts, written)
+    ] == [(one.json["rule"]["id"], "resolved", "forgotten") for one in raised]
+    assert [one.output.value for one in to(TOPICS.alerts_active, written)] == [None] * len(raised)
+    assert load(lane.states[KEY]).alerts is None
+
+
 def test_its_pages_and_its_open_gaps_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream.core.call.state, "SEEN_INLINE", 10)
     lane = Lane(policy=POLLED)
