@@ -15,7 +15,7 @@ from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import PROGRESS, QUALITIES, TimelineEntry
 from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
-from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of
+from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of, may_have_broken
 
 UNKNOWN = QUALITIES.index("unknown")
 DERIVED = QUALITIES.index("derived")
@@ -108,7 +108,7 @@ def verdict_of(call: Call, lifecycle: Lifecycle) -> Verdict | None:
 def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
     end = lifecycle.end
     answered = end is not None and end.outcome == "answered"
-    if (answered and not call.evidence) or (end is None and not call.overdue):
+    if (answered and not may_have_broken(call.evidence)) or (end is None and not call.overdue):
         return None
     facts = call.facts.get
     rang_s = None

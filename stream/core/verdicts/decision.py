@@ -52,6 +52,10 @@ for _row in TABLE:
         _ROWS.setdefault((_row.fact, _value), []).append(_row)
 
 
+_TIMED = frozenset(row.fact for row in TABLE if row.within_s is not None or row.recovered_by)
+_OF_FLOW = frozenset(row.fact for row in TABLE if row.rung == _FLOW)
+
+
 class VerdictEvidence(msgspec.Struct):
     """One fact that a verdict was derived from.
 
@@ -162,7 +166,8 @@ def decide(
     for one in evidence:
         known = facts.get((one.fact, one.value))
         facts[one.fact, one.value] = one if known is None else joined(known, one)
-    judged = _judged(case, facts, ended_us) if evidence else _judged_alone(case)
+    timed = any(one.fact in _TIMED for one in evidence)
+    judged = _judged(case, facts, ended_us) if timed else _judged_untimed(case, tuple(facts))
     if judged is None:
         return None
     told = []
@@ -176,9 +181,14 @@ def decide(
 
 
 @lru_cache(maxsize=4096)
-def _judged_alone(case: Case) -> _Judgement | None:
-    """The judgement on a call of which only its life cycle is known. There are few different ones."""
-    return _judged(case, {fact: Evidence(*fact) for fact in case.facts()}, None)
+def _judged_untimed(case: Case, facts: tuple[tuple[str, str], ...]) -> _Judgement | None:
+    """The judgement where no time matters. There are few different ones."""
+    return _judged(case, {fact: Evidence(*fact) for fact in facts}, None)
+
+
+def may_have_broken(evidence: tuple[Evidence, ...]) -> bool:
+    """Whether any of it may say that an error of its call flow ended an answered call."""
+    return any(one.fact in _OF_FLOW and one.value != "2xx" for one in evidence)
 
 
 def _judged(case: Case, facts: dict[tuple[str, str], Evidence], ended_us: int | None) -> _Judgement | None:

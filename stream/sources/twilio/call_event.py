@@ -107,14 +107,19 @@ def _evidence(
     if endpoint is None or named.get("CallSid", call_id) != call_id:
         return ()
     if answer is None:
-        word = named.get("Status") or named.get("status")
-        ends = type(word) is str and status_of(word) in ("canceled", "completed")
-        return (("command", "hangup"),) if ends and f"/Calls/{call_id}" in endpoint else ()
+        return of_command(named) if f"/Calls/{call_id}" in endpoint else ()
     if not asks_for_instructions(named):
         return ()
     slow = answer.duration_s is not None and answer.duration_s >= _LONGEST_TIMEOUT_S
     fetched = ("request", "timeout" if slow else answer.code_class)
     return (("twiml", "reject"), fetched) if rejects else (fetched,)
+
+
+def of_command(parameters: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What a request to change a call says of why it ended."""
+    word = parameters.get("Status") or parameters.get("status")
+    ends = type(word) is str and status_of(word) in ("canceled", "completed")
+    return (("command", "hangup"),) if ends else ()
 
 
 def _callback(named: dict[str, Any], call_id: str, account: str | None, envelope: Envelope) -> list[Reading]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from stream.core.events import DecodeError, Envelope, Event, Reading
 from stream.core.identity import content_hash
 from stream.sources import fields, redaction
-from stream.sources.twilio import error_log, forms
+from stream.sources.twilio import call_event, error_log, forms
 from stream.sources.twilio.call_summary import summary_of
 from stream.sources.twilio.forms.form import key_of
 from stream.sources.twilio.insights_event import event_of
@@ -61,6 +61,8 @@ def decode(envelope: Envelope) -> list[Reading]:
         reading = _callback_within(kind, {**parameters, "CallSid": named["CallSid"]}, envelope)
     if reading is None:
         reading = _event(kind, event_id, data, named, envelope)
+        if ".api-request.call.modified" in kind:
+            reading.evidence = call_event.of_command(parameters)
     if reading.occurred_us is None:
         _date(reading, data.get("timestamp"), row.get("time"))
     return [reading]

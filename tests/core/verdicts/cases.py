@@ -28,6 +28,7 @@ from tests.core.verdicts.reports import (
     fetch_failed,
     hangup,
     refused,
+    streamed_api,
     summary,
     twilio,
 )
@@ -142,6 +143,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         "spam_block medium",
     ),
     # Commands
+    "canceled by the API, in Event Streams": (
+        [*twilio("canceled", 487, rang_s=2), streamed_api(2, Status="completed")],
+        "application high",
+    ),
     "command after the end": (
         [*twilio("canceled", 487, rang_s=2), api(30, Status="canceled")],
         "application medium",

@@ -67,6 +67,18 @@ def api(second: float, **parameters: str) -> Delivery:
     return delivery("twilio_call_event", TWILIO_KEY, row, 1000.0, _EVENTS)
 
 
+def streamed_api(second: float, **parameters: str) -> Delivery:
+    """The CloudEvent of an API request that changed the call."""
+    data = {"sid": CALL_ID, "accountSid": ACCOUNT, "request": {"method": "POST", "parameters": parameters}}
+    event = {
+        "id": "EZ1",
+        "type": "com.twilio.voice.api-request.call.modified",
+        "time": at(second),
+        "data": data,
+    }
+    return delivery("twilio_event_stream", TWILIO_KEY, event, second + 1)
+
+
 _EVENTS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json"
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import runpy
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream.core.call.lifecycle import lifecycle_of, verdict_of
 from stream.core.call.record import CallRecord
@@ -47,6 +50,24 @@ def test_a_verdict_depends_on_no_order_and_no_repetition(name: str) -> None:
         shuffled = [*deliveries, *deliveries[::2]]
         random.Random(seed).shuffle(shuffled)
         assert settled(tell(shuffled).call).verdict == expected
+
+
+MIXED = [one for deliveries, _ in CASES.values() for one in deliveries]
+
+
+@given(st.lists(st.sampled_from(MIXED), min_size=2, max_size=8), st.randoms(use_true_random=False))
+@settings(max_examples=64, deadline=None)
+def test_whatever_is_reported_comes_to_one_verdict_in_any_order(
+    deliveries: list[Delivery], order: Any
+) -> None:
+    of_one = [one for one in deliveries if one.key == deliveries[0].key]
+    shuffled = [*of_one, *of_one[:2]]
+    order.shuffle(shuffled)
+    verdicts = []
+    for some in (of_one, shuffled):
+        call = tell(some).call
+        verdicts.append(verdict_of(call, lifecycle_of(call)))
+    assert verdicts[0] == verdicts[1]
 
 
 def test_a_call_that_has_not_ended_has_no_verdict_until_it_is_overdue() -> None:
