@@ -5,6 +5,7 @@ from __future__ import annotations
 from stream.contracts.field_text import COUNT, ID, TEXT, TIME, Field, field
 from stream.core.events import FAMILIES
 from stream.core.fetches import FETCH_RESULT, PRIORITIES, REASONS
+from stream.core.forgetting import FORGET
 from stream.core.insights_edges import EDGES
 from stream.core.sources import FETCHED_SOURCES, PROVIDERS, SOURCES
 from stream.service.metrics.label_values import DEAD_LETTER_REASONS
@@ -12,9 +13,10 @@ from stream.service.metrics.label_values import DEAD_LETTER_REASONS
 WIRE_FIELDS: dict[str, Field] = {
     "RawEnvelope.v": field("Version of the envelope.", 1, const=1),
     "RawEnvelope.source": field(
-        f"The kind of delivery; `{FETCH_RESULT}`: a poller's result of a fetch request.",
+        f"The kind of delivery; `{FETCH_RESULT}`: a poller's result of a fetch request; `{FORGET}`: a "
+        "request to forget the call.",
         "twilio_status_callback",
-        known=(*SOURCES, FETCH_RESULT),
+        known=(*SOURCES, FETCH_RESULT, FORGET),
     ),
     "RawEnvelope.account": field(
         "The provider's id of the account that the signature or the credentials proved; null if unknown.",

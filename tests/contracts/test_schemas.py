@@ -23,7 +23,7 @@ from stream.core.events import Event
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
-from tests.contracts.closed import validator
+from tests.contracts.closed import off_schema, validator
 from tests.core.deliveries import (
     START_US,
     TWILIO_KEY,
@@ -36,6 +36,7 @@ from tests.core.deliveries import (
 )
 from tests.core.folding import tell
 from tests.core.mixtures import several
+from tests.e2e.harness import ReadRecord
 
 NAMES = {Event: "event", CallRecord: "call_record", Alert: "alert", FetchRequest: "fetch_request"}
 POLLED = CallPolicy(polled=FETCHED_SOURCES)
@@ -264,3 +265,15 @@ def test_a_plain_object_has_a_shape_or_is_an_error() -> None:
 
     with pytest.raises(NotDescribedError, match=r"Thing\.gaps is not described"):
         schema_of(Thing)
+
+
+def test_what_a_run_has_written_is_held_against_values_and_headers() -> None:
+    value = orjson.dumps(example("event") | {"colour": "red"})
+    headers = tuple(
+        (name, said.encode()) for name, said in example("event_headers").items() if name != "ce_id"
+    )
+    written_ = [ReadRecord("t", 0, 0, b"k", value, headers), ReadRecord("t", 0, 1, b"k", None, ())]
+    assert off_schema("events", written_) == [
+        "events, event_headers, $: 'ce_id' is a required property",
+        "events, event, $: Additional properties are not allowed ('colour' was unexpected)",
+    ]
