@@ -103,7 +103,6 @@ FIELDS: dict[str, Field] = {
         **TIME,
     ),
     "revision": field("Counts the revisions, from 1. The highest one replaces the others.", 1, minimum=1),
-    "duration_s": field("Seconds.", 49, **COUNT),
     # -- event
     "Event.call_id": field("The provider's own id of the call; null if it is about no call.", _CALL, **TEXT),
     "Event.parent_call_id": field("The call that dialled this one, if the delivery says it.", None, **TEXT),

@@ -19,7 +19,7 @@ from stream.contracts.wire_fields import WIRE_FIELDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
-_ALL = FIELDS | ALERT_FIELDS | WIRE_FIELDS
+DESCRIBED = FIELDS | ALERT_FIELDS | WIRE_FIELDS
 
 Schema = dict[str, Any]
 
@@ -30,7 +30,7 @@ class NotDescribedError(LookupError):
 
 def field_of(kind: str, name: str) -> Field:
     """What is said of a field. Raises NotDescribedError."""
-    found = _ALL.get(f"{kind}.{name}") or _ALL.get(name)
+    found = DESCRIBED.get(f"{kind}.{name}") or DESCRIBED.get(name)
     if found is not None:
         return found
     raise NotDescribedError(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from stream.contracts.documents import DOCUMENTS, document
-from stream.contracts.json_schema import NotDescribedError, example_of, schema_of
+from stream.contracts.json_schema import DESCRIBED, NotDescribedError, example_of, schema_of
 from stream.core.alerting.alert import Alert
 from stream.core.alerting.conditions import take
 from stream.core.alerting.scopes import Told
@@ -241,6 +241,16 @@ def test_every_field_has_a_description_and_an_example(name: str) -> None:
 def test_a_schema_lists_the_fields_that_a_record_has_in_its_order(kind: type[Any]) -> None:
     fields = [field.encode_name for field in msgspec.structs.fields(kind)]
     assert [*document(NAMES[kind])["properties"]] == document(NAMES[kind])["required"] == fields
+
+
+def test_no_description_is_of_a_field_that_is_gone() -> None:
+    fields: set[tuple[str, str]] = set()
+    for name, about in DOCUMENTS.items():
+        if about.kind is not None:
+            parts = {about.kind.__name__: document(name), **document(name).get("$defs", {})}
+            fields |= {(kind, field) for kind, part in parts.items() for field in part["properties"]}
+    used = {f"{kind}.{name}" if f"{kind}.{name}" in DESCRIBED else name for kind, name in fields}
+    assert {*DESCRIBED} == used
 
 
 def test_a_reader_is_told_of_growing_vocabularies_and_held_to_fixed_ones() -> None:
