@@ -10,7 +10,7 @@ from stream.core.alerting.rules import DEFAULT_RULES, Rules
 from stream.core.sources import PROVIDERS, SOURCE_BY_NAME
 
 
-class CallPolicy(msgspec.Struct, frozen=True):
+class CallPolicy(msgspec.Struct, frozen=True, cache_hash=True):
     """Deadlines in seconds, and the names of accounts in what is written.
 
     - `account_alias`: the name of the account, whatever its id, unless `account_names` has names by id.
