@@ -45,7 +45,7 @@ def _second(low: float | int, high: float | int) -> float:
 
 def _as_exact_as_given(low: float | int, high: float | int) -> float:
     """Times in whole seconds may be cut."""
-    return max(0.001, sum(at % SECOND_US == 0 for at in (low, high))) * SECOND_US
+    return max(0.001, (low % SECOND_US == 0) + (high % SECOND_US == 0)) * SECOND_US
 
 
 def _time(field: str, status: str, chosen: Callable[[Lifecycle], int | None], wins: str) -> ConflictRule:
@@ -173,7 +173,7 @@ def _compared(told: list[tuple[Span, int]]) -> list[Span]:
 
 
 def _differ(rule: ConflictRule, low: float | int, high: float | int) -> bool:
-    return high - low > rule.exact(low, high)
+    return high > low and high - low > rule.exact(low, high)
 
 
 def _double_numbers(call: Call) -> dict[int, list[str]]:
