@@ -70,7 +70,7 @@ class PendingGroup:
 
     @property
     def rank(self) -> int:
-        return min(_RANK.get(one.alert.severity, len(_RANK)) for one in self.taken)
+        return min(_rank(one.alert) for one in self.taken)
 
     def notification(self, firing: Firing[str]) -> Notification:
         newest: dict[str, ReceivedAlert] = {}
@@ -83,7 +83,7 @@ class PendingGroup:
         )
         state = FIRING if now > 0 else RESOLVED
         alerts = [*reversed(newest.values())]
-        shown = sorted(alerts, key=lambda one: (one.state != state, _RANK.get(one.severity, 9)))
+        shown = sorted(alerts, key=lambda one: (one.state != state, _rank(one)))
         return Notification(
             id=name_id("notification", self.route.name, self.group.key, [one.alert.id for one in self.taken]),
             route=self.route.name,
@@ -98,6 +98,16 @@ class PendingGroup:
             starts_at=min(one.starts_at for one in alerts),
             updated_at=max(one.updated_at or one.starts_at for one in alerts),
         )
+
+
+class _Seen(NamedTuple):
+    """The last revision of an episode."""
+
+    revision: int
+    rank: int
+
+
+_UNSEEN = _Seen(0, len(_RANK) + 1)
 
 
 class _Announced(NamedTuple):
@@ -117,7 +127,7 @@ class Grouping:
         self._routes = routes
         self._closes = closes
         self._pending: dict[tuple[str, str], PendingGroup] = {}
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, _Seen] = {}
         self._announced: dict[tuple[str, str], _Announced] = {}
         self._sent_s: dict[str, deque[float]] = {one.name: deque(maxlen=one.per_minute) for one in routes}
 
@@ -127,9 +137,9 @@ class Grouping:
         route = self._route_of(alert)
         if route is None:
             return "unrouted"
-        if alert.revision <= self._seen.get(alert.episode_id, 0):
+        if not _is_news(alert, self._seen.get(alert.episode_id, _UNSEEN)):
             return "repeated"
-        _remember(self._seen, alert.episode_id, alert.revision)
+        _remember(self._seen, alert.episode_id, _Seen(alert.revision, _rank(alert)))
         key = route.name, alert.group.key
         if key not in self._pending:
             self._pending[key] = PendingGroup(route, alert.group, now_s)
@@ -195,6 +205,17 @@ class Grouping:
         """Drop what waits: other processes read it again."""
         self._pending.clear()
         self._seen.clear()
+
+
+def _is_news(alert: ReceivedAlert, seen: _Seen) -> bool:
+    """Whether a revision says more than the one before. A fact that is confirmed or seen again does not."""
+    if alert.is_about_a_call and alert.is_firing and _rank(alert) >= seen.rank:
+        return False
+    return alert.revision > seen.revision
+
+
+def _rank(alert: ReceivedAlert) -> int:
+    return _RANK.get(alert.severity, len(_RANK))
 
 
 def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:

@@ -91,6 +91,17 @@ def test_a_revision_that_was_seen_and_an_older_one_are_repeated() -> None:
     assert add(of, condition(revision=1, opened=2), 0) == "waiting"
 
 
+def test_a_fact_is_news_once_and_again_only_if_it_is_more_severe() -> None:
+    """Its later revisions say that a second source confirms it, or that it was seen ten times."""
+    of = grouping(wait_s=1.0)
+    add(of, alert(), 0)
+    assert [one.fired for _, one in sent(of, 1)] == [1]
+    assert add(of, alert(revision=2, confidence="confirmed"), 2) == "repeated"
+    assert add(of, alert(revision=3, severity="warning"), 2) == "waiting"
+    assert add(of, alert(revision=2, severity="critical"), 2) == "repeated"
+    assert add(of, resolved(alert(revision=3)), 2) == "waiting"
+
+
 @pytest.mark.parametrize(
     ("route", "is_taken"),
     [
