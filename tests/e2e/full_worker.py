@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stream.kafka import topics
 from stream.service.settings import Settings
-from tests.e2e.harness import WorkerProcess, wait_until
+from tests.e2e.harness import WorkerProcess, read_topic, wait_until
 from tests.e2e.simulated_load import SimulatedLoad
 
 SHORTEST_SESSION_S = "6"
@@ -66,6 +66,7 @@ class CommitProgress:
     """How much of a load the worker group has committed. `sent`: its number of records, if not all."""
 
     def __init__(self, bootstrap: str, story: SimulatedLoad, sent: int = 0) -> None:
+        self._bootstrap = bootstrap
         self._story = story
         self._sent = sent
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
@@ -129,8 +130,15 @@ class CommitProgress:
         return sum(end.result().offset for end in found.values())
 
     def finish(self, timeout_s: float = 180.0) -> None:
-        """Wait until all of it is committed."""
+        """Wait until all of it is committed, and all that calls tell each other."""
         self.wait(1.0, timeout_s)
+        wait_until(self._all_told, "all that calls tell each other is committed", timeout_s)
+
+    def _all_told(self) -> bool:
+        scopes = self._story.names.scopes
+        last = {one.partition: one.offset for one in read_topic(self._bootstrap, scopes)}
+        found = self._consumer.committed([TopicPartition(scopes, number) for number in last], timeout=20)
+        return all(tp.offset > last[tp.partition] for tp in found)
 
     def _share_or_none(self) -> float | None:
         try:

@@ -118,16 +118,23 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
         place = (record.topic, record.partition)
         by_partition[record.partition].append(_Record(*place, offsets[place], 0, record.key, record.value))
         offsets[place] += 1
-    for partition, records in by_partition.items():
+    for partition in range(sent.partitions):
         job.partition_assigned(partition, ())
-        for at in range(0, len(records), BATCH):
-            made = job.process(partition, records[at : at + BATCH], states.get)  # type: ignore[arg-type]
-            for key, state in made.states.items():
-                assert state is not None, "no call is removed so soon"
-                if key != SUBSCRIPTIONS_KEY:
-                    states[key] = state
-            said += [value or b"" for _, value, *_ in made.outputs.get(names.ended, ())]
-            made.committed()
+    while by_partition:
+        told: dict[int, list[_Record]] = defaultdict(list)
+        for partition, records in by_partition.items():
+            for at in range(0, len(records), BATCH):
+                made = job.process(partition, records[at : at + BATCH], states.get)  # type: ignore[arg-type]
+                for key, state in made.states.items():
+                    assert state is not None, "no call is removed so soon"
+                    if key != SUBSCRIPTIONS_KEY:
+                        states[key] = state
+                said += [value or b"" for _, value, *_ in made.outputs.get(names.ended, ())]
+                for key_, value, *_ in made.outputs.get(names.scopes, ()):
+                    whose = key_hash(key_ or b"") % sent.partitions
+                    told[whose].append(_Record(names.scopes, whose, len(told[whose]), 0, key_, value or b""))
+                made.committed()
+        by_partition = told
     return UndisturbedOutputs(states, last_records(said, states))
 
 
