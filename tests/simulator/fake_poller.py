@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from stream.simulator.calls.call import SimulatedCall, SourceRecord
-from stream.simulator.calls.options import Options
+from stream.simulator.calls.options import ALL_SOURCES, OPTIONAL_SOURCES, Options
 from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.check.compare import READ_BY_CALL
 from stream.simulator.rest.provider_state import ProviderState
@@ -98,10 +98,13 @@ def run_served(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0
     return traffic, complete(outputs_of(landed), options)
 
 
+EVERY_SOURCE = frozenset(ALL_SOURCES + OPTIONAL_SOURCES)
+
+
 def planted_records() -> list[SourceRecord]:
     """As gateway and poller write them: of calls with planted data and of a few others, all sources."""
     faults = {"failed": 0.3, "failing_webhooks": 0.3, "duplicates": 0.1}
-    pushed = Traffic(Options(calls=600, start_us=START_US, **faults))
+    pushed = Traffic(Options(calls=600, start_us=START_US, sources=EVERY_SOURCE, **faults))
     found = [pushed.record(delivery) for delivery in pushed.outgoing() if _searched(delivery.call)]
     served = Traffic(Options(calls=300, served=True, start_us=START_US, **faults), now_us=Clock())
     for _ in served.outgoing():

@@ -79,7 +79,10 @@ def test_a_lost_end_that_no_row_tells_of_is_not_an_end() -> None:
 
 @pytest.mark.parametrize(
     "sources",
-    [ALL_SERVED_SOURCES, SERVED_SOURCES, *[(source,) for source in SERVED_SOURCES]],
+    [
+        *(ALL_SERVED_SOURCES + OPTIONAL_SOURCES, ALL_SERVED_SOURCES, SERVED_SOURCES),
+        *[(source,) for source in SERVED_SOURCES],
+    ],
     ids=lambda sources: "+".join(sources) if len(sources) < 3 else str(len(sources)),
 )
 def test_a_served_run_that_is_read_meets_the_truth_whatever_callbacks_are_lost(
