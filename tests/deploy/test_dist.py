@@ -19,6 +19,7 @@ DATA = {
     "agents/py.typed",
     "stream/py.typed",
     "stream/broker/jars.sha256",
+    "stream/core/alerting/rules.toml",
     *(
         f"stream/cli/local/{folder}/{path.name}"
         for folder in ("alertmanager", "prometheus")
