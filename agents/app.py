@@ -10,7 +10,9 @@ import asyncio
 import dataclasses
 import logging
 import os
+import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import faust.cli.base
@@ -28,6 +30,7 @@ from stream.service import data_dir, logs, settings
 from stream.service.http import health
 from stream.service.metrics.registry import LabelChoice
 from stream.service.metrics.worker import WorkerMetrics
+from stream.service.tables.alert_rules import load_rules, reload_rules
 
 log = logging.getLogger("callstream.worker")
 
@@ -58,6 +61,20 @@ class HealthServer(mode.Service):
         await self._open.aclose()
 
 
+class RulesReader(mode.Service):
+    """Reads the file of alert rules again at each SIGHUP."""
+
+    def __init__(self, path: Path | None, processor: CallProcessor) -> None:
+        super().__init__()
+        self._path = path
+        self._processor = processor
+
+    async def on_start(self) -> None:
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGHUP, reload_rules, self._path, self._processor.use_rules
+        )
+
+
 def build(chosen: settings.WorkerSettings) -> LanesApp:
     """The worker's app for these settings; `chosen.kafka` must name a broker. Raises DataDirError."""
     if chosen.store == "rocksdb":
@@ -85,6 +102,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
             time_factor=chosen.time_factor,
             public_url=chosen.public_url,
             account_names=chosen.metric_accounts,
+            alert_rules=load_rules(chosen.rules),
         ),
         Privacy(chosen.privacy, chosen.privacy_key),
         metrics,
@@ -93,6 +111,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
     )
     app = build_app(chosen, processor, metrics)
     app.add_dependency(HealthServer(app, metrics, chosen))
+    app.add_dependency(RulesReader(chosen.rules, processor))
     return app
 
 

@@ -18,6 +18,7 @@ from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
 from agents.scopes import apply_told, tick_scope, write_told
+from stream.core.alerting.rules import Rules
 from stream.core.alerting.scopes import is_scope, load_scope
 from stream.core.call.gaps import configuration_of, show_at_end
 from stream.core.call.identity_pages import is_page
@@ -77,6 +78,10 @@ class CallProcessor:
         self._metrics = metrics
         self._deployment = deployment
         self._errors_limit = errors_limit
+
+    def use_rules(self, rules: Rules) -> None:
+        """Judge by these alert rules from the next batch on."""
+        self.folder.policy = msgspec.structs.replace(self.folder.policy, alert_rules=rules)
 
     def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Index when the calls of a partition are due, and set its gauges."""

@@ -102,6 +102,7 @@ class WorkerProcesses:
         with stop_asked() as asked:
             running = [asyncio.create_task(one.child.run()) for one in self._processes]
             stop = asyncio.create_task(asked.wait())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
             try:
                 await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
                 for task, process in zip(running, self._processes, strict=True):
@@ -114,6 +115,12 @@ class WorkerProcesses:
                 await asyncio.gather(stop, *running, return_exceptions=True)
                 stopped = await self._stop()
         return DONE if stopped else FAILED
+
+    def _reload(self) -> None:
+        """Let each process read again what it reads again on SIGHUP."""
+        for one in self._processes:
+            if one.child.pid is not None:
+                os.kill(one.child.pid, signal.SIGHUP)
 
     async def _stop(self) -> bool:
         """Whether all have stopped as they were asked to. A second Ctrl-C kills them."""

@@ -1,0 +1,46 @@
+"""The file of alert rules that CALLSTREAM_RULES names: read at start, and again on SIGHUP.
+
+A file that is wrong when it is read again leaves the rules as they were. Rules change between two batches:
+the episodes of what fires are in the states, so none is raised twice or lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from stream.core.alerting.rules import DEFAULT_RULES, Rules, RulesError, read_rules
+from stream.service.errors import describe
+
+log = logging.getLogger("callstream.worker")
+
+
+def load_rules(path: Path | None) -> Rules:
+    """The rules as shipped, with what the file changes in them. Raises RulesError, which names the file."""
+    if path is None:
+        return DEFAULT_RULES
+    try:
+        return read_rules(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError(f"{path} cannot be read: {describe(error)}") from None
+    except RulesError as error:
+        raise RulesError(f"{path}: {error}") from None
+
+
+def rules_file(value: str) -> Path | None:
+    """The path of a file of rules that can be used, from a setting's text. Raises RulesError."""
+    path = Path(value).expanduser() if value else None
+    load_rules(path)
+    return path
+
+
+def reload_rules(path: Path | None, use: Callable[[Rules], None]) -> bool:
+    """Read the file again and use it; a wrong one is logged and changes nothing. Whether it is used."""
+    try:
+        use(load_rules(path))
+    except RulesError as error:
+        log.error("the alert rules stay as they were: %s", error)
+        return False
+    log.info("alert rules read again from %s", path or "the defaults")
+    return True
