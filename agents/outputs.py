@@ -118,10 +118,10 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
 
 def event_headers(event: Event, deployment: str) -> Headers:
     """Those of an event: without `ce_time`, because each header shows in the cost of a status callback."""
-    return [
+    return (
         ("ce_id", event.id.encode()),
         *_event_headers(deployment, event.provider, event.account_alias, event.family),
-    ]
+    )
 
 
 @lru_cache(maxsize=4096)
