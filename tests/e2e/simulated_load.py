@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from agents.processor import CallProcessor
+from stream.core.alerting.scopes import is_scope
 from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import revise
 from stream.core.call.state import Call, load
@@ -135,7 +136,8 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
                     told[whose].append(_Record(names.scopes, whose, len(told[whose]), 0, key_, value or b""))
                 made.committed()
         by_partition = told
-    return UndisturbedOutputs(states, last_records(said, states))
+    calls = {key: state for key, state in states.items() if not is_scope(key)}
+    return UndisturbedOutputs(calls, last_records(said, calls))
 
 
 def last_records(values: Iterable[bytes], states: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
