@@ -69,8 +69,12 @@ class CallAlerts(msgspec.Struct, array_like=True):
 
 
 def fingerprint(rule_id: str, provider: str, account: str | None, scope: AlertScope) -> str:
-    """The id of a condition: what is true of which scope."""
-    return name_id(VERSION, "alert", rule_id, provider, account, scope.type, scope.id)
+    """The id of a condition: what is true of which scope.
+
+    A call's key names it among all accounts, and its account may become known later.
+    """
+    owner = None if scope.type == "call" else account
+    return name_id(VERSION, "alert", rule_id, provider, owner, scope.type, scope.id)
 
 
 def alert(

@@ -44,7 +44,7 @@ def test_the_alert_of_a_failed_call() -> None:
     told = tell(FAILED, policy=CallPolicy(account_alias="acme"))
     (alert,) = told.alerts
     opening = told.events[1]
-    fingerprint = name_id(VERSION, "alert", "call.failed", "twilio", ACCOUNT, "call", TWILIO_KEY)
+    fingerprint = name_id(VERSION, "alert", "call.failed", "twilio", None, "call", TWILIO_KEY)
     episode_id = name_id(VERSION, "episode", fingerprint, opening.id)
     condition = name_id(
         VERSION,
@@ -164,6 +164,17 @@ def test_the_name_of_an_account_does_not_change_what_an_alert_is() -> None:
         second.fingerprint,
         second.episode_id,
     )
+
+
+def test_an_account_that_becomes_known_later_does_not_change_what_an_alert_is() -> None:
+    first = tell([telnyx(telnyx_event("call.speak.failed", "e1", 4))])
+    (opened,) = first.alerts
+    assert opened.account is None
+    first.call.facts["account"] = first.call.account = "known"
+    ended = tell([telnyx(telnyx_event("call.hangup", "e2", 9, hangup_cause="not_found"))], call=first.call)
+    resolved, *_ = ended.alerts
+    assert (resolved.account, resolved.state) == ("known", "resolved")
+    assert (resolved.fingerprint, resolved.episode_id) == (opened.fingerprint, opened.episode_id)
 
 
 def error(second: int) -> Delivery:
