@@ -108,7 +108,7 @@ class ReceivedAlert(msgspec.Struct, frozen=True, dict=True):
             return NotifiedGroup(
                 self.rule.id, self.provider, self.account_name, self.scope.id, self.fingerprint
             )
-        key = name_id("alert group", self.rule.id, self.provider, self.account)
+        key = name_id("alert group", self.rule.id, self.provider, self.account_name)
         return NotifiedGroup(self.rule.id, self.provider, self.account_name, "", key)
 
 

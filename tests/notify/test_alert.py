@@ -12,7 +12,7 @@ from stream.contracts.json_schema import example_of
 from stream.core.alerting.alert import Alert
 from stream.core.events import DecodeError
 from stream.notify.alert import ReceivedAlert, read_alert
-from tests.notify.alerts import record
+from tests.notify.alerts import alert, record
 
 REQUIRED = {"id", "fingerprint", "episode_id", "rule", "scope", "severity", "state", "starts_at"}
 
@@ -51,3 +51,9 @@ def test_what_is_no_alert_is_told_so(value: bytes | None) -> None:
     with pytest.raises(DecodeError) as told:
         read_alert(value)
     assert told.value.reason == "invalid_field"
+
+
+def test_facts_of_one_rule_and_account_are_one_group_also_where_the_id_is_known_later() -> None:
+    unknown, known = alert("telnyx:1", account=None), alert("telnyx:2", account="AC1")
+    assert unknown.group == known.group
+    assert unknown.group != alert("telnyx:1", account=None, account_alias="other").group

@@ -9,7 +9,7 @@ from stream.notify.alert import EXAMPLES
 from stream.notify.firing import Firing
 from tests.notify.alerts import alert, resolved
 
-CALLS = [alert(f"twilio:CA{number}", account=f"AC{number % 2}") for number in range(6)]
+CALLS = [alert(f"twilio:CA{number}", account_alias=f"a{number % 2}") for number in range(6)]
 CHANGES = st.lists(st.tuples(st.sampled_from(CALLS), st.sampled_from(["fires", "ends", "tombstone"])))
 
 

@@ -40,7 +40,10 @@ def test_five_hundred_failed_calls_in_a_minute_are_one_notification_after_anothe
     told: list[tuple[float, Notification]] = []
     for second in range(240):
         for number in range(10 if second < 60 else 0):
-            fields = {"rule": ("call.failed", "call.short")[number % 2], "account": f"AC{number % 4 // 2}"}
+            fields = {
+                "rule": ("call.failed", "call.short")[number % 2],
+                "account_alias": f"a{number % 4 // 2}",
+            }
             add(of, alert(f"twilio:CA{second}-{number}", **fields), second)
         while (due := of.take_due(second)) is not None:
             of.sent(due, second)
