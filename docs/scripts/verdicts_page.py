@@ -44,7 +44,6 @@ A verdict is a function of all that is known, not of the order in which it came.
 It changes when evidence comes, and then the record is written again at once. It is final when the call settles: then `verdicts_total` counts it.
 
 Marks: O documented, S seen in public, M a rule of our own; then the source, listed below.
-In conditions, `|` separates alternatives.
 """
 
 CONFLICTS = """\
