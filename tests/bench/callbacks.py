@@ -24,6 +24,9 @@ OPEN_S = 13.0
 SLOTS = 4.1
 """About so many of the simulator's deliveries become one callback: it makes room for polled rows."""
 
+SHORT_S = 2
+"""What is a short call by the rules."""
+
 Progress = Callable[[int], None]
 
 
@@ -35,8 +38,8 @@ class Written(msgspec.Struct):
     events: int = 0
     """Different ones: what is left when repetitions are dropped."""
     calls: int = 0
-    failed: int = 0
-    """Different calls that failed: so many alerts of the full job."""
+    alerts: int = 0
+    """Different calls that failed or were short: so many alerts of the full job."""
     failed_events: int = 0
     """Different events that say so: so many of the small job, which does not look back."""
 
@@ -80,7 +83,7 @@ class Tally:
         self.written = Written()
         self._events: set[int] = set()
         self._calls: set[bytes] = set()
-        self._failed: set[bytes] = set()
+        self._alerted: set[bytes] = set()
         self._failed_events: set[int] = set()
 
     def add(self, record: SourceRecord) -> None:
@@ -92,10 +95,12 @@ class Tally:
         event = hash((record.key, status, body["Timestamp"] if number is None else number))
         self._events.add(event)
         if status == "failed":
-            self._failed.add(record.key)
+            self._alerted.add(record.key)
             self._failed_events.add(event)
+        if status == "completed" and int(body["CallDuration"]) <= SHORT_S:
+            self._alerted.add(record.key)
         written.events, written.calls = len(self._events), len(self._calls)
-        written.failed, written.failed_events = len(self._failed), len(self._failed_events)
+        written.alerts, written.failed_events = len(self._alerted), len(self._failed_events)
 
 
 def write(

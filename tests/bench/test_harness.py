@@ -80,7 +80,7 @@ def test_a_worker_that_loses_an_event_is_told_apart_from_a_fast_one() -> None:
     for record in callbacks(500, 100):
         tally.add(record)
     written = tally.written
-    done = {"records": 500, "events": written.events, "alerts": written.failed, "dead_letters": 0}
+    done = {"records": 500, "events": written.events, "alerts": written.alerts, "dead_letters": 0}
     assert throughput.differs(throughput.WORKER, done, written) is None
     lost = {**done, "events": written.events - 1}
     assert throughput.differs(throughput.WORKER, lost, written) is not None

@@ -90,7 +90,7 @@ def differs(candidate: Candidate, result: Mapping[str, Any], written: Written) -
     """What a candidate's outputs are not. None: they are what the callbacks call for."""
     wanted: dict[str, int] = {"records": written.records}
     if candidate.module == "full_job":
-        wanted |= {"events": written.events, "alerts": written.failed, "dead_letters": 0}
+        wanted |= {"events": written.events, "alerts": written.alerts, "dead_letters": 0}
     elif candidate.module != "idle_lanes":
         wanted |= {"states": written.events, "alerts": written.failed_events}
     unlike = [f"{n} {name}, not {result[name]}" for name, n in wanted.items() if result[name] != n]
