@@ -31,8 +31,10 @@ from stream.simulator.delivery.record_writer import key_hash
 from stream.simulator.run import traffic_for
 from tests.e2e.harness import RecordToSend
 
-OF_ARRIVAL = ("revision", "id", "arrival", "updated_at")
-"""Fields of a call record that depend on the order of arrival."""
+OF_ARRIVAL = ("revision", "id", "arrival", "updated_at", "gaps")
+"""Fields of a call record that depend on the order of arrival, or on ticks: a gap is told when its grace
+period is over, and here no time goes on.
+"""
 
 BATCH = 500
 
