@@ -169,7 +169,7 @@ def comparable_state(stored: bytes) -> Any:
     call: Call = load(stored)
     call.lifecycle.sort(key=lambda entry: entry.fingerprint)
     known: dict[str, Any] = msgspec.structs.asdict(call)
-    for name in ("arrival", "due_s", "gaps_open", "overdue", "fetches", "complete"):
+    for name in ("arrival", "due_s", "gaps_open", "overdue", "fetches", "complete", "alerts"):
         del known[name]
     return known
 

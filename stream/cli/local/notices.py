@@ -25,6 +25,7 @@ class _Scope(_Named):
 
 class _Reason(msgspec.Struct):
     text: str
+    code: str = ""
 
 
 class AlertNotice(msgspec.Struct):
@@ -37,6 +38,7 @@ class AlertNotice(msgspec.Struct):
     scope: _Scope
     reason: _Reason
     state: str = "firing"
+    revision: int = 1
     call: _Named | None = None
 
     @property
@@ -50,6 +52,11 @@ class AlertNotice(msgspec.Struct):
         if self.scope.type != "call" and self.call is not None:
             return f"{self.provider}:{self.call.id}"
         return self.scope.id
+
+    @property
+    def is_news(self) -> bool:
+        """Whether its end says something: a condition is over, or it was not so."""
+        return self.scope.type != "call" or self.reason.code.startswith("retracted")
 
     @property
     def says(self) -> str:
@@ -82,11 +89,15 @@ class NewestAlerts:
         self._groups: dict[tuple[str, str], AlertGroup] = {}
 
     def add(self, notice: AlertNotice) -> None:
-        self.seen += 1
+        """Take in a record. Most facts end when their call settles, which is no news."""
+        if notice.state == "resolved" and not notice.is_news:
+            return
+        self.seen += notice.revision == 1
         key = (notice.rule.id, notice.says)
         group = self._groups.get(key, AlertGroup(notice, 0))
         newest = max(group.newest, notice, key=lambda one: one.detected_at)
-        self._groups[key] = AlertGroup(newest, group.number + 1)
+        another = notice.revision == 1 or notice.state == "resolved"
+        self._groups[key] = AlertGroup(newest, max(1, group.number + another))
         if len(self._groups) > GROUPS:
             del self._groups[min(self._groups, key=lambda one: self._groups[one].newest.detected_at)]
 

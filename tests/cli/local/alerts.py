@@ -21,15 +21,22 @@ ALERT: dict[str, Any] = {
 
 
 def notice(
-    at: str, *, text: str = "The call failed.", call: str = "CA1", state: str = "firing"
+    at: str,
+    *,
+    text: str = "The call failed.",
+    call: str = "CA1",
+    state: str = "firing",
+    code: str = "failed",
+    revision: int = 1,
 ) -> AlertNotice:
     """The notice of a call's alert."""
     record = ALERT | {
         "detected_at": at,
         "rule": {"id": "call.failed"},
         "scope": {"type": "call", "id": f"twilio:{call}"},
-        "reason": {"text": text},
+        "reason": {"text": text, "code": code},
         "state": state,
+        "revision": revision,
     }
     found = read_notice(orjson.dumps(record))
     assert found is not None
