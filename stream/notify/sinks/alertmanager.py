@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream.core.timestamps import instant
 from stream.notify.alert import ReceivedAlert, route_of
 from stream.notify.firing import Firing, FiringGroup
 from stream.notify.sinks.sink import SinkRequest
@@ -91,6 +92,9 @@ class AlertmanagerState:
 def _posted(labels: AlertLabels, group: FiringGroup, ends: datetime) -> dict[str, Any]:
     named = {name: value for name, value in labels._asdict().items() if value and name != "route"}
     newest = [*group.newest][::-1]
+    ends_at = ends.isoformat().replace("+00:00", "Z")
+    if (instant(group.starts_at) or 0) > ends.timestamp() * 1_000_000:
+        ends_at = group.starts_at  # by a clock that is ahead; what ends before it starts is refused
     links = newest[0].links if newest else {}
     annotations = {
         "summary": sentence(newest[0]) if newest else labels.alertname,
@@ -105,7 +109,7 @@ def _posted(labels: AlertLabels, group: FiringGroup, ends: datetime) -> dict[str
         "labels": named,
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": group.starts_at,
-        "endsAt": ends.isoformat().replace("+00:00", "Z"),
+        "endsAt": ends_at,
     }
 
 

@@ -184,6 +184,16 @@ def test_a_change_of_severity_ends_one_alert_and_begins_another() -> None:
     ]
 
 
+def test_what_began_by_a_clock_that_is_ahead_ends_no_earlier_than_it_began() -> None:
+    """Alertmanager refuses what ends before it starts, again and again."""
+    state = AlertmanagerState([ROUTE], Clock())
+    one = condition(starts_at="2026-11-20T22:15:00.250000Z")
+    state.observe(one.fingerprint, one)
+    state.observe(one.fingerprint, None)
+    ((posted,), _) = state.post("r")
+    assert posted["endsAt"] == posted["startsAt"] == one.starts_at
+
+
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Any:
     """The URL of a real Alertmanager."""
