@@ -6,10 +6,11 @@ All processes know all of it, whichever partitions of the alerts they own, and a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from stream.notify.alert import EXAMPLES, ReceivedAlert
+from stream.notify.alert import EXAMPLES, ReceivedAlert, route_of
+from stream.service.tables.notify_tables import RouteSetting
 
 K = TypeVar("K", bound=Hashable)
 
@@ -83,3 +84,11 @@ class Firing(Generic[K]):
             return self.groups.pop(group)
         left.hide(fingerprint)
         return None
+
+
+def firing_of(routes: Sequence[RouteSetting]) -> Firing[str]:
+    """What is firing of what a sink is told, in the groups of notifications.
+
+    What none of its routes takes must not keep open there what has ended.
+    """
+    return Firing(lambda alert: alert.group.key if route_of(alert, routes) is not None else None)

@@ -60,13 +60,17 @@ class Notification:
 
 
 class PendingGroup:
-    """Alerts of one group that wait for one notification, in the order in which they came."""
+    """Alerts of one group that wait for one notification, in the order in which they came.
+
+    `failures`: how often the sink has not taken it since it last took anything.
+    """
 
     def __init__(self, route: RouteSetting, group: NotifiedGroup, first_s: float) -> None:
         self.route = route
         self.group = group
         self.first_s = first_s
         self.taken: list[TakenAlert] = []
+        self.failures = 0
 
     @property
     def rank(self) -> int:
@@ -156,16 +160,21 @@ class Grouping:
             key = one.name, alert.group.key
             if key in self._announced or key in self._pending:
                 return one
-        return route_of(alert, self._routes, any_severity=self._closes)
+        # A process that has just begun does not know what was announced. An end of what nobody opened does no
+        # harm, but those of all facts would fill the route.
+        any_severity = self._closes and not alert.is_about_a_call
+        return route_of(alert, self._routes, any_severity=any_severity)
 
     def take_due(self, now_s: float) -> PendingGroup | None:
-        """Removes and returns the most urgent group that may be sent now."""
+        """Removes and returns the most urgent group that may be sent now. One that the sink has not taken
+        lets the others go first: it may be the only one that the sink does not take.
+        """
         due = [
-            (one.rank, one.first_s, key)
+            (one.failures, one.rank, one.first_s, key)
             for key, one in self._pending.items()
             if max(self._due_s(one), self._route_free_s(one.route)) <= now_s
         ]
-        return self._pending.pop(min(due)[2]) if due else None
+        return self._pending.pop(min(due)[-1]) if due else None
 
     def next_s(self) -> float | None:
         """When the next group is due; None if none waits."""
@@ -192,9 +201,19 @@ class Grouping:
         key = pending.route.name, pending.group.key
         _remember(self._announced, key, _Announced(newest.state, newest.severity, now_s))
         self._sent_s[pending.route.name].append(now_s)
+        for one in self._pending.values():
+            one.failures = 0
+
+    def given_up(self, pending: PendingGroup) -> None:
+        """Its alerts are dead letters: they are news again if somebody writes them back."""
+        for one in pending.taken:
+            seen = self._seen.get(one.alert.episode_id)
+            if seen is not None and seen.revision == one.alert.revision:
+                del self._seen[one.alert.episode_id]
 
     def put_back(self, pending: PendingGroup) -> None:
         """The sink has not taken it: it waits again, with what has come meanwhile."""
+        pending.failures += 1
         key = pending.route.name, pending.group.key
         later = self._pending.get(key)
         if later is not None:

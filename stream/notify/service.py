@@ -21,7 +21,7 @@ from stream.kafka.client.connection import connection
 from stream.kafka.envelope_codec import dead_letter_headers
 from stream.notify.active_alerts import ActiveAlerts
 from stream.notify.alertmanager_worker import AlertmanagerWorker
-from stream.notify.firing import Firing
+from stream.notify.firing import firing_of
 from stream.notify.sink_worker import GroupMembership, SinkWorker
 from stream.notify.sinks import sink_of
 from stream.notify.sinks.sink import TIMEOUT_S
@@ -84,8 +84,6 @@ class Notifier:
         self._dead_letters = names.dead_letters
         self._producer = AckedProducer(names.dead_letters, cluster, produced=self.metrics.produced)
         self._active = ActiveAlerts(cluster, names.alerts_active)
-        firing: Firing[str] = Firing(lambda alert: alert.group.key)
-        self._active.observers.append(firing.observe)
         self.workers: list[SinkWorker | AlertmanagerWorker] = []
         for sink, of in routes.items():
             if sink.type == "alertmanager":
@@ -93,6 +91,8 @@ class Notifier:
                 self._active.observers.append(poster.observe)
                 self.workers.append(poster)
                 continue
+            firing = firing_of(of)
+            self._active.observers.append(firing.observe)
             self.workers.append(
                 SinkWorker(
                     sink,

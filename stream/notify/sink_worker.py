@@ -64,7 +64,7 @@ class GroupMembership(NamedTuple):
 
 
 class SinkWorker:
-    """`firing`: what is firing now, kept up to date by others."""
+    """`firing`: what is firing now of what the sink is told, kept up to date by others."""
 
     def __init__(
         self,
@@ -214,6 +214,7 @@ class SinkWorker:
             why = f"the sink {self.name} answered {answer.why}"
             await self._write_dead_letters([one.record for one in pending.taken], "undeliverable", why)
             log.error("%s: %d alerts are dead letters", why, len(pending.taken))
+            self._grouping.given_up(pending)
             await self._done(pending, "dead_lettered")
             return 0.0
         self._grouping.put_back(pending)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.notify.alert import EXAMPLES
-from stream.notify.firing import Firing
+from stream.notify.firing import Firing, firing_of
+from stream.service.tables.notify_tables import RouteSetting
 from tests.notify.alerts import alert, resolved
 
 CALLS = [alert(f"twilio:CA{number}", account_alias=f"a{number % 2}") for number in range(6)]
@@ -37,3 +38,14 @@ def test_a_group_has_what_fires_and_its_beginning_and_end_are_told_once(changes:
     for key, group in firing.groups.items():
         assert len(group.newest) <= EXAMPLES
         assert all(firing.is_firing(one.fingerprint) and one.group.key == key for one in group.newest)
+
+
+def test_what_no_route_of_a_sink_takes_keeps_nothing_open_there() -> None:
+    """Of one rule and account: a sink of warnings is not told of the others, so they do not fire for it."""
+    warning, info = alert("twilio:CA1", severity="warning"), alert("twilio:CA2")
+    firing = firing_of([RouteSetting(sink="s", severities=("warning",))])
+    for one in (warning, info):
+        firing.observe(one.fingerprint, one)
+    assert firing.count(warning.group.key) == 1
+    firing.observe(warning.fingerprint, None)
+    assert firing.count(warning.group.key) == 0

@@ -204,6 +204,45 @@ def test_what_a_sink_has_not_taken_waits_with_what_comes_meanwhile() -> None:
     assert of.take_due(1000) is None
 
 
+def test_a_notification_that_a_sink_never_takes_holds_up_no_other() -> None:
+    of = grouping(per_minute=60)
+    for rule in ("webhook.poison", "webhook.1", "webhook.2"):
+        add(of, condition(rule=rule, severity="critical" if "poison" in rule else "info"), 0)
+    told = []
+    for second in range(5):
+        due = of.take_due(second)
+        assert due is not None
+        told.append(due.group.rule)
+        if due.group.rule == "webhook.poison":
+            of.put_back(due)
+        else:
+            of.sent(due, second)
+    assert told[:4] == ["webhook.poison", "webhook.1", "webhook.poison", "webhook.2"]
+
+
+def test_a_dead_letter_that_is_written_back_is_news_again_unless_a_later_revision_came() -> None:
+    of = grouping()
+    opened = condition()
+    for later, result in ((None, "waiting"), (resolved(opened), "repeated")):
+        add(of, opened, 0)
+        due = of.take_due(0)
+        assert due is not None
+        if later is not None:
+            add(of, later, 0)
+        of.given_up(due)
+        assert add(of, opened, 1) == result
+        of.forget()
+
+
+def test_the_ends_of_facts_that_no_route_takes_are_told_to_no_sink() -> None:
+    """They come for each call that fails, and would fill a route for what is critical. The severity of a
+    condition may have changed since it was told of.
+    """
+    of = grouping(severities=("critical",))
+    assert add(of, resolved(alert(), "settled"), 0) == "unrouted"
+    assert add(of, resolved(condition(severity="warning")), 0) == "waiting"
+
+
 def test_what_other_processes_read_is_forgotten() -> None:
     of = grouping()
     add(of, condition(), 0)
