@@ -127,11 +127,9 @@ def _step(trend: Trend, minute: int, window: list[dict[str, int]], one: Conditio
     if early >= rule.least:
         if trend.all >= HISTORY:
             estimated = early / max(all_, trend.all * rule.window_min / MINUTES_OF_USUAL)
-        elif all_ >= rule.least:
-            # A log that has the good ones, too, knows the share however much of it has been read yet.
-            estimated = bad / all_
         else:
-            estimated, known = 1.0, share > 0
+            # It may be so until enough good ones are known. The log of all answers tells later.
+            estimated, known = early / max(all_, early), share >= rule.share
         share = max(share, min(1.0, estimated))
     threshold = trend.threshold if trend.opened is not None else _threshold(rule, trend)
     number = max(bad, early)

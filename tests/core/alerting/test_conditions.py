@@ -107,6 +107,17 @@ def test_what_only_the_error_log_tells_wakes_nobody_and_is_retracted_by_the_requ
     assert said(play(worse, scope)[1]) == [(2, "firing", "critical", "confirmed", "webhook.failing")]
 
 
+def test_what_the_request_log_has_told_so_far_neither_confirms_nor_retracts() -> None:
+    """At first it tells of calls that were over before the outage."""
+    scope, _ = play([told(0.5, *[("reported",)] * 50, heard=0.6)])
+    for n in range(4):
+        scope, alerts = play([told(0.1 * n, *[GOOD] * 15, heard=1 + n)], scope)
+        assert alerts == []
+    assert said(play([told(0.5, *[BAD] * 12, heard=9)], scope)[1]) == [
+        (2, "firing", "critical", "confirmed", "webhook.failing")
+    ]
+
+
 def test_with_a_usual_number_of_requests_the_error_log_is_enough_to_wake_someone() -> None:
     usual = minutes(0, 30, 20, 0)
     few = told(31, *[("reported",)] * 10)
