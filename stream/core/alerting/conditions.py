@@ -89,7 +89,9 @@ def trend_of(scope: Scope, name: str, one: Condition, rule: Rule) -> Trend:
     trend = msgspec.structs.replace(scope.past.get(name, Trend()))
     after, width = scope.quiet.get(name), rule.window_min
     relevant = {one.bad, one.all, one.early}
-    minutes = [one for one in scope.minutes if after is None or one[0] > after]
+    minutes = _minutes_after(scope, name)
+    if after is not None and trend.minute is not None and trend.minute <= after and trend.opened is not None:
+        trend.opened, trend.closed = None, after
     first = 0
     if trend.minute is not None:
         first = bisect_right(minutes, trend.minute - width, key=itemgetter(0))
@@ -107,6 +109,12 @@ def trend_of(scope: Scope, name: str, one: Condition, rule: Rule) -> Trend:
         window = [some for _, some in minutes[first : at + 1]]
         _step(trend, minute, window, one, rule)
     return trend
+
+
+def _minutes_after(scope: Scope, name: str) -> list[tuple[int, dict[str, int]]]:
+    """The minutes since a condition was over because nothing more came."""
+    after = scope.quiet.get(name)
+    return scope.minutes if after is None else [one for one in scope.minutes if one[0] > after]
 
 
 def _age(trend: Trend, minute: int) -> None:
@@ -168,7 +176,7 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
         rule = policy.alert_rules.rule(one.rule_id, account or None, rest if kind == "endpoint" else "")
         episode = scope.episodes.get(name)
         firing = episode is not None and episode.firing
-        if not firing and not _may_hold(scope, one, rule):
+        if not firing and not _may_hold(scope, name, one, rule):
             continue
         trend = trend_of(scope, name, one, rule)
         quiet_us = max(scope.bad_us.get(one.bad, 0), scope.bad_us.get(one.early or "", 0))
@@ -186,22 +194,39 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
         elif episode is not None and firing:
             if is_quiet and scope.minutes:
                 scope.quiet[name] = scope.minutes[-1][0]
+            ended_us = (trend.closed or 0) * MINUTE_US
+            held = trend.opened is not None or ended_us > episode.starts_us
+            if held:  # its end may be told together with what confirms it
+                episode.confirmed |= trend.confirmed
+                episode.occurrences = max(episode.occurrences, trend.count)
             episode.resolve()
-            code = "recovered" if episode.confirmed else "retracted"
+            code = "recovered" if held or episode.confirmed else "retracted"
             code = "quiet" if is_quiet else code if rule.enabled else "rule_disabled"
             alerts.append(condition_alert(scope, name, one, rule, episode, trend, now_us, policy, code))
     scope.due_s = -(-due_us // SECOND_US)
     return alerts
 
 
-def _may_hold(scope: Scope, one: Condition, rule: Rule) -> bool:
-    """Whether enough has happened for the condition to hold in any window: the usual answer is no."""
-    bad = early = 0
-    for _, counts in scope.minutes:
+def _may_hold(scope: Scope, name: str, one: Condition, rule: Rule) -> bool:
+    """Whether the condition may have begun in any window: the usual answer is no, and it is had cheaply."""
+    past = scope.past.get(name)
+    if past is not None and past.opened is not None:
+        return True
+    minutes = _minutes_after(scope, name)
+    first = bad = early = all_ = 0
+    for minute, counts in minutes:
         bad += counts.get(one.bad, 0)
-        if one.early:
-            early += counts.get(one.early, 0)
-    return max(bad, early) >= rule.least
+        all_ += counts.get(one.all, 0)
+        early += counts.get(one.early or "", 0)
+        while minutes[first][0] <= minute - rule.window_min:
+            left = minutes[first][1]
+            bad -= left.get(one.bad, 0)
+            all_ -= left.get(one.all, 0)
+            early -= left.get(one.early or "", 0)
+            first += 1
+        if early >= rule.least or (bad >= rule.least and (not all_ or bad / all_ >= rule.share)):
+            return True
+    return False
 
 
 def _severity(rule: Rule, trend: Trend) -> Severity:

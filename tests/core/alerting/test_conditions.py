@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.core.alerting import conditions
 from stream.core.alerting.alert import Alert
 from stream.core.alerting.conditions import take, tick
 from stream.core.alerting.rules import read_rules
@@ -80,7 +81,7 @@ def test_a_failing_endpoint_is_one_episode_however_many_requests_fail_and_ends_w
     assert (first.window.bad, first.window.all, first.window.share) == (60, 300, 0.2)
     assert first.reason.text.startswith(f"60 of 300 requests failed at {URL} between")
     assert (first.webhook and first.webhook.endpoint, len(first.samples)) == (URL, 1)
-    assert last.ends_at == utc(BEGIN + 34 * MINUTE)
+    assert (last.ends_at, last.occurrences) == (utc(BEGIN + 34 * MINUTE), 600)
     assert len(dump_scope(scope)) < 4000
 
 
@@ -138,6 +139,23 @@ def test_it_ends_when_nothing_more_comes_and_a_later_failure_is_another_episode(
     assert said(more) == [(1, "firing", "critical", "confirmed", "webhook.failing")]
     assert more[0].episode_id != alerts[0].episode_id
     assert tick(again, BEGIN + 24 * 60 * MINUTE + MINUTE * 12, POLICY)[0] is None
+
+
+def test_what_ended_by_quiet_after_hours_needs_as_much_to_fire_again_as_anything_else() -> None:
+    scope, _ = play(minutes(0, 200, 0, 20))
+    after, quiet = tick(scope, BEGIN + 210 * MINUTE, POLICY)
+    assert said(quiet) == [(4, "resolved", "critical", "confirmed", "quiet")]
+    assert play([told(212, BAD)], after)[1] == []
+
+
+def test_the_request_log_may_confirm_a_failure_and_tell_its_end_at_once() -> None:
+    scope, _ = play([told(0.5, *[("reported",)] * 12, heard=0.6)])
+    rows = Told(scope=ENDPOINT, heard_us=BEGIN + 9 * MINUTE)
+    for minute, counters in [(0, BAD)] * 15 + [(0, GOOD)] * 20 + [(n, GOOD) for n in range(1, 9)] * 60:
+        rows.add(Observed(ENDPOINT, BEGIN + minute * MINUTE, rows.heard_us, counters))
+    (last,) = play([rows], scope)[1]
+    assert said([last]) == [(2, "resolved", "warning", "confirmed", "recovered")]
+    assert last.occurrences == 15
 
 
 def test_slow_answers_are_a_warning() -> None:
@@ -224,6 +242,20 @@ def test_what_fires_in_the_end_does_not_depend_on_what_was_told_first(
 def firing(alerts: list[Alert]) -> set[tuple[str, str]]:
     newest = {one.fingerprint: one for one in alerts}
     return {(one.fingerprint, one.rule.id) for one in newest.values() if one.state == "firing"}
+
+
+@given(spans, st.sampled_from(["", "share = 0.3", "quiet_s = 60"]))
+@settings(max_examples=100, deadline=None)
+def test_what_is_not_looked_at_closely_would_raise_nothing(
+    some: list[tuple[int, tuple[str, ...], int]], change: str
+) -> None:
+    policy = CallPolicy(alert_rules=read_rules(f'[[rules]]\nid = "webhook.failing"\n{change}'))
+    batches = [told(minute, *[counters] * number) for minute, counters, number in some]
+    if batches:
+        quickly = play(batches, policy=policy)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(conditions, "_may_hold", lambda *_: True)
+            assert play(batches, policy=policy)[1] == quickly[1]
 
 
 @given(spans)
