@@ -129,6 +129,8 @@ def read_rules(text: str) -> Rules:
     overrides = []
     for where, table in _tables(given, "overrides"):
         rule_id = _known_id(where, table.pop("rule", None))
+        if "id" in table:
+            raise RulesError(f"{where}: an override names its rule as rule, not as id")
         account, endpoint = table.pop("account", None), table.pop("endpoint", None)
         for name, value in (("account", account), ("endpoint", endpoint)):
             if not isinstance(value, str | None):
@@ -155,9 +157,9 @@ def _mapping(given: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _known_id(where: str, rule_id: object) -> str:
-    if rule_id not in _DEFAULTS:
+    if not isinstance(rule_id, str) or rule_id not in _DEFAULTS:
         raise RulesError(f"{where}: {rule_id!r} is not a rule; the rules are {', '.join(RULE_IDS)}")
-    return str(rule_id)
+    return rule_id
 
 
 def _rule(where: str, fields: dict[str, Any]) -> Rule:
