@@ -17,6 +17,10 @@ from stream.core.timestamps import utc
 _RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
 
 
+def worse(one: Severity, other: Severity) -> Severity:
+    return max(one, other, key=_RANK.__getitem__)
+
+
 class Episode(msgspec.Struct, array_like=True):
     """The newest episode of a rule and a scope, as its last revision left it. Times in microseconds.
 
@@ -39,7 +43,7 @@ class Episode(msgspec.Struct, array_like=True):
         confirmed stays so: it is resolved when it is disproved.
         """
         if self.firing:
-            severity = max(severity, self.severity, key=_RANK.__getitem__)
+            severity = worse(severity, self.severity)
             confirmed = confirmed or self.confirmed
         digits = len(str(max(occurrences, 1)))
         same = (True, severity, confirmed) == (self.firing, self.severity, self.confirmed)

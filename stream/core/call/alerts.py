@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from stream.core.alerting.alert import Alert, AlertCall, AlertEvidence, AlertReason, AlertScope
-from stream.core.alerting.episodes import CallAlerts, Episode, alert, fingerprint
+from stream.core.alerting.episodes import CallAlerts, Episode, alert, fingerprint, worse
 from stream.core.alerting.help import help_for
 from stream.core.alerting.observations import failure_code, failures_key
 from stream.core.alerting.rules import Severity
@@ -37,7 +37,10 @@ _MASKED = Privacy("masked")
 
 
 class Fact(msgspec.Struct):
-    """Something that is true of a call now. `opened_by`: its identity where no event opens it."""
+    """Something that is true of a call now.
+
+    `severity`: where it may be more than the rule's; `opened_by`: its identity where no event opens it.
+    """
 
     severity: Severity | None
     reason: AlertReason
@@ -88,7 +91,8 @@ def review(
         episode = known.episodes.get(rule_id)
         if episode is None:
             episode = known.episodes[rule_id] = _opened(rule_id, call, fact, occasion, effects)
-        if episode.fire(fact.severity or rule.severity, fact.occurrences, confirmed=fact.confirmed):
+        severity = worse(fact.severity or rule.severity, rule.severity)
+        if episode.fire(severity, fact.occurrences, confirmed=fact.confirmed):
             effects.append(_alert(rule_id, episode, call, lifecycle, fact.reason, occasion, policy))
 
 

@@ -39,6 +39,8 @@ FAILED = [
     callback("failed", "2", 3, SipResponseCode="503", ErrorCode="13224"),
 ]
 
+RANKS = ("info", "warning", "critical")
+
 
 def test_the_alert_of_a_failed_call() -> None:
     told = tell(FAILED, policy=CallPolicy(account_alias="acme"))
@@ -203,6 +205,15 @@ def test_an_error_event_of_a_call_that_fails_is_evidence_of_that(first: list[Del
     assert sources == {"twilio_status_callback", "twilio_insights_event"}
     if not first:
         assert ("call.error_event", 2, "resolved", "confirmed", "call_failed") in revisions(told)
+
+
+@pytest.mark.parametrize("severity", RANKS)
+def test_a_fault_of_the_application_is_no_less_severe_than_the_rule(severity: str) -> None:
+    rules = read_rules(f'[[rules]]\nid = "call.failed"\nseverity = "{severity}"')
+    failed = [callback("failed", "1", 3, ErrorCode="11200")]
+    (alert,) = tell(failed, policy=CallPolicy(alert_rules=rules)).alerts
+    assert alert.call is not None
+    assert (alert.call.verdict, alert.severity) == ("application", max("warning", severity, key=RANKS.index))
 
 
 def test_a_call_without_an_end_fires_until_it_has_one() -> None:
