@@ -87,9 +87,9 @@ def test_calls_recovered_from_the_changelog_know_what_they_have_seen(
 def test_each_third_record_bad_in_another_way_costs_none_of_the_good_ones(
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
-    story = SimulatedLoad(prefix, PARTITIONS, 400, deliveries=2000)
+    story = SimulatedLoad(prefix, PARTITIONS, 160)
     records, reasons = mixed_with_malformed(story.records)
-    assert (len(story.records), len(reasons)) == (2000, 1000)
+    assert len(reasons) == len(story.records) // 2 > 900
     create_topics(broker.bootstrap, story)
     worker = full_worker(broker.bootstrap, story, tmp_path)
     with CommitProgress(broker.bootstrap, story, len(records)) as progress, stopped_after(worker):

@@ -22,6 +22,7 @@ from tests.e2e.simulated_load import (
     SimulatedLoad,
     comparable_state,
     deliveries_of,
+    due_records,
     last_records,
     undisturbed_outputs,
 )
@@ -91,6 +92,13 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
     for record in buried:
         headers = {name: value.decode() for name, value in record.headers}
         comparison.dead_letter((record.key or b"").decode(), headers["reason"], headers["error"])
+    states = latest(read[names.changelog, True])
+    states.pop(SUBSCRIPTIONS_KEY, None)
+    # What is counted over calls depends on how batches were cut; its outcome is compared.
+    states = {key: state for key, state in states.items() if not is_scope(key)}
+    # A worker may have stopped before a call was quiet for long enough.
+    for due in due_records(states):
+        comparison.record(due)
     report = comparison.report()
 
     search = LeakSearch()
@@ -105,10 +113,6 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
     ]
 
     smooth = undisturbed_outputs(story)
-    states = latest(read[names.changelog, True])
-    states.pop(SUBSCRIPTIONS_KEY, None)
-    # What is counted over calls depends on how batches were cut; its outcome is compared.
-    states = {key: state for key, state in states.items() if not is_scope(key)}
     told = {key: deliveries_of(state) for key, state in states.items()}
     sent = {key: deliveries_of(state) for key, state in smooth.states.items()}
     wrong = [
