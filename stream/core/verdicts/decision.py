@@ -273,12 +273,12 @@ def _recovered(row: Row, fact: Evidence, facts: dict[tuple[str, str], Evidence])
 
 def _broken_by_its_flow(statements: list[_Statement], ended_us: int | None, holds: set[str]) -> bool:
     """Whether an error of the call flow ended an answered call: shortly before its end, and no person did.
-    Nothing else counts then.
+    Nothing else counts then, and neither does what a call goes on after.
     """
     for one in statements:
         if one.rung != _FLOW or one.fact.at_us is None or ended_us is None:
             one.row, one.level = None, 0
-    return any(one.level for one in statements) and holds.isdisjoint(_HUNG_UP)
+    return any(one.level > LEVELS["low"] for one in statements) and holds.isdisjoint(_HUNG_UP)
 
 
 def _combine_codes(statements: list[_Statement], case: Case) -> None:

@@ -31,6 +31,7 @@ NO_TOPIC = "it was in no topic: the poller reads the resource again by itself"
 NO_DELIVERY = "it is no delivery: time goes on, and the worker tries the call again every hour"
 CUT = "its value was cut to fit: the original bytes are gone"
 NO_KEY = "it has no key, so it names no call: the worker would refuse it again"
+UNREADABLE = "this version cannot read it either"
 OTHER_KEY = "its key is not the call that its body names: the worker would refuse it again"
 
 
@@ -114,5 +115,7 @@ def hopeless(letter: StoredLetter, topics: Topics) -> str | None:
         readings = DECODERS[envelope.source](envelope)
         check_signer(envelope, readings)
     except DecodeError as error:
-        return f"this version cannot read it either ({error})"
+        return f"{UNREADABLE} ({error})"
+    except Exception as error:  # noqa: BLE001  what an `internal_error` is: its text may hold what was sent
+        return f"{UNREADABLE} ({type(error).__name__})"
     return None if letter.key == readings[0].event.key.encode() else OTHER_KEY

@@ -49,7 +49,7 @@ def decode(envelope: Envelope) -> list[Reading]:
         own = Reading(event, "2", parts, occurred_us)
     own.answer = _answer(row, attempts)
     own.evidence = webhook.lost(event.name) if row.get("status") == "failed" else ()
-    if observed is None:
+    if observed is None or observed.event.key != event.key:
         return [own]
     own.sent = sent_of(observed, own.answer)
     return [own, observed]

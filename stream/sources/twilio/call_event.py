@@ -83,7 +83,9 @@ def decode(envelope: Envelope) -> list[Reading]:
         attributes=row,
     )
     own = Reading(event, "4", identity, occurred_us, answer=answer)
-    own.evidence = _evidence(endpoint, call_id, named, answer, rejects=rejects)
+    code = fields.whole_number(response.get("response_code"))
+    taken = code is None or code < 400
+    own.evidence = _evidence(endpoint, call_id, named, answer, rejects=rejects, taken=taken)
     if named.get("CallSid", call_id) == call_id:
         own.child_call_id = child_of(named)
     observed = progress_within(named, call_id, account, "twilio_call_event")
@@ -99,15 +101,17 @@ def _evidence(
     answer: WebhookAnswer | None,
     *,
     rejects: bool,
+    taken: bool,
 ) -> tuple[tuple[str, str], ...]:
     """What a request says of why the call ended: a command of the customer, or how instructions were fetched.
 
-    A callback that fails is no cause.
+    A callback that fails is no cause. `taken`: the request was not refused.
     """
     if endpoint is None or named.get("CallSid", call_id) != call_id:
         return ()
     if answer is None:
-        return of_command(named) if f"/Calls/{call_id}" in endpoint else ()
+        # A command that was refused did nothing.
+        return of_command(named) if f"/Calls/{call_id}" in endpoint and taken else ()
     if not asks_for_instructions(named):
         return ()
     slow = answer.duration_s is not None and answer.duration_s >= _LONGEST_TIMEOUT_S

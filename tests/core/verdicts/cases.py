@@ -151,6 +151,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*twilio("canceled", 487, rang_s=2), api(30, Status="canceled")],
         "application medium",
     ),
+    "a command that was refused": (
+        [*twilio("busy", 486, rang_s=4), api(3, 400, Status="completed")],
+        "callee high",
+    ),
     "canceled without a command": (twilio("canceled", 487, rang_s=2), "application medium"),
     "another update is no command": (
         [*twilio("failed"), api(0, Url="https://app.example.test/x")],
@@ -172,6 +176,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     "fallback answered": (
         [*twilio("failed", rang_s=3, **INBOUND), asked(500, 1), fetch_failed("11200"), asked(200, 2)],
         "unknown",
+    ),
+    "a warning just before the end": (
+        [*twilio("completed", rang_s=2), entry("12200", 3), entry("13221", 3)],
+        "null",
     ),
     "error long before the end": ([*_ANSWERED_120S, asked(500, 6)], "null"),
     "error just before the end": ([*_ANSWERED_120S, asked(502, 125)], "application high"),

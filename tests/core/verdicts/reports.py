@@ -54,7 +54,7 @@ def asked(code: int | None, second: int = 1, *, body: str = "", **more: str) -> 
     return delivery("twilio_call_event", TWILIO_KEY, envelope, 1000.0, _EVENTS)
 
 
-def api(second: float, **parameters: str) -> Delivery:
+def api(second: float, code: int = 200, **parameters: str) -> Delivery:
     """The row of an API request about the call."""
     row = {
         "request": {
@@ -62,7 +62,7 @@ def api(second: float, **parameters: str) -> Delivery:
             "url": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}.json",
             "parameters": parameters,
         },
-        "response": {"response_code": 200, "request_duration": 20, "date_created": rfc2822(int(second))},
+        "response": {"response_code": code, "request_duration": 20, "date_created": rfc2822(int(second))},
     }
     return delivery("twilio_call_event", TWILIO_KEY, row, 1000.0, _EVENTS)
 

@@ -114,3 +114,13 @@ def test_a_letter_that_the_worker_would_refuse_again_is_left_where_it_is(
 
 def test_the_delivery_of_this_test_is_signed_by_its_own_account() -> None:
     assert hopeless(letter(value=body(account=ACCOUNT, delivery={"verified": True})), TOPICS) is None
+
+
+def test_an_error_of_our_own_is_told_and_stops_no_redrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a letter is what an `internal_error` of the decoder leaves."""
+
+    def decode(envelope: object) -> None:
+        raise KeyError("+15005550006")
+
+    monkeypatch.setitem(letters.DECODERS, "twilio_status_callback", decode)  # type: ignore[arg-type]
+    assert hopeless(letter(), TOPICS) == "this version cannot read it either (KeyError)"

@@ -78,3 +78,11 @@ def test_a_further_attempt_is_the_same_delivery_and_has_the_newest_answer(read: 
 def test_a_delivery_of_something_that_cannot_be_read_is_kept_alone(read: Read, webhook: Any) -> None:
     (own,) = read("telnyx_webhook_delivery", body(webhook=webhook))
     assert (own.event.name, own.identity_rule, own.parts) == ("unknown", "2", ("delivery-1",))
+
+
+def test_the_event_of_another_call_is_left_out(read: Read) -> None:
+    """As in call_events: the state of that call may be in another partition."""
+    payload = '{"call_leg_id": "leg-1"}'
+    sent = {"id": "e1", "event_type": "call.hangup", "payload": payload, "call_leg_id": "leg-2"}
+    (own,) = read("telnyx_webhook_delivery", body(attempt(None), webhook=sent))
+    assert own.event.key == "telnyx:leg-2"
