@@ -128,15 +128,16 @@ def child_found(
         call.winner = min(child, call.winner or child)
     losers = [one for one in call.children if one != child] if is_first_winner else []
     is_new = call.adopt(child)
-    if is_new and call.winner and not found.answered:
-        losers = [child]
+    if call.winner not in ("", child) and not found.answered:
+        losers = [child]  # also one that the parent's own events have named before
+    provider = call.key.partition(":")[0]
+    told = [SiblingAnswered(f"{provider}:{one}", found.account, found.received_at) for one in losers]
     if not is_new and not found.answered:
-        return None, []
+        return None, told
     if is_new and call.ended and not was_only_named(call):
         note_change(call, policy)
     call.due_s = next_due(call, policy)
-    provider = call.key.partition(":")[0]
-    return call, [SiblingAnswered(f"{provider}:{one}", found.account, found.received_at) for one in losers]
+    return call, told
 
 
 def sibling_answered(call: Call, told: SiblingAnswered, policy: CallPolicy) -> list[Any] | None:

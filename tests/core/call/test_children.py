@@ -127,6 +127,17 @@ def test_the_other_children_of_a_dial_are_told_that_one_was_answered(order: tupl
     assert sorted(told) == ["twilio:a", "twilio:c"]
 
 
+def test_a_loser_that_an_event_of_the_parent_has_named_first_is_told_too() -> None:
+    parent = named(tell(answered_call()).call, "b", answered=True)
+    assert parent is not None
+    parent.adopt("a")
+    found = ChildFound(TWILIO_KEY, ACCOUNT, "a", at(0))
+    assert child_found(parent, found, START_US, POLICY) == (
+        None,
+        [SiblingAnswered("twilio:a", ACCOUNT, at(0))],
+    )
+
+
 @pytest.mark.parametrize("order", [*permutations(range(2))], ids=str)
 def test_nobody_is_at_fault_that_a_call_lost_a_dial(order: tuple[int, ...]) -> None:
     call: Call | None = None
