@@ -152,6 +152,7 @@ def last_records(values: Iterable[bytes], states: Mapping[bytes, bytes]) -> dict
     last.update((record["key"], record) for record in due_records(states))
     return {
         key: {name: value for name, value in record.items() if name not in OF_ARRIVAL}
+        | {"delivery_audit": [one for one in record["delivery_audit"] if one["result"] != "late"]}
         for key, record in last.items()
     }
 
