@@ -23,8 +23,8 @@ from stream.kafka.envelope_codec import read_envelope
 from stream.simulator.calls.options import ALL_SOURCES, OPTIONAL_SOURCES, Options
 from stream.simulator.run import traffic_for
 from stream.sources import DECODERS
-from tests.agents.batches import PARTITION, TOPICS, Fetched, Lane, Written, a_tick
-from tests.core.deliveries import CALL_ID
+from tests.agents.batches import PARTITION, TOPICS, Fetched, Lane, Written, a_tick, records, to
+from tests.core.deliveries import CALL_ID, callback
 from tests.core.privacy.planted import NUMBER, SECRET, SECRET_NAMES, USER
 from tests.core.privacy.planted_bodies import LEG_ID
 from tests.core.privacy.planted_places import PLACES
@@ -137,6 +137,26 @@ def leaving(some: list[Written]) -> Iterator[bytes]:
             yield one.output.key or b""
             yield one.output.value or b""
         yield from (said for _, said in one.output.headers)
+
+
+def test_an_alert_has_no_number_and_no_address_in_any_mode() -> None:
+    """Alerts go to pagers and chats. What sources disagree on is in the text of one."""
+    policy = CallPolicy(polled=POLLED_SOURCES, settle_s=60, max_age_s=120)
+    lane = Lane(policy=policy)
+    lane.processor = CallProcessor(
+        TOPICS, policy, Privacy("full"), lane.metrics, deployment="calls", errors_limit=1
+    )
+    lane.processor.partition_assigned(PARTITION, ())
+    others = ("+14155550199", "sip:john.doe@pbx.example.test")
+    told = [callback("failed", "2", 3, From=one, To=ADDRESS) for one in (f"+1{LOCAL}", *others)]
+    written = lane.run(records(told))
+    for number, one in enumerate(sown()):
+        if "full" not in one.modes:
+            written += lane.run([record(one, number)])
+    alerts = [one for one in written if one.topic in (TOPICS.alerts, TOPICS.alerts_active, TOPICS.scopes)]
+    assert {one.json["rule"]["id"] for one in to(TOPICS.alerts, written)} >= {"state.conflict", "call.failed"}
+    out = b"\n".join(leaving(alerts)).decode()
+    assert [one for one in (LOCAL, USER, "4155550199", "john.doe") if one in out] == []
 
 
 def test_every_source_has_planted_places() -> None:

@@ -37,7 +37,7 @@ def failure_code(sip_response_code: int | None, error_code: str | None) -> str:
     """The code by which failures of calls are counted together."""
     if sip_response_code is not None:
         return f"sip-{sip_response_code}"
-    return f"error-{error_code}" if error_code is not None else "no-code"
+    return f"error-{_MASKED.text(error_code)}" if error_code is not None else "no-code"
 
 
 def answered(reading: Reading, answer: WebhookAnswer, heard_us: int, rules: Rules) -> Observed:

@@ -124,9 +124,7 @@ def _facts(call: Call, lifecycle: Lifecycle, policy: CallPolicy) -> dict[str, Fa
         text = f"The call was answered and ended after {talk_s:g} s of talk."
         found["call.short"] = Fact(None, AlertReason("short", text))
     if conflicts := conflicts_of(call, lifecycle):
-        text = "Sources disagree: " + "; ".join(
-            f"{one['field']} is {' or '.join(one['values'])}, {one['chosen']} was chosen" for one in conflicts
-        )
+        text = "Sources disagree: " + "; ".join(map(_disagreement, conflicts))
         found["state.conflict"] = Fact(None, AlertReason("conflict", text + "."), len(conflicts))
     return found
 
@@ -135,14 +133,14 @@ def _failed(call: Call, lifecycle: Lifecycle) -> Fact:
     """Confirmed once two sources say so."""
     end = lifecycle.end
     assert end is not None
-    sip, code = end.sip_response_code, next(iter(call.error_codes), None)
+    sip, code = end.sip_response_code, _error_code(call)
     text = "The call failed"
     if sip is not None:
         text += f" with SIP response code {sip}"
     if code is not None:
         text += f"{' and' if sip is not None else ' with'} error code {code}"
     if end.entry.hangup and end.entry.hangup != "unspecified":
-        text += f" (hangup cause {end.entry.hangup})"
+        text += f" (hangup cause {_MASKED.text(end.entry.hangup)})"
     said = 0
     for entry in lifecycle.terminal:
         if entry.status == end.entry.status:
@@ -153,6 +151,17 @@ def _failed(call: Call, lifecycle: Lifecycle) -> Fact:
     return Fact("warning" if is_ours_to_fix else None, reason, confirmed=len(source_names(said)) > 1)
 
 
+def _error_code(call: Call) -> str | None:
+    return _MASKED.text(call.error_codes[0]) if call.error_codes else None
+
+
+def _disagreement(conflict: dict[str, Any]) -> str:
+    """A conflict in words, masked in every mode: alerts go where records do not."""
+    shown = _MASKED.address if conflict["field"] in ("from", "to") else _MASKED.text
+    values = " or ".join(map(shown, conflict["values"]))
+    return f"{conflict['field']} is {values}, {shown(conflict['chosen'])} was chosen"
+
+
 def _gap_words(gap: int) -> str:
     number, name = gap_of(gap)
     return f"sequence number {number}" if number is not None else f"{name}"
@@ -161,10 +170,10 @@ def _gap_words(gap: int) -> str:
 def _error_events(call: Call, errors: int) -> Fact:
     assert call.alerts is not None
     first = min(call.alerts.evidence, key=lambda one: (one.occurred_at or one.received_at, one.event_id))
-    code = next(iter(call.error_codes), None)
+    code = _error_code(call)
     text = f"The provider reported {'an error' if errors == 1 else f'{errors} errors'}: {first.name}"
     if call.edges and len(call.edges) == 1:
-        text += f" at {call.edges[0]}"
+        text += f" at {_MASKED.text(call.edges[0])}"
     if code is not None:
         text += f", error code {code}"
     return Fact(None, AlertReason("error_event", text + ".", None, code), errors)
@@ -283,7 +292,7 @@ def _evidence(event: Event) -> AlertEvidence:
     return AlertEvidence(
         event.source,
         event.id,
-        event.name,
+        _MASKED.text(event.name),
         event.level,
         event.sequence_number,
         event.occurred_at,
@@ -311,7 +320,7 @@ def _call(call: Call, lifecycle: Lifecycle, event: Event | None) -> AlertCall:
         duration_s=lifecycle.talk_s(),
         from_=_MASKED.address(call.facts["from"]) if "from" in call.facts else None,
         to=_MASKED.address(call.facts["to"]) if "to" in call.facts else None,
-        edge=event.edge if event is not None else None,
+        edge=_MASKED.text(event.edge) if event is not None and event.edge is not None else None,
         stir_attestation=facts("stir_attestation"),
         last_sequence_number=lifecycle.last_number,
         missing_sequence_numbers=lifecycle.missing_numbers(),
