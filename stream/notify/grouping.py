@@ -62,7 +62,8 @@ class Notification:
 class PendingGroup:
     """Alerts of one group that wait for one notification, in the order in which they came.
 
-    `failures`: how often the sink has not taken it since it last took anything.
+    `tried_s`: when the sink did not take it for the first time, None before; `failures`: how often since it
+    last took anything.
     """
 
     def __init__(self, route: RouteSetting, group: NotifiedGroup, first_s: float) -> None:
@@ -70,6 +71,7 @@ class PendingGroup:
         self.group = group
         self.first_s = first_s
         self.taken: list[TakenAlert] = []
+        self.tried_s: float | None = None
         self.failures = 0
 
     @property

@@ -209,7 +209,8 @@ class SinkWorker:
             await self._done(pending, "sent")
             self._recovered(now_s)
             return 0.0
-        gave_up = now_s - pending.first_s >= self._retry_limit_s
+        pending.tried_s = now_s if pending.tried_s is None else pending.tried_s
+        gave_up = now_s - pending.tried_s >= self._retry_limit_s
         if answer.outcome == REFUSED or gave_up:
             why = f"the sink {self.name} answered {answer.why}"
             await self._write_dead_letters([one.record for one in pending.taken], "undeliverable", why)

@@ -56,9 +56,10 @@ class Handed:
     async def write_dead_letters(self, records: Sequence[Any], reason: str, error: str) -> None:
         self.dead += [(reason, error)] * len(records)
 
-    async def hand_over(self, first_s: float = 1e12) -> float:
-        """How long the worker waits after it."""
-        pending = PendingGroup(self.route, condition().group, first_s)
+    async def hand_over(self, tried_s: float | None = None) -> float:
+        """How long the worker waits after it. It has waited for its turn for long."""
+        pending = PendingGroup(self.route, condition().group, -1e12)
+        pending.tried_s = tried_s
         pending.taken = [TakenAlert(condition(), None, lambda: self.done.append("done"))]
         return await self.worker._hand_over(pending)
 
@@ -82,19 +83,19 @@ async def test_a_sink_that_fails_is_waited_for_longer_each_time_and_as_long_as_i
 
 
 @pytest.mark.parametrize(
-    ("answer", "first_s", "error"),
+    ("answer", "tried_s", "error"),
     [
-        (SinkAnswer(REFUSED, "status 400"), 1e12, "the sink s answered status 400"),
+        (SinkAnswer(REFUSED, "status 400"), None, "the sink s answered status 400"),
         (SinkAnswer(FAILED, "status 503"), -1e12, "the sink s answered status 503"),
-        (KeyError("+15005550006"), 1e12, "the sink s answered KeyError"),
+        (KeyError("+15005550006"), None, "the sink s answered KeyError"),
     ],
 )
 async def test_what_will_never_be_taken_is_a_dead_letter(
-    answer: SinkAnswer | Exception, first_s: float, error: str
+    answer: SinkAnswer | Exception, tried_s: float | None, error: str
 ) -> None:
     """Refused, not taken in its time, or not made because of a fault of ours."""
     handed = Handed(answer)
-    assert await handed.hand_over(first_s) == 0
+    assert await handed.hand_over(tried_s) == 0
     assert (handed.done, handed.dead) == (["done"], [("undeliverable", error)])
 
 
