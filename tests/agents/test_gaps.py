@@ -68,6 +68,21 @@ def test_a_request_log_shows_it_at_once_and_a_late_callback_disproves_it() -> No
     assert KEY not in lane.states
 
 
+def test_a_row_of_the_request_log_that_comes_after_the_others_takes_back_what_they_proved() -> None:
+    lane = Lane()
+    lane.run(call("CA1", 0))
+    steps = (*SENT, ("initiated", "0", 0))
+    *rows, last = (
+        logged(parameters(*step, call_id="CA1"), call_id="CA1", received_s=960.0) for step in steps
+    )
+    lane.run([*(record(row, 960) for row in rows), a_tick(1000, 1000)])
+    assert KEY in lane.states
+    lane.run([record(last, 1010)])
+    assert KEY not in lane.states
+    lane.run(call("CA2", 1100))
+    assert detected(lane) == 2
+
+
 def test_what_some_calls_of_an_endpoint_are_sent_explains_no_gap_of_those_that_are_sent_more() -> None:
     lane = Lane()
     lane.run(call("CA1", 0, SENT[2:]))

@@ -194,10 +194,17 @@ def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:
         effects.append(SequenceGapClosed(PROVIDERS[call.provider].pushed, by, gap))
         if by == "late_arrival" and notes is not None:
             notes.late = sorted({*notes.late, gap})
-    elif notes is not None and gap in notes.unsent:
-        notes.unsent.remove(gap)
+    elif notes is not None and (gap in notes.unsent or (notes.shown and _is_below_another(call, gap))):
+        notes.unsent = [one for one in notes.unsent if one != gap]
         if entry.name in STEP_OF:
             effects.append(SubscriptionDisproved(configuration_of(call), 1 << STEP_OF[entry.name]))
+
+
+def _is_below_another(call: Call, number: int | None) -> bool:
+    """Whether it was missing when the call showed what is sent: a request log may come in parts."""
+    return number is not None and any(
+        one.number is not None and one.number > number for one in call.lifecycle
+    )
 
 
 def _gap_at(entry: TimelineEntry) -> int | None:
