@@ -277,6 +277,8 @@ class SinkWorker:
         await self._commit(COMMIT_S)
         self._grouping.forget()
         self._offsets, self._next, self._committed = {}, {}, {}
+        self.trouble, self._failures = None, 0
+        self._metrics.nothing_waits(self.name)
 
     async def _assigned(self, owned: frozenset[int]) -> None:
         try:

@@ -99,6 +99,15 @@ async def test_what_will_never_be_taken_is_a_dead_letter(
     assert (handed.done, handed.dead) == (["done"], [("undeliverable", error)])
 
 
+async def test_who_has_no_partitions_any_more_says_nothing_of_the_sink() -> None:
+    """It would say for ever that the sink is down: it tries no more."""
+    handed = Handed(SinkAnswer(FAILED, "status 503"))
+    await handed.hand_over()
+    assert (handed.up(), handed.worker.trouble) == (0, "status 503")
+    await handed.worker._revoked()
+    assert (handed.up(), handed.worker.trouble) == (1, None)
+
+
 async def test_what_comes_is_sent_at_once_and_what_comes_while_the_sink_is_away_when_it_is_back() -> None:
     handed = Handed(SinkAnswer(TAKEN), SinkAnswer(FAILED, "status 503"), SinkAnswer(TAKEN))
     sending = asyncio.create_task(handed.worker._send())

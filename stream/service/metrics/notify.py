@@ -74,6 +74,11 @@ class NotifyMetrics(MetricRegistry):
         self.count(ALERT_SINK_REQUESTS, sink, route, REQUEST_OUTCOMES[not ok])
         self.gauge(ALERT_SINK_UP, sink).set(ok)
 
+    def nothing_waits(self, sink: str) -> None:
+        """What waited for a sink is another process's now: that one says whether the sink takes it."""
+        self.gauge(ALERT_SINK_UP, sink).set(1)
+        self.waiting(sink, 0)
+
     def alerts(self, sink: str, result: str, number: int = 1) -> None:
         self.count(ALERT_SINK_ALERTS, sink, result, n=number)
 
