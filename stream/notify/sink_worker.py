@@ -197,11 +197,14 @@ class SinkWorker:
 
     async def _hand_over(self, pending: PendingGroup) -> float:
         """Send one notification. Returns how long to wait before the next."""
+        owned = self._offsets
         try:
             answer = await self._sink.send(pending.notification(self._firing))
         except Exception as error:  # a fault of ours: with a restart it would come again
             log.exception("a notification could not be made")
             answer = SinkAnswer(REFUSED, type(error).__name__)
+        if answer.outcome != TAKEN and self._offsets is not owned:
+            return 0.0  # revoked meanwhile: the next owner reads them again
         now_s = time.monotonic()
         self._metrics.requested(self.name, pending.route.name, ok=answer.outcome == TAKEN)
         if answer.outcome == TAKEN:

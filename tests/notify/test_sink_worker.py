@@ -108,6 +108,19 @@ async def test_who_has_no_partitions_any_more_says_nothing_of_the_sink() -> None
     assert (handed.up(), handed.worker.trouble) == (1, None)
 
 
+async def test_what_a_sink_has_not_taken_when_its_partition_is_another_process_is_left_to_that() -> None:
+    handed = Handed(SinkAnswer(FAILED, "TimeoutError"))
+    send = handed.worker._sink.send
+
+    async def slow(told: Notification) -> SinkAnswer:
+        await handed.worker._revoked()
+        return await send(told)
+
+    handed.worker._sink.send = slow  # type: ignore[method-assign]
+    assert await handed.hand_over() == 0
+    assert (handed.worker._grouping.next_s(), handed.done, handed.dead, handed.up()) == (None, [], [], 1)
+
+
 async def test_what_comes_is_sent_at_once_and_what_comes_while_the_sink_is_away_when_it_is_back() -> None:
     handed = Handed(SinkAnswer(TAKEN), SinkAnswer(FAILED, "status 503"), SinkAnswer(TAKEN))
     sending = asyncio.create_task(handed.worker._send())
