@@ -89,6 +89,11 @@ class ReceivedAlert(msgspec.Struct, frozen=True, dict=True):
         return self.account_alias or self.account or ""
 
     @property
+    def web_links(self) -> dict[str, str]:
+        """The links that a browser can follow; `parent_alert` names an alert by its id."""
+        return {name: url for name, url in self.links.items() if url.startswith(("https://", "http://"))}
+
+    @property
     def is_about_a_call(self) -> bool:
         """A fact about one call, which pages nobody. All others are conditions."""
         return self.scope.type == CALL

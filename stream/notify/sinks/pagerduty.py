@@ -39,7 +39,7 @@ def request(sink: SinkSetting, told: Notification) -> SinkRequest:
             },
         },
         "links": [
-            {"href": url, "text": name.replace("_", " ")} for name, url in told.alerts[0].links.items()
+            {"href": url, "text": name.replace("_", " ")} for name, url in told.alerts[0].web_links.items()
         ],
     }
     return SinkRequest(sink.url or PAGERDUTY_URL, orjson.dumps(event))

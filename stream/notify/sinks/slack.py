@@ -29,7 +29,7 @@ def request(sink: SinkSetting, told: Notification) -> SinkRequest:
     newest = told.alerts[0]
     text = "\n".join(map(_escaped, examples(told)))
     links = " · ".join(
-        f"<{_escaped(url)}|{_escaped(name.replace('_', ' '))}>" for name, url in newest.links.items()
+        f"<{_escaped(url)}|{_escaped(name.replace('_', ' '))}>" for name, url in newest.web_links.items()
     )
     context = f"{counts(told)} · since {told.starts_at} · `{told.group.key}`"
     blocks = [

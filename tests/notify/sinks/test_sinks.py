@@ -62,7 +62,7 @@ async def test_every_service_takes_one_of_each_shape() -> None:
 
 
 def test_a_condition_at_pagerduty_is_the_incident_of_its_fingerprint() -> None:
-    one = condition(links={"runbook": "https://example.com/r"})
+    one = condition(links={"parent_alert": "urn:uuid:1", "runbook": "https://example.com/r"})
     sink = SinkSetting(name="p", type="pagerduty", secret="k")
     assert pagerduty.request(sink, told(one)).url == "https://events.pagerduty.com/v2/enqueue"
     body = pagerduty.request(sink, told(one)).body
