@@ -20,6 +20,7 @@ from stream.core.events import DecodeError
 from stream.kafka.client import consumers
 from stream.kafka.client.connection import Connection
 from stream.kafka.client.offsets import Offsets
+from stream.kafka.dead_letters.letter import REDRIVEN_FROM
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition
 from stream.notify.alert import read_alert
@@ -168,11 +169,18 @@ class SinkWorker:
         """Raises DecodeError."""
         alert = read_alert(record.value)
         taken = TakenAlert(alert, record, lambda: offsets.done(record.offset))
-        result = self._grouping.add(taken, time.monotonic())
+        result = "repeated" if self._is_over(taken) else self._grouping.add(taken, time.monotonic())
         if result != "waiting":
             taken.done()
         if result == "repeated":
             self._metrics.alerts(self.name, result)
+
+    def _is_over(self, taken: TakenAlert) -> bool:
+        """Whether a dead letter that was written back would open what nothing will close any more."""
+        alert = taken.alert
+        if not self._sink.closes or not alert.is_firing or self._firing.is_firing(alert.fingerprint):
+            return False
+        return any(name == REDRIVEN_FROM for name, _ in taken.record.headers)
 
     # -- sending
 

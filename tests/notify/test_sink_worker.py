@@ -5,19 +5,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 import pytest
 
 from stream.kafka.client.connection import Connection
+from stream.kafka.client.offsets import Offsets
+from stream.kafka.dead_letters.letter import REDRIVEN_FROM
 from stream.notify.firing import Firing
 from stream.notify.grouping import Notification, PendingGroup, TakenAlert
 from stream.notify.sink_worker import GroupMembership, SinkWorker
 from stream.notify.sinks.sink import FAILED, REFUSED, TAKEN, SinkAnswer
 from stream.service.metrics.notify import NotifyMetrics
 from stream.service.tables.notify_tables import RouteSetting, SinkSetting
-from tests.notify.alerts import add, condition
+from tests.notify.alerts import ENDPOINT, add, condition, record
 from tests.notify.sinks.stub_sinks import until
+
+CAME = ((REDRIVEN_FROM, b"calls.dead-letters.v1:3:17"),)
+CONDITION = record(f"twilio:endpoint:AC1:{ENDPOINT}", rule="webhook.failing", severity="critical")
+
+
+class Fetched(NamedTuple):
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    offset: int = 7
 
 
 class Sink:
@@ -119,6 +131,22 @@ async def test_what_a_sink_has_not_taken_when_its_partition_is_another_process_i
     handed.worker._sink.send = slow  # type: ignore[method-assign]
     assert await handed.hand_over() == 0
     assert (handed.worker._grouping.next_s(), handed.done, handed.dead, handed.up()) == (None, [], [], 1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "fires", "waits"), [((), False, True), (CAME, False, False), (CAME, True, True)]
+)
+async def test_a_dead_letter_that_is_written_back_opens_nothing_that_is_over(
+    headers: tuple[tuple[str, bytes], ...], *, fires: bool, waits: bool
+) -> None:
+    """Its end was told before. What is new may not be known as firing yet."""
+    worker = Handed().worker
+    if fires:
+        worker._firing.observe(condition().fingerprint, condition())
+    offsets = Offsets()
+    offsets.take(7)
+    worker._take(Fetched(orjson.dumps(CONDITION), headers), offsets)
+    assert (worker._grouping.next_s() is not None, bool(offsets.undone)) == (waits, waits)
 
 
 async def test_what_comes_is_sent_at_once_and_what_comes_while_the_sink_is_away_when_it_is_back() -> None:
