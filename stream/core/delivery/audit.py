@@ -1,9 +1,10 @@
 """The delivery audit: which callbacks the provider's own records say were sent, and what became of them.
 
 Such a record is a row of Twilio's Call Events or of Telnyx' logs, or an entry of Twilio's error log. A
-callback that was sent and did not come was refused where the record has a response that refuses it. Else it
-is missing, but only where its endpoint leads to us: by its URL, or because another callback of the call that
-was sent there did come. Nothing is taken for missing because it is usual.
+callback that was sent and did not come, or came by another endpoint, was refused where the record has a
+response that refuses it. Else what did not come is missing, but only where its endpoint leads to us: by its
+URL, or because another callback of the call that was sent there did come. Nothing is taken for missing
+because it is usual.
 """
 
 from __future__ import annotations
@@ -98,15 +99,16 @@ def audit(
     for one in sent:
         attempts.setdefault((one.event, one.endpoint), []).append(one)
     came = {event for event, bits in sources.items() if bits & _RECEIVED_BITS}
+    taken = {one.event for tries in attempts.values() for one in tries if not one.refused}
     leading_to_us = {endpoint for event, endpoint in attempts if event in came}
     audited = []
     for (event, endpoint), tries in attempts.items():
         refused = all(one.refused for one in tries)
         is_own = is_own_url(endpoint, public_url)
-        if event in came:
-            result = "late" if event in late else "delivered"
-        elif refused:
+        if refused and (event in taken or event not in came):
             result = "refused_by_us" if is_own else "refused_by_application"
+        elif event in came:
+            result = "late" if event in late else "delivered"
         elif event in sources and (is_own or endpoint in leading_to_us):
             result = "missing"
         else:

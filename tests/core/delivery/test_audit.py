@@ -92,6 +92,12 @@ def test_a_refusal_is_told_with_who_refused_and_no_answer_is_no_refusal(
     assert ("ringing", "missing") in found([*deliveries, taken])
 
 
+def test_an_endpoint_that_refused_what_another_one_took_has_refused_it() -> None:
+    first = "https://other.example.test/status"
+    failed_over = [*came(0, 1, 2, 3), row(3, code=500, url=first), row(3)]
+    assert found(failed_over) == [("completed", "refused_by_application")]
+
+
 def test_a_callback_behind_its_gap_came_late() -> None:
     late = callback(*STEPS[1], received_s=500.0)
     assert found([*came(0, 2, 3), late, *(row(step) for step in range(4))]) == [("ringing", "late")]
