@@ -40,8 +40,8 @@ def failure_code(sip_response_code: int | None, error_code: str | None) -> str:
     return f"error-{_MASKED.text(error_code)}" if error_code is not None else "no-code"
 
 
-def answered(reading: Reading, answer: WebhookAnswer, heard_us: int, rules: Rules) -> Observed:
-    """A row of a log that has good answers and bad ones."""
+def answered(reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int, rules: Rules) -> Observed:
+    """A row of a log that has good answers and bad ones. `at_us`: its time, if it has none itself."""
     counters: tuple[str, ...] = ("answers",)
     event = reading.event
     if is_failing(answer):
@@ -50,17 +50,20 @@ def answered(reading: Reading, answer: WebhookAnswer, heard_us: int, rules: Rule
         slow_s = rules.rule("webhook.slow", event.account, answer.endpoint).longer_than_s
         if slow_s is not None and answer.duration_s > slow_s:
             counters = ("answers", "slow")
-    return _observed(reading, answer, heard_us, counters)
+    return _observed(reading, answer, at_us, heard_us, counters)
 
 
 def failed(reading: Reading, answer: WebhookAnswer, heard_us: int) -> Observed:
     """A failure that no log has told of before, however it is told."""
-    return _observed(reading, answer, heard_us, ("reported",))
+    return _observed(reading, answer, heard_us, heard_us, ("reported",))
 
 
-def _observed(reading: Reading, answer: WebhookAnswer, heard_us: int, counters: tuple[str, ...]) -> Observed:
+def _observed(
+    reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int, counters: tuple[str, ...]
+) -> Observed:
     event = reading.event
-    at_us = reading.occurred_us if reading.occurred_us is not None else heard_us
+    if reading.occurred_us is not None:
+        at_us = reading.occurred_us
     bad = counters != ("answers",)
     return Observed(
         endpoint_key(event.provider, event.account, answer.endpoint),

@@ -21,7 +21,7 @@ from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import await_gaps, close_gap, watch_gaps
 from stream.core.call.identity_pages import Pages
-from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of
+from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of, newest_time
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
@@ -295,7 +295,9 @@ def _count(call: Call, reading: Reading, heard_us: int, effects: list[Any], poli
         effects.append(
             ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
         )
-        effects.append(answered(reading, answer, heard_us, policy.alert_rules))
+        # A log gives no time to a request without an answer, and has its row when the call is long over.
+        at_us = heard_us if reading.occurred_us is not None else newest_time(call, heard_us)
+        effects.append(answered(reading, answer, at_us, heard_us, policy.alert_rules))
 
 
 def _conclude(

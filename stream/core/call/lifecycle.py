@@ -239,6 +239,11 @@ def end_time(terminal: list[TimelineEntry]) -> Phase:
     return min(((entry.at_us, entry.quality) for entry in same), default=NEVER)
 
 
+def newest_time(call: Call, otherwise_us: int) -> int:
+    """The newest time that the life cycle tells of, else `otherwise_us`."""
+    return max((entry.at_us for entry in call.lifecycle if entry.at_us is not None), default=otherwise_us)
+
+
 def _derived_answer(ended_us: int | None, duration_s: float | int | None) -> Phase:
     """The end minus talk time. Before 1970 it is discarded: the clock or the duration is wrong."""
     if ended_us is None or duration_s is None:

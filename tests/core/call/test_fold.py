@@ -12,6 +12,8 @@ from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.record import CallRecord
 from stream.core.events import Event
 from tests.core.deliveries import (
+    ACCOUNT,
+    CALL_ID,
     START_US,
     answered_call,
     at,
@@ -264,3 +266,12 @@ def test_effects_are_events_records_alerts_and_facts_that_have_a_counter() -> No
         effects.CallErrorSeen,
         effects.Observed,
     }
+
+
+def test_a_request_without_an_answer_counts_where_the_call_was_not_where_the_log_was_read() -> None:
+    url = "https://hooks.example.test/tw"
+    row = {"request": {"method": "POST", "url": url, "parameters": {}}, "response": None}
+    endpoint = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}/Events.json"
+    unanswered = delivery("twilio_call_event", f"twilio:{CALL_ID}", row, 1000.0, endpoint)
+    counted = tell([*answered_call(), unanswered]).all_of(effects.Observed)
+    assert [one.at_us for one in counted if one.counters == ("answers", "failing")] == [START_US + 55_000_000]
