@@ -127,11 +127,13 @@ class Grouping:
 
     - `routes`: of this sink.
     - `closes`: the sink is also told of facts that were settled, to close what it has opened.
+    - `crowded`: so many wait that no more are read. Nothing is collected then: a page may be behind them.
     """
 
     def __init__(self, routes: Sequence[RouteSetting], *, closes: bool) -> None:
         self._routes = routes
         self._closes = closes
+        self.crowded = False
         self._pending: dict[tuple[str, str], PendingGroup] = {}
         self._seen: dict[str, _Seen] = {}
         self._announced: dict[tuple[str, str], _Announced] = {}
@@ -186,6 +188,8 @@ class Grouping:
     def _due_s(self, pending: PendingGroup) -> float:
         alert, route = pending.taken[-1].alert, pending.route
         before = self._announced.get((route.name, pending.group.key))
+        if self.crowded:
+            return pending.first_s
         if alert.is_about_a_call:
             collected_s = pending.first_s + route.wait_s
             return collected_s if before is None else max(collected_s, before.at_s + route.interval_s)

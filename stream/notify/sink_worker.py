@@ -32,7 +32,7 @@ from stream.service.metrics.notify import NotifyMetrics
 from stream.service.tables.notify_tables import RouteSetting, SinkSetting
 
 UNFINISHED = 10_000
-"""While so many records wait, none are read."""
+"""While so many records wait, none are read, and what waits is sent as soon as its route may."""
 
 FETCH_RECORDS = 500
 POLL_MS = 500
@@ -130,9 +130,11 @@ class SinkWorker:
                 raise self._failure
             unfinished = sum(one.undone for one in self._offsets.values())
             self._metrics.waiting(self.name, unfinished)
-            if unfinished < UNFINISHED:
+            self._grouping.crowded = unfinished >= UNFINISHED
+            if not self._grouping.crowded:
                 await self._fetch()
             else:
+                self._came.set()
                 await asyncio.sleep(POLL_MS / 1000)
             await self._commit(COMMIT_S)
 

@@ -204,6 +204,22 @@ def test_what_a_sink_has_not_taken_waits_with_what_comes_meanwhile() -> None:
     assert of.take_due(1000) is None
 
 
+def test_while_no_more_are_read_nothing_is_collected_but_a_route_keeps_its_number() -> None:
+    """A page may be among what is not read."""
+    of = grouping(per_minute=2)
+    add(of, alert("twilio:CA1"), 0)
+    assert len(sent(of, 30)) == 1
+    add(of, alert("twilio:CA2"), 31)
+    assert of.next_s() == 330
+    of.crowded = True
+    assert of.next_s() == 31
+    due = of.take_due(31)
+    assert due is not None
+    of.sent(due, 31)
+    add(of, alert("twilio:CA3"), 32)
+    assert of.next_s() == 90
+
+
 def test_a_notification_that_a_sink_never_takes_holds_up_no_other() -> None:
     of = grouping(per_minute=60)
     for rule in ("webhook.poison", "webhook.1", "webhook.2"):

@@ -15,7 +15,7 @@ from stream.kafka.client.offsets import Offsets
 from stream.kafka.dead_letters.letter import REDRIVEN_FROM
 from stream.notify.firing import Firing
 from stream.notify.grouping import Notification, PendingGroup, TakenAlert
-from stream.notify.sink_worker import GroupMembership, SinkWorker
+from stream.notify.sink_worker import UNFINISHED, GroupMembership, SinkWorker
 from stream.notify.sinks.sink import FAILED, REFUSED, TAKEN, SinkAnswer
 from stream.service.metrics.notify import NotifyMetrics
 from stream.service.tables.notify_tables import RouteSetting, SinkSetting
@@ -131,6 +131,17 @@ async def test_what_a_sink_has_not_taken_when_its_partition_is_another_process_i
     handed.worker._sink.send = slow  # type: ignore[method-assign]
     assert await handed.hand_over() == 0
     assert (handed.worker._grouping.next_s(), handed.done, handed.dead, handed.up()) == (None, [], [], 1)
+
+
+async def test_a_flood_of_facts_does_not_keep_what_is_behind_it_from_being_read_for_an_interval() -> None:
+    handed = Handed()
+    handed.worker._offsets = {0: Offsets()}
+    for offset in range(UNFINISHED):
+        handed.worker._offsets[0].take(offset)
+    reading = asyncio.create_task(handed.worker._read())
+    await asyncio.sleep(0)
+    assert handed.worker._grouping.crowded
+    reading.cancel()
 
 
 @pytest.mark.parametrize(
