@@ -62,8 +62,8 @@ class Notification:
 class PendingGroup:
     """Alerts of one group that wait for one notification, in the order in which they came.
 
-    `tried_s`: when the sink did not take it for the first time, None before; `failures`: how often since it
-    last took anything.
+    `tried_s`: when the sink did not take the first `tried` of them for the first time, None before;
+    `failures`: how often since it last took anything.
     """
 
     def __init__(self, route: RouteSetting, group: NotifiedGroup, first_s: float) -> None:
@@ -72,6 +72,7 @@ class PendingGroup:
         self.first_s = first_s
         self.taken: list[TakenAlert] = []
         self.tried_s: float | None = None
+        self.tried = 0
         self.failures = 0
 
     @property

@@ -222,17 +222,29 @@ class SinkWorker:
             await self._done(pending, "sent")
             self._recovered(now_s)
             return 0.0
-        pending.tried_s = now_s if pending.tried_s is None else pending.tried_s
+        if pending.tried_s is None:
+            pending.tried_s, pending.tried = now_s, len(pending.taken)
         gave_up = now_s - pending.tried_s >= self._retry_limit_s
-        if answer.outcome == REFUSED or gave_up:
-            why = f"the sink {self.name} answered {answer.why}"
-            await self._write_dead_letters([one.record for one in pending.taken], "undeliverable", why)
-            log.error("%s: %d alerts are dead letters", why, len(pending.taken))
-            self._grouping.given_up(pending)
-            await self._done(pending, "dead_lettered")
+        if answer.outcome == REFUSED:
+            await self._bury(pending, answer)
             return 0.0
+        if gave_up:
+            later = pending.taken[pending.tried :]
+            del pending.taken[pending.tried :]
+            await self._bury(pending, answer)
+            if not later:
+                return 0.0
+            pending.taken, pending.tried_s = later, None
         self._grouping.put_back(pending)
         return self._failed(answer, now_s)
+
+    async def _bury(self, pending: PendingGroup, answer: SinkAnswer) -> None:
+        """Make its alerts dead letters."""
+        why = f"the sink {self.name} answered {answer.why}"
+        await self._write_dead_letters([one.record for one in pending.taken], "undeliverable", why)
+        log.error("%s: %d alerts are dead letters", why, len(pending.taken))
+        self._grouping.given_up(pending)
+        await self._done(pending, "dead_lettered")
 
     async def _done(self, pending: PendingGroup, result: str) -> None:
         for one in pending.taken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -71,7 +72,7 @@ class Handed:
     async def hand_over(self, tried_s: float | None = None) -> float:
         """How long the worker waits after it. It has waited for its turn for long."""
         pending = PendingGroup(self.route, condition().group, -1e12)
-        pending.tried_s = tried_s
+        pending.tried_s, pending.tried = tried_s, 1
         pending.taken = [TakenAlert(condition(), None, lambda: self.done.append("done"))]
         return await self.worker._hand_over(pending)
 
@@ -131,6 +132,21 @@ async def test_what_a_sink_has_not_taken_when_its_partition_is_another_process_i
     handed.worker._sink.send = slow  # type: ignore[method-assign]
     assert await handed.hand_over() == 0
     assert (handed.worker._grouping.next_s(), handed.done, handed.dead, handed.up()) == (None, [], [], 1)
+
+
+async def test_what_came_after_the_first_attempt_has_its_own_time() -> None:
+    handed = Handed(SinkAnswer(FAILED, "status 503"))
+    pending = PendingGroup(handed.route, condition().group, 0.0)
+    pending.tried_s, pending.tried = -1e12, 1
+    pending.taken = [
+        TakenAlert(condition(revision=number), None, partial(handed.done.append, str(number)))
+        for number in (1, 2)
+    ]
+    assert await handed.worker._hand_over(pending) > 0
+    assert (handed.done, len(handed.dead)) == (["1"], 1)
+    left = handed.worker._grouping.take_due(1e12)
+    assert left is not None
+    assert ([one.alert.revision for one in left.taken], left.tried_s) == ([2], None)
 
 
 async def test_a_flood_of_facts_does_not_keep_what_is_behind_it_from_being_read_for_an_interval() -> None:
