@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeGuard
@@ -16,7 +17,16 @@ FAILING_CLASSES = frozenset({"4xx", "5xx", "timeout", "none", "invalid"})
 _MASKED = Privacy("masked")
 """A scope is a Kafka key: it holds no number in any privacy mode."""
 
-_url = lru_cache(maxsize=4096)(_MASKED.url)
+_ID = re.compile(r"(?<=[^/]/)(?:\d{5,}|(?=(?:[^/]*\d){4})[^/]{16,})(?=/|$)")
+"""A part of a path that is an id: digits, or long with several of them."""
+
+
+@lru_cache(maxsize=4096)
+def endpoint_of(url: str) -> str:
+    """What requests to a URL are counted together as: ids in its path are `*`, else each call might have an
+    endpoint of its own.
+    """
+    return _ID.sub("*", _MASKED.url(url))
 
 
 def is_failing(answer: WebhookAnswer | None) -> TypeGuard[WebhookAnswer]:
@@ -25,7 +35,7 @@ def is_failing(answer: WebhookAnswer | None) -> TypeGuard[WebhookAnswer]:
 
 def endpoint_key(provider: str, account: str | None, url: str) -> str:
     """The scope of an endpoint of the application."""
-    return f"{provider}:endpoint:{account or ''}:{_url(url)}"
+    return f"{provider}:endpoint:{account or ''}:{endpoint_of(url)}"
 
 
 def failures_key(provider: str, account: str | None, direction: str | None) -> str:
@@ -47,7 +57,7 @@ def answered(reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int,
     if is_failing(answer):
         counters = ("answers", "failing")
     elif answer.duration_s is not None:
-        slow_s = rules.rule("webhook.slow", event.account, answer.endpoint).longer_than_s
+        slow_s = rules.rule("webhook.slow", event.account, endpoint_of(answer.endpoint)).longer_than_s
         if slow_s is not None and answer.duration_s > slow_s:
             counters = ("answers", "slow")
     return _observed(reading, answer, at_us, heard_us, counters)
