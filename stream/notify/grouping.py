@@ -163,7 +163,7 @@ class Grouping:
             return None
         for one in self._routes:
             key = one.name, alert.group.key
-            if key in self._announced or key in self._pending:
+            if (key in self._announced or key in self._pending) and not _is_beneath(alert, one):
                 return one
         # A process that has just begun does not know what was announced. An end of what nobody opened does no
         # harm, but those of all facts would fill the route.
@@ -238,6 +238,12 @@ def _is_news(alert: ReceivedAlert, seen: _Seen) -> bool:
     if alert.is_about_a_call and alert.is_firing and _rank(alert) >= seen.rank:
         return False
     return alert.revision > seen.revision
+
+
+def _is_beneath(alert: ReceivedAlert, route: RouteSetting) -> bool:
+    """Whether a fact was never severe enough for a route: the severity of an episode only rises."""
+    least = max((_RANK[severity] for severity in route.severities), default=len(_RANK))
+    return alert.is_about_a_call and _rank(alert) > least
 
 
 def _rank(alert: ReceivedAlert) -> int:

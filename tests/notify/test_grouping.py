@@ -259,6 +259,16 @@ def test_the_ends_of_facts_that_no_route_takes_are_told_to_no_sink() -> None:
     assert add(of, resolved(condition(severity="warning")), 0) == "waiting"
 
 
+def test_the_end_of_a_fact_that_was_never_severe_enough_is_not_told_with_those_that_were() -> None:
+    of = grouping(severities=("warning",), wait_s=1.0)
+    add(of, alert("twilio:CA1", severity="warning"), 0)
+    assert len(sent(of, 1)) == 1
+    assert add(of, resolved(alert("twilio:CA2"), "settled"), 2) == "unrouted"
+    for severity in ("warning", "critical"):
+        one = alert(f"twilio:CA{severity}", severity=severity)
+        assert add(of, resolved(one, "settled"), 2) == "waiting"
+
+
 def test_what_other_processes_read_is_forgotten() -> None:
     of = grouping()
     add(of, condition(), 0)
