@@ -51,7 +51,8 @@ class BatchState:
 
     - `calls`: states by key, None for a call that leaves the table; `pages`: the identities of calls with
       very many events.
-    - `scopes`: states of scopes by key, encoded; `told`: what its calls tell about scopes.
+    - `scopes`: states of scopes by key, encoded; `told`: what its calls tell about scopes;
+      `told_taken`: how many records told this batch of scopes.
     - `held`: by key, the series of gauges that a call was part of before the batch.
     - `moved`: by key, the old and the new position of a call in the index, None for none; `failures`: as in
       `PartitionMemory`, None for one that is over.
@@ -79,6 +80,7 @@ class BatchState:
         "tick_calls",
         "ticked",
         "told",
+        "told_taken",
         "unfinished",
     )
 
@@ -89,6 +91,7 @@ class BatchState:
         self.calls: dict[bytes, Call | None] = {}
         self.scopes: dict[bytes, bytes | None] = {}
         self.told: dict[str, Told] = {}
+        self.told_taken = 0
         self.held: dict[bytes, tuple[Series, ...]] = {}
         self.pages = Pages(get)
         self.subscriptions = memory.subscriptions

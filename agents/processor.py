@@ -17,7 +17,7 @@ from agents.batch_state import BatchState, Get, PartitionMemory, held_series
 from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
-from agents.scopes import apply_told, tick_scope, write_told
+from agents.scopes import TOLD_PER_BATCH, apply_told, tick_scope, write_told
 from stream.core.alerting.rules import Rules
 from stream.core.alerting.scopes import is_scope, load_scope
 from stream.core.call.gaps import configuration_of, show_at_end
@@ -129,12 +129,12 @@ class CallProcessor:
             one = read.pop(0)
             if record.topic == scopes:
                 self._take_internal(batch, records, at)
-                continue
-            if record.topic != ticks:
+            elif record.topic == ticks:
+                self._tick(batch, records, at)
+            else:
                 self._deliver(batch, records, at, one)
                 continue
-            self._tick(batch, records, at)
-            if batch.tick_calls >= CALLS_PER_BATCH:
+            if batch.tick_calls >= CALLS_PER_BATCH or batch.told_taken >= TOLD_PER_BATCH:
                 break
         write_told(batch, self._topics)
         self._metrics.folded(partition, batch.counts.heartbeat_us)

@@ -16,6 +16,11 @@ from stream.core.policy import CallPolicy
 from stream.engine.batch import KEYED, Output, Record
 from stream.kafka.topics import Topics
 
+TOLD_PER_BATCH = 50
+"""A batch ends after so many records that tell of a scope. Each may take some milliseconds, because all that
+is counted of the scope is judged anew, and nothing else runs meanwhile.
+"""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -29,6 +34,7 @@ def apply_told(
     batch: BatchState, record: Record, topics: Topics, policy: CallPolicy, deployment: str
 ) -> None:
     """Count what a batch of calls tells about a scope. Raises DecodeError."""
+    batch.told_taken += 1
     told = read_told(record.key, record.value)
     key = scope_key(told.scope)
     before = batch.scope(key)

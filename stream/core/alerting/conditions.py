@@ -212,19 +212,19 @@ def _may_hold(scope: Scope, name: str, one: Condition, rule: Rule) -> bool:
     past = scope.past.get(name)
     if past is not None and past.opened is not None:
         return True
-    minutes = _minutes_after(scope, name)
+    minutes, width, least = _minutes_after(scope, name), rule.window_min, rule.least
     first = bad = early = all_ = 0
     for minute, counts in minutes:
-        bad += counts.get(one.bad, 0)
-        all_ += counts.get(one.all, 0)
-        early += counts.get(one.early or "", 0)
-        while minutes[first][0] <= minute - rule.window_min:
+        while minutes[first][0] <= minute - width:
             left = minutes[first][1]
             bad -= left.get(one.bad, 0)
             all_ -= left.get(one.all, 0)
             early -= left.get(one.early or "", 0)
             first += 1
-        if early >= rule.least or (bad >= rule.least and (not all_ or bad / all_ >= rule.share)):
+        bad += counts.get(one.bad, 0)
+        all_ += counts.get(one.all, 0)
+        early += counts.get(one.early or "", 0)
+        if early >= least or (bad >= least and (not all_ or bad / all_ >= rule.share)):
             return True
     return False
 
