@@ -37,7 +37,7 @@ class CallEnded(msgspec.Struct):
 
 class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
     """A call names its parent for the first time, or is answered: the parent, in whatever partition, is to
-    know its child. A record of the scopes topic. `account`: the child's.
+    know its child. A record of the scopes topic. `account`: the child's; `answered_us`: when it was answered.
     """
 
     parent_key: str
@@ -45,10 +45,12 @@ class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
     child_call_id: str
     received_at: str
     answered: bool = False
+    answered_us: int | None = None
 
 
 class SiblingAnswered(msgspec.Struct, tag="sibling", tag_field="kind"):
-    """Another call that was dialled for the same parent was answered: `key` is to know that it lost.
+    """Another call that was dialled for the same parent was answered: `key` is to know that it lost, unless
+    it had ended before `answered_us`.
 
     A record of the scopes topic.
     """
@@ -56,6 +58,7 @@ class SiblingAnswered(msgspec.Struct, tag="sibling", tag_field="kind"):
     key: str
     account: str | None
     received_at: str
+    answered_us: int | None = None
 
 
 class StateConflict(msgspec.Struct):

@@ -19,6 +19,7 @@ CROSSES = {
     "child_call_id": CHILD,
     "received_at": at(0.5),
     "answered": False,
+    "answered_us": None,
 }
 
 
@@ -109,3 +110,25 @@ def test_a_call_that_lost_a_dial_is_told_and_its_record_says_at_once_that_nobody
     assert {one.json["call_id"]: one.json["verdict"] for one in to(TOPICS.ended, written)} == {
         leg: None for leg in legs if leg != legs[3]
     }
+
+
+@pytest.mark.parametrize(("ended", "fault"), [(20, "callee"), (25, None), (40, None)])
+def test_a_call_that_had_ended_before_the_next_one_was_answered_lost_nothing(
+    ended: int, fault: str | None
+) -> None:
+    lane = Lane()
+    legs = ["CA" + "a1" * 16, "CA" + "b2" * 16]
+    steps = [
+        (0, "ringing", "1", 1),
+        (0, "no-answer", "2", ended),
+        (1, "ringing", "1", 22),
+        (1, "in-progress", "2", 25),
+    ]
+    told = [callback(*step, call_id=legs[leg], ParentCallSid=CALL_ID) for leg, *step in steps]
+    written = lane.run(records(told))
+    for _ in range(2):
+        crossings = [(one.output.key, one.output.value) for one in to(TOPICS.scopes, written)]
+        more = lane.run([Fetched(TOPICS.scopes, n, *one) for n, one in enumerate(crossings)])
+        written = [one for one in written if one.topic == TOPICS.ended] + more
+    verdict = to(TOPICS.ended, written)[-1].json["verdict"]
+    assert (verdict and verdict["fault"]) == fault

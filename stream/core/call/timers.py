@@ -103,9 +103,9 @@ def told_to_parent(call: Call, event: Event, parent_call_id: str) -> ChildFound:
     """What the parent of a call is to know of it."""
     answered = any(entry.status in ANSWERED and entry.hangup is None for entry in call.lifecycle)
     child_call_id = call.key.partition(":")[2]
-    return ChildFound(
-        f"{event.provider}:{parent_call_id}", event.account, child_call_id, event.received_at, answered
-    )
+    answered_us = lifecycle_of(call).answered[0] if answered else None
+    parent_key = f"{event.provider}:{parent_call_id}"
+    return ChildFound(parent_key, event.account, child_call_id, event.received_at, answered, answered_us)
 
 
 def child_found(
@@ -131,7 +131,10 @@ def child_found(
     if call.winner not in ("", child) and not found.answered:
         losers = [child]  # also one that the parent's own events have named before
     provider = call.key.partition(":")[0]
-    told = [SiblingAnswered(f"{provider}:{one}", found.account, found.received_at) for one in losers]
+    told = [
+        SiblingAnswered(f"{provider}:{one}", found.account, found.received_at, found.answered_us)
+        for one in losers
+    ]
     if not is_new and not found.answered:
         return None, told
     if is_new and call.ended and not was_only_named(call):
@@ -146,7 +149,7 @@ def sibling_answered(call: Call, told: SiblingAnswered, policy: CallPolicy) -> l
     """
     if call.proven and told.account not in (None, call.account):
         raise DecodeError("key_mismatch", "the sibling of a call is another account's")
-    evidence = with_fact(call.evidence, *LOST_A_DIAL)
+    evidence = with_fact(call.evidence, *LOST_A_DIAL, told.answered_us)
     if call.forgotten or was_only_named(call) or evidence is call.evidence:
         return None
     call.evidence = evidence

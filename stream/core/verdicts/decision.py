@@ -14,7 +14,7 @@ import msgspec
 
 from stream.core.sources import source_names
 from stream.core.timestamps import SECOND_US, utc
-from stream.core.verdicts.evidence import Evidence, joined
+from stream.core.verdicts.evidence import LOST_A_DIAL, Evidence, joined
 from stream.core.verdicts.row import Row
 from stream.core.verdicts.table import TABLE, UNKNOWN
 
@@ -166,6 +166,9 @@ def decide(
     for one in evidence:
         known = facts.get((one.fact, one.value))
         facts[one.fact, one.value] = one if known is None else joined(known, one)
+    lost = facts.get(LOST_A_DIAL)
+    if lost is not None and lost.at_us is not None and (ended_us or lost.at_us) < lost.at_us - _SLACK_US:
+        del facts[LOST_A_DIAL]  # it had ended before: one after the other was dialled
     timed = any(one.fact in _TIMED for one in evidence)
     judged = _judged(case, facts, ended_us) if timed else _judged_untimed(case, tuple(facts))
     if judged is None:
