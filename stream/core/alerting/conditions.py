@@ -147,7 +147,7 @@ def _step(trend: Trend, minute: int, window: list[dict[str, int]], one: Conditio
         trend.count = number - max(here, early_here)
         trend.confirmed = False
         trend.baseline = trend.bad / trend.all if trend.all >= HISTORY else None
-    elif trend.opened is not None and max(share, bad / all_ if all_ else 0.0) < threshold / 2:
+    elif trend.opened is not None and all_ >= rule.least and max(share, bad / all_) < threshold / 2:
         trend.opened, trend.closed = None, minute
     if trend.opened is not None:
         trend.count += max(here, early_here)

@@ -158,6 +158,13 @@ def test_the_request_log_may_confirm_a_failure_and_tell_its_end_at_once() -> Non
     assert last.occurrences == 15
 
 
+def test_a_few_good_answers_do_not_end_what_many_bad_ones_showed() -> None:
+    """Whichever was told first: the rows of a call's log may be minutes apart."""
+    rows = [told(8, GOOD, heard=60), told(0, *[BAD] * 20, heard=60)]
+    for order in (rows, rows[::-1]):
+        assert [one.state for one in play(order)[1]] == ["firing"]
+
+
 def test_slow_answers_are_a_warning() -> None:
     (alert,) = play([told(0, *[("answers", "slow")] * 10, *[GOOD] * 90)])[1]
     assert (alert.rule.id, alert.severity) == ("webhook.slow", "warning")
