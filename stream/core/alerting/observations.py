@@ -51,7 +51,7 @@ def failure_code(sip_response_code: int | None, error_code: str | None) -> str:
 
 
 def answered(reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int, rules: Rules) -> Observed:
-    """A row of a log that has good answers and bad ones. `at_us`: its time, if it has none itself."""
+    """A row of a log that has good answers and bad ones. `at_us`: when it was sent."""
     counters: tuple[str, ...] = ("answers",)
     event = reading.event
     if is_failing(answer):
@@ -63,17 +63,15 @@ def answered(reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int,
     return _observed(reading, answer, at_us, heard_us, counters)
 
 
-def failed(reading: Reading, answer: WebhookAnswer, heard_us: int) -> Observed:
+def failed(reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int) -> Observed:
     """A failure that no log has told of before, however it is told."""
-    return _observed(reading, answer, heard_us, heard_us, ("reported",))
+    return _observed(reading, answer, at_us, heard_us, ("reported",))
 
 
 def _observed(
     reading: Reading, answer: WebhookAnswer, at_us: int, heard_us: int, counters: tuple[str, ...]
 ) -> Observed:
     event = reading.event
-    if reading.occurred_us is not None:
-        at_us = reading.occurred_us
     bad = counters != ("answers",)
     return Observed(
         endpoint_key(event.provider, event.account, answer.endpoint),

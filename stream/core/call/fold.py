@@ -21,7 +21,7 @@ from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import await_gaps, close_gap, watch_gaps
 from stream.core.call.identity_pages import Pages
-from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of, newest_time
+from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of, time_of_request
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
@@ -247,7 +247,10 @@ def _follow(
     alarming = [one for one in new if _is_alert(call, one, policy, is_new_event=True)]
     alarming += [one for one in again if _is_alert(call, one, policy, is_new_event=False)]
     lost = [reading for reading in (*new, *again) if _is_new_loss(call, reading, policy)]
-    effects += [failed(one, one.answer, envelope.received_us) for one in alarming if is_failing(one.answer)]
+    for one in alarming:
+        if is_failing(one.answer):
+            at_us = time_of_request(call, one, envelope.received_us)
+            effects.append(failed(one, one.answer, at_us, envelope.received_us))
     if not decided and not alarming and not lost and call.alerts is None:
         return
     lifecycle = lifecycle_of(call)
@@ -295,8 +298,7 @@ def _count(call: Call, reading: Reading, heard_us: int, effects: list[Any], poli
         effects.append(
             ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
         )
-        # A log gives no time to a request without an answer, and has its row when the call is long over.
-        at_us = heard_us if reading.occurred_us is not None else newest_time(call, heard_us)
+        at_us = time_of_request(call, reading, heard_us)
         effects.append(answered(reading, answer, at_us, heard_us, policy.alert_rules))
 
 

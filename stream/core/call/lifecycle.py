@@ -13,6 +13,7 @@ import msgspec
 
 from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import PROGRESS, QUALITIES, TimelineEntry
+from stream.core.events import Reading
 from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
 from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of, may_have_broken
@@ -239,9 +240,18 @@ def end_time(terminal: list[TimelineEntry]) -> Phase:
     return min(((entry.at_us, entry.quality) for entry in same), default=NEVER)
 
 
-def newest_time(call: Call, otherwise_us: int) -> int:
-    """The newest time that the life cycle tells of, else `otherwise_us`."""
-    return max((entry.at_us for entry in call.lifecycle if entry.at_us is not None), default=otherwise_us)
+def time_of_request(call: Call, reading: Reading, heard_us: int) -> int:
+    """When a request to the application was sent.
+
+    A log gives no time to one without an answer, and tells of it much later. Then it is that of the event of
+    a callback, else the beginning of the call, which is when instructions are fetched.
+    """
+    if reading.occurred_us is not None:
+        return reading.occurred_us
+    sent = reading.sent
+    timed = [entry for entry in call.lifecycle if entry.at_us is not None]
+    of_event = [entry for entry in timed if sent is not None and entry.fingerprint == sent.event]
+    return min((one.at_us for one in of_event or timed if one.at_us is not None), default=heard_us)
 
 
 def _derived_answer(ended_us: int | None, duration_s: float | int | None) -> Phase:
