@@ -14,7 +14,7 @@ _WHAT = {
     "webhook.failing": "{bad} of {all} requests failed at {rest}",
     "webhook.slow": "{bad} of {all} requests were answered late at {rest}",
     "delivery.callback_missing": "{bad} of {all} callbacks to {rest} did not come",
-    "calls.failing": "{bad} of {all} {rest} calls failed with {code}",
+    "calls.failing": "{bad} of {all} {calls} failed with {code}",
 }
 _RESOLVED = {
     "quiet": "Nothing more has come: {what}",
@@ -40,7 +40,11 @@ def condition_alert(
     begin_us, end_us = (minute - rule.window_min + 1) * MINUTE_US, (minute + 1) * MINUTE_US
     sip, error = _codes(name) if kind == "failures" else (None, None)
     what = _WHAT[rule.id].format(
-        bad=bad, all=all_ if trend.known else "an unknown number of", rest=rest, code=name.replace("-", " ")
+        bad=bad,
+        all=all_ if trend.known else "an unknown number of",
+        rest=rest,
+        calls=f"{rest} calls" if rest else "calls",
+        code=name.replace("-", " "),
     )
     what += (
         f" between {utc(begin_us)[11:19]} and {utc(end_us)[11:19]} UTC, since {utc(episode.starts_us)[:16]}Z."

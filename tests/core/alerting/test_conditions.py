@@ -174,6 +174,13 @@ def ends(minute: int, ok: int, failed: int, code: str = "sip-503") -> Told:
     return told(minute, *[("ended",)] * ok, *[("ended", code)] * failed, scope=FAILURES)
 
 
+@pytest.mark.parametrize(("direction", "calls"), [("outbound", "outbound calls"), ("", "calls")])
+def test_the_text_of_failing_calls_says_their_direction_where_it_is_known(direction: str, calls: str) -> None:
+    scope = f"twilio:failures:AC1:{direction}"
+    (alert,) = play([told(0, *[("ended", "sip-503")] * 50, *[("ended",)] * 10, scope=scope)])[1]
+    assert alert.reason.text.startswith(f"50 of 60 {calls} failed with sip 503 between ")
+
+
 def test_failures_of_one_code_above_three_times_the_usual_share_are_one_episode() -> None:
     usual = [ends(minute, 90, 10) for minute in range(30)]
     assert play(usual)[1] == []
