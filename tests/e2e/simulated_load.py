@@ -122,8 +122,11 @@ def undisturbed_outputs(sent: SimulatedLoad) -> UndisturbedOutputs:
     while by_partition:
         told: dict[int, list[_Record]] = defaultdict(list)
         for partition, records in by_partition.items():
-            for at in range(0, len(records), BATCH):
+            at = 0
+            while at < len(records):
                 made = job.process(partition, records[at : at + BATCH], states.get)  # type: ignore[arg-type]
+                assert made.taken
+                at += made.taken
                 for key, state in made.states.items():
                     assert state is not None, "no call is removed so soon"
                     if key != SUBSCRIPTIONS_KEY:
