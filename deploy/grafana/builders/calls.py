@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from deploy.grafana.builders import limits
+from deploy.grafana.builders import call_failures, limits
 from deploy.grafana.builders import queries as q
 from deploy.grafana.builders.assembly import Question, assembled, data_source, label, provider
 from deploy.grafana.builders.panels import (
     CALLS_PER_MINUTE,
     COUNT,
-    LEVELS,
     OUTCOMES,
-    PER_MINUTE,
     SECONDS,
     SHARE,
     AnyPanel,
@@ -29,10 +27,6 @@ BY_ACCOUNT, ACCOUNT_NAMES = "account, direction", "{{account}} {{direction}}"
 BY_PROVIDER, PROVIDER_NAMES = "provider, direction", "{{provider}} {{direction}}"
 RINGING, ANSWERED = 'phase="ringing"', 'phase="answered"'
 
-CODE_MEANING = (
-    "What a code of Twilio means",
-    "https://www.twilio.com/docs/api/errors/${__field.labels.error_code}",
-)
 INEFFECTIVE_CODES = "408|500|503|504"
 
 
@@ -51,11 +45,11 @@ def calls() -> Dashboard:
             Question("Is something wrong with calls now?", _now()),
             Question("How much traffic is there, and how does it end?", _traffic()),
             Question("Do calls reach people, and does the network carry them?", _effectiveness()),
-            Question("Why do calls fail?", _failures()),
+            Question("Why do calls fail?", call_failures.failures()),
             Question(
                 "How long does it take until it rings and is answered? How long do people talk?", _times()
             ),
-            Question("Which calls hang, and about which do sources disagree?", _doubts()),
+            Question("Which calls hang, and about which do sources disagree?", call_failures.doubts()),
         ],
     )
 
@@ -217,65 +211,6 @@ def _effectiveness() -> Sequence[AnyPanel]:
     ]
 
 
-def _failures() -> Sequence[AnyPanel]:
-    return [
-        lines(
-            "Whose fault it was",
-            "Settled calls that did not succeed, by the verdict of their record. application: look at the "
-            "last deployment. provider, carrier: retry, open a ticket. request: correct what was asked for.",
-            Query(q.verdicts(), "{{fault}}"),
-            unit=CALLS_PER_MINUTE,
-            stacked="normal",
-        ),
-        lines(
-            "Final SIP codes other than 200",
-            "Calls by final SIP response code; only codes that occurred. 5xx and 6xx: ask the carrier. 404 "
-            "and 484: check the numbers dialled.",
-            Query(q.failed_responses(), "{{sip_code}}"),
-            unit=CALLS_PER_MINUTE,
-            stacked="normal",
-        ),
-        lines(
-            "Error codes",
-            "The provider's error codes on calls; only codes that occurred. Look a code up in the provider's "
-            "error dictionary.",
-            Query(q.error_codes(), "{{provider}} {{error_code}}"),
-            unit=PER_MINUTE,
-            stacked="normal",
-            link=CODE_MEANING,
-        ),
-        lines(
-            "Voice Insights errors and warnings, by edge",
-            "Events of Twilio's Voice Insights. Many at sdk_edge: the client's network, microphone or "
-            "version. Many at carrier_edge: the carrier.",
-            Query(
-                q.per_minute("call_insights_events_total", 'level=~"error|warning"', by="edge, level"),
-                "{{edge}} {{level}}",
-            ),
-            unit=PER_MINUTE,
-            limits=limits.INSIGHTS_ERRORS_PER_MINUTE,
-        ),
-        lines(
-            "Voice Insights events, by level",
-            "All events of Voice Insights, by level.",
-            Query(q.per_minute("call_insights_events_total", by="level"), "{{level}}"),
-            unit=PER_MINUTE,
-            colours=LEVELS,
-            logarithmic=True,
-        ),
-        lines(
-            "Alert records written",
-            "Alert records that callstream wrote, by rule. `callstream tail alerts` prints each with its "
-            "call and reason.",
-            Query(
-                q.per_minute("alerts_published_total", 'state="firing"', by="rule, severity"),
-                "{{rule}} {{severity}}",
-            ),
-            unit=PER_MINUTE,
-        ),
-    ]
-
-
 def _times() -> Sequence[AnyPanel]:
     ringing = ("call_setup_delay_seconds", q.DIRECTION, RINGING)
     return [
@@ -327,28 +262,5 @@ def _times() -> Sequence[AnyPanel]:
             limits=limits.SHORT_CALLS,
             most=1,
             width=8,
-        ),
-    ]
-
-
-def _doubts() -> Sequence[AnyPanel]:
-    return [
-        lines(
-            "Overdue calls, by provider",
-            "Active calls older than the configured maximum, without an end. A terminal callback was lost, "
-            "or the call hangs: end it at the provider.",
-            Query(q.total("calls_overdue", q.PROVIDER, by="provider"), "{{provider}}"),
-            unit=COUNT,
-            limits=limits.ANY,
-        ),
-        lines(
-            "Conflicts between sources",
-            "Sources that disagree about a field of one call. A few are usual; on many compare one call's "
-            "events.",
-            Query(
-                q.per_minute("call_state_conflicts_total", q.PROVIDER, by="field"),
-                "{{field}}",
-            ),
-            unit=PER_MINUTE,
         ),
     ]

@@ -14,11 +14,11 @@ from deploy.grafana.builders import limits
 from deploy.grafana.builders import queries as q
 from deploy.grafana.builders.application_webhooks import failed_share
 from deploy.grafana.builders.assembly import Question, assembled, data_source, label, provider
+from deploy.grafana.builders.call_failures import CODE_MEANING
 from deploy.grafana.builders.calls import (
     ACCOUNT_NAMES,
     BY_ACCOUNT,
     BY_PROVIDER,
-    CODE_MEANING,
     INEFFECTIVE_CODES,
     PROVIDER_NAMES,
 )
