@@ -163,7 +163,7 @@ class CallFolder:
         try:
             told = _read_relative(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise DecodeError("invalid_field", "what is told of a call's relative cannot be read") from None
+            raise DecodeError("invalid_field", "the link between two calls cannot be read") from None
         received_us = instant(told.received_at)
         if received_us is None:
             raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")

@@ -17,8 +17,8 @@ from stream.engine.batch import KEYED, Output, Record
 from stream.kafka.topics import Topics
 
 TOLD_PER_BATCH = 50
-"""A batch ends after so many records that tell of a scope. Each may take some milliseconds, because all that
-is counted of the scope is judged anew, and nothing else runs meanwhile.
+"""The maximum number of records about scopes in a batch. Each evaluates all counts of its scope, which may
+take some milliseconds, and the event loop waits meanwhile.
 """
 
 _encode = msgspec.json.Encoder().encode

@@ -25,7 +25,7 @@ COMMANDS = {
     "forget": "Remove a call from the worker's state, for good.",
     "topics": "Create the topics, or say what does not match.",
     "schemas": "Print the schemas of what is written to the topics.",
-    "config": "Say what is wrong with the settings: `config check`.",
+    "config": "Validate the settings: `config check`.",
     "doctor": "What is wrong here, and why a request was refused.",
     "verdicts": "Whose fault a failed call was: the table that decides it.",
     "simulate": "Simulate calls whose outputs are known, and check them.",

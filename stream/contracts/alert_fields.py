@@ -86,7 +86,7 @@ ALERT_FIELDS: dict[str, Field] = {
     "AlertWindow.bad": field("Occurrences in it.", 12, **COUNT),
     "AlertWindow.all": field("Of how many.", 180, **COUNT),
     "AlertWindow.share": field("Their share; null where the number of good ones is not known.", 0.0667),
-    "AlertWindow.baseline": field("The usual share; null where there is no history.", None),
+    "AlertWindow.baseline": field("The usual share; null without a history.", None),
     "AlertSample.key": field("The call.", f"twilio:{_CALL}", **TEXT),
     "AlertSample.at": field("When it occurred.", "2026-11-29T00:46:15.000000Z", **TIME),
     "AlertSample.text": field("What was seen.", "answered 502 after 0.2 s", **TEXT),

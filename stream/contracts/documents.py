@@ -47,7 +47,7 @@ DOCUMENTS: dict[str, Document] = {
     ),
     "call_record": Document(
         "Call record",
-        f"What is known of a call that has ended, by revision: the highest one replaces the others. {_OPEN}",
+        f"The state of a call that has ended, by revision: the highest one replaces the others. {_OPEN}",
         CallRecord,
         (
             _if(

@@ -111,7 +111,7 @@ HEADERS: dict[str, dict[str, Field]] = {
     "dead_letter_headers": {
         "reason": field("Why it could not be applied.", "key_mismatch", known=DEAD_LETTER_REASONS),
         "stage": field("Where that was found.", "decode", **TEXT),
-        "error": field("What is wrong, without the delivery's content.", "the value is null"),
+        "error": field("The cause, without the delivery's content.", "the value is null"),
         "source_topic": field("The topic that it was read from.", "calls.callbacks.v1", **TEXT),
         "source_partition": field("The partition, in digits.", "4", pattern="^[0-9]+$"),
         "source_offset": field("The offset, in digits.", "1042", pattern="^[0-9]+$"),

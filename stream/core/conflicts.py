@@ -93,7 +93,7 @@ RULES: tuple[ConflictRule, ...] = (
 def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
     """The conflicts of a call as its record has them: `field`, `values`, `chosen`; sorted by field.
 
-    Looked for once, whoever asks.
+    Computed once, and kept in the `Lifecycle`.
     """
     if lifecycle.conflicts is None:
         lifecycle.conflicts = _conflicts_of(call, lifecycle)

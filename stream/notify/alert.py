@@ -1,6 +1,6 @@
 """An alert as this role reads it from `calls.alerts.v1`: the fields that it needs, leniently.
 
-A field that is missing or unknown is no fault: the worker may run another version.
+A missing or unknown field is not an error: the worker may run another version.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class ReceivedAlert(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def is_settled(self) -> bool:
-        """The fact stays true and its call is over, which is no news. A retracted one was never true."""
+        """The fact stays true and its call is over: not announced. A retracted one was never true."""
         return self.is_about_a_call and not self.is_firing and not self.reason.code.startswith(RETRACTED)
 
     @cached_property

@@ -128,7 +128,7 @@ class Grouping:
 
     - `routes`: of this sink.
     - `closes`: the sink is also told of facts that were settled, to close what it has opened.
-    - `crowded`: so many wait that no more are read. Nothing is collected then: a page may be behind them.
+    - `crowded`: too many wait, and reading has paused. Nothing is collected then: a page may be behind them.
     """
 
     def __init__(self, routes: Sequence[RouteSetting], *, closes: bool) -> None:

@@ -77,7 +77,7 @@ def test_what_comes_later_is_dropped_and_counted_for_a_day() -> None:
     assert to(TOPICS.events, lane.run(others[:1]))
 
 
-def test_a_call_that_has_left_the_table_is_forgotten_by_whoever_keeps_its_records() -> None:
+def test_consumers_are_told_to_forget_a_call_that_has_left_the_table() -> None:
     lane = Lane()
     assert told(lane.run([a_request(60, 100)]))[1] is False
     assert lane.run(records(answered_call())) == []

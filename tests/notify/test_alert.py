@@ -1,4 +1,4 @@
-"""An alert as notify reads it: what the published example says, and no more than it needs."""
+"""An alert as notify reads it: the published example, and its least fields."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_a_fact_that_only_settles_is_news_to_nobody_but_sinks_that_keep_it_open(
     assert add(grouping(closes=closes), resolved(alert(), code), 0) == result
 
 
-def test_facts_are_open_until_the_last_of_them_has_ended_whoever_read_the_others() -> None:
+def test_facts_are_open_until_the_last_of_them_has_ended_in_any_partition() -> None:
     """Another process reads the partition of the second call; what is firing says so."""
     mine, others = alert("twilio:CA1"), alert("twilio:CA2")
     of = grouping(wait_s=1.0)

@@ -113,7 +113,7 @@ async def test_what_will_never_be_taken_is_a_dead_letter(
 
 
 async def test_who_has_no_partitions_any_more_says_nothing_of_the_sink() -> None:
-    """It would say for ever that the sink is down: it tries no more."""
+    """It would say for ever that the sink is down, because it does not try again."""
     handed = Handed(SinkAnswer(FAILED, "status 503"))
     await handed.hand_over()
     assert (handed.up(), handed.worker.trouble) == (0, "status 503")

@@ -89,7 +89,7 @@ class NewestAlerts:
         self._groups: dict[tuple[str, str], AlertGroup] = {}
 
     def add(self, notice: AlertNotice) -> None:
-        """Take in a record. Most facts end when their call settles, which is no news."""
+        """Take in a record. Most facts end when their call settles, which is not shown."""
         if notice.state == "resolved" and not notice.is_news:
             return
         self.seen += notice.revision == 1

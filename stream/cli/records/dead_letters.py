@@ -79,7 +79,7 @@ class Opened(NamedTuple):
 
 
 class GoneError(Exception):
-    """There is no letter with this id, or none any more."""
+    """The letter does not exist, or no longer."""
 
 
 def choosing(command: Callable[..., None]) -> Callable[..., None]:
@@ -260,7 +260,7 @@ async def _show(opened: Opened, letter_id: str, privacy: Privacy | None) -> dict
     except OffsetOutOfRangeError:
         pass
     if letter is None:
-        raise GoneError(f"there is no dead letter {letter_id}: never, or it is older than the topic keeps it")
+        raise GoneError(f"dead letter {letter_id} does not exist, or its retention time is over")
     text = cells(None, letter.value, privacy)[1]
     shown = privacy.text if privacy is not None else str
     return {

@@ -2,7 +2,7 @@
 
 Whether a condition holds is derived from the counts alone, minute by minute, so the order in which calls tell
 does not matter. Counts are kept for HORIZON_MIN minutes, longer than a provider's log takes to tell; older
-ones are folded into a `Trend`, and what is told of them later is ignored.
+ones are folded into a `Trend`, and later reports of them are ignored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An episode: from the moment something is true of a scope until it is true no more.
+"""An episode: from the moment something is true of a scope until it is no longer true.
 
 It is kept in the state of its scope, also when it is resolved, so that its revisions never repeat: what is
 true again for the same reason continues its episode. A revision is written when severity, confidence or state
@@ -55,7 +55,7 @@ class Episode(msgspec.Struct, array_like=True):
         return True
 
     def resolve(self) -> None:
-        """It is true no more."""
+        """It is no longer true."""
         self.firing = False
         self.revision += 1
 

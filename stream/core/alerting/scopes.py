@@ -1,4 +1,4 @@
-"""What is kept of a scope: an endpoint of the application, or the failures of an account and direction.
+"""The state of a scope: an endpoint of the application, or the failures of an account and direction.
 
 Calls tell of it in records of `calls.scopes.v1`; its state is beside the calls in the table.
 """
@@ -142,7 +142,9 @@ def read_told(key: bytes | None, value: bytes | None) -> Told:
     try:
         told = _read_told(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DecodeError("invalid_field", f"what is told about a scope: {type(error).__name__}") from None
+        raise DecodeError(
+            "invalid_field", f"the report about a scope cannot be read: {type(error).__name__}"
+        ) from None
     if key != told.scope.encode():
         raise DecodeError("key_mismatch", "the record's key is not the scope that it is about")
     parts = told.scope.split(":", 3)

@@ -67,7 +67,7 @@ class Occasion(msgspec.Struct):
 def review(
     call: Call, lifecycle: Lifecycle, occasion: Occasion, effects: list[Any], policy: CallPolicy
 ) -> None:
-    """Add the alerts that follow from what is known now to the `effects` of a delivery or tick."""
+    """Add the alerts that follow from the call's state to the `effects` of a delivery or tick."""
     if occasion.errors:
         known = call.alerts = call.alerts or CallAlerts()
         known.errors += len(occasion.errors)
@@ -182,7 +182,7 @@ def _error_events(call: Call, errors: int) -> Fact:
 # -- what it is told as
 
 _RESOLVED: dict[str, str] = {
-    "settled": "No more is expected of the call.",
+    "settled": "The call has settled.",
     "expired": "The missing numbers did not come before the call settled.",
     "late_arrival": "The missing number has arrived.",
     "poll_heal": "A resource of the provider has what was missing.",
@@ -196,7 +196,7 @@ _RESOLVED: dict[str, str] = {
 
 
 def _why_over(rule_id: str, lifecycle: Lifecycle, occasion: Occasion, effects: list[Any]) -> str:
-    """The code of the reason why something is true no more."""
+    """The code of the reason why something is no longer true."""
     if rule_id == "delivery.gap":
         closed = [effect.by for effect in effects if type(effect) is SequenceGapClosed]
         return closed[-1] if closed else "expired"

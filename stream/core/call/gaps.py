@@ -1,10 +1,10 @@
 """What is missing of a call: callbacks before one that came, and callbacks that the provider has records of.
 
 A missing callback becomes a gap when its grace period ends. Twilio numbers its callbacks; Telnyx does not,
-but no leg begins without `call.initiated`. It is no gap where the provider did not send it: Twilio counts
+but no leg begins without `call.initiated`. It is not a gap where the provider did not send it: Twilio counts
 events that are not subscribed to. The request log proves that, 15 minutes after the end; until then it is
 taken from what other calls of the same configuration showed (see `subscriptions`).
-Callbacks and resources are compared once, when no more will be read; what comes later is late.
+Callbacks and resources are compared once, when all reads are done; later ones are late.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class ArrivalStats(msgspec.Struct, array_like=True):
       down in between.
     - `gaps`: what was reported as missing and still is, see `gaps.gap_of`; `gap_due_us`: when a grace period
       ends, 0 for none; `gap_notes`: None for a call of which nothing was missing.
-    - `unused`, `conflict`: keep the positions of fields that are no more.
+    - `unused`, `conflict`: keep the positions of removed fields.
     - `reconciled`: callbacks and resources were compared.
     - `missed`: the bits of the sources that could not be read completely.
     - `failures`: the reports of failures that were compared with each other, so that each raises one alert.

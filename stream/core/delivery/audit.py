@@ -70,7 +70,7 @@ def sent_of(observed: Reading, answer: WebhookAnswer | None) -> SentCallback | N
 
 
 def with_sent(known: tuple[SentCallback, ...], one: SentCallback) -> tuple[SentCallback, ...]:
-    """The records of a call with one more, the very same tuple if it is no news."""
+    """The records of a call with one more, the same tuple if it adds nothing."""
     by_identity = {_identity(sent): sent for sent in (one, *known)}
     kept = sorted(by_identity)[:SENT_CAP]
     if len(by_identity) == len(known) or _identity(one) not in kept:

@@ -6,7 +6,7 @@ subscriptions. One is believed when a request log has proven it, or when several
 a while and no call between them received an event that it lacks. It is forgotten when a callback that it does
 not send arrives after all, and when no call has shown it for a week.
 
-What is known belongs to a partition. It is kept in the table under a key of its own, and recovered with it.
+Subscriptions belong to a partition. It is kept in the table under a key of its own, and recovered with it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def believed(known: Subscriptions, configuration: str) -> tuple[int, ...]:
 
 
 def learn(known: Subscriptions, said: SubscriptionShown | SubscriptionDisproved) -> Subscriptions:
-    """What is known after a call has shown or disproved a subscription. The same mapping if that is no news.
+    """The subscriptions after a call has shown or disproved one. The same mapping if nothing changes.
 
     A call that received more events than a subscription sends disproves it unless it is proven: an endpoint
     may have both.

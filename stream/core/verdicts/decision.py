@@ -1,4 +1,4 @@
-"""How the verdict's table is read: from what is known of an ended call to whose fault its end was.
+"""How the verdict's table is read: from the evidence of an ended call to whose fault its end was.
 
 It is a function of a set of facts, so their order of arrival does not matter. `unknown` is a proper answer:
 it is given where evidence is missing, contradicts itself, or fits two faults.
@@ -212,7 +212,7 @@ def _judged(case: Case, facts: dict[tuple[str, str], Evidence], ended_us: int | 
     return _Judgement(fault, confidence, reason, said)
 
 
-# -- what is known
+# -- the case
 
 
 def kind_of(address: str | None) -> str | None:

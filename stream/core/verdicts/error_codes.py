@@ -12,7 +12,7 @@ from stream.core.verdicts.row import Row
 
 _FLOW = 4
 _FETCH_S = 10
-"""An error of the call flow ends the call within this many seconds, else it is no cause."""
+"""An error of the call flow ends the call within this many seconds, else it is not the cause."""
 
 
 def _twilio(

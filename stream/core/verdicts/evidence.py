@@ -1,4 +1,4 @@
-"""What is kept of a call because it may say whose fault its end was.
+"""Evidence that may say whose fault a call's end was.
 
 Evidence is a join: per fact and value, the latest time and all sources. So it does not depend on the order in
 which deliveries come, nor on how often they do. A call that nothing went wrong with has next to none.

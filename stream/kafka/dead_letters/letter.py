@@ -28,7 +28,7 @@ WHY = ("reason", "stage", "error", "source_topic", "source_partition", "source_o
 """The first headers of a dead letter; the record's own follow."""
 
 NO_TOPIC = "it was in no topic: the poller reads the resource again by itself"
-NO_DELIVERY = "it is no delivery: time goes on, and the worker tries the call again every hour"
+NO_DELIVERY = "it is not a delivery: the worker retries the call every hour"
 CUT = "its value was cut to fit: the original bytes are gone"
 NO_KEY = "it has no key, so it names no call: the worker would refuse it again"
 UNREADABLE = "this version cannot read it either"

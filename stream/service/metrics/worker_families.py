@@ -230,7 +230,7 @@ CALL_ERRORS = counter(
 VERDICTS = counter(
     "verdicts_total",
     "Calls that did not succeed, by whose fault it was. A call is counted when it settles and leaves the "
-    "table: then its verdict changes no more.",
+    "table: then its verdict is final.",
     "When the share of one fault rises: docs/verdicts.md says what to do about it.",
     DIRECTION | {"fault": FAULTS},
 )

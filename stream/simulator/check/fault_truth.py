@@ -61,7 +61,7 @@ def twilio_fault(
 ) -> str | None:
     """None: the call succeeded.
 
-    `end`: the status that came out; `steps`: of the callbacks that were told, whoever told them;
+    `end`: the status that came out; `steps`: of the callbacks that any source told;
     `streamed`: the entries of the error log that Event Streams told; `told`: whether anybody told direction
     and addresses.
     """

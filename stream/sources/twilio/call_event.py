@@ -105,7 +105,7 @@ def _evidence(
 ) -> tuple[tuple[str, str], ...]:
     """What a request says of why the call ended: a command of the customer, or how instructions were fetched.
 
-    A callback that fails is no cause. `taken`: the request was not refused.
+    A callback that fails is not the cause. `taken`: the request was not refused.
     """
     if endpoint is None or named.get("CallSid", call_id) != call_id:
         return ()

@@ -23,7 +23,7 @@ def decode(envelope: Envelope) -> list[Reading]:
 
 
 def summary_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> Reading:
-    """The reading of a summary, whoever told it. `call_id`: used if the summary has none."""
+    """The reading of a summary, from any source. `call_id`: used if the summary has none."""
     row = redaction.without_secrets(body)
     call_id = take_call_id(row) or fields.required_identifier(call_id, "call_sid")
     account = fields.lenient_identifier(row.pop("account_sid", None)) or envelope.account

@@ -182,8 +182,8 @@ def _read(envelope: Envelope, telling: _Telling) -> list[Reading]:
 
 
 def _evidence(telling: _Telling, reading: Reading) -> tuple[tuple[str, str], ...]:
-    """What an entry says of why the call ended. That a callback was not delivered is no cause: the codes of a
-    failed request count only if it is known to be one for instructions.
+    """What an entry says of why the call ended. A callback that was not delivered is not the cause: the codes
+    of a failed request count only if it is known to be one for instructions.
     """
     code, answer = reading.event.error_code, reading.answer
     if code is None or reading.remark == "callback" or code in _CALLBACK_CODES:

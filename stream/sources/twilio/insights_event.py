@@ -36,7 +36,7 @@ def decode(envelope: Envelope) -> list[Reading]:
 
 
 def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> Reading:
-    """The reading of a row of Events, whoever told it. `call_id`: used if the row has none."""
+    """The reading of a row of Events, from any source. `call_id`: used if the row has none."""
     # A row with a null field and a row without this field are the same.
     present = {name: value for name, value in body.items() if value is not None}
     identity = (content_hash(present), envelope.ordinal)

@@ -72,7 +72,7 @@ DISAGREEING: dict[str, tuple[list[Delivery], list[dict[str, object]]]] = {
         [TALKED, calls_row("completed", end_time=ENDED, duration="12")],
         [{"field": "duration_s", "values": ["12", "49"], "chosen": "12"}],
     ),
-    "a second is no conflict": ([TALKED, calls_row("completed", end_time=ENDED, duration="50")], []),
+    "a second is not a conflict": ([TALKED, calls_row("completed", end_time=ENDED, duration="50")], []),
     "a callback and its row of the request log": (
         [TALKED, logged(parameters("completed", "3", 59) | {"CallDuration": "40", "SipResponseCode": "486"})],
         [

@@ -156,7 +156,7 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         "callee high",
     ),
     "canceled without a command": (twilio("canceled", 487, rang_s=2), "application medium"),
-    "another update is no command": (
+    "another update is not a command": (
         [*twilio("failed"), api(0, Url="https://app.example.test/x")],
         "unknown",
     ),
@@ -245,7 +245,7 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     "codes of a trunk": (twilio("failed", 488, **DEVICE), "request medium"),
     "no route": ([*twilio("failed", 404), summary(q850_cause=3)], "carrier medium"),
     "the network contradicts": ([*twilio("busy", 486, rang_s=2), summary(q850_cause=28)], "callee medium"),
-    "an echo is no witness": ([*twilio("failed", 503), summary(q850_cause=41)], "carrier medium"),
+    "an echo is not a witness": ([*twilio("failed", 503), summary(q850_cause=41)], "carrier medium"),
     "no response and nobody there": ([*twilio("failed", 408), summary(q850_cause=18)], "callee low"),
     "the summary fills the code": (
         [*twilio("failed"), summary(call_state="fail", last_sip_response_num=486)],

@@ -1,4 +1,4 @@
-"""The tables of sinks and routes: what they say, and what is refused without repeating a secret."""
+"""The tables of sinks and routes: valid ones, and errors that do not repeat a secret."""
 
 from __future__ import annotations
 
