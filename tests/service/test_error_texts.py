@@ -22,8 +22,7 @@ KNOWN_TEXTS = {
     # What an operator wrote, told to that operator.
     "stream/service/settings.py": {"OSError", "ValueError"},
     "stream/core/alerting/rules.py": {"TOMLDecodeError", "ValidationError"},
-    "stream/service/tables/account_setting.py": {"ValueError", "ValidationError"},
-    "stream/service/tables/notify_tables.py": {"ValueError", "ValidationError"},
+    "stream/service/tables/toml_table.py": {"ValueError", "ValidationError"},
     "stream/gateway/receive/credentials.py": {"ValueError"},
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},

@@ -15,12 +15,10 @@ No message repeats a value.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from stream.service import setting_kinds as kinds
+from stream.service.tables.toml_table import check_url, converted, file_content, tables
 
 PROVIDERS = ("twilio", "telnyx")
 
@@ -63,11 +61,7 @@ class AccountSetting:
 
 def account_settings(value: str) -> tuple[AccountSetting, ...]:
     """Accounts from JSON, the form in which the TOML file's tables arrive here. Raises ValueError."""
-    try:
-        said = msgspec.json.decode(value or "[]", type=list[dict[str, Any]])
-    except msgspec.DecodeError:
-        raise ValueError("must be a list of tables") from None
-    found = tuple(_one(number, table) for number, table in enumerate(said, 1))
+    found = tuple(_one(number, table) for number, table in enumerate(tables(value), 1))
     names = [(one.provider, one.id) for one in found]
     if len(set(names)) < len(names):
         raise ValueError("names an account twice")
@@ -75,14 +69,7 @@ def account_settings(value: str) -> tuple[AccountSetting, ...]:
 
 
 def _one(number: int, table: dict[str, Any]) -> AccountSetting:
-    unknown = set(table) - set(AccountSetting.__dataclass_fields__)
-    if unknown:
-        raise ValueError(f"table {number} has an unknown key {min(unknown)!r}")
-    try:
-        one = msgspec.convert(table, AccountSetting)
-    except msgspec.ValidationError as error:
-        # msgspec names the key and the kind, never the value.
-        raise ValueError(f"table {number}: {error}") from None
+    one = converted(number, table, AccountSetting)
     if one.provider not in PROVIDERS:
         raise ValueError(f"table {number}: provider must be one of {', '.join(PROVIDERS)}")
     if one.provider == "twilio" and not one.id:
@@ -94,14 +81,7 @@ def _one(number: int, table: dict[str, Any]) -> AccountSetting:
         if amount is not None and not 0 < amount <= 10_000:
             raise ValueError(f"table {number}: {name} must be above 0 and at most 10000")
     for name in ("api_url", "insights_url", "monitor_url"):
-        try:
-            if base := getattr(one, name):
-                kinds.url(base)
-        except ValueError as error:
-            raise ValueError(f"table {number}: {name} {error}") from None
+        check_url(number, name, getattr(one, name))
     if one.secret:
         return one
-    try:
-        return replace(one, secret=Path(one.secret_file).expanduser().read_text().strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"table {number}: secret_file cannot be read ({type(error).__name__})") from None
+    return replace(one, secret=file_content(number, "secret_file", one.secret_file))

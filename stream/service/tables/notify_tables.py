@@ -19,12 +19,10 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from stream.service import setting_kinds as kinds
+from stream.service.tables.toml_table import check_url, converted, file_content, tables
 
 SEVERITIES = ("critical", "warning", "info")
 """The most urgent first."""
@@ -103,7 +101,7 @@ def wrong_routes(values: Mapping[str, Any]) -> list[str]:
 
 def sink_settings(value: str) -> tuple[SinkSetting, ...]:
     """Sinks from JSON, the form in which the TOML file's tables arrive here. Raises ValueError."""
-    found = tuple(_sink(number, table) for number, table in enumerate(_tables(value), 1))
+    found = tuple(_sink(number, table) for number, table in enumerate(tables(value), 1))
     if len({one.name for one in found}) < len(found):
         raise ValueError("names a sink twice")
     if len(found) > MOST_SINKS:
@@ -114,8 +112,8 @@ def sink_settings(value: str) -> tuple[SinkSetting, ...]:
 def route_settings(value: str) -> tuple[RouteSetting, ...]:
     """Routes from JSON, each with a name. Raises ValueError."""
     found: list[RouteSetting] = []
-    for number, table in enumerate(_tables(value), 1):
-        one = _converted(number, table, RouteSetting)
+    for number, table in enumerate(tables(value), 1):
+        one = converted(number, table, RouteSetting)
         _check(number, one)
         of_sink = 1 + sum(other.sink == one.sink for other in found)
         found.append(replace(one, name=one.name or (one.sink if of_sink == 1 else f"{one.sink}-{of_sink}")))
@@ -124,28 +122,8 @@ def route_settings(value: str) -> tuple[RouteSetting, ...]:
     return tuple(found)
 
 
-def _tables(value: str) -> list[dict[str, Any]]:
-    try:
-        return msgspec.json.decode(value or "[]", type=list[dict[str, Any]])
-    except msgspec.DecodeError:
-        raise ValueError("must be a list of tables") from None
-
-
-_Table = TypeVar("_Table", SinkSetting, RouteSetting)
-
-
-def _converted(number: int, table: dict[str, Any], kind: type[_Table]) -> _Table:
-    if unknown := set(table) - set(kind.__dataclass_fields__):
-        raise ValueError(f"table {number} has an unknown key {min(unknown)!r}")
-    try:
-        return msgspec.convert(table, kind)
-    except msgspec.ValidationError as error:
-        # msgspec names the key and the kind, never the value.
-        raise ValueError(f"table {number}: {error}") from None
-
-
 def _sink(number: int, table: dict[str, Any]) -> SinkSetting:
-    one = _converted(number, table, SinkSetting)
+    one = converted(number, table, SinkSetting)
     if not _NAME.fullmatch(one.name):
         raise ValueError(f"table {number}: name must be at most 32 small letters, digits, _ and -")
     if one.type not in NEEDS:
@@ -162,11 +140,7 @@ def _sink(number: int, table: dict[str, Any]) -> SinkSetting:
             raise ValueError(f"table {number}: a sink of type {one.type} needs {name} or {name}_file")
         if name not in _MAY_HAVE[one.type] and getattr(one, name):
             raise ValueError(f"table {number}: a sink of type {one.type} has no {name}")
-    try:
-        if one.url:
-            kinds.url(one.url)
-    except ValueError as error:
-        raise ValueError(f"table {number}: url {error}") from None
+    check_url(number, "url", one.url)
     if one.type == "webhook":
         _check_signing_key(number, one.secret)
     return one
@@ -176,10 +150,7 @@ def _given(number: int, name: str, value: str, file: str) -> str:
     """The value, or the content of its file."""
     if value and file:
         raise ValueError(f"table {number}: either {name} or {name}_file")
-    try:
-        return Path(file).expanduser().read_text().strip() if file else value
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"table {number}: {name}_file cannot be read ({type(error).__name__})") from None
+    return file_content(number, f"{name}_file", file) if file else value
 
 
 def _check_signing_key(number: int, secret: str) -> None:
