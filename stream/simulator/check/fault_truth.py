@@ -21,7 +21,7 @@ Numbers = Callable[[str], list[int]]
 APPLICATION, CALLEE, CARRIER, NETWORK = "application", "callee", "carrier", "network"
 REQUEST, UNKNOWN = "request", "unknown"
 
-_BY_CODE: dict[int, tuple[str, str, str]] = {
+_BY_CODE: dict[int, tuple[str, str, str | None]] = {
     403: (UNKNOWN, REQUEST, REQUEST),
     404: (CALLEE, REQUEST, REQUEST),
     480: (CALLEE, CALLEE, REQUEST),
@@ -29,11 +29,13 @@ _BY_CODE: dict[int, tuple[str, str, str]] = {
     486: (CALLEE, CALLEE, CALLEE),
     488: (UNKNOWN, REQUEST, REQUEST),
     500: (CARRIER, NETWORK, UNKNOWN),
-    502: (CARRIER, NETWORK, UNKNOWN),
+    502: (CARRIER, NETWORK, None),
     503: (CARRIER, NETWORK, UNKNOWN),
-    600: (CALLEE, CALLEE, UNKNOWN),
+    600: (CALLEE, CALLEE, None),
 }
-"""By final SIP code: of a call to a number, of one to a client or SIP address, and of an incoming call."""
+"""By final SIP code: of a call to a number, of one to a client or SIP address, and of an incoming call. None
+where the code says nothing.
+"""
 
 _TELNYX_TEXML: dict[int, str] = {403: REQUEST, 503: UNKNOWN}
 _TELNYX_UNSPECIFIED: dict[int, tuple[str, str, str]] = {
@@ -143,10 +145,6 @@ def _by_code(leg: CallLeg, sip: int | None, rang_s: int | None, *, child: bool) 
     if sip == 603:
         declined = place == 1 or (place == 0 and rang_s is not None and rang_s >= _DECLINED_S)
         return CALLEE if declined else UNKNOWN
-    if sip == 600 and place == 2:
-        return None
-    if sip == 502 and place == 2:
-        return None
     return _BY_CODE[sip][place] if sip is not None else None
 
 
