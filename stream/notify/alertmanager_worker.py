@@ -31,7 +31,7 @@ log = logging.getLogger("callstream.notify")
 
 
 class AlertmanagerWorker:
-    """`known`: set as soon as what is firing is known."""
+    """Posts what is firing to one sink, by its routes."""
 
     def __init__(
         self,
@@ -39,14 +39,12 @@ class AlertmanagerWorker:
         routes: Sequence[RouteSetting],
         client: aiohttp.ClientSession,
         *,
-        known: asyncio.Event,
         metrics: NotifyMetrics,
     ) -> None:
         self.name = setting.name
         self._setting = setting
         self._routes = routes
         self._client = client
-        self._known = known
         self._metrics = metrics
         self._state = AlertmanagerState(routes, lambda: datetime.now(UTC))
         self._changed = asyncio.Event()
@@ -60,7 +58,7 @@ class AlertmanagerWorker:
             self._changed.set()
 
     async def run(self) -> None:
-        await self._known.wait()
+        """Post until cancelled. What is firing must be known: what is not posted would end there."""
         failures = 0
         while True:
             self._changed.clear()

@@ -87,7 +87,7 @@ class Notifier:
         self.workers: list[SinkWorker | AlertmanagerWorker] = []
         for sink, of in routes.items():
             if sink.type == "alertmanager":
-                poster = AlertmanagerWorker(sink, of, http, known=self._active.known, metrics=self.metrics)
+                poster = AlertmanagerWorker(sink, of, http, metrics=self.metrics)
                 self._active.observers.append(poster.observe)
                 self.workers.append(poster)
                 continue
