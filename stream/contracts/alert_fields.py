@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from stream.contracts.field_text import COUNT, ID, OUTCOMES, SIP, TEXT, TIME, Field, field
-from stream.core.alerting.rules import RULE_IDS
+from stream.contracts.field_text import COUNT, ID, SIP, TEXT, TIME, Field, field
+from stream.core.alerting.rules import RULE_IDS, SEVERITIES
 from stream.core.statuses import STATUSES
+from stream.service.metrics.label_values import OUTCOMES
 
 _CALL = "CA8680230f4477433c7935a967bcc6def1"
 _PARENT = "CA1f0e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -19,7 +20,7 @@ ALERT_FIELDS: dict[str, Field] = {
         "Version 5 UUID of one span from firing to resolved.", "5b1f8a2c-7e4d-5f60-9a3b-8c2d1e0f4a5b", **ID
     ),
     "Alert.state": field("Whether it fires or is over.", "firing", enum=["firing", "resolved"]),
-    "Alert.severity": field("How bad it is.", "warning", enum=["critical", "warning", "info"]),
+    "Alert.severity": field("How bad it is.", "warning", enum=[*SEVERITIES]),
     "Alert.rule": field("The rule that fired."),
     "Alert.scope": field("What the alert is about."),
     "Alert.starts_at": field("When the condition began.", "2026-11-29T00:46:15.000000Z", **TIME),
@@ -58,7 +59,7 @@ ALERT_FIELDS: dict[str, Field] = {
     "AlertCall.id": field("The provider's own id of the call.", _CALL, **TEXT),
     "AlertCall.parent_id": field("The call that dialled it.", _PARENT, **TEXT),
     "AlertCall.status": field("Its status.", "failed", enum=[*STATUSES]),
-    "AlertCall.outcome": field("How it ended; null until then.", "failed", enum=OUTCOMES),
+    "AlertCall.outcome": field("How it ended; null until then.", "failed", enum=[*OUTCOMES]),
     "AlertCall.verdict": field("Whose fault it was, if that is known.", None),
     "AlertCall.started_at": field("When dialling began.", "2026-11-29T00:46:10.000000Z", **TIME),
     "AlertCall.ended_at": field("When it ended.", "2026-11-29T00:46:15.000000Z", **TIME),

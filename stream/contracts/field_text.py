@@ -48,4 +48,3 @@ ID: dict[str, Any] = {
 TEXT: dict[str, Any] = {"minLength": 1}
 COUNT: dict[str, Any] = {"minimum": 0}
 SIP: dict[str, Any] = {"minimum": 100, "maximum": 699}
-OUTCOMES = ["answered", "busy", "no_answer", "canceled", "rejected", "failed", "unknown"]

@@ -5,7 +5,7 @@ A field is found by its type and name, else by its name alone: one name means on
 
 from __future__ import annotations
 
-from stream.contracts.field_text import COUNT, ID, OUTCOMES, SIP, TEXT, TIME, Field, field
+from stream.contracts.field_text import COUNT, ID, SIP, TEXT, TIME, Field, field
 from stream.core.call.timeline_entry import LEVELS, QUALITIES
 from stream.core.delivery.audit import RESULTS
 from stream.core.events import FAMILIES, SCHEMA_VERSION
@@ -13,6 +13,7 @@ from stream.core.forgetting import FORGET
 from stream.core.sources import PROVIDERS, SOURCES
 from stream.core.statuses import STATUSES
 from stream.core.verdicts.table import FAULTS
+from stream.service.metrics.label_values import OUTCOMES
 
 _QUALITY = "How exact that time is: `exact` (milliseconds), `second`, `derived`, `received`, `unknown`."
 
@@ -73,7 +74,7 @@ FIELDS: dict[str, Field] = {
     "status": field(
         "The call's status, in Twilio's words for every provider.", "completed", enum=[*STATUSES]
     ),
-    "outcome": field("How the call ended; null until it has ended.", "answered", enum=OUTCOMES),
+    "outcome": field("How the call ended; null until it has ended.", "answered", enum=[*OUTCOMES]),
     "level": field("Severity as the provider sent it; null if it sent none.", None, enum=[*LEVELS]),
     "edge": field(
         "Where Voice Insights measured: `carrier_edge`, `sip_edge`, `sdk_edge`, `client_edge`.", None
@@ -109,7 +110,7 @@ FIELDS: dict[str, Field] = {
     "Event.status": field(
         "The status that the event gives the call; null if it gives none.", "completed", enum=[*STATUSES]
     ),
-    "Event.outcome": field("How the call ended, if this event ends it.", "answered", enum=OUTCOMES),
+    "Event.outcome": field("How the call ended, if this event ends it.", "answered", enum=[*OUTCOMES]),
     "Event.group": field("The group of a Voice Insights event, as sent.", None, **TEXT),
     "Event.error_code": field("The provider's error code, as text.", None, **TEXT),
     "Event.duration_s": field(

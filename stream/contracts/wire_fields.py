@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stream.contracts.field_text import COUNT, ID, TEXT, TIME, Field, field
+from stream.core.alerting.rules import SEVERITIES
 from stream.core.events import FAMILIES
 from stream.core.fetches import FETCH_RESULT, PRIORITIES, REASONS
 from stream.core.forgetting import FORGET
@@ -106,7 +107,7 @@ HEADERS: dict[str, dict[str, Field]] = {
         "ce_time": _UPDATED_AT,
         "ce_subject": field("`scope.id`.", "twilio:CA8680230f4477433c7935a967bcc6def1", **TEXT),
         "callstream-rule": field("`rule.id`.", "call.failed", **TEXT),
-        "callstream-severity": field("`severity`.", "warning", enum=["critical", "warning", "info"]),
+        "callstream-severity": field("`severity`.", "warning", enum=[*SEVERITIES]),
     },
     "dead_letter_headers": {
         "reason": field("Why it could not be applied.", "key_mismatch", known=DEAD_LETTER_REASONS),

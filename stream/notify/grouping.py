@@ -15,16 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from stream.core.alerting.rules import SEVERITIES
 from stream.core.identity import name_id
 from stream.notify.alert import EXAMPLES, FIRING, RESOLVED, NotifiedGroup, ReceivedAlert, route_of
 from stream.notify.firing import Firing
-from stream.service.tables.notify_tables import SEVERITIES, RouteSetting
+from stream.service.tables.notify_tables import RouteSetting
 
 MINUTE_S = 60.0
 REMEMBERED = 50_000
 """Episodes whose last revision is remembered, and groups whose last notification is."""
 
-_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+_RANK: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
 class TakenAlert(NamedTuple):

@@ -6,12 +6,14 @@ import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
 
 Severity = Literal["critical", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The most urgent first."""
 
 LINKS = ("call", "runbook", "provider_console", "error_code")
 PLACEHOLDERS = frozenset(

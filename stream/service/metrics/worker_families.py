@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from stream.core.alerting.rules import DEFAULT_RULES, RULE_IDS
+from stream.core.alerting.rules import DEFAULT_RULES, RULE_IDS, SEVERITIES
 from stream.core.delivery.audit import RESULTS
 from stream.core.events import REMARKS
 from stream.core.fetches import OUTCOMES, REASONS
@@ -317,7 +317,7 @@ ALERTS_PUBLISHED = counter(
     "alerts_published_total",
     "Alert records written to the alerts topic.",
     "Read them: `callstream tail alerts`.",
-    {"rule": RULE_IDS, "severity": ("critical", "warning", "info"), "state": ("firing", "resolved")},
+    {"rule": RULE_IDS, "severity": SEVERITIES, "state": ("firing", "resolved")},
     start=tuple((rule.id, rule.severity, "firing") for rule in DEFAULT_RULES),
 )
 

@@ -21,11 +21,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stream.core.alerting.rules import SEVERITIES
 from stream.service import setting_kinds as kinds
 from stream.service.tables.toml_table import check_url, converted, file_content, tables
-
-SEVERITIES = ("critical", "warning", "info")
-"""The most urgent first."""
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 SIGNING_KEY = "whsec_"
