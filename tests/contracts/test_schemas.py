@@ -270,11 +270,11 @@ def test_a_field_without_a_description_is_an_error_that_says_what_to_add() -> No
 
 
 def test_a_plain_object_has_a_shape_or_is_an_error() -> None:
-    class Thing(msgspec.Struct):
-        gaps: dict[str, Any]
+    class Verdict(msgspec.Struct):
+        evidence: dict[str, Any]
 
-    with pytest.raises(NotDescribedError, match=r"Thing\.gaps is not described"):
-        schema_of(Thing)
+    with pytest.raises(NotDescribedError, match=r"Verdict\.evidence is a plain object"):
+        schema_of(Verdict)
 
 
 def test_what_a_run_has_written_is_held_against_values_and_headers() -> None:
