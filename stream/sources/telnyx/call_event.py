@@ -40,7 +40,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     leg_id = fields.identifier(row.get("call_leg_id"), "call_leg_id")
     session_id = fields.lenient_identifier(row.get("call_session_id"))
     account = envelope.account or fields.lenient_identifier(metadata.get("organization_id"))
-    observed = _observed(inner, account, leg_id, session_id)
+    observed = webhook.observed_in(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
     if leg_id is not None:
         key = f"telnyx:{leg_id}"
     elif observed is not None:
@@ -93,16 +93,6 @@ def decode(envelope: Envelope) -> list[Reading]:
         return [own]
     own.sent = sent_of(observed, answer)
     return [own, observed]
-
-
-def _observed(inner: Any, account: str | None, leg_id: str | None, session_id: str | None) -> Reading | None:
-    """The event inside the row; None if it cannot be read, so that the row itself is kept."""
-    if not webhook.is_event(inner):
-        return None
-    try:
-        return webhook.reading_of(inner, account, TELNYX_CALL_EVENT, leg_id, session_id)
-    except DecodeError:
-        return None
 
 
 def _evidence(row: dict[str, Any], metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:

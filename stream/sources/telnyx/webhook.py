@@ -147,6 +147,18 @@ def reading_of(
     )
 
 
+def observed_in(
+    record: Any, account: str | None, source: str, leg_id: str | None = None, session_id: str | None = None
+) -> Reading | None:
+    """The event inside a row of a log; None if it cannot be read, so that the row itself is kept."""
+    if not is_event(record):
+        return None
+    try:
+        return reading_of(record, account, source, leg_id, session_id)
+    except DecodeError:
+        return None
+
+
 def lost(name: Any) -> tuple[tuple[str, str], ...]:
     """Without the webhook of an incoming call, the application never knew of it."""
     return (("delivery", "call.initiated"),) if name in ("call.initiated", "call_initiated") else ()

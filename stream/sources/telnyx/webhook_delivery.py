@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream.core.delivery.audit import sent_of
-from stream.core.events import DecodeError, Envelope, Event, Reading, WebhookAnswer
+from stream.core.events import Envelope, Event, Reading, WebhookAnswer
 from stream.sources import fields, redaction
 from stream.sources.telnyx import webhook
 
@@ -20,7 +20,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     fields.check_depth(envelope.body)
     row = {name: said for name, said in envelope.body.items() if name != "webhook"}
     sent = fields.object_in(envelope.body.get("webhook"))
-    observed = observed_in(sent, envelope)
+    observed = webhook.observed_in(sent, envelope.account, envelope.source)
     payload = fields.object_in(sent.get("payload")) or sent
     leg_id = fields.identifier(payload.get("call_leg_id"), "call_leg_id")
     delivery_id = fields.identifier(row.get("id"), "id")
@@ -53,16 +53,6 @@ def decode(envelope: Envelope) -> list[Reading]:
         return [own]
     own.sent = sent_of(observed, own.answer)
     return [own, observed]
-
-
-def observed_in(sent: dict[str, Any], envelope: Envelope) -> Reading | None:
-    """The event that was delivered; None if it cannot be read, so that the row itself is kept."""
-    if not webhook.is_event(sent):
-        return None
-    try:
-        return webhook.reading_of(sent, envelope.account, envelope.source)
-    except DecodeError:
-        return None
 
 
 def delivery_identity(observed: Reading | None, endpoint: str | None) -> tuple[Any, ...]:
