@@ -47,7 +47,6 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     """Write the effects that have a topic, count the others. All or, if one cannot be encoded, none."""
     written: list[tuple[str, Any]] = []
     counted: list[Any] = []
-    observed: list[Observed] = []
     for effect in effects:
         kind = type(effect)
         if kind is Event:
@@ -63,8 +62,6 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             written.append((topics.scopes, (whom.encode(), _encode(effect), (), KEYED)))
         elif kind is CallForgotten:
             written.append((topics.ended, (key, None, (), None)))
-        elif kind is Observed:
-            observed.append(effect)
         else:
             if kind is FetchRequest:
                 # One poller gets all requests of an account, and so keeps to its rate limit.
@@ -74,14 +71,15 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     for topic, output in written:
         batch.outputs[topic].append(output)
     for effect in counted:
-        if type(effect) is Alert:
+        kind = type(effect)
+        if kind is Observed:
+            batch.observe(effect)
+        elif kind is Alert:
             _count_alert(batch.counts, effect)
-        elif type(effect) in (SubscriptionShown, SubscriptionDisproved):
+        elif kind is SubscriptionShown or kind is SubscriptionDisproved:
             batch.subscriptions = learn(batch.subscriptions, effect)
         else:
             batch.counts.count_effect(effect)
-    for told in observed:
-        batch.observe(told)
 
 
 def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
