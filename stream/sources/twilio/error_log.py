@@ -272,12 +272,12 @@ def _row(envelope: Envelope) -> dict[str, Any]:
 
 def _logged_request(details: dict[str, Any]) -> _Request:
     """The request in the details of the Debugger and of Event Streams."""
-    webhook, more = _object(details.get("webhook")), _object(details.get("more_info"))
-    request, response = _object(webhook.get("request")), _object(webhook.get("response"))
+    webhook, more = fields.object_in(details.get("webhook")), fields.object_in(details.get("more_info"))
+    request, response = fields.object_in(webhook.get("request")), fields.object_in(webhook.get("response"))
     return _Request(
         request.get("url") or more.get("url"),
         request.get("method"),
-        pascal_case(_object(request.get("parameters"))),
+        pascal_case(fields.object_in(request.get("parameters"))),
         response.get("status_code") or more.get("httpResponse"),
     )
 
@@ -292,17 +292,13 @@ def _row_request(row: dict[str, Any], told: dict[str, Any]) -> _Request:
     )
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if type(value) is dict else {}
-
-
 def _parsed(value: Any) -> dict[str, Any]:
     """An object, or what a text is the JSON of. Anything else tells nothing: the envelope is kept alone."""
     try:
         found = fields.parsed_json(value, "payload")
     except DecodeError:
         return {}
-    return dict(_object(found))
+    return dict(fields.object_in(found))
 
 
 def _form(value: Any) -> dict[str, Any]:
@@ -341,7 +337,9 @@ def _shown(value: Any, plain: str) -> Any:
     if plain in _FORMS and type(value) is str:
         value = _form(value) or value
     if plain.endswith("headers"):
-        return {one: text for one, text in _object(value).items() if normalised(one) in _HEADERS_KEPT}
+        return {
+            one: text for one, text in fields.object_in(value).items() if normalised(one) in _HEADERS_KEPT
+        }
     if type(value) is dict:
         return _redacted(value)
     if type(value) is list:
