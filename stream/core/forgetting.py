@@ -19,7 +19,7 @@ from stream.core.call.lifecycle import lifecycle_of
 from stream.core.call.state import Call, new_call
 from stream.core.effects import CallEvicted, CallForgotten
 from stream.core.events import DecodeError, Envelope, Event, Origin
-from stream.core.identity import name_id
+from stream.core.identity import fingerprint_of, name_id
 from stream.core.policy import CallPolicy
 
 FORGET = "forget"
@@ -56,7 +56,7 @@ def forget(
 ) -> tuple[Call, list[Any]]:
     """(the mark that takes the call's place, the effects). `call`: None if nothing of it is kept."""
     id_ = forgotten_id(request)
-    fingerprint = int(id_.replace("-", "")[:16], 16)
+    fingerprint = fingerprint_of(id_)
     known = call is not None and not call.forgotten
     earlier = call.seen if call is not None and not known else []
     if call is not None and fingerprint in earlier:

@@ -56,6 +56,11 @@ def event_id(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> str:
     return name_id(VERSION, key, family, rule, *parts)
 
 
+def fingerprint_of(id_: str) -> int:
+    """The first 64 bits of an id."""
+    return int(id_.replace("-", "")[:16], 16)
+
+
 def content_hash(content: Any) -> str:
     """Hash of a JSON value that does not depend on the order of its keys (rule 4). 32 hex digits."""
     return hashlib.blake2b(_encode_sorted(content), digest_size=16).hexdigest()

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from stream.core.events import Reading, SentCallback, WebhookAnswer
-from stream.core.identity import event_id
+from stream.core.identity import event_id, fingerprint_of
 from stream.core.sources import CALLBACK_SOURCES, SOURCE_BIT
 from stream.core.statuses import NAMES, STATUSES
 
@@ -56,7 +56,7 @@ def sent_of(observed: Reading, answer: WebhookAnswer | None) -> SentCallback | N
     event = observed.event
     id_ = event_id(event.key, event.family, observed.identity_rule, observed.parts)
     sent = SentCallback(
-        int(id_.replace("-", "")[:16], 16),
+        fingerprint_of(id_),
         answer.endpoint,
         answer.code_class in _REFUSED,
         event.sequence_number,
