@@ -9,6 +9,8 @@ CARRIER, SIP, SDK, CLIENT = "carrier_edge", "sip_edge", "sdk_edge", "client_edge
 EDGES: tuple[str, ...] = (CARRIER, SIP, SDK, CLIENT)
 """In a fixed order: a call's state stores the index."""
 
+NETWORK_EDGES = (CARRIER, SIP)
+
 
 def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[str, ...]:
     """The edges that may have observed a call, in a fixed order; all four if an address is not known.

@@ -11,6 +11,7 @@ from itertools import groupby, islice
 import msgspec
 
 from stream.core.events import Reading
+from stream.core.insights_edges import NETWORK_EDGES
 
 VALUES_OF_A_FACT = 8
 """How many values of one fact are kept: the lowest, whatever came first."""
@@ -19,8 +20,6 @@ _LONGEST_CODE = 16
 
 _NOT_OF_THE_CALL = frozenset({"recording", "transcription"})
 """Families whose errors cost a feature, not the call."""
-
-_NETWORK_EDGES = ("carrier_edge", "sip_edge")
 
 
 class Evidence(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -75,7 +74,7 @@ def _has_code(reading: Reading) -> bool:
     if code is None or len(code) > _LONGEST_CODE or reading.remark is not None:
         return False
     if event.family == "insights":
-        return event.level == "error" and (event.edge not in _NETWORK_EDGES or code.startswith("64"))
+        return event.level == "error" and (event.edge not in NETWORK_EDGES or code.startswith("64"))
     return event.family not in _NOT_OF_THE_CALL
 
 

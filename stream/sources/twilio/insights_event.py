@@ -11,12 +11,12 @@ from typing import Any
 
 from stream.core.events import Envelope, Event, Reading
 from stream.core.identity import content_hash
+from stream.core.insights_edges import NETWORK_EDGES
 from stream.sources import fields, redaction
 
 _PATH = re.compile(r"/Voice/([^/]+)/(?:Events|Summary)")
 _PAYLOADS = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge", "conversation_relay_data")
 
-_NETWORK_EDGES = ("carrier_edge", "sip_edge")
 _CLIENT_FACTS = frozenset(
     (
         *("get-user-media:denied", "get-user-media:failed", "ice-connection-state:failed"),
@@ -69,7 +69,7 @@ def event_of(body: dict[str, Any], envelope: Envelope, call_id: str | None) -> R
         attributes=row,
     )
     reading = Reading(event, "4", identity, occurred_us, alarming=level == "error")
-    if event.edge not in _NETWORK_EDGES:
+    if event.edge not in NETWORK_EDGES:
         reading.evidence = _of_client(event)
     return reading
 
