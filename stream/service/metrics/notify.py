@@ -26,7 +26,7 @@ ALERT_SINK_ALERTS = counter(
     "alert_sink_alerts_total",
     "Alert records done for a sink: sent (in a notification), repeated (known already), dead_lettered "
     "(refused, or not taken for too long). Alertmanager is told what fires, and has none.",
-    "On dead_lettered: read them with `callstream tail dead_letters`; they were not announced.",
+    "On dead_lettered: list them with `callstream dead-letters list`; they were not announced.",
     SINK | {"result": ALERT_RESULTS},
 )
 ALERT_SINK_UP = gauge(
