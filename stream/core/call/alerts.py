@@ -233,6 +233,7 @@ def _opened(rule_id: str, call: Call, fact: Fact, occasion: Occasion, effects: l
         return Episode(evidence.event_id, instant(starts) or occasion.at_us, occasion.at_us)
     if fact.opened_by or event is None:
         return Episode(fact.opened_by or rule_id, occasion.at_us, occasion.at_us)
+    event = _deciding(event, effects)
     starts = event.occurred_at or event.received_at
     return Episode(event.id, instant(starts) or occasion.at_us, occasion.at_us, evidence=[_evidence(event)])
 

@@ -128,6 +128,15 @@ def revisions(told: Told) -> list[tuple[str, int, str, str, str]]:
     return [(one.rule.id, one.revision, one.state, one.confidence, one.reason.code) for one in told.alerts]
 
 
+@pytest.mark.parametrize("last", [callback, lambda *said: logged(parameters(*said))])
+def test_the_evidence_of_a_failed_call_is_its_last_event_from_any_source(last: Any) -> None:
+    told = tell([callback("initiated", "0", 0), last("failed", "1", 3)])
+    (alert,) = told.alerts
+    (failed,) = [event for event in told.events if event.status == "failed"]
+    assert [(one.event_id, one.name) for one in alert.evidence] == [(failed.id, "completed")]
+    assert alert.episode_id == name_id(VERSION, "episode", alert.fingerprint, failed.id)
+
+
 def test_a_second_source_confirms_and_says_no_more_than_that() -> None:
     told = tell([*FAILED, *FAILED, calls_row("failed"), logged(parameters("failed", "2", 3)), *FAILED])
     assert revisions(told) == [
