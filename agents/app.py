@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import faust.cli.base
@@ -27,6 +26,7 @@ from stream.faust_bridge import process, tested_versions
 from stream.faust_bridge.app import LanesApp, build_app
 from stream.kafka import topics
 from stream.service import data_dir, logs, settings
+from stream.service.alert_settings import AlertSettings
 from stream.service.http import health
 from stream.service.metrics.registry import LabelChoice
 from stream.service.metrics.worker import WorkerMetrics
@@ -64,14 +64,14 @@ class HealthServer(mode.Service):
 class RulesReader(mode.Service):
     """Reads the file of alert rules again at each SIGHUP."""
 
-    def __init__(self, path: Path | None, processor: CallProcessor) -> None:
+    def __init__(self, chosen: AlertSettings, processor: CallProcessor) -> None:
         super().__init__()
-        self._path = path
+        self._chosen = chosen
         self._processor = processor
 
     async def on_start(self) -> None:
         asyncio.get_running_loop().add_signal_handler(
-            signal.SIGHUP, reload_rules, self._path, self._processor.use_rules
+            signal.SIGHUP, reload_rules, self._chosen.rules, self._processor.use_rules, self._chosen.ui_url
         )
 
 
@@ -102,7 +102,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
             time_factor=chosen.time_factor,
             public_url=chosen.public_url,
             account_names=chosen.metric_accounts,
-            alert_rules=load_rules(chosen.rules),
+            alert_rules=load_rules(chosen.rules, chosen.ui_url),
         ),
         Privacy(chosen.privacy, chosen.privacy_key),
         metrics,
@@ -111,7 +111,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
     )
     app = build_app(chosen, processor, metrics)
     app.add_dependency(HealthServer(app, metrics, chosen))
-    app.add_dependency(RulesReader(chosen.rules, processor))
+    app.add_dependency(RulesReader(chosen, processor))
     return app
 
 

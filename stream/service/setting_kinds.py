@@ -165,6 +165,15 @@ def url(value: str) -> str:
     return value
 
 
+def page_url(value: str) -> str:
+    """Where a page is, or empty. The braces of a template would be taken for placeholders."""
+    if value:
+        url(value)
+        if set(value) & set("{}"):
+            raise ValueError("must not contain { or }")
+    return value.rstrip("/")
+
+
 def path(value: str) -> Path:
     if not value:
         raise ValueError("is empty")

@@ -18,12 +18,12 @@ import msgspec
 
 from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
+from stream.service.alert_settings import AlertSettings
 from stream.service.errors import describe
 from stream.service.kafka_settings import KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
-from stream.service.tables.alert_rules import rules_file
 from stream.service.tables.notify_tables import NotifyTables, wrong_routes
 
 PREFIX = "CALLSTREAM_"
@@ -149,7 +149,7 @@ class GatewaySettings(PublicAddress, TwilioAccounts, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings(PublicAddress, CallSettings, MetricSettings, RoleSettings):
+class WorkerSettings(PublicAddress, CallSettings, AlertSettings, MetricSettings, RoleSettings):
     """What a worker runs with."""
 
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
@@ -166,12 +166,6 @@ class WorkerSettings(PublicAddress, CallSettings, MetricSettings, RoleSettings):
     overdue_s: float = _setting(14_400.0, "a call without an end is overdue after that long", kinds.SECONDS)
     max_age_s: float = _setting(
         86_400.0, "a call without an end leaves the table after that long", kinds.SECONDS
-    )
-    rules: Path | None = _setting(
-        None,
-        "TOML file of what differs from the shipped [alert rules](alert-rules.md#rules), read again on "
-        "SIGHUP; empty: none",
-        rules_file,
     )
     privacy: str = _setting(
         "masked",

@@ -81,6 +81,15 @@ class Rules:
     def __iter__(self) -> Any:
         return iter(self._by_id.values())
 
+    def with_call_page(self, ui_url: str) -> Rules:
+        """The same rules, with `links.call` to the page at this address, unless there is a template for it.
+
+        - `ui_url`: without `/` at its end; empty: no page.
+        """
+        if not ui_url or "call" in self._links:
+            return self
+        return Rules(self._by_id, self._overrides, {"call": f"{ui_url}/ui/calls/{{key}}", **self._links})
+
     def rule(self, rule_id: str, account: str | None = None, endpoint: str = "") -> Rule:
         """The rule for an account's id and, of a condition, an endpoint's URL."""
         for one in self._overrides:

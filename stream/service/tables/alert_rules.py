@@ -16,12 +16,15 @@ from stream.service.errors import describe
 log = logging.getLogger("callstream.worker")
 
 
-def load_rules(path: Path | None) -> Rules:
-    """The rules as shipped, with what the file changes in them. Raises RulesError, which names the file."""
+def load_rules(path: Path | None, ui_url: str = "") -> Rules:
+    """The rules as shipped, with what the file changes in them. Raises RulesError, which names the file.
+
+    - `ui_url`: of the page that `links.call` opens; empty: none.
+    """
     if path is None:
-        return DEFAULT_RULES
+        return DEFAULT_RULES.with_call_page(ui_url)
     try:
-        return read_rules(path.read_text())
+        return read_rules(path.read_text()).with_call_page(ui_url)
     except (OSError, UnicodeDecodeError) as error:
         raise RulesError(f"{path} cannot be read: {describe(error)}") from None
     except RulesError as error:
@@ -35,10 +38,10 @@ def rules_file(value: str) -> Path | None:
     return path
 
 
-def reload_rules(path: Path | None, use: Callable[[Rules], None]) -> bool:
+def reload_rules(path: Path | None, use: Callable[[Rules], None], ui_url: str = "") -> bool:
     """Read the file again and use it; a wrong one is logged and changes nothing. Whether it is used."""
     try:
-        use(load_rules(path))
+        use(load_rules(path, ui_url))
     except RulesError as error:
         log.error("the alert rules stay as they were: %s", error)
         return False

@@ -88,3 +88,30 @@ def test_a_wrong_file_leaves_the_rules_as_they_were(tmp_path: Path, caplog: pyte
         assert not reload_rules(path, used.append)
     assert [rules.rule("webhook.failing").share for rules in used] == [0.2]
     assert [record.levelname for record in caplog.records] == ["INFO", "ERROR", "ERROR"]
+
+
+def test_the_link_to_a_call_opens_the_page_unless_the_file_has_a_template_of_its_own(tmp_path: Path) -> None:
+    key = {"key": "twilio:CA1"}
+    assert load_rules(None).links(key) == {}
+    assert load_rules(None, "https://calls.example.com").links(key) == {
+        "call": "https://calls.example.com/ui/calls/twilio%3ACA1"
+    }
+    path = tmp_path / "rules.toml"
+    path.write_text('[links]\ncall = "https://wiki.example.com/{key}"\n')
+    assert load_rules(path, "https://calls.example.com").links(key) == {
+        "call": "https://wiki.example.com/twilio%3ACA1"
+    }
+    used: list[Rules] = []
+    path.write_text("")
+    assert reload_rules(path, used.append, "https://calls.example.com")
+    assert used[0].links(key) == {"call": "https://calls.example.com/ui/calls/twilio%3ACA1"}
+
+
+def test_the_address_of_the_page_is_a_url_without_placeholders() -> None:
+    assert (
+        load({"CALLSTREAM_UI_URL": "https://calls.example.com/ops/"}).ui_url
+        == "https://calls.example.com/ops"
+    )
+    for wrong in ("calls.example.com", "https://calls.example.com/{key}", "https://user@calls.example.com"):
+        (problem,) = problems({"CALLSTREAM_UI_URL": wrong})
+        assert problem.startswith("CALLSTREAM_UI_URL")
