@@ -17,6 +17,7 @@ FOLDERS = {
     "stream": (
         "core",
         "sources",
+        "provider_api",
         "service",
         "kafka",
         "contracts",
@@ -62,6 +63,7 @@ MAY_IMPORT |= {
     "stream.core": {"stream.core", "msgspec"},
     # Some bodies hold JSON within JSON.
     "stream.sources": {"stream.sources", "stream.core", "msgspec"},
+    "stream.provider_api": {"stream.provider_api", "stream.core", "msgspec"},
     # Telnyx signs with Ed25519, which the standard library has not; the simulator does so in its place.
     "stream.gateway": {*MAY_IMPORT["stream.gateway"], "cryptography"},
     "stream.simulator": {*MAY_IMPORT["stream.simulator"], "cryptography"},

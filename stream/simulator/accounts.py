@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from stream.service.settings import SettingsError, SimulatorSettings
 from stream.simulator.calls.options import SENT_SOURCES, Options
 from stream.simulator.delivery.webhooks import SigningKeys
-from stream.simulator.rest.http_types import ApiCredentials
+from stream.simulator.rest.credentials import ApiCredentials
 
 SIMULATED = "simulated"
 """The alias of the simulator's accounts."""

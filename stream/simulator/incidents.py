@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Any
 
+from stream.provider_api.http_types import ApiResponse, ErrorResponses
 from stream.simulator.calls.options import Options
 from stream.simulator.delivery.webhooks import SigningKeys, other_keys
-from stream.simulator.rest.http_types import ApiResponse, ErrorResponses
 
 HEALTHY: Mapping[str, Any] = {"failed": 0.0, "errors": 0.0, "longest_talk_s": 60, "planted": False}
 """Options of healthy traffic. Planted numbers would make endpoints of their own, more than metrics name."""

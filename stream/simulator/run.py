@@ -17,16 +17,16 @@ from typing import Any
 
 from stream.kafka.client.connection import Connection
 from stream.kafka.topics import names
+from stream.provider_api.time_formats import iso_us
 from stream.simulator.calls.call import ReportDelivery
 from stream.simulator.calls.options import Options
-from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.check.check import CheckOptions, OutputTopics, check, end_offsets
 from stream.simulator.check.report import CheckReport
 from stream.simulator.delivery.answers import AnswerStats
 from stream.simulator.delivery.record_writer import RecordWriter
 from stream.simulator.delivery.webhook_sender import WebhookPlan, WebhookSender
 from stream.simulator.incidents import Rehearsal
-from stream.simulator.rest.http_types import ApiCredentials
+from stream.simulator.rest.credentials import ApiCredentials
 from stream.simulator.rest.server import Refusal, serving
 from stream.simulator.rest.throttle import ProviderLimits, RequestStats
 from stream.simulator.traffic import Traffic

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from stream.provider_api.time_formats import iso_us
 from stream.simulator.calls.call import ProviderReport, ReportDelivery, SimulatedCall, SourceRecord
 from stream.simulator.calls.options import SENT_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US, legs
 from stream.simulator.calls.seeded_random import between_us, run_accounts, seeded, uuid_text
-from stream.simulator.calls.time_formats import iso_us, wall_us
+from stream.simulator.calls.wall_clock import wall_us
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.incidents import Rehearsal
 from stream.simulator.rest.provider_state import ProviderState

@@ -23,9 +23,9 @@ from stream.kafka.partitions import partition_of
 from stream.poller.pages.records import RecordBuilder
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
+from stream.provider_api.http_types import Row
 from stream.simulator.calls.call import SourceRecord
 from stream.simulator.calls.options import Options
-from stream.simulator.rest.http_types import Row
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import Traffic
 from tests.bench.job import Job, record

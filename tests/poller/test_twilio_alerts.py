@@ -19,7 +19,7 @@ from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.simulator.calls.call import ProviderReport
 from stream.simulator.calls.options import ERROR_SOURCES, Options
-from stream.simulator.rest.http_types import ApiCredentials
+from stream.simulator.rest.credentials import ApiCredentials
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.rest.server import serving
 from stream.simulator.twilio.call import TwilioCall

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
+from stream.provider_api.time_formats import iso_us
 from stream.simulator.calls.call import SimulatedCall, SourceRecord
 from stream.simulator.calls.options import ALL_SOURCES, OPTIONAL_SOURCES, Options
-from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.check.compare import READ_BY_CALL
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import Traffic

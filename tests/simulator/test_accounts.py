@@ -17,7 +17,7 @@ from stream.poller.resources.account import accounts
 from stream.service.settings import SettingsError, load
 from stream.simulator.accounts import served_accounts, simulated_environment
 from stream.simulator.calls.options import Options
-from stream.simulator.rest.http_types import ApiCredentials
+from stream.simulator.rest.credentials import ApiCredentials
 from stream.simulator.rest.server import serving
 from stream.simulator.traffic import Traffic
 from stream.simulator.twilio.call import TwilioCall

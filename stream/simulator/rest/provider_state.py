@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 
+from stream.provider_api.http_types import Row
 from stream.simulator.calls.call import (
     ALL_THERE_S,
     INSIGHTS_LATE_S,
@@ -25,9 +26,8 @@ from stream.simulator.calls.call import (
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.scenario import SECOND_US
 from stream.simulator.calls.seeded_random import run_accounts, seeded
-from stream.simulator.calls.time_formats import wall_us
+from stream.simulator.calls.wall_clock import wall_us
 from stream.simulator.rest.held_call import Appearance, HeldCall, appearances
-from stream.simulator.rest.http_types import Row
 from stream.simulator.rest.sorted_rows import RowKey, SortedRows
 from stream.simulator.twilio.call import TwilioCall
 from stream.simulator.twilio.voice_insights import COMPLETE, PARTIAL, summary_row

@@ -17,21 +17,15 @@ from contextlib import asynccontextmanager
 import orjson
 from aiohttp import web
 
+from stream.provider_api.http_types import ApiError, ApiRequest, ApiResponse, ErrorResponses, Route
+from stream.provider_api.telnyx_api import TELNYX, TELNYX_ERRORS
+from stream.provider_api.twilio_answers import TWILIO, TWILIO_ERRORS
 from stream.service.http.connections import Connections
 from stream.service.http.server import HttpServer
-from stream.simulator.calls.time_formats import wall_us
-from stream.simulator.rest.http_types import (
-    ApiCredentials,
-    ApiError,
-    ApiRequest,
-    ApiResponse,
-    ErrorResponses,
-    ProviderResources,
-    Route,
-)
-from stream.simulator.rest.telnyx_api import TELNYX, TELNYX_ERRORS, TelnyxApi
+from stream.simulator.calls.wall_clock import wall_us
+from stream.simulator.rest.credentials import ApiCredentials
+from stream.simulator.rest.provider_resources import ProviderResources, provider_routes
 from stream.simulator.rest.throttle import AnsweredRequest, ProviderLimits, RequestStats, Throttle
-from stream.simulator.rest.twilio_api import TWILIO, TWILIO_ERRORS, TwilioApi
 
 SETTING = "CALLSTREAM_SIMULATE_LISTEN"
 _WORTH_COMPRESSING = 1024
@@ -71,10 +65,9 @@ async def serving(
         TWILIO: Throttle(TWILIO, limits.twilio, stats),
         TELNYX: Throttle(TELNYX, limits.telnyx, stats),
     }
-    for api in (TwilioApi(resources, credentials), TelnyxApi(resources, credentials)):
-        for route in api.routes():
-            handler = RouteHandler(route, throttles[route.provider], now_us, stats, refusal)
-            app.router.add_get(route.path, handler.handle, allow_head=False)
+    for route in provider_routes(resources, credentials):
+        handler = RouteHandler(route, throttles[route.provider], now_us, stats, refusal)
+        app.router.add_get(route.path, handler.handle, allow_head=False)
     server = HttpServer(app, Connections())
     try:
         yield await server.listen(listen, SETTING)

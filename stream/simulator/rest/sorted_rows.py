@@ -1,7 +1,7 @@
-"""Rows in the order of their own time, as list resources have them: newest first; and searching them.
+"""Rows in the order of their own time, as list resources have them: newest first.
 
 A row is made when it is first looked at. A sequence stays open: rows that are added later are in it, as they
-are on a provider's next page. Searches look at a few rows, however many there are.
+are on a provider's next page.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
-from stream.simulator.rest.http_types import Row
+from stream.provider_api.http_types import Row
 
 RowKey = tuple[int, int]
 """A row's own time in microseconds, and a number that distinguishes rows of the same time."""
@@ -67,17 +67,3 @@ class SortedRows(Sequence[Row]):
         if not isinstance(row, dict):
             row = self._rows[at] = row()
         return row
-
-
-def count_newer(rows: Sequence[Row], is_newer: Callable[[Row], bool]) -> int:
-    """How many of the first rows are newer."""
-    return bisect_left(rows, True, key=lambda row: not is_newer(row))
-
-
-def count_since(rows: Sequence[Row], field: str, at: str) -> int:
-    """How many rows have this time (as `iso_us` writes it) or a later one in this field."""
-    return count_newer(rows, lambda row: (row[field] or "") >= at)
-
-
-def intersection(one: range, other: range) -> range:
-    return range(max(one.start, other.start), min(one.stop, other.stop))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from stream.provider_api.time_formats import iso_us
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import ProviderReport, SimulatedCall
 from stream.simulator.calls.options import Options
 from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.seeded_random import uuid_text
-from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.telnyx.delivery_log import (
     LogRow,
     WebhookDelivery,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import iso_us
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.scenario import CallLeg
 from stream.simulator.calls.seeded_random import uuid_text
-from stream.simulator.calls.time_formats import iso_us
 from stream.simulator.telnyx.webhooks import TelnyxEvent
 
 WEBHOOK_URL = "https://app.example.test/telnyx"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import iso_us
 from stream.simulator.calls.scenario import CallLeg
 from stream.simulator.calls.seeded_random import between_us, uuid_text
-from stream.simulator.calls.time_formats import iso_us
 
 _QUALITY = {"mos": "4.50", "jitter_max_variance": "8.10", "packet_count": "1450", "skip_packet_count": "2"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import rfc2822
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.scenario import CallLeg, NumberOrigin
-from stream.simulator.calls.time_formats import rfc2822
 
 EVENT_OF_STATUS = {
     "initiated": "initiated",

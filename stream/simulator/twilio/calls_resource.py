@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import rfc2822
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import PRICE_S, SimulatedCall, scaled_us
 from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.seeded_random import between_us
-from stream.simulator.calls.time_formats import rfc2822
 
 PRICE_AFTER_US = 20 * SECOND_US
 """A thirtieth of the provider's own delay (10 min), so that a short run sees it; for delivered rows only."""

@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 import orjson
 
+from stream.provider_api.time_formats import iso, iso_ms, rfc2822
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import SimulatedCall
-from stream.simulator.calls.time_formats import iso, iso_ms, rfc2822
 from stream.simulator.twilio.callbacks import StatusCallback, parameters
 from stream.simulator.twilio.request_log import API_URL, NO_ANSWER, LoggedRequest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from stream.simulator.calls.time_formats import iso_ms, rfc2822
+from stream.provider_api.time_formats import iso_ms, rfc2822
 from stream.simulator.twilio.request_log import STATUS_URL
 
 _TYPE = "com.twilio.voice."

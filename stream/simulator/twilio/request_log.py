@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import rfc2822
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.seeded_random import Weighted
-from stream.simulator.calls.time_formats import rfc2822
 from stream.simulator.twilio.callbacks import StatusCallback, parameters
 from stream.simulator.twilio.side_callbacks import SideCallback, side_form
 

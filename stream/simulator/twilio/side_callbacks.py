@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import iso_ms, rfc2822
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.scenario import SECOND_US
 from stream.simulator.calls.seeded_random import between_us
-from stream.simulator.calls.time_formats import iso_ms, rfc2822
 
 RECORDING, AMD = "twilio_recording_callback", "twilio_amd_callback"
 CONFERENCE, OTHER = "twilio_conference_callback", "twilio_other_callback"

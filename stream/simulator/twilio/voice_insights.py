@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from stream.provider_api.time_formats import iso, iso_ms
 from stream.simulator.calls import planted
 from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.scenario import SECOND_US, CallLeg
 from stream.simulator.calls.seeded_random import Weighted
-from stream.simulator.calls.time_formats import iso, iso_ms
 
 CARRIER, SDK = "carrier_edge", "sdk_edge"
 EDGES = (CARRIER, "sip_edge", SDK, "client_edge")

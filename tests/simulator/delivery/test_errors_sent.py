@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from stream.simulator.calls.options import EVENT_STREAM, SENT_SOURCES, Options
-from stream.simulator.calls.time_formats import wall_us
+from stream.simulator.calls.wall_clock import wall_us
 from stream.simulator.delivery.webhooks import SigningKeys, gateway_address, twilio_webhook
 from stream.simulator.traffic import Traffic
 from tests.simulator.delivery.sending import report_of, sent, traffic_of

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from stream.simulator.calls.time_formats import iso_us, rfc2822
-from stream.simulator.rest.http_types import ApiCredentials, ApiError, ApiRequest, ApiResponse, Route
+from stream.provider_api.http_types import ApiError, ApiRequest, ApiResponse, Route
+from stream.provider_api.time_formats import iso_us, rfc2822
+from stream.simulator.rest.credentials import ApiCredentials
 
 ACCOUNT = "AC" + "0f" * 16
 TOKEN = "the token"

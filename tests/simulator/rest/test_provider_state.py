@@ -5,7 +5,7 @@ from __future__ import annotations
 from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.calls.scenario import SECOND_US
 from stream.simulator.calls.seeded_random import run_accounts, seeded
-from stream.simulator.rest.http_types import ProviderResources
+from stream.simulator.rest.provider_resources import ProviderResources
 from stream.simulator.rest.provider_state import ProviderState
 from stream.simulator.traffic import Traffic
 from stream.simulator.twilio.call import TwilioCall

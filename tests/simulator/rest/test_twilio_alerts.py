@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from stream.core.sources import RETRY_SCHEDULES
+from stream.provider_api.http_types import ApiResponse
+from stream.provider_api.time_formats import iso
 from stream.simulator.calls.options import Options
-from stream.simulator.calls.time_formats import iso
-from stream.simulator.rest import twilio_api
-from stream.simulator.rest.http_types import ApiResponse
+from stream.simulator.rest import provider_resources
+from stream.simulator.rest.provider_resources import provider_routes
 from stream.simulator.rest.provider_state import ProviderState
-from stream.simulator.rest.twilio_api import TwilioApi
 from stream.simulator.twilio.call import TwilioCall
 from tests.simulator.fake_poller import START_US, Clock
 from tests.simulator.rest.fake_calls import first_leg
@@ -45,7 +45,7 @@ def resources(*rows: dict[str, Any]) -> FakeResources:
 def get(
     found: FakeResources | ProviderState, name: str, url: str, authorization: str = "", **names: str
 ) -> ApiResponse:
-    return answered(TwilioApi(found, KEYS).routes(), name, url, authorization or basic(), **names)
+    return answered(provider_routes(found, KEYS), name, url, authorization or basic(), **names)
 
 
 def numbers(response: ApiResponse) -> list[int]:
@@ -97,7 +97,7 @@ def test_the_pages_of_alerts_are_linked_with_whole_urls_and_their_filters() -> N
 
 
 def test_a_time_range_has_no_more_than_the_newest_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(twilio_api, "MOST_ALERTS", 3)
+    monkeypatch.setattr(provider_resources, "MOST_ALERTS", 3)
     found = resources(*(alert(number, number) for number in range(8)))
     assert numbers(get(found, "alerts", ALERTS)) == [7, 6, 5]
     assert numbers(get(found, "alerts", f"{ALERTS}?EndDate={at(4)}")) == [4, 3, 2]

@@ -11,9 +11,9 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from stream.simulator.calls.time_formats import microseconds, rfc2822_seconds
-from stream.simulator.rest.http_types import Row
-from stream.simulator.rest.sorted_rows import count_newer
+from stream.provider_api.http_types import Row
+from stream.provider_api.sorted_search import count_newer
+from stream.provider_api.time_formats import microseconds, rfc2822_seconds
 
 _LOG_ROW = "log"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.twilio_paging import Cursor, ListPage, cursor, page_of_log, page_of_rows
+from stream.provider_api.twilio_paging import Cursor, ListPage, cursor, page_of_log, page_of_rows
 from tests.simulator.rest.resource_fakes import call, logged, sid
 
 Row = dict[str, Any]

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from stream.simulator.rest.http_types import ApiCredentials
+from stream.simulator.rest.credentials import ApiCredentials
 from tests.simulator.rest.resource_fakes import ACCOUNT, KEY, KEYS, SECRET, TELNYX_KEY, TOKEN, basic
 
 

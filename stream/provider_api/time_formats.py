@@ -7,30 +7,25 @@ caller's mistake and raises ValueError.
 
 from __future__ import annotations
 
-import calendar
-import time
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from functools import lru_cache
 
-_RFC2822 = "%a, %d %b %Y %H:%M:%S +0000"
+from stream.core import timestamps
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 _DAY_S = 86_400
 
 
-def wall_us() -> int:
-    """Now."""
-    return time.time_ns() // 1000
-
-
 @lru_cache(maxsize=8192)
 def _rfc2822(second: int) -> str:
-    return time.strftime(_RFC2822, time.gmtime(second))
+    return format_datetime(_EPOCH + timedelta(seconds=second))
 
 
 @lru_cache(maxsize=8192)
 def _iso(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def rfc2822(us: int) -> str:
@@ -56,10 +51,8 @@ def iso_us(us: int) -> str:
 @lru_cache(maxsize=1 << 16)
 def rfc2822_seconds(text: str | None) -> int | None:
     """Seconds since 1970 of a time that `rfc2822` wrote; None if it cannot be read."""
-    try:
-        return calendar.timegm(time.strptime(text or "", _RFC2822))
-    except ValueError:
-        return None
+    at_us = timestamps.rfc2822(text or "")
+    return None if at_us is None else at_us // timestamps.SECOND_US
 
 
 def filter_seconds(text: str) -> tuple[int, int]:

@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.calls.time_formats import (
-    filter_seconds,
-    iso_us,
-    microseconds,
-    rfc2822,
-    rfc2822_seconds,
-)
+from stream.provider_api.time_formats import filter_seconds, iso_us, microseconds, rfc2822, rfc2822_seconds
 
 any_us = st.integers(0, 4_000_000_000_000_000)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from stream.simulator.calls.time_formats import filter_seconds, rfc2822_seconds
-from stream.simulator.rest.http_types import Row
-from stream.simulator.rest.twilio_paging import created_after
+from stream.provider_api.http_types import Row
+from stream.provider_api.time_formats import filter_seconds, rfc2822_seconds
+from stream.provider_api.twilio_paging import created_after
 
 _FIELDS = {"To": "to", "From": "from", "ParentCallSid": "parent_call_sid", "Status": "status"}
 _TIMES = {"StartTime": "start_time", "EndTime": "end_time"}

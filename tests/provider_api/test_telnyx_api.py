@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.http_types import ApiResponse
-from stream.simulator.rest.telnyx_api import TelnyxApi
+from stream.provider_api.http_types import ApiResponse
+from stream.simulator.rest.provider_resources import provider_routes
 from tests.simulator.rest.resource_fakes import (
     BEARER,
     KEYS,
@@ -40,7 +40,7 @@ def ask(
     query: str, held: FakeResources | None = None, name: str = "call_events", key: str = BEARER
 ) -> ApiResponse:
     held = held or FakeResources(telnyx=list(EVENTS), deliveries=list(DELIVERIES))
-    return answered(TelnyxApi(held, KEYS).routes(), name, f"/v2/{name}?{query}", key)
+    return answered(provider_routes(held, KEYS), name, f"/v2/{name}?{query}", key)
 
 
 def rows(query: str, name: str = "call_events") -> list[Row]:

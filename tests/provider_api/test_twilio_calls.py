@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.simulator.rest.twilio_calls import CallFilters, call_filters
-from stream.simulator.rest.twilio_paging import page_of_rows
+from stream.provider_api.twilio_calls import CallFilters, call_filters
+from stream.provider_api.twilio_paging import page_of_rows
 from tests.simulator.rest.resource_fakes import call, sid
 
 DAY_S = 86_400

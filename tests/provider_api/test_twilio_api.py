@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stream.simulator.rest.http_types import ApiResponse
-from stream.simulator.rest.twilio_api import TwilioApi
+from stream.provider_api.http_types import ApiResponse
+from stream.simulator.rest.provider_resources import provider_routes
 from tests.simulator.rest.resource_fakes import (
     ACCOUNT,
     CALLS,
@@ -49,7 +49,7 @@ def ask(
 ) -> ApiResponse:
     if url.startswith(CALLS):
         names["account"] = ACCOUNT
-    return answered(TwilioApi(held or resources(), KEYS).routes(), name, url, authorization, **names)
+    return answered(provider_routes(held or resources(), KEYS), name, url, authorization, **names)
 
 
 def calls(query: str = "", held: FakeResources | None = None) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_what_there_is_not_is_not_found(name: str, url: str) -> None:
 def test_another_account_is_not_found() -> None:
     other = "AC" + "1" * 32
     url = f"/2010-04-01/Accounts/{other}/Calls.json"
-    routes = TwilioApi(resources(), KEYS).routes()
+    routes = provider_routes(resources(), KEYS)
     assert answered(routes, "calls", url, basic(), account=other).status == 404
 
 
