@@ -16,6 +16,7 @@ from tests.tree import ROOT, imports_of, layer_of, module_of, modules_of, source
 FOLDERS = {
     "stream": (
         "core",
+        "timeline",
         "sources",
         "provider_api",
         "service",
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_IMPORT |= {
     "stream.core": {"stream.core", "msgspec"},
+    "stream.timeline": {"stream.timeline", "stream.core", "msgspec"},
     # Some bodies hold JSON within JSON.
     "stream.sources": {"stream.sources", "stream.core", "msgspec"},
     "stream.provider_api": {"stream.provider_api", "stream.core", "msgspec"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.tree import ROOT, called_name, imports_of, layer_of, module_of, source_files
 
-PURE = ("stream.core", "stream.sources", "stream.provider_api")
+PURE = ("stream.core", "stream.timeline", "stream.sources", "stream.provider_api")
 
 PURE_OF_THE_GATEWAY = {
     "request_capture",

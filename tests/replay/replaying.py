@@ -41,7 +41,12 @@ def read_trace(name: str) -> dict[str, Any]:
 
 
 def replay(trace: dict[str, Any]) -> dict[str, Any]:
-    """What comes of a trace, see `told`. Each delivery is a batch of its own."""
+    """What comes of a trace, see `told`."""
+    return told(written_by(trace), short=trace.get("short", False))
+
+
+def written_by(trace: dict[str, Any]) -> list[Written]:
+    """All that a worker writes of a trace, in order. Each delivery is a batch of its own."""
     policy = CallPolicy(polled=tuple(trace.get("polled", ())), **trace.get("policy", {}))
     lane = Lane(policy=policy)
     lane.processor = CallProcessor(
@@ -67,7 +72,7 @@ def replay(trace: dict[str, Any]) -> dict[str, Any]:
                 run(topic, key, value)
         now = utc(START_US + second * 1_000_000)
         run(TOPICS.ticks, None, orjson.dumps({"v": 1, "now": now}))
-    return told(written, short=trace.get("short", False))
+    return written
 
 
 def told(written: list[Written], *, short: bool) -> dict[str, Any]:

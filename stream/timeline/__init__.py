@@ -1,0 +1,1 @@
+"""What happened to one call, from all of its sources, as one timeline."""
