@@ -28,6 +28,7 @@ FOLDERS = {
         "gateway",
         "poller",
         "notify",
+        "archive",
         "simulator",
         "cli",
     ),
@@ -68,6 +69,7 @@ MAY_IMPORT |= {
     "stream.provider_api": {"stream.provider_api", "stream.core", "msgspec"},
     # Telnyx signs with Ed25519, which the standard library has not; the simulator does so in its place.
     "stream.gateway": {*MAY_IMPORT["stream.gateway"], "cryptography"},
+    "stream.archive": {*MAY_IMPORT["stream.archive"], "alembic", "psycopg", "sqlalchemy"},
     "stream.simulator": {*MAY_IMPORT["stream.simulator"], "cryptography"},
     "stream.cli": {*MAY_IMPORT["stream.cli"], "click", "rich"},
     "agents": {"agents", *LAYERS[: LAYERS.index("stream.broker") + 1], *THIRD_PARTY},

@@ -1,0 +1,1 @@
+"""The archive: what left callstream, for as long as its retention, in SQLite or PostgreSQL."""

@@ -1,0 +1,80 @@
+"""From filters to SQL: the conditions of a query. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Table, or_, select
+
+from stream.archive.questions import AlertFilter, CallFilter
+from stream.archive.schema import alerts, call_codes, calls
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Conditions = list[ColumnElement[bool]]
+
+
+def call_conditions(wanted: CallFilter, numbers: Sequence[str]) -> Conditions:
+    """`numbers`: how the filter's number may be written in the rows."""
+    c = calls.c
+    found = [*of_accounts(calls, wanted.accounts), *_within(calls, wanted.since, wanted.until)]
+    for column, value in (
+        (c.provider, wanted.provider),
+        (c.direction, wanted.direction),
+        (c.sip_response_code, wanted.sip_response_code),
+    ):
+        if value is not None:
+            found.append(column == value)
+    if wanted.complete is not None:
+        found.append(c.complete.is_(wanted.complete))
+    for words, said in ((c.status, wanted.status), (c.outcome, wanted.outcome), (c.fault, wanted.fault)):
+        if said:
+            found.append(_one_of(words, said))
+    if numbers:
+        found.append(or_(_one_of(c.from_number, numbers), _one_of(c.to_number, numbers)))
+    if wanted.error_code is not None:
+        found.append(c.no.in_(select(call_codes.c.call_no).where(call_codes.c.code == wanted.error_code)))
+    if wanted.min_duration_s is not None:
+        found.append(c.duration_s >= wanted.min_duration_s)
+    if wanted.max_duration_s is not None:
+        found.append(c.duration_s <= wanted.max_duration_s)
+    return found
+
+
+def alert_conditions(wanted: AlertFilter) -> Conditions:
+    c = alerts.c
+    found = [*of_accounts(alerts, wanted.accounts), *_within(alerts, wanted.since, wanted.until)]
+    return found + [
+        column == value
+        for column, value in (
+            (c.rule, wanted.rule),
+            (c.severity, wanted.severity),
+            (c.state, wanted.state),
+            (c.call_key, wanted.key),
+            (c.fingerprint, wanted.fingerprint),
+        )
+        if value is not None
+    ]
+
+
+def of_accounts(table: Table, accounts: frozenset[str] | None) -> Conditions:
+    """That a row is of one of these accounts; nothing where all are allowed."""
+    return [] if accounts is None else [_one_of(table.c.account, sorted(accounts))]
+
+
+def micros_of(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _within(table: Table, since: datetime | None, until: datetime | None) -> Conditions:
+    found: Conditions = []
+    if since is not None:
+        found.append(table.c.at_us >= micros_of(since))
+    if until is not None:
+        found.append(table.c.at_us < micros_of(until))
+    return found
+
+
+def _one_of(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+    return column == next(iter(values)) if len(values) == 1 else column.in_(values)

@@ -1,0 +1,76 @@
+"""How the archive's database is reached: SQLite in the data directory, or PostgreSQL by its URL."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from stream.archive.questions import ArchiveError
+
+FILE = "archive.sqlite"
+PAGE_BYTES = 8192
+"""Of SQLite's pages: an event fits into one, beside others of its call."""
+
+CACHE_KIB = 64 * 1024
+BUSY_S = 10.0
+QUERY_S = 10
+"""A query of a reader that takes longer is ended."""
+
+READERS = 8
+
+
+def archive_url(configured: str, data_dir: Path) -> str:
+    """The URL of the setting, else that of the file in the data directory."""
+    return configured or f"sqlite:///{(data_dir / FILE).absolute()}"
+
+
+def connect(url: str, *, reads_only: bool) -> Engine:
+    """The engine of a URL. It connects when it is first used. Raises ArchiveError."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed.database or "", reads_only=reads_only)
+        if parsed.get_backend_name() == "postgresql":
+            return _postgresql(url, reads_only=reads_only)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ArchiveError(f"the archive's URL cannot be used: {type(error).__name__}") from None
+    raise ArchiveError("the archive's URL is neither of SQLite nor of PostgreSQL")
+
+
+def _sqlite(path: str, *, reads_only: bool) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=READERS, connect_args={"timeout": BUSY_S, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The module would begin a transaction before a change only, and a page needs one for its queries.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        if reads_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: str, *, reads_only: bool) -> Engine:
+    options: dict[str, Any] = {}
+    if reads_only:
+        options["connect_args"] = {"options": f"-c statement_timeout={QUERY_S}s"}
+        options["isolation_level"] = "REPEATABLE READ"
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"), pool_size=READERS, pool_pre_ping=True, **options
+    )

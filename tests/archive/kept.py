@@ -1,0 +1,74 @@
+"""An archive in a temporary file, and what a worker writes to its topics, for the tests of the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from stream.archive.database import connect
+from stream.archive.reader import Archive, open_archive
+from stream.archive.schema import metadata
+from stream.archive.writer import ArchiveWriter, OffsetRange, TopicRecord, WrittenBatch
+from tests.agents.batches import TOPICS, Written
+from tests.cases.playing import play
+from tests.replay.replaying import read_trace
+
+ROLE_OF = {TOPICS.events: "events", TOPICS.ended: "ended", TOPICS.alerts: "alerts"}
+ANSWERED = "twilio:CA00000000000000000000000000000001"
+
+
+class Keeper:
+    """A writer that is given records one batch after another, from the beginning of their partitions."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.writer = ArchiveWriter(connect(url, reads_only=False))
+        self._offsets: dict[str, Iterator[int]] = {role: count() for role in ROLE_OF.values()}
+
+    def keep(self, records: Iterable[tuple[str, bytes | None, bytes | None]]) -> WrittenBatch:
+        """Write a batch of (role, key, value)."""
+        batch = [
+            TopicRecord(role, f"calls.{role}.v1", 0, next(self._offsets[role]), key, value)
+            for role, key, value in records
+        ]
+        return self.writer.write(batch, spans_of(batch))
+
+
+def spans_of(batch: Iterable[TopicRecord]) -> dict[tuple[str, int], OffsetRange]:
+    spans: dict[tuple[str, int], OffsetRange] = {}
+    for one in batch:
+        first = spans.get((one.topic, one.partition), OffsetRange(one.offset, 0)).first
+        spans[one.topic, one.partition] = OffsetRange(first, one.offset + 1)
+    return spans
+
+
+@contextmanager
+def an_archive(folder: Path) -> Iterator[tuple[Keeper, Archive]]:
+    url = f"sqlite:///{folder / 'archive.sqlite'}"
+    keeper = Keeper(url)
+    metadata.create_all(keeper.writer.engine)
+    archive = open_archive(url)
+    try:
+        yield keeper, archive
+    finally:
+        archive.close()
+        keeper.writer.engine.dispose()
+
+
+def told_by(written: Iterable[Written]) -> list[tuple[str, bytes | None, bytes | None]]:
+    """What the archive reads of what a worker has written."""
+    return [(ROLE_OF[one.topic], one.output.key, one.output.value) for one in written if one.topic in ROLE_OF]
+
+
+def replayed(trace: str) -> list[tuple[str, bytes | None, bytes | None]]:
+    """What a worker writes when it plays a trace of tests/replay."""
+    return told_by(play(read_trace(trace)).written)
+
+
+def values(records: Iterable[tuple[str, bytes | None, bytes | None]], role: str) -> list[Any]:
+    return [orjson.loads(value) for of, _, value in records if of == role and value is not None]

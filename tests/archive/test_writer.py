@@ -1,0 +1,135 @@
+"""What the writer keeps: each record once, with its offset, and nothing of a writer that was replaced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from stream.archive.questions import AlertFilter, CallFilter
+from stream.archive.reader import Archive
+from stream.archive.writer import ArchiveWriter, FencedError, OffsetRange, TopicRecord
+from tests.archive.kept import Keeper, an_archive, replayed, spans_of, values
+
+EVENTS = "calls.events.v1"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[tuple[Keeper, Archive]]:
+    with an_archive(tmp_path) as both:
+        yield both
+
+
+def of(records: list[tuple[str, bytes | None, bytes | None]], first: int = 0) -> list[TopicRecord]:
+    return [
+        TopicRecord(role, EVENTS, 0, first + n, key, value) for n, (role, key, value) in enumerate(records)
+    ]
+
+
+def test_what_comes_again_changes_nothing(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    written = replayed("gap-expired")
+    first = keeper.keep(written)
+    history = archive.call(archive.calls(CallFilter()).items[0].key)
+    again = keeper.keep([*written, *written])
+    assert first.rows == {
+        "events": len(values(written, "events")),
+        "ended": 1,
+        "alerts": len({one["episode_id"] for one in values(written, "alerts")}),
+    }
+    assert again.rows == {"events": 0, "ended": 0, "alerts": 0}
+    assert archive.call(archive.calls(CallFilter()).items[0].key) == history
+
+
+def test_offsets_are_kept_with_the_rows(kept: tuple[Keeper, Archive]) -> None:
+    keeper, _ = kept
+    batch = of(replayed("amd")[:3], 7)
+    keeper.writer.write(batch, spans_of(batch))
+    assert keeper.writer.offsets([EVENTS, "calls.ended.v1"]) == {(EVENTS, 0): 10}
+
+
+def test_a_writer_that_was_replaced_writes_nothing(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    events = [one for one in replayed("amd") if one[0] == "events"]
+    zombie, new = keeper.writer, ArchiveWriter(keeper.writer.engine)
+    zombie.write(of(events[:1]), {(EVENTS, 0): OffsetRange(0, 1)})
+    new.write(of(events[1:3], 1), {(EVENTS, 0): OffsetRange(1, 3)})
+    with pytest.raises(FencedError):
+        zombie.write(of(events[1:], 1), {(EVENTS, 0): OffsetRange(1, len(events))})
+    [call] = archive.calls(CallFilter()).items
+    history = archive.call(call.key)
+    assert history is not None
+    assert len(history.events) == 3
+    assert new.offsets([EVENTS]) == {(EVENTS, 0): 3}
+
+
+def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    events = [one for one in replayed("amd") if one[0] == "events"]
+    keeper.writer.write([], {(EVENTS, 1): OffsetRange(0, 5)})
+    with pytest.raises(FencedError):
+        keeper.writer.write(
+            of(events), {(EVENTS, 0): OffsetRange(0, len(events)), (EVENTS, 1): OffsetRange(4, 6)}
+        )
+    assert archive.calls(CallFilter()).items == []
+    assert keeper.writer.offsets([EVENTS]) == {(EVENTS, 1): 5}
+
+
+def test_what_cannot_be_read_is_skipped_with_its_reason(
+    kept: tuple[Keeper, Archive], caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper, archive = kept
+    [good, *_] = values(replayed("amd"), "events")
+    broken = [b"{", b"[]", b'{"id": 5}', orjson.dumps(good | {"received_at": "yesterday"}), b"\xff"]
+    with caplog.at_level(logging.WARNING):
+        done = keeper.keep([("events", b"k", one) for one in [*broken, orjson.dumps(good)]])
+    assert (done.unreadable, done.rows["events"]) == (5, 1)
+    assert len(archive.calls(CallFilter()).items) == 1
+    assert len(caplog.records) == 5
+    assert "calls.events.v1[0] offset 0" in caplog.text
+
+
+def forgotten(key: str, at: str) -> tuple[str, bytes, bytes]:
+    [event, *_] = values(replayed("amd"), "events")
+    told = {"source": "forget", "family": "other", "name": "forgotten", "status": None, "attributes": {}}
+    event |= told | {"id": at, "key": key, "received_at": at, "occurred_at": at}
+    return "events", key.encode(), orjson.dumps(event)
+
+
+@pytest.mark.parametrize("order", ["records last", "events last", "one batch"])
+def test_a_forgotten_call_leaves_only_the_event_that_says_so(
+    kept: tuple[Keeper, Archive], order: str
+) -> None:
+    """The topics are read in any order."""
+    keeper, archive = kept
+    written = replayed("gap-expired")
+    key = values(written, "ended")[0]["key"]
+    said = forgotten(key, "2026-03-03T10:00:00.000000Z")
+    events = [*(one for one in written if one[0] == "events"), said]
+    others = [*(one for one in written if one[0] != "events"), ("ended", key.encode(), None)]
+    batches = {"records last": [events, others], "events last": [others, events]}.get(
+        order, [events + others]
+    )
+    for batch in batches:
+        keeper.keep(batch)
+    history = archive.call(key)
+    assert history is not None
+    assert (history.record, history.alerts) == (None, [])
+    assert [one["name"] for one in history.events] == ["forgotten"]
+    assert archive.alerts(AlertFilter()).items == []
+    call = history.call
+    assert (call.from_, call.to, call.status, call.outcome) == (None, None, None, None)
+
+
+def test_a_call_that_is_told_of_after_it_was_forgotten_is_kept(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    written = replayed("amd")
+    key = values(written, "ended")[0]["key"]
+    keeper.keep([forgotten(key, "2026-03-01T10:00:00.000000Z")])
+    keeper.keep(written)
+    history = archive.call(key)
+    assert history is not None
+    assert len(history.events) == len(values(written, "events")) + 1
