@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.service.settings import (
+    ApiSettings,
     GatewaySettings,
     NotifySettings,
     PollerSettings,
@@ -33,6 +34,7 @@ ROLES = {
     "worker": WorkerSettings,
     "poller": PollerSettings,
     "notify": NotifySettings,
+    "api": ApiSettings,
     "topics": RoleSettings,
 }
 
@@ -40,6 +42,8 @@ FILES = {"kafka_ca_file", "kafka_cert_file", "kafka_key_file"}
 """Settings that name a file, which the chart mounts from a Secret."""
 
 SET_BY_CHART = {
+    "api_health_listen",
+    "api_listen",
     "cache_dir",
     "data_dir",
     "gateway_health_listen",

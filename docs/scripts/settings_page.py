@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.service.settings import (
+    ApiSettings,
     GatewaySettings,
     NotifySettings,
     PollerSettings,
@@ -41,6 +42,7 @@ ROLES = {
     "worker": WorkerSettings,
     "poller": PollerSettings,
     "notify": NotifySettings,
+    "api": ApiSettings,
 }
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "gateway": "Receive and verify the webhooks, write them to Kafka.",
     "worker": "The Faust app: deduplicate, fold, emit, alert.",
     "poller": "Read the providers' REST resources within their rate limits.",
+    "api": "Answer questions about calls over HTTP, by token.",
     "notify": "Hand alerts to Alertmanager, PagerDuty, Slack, a webhook.",
     "backfill": "Read a past time from a provider, at the lowest priority.",
     "dead-letters": "List, show and write back what could not be processed.",
@@ -35,7 +36,7 @@ COMMANDS = {
 FOLDER_OF = {"config": "checkup.", "dead-letters": "records.", "forget": "records."}
 """Commands in a folder of `stream/cli/`."""
 
-ROLES = ("gateway", "worker", "poller", "notify")
+ROLES = ("gateway", "worker", "poller", "api", "notify")
 """The commands in `stream/cli/roles.py`, each under its own name."""
 
 

@@ -1,4 +1,4 @@
-"""`callstream gateway`, `worker`, `poller` and `notify`: each role as a process.
+"""`callstream gateway`, `worker`, `poller`, `api` and `notify`: each role as a process.
 
 It runs on the cluster of the settings, else on the embedded broker.
 """
@@ -17,12 +17,12 @@ import click
 
 from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
-from stream.cli.support.terminal import Fault, say
+from stream.cli.support.terminal import Fault, Misuse, say
 from stream.cli.worker_processes import process_count, supervise
 from stream.gateway.tls import TlsError
 from stream.service import logs
 from stream.service.settings import NotifySettings, Settings, SettingsError, load
-from stream.service.tables import notify_tables
+from stream.service.tables import api_tokens, notify_tables
 
 log = logging.getLogger("callstream")
 
@@ -57,6 +57,38 @@ def worker(processes: str | None, process: int | None, verbose: bool) -> None:
 def poller(verbose: bool) -> None:
     """Read the providers' resources, by time window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
     _run("poller", verbose)
+
+
+@click.group(invoke_without_command=True)
+@verbose_option
+@click.pass_context
+def api(context: click.Context, verbose: bool) -> None:
+    """Answer questions about calls over HTTP. SIGTERM or Ctrl-C stops it cleanly."""
+    if context.invoked_subcommand is None:
+        _run("api", verbose)
+
+
+@api.command("token")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(api_tokens.SCOPES),
+    help="What it allows; may be given twice.  [default: read]",
+)
+@click.option(
+    "--account", "accounts", multiple=True, help="Provider's id of an account it reads.  [default: all]"
+)
+def api_token(name: str, scopes: tuple[str, ...], accounts: tuple[str, ...]) -> None:
+    """Make a token: it is printed once, and its line for CALLSTREAM_API_TOKENS holds only its hash."""
+    token = api_tokens.new_token()
+    try:
+        line = api_tokens.line_of(name, {api_tokens.READ, *scopes}, accounts, token)
+    except ValueError:
+        raise Misuse("NAME and accounts are letters, digits, dots, - and _") from None
+    say(f"token: {token}")
+    say(line)
 
 
 @click.group(invoke_without_command=True)

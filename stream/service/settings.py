@@ -24,6 +24,7 @@ from stream.service.kafka_settings import KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
+from stream.service.tables.api_settings import ApiFields
 from stream.service.tables.notify_tables import NotifyTables, wrong_routes
 
 PREFIX = "CALLSTREAM_"
@@ -178,9 +179,6 @@ class WorkerSettings(PublicAddress, CallSettings, AlertSettings, MetricSettings,
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)
     )
-    api_token: str = _setting(
-        "", "bearer token of the query API; empty: only loopback may read", kinds.text, secret=True
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +216,11 @@ class NotifySettings(NotifyTables, GroupSettings, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ApiSettings(ApiFields, RoleSettings):
+    """What `callstream api` runs with."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimulatorSettings(PollerSettings, GatewaySettings):
     """What the simulator runs with: it signs and serves what gateway and poller expect of a provider."""
 
@@ -240,7 +243,7 @@ class SimulatorSettings(PollerSettings, GatewaySettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SimulatorSettings, NotifySettings, WorkerSettings):
+class Settings(SimulatorSettings, NotifySettings, ApiSettings, WorkerSettings):
     """All settings. A role takes its slice, which is a base of this class. Durations in seconds."""
 
 

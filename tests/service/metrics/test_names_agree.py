@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stream.service.metrics.api import ApiMetrics
 from stream.service.metrics.catalogue import NOT_EXPORTED, ROLES
 from stream.service.metrics.family import PREFIX, SHARED, Family
 from stream.service.metrics.gateway import GatewayMetrics
@@ -146,6 +147,7 @@ REGISTRIES: Mapping[str, MetricRegistry] = {
     "worker": WorkerMetrics(),
     "poller": PollerMetrics([]),
     "notify": NotifyMetrics([]),
+    "api": ApiMetrics(),
 }
 
 

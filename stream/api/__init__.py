@@ -1,0 +1,1 @@
+"""The query API: what the archive holds, over HTTP, for those who hold a token."""

@@ -1,0 +1,89 @@
+"""Reads of the archive in threads: few at once, few that wait, each with a time limit.
+
+The event loop is never blocked, and a database that hangs costs the threads of this pool and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from stream.api.problems import unavailable
+from stream.service.errors import describe
+from stream.service.log_once import LogOnce
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WAITING_FOR_EACH = 8
+"""Reads that wait for a thread, for each thread. More are refused at once."""
+
+AWAY = (DBAPIError, PoolTimeoutError, OSError)
+"""What a read raises when the database does not answer, or not in time."""
+
+log = logging.getLogger("callstream.api")
+
+
+class ArchiveReads:
+    """A bounded pool of threads for reads.
+
+    `timeout_s`: for one read, waiting included. A read that exceeds it keeps its thread until it ends; its
+    caller is told to come again.
+    """
+
+    def __init__(self, threads: int, timeout_s: float, ended: Callable[[str], None]) -> None:
+        """`ended`: is told the outcome of each read."""
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="archive-read")
+        self._timeout_s = timeout_s
+        self._told = ended
+        self._most = threads * (1 + WAITING_FOR_EACH)
+        self._pending = 0
+        self._outages = LogOnce()
+
+    async def run(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of `read` in a thread. Raises Refused (503) where the archive does not answer."""
+        if self._pending >= self._most:
+            self._told("overloaded")
+            raise unavailable("Too many requests wait for the archive.", 1)
+        self._pending += 1
+        running = self._pool.submit(partial(read, *args, **kwargs))
+        loop = asyncio.get_running_loop()
+        running.add_done_callback(lambda _: self._ended(loop))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = await asyncio.wrap_future(running)
+        except TimeoutError:
+            self._failed("timeout", f"no answer within {self._timeout_s:g} s")
+            raise unavailable("The archive did not answer in time.") from None
+        except AWAY as error:
+            self._failed(type(error).__name__, describe(error))
+            raise unavailable("The archive does not answer.") from None
+        self._told("success")
+        if self._outages.succeeded("archive", time.monotonic()):
+            log.info("the archive answers again")
+        return found
+
+    def close(self) -> None:
+        """Wait for nothing: a thread that reads ends with its read."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the read's thread, or the loop's where it was cancelled before it began."""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        self._pending -= 1
+
+    def _failed(self, kind: str, says: str) -> None:
+        self._told("timeout" if kind == "timeout" else "error")
+        if self._outages.failed("archive", kind, time.monotonic()):
+            log.error("the archive cannot be read: %s", says)

@@ -1,0 +1,89 @@
+"""The HTTP server of the API: uvicorn's, in the role's own event loop, on sockets that the role has opened.
+
+Bounded: connections, the size of a request's head, the time for it, the time between two requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from stream.service.http.listening import bound
+
+CONNECTIONS_AT_MOST = 1000
+HEAD_BYTES = 32_768
+KEEP_ALIVE_S = 30
+HEAD_S = 10.0
+"""For all headers of a connection's first request."""
+
+CLOSE_S = 3
+"""For answers that are under way when the role stops. Live streams end at once."""
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection, which is closed if its first request does not come in time."""
+
+    has_asked = False
+    """Whether all headers of a request have come."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._first = self.loop.call_later(HEAD_S, self._silent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._first.cancel()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self.has_asked = self.has_asked or self.scope is not None
+
+    def _silent(self) -> None:
+        if not self.has_asked:
+            self.transport.abort()
+
+
+class _Server(Server):
+    """The role has its own handlers of signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: Any, listen: str, setting: str) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """Serve while the block runs; gives the base URL and the server's task. Raises ListenError."""
+    sockets = await bound(listen, setting)
+    host, port = sockets[0].getsockname()[:2]
+    config = Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS_AT_MOST,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=CLOSE_S,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets), name="the HTTP server")
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}", task
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task], timeout=CLOSE_S + 2)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

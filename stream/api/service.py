@@ -1,0 +1,92 @@
+"""`callstream api` as a role: its parts, its start and its stop.
+
+It reads the archive and the topics, and writes nothing. Any number of replicas run side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+from litestar.types import ControllerRouterHandler
+
+from stream.api import server
+from stream.api.access.caller import Callers
+from stream.api.app import make_app, tokens_of
+from stream.api.archive_reads import ArchiveReads
+from stream.api.parts import ApiParts
+from stream.service.background_tasks import live, log_ended
+from stream.service.http import health
+from stream.service.metrics.api import ApiMetrics
+from stream.service.settings import ApiSettings
+from stream.service.shutdown import stop_asked, unless
+
+OPEN_TO_LOCAL = (
+    "no token is configured: requests from this machine are answered, others are refused; "
+    "`callstream api token` makes one"
+)
+
+log = logging.getLogger("callstream.api")
+
+
+class RunningApi(NamedTuple):
+    """- `url`, `health_url`: where it answers. - `tasks`: what runs in the background, by name."""
+
+    url: str
+    health_url: str
+    tasks: Mapping[str, asyncio.Task[None]]
+
+
+def routes() -> Sequence[ControllerRouterHandler]:
+    """All routes of the role."""
+    return []
+
+
+@asynccontextmanager
+async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
+    """The role at work while the block runs. Raises ListenError."""
+    metrics = ApiMetrics()
+    logging.getLogger().addHandler(metrics.log_counter)
+    reads = ArchiveReads(chosen.api_threads, chosen.api_archive_timeout_s, metrics.archive_read)
+    callers = Callers(tokens_of(chosen))
+    if not callers.are_configured:
+        log.warning("%s", OPEN_TO_LOCAL)
+    tasks: dict[str, asyncio.Task[None]] = {}
+    try:
+        async with AsyncExitStack() as stack:
+            app = make_app(ApiParts(None, chosen, metrics, callers, reads), routes())
+            url, tasks["the HTTP server"] = await stack.enter_async_context(
+                server.serving(app, chosen.api_listen, "CALLSTREAM_API_LISTEN")
+            )
+            health_url = await stack.enter_async_context(
+                health.serve(
+                    chosen.api_health_listen,
+                    metrics=metrics.exposition,
+                    live=lambda: live(tasks),
+                    ready=lambda: live(tasks),
+                    setting="CALLSTREAM_API_HEALTH_LISTEN",
+                )
+            )
+            yield RunningApi(url, health_url, tasks)
+    finally:
+        reads.close()
+        logging.getLogger().removeHandler(metrics.log_counter)
+
+
+async def serve(chosen: ApiSettings) -> int:
+    """Serve until SIGTERM or SIGINT, or until a background task has ended. Returns the exit code."""
+    with stop_asked() as asked:
+        async with AsyncExitStack() as stack:
+            running = await unless(asked, stack.enter_async_context(serving(chosen)))
+            if running is not None:
+                log.info("the API answers at %s, health and metrics at %s", running.url, running.health_url)
+                tasks = running.tasks
+                await unless(asked, asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED))
+                if not asked.is_set():
+                    log_ended(tasks)
+                    return 1
+            log.info("stopping")
+    return 0
