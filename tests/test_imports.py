@@ -37,7 +37,8 @@ FOLDERS = {
     "stream.service": ("tables", "http", "metrics"),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
-    "stream.api": ("access",),
+    "stream.api": ("access", "ui"),
+    "stream.api.ui": ("drawings",),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),
     "stream.cli": ("support", "local", "checkup", "records"),
 }
@@ -73,7 +74,7 @@ MAY_IMPORT |= {
     "stream.gateway": {*MAY_IMPORT["stream.gateway"], "cryptography"},
     "stream.archive": {*MAY_IMPORT["stream.archive"], "alembic", "psycopg", "sqlalchemy"},
     "stream.simulator": {*MAY_IMPORT["stream.simulator"], "cryptography"},
-    "stream.api": {*MAY_IMPORT["stream.api"], "litestar", "sqlalchemy", "uvicorn"},
+    "stream.api": {*MAY_IMPORT["stream.api"], "jinja2", "litestar", "markupsafe", "sqlalchemy", "uvicorn"},
     "stream.cli": {*MAY_IMPORT["stream.cli"], "click", "rich"},
     "agents": {"agents", *LAYERS[: LAYERS.index("stream.broker") + 1], *THIRD_PARTY},
 }

@@ -1,0 +1,69 @@
+"""The overview says what the archive has of the last hour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stream.api.ui.overview import overview, source_reports
+from stream.archive.reader import Archive
+from tests.api.ui.stored_calls import ACCOUNT, TRACES, stored
+
+NOW = datetime(2026, 11, 29, 12, 0, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    folder: Path = tmp_path_factory.mktemp("archive")
+    with stored(folder, NOW, times=2) as found:
+        yield found
+
+
+def test_all_calls_of_the_hour_are_counted_by_outcome(archive: Archive) -> None:
+    said = overview(archive, None, NOW)
+    assert said["total"] == 2 * len(TRACES)
+    assert said["totals"] == {"answered": 14, "busy": 2, "canceled": 2, "failed": 4}
+    assert (said["failed"], said["running"], said["ended"], said["asr"]) == (4, 0, 22, "63.6 %")
+    assert Counter(fault for fault, calls in said["failures"] for _ in calls) == {
+        "spam_block": 2,
+        "network": 2,
+    }
+
+
+def test_what_holds_now_is_told_and_whose_endpoint_it_is(archive: Archive) -> None:
+    said = overview(archive, None, NOW)
+    assert [one["rule"]["id"] for one in said["conditions"]] == ["webhook.failing"]
+    assert [one["webhook"]["endpoint"] for one in said["endpoints"]] == ["https://app.example.test/answer"]
+
+
+def test_another_account_sees_nothing_of_it(archive: Archive) -> None:
+    said = overview(archive, frozenset({"AC-other"}), NOW)
+    assert (said["total"], said["conditions"], said["failures"], said["sources"]) == (0, [], [], [])
+    assert said["asr"] == "unknown"
+    mine = overview(archive, frozenset({ACCOUNT}), NOW)
+    assert mine["total"] == 20  # Telnyx' calls are of no account
+
+
+def test_a_source_is_judged_by_the_calls_that_expect_it() -> None:
+    def record(expected: list[str], seen: list[str], at: str) -> dict[str, object]:
+        return {
+            "completeness": {"expected": expected, "seen": seen, "complete": []},
+            "arrival": {"last_received_at": at},
+        }
+
+    reports = source_reports(
+        [
+            record(
+                ["twilio_status_callback", "twilio_call"], ["twilio_status_callback"], "2026-03-02T10:00:00Z"
+            ),
+            record(["twilio_status_callback"], ["twilio_status_callback"], "2026-03-02T11:00:00Z"),
+        ]
+    )
+    assert [(one.name, one.seen, one.awaited, one.newest) for one in reports] == [
+        ("twilio_call", 0, 1, None),
+        ("twilio_status_callback", 2, 0, "2026-03-02T11:00:00Z"),
+    ]
