@@ -23,6 +23,8 @@ def call_conditions(wanted: CallFilter, numbers: Sequence[str]) -> Conditions:
         (c.provider, wanted.provider),
         (c.direction, wanted.direction),
         (c.sip_response_code, wanted.sip_response_code),
+        (c.parent_call_id, wanted.parent_call_id),
+        (c.session_id, wanted.session_id),
     ):
         if value is not None:
             found.append(column == value)

@@ -50,6 +50,8 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     min_duration_s: float | None = None
     max_duration_s: float | None = None
     complete: bool | None = None
+    parent_call_id: str | None = None
+    session_id: str | None = None
 
 
 class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +110,21 @@ class CallPage(msgspec.Struct):
 
     items: list[StoredCall]
     next: str | None
+
+
+class PlacedCall(msgspec.Struct):
+    """A call with its record and its events, and its place in the order of lists."""
+
+    place: tuple[int, int]
+    call: StoredCall
+    events: list[dict[str, Any]]
+
+
+class PlacedCalls(msgspec.Struct):
+    """`cut`: the calls have more events than are given at once."""
+
+    items: list[PlacedCall]
+    cut: bool
 
 
 class RecordPage(msgspec.Struct):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stream.archive import cursors
 from stream.archive.conditions import alert_conditions, call_conditions, of_accounts
 from stream.archive.database import connect
+from stream.archive.placed_calls import Place, rows_from
 from stream.archive.questions import (
     MOST_EVENTS,
     MOST_ITEMS,
@@ -27,6 +28,8 @@ from stream.archive.questions import (
     CallHistory,
     CallPage,
     MinuteCount,
+    PlacedCall,
+    PlacedCalls,
     RecordPage,
     StoredCall,
 )
@@ -90,6 +93,29 @@ class Archive:
             rows = connection.execute(query).all()
         following = cursors.write(rows[limit - 1].at_us, rows[limit - 1].no) if len(rows) > limit else None
         return CallPage([_stored(row) for row in rows[:limit]], following)
+
+    def placed_calls(
+        self,
+        wanted: CallFilter,
+        limit: int,
+        *,
+        place: Place | None = None,
+        newer: bool = False,
+        source: str | None = None,
+    ) -> PlacedCalls:
+        """Calls with their records and events; the arguments as of `rows_from`."""
+        conditions = call_conditions(wanted, self._numbers(wanted.number))
+        with self._reading() as connection:
+            found = rows_from(connection, conditions, _bounded(limit), place, newer=newer, source=source)
+        items = [
+            PlacedCall((row.at_us, row.no), _stored(row), _decoded(found.bodies.get(row.no, ())))
+            for row in found.calls
+        ]
+        return PlacedCalls(items, found.cut)
+
+    def spellings(self, number: str) -> Sequence[str]:
+        """How a number may stand in records and events: as sent, masked, hashed."""
+        return self._numbers(number)
 
     def call(self, key: str, accounts: Accounts = None) -> CallHistory | None:
         """All that is kept of the call with this key, None if there is none that may be told."""

@@ -18,7 +18,8 @@ Filters = Mapping[str, Callable[[Row, str], bool]]
 """By the name of a filter, whether a row has its value."""
 
 
-def _payload(row: Row) -> dict[str, Any]:
+def payload_of(row: Row) -> dict[str, Any]:
+    """What the event in a row tells; empty of a command."""
     event = (row.get("metadata") or {}).get("event") or {}
     return event.get("payload") or {}
 
@@ -38,15 +39,15 @@ EVENT_FILTERS: Filters = {
     "name": lambda row, value: row["name"] == value,
     "type": lambda row, value: row["type"] == value,
     "failed": lambda row, value: _failed(row) == value,
-    "product": lambda row, value: _payload(row).get("product", "call_control") == value,
-    "connection_id": lambda row, value: _payload(row).get("connection_id") == value,
-    "from": lambda row, value: _payload(row).get("from") == value,
-    "to": lambda row, value: _payload(row).get("to") == value,
+    "product": lambda row, value: payload_of(row).get("product", "call_control") == value,
+    "connection_id": lambda row, value: payload_of(row).get("connection_id") == value,
+    "from": lambda row, value: payload_of(row).get("from") == value,
+    "to": lambda row, value: payload_of(row).get("to") == value,
     "application_name][contains": lambda row, value: (
-        value.lower() in str(_payload(row).get("application_name") or "").lower()
+        value.lower() in str(payload_of(row).get("application_name") or "").lower()
     ),
     "outbound.outbound_voice_profile_id": lambda row, value: (
-        _payload(row).get("outbound_voice_profile_id") == value
+        payload_of(row).get("outbound_voice_profile_id") == value
     ),
 }
 DELIVERY_FILTERS: Filters = {

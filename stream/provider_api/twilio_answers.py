@@ -38,6 +38,10 @@ def invalid(name: str) -> ApiError:
     return ApiError(error(400, 20001, f"Invalid parameter {name}"))
 
 
+def invalid_token() -> ApiResponse:
+    return error(400, 21481, "Invalid PageToken")
+
+
 TWILIO_ERRORS = ErrorResponses(
     not_found=not_found,
     not_allowed=lambda: error(405, 20004, "Method not allowed", ("Allow", "GET")),
@@ -66,7 +70,7 @@ def paging_of(parameters: Mapping[str, str]) -> TwilioPaging:
     try:
         at = cursor(token) if token else None
     except ValueError:
-        raise ApiError(error(400, 21481, "Invalid PageToken")) from None
+        raise ApiError(invalid_token()) from None
     return TwilioPaging(size, _whole(parameters, "Page", 0), at)
 
 

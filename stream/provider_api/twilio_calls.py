@@ -50,9 +50,13 @@ class CallFilters(NamedTuple):
 
     def among(self, calls: Sequence[Row]) -> range:
         """Where matching rows can be, judged by their creation: no call starts before it or lasts forever."""
-        first = max((one.first for one in self.times), default=-NEVER_S) - _LONGEST_S
-        last = min((one.last for one in self.times), default=NEVER_S)
+        first, last = self.created()
         return range(created_after(calls, last), created_after(calls, first - 1))
+
+    def created(self) -> tuple[int, int]:
+        """The first and the last second in which a matching row can have been created."""
+        first = max((one.first for one in self.times), default=-NEVER_S) - _LONGEST_S
+        return first, min((one.last for one in self.times), default=NEVER_S)
 
 
 def call_filters(parameters: Mapping[str, str]) -> CallFilters:

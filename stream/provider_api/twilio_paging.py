@@ -112,7 +112,7 @@ def created_after(rows: Sequence[Row], second: int) -> int:
 
 def page_of_log(rows: list[Row], at: Cursor | None, size: int) -> ListPage:
     """The next `size` rows of a log."""
-    start = 0 if at is None else at.near
+    start = 0 if at is None else max(0, at.near)
     found = rows[start : start + size]
     before = Cursor(_LOG_ROW, max(0, start - size), back=True) if found and start else None
     after = Cursor(_LOG_ROW, start + size) if start + size < len(rows) else None
