@@ -37,7 +37,7 @@ FOLDERS = {
     "stream.service": ("tables", "http", "metrics"),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
-    "stream.api": ("access", "ui"),
+    "stream.api": ("access", "compatible", "ui"),
     "stream.api.ui": ("drawings",),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),
     "stream.cli": ("support", "local", "checkup", "records"),

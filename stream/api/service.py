@@ -17,6 +17,7 @@ from stream.api import server
 from stream.api.access.caller import Callers
 from stream.api.app import make_app, tokens_of
 from stream.api.archive_reads import ArchiveReads
+from stream.api.compatible import routes as compatible
 from stream.api.parts import ApiParts
 from stream.service.background_tasks import live, log_ended
 from stream.service.http import health
@@ -42,7 +43,7 @@ class RunningApi(NamedTuple):
 
 def routes() -> Sequence[ControllerRouterHandler]:
     """All routes of the role."""
-    return []
+    return [*compatible.routes()]
 
 
 @asynccontextmanager

@@ -63,11 +63,13 @@ class Route(NamedTuple):
 
 class ErrorResponses(NamedTuple):
     """How a provider words the errors that are independent of a resource: nothing at this path, nothing can
-    be written, wrong credentials, above the rate limit (retry after so many seconds), an error of its own.
+    be written, wrong credentials, above the rate limit, out of order (both: retry after so many seconds), an
+    error of its own.
     """
 
     not_found: Callable[[str], ApiResponse]
     not_allowed: Callable[[], ApiResponse]
     unauthenticated: Callable[[], ApiResponse]
     too_many: Callable[[int], ApiResponse]
+    unavailable: Callable[[int], ApiResponse]
     broken: Callable[[], ApiResponse]

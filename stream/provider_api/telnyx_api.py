@@ -63,6 +63,9 @@ TELNYX_ERRORS = ErrorResponses(
     not_allowed=lambda: _error(405, "10015", ("Allow", "GET"), detail="The method is not allowed."),
     unauthenticated=lambda: _error(401, "10009"),
     too_many=lambda retry_after_s: _error(429, "10011", ("Retry-After", str(retry_after_s))),
+    unavailable=lambda retry_after_s: _error(
+        503, "10007", ("Retry-After", str(retry_after_s)), detail="The service does not answer."
+    ),
     broken=lambda: _error(500, "10007"),
 )
 

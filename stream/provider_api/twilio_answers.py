@@ -49,6 +49,7 @@ TWILIO_ERRORS = ErrorResponses(
         401, 20003, "Authenticate", ("WWW-Authenticate", 'Basic realm="Twilio API"')
     ),
     too_many=lambda after_s: error(429, 20429, "Too Many Requests", ("Retry-After", str(after_s))),
+    unavailable=lambda after_s: error(503, 20503, "Service unavailable", ("Retry-After", str(after_s))),
     broken=lambda: error(500, 20500, "An internal server error has occurred"),
 )
 

@@ -76,9 +76,12 @@ def _resources(
     yield "telnyx_webhook_delivery", deliveries.get(leg_id, [])
 
 
-def run_served(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0) -> tuple[Traffic, Outputs]:
+def run_served(
+    options: Options, *, looks_every: int = 0, ends_s: float = 2400.0, mode: str = "masked"
+) -> tuple[Traffic, Outputs]:
     """A served run whose callbacks arrive and whose rows are read: in the end, `ends_s` after the last
-    delivery, and if asked for after every so many deliveries and a while after the last one.
+    delivery, and if asked for after every so many deliveries and a while after the last one. `mode`: of the
+    privacy.
     """
     clock = Clock(options.start_us)
     traffic = Traffic(options, now_us=clock)
@@ -95,7 +98,7 @@ def run_served(options: Options, *, looks_every: int = 0, ends_s: float = 2400.0
         landed += readable_records(traffic.providers, traffic.expected.calls, clock.now_us)
     clock.now_us += int(ends_s * S)
     landed += readable_records(traffic.providers, traffic.expected.calls, clock.now_us)
-    return traffic, complete(outputs_of(landed), options)
+    return traffic, complete(outputs_of(landed, mode), options)
 
 
 EVERY_SOURCE = frozenset(ALL_SOURCES + OPTIONAL_SOURCES)

@@ -27,7 +27,7 @@ def of_call(call: StoredCall, *, cut: bool = False) -> str:
 
 
 def of_list(incomplete: int, *, cut: bool = False) -> str:
-    """Of a list with so many calls that are not complete. `cut`: not all calls of the query were looked at."""
+    """Of a list with `incomplete` calls that are not complete. `cut`: not all of its calls were looked at."""
     reasons = [f"calls={incomplete}"] if incomplete else []
     if cut:
         reasons.append("cut")

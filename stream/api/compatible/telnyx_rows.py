@@ -17,6 +17,7 @@ ArchivedEvent = Mapping[str, Any]
 
 _DELIVERY = "telnyx_webhook_delivery"
 _OF_WEBHOOKS = (TELNYX_WEBHOOK, TELNYX_CALL_EVENT, _DELIVERY)
+_OF_THE_LOG = ("delivery", "request_log")
 _NOT_DELIVERED: Row = {"attempt": None, "delivered_to": None, "status": None}
 
 
@@ -35,17 +36,15 @@ def log_rows(events: Sequence[ArchivedEvent]) -> list[Row]:
     found = [_logged_row(one, by_time.get((_type(one), one["occurred_at"]))) for one in logged]
     told = {(_type(one), one["occurred_at"]) for one in logged}
     delivered = {_type(one): one for one in deliveries if _type(one) in of_name}
-    for one in webhooks:
-        if (_type(one), one["occurred_at"]) not in told:
-            found.append(_webhook_row(one, delivered.get(_type(one))))
-    return found
+    new = [one for one in webhooks if (_type(one), one["occurred_at"]) not in told]
+    return found + [_webhook_row(one, delivered.get(_type(one))) for one in new]
 
 
 def _is_logged(event: ArchivedEvent) -> bool:
     """Whether an event is a row of the log, not the webhook in it."""
-    return event["source"] == TELNYX_CALL_EVENT and (
-        event["family"] in ("delivery", "request_log") or event["attributes"].get("record_type") == "call_event"
-    )
+    if event["source"] != TELNYX_CALL_EVENT:
+        return False
+    return event["family"] in _OF_THE_LOG or event["attributes"].get("record_type") == "call_event"
 
 
 def _unique(values: Any) -> set[Any]:

@@ -27,9 +27,7 @@ _LAST_US = 253_370_764_800_000_000
 class ArchivedTelnyx:
     """Reads for one request. `accounts`: those that its token may read; `show`: a row as it may see it."""
 
-    def __init__(
-        self, archive: Archive, accounts: frozenset[str] | None, show: Callable[[Row], Row]
-    ) -> None:
+    def __init__(self, archive: Archive, accounts: frozenset[str] | None, show: Callable[[Row], Row]) -> None:
         self._archive = archive
         self._accounts = accounts
         self._show = show

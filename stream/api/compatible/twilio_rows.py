@@ -36,8 +36,8 @@ _EVENTS_OF_EDGES = ("carrier_edge", "sip_edge", "sdk_edge", "client_edge")
 
 
 def call_row(call: StoredCall, events: Iterable[ArchivedEvent]) -> Row:
-    """The row of Calls. `call` is with its record, if it has ended; `events`: at least those of Calls, and all
-    of a call that has not ended.
+    """The row of Calls. `call` is with its record, if it has ended; `events`: at least those of Calls, of a
+    call that has not ended all.
     """
     read = [one for one in events if one["source"] == TWILIO_CALL]
     if not read:
@@ -116,9 +116,7 @@ def _rank(status: str | None) -> int:
 
 def request_log(events: Iterable[ArchivedEvent]) -> list[Row]:
     """The rows of the request log, in the order of their answers. A body is never kept: it is null."""
-    return [
-        _request_row(one) for one in events if (one["source"], one["family"]) == ("twilio_call_event", "request_log")
-    ]
+    return [_request_row(one) for one in events if one["family"] == "request_log"]
 
 
 def _request_row(event: ArchivedEvent) -> Row:
@@ -163,12 +161,12 @@ def summary(events: Iterable[ArchivedEvent]) -> Row | None:
 
 
 def _is_complete(event: ArchivedEvent) -> bool:
-    return event["attributes"].get("processing_state") == "complete"
+    return bool(event["attributes"].get("processing_state") == "complete")
 
 
 def _told_us(event: ArchivedEvent) -> int | None:
     """An event's time, if its provider has told it."""
-    return iso8601(event["occurred_at"]) if event["occurred_at"] and event["occurred_at_quality"] in _TOLD else None
+    return iso8601(event["occurred_at"]) if event["occurred_at_quality"] in _TOLD else None
 
 
 def _iso(at_us: int) -> str:

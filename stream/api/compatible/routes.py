@@ -1,0 +1,152 @@
+"""The providers' paths in the app: credentials, and answers and errors worded like the provider's."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Request, Response, Router, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ControllerRouterHandler
+
+from stream.api.access.authentication import caller_of
+from stream.api.access.caller import Caller
+from stream.api.compatible.documentation import error_responses, operation_of
+from stream.api.compatible.telnyx_store import ArchivedTelnyx
+from stream.api.compatible.twilio_store import ArchivedTwilio
+from stream.api.parts import parts_of
+from stream.api.problems import Refused
+from stream.archive.reader import Archive
+from stream.core.privacy.masking import Privacy
+from stream.provider_api.http_types import ApiError, ApiRequest, ApiResponse, ErrorResponses, Route
+from stream.provider_api.telnyx_api import TELNYX, TELNYX_ERRORS, TelnyxApi
+from stream.provider_api.twilio_answers import TWILIO, TWILIO_ERRORS, not_found
+from stream.provider_api.twilio_api import TwilioApi
+
+_ERRORS = {TWILIO: TWILIO_ERRORS, TELNYX: TELNYX_ERRORS}
+_SUFFIX = ".json"
+
+
+def routes() -> Sequence[ControllerRouterHandler]:
+    """The resources of both providers, each with the errors of its own."""
+    resources = _resources(_nobody, _nobody)
+    return [
+        Router(
+            "/",
+            route_handlers=[_handler(one) for one in resources if one.provider == provider],
+            exception_handlers={Refused: partial(_refused, errors)},
+            tags=[f"As {provider.capitalize()} answers"],
+        )
+        for provider, errors in _ERRORS.items()
+    ]
+
+
+def _resources(
+    twilio: Callable[[ApiRequest], ArchivedTwilio], telnyx: Callable[[ApiRequest], ArchivedTelnyx]
+) -> list[Route]:
+    return [*TwilioApi(twilio).routes(), *TelnyxApi(telnyx).routes()]
+
+
+def _nobody(_: ApiRequest) -> Any:
+    raise ApiError(not_found(""))
+
+
+def _handler(route: Route) -> HTTPRouteHandler:
+    # A variable part of a path is a whole segment here.
+    path = route.path.replace("{call}.json", "{call}").replace("}", ":str}")
+
+    async def respond(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        parts, caller = parts_of(request), caller_of(request)
+        asked = _asked(request, has_suffix=route.path.endswith("{call}.json"))
+        if asked is None:
+            return _response(not_found(request.url.path))
+        return _response(await parts.reads.run(_answer, route.name, parts.archive, caller, asked))
+
+    return get(
+        path,
+        name=f"{route.provider}_{route.name}",
+        operation_id=f"{route.provider}_{route.name}",
+        operation_class=operation_of(route),
+        summary=route.respond.__doc__,
+        responses=error_responses(route.provider),
+    )(respond)
+
+
+def _asked(request: Request[Any, Any, Any], *, has_suffix: bool) -> ApiRequest | None:
+    """The request; None where its path does not end as the resource's."""
+    names = {name: str(value) for name, value in request.path_params.items()}
+    if has_suffix:
+        if not names["call"].endswith(_SUFFIX):
+            return None
+        names["call"] = names["call"].removesuffix(_SUFFIX)
+    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else request.url.scheme
+    return ApiRequest(
+        path=quote(request.url.path),
+        names=names,
+        parameters=dict(request.query_params.multi_items()),
+        authorization=request.headers.get("authorization", ""),
+        origin=f"{scheme}://{request.headers.get('host', '')}",
+        now_us=time.time_ns() // 1000,
+    )
+
+
+def _answer(name: str, archive: Archive, caller: Caller, asked: ApiRequest) -> ApiResponse:
+    """In a thread."""
+    show = dict if caller.reads_numbers else _masks.of_this_thread.json
+
+    def twilio(request: ApiRequest) -> ArchivedTwilio:
+        account = request.names.get("account")
+        if account is None and (user := _user(request.authorization)).startswith("AC"):
+            account = user
+        if account is not None and not caller.may_read(account):
+            raise ApiError(not_found(request.path))
+        accounts = caller.accounts if account is None else frozenset({account})
+        return ArchivedTwilio(archive, accounts, show)
+
+    def telnyx(_: ApiRequest) -> ArchivedTelnyx:
+        return ArchivedTelnyx(archive, caller.accounts, show)
+
+    [route] = [one for one in _resources(twilio, telnyx) if one.name == name]
+    try:
+        return route.respond(asked)
+    except ApiError as error:
+        return error.response
+
+
+class _Masks(threading.local):
+    """Masking has a state of its own, so that each thread needs one."""
+
+    def __init__(self) -> None:
+        self.of_this_thread = Privacy("masked")
+
+
+_masks = _Masks()
+
+
+def _user(authorization: str) -> str:
+    """The user of HTTP Basic, which is an account's id or the name of a token."""
+    try:
+        pair = base64.b64decode(authorization.partition(" ")[2].strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return pair.partition(":")[0]
+
+
+def _response(answer: ApiResponse) -> Response[dict[str, Any]]:
+    return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
+
+
+def _refused(errors: ErrorResponses, _: Request[Any, Any, Any], error: Refused) -> Response[dict[str, Any]]:
+    """What the app refuses, in the provider's words."""
+    retry_after_s = int(error.headers.get("Retry-After", "1"))
+    if error.status == 401:
+        return _response(errors.unauthenticated())
+    if error.status == 429:
+        return _response(errors.too_many(retry_after_s))
+    return _response(errors.unavailable(retry_after_s))
