@@ -6,17 +6,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 
 from agents.due_index import DueIndex, TickFailure
+from agents.held import held_series, scope_series
 from stream.core.alerting.scopes import Scope, Told, dump_scope, load_scope
 from stream.core.call.identity_pages import Pages
-from stream.core.call.state import Call, Head, dump, load
+from stream.core.call.state import Call, dump, load
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.delivery.subscriptions import Subscriptions, dump_subscriptions
 from stream.core.effects import Observed
 from stream.engine.batch import Output
-from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts, Series
 
 Get = Callable[[bytes], bytes | None]
@@ -53,7 +53,8 @@ class BatchState:
       very many events.
     - `scopes`: states of scopes by key, encoded; `told`: what its calls tell about scopes;
       `told_taken`: how many records told this batch of scopes.
-    - `held`: by key, the series of gauges that a call was part of before the batch.
+    - `held`: by key, the series of gauges that a call or scope was part of before the batch;
+      `scopes_hold`: those that a scope is part of after it.
     - `moved`: by key, the old and the new position of a call in the index, None for none; `failures`: as in
       `PartitionMemory`, None for one that is over.
     - `ticked`: by (offset of the tick, key) of the calls that a tick changed, the subscriptions that it took
@@ -75,6 +76,7 @@ class BatchState:
         "pages",
         "partition",
         "scopes",
+        "scopes_hold",
         "subscriptions",
         "successes",
         "tick_calls",
@@ -93,6 +95,7 @@ class BatchState:
         self.told: dict[str, Told] = {}
         self.told_taken = 0
         self.held: dict[bytes, tuple[Series, ...]] = {}
+        self.scopes_hold: dict[bytes, tuple[Series, ...]] = {}
         self.pages = Pages(get)
         self.subscriptions = memory.subscriptions
         self.outputs: defaultdict[str, list[Output]] = defaultdict(list)
@@ -130,11 +133,14 @@ class BatchState:
     def scope(self, key: bytes) -> Scope | None:
         """The state of a scope, as this batch left it, else as the store has it. A copy."""
         stored = self.scopes[key] if key in self.scopes else self.get(key)
-        return load_scope(stored) if stored is not None else None
+        scope = load_scope(stored) if stored is not None else None
+        self.held.setdefault(key, scope_series(scope))
+        return scope
 
     def keep_scope(self, key: bytes, was_s: int | None, now: Scope | None) -> None:
         """A scope that was due at `was_s` has changed, None if it leaves the table."""
         self.scopes[key] = dump_scope(now) if now is not None else None
+        self.scopes_hold[key] = scope_series(now)
         self.move(key, was_s, now.due_s if now is not None else None)
 
     def observe(self, observed: Observed) -> None:
@@ -192,9 +198,12 @@ class BatchState:
     def commit(self) -> None:
         """Apply a committed batch to the partition's memory, and count how its gauges moved."""
         memory = self.memory
-        for key, call in self.calls.items():
+        calls_hold = (
+            (key, held_series(call.provider, call) if call is not None else ())
+            for key, call in self.calls.items()
+        )
+        for key, after in chain(calls_hold, self.scopes_hold.items()):
             before = self.held.get(key, ())
-            after = held_series(call.provider, call) if call is not None else ()
             if before != after:
                 for series in before:
                     self.counts.gauges[series] -= 1
@@ -220,9 +229,3 @@ class BatchState:
             del cache[key]  # the oldest make room
         memory.subscriptions = self.subscriptions
         memory.errors_in_a_row, memory.successes = self.errors_in_a_row, self.successes
-
-
-def held_series(provider: str, call: Call | Head) -> tuple[Series, ...]:
-    """The series of gauges that a call in the table is part of."""
-    active = () if call.ended else ((f.CALLS_ACTIVE, provider, call.account, call.direction),)
-    return (*active, (f.CALLS_OVERDUE, provider)) if call.overdue else active

@@ -10,26 +10,27 @@ metrics know how far folding has come.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from agents.batch_state import BatchState, Get, PartitionMemory, held_series
+from agents.batch_state import BatchState, Get, PartitionMemory
 from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
+from agents.held import due_and_held
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
 from agents.scopes import TOLD_PER_BATCH, apply_told, tick_scope, write_told
 from stream.core.alerting.rules import Rules
-from stream.core.alerting.scopes import is_scope, load_scope
+from stream.core.alerting.scopes import is_scope
 from stream.core.call.gaps import configuration_of, show_at_end
 from stream.core.call.identity_pages import is_page
-from stream.core.call.state import SEEN_CAP, load_head
+from stream.core.call.state import SEEN_CAP, Call
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.delivery.subscriptions import believed, load_subscriptions
 from stream.core.events import DecodeError, Envelope, Reading
 from stream.core.fetches import FETCH_RESULT
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
-from stream.core.sources import PROVIDERS
 from stream.engine.batch import Batch, Record
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
@@ -79,9 +80,11 @@ class CallProcessor:
         self._deployment = deployment
         self._errors_limit = errors_limit
 
-    def use_rules(self, rules: Rules) -> None:
-        """Judge by these alert rules from the next batch on."""
-        self.folder.policy = msgspec.structs.replace(self.folder.policy, alert_rules=rules)
+    def use_rules(self, rules: Rules | None) -> None:
+        """Judge by these alert rules from the next batch on. None: a file was refused, they stay."""
+        self._metrics.rules_read(rules is not None)
+        if rules is not None:
+            self.folder.policy = msgspec.structs.replace(self.folder.policy, alert_rules=rules)
 
     def partition_assigned(self, partition: int, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Index when the calls of a partition are due, and set its gauges."""
@@ -93,20 +96,14 @@ class CallProcessor:
                 if key == SUBSCRIPTIONS_KEY:
                     memory.subscriptions = load_subscriptions(stored)
                     continue
-                if is_scope(key):
-                    memory.due.add(load_scope(stored).due_s, key)
-                    continue
-                head = load_head(stored)
+                due_s, held = due_and_held(key, stored)
             except msgspec.DecodeError as error:
                 # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
                 counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
                 continue
-            memory.due.add(head.due_s, key)
-            provider = key.partition(b":")[0].decode()
-            for series in held_series(provider, head):
+            memory.due.add(due_s, key)
+            for series in held:
                 counts.gauges[series] += 1
-            if head.gaps_open:
-                counts.gauges[f.SEQUENCE_GAPS_OPEN, PROVIDERS[provider].pushed] += head.gaps_open
         self.partitions[partition] = memory
         self._metrics.opened(partition)
         self._metrics.add(counts)
@@ -186,11 +183,7 @@ class CallProcessor:
         call = folded.call
         if batch.subscriptions and call is not None and call.ended:
             show_at_end(call, envelope, folded.effects)
-        write(batch, key, folded.effects, self._topics, self._deployment)
-        # Nothing below can fail: a record is applied as a whole or not at all.
-        if call is not None:
-            batch.calls[key] = call
-            batch.move(key, due_s, call.due_s)
+        self._keep(batch, key, due_s, call, folded.effects)
         if folded.left_out:
             detail = f"more than {SEEN_CAP}"
             self._dead_letter(batch, record, envelope.source, "fold", "too_many_events", detail)
@@ -206,9 +199,7 @@ class CallProcessor:
             return
         due_s = call.due_s
         effects = self.folder.apply_result(call, result, envelope)
-        write(batch, key, effects, self._topics, self._deployment)
-        batch.calls[key] = call
-        batch.move(key, due_s, call.due_s)
+        self._keep(batch, key, due_s, call, effects)
 
     def _forget(self, batch: BatchState, record: Record, envelope: Envelope) -> None:
         """Have a mark take a call's place, in the batch's transaction like every other change."""
@@ -216,9 +207,19 @@ class CallProcessor:
         call = batch.call(key)
         due_s = call.due_s if call is not None else None
         mark, effects = self.folder.forget(call, envelope, record, batch.pages)
+        self._keep(batch, key, due_s, mark, effects)
+
+    def _keep(
+        self, batch: BatchState, key: bytes, due_s: int | None, call: Call | None, effects: list[Any]
+    ) -> None:
+        """Write the effects of a record, and keep the call, which was due at `due_s`, as it left it.
+
+        Only the writing can fail: a record is applied as a whole or not at all.
+        """
         write(batch, key, effects, self._topics, self._deployment)
-        batch.calls[key] = mark
-        batch.move(key, due_s, mark.due_s)
+        if call is not None:
+            batch.calls[key] = call
+            batch.move(key, due_s, call.due_s)
 
     # -- what calls tell about something else
 
@@ -246,10 +247,7 @@ class CallProcessor:
         call = batch.call(key)
         due_s = call.due_s if call is not None else None
         call, effects = self.folder.relative(call, record)
-        write(batch, key, effects, self._topics, self._deployment)
-        if call is not None:
-            batch.calls[key] = call
-            batch.move(key, due_s, call.due_s)
+        self._keep(batch, key, due_s, call, effects)
 
     # -- failures
 

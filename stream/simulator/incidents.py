@@ -73,6 +73,7 @@ INCIDENTS: Mapping[str, Incident] = {
         possible=(
             "CallstreamErrorEventsBurst",
             "CallstreamAnswerSeizureRatioDropped",
+            "CallstreamConditionFiring",
             "CallstreamLabelValuesCapped",
         ),
         dashboard="Calls",
@@ -82,7 +83,7 @@ INCIDENTS: Mapping[str, Incident] = {
     "webhook-down": Incident(
         what="Your application answers the providers with errors, too late or not at all.",
         alerts=("CallstreamAppWebhookFailing",),
-        possible=("CallstreamAppWebhookSlow", "CallstreamLabelValuesCapped"),
+        possible=("CallstreamConditionFiring", "CallstreamAppWebhookSlow", "CallstreamLabelValuesCapped"),
         dashboard="Application webhooks",
         lasts_s=1800,
         calls={"failing_webhooks": 0.9},
@@ -90,6 +91,7 @@ INCIDENTS: Mapping[str, Incident] = {
     "webhook-slow": Incident(
         what="Your application takes 6 s to answer Twilio.",
         alerts=("CallstreamAppWebhookSlow",),
+        possible=("CallstreamConditionFiring",),
         dashboard="Application webhooks",
         lasts_s=2400,
         calls={"webhook_delay_s": 6.0},
@@ -120,7 +122,7 @@ INCIDENTS: Mapping[str, Incident] = {
     "signature-rotation": Incident(
         what="The providers sign with new keys, which the gateway does not know: every webhook is refused.",
         alerts=("CallstreamSignatureFailures",),
-        possible=("CallstreamCallbacksMissing",),
+        possible=("CallstreamCallbacksMissing", "CallstreamConditionFiring"),
         dashboard="Pipeline",
         lasts_s=1200,
         new_keys=True,

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deploy.prometheus import render
+from stream.core.alerting.scopes import CONDITIONS
 from stream.core.sources import PUSHED_SOURCES, TELNYX_TEXML_CALLBACK
 from tests.tree import ROOT
 
@@ -82,6 +83,11 @@ def runbook() -> dict[str, str]:
     """The sections of docs/alerts.md by heading."""
     text = (ROOT / "docs/alerts.md").read_text()
     return dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+
+
+def test_the_conditions_are_the_rules_about_more_than_one_call() -> None:
+    conditions = [one.rule_id for kind in CONDITIONS.values() for one in kind]
+    assert sorted(render.read_values()["conditions.rules"].split("|")) == sorted(conditions)
 
 
 def test_every_alert_has_its_section_in_the_runbook() -> None:

@@ -79,6 +79,22 @@ def failures() -> Sequence[AnyPanel]:
             ),
             unit=PER_MINUTE,
         ),
+        lines(
+            "Conditions that hold, by rule",
+            "Episodes about an endpoint of the application, or about many calls, that are firing. "
+            "`callstream tail alerts` prints which, with samples.",
+            Query(q.conditions(), "{{rule}} {{severity}}"),
+            unit=COUNT,
+            limits=limits.ANY,
+            stacked="normal",
+        ),
+        lines(
+            "Alerts that are firing, by rule",
+            "All episodes that are firing. A fact about one call fires until it is corrected or the call "
+            "settles, so it follows the traffic of the last hours.",
+            Query(f"{q.total('alerts_active', by='rule, severity')} > 0", "{{rule}} {{severity}}"),
+            unit=COUNT,
+        ),
     ]
 
 

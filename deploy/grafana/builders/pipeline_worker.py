@@ -274,7 +274,7 @@ def processes() -> Sequence[AnyPanel]:
             Query("count by (version) (callstream_build_info)", "{{version}}"),
             unit=COUNT,
             stacked="normal",
-            width=8,
+            width=6,
         ),
         lines(
             "Label values folded into other",
@@ -282,7 +282,16 @@ def processes() -> Sequence[AnyPanel]:
             "the list, or accept it.",
             Query(q.per_minute("label_values_capped_total", by="label"), "{{label}}"),
             unit=PER_MINUTE,
-            width=8,
+            width=6,
+        ),
+        lines(
+            "Rules of alerts refused",
+            "Workers that refused their file of alert rules at the last SIGHUP and keep those that they had. "
+            "`callstream config check` says why.",
+            Query(f"{q.total('config_last_reload_successful', by='instance')} == bool 0", "{{instance}}"),
+            unit=COUNT,
+            limits=limits.ANY,
+            width=6,
         ),
         lines(
             "Partitions of pollers",
@@ -291,6 +300,6 @@ def processes() -> Sequence[AnyPanel]:
             Query(q.total("poll_owned_partitions", by="instance"), "{{instance}}"),
             unit=COUNT,
             stacked="normal",
-            width=8,
+            width=6,
         ),
     ]

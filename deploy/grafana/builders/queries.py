@@ -118,5 +118,11 @@ def verdicts() -> str:
     return f"{per_minute('verdicts_total', DIRECTION, by='fault')} > 0"
 
 
+def conditions() -> str:
+    """Episodes that are about more than one call."""
+    rules = f'rule=~"{VALUES["conditions.rules"]}"'
+    return f"{total('alerts_active', rules, by='rule, severity')} > 0"
+
+
 def _sum(expression: str, by: str) -> str:
     return f"sum by ({by}) ({expression})" if by else f"sum({expression})"

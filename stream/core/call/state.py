@@ -5,8 +5,7 @@ idempotent, so the same deliveries leave the same knowledge, in any order and an
 What depends on the order of arrival (counters, revisions, what was already reported, what is being read) is
 kept apart.
 
-In the store a call is MessagePack, fields by position: a new field goes to the end, with a default. The first
-fields are `Head`'s, so that recovery reads them without the rest.
+In the store a call is MessagePack, fields by position: a new field goes to the end, with a default.
 """
 
 from __future__ import annotations
@@ -104,17 +103,6 @@ class Fetch(msgspec.Struct, array_like=True, gc=False):
     content: int = 0
     overdue: bool = False
     asked_s: int = 0
-
-
-class Head(msgspec.Struct, array_like=True):
-    """The first fields of a stored call: what recovery needs of each."""
-
-    due_s: int
-    ended: bool
-    overdue: bool
-    gaps_open: int
-    account: str | None
-    direction: str | None
 
 
 class Call(msgspec.Struct, array_like=True):
@@ -325,7 +313,6 @@ def was_only_named(call: Call) -> bool:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Call).decode
-_decode_head = msgspec.msgpack.Decoder(Head).decode
 
 
 def dump(call: Call) -> bytes:
@@ -344,7 +331,3 @@ def load(stored: bytes) -> Call:
     if call.others and not call.paged:
         call.seen = sorted([*call.seen, *(entry.fingerprint for entry in call.others)])
     return call
-
-
-def load_head(stored: bytes) -> Head:
-    return _decode_head(stored)

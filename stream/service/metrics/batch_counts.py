@@ -48,8 +48,8 @@ _SERIES: dict[type[Any], Callable[[Any], Series]] = {
 class BatchCounts(defaultdict[Series, int]):
     """Counters of one batch, by series.
 
-    - `gauges`: how what the partition holds changed, by series of `CALLS_ACTIVE`, `CALLS_OVERDUE` and
-      `SEQUENCE_GAPS_OPEN`; `durations_s`: observations, by series of a histogram.
+    - `gauges`: how what the partition holds changed, by series of `worker.HELD`;
+      `durations_s`: observations, by series of a histogram.
     - `occurred_us`, `received_after_us`: by source; event times (microseconds since 1970), and how much later
       the event was received. `alerted_us`: by source, the event times of events that opened an alert.
     - `processed_us`: when the batch was folded; None: when it is applied.

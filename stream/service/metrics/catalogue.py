@@ -20,9 +20,6 @@ ROLES: Mapping[str, Sequence[Family]] = {
 """Of each role, beside `family.SHARED`, which all of them export."""
 
 NOT_EXPORTED: Mapping[str, str] = {
-    "config_last_reload_successful": "Only alert rules are read again, on SIGHUP: a file that cannot be used "
-    "is an error in the log, and the rules stay as they were.",
-    "alerts_active": "`calls.alerts.active.v1` has what is firing; see also `alerts_published_total`.",
     "alerts_suppressed_total": "No alert is suppressed: what is true of one scope is one episode.",
     'events_deduplicated_total{match="delivery_token"}': "A provider's token of a delivery is no identity: "
     "no signature covers it.",

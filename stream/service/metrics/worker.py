@@ -20,7 +20,7 @@ LAST_COUNTED: dict[Family, Family] = {
 }
 """Gauges that tell when a counter last moved, by its first label."""
 
-HELD = (f.CALLS_ACTIVE, f.CALLS_OVERDUE, f.SEQUENCE_GAPS_OPEN)
+HELD = (f.CALLS_ACTIVE, f.CALLS_OVERDUE, f.SEQUENCE_GAPS_OPEN, f.ALERTS_ACTIVE)
 
 
 @dataclass
@@ -54,6 +54,7 @@ class WorkerMetrics(MetricRegistry):
         self._partitions: dict[int, _Partition] = {}
         self._entries: dict[int, int] = {}
         self.phase("starting")
+        self.rules_read(True)  # a worker does not start with rules that it cannot use
         self.before_scrape(self._show)
 
     # What the processor tells.
@@ -164,6 +165,10 @@ class WorkerMetrics(MetricRegistry):
 
     def entries(self, partition: int, count: int) -> None:
         self._entries[partition] = count
+
+    def rules_read(self, used: bool) -> None:
+        """The file of alert rules was read: whether the worker judges by it, or by what it had."""
+        self.gauge(f.CONFIG_RELOADED).set(used)
 
     def error(self, kind: str) -> None:
         self.count(f.PROCESSING_ERRORS, LANE, kind)

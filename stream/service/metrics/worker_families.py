@@ -320,6 +320,21 @@ ALERTS_PUBLISHED = counter(
     {"rule": RULE_IDS, "severity": SEVERITIES, "state": ("firing", "resolved")},
     start=tuple((rule.id, rule.severity, "firing") for rule in DEFAULT_RULES),
 )
+ALERTS_ACTIVE = gauge(
+    "alerts_active",
+    "Alert records currently firing.",
+    "Conditions, of an endpoint or of many calls, want a person: `callstream tail alerts` has them.",
+    {"rule": RULE_IDS, "severity": SEVERITIES},
+)
+
+# Configuration
+
+CONFIG_RELOADED = gauge(
+    "config_last_reload_successful",
+    "1 when the alert rules in use are those of the file as it was last read, 0 when that file was refused.",
+    "On 0: `callstream config check` says what is wrong with the file; correct it and send SIGHUP again.",
+    several="min",
+)
 
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """All of them, in the order above; SHARED beside them."""

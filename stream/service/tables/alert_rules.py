@@ -38,12 +38,13 @@ def rules_file(value: str) -> Path | None:
     return path
 
 
-def reload_rules(path: Path | None, use: Callable[[Rules], None], ui_url: str = "") -> bool:
-    """Read the file again and use it; a wrong one is logged and changes nothing. Whether it is used."""
+def reload_rules(path: Path | None, use: Callable[[Rules | None], None], ui_url: str = "") -> None:
+    """Read the file again and use it; a wrong one is logged and changes nothing (None)."""
     try:
-        use(load_rules(path, ui_url))
+        rules = load_rules(path, ui_url)
     except RulesError as error:
         log.error("the alert rules stay as they were: %s", error)
-        return False
-    log.info("alert rules read again from %s", path or "the defaults")
-    return True
+        use(None)
+    else:
+        log.info("alert rules read again from %s", path or "the defaults")
+        use(rules)

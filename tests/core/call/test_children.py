@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from stream.core.call.record import CallRecord
-from stream.core.call.state import Call, dump, load, load_head
+from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import child_found, sibling_answered, tick
 from stream.core.effects import CallStarted, ChildFound, SiblingAnswered
 from stream.core.events import DecodeError
@@ -80,7 +80,7 @@ def test_a_child_that_is_known_changes_nothing() -> None:
 def test_a_parent_of_which_nothing_else_comes_is_not_counted_and_leaves_at_the_maximum_age() -> None:
     call = named(None)
     assert call is not None
-    assert load_head(dump(call)).ended
+    assert load(dump(call)).ended
     now_us = START_US
     for after_s, is_kept in ((POLICY.max_age_s - 1, True), (POLICY.max_age_s, False)):
         now_us = START_US + int(after_s) * SECOND_US

@@ -109,6 +109,7 @@ def full_counts() -> BatchCounts:
     counts.gauges[f.CALLS_ACTIVE, "twilio", "AC2", "inbound"] += 1
     counts.gauges[f.CALLS_ACTIVE, "twilio", "AC1", "inbound"] -= 1
     counts.gauges[f.CALLS_OVERDUE, "twilio"] -= 1
+    counts.gauges[f.ALERTS_ACTIVE, "call.failed", "warning"] += 1
     return counts
 
 

@@ -124,7 +124,7 @@ def test_rules_and_dashboards_ask_only_for_what_a_role_exports_or_a_rule_records
         ("callstream:unknown:ratio > 0", "callstream:unknown:ratio is not recorded"),
         ("rate(callstream_dead_letter_total[5m])", "callstream_dead_letter_total is not exported"),
         ("callstream_call_duration_seconds", "callstream_call_duration_seconds is not exported"),
-        ("callstream_alerts_active", "callstream_alerts_active is not exported"),
+        ("callstream_alerts_silent", "callstream_alerts_silent is not exported"),
         ('callstream_calls_overdue{account="x"}', "callstream_calls_overdue has no label account"),
         ('callstream_calls_overdue{le="1"}', "callstream_calls_overdue has no label le"),
         (

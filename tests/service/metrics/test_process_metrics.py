@@ -38,9 +38,11 @@ def test_gauges_are_summed_but_for_times_lags_and_what_each_process_has_of_its_o
         for family in (*f.FAMILIES, *SHARED)
         if family.kind == "gauge" or family.several != "sum"
     } == {
+        "alerts_active": "sum",
         "build_info": "each",
         "calls_active": "sum",
         "calls_overdue": "sum",
+        "config_last_reload_successful": "min",
         "consumer_lag_messages": "max",
         "due_calls": "sum",
         "heartbeat_timestamp_seconds": "min",

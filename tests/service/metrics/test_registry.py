@@ -21,7 +21,11 @@ from stream.service.metrics.family import DEAD_LETTERS, PRODUCE_MESSAGES, Family
 from stream.service.metrics.worker import WorkerMetrics
 from tests.service.metrics.promtool import complaints
 
-NOT_ZERO_AT_START = {"callstream_build_info", "callstream_worker_state"}
+NOT_ZERO_AT_START = {
+    "callstream_build_info",
+    "callstream_worker_state",
+    "callstream_config_last_reload_successful",
+}
 
 
 def samples(metrics: WorkerMetrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -54,6 +54,8 @@ CATALOGUE = {
     "callstream_fetches_requested_total": ("counter", "source reason"),
     "callstream_fetches_answered_total": ("counter", "source outcome"),
     "callstream_alerts_published_total": ("counter", "rule severity state"),
+    "callstream_alerts_active": ("gauge", "rule severity"),
+    "callstream_config_last_reload_successful": ("gauge", ""),
     "callstream_build_info": ("gauge", "version python faust"),
     "callstream_label_values_capped_total": ("counter", "label"),
     "callstream_log_messages_total": ("counter", "level"),
