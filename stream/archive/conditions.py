@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, Table, or_, select
 
 from stream.archive.questions import AlertFilter, CallFilter
-from stream.archive.schema import alerts, call_codes, calls
+from stream.archive.store.schema import alerts, call_codes, calls
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

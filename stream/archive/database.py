@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import QueuePool
 
 from stream.archive.questions import ArchiveError
 
@@ -43,8 +45,13 @@ def connect(url: str, *, reads_only: bool) -> Engine:
 
 
 def _sqlite(path: str, *, reads_only: bool) -> Engine:
+    # A reader makes no file: an empty one would look like an archive without calls.
+    file = f"file:{quote(path)}?mode={'rw' if reads_only else 'rwc'}"
     engine = create_engine(
-        f"sqlite:///{path}", pool_size=READERS, connect_args={"timeout": BUSY_S, "check_same_thread": False}
+        "sqlite://",
+        creator=lambda: sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False, uri=True),
+        poolclass=QueuePool,
+        pool_size=READERS,
     )
 
     @event.listens_for(engine, "connect")

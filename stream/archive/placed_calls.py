@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, or_, select, tuple_
 
 from stream.archive.conditions import Conditions
-from stream.archive.schema import calls, events, records
+from stream.archive.store.schema import calls, events, records
 
 Place = tuple[int, int]
 """Where a call is in the order of lists: when it began, in microseconds since 1970, and its number."""

@@ -34,7 +34,7 @@ from stream.archive.questions import (
     StoredCall,
 )
 from stream.archive.rows import codes_of, is_call
-from stream.archive.schema import alerts, calls, events, loose_events, records
+from stream.archive.store.schema import alerts, calls, events, loose_events, records
 from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import utc
 

@@ -7,12 +7,13 @@ Synchronous: the caller gives it a thread.
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from stream.archive.rows import (
     LAST,
@@ -27,10 +28,12 @@ from stream.archive.rows import (
     is_call,
     micros,
     new_call,
+    storable,
     time_of,
     times_of,
 )
-from stream.archive.statements import AlertValues, EventValues, Statements, statements_of
+from stream.archive.store.sqlite_statements import SqliteStatements
+from stream.archive.store.statements import AlertValues, EventValues, Statements
 from stream.core.forgetting import FORGET
 
 log = logging.getLogger("callstream.archive")
@@ -75,17 +78,25 @@ class ArchiveWriter:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def offsets(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
-        """From where each partition is to be read; those that were never written are not there."""
+    def begin(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """From where each (topic, partition) is to be read: 0 where nothing was written yet.
+
+        Raises SQLAlchemyError.
+        """
         with self.engine.begin() as connection:
-            return statements_of(connection).offsets(topics)
+            statements = _statements_of(connection)
+            statements.begin_offsets(partitions)
+            found = statements.offsets(sorted({topic for topic, _ in partitions}))
+            return {one: found[one] for one in partitions}
 
     def write(
         self, batch: Iterable[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]
     ) -> WrittenBatch:
         """Write a batch and its offsets.
 
-        - `spans`: of each (topic, partition) of the batch. Where nothing was written yet, it begins anywhere.
+        - `spans`: of each (topic, partition) of the batch, and of the other topics' partitions of the same
+          number: one writer has them all, and each of its transactions holds them all, so that no two change
+          one call at once.
 
         Raises FencedError; SQLAlchemyError if the database refuses, then nothing is written.
         """
@@ -93,12 +104,23 @@ class ArchiveWriter:
         for one in batch:
             draft.add(one)
         with self.engine.begin() as connection:
-            statements = statements_of(connection)
-            for (topic, partition), span in spans.items():
+            statements = _statements_of(connection)
+            for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
                     raise FencedError(f"{topic}[{partition}] is no longer at offset {span.first}")
             draft.write(statements)
         return draft.written
+
+
+def _statements_of(connection: Connection) -> Statements:
+    """The statements of a transaction that has begun."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        return SqliteStatements(driver)
+    # Not with the module: PostgreSQL's driver is an extra.
+    module = importlib.import_module("stream.archive.store.postgresql_statements")
+    statements: Statements = module.PostgresqlStatements(driver)
+    return statements
 
 
 class _EventLine(NamedTuple):
@@ -148,7 +170,7 @@ class _Draft:
             )
 
     def _add_event(self, value: bytes) -> None:
-        event = decode_event(value)
+        event = decode_event(storable(value))
         received_us = micros(event.received_at)
         line = _EventLine(event, time_of(event, received_us), received_us, value.decode())
         if not is_call(event.key):
@@ -159,7 +181,7 @@ class _Draft:
         self._events.append(line)
 
     def _add_record(self, value: bytes) -> None:
-        record = decode_record(value)
+        record = decode_record(storable(value))
         times = times_of(record)
         known = self._records.get(record.key)
         # A call that began again after it had left the worker's table counts from 1 again, and knows less.
@@ -167,7 +189,7 @@ class _Draft:
             self._records[record.key] = _RecordLine(record, times, value.decode())
 
     def _add_alert(self, value: bytes) -> None:
-        alert = decode_alert(value)
+        alert = decode_alert(storable(value))
         updated_us = micros(alert.updated_at)
         known = self._alerts.get(alert.episode_id)
         if known is not None and known.revision > alert.revision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import orjson
 
 from stream.archive.database import connect
 from stream.archive.reader import Archive, open_archive
-from stream.archive.schema import metadata
+from stream.archive.store.migrate import migrate
 from stream.archive.writer import ArchiveWriter, OffsetRange, TopicRecord, WrittenBatch
 from tests.agents.batches import TOPICS, Written
 from tests.cases.playing import play
@@ -36,6 +37,7 @@ class Keeper:
             TopicRecord(role, f"calls.{role}.v1", 0, next(self._offsets[role]), key, value)
             for role, key, value in records
         ]
+        self.writer.begin({(one.topic, one.partition) for one in batch})
         return self.writer.write(batch, spans_of(batch))
 
 
@@ -48,10 +50,11 @@ def spans_of(batch: Iterable[TopicRecord]) -> dict[tuple[str, int], OffsetRange]
 
 
 @contextmanager
-def an_archive(folder: Path) -> Iterator[tuple[Keeper, Archive]]:
-    url = f"sqlite:///{folder / 'archive.sqlite'}"
+def an_archive(where: Path | str) -> Iterator[tuple[Keeper, Archive]]:
+    """`where`: the folder of a SQLite file, or the URL of a PostgreSQL database."""
+    url = where if isinstance(where, str) else f"sqlite:///{where / 'archive.sqlite'}"
     keeper = Keeper(url)
-    metadata.create_all(keeper.writer.engine)
+    migrate(keeper.writer.engine)
     archive = open_archive(url)
     try:
         yield keeper, archive
@@ -65,6 +68,7 @@ def told_by(written: Iterable[Written]) -> list[tuple[str, bytes | None, bytes |
     return [(ROLE_OF[one.topic], one.output.key, one.output.value) for one in written if one.topic in ROLE_OF]
 
 
+@cache
 def replayed(trace: str) -> list[tuple[str, bytes | None, bytes | None]]:
     """What a worker writes when it plays a trace of tests/replay."""
     return told_by(play(read_trace(trace)).written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,9 @@ import pytest
 
 from stream.archive.questions import AlertFilter, ArchiveError, BadCursorError, CallFilter, StoredCall
 from stream.archive.reader import Archive, open_archive
-from tests.archive.kept import Keeper, an_archive, replayed, values
+from tests.archive.kept import Keeper, replayed, values
 
 TRACES = ("amd", "busy", "child-legs", "gap-expired", "spam-block", "texml-and-leg")
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[tuple[Keeper, Archive]]:
-    with an_archive(tmp_path) as both:
-        yield both
 
 
 @pytest.mark.parametrize("trace", TRACES)
@@ -290,3 +283,4 @@ def test_an_archive_that_was_never_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="does not answer"):
         archive.calls(CallFilter())
     archive.close()
+    assert list(tmp_path.iterdir()) == []

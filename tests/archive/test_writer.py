@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 import pytest
@@ -12,15 +10,9 @@ import pytest
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive
 from stream.archive.writer import ArchiveWriter, FencedError, OffsetRange, TopicRecord
-from tests.archive.kept import Keeper, an_archive, replayed, spans_of, values
+from tests.archive.kept import Keeper, replayed, spans_of, values
 
 EVENTS = "calls.events.v1"
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[tuple[Keeper, Archive]]:
-    with an_archive(tmp_path) as both:
-        yield both
 
 
 def of(records: list[tuple[str, bytes | None, bytes | None]], first: int = 0) -> list[TopicRecord]:
@@ -46,15 +38,18 @@ def test_what_comes_again_changes_nothing(kept: tuple[Keeper, Archive]) -> None:
 
 def test_offsets_are_kept_with_the_rows(kept: tuple[Keeper, Archive]) -> None:
     keeper, _ = kept
-    batch = of(replayed("amd")[:3], 7)
+    batch = of(replayed("amd")[:3])
+    keeper.writer.begin([(EVENTS, 0)])
+    keeper.writer.write([], {(EVENTS, 0): OffsetRange(0, 0)})
     keeper.writer.write(batch, spans_of(batch))
-    assert keeper.writer.offsets([EVENTS, "calls.ended.v1"]) == {(EVENTS, 0): 10}
+    assert keeper.writer.begin([(EVENTS, 0), (EVENTS, 1)]) == {(EVENTS, 0): 3, (EVENTS, 1): 0}
 
 
 def test_a_writer_that_was_replaced_writes_nothing(kept: tuple[Keeper, Archive]) -> None:
     keeper, archive = kept
     events = [one for one in replayed("amd") if one[0] == "events"]
     zombie, new = keeper.writer, ArchiveWriter(keeper.writer.engine)
+    zombie.begin([(EVENTS, 0)])
     zombie.write(of(events[:1]), {(EVENTS, 0): OffsetRange(0, 1)})
     new.write(of(events[1:3], 1), {(EVENTS, 0): OffsetRange(1, 3)})
     with pytest.raises(FencedError):
@@ -63,19 +58,20 @@ def test_a_writer_that_was_replaced_writes_nothing(kept: tuple[Keeper, Archive])
     history = archive.call(call.key)
     assert history is not None
     assert len(history.events) == 3
-    assert new.offsets([EVENTS]) == {(EVENTS, 0): 3}
+    assert new.begin([(EVENTS, 0)]) == {(EVENTS, 0): 3}
 
 
 def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Keeper, Archive]) -> None:
     keeper, archive = kept
     events = [one for one in replayed("amd") if one[0] == "events"]
+    keeper.writer.begin([(EVENTS, 0), (EVENTS, 1)])
     keeper.writer.write([], {(EVENTS, 1): OffsetRange(0, 5)})
     with pytest.raises(FencedError):
         keeper.writer.write(
             of(events), {(EVENTS, 0): OffsetRange(0, len(events)), (EVENTS, 1): OffsetRange(4, 6)}
         )
     assert archive.calls(CallFilter()).items == []
-    assert keeper.writer.offsets([EVENTS]) == {(EVENTS, 1): 5}
+    assert keeper.writer.begin([(EVENTS, 0), (EVENTS, 1)]) == {(EVENTS, 0): 0, (EVENTS, 1): 5}
 
 
 def test_what_cannot_be_read_is_skipped_with_its_reason(
@@ -133,3 +129,30 @@ def test_a_call_that_is_told_of_after_it_was_forgotten_is_kept(kept: tuple[Keepe
     history = archive.call(key)
     assert history is not None
     assert len(history.events) == len(values(written, "events")) + 1
+
+
+def test_a_text_with_the_character_0_is_kept(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    [event, *_] = values(replayed("amd"), "events")
+    event |= {"session_id": "a\0b", "attributes": {"From": "x\0"}}
+    keeper.keep([("events", b"k", orjson.dumps(event))])
+    [call] = archive.calls(CallFilter()).items
+    assert (call.session_id, call.from_) == ("a\ufffdb", "x\ufffd")
+    history = archive.call(call.key)
+    assert history is not None
+    assert history.events == [event]
+
+
+def test_a_batch_of_many_calls_is_written_as_one_of_few(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    [event, *_] = values(replayed("amd"), "events")
+    events = [
+        event | {"key": f"twilio:CA{n % 90:032x}", "id": f"{n:032x}", "error_code": str(n)}
+        for n in range(300)
+    ]
+    done = keeper.keep([("events", b"k", orjson.dumps(one)) for one in [*events, *events[:100]]])
+    assert done.rows["events"] == 300
+    page = archive.calls(CallFilter(), 1000)
+    assert len(page.items) == 90
+    assert sum(len(one.error_codes) for one in page.items) == 300
+    assert [one.key for one in archive.calls(CallFilter(error_code="91")).items] == [f"twilio:CA{1:032x}"]

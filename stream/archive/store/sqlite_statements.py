@@ -1,84 +1,16 @@
-"""What the writer does to the tables within one transaction, in the words of each database."""
+"""What the writer does to the tables in SQLite, where it is the only one that has a transaction."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from stream.archive.rows import CallRow, codes_of, day_of
-from stream.archive.schema import alerts, calls
-
-
-class AlertValues(NamedTuple):
-    """A row of `schema.alerts`, in the order of its columns."""
-
-    episode_id: str
-    day: int
-    revision: int
-    fingerprint: str
-    rule: str
-    severity: str
-    state: str
-    account: str | None
-    call_key: str | None
-    at_us: int
-    updated_us: int
-    body: str
-
-
-class EventValues(NamedTuple):
-    """A row of `schema.events`, in the order of its columns."""
-
-    day: int
-    call_no: int
-    id: str
-    at_us: int
-    number: int
-    body: str
-
-
-class Statements(Protocol):
-    """The changes of one transaction. Those that put rows return how many were new or newer."""
-
-    def offsets(self, topics: Sequence[str]) -> dict[tuple[str, int], int]: ...
-
-    def advance(self, topic: str, partition: int, first: int, end: int) -> bool:
-        """Whether the partition was at `first`, or nowhere; it is at `end` now."""
-        ...
-
-    def numbers(self, count: int) -> Sequence[int]:
-        """The numbers of new calls."""
-        ...
-
-    def calls_of(self, keys: Collection[str]) -> dict[str, CallRow]: ...
-
-    def put_calls(self, rows: Sequence[CallRow]) -> None: ...
-
-    def put_codes(self, rows: Sequence[CallRow]) -> None: ...
-
-    def put_records(self, rows: Sequence[tuple[int, int, int, str]]) -> int: ...
-
-    def put_events(self, rows: Sequence[EventValues]) -> int: ...
-
-    def put_loose_events(self, rows: Sequence[tuple[str, str, int, str | None, int, str]]) -> int: ...
-
-    def put_alerts(self, rows: Sequence[AlertValues]) -> int: ...
-
-    def forget(self, marks: Mapping[str, int]) -> int:
-        """Delete all of these calls, and keep the marks: key and time. Returns the rows deleted."""
-        ...
-
-    def forgotten_of(self, keys: Collection[str]) -> dict[str, int]: ...
-
-
-def statements_of(connection: Connection) -> Statements:
-    """The statements of a transaction that has begun."""
-    return SqliteStatements(connection)
-
+from stream.archive.store.schema import alerts, calls
+from stream.archive.store.statements import AlertValues, EventValues
 
 _COLUMNS = [column.name for column in calls.columns]
 _SAID_AGAIN = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("no", "key", "day"))
@@ -106,9 +38,7 @@ _PUT_RECORDS = (
 class SqliteStatements:
     """By the module's own cursor: what SQLAlchemy adds to a statement costs more than the statement."""
 
-    def __init__(self, connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
+    def __init__(self, driver: sqlite3.Connection) -> None:
         self._run = driver.execute
         self._run_many = driver.executemany
 
@@ -118,17 +48,19 @@ class SqliteStatements:
         )
         return {(topic, partition): offset for topic, partition, offset in found}
 
+    def begin_offsets(self, partitions: Iterable[tuple[str, int]]) -> None:
+        self._run_many(
+            "INSERT OR IGNORE INTO offsets (topic, partition, next_offset) VALUES (?, ?, 0)", partitions
+        )
+
     def advance(self, topic: str, partition: int, first: int, end: int) -> bool:
         done = self._run(
-            "INSERT INTO offsets (topic, partition, next_offset) VALUES (?, ?, ?) "
-            "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset "
-            "WHERE next_offset = ?",
-            (topic, partition, end, first),
+            "UPDATE offsets SET next_offset = ? WHERE topic = ? AND partition = ? AND next_offset = ?",
+            (end, topic, partition, first),
         )
         return done.rowcount == 1
 
     def numbers(self, count: int) -> Sequence[int]:
-        # No other writer has a transaction now.
         (last,) = self._run("SELECT coalesce(max(no), 0) FROM calls").fetchone()
         return range(last + 1, last + 1 + count)
 
@@ -147,27 +79,24 @@ class SqliteStatements:
         )
 
     def put_records(self, rows: Sequence[tuple[int, int, int, str]]) -> int:
-        return self._run_many(_PUT_RECORDS, rows).rowcount if rows else 0
+        return self._put(_PUT_RECORDS, rows)
 
     def put_events(self, rows: Sequence[EventValues]) -> int:
-        if not rows:
-            return 0
-        return self._run_many(
+        # In the order of the table's pages.
+        return self._put(
             "INSERT OR IGNORE INTO events (day, call_no, id, at_us, number, body) VALUES (?, ?, ?, ?, ?, ?)",
             sorted(rows),
-        ).rowcount
+        )
 
     def put_loose_events(self, rows: Sequence[tuple[str, str, int, str | None, int, str]]) -> int:
-        if not rows:
-            return 0
-        return self._run_many(
+        return self._put(
             "INSERT OR IGNORE INTO loose_events (key, id, day, account, at_us, body) "
             "VALUES (?, ?, ?, ?, ?, ?)",
             rows,
-        ).rowcount
+        )
 
     def put_alerts(self, rows: Sequence[AlertValues]) -> int:
-        return self._run_many(_PUT_ALERTS, rows).rowcount if rows else 0
+        return self._put(_PUT_ALERTS, rows)
 
     def forget(self, marks: Mapping[str, int]) -> int:
         self._run_many(
@@ -175,18 +104,17 @@ class SqliteStatements:
             "ON CONFLICT (key) DO UPDATE SET day = excluded.day, at_us = max(at_us, excluded.at_us)",
             [(key, day_of(at_us), at_us) for key, at_us in marks.items()],
         )
-        keys = _listed(marks)
+        keys = (_listed(marks),)
         deleted = 0
         for table in ("records", "call_codes"):
             deleted += self._run(
-                f"DELETE FROM {table} WHERE call_no IN (SELECT no FROM calls WHERE key {_AMONG})", (keys,)
+                f"DELETE FROM {table} WHERE call_no IN (SELECT no FROM calls WHERE key {_AMONG})", keys
             ).rowcount
         deleted += self._run(
-            f"DELETE FROM events WHERE (day, call_no) IN (SELECT day, no FROM calls WHERE key {_AMONG})",
-            (keys,),
+            f"DELETE FROM events WHERE (day, call_no) IN (SELECT day, no FROM calls WHERE key {_AMONG})", keys
         ).rowcount
-        deleted += self._run(f"DELETE FROM alerts WHERE call_key {_AMONG}", (keys,)).rowcount
-        return deleted + self._run(f"DELETE FROM calls WHERE key {_AMONG}", (keys,)).rowcount
+        deleted += self._run(f"DELETE FROM alerts WHERE call_key {_AMONG}", keys).rowcount
+        return deleted + self._run(f"DELETE FROM calls WHERE key {_AMONG}", keys).rowcount
 
     def forgotten_of(self, keys: Collection[str]) -> dict[str, int]:
         if not keys:
@@ -194,6 +122,10 @@ class SqliteStatements:
         return dict(
             self._run(f"SELECT key, at_us FROM forgotten WHERE key {_AMONG}", (_listed(keys),)).fetchall()
         )
+
+    def _put(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        """How many rows are new, or newer."""
+        return self._run_many(statement, rows).rowcount if rows else 0
 
 
 def _row(values: Any) -> CallRow:

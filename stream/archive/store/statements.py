@@ -1,0 +1,74 @@
+"""What the writer does to the tables within one transaction: one interface for both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from stream.archive.rows import CallRow
+
+
+class AlertValues(NamedTuple):
+    """A row of `schema.alerts`, in the order of its columns."""
+
+    episode_id: str
+    day: int
+    revision: int
+    fingerprint: str
+    rule: str
+    severity: str
+    state: str
+    account: str | None
+    call_key: str | None
+    at_us: int
+    updated_us: int
+    body: str
+
+
+class EventValues(NamedTuple):
+    """A row of `schema.events`, in the order of its columns."""
+
+    day: int
+    call_no: int
+    id: str
+    at_us: int
+    number: int
+    body: str
+
+
+class Statements(Protocol):
+    """The changes of one transaction. Those that put rows return how many were new or newer."""
+
+    def offsets(self, topics: Sequence[str]) -> dict[tuple[str, int], int]: ...
+
+    def begin_offsets(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Those (topic, partition) that were never written are at 0 now."""
+        ...
+
+    def advance(self, topic: str, partition: int, first: int, end: int) -> bool:
+        """Whether the partition was at `first`; it is at `end` now."""
+        ...
+
+    def numbers(self, count: int) -> Sequence[int]:
+        """The numbers of new calls."""
+        ...
+
+    def calls_of(self, keys: Collection[str]) -> dict[str, CallRow]: ...
+
+    def put_calls(self, rows: Sequence[CallRow]) -> None: ...
+
+    def put_codes(self, rows: Sequence[CallRow]) -> None: ...
+
+    def put_records(self, rows: Sequence[tuple[int, int, int, str]]) -> int: ...
+
+    def put_events(self, rows: Sequence[EventValues]) -> int: ...
+
+    def put_loose_events(self, rows: Sequence[tuple[str, str, int, str | None, int, str]]) -> int: ...
+
+    def put_alerts(self, rows: Sequence[AlertValues]) -> int: ...
+
+    def forget(self, marks: Mapping[str, int]) -> int:
+        """Delete all of these calls, and keep the marks: key and time. Returns the rows deleted."""
+        ...
+
+    def forgotten_of(self, keys: Collection[str]) -> dict[str, int]: ...

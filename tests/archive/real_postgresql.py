@@ -1,0 +1,96 @@
+"""A real PostgreSQL for the tests: Debian's binaries, data in a temporary folder, a socket in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+FOLDER = Path("/usr/lib/postgresql")
+START_S = 60.0
+
+
+def binaries() -> Path | None:
+    """The folder of the newest installed server, None if there is none."""
+    found = [one for one in FOLDER.glob("*/bin") if (one / "initdb").exists()]
+    return max(found, key=lambda one: int(one.parent.name), default=None)
+
+
+class RealPostgresql:
+    """A server that is started when it is made. It refuses to run as root, so it gets a user of its own."""
+
+    def __init__(self, programs: Path, *, is_safe: bool = False) -> None:
+        """`is_safe`: it waits for its disk, as in production."""
+        self._programs = programs
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._as_user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+        if self._as_user:
+            shutil.chown(self.folder, **self._as_user)
+        self._made = 0
+        self._options = [] if is_safe else ["-c", "fsync=off"]
+        self._run(
+            "initdb", "-D", str(self.folder / "data"), "-U", "callstream", "-A", "trust", "-N", "-E", "UTF8"
+        )
+        self.start()
+
+    def start(self) -> None:
+        self._log = (self.folder / "log").open("ab")
+        command = [self._programs / "postgres", "-D", self.folder / "data", "-k", self.folder, "-h", ""]
+        self._server = subprocess.Popen(
+            [*command, "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB", *self._options],
+            cwd=self.folder,
+            stdout=self._log,
+            stderr=self._log,
+            **self._as_user,
+        )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self._sql("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def crash(self) -> None:
+        """End it at once; `start` recovers it."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(START_S)
+        self._log.close()
+
+    def stop(self) -> None:
+        if self._server.poll() is None:
+            self.crash()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        self._made += 1
+        name = f"archive_{os.getpid()}_{self._made}"
+        self._sql(f"CREATE DATABASE {name}")
+        return f"postgresql://callstream@/{name}?host={self.folder}"
+
+    def _sql(self, statement: str) -> None:
+        with psycopg.connect(
+            f"postgresql://callstream@/postgres?host={self.folder}", autocommit=True
+        ) as session:
+            session.execute(statement)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._programs / program, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            **self._as_user,
+        )
+        assert done.returncode == 0, re.sub(r"\s+", " ", done.stderr)

@@ -1,0 +1,73 @@
+"""Migrations: they make what the queries expect, once, from every version, and never go back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from stream.archive.database import connect
+from stream.archive.questions import ArchiveError
+from stream.archive.store.migrate import SCRIPTS, migrate, revision_of
+from stream.archive.store.schema import metadata
+
+REVISIONS = [script.revision for script in reversed([*SCRIPTS.walk_revisions()])]
+
+
+@pytest.fixture
+def engine(where: Path | str) -> Iterator[Engine]:
+    url = where if isinstance(where, str) else f"sqlite:///{where / 'archive.sqlite'}"
+    made = connect(url, reads_only=False)
+    yield made
+    made.dispose()
+
+
+def test_the_migrations_make_the_tables_of_the_schema(engine: Engine) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_an_archive_of_every_version_is_brought_up_to_date(engine: Engine, revision: str) -> None:
+    migrate(engine, revision)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO forgotten (key, day, at_us) VALUES ('twilio:CA1', 1, 2)"))
+    migrate(engine)
+    with engine.connect() as connection:
+        assert revision_of(connection) == REVISIONS[-1]
+        assert connection.execute(text("SELECT key, day, at_us FROM forgotten")).all() == [
+            ("twilio:CA1", 1, 2)
+        ]
+
+
+def test_writers_that_start_at_once_take_turns(engine: Engine) -> None:
+    faults: list[Exception] = []
+
+    def start() -> None:
+        try:
+            migrate(engine)
+        except Exception as error:  # noqa: BLE001  shown below
+            faults.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert faults == []
+    assert "calls" in inspect(engine).get_table_names()
+
+
+def test_an_archive_of_a_newer_version_is_refused(engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ArchiveError, match="newer version"):
+        migrate(engine)
