@@ -17,10 +17,9 @@ from typing import Any
 import faust.cli.base
 import mode
 
+from agents.job import call_processor
 from agents.processor import CallProcessor
 from stream.contracts.published import published
-from stream.core.policy import CallPolicy
-from stream.core.privacy.masking import Privacy
 from stream.engine.status import worker_live, worker_ready
 from stream.faust_bridge import process, tested_versions
 from stream.faust_bridge.app import LanesApp, build_app
@@ -89,26 +88,7 @@ def build(chosen: settings.WorkerSettings) -> LanesApp:
     )
     metrics = WorkerMetrics(chosen.account_alias, topics.roles(names), choice=choice)
     logging.getLogger().addHandler(metrics.log_counter)
-    processor = CallProcessor(
-        names,
-        CallPolicy(
-            settle_s=chosen.settle_s,
-            gap_grace_s=chosen.gap_grace_s,
-            revision_quiet_s=chosen.revision_quiet_s,
-            overdue_s=chosen.overdue_s,
-            max_age_s=chosen.max_age_s,
-            account_alias=chosen.account_alias,
-            polled=chosen.poll_sources,
-            time_factor=chosen.time_factor,
-            public_url=chosen.public_url,
-            account_names=chosen.metric_accounts,
-            alert_rules=load_rules(chosen.rules, chosen.ui_url),
-        ),
-        Privacy(chosen.privacy, chosen.privacy_key),
-        metrics,
-        deployment=chosen.topic_prefix.rstrip(".-_") or "callstream",
-        errors_limit=chosen.max_errors_in_a_row,
-    )
+    processor = call_processor(chosen, names, metrics, load_rules(chosen.rules, chosen.ui_url))
     app = build_app(chosen, processor, metrics)
     app.add_dependency(HealthServer(app, metrics, chosen))
     app.add_dependency(RulesReader(chosen, processor))

@@ -30,6 +30,7 @@ FOLDERS = {
         "notify",
         "archive",
         "api",
+        "backtest",
         "simulator",
         "cli",
     ),

@@ -23,6 +23,7 @@ COMMANDS = {
     "notify": "Hand alerts to Alertmanager, PagerDuty, Slack, a webhook.",
     "backfill": "Read a past time from a provider, at the lowest priority.",
     "dead-letters": "List, show and write back what could not be processed.",
+    "backtest": "What other alert rules would have raised, on recorded calls.",
     "forget": "Remove a call from the worker's state, for good.",
     "topics": "Create the topics, or say what does not match.",
     "schemas": "Print the schemas of what is written to the topics.",
@@ -33,7 +34,7 @@ COMMANDS = {
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""
 
-FOLDER_OF = {"config": "checkup.", "dead-letters": "records.", "forget": "records."}
+FOLDER_OF = {"backtest": "records.", "config": "checkup.", "dead-letters": "records.", "forget": "records."}
 """Commands in a folder of `stream/cli/`."""
 
 ROLES = ("gateway", "worker", "poller", "api", "notify")

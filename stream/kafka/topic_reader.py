@@ -29,6 +29,7 @@ __all__ = [
     "TopicReader",
     "ends_by_writing",
     "ends_of",
+    "offsets_since",
     "read_from",
     "read_topic",
     "records",
@@ -64,10 +65,20 @@ class TopicReader:
         found: dict[TopicPartition, int] = await self._consumer.end_offsets(wanted)
         return found
 
-    async def read(self, timeout_ms: int = POLL_MS) -> Mapping[TopicPartition, list[ConsumerRecord]]:
-        """The next records by partition; empty where none came in time. Raises KafkaError."""
+    async def since(self, partitions: Collection[TopicPartition], ms: int) -> dict[TopicPartition, int]:
+        """See `offsets_since`."""
+        found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, ms))
+        return {partition: one.offset for partition, one in found.items() if one is not None}
+
+    async def read(
+        self, timeout_ms: int = POLL_MS, partitions: Collection[TopicPartition] = ()
+    ) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        """The next records by partition; empty where none came in time. Raises KafkaError.
+
+        `partitions`: only of these, if any are named; the others keep what is fetched of them.
+        """
         found: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-            timeout_ms=timeout_ms
+            *partitions, timeout_ms=timeout_ms
         )
         return found
 
@@ -160,6 +171,15 @@ async def ends_of(connection: Connection, topics: Collection[str]) -> dict[Topic
     ]
     async with _opened(_consumer(connection), {}) as reader:
         return await reader.ends(partitions)
+
+
+async def offsets_since(
+    connection: Connection, partitions: Collection[TopicPartition], since_ms: int
+) -> dict[TopicPartition, int]:
+    """The first offset of each partition whose record has this time or a later one. A partition without one
+    is left out. Raises KafkaError."""
+    async with _opened(_consumer(connection), {}) as reader:
+        return await reader.since(partitions, since_ms)
 
 
 async def ends_by_writing(

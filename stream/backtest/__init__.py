@@ -1,0 +1,1 @@
+"""Candidate alert rules on recorded calls, beside the current ones."""
