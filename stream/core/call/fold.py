@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from stream.core.alerting.observations import answered, call_ended, failed, is_failing
 from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import next_due
-from stream.core.call.gaps import await_gaps, close_gap, watch_gaps
+from stream.core.call.gaps import await_gaps, close_gap, note_late, watch_gaps
 from stream.core.call.identity_pages import Pages
 from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of, time_of_request
 from stream.core.call.ownership import admit, claim_ownership
@@ -139,6 +139,8 @@ def fold(
         elif isinstance(known, TimelineEntry):
             if match is None and not known.sources & bit:
                 match = "cross_source"
+            if arrival.gap_notes is not None:
+                note_late(call, known, bit)
             before, standing = astuple(known), known.standing()
             known.merge(entry)
             changed |= astuple(known) != before

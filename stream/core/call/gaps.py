@@ -192,12 +192,22 @@ def close_gap(call: Call, entry: TimelineEntry, effects: list[Any]) -> None:
         call.gaps_open = len(arrival.gaps)
         by = "late_arrival" if entry.sources & ~POLLED_BITS else "poll_heal"
         effects.append(SequenceGapClosed(PROVIDERS[call.provider].pushed, by, gap))
-        if by == "late_arrival" and notes is not None:
+        notes = arrival.gap_notes = notes or GapNotes()
+        if by == "late_arrival":
             notes.late = sorted({*notes.late, gap})
+        else:
+            notes.healed = sorted({*notes.healed, gap})
     elif notes is not None and (gap in notes.unsent or (notes.shown and _is_below_another(call, gap))):
         notes.unsent = [one for one in notes.unsent if one != gap]
         if entry.name in STEP_OF:
             effects.append(SubscriptionDisproved(configuration_of(call), 1 << STEP_OF[entry.name]))
+
+
+def note_late(call: Call, known: TimelineEntry, bit: int) -> None:
+    """A source tells a known event again: it may be the callback whose gap a read has healed."""
+    notes, gap = call.arrival.gap_notes, _gap_at(known)
+    if notes is not None and gap in notes.healed and bit & ~POLLED_BITS and known.family_code == PROGRESS:
+        notes.late = sorted({*notes.late, gap})
 
 
 def _is_below_another(call: Call, number: int | None) -> bool:
@@ -214,7 +224,7 @@ def _gap_at(entry: TimelineEntry) -> int | None:
 
 def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[str, Any]]:
     """The gaps as the call record has them, by number. A gap that is still open when the call settles has
-    expired. A callback that only the provider's records have is a gap that they healed.
+    expired. A callback that only the provider's records have is a gap that they healed, until it comes.
     """
     notes = call.arrival.gap_notes
     if notes is None and not call.sources & POLLED_BITS:

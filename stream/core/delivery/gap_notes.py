@@ -8,7 +8,8 @@ import msgspec
 class GapNotes(msgspec.Struct, array_like=True):
     """What is remembered of a call with a missing callback.
 
-    - `unsent`: what is missing and was taken for not subscribed to; `late`: the gaps whose callbacks came.
+    - `unsent`: what is missing and was taken for not subscribed to; `late`: the gaps whose callbacks came;
+      `healed`: those that a read has closed.
     - `endpoint`: where the call's callbacks come to, empty while none came; `shown`: the call has shown what
       its configuration sends.
     """
@@ -17,3 +18,4 @@ class GapNotes(msgspec.Struct, array_like=True):
     late: list[int] = []
     endpoint: str = ""
     shown: bool = False
+    healed: list[int] = []

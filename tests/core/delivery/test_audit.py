@@ -87,7 +87,7 @@ def test_a_refusal_is_told_with_who_refused_and_no_answer_is_no_refusal(
 ) -> None:
     deliveries = [*came(0, 2, 3), row(0), row(1, code=code, url=url), row(2)]
     assert found(deliveries) == [("ringing", result)]
-    assert found([*deliveries, *came(1)]) == []
+    assert found([*came(1), *deliveries]) == []
     taken = row(1, code=204, url=url)
     assert ("ringing", "missing") in found([*deliveries, taken])
 
@@ -101,6 +101,25 @@ def test_an_endpoint_that_refused_what_another_one_took_has_refused_it() -> None
 def test_a_callback_behind_its_gap_came_late() -> None:
     late = callback(*STEPS[1], received_s=500.0)
     assert found([*came(0, 2, 3), late, *(row(step) for step in range(4))]) == [("ringing", "late")]
+
+
+def test_a_callback_behind_the_read_that_healed_its_gap_came_late_too() -> None:
+    healed = [*came(0, 2, 3), *(row(step) for step in range(4))]
+    lived = live([*healed, callback(*STEPS[1], received_s=1500.0)])
+    first, last = lived.records[1:3]
+    assert [[(one.name, one.result) for one in record.delivery_audit] for record in (first, last)] == [
+        [("ringing", "missing")],
+        [("ringing", "late")],
+    ]
+    assert [[(gap["sequence_number"], gap["closed_by"]) for gap in one.gaps] for one in (first, last)] == [
+        [(1, "poll_heal")],
+        [(1, "late_arrival")],
+    ]
+
+
+def test_a_callback_whose_number_a_read_has_told_first_and_that_was_no_gap_is_in_time() -> None:
+    rows = [logged(parameters(*STEPS[step]), url=URL, received_s=1.0) for step in range(2)]
+    assert found([*came(0), *rows, *came(1, 2, 3), row(2), row(3)]) == []
 
 
 def test_callbacks_of_recordings_and_detectors_are_audited_too() -> None:
