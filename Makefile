@@ -65,10 +65,12 @@ dashboards: $(TESTS) ## writes Grafana's dashboards, and its alert rules from th
 chart: $(TESTS) ## copies rules, dashboards and the names of settings into the Helm chart
 	@$(BIN)/python deploy/helm/write_chart.py
 
-deploy-check: $(CHART) ## checks the Helm chart and the AsyncAPI document; gets the tools once, which needs Go and Node
+deploy-check: $(CHART) ## checks the Helm chart, the AsyncAPI document and the API with Node; gets the tools once, with Go and Node
 	@deploy/helm/get-tools.sh
 	@tests/contracts/get-parser.sh
-	@REQUIRE_HELM=1 REQUIRE_ASYNCAPI=1 $(PYTEST) -q tests/deploy/helm tests/contracts/test_asyncapi.py
+	@tests/api/compatible/get-sdks.sh
+	@REQUIRE_HELM=1 REQUIRE_ASYNCAPI=1 REQUIRE_NODE_SDKS=1 $(PYTEST) -q tests/deploy/helm \
+	  tests/contracts/test_asyncapi.py tests/api/compatible/test_node_sdks.py
 
 bench: $(TESTS) $(QUIX) ## what a delivery and a call cost, beside Quix Streams, plain Faust and a bare loop (long)
 	@$(BIN)/python -m tests.bench

@@ -78,6 +78,7 @@ def simulated(
     calls: int = CALLS,
     looks_every: int = 0,
     mode: str = "full",
+    start_us: int = START_US,
     leave_out: Callable[[dict[str, Any]], bool] = lambda _: False,
 ) -> Iterator[Simulated]:
     """`looks_every`: rows are read after every so many callbacks, too. `leave_out`: events that get lost."""
@@ -85,7 +86,7 @@ def simulated(
         calls=calls,
         rate=10,
         served=True,
-        start_us=START_US,
+        start_us=start_us,
         planted=False,
         failed=0.2,
         failing_webhooks=0.1,
