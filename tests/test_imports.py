@@ -42,7 +42,7 @@ FOLDERS = {
     "stream.api": ("access", "compatible", "ui"),
     "stream.api.ui": ("drawings",),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),
-    "stream.cli": ("support", "local", "checkup", "records"),
+    "stream.cli": ("support", "local", "checkup", "records", "query", "watch"),
 }
 """The folders of a folder, from the bottom to the top: one imports only from those before it."""
 
@@ -77,7 +77,7 @@ MAY_IMPORT |= {
     "stream.archive": {*MAY_IMPORT["stream.archive"], "alembic", "psycopg", "sqlalchemy"},
     "stream.simulator": {*MAY_IMPORT["stream.simulator"], "cryptography"},
     "stream.api": {*MAY_IMPORT["stream.api"], "jinja2", "litestar", "markupsafe", "sqlalchemy", "uvicorn"},
-    "stream.cli": {*MAY_IMPORT["stream.cli"], "click", "rich"},
+    "stream.cli": {*MAY_IMPORT["stream.cli"], "click", "rich", "textual"},
     "agents": {"agents", *LAYERS[: LAYERS.index("stream.broker") + 1], *THIRD_PARTY},
 }
 """The import table of the design, beside the standard library. What is not here imports nothing of ours."""

@@ -18,6 +18,7 @@ from stream.service.settings import (
     WorkerSettings,
     variable,
 )
+from stream.service.tables.api_settings import ClientFields
 
 PAGE = Path(__file__).resolve().parents[1] / "settings.md"
 
@@ -44,6 +45,8 @@ ROLES = {
     "notify": NotifySettings,
     "api": ApiSettings,
 }
+COMMANDS = frozenset(ClientFields.__dataclass_fields__)
+"""Settings that no role reads, but commands that ask an API."""
 
 
 def page() -> str:
@@ -53,7 +56,8 @@ def page() -> str:
         file = " (or `…_FILE`)" if about.metadata["secret"] else ""
         default = _text(about.default)
         roles = [role for role, of in ROLES.items() if about.name in of.__dataclass_fields__]
-        read_by = "all" if len(roles) == len(ROLES) else ", ".join(roles) or "simulator"
+        others = "commands" if about.name in COMMANDS else "simulator"
+        read_by = "all" if len(roles) == len(ROLES) else ", ".join(roles) or others
         rows.append(
             f"| `{variable(about)}`{file} | {f'`{default}`' if default else '–'} "
             f"| {about.metadata['meaning']} | {read_by} |\n"

@@ -15,6 +15,10 @@ from stream.cli.support.exit_codes import EXIT_CODES
 
 COMMANDS = {
     "up": "Everything on this machine: broker, topics, roles, simulator.",
+    "call": "What happened to one call, from all sources.",
+    "calls": "List calls by time, outcome, verdict, number, code, …",
+    "alerts": "List what is firing, or what has fired.",
+    "watch": "Open conditions and failed calls, live, with keys.",
     "tail": "Print a topic, one record a line.",
     "gateway": "Receive and verify the webhooks, write them to Kafka.",
     "worker": "The Faust app: deduplicate, fold, emit, alert.",
@@ -31,10 +35,18 @@ COMMANDS = {
     "doctor": "What is wrong here, and why a request was refused.",
     "verdicts": "Whose fault a failed call was: the table that decides it.",
     "simulate": "Simulate calls whose outputs are known, and check them.",
+    "completion": "Print the completion script of a shell.",
 }
 """Each command, in `stream/cli/<command>.py`, and its line in `callstream --help`."""
 
-FOLDER_OF = {"backtest": "records.", "config": "checkup.", "dead-letters": "records.", "forget": "records."}
+FOLDER_OF = {
+    "backtest": "records.",
+    "config": "checkup.",
+    "dead-letters": "records.",
+    "forget": "records.",
+    **dict.fromkeys(("call", "calls", "alerts", "completion"), "query."),
+    "watch": "watch.",
+}
 """Commands in a folder of `stream/cli/`."""
 
 ROLES = ("gateway", "worker", "poller", "api", "notify")

@@ -24,7 +24,7 @@ from stream.service.kafka_settings import KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
-from stream.service.tables.api_settings import ApiFields
+from stream.service.tables.api_settings import ApiFields, ClientFields
 from stream.service.tables.notify_tables import NotifyTables, wrong_routes
 
 PREFIX = "CALLSTREAM_"
@@ -243,7 +243,7 @@ class SimulatorSettings(PollerSettings, GatewaySettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SimulatorSettings, NotifySettings, ApiSettings, WorkerSettings):
+class Settings(ClientFields, SimulatorSettings, NotifySettings, ApiSettings, WorkerSettings):
     """All settings. A role takes its slice, which is a base of this class. Durations in seconds."""
 
 

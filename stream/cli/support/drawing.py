@@ -5,9 +5,10 @@ rich is used for layout and colours, never for its markup. All texts, columns an
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import Task, TextColumn
 from rich.text import Text
 
@@ -34,3 +35,11 @@ class PlainColumn(TextColumn):
 def text(words: str = "", style: str = "") -> Text:
     """Escaped text in a style."""
     return Text(escaped(words), style=style)
+
+
+def paged(console: Console, shown: RenderableType) -> None:
+    """Show it in the pager of the environment (PAGER, else less), with its colours."""
+    # As git does: colours are kept, and what fits the screen stays there.
+    os.environ.setdefault("LESS", "FRX")
+    with console.pager(styles=not console.no_color):
+        console.print(shown)

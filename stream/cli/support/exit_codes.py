@@ -7,6 +7,7 @@ FAILED = 1
 MISUSE = 2
 TOPIC_MISMATCH = 3
 NO_KAFKA = 4
+NO_ARCHIVE = 5
 START_AGAIN = 75
 VERSIONS_DIFFER = 78
 INTERRUPTED = 130
@@ -18,6 +19,7 @@ EXIT_CODES = {
     MISUSE: "The command line, a setting or a given file cannot be used. Nothing was done.",
     TOPIC_MISMATCH: "A topic has other partitions or another policy than callstream needs.",
     NO_KAFKA: "Kafka does not answer, refuses, or cannot be started.",
+    NO_ARCHIVE: "Neither the query API nor the archive can be read.",
     70: "A worker stopped because of a fault in callstream. Report its log.",
     START_AGAIN: "A role lost Kafka or its group. Start it again: nothing is lost.",
     VERSIONS_DIFFER: "The workers of a group do not run the same version.",

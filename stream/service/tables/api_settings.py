@@ -56,3 +56,14 @@ class ApiFields:
     api_live_subscribers: int = setting(
         100, "clients that may follow `/v1/live` at once", kinds.whole(1, 10_000)
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientFields:
+    """The setting of the commands that ask about calls. Their token is the API's own `api_token`."""
+
+    api_url: str = setting(
+        "",
+        "of the query API that `call`, `calls`, `alerts` and `watch` ask; empty: they read the archive",
+        kinds.page_url,
+    )

@@ -1,0 +1,89 @@
+"""`callstream alerts`: what is firing, and what has fired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from stream.archive.questions import AlertFilter
+from stream.cli.query.filters import moment, page_options
+from stream.cli.query.listing import Column, Row, chosen_format, output_options, print_rows
+from stream.cli.query.opening import asked
+from stream.cli.query.words import COLOUR_OF_SEVERITY, short_id, short_time
+from stream.cli.support.exit_codes import FAILED
+from stream.cli.support.terminal import Misuse, say
+from stream.core.alerting.rules import RULE_IDS, SEVERITIES
+
+
+@click.command("alerts")
+@click.option("--history", is_flag=True, help="Also what is resolved, newest first.")
+@click.option("--state", type=click.Choice(("firing", "resolved")), help="firing, unless --history is given.")
+@click.option("--rule", type=click.Choice(RULE_IDS))
+@click.option("--severity", type=click.Choice(SEVERITIES))
+@click.option("--call", "key", metavar="KEY", help="About this call: its whole key.")
+@click.option("--account", "accounts", multiple=True, metavar="ID", help="The provider's account.")
+@click.option("--since", metavar="TIME", help="Begun since this time.")
+@click.option("--until", metavar="TIME", help="Begun before this time.")
+@click.option("--check", is_flag=True, help="Exit with 1 if any is listed.")
+@page_options("Alerts")
+@output_options
+def command(
+    history: bool,
+    state: str | None,
+    check: bool,
+    accounts: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    limit: int,
+    after: str | None,
+    output: str | None,
+    as_json: bool,
+    no_pager: bool,
+    **chosen: Any,
+) -> None:
+    """List the alerts that are firing; with --history, all that there were.
+
+    \b
+    callstream alerts --severity critical --check
+    callstream alerts --history --rule webhook.failing --since 1d
+    """
+    if history and state is not None:
+        raise Misuse("--history and --state: one of them")
+    form = chosen_format(output, as_json)
+    wanted = AlertFilter(
+        accounts=frozenset(accounts) or None,
+        since=moment(since),
+        until=moment(until),
+        state=None if history else state or "firing",
+        **chosen,
+    )
+    page = asked(lambda reader: reader.alerts(wanted, limit, after), as_json=form == "json")
+    print_rows(page.items, COLUMNS, form, pager=not no_pager)
+    if page.next is not None:
+        say(f"There are more: --after {page.next}", err=True)
+    elif not page.items:
+        say("No alerts.", err=True)
+    if check and page.items:
+        raise SystemExit(FAILED)
+
+
+def where_of(alert: Row) -> str:
+    """The call that an alert is about, else its scope."""
+    return short_id(str((alert.get("scope") or {}).get("id") or "-"))
+
+
+def _severity(alert: Row) -> tuple[str, str]:
+    severity = str(alert.get("severity"))
+    return severity, COLOUR_OF_SEVERITY.get(severity, "dim") if alert.get("state") == "firing" else "dim"
+
+
+COLUMNS = (
+    Column("since", lambda alert: (short_time(alert.get("starts_at")), "dim")),
+    Column("severity", _severity),
+    Column("state", lambda alert: (str(alert.get("state")), "" if alert.get("state") == "firing" else "dim")),
+    Column("rule", lambda alert: (str((alert.get("rule") or {}).get("id")), "")),
+    Column("about", lambda alert: (where_of(alert), "")),
+    Column("count", lambda alert: (str(alert.get("occurrences", 1)), ""), right=True),
+    Column("reason", lambda alert: (str((alert.get("reason") or {}).get("text") or ""), "")),
+)

@@ -1,0 +1,1 @@
+"""`callstream watch`: what is wrong now, live, with keys."""

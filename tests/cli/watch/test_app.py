@@ -1,0 +1,236 @@
+"""The live view, by its keys, on a terminal of 80 columns and 24 lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList, Static
+
+from stream.archive.questions import AlertFilter, CallFilter, CallHistory, CallPage, RecordPage
+from stream.cli.query.filters import NOT_ANSWERED
+from stream.cli.query.reader import ArchiveCallReader, NoAnswerError
+from stream.cli.watch.app import WatchApp
+from stream.cli.watch.screens import CallScreen, ConditionScreen
+from tests.cli.query.stored import replayed_whole, stored
+
+FAILED = CallFilter(outcome=NOT_ANSWERED)
+BUSY_CHILD = "twilio:CA00000000000000000000000000000002"
+
+
+@asynccontextmanager
+async def watching(
+    folder: Path, *traces: str, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[Pilot[None]]:
+    with stored(folder, *traces) as (_, reader):
+        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        async with app.run_test(size=size) as pilot:
+            await settled(pilot)
+            yield pilot
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+def lines(pilot: Pilot[None]) -> list[str]:
+    """The list's lines; a section's heading begins with `#`."""
+    items = pilot.app.screen_stack[0].query_one("#items", OptionList)
+    return [("# " if one.disabled else "") + str(one.prompt) for one in items.options]
+
+
+def first_line(pilot: Pilot[None]) -> str:
+    return str(pilot.app.screen_stack[0].query_one("#state", Static).content)
+
+
+def screen(pilot: Pilot[None]) -> str:
+    """All that is on the screen, as text."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+async def test_calls_are_listed_by_verdict_and_enter_opens_the_timeline(tmp_path: Path) -> None:
+    async with watching(tmp_path, "child-legs", "spam-block") as pilot:
+        assert lines(pilot) == [
+            "# open conditions (0)",
+            "# callee (1)",
+            "10:00:04 busy      twilio:CA0000…000002 +15*******06 → +15*******04 SIP 486…",
+            "# spam_block (1)",
+            "10:00:00 failed    twilio:CA0000…000001 +15*******06 → +15*******09 SIP 608…",
+        ]
+        assert first_line(pilot).split() == ["12:00:05", "the", "archive"]
+        await pilot.press("enter")
+        await settled(pilot)
+        assert isinstance(pilot.app.screen, CallScreen)
+        assert BUSY_CHILD in screen(pilot)
+        assert "callee (high): The called line was busy." in screen(pilot)
+        await pilot.press("escape")
+        assert not isinstance(pilot.app.screen, CallScreen)
+
+
+async def test_up_and_down_choose_and_left_leads_back(tmp_path: Path) -> None:
+    async with watching(tmp_path, "child-legs", "spam-block") as pilot:
+        await pilot.press("down", "enter")
+        await settled(pilot)
+        assert "spam_block (high): An analytics engine refused the call." in screen(pilot)
+        await pilot.press("left", "up", "enter")
+        await settled(pilot)
+        assert BUSY_CHILD in screen(pilot)
+
+
+async def test_a_condition_stands_first_and_leads_to_its_calls(tmp_path: Path) -> None:
+    with stored(tmp_path) as (keeper, reader):
+        told = replayed_whole("failing-endpoint-that-recovers")
+        keeper.keep([one for one in told if one[0] != "alerts" or b'"firing"' in (one[2] or b"")])
+        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+            assert lines(pilot)[0] == "# open conditions (1)"
+            assert "webhook.failing" in lines(pilot)[1]
+            await pilot.press("enter")
+            await settled(pilot)
+            assert isinstance(app.screen, ConditionScreen)
+            shown = screen(pilot)
+            assert "webhook.failing, warning, firing" in shown
+            assert "counted" in shown
+            await pilot.press("enter")
+            await settled(pilot)
+            assert isinstance(app.screen, CallScreen)
+            assert "webhook, POST https://app.example.test/answer: 5" in screen(pilot)
+
+
+async def test_a_filter_keeps_what_has_all_its_words(tmp_path: Path) -> None:
+    async with watching(tmp_path, "child-legs", "spam-block") as pilot:
+        await pilot.press("slash", *"BUSY 0002", "enter")
+        assert "twilio:CA0000…000002" in lines(pilot)[2]
+        assert len(lines(pilot)) == 3
+        assert "filter: BUSY 0002" in first_line(pilot)
+        await pilot.press("escape")
+        assert len(lines(pilot)) == 5
+        assert not pilot.app.query_one("#filter", Input).has_class("open")
+
+
+async def test_keys_typed_into_the_filter_are_no_commands(tmp_path: Path) -> None:
+    async with watching(tmp_path, "spam-block") as pilot:
+        await pilot.press("slash", *"qpv")
+        assert pilot.app.query_one("#filter", Input).value == "qpv"
+        assert pilot.app.is_running
+
+
+async def test_keys_of_the_list_do_nothing_above_it(tmp_path: Path) -> None:
+    async with watching(tmp_path, "spam-block") as pilot:
+        await pilot.press("enter", "slash", "v")
+        await settled(pilot)
+        assert "/ filter" not in screen(pilot)
+        await pilot.press("escape")
+        assert lines(pilot)[1] == "# spam_block (1)"
+        assert not pilot.app.query_one("#filter", Input).has_class("open")
+
+
+async def test_by_time_all_failed_calls_are_one_list(tmp_path: Path) -> None:
+    async with watching(tmp_path, "child-legs", "spam-block") as pilot:
+        await pilot.press("v")
+        assert [line[:9] for line in lines(pilot)] == ["# open co", "# failed ", "10:00:04 ", "10:00:00 "]
+
+
+async def test_paused_nothing_is_read_and_what_is_chosen_stays_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.cli.watch.app.LOOK_EVERY_S", 0.05)
+    with stored(tmp_path, "spam-block") as (keeper, reader):
+        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+            await pilot.press("p")
+            assert "paused" in first_line(pilot)
+            keeper.keep(replayed_whole("child-legs"))
+            await pilot.pause(0.3)
+            assert len(lines(pilot)) == 3
+            await pilot.press("p")
+            await pilot.pause(0.3)
+            await settled(pilot)
+            assert len(lines(pilot)) == 5
+            chosen = app.query_one("#items", OptionList).highlighted_option
+            assert chosen is not None
+            assert chosen.id == "call:twilio:CA00000000000000000000000000000001"
+
+
+async def test_a_reader_that_does_not_answer_is_named_and_what_was_read_stays(tmp_path: Path) -> None:
+    with stored(tmp_path, "spam-block") as (_, reader):
+        flaky = Flaky(reader)
+        app = WatchApp(flaky, FAILED, lambda: "12:00:05")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+            flaky.away = True
+            app.look()
+            await settled(pilot)
+            assert "the archive does not answer" in first_line(pilot)
+            assert len(lines(pilot)) == 3
+            flaky.away = False
+            app.look()
+            await settled(pilot)
+            assert "does not answer" not in first_line(pilot)
+
+
+async def test_what_providers_sent_is_shown_and_does_nothing(tmp_path: Path) -> None:
+    """Neither as Textual's markup nor as an escape sequence."""
+    with stored(tmp_path) as (keeper, reader):
+        hostile = rb"[bold]x[/]\u001b[2J[@click=app.quit]y[/]"
+        keeper.keep(
+            (role, key, value and value.replace(b"+15*******06", hostile))
+            for role, key, value in replayed_whole("spam-block")
+        )
+        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        async with app.run_test(size=(160, 24)) as pilot:
+            await settled(pilot)
+            assert any("[bold]x[/]\\u001b[2J[@click" in line for line in lines(pilot))
+            await pilot.press("enter")
+            await settled(pilot)
+            assert "[bold]x[/]\\u001b[2J[@click=app.quit]y[/]" in screen(pilot)
+            assert "\x1b" not in screen(pilot)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 10), (200, 50)])
+async def test_no_line_is_wider_than_the_terminal(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with watching(tmp_path, "child-legs", "client-network-trouble", size=size) as pilot:
+        assert max(len(line) for one in lines(pilot) for line in one.split("\n")) <= size[0]
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "The called line was busy." in " ".join(screen(pilot).split()) or size[0] == 40
+
+
+async def test_q_ends_it_from_every_screen(tmp_path: Path) -> None:
+    async with watching(tmp_path, "spam-block") as pilot:
+        await pilot.press("enter", "q")
+        await pilot.pause()
+        assert not pilot.app.is_running
+
+
+class Flaky:
+    """A reader that can be away."""
+
+    def __init__(self, reader: ArchiveCallReader) -> None:
+        self._reader = reader
+        self.where = reader.where
+        self.away = False
+
+    async def calls(self, wanted: CallFilter, limit: int, after: str | None = None) -> CallPage:
+        if self.away:
+            raise NoAnswerError("the archive does not answer")
+        return await self._reader.calls(wanted, limit, after)
+
+    async def call(self, key: str) -> CallHistory | None:
+        return await self._reader.call(key)
+
+    async def find(self, part: str, limit: int) -> list[str]:
+        return await self._reader.find(part, limit)
+
+    async def alerts(self, wanted: AlertFilter, limit: int, after: str | None = None) -> RecordPage:
+        return await self._reader.alerts(wanted, limit, after)
+
+    async def close(self) -> None:
+        await self._reader.close()
