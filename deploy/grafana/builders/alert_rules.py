@@ -68,6 +68,8 @@ PANELS = {
     "CallstreamDuplicatesHigh": ("callstream-pipeline", "Share of duplicates, by source"),
     "CallstreamRebalanceStorm": ("callstream-pipeline", "Rebalances"),
     "CallstreamLabelValuesCapped": ("callstream-pipeline", "Label values folded into other"),
+    "CallstreamApiErrors": ("callstream-archive", "API requests, by route and status"),
+    "CallstreamApiSlow": ("callstream-archive", "Time to answer, by route"),
     "CallstreamPollStale": ("callstream-polling", "Age of the last successful read"),
     "CallstreamPollCredentialsRejected": ("callstream-polling", "State of the accounts"),
     "CallstreamPollThrottled": ("callstream-polling", "Throttled requests"),

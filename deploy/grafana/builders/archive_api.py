@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from deploy.grafana.builders import limits
 from deploy.grafana.builders import queries as q
 from deploy.grafana.builders.assembly import Question, assembled, data_source
 from deploy.grafana.builders.panels import (
@@ -46,6 +47,7 @@ def _api() -> Sequence[AnyPanel]:
             "The 99th percentile. Live streams are left out.",
             Query(q.quantile(0.99, "api_request_duration_seconds", by="route"), "{{route}}"),
             unit=SECONDS,
+            limits=limits.SLOW_API,
             logarithmic=True,
             width=8,
         ),

@@ -52,6 +52,8 @@ REBALANCES = Limits(critical=VALUES["rebalances.count"])
 LONG_REBALANCE = Limits(30, 60)
 BUSY_CORE = Limits(0.8, 0.95)
 
+SLOW_API = Limits(critical=VALUES["api_slow.p99_s"])
+
 THROTTLED = Limits(critical=VALUES["poll_throttled.share"])
 STALE_READS = Limits(critical=VALUES["poll_stale.age_s"])
 OLD_WATERMARK = Limits(1800, 3600)
