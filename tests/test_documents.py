@@ -154,7 +154,12 @@ def check_words(command: click.Command, words: list[str]) -> None:
 
     A word in capitals stands for a value.
     """
-    options = {name: option for option in command.params for name in option.opts if name.startswith("-")}
+    options = {
+        name: option
+        for option in command.params
+        for name in (*option.opts, *option.secondary_opts)
+        if name.startswith("-")
+    }
     arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
     left = list(words)
     while left:
@@ -181,7 +186,12 @@ def all_options() -> frozenset[str]:
     commands += [
         one for group in commands if isinstance(group, click.Group) for one in group.commands.values()
     ]
-    return frozenset(name for command in commands for option in command.params for name in option.opts)
+    return frozenset(
+        name
+        for command in commands
+        for option in command.params
+        for name in (*option.opts, *option.secondary_opts)
+    )
 
 
 @pytest.mark.parametrize("code", those(r"^--[a-z]"))

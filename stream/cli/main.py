@@ -44,6 +44,7 @@ FOLDER_OF = {
     "config": "checkup.",
     "dead-letters": "records.",
     "forget": "records.",
+    "tail": "records.",
     **dict.fromkeys(("call", "calls", "alerts", "completion"), "query."),
     "watch": "watch.",
 }

@@ -18,9 +18,9 @@ from rich.table import Table
 from stream.cli.local.dashboard import DashboardState, line, panel
 from stream.cli.local.figures import Figures, WatchedRole
 from stream.cli.local.notices import AlertNotice, alert_line, read_notice
+from stream.cli.records.tail import cells
 from stream.cli.support.drawing import PlainColumn, PlainConsole, text
 from stream.cli.support.terminal import Fault, Misuse, label, say
-from stream.cli.tail import cells
 from stream.service.metrics import worker_families as f
 from stream.service.untrusted import LineFormatter, escaped, escaped_lines
 

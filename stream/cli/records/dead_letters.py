@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 import click
 import orjson
 
+from stream.cli.records.tail import ANSWER_S, cells
 from stream.cli.support.exit_codes import DONE, FAILED
 from stream.cli.support.progress import ProgressLine
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.cli.support.time_args import parse_time
-from stream.cli.tail import ANSWER_S, cells
 from stream.core.privacy.masking import Privacy
 from stream.core.sources import SOURCES
 from stream.kafka.client.connection import Connection, connection

@@ -7,6 +7,7 @@ writes there.
 from __future__ import annotations
 
 import json
+import os
 from typing import IO, Any
 
 import click
@@ -15,14 +16,19 @@ from stream.cli.support.exit_codes import FAILED
 from stream.service.untrusted import escaped, escaped_lines
 
 
-def say(*cells: str, err: bool = False) -> None:
-    """One line: the cells, separated by tabs."""
-    click.echo("\t".join(map(escaped, cells)), err=err)
+def say(*cells: str, err: bool = False, colour: str | None = None) -> None:
+    """One line: the cells, separated by tabs. On a terminal it has the colour, if any."""
+    click.echo(_coloured("\t".join(map(escaped, cells)), colour), err=err)
 
 
 def label(word: str, colour: str, text: str) -> None:
     """One line that begins with a coloured word."""
-    click.echo(f"{click.style(escaped(word), fg=colour)} {escaped(text)}")
+    click.echo(f"{_coloured(escaped(word), colour)} {escaped(text)}")
+
+
+def _coloured(text: str, colour: str | None) -> str:
+    """The text in a colour, unless NO_COLOR is set (no-color.org). click leaves colours out of a pipe."""
+    return text if colour is None or os.environ.get("NO_COLOR") else click.style(text, fg=colour)
 
 
 class Fault(click.ClickException):

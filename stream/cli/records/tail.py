@@ -11,6 +11,7 @@ from difflib import get_close_matches
 import click
 import orjson
 
+from stream.cli.records.record_filter import RecordFilter, colour_of, record_filter
 from stream.cli.support.exit_codes import NO_KAFKA
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
@@ -40,19 +41,44 @@ _BLANKS = {ord(letter): " " for letter in "\t\n\r"}
 @click.argument("topic")
 @click.option("-n", "--count", type=click.IntRange(1), help="Stop after this many records.")
 @click.option("--from-beginning", is_flag=True, help="Start with the oldest record instead of the next one.")
-@click.option("--no-follow", is_flag=True, help="Stop at the end instead of waiting for more.")
+@click.option(
+    "--follow/--no-follow", default=True, help="Wait for more (default), or stop at the end of the topic."
+)
 @click.option("--keys", is_flag=True, help="Print the key before the value.")
+@click.option("--key", "parts", multiple=True, metavar="PART", help="Only records whose key contains this.")
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only records with this value in a field.",
+)
 @click.option("--raw", is_flag=True, help="Do not mask what the providers sent: numbers, names, secrets.")
 def command(
-    topic: str, count: int | None, from_beginning: bool, no_follow: bool, keys: bool, raw: bool
+    topic: str,
+    count: int | None,
+    from_beginning: bool,
+    follow: bool,
+    keys: bool,
+    parts: tuple[str, ...],
+    conditions: tuple[str, ...],
+    raw: bool,
 ) -> None:
     """Print the records of TOPIC, one JSON value a line.
 
     TOPIC is callbacks, polled, events, ended, alerts, alerts_active, fetches, polling or dead_letters, or a
     full name such as calls.alerts.v1. In callbacks, polled and dead_letters numbers, names and secrets are
     masked unless --raw is given.
+
+    --where takes the path of a field, and may come several times: values of one field are alternatives, and
+    all fields must agree. On a terminal errors and failures are red, warnings yellow.
+
+    \b
+    callstream tail alerts --where rule.id=webhook.failing --where state=firing
+    callstream tail events --key bcc6def1 --from-beginning --no-follow
     """
     quiet_clients()
+    wanted = record_filter(parts, conditions)
     with exit_on_error():
         chosen = settings.load()
         role, name = resolved(topic, chosen.topic_prefix)
@@ -60,7 +86,7 @@ def command(
         privacy = None if raw or role not in AS_RECEIVED else Privacy()
         cluster = connection(chosen, "tail", bootstrap)
         try:
-            asyncio.run(_print(cluster, name, count, from_beginning, not no_follow, keys, privacy))
+            asyncio.run(_print(cluster, name, count, from_beginning, follow, keys, privacy, wanted))
         except KafkaError as error:
             says = f"the broker at {bootstrap} {reaction(error)}: {describe(error)}"
             why = asyncio.run(obstacle(cluster, OBSTACLE_STEP_S))
@@ -93,12 +119,16 @@ async def _print(
     follow: bool,
     keys: bool,
     privacy: Privacy | None,
+    wanted: RecordFilter,
 ) -> None:
     await require_topic(cluster, topic, within_s=ANSWER_S)
     left = count
     async with aclosing(records(cluster, topic, from_beginning=from_beginning, follow=follow)) as found:
         async for record in found:
-            say(*cells(record.key, record.value, privacy)[not keys :])
+            key, value = cells(record.key, record.value, privacy)
+            if not wanted.takes(key, value):
+                continue
+            say(*(key, value)[not keys :], colour=colour_of(value))
             if left is not None:
                 left -= 1
                 if not left:

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner, Result
 
+from stream.cli.records.record_filter import RecordFilter, colour_of
+from stream.cli.records.tail import cells, command, resolved
 from stream.cli.support.terminal import Misuse
-from stream.cli.tail import cells, command, resolved
 from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
 from stream.kafka.client.connection import connection
@@ -101,7 +102,7 @@ def test_a_broker_that_is_not_there_is_one_sentence() -> None:
 
 
 def test_a_broker_that_is_silent_is_one_sentence_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.cli.tail.ANSWER_S", 1.0)
+    monkeypatch.setattr("stream.cli.records.tail.ANSWER_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         at, began = f"127.0.0.1:{silent.getsockname()[1]}", time.monotonic()
         result = run("alerts", CALLSTREAM_KAFKA=at)
@@ -139,11 +140,91 @@ def test_the_command_masks_what_providers_sent_unless_it_is_raw(
     async def one_record(*_: object, **__: object) -> AsyncIterator[SimpleNamespace]:
         yield SimpleNamespace(key=b"twilio:CA0", value=CALLBACK)
 
-    monkeypatch.setattr("stream.cli.tail.require_topic", there)
-    monkeypatch.setattr("stream.cli.tail.records", one_record)
+    monkeypatch.setattr("stream.cli.records.tail.require_topic", there)
+    monkeypatch.setattr("stream.cli.records.tail.records", one_record)
     result = run(*arguments, CALLSTREAM_KAFKA="127.0.0.1:1")
     assert result.exit_code == 0
     assert ("hush" not in result.stdout) == ("+14155550123" not in result.stdout) == masked
+
+
+ALERTS = [
+    {
+        "rule": {"id": "call.failed"},
+        "severity": "info",
+        "state": "firing",
+        "revision": 1,
+        "scope": {"id": "a"},
+    },
+    {"rule": {"id": "webhook.failing"}, "severity": "critical", "state": "firing", "revision": 2},
+    {"rule": {"id": "webhook.failing"}, "severity": "critical", "state": "resolved", "revision": 3},
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "revisions"),
+    [
+        ([], [1, 2, 3]),
+        (["--where", "rule.id=webhook.failing"], [2, 3]),
+        (["--where", "rule.id=webhook.failing", "--where", "state=firing"], [2]),
+        (["--where", "revision=1", "--where", "revision=3"], [1, 3]),
+        (["--where", "scope.id=a"], [1]),
+        (["--where", "scope.id=null"], []),
+        (["--key", "CA1"], [1]),
+        (["--key", "CA1", "--key", "CA2"], [1, 2]),
+        (["--count", "1", "--where", "state=resolved"], [3]),
+        (["--follow", "--no-follow"], [1, 2, 3]),
+    ],
+)
+def test_records_are_chosen_by_key_and_by_the_values_of_fields(
+    options: list[str], revisions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def there(*_: object, **__: object) -> None:
+        pass
+
+    async def some_records(*_: object, **__: object) -> AsyncIterator[SimpleNamespace]:
+        for number, alert in enumerate(ALERTS, 1):
+            yield SimpleNamespace(key=f"twilio:CA{number}".encode(), value=json.dumps(alert).encode())
+
+    monkeypatch.setattr("stream.cli.records.tail.require_topic", there)
+    monkeypatch.setattr("stream.cli.records.tail.records", some_records)
+    result = run("alerts", *options, CALLSTREAM_KAFKA="127.0.0.1:1")
+    assert result.exit_code == 0
+    assert [json.loads(line)["revision"] for line in result.stdout.splitlines()] == revisions
+
+
+def test_a_condition_without_a_value_is_a_misuse() -> None:
+    result = run("alerts", "--where", "state", CALLSTREAM_KAFKA="127.0.0.1:1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "it is NAME=VALUE" in result.stderr
+
+
+def test_what_is_masked_cannot_be_asked_for() -> None:
+    shown = cells(b"k", CALLBACK, Privacy())[1]
+    assert not RecordFilter(wanted={"body.From": ["+14155550123"]}).takes("k", shown)
+    assert RecordFilter(wanted={"body.From": ["+14*******23"]}).takes("k", shown)
+
+
+@pytest.mark.parametrize(
+    ("value", "colour"),
+    [
+        (ALERTS[0], None),
+        (ALERTS[1], "red"),
+        (ALERTS[2], None),
+        ({"level": "error", "outcome": None}, "red"),
+        ({"level": "warning"}, "yellow"),
+        ({"outcome": "busy"}, "yellow"),
+        ({"level": None, "outcome": "failed"}, "red"),
+        ({"outcome": "answered"}, None),
+        ([], None),
+    ],
+)
+def test_the_colour_of_a_line_is_that_of_what_it_tells(value: object, colour: str | None) -> None:
+    assert colour_of(json.dumps(value)) == colour
+
+
+def test_a_value_that_is_no_json_has_no_colour_and_meets_no_condition() -> None:
+    assert colour_of("call failed") is None
+    assert not RecordFilter(wanted={"status": ["failed"]}).takes("k", "call failed")
 
 
 def test_parameters_of_a_logged_request_that_are_not_a_form_are_masked_whole() -> None:
