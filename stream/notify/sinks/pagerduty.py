@@ -17,6 +17,9 @@ from stream.service.tables.notify_tables import PAGERDUTY_URL, SinkSetting
 SUMMARY_LIMIT = 1024
 """Characters of `payload.summary`."""
 
+WRONG_KEY = ("routing_key", "routing key")
+"""A key of another product, or of a removed integration, is answered like an event that is wrong."""
+
 
 def request(sink: SinkSetting, told: Notification) -> SinkRequest:
     event = {
@@ -42,4 +45,4 @@ def request(sink: SinkSetting, told: Notification) -> SinkRequest:
             {"href": url, "text": name.replace("_", " ")} for name, url in told.alerts[0].web_links.items()
         ],
     }
-    return SinkRequest(sink.url or PAGERDUTY_URL, orjson.dumps(event))
+    return SinkRequest(sink.url or PAGERDUTY_URL, orjson.dumps(event), wrong_key=WRONG_KEY)

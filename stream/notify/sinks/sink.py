@@ -19,6 +19,8 @@ from stream.service.http.client import retry_after_s
 TAKEN, REFUSED, FAILED = "taken", "refused", "failed"
 TIMEOUT_S = 15.0
 LONGEST_RETRY_AFTER_S = 3600.0
+ANSWER_BYTES = 4096
+"""Of an answer, how much is read at most."""
 
 NEVER_TAKEN = frozenset({400, 413, 422})
 """The sink has read this notification and will never take it. All else may pass: a wrong URL or key is
@@ -26,11 +28,15 @@ corrected by an operator, and no alert is lost until then."""
 
 
 class SinkRequest(NamedTuple):
-    """A POST. Its repr may hold secrets: never log it."""
+    """A POST. Its repr may hold secrets: never log it.
+
+    `wrong_key`: what an answer 400 says, in small letters, where the key is wrong and not the notification.
+    """
 
     url: str
     body: bytes
     headers: Mapping[str, str] = {}
+    wrong_key: tuple[str, ...] = ()
 
 
 class SinkAnswer(NamedTuple):
@@ -58,9 +64,20 @@ async def post(client: aiohttp.ClientSession, request: SinkRequest) -> SinkAnswe
         ) as response:
             said = response.headers.get("Retry-After", "")
             status, date = response.status, response.headers.get("Date")
+            wrong_key = status == 400 and await _names_key(response, request.wrong_key)
     except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError, ValueError) as error:
         return SinkAnswer(FAILED, type(error).__name__)
     if 200 <= status < 300:
         return SinkAnswer(TAKEN)
+    if wrong_key:
+        return SinkAnswer(FAILED, "status 400, the key is wrong")
     wait_s = min(retry_after_s(said, date, time.time()) or 0.0, LONGEST_RETRY_AFTER_S)
     return SinkAnswer(REFUSED if status in NEVER_TAKEN else FAILED, f"status {status}", wait_s)
+
+
+async def _names_key(response: aiohttp.ClientResponse, words: tuple[str, ...]) -> bool:
+    """Whether an answer says that the key is wrong."""
+    if not words:
+        return False
+    said = (await response.content.read(ANSWER_BYTES)).decode(errors="replace").lower()
+    return any(word in said for word in words)

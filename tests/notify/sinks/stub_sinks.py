@@ -25,7 +25,7 @@ TYPES = ("alertmanager", "pagerduty", "slack", "webhook")
 class StubSinks:
     """`received`: the payloads by type of sink, with the time of each. `away`: types that answer 503.
 
-    `answers`: statuses that are given before all else, by type.
+    `answers`: statuses that are given before all else, by type, with `texts`.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class StubSinks:
         self.refused: list[str] = []
         self.away: set[str] = set()
         self.answers: dict[str, list[int]] = {}
+        self.texts: dict[str, str] = {}
         self.url = ""
 
     def settings(self, **more: Any) -> list[SinkSetting]:
@@ -52,7 +53,7 @@ class StubSinks:
     async def _take(self, request: web.Request, kind: str, schema: Any, *, ok: web.Response) -> web.Response:
         body = await request.read()
         if planned := self.answers.get(kind):
-            return web.Response(status=planned.pop(0))
+            return web.Response(status=planned.pop(0), text=self.texts.get(kind))
         if kind in self.away:
             return web.Response(status=503, headers={"Retry-After": "1"})
         payload = orjson.loads(body)

@@ -107,6 +107,27 @@ async def test_a_sink_that_has_read_it_and_does_not_want_it_refuses_all_else_may
         assert await post(http, SinkRequest(f"{stub.url}/services/T0/B0/planted", b"{}")) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            """{"errors":["Length of 'routing_key' is incorrect (should be 32 characters)"]}""",
+            SinkAnswer(FAILED, "status 400, the key is wrong"),
+        ),
+        ("Bad Request: Invalid routing key", SinkAnswer(FAILED, "status 400, the key is wrong")),
+        ("""{"errors":["'payload.summary' is missing or blank"]}""", SinkAnswer(REFUSED, "status 400")),
+        (" " * 8192 + "routing_key", SinkAnswer(REFUSED, "status 400")),
+    ],
+)
+async def test_a_wrong_routing_key_is_corrected_by_a_person_and_refuses_no_alert(
+    text: str, expected: SinkAnswer
+) -> None:
+    async with stub_sinks() as stub, client.session() as http:
+        stub.answers, stub.texts = {"pagerduty": [400]}, {"pagerduty": text}
+        (setting,) = (one for one in stub.settings() if one.type == "pagerduty")
+        assert await post(http, pagerduty.request(setting, told(condition()))) == expected
+
+
 async def test_a_sink_says_how_long_it_wants_peace_and_one_that_is_not_there_is_named_by_its_error() -> None:
     async with stub_sinks() as stub, client.session() as http:
         stub.away.add("slack")
