@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
 
+from stream.gateway.delivery_tokens import DeliveryTokens
 from stream.gateway.failed_verifications import FailedVerifications, network
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.public_url import clean_address, client_of, is_trusted, may_be_a_proxy
@@ -75,6 +76,11 @@ LIMITS = RequestLimits()
 
 RETRY_AFTER_S = 1
 
+TOKEN_REUSED = (
+    "webhooks with different contents came with one idempotency token: each is its own event. "
+    "Does a proxy set the header? Further ones are counted, not logged"
+)
+
 LABELLED_BYTES = 8192
 """A refused form's source is only a label. It is not worked out for a form larger than any provider sends."""
 
@@ -100,6 +106,7 @@ class CallbackHandlers:
         self._limits = limits
         self._bodies = WaitingBodies() if bodies is None else bodies
         self._failures = FailedVerifications() if failures is None else failures
+        self._tokens = DeliveryTokens()
         self._in_work = 0
 
     @property
@@ -200,6 +207,7 @@ class CallbackHandlers:
             return answered
         if verified.variant is not None:
             self._failures.record_success(address, began_s)
+            self._note_token(verified.token, request)
         try:
             records = records_of(verified, endpoint=endpoint, received_us=round(received_s * 1_000_000))
         except RequestRefusedError as error:
@@ -218,6 +226,12 @@ class CallbackHandlers:
             else:
                 self._metrics.landed(record.source, record.delay_us, verified.variant is not None)
         return web.Response(status=204)
+
+    def _note_token(self, token: str | None, request: WebhookRequest) -> None:
+        """Count a token that came with other content before. It is logged once: senders make tokens."""
+        content = request.body or request.target.partition("?")[2].encode()
+        if self._tokens.is_reused(token, content) and self._metrics.token_reused() == 1:
+            log.warning(TOKEN_REUSED)
 
     def _wrong_method(self, asked: web.Request) -> web.Response:
         """A GET that a provider signed shows that a webhook is set up with the wrong method."""

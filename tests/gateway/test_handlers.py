@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from stream.gateway.handlers import TOKEN_REUSED
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.request import FORM
 from stream.gateway.receive.telnyx_signature import public_key
@@ -37,6 +38,25 @@ async def test_a_signed_callback_lands_and_is_answered_with_nothing_at_all() -> 
         received = gateway.counted("webhook_events_received_total", source="twilio_status_callback")
         assert received == 1
         assert gateway.counted("webhook_delivery_delay_seconds_count", source="twilio_status_callback") == 1
+
+
+async def test_case_3_one_token_on_two_calls_is_two_events_and_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def of_call(number: int) -> signing.WebhookRequest:
+        return signing.twilio_form(
+            [(name, f"CA{number}" if name == "CallSid" else said) for name, said in signing.STATUS]
+        )
+
+    async with running_gateway() as gateway:
+        for number in (1, 1, 2, 3):
+            assert (await gateway.send(of_call(number))).status == 204
+        assert [one.key for one in gateway.sink.landed] == [b"twilio:CA1"] * 2 + [
+            b"twilio:CA2",
+            b"twilio:CA3",
+        ]
+        assert gateway.counted("webhook_tokens_reused_total") == 2
+    assert [one.message for one in caplog.records if one.levelname == "WARNING"] == [TOKEN_REUSED]
 
 
 async def test_a_get_callback_is_verified_by_its_query_and_landed() -> None:

@@ -175,11 +175,12 @@ def _ingest() -> Sequence[AnyPanel]:
         ),
         lines(
             "Ignored, unsigned, cut off",
-            "Events about no call, which are ignored; events without a signature; connections that were cut. "
-            "In production nothing should be unsigned.",
+            "Events about no call, which are ignored; events without a signature; connections that were cut; "
+            "idempotency tokens that came with two contents. In production nothing should be unsigned.",
             Query(q.per_minute("webhook_events_ignored_total", by="reason"), "ignored {{reason}}"),
             Query(q.per_minute("webhook_unsigned_events_total", q.SOURCE), "unsigned"),
             Query(q.per_minute("http_connections_cut_total"), "connections cut"),
+            Query(q.per_minute("webhook_tokens_reused_total"), "tokens reused"),
             unit=PER_MINUTE,
             width=8,
         ),

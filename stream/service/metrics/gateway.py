@@ -57,6 +57,11 @@ WEBHOOK_EVENTS_IGNORED = counter(
     "Nothing is lost. When it rises steadily, give the other products a URL of their own.",
     {"reason": words.IGNORED},
 )
+WEBHOOK_TOKENS_REUSED = counter(
+    "webhook_tokens_reused_total",
+    "Verified webhooks whose idempotency token came before with other content.",
+    "Nothing is lost here. Does a proxy set the header? Whatever trusts it may lose webhooks.",
+)
 WEBHOOK_DELIVERY_DELAY = histogram(
     "webhook_delivery_delay_seconds",
     "Receive time minus the provider's event time (Twilio's Timestamp has 1 s resolution).",
@@ -84,6 +89,7 @@ class GatewayMetrics(MetricRegistry):
         self, topics: Mapping[str, str] = MappingProxyType({}), choice: LabelChoice = NO_CHOICE
     ) -> None:
         super().__init__(FAMILIES, topics=topics, choice=choice, written=WRITTEN)
+        self._tokens_reused = 0
 
     def watch_connections(self, cut: Callable[[], int]) -> None:
         """`cut`: returns how many connections were cut; called at each scrape."""
@@ -112,6 +118,12 @@ class GatewayMetrics(MetricRegistry):
             self.count(WEBHOOK_UNSIGNED_EVENTS, source)
         if delay_us is not None:
             self.histogram(WEBHOOK_DELIVERY_DELAY, source).observe(delay_us / 1_000_000)
+
+    def token_reused(self) -> int:
+        """A token came with other content than before. How often that was."""
+        self._tokens_reused += 1
+        self.count(WEBHOOK_TOKENS_REUSED)
+        return self._tokens_reused
 
     def ignored(self, reason: str) -> None:
         """An event is about no call; `reason` is one of `label_values.IGNORED`."""

@@ -16,6 +16,7 @@ CATALOGUE = {
     "callstream_webhook_requests_rejected_total": ("counter", "source reason"),
     "callstream_webhook_delivery_delay_seconds": ("histogram", "source"),
     "callstream_webhook_events_ignored_total": ("counter", "reason"),
+    "callstream_webhook_tokens_reused_total": ("counter", ""),
     "callstream_webhook_unsigned_events_total": ("counter", "source"),
     "callstream_dead_letters_total": ("counter", "source reason"),
     "callstream_produce_messages_total": ("counter", "topic outcome"),
