@@ -11,10 +11,11 @@ import msgspec
 from agents.batch_state import BatchState
 from agents.outputs import write
 from stream.core.alerting.conditions import take, tick
-from stream.core.alerting.scopes import read_told, scope_key
+from stream.core.alerting.scopes import held_back, read_told, scope_key
 from stream.core.policy import CallPolicy
 from stream.engine.batch import KEYED, Output, Record
 from stream.kafka.topics import Topics
+from stream.service.metrics import worker_families as f
 
 TOLD_PER_BATCH = 50
 """The maximum number of records about scopes in a batch. Each evaluates all counts of its scope, which may
@@ -39,6 +40,11 @@ def apply_told(
     key = scope_key(told.scope)
     before = batch.scope(key)
     was_s = before.due_s if before is not None else None
+    if record.timestamp > 0:
+        timely = held_back(told, before, record.timestamp * 1000)
+        if timely is not told:
+            batch.counts[f.SCOPE_REPORTS_AHEAD,] += 1
+            told = timely
     scope, alerts = take(before, told, policy)
     write(batch, key, alerts, topics, deployment)
     batch.keep_scope(key, was_s, scope)

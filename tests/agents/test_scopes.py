@@ -37,3 +37,13 @@ def test_an_episode_ends_in_a_lane_that_another_one_left_and_its_scope_leaves_af
     assert [one.json["reason"]["code"] for one in to(TOPICS.alerts, some)] == ["quiet"]
     assert later.run([a_tick(90_000, 2)]) == []
     assert (later.states, later.due) == ({}, [])
+
+
+def test_a_report_that_is_dated_long_after_it_was_written_is_counted_and_held_back() -> None:
+    lane = Lane()
+    ahead, now = told(864_000, 0, 1), told(0, 1, 20)
+    for one in (ahead, now):
+        one.timestamp = START_US // 1000
+    (fired,) = to(TOPICS.alerts, lane.run([ahead, now]))
+    assert fired.json["occurrences"] == 21
+    assert lane.counted("scope_reports_ahead_total") == 1

@@ -114,8 +114,10 @@ def integrity() -> Sequence[AnyPanel]:
         ),
         lines(
             "Out of order",
-            "Events that arrived after a later event of their call. They are applied in order.",
+            "Events that arrived after a later event of their call. They are applied in order. "
+            "`clock ahead`: reports that a gateway or poller dated in the future; correct its clock.",
             Query(f"{q.per_minute('events_out_of_order_total', q.SOURCE, by='source')} > 0", "{{source}}"),
+            Query(f"{q.per_minute('scope_reports_ahead_total')} > 0", "clock ahead"),
             unit=PER_MINUTE,
             width=8,
         ),

@@ -27,6 +27,8 @@ TOLD_SAMPLES = 20
 CODES = 32
 """Different codes of failure that are counted of one scope; the others are counted as one."""
 OTHER = "other"
+AHEAD_S = 300
+"""How far a report may be ahead of the time at which it was written: clocks differ by less."""
 IDLE_S = 86_400
 """A scope of which nothing was heard for so long leaves the table."""
 
@@ -151,6 +153,23 @@ def read_told(key: bytes | None, value: bytes | None) -> Told:
     if len(parts) != 4 or parts[1] not in CONDITIONS:
         raise DecodeError("invalid_field", "the scope is of no known kind")
     return told
+
+
+def held_back(told: Told, scope: Scope | None, written_us: int) -> Told:
+    """A report that is ahead of the time at which it was written, with the newest time that can be true.
+
+    Such a time is that of a gateway or poller whose clock is wrong. Taken as it is, it would be the scope's
+    present: all that is true would be older than the horizon and ignored.
+    """
+    limit_us = written_us + AHEAD_S * SECOND_US
+    if told.heard_us <= limit_us:
+        return told
+    known_us = [minute * MINUTE_US for minute in told.minutes if minute * MINUTE_US <= limit_us]
+    if scope is not None and scope.heard_us <= limit_us:
+        known_us.append(scope.heard_us)
+    newest_us = max(known_us, default=written_us)
+    samples = [(name, min(at_us, newest_us), key, text) for name, at_us, key, text in told.samples]
+    return msgspec.structs.replace(told, heard_us=newest_us, samples=samples)
 
 
 CONDITIONS: Mapping[str, tuple[Condition, ...]] = {

@@ -327,6 +327,13 @@ ALERTS_ACTIVE = gauge(
     {"rule": RULE_IDS, "severity": SEVERITIES},
 )
 
+SCOPE_REPORTS_AHEAD = counter(
+    "scope_reports_ahead_total",
+    "Reports about endpoints and failing calls that were dated more than five minutes after they were "
+    "written; they count at the newest time that can be true.",
+    "Correct the clock of the gateways and pollers: deliveries are dated by it.",
+)
+
 # Configuration
 
 CONFIG_RELOADED = gauge(

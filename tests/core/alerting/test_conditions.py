@@ -14,7 +14,16 @@ from stream.core.alerting import conditions
 from stream.core.alerting.alert import Alert
 from stream.core.alerting.conditions import take, tick
 from stream.core.alerting.rules import read_rules
-from stream.core.alerting.scopes import HORIZON_MIN, Scope, Told, dump_scope, load_scope, read_told
+from stream.core.alerting.scopes import (
+    AHEAD_S,
+    HORIZON_MIN,
+    Scope,
+    Told,
+    dump_scope,
+    held_back,
+    load_scope,
+    read_told,
+)
 from stream.core.effects import Observed
 from stream.core.events import DecodeError
 from stream.core.identity import VERSION, name_id
@@ -303,3 +312,26 @@ def test_what_nobody_can_have_told_is_refused(key: bytes, value: bytes, reason: 
     with pytest.raises(DecodeError) as refused:
         read_told(key, value)
     assert refused.value.reason == reason
+
+
+def test_one_report_from_the_future_hides_no_failing_endpoint() -> None:
+    scope: Scope | None = None
+    alerts: list[Alert] = []
+    reports = [(told(5000.0, BAD), 0.0), *((told(minute, *[BAD] * 5), minute) for minute in (0.0, 1.0, 2.0))]
+    for report, written in reports:
+        timely = held_back(report, scope, BEGIN + int(written * MINUTE))
+        scope, more = take(scope, timely, POLICY)
+        alerts += more
+    assert [(one.state, one.occurrences) for one in alerts] == [("firing", 11)]
+    assert alerts[0].samples[-1].at == utc(BEGIN + MINUTE)
+    assert scope is not None
+    assert tick(scope, BEGIN + 13 * MINUTE, POLICY)[1][0].reason.code == "quiet"
+
+
+def test_a_clock_that_is_a_little_ahead_is_believed() -> None:
+    report = told(0.0, BAD, heard=AHEAD_S / 60)
+    assert held_back(report, None, BEGIN) is report
+    ahead = told(0.0, BAD, heard=AHEAD_S / 60 + 0.1)
+    assert held_back(ahead, None, BEGIN).heard_us == BEGIN
+    late = Scope(0, BEGIN + MINUTE, ENDPOINT)
+    assert held_back(ahead, late, BEGIN).heard_us == BEGIN + MINUTE

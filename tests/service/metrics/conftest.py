@@ -76,6 +76,7 @@ def full_counts() -> BatchCounts:
     counts.alerted_us[source].append(NOW_US - 700_000)
     counts.processed_us = NOW_US - 100_000
     counts.heartbeat_us = NOW_US + 1_000_000
+    counts[f.SCOPE_REPORTS_AHEAD,] += 1
     counts[f.ALERTS_PUBLISHED, "call.failed", "warning", "firing"] += 1
     for effect in (
         effects.CallStarted("twilio", "AC1", "outbound"),

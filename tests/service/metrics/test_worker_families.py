@@ -55,6 +55,7 @@ CATALOGUE = {
     "callstream_fetches_answered_total": ("counter", "source outcome"),
     "callstream_alerts_published_total": ("counter", "rule severity state"),
     "callstream_alerts_active": ("gauge", "rule severity"),
+    "callstream_scope_reports_ahead_total": ("counter", ""),
     "callstream_config_last_reload_successful": ("gauge", ""),
     "callstream_build_info": ("gauge", "version python faust"),
     "callstream_label_values_capped_total": ("counter", "label"),
