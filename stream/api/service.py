@@ -19,6 +19,7 @@ from stream.api.app import make_app, tokens_of
 from stream.api.archive_reads import ArchiveReads
 from stream.api.compatible import routes as compatible
 from stream.api.parts import ApiParts
+from stream.api.ui import routes as ui
 from stream.service.background_tasks import live, log_ended
 from stream.service.http import health
 from stream.service.metrics.api import ApiMetrics
@@ -43,7 +44,7 @@ class RunningApi(NamedTuple):
 
 def routes() -> Sequence[ControllerRouterHandler]:
     """All routes of the role."""
-    return [*compatible.routes()]
+    return [*compatible.routes(), *ui.routes()]
 
 
 @asynccontextmanager

@@ -77,8 +77,9 @@ class Asked:
         self._now = now
         for one in fields:
             value = self.values.get(one.name, "")
-            if len(value) > LONGEST or (one.choices and value and value not in one.choices):
-                self.wrong.append(f"{one.title} is not one that is known.")
+            is_other = bool(one.choices and value) and value not in one.choices
+            if is_other or len(value) > LONGEST or not value.isprintable():
+                self.wrong.append(f"{one.title} is not one that can be searched for.")
                 del self.values[one.name]
 
     def text(self, name: str) -> str | None:

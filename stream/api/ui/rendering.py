@@ -125,9 +125,9 @@ def _frame(request: Request[Any, Any, Any], section: str) -> dict[str, Any]:
 
 
 def here(request: Request[Any, Any, Any]) -> str:
-    """Path and query of the request."""
+    """Path and query of the request, as they were sent."""
     query = request.url.query
-    return request.url.path + (f"?{query}" if query else "")
+    return quote(request.url.path, safe="/") + (f"?{query}" if query else "")
 
 
 def theme_of(request: Request[Any, Any, Any]) -> str | None:

@@ -56,7 +56,7 @@ def test_what_cannot_be_used_is_said_by_the_fields_title() -> None:
     asked = Asked(CALL_FIELDS, sent, NOW)
     call_filter(asked, None)
     assert asked.wrong == [
-        "Outcome is not one that is known.",
+        "Outcome is not one that can be searched for.",
         "Since must be a time, or how long ago: 2h, 15m, 3d.",
         "SIP code must be a whole number.",
         "Talk, at least s must be a number.",

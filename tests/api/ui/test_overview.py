@@ -11,7 +11,8 @@ import pytest
 
 from stream.api.ui.overview import overview, source_reports
 from stream.archive.reader import Archive
-from tests.api.ui.stored_calls import ACCOUNT, TRACES, stored
+from tests.api.clients import ACCOUNT_A
+from tests.api.ui.stored_calls import TRACES, stored
 
 NOW = datetime(2026, 11, 29, 12, 0, 30, tzinfo=UTC)
 
@@ -25,9 +26,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 def test_all_calls_of_the_hour_are_counted_by_outcome(archive: Archive) -> None:
     said = overview(archive, None, NOW)
-    assert said["total"] == 2 * len(TRACES)
-    assert said["totals"] == {"answered": 14, "busy": 2, "canceled": 2, "failed": 4}
-    assert (said["failed"], said["running"], said["ended"], said["asr"]) == (4, 0, 22, "63.6 %")
+    assert said["total"] == 2 * len(TRACES) + 1
+    assert said["totals"] == {"answered": 14, "busy": 3, "canceled": 2, "failed": 4}
+    assert (said["failed"], said["running"], said["ended"], said["asr"]) == (4, 0, 23, "60.9 %")
     assert Counter(fault for fault, calls in said["failures"] for _ in calls) == {
         "spam_block": 2,
         "network": 2,
@@ -44,7 +45,7 @@ def test_another_account_sees_nothing_of_it(archive: Archive) -> None:
     said = overview(archive, frozenset({"AC-other"}), NOW)
     assert (said["total"], said["conditions"], said["failures"], said["sources"]) == (0, [], [], [])
     assert said["asr"] == "unknown"
-    mine = overview(archive, frozenset({ACCOUNT}), NOW)
+    mine = overview(archive, frozenset({ACCOUNT_A}), NOW)
     assert mine["total"] == 20  # Telnyx' calls are of no account
 
 
