@@ -1,6 +1,6 @@
 """The dashboard *A call*: from an alert to its call, and whether other calls have the same.
 
-Metrics have no call ids. The records of a call are in Kafka; this page says how to read them.
+Metrics have no call ids. The dashboard leads to the page of a call, and says how to read its records.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ from deploy.grafana.builders.pipeline_worker import PUSHED
 
 STEPS = """\
 Enter the call's id above: `scope.id` of its alert, or the provider's own id.
+
+**[Open the call on the page](${page}/ui/calls/${call})**: its ladder, timeline and verdict. \
+`Page` above is the address of the page, `CALLSTREAM_UI_URL`.
+
 These commands print what callstream knows about it, numbers masked:
 
 ```
@@ -67,6 +71,7 @@ def one_call() -> Dashboard:
         [
             data_source(),
             TextBoxVariable("call").label("Call").default_value("twilio:CA"),
+            TextBoxVariable("page").label("Page").default_value("http://127.0.0.1:8087"),
             label("account", "Account", "calls_started_total"),
             provider(),
             label("direction", "Direction", "calls_started_total"),
