@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Group
+from rich.style import Style
 from rich.text import Text
 
 from stream.cli.local.figures import Figures, WatchedRole
@@ -141,11 +142,14 @@ def _alerts(groups: Sequence[AlertGroup], width: int) -> list[Text]:
     lines = [text("newest alerts", "dim")]
     for group in groups:
         notice = group.newest
+        where = text(_padded(shortened(notice.where), WHERE))
+        if notice.page is not None:
+            where.stylize(Style(link=notice.page))
         head = Text.assemble(
             text(f"{notice.at} "),
             text(f"{_times(group):<{times}} "),
             text(_padded(notice.rule.id, RULE), "red" if notice.severity == "critical" else "yellow"),
-            text(_padded(shortened(notice.where), WHERE)),
+            where,
         )
         if wide:
             lines.append(head + _without_middle(notice.says, width - head.cell_len))

@@ -11,6 +11,9 @@ import msgspec
 GROUPS = 100
 """Different alerts that are remembered; beyond that the oldest is forgotten."""
 
+_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
+"""Printable ASCII, so that it cannot end the terminal's sequence that it is written in."""
+
 _SHORT = 6
 """Characters that are kept at each end of a long id."""
 
@@ -40,6 +43,7 @@ class AlertNotice(msgspec.Struct):
     state: str = "firing"
     revision: int = 1
     call: _Named | None = None
+    links: dict[str, str] = {}
 
     @property
     def at(self) -> str:
@@ -52,6 +56,12 @@ class AlertNotice(msgspec.Struct):
         if self.scope.type != "call" and self.call is not None:
             return f"{self.provider}:{self.call.id}"
         return self.scope.id
+
+    @property
+    def page(self) -> str | None:
+        """The address of its call's page, if there is one that a terminal can be given."""
+        address = self.links.get("call", "")
+        return address if _ADDRESS.fullmatch(address) else None
 
     @property
     def is_news(self) -> bool:

@@ -86,6 +86,8 @@ def condition_alert(
     made.samples = [AlertSample(key, utc(at_us), text) for at_us, key, text in samples]
     made.links = policy.alert_rules.links(
         {
+            # A call that shows it: one looks at an example first.
+            "key": made.samples[-1].key if made.samples else None,
             "provider": provider,
             "account": account,
             "account_alias": alias,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from stream.cli.local.dashboard import DashboardState, line, panel
@@ -110,6 +112,27 @@ def test_on_80_by_24_neither_a_code_nor_what_to_do_is_cut_off() -> None:
     assert len(lines) < 24
     state.poller.reasons = []
     assert any(one.endswith("/callbacks/twilio and /callbacks/telnyx") for one in shown(state, 80, 24))
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_call_of_an_alert_is_a_link_to_its_page(width: int) -> None:
+    page = "https://calls.example.com/ui/calls/twilio%3ACA1"
+    state = busy()
+    linked = notice("2026-11-21T13:19:00Z", text="It failed.")
+    linked.links = {"call": page}
+    state.alerts.add(linked)
+    console = PlainConsole(width=width, height=40, file=io.StringIO(), force_terminal=True)
+    with console.capture() as capture:
+        console.print(panel(state, width, 40, 20.0))
+    assert capture.get().count(page) == 1
+    assert "It failed." in capture.get()
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "https://x\x1b\\evil", "https://x y", ""])
+def test_an_address_that_could_control_the_terminal_is_no_link(address: str) -> None:
+    linked = notice("2026-11-21T13:19:00Z")
+    linked.links = {"call": address}
+    assert linked.page is None
 
 
 def test_on_a_wide_terminal_an_alert_is_one_line_and_all_links_are_there() -> None:

@@ -174,6 +174,18 @@ def test_a_few_good_answers_do_not_end_what_many_bad_ones_showed() -> None:
         assert [one.state for one in play(order)[1]] == ["firing"]
 
 
+def test_the_link_to_a_call_opens_the_newest_one_that_shows_it() -> None:
+    linked = CallPolicy(alert_rules=read_rules("").with_call_page("https://calls.example.com"))
+    batch = told(0, *[GOOD] * 20)
+    for second in range(20):
+        at_us = BEGIN + second * 1_000_000
+        sample = (f"twilio:CA{second}", "answered 502")
+        batch.add(Observed(ENDPOINT, at_us, at_us, BAD, sample))
+    _, (alert, *_) = play([batch], policy=linked)
+    assert alert.samples[-1].key == "twilio:CA19"
+    assert alert.links == {"call": "https://calls.example.com/ui/calls/twilio%3ACA19"}
+
+
 def test_slow_answers_are_a_warning() -> None:
     (alert,) = play([told(0, *[("answers", "slow")] * 10, *[GOOD] * 90)])[1]
     assert (alert.rule.id, alert.severity) == ("webhook.slow", "warning")
