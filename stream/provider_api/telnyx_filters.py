@@ -66,6 +66,10 @@ KNOWN_VALUES = {
 }
 
 
+_LAST_US = 253_402_300_799_999_999
+"""The end of the year 9999."""
+
+
 class LogFilters(NamedTuple):
     """The rows whose own time is from `first_us` to `last_us`, both included (None: open), and which have the
     given values; `values` are by the names of `known`.
@@ -83,9 +87,14 @@ class LogFilters(NamedTuple):
     def among(self, rows: Sequence[Row], field: str) -> range:
         """The rows of the time, which is in `field`, newest first."""
         return range(
-            0 if self.last_us is None else count_since(rows, field, iso_us(self.last_us + 1)),
-            len(rows) if self.first_us is None else count_since(rows, field, iso_us(self.first_us)),
+            0 if self.last_us is None else count_since(rows, field, _text(self.last_us + 1)),
+            len(rows) if self.first_us is None else count_since(rows, field, _text(self.first_us)),
         )
+
+
+def _text(us: int) -> str:
+    """A time as rows have it; one that no text can tell is the nearest that one can."""
+    return iso_us(min(max(us, 0), _LAST_US))
 
 
 class NumberedPage(NamedTuple):

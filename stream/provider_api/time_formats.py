@@ -23,11 +23,6 @@ def _rfc2822(second: int) -> str:
     return format_datetime(_EPOCH + timedelta(seconds=second))
 
 
-@lru_cache(maxsize=8192)
-def _iso(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def rfc2822(us: int) -> str:
     """`Mon, 02 Mar 2026 10:00:19 +0000`: Twilio's callbacks and resources, whole seconds."""
     return _rfc2822(us // 1_000_000)
@@ -35,17 +30,17 @@ def rfc2822(us: int) -> str:
 
 def iso(us: int) -> str:
     """`2026-03-02T10:00:19Z`: Voice Insights' gateway events."""
-    return _iso(us // 1_000_000) + "Z"
+    return timestamps.utc(us)[:19] + "Z"
 
 
 def iso_ms(us: int) -> str:
     """`2026-03-02T10:00:19.450Z`: Voice Insights' SDK events."""
-    return f"{_iso(us // 1_000_000)}.{us // 1000 % 1000:03d}Z"
+    return timestamps.utc(us)[:23] + "Z"
 
 
 def iso_us(us: int) -> str:
     """`2026-03-02T10:00:19.450211Z`: Telnyx, and the envelope's `received_at`."""
-    return f"{_iso(us // 1_000_000)}.{us % 1_000_000:06d}Z"
+    return timestamps.utc(us)
 
 
 @lru_cache(maxsize=1 << 16)

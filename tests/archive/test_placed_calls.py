@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from stream.archive import placed_calls
 from stream.archive.questions import CallFilter, PlacedCalls
 from stream.archive.reader import Archive
-from tests.archive.kept import Keeper, an_archive, replayed
+from tests.archive.kept import Keeper, replayed
 
 TRACES = ("amd", "busy", "child-legs", "gap-expired", "spam-block", "texml-and-leg")
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    with an_archive(tmp_path) as (keeper, archive):
-        fill(keeper)
-        yield archive
+def archive(kept: tuple[Keeper, Archive]) -> Archive:
+    keeper, archive = kept
+    fill(keeper)
+    return archive
 
 
 def fill(keeper: Keeper) -> None:
@@ -60,10 +57,10 @@ def test_of_one_source_only_its_events_come_and_all_of_a_call_that_goes_on(archi
     assert {event["source"] for one in ended for event in one.events} == {"twilio_status_callback"}
 
 
-def test_all_events_of_a_call_that_goes_on_come(tmp_path: Path) -> None:
-    with an_archive(tmp_path) as (keeper, archive):
-        keeper.keep([one for one in replayed("busy") if one[0] == "events"][:1])
-        assert [len(one.events) for one in archive.placed_calls(CallFilter(), 9, source="none").items] == [1]
+def test_all_events_of_a_call_that_goes_on_come(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    keeper.keep([one for one in replayed("busy") if one[0] == "events"][:1])
+    assert [len(one.events) for one in archive.placed_calls(CallFilter(), 9, source="none").items] == [1]
 
 
 def test_a_parent_s_calls_and_a_session_s_are_found(archive: Archive) -> None:

@@ -112,14 +112,13 @@ class ArchivedTwilio:
     def _coarse(self, wanted: CallFilters) -> CallFilter:
         """What the database can decide of the filters."""
         equal = dict(wanted.equal)
-        status = equal.get("status")
         first_s, last_s = wanted.created()
         return CallFilter(
             accounts=self._accounts,
             provider="twilio",
             since=None if first_s <= 0 else datetime.fromtimestamp(min(first_s, _LAST_S), UTC),
             until=None if last_s >= _LAST_S else datetime.fromtimestamp(max(last_s, 0) + _A_DAY_S, UTC),
-            status=() if status is None else ("queued", "initiated") if status == "queued" else (status,),
+            status=_statuses(equal.get("status")),
             number=equal.get("to") or equal.get("from"),
             parent_call_id=equal.get("parent_call_sid"),
         )
@@ -131,6 +130,13 @@ class ArchivedTwilio:
         }
         rest = wanted._replace(equal=tuple(one for one in wanted.equal if one[0] not in ends))
         return lambda row: rest.show(row) and all(row.get(name) in among for name, among in ends.items())
+
+
+def _statuses(status: str | None) -> tuple[str, ...]:
+    """Our statuses of calls whose row has this one."""
+    if status == "queued":
+        return ("queued", "initiated")
+    return () if status is None else (status,)
 
 
 def _cursor(one: PlacedCall, *, back: bool) -> Cursor:
