@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import click
+import msgspec
 
-from stream.archive.questions import AlertFilter
+from stream.archive.questions import AlertFilter, RecordPage
 from stream.cli.query.filters import moment, page_options
 from stream.cli.query.listing import Column, Row, chosen_format, output_options, print_rows
 from stream.cli.query.opening import asked
+from stream.cli.query.reader import CallReader
 from stream.cli.query.words import COLOUR_OF_SEVERITY, short_id, short_time
 from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.terminal import Misuse, say
 from stream.core.alerting.rules import RULE_IDS, SEVERITIES
+from stream.core.alerting.scopes import CONDITIONS
+
+CONDITION_RULES = tuple(dict.fromkeys(one.rule_id for each in CONDITIONS.values() for one in each))
 
 
 @click.command("alerts")
 @click.option("--history", is_flag=True, help="Also what is resolved, newest first.")
 @click.option("--state", type=click.Choice(("firing", "resolved")), help="firing, unless --history is given.")
+@click.option("--conditions", is_flag=True, help="Not those about one call: what should wake someone.")
 @click.option("--rule", type=click.Choice(RULE_IDS))
 @click.option("--severity", type=click.Choice(SEVERITIES))
 @click.option("--call", "key", metavar="KEY", help="About this call: its whole key.")
@@ -31,6 +38,7 @@ from stream.core.alerting.rules import RULE_IDS, SEVERITIES
 def command(
     history: bool,
     state: str | None,
+    conditions: bool,
     check: bool,
     accounts: tuple[str, ...],
     since: str | None,
@@ -45,11 +53,13 @@ def command(
     """List the alerts that are firing; with --history, all that there were.
 
     \b
-    callstream alerts --severity critical --check
+    callstream alerts --conditions --check
     callstream alerts --history --rule webhook.failing --since 1d
     """
     if history and state is not None:
         raise Misuse("--history and --state: one of them")
+    if conditions and (chosen["rule"] is not None or after is not None):
+        raise Misuse("--conditions has neither --rule nor --after")
     form = chosen_format(output, as_json)
     wanted = AlertFilter(
         accounts=frozenset(accounts) or None,
@@ -58,7 +68,13 @@ def command(
         state=None if history else state or "firing",
         **chosen,
     )
-    page = asked(lambda reader: reader.alerts(wanted, limit, after), as_json=form == "json")
+
+    async def ask(reader: CallReader) -> RecordPage:
+        if conditions:
+            return RecordPage(await read_conditions(reader, wanted, limit), None)
+        return await reader.alerts(wanted, limit, after)
+
+    page = asked(ask, as_json=form == "json")
     print_rows(page.items, COLUMNS, form, pager=not no_pager)
     if page.next is not None:
         say(f"There are more: --after {page.next}", err=True)
@@ -66,6 +82,15 @@ def command(
         say("No alerts.", err=True)
     if check and page.items:
         raise SystemExit(FAILED)
+
+
+async def read_conditions(reader: CallReader, wanted: AlertFilter, limit: int) -> list[dict[str, Any]]:
+    """The newest alerts about an endpoint or an account. Facts about calls, which are many, are not read."""
+    pages = await asyncio.gather(
+        *(reader.alerts(msgspec.structs.replace(wanted, rule=rule), limit) for rule in CONDITION_RULES)
+    )
+    found = [alert for page in pages for alert in page.items]
+    return sorted(found, key=lambda alert: str(alert.get("starts_at")), reverse=True)[:limit]
 
 
 def where_of(alert: Row) -> str:

@@ -8,13 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from stream.archive.database import archive_url
 from stream.archive.questions import ArchiveError, BadCursorError
-from stream.archive.reader import open_archive
-from stream.cli.query.api_reader import ApiCallReader
-from stream.cli.query.reader import ArchiveCallReader, CallReader, NoAnswerError
+from stream.cli.query.reader import CallReader, NoAnswerError
 from stream.cli.support.exit_codes import INTERRUPTED, MISUSE, NO_ARCHIVE
-from stream.cli.support.startup import exit_on_error
 from stream.cli.support.terminal import Fault, Misuse
 from stream.service import settings
 
@@ -31,8 +27,10 @@ Result = TypeVar("Result")
 
 def asked(job: Callable[[CallReader], Awaitable[Result]], *, as_json: bool = False) -> Result:
     """What the job comes to, with a reader as the settings say."""
-    with exit_on_error(as_json=as_json):
+    try:
         chosen = settings.load()
+    except settings.SettingsError as error:
+        raise Fault(str(error), MISUSE, as_json=as_json) from None
     try:
         return asyncio.run(_asked(chosen, job))
     except NoAnswerError as error:
@@ -50,9 +48,13 @@ async def _asked(chosen: settings.Settings, job: Callable[[CallReader], Awaitabl
 
 @asynccontextmanager
 async def opened_reader(chosen: settings.Settings) -> AsyncIterator[CallReader]:
-    """The query API of the settings, else the archive."""
+    """The query API of the settings, else the archive. Only what is read with is imported: it takes longer
+    than the question.
+    """
     reader: CallReader
     if chosen.api_url:
+        from stream.cli.query.api_reader import ApiCallReader
+
         reader = ApiCallReader(chosen.api_url, chosen.api_token)
     else:
         reader = _archive_reader(chosen)
@@ -62,7 +64,11 @@ async def opened_reader(chosen: settings.Settings) -> AsyncIterator[CallReader]:
         await reader.close()
 
 
-def _archive_reader(chosen: settings.Settings) -> ArchiveCallReader:
+def _archive_reader(chosen: settings.Settings) -> CallReader:
+    from stream.archive.database import archive_url
+    from stream.archive.reader import open_archive
+    from stream.cli.query.archive_reader import ArchiveCallReader
+
     url = archive_url("", chosen.data_dir)
     file = url.removeprefix(_SQLITE)
     if url.startswith(_SQLITE) and not Path(file).is_file():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from stream.cli.query.reader import ArchiveCallReader
+from stream.cli.query.archive_reader import ArchiveCallReader
 from tests.archive.kept import Keeper, an_archive, told_by
 from tests.replay.replaying import read_trace, written_by
 

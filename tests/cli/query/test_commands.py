@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -34,7 +35,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(main, list(arguments), env=env, prog_name="callstream")
 
 
-def objects(result: Result) -> list[dict[str, object]]:
+def objects(result: Result) -> list[dict[str, Any]]:
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -120,9 +121,7 @@ def test_a_call_is_found_by_any_part_of_its_id(folder: Path, part: str) -> None:
 def test_the_timeline_as_json_is_that_of_the_records(folder: Path) -> None:
     (told,) = objects(run(folder, "call", "0002", "--json"))
     timeline = recorded_calls("child-legs")[BUSY].timeline
-    rows = told["rows"]
-    assert isinstance(rows, list)
-    assert [row["text"] for row in rows] == [row.text for row in timeline.rows]
+    assert [row["text"] for row in told["rows"]] == [row.text for row in timeline.rows]
 
 
 def test_the_timeline_as_csv_has_a_line_for_each_row(folder: Path) -> None:
@@ -165,6 +164,15 @@ def test_alerts_that_fire_are_listed_and_check_says_so(folder: Path) -> None:
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "No alerts.\n")
 
 
+def test_conditions_are_listed_without_the_facts_about_calls(tmp_path: Path) -> None:
+    with stored(tmp_path, "spam-block", "failing-endpoint-that-recovers"):
+        every = objects(run(tmp_path, "alerts", "--history", "--json"))
+        assert {one["rule"]["id"] for one in every} >= {"call.failed", "webhook.failing"}
+        (condition,) = objects(run(tmp_path, "alerts", "--history", "--conditions", "--json"))
+        assert (condition["rule"]["id"], condition["state"]) == ("webhook.failing", "resolved")
+        assert run(tmp_path, "alerts", "--conditions", "--check").exit_code == 0
+
+
 def test_the_history_has_what_is_resolved(tmp_path: Path) -> None:
     with stored(tmp_path, "gap-healed-by-a-poll"):
         assert objects(run(tmp_path, "alerts", "--json")) == []
@@ -181,6 +189,8 @@ def test_the_history_has_what_is_resolved(tmp_path: Path) -> None:
         ["calls", "--json", "-o", "csv"],
         ["calls", "--min-duration", "nan"],
         ["alerts", "--history", "--state", "firing"],
+        ["alerts", "--conditions", "--rule", "call.failed"],
+        ["call", "CA"],
         ["watch"],
     ],
 )
@@ -217,3 +227,9 @@ def test_hostile_text_of_a_provider_reaches_no_terminal(tmp_path: Path) -> None:
             assert "\x1b" not in done.stdout
             assert "\u202e" not in done.stdout
             assert "[2J=1+1" in done.stdout
+
+
+def test_a_setting_that_cannot_be_used_is_one_sentence(folder: Path) -> None:
+    done = run(folder, "calls", CALLSTREAM_API_URL="localhost")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Error: CALLSTREAM_API_URL=localhost must be ")

@@ -11,8 +11,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
 from stream.archive.questions import AlertFilter, CallFilter, CallHistory, CallPage, RecordPage
+from stream.cli.query.archive_reader import ArchiveCallReader
 from stream.cli.query.filters import NOT_ANSWERED
-from stream.cli.query.reader import ArchiveCallReader, NoAnswerError
+from stream.cli.query.reader import NoAnswerError
 from stream.cli.watch.app import WatchApp
 from stream.cli.watch.screens import CallScreen, ConditionScreen
 from tests.cli.query.stored import replayed_whole, stored
