@@ -43,10 +43,8 @@ _ANYWHERE = 0
 
 
 def is_own(reading: Reading, policy: CallPolicy) -> bool:
-    """Whether an entry of the error log is about a request to our gateway."""
-    if reading.remark is None or reading.answer is None:
-        return False
-    return is_own_url(reading.answer.endpoint, policy.public_url)
+    """Whether a provider's log tells of a request to our gateway, not to the application."""
+    return reading.answer is not None and is_own_url(reading.answer.endpoint, policy.public_url)
 
 
 def error_logged(reading: Reading, policy: CallPolicy) -> ErrorLogged:

@@ -278,7 +278,8 @@ def _is_alert(call: Call, reading: Reading, policy: CallPolicy, *, is_new_event:
 def _is_new_loss(call: Call, reading: Reading, policy: CallPolicy) -> bool:
     """Whether a reading is the first to tell of this lost callback."""
     entry, known = reading.event.id, call.arrival.lost
-    if entry in known or (reading.remark != "callback" and not is_own(reading, policy)):
+    told = reading.remark == "callback" or (reading.remark is not None and is_own(reading, policy))
+    if entry in known or not told:
         return False
     call.arrival.lost = (*known, entry)[-FAILURES_CAP:]
     return True
@@ -296,7 +297,7 @@ def _count(call: Call, reading: Reading, heard_us: int, effects: list[Any], poli
         del call.edges[TIMELINE_CAP:]
     if reading.remark is not None:
         effects.append(error_logged(reading, policy))
-    elif answer is not None:
+    elif answer is not None and not is_own(reading, policy):
         effects.append(
             ApplicationAnswered(event.provider, answer.endpoint, answer.code_class, answer.duration_s)
         )

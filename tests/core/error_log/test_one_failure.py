@@ -16,7 +16,7 @@ from stream.core.call.state import dump, load
 from stream.core.effects import ApplicationAnswered, ErrorLogged, Observed
 from stream.core.events import Event
 from stream.core.policy import CallPolicy
-from tests.core.deliveries import ACCOUNT, Delivery, answered_call
+from tests.core.deliveries import ACCOUNT, Delivery, answered_call, logged, parameters
 from tests.core.error_log.tellings import (
     alert,
     debugger,
@@ -194,6 +194,24 @@ def test_a_failing_request_to_ourselves_is_counted_and_raises_no_alert(public_ur
     assert len(rules(told)) == alerts
     about = "application" if alerts else "own_url"
     assert told.all_of(ErrorLogged) == [ErrorLogged("error", about)]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "counted"),
+    [("", 0), ("https://calls.example.test/hooks", 0), ("https://other.example.test", 2)],
+)
+def test_rows_about_requests_to_ourselves_are_no_answers_of_the_application(
+    public_url: str, counted: int
+) -> None:
+    rows = [
+        logged(parameters(status, str(number), number), code=code, url=OWN)
+        for number, (status, code) in enumerate((("ringing", 503), ("in-progress", 204)))
+    ]
+    told = tell(rows, policy=CallPolicy(public_url=public_url))
+    assert len(told.all_of(ApplicationAnswered)) == counted
+    endpoint = {one.scope for one in told.all_of(Observed) if ":endpoint:" in one.scope}
+    assert bool(endpoint) is bool(counted)
+    assert len(told.events) == 4, "the rows and what they tell"
 
 
 def test_a_request_of_the_customer_to_the_api_is_not_his_application() -> None:
