@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from stream.core.alerting.alert import RETRACTED
 from stream.core.events import DecodeError
 from stream.core.identity import name_id
 from stream.service.tables.notify_tables import RouteSetting
@@ -19,8 +20,6 @@ FIRING, RESOLVED = "firing", "resolved"
 CALL = "call"
 EXAMPLES = 3
 """How many alerts of a notification are shown, and how many samples of an alert."""
-
-RETRACTED = "retracted"
 
 
 class _Rule(msgspec.Struct, frozen=True):

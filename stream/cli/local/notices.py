@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from stream.core.alerting.alert import RETRACTED
+
 GROUPS = 100
 """Different alerts that are remembered; beyond that the oldest is forgotten."""
 
@@ -66,7 +68,7 @@ class AlertNotice(msgspec.Struct):
     @property
     def is_news(self) -> bool:
         """Whether its end says something: a condition is over, or it was not so."""
-        return self.scope.type != "call" or self.reason.code.startswith("retracted")
+        return self.scope.type != "call" or self.reason.code.startswith(RETRACTED)
 
     @property
     def says(self) -> str:

@@ -12,6 +12,9 @@ from stream.core.events import SCHEMA_VERSION
 State = Literal["firing", "resolved"]
 Confidence = Literal["provisional", "confirmed"]
 
+RETRACTED = "retracted"
+"""How the reason's code of what was never true begins."""
+
 
 class AlertRule(msgspec.Struct):
     """Which rule fired, and which version of it."""

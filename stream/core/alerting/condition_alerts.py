@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from stream.core.alerting.alert import Alert, AlertReason, AlertSample, AlertScope, AlertWebhook, AlertWindow
+from stream.core.alerting.alert import (
+    RETRACTED,
+    Alert,
+    AlertReason,
+    AlertSample,
+    AlertScope,
+    AlertWebhook,
+    AlertWindow,
+)
 from stream.core.alerting.episodes import Episode, alert
 from stream.core.alerting.help import help_for
 from stream.core.alerting.rules import Rule
@@ -19,7 +27,7 @@ _WHAT = {
 _RESOLVED = {
     "quiet": "Nothing more has come: {what}",
     "recovered": "It is over: {what}",
-    "retracted": "It was not so: {what}",
+    RETRACTED: "It was not so: {what}",
     "rule_disabled": "The rule is disabled: {what}",
 }
 

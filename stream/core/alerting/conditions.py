@@ -12,7 +12,7 @@ from operator import itemgetter
 
 import msgspec
 
-from stream.core.alerting.alert import Alert
+from stream.core.alerting.alert import RETRACTED, Alert
 from stream.core.alerting.condition_alerts import condition_alert
 from stream.core.alerting.episodes import Episode
 from stream.core.alerting.rules import Rule, Severity
@@ -200,7 +200,7 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
                 episode.confirmed |= trend.confirmed
                 episode.occurrences = max(episode.occurrences, trend.count)
             episode.resolve()
-            code = "recovered" if held or episode.confirmed else "retracted"
+            code = "recovered" if held or episode.confirmed else RETRACTED
             code = "quiet" if is_quiet else code if rule.enabled else "rule_disabled"
             alerts.append(condition_alert(scope, name, one, rule, episode, trend, now_us, policy, code))
     scope.due_s = -(-due_us // SECOND_US)

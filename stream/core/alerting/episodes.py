@@ -10,15 +10,13 @@ from __future__ import annotations
 import msgspec
 
 from stream.core.alerting.alert import Alert, AlertEvidence, AlertReason, AlertRule, AlertScope
-from stream.core.alerting.rules import Rule, Severity
+from stream.core.alerting.rules import SEVERITIES, Rule, Severity
 from stream.core.identity import VERSION, name_id
 from stream.core.timestamps import utc
 
-_RANK: dict[str, int] = {"info": 0, "warning": 1, "critical": 2}
-
 
 def worse(one: Severity, other: Severity) -> Severity:
-    return max(one, other, key=_RANK.__getitem__)
+    return min(one, other, key=SEVERITIES.index)
 
 
 class Episode(msgspec.Struct, array_like=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from stream.core.alerting.alert import Alert, AlertCall, AlertEvidence, AlertReason, AlertScope
+from stream.core.alerting.alert import RETRACTED, Alert, AlertCall, AlertEvidence, AlertReason, AlertScope
 from stream.core.alerting.episodes import CallAlerts, Episode, alert, fingerprint, worse
 from stream.core.alerting.help import help_for
 from stream.core.alerting.observations import failure_code, failures_key
@@ -206,7 +206,7 @@ def _why_over(rule_id: str, lifecycle: Lifecycle, occasion: Occasion, effects: l
         return "ended"
     if rule_id == "call.error_event" and lifecycle.end is not None:
         return "call_failed"
-    return "retracted_by_reconciliation"
+    return f"{RETRACTED}_by_reconciliation"
 
 
 def _retraction(lifecycle: Lifecycle) -> str:
