@@ -20,8 +20,10 @@ from stream.api.access.caller import Caller
 from stream.api.compatible.documentation import error_responses, operation_of
 from stream.api.compatible.telnyx_store import ArchivedTelnyx
 from stream.api.compatible.twilio_store import ArchivedTwilio
+from stream.api.numbers import audit
 from stream.api.parts import parts_of
 from stream.api.problems import Refused
+from stream.archive.questions import StoredCall
 from stream.archive.reader import Archive
 from stream.core.privacy.masking import Privacy
 from stream.provider_api.http_types import ApiError, ApiRequest, ApiResponse, ErrorResponses, Route
@@ -66,7 +68,9 @@ def _handler(route: Route) -> HTTPRouteHandler:
         asked = _asked(request, has_suffix=route.path.endswith("{call}.json"))
         if asked is None:
             return _response(not_found(request.url.path))
-        return _response(await parts.reads.run(_answer, route.name, parts.archive, caller, asked))
+        answer, told = await parts.reads.run(_answer, route.name, parts.archive, caller, asked)
+        audit(caller, ((call.key, call) for call in told))
+        return _response(answer)
 
     return get(
         path,
@@ -96,8 +100,11 @@ def _asked(request: Request[Any, Any, Any], *, has_suffix: bool) -> ApiRequest |
     )
 
 
-def _answer(name: str, archive: Archive, caller: Caller, asked: ApiRequest) -> ApiResponse:
-    """In a thread."""
+def _answer(
+    name: str, archive: Archive, caller: Caller, asked: ApiRequest
+) -> tuple[ApiResponse, list[StoredCall]]:
+    """The answer, and the calls that it tells of. In a thread."""
+    stores: list[ArchivedTwilio | ArchivedTelnyx] = []
     show = dict if caller.reads_numbers else _masks.of_this_thread.json
 
     def twilio(request: ApiRequest) -> ArchivedTwilio:
@@ -107,16 +114,21 @@ def _answer(name: str, archive: Archive, caller: Caller, asked: ApiRequest) -> A
         if account is not None and not caller.may_read(account):
             raise ApiError(not_found(request.path))
         accounts = caller.accounts if account is None else frozenset({account})
-        return ArchivedTwilio(archive, accounts, show)
+        store = ArchivedTwilio(archive, accounts, show)
+        stores.append(store)
+        return store
 
     def telnyx(_: ApiRequest) -> ArchivedTelnyx:
-        return ArchivedTelnyx(archive, caller.accounts, show)
+        store = ArchivedTelnyx(archive, caller.accounts, show)
+        stores.append(store)
+        return store
 
     [route] = [one for one in _resources(twilio, telnyx) if one.name == name]
     try:
-        return route.respond(asked)
+        answer = route.respond(asked)
     except ApiError as error:
-        return error.response
+        return error.response, []
+    return answer, [call for store in stores for call in store.told]
 
 
 class _Masks(threading.local):

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream.api.compatible import completeness
 from stream.api.compatible.telnyx_rows import log_rows
-from stream.archive.questions import CallFilter
+from stream.archive.questions import CallFilter, StoredCall
 from stream.archive.reader import Archive
 from stream.provider_api.http_types import Row
 from stream.provider_api.telnyx_filters import LogFilters, NumberedPage, numbered_page, payload_of
@@ -32,12 +32,17 @@ class ArchivedTelnyx:
         self._accounts = accounts
         self._show = show
         self._completeness: str | None = None
+        self._read: list[StoredCall] = []
+        self.told: list[StoredCall] = []
+        """The calls of which rows were given."""
 
     def call_events(self, wanted: LogFilters, number: int, size: int, now_us: int) -> NumberedPage:
         leg = wanted.values.get("leg_id")
         rows = self._of_leg(leg) if leg else self._of_range(wanted)
         rows.sort(key=lambda row: (row["event_timestamp"] or "", row["call_leg_id"] or ""), reverse=True)
         found = numbered_page(rows, "event_timestamp", self._with_spellings(wanted), number, size)
+        legs = {row["call_leg_id"] for row in found.rows}
+        self.told = [call for call in self._read if call.call_id in legs]
         return found._replace(rows=[self._show(row) for row in found.rows])
 
     def completeness(self) -> str | None:
@@ -48,6 +53,7 @@ class ArchivedTelnyx:
         if found is None:
             return []
         found.call.record = found.record
+        self._read = [found.call]
         self._completeness = completeness.of_call(found.call, cut=found.more_events)
         return log_rows(found.events)
 
@@ -61,6 +67,7 @@ class ArchivedTelnyx:
             session_id=wanted.values.get("application_session_id"),
         )
         page = self._archive.placed_calls(asked, MOST_LEGS)
+        self._read = [one.call for one in page.items]
         cut = page.cut or len(page.items) == MOST_LEGS
         incomplete = sum(not one.call.complete for one in page.items)
         self._completeness = completeness.of_list(incomplete, cut=cut)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from stream.api.compatible import completeness
 from stream.api.compatible.twilio_rows import call_row, insights_events, request_log, summary
-from stream.archive.questions import CallFilter, CallHistory, PlacedCall
+from stream.archive.questions import CallFilter, CallHistory, PlacedCall, StoredCall
 from stream.archive.reader import Archive
 from stream.core.sources import TWILIO_CALL
 from stream.provider_api.http_types import ApiError, Row
@@ -38,6 +38,8 @@ class ArchivedTwilio:
         self._show = show
         self._read: dict[str, CallHistory | None] = {}
         self._completeness: str | None = None
+        self.told: list[StoredCall] = []
+        """The calls of which rows were given."""
 
     def calls(self, wanted: CallFilters, at: Cursor | None, size: int, now_us: int) -> ListPage:
         back = at is not None and at.back
@@ -70,6 +72,7 @@ class ArchivedTwilio:
         self._completeness = completeness.of_list(
             sum(not one.call.complete for one, _ in found), cut=cut and not found
         )
+        self.told += [one.call for one, _ in found]
         if back:
             found.reverse()
         rows = [self._show(row) for _, row in found]
@@ -105,6 +108,7 @@ class ArchivedTwilio:
             found = self._archive.call(f"twilio:{sid}", self._accounts)
             if found is not None:
                 found.call.record = found.record
+                self.told.append(found.call)
                 self._completeness = completeness.of_call(found.call, cut=found.more_events)
             self._read[sid] = found
         return self._read[sid]

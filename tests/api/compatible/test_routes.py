@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_numbers_are_masked_for_a_token_that_may_not_read_them(found: Simulated)
         for name in NAMES:
             assert digits not in http.get(paths(found)[name], headers=bearer(MASKED)).text
         assert digits in http.get(paths(found)["request_log"], headers=basic(account, OWN)).text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_reads_numbers_is_logged(found: Simulated, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    caplog.set_level(logging.INFO, "callstream.api.audit")
+    with app(found) as http:
+        http.get(paths(found)[name], headers=bearer(MASKED))
+        assert caplog.messages == []
+        http.get(paths(found)[name], headers=bearer(EVERY))
+    key = f"telnyx:{leg_of(found)}" if name == "call_events" else f"twilio:{call_of(found)['sid']}"
+    assert any("the token all has read the numbers of" in line and key in line for line in caplog.messages)
 
 
 def test_a_call_needs_its_suffix(found: Simulated) -> None:
