@@ -75,7 +75,7 @@ def command(
         return await reader.alerts(wanted, limit, after)
 
     page = asked(ask, as_json=form == "json")
-    print_rows(page.items, COLUMNS, form, pager=not no_pager)
+    print_rows(page.items, COLUMNS, form, pager=not no_pager, narrow=NARROW)
     if page.next is not None:
         say(f"There are more: --after {page.next}", err=True)
     elif not page.items:
@@ -93,22 +93,39 @@ async def read_conditions(reader: CallReader, wanted: AlertFilter, limit: int) -
     return sorted(found, key=lambda alert: str(alert.get("starts_at")), reverse=True)[:limit]
 
 
-def where_of(alert: Row) -> str:
-    """The call that an alert is about, else its scope."""
-    return short_id(str((alert.get("scope") or {}).get("id") or "-"))
+def about(alert: Row, kept: int = 8) -> str:
+    """The call or the scope that an alert is about. `kept`: as in `short_id`."""
+    return short_id(str((alert.get("scope") or {}).get("id") or "-"), kept)
+
+
+def _fires(alert: Row) -> bool:
+    return alert.get("state") == "firing"
 
 
 def _severity(alert: Row) -> tuple[str, str]:
     severity = str(alert.get("severity"))
-    return severity, COLOUR_OF_SEVERITY.get(severity, "dim") if alert.get("state") == "firing" else "dim"
+    return severity, COLOUR_OF_SEVERITY.get(severity, "dim") if _fires(alert) else "dim"
 
+
+_RULE = Column("rule", lambda alert: (str((alert.get("rule") or {}).get("id")), ""))
+_REASON = Column("reason", lambda alert: (str((alert.get("reason") or {}).get("text") or ""), ""))
 
 COLUMNS = (
     Column("since", lambda alert: (short_time(alert.get("starts_at")), "dim")),
     Column("severity", _severity),
-    Column("state", lambda alert: (str(alert.get("state")), "" if alert.get("state") == "firing" else "dim")),
-    Column("rule", lambda alert: (str((alert.get("rule") or {}).get("id")), "")),
-    Column("about", lambda alert: (where_of(alert), "")),
+    Column("state", lambda alert: (str(alert.get("state")), "" if _fires(alert) else "dim")),
+    _RULE,
+    Column("about", lambda alert: (about(alert), "")),
     Column("count", lambda alert: (str(alert.get("occurrences", 1)), ""), right=True),
-    Column("reason", lambda alert: (str((alert.get("reason") or {}).get("text") or ""), "")),
+    _REASON,
 )
+NARROW = (
+    Column("since", lambda alert: (short_time(alert.get("starts_at"))[:-3], "dim")),
+    Column(
+        "severity", lambda alert: _severity(alert) if alert.get("state") == "firing" else ("resolved", "dim")
+    ),
+    _RULE,
+    Column("call", lambda alert: (about(alert, 4) if alert.get("call") else "-", "")),
+    _REASON,
+)
+"""For 80 columns. What a condition is about is in its reason."""

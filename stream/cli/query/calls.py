@@ -35,7 +35,7 @@ def command(
     wanted = call_filter(**chosen)
     page = asked(lambda reader: reader.calls(wanted, limit, after), as_json=form == "json")
     rows = [_row(one) for one in page.items]
-    print_rows(rows, COLUMNS, form, pager=not no_pager)
+    print_rows(rows, COLUMNS, form, pager=not no_pager, narrow=NARROW)
     if page.next is not None:
         say(f"There are more: --after {page.next}", err=True)
     elif not rows:
@@ -58,14 +58,22 @@ def _codes(row: Row) -> tuple[str, str]:
     return " ".join([*sip, *row["error_codes"]]) or "-", ""
 
 
+_FROM = Column("from", lambda row: (row["from"] or "-", ""))
+_TO = Column("to", lambda row: (row["to"] or "-", ""))
+_OUTCOME = Column("outcome", _status)
+_FAULT = Column("fault", lambda row: (row["fault"] or "-", COLOUR_OF_FAULT.get(row["fault"] or "", "")))
+_CODES = Column("codes", _codes)
+
 COLUMNS = (
     Column("started", lambda row: (short_time(row["started_at"]), "dim")),
     Column("call", lambda row: (short_id(row["key"]), "")),
     Column("dir", lambda row: ({"inbound": "in", "outbound": "out"}.get(row["direction"], "-"), "dim")),
-    Column("from", lambda row: (row["from"] or "-", "")),
-    Column("to", lambda row: (row["to"] or "-", "")),
-    Column("outcome", _status),
-    Column("fault", lambda row: (row["fault"] or "-", COLOUR_OF_FAULT.get(row["fault"] or "", ""))),
-    Column("codes", _codes),
+    *(_FROM, _TO, _OUTCOME, _FAULT, _CODES),
     Column("talk", lambda row: (seconds(row["duration_s"]), ""), right=True),
 )
+NARROW = (
+    Column("started", lambda row: (short_time(row["started_at"])[:-3], "dim")),
+    Column("call", lambda row: (short_id(row["call_id"], 4), "")),
+    *(_FROM, _TO, _OUTCOME, _FAULT, _CODES),
+)
+"""For 80 columns, with masked numbers."""

@@ -16,6 +16,9 @@ from stream.cli.support.drawing import PlainConsole, paged, text
 from stream.cli.support.terminal import Misuse, say
 
 FORMATS = ("table", "json", "csv")
+WIDE = 116
+"""Columns from which on a table has all of its own."""
+
 UNBOUNDED = 10_000
 """Columns where the output is not a terminal: nothing is cut or wrapped for a program."""
 
@@ -55,15 +58,25 @@ def chosen_format(output: str | None, as_json: bool) -> str:
     return "json" if as_json else output or "table"
 
 
-def print_rows(rows: Sequence[Row], columns: Sequence[Column], form: str, *, pager: bool) -> None:
-    """The rows, which are JSON values, in a format. CSV has all fields of a row that are no lists."""
+def print_rows(
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    form: str,
+    *,
+    pager: bool,
+    narrow: Sequence[Column] = (),
+) -> None:
+    """The rows, which are JSON values, in a format. CSV has all fields of a row that are no lists.
+
+    - `narrow`: the columns for less than `WIDE`.
+    """
     if form == "json":
         for row in rows:
             say(msgspec.json.encode(row).decode())
     elif form == "csv":
         _print_csv(rows)
     elif rows:
-        print_view(lambda width: _table(rows, columns), pager=pager)
+        print_view(lambda width: _table(rows, columns if width >= WIDE else narrow), pager=pager)
 
 
 def print_view(view: Callable[[int], RenderableType], *, pager: bool, piped_width: int = UNBOUNDED) -> None:
@@ -86,7 +99,7 @@ def print_view(view: Callable[[int], RenderableType], *, pager: bool, piped_widt
 
 
 def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(text(column.name), justify="right" if column.right else "left", overflow="fold")
     for row in rows:

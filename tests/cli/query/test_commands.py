@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.text import Text
 
 from stream.cli.main import main
+from stream.cli.support.drawing import PlainConsole
 from tests.cli.query.stored import replayed_whole, stored
 from tests.timeline.recorded import recorded_calls
 
@@ -60,6 +62,27 @@ def test_calls_are_listed_newest_first(folder: Path) -> None:
         "486",
         "-",
     ]
+
+
+@pytest.mark.parametrize("command", ["calls", "alerts"])
+def test_a_terminal_of_80_columns_has_a_line_for_each_call(
+    folder: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(PlainConsole):
+        def __init__(self, **how: Any) -> None:
+            super().__init__(**{"force_terminal": True, "width": 80, "height": 24, **how})
+
+    monkeypatch.setattr("stream.cli.query.listing.PlainConsole", Terminal)
+    done = run(folder, command, NO_COLOR="1")
+    lines = [Text.from_ansi(line).plain.rstrip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    if command == "calls":
+        assert lines[1:] == [
+            "03-02 10:00 CA00…0002 +15*******06 +15*******04 busy     callee     SIP 486",
+            "03-02 10:00 c3f1…7e70 +15*******06 +15*******09 answered -          -",
+            "03-02 10:00 CA00…0001 +15*******06 +15*******09 failed   spam_block SIP 608",
+        ]
+        assert run(folder, "call", "CA00…0002").exit_code == 0
 
 
 @pytest.mark.parametrize(
