@@ -89,10 +89,14 @@ async def key_of(reader: CallReader, part: str, *, as_json: bool = False) -> str
     An id that a table has shortened (`CA8680…1def1`) is taken as its beginning and its end. Raises Fault.
     """
     first, _, last = part.replace("...", "…").partition("…")
-    if len(first) < SHORTEST:
+    # The end of an id says more than its beginning, which is the same for all of a provider.
+    asked = last if len(last) >= SHORTEST else first
+    if len(asked) < SHORTEST:
         raise Misuse(f"{part} is too short: a part of an id has {SHORTEST} characters or more")
-    found = await reader.find(first, CANDIDATES + 1 if not last else MOST_FOUND)
-    found = [key for key in found if key.endswith(last)]
+    found = await reader.find(asked, CANDIDATES + 1 if not last else MOST_FOUND)
+    if last:
+        first, last = first.lower(), last.lower()
+        found = [key for key in found if key.lower().endswith(last) and first in key.lower()]
     if not found:
         raise Fault(f"no call has {part} in its id", as_json=as_json)
     if len(found) > 1:
