@@ -45,4 +45,6 @@ async def read_timeline(reader: CallReader, part: str, *, as_json: bool = False)
     history = await reader.call(key)
     if history is None:
         raise Fault(f"the call {key} is no longer kept", as_json=as_json)
-    return timeline_of(history.record, history.events, history.alerts)
+    timeline = timeline_of(history.record, history.events, history.alerts)
+    timeline.truncated = timeline.truncated or history.more_events
+    return timeline

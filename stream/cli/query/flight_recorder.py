@@ -136,7 +136,7 @@ def _completeness(timeline: CallTimeline) -> list[tuple[str, str]]:
     elif not timeline.settled:
         lines.append(("", "the call has not settled: later evidence may change this"))
     if timeline.truncated:
-        lines.append(("", "the call had more events than are remembered of one"))
+        lines.append(("", "the call has more events than are kept or shown of one"))
     return lines
 
 
