@@ -68,6 +68,8 @@ class TimelineRow(msgspec.Struct, kw_only=True):
     - `sender`, `receiver`: `provider`, `callstream`, `application`, or the name of an edge.
     - `source`: of the delivery that was applied; `seen_by`: all sources that reported it, sorted.
     - `delay_s`: from `occurred_at` to `received_at`.
+    - `details`: what else the event says of why and who, in the provider's words: the cause of a hangup, who
+      hung up, who answered.
     - `text`: a sentence of what it is, for a person. It may contain what a provider sent: escape it.
     - `missing_because`: of a callback that never came, how its gap is recorded: `open`, `expired`,
       `poll_heal`, or the result of the delivery audit.
@@ -101,6 +103,7 @@ class TimelineRow(msgspec.Struct, kw_only=True):
     exchange: HttpExchange | None = None
     alert: AlertNote | None = None
     event_id: str | None = None
+    details: list[str] = []
     text: str = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -23,6 +24,16 @@ from stream.timeline.wording import sentence_of
 
 _LEVEL_OF = {"critical": "error", "warning": "warning", "info": "info"}
 _LAST = 1 << 62
+
+_TELLING = {
+    "hangup_cause": "",
+    "hangup_source": "hung up by ",
+    "HangupSource": "hung up by ",
+    "AnsweredBy": "",
+    "result": "",
+}
+"""Attributes that say why or who, and the words before them."""
+_WORD = re.compile(r"[a-zA-Z][a-zA-Z_-]{1,39}")
 
 
 def moment_us(text: Any) -> int | None:
@@ -73,7 +84,14 @@ def _event_row(item: Said | None, event: Said | None) -> TimelineRow:
         duration_s=told.get("duration_s"),
         exchange=exchange_of(told),
         event_id=told.get("id"),
+        details=_details(told.get("attributes") or {}),
     )
+
+
+def _details(attributes: Said) -> list[str]:
+    """Words only: a provider may send anything under these names."""
+    found = [(before, attributes.get(name)) for name, before in _TELLING.items()]
+    return [f"{before}{word}" for before, word in found if type(word) is str and _WORD.fullmatch(word)]
 
 
 def _ends(said: Said, told: Said) -> tuple[str, str]:

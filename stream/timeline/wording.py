@@ -23,7 +23,7 @@ def sentence_of(row: TimelineRow) -> str:
         number = "" if row.sequence_number is None else f" {row.sequence_number}"
         name = f" ({row.name})" if row.name != "callback" else ""
         return f"callback{number}{name} never came: {_MISSING.get(row.missing_because or '', 'a gap')}"
-    parts = [_subject_of(row)]
+    parts = [_subject_of(row), *row.details]
     if row.exchange is not None:
         parts.append(request_of(row.exchange))
     if row.level in LEVELS[2:]:

@@ -60,6 +60,19 @@ def test_the_answers_of_the_application_stand_between_the_callbacks() -> None:
     ]
 
 
+def test_a_hangup_has_its_cause_and_a_detection_its_result() -> None:
+    assert (
+        recorded("telnyx-v1-v2-mix").timeline.rows[2].text == "completed, normal_clearing, hung up by callee"
+    )
+    assert recorded("amd").timeline.rows[3].text == "amd, machine_end_beep, 3.4 s"
+
+
+def test_a_detail_that_is_no_word_is_left_out() -> None:
+    record, events, alerts = deepcopy(recorded("amd"))
+    events[3]["attributes"]["AnsweredBy"] = "+14155550123 <script>"
+    assert timeline_of(record, events, alerts).rows[3].text == "amd, 3.4 s"
+
+
 def test_what_an_edge_reports_is_told_by_the_edge() -> None:
     timeline = recorded("client-network-trouble").timeline
     assert [(row.sender, row.text) for row in timeline.rows if row.family == "insights"] == [
