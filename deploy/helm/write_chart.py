@@ -14,6 +14,7 @@ from typing import Any
 
 from stream.service.settings import (
     ApiSettings,
+    ArchiveSettings,
     GatewaySettings,
     NotifySettings,
     PollerSettings,
@@ -34,6 +35,7 @@ ROLES = {
     "worker": WorkerSettings,
     "poller": PollerSettings,
     "notify": NotifySettings,
+    "archive": ArchiveSettings,
     "api": ApiSettings,
     "topics": RoleSettings,
 }
@@ -44,6 +46,7 @@ FILES = {"kafka_ca_file", "kafka_cert_file", "kafka_key_file"}
 SET_BY_CHART = {
     "api_health_listen",
     "api_listen",
+    "archive_listen",
     "cache_dir",
     "data_dir",
     "gateway_health_listen",

@@ -11,6 +11,7 @@ from typing import Any
 
 from stream.service.settings import (
     ApiSettings,
+    ArchiveSettings,
     GatewaySettings,
     NotifySettings,
     PollerSettings,
@@ -43,6 +44,7 @@ ROLES = {
     "worker": WorkerSettings,
     "poller": PollerSettings,
     "notify": NotifySettings,
+    "archive": ArchiveSettings,
     "api": ApiSettings,
 }
 COMMANDS = frozenset(ClientFields.__dataclass_fields__)

@@ -65,10 +65,10 @@ class OffsetRange(NamedTuple):
 
 
 class WrittenBatch(msgspec.Struct):
-    """What has been written of a batch, by the role of the topic; `unreadable`: records that were skipped."""
+    """What has been written of a batch, and what of it could not be read, by the role of the topic."""
 
     rows: dict[str, int]
-    unreadable: int = 0
+    skipped: dict[str, int]
     forgotten: int = 0
 
 
@@ -140,7 +140,7 @@ class _Draft:
     """A batch, decoded and sorted by the call that it is about."""
 
     def __init__(self) -> None:
-        self.written = WrittenBatch(dict.fromkeys(ROLES, 0))
+        self.written = WrittenBatch(dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0))
         self._events: list[_EventLine] = []
         self._loose: list[_EventLine] = []
         self._records: dict[str, _RecordLine] = {}
@@ -160,7 +160,7 @@ class _Draft:
             else:
                 self._add_alert(one.value)
         except ValueError as error:
-            self.written.unreadable += 1
+            self.written.skipped[one.role] += 1
             log.warning(
                 "a record is skipped, it cannot be read: %s[%d] offset %d: %s",
                 one.topic,

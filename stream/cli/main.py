@@ -23,6 +23,7 @@ COMMANDS = {
     "gateway": "Receive and verify the webhooks, write them to Kafka.",
     "worker": "The Faust app: deduplicate, fold, emit, alert.",
     "poller": "Read the providers' REST resources within their rate limits.",
+    "archive": "Keep what left the worker, for questions about it.",
     "api": "Answer questions about calls over HTTP, by token.",
     "notify": "Hand alerts to Alertmanager, PagerDuty, Slack, a webhook.",
     "backfill": "Read a past time from a provider, at the lowest priority.",
@@ -50,7 +51,7 @@ FOLDER_OF = {
 }
 """Commands in a folder of `stream/cli/`."""
 
-ROLES = ("gateway", "worker", "poller", "api", "notify")
+ROLES = ("gateway", "worker", "poller", "archive", "api", "notify")
 """The commands in `stream/cli/roles.py`, each under its own name."""
 
 

@@ -15,6 +15,7 @@ from functools import partial
 
 import click
 
+from stream.archive.questions import ArchiveError
 from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.cli.support.terminal import Fault, Misuse, say
@@ -57,6 +58,18 @@ def worker(processes: str | None, process: int | None, verbose: bool) -> None:
 def poller(verbose: bool) -> None:
     """Read the providers' resources, by time window and on demand. SIGTERM or Ctrl-C stops it cleanly."""
     _run("poller", verbose)
+
+
+@click.command()
+@click.option("--rebuild", is_flag=True, help="Empty the archive first, and write it again from the topics.")
+@verbose_option
+def archive(rebuild: bool, verbose: bool) -> None:
+    """Keep events, call records and alerts in the database. SIGTERM or Ctrl-C stops it cleanly."""
+    if rebuild:
+        service = importlib.import_module("stream.archive.service")
+        with exit_on_error(ArchiveError):
+            service.rebuild(load())
+    _run("archive", verbose)
 
 
 @click.group(invoke_without_command=True)
@@ -134,7 +147,7 @@ def _run(
     log_to_stderr(chosen, verbose=verbose, process=process)
     serve = partial(_serve, role) if count == 1 else partial(supervise, count, verbose)
     try:
-        with exit_on_error(TlsError):
+        with exit_on_error(TlsError, ArchiveError):
             sys.exit(_served(role, chosen, serve))
     except Fault as fault:
         if chosen.log_format != "json":

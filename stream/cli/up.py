@@ -1,8 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
-The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, `notify` where a
-sink is configured, and the simulator that plays the providers: it sends webhooks to the gateway and serves
-the poller. With --observe Prometheus and Alertmanager, too.
+The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, the archive,
+`notify` where a sink is configured, and the simulator that plays the providers: it sends webhooks to the
+gateway and serves the poller. With --observe Prometheus and Alertmanager, too.
 Ctrl-C stops everything cleanly in seconds; a second one kills it.
 """
 
@@ -120,7 +120,7 @@ def command(
 
 
 Addresses = Mapping[str, str]
-"""Where each role listens: worker, gateway, poller, notify, and `gateway_health`."""
+"""Where each role listens: worker, gateway, poller, archive, notify, and `gateway_health`."""
 
 
 class LocalStack:
@@ -185,6 +185,7 @@ class LocalStack:
         running: dict[str, asyncio.Task[Any]] = {
             "gateway": self._begin("gateway", callstream("gateway"), environ),
             "worker": self._begin("worker", callstream("worker", f"--processes={self._workers}"), environ),
+            "archive": self._begin("archive", callstream("archive"), environ),
         }
         for observer in observers:
             # Without the settings' secrets.
@@ -211,7 +212,7 @@ class LocalStack:
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
     def _addresses(self) -> Addresses:
-        roles = ("worker", "gateway", "gateway_health", "poller", "notify")
+        roles = ("worker", "gateway", "gateway_health", "poller", "archive", "notify")
         listens = {role: getattr(self._settings, f"{role}_listen") for role in roles}
         return {role: free_address(role.replace("_", "'s "), at, self._say) for role, at in listens.items()}
 
@@ -231,13 +232,11 @@ class LocalStack:
     def _observers(self, at: Addresses, *, polled: bool) -> list[ObservingProgram]:
         if self._programs is None:
             return []
-        targets = {"gateway": at["gateway_health"], "worker": at["worker"]}
+        targets = {"gateway": at["gateway_health"], "worker": at["worker"], "archive": at["archive"]}
         targets |= {"poller": at["poller"]} if polled else {}
         targets |= {"notify": at["notify"]} if self._settings.notify_sinks else {}
-        free = partial(free_address, say=self._say)
-        return observing_programs(
-            self._programs, self._settings.data_dir.absolute(), targets, free, self._say
-        )
+        free, folder = partial(free_address, say=self._say), self._settings.data_dir.absolute()
+        return observing_programs(self._programs, folder, targets, free, self._say)
 
     def _begin(self, name: str, command: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
         log = self._settings.data_dir.absolute() / f"{name}.log"
@@ -272,6 +271,7 @@ class LocalStack:
             ("a topic", f"{program} tail alerts   (or events, ended, …)"),
             ("worker", _probes(at["worker"])),
             ("gateway", _probes(at["gateway_health"])),
+            ("archive", _probes(at["archive"])),
             *([("poller", _probes(at["poller"]))] if polled else []),
             *([("notify", _probes(at["notify"]))] if self._settings.notify_sinks else []),
             ("Kafka", self._settings.kafka),

@@ -25,8 +25,8 @@ from stream.contracts.published import published
 from stream.service import data_dir
 from stream.service.http import health
 from stream.service.http.listening import INHERITED
-from stream.service.metrics.process_metrics import ProcessMetrics, merged_exposition
 from stream.service.metrics.registry import LabelChoice, MetricRegistry
+from stream.service.metrics.series.process_metrics import ProcessMetrics, merged_exposition
 from stream.service.settings import Settings, SettingsError, WorkerSettings
 from stream.service.shutdown import stop_asked
 

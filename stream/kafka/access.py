@@ -31,6 +31,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "worker": ("callbacks", "polled", "scopes", "ticks", "changelog"),
     "poller": ("fetches", "polling"),
     "notify": ("alerts", "alerts_active"),
+    "archive": ("events", "ended", "alerts"),
 }
 """Topics by role, as in `Topics`."""
 
@@ -43,6 +44,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     # A request that is in the wrong partition is written to its own.
     "poller": ("polled", "polling", "fetches", "dead_letters"),
     "notify": ("dead_letters",),
+    "archive": (),
 }
 
 ROLES = tuple(READS)
@@ -62,6 +64,11 @@ def notify_group(prefix: str, sink: str) -> str:
     return f"{prefix.removesuffix('.')}-notify-{sink}"
 
 
+def archive_group(prefix: str) -> str:
+    """The consumer group of those who write the archive: `calls.` gives `calls-archive`."""
+    return f"{prefix.removesuffix('.')}-archive"
+
+
 def needed(role: str, prefix: str) -> tuple[Access, ...]:
     """What `role` needs where the topics begin with `prefix`.
 
@@ -79,6 +86,8 @@ def needed(role: str, prefix: str) -> tuple[Access, ...]:
         found.append(Access(TRANSACTIONS, f"{app_id(prefix)}-", frozenset({"DESCRIBE", "WRITE"})))
     if role == "poller":
         found.append(Access(GROUP, poller_group(prefix), frozenset({"READ"})))
+    if role == "archive":
+        found.append(Access(GROUP, archive_group(prefix), frozenset({"READ"})))
     if role == "notify":
         found.append(Access(GROUPS, notify_group(prefix, ""), frozenset({"READ"})))
     return tuple(found)

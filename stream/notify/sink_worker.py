@@ -102,7 +102,7 @@ class SinkWorker:
         """Read and send until cancelled. Raises KafkaError."""
         self._consumer = await consumers.join(
             self._at.connection,
-            self._at.topic,
+            [self._at.topic],
             group=self._at.group,
             session_s=self._at.session_s,
             rebalance_s=max(self._at.session_s, REJOIN_S),

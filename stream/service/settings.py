@@ -25,6 +25,7 @@ from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
 from stream.service.tables.api_settings import ApiFields, ClientFields
+from stream.service.tables.archive_settings import ArchiveAddress, ArchiveFields
 from stream.service.tables.notify_tables import NotifyTables, wrong_routes
 
 PREFIX = "CALLSTREAM_"
@@ -216,7 +217,12 @@ class NotifySettings(NotifyTables, GroupSettings, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(ApiFields, RoleSettings):
+class ArchiveSettings(ArchiveFields, GroupSettings, RoleSettings):
+    """What `callstream archive` runs with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings(ApiFields, ArchiveAddress, RoleSettings):
     """What `callstream api` runs with."""
 
 
@@ -243,7 +249,7 @@ class SimulatorSettings(PollerSettings, GatewaySettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ClientFields, SimulatorSettings, NotifySettings, ApiSettings, WorkerSettings):
+class Settings(ClientFields, SimulatorSettings, NotifySettings, ArchiveSettings, ApiSettings, WorkerSettings):
     """All settings. A role takes its slice, which is a base of this class. Durations in seconds."""
 
 

@@ -20,7 +20,8 @@ from tests.cases.playing import play
 from tests.replay.replaying import read_trace
 
 ROLE_OF = {TOPICS.events: "events", TOPICS.ended: "ended", TOPICS.alerts: "alerts"}
-ANSWERED = "twilio:CA00000000000000000000000000000001"
+Told = tuple[str, bytes | None, bytes | None]
+"""The role of a topic, and the key and the value of a record there."""
 
 
 class Keeper:
@@ -31,7 +32,7 @@ class Keeper:
         self.writer = ArchiveWriter(connect(url, reads_only=False))
         self._offsets: dict[str, Iterator[int]] = {role: count() for role in ROLE_OF.values()}
 
-    def keep(self, records: Iterable[tuple[str, bytes | None, bytes | None]]) -> WrittenBatch:
+    def keep(self, records: Iterable[Told]) -> WrittenBatch:
         """Write a batch of (role, key, value)."""
         batch = [
             TopicRecord(role, f"calls.{role}.v1", 0, next(self._offsets[role]), key, value)
@@ -63,16 +64,34 @@ def an_archive(where: Path | str) -> Iterator[tuple[Keeper, Archive]]:
         keeper.writer.engine.dispose()
 
 
-def told_by(written: Iterable[Written]) -> list[tuple[str, bytes | None, bytes | None]]:
+def told_by(written: Iterable[Written]) -> list[Told]:
     """What the archive reads of what a worker has written."""
     return [(ROLE_OF[one.topic], one.output.key, one.output.value) for one in written if one.topic in ROLE_OF]
 
 
 @cache
-def replayed(trace: str) -> list[tuple[str, bytes | None, bytes | None]]:
+def replayed(trace: str) -> list[Told]:
     """What a worker writes when it plays a trace of tests/replay."""
     return told_by(play(read_trace(trace)).written)
 
 
-def values(records: Iterable[tuple[str, bytes | None, bytes | None]], role: str) -> list[Any]:
+def values(records: Iterable[Told], role: str) -> list[Any]:
     return [orjson.loads(value) for of, _, value in records if of == role and value is not None]
+
+
+def of_another(records: Iterable[Told], number: int) -> list[Told]:
+    """The same of other calls, with ids of their own."""
+    return [(role, _of_another(key, number), _with_own_ids(value, number)) for role, key, value in records]
+
+
+def _of_another(part: bytes | None, number: int) -> bytes | None:
+    return part and part.replace(b"CA0000", b"CA%04d" % number)
+
+
+def _with_own_ids(value: bytes | None, number: int) -> bytes | None:
+    if value is None:
+        return None
+    fields = orjson.loads(value.replace(b"CA0000", b"CA%04d" % number))
+    for name in {"id", "episode_id"} & fields.keys():
+        fields[name] = f"{number:04d}{fields[name][4:]}"
+    return orjson.dumps(fields)

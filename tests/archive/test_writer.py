@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_skipped_with_its_reason(
     broken = [b"{", b"[]", b'{"id": 5}', orjson.dumps(good | {"received_at": "yesterday"}), b"\xff"]
     with caplog.at_level(logging.WARNING):
         done = keeper.keep([("events", b"k", one) for one in [*broken, orjson.dumps(good)]])
-    assert (done.unreadable, done.rows["events"]) == (5, 1)
+    assert (done.skipped["events"], done.rows["events"]) == (5, 1)
     assert len(archive.calls(CallFilter()).items) == 1
     assert len(caplog.records) == 5
     assert "calls.events.v1[0] offset 0" in caplog.text

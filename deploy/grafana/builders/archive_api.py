@@ -27,10 +27,62 @@ def archive_api() -> Dashboard:
         "What is kept of the calls, and whether questions about them are answered.",
         [data_source()],
         [
+            Question("Is everything kept, and does the database take it?", _archive()),
             Question("Are questions answered, and in time?", _api()),
             Question("Who is refused, and who follows live?", _clients()),
         ],
     )
+
+
+def _archive() -> Sequence[AnyPanel]:
+    return [
+        lines(
+            "Rows written, by topic",
+            "New or newer rows. A record that comes again writes none.",
+            Query(q.per_second("archive_rows_written_total", by="topic"), "{{topic}}"),
+            Query(q.per_second("archive_records_total", by="result"), "records {{result}}"),
+            unit=PER_SECOND,
+            width=8,
+        ),
+        lines(
+            "Time of one transaction",
+            "The median and the 99th percentile.",
+            Query(q.quantile(0.5, "archive_write_duration_seconds"), "median"),
+            Query(q.quantile(0.99, "archive_write_duration_seconds"), "p99"),
+            unit=SECONDS,
+            logarithmic=True,
+            width=8,
+        ),
+        lines(
+            "Failed transactions, by reason, and whether the database takes what is written",
+            "Each is tried again. What is not written stays in Kafka.",
+            Query(q.per_minute("archive_write_errors_total", by="reason"), "{{reason}}"),
+            Query(f"min({q.series('archive_up')})", "up"),
+            unit=PER_MINUTE,
+            width=8,
+        ),
+        lines(
+            "Time since the last transaction",
+            "It grows while nothing is written.",
+            Query(f"time() - max({q.series('archive_last_write_timestamp_seconds')})", "last write"),
+            unit=SECONDS,
+            width=8,
+        ),
+        lines(
+            "Rows deleted, by reason",
+            "Older than the retention, or of a call that was forgotten.",
+            Query(q.per_minute("archive_rows_removed_total", by="reason"), "{{reason}}"),
+            unit=PER_MINUTE,
+            width=8,
+        ),
+        lines(
+            "Age of the oldest call",
+            "A day more than the retention at most.",
+            Query(f"time() - min({q.series('archive_oldest_timestamp_seconds')} > 0)", "oldest"),
+            unit=SECONDS,
+            width=8,
+        ),
+    ]
 
 
 def _api() -> Sequence[AnyPanel]:

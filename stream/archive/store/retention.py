@@ -60,7 +60,7 @@ def _drop_partitions(connection: Connection, before_day: int) -> int:
     ).all()
     old = [(name, rows) for name, rows in found if int(name.rpartition("_")[2]) < before_day]
     for name, _ in old:
-        connection.execute(text(f"DROP TABLE {name}"))
+        connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
     return sum(rows for _, rows in old)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from stream.kafka.client import network_client, request_limits
 from stream.kafka.client.connection import Connection
@@ -40,7 +42,7 @@ log = logging.getLogger("callstream.consumers")
 
 async def join(
     connection: Connection,
-    topic: str,
+    topics: Sequence[str],
     *,
     group: str,
     session_s: float,
@@ -49,13 +51,16 @@ async def join(
     assigned: Callable[[frozenset[int]], Awaitable[None]],
     **settings: Any,
 ) -> AIOKafkaConsumer:
-    """A started member of `group` that reads the committed records of `topic`. It never commits by itself.
+    """A started member of `group` that reads the committed records of `topics`. It never commits by itself.
+
+    Of several topics it is assigned the partitions of the same numbers, if they have equally many.
 
     - `revoked`, `assigned`: awaited in a rebalance; the latter with the partition numbers.
     - `settings`: aiokafka's, in addition. The caller ends the consumer, by `leave` or `drop`.
 
     Raises KafkaError.
     """
+    assignor = RangePartitionAssignor if len(topics) > 1 else RoundRobinPartitionAssignor
     session_ms, rebalance_ms = int(session_s * 1000), int(rebalance_s * 1000)
     consumer = connection.consumer(
         group_id=group,
@@ -66,6 +71,7 @@ async def join(
         heartbeat_interval_ms=session_ms // 3,
         rebalance_timeout_ms=rebalance_ms,
         max_poll_interval_ms=NEVER_MS,
+        partition_assignment_strategy=[assignor],
         **settings,
     )
     read_stable(request_limits.steer_member(consumer, rebalance_s)._client)
@@ -76,7 +82,7 @@ async def join(
         await drop(consumer)
         raise
     ignore_abandoned_commits(consumer)
-    consumer.subscribe([topic], listener=_Listener(revoked, assigned))
+    consumer.subscribe([*topics], listener=_Listener(revoked, assigned))
     return consumer
 
 

@@ -108,7 +108,7 @@ class FetchRequestConsumer:
         """
         self._consumer = await consumers.join(
             connection(self._settings, "poller"),
-            self._topic,
+            [self._topic],
             group=poller_group(self._settings.topic_prefix),
             session_s=self._settings.session_timeout_s,
             rebalance_s=max(self._settings.session_timeout_s, REJOIN_S),

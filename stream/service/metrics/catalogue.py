@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stream.service.metrics import api, gateway, notify, poller, worker_families
+from stream.service.metrics import api, archive, gateway, notify, poller, worker_families
 from stream.service.metrics.family import Family
 
 ROLES: Mapping[str, Sequence[Family]] = {
     "gateway": gateway.FAMILIES,
     "worker": worker_families.FAMILIES,
     "poller": poller.FAMILIES,
+    "archive": archive.FAMILIES,
     "api": api.FAMILIES,
     "notify": notify.FAMILIES,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
 import pytest
 
 from stream.archive.questions import AlertFilter, CallFilter
@@ -10,24 +9,16 @@ from stream.archive.reader import Archive
 from stream.archive.rows import day_of
 from stream.archive.store.retention import empty, oldest_day, retire
 from stream.core.timestamps import iso8601
-from tests.archive.kept import Keeper, replayed, values
+from tests.archive.kept import Keeper, Told, of_another, replayed, values
 
 
-def of_day(number: int, trace: str) -> list[tuple[str, bytes | None, bytes | None]]:
+def of_day(number: int, trace: str) -> list[Told]:
     """What was written of a call, on another day of March, under another key."""
-    moved = []
-    for role, key, value in replayed(trace):
-        assert key is not None
-        assert value is not None
-        new = value.replace(b"2026-03-02T", b"2026-03-%02dT" % number)
-        for kind in (b"CA", b"event_id", b"episode_id"):
-            new = new.replace(kind + b"0000", kind + b"%04d" % number)
-        fields = orjson.loads(new)
-        for name in ("id", "episode_id"):
-            if name in fields:
-                fields[name] = f"{number:04d}{fields[name][4:]}"
-        moved.append((role, key.replace(b"CA0000", b"CA%04d" % number), orjson.dumps(fields)))
-    return moved
+    moved = of_another(replayed(trace), number)
+    return [
+        (role, key, value and value.replace(b"2026-03-02T", b"2026-03-%02dT" % number))
+        for role, key, value in moved
+    ]
 
 
 def days(archive: Archive) -> list[int]:

@@ -58,4 +58,5 @@ def test_only_the_worker_has_transactions() -> None:
         "worker": {TOPIC, GROUP, TRANSACTIONS},
         "poller": {TOPIC, GROUP},
         "notify": {TOPIC, GROUPS},
+        "archive": {TOPIC, GROUP},
     }

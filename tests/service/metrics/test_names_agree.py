@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stream.service.metrics.api import ApiMetrics
+from stream.service.metrics.archive import ArchiveMetrics
 from stream.service.metrics.catalogue import NOT_EXPORTED, ROLES
 from stream.service.metrics.family import PREFIX, SHARED, Family
 from stream.service.metrics.gateway import GatewayMetrics
@@ -147,6 +148,7 @@ REGISTRIES: Mapping[str, MetricRegistry] = {
     "worker": WorkerMetrics(),
     "poller": PollerMetrics([]),
     "notify": NotifyMetrics([]),
+    "archive": ArchiveMetrics(),
     "api": ApiMetrics(),
 }
 

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.family import SHARED
-from stream.service.metrics.process_metrics import ProcessMetrics, merged_exposition
+from stream.service.metrics.series.process_metrics import ProcessMetrics, merged_exposition
 from stream.service.metrics.worker import WorkerMetrics
 from tests.service.metrics.conftest import NOW_S, TOPICS, full_counts, held
 from tests.service.metrics.promtool import complaints

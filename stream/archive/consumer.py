@@ -1,0 +1,230 @@
+"""The archive's member of its consumer group: reads the three topics and writes them into the database.
+
+How far a partition is written says the database, not Kafka: the offsets that are committed to Kafka are for
+those who look at the lag. A member has the same partitions of all three topics. When it loses them, what it
+has begun to write is finished or refused by the database (`writer.FencedError`).
+A database that does not answer is tried again for ever: what is not written stays in Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from stream.archive.writer import ArchiveWriter, FencedError, OffsetRange, TopicRecord
+from stream.kafka.client import consumers
+from stream.kafka.client.connection import Connection
+from stream.kafka.errors import KafkaError
+from stream.kafka.partitions import TopicPartition
+from stream.service.metrics.archive import ArchiveMetrics
+
+BATCH = 10_000
+"""Records of one transaction at most."""
+
+PAUSE_S = 0.2
+"""Between the beginnings of two transactions, unless a batch is full: a transaction costs more than a row."""
+
+POLL_MS = 500
+RETRY_S, LONGEST_RETRY_S = 0.5, 15.0
+REVOKE_S = 5.0
+REJOIN_S = 15.0
+CLOSE_S = 5.0
+COMMIT_EVERY_S, COMMIT_S = 5.0, 2.0
+
+T = TypeVar("T")
+
+log = logging.getLogger("callstream.archive")
+
+
+class ArchiveConsumer:
+    """`topics`: the role (`writer.ROLES`) of each topic, by its name."""
+
+    def __init__(
+        self,
+        cluster: Connection,
+        topics: Mapping[str, str],
+        group: str,
+        session_s: float,
+        writer: ArchiveWriter,
+        metrics: ArchiveMetrics,
+    ) -> None:
+        self._cluster = cluster
+        self._topics = topics
+        self._group = group
+        self._session_s = session_s
+        self._writer = writer
+        self._metrics = metrics
+        # One thread: what was begun before a rebalance ends before anything after it.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive-writer")
+        self._consumer: Any = None
+        self._owned: frozenset[int] = frozenset()
+        self._next: dict[TopicPartition, int] = {}
+        self._assignment = 0
+        self._commit_at = 0.0
+        self.is_assigned = asyncio.Event()
+        """Whether the group has told this member its partitions, which may be none."""
+        self.trouble: str | None = None
+        """Why nothing is written now; None where the database takes what comes."""
+
+    async def run(self) -> None:
+        """Read and write until cancelled. Raises KafkaError."""
+        self._consumer = await consumers.join(
+            self._cluster,
+            [*self._topics],
+            group=self._group,
+            session_s=self._session_s,
+            rebalance_s=max(self._session_s, REJOIN_S),
+            revoked=self._revoked,
+            assigned=self._assigned,
+            fetch_max_wait_ms=POLL_MS,
+        )
+        try:
+            while True:
+                began_s = time.monotonic()
+                if await self._step() < BATCH:
+                    await asyncio.sleep(max(0.0, began_s + PAUSE_S - time.monotonic()))
+        finally:
+            await self._commit(CLOSE_S - COMMIT_S)
+            await consumers.leave(self._consumer, COMMIT_S)
+            self._thread.shutdown(wait=False)
+
+    async def in_thread(self, work: partial[T]) -> T:
+        """Run something with the database between two batches."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # -- batches
+
+    async def _step(self) -> int:
+        """Read and write one batch. Returns its records."""
+        if len(self._next) < len(self._owned) * len(self._topics):
+            await self._begin()
+        batch = await self._fetch()
+        if batch:
+            await self._write(batch)
+        await self._commit(COMMIT_S)
+        return len(batch)
+
+    async def _fetch(self) -> list[TopicRecord]:
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("the topics cannot be read from Kafka, retrying (%s)", type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+            return []
+        batch = []
+        for tp, records in fetched.items():
+            first, role = self._next.get(tp), self._topics[tp.topic]
+            if first is None:
+                continue  # assigned meanwhile: it is read again from where the database says
+            batch += [
+                TopicRecord(role, tp.topic, tp.partition, one.offset, one.key, one.value)
+                for one in records
+                if one.offset >= first
+            ]
+        return batch
+
+    async def _begin(self) -> None:
+        """Go on where the database says that the partitions are."""
+        assignment, owned = self._assignment, self._owned
+        partitions = [TopicPartition(topic, number) for topic in self._topics for number in owned]
+        found = await self._until_done(partial(self._writer.begin, partitions), assignment)
+        if found is None or assignment != self._assignment:
+            return
+        for (topic, number), offset in found.items():
+            tp = TopicPartition(topic, number)
+            self._consumer.seek(tp, offset)
+            self._next[tp] = offset
+
+    async def _write(self, batch: Sequence[TopicRecord]) -> None:
+        ends: dict[TopicPartition, int] = {}
+        for one in batch:
+            ends[TopicPartition(one.topic, one.partition)] = one.offset + 1
+        numbers = {one.partition for one in batch}
+        spans = {
+            (tp.topic, tp.partition): OffsetRange(first, ends.get(tp, first))
+            for tp, first in self._next.items()
+            if tp.partition in numbers
+        }
+        began_s = time.monotonic()
+        assignment = self._assignment
+        try:
+            done = await self._until_done(partial(self._writer.write, batch, spans), assignment)
+        except FencedError as error:
+            self._metrics.failed("fenced")
+            log.info("another writer has gone on with a partition: reading on from there (%s)", error)
+            self._next = {}
+            return
+        if done is None or assignment != self._assignment:
+            return
+        self._next.update(ends)
+        self._metrics.took(time.monotonic() - began_s, time.time())
+        self._metrics.written(
+            Counter(one.role for one in batch), done.skipped, done.rows, forgotten=done.forgotten
+        )
+
+    async def _until_done(self, work: partial[T], assignment: int) -> T | None:
+        """Do something with the database, until it answers. None if the partitions were lost meanwhile."""
+        failures = 0
+        while assignment == self._assignment:
+            try:
+                done = await self.in_thread(work)
+            except SQLAlchemyError as error:
+                self._failed(error)
+                wait_s = min(RETRY_S * 2.0**failures, LONGEST_RETRY_S) * random.uniform(0.8, 1.2)
+                failures = min(failures + 1, 10)
+                await asyncio.sleep(wait_s)
+            else:
+                if self.trouble is not None:
+                    log.info("the archive's database answers again")
+                self.trouble = None
+                return done
+        return None
+
+    def _failed(self, error: SQLAlchemyError) -> None:
+        self._metrics.failed("database")
+        why = reason_of(error)
+        if why != self.trouble:
+            log.error("the archive's database does not take what is written, retrying (%s)", why)
+        self.trouble = why
+
+    # -- the group
+
+    async def _commit(self, limit_s: float) -> None:
+        """Tell Kafka how far the database is, for those who look at the lag."""
+        if time.monotonic() < self._commit_at or not self._next:
+            return
+        self._commit_at = time.monotonic() + COMMIT_EVERY_S
+        try:
+            async with asyncio.timeout(limit_s):
+                # Behind transaction markers too, which are not records.
+                at = {tp: max(first, await self._consumer.position(tp)) for tp, first in self._next.items()}
+                await self._consumer.commit(at)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("offsets were not committed (%s)", type(error).__name__)
+
+    async def _revoked(self) -> None:
+        """All partitions are revoked; they may be assigned again."""
+        self._assignment += 1
+        self._owned, self._next = frozenset(), {}
+        self.is_assigned.clear()
+
+    async def _assigned(self, owned: frozenset[int]) -> None:
+        self._owned, self._next = owned, {}
+        self.is_assigned.set()
+
+
+def reason_of(error: SQLAlchemyError) -> str:
+    """What went wrong, without the statement and its values."""
+    cause = getattr(error, "orig", None)
+    return type(cause if cause is not None else error).__name__

@@ -1,0 +1,173 @@
+"""`callstream archive` as a role: its parts, its start and its stop.
+
+It reads what left the worker and writes it into the database; the worker does not know of it. To stop means:
+what is being written is finished or refused by the database, exit with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from stream.archive.consumer import ArchiveConsumer, reason_of
+from stream.archive.database import archive_url, connect
+from stream.archive.questions import ArchiveError
+from stream.archive.rows import DAY_US, day_of
+from stream.archive.store.migrate import migrate
+from stream.archive.store.retention import empty, oldest_day, retire
+from stream.archive.writer import ROLES, ArchiveWriter
+from stream.core.timestamps import SECOND_US
+from stream.kafka import topics
+from stream.kafka.access import archive_group
+from stream.kafka.client.connection import connection
+from stream.service import data_dir
+from stream.service.background_tasks import live, log_ended
+from stream.service.http import health
+from stream.service.metrics.archive import ArchiveMetrics
+from stream.service.metrics.registry import LabelChoice
+from stream.service.settings import ArchiveSettings
+from stream.service.shutdown import stop_asked, unless
+
+RETIRE_EVERY_S = 600.0
+RETRY_S = 5.0
+PAUSE_S = 0.05
+"""Between two small deletions: batches are written meanwhile."""
+
+log = logging.getLogger("callstream.archive")
+
+
+@asynccontextmanager
+async def serving(chosen: ArchiveSettings) -> AsyncIterator[ArchiveRole]:
+    """The role at work while the block runs. `chosen.kafka` must name a broker.
+
+    Raises ListenError, ArchiveError, DataDirError.
+    """
+    role = ArchiveRole(chosen)
+    try:
+        async with health.serve(
+            chosen.archive_listen,
+            metrics=role.metrics.exposition,
+            live=role.live,
+            ready=role.ready,
+            setting="CALLSTREAM_ARCHIVE_LISTEN",
+        ) as url:
+            role.url = url
+            await role.start()
+            yield role
+    finally:
+        await role.close()
+
+
+class ArchiveRole:
+    """The parts of the role. Raises ArchiveError, DataDirError."""
+
+    def __init__(self, chosen: ArchiveSettings) -> None:
+        names = topics.names(chosen.topic_prefix)
+        if not chosen.archive_url:
+            data_dir.prepare(chosen.data_dir)
+        self.url = ""
+        self.metrics = ArchiveMetrics(topics.roles(names), LabelChoice(providers=chosen.metric_providers))
+        logging.getLogger().addHandler(self.metrics.log_counter)
+        self._days = chosen.archive_retention_days
+        self._engine = connect(archive_url(chosen.archive_url, chosen.data_dir), reads_only=False)
+        self._consumer = ArchiveConsumer(
+            connection(chosen, "archive"),
+            {getattr(names, role): role for role in ROLES},
+            archive_group(chosen.topic_prefix),
+            chosen.session_timeout_s,
+            ArchiveWriter(self._engine),
+            self.metrics,
+        )
+        self._waits_for: str | None = "the archive's database has not answered yet"
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Bring the tables up to date, then read. Raises ArchiveError."""
+        await self._migrate()
+        self.tasks["the archive's reader"] = asyncio.create_task(self._consumer.run())
+        self.tasks["the archive's retention"] = asyncio.create_task(self._retire())
+
+    async def _migrate(self) -> None:
+        while self._waits_for is not None:
+            try:
+                await asyncio.to_thread(migrate, self._engine)
+            except SQLAlchemyError as error:
+                why = f"the archive's database does not answer ({reason_of(error)})"
+                if why != self._waits_for:
+                    log.error("%s: retrying", why)
+                self._waits_for = why
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._waits_for = None
+
+    async def _retire(self) -> None:
+        """Delete what is older than the retention."""
+        while True:
+            today = day_of(time.time_ns() // 1000)
+            try:
+                while rows := await self._consumer.in_thread(
+                    partial(retire, self._engine, today - self._days)
+                ):
+                    self.metrics.removed("retention", rows)
+                    await asyncio.sleep(PAUSE_S)
+                oldest = await self._consumer.in_thread(partial(oldest_day, self._engine))
+                self.metrics.oldest(0 if oldest is None else oldest * DAY_US / SECOND_US)
+            except SQLAlchemyError as error:
+                log.warning("old rows of the archive were not deleted, retrying (%s)", reason_of(error))
+            await asyncio.sleep(RETIRE_EVERY_S)
+
+    async def close(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        await asyncio.to_thread(self._engine.dispose)
+        logging.getLogger().removeHandler(self.metrics.log_counter)
+
+    def live(self) -> tuple[bool, Sequence[str]]:
+        return live(self.tasks)
+
+    def ready(self) -> tuple[bool, Sequence[str]]:
+        """Whether the database takes what is written, and the group has told this member its partitions."""
+        reasons = [one for one in (self._waits_for, self._consumer.trouble) if one is not None]
+        if not self._consumer.is_assigned.is_set():
+            reasons.append("the consumer group has not assigned partitions yet")
+        return not reasons, reasons
+
+
+def rebuild(chosen: ArchiveSettings) -> None:
+    """Empty the archive, so that the role writes it again from the topics.
+
+    Raises ArchiveError, DataDirError.
+    """
+    if not chosen.archive_url:
+        data_dir.prepare(chosen.data_dir)
+    engine = connect(archive_url(chosen.archive_url, chosen.data_dir), reads_only=False)
+    try:
+        migrate(engine)
+        empty(engine)
+    except SQLAlchemyError as error:
+        raise ArchiveError(f"the archive's database does not answer ({reason_of(error)})") from None
+    finally:
+        engine.dispose()
+
+
+async def serve(chosen: ArchiveSettings) -> int:
+    """Serve until SIGTERM or SIGINT, or until a background task has ended. Returns the exit code."""
+    with stop_asked() as asked:
+        async with AsyncExitStack() as stack:
+            role = await unless(asked, stack.enter_async_context(serving(chosen)))
+            if role is not None:
+                log.info("health and metrics at %s", role.url)
+                tasks = role.tasks
+                await unless(asked, asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED))
+                if not asked.is_set():
+                    log_ended(tasks)
+                    return 1
+            log.info("stopping")
+    return 0
