@@ -69,7 +69,7 @@ def _archive_reader(chosen: settings.Settings) -> CallReader:
     from stream.archive.reader import open_archive
     from stream.cli.query.archive_reader import ArchiveCallReader
 
-    url = archive_url("", chosen.data_dir)
+    url = archive_url(chosen.archive_url, chosen.data_dir)
     file = url.removeprefix(_SQLITE)
     if url.startswith(_SQLITE) and not Path(file).is_file():
         raise NoAnswerError(
