@@ -167,14 +167,18 @@ class Traffic:
         found: list[SimulatedCall] = []
         session = uuid_text(rng) if rng.random() < options.telnyx else None
         texml_below = TEXML_BELOW if TEXML in options.sources else ""
-        for leg in legs(rng, began_us, options.failed, options.longest_talk_s):
-            parent = found[-1].id if found else None
+        simultaneous = session is None and options.everything
+        dialled = legs(rng, began_us, options.failed, options.longest_talk_s, simultaneous=simultaneous)
+        for leg in dialled:
+            parent = found[0].id if found else None
             if session is not None and session < texml_below:
                 found.append(TexmlCall(rng, self._accounts.telnyx, leg, session, parent, options))
             elif session is not None:
                 found.append(TelnyxCall(rng, self._accounts.telnyx, leg, session, options))
             else:
                 found.append(TwilioCall(rng, self._accounts.twilio, leg, parent, options))
+        if len(found) > 2:
+            found[1].rivals = tuple(one.key for one in found[2:])
         return found[::-1]
 
     def _push(

@@ -15,7 +15,7 @@ from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call
-from stream.core.call.timers import child_found, tick
+from stream.core.call.timers import child_found, sibling_answered, tick
 from stream.core.effects import ChildFound, Observed
 from stream.core.events import Event, Origin
 from stream.core.policy import CallPolicy
@@ -63,9 +63,12 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
 
     def tell_parent(found: ChildFound, received_us: int) -> None:
         key = found.parent_key.encode()
-        parent, _ = child_found(calls.get(key), found, received_us, policy)
+        parent, losers = child_found(calls.get(key), found, received_us, policy)
         if parent is not None:
             calls[key] = parent
+        for loser in losers:
+            call = calls.get(loser.key.encode())
+            keep((sibling_answered(call, loser, policy) if call is not None else None) or ())
 
     for offset, record in enumerate(records):
         envelope = read_envelope(record.value)

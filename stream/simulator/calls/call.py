@@ -55,6 +55,7 @@ class SimulatedCall(ABC):
 
     - `key`: the key of its Kafka records; `id`: the provider's id.
     - `planted`: the personal data planted in it; None for most calls.
+    - `rivals`: the keys of the calls that were dialled together with it, if it was the one to be answered.
     - `delivered`: reports that were delivered; the expected outputs follow from them.
     - `maybe_delivered`: reports that may have been delivered; their provider gave up without knowing.
     """
@@ -67,6 +68,7 @@ class SimulatedCall(ABC):
         self.account = account
         self.leg = leg
         self.planted = planted_for(self.key) if options.planted else None
+        self.rivals: tuple[str, ...] = ()
         self.delivered: set[tuple[str, int]] = set()
         self.maybe_delivered: set[tuple[str, int]] = set()
 

@@ -116,6 +116,11 @@ class Options:
         return self.calls is None
 
     @property
+    def everything(self) -> bool:
+        """All sources are simulated, and with them what only several of them tell."""
+        return self.sources.issuperset(OPTIONAL_SOURCES)
+
+    @property
     def polled(self) -> frozenset[str]:
         """The sources whose rows a poller reads."""
         return self.sources - set(SENT_SOURCES)

@@ -98,6 +98,11 @@ FAILED: Weighted[CallEnding] = Weighted(
     (4, CallEnding("failed", 484, "unspecified", rings=0.0)),
     (4, CallEnding("failed", None, "unspecified", rings=0.3)),
 )
+LOST: Weighted[CallEnding] = Weighted(
+    (2, CallEnding("canceled", 487, "originator_cancel")),
+    (1, CallEnding("no-answer", 487, "timeout")),
+)
+"""How the legs of a simultaneous dial end when another one is answered."""
 ANSWERED_SHARE = 0.7
 _SHAPES: Weighted[str] = Weighted((55, "outbound-api"), (20, "inbound"), (25, "dial"))
 
@@ -124,10 +129,18 @@ class CallLeg:
     queued: bool = False
 
 
-def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGEST_TALK_S) -> list[CallLeg]:
+def legs(
+    rng: random.Random,
+    began_us: int,
+    failed: float,
+    most_s: float = LONGEST_TALK_S,
+    *,
+    simultaneous: bool = False,
+) -> list[CallLeg]:
     """The legs of one call: one leg, or a caller's leg and then the leg that was dialled for it.
 
     `failed`: share of failing calls. `most_s`: the longest talk; a caller's leg outlasts the dialled one.
+    `simultaneous`: others may be dialled together with one that is answered; they come last.
     """
     shape = _SHAPES.pick(rng)
     if shape == "outbound-api":
@@ -141,7 +154,17 @@ def legs(rng: random.Random, began_us: int, failed: float, most_s: float = LONGE
     callee = device(rng) if rng.random() < 0.5 else phone_number(rng)
     child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), most_s)
     _extend(parent, child.ended_us + between_us(rng, 0.1, 1))
-    return [parent, child]
+    lost = range(rng.randrange(3)) if simultaneous and child.answered_us is not None else ()
+    return [parent, child, *(_lost_leg(rng, child) for _ in lost)]
+
+
+def _lost_leg(rng: random.Random, winner: CallLeg) -> CallLeg:
+    """A leg that was dialled together with one that was answered."""
+    began_us, answered_us = winner.began_us, winner.answered_us or winner.ended_us
+    ringing_us = began_us + int((answered_us - began_us) * rng.uniform(0.2, 0.8))
+    ended_us = answered_us + between_us(rng, 0.1, 0.5)
+    callee, ending = phone_number(rng), LOST.pick(rng)
+    return CallLeg(winner.direction, winner.caller, callee, began_us, ringing_us, None, ended_us, ending, 0)
 
 
 def _ending(rng: random.Random, failed: float) -> CallEnding:

@@ -106,6 +106,7 @@ class Comparison:
         self._events: dict[str, ExpectedEvent] = {}
         self._alerts: set[ExpectedAlert] = set()
         self._children: dict[str, set[str]] = {}
+        self._lost: set[str] = set()
         self._possible: dict[str, PossibleEvent] = {one.event_id: one for one in outputs.possible()}
         self._arrived: dict[str, set[tuple[str, int]]] = {}
         self._ends_expected = 0
@@ -205,6 +206,9 @@ class Comparison:
         self._events.update((event.id, event) for event in call.events)
         self._alerts.update(call.alerts)
         self._check_end(call.key)
+        self._lost.update(call.won_over)
+        for loser in call.won_over:
+            self._check_end(loser)
         if call.parent is not None:
             self._children.setdefault(call.parent, set()).add(call.key.partition(":")[2])
             self._check_end(call.parent)
@@ -231,7 +235,8 @@ class Comparison:
     def _facts(self, call: ExpectedCall) -> dict[str, Any]:
         children = sorted(self._children.get(call.key, ()))
         facts = {"direction": call.direction, "leg_id": call.leg_id, "child_call_ids": children}
-        facts |= {"fault": call.fault}
+        lost = call.key in self._lost and call.parent is not None
+        facts |= {"fault": None if lost else call.fault}
         return facts if call.delivery is None else {**facts, "delivery": call.delivery}
 
     def report(self) -> CheckReport:

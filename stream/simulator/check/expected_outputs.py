@@ -60,6 +60,8 @@ class Answer(NamedTuple):
     failed: bool
 
 
+_ANSWERED = frozenset({"in-progress", "completed"})
+
 WINDOW_MIN, LEAST, SHARE = 5, 10, 0.05
 """When an endpoint is failing: minutes, failures in them, and their share, as the rules are shipped."""
 
@@ -85,7 +87,8 @@ class ExpectedCall(NamedTuple):
 
     `direction` and `leg_id` are None if no report said them; `parent`: the key of the call that must know
     this one as its child, None without a report that names it. `delivery`: None where it is not told.
-    `fault`: whose fault its end was, None if it succeeded.
+    `fault`: whose fault its end was, None if it succeeded; `won_over`: the keys of calls that were dialled
+    with it, if reports said that it was answered.
     """
 
     key: str
@@ -99,6 +102,7 @@ class ExpectedCall(NamedTuple):
     parent: str | None = None
     delivery: DeliveryTruth | None = None
     fault: str | None = None
+    won_over: tuple[str, ...] = ()
 
 
 class PossibleEvent(NamedTuple):
@@ -266,7 +270,9 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         entries = {told.number for told in streamed if told.source == "twilio_debugger"}
         fault = twilio_fault(call, end, said, found.numbers, entries, told=directed)
     outcome = OUTCOME_OF[end] if end else None
-    return found.ended(end, outcome, directed=directed, parent=call.parent, fault=fault)
+    ended = found.ended(end, outcome, directed=directed, parent=call.parent, fault=fault)
+    answered = directed and not _ANSWERED.isdisjoint(statuses | rows.keys())
+    return ended._replace(won_over=call.rivals) if answered else ended
 
 
 def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:

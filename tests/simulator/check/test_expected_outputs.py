@@ -156,3 +156,24 @@ def test_a_run_that_is_not_served_says_nothing_of_completeness() -> None:
         pass
     assert traffic.expected is not None
     assert completeness_by_key(traffic.expected) == {}
+
+
+def test_no_verdict_is_expected_on_legs_that_lost_a_simultaneous_dial() -> None:
+    options = Options(calls=150, seed=7, sources=frozenset(EVERY_SOURCE), start_us=START_US)
+    traffic = Traffic(options)
+    outputs = outputs_of(traffic)
+    assert traffic.expected is not None
+    lost = {key for call in traffic.expected.expected() for key in call.won_over}
+    last = {record["key"]: record for record in outputs.records}
+    assert {(last[key]["outcome"], last[key]["verdict"]) for key in lost & last.keys()} == {
+        ("canceled", None),
+        ("no_answer", None),
+    }
+    for record in outputs.records:
+        if record["key"] in lost:
+            record["verdict"] = {"fault": "callee"}
+    assert compared(traffic.expected, outputs).differences == {"call_wrong": len(lost & last.keys())}
+    usual = Traffic(Options(calls=150, seed=7, start_us=START_US))
+    outputs_of(usual)
+    assert usual.expected is not None
+    assert not any(call.won_over for call in usual.expected.expected())
