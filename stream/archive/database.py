@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from stream.archive.questions import ArchiveError
 
@@ -18,10 +19,16 @@ FILE = "archive.sqlite"
 PAGE_BYTES = 8192
 """Of SQLite's pages: an event fits into one, beside others of its call."""
 
+CHECKPOINT_PAGES = 8192
+"""Of the write-ahead log before it is copied into the file: a page that changes often is copied once."""
+
 CACHE_KIB = 64 * 1024
 BUSY_S = 10.0
 QUERY_S = 10
 """A query of a reader that takes longer is ended."""
+
+STEPS = 100_000
+"""Of SQLite's machine, between two looks at the clock."""
 
 READERS = 8
 
@@ -55,19 +62,24 @@ def _sqlite(path: str, *, reads_only: bool) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         # The module would begin a transaction before a change only, and a page needs one for its queries.
         connection.isolation_level = None
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if reads_only:
             connection.execute("PRAGMA query_only = ON")
+            ends = record.info["ends"] = [0.0]
+            connection.set_progress_handler(lambda: time.monotonic() > ends[0], STEPS)
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
+    def begin(connection: Connection) -> None:
+        if reads_only:
+            connection.info["ends"][0] = time.monotonic() + QUERY_S
         connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     return engine

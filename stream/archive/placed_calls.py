@@ -9,13 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, or_, select
 
-from stream.archive.conditions import Conditions
-from stream.archive.store.schema import calls, events, records
-
-Place = tuple[int, int]
-"""Where a call is in the order of lists: when it began, in microseconds since 1970, and its number."""
+from stream.archive.store.schema import events
 
 MOST_LISTED_EVENTS = 50_000
 """Events of all calls of one answer."""
@@ -34,29 +30,11 @@ class RowsOfCalls(msgspec.Struct):
     cut: bool
 
 
-def rows_from(
-    connection: Connection,
-    conditions: Conditions,
-    limit: int,
-    place: Place | None,
-    *,
-    newer: bool,
-    source: str | None,
-) -> RowsOfCalls:
-    """The nearest calls before a place, newest first, or (`newer`) after it, oldest first; without a place,
-    from the beginning.
-
-    `source`: only events from there, and all of calls that have not ended.
+def rows_from(connection: Connection, asked: Select[*tuple[Any, ...]], source: str | None) -> RowsOfCalls:
+    """`asked`: a `call_list` with records. `source`: only events from there, and all of calls that have not
+    ended.
     """
-    at = (calls.c.at_us, calls.c.no)
-    asked = select(calls, records.c.body).select_from(
-        calls.outerjoin(records, records.c.call_no == calls.c.no)
-    )
-    if place is not None:
-        beyond = tuple_(*at) > tuple_(*place) if newer else tuple_(*at) < tuple_(*place)
-        asked = asked.where(beyond)
-    order = at if newer else tuple(column.desc() for column in at)
-    found = connection.execute(asked.where(*conditions).order_by(*order).limit(limit)).all()
+    found = connection.execute(asked).all()
     bodies: dict[int, list[str]] = defaultdict(list)
     told = select(events.c.call_no, events.c.body)
     told = told.where(

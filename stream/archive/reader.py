@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -16,9 +17,10 @@ from sqlalchemy import Column, Connection, Engine, Row, Select, func, select, tu
 from sqlalchemy.exc import SQLAlchemyError
 
 from stream.archive import cursors
+from stream.archive.call_lists import Place, call_list, every_call
 from stream.archive.conditions import alert_conditions, call_conditions, of_accounts
 from stream.archive.database import connect
-from stream.archive.placed_calls import Place, rows_from
+from stream.archive.placed_calls import rows_from
 from stream.archive.questions import (
     MOST_EVENTS,
     MOST_ITEMS,
@@ -34,7 +36,7 @@ from stream.archive.questions import (
     StoredCall,
 )
 from stream.archive.rows import codes_of, is_call
-from stream.archive.store.schema import alerts, calls, events, loose_events, records
+from stream.archive.store.schema import alerts, calls, events, loose_events
 from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import utc
 
@@ -67,6 +69,7 @@ class Archive:
 
     def __init__(self, engine: Engine, privacy_key: str = "") -> None:
         self._engine = engine
+        self._masking = Lock()  # it keeps a state while it masks
         self._shown = [Privacy("masked")]
         if privacy_key:
             self._shown.append(Privacy("hashed", privacy_key))
@@ -83,12 +86,8 @@ class Archive:
         none is left out. Raises BadCursorError.
         """
         limit = _bounded(limit)
-        at = (calls.c.at_us, calls.c.no)
-        conditions = call_conditions(wanted, self._numbers(wanted.number))
-        if after is not None:
-            conditions.append(tuple_(*at) < tuple_(*cursors.read(after, int, int)))
-        query = _of_calls(with_records=with_records).where(*conditions)
-        query = query.order_by(*(column.desc() for column in at)).limit(limit + 1)
+        place: Any = None if after is None else tuple(cursors.read(after, int, int))
+        query = call_list(wanted, self.spellings(wanted.number), limit + 1, place, with_records=with_records)
         with self._reading() as connection:
             rows = connection.execute(query).all()
         following = cursors.write(rows[limit - 1].at_us, rows[limit - 1].no) if len(rows) > limit else None
@@ -104,22 +103,27 @@ class Archive:
         source: str | None = None,
     ) -> PlacedCalls:
         """Calls with their records and events; the arguments as of `rows_from`."""
-        conditions = call_conditions(wanted, self._numbers(wanted.number))
+        spellings = self.spellings(wanted.number)
+        asked = call_list(wanted, spellings, _bounded(limit), place, newer=newer, with_records=True)
         with self._reading() as connection:
-            found = rows_from(connection, conditions, _bounded(limit), place, newer=newer, source=source)
+            found = rows_from(connection, asked, source)
         items = [
             PlacedCall((row.at_us, row.no), _stored(row), _decoded(found.bodies.get(row.no, ())))
             for row in found.calls
         ]
         return PlacedCalls(items, found.cut)
 
-    def spellings(self, number: str) -> Sequence[str]:
-        """How a number may stand in records and events: as sent, masked, hashed."""
-        return self._numbers(number)
+    def spellings(self, number: str | None) -> list[str]:
+        """How a number may stand in records and events: as sent, masked, hashed. None for no number."""
+        if number is None:
+            return []
+        with self._masking:
+            shown = [privacy.address(number) for privacy in self._shown]
+        return list(dict.fromkeys([number, *shown]))
 
     def call(self, key: str, accounts: Accounts = None) -> CallHistory | None:
         """All that is kept of the call with this key, None if there is none that may be told."""
-        query = _of_calls(with_records=True).where(calls.c.key == key, *of_accounts(calls, accounts))
+        query = every_call(with_records=True).where(calls.c.key == key, *of_accounts(calls, accounts))
         with self._reading() as connection:
             row = connection.execute(query).first()
             if row is None:
@@ -198,18 +202,12 @@ class Archive:
         minute = calls.c.at_us - calls.c.at_us % MINUTE_US
         asked = msgspec.structs.replace(wanted, since=since, until=until)
         query = select(minute.label("minute"), calls.c.outcome, func.count().label("calls"))
-        query = query.where(*call_conditions(asked, self._numbers(wanted.number)))
+        query = query.where(*call_conditions(asked, self.spellings(wanted.number)))
         query = query.group_by(minute, calls.c.outcome)
         with self._reading() as connection:
             rows = connection.execute(query).all()
         counts = [MinuteCount(utc(row.minute), row.outcome, row.calls) for row in rows]
         return sorted(counts, key=lambda one: (one.minute, one.outcome or ""))
-
-    def _numbers(self, number: str | None) -> Sequence[str]:
-        """How a number may stand in the rows: as sent, masked, hashed."""
-        if number is None:
-            return ()
-        return list(dict.fromkeys([number, *(privacy.address(number) for privacy in self._shown)]))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -218,14 +216,6 @@ class Archive:
                 yield connection
         except SQLAlchemyError as error:
             raise ArchiveError(f"the archive does not answer: {type(error).__name__}") from None
-
-
-def _of_calls(*, with_records: bool) -> Select[*tuple[Any, ...]]:
-    if not with_records:
-        return select(calls)
-    return select(calls, records.c.body).select_from(
-        calls.outerjoin(records, records.c.call_no == calls.c.no)
-    )
 
 
 def _events_of(call: Row[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -35,6 +35,8 @@ from stream.archive.rows import (
 from stream.archive.store.sqlite_statements import SqliteStatements
 from stream.archive.store.statements import AlertValues, EventValues, Statements
 from stream.core.forgetting import FORGET
+
+T = TypeVar("T")
 
 log = logging.getLogger("callstream.archive")
 
@@ -101,8 +103,7 @@ class ArchiveWriter:
         Raises FencedError; SQLAlchemyError if the database refuses, then nothing is written.
         """
         draft = _Draft()
-        for one in batch:
-            draft.add(one)
+        draft.add(batch)
         with self.engine.begin() as connection:
             statements = _statements_of(connection)
             for (topic, partition), span in sorted(spans.items()):
@@ -147,18 +148,33 @@ class _Draft:
         self._alerts: dict[str, AlertValues] = {}
         self._forgotten: dict[str, int] = {}
 
-    def add(self, one: TopicRecord) -> None:
+    def add(self, batch: Iterable[TopicRecord]) -> None:
+        revisions: dict[bytes | None, list[TopicRecord]] = {}
+        for one in batch:
+            if one.value is None:
+                continue  # of a record of a forgotten call: its event says all
+            if one.role == "ended":
+                revisions.setdefault(one.key, []).append(one)
+            else:
+                self._read(one, self._add_event if one.role == "events" else self._add_alert)
+        for some in revisions.values():
+            self._read_latest(some)
+
+    def _read_latest(self, revisions: list[TopicRecord]) -> None:
+        """Read the revisions of a call's record from the last one on, until none before it can be higher.
+
+        A call that began again after it had left the worker's table counts from 1 again, and knows less.
+        """
+        for number, one in zip(range(len(revisions), 0, -1), reversed(revisions), strict=True):
+            revision = self._read(one, self._add_record)
+            if revision is not None and revision >= number:
+                break
+
+    def _read(self, one: TopicRecord, add: Callable[[bytes], T]) -> T | None:
         """A record that cannot be read is counted and skipped: the worker has validated it, so it is of
         another version, and to wait for it would stop the archive."""
         try:
-            if one.value is None:
-                return  # of a record of a forgotten call: its event says all
-            if one.role == "events":
-                self._add_event(one.value)
-            elif one.role == "ended":
-                self._add_record(one.value)
-            else:
-                self._add_alert(one.value)
+            return add(one.value or b"")
         except ValueError as error:
             self.written.skipped[one.role] += 1
             log.warning(
@@ -168,6 +184,7 @@ class _Draft:
                 one.offset,
                 str(error),
             )
+            return None
 
     def _add_event(self, value: bytes) -> None:
         event = decode_event(storable(value))
@@ -180,13 +197,14 @@ class _Draft:
             self._forgotten[event.key] = max(received_us, self._forgotten.get(event.key, 0))
         self._events.append(line)
 
-    def _add_record(self, value: bytes) -> None:
+    def _add_record(self, value: bytes) -> int:
+        """Its revision."""
         record = decode_record(storable(value))
         times = times_of(record)
         known = self._records.get(record.key)
-        # A call that began again after it had left the worker's table counts from 1 again, and knows less.
         if known is None or record.revision > known.fields.revision:
             self._records[record.key] = _RecordLine(record, times, value.decode())
+        return record.revision
 
     def _add_alert(self, value: bytes) -> None:
         alert = decode_alert(storable(value))

@@ -10,9 +10,11 @@ import msgspec
 import orjson
 import pytest
 
+from stream.archive import database
 from stream.archive.questions import AlertFilter, ArchiveError, BadCursorError, CallFilter, StoredCall
 from stream.archive.reader import Archive, open_archive
-from tests.archive.kept import Keeper, replayed, values
+from stream.core.privacy.masking import Privacy
+from tests.archive.kept import Keeper, an_archive, replayed, values
 
 TRACES = ("amd", "busy", "child-legs", "gap-expired", "spam-block", "texml-and-leg")
 
@@ -284,3 +286,40 @@ def test_an_archive_that_was_never_written_says_so(tmp_path: Path) -> None:
         archive.calls(CallFilter())
     archive.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_of_many_calls_is_found_at_either_end(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    ours = "+1555*****00"
+    keeper.keep(
+        [
+            a_record(number, **{"from": ours if number % 2 else "+1", "to": "+2" if number % 3 else ours})
+            for number in range(1, 30)
+        ]
+    )
+    found, after = [], None
+    while True:
+        page = archive.calls(CallFilter(number=ours), 4, after)
+        found += [number_of(one) for one in page.items]
+        if (after := page.next) is None:
+            break
+    assert found == [number for number in range(29, 0, -1) if number % 2 or number % 3 == 0]
+
+
+def test_a_hashed_number_is_found_by_the_key(where: Path | str) -> None:
+    hashed = Privacy("hashed", "a key").address("+15551234567")
+    with an_archive(where) as (keeper, archive):
+        keeper.keep([a_record(1, to=hashed), a_record(2)])
+        with_key = open_archive(keeper.url, "a key")
+        assert [number_of(one) for one in with_key.calls(CallFilter(number="+15551234567")).items] == [1]
+        assert archive.calls(CallFilter(number="+15551234567")).items == []
+        with_key.close()
+
+
+def test_a_query_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "QUERY_S", -1)
+    monkeypatch.setattr(database, "STEPS", 10)
+    with an_archive(tmp_path) as (keeper, archive):
+        keeper.keep([a_record(number) for number in range(50)])
+        with pytest.raises(ArchiveError, match="does not answer"):
+            archive.find("zzz")

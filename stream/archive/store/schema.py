@@ -60,6 +60,7 @@ calls = Table(
 # The overview reads this one alone.
 Index("calls_by_time", calls.c.at_us, calls.c.no, calls.c.outcome, calls.c.account)
 Index("calls_by_account", calls.c.account, calls.c.at_us, calls.c.no)
+Index("calls_by_status", calls.c.status, calls.c.at_us, calls.c.no)
 Index("calls_by_outcome", calls.c.outcome, calls.c.at_us, calls.c.no)
 for _name in ("fault", "from_number", "to_number", "sip_response_code", "session_id", "parent_call_id"):
     _of = calls.c[_name]

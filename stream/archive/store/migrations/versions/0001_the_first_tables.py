@@ -92,6 +92,7 @@ def _create_calls() -> None:
     op.create_index("ix_calls_day", "calls", ["day"])
     op.create_index("calls_by_time", "calls", ["at_us", "no", "outcome", "account"])
     op.create_index("calls_by_account", "calls", ["account", "at_us", "no"])
+    op.create_index("calls_by_status", "calls", ["status", "at_us", "no"])
     op.create_index("calls_by_outcome", "calls", ["outcome", "at_us", "no"])
     for name in ("fault", "from_number", "to_number", "sip_response_code", "session_id", "parent_call_id"):
         some = sa.text(f"{name} IS NOT NULL")
