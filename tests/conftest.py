@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,6 +22,7 @@ from hypothesis import settings
 from stream.service.settings import load
 from tests import searching
 from tests.real_broker import RealBroker
+from tests.real_postgresql import RealPostgresql, binaries
 
 searching.register()
 
@@ -88,3 +90,25 @@ _numbers = itertools.count(1)
 def prefix() -> str:
     """A topic prefix that no other test has."""
     return f"t{int(time.time()) % 1_000_000}x{os.getpid()}x{next(_numbers)}."
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[RealPostgresql]:
+    programs = binaries()
+    if programs is None:
+        assert "CALLSTREAM_REQUIRE_TOOLS" not in os.environ, "PostgreSQL is not installed"
+        pytest.skip("PostgreSQL is not installed: Debian's package is `postgresql`")
+    server = RealPostgresql(programs)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where an empty archive may be: a folder for SQLite's file, or the URL of a database."""
+    if request.param == "sqlite":
+        return tmp_path
+    server: RealPostgresql = request.getfixturevalue("postgresql")
+    return server.database()

@@ -9,6 +9,7 @@ A database that does not answer is tried again for ever: what is not written sta
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -110,6 +111,7 @@ class ArchiveConsumer:
         batch = await self._fetch()
         if batch:
             await self._write(batch)
+        await self._report_lag()
         await self._commit(COMMIT_S)
         return len(batch)
 
@@ -197,6 +199,16 @@ class ArchiveConsumer:
         if why != self.trouble:
             log.error("the archive's database does not take what is written, retrying (%s)", why)
         self.trouble = why
+
+    async def _report_lag(self) -> None:
+        behind: Counter[str] = Counter()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COMMIT_S):
+                for tp in [*self._next]:
+                    at = await self._consumer.position(tp)
+                    end = self._consumer.last_stable_offset(tp) if tp in self._next else None
+                    behind[self._topics[tp.topic]] += max(0, (end or 0) - at)
+        self._metrics.lag(behind)
 
     # -- the group
 

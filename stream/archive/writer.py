@@ -35,6 +35,7 @@ from stream.archive.rows import (
 from stream.archive.store.sqlite_statements import SqliteStatements
 from stream.archive.store.statements import AlertValues, EventValues, Statements
 from stream.core.forgetting import FORGET
+from stream.core.timestamps import SECOND_US
 
 T = TypeVar("T")
 
@@ -42,6 +43,10 @@ log = logging.getLogger("callstream.archive")
 
 ROLES = ("events", "ended", "alerts")
 """The topics that are kept, by their role."""
+
+
+SLACK_US = 600 * SECOND_US
+"""Of the clocks of those who write times: the gateways, the pollers, and the one who has a call forgotten."""
 
 
 class FencedError(Exception):
@@ -288,7 +293,11 @@ class _Draft:
         return list(changed.values())
 
     def _drop_forgotten(self, marks: Mapping[str, int]) -> None:
-        """Take out what is as old as the request to forget the call. The event that tells of it stays."""
+        """Take out what is as old as the request to forget the call. The event that tells of it stays.
+
+        The worker takes nothing of the call for a day after it: what is a little newer has another clock.
+        """
+        marks = {key: at_us + SLACK_US for key, at_us in marks.items()}
         self._events = [
             line
             for line in self._events

@@ -29,7 +29,7 @@ COMMANDS = {
     "backfill": "Read a past time from a provider, at the lowest priority.",
     "dead-letters": "List, show and write back what could not be processed.",
     "backtest": "What other alert rules would have raised, on recorded calls.",
-    "forget": "Remove a call from the worker's state, for good.",
+    "forget": "Remove a call from state and archive, for good.",
     "topics": "Create the topics, or say what does not match.",
     "schemas": "Print the schemas of what is written to the topics.",
     "config": "Validate the settings: `config check`.",

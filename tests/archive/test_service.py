@@ -19,10 +19,10 @@ from stream.kafka import topics
 from stream.kafka.access import archive_group
 from stream.service.settings import Settings
 from tests.archive.kept import Told, of_another, replayed, values
-from tests.archive.real_postgresql import RealPostgresql
 from tests.e2e.full_worker import get_text
 from tests.e2e.harness import lag
 from tests.real_broker import RealBroker
+from tests.real_postgresql import RealPostgresql
 
 PARTITIONS = 3
 LIMIT_S = 60.0
@@ -124,6 +124,7 @@ async def test_all_that_is_written_is_kept_and_counted(
         )
         assert 'callstream_archive_records_total{result="skipped",topic="events"} 0.0' in said
         assert "callstream_archive_up 1.0" in said
+        assert 'callstream_archive_lag_messages{topic="events"} 0.0' in said
     names = topics.names(prefix)
     group = archive_group(prefix)
     assert (

@@ -26,8 +26,8 @@ from stream.archive.reader import Archive, open_archive
 from stream.archive.store.migrate import migrate
 from stream.archive.writer import ArchiveWriter
 from stream.core.timestamps import SECOND_US
-from tests.archive.real_postgresql import RealPostgresql, binaries
 from tests.bench.archived_calls import CallGenerator
+from tests.real_postgresql import RealPostgresql, binaries
 
 DATABASES = ("sqlite", "postgresql")
 DAYS = 25

@@ -62,6 +62,13 @@ def _archive() -> Sequence[AnyPanel]:
             width=8,
         ),
         lines(
+            "Records that are not written yet, by topic",
+            "It goes back to about 0 where the database takes what comes.",
+            Query(q.total("archive_lag_messages", by="topic"), "{{topic}}"),
+            unit=COUNT,
+            width=8,
+        ),
+        lines(
             "Time since the last transaction",
             "It grows while nothing is written.",
             Query(f"time() - max({q.series('archive_last_write_timestamp_seconds')})", "last write"),

@@ -1,18 +1,22 @@
-"""`callstream forget`: has the worker remove a call from its state, and waits until it has said so.
+"""`callstream forget`: has the worker remove calls from its state, and waits until it has said so.
 
-Exit code 0: it is forgotten. 1: no worker has confirmed it yet; it is done as soon as one reads the request.
+The archive reads what the worker says, and removes them too.
+Exit code 0: they are forgotten. 1: no worker has confirmed it yet; it is done as soon as one reads it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import re
 import time
 import uuid
+from collections.abc import Sequence
 
 import click
 import orjson
 
+from stream.archive.questions import MOST_ITEMS, ArchiveError, CallFilter, StoredCall
 from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
@@ -23,64 +27,126 @@ from stream.kafka.envelope_codec import write_envelope
 from stream.kafka.partitions import TopicPartition, partition_of
 from stream.kafka.topic_reader import ends_of, read_from
 from stream.kafka.topics import Topics, names
-from stream.service.settings import load
+from stream.service.settings import Settings, load
 
 ANSWER_S = 30.0
 WRITE_S = 10.0
 
 CALL_KEY = re.compile(r"(?:twilio|telnyx):(?!conference:|account:)[\x21-\x7e]{1,200}")
+MASK = "**"
+"""In every masked number, and in no other."""
+
 NOT_A_KEY = "a KEY is twilio:CA… or telnyx:<call_leg_id>, as `key` in a call's record"
 
 
 @click.command("forget")
-@click.argument("key")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(key: str, as_json: bool) -> None:
-    """Forget the call KEY: remove its state, and drop what is still delivered for it.
+@click.argument("key", required=False)
+@click.option("--number", help="Forget every call in the archive from or to this number.")
+@click.option(
+    "--masked-too",
+    is_flag=True,
+    help="With --number: also calls of which the archive has only a mask, which others may have, too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each call.")
+def command(key: str | None, number: str | None, masked_too: bool, as_json: bool) -> None:
+    """Forget the call KEY: remove its state and its rows in the archive, and drop what still comes for it.
 
     KEY is a call's key, as twilio:CA… or telnyx:<call_leg_id>. It cannot be taken back. docs/operations.md
     says what of the call stays in the topics, and how long.
     """
     quiet_clients()
-    if CALL_KEY.fullmatch(key) is None:
+    if (key is None) == (number is None):
+        raise Misuse("either KEY or --number: one of them")
+    if key is not None and CALL_KEY.fullmatch(key) is None:
         raise Misuse(NOT_A_KEY)
-    with exit_on_error(away=(TimeoutError,), as_json=as_json):
+    with exit_on_error(ArchiveError, away=(TimeoutError,), as_json=as_json):
         settings = load()
         bootstrap = required_bootstrap(settings)
         topics = names(settings.topic_prefix)
-        was_kept = asyncio.run(_forgotten(connection(settings, FORGET, bootstrap), topics, key))
-    if was_kept is None:
+        keys = [key] if key is not None else _of_number(settings, number or "", masked_too=masked_too)
+        cluster = connection(settings, FORGET, bootstrap)
+        was_kept = asyncio.run(_forgotten(cluster, topics, keys)) if keys else {}
+    for one, kept in was_kept.items():
+        if as_json:
+            say(orjson.dumps({"key": one, "forgotten": True, "was_kept": kept}).decode())
+        else:
+            say(f"{one} is forgotten: " + ("its state is removed" if kept else "no state of it was kept"))
+    if len(was_kept) < len(keys):
         raise Fault(
             f"no worker has confirmed it within {ANSWER_S:.0f} s: it is done when one reads the request",
             FAILED,
             as_json=as_json,
         )
-    if as_json:
-        say(orjson.dumps({"key": key, "forgotten": True, "was_kept": was_kept}).decode())
-    else:
-        say(f"{key} is forgotten: " + ("its state is removed" if was_kept else "no state of it was kept"))
+    if not keys and not as_json:
+        say("the archive has no call of this number")
 
 
-async def _forgotten(cluster: Connection, topics: Topics, key: str) -> bool | None:
-    """Whether a state was kept; None if no worker confirms in time. Raises MissingTopicError, KafkaError."""
-    request = ForgetRequest(str(uuid.uuid4()), key)
+def _of_number(settings: Settings, number: str, *, masked_too: bool) -> list[str]:
+    """The calls of a number. Raises ArchiveError; Misuse where only a mask tells which they are."""
+    # Not with the other commands: it loads the database's library.
+    reader = importlib.import_module("stream.archive.reader")
+    url = importlib.import_module("stream.archive.database").archive_url(
+        settings.archive_url, settings.data_dir
+    )
+    archive = reader.open_archive(url, settings.privacy_key)
+    try:
+        found: list[StoredCall] = []
+        after = None
+        while True:
+            page = archive.calls(CallFilter(number=number), MOST_ITEMS, after)
+            found += page.items
+            if (after := page.next) is None:
+                break
+    finally:
+        archive.close()
+    masked = [one for one in found if MASK in f"{one.from_}{one.to}" and number not in (one.from_, one.to)]
+    if masked and not masked_too:
+        raise Misuse(
+            f"of {len(masked)} calls the archive has only a mask that fits this number, and others, too: "
+            "--masked-too forgets them"
+        )
+    return [one.key for one in found]
+
+
+async def _forgotten(cluster: Connection, topics: Topics, keys: Sequence[str]) -> dict[str, bool]:
+    """Of each call that a worker has confirmed in time: whether a state was kept.
+
+    Raises MissingTopicError, KafkaError.
+    """
     ends = await ends_of(cluster, [topics.events, topics.polled])
     partitions = sum(one.topic == topics.events for one in ends)
-    said = TopicPartition(topics.events, partition_of(key.encode(), partitions))
-    await _ask(cluster, topics.polled, request, said.partition)
-    async with read_from(cluster, {said: ends[said]}) as reader:
+    requests = [ForgetRequest(str(uuid.uuid4()), key) for key in keys]
+    waiting = {forgotten_id(one): one.key for one in requests}
+    said = {TopicPartition(topics.events, partition_of(key.encode(), partitions)) for key in keys}
+    await _ask(cluster, topics.polled, requests, partitions)
+    confirmed: dict[str, bool] = {}
+    async with read_from(cluster, {one: ends[one] for one in said}) as reader:
         deadline = time.monotonic() + ANSWER_S
-        while time.monotonic() < deadline:
+        while waiting and time.monotonic() < deadline:
             for some in (await reader.read()).values():
                 for record in some:
                     event = orjson.loads(record.value)
-                    if event["id"] == forgotten_id(request):
-                        return bool(event["attributes"]["was_kept"])
-    return None
+                    if (key := waiting.pop(event["id"], None)) is not None:
+                        confirmed[key] = bool(event["attributes"]["was_kept"])
+                        deadline = time.monotonic() + ANSWER_S
+    return confirmed
 
 
-async def _ask(cluster: Connection, topic: str, request: ForgetRequest, partition: int) -> None:
-    value = write_envelope(
+async def _ask(cluster: Connection, topic: str, requests: Sequence[ForgetRequest], partitions: int) -> None:
+    producer = await idempotent(cluster, topic)
+    try:
+        async with asyncio.timeout(WRITE_S):
+            for one in requests:
+                key = one.key.encode()
+                await producer.send_and_wait(
+                    topic, _request(one), key=key, partition=partition_of(key, partitions)
+                )
+    finally:
+        await drop(producer)
+
+
+def _request(request: ForgetRequest) -> bytes:
+    return write_envelope(
         FORGET,
         {"id": request.id, "key": request.key},
         received_us=time.time_ns() // 1000,
@@ -88,9 +154,3 @@ async def _ask(cluster: Connection, topic: str, request: ForgetRequest, partitio
         endpoint=None,
         delivery={"verified": True},
     )
-    producer = await idempotent(cluster, topic)
-    try:
-        async with asyncio.timeout(WRITE_S):
-            await producer.send_and_wait(topic, value, key=request.key.encode(), partition=partition)
-    finally:
-        await drop(producer)

@@ -48,6 +48,12 @@ ARCHIVE_LAST_WRITE = gauge(
     "Unix time of the last transaction of the archive.",
     "When it is old though events are published: see archive_up.",
 )
+ARCHIVE_LAG = gauge(
+    "archive_lag_messages",
+    "Records in Kafka that are not in the database yet, of the partitions that this process has, by topic.",
+    "When it keeps rising: does the database take what is written (archive_up), is it slow?",
+    {"topic": KEPT},
+)
 ARCHIVE_REMOVED = counter(
     "archive_rows_removed_total",
     "Rows that were deleted, because they are older than the retention or of a call that was forgotten.",
@@ -97,6 +103,10 @@ class ArchiveMetrics(MetricRegistry):
     def took(self, seconds: float, now_s: float) -> None:
         self.histogram(ARCHIVE_WRITE_DURATION).observe(seconds, 1)
         self.gauge(ARCHIVE_LAST_WRITE).set(now_s)
+
+    def lag(self, records: Mapping[str, int]) -> None:
+        for topic in KEPT:
+            self.gauge(ARCHIVE_LAG, topic).set(records.get(topic, 0))
 
     def oldest(self, at_s: float) -> None:
         self.gauge(ARCHIVE_OLDEST).set(at_s)

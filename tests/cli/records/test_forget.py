@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import orjson
 import pytest
@@ -11,10 +12,13 @@ from click.testing import CliRunner, Result
 
 from stream.cli.main import main
 from stream.cli.records import forget
+from stream.cli.support.terminal import Misuse
 from stream.kafka import topics
 from stream.kafka.client.connection import connection
 from stream.kafka.topic_reader import records
 from stream.service.settings import Settings
+from tests.archive.kept import an_archive
+from tests.archive.test_reader import a_record
 from tests.core.deliveries import TWILIO_KEY
 from tests.real_broker import RealBroker
 
@@ -49,3 +53,36 @@ def test_without_a_worker_the_request_waits_and_that_is_said(
 
     (value,) = asyncio.run(waiting())
     assert orjson.loads(value or b"null")["source"] == "forget"
+
+
+def test_a_key_or_a_number_is_wanted() -> None:
+    for arguments in ((), (TWILIO_KEY, "--number", "+15551234567")):
+        result = run(*arguments, CALLSTREAM_KAFKA="127.0.0.1:1")
+        assert result.exit_code == 2
+        assert "either KEY or --number" in result.stderr
+
+
+def of_number(tmp_path: Path, number: str, **options: bool) -> list[str]:
+    chosen = Settings(data_dir=tmp_path)
+    return sorted(forget._of_number(chosen, number, **{"masked_too": False, **options}))
+
+
+def test_the_calls_of_a_number_are_those_of_the_archive(tmp_path: Path) -> None:
+    full, mask = "+442071838750", "+44********50"
+    with an_archive(tmp_path) as (keeper, _):
+        keeper.keep([a_record(1, to=full), a_record(2, **{"from": full}), a_record(3)])
+        keys = [f"twilio:CA{number:032x}" for number in (1, 2)]
+        assert of_number(tmp_path, full) == keys
+        assert of_number(tmp_path, "+442071830000") == []
+        keeper.keep([a_record(4, to=mask)])
+        with pytest.raises(Misuse, match="of 1 calls the archive has only a mask"):
+            of_number(tmp_path, full)
+        assert of_number(tmp_path, full, masked_too=True) == [*keys, f"twilio:CA{4:032x}"]
+
+
+def test_without_an_archive_no_number_is_looked_for(tmp_path: Path) -> None:
+    result = run(
+        "--number", "+15551234567", CALLSTREAM_KAFKA="127.0.0.1:1", CALLSTREAM_DATA_DIR=str(tmp_path)
+    )
+    assert result.exit_code == 2
+    assert "the archive does not answer" in result.stderr
