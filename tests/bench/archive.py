@@ -97,6 +97,9 @@ def _measured(url: str, events: int, *, questions: bool) -> dict[str, Any]:
         archive = open_archive(url)
         found["questions_ms"] = _asked(archive, generator)
         archive.close()
+        found["slowest_list_ms"] = max(
+            one["p99"] for name, one in found["questions_ms"].items() if name not in ("call", "overview")
+        )
     engine.dispose()
     return found
 

@@ -29,6 +29,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
         "latency": _latency,
         "through": _through,
         "recovery": _recovery,
+        "archive": _archive,
         "ordinary": _ordinary,
     }
     found: list[RenderableType] = []
@@ -240,6 +241,30 @@ def _through(result: Mapping[str, Any]) -> RenderableType:
     table.add_row("alerts", *cells, _plain(took["max"]), _plain(took["n"]))
     answer = found["answer_ms"]
     table.add_row("answers", *(_plain(answer[p]) for p in ("p50", "p90", "p99", "max")), "")
+    return table
+
+
+def _archive(result: Mapping[str, Any]) -> RenderableType:
+    table = _table(
+        "Archive: events of calls, their records and alerts",
+        "database",
+        "events",
+        "events/s",
+        "CPU µs each",
+        "a call, p99 ms",
+        "slowest list, p99 ms",
+        "overview, p99 ms",
+    )
+    for name, found in result["archive"].items():
+        table.add_row(
+            name,
+            f"{found['events']:,}",
+            _judged(result, f"archive.{name}.per_s", None),
+            _plain(found["cpu_us"], 1),
+            _judged(result, f"archive.{name}.call", None, 1),
+            _plain(found["slowest_list_ms"], 1),
+            _judged(result, f"archive.{name}.overview", None, 1),
+        )
     return table
 
 

@@ -16,11 +16,32 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import callbacks, gateway, latency, offline, ordinary, pairs, recovery, through, throughput
+from tests.bench import (
+    archive,
+    callbacks,
+    gateway,
+    latency,
+    offline,
+    ordinary,
+    pairs,
+    recovery,
+    through,
+    throughput,
+)
 from tests.bench.ground import CandidateFailed, Ground, ground
 
-PARTS = ("offline", "throughput", "stages", "gateway", "latency", "through", "recovery", "ordinary")
-NEED_NO_BROKER = {"offline", "ordinary"}
+PARTS = (
+    "offline",
+    "throughput",
+    "stages",
+    "gateway",
+    "latency",
+    "through",
+    "recovery",
+    "archive",
+    "ordinary",
+)
+NEED_NO_BROKER = {"offline", "archive", "ordinary"}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 1_000_000
     requests: int = 30_000
     offline_calls: int = 1000
+    archived: int = 200_000
     latency: tuple[tuple[int, int], ...] = latency.RATES
     ordinary_s: tuple[float, float] = (ordinary.WARM_S, ordinary.MEASURED_S)
     limit_s: float = 600.0
@@ -68,6 +90,9 @@ def run(plan: Plan, say: Say) -> dict[str, Any]:
         result["offline"] = _offline(plan, say)
     if set(plan.parts) - NEED_NO_BROKER:
         _on_a_broker(plan, say, result)
+    if "archive" in plan.parts:
+        say.step(f"writing {plan.archived:,} events into each archive, and asking")
+        result["archive"] = _or_failed(lambda: archive.measure(plan.archived, questions=True))
     if "ordinary" in plan.parts:
         warm_s, measured_s = plan.ordinary_s
         result["ordinary"] = _or_failed(

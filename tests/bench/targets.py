@@ -118,6 +118,21 @@ TARGETS = (
     Target("gateway.half.p99", "gateway at half rate, p99 ms", "gateway.half.ms.204.p99", most=100),
     _most("through.alerts.p50", "gateway's answer → alert, p50 ms", "through.alerts_ms.p50", 120, 150),
     _most("through.alerts.p99", "gateway's answer → alert, p99 ms", "through.alerts_ms.p99", 250, 300),
+    *(
+        Target(f"archive.{name}.per_s", f"archive, {name}, events/s", f"archive.{name}.per_s", least=least)
+        for name, least in {"sqlite": 20_000, "postgresql": 15_000}.items()
+    ),
+    *(
+        Target(
+            f"archive.{name}.{what}", f"archive, {name}, {says}, p99 ms", f"archive.{name}.{path}", most=most
+        )
+        for name in ("sqlite", "postgresql")
+        for what, says, path, most in (
+            ("call", "a call", "questions_ms.call.p99", 20),
+            ("lists", "the slowest list", "slowest_list_ms", 200),
+            ("overview", "overview", "questions_ms.overview.p99", 300),
+        )
+    ),
     Target("recovery.memory", "recovery, memory, s", "recovery.memory.seconds", most=20),
     Target("recovery.rocksdb", "recovery, RocksDB, s", "recovery.rocksdb.seconds", most=40),
 )
