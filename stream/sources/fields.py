@@ -166,6 +166,9 @@ def telnyx_key(leg_id: str | None, payload: dict[str, Any]) -> str:
     return f"telnyx:conference:{conference_id}"
 
 
+_CONTAINERS = frozenset({dict, list})
+
+
 def check_depth(body: Any, limit: int = DEPTH_LIMIT) -> None:
     """Raise `too_deep` if a body exceeds the limit. It does not recurse, because a body may be hostile."""
     level_now: list[Any] = [body]
@@ -176,7 +179,7 @@ def check_depth(body: Any, limit: int = DEPTH_LIMIT) -> None:
                 level_next.extend(value.values())
             elif type(value) is list:
                 level_next.extend(value)
-        if not level_next:
+        if _CONTAINERS.isdisjoint(map(type, level_next)):
             return
         level_now = level_next
     if any(type(value) in (dict, list) for value in level_now):

@@ -31,10 +31,16 @@ def without_secrets(value: Any) -> Any:
         if type(name) is str and kind_of_header(name) == "secret":
             return {"name": name}
         kept = value.copy()
-        for name, inner in value.items():
-            if kind_of(name) == "secret":
-                del kept[name]
-            elif (kind := type(inner)) is dict or kind is list or (kind is str and "://" in inner):
+        if "secret" in map(kind_of, value):
+            for name in value:
+                if kind_of(name) == "secret":
+                    del kept[name]
+        for name, inner in kept.items():
+            kind = type(inner)
+            if kind is str:
+                if "://" in inner:
+                    kept[name] = without_secrets(inner)
+            elif kind is dict or kind is list:
                 kept[name] = without_secrets(inner)
         return kept
     if kind is list:

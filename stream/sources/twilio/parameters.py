@@ -7,6 +7,7 @@ Telnyx' TeXML has the same parameters.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 from stream.core.events import DecodeError, Reading
@@ -43,7 +44,12 @@ FormKind = Literal["progress", "recording", "amd", "conference", "other"]
 
 
 def pascal_case(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {_PASCAL_CASE.get(normalised(name), name): value for name, value in parameters.items()}
+    return {_pascal_case(name): value for name, value in parameters.items()}
+
+
+@lru_cache(maxsize=1024)
+def _pascal_case(name: str) -> str:
+    return _PASCAL_CASE.get(normalised(name), name)
 
 
 def kind_of_form(parameters: dict[str, Any]) -> FormKind:
