@@ -6,7 +6,7 @@ is derived from does not depend on the order of arrival, so neither do its confl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -24,7 +24,8 @@ Span = tuple[float | int, float | int]
 class ConflictRule(NamedTuple):
     """How conflicts of a field are found and decided.
 
-    - `span`: of an entry, None if it has no value; `chosen`: what the record says, None if it says nothing.
+    - `span`: of an entry, None if it has no value; no function where entries are not compared.
+    - `chosen`: what the record says, None if it says nothing.
     - `status`: of the entries that are compared; empty: those that end the call.
     - `exact`: how far apart two values are that may be the same; `text`: a value as the record shows it.
     - `wins`: which value the record has.
@@ -33,7 +34,7 @@ class ConflictRule(NamedTuple):
     field: str
     wins: str
     status: str = ""
-    span: Callable[[TimelineEntry], Span | None] = lambda entry: None
+    span: Callable[[TimelineEntry], Span | None] | None = None
     chosen: Callable[[Lifecycle], float | int | None] = lambda lifecycle: None
     exact: Callable[[float | int, float | int], float] = lambda low, high: 0
     text: Callable[[Any], str] = str
@@ -90,6 +91,9 @@ RULES: tuple[ConflictRule, ...] = (
 """Of each field, which value wins. The last three are found where the call is folded."""
 
 
+_COMPARED = tuple((rule, rule.span) for rule in RULES if rule.span is not None)
+
+
 def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
     """The conflicts of a call as its record has them: `field`, `values`, `chosen`; sorted by field.
 
@@ -119,10 +123,11 @@ def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
             told.setdefault(entry.status, []).append(entry)
         # Where sources disagree on how it ended, they mean different ends.
         told[""] = [] if several_ends else lifecycle.terminal
-        for rule in RULES:
+        for rule, span_of in _COMPARED:
             entries = told.get(rule.status, ())
             if len(entries) > 1 or (entries and entries[0].others is not None):
-                conflicts += _of_rule(rule, entries, lifecycle)
+                spans = [(span, entry.sources) for entry in entries if (span := span_of(entry)) is not None]
+                conflicts += _of_rule(rule, spans, lifecycle)
     if len(conflicts) > 1:
         conflicts.sort(key=lambda conflict: str(conflict["field"]))
     return conflicts
@@ -150,17 +155,16 @@ def _is_told_apart(call: Call) -> bool:
     return bool(sources & (sources - 1))
 
 
-def _of_rule(
-    rule: ConflictRule, entries: Sequence[TimelineEntry], lifecycle: Lifecycle
-) -> list[dict[str, Any]]:
-    told = [(span, entry.sources) for entry in entries if (span := rule.span(entry)) is not None]
+def _of_rule(rule: ConflictRule, told: list[tuple[Span, int]], lifecycle: Lifecycle) -> list[dict[str, Any]]:
+    """`told`: what events have been reported with, and the sources of each."""
+    values = {value for span, _ in told for value in span}
+    if len(values) < 2:
+        return []
     chosen = rule.chosen(lifecycle)
     if chosen is None or not any(_differ(rule, *span) for span in _compared(told)):
         return []
-    values = sorted({value for span, _ in told for value in span})
-    return [
-        {"field": rule.field, "values": [rule.text(value) for value in values], "chosen": rule.text(chosen)}
-    ]
+    shown = [rule.text(value) for value in sorted(values)]
+    return [{"field": rule.field, "values": shown, "chosen": rule.text(chosen)}]
 
 
 def _compared(told: list[tuple[Span, int]]) -> list[Span]:
