@@ -190,7 +190,7 @@ class BatchState:
     def due_s(self) -> int | None:
         """The second from which a tick finds something due after this batch."""
         seconds = [second for _, second in self.moved.values() if second is not None]
-        first = self.memory.due.first(without=self.moved)
+        first = self.memory.due.first(without=self.moved.keys())
         if first is not None:
             seconds.append(first)
         return min(seconds, default=None)

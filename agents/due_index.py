@@ -11,11 +11,13 @@ it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 SPARE_SECONDS = 64
 """Seconds without keys that are tolerated before the heap is rebuilt."""
+
+_NOTHING: frozenset[bytes] = frozenset()
 
 FIRST_PAUSE_S = 1
 LONGEST_PAUSE_S = 3600
@@ -58,12 +60,12 @@ class DueIndex:
             if len(self._seconds) > 2 * len(self._keys) + SPARE_SECONDS:
                 self._seconds = sorted(self._keys)
 
-    def first(self, without: Container[bytes] = ()) -> int | None:
+    def first(self, without: Set[bytes] = frozenset()) -> int | None:
         """The second from which a key that is not in `without` is due, None for never."""
         reached = [(second, 0) for second in self._seconds[:1]]
         while reached:
             second, at = heapq.heappop(reached)
-            if any(key not in without for key in self._keys.get(second, ())):
+            if not self._keys.get(second, _NOTHING) <= without:
                 return second
             for below in range(2 * at + 1, min(2 * at + 3, len(self._seconds))):
                 heapq.heappush(reached, (self._seconds[below], below))

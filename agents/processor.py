@@ -344,4 +344,4 @@ class CallProcessor:
 def _read_together(records: Sequence[Record], at: int) -> Sequence[Record]:
     """The records from `at` on that are read before the first of them is applied."""
     ahead = records[at : at + READ_AHEAD]
-    return ahead if sum(len(one.value or b"") for one in ahead) <= READ_AHEAD_BYTES else ahead[:1]
+    return ahead if sum([len(one.value or b"") for one in ahead]) <= READ_AHEAD_BYTES else ahead[:1]

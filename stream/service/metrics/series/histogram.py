@@ -15,6 +15,9 @@ from prometheus_client.utils import floatToGoString
 
 from stream.service.metrics.family import PREFIX, Family
 
+FEW = 8
+"""Fewer observations than this are placed one by one: a batch at ordinary load has few."""
+
 
 class Buckets:
     """The observations of one label set: how many came into each bucket, and their sum.
@@ -37,12 +40,20 @@ class Buckets:
     def observe_many(self, values: Iterable[float]) -> None:
         """Any number of durations at once."""
         ascending = sorted(values)
+        if len(ascending) < FEW:
+            for value in ascending:
+                self.observe(value)
+            return
         self._place([bisect_right(ascending, bound) for bound in self._bounds], len(ascending))
         self.sum += sum(ascending[bisect_left(ascending, 0) :])
 
     def observe_since(self, now_us: int, ascending_us: Sequence[int]) -> None:
         """The time from each of these moments until now. Microseconds since 1970, in ascending order."""
         n = len(ascending_us)
+        if n < FEW:
+            for at_us in ascending_us:
+                self.observe((now_us - at_us) / 1_000_000)
+            return
         limits_us = [now_us - round(bound * 1_000_000) for bound in self._bounds]
         self._place([n - bisect_left(ascending_us, limit_us) for limit_us in limits_us], n)
         past = bisect_right(ascending_us, now_us)
