@@ -40,6 +40,9 @@ from stream.service.metrics.label_values import UNKNOWN
 
 SCHEMAS = "https://callstream.io/schemas/"
 
+_HAVE_TOPICS = frozenset({CallRecord, Alert, ChildFound, SiblingAnswered, CallForgotten, FetchRequest})
+"""The effects that are written, beside events, which most deliveries have."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,6 +54,8 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
         kind = type(effect)
         if kind is Event:
             written.append((topics.events, (key, _encode(effect), event_headers(effect, deployment), None)))
+        elif kind not in _HAVE_TOPICS:
+            counted.append(effect)
         elif kind is CallRecord:
             written.append((topics.ended, (key, _encode(effect), record_headers(effect, deployment), None)))
         elif kind is Alert:
@@ -63,10 +68,9 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
         elif kind is CallForgotten:
             written.append((topics.ended, (key, None, (), None)))
         else:
-            if kind is FetchRequest:
-                # One poller gets all requests of an account, and so keeps to its rate limit.
-                account = account_key(effect.key.partition(":")[0], effect.account)
-                written.append((topics.fetches, (key, _encode(effect), (), account)))
+            # One poller gets all requests of an account, and so keeps to its rate limit.
+            account = account_key(effect.key.partition(":")[0], effect.account)
+            written.append((topics.fetches, (key, _encode(effect), (), account)))
             counted.append(effect)
     for topic, output in written:
         batch.outputs[topic].append(output)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -32,13 +33,16 @@ _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
+_parts_of = itemgetter(slice(8), slice(8, 12), slice(13, 16), 16, slice(17, 20), slice(20, 32))
+"""The digits of a digest that an id has. The version is in the 13th's place, the variant in the 17th's."""
+
 
 def name_id(*parts: Any) -> str:
     """uuid5 of the canonical JSON array of `parts`, as text, at a third of the cost of `uuid.uuid5`."""
     digest = _base.copy()
     digest.update(_encode(parts))
-    h = digest.hexdigest()
-    return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+    low, mid, high, variant, clock, node = _parts_of(digest.hexdigest())
+    return f"{low}-{mid}-5{high}-{_VARIANT[variant]}{clock}-{node}"
 
 
 def identify(reading: Reading) -> None:
@@ -46,9 +50,9 @@ def identify(reading: Reading) -> None:
     event = reading.event
     digest = _base.copy()
     digest.update(_encode((VERSION, event.key, event.family, reading.identity_rule, *reading.parts)))
-    h = digest.hexdigest()
-    event.id = text = f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
-    reading.fingerprint = int(h[:12] + text[14:18], 16)
+    low, mid, high, variant, clock, node = _parts_of(digest.hexdigest())
+    event.id = f"{low}-{mid}-5{high}-{_VARIANT[variant]}{clock}-{node}"
+    reading.fingerprint = int(f"{low}{mid}5{high}", 16)
 
 
 def event_id(key: str, family: str, rule: str, parts: tuple[Any, ...]) -> str:

@@ -18,14 +18,19 @@ def edges_of(direction: str | None, from_: str | None, to: str | None) -> tuple[
     Masked addresses are sufficient, because only their scheme counts. ConversationRelay's rows of clients and
     of SIP calls are under the carrier's edge. (Twilio: "Voice Insights Events", default edges.)
     """
-    found = {CARRIER}
+    found = _BIT[CARRIER]
     for address in (from_, to):
         scheme, colon, _ = (address or "h:").partition(":")
-        found.update(_EDGES_AT.get(scheme.lower(), ()) if colon else ())
+        if colon:
+            found |= _BITS_AT.get(scheme.lower(), 0)
     if direction is not None and direction.startswith("trunking"):
-        found.add(SIP)
-    return tuple(edge for edge in EDGES if edge in found)
+        found |= _BIT[SIP]
+    return _OF_BITS[found]
 
 
+_BIT = {edge: 1 << position for position, edge in enumerate(EDGES)}
+_OF_BITS = [tuple(edge for edge in EDGES if bits & _BIT[edge]) for bits in range(1 << len(EDGES))]
 _EDGES_AT = {"client": (SDK, CLIENT), "sip": (SIP,), "sips": (SIP,), "h": EDGES}
 """Edges by the scheme of an address; `h` is a hashed one."""
+
+_BITS_AT = {scheme: sum(map(_BIT.__getitem__, edges)) for scheme, edges in _EDGES_AT.items()}

@@ -191,7 +191,10 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     changed = False
     if facts and (as_of_us or not facts.items() <= known.items()):
         for name, value in facts.items():
-            before, disputed = known.get(name), [*call.disputed.get(name, ())]
+            before = known.get(name)
+            if before == value and not as_of_us:
+                continue
+            disputed = [*call.disputed.get(name, ())]
             if call.claim(name, value, as_of_us):
                 effects.append(StateConflict(event.provider, name))
             changed |= known[name] != before or call.disputed.get(name, []) != disputed

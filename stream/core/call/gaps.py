@@ -71,8 +71,9 @@ def watch_gaps(call: Call, envelope: Envelope, policy: CallPolicy) -> None:
         return
     numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
     for entry in call.lifecycle:
-        if entry.number is not None and entry.family_code == PROGRESS and entry.number < NUMBERS_KEPT:
-            numbers |= 1 << entry.number
+        number = entry.number
+        if number is not None and entry.family_code == PROGRESS and number < NUMBERS_KEPT:
+            numbers |= 1 << number
             sources &= entry.sources
     if numbers:
         if not numbers & (numbers + 1):

@@ -21,7 +21,7 @@ from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.conflicts import conflicts_of
 from stream.core.delivery.audit import AuditedCallback
-from stream.core.events import SCHEMA_VERSION
+from stream.core.events import FAMILIES, SCHEMA_VERSION
 from stream.core.identity import name_id
 from stream.core.policy import CallPolicy
 from stream.core.sources import SOURCES, source_names
@@ -111,14 +111,14 @@ def _timeline(call: Call) -> list[TimelineItem]:
     entries = sorted([*call.lifecycle, *call.others], key=TimelineEntry.sort_key)
     return [
         TimelineItem(
-            e.family,
+            FAMILIES[e.family_code],
             e.name,
             e.status,
             e.number,
             _moment(e.at_us),
             QUALITIES[e.quality],
-            e.level,
-            e.edge,
+            None if e.level_code is None else e.level,
+            None if e.edge_code is None else e.edge,
             source_names(e.sources),
         )
         for e in entries

@@ -93,12 +93,12 @@ def plan_ended(call: Call, lifecycle: Lifecycle, now_us: int, policy: CallPolicy
     edges = edges_of(facts("direction_detail"), facts("from"), facts("to"))
     answered = lifecycle.end is not None and lifecycle.end.outcome == "answered"
     began_us, now_s = _started_us(lifecycle.ended[0], now_us), now_us // SECOND_US
-    for source, edge, step, after_us in _first_reads(
-        call.provider, policy, edges, answered, _end_was_read(call)
-    ):
-        # An overdue step is due now.
-        due_s = max(due_second(began_us + after_us, 0), now_s)
-        call.fetches.append(Fetch(source, edge, due_s, step))
+    planned = _first_reads(call.provider, policy, edges, answered, _end_was_read(call))
+    # An overdue step is due now.
+    call.fetches = [
+        Fetch(source, edge, max(-(-(began_us + after_us) // SECOND_US), now_s), step)
+        for source, edge, step, after_us in planned
+    ]
     request_due(call, now_us, policy, effects)
 
 
@@ -158,10 +158,10 @@ def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any])
             due.append(fetch)
     if not due:
         return
-    due_at = utc(min(fetch.due_s for fetch in due) * SECOND_US)
-    attempt = 1 + max(fetch.attempt for fetch in due)
+    due_at = utc(min([fetch.due_s for fetch in due]) * SECOND_US)
+    attempt = 1 + max([fetch.attempt for fetch in due])
     reason = _reason(call, due[0])
-    urgent = min((_schedule_of(fetch).priority for fetch in due), key=PRIORITIES.index)
+    urgent = min([_schedule_of(fetch).priority for fetch in due], key=PRIORITIES.index)
     for fetch in due:
         fetch.due_s, fetch.attempt, fetch.asked_s = 0, attempt, now_s
     effects.append(

@@ -248,7 +248,8 @@ class Call(msgspec.Struct, array_like=True):
 
     def add(self, entry: TimelineEntry, pages: Pages) -> None:
         """Take in a new event; `has_room` was True for it."""
-        self.families[entry.family] = self.families.get(entry.family, 0) + 1
+        family = entry.family
+        self.families[family] = self.families.get(family, 0) + 1
         if entry.status is not None:
             self.lifecycle.append(entry)
             if len(self.lifecycle) > LIFECYCLE_CAP:

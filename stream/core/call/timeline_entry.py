@@ -79,7 +79,7 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
         """Its position in the timeline: by time, number, family, name. Unknown times come last."""
         at = self.at_us if self.at_us is not None else 1 << 62
         number = self.number if self.number is not None else 1 << 30
-        return (at, number, self.family, self.name, self.fingerprint)
+        return (at, number, FAMILIES[self.family_code], self.name, self.fingerprint)
 
     def retention_key(self) -> tuple[int, int, int]:
         """Which entries are kept when there are too many, lowest first: all but logs, then the earliest logs.
