@@ -221,9 +221,8 @@ class Privacy:
             for name in plan.texts:
                 if fields[name]:
                     fields[name] = REDACTED
-        addresses = self._addresses
-        for name in plan.addresses:
-            fields[name] = addresses[fields[name]]
+        masked = map(self._addresses.__getitem__, plan.address_values(fields))
+        fields.update(zip(plan.addresses, masked, strict=True))
         if (values := plan.others(fields)) not in plan.harmless:
             self._others(fields, plan, values)
         return self._renamed(fields) if plan.named else fields
