@@ -175,9 +175,10 @@ def check_depth(body: Any, limit: int = DEPTH_LIMIT) -> None:
     for _ in range(limit):
         level_next: list[Any] = []
         for value in level_now:
-            if type(value) is dict:
+            kind = type(value)
+            if kind is dict:
                 level_next.extend(value.values())
-            elif type(value) is list:
+            elif kind is list:
                 level_next.extend(value)
         if _CONTAINERS.isdisjoint(map(type, level_next)):
             return

@@ -248,8 +248,7 @@ class Call(msgspec.Struct, array_like=True):
 
     def add(self, entry: TimelineEntry, pages: Pages) -> None:
         """Take in a new event; `has_room` was True for it."""
-        family = entry.family
-        self.families[family] = self.families.get(family, 0) + 1
+        self.families[entry.family] = self.families.get(entry.family, 0) + 1
         if entry.status is not None:
             self.lifecycle.append(entry)
             if len(self.lifecycle) > LIFECYCLE_CAP:
@@ -319,11 +318,11 @@ _decode = msgspec.msgpack.Decoder(Call).decode
 
 
 def dump(call: Call) -> bytes:
-    """A call as stored. Of `seen`, what the entries of `others` have is left out."""
-    if not call.others or call.paged:
-        return _encode(call)
-    whole, kept = call.seen, {entry.fingerprint for entry in call.others}
-    call.seen = [one for one in whole if one not in kept]
+    """A call as stored. Of `seen`, what the entries of `others` have is left out: most often, all of it."""
+    whole, others = call.seen, call.others
+    if others and not call.paged:
+        kept = [] if len(whole) == len(others) else sorted({*whole} - {one.fingerprint for one in others})
+        call.seen = kept
     stored, call.seen = _encode(call), whole
     return stored
 

@@ -98,7 +98,7 @@ def audit(
     attempts: dict[tuple[int, str], list[SentCallback]] = {}
     for one in sent:
         attempts.setdefault((one.event, one.endpoint), []).append(one)
-    came = {event for event, bits in sources.items() if bits & _RECEIVED_BITS}
+    came = {event for event, _ in attempts if sources.get(event, 0) & _RECEIVED_BITS}
     taken = {one.event for tries in attempts.values() for one in tries if not one.refused}
     leading_to_us = {endpoint for event, endpoint in attempts if event in came}
     audited = []
