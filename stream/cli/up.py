@@ -268,7 +268,7 @@ class LocalStack:
         url = self._gateway_url(at)
         return [
             ("webhooks", f"{url}/callbacks/twilio and /callbacks/telnyx"),
-            ("a topic", f"{program} tail alerts   (or events, ended, …)"),
+            ("look at it", f"{program} watch   (or calls, call KEY, alerts, tail TOPIC)"),
             ("worker", _probes(at["worker"])),
             ("gateway", _probes(at["gateway_health"])),
             ("archive", _probes(at["archive"])),

@@ -73,7 +73,8 @@ def _archive_reader(chosen: settings.Settings) -> CallReader:
     file = url.removeprefix(_SQLITE)
     if url.startswith(_SQLITE) and not Path(file).is_file():
         raise NoAnswerError(
-            f"there is no archive at {file}: start `callstream up` here, or set CALLSTREAM_API_URL"
+            f"there is no archive at {file}: start `callstream up` here, or set CALLSTREAM_API_URL or "
+            "CALLSTREAM_ARCHIVE_URL"
         )
     # Another URL has a password in it.
     where = file if url.startswith(_SQLITE) else "the archive"
