@@ -29,6 +29,7 @@ from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.texml_call import SOURCE as TEXML
 from stream.simulator.telnyx.texml_call import TexmlCall
 from stream.simulator.twilio.call import TwilioCall
+from stream.simulator.twilio.conference import TwilioConference, conferences_of
 
 FULL_SPEED_STEP_US = 20
 REPLAYED_SPAN_S = 300
@@ -148,21 +149,22 @@ class Traffic:
                 yield self._next(now_us)
 
     def _begin(self, now_us: int) -> None:
-        """Begin a leg of a call: its first callback is due now."""
+        """Begin a leg of a call, whose first callback is due now, or a conference."""
         if not self._waiting:
             self._waiting = self._new_call(now_us - 150_000)
         call = self._waiting.pop()
-        self.calls += 1
+        is_conference = isinstance(call, TwilioConference)
+        self.calls += not is_conference
         if self.expected is not None:
             self.expected.calls.append(call)
-        if self.providers is not None:
+        if self.providers is not None and not is_conference:
             self._push(call.leg.began_us, call, None)
             self._push(call.leg.ended_us, call, None, 1)
         for due_us, report, attempt in network_schedule(self._rng, call, self._begun):
             self._push(due_us, call, report, attempt)
 
     def _new_call(self, began_us: int) -> list[SimulatedCall]:
-        """The legs of a new call, the first one last."""
+        """The legs of a new call, the first one last, and before them the conferences that they join."""
         rng, options = self._rng, self._begun
         found: list[SimulatedCall] = []
         session = uuid_text(rng) if rng.random() < options.telnyx else None
@@ -179,6 +181,9 @@ class Traffic:
                 found.append(TwilioCall(rng, self._accounts.twilio, leg, parent, options))
         if len(found) > 2:
             found[1].rivals = tuple(one.key for one in found[2:])
+        if options.everything:
+            joining = [one for one in found if isinstance(one, TwilioCall)]
+            found += [conference for one in joining for conference in conferences_of(one, options)]
         return found[::-1]
 
     def _push(

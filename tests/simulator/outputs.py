@@ -18,6 +18,7 @@ from stream.core.call.state import Call
 from stream.core.call.timers import child_found, sibling_answered, tick
 from stream.core.effects import ChildFound, Observed
 from stream.core.events import Event, Origin
+from stream.core.identity import identify
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.kafka.envelope_codec import read_envelope
@@ -76,6 +77,11 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
         assert readings[0].event.key.encode() == record.key
         for reading in readings:
             privacy.apply(reading)
+        if b":conference:" in record.key:
+            for reading in readings:
+                identify(reading)
+            keep(reading.event for reading in readings)
+            continue
         revise(record.key, envelope.received_us)
         origin = Origin(record.topic, 0, offset)
         folded = fold(calls.get(record.key), readings, envelope, origin, policy, pages)

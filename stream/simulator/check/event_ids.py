@@ -11,6 +11,7 @@ from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.telnyx.delivery_log import webhook_url
 from stream.simulator.telnyx.texml_call import TexmlCall
 from stream.simulator.twilio.call import SIDE_SOURCES, TwilioCall
+from stream.simulator.twilio.conference import TwilioConference
 
 TELNYX_PROGRESS = {
     "call.initiated": ("initiated", "initiated"),
@@ -34,6 +35,9 @@ def event_id_of(call: SimulatedCall, source: str, number: int) -> str:
         assert isinstance(call, TelnyxCall)
         event = call.events[number]
         return event_id(key, telnyx_family(event.name), "2", (event.id,))
+    if isinstance(call, TwilioConference):
+        name, sequence_number, _ = call.steps[number]
+        return event_id(key, "conference", "3", (call.sid, sequence_number, name))
     if source in SIDE_SOURCES:
         assert isinstance(call, TwilioCall)
         return event_id(key, call.sides[number].family, "3", call.sides[number].identity)

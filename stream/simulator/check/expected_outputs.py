@@ -21,8 +21,10 @@ from stream.simulator.telnyx.delivery_log import webhook_url
 from stream.simulator.telnyx.texml_call import TexmlCall
 from stream.simulator.twilio.call import SIDE_SOURCES, TwilioCall
 from stream.simulator.twilio.callbacks import EVENT_OF_STATUS
+from stream.simulator.twilio.conference import TwilioConference
 from stream.simulator.twilio.error_log import ERROR
 from stream.simulator.twilio.request_log import API_URL, LoggedRequest
+from stream.simulator.twilio.side_callbacks import CONFERENCE
 from stream.simulator.twilio.voice_insights import COMPLETE
 
 OUTCOME_OF = {
@@ -153,6 +155,8 @@ def expected_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> Expecte
         return _twilio(call, delivered)
     if isinstance(call, TexmlCall):
         return _texml(call, delivered)
+    if isinstance(call, TwilioConference):
+        return _conference(call, delivered)
     assert isinstance(call, TelnyxCall)
     return _telnyx(call, delivered)
 
@@ -273,6 +277,15 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
     ended = found.ended(end, outcome, directed=directed, parent=call.parent, fault=fault)
     answered = directed and not _ANSWERED.isdisjoint(statuses | rows.keys())
     return ended._replace(won_over=call.rivals) if answered else ended
+
+
+def _conference(call: TwilioConference, delivered: Set[tuple[str, int]]) -> ExpectedCall:
+    """Its own events. They are of no call, so nothing follows from them."""
+    found = _Outputs(call, delivered)
+    for number in found.numbers(CONFERENCE):
+        name, sequence_number, _ = call.steps[number]
+        found.event((CONFERENCE, number), "conference", name, None, sequence_number)
+    return ExpectedCall(call.key, found.events, None, None, [], [])
 
 
 def _texml(call: TexmlCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:

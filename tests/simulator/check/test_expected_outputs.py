@@ -18,7 +18,7 @@ from stream.simulator.check.compare import completeness_by_key
 from stream.simulator.telnyx.call import TelnyxCall
 from stream.simulator.traffic import Traffic
 from tests.simulator.fake_poller import START_US, run_served
-from tests.simulator.outputs import compared, outputs_of
+from tests.simulator.outputs import Outputs, compared, outputs_of
 
 FAULTS = {"duplicates": 0.15, "reorder": 0.15, "drop": 0.08, "late": 0.05, "failed": 0.15}
 EVERY_SOURCE = ALL_SOURCES + OPTIONAL_SOURCES
@@ -177,3 +177,17 @@ def test_no_verdict_is_expected_on_legs_that_lost_a_simultaneous_dial() -> None:
     outputs_of(usual)
     assert usual.expected is not None
     assert not any(call.won_over for call in usual.expected.expected())
+
+
+def test_a_conference_tells_its_begin_and_end_under_its_own_key_also_when_it_is_told_twice() -> None:
+    sources = frozenset(EVERY_SOURCE)
+    traffic = Traffic(Options(calls=300, seed=7, sources=sources, start_us=START_US, duplicates=0.9))
+    outputs = outputs_of(traffic)
+    assert traffic.expected is not None
+    told = [(event["key"], event["name"]) for event in outputs.events if ":conference:" in event["key"]]
+    assert {name for _, name in told} == {"conference-start", "conference-end"}
+    assert len(told) > len(set(told))
+    assert compared(traffic.expected, outputs).differences == {}
+    lost = [event for event in outputs.events if event["name"] != "conference-end"]
+    missing = compared(traffic.expected, Outputs(lost, outputs.records, outputs.alerts))
+    assert missing.differences == {"event_missing": len({key for key, name in told if name.endswith("end")})}
