@@ -44,7 +44,7 @@ verify_units() {
   cp /bin/true "$root/opt/callstream/bin/callstream"
   cp -r /usr/lib/systemd/system "$root/usr/lib/systemd/"
   cp deploy/systemd/*.service "$root/etc/systemd/system/"
-  said=$(systemd-analyze verify --man=no --root="$root" callstream-{gateway,worker@1,poller,notify}.service 2>&1)
+  said=$(systemd-analyze verify --man=no --root="$root" callstream-{gateway,worker@1,poller,notify,archive,api}.service 2>&1)
   rm -rf "$root"
   echo "$said"
   [ -z "$said" ]

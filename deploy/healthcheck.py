@@ -16,6 +16,8 @@ LISTENS = {
     "CALLSTREAM_WORKER_LISTEN": "127.0.0.1:8081",
     "CALLSTREAM_POLLER_LISTEN": "127.0.0.1:8082",
     "CALLSTREAM_NOTIFY_LISTEN": "127.0.0.1:8085",
+    "CALLSTREAM_ARCHIVE_LISTEN": "127.0.0.1:8086",
+    "CALLSTREAM_API_HEALTH_LISTEN": "127.0.0.1:8088",
 }
 """Where a role's own HTTP is, with the defaults of the settings."""
 

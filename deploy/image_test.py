@@ -7,7 +7,7 @@ are not shown.
 1. Two builds of one commit hold the same files.
 2. The image's user may write its data directory and temporary ones only. No compiler is in the image.
 3. `callstream doctor --offline` passes.
-4. Gateway, worker, poller and notify run from the image on a real Kafka. The health check says that they
+4. All roles run from the image on a real Kafka. The health check says that they
    are live, and the simulator's check finds no difference.
 """
 
@@ -40,7 +40,7 @@ BASE, IMAGE = "localhost/callstream-base", "localhost/callstream"
 FROM_THIS_MACHINE = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 """What this machine trusts, and where its pip looks, hold for the build too."""
 
-ROLES = ("gateway", "worker", "poller", "notify")
+ROLES = ("gateway", "worker", "poller", "notify", "archive", "api")
 DATA = "/var/lib/callstream"
 UID = 10001
 READY_S = 60.0

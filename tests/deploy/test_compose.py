@@ -87,7 +87,7 @@ def test_prometheus_scrapes_each_role_where_it_listens() -> None:
         re.findall(r"CALLSTREAM_(\w+)_LISTEN=0\.0\.0\.0:(\d+)", (FOLDER / "Dockerfile").read_text())
     )
     ports = {"gateway": listens["GATEWAY_HEALTH"], "worker": listens["WORKER"], "poller": listens["POLLER"]}
-    ports["notify"] = listens["NOTIFY"]
+    ports |= {"notify": listens["NOTIFY"], "archive": listens["ARCHIVE"], "api": listens["API_HEALTH"]}
     expected = {
         (f"{name}:{ports[service['command'][0]]}", service["command"][0])
         for name, service in SERVICES.items()

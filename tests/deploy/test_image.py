@@ -24,7 +24,9 @@ def test_the_health_check_knows_every_address_and_default_of_a_role() -> None:
     defaults = {variable(about): about.default for about in fields(Settings)}
     assert {name: defaults[name] for name in LISTENS} == LISTENS
     own = {name for name in defaults if name.endswith("_LISTEN")}
-    assert own - set(LISTENS) == {"CALLSTREAM_GATEWAY_LISTEN", "CALLSTREAM_SIMULATE_LISTEN"}
+    assert own - set(LISTENS) == {
+        *("CALLSTREAM_GATEWAY_LISTEN", "CALLSTREAM_API_LISTEN", "CALLSTREAM_SIMULATE_LISTEN")
+    }
 
 
 def test_the_image_sets_only_settings_that_exist() -> None:

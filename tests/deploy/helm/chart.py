@@ -57,6 +57,12 @@ def only(values: str, kind: str) -> Manifest:
     return found
 
 
+def of_name(values: str, kind: str, role: str) -> Manifest:
+    """The one of a role."""
+    (found,) = [one for one in of_kind(values, kind) if one["metadata"]["name"].endswith(f"-{role}")]
+    return found
+
+
 def pods(values: str) -> dict[str, Manifest]:
     """The pod template of each role, and of the job that creates the topics."""
     found = {}

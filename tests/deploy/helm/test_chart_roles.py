@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from stream.cli.main import main
 from stream.service import settings
 from stream.service.http import health
 from stream.service.settings import (
+    ApiSettings,
+    ArchiveSettings,
     GatewaySettings,
     NotifySettings,
     PollerSettings,
@@ -39,6 +40,8 @@ READS = {
     "worker": WorkerSettings,
     "poller": PollerSettings,
     "notify": NotifySettings,
+    "archive": ArchiveSettings,
+    "api": ApiSettings,
     "topics": RoleSettings,
 }
 LISTENS = {
@@ -46,19 +49,24 @@ LISTENS = {
     "worker": "worker_listen",
     "poller": "poller_listen",
     "notify": "notify_listen",
+    "archive": "archive_listen",
+    "api": "api_health_listen",
 }
 SECRET = {about.name for about in fields(Settings) if about.metadata["secret"]}
 FILES = {"kafka_ca_file"}
-TABLES = {
-    "poll_accounts": [{"provider": "twilio", "id": "AC1", "secret": "planted"}],
-    "notify_sinks": [{"name": "oncall", "type": "pagerduty", "secret": "planted"}],
+CONTENTS = {
+    "poll_accounts": '[{"provider": "twilio", "id": "AC1", "secret": "planted"}]',
+    "notify_sinks": '[{"name": "oncall", "type": "pagerduty", "secret": "planted"}]',
+    "archive_url": "postgresql://calls:planted@postgres/calls",
+    "api_tokens": f"planted read * sha256:{'0' * 64}",
 }
+"""Of the secrets that are not any text."""
 
 
 def chosen(pod: dict[str, object], secrets: Path) -> Settings:
     """The settings that callstream has in this pod, with a text in each file that may be a secret's."""
     for name in SECRET | FILES:
-        (secrets / name).write_text(json.dumps(TABLES[name]) if name in TABLES else "planted\n")
+        (secrets / name).write_text(CONTENTS.get(name, "planted") + "\n")
     return settings.load(environment(pod, secrets))
 
 

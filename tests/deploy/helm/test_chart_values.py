@@ -18,7 +18,17 @@ from stream.gateway.receive.source_detection import EVENT_STREAMS_PATH
 from stream.kafka import topics
 from stream.service.metric_settings import EndpointSetting
 from stream.service.metrics.label_values import CALLBACK_ROUTES
-from tests.deploy.helm.chart import CHART, ROOT, VALUES, needs_helm, of_kind, only, pods, template
+from tests.deploy.helm.chart import (
+    CHART,
+    ROOT,
+    VALUES,
+    needs_helm,
+    of_kind,
+    of_name,
+    only,
+    pods,
+    template,
+)
 from tests.deploy.helm.test_chart_roles import chosen
 
 pytestmark = needs_helm
@@ -146,12 +156,46 @@ def test_an_update_does_not_mix_the_versions_of_workers_or_of_pollers() -> None:
 def test_the_public_service_and_its_routes_lead_to_the_callbacks_alone() -> None:
     (public,) = [one for one in of_kind("full", "Service") if one["spec"].get("type") == "LoadBalancer"]
     assert [one["targetPort"] for one in public["spec"]["ports"]] == ["http"]
-    ingress, route = only("full", "Ingress")["spec"], only("full", "HTTPRoute")["spec"]
+    ingress, route = of_name("full", "Ingress", "gateway")["spec"], only("full", "HTTPRoute")["spec"]
     (rule,), (match,) = ingress["rules"], route["rules"]
     assert [rule["host"]] == route["hostnames"] == ingress["tls"][0]["hosts"] == ["calls.example.com"]
     paths = [rule["http"]["paths"][0]["path"], match["matches"][0]["path"]["value"]]
     assert paths == ["/callbacks", "/callbacks"]
     assert all(one.startswith("/callbacks/") for one in CALLBACK_ROUTES)
+
+
+def test_the_page_has_a_host_of_its_own_and_its_service_is_not_that_of_metrics() -> None:
+    ingress, service = of_name("full", "Ingress", "api")["spec"], of_name("full", "Service", "api")["spec"]
+    (rule,) = ingress["rules"]
+    assert [rule["host"]] == ingress["tls"][0]["hosts"] == ["pages.example.com"]
+    (path,) = rule["http"]["paths"]
+    assert (path["path"], path["backend"]["service"]["name"]) == ("/", "calls-api")
+    assert [one["targetPort"] for one in service["ports"]] == ["http"]
+    (asked, read) = of_name("full", "NetworkPolicy", "api")["spec"]["ingress"]
+    assert (asked["ports"], asked["from"]) == ([{"port": "http"}], [{"ipBlock": {"cidr": "10.1.0.0/16"}}])
+    assert read["ports"] == [{"port": "metrics"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            "archive.enabled=true",
+            "archive.enabled needs the URL of a PostgreSQL database: secrets.archive_url",
+        ),
+        ("api.enabled=true", "api.enabled needs the URL of a PostgreSQL database: secrets.archive_url"),
+    ],
+)
+def test_pods_do_not_share_a_file(given: str, said: str) -> None:
+    assert said in template("minimal", "--set", given).stderr
+
+
+def test_a_page_without_an_address_is_not_routed() -> None:
+    url = "secrets.archive_url.existingSecret=s,secrets.archive_url.key=k"
+    given = ("--set", f"api.enabled=true,api.ingress.enabled=true,{url}")
+    assert "api.ingress.enabled needs settings.ui_url" in template("minimal", *given).stderr
+    given = (*given, "--set", "settings.ui_url=https://example.com/calls")
+    assert "has the path /calls" in template("minimal", *given).stderr
 
 
 def test_policies_open_the_ports_of_the_brokers() -> None:
@@ -163,6 +207,8 @@ def test_policies_open_the_ports_of_the_brokers() -> None:
 
     assert egress("full", "worker") == [53, 53, 9092, 9094, 8443]
     assert egress("full", "poller") == [53, 53, 9092, 9094, 443, 8443]
+    assert egress("full", "archive") == [53, 53, 9092, 9094, 6432, 8443]
+    assert egress("full", "api") == [53, 53, 9092, 9094, 6432, 8443]
     assert egress("full", "notify") == [53, 53, 9092, 9094, 443, 8443]
     assert egress("oauth", "worker") == [53, 53, 9092, 9094, 443]
     assert egress("sasl-ssl", "topics") == [53, 53, 9093]

@@ -33,6 +33,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- regexReplaceAll ":[0-9]+$" $url.host "" -}}
 {{- end -}}
 
+{{- /* The host of settings.ui_url, for an Ingress. */ -}}
+{{- define "callstream.uiHost" -}}
+{{- $url := urlParse (required "api.ingress.enabled needs settings.ui_url: where people reach the page" .Values.settings.ui_url) -}}
+{{- if trimAll "/" $url.path -}}
+{{- fail (printf "settings.ui_url has the path %s: route it yourself, because an Ingress cannot remove a path in one way that all controllers understand" $url.path) -}}
+{{- end -}}
+{{- regexReplaceAll ":[0-9]+$" $url.host "" -}}
+{{- end -}}
+
 {{- define "callstream.partitions" -}}
 {{- default 12 .Values.settings.partitions | int -}}
 {{- end -}}
