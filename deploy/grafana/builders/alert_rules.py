@@ -68,6 +68,12 @@ PANELS = {
     "CallstreamDuplicatesHigh": ("callstream-pipeline", "Share of duplicates, by source"),
     "CallstreamRebalanceStorm": ("callstream-pipeline", "Rebalances"),
     "CallstreamLabelValuesCapped": ("callstream-pipeline", "Label values folded into other"),
+    "CallstreamArchiveRefused": (
+        "callstream-archive",
+        "Failed transactions, by reason, and whether the database takes what is written",
+    ),
+    "CallstreamArchiveStandsStill": ("callstream-archive", "Time since the last transaction"),
+    "CallstreamArchiveSkipped": ("callstream-archive", "Rows written, by topic"),
     "CallstreamApiErrors": ("callstream-archive", "API requests, by route and status"),
     "CallstreamApiSlow": ("callstream-archive", "Time to answer, by route"),
     "CallstreamPollStale": ("callstream-polling", "Age of the last successful read"),
