@@ -73,6 +73,7 @@ PANELS = {
         "Failed transactions, by reason, and whether the database takes what is written",
     ),
     "CallstreamArchiveStandsStill": ("callstream-archive", "Time since the last transaction"),
+    "CallstreamArchiveBehind": ("callstream-archive", "Records that are not written yet, by topic"),
     "CallstreamArchiveSkipped": ("callstream-archive", "Rows written, by topic"),
     "CallstreamApiErrors": ("callstream-archive", "API requests, by route and status"),
     "CallstreamApiSlow": ("callstream-archive", "Time to answer, by route"),
