@@ -213,7 +213,8 @@ def wait_healthy(buildah: Buildah) -> None:
     """Waits until all roles are ready, as an orchestrator sees them. Raises SystemExit."""
     ready = (
         "import sys, urllib.request\n"
-        "for port in (8084, 8081, 8082): urllib.request.urlopen(f'http://127.0.0.1:{port}/readyz', timeout=3)"
+        "for port in (8084, 8081, 8082, 8085, 8086, 8088):\n"
+        "    urllib.request.urlopen(f'http://127.0.0.1:{port}/readyz', timeout=3)"
     )
     until = time.monotonic() + READY_S
     while subprocess.run(
