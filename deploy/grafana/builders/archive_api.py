@@ -66,28 +66,28 @@ def _archive() -> Sequence[AnyPanel]:
             "It goes back to about 0 where the database takes what comes.",
             Query(q.total("archive_lag_messages", by="topic"), "{{topic}}"),
             unit=COUNT,
-            width=8,
+            width=6,
         ),
         lines(
             "Time since the last transaction",
             "It grows while nothing is written.",
             Query(f"time() - max({q.series('archive_last_write_timestamp_seconds')})", "last write"),
             unit=SECONDS,
-            width=8,
+            width=6,
         ),
         lines(
             "Rows deleted, by reason",
             "Older than the retention, or of a call that was forgotten.",
             Query(q.per_minute("archive_rows_removed_total", by="reason"), "{{reason}}"),
             unit=PER_MINUTE,
-            width=8,
+            width=6,
         ),
         lines(
             "Age of the oldest call",
             "A day more than the retention at most.",
             Query(f"time() - min({q.series('archive_oldest_timestamp_seconds')} > 0)", "oldest"),
             unit=SECONDS,
-            width=8,
+            width=6,
         ),
     ]
 
