@@ -84,7 +84,7 @@ class ArchiveRole:
             ArchiveWriter(self._engine),
             self.metrics,
         )
-        self._waits_for: str | None = "the archive's database has not answered yet"
+        self._waits_for: str | None = "not asked yet"
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -98,9 +98,9 @@ class ArchiveRole:
             try:
                 await asyncio.to_thread(migrate, self._engine)
             except SQLAlchemyError as error:
-                why = f"the archive's database does not answer ({reason_of(error)})"
+                why = reason_of(error)
                 if why != self._waits_for:
-                    log.error("%s: retrying", why)
+                    log.error("the archive's database does not answer, retrying (%s)", why)
                 self._waits_for = why
                 await asyncio.sleep(RETRY_S)
             else:
@@ -134,7 +134,8 @@ class ArchiveRole:
 
     def ready(self) -> tuple[bool, Sequence[str]]:
         """Whether the database takes what is written, and the group has told this member its partitions."""
-        reasons = [one for one in (self._waits_for, self._consumer.trouble) if one is not None]
+        waits_for = self._waits_for or self._consumer.trouble
+        reasons = [f"the archive's database does not answer ({waits_for})"] if waits_for else []
         if not self._consumer.is_assigned.is_set():
             reasons.append("the consumer group has not assigned partitions yet")
         return not reasons, reasons

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from stream.api.ui.overview import overview
 from stream.archive.database import connect
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive, open_archive
@@ -130,11 +131,8 @@ def _asked(archive: Archive, generator: CallGenerator) -> dict[str, dict[str, fl
         "long": lambda: archive.calls(CallFilter(min_duration_s=45, until=some_time()), 50),
         "incomplete": lambda: archive.calls(CallFilter(complete=False, until=some_time()), 50),
         "alerts": lambda: archive.alerts(AlertFilter(state="firing"), 50),
-        "overview": lambda: (
-            archive.calls_by_minute(CallFilter(since=end - day, until=end)),
-            archive.calls(CallFilter(outcome=("failed", "rejected", "busy")), 20),
-            archive.alerts(AlertFilter(state="firing"), 20),
-        ),
+        "a day's chart": lambda: archive.calls_by_minute(CallFilter(since=end - day, until=end)),
+        "overview": lambda: overview(archive, None, end),
     }
     return {name: _quantiles(one) for name, one in asked.items()}
 
