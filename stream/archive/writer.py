@@ -207,7 +207,8 @@ class _Draft:
         record = decode_record(storable(value))
         times = times_of(record)
         known = self._records.get(record.key)
-        if known is None or record.revision > known.fields.revision:
+        # They are read backwards: of two lives, the first one's counts.
+        if known is None or record.revision >= known.fields.revision:
             self._records[record.key] = _RecordLine(record, times, value.decode())
         return record.revision
 

@@ -156,3 +156,16 @@ def test_a_batch_of_many_calls_is_written_as_one_of_few(kept: tuple[Keeper, Arch
     assert len(page.items) == 90
     assert sum(len(one.error_codes) for one in page.items) == 300
     assert [one.key for one in archive.calls(CallFilter(error_code="91")).items] == [f"twilio:CA{1:032x}"]
+
+
+@pytest.mark.parametrize("again", [1, 2, 3])
+def test_a_call_that_began_again_keeps_what_was_known(kept: tuple[Keeper, Archive], again: int) -> None:
+    """What comes after a call has left the worker's table counts its revisions from 1, and knows less."""
+    keeper, archive = kept
+    [told] = values(replayed("amd"), "ended")[-1:]
+    lives = [(1, "first"), (2, "first"), (3, "first"), *((number + 1, "again") for number in range(again))]
+    records = [told | {"revision": revision, "answered_by": life} for revision, life in lives]
+    keeper.keep([("ended", told["key"].encode(), orjson.dumps(one)) for one in records])
+    history = archive.call(told["key"])
+    assert history is not None
+    assert history.record == records[2]
