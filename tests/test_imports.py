@@ -39,7 +39,7 @@ FOLDERS = {
     "stream.archive": ("store",),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
-    "stream.api": ("access", "compatible", "ui"),
+    "stream.api": ("access", "questions", "compatible", "ui"),
     "stream.api.ui": ("drawings",),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),
     "stream.cli": ("support", "local", "checkup", "records", "query", "watch"),
@@ -76,7 +76,7 @@ MAY_IMPORT |= {
     "stream.gateway": {*MAY_IMPORT["stream.gateway"], "cryptography"},
     "stream.archive": {*MAY_IMPORT["stream.archive"], "alembic", "psycopg", "sqlalchemy"},
     "stream.simulator": {*MAY_IMPORT["stream.simulator"], "cryptography"},
-    "stream.api": {*MAY_IMPORT["stream.api"], "jinja2", "litestar", "markupsafe", "sqlalchemy", "uvicorn"},
+    "stream.api": {*MAY_IMPORT["stream.api"], "jinja2", "litestar", "markupsafe", "uvicorn"},
     "stream.cli": {*MAY_IMPORT["stream.cli"], "click", "rich", "textual"},
     "agents": {"agents", *LAYERS[: LAYERS.index("stream.broker") + 1], *THIRD_PARTY},
 }

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.middleware import DefineMiddleware
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, Reference, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
-from stream.api.access.authentication import OPEN, Authentication
-from stream.api.access.caller import SESSION_COOKIE
+from stream.api.access.authentication import Authentication
 from stream.api.access.rate_limit import RequestLimit
+from stream.api.document import openapi
 from stream.api.edge import Edge
 from stream.api.parts import ApiParts
 from stream.api.problems import HANDLERS
@@ -50,7 +46,7 @@ def make_app(parts: ApiParts, routes: Sequence[ControllerRouterHandler] = ()) ->
         ],
         exception_handlers=HANDLERS,
         cors_config=_cors(chosen),
-        openapi_config=_document(),
+        openapi_config=openapi(),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
         debug=False,
@@ -71,29 +67,4 @@ def _cors(chosen: ApiFields) -> CORSConfig | None:
         allow_headers=["Authorization", "Last-Event-ID", "If-None-Match"],
         expose_headers=["ETag", "Retry-After", "X-Callstream-Completeness"],
         allow_credentials=False,
-    )
-
-
-def _document() -> OpenAPIConfig:
-    schemes: dict[str, SecurityScheme | Reference] = {
-        "bearer": SecurityScheme(type="http", scheme="bearer", description="A token of the API."),
-        "basic": SecurityScheme(
-            type="http",
-            scheme="basic",
-            description="An account's id and a token, as the providers' SDKs send.",
-        ),
-        "session": SecurityScheme(
-            type="apiKey", name=SESSION_COOKIE, security_scheme_in="cookie", description="The page's session."
-        ),
-    }
-    return OpenAPIConfig(
-        title="callstream",
-        version=version("callstream"),
-        description="Phone calls of Twilio and Telnyx: what happened to them.",
-        components=Components(security_schemes=schemes),
-        security=[{name: []} for name in schemes],
-        use_handler_docstrings=True,
-        # The document has no data of calls: programs may read it without a token.
-        openapi_router=Router("/openapi.json", route_handlers=[], opt=OPEN, include_in_schema=False),
-        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )

@@ -13,10 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-
 from stream.api.problems import unavailable
+from stream.archive.questions import ArchiveError
 from stream.service.errors import describe
 from stream.service.log_once import LogOnce
 
@@ -26,8 +24,8 @@ T = TypeVar("T")
 WAITING_FOR_EACH = 8
 """Reads that wait for a thread, for each thread. More are refused at once."""
 
-AWAY = (DBAPIError, PoolTimeoutError, OSError)
-"""What a read raises when the database does not answer, or not in time."""
+AWAY = (ArchiveError, OSError)
+"""What a read raises when the database does not answer."""
 
 log = logging.getLogger("callstream.api")
 

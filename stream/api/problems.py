@@ -6,6 +6,7 @@ No answer repeats what the client has sent, or says anything of the inside of th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -94,11 +95,17 @@ def _of_validation(_: Request[Any, Any, Any], error: ValidationException) -> Res
     """Litestar names each parameter and what it must be. Its detail, which repeats the URL, is left out."""
     said: list[Any] = error.extra if isinstance(error.extra, list) else []
     found = [
-        InvalidParameter(str(one.get("key", "")), str(one.get("message", "")))
+        InvalidParameter(
+            str(one.get("key", "")), _QUOTED.sub("not one of the words", str(one.get("message")))
+        )
         for one in said
         if isinstance(one, dict)
     ]
     return problem(400, "A parameter of the request cannot be used.", invalid=found)
+
+
+_QUOTED = re.compile(r"'.*'\Z", re.DOTALL)
+"""The value that is quoted at the end of a message."""
 
 
 def _of_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

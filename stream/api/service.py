@@ -19,7 +19,10 @@ from stream.api.app import make_app, tokens_of
 from stream.api.archive_reads import ArchiveReads
 from stream.api.compatible import routes as compatible
 from stream.api.parts import ApiParts
+from stream.api.questions import routes as questions
 from stream.api.ui import routes as ui
+from stream.archive.database import archive_url
+from stream.archive.reader import open_archive
 from stream.service.background_tasks import live, log_ended
 from stream.service.http import health
 from stream.service.metrics.api import ApiMetrics
@@ -44,7 +47,7 @@ class RunningApi(NamedTuple):
 
 def routes() -> Sequence[ControllerRouterHandler]:
     """All routes of the role."""
-    return [*compatible.routes(), *ui.routes()]
+    return [*questions.routes(), *compatible.routes(), *ui.routes()]
 
 
 @asynccontextmanager
@@ -59,7 +62,9 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
     tasks: dict[str, asyncio.Task[None]] = {}
     try:
         async with AsyncExitStack() as stack:
-            app = make_app(ApiParts(None, chosen, metrics, callers, reads), routes())
+            archive = open_archive(archive_url(chosen.archive_url, chosen.data_dir), chosen.privacy_key)
+            stack.callback(archive.close)
+            app = make_app(ApiParts(archive, chosen, metrics, callers, reads), routes())
             url, tasks["the HTTP server"] = await stack.enter_async_context(
                 server.serving(app, chosen.api_listen, "CALLSTREAM_API_LISTEN")
             )

@@ -25,7 +25,7 @@ from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
 from stream.service.tables.api_settings import ApiFields, ClientFields
-from stream.service.tables.archive_settings import ArchiveAddress, ArchiveFields
+from stream.service.tables.archive_settings import ArchiveAddress, ArchiveFields, PrivacyKey
 from stream.service.tables.notify_tables import NotifyTables, wrong_routes
 
 PREFIX = "CALLSTREAM_"
@@ -151,7 +151,7 @@ class GatewaySettings(PublicAddress, TwilioAccounts, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings(PublicAddress, CallSettings, AlertSettings, MetricSettings, RoleSettings):
+class WorkerSettings(PublicAddress, CallSettings, AlertSettings, MetricSettings, PrivacyKey, RoleSettings):
     """What a worker runs with."""
 
     worker_listen: str = _setting("127.0.0.1:8081", "where the worker's HTTP is", kinds.listen)
@@ -174,7 +174,6 @@ class WorkerSettings(PublicAddress, CallSettings, AlertSettings, MetricSettings,
         "`masked`, `hashed` or `full`: numbers and addresses in what leaves",
         kinds.one_of("masked", "hashed", "full"),
     )
-    privacy_key: str = _setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
     latency_ms: int = _setting(100, "between two transactions; more costs less CPU", kinds.whole(0, 1000))
     max_errors_in_a_row: int = _setting(
@@ -222,7 +221,7 @@ class ArchiveSettings(ArchiveFields, GroupSettings, RoleSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApiSettings(ApiFields, ArchiveAddress, RoleSettings):
+class ApiSettings(ApiFields, ArchiveAddress, PrivacyKey, RoleSettings):
     """What `callstream api` runs with."""
 
 

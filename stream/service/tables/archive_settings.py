@@ -40,3 +40,10 @@ class ArchiveFields(ArchiveAddress):
         "days that the archive keeps a call; Twilio itself keeps the sensitive parts of call events for 30",
         kinds.whole(1, 3650),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyKey:
+    """What hashes numbers, for those who write hashes and those who search by number."""
+
+    privacy_key: str = setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
